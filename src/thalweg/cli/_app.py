@@ -1,0 +1,46 @@
+"""The verbs, gathered into one application."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Annotated
+
+import typer
+
+from thalweg.i18n import t
+
+
+VERBS = ("train", "demo", "predict", "data", "models", "surface", "lesson", "schedule")
+
+
+def build_app() -> typer.Typer:
+    """The application with all verbs, its texts in the language in force."""
+    app = typer.Typer(
+        name="thalweg",
+        help=t("cli.about"),
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_root)
+    for verb in VERBS:
+        import_module(f"thalweg.cli.{verb}").register(app)
+    return app
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from thalweg import __version__
+
+        typer.echo(f"thalweg {__version__}")
+        raise typer.Exit
+
+
+def _root(
+    _lang: Annotated[str | None, typer.Option("--lang", metavar="en|zh-CN", help=t("cli.lang"))] = None,
+    _version: Annotated[
+        bool, typer.Option("--version", help=t("cli.version"), is_eager=True, callback=_show_version)
+    ] = False,
+) -> None:
+    pass

@@ -1,0 +1,51 @@
+"""From `sys.argv` to an exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+
+from thalweg.errors import ThalwegError, UnknownNameError
+from thalweg.i18n import LANGUAGES, set_language, t
+
+
+INTERRUPTED = 130
+
+
+def main() -> None:
+    """Run the command line and exit: 0 done, 1 failed, 2 wrong use, 130 interrupted."""
+    arguments = sys.argv[1:]
+    try:
+        set_language(_language(arguments))
+        from thalweg.cli._app import build_app  # after the language: help texts are made in it
+
+        build_app()(args=arguments, prog_name="thalweg")
+    except ThalwegError as error:
+        _report(error, as_json="--json" in arguments)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print(t("cli.interrupted"), file=sys.stderr)  # noqa: T201 - the command line speaks
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:  # `thalweg ... | head`: nobody reads on, and that is no error
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+
+
+def _language(arguments: list[str]) -> str | None:
+    """The value of `--lang`, which must be known before the help texts are made."""
+    for position, argument in enumerate(arguments):
+        name, _, value = argument.partition("=")
+        if name == "--lang":
+            value = value or next(iter(arguments[position + 1 :]), "")
+            if value not in LANGUAGES:
+                raise UnknownNameError("language", value, LANGUAGES)
+            return value
+    return None
+
+
+def _report(error: ThalwegError, *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps({"error": {"code": error.key, "message": str(error)}}, ensure_ascii=False))  # noqa: T201
+    else:
+        print(f"thalweg: {error}", file=sys.stderr)  # noqa: T201 - the command line speaks

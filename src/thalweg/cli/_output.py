@@ -1,0 +1,65 @@
+"""What verbs print: a table for people, or `--json` for programs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from thalweg.i18n import t
+
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+JsonFlag = Annotated[bool, typer.Option("--json", help=t("cli.json"))]
+
+
+def print_json(payload: Any) -> None:
+    """Print one JSON document; NaN and infinities become null, as JSON has none."""
+    print(json.dumps(_finite(payload), ensure_ascii=False, indent=2))  # noqa: T201 - this is the output
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str | None = None) -> None:
+    """Print a table; numbers are set right."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    rows = [list(row) for row in rows]
+    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left")
+    for position, column in enumerate(columns):
+        numeric = bool(rows) and all(isinstance(row[position], int | float) for row in rows)
+        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(_cell(value) for value in row))
+    Console().print(table)
+
+
+def note(message: str) -> None:
+    """Say something on stderr, where it does not mix with results."""
+    print(message, file=sys.stderr)  # noqa: T201 - the command line speaks
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:,.4g}"
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    from rich.markup import escape
+
+    return escape(str(value))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    if hasattr(value, "tolist"):
+        return _finite(value.tolist())
+    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):  # noqa: PLR0124 - NaN
+        return None
+    return value

@@ -1,0 +1,129 @@
+"""The file of a history: a line of JSON that names the columns, then rows of float64.
+
+Rows have one width, so a reader needs no index, a torn last row is seen by its length, and a resumed run cuts
+what came after its checkpoint.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+from thalweg.errors import RunError, StorageError
+from thalweg.history.columns import History
+
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+    from types import TracebackType
+
+    from numpy.typing import ArrayLike
+
+_MAGIC = "thalweg-history-1"
+
+
+class HistoryLog:
+    """Append rows to a file; open an existing one to go on.
+
+    Args:
+        path: the file; made when it is not there.
+        units: column name to unit, as for `History`; must agree with an existing file.
+
+    Raises:
+        RunError: the file is not a history, or has other columns.
+        StorageError: the file cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> path = Path(tempfile.mkdtemp()) / "steps"
+        >>> with HistoryLog(path, {"step": "", "loss": "nat"}) as log:
+        ...     log.extend([[1, 2.5], [2, 2.25]])
+        >>> HistoryLog.read(path)["loss"].tolist()
+        [2.5, 2.25]
+    """
+
+    def __init__(self, path: Path, units: Mapping[str, str]) -> None:
+        self.path = path
+        self._width = 8 * len(units)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if path.exists() and path.stat().st_size:
+                found, self._start = _read_header(path)
+                if found != dict(units):
+                    raise RunError("history.other_columns", path=path, found=list(found), expected=list(units))
+                self._file = path.open("r+b")
+                self._cut(len(self))
+            else:
+                header = json.dumps({"format": _MAGIC, "units": dict(units)}) + "\n"
+                self._start = len(header.encode())
+                self._file = path.open("w+b")
+                self._file.write(header.encode())
+                self._file.flush()
+        except OSError as error:
+            raise StorageError("errors.cannot_write", path=path, reason=error.strerror or error) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
+
+    def __len__(self) -> int:
+        return (os.path.getsize(self.path) - self._start) // self._width  # noqa: PTH202 - one call, often
+
+    def extend(self, rows_NC: ArrayLike) -> None:
+        """Append rows of shape (rows, columns); they are with the operating system when this returns."""
+        rows_NC = np.ascontiguousarray(rows_NC, dtype="<f8").reshape(-1, self._width // 8)
+        try:
+            self._file.write(rows_NC.tobytes())
+            self._file.flush()
+        except OSError as error:
+            raise StorageError("errors.cannot_write", path=self.path, reason=error.strerror or error) from error
+
+    def cut_after(self, step: float) -> None:
+        """Drop every row whose step is greater than `step`: a resumed run goes on from its checkpoint."""
+        steps = HistoryLog.read(self.path)["step"]
+        self._cut(int(np.searchsorted(steps, step, side="right")))
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    @staticmethod
+    def read(path: Path) -> History:
+        """Read a file, also one that is being written; a torn last row is left out.
+
+        Raises:
+            RunError: no such file, or not a history.
+        """
+        units, start = _read_header(path)
+        history = History(units)
+        values = np.fromfile(path, dtype="<f8", offset=start)
+        history.extend(values[: len(values) // len(units) * len(units)])
+        return history
+
+    def _cut(self, rows: int) -> None:
+        self._file.truncate(self._start + rows * self._width)
+        self._file.seek(0, os.SEEK_END)
+
+
+def _read_header(path: Path) -> tuple[dict[str, str], int]:
+    try:
+        with path.open("rb") as file:
+            line = file.readline(65536)
+    except OSError as error:
+        raise RunError("history.unreadable", path=path, reason=error.strerror or error) from error
+    try:
+        header = json.loads(line)
+        known = header["format"] == _MAGIC
+        units = dict(header["units"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise RunError("history.not_a_history", path=path) from error
+    if not known:
+        raise RunError("history.not_a_history", path=path)
+    return units, len(line)

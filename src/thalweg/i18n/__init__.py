@@ -1,0 +1,70 @@
+"""One catalogue of sentences for page, report and command line: English and 简体中文.
+
+A key is `domain.name`; a domain is a file, `en/<domain>.json`, read when its first sentence is needed.
+A test holds both languages to the same keys and the same placeholders.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+
+__all__ = ["LANGUAGES", "get_language", "set_language", "t"]
+
+LANGUAGES = ("en", "zh-CN")
+
+_language: str | None = None
+
+
+def t(key: str, /, **values: Any) -> str:
+    """The sentence of a key in the language in force.
+
+    Args:
+        key: `domain.name`.
+        **values: filled into the sentence's placeholders, as `str.format` does.
+
+    Raises:
+        KeyError: no such sentence.
+
+    Example:
+        >>> set_language("en")
+        >>> t("errors.missing_extra", package="timm", extra="zoo")
+        'timm is not installed. Try: pip install "thalweg[zoo]"'
+    """
+    domain, name = key.split(".", 1)
+    return _catalogue(get_language(), domain)[name].format(**values)
+
+
+def get_language() -> str:
+    """The language in force: as set, else from `THALWEG_LANG`, `LC_ALL`, `LC_MESSAGES`, `LANG`, else English."""
+    return _language or _language_of_environment()
+
+
+def set_language(language: str | None) -> None:
+    """Set the language in force; `None` goes back to the environment's.
+
+    Raises:
+        ValueError: not one of `LANGUAGES`.
+    """
+    global _language  # noqa: PLW0603 - one process speaks one language
+    if language is not None and language not in LANGUAGES:
+        raise ValueError(f"language must be one of {', '.join(LANGUAGES)} (got {language!r})")
+    _language = language
+
+
+def _language_of_environment() -> str:
+    for variable in ("THALWEG_LANG", "LC_ALL", "LC_MESSAGES", "LANG"):
+        value = os.environ.get(variable)
+        if value:
+            return "zh-CN" if value.lower().startswith("zh") else "en"
+    return "en"
+
+
+@cache
+def _catalogue(language: str, domain: str) -> dict[str, str]:
+    path = Path(__file__).parent / language / f"{domain}.json"
+    return json.loads(path.read_text(encoding="utf-8"))
