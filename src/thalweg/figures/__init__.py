@@ -1,0 +1,21 @@
+"""Pictures: of a run (curves, t-SNE of the mid and the top layer, confusion, mistakes) and of surfaces and paths.
+
+Every function takes plain arrays, draws with matplotlib's objects (never pyplot's global state) and writes one PNG,
+whole or not at all. `style` holds what they share. No torch here.
+"""
+
+from typing import TYPE_CHECKING
+
+from thalweg._lazy import lazy_names
+
+
+if TYPE_CHECKING:
+    from thalweg.figures.style import picture
+
+_homes = {
+    "picture": ".style",
+}
+
+__all__ = ["picture"]
+
+__getattr__, __dir__ = lazy_names(__name__, _homes)

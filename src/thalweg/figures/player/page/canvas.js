@@ -1,0 +1,98 @@
+// @ts-check
+// What every drawing shares: a canvas at the screen's resolution, the page's colors, text with a halo, and the marks of rules and critical points.
+
+export const FONT = '12px system-ui, "Segoe UI", Roboto, "Noto Sans", "PingFang SC", "Microsoft YaHei", "Noto Sans CJK SC", sans-serif';
+
+/** Size a canvas to its box, and give its context in CSS pixels. */
+export function prepare(canvas) {
+  const ratio = window.devicePixelRatio || 1;
+  const width = canvas.clientWidth;
+  const height = canvas.clientHeight;
+  const pixels = [Math.round(width * ratio), Math.round(height * ratio)];
+  if (canvas.width !== pixels[0] || canvas.height !== pixels[1]) [canvas.width, canvas.height] = pixels;
+  const context = canvas.getContext("2d");
+  context.setTransform(ratio, 0, 0, ratio, 0, 0);
+  context.clearRect(0, 0, width, height);
+  context.font = FONT;
+  context.lineJoin = "round";
+  return { context, width, height };
+}
+
+/** The page's colors in force, by their names in the style sheet. */
+export function pageColors() {
+  const style = getComputedStyle(document.documentElement);
+  const read = (name) => style.getPropertyValue(`--${name}`).trim();
+  return Object.fromEntries(
+    ["ground", "panel", "ink", "muted", "line", "faint", "low", "high", "contour"].map((name) => [name, read(name)]),
+  );
+}
+
+/** Text on a halo of the ground's color, so that it is read on any line. */
+export function haloText(context, text, x, y, color, halo) {
+  context.lineWidth = 4;
+  context.strokeStyle = halo;
+  context.strokeText(text, x, y);
+  context.fillStyle = color;
+  context.fillText(text, x, y);
+}
+
+const CORNERS = {
+  square: regular(4, Math.PI / 4),
+  triangle: regular(3, -Math.PI / 2),
+  diamond: regular(4, 0),
+  down: regular(3, Math.PI / 2),
+  pentagon: regular(5, -Math.PI / 2),
+  hexagon: regular(6, 0),
+  star: Array.from({ length: 10 }, (_, corner) => polar(corner % 2 ? 0.5 : 1.15, -Math.PI / 2 + (corner * Math.PI) / 5)),
+};
+
+function regular(corners, turn) {
+  return Array.from({ length: corners }, (_, corner) => polar(1.15, turn + (corner * 2 * Math.PI) / corners));
+}
+
+function polar(radius, angle) {
+  return [radius * Math.cos(angle), radius * Math.sin(angle)];
+}
+
+/** A rule's mark: filled with its color, cased by the ground. */
+export function drawMark(context, shape, x, y, radius, color, casing) {
+  context.beginPath();
+  if (shape in CORNERS) {
+    for (const [dx, dy] of CORNERS[shape]) context.lineTo(x + radius * dx, y + radius * dy);
+    context.closePath();
+  } else {
+    context.arc(x, y, radius, 0, 2 * Math.PI);
+  }
+  context.setLineDash([]);
+  context.lineWidth = 3.5;
+  context.strokeStyle = casing;
+  context.stroke();
+  context.fillStyle = color;
+  context.fill();
+}
+
+/** A critical point's mark, told apart by shape: a filled disk, a ring, a cross, a plus. */
+export function drawCritical(context, kind, x, y, ink, halo) {
+  const paint = (width, color) => {
+    context.lineWidth = width;
+    context.strokeStyle = color;
+    context.stroke();
+  };
+  context.setLineDash([]);
+  context.beginPath();
+  if (kind === "minimum" || kind === "maximum") {
+    context.arc(x, y, 5, 0, 2 * Math.PI);
+  } else {
+    const [a, b] = kind === "saddle" ? [4.5, 4.5] : [6, 0];
+    for (const [dx, dy] of [[a, b], [-b, a]]) {
+      context.moveTo(x - dx, y - dy);
+      context.lineTo(x + dx, y + dy);
+    }
+  }
+  paint(5, halo);
+  if (kind === "minimum") {
+    context.fillStyle = ink;
+    context.fill();
+  }
+  paint(2, ink);
+}

@@ -1,0 +1,37 @@
+// @ts-check
+// What the page shows now, as one plain object; whoever draws subscribes. The address carries it, so that a view can be shared.
+
+/** @typedef {{index: number, playing: boolean, speed: number, view: "contour" | "3d", theme: "light" | "dark", hidden: Set<number>}} State */
+
+/** @param {State} state */
+export function createStore(state) {
+  const listeners = new Set();
+  return {
+    /** @returns {State} */
+    get: () => state,
+    /** @param {Partial<State>} change */
+    set(change) {
+      state = { ...state, ...change };
+      for (const listener of listeners) listener(state, change);
+    },
+    subscribe: (listener) => listeners.add(listener),
+  };
+}
+
+/** Read `#step=120&view=3d&theme=dark&hide=2,3`. */
+export function readAddress(hash) {
+  const fields = new URLSearchParams(hash.replace(/^#/, ""));
+  const step = Number.parseInt(fields.get("step") ?? "", 10);
+  return {
+    step: Number.isFinite(step) ? step : null,
+    view: fields.get("view") === "3d" ? "3d" : "contour",
+    theme: ["light", "dark"].find((name) => name === fields.get("theme")) ?? null,
+    hidden: new Set((fields.get("hide") ?? "").split(",").filter(Boolean).map((number) => Number(number) - 1)),
+  };
+}
+
+export function writeAddress(state, step) {
+  const fields = new URLSearchParams({ step: String(step), view: state.view, theme: state.theme });
+  if (state.hidden.size) fields.set("hide", [...state.hidden].map((number) => number + 1).join(","));
+  return `#${fields}`;
+}

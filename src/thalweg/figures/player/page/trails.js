@@ -1,0 +1,85 @@
+// @ts-check
+// The paths over either picture: a cased line each, a mark at the head, and the rule's name beside it.
+
+import { drawMark, haloText } from "./canvas.js";
+
+const FAR = 1e4; // pixels: beyond this a line only leaves the picture
+
+/**
+ * @param {CanvasRenderingContext2D} context
+ * @param {{label: string, color: string, dash: number[], mark: string, point: (index: number) => [number, number]}[]} trails
+ * @param {number} last index up to which each is drawn
+ */
+export function drawTrails(context, trails, last, frame, colors) {
+  for (const trail of trails) drawLine(context, trail, last, colors);
+  const heads = trails.flatMap((trail) => head(trail, last, frame));
+  for (const { trail, x, y } of heads) drawMark(context, trail.mark, x, y, 5, trail.color, colors.ground);
+  drawLabels(context, heads, frame, colors);
+}
+
+function drawLine(context, trail, last, colors) {
+  const line = new Path2D();
+  let broken = true;
+  for (let index = 0; index <= last; index += 1) {
+    const [x, y] = trail.point(index);
+    if (Math.abs(x) < FAR && Math.abs(y) < FAR) {
+      if (broken) line.moveTo(x, y);
+      else line.lineTo(x, y);
+      broken = false;
+    } else {
+      broken = true; // also where there is no number: comparisons with NaN are false
+    }
+  }
+  context.setLineDash([]);
+  context.strokeStyle = colors.ground;
+  context.lineWidth = 5;
+  context.stroke(line);
+  context.setLineDash(trail.dash);
+  context.strokeStyle = trail.color;
+  context.lineWidth = 2.2;
+  context.stroke(line);
+  context.setLineDash([]);
+}
+
+/** Where the mark stands: nothing when the path is out of the picture. */
+function head(trail, last, frame) {
+  const [x, y] = trail.point(last);
+  const inside = x >= frame.left && x <= frame.right && y >= frame.top && y <= frame.bottom;
+  return inside ? [{ trail, x, y }] : [];
+}
+
+/** Labels to the right of the heads (to the left near the edge), pushed apart downwards until none covers another. */
+function drawLabels(context, heads, frame, colors) {
+  const taken = [];
+  context.textBaseline = "middle";
+  context.textAlign = "left";
+  for (const { trail, x, y } of [...heads].sort((one, other) => one.y - other.y)) {
+    const width = context.measureText(trail.label).width;
+    const left = x + 12 + width > frame.right ? x - 12 - width : x + 12;
+    const box = { left, right: left + width, y: freeRow(taken, left, left + width, y, frame) };
+    taken.push(box);
+    if (Math.abs(box.y - y) > 6) leader(context, x, y, left < x ? box.right + 2 : left - 2, box.y, trail.color);
+    haloText(context, trail.label, left, box.y, trail.color, colors.ground);
+  }
+}
+
+const ROW = 15;
+
+function freeRow(taken, left, right, y, frame) {
+  const free = (row) => taken.every((box) => Math.abs(box.y - row) >= ROW || box.right < left || box.left > right);
+  for (let shift = 0; shift < 40; shift += 1) {
+    for (const row of [y + shift * 4, y - shift * 4]) {
+      if (row > frame.top + 8 && row < frame.bottom - 8 && free(row)) return row;
+    }
+  }
+  return y;
+}
+
+function leader(context, fromX, fromY, toX, toY, color) {
+  context.beginPath();
+  context.moveTo(fromX, fromY);
+  context.lineTo(toX, toY);
+  context.lineWidth = 1;
+  context.strokeStyle = color;
+  context.stroke();
+}
