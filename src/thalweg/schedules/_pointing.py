@@ -1,0 +1,34 @@
+"""An error that points at a character."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Any
+
+from thalweg.errors import UsageError
+
+
+class SpecError(UsageError):
+    """A text that is no schedule; the message shows the text with a caret below the place.
+
+    Args:
+        key: the message's key in the catalogue.
+        spec: the whole text.
+        position: index of the character that is wrong; the length of the text for its end.
+        **values: what the message names.
+    """
+
+    def __init__(self, key: str, spec: str, position: int, /, **values: Any) -> None:
+        super().__init__(key, **values)
+        self.spec = spec
+        self.position = position
+
+    def __str__(self) -> str:
+        line = "".join(" " if character.isspace() else character for character in self.spec)
+        indent = sum(_columns(character) for character in line[: self.position])
+        return f"{super().__str__()}\n  {line}\n  {' ' * indent}^"
+
+
+def _columns(character: str) -> int:
+    """How many columns of a terminal a character takes."""
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1

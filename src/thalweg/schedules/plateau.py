@@ -1,0 +1,86 @@
+"""A drop when the metric stops getting better."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from thalweg.schedules.arguments import Kind, Number, Word
+from thalweg.schedules.schedule import Moment, Schedule
+
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Plateau(Schedule):
+    """Multiply by γ whenever the metric has not got better for more than `patience` values.
+
+    A value v is better than the best b when v < b (1 − h) (relative) or v < b − h (absolute); upwards with
+    `mode=max`. A value that is no number is not better. It is the only schedule that looks at the metric's values,
+    and it is a pure function of their list: a resumed training needs nothing else.
+
+    Args:
+        gamma: γ, above 0, below 1.
+        patience: values without progress that are borne, 0 or more.
+        threshold: h, at least 0.
+        threshold_mode: `rel` or `abs`.
+        cooldown: values after a drop in which nothing is counted, 0 or more.
+        lowest: the factor never falls below this, 0 to 1.
+        mode: `min` for a loss, `max` for an accuracy.
+
+    Example:
+        >>> Plateau(gamma=0.5, patience=1)(30, 100, values=[3.0, 2.0, 2.0, 2.0])
+        0.5
+
+    Source:
+        `torch.optim.lr_scheduler.ReduceLROnPlateau` (without its `eps`).
+    """
+
+    name: ClassVar[str] = "plateau"
+    takes: ClassVar[Mapping[str, Kind]] = {
+        "gamma": Number(0, 1, above_low=True, below_high=True),
+        "patience": Number(0, whole=True),
+        "threshold": Number(0),
+        "threshold_mode": Word(("rel", "abs")),
+        "cooldown": Number(0, whole=True),
+        "lowest": Number(0, 1),
+        "mode": Word(("min", "max")),
+    }
+
+    gamma: float = 0.1
+    patience: float = 10
+    threshold: float = 1e-4
+    threshold_mode: str = "rel"
+    cooldown: float = 0
+    lowest: float = 0.0
+    mode: str = "min"
+
+    def factor(self, at: Moment) -> NDArray[np.float64]:
+        """See the class."""
+        return np.full_like(at.step, self._after(at.values))
+
+    def _after(self, values: Sequence[float]) -> float:
+        """The factor once `values` have been seen."""
+        factor, bad, cooling = 1.0, 0, 0
+        best = np.inf if self.mode == "min" else -np.inf
+        for value in values:
+            better = self._better(value, best)
+            best = value if better else best
+            bad = 0 if better or cooling else bad + 1
+            cooling = max(cooling - 1, 0)
+            if bad > self.patience:
+                factor = max(factor * self.gamma, self.lowest)
+                bad, cooling = 0, self.cooldown
+        return factor
+
+    def _better(self, value: float, best: float) -> bool:
+        h = self.threshold
+        if self.mode == "min":
+            return value < (best * (1 - h) if self.threshold_mode == "rel" else best - h)
+        return value > (best * (1 + h) if self.threshold_mode == "rel" else best + h)
