@@ -5,9 +5,9 @@ A schedule declares its arguments as `takes`; the constructor checks them, and t
 
 from __future__ import annotations
 
-import itertools
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from thalweg.i18n import t
@@ -137,4 +137,4 @@ def _bound(value: float) -> str:
 
 
 def _increasing(values: Sequence[float]) -> bool:
-    return all(before < after for before, after in itertools.pairwise(values))
+    return all(before < after for before, after in pairwise(values))

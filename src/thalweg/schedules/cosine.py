@@ -42,9 +42,9 @@ class Cosine(Schedule):
 
     def factor(self, at: Moment) -> NDArray[np.float64]:
         """See the class."""
-        return self.end + (1 - self.end) * half_wave(at.progress)
+        return self.end + (1 - self.end) * half_wave(at.remaining)
 
 
-def half_wave(progress: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(1 + cos(π p)) / 2 for p in [0, 1], as a square of a sine: near p = 1 the sum would lose its digits."""
-    return np.sin(np.pi / 2 * (1 - progress)) ** 2
+def half_wave(remaining: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(1 − cos(π r)) / 2 for r in [0, 1], as the square of a sine: near r = 0 the difference would lose its digits."""
+    return np.sin(np.pi / 2 * remaining) ** 2

@@ -52,7 +52,7 @@ class CosineRestarts(Schedule):
     def factor(self, at: Moment) -> NDArray[np.float64]:
         """See the class."""
         since, length = self._cycle(at.step, in_steps(self.period, at.total))
-        return self.end + (1 - self.end) * half_wave(since / length)
+        return self.end + (1 - self.end) * half_wave((length - since) / length)
 
     def _cycle(
         self, step: NDArray[np.float64], period: float

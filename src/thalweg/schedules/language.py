@@ -20,7 +20,7 @@ from thalweg.errors import UsageError
 from thalweg.i18n import t
 from thalweg.schedules._pointing import SpecError
 from thalweg.schedules._tokens import MAX_CHARACTERS, Token, tokens_of
-from thalweg.schedules.arguments import Kind, Percent, Spans
+from thalweg.schedules.arguments import Percent, Spans
 from thalweg.schedules.catalogue import SCHEDULES
 from thalweg.schedules.chain import Chain, Over, length_of
 
@@ -105,15 +105,15 @@ class _Parser:
 
     def _argument(self, name: Token, cls: type[Schedule], values: dict[str, Any], places: dict[str, Token]) -> None:
         place = self._peek()
+        argument = ""
         if place.kind == "word" and self._tokens[self._next + 1].text == "=":
             argument = place.text
             if argument not in cls.takes:
                 self._unknown("schedules.unknown_argument", place, cls.takes, schedule=name.text)
             self._next += 2
-        else:
-            argument = self._positional(name, cls.takes, values)
-        place = self._peek()
+            place = self._peek()
         value = self._value()
+        argument = argument or self._positional(place, cls, values)
         if isinstance(cls.takes[argument], Spans):
             value = (*values.get(argument, ()), value)
         elif argument in values:
@@ -121,12 +121,12 @@ class _Parser:
         values[argument] = value
         places[argument] = place
 
-    def _positional(self, name: Token, takes: dict[str, Kind] | Any, values: dict[str, Any]) -> str:
+    def _positional(self, place: Token, cls: type[Schedule], values: dict[str, Any]) -> str:
         """The argument that a value without a name is for: the first that has none yet."""
-        for argument, kind in takes.items():
+        for argument, kind in cls.takes.items():
             if argument not in values or isinstance(kind, Spans):
                 return argument
-        return self._fail("schedules.too_many", self._peek(), schedule=name.text, most=len(takes))
+        return self._fail("schedules.too_many", place, schedule=cls.name, most=len(cls.takes))
 
     def _value(self) -> float | Percent | str:
         token = self._peek()

@@ -42,5 +42,4 @@ class Linear(Schedule):
 
     def factor(self, at: Moment) -> NDArray[np.float64]:
         """See the class."""
-        progress = at.progress
-        return self.start * (1 - progress) + self.end * progress
+        return self.start * at.remaining + self.end * at.progress

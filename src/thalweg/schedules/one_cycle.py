@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -66,11 +66,11 @@ class OneCycle(Schedule):
         if self.phases == 3:
             corners.insert(2, (2 * up - 2, first))
         value = np.full_like(at.step, last)
-        for (begin, before), (end, after) in reversed(list(itertools.pairwise(corners))):
+        for (begin, before), (end, after) in reversed(list(pairwise(corners))):
             if end > begin:
-                remaining = self._shape(np.clip((at.step - begin) / (end - begin), 0.0, 1.0))
+                remaining = self._shape(np.clip((end - at.step) / (end - begin), 0.0, 1.0))
                 value = np.where(at.step <= end, after + (before - after) * remaining, value)
         return value
 
-    def _shape(self, progress: NDArray[np.float64]) -> NDArray[np.float64]:
-        return half_wave(progress) if self.anneal == "cos" else 1 - progress
+    def _shape(self, remaining: NDArray[np.float64]) -> NDArray[np.float64]:
+        return half_wave(remaining) if self.anneal == "cos" else remaining

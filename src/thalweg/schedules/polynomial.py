@@ -42,4 +42,4 @@ class Polynomial(Schedule):
 
     def factor(self, at: Moment) -> NDArray[np.float64]:
         """See the class."""
-        return self.end + (1 - self.end) * (1 - at.progress) ** self.power
+        return self.end + (1 - self.end) * at.remaining**self.power

@@ -42,6 +42,11 @@ class Moment:
         """The share of this part that is done, 0 to 1."""
         return np.clip(self.step / self.steps, 0.0, 1.0) if self.steps > 0 else np.ones_like(self.step)
 
+    @property
+    def remaining(self) -> NDArray[np.float64]:
+        """The share of this part that is to come, 1 to 0; near the end 1 − `progress` would lose digits."""
+        return np.clip((self.steps - self.step) / self.steps, 0.0, 1.0) if self.steps > 0 else np.zeros_like(self.step)
+
     def part(self, began: float, steps: float) -> Moment:
         """The same moment as a part sees it that begins `began` steps after this one and runs over `steps`."""
         step = np.clip(self.step - began, 0.0, steps)
