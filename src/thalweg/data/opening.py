@@ -1,0 +1,125 @@
+"""Open a set of photos: find its source, its layout, its classes and its splits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from thalweg.data.archives import TarSource, ZipSource, is_tar
+from thalweg.data.builtin import ARCHIVE
+from thalweg.data.classes import given_names, number_classes
+from thalweg.data.layouts import Found, recognise, split_pictures
+from thalweg.data.photos import ImageSet, Note, Photo, by_split
+from thalweg.data.sources import FileSource, FolderSource, Source, is_picture
+from thalweg.data.splitting import choose_valid
+from thalweg.data.tables import find_table, read_table
+from thalweg.errors import DataError
+
+
+BUILTIN = "builtin"
+
+
+def open_images(
+    path: Path | str, *, classes: str | None = None, seed: int = 0, valid_fraction: float = 0.2
+) -> ImageSet:
+    """Recognise a set of photos for training.
+
+    Args:
+        path: a folder, a `.csv`, a `.zip`, a `.tar` (also compressed), or the word `builtin` for the set that comes
+            with the package.
+        classes: `food11` for the homework's eleven names, or a file with one class name a line; by default the names
+            come from `classes.txt` beside the photos, else from folders or numbers.
+        seed: chooses the validation split of a set that has none.
+        valid_fraction: share of every class for that split, in (0, 1).
+
+    Returns:
+        The set. `describe()` says which layout was found, `notes` what else the user should know.
+
+    Raises:
+        DataError: no photos, no layout that is known, one class only, or a class that only validation has.
+        UsageError: `classes` or `valid_fraction` cannot be meant.
+
+    Example:
+        >>> images = open_images("builtin")
+        >>> images.layout, len(images.split("train")), images.classes[0]
+        ('flat', 6000, 'T-shirt/top')
+    """
+    path = ARCHIVE if path == BUILTIN else Path(path)
+    source, found = _find(path)
+    entries = found.entries
+    notes = [*source.notes, *found.notes]
+    train = {entry.class_name for entry in entries if entry.split == "train" and entry.class_name}
+    if not train:
+        raise DataError("data.no_training_split", path=path, found=", ".join(sorted({e.split for e in entries})))
+    if len(train) == 1:
+        raise DataError("data.one_class", path=path, name=train.pop())
+    for entry in entries:
+        if entry.class_name and entry.class_name not in train:
+            raise DataError("data.class_not_in_training", path=path, photo=entry.path, name=entry.class_name)
+    if not any(entry.split == "valid" for entry in entries):
+        chosen = choose_valid(
+            ((entry.path, entry.class_name) for entry in entries if entry.split == "train"),
+            seed=seed,
+            fraction=valid_fraction,
+        )
+        entries = [entry._replace(split="valid") if entry.path in chosen else entry for entry in entries]
+        notes.append(Note("data.note_split_made", {"count": len(chosen), "share": valid_fraction, "seed": seed}))
+    numbered = found.layout == "flat" or (found.layout == "csv" and all(name.isdecimal() for name in train))
+    names, label_of = number_classes(train, given_names(classes, source, found.root), path=path, numbered=numbered)
+    missing = sorted(set(range(len(names))) - set(label_of.values()))
+    if missing:
+        notes.append(Note("data.note_empty_classes", {"names": ", ".join(names[label] for label in missing)}))
+    photos = (Photo(e.path, e.split, label_of[e.class_name] if e.class_name else None) for e in entries)
+    return ImageSet(path, found.layout, names, tuple(sorted(photos, key=by_split)), source, tuple(notes))
+
+
+def open_photos(path: Path | str) -> ImageSet:
+    """Open photos for prediction; nothing needs a label.
+
+    Args:
+        path: a folder, an archive, a table, or a single photo. Of a set with a test split, it is the test split.
+
+    Returns:
+        The photos in natural order, all in the split `test`, without labels.
+
+    Raises:
+        DataError: no photos there.
+    """
+    path = ARCHIVE if path == BUILTIN else Path(path)
+    if path.suffix.lower() == ".csv" and path.is_file():
+        source = FolderSource(path.parent)
+        paths = [entry.path for entry in read_table(source, path.name)]
+    else:
+        source = _open_source(path)
+        _, splits, strays = split_pictures(source.names())
+        everything = [*strays, *(picture for pictures in splits.values() for picture in pictures)]
+        paths = [picture.path for picture in splits.get("test", everything)]
+    if not paths:
+        raise DataError("data.no_images", path=path)
+    photos = sorted((Photo(name, "test", None) for name in paths), key=by_split)
+    return ImageSet(path, "unlabelled", (), tuple(photos), source, source.notes)
+
+
+def _find(path: Path) -> tuple[Source, Found]:
+    if path.suffix.lower() == ".csv" and path.is_file():
+        source = FolderSource(path.parent)
+        return source, Found("csv", tuple(read_table(source, path.name)))
+    source = _open_source(path)
+    names = source.names()
+    table = find_table(source, names)
+    if table:
+        return source, Found("csv", tuple(read_table(source, table)), root=table[: table.rfind("/") + 1])
+    return source, recognise(names, path)
+
+
+def _open_source(path: Path) -> Source:
+    if path.is_dir():
+        return FolderSource(path)
+    if not path.exists():
+        raise DataError("data.not_there", path=path)
+    if path.suffix.lower() == ".zip":
+        return ZipSource(path)
+    if is_tar(path):
+        return TarSource(path)
+    if is_picture(path.name):
+        return FileSource(path)
+    raise DataError("data.unknown_kind", path=path)

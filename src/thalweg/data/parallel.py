@@ -1,0 +1,54 @@
+"""Threads for decoding: Pillow, zlib and BLAKE2 release the interpreter's lock."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from typing import TYPE_CHECKING, TypeVar
+
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+_AHEAD = 32  # items in flight for each thread: enough to ride over one slow file, few enough to hold in memory
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def in_order(
+    function: Callable[[Item], Result], items: Iterable[Item], *, workers: int | None = None
+) -> Iterator[Result]:
+    """Apply a function in threads and give the results in the order of the items.
+
+    At most a few items for each thread are in flight, so that results do not pile up behind a slow one.
+
+    Args:
+        function: what each thread does; what it raises is raised here, and nothing more is started.
+        items: one a call.
+        workers: threads; one a core by default.
+
+    Example:
+        >>> list(in_order(abs, [-3, 2, -1], workers=2))
+        [3, 2, 1]
+    """
+    workers = workers or cores()
+    remaining = iter(items)
+    with ThreadPoolExecutor(workers, thread_name_prefix="thalweg-data") as pool:
+        flying = deque(pool.submit(function, item) for item in islice(remaining, workers * _AHEAD))
+        try:
+            while flying:
+                yield flying.popleft().result()
+                flying.extend(pool.submit(function, item) for item in islice(remaining, 1))
+        finally:
+            for waiting in flying:
+                waiting.cancel()

@@ -1,0 +1,172 @@
+"""Where bytes come from: a folder, or an archive that is read in place.
+
+A source is thread-safe and keeps no file open, so that it may be dropped at any time.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Protocol
+
+from thalweg.errors import BadImageError, DataError
+
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from thalweg.data.photos import Note
+
+PICTURE_SUFFIXES = frozenset(
+    f".{ending}"
+    for ending in (
+        *("jpg", "jpeg", "jpe", "jfif", "jp2", "png", "apng", "gif", "webp", "avif"),
+        *("bmp", "tif", "tiff", "tga", "pbm", "pgm", "ppm", "pnm"),
+    )
+)
+
+_LITTER = frozenset(["__MACOSX", "Thumbs.db", "ehthumbs.db", "desktop.ini", "@eaDir", "$RECYCLE.BIN"])
+# File systems keep times in ticks of up to two seconds: a younger file may change again within the same tick.
+_TICK_NS = 2_000_000_000
+
+
+class Source(Protocol):
+    """Files with names, which are relative, with forward slashes."""
+
+    @property
+    def path(self) -> Path:
+        """The folder or the archive."""
+        ...
+
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        """What was left out, and why."""
+        ...
+
+    def names(self) -> tuple[str, ...]:
+        """All files, without hidden ones and what operating systems leave behind."""
+        ...
+
+    def read(self, name: str) -> bytes:
+        """The content of one file.
+
+        Raises:
+            BadImageError: it is not there, or cannot be read.
+        """
+        ...
+
+    def stamp(self, name: str) -> str | None:
+        """A text that changes when the content does; `None` when the file is too young to tell."""
+        ...
+
+
+class FolderSource:
+    """The files in a folder and below.
+
+    Args:
+        path: the folder.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> _ = (folder / "a.jpg").write_bytes(b"...")
+        >>> FolderSource(folder).names()
+        ('a.jpg',)
+    """
+
+    notes: tuple[Note, ...] = ()
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def names(self) -> tuple[str, ...]:
+        """All files below the folder; links to folders are followed, each folder once."""
+        return tuple(sorted(_walk(self.path)))
+
+    def read(self, name: str) -> bytes:
+        """The content of one file."""
+        return _read_file(self.path / name, name)
+
+    def stamp(self, name: str) -> str | None:
+        """Size and time of the last change."""
+        return stamp_of(self.path / name)
+
+
+class FileSource:
+    """One single file.
+
+    Args:
+        path: the file.
+    """
+
+    notes: tuple[Note, ...] = ()
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def names(self) -> tuple[str, ...]:
+        """The file's name."""
+        return (self.path.name,)
+
+    def read(self, name: str) -> bytes:
+        """The file's content."""
+        return _read_file(self.path, name)
+
+    def stamp(self, name: str) -> str | None:  # noqa: ARG002 - there is only one
+        """Size and time of the last change."""
+        return stamp_of(self.path)
+
+
+def is_picture(name: str) -> bool:
+    """Whether the name ends like a picture's.
+
+    Example:
+        >>> is_picture("training/0_1.JPG"), is_picture("notes.txt")
+        (True, False)
+    """
+    return PurePosixPath(name).suffix.lower() in PICTURE_SUFFIXES
+
+
+def without_litter(names: Iterable[str]) -> Iterator[str]:
+    """Drop hidden files and what operating systems leave behind."""
+    for name in names:
+        if not any(part.startswith(".") or part in _LITTER for part in name.split("/")):
+            yield name
+
+
+def stamp_of(path: Path) -> str | None:
+    """Size and time of the last change of a file; `None` when it is too young to tell, or is not there."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    if time.time_ns() - status.st_mtime_ns < _TICK_NS:
+        return None
+    return f"{status.st_size}-{status.st_mtime_ns}"
+
+
+def _read_file(path: Path, name: str) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise BadImageError("data.bad_missing", path=name) from error
+    except OSError as error:
+        raise BadImageError("data.bad_unreadable", path=name, reason=error.strerror or error) from error
+
+
+def _walk(root: Path) -> Iterator[str]:
+    seen: set[tuple[int, int]] = set()
+
+    def stop(error: OSError) -> None:
+        raise DataError("data.unreadable_folder", path=error.filename, reason=error.strerror or error)
+
+    for folder, subfolders, files in os.walk(root, followlinks=True, onerror=stop):
+        status = os.stat(folder)  # noqa: PTH116 - a link may lead back to where we came from
+        if (status.st_dev, status.st_ino) in seen:
+            subfolders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        prefix = "" if folder == str(root) else Path(folder).relative_to(root).as_posix() + "/"
+        subfolders[:] = without_litter(subfolders)
+        yield from without_litter(prefix + name for name in files)
