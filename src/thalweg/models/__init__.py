@@ -1,0 +1,29 @@
+"""Networks that classify photos, each built by its name for a size and a number of classes.
+
+`cnn` and `residual` are the course's homework, `resnet` the networks to use, `zoo` the bridge to timm. A network has
+two named taps, so that its features can be seen: `mid`, about the middle, and `top`, what its last layer is given.
+`card` counts parameters and FLOPs.
+"""
+
+from typing import TYPE_CHECKING
+
+from thalweg._lazy import lazy_names
+
+
+if TYPE_CHECKING:
+    from thalweg.models.card import ModelCard, describe
+    from thalweg.models.registry import build, names, smallest_size
+    from thalweg.models.taps import features
+
+_homes = {
+    "ModelCard": ".card",
+    "build": ".registry",
+    "describe": ".card",
+    "features": ".taps",
+    "names": ".registry",
+    "smallest_size": ".registry",
+}
+
+__all__ = ["ModelCard", "build", "describe", "features", "names", "smallest_size"]
+
+__getattr__, __dir__ = lazy_names(__name__, _homes)

@@ -1,0 +1,79 @@
+"""The networks by name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from thalweg.errors import UnknownNameError, UsageError
+from thalweg.models import cnn, residual, resnet, zoo
+
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import nn
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    build: Callable[[int, int], nn.Module]
+    smallest: int
+
+
+_ENTRIES = {
+    "cnn": _Entry(cnn.build_cnn, cnn.SMALLEST),
+    "residual": _Entry(residual.build_residual, residual.SMALLEST),
+    "resnet18": _Entry(resnet.build_resnet18, resnet.SMALLEST),
+    "resnet18-half": _Entry(partial(resnet.build_resnet18, width=32), resnet.SMALLEST),
+}
+
+
+def names() -> list[str]:
+    """The networks of this package; `timm:NAME` gives timm's as well."""
+    return list(_ENTRIES)
+
+
+def smallest_size(name: str) -> int:
+    """The smallest side of photos, in pixels, that a network of this package takes.
+
+    Raises:
+        UnknownNameError: no such network.
+    """
+    return _entry(name).smallest
+
+
+def build(name: str, *, classes: int, size: int) -> nn.Module:
+    """A network with random weights from torch's random state, in fp32, in training mode.
+
+    Args:
+        name: one of `names()`, or `timm:NAME`.
+        classes: number of classes.
+        size: side of the photos in pixels.
+
+    Returns:
+        Takes images (N, 3, size, size), gives logits (N, classes); has the attribute `taps`.
+
+    Raises:
+        UnknownNameError: no such network; the nearest names are offered.
+        UsageError: the network cannot take photos so small.
+        MissingExtraError: timm is not installed.
+
+    Example:
+        >>> import torch
+        >>> build("resnet18-half", classes=11, size=128)(torch.zeros(2, 3, 128, 128)).shape
+        torch.Size([2, 11])
+    """
+    if name.startswith(zoo.PREFIX):
+        return zoo.build_timm(name.removeprefix(zoo.PREFIX), classes=classes, size=size)
+    entry = _entry(name)
+    if size < entry.smallest:
+        raise UsageError("models.too_small", name=name, size=size, smallest=entry.smallest)
+    return entry.build(classes, size)
+
+
+def _entry(name: str) -> _Entry:
+    if name not in _ENTRIES:
+        raise UnknownNameError("model", name, [*_ENTRIES, f"{zoo.PREFIX}NAME"])
+    return _ENTRIES[name]

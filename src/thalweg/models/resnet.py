@@ -1,0 +1,94 @@
+"""ResNet-18 as it is best trained: the ResNet-D form, with a stem that suits the size of the photos."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import cast
+
+from torch import nn
+
+from thalweg.models.network import Network, Residual, conv_norm, global_average
+
+
+SMALLEST = 16  # below, the last maps have one pixel, and batch norm has nothing to average in a batch of one
+
+_BLOCKS_A_STAGE = 2
+
+
+def build_resnet18(classes: int, size: int, *, width: int = 64) -> Network:
+    """ResNet-18-D: a stem of three convolutions, four stages of two blocks, global pooling.
+
+    Against the ResNet-18 of 2015: three 3×3 convolutions in place of one 7×7, average pooling before the 1×1
+    convolution of a shortcut that halves the maps (so that it sees every pixel), and a last norm of each branch whose
+    gain starts at zero (so that every block starts as the identity).
+
+    Args:
+        classes: number of classes.
+        size: side of the photos in pixels; sets the stem's stride.
+        width: channels of the first stage, then twice, four and eight times as many.
+
+    Source: He et al. 2015, https://arxiv.org/abs/1512.03385; He et al. 2018, "Bag of Tricks",
+    https://arxiv.org/abs/1812.01187, sections 3.1 and 4.1.
+    """
+    widths = [width * 2**stage for stage in range(4)]
+    stages = [
+        _stem(width, stem_stride(size)),
+        _stage(width, width, stride=1),
+        *(_stage(inputs, outputs, stride=2) for inputs, outputs in pairwise(widths)),
+    ]
+    network = Network(stages, global_average(), nn.Linear(widths[-1], classes), middle=2)
+    _initialize(network)
+    return network
+
+
+def stem_stride(size: int) -> int:
+    """How much the stem shrinks the photos, so that the last maps keep 3 to 5 pixels a side at 28 to 160 px.
+
+    The stages shrink by eight more.
+
+    Example:
+        >>> [stem_stride(size) for size in (28, 64, 128)]
+        [1, 2, 4]
+    """
+    if size < 48:
+        return 1
+    return 2 if size < 96 else 4
+
+
+def _stem(width: int, stride: int) -> nn.Sequential:
+    layers: list[nn.Module] = [
+        *(conv_norm(3, width // 2, stride=min(stride, 2)), nn.ReLU(inplace=True)),
+        *(conv_norm(width // 2, width // 2), nn.ReLU(inplace=True)),
+        *(conv_norm(width // 2, width), nn.ReLU(inplace=True)),
+    ]
+    if stride == 4:
+        layers.append(nn.MaxPool2d(3, 2, padding=1))
+    return nn.Sequential(*layers)
+
+
+def _stage(inputs: int, outputs: int, *, stride: int) -> nn.Sequential:
+    widths = (inputs, *[outputs] * _BLOCKS_A_STAGE)
+    strides = (stride, *[1] * (_BLOCKS_A_STAGE - 1))
+    return nn.Sequential(*(_block(*pair, stride=step) for pair, step in zip(pairwise(widths), strides, strict=True)))
+
+
+def _block(inputs: int, outputs: int, *, stride: int) -> Residual:
+    branch = nn.Sequential(
+        conv_norm(inputs, outputs, stride=stride), nn.ReLU(inplace=True), conv_norm(outputs, outputs)
+    )
+    if stride == 1 and inputs == outputs:
+        return Residual(branch)
+    # an odd side has a last column of its own, as the branch's convolution sees it
+    halving = nn.AvgPool2d(stride, stride, ceil_mode=True, count_include_pad=False)
+    return Residual(branch, nn.Sequential(halving, conv_norm(inputs, outputs, kernel=1)))
+
+
+def _initialize(network: nn.Module) -> None:
+    """He's normal for the convolutions; zero for the gain of each branch's last norm."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+    for module in network.modules():
+        if isinstance(module, Residual):
+            last_norm = cast("nn.Sequential", cast("nn.Sequential", module.branch)[-1])[-1]
+            nn.init.zeros_(cast("nn.BatchNorm2d", last_norm).weight)

@@ -1,0 +1,88 @@
+"""The bridge to timm, which comes with the extra `zoo`: `timm:NAME` is its model of that name, untrained.
+
+The model is timm's own, its weights named as timm names them; what is added is `taps`.
+"""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from thalweg.errors import MissingExtraError, ThalwegError, UsageError
+
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+PREFIX = "timm:"
+
+
+def build_timm(name: str, *, classes: int, size: int) -> nn.Module:
+    """A model of timm, with random weights.
+
+    Args:
+        name: timm's name, without the prefix.
+        classes: number of classes.
+        size: side of the photos in pixels.
+
+    Raises:
+        MissingExtraError: timm is not installed.
+        ThalwegError: timm is installed, but cannot be imported.
+        UsageError: timm has no such model, or the model cannot take the size.
+
+    Source: Wightman 2019, https://github.com/huggingface/pytorch-image-models.
+    """
+    timm = _import_timm()
+    known = timm.list_models()
+    if name not in known:
+        nearest = get_close_matches(name, known, n=5, cutoff=0.4)
+        raise UsageError("models.unknown_timm", name=name, nearest=", ".join(nearest) or "-")
+    model = _create(timm, name, classes, size)
+    try:
+        with torch.inference_mode():
+            model.eval()(torch.zeros(1, 3, size, size))
+    except (AssertionError, RuntimeError, ValueError) as error:
+        raise UsageError("models.timm_refuses", name=name, size=size, reason=error) from error
+    model.taps = MappingProxyType({"mid": _middle(model), "top": _last_linear(model)})  # type: ignore[assignment]
+    return model.train()
+
+
+def _import_timm() -> ModuleType:
+    try:
+        import timm  # type: ignore[import-not-found]
+    except ModuleNotFoundError as error:
+        if error.name == "timm":
+            raise MissingExtraError("timm", "zoo") from error
+        raise ThalwegError("models.broken_timm", reason=error) from error
+    except (ImportError, RuntimeError) as error:  # torchvision beside a torch of another build
+        raise ThalwegError("models.broken_timm", reason=error) from error
+    return timm
+
+
+def _create(timm: ModuleType, name: str, classes: int, size: int) -> nn.Module:
+    """Transformers must be told the size when they are made; convolutional networks do not know the word."""
+    options: dict[str, Any] = {"pretrained": False, "num_classes": classes}
+    try:
+        return timm.create_model(name, img_size=size, **options)
+    except TypeError:
+        return timm.create_model(name, **options)
+
+
+def _middle(model: nn.Module) -> nn.Module:
+    """The middle one of the stages that timm lists, else of the longest row of parts, else the model itself."""
+    stages = [entry["module"] for entry in getattr(model, "feature_info", [])]
+    if stages:
+        return model.get_submodule(stages[len(stages) // 2])
+    rows = [module for module in model.modules() if isinstance(module, nn.Sequential | nn.ModuleList)]
+    longest = max(rows, key=len, default=None)
+    if not longest:
+        return model
+    return longest[len(longest) // 2]
+
+
+def _last_linear(model: nn.Module) -> nn.Module:
+    return [module for module in model.modules() if isinstance(module, nn.Linear)][-1]
