@@ -21,6 +21,7 @@ from thalweg.schedules.constant import Constant
 from thalweg.schedules.cosine import Cosine
 from thalweg.schedules.cosine_restarts import CosineRestarts
 from thalweg.schedules.exponential import Exponential
+from thalweg.schedules.extent import Extent, Point, extent_of
 from thalweg.schedules.inverse_sqrt import InverseSqrt
 from thalweg.schedules.inverse_time import InverseTime
 from thalweg.schedules.language import parse
@@ -41,6 +42,7 @@ __all__ = [
     "Cosine",
     "CosineRestarts",
     "Exponential",
+    "Extent",
     "InverseSqrt",
     "InverseTime",
     "Length",
@@ -52,11 +54,13 @@ __all__ = [
     "Part",
     "Percent",
     "Plateau",
+    "Point",
     "Polynomial",
     "Schedule",
     "Step",
     "Warmup",
     "WarmupStableDecay",
+    "extent_of",
     "factors",
     "in_steps",
     "names",

@@ -1,0 +1,94 @@
+"""The picture of a schedule."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from matplotlib.ticker import MaxNLocator, StrMethodFormatter
+
+from thalweg.figures.plain import telling_steps
+from thalweg.figures.style import BLUE, QUIET, label_axes, literal, picture
+from thalweg.i18n import t
+from thalweg.schedules import Chain, factors
+
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy as np
+    from matplotlib.axes import Axes
+    from numpy.typing import NDArray
+
+    from thalweg.schedules import Schedule
+
+_BUCKETS = 2000  # of a picture 1,350 pixels wide
+_WIDE_RANGE = 50  # highest over lowest above which a linear axis hides the lowest
+_FLOOR = 1e-6  # of the highest; a logarithmic axis ends there, or a cosine's last step would be half of it
+_LONGEST_TITLE = 90  # characters that the width holds
+_CHARACTER = 0.0105  # width of a character of a part's name, in shares of the axis
+_ROW = 13  # height of a row of names, in points
+
+
+def draw_schedule(path: Path, schedule: Schedule, steps: int, *, learning_rate: float | None = None) -> None:
+    """Draw the learning rate of every update; a wide range is drawn on a logarithmic axis, too.
+
+    Args:
+        path: the PNG file.
+        schedule: what is drawn.
+        steps: number of updates, at least 1.
+        learning_rate: what the factor multiplies; None draws the factor itself.
+
+    Raises:
+        StorageError: the file cannot be written.
+        UsageError: `steps` is less than 1.
+    """
+    rates_N = (1.0 if learning_rate is None else learning_rate) * factors(schedule, steps)
+    kept_K = telling_steps(rates_N, _BUCKETS)
+    wide = rates_N.max() > _WIDE_RANGE * rates_N.min()
+    label = t("schedules.axis_factor" if learning_rate is None else "schedules.axis_rate")
+    with picture(path, width=9, height=7 if wide else 4.5) as figure:
+        panels = figure.subplots(2 if wide else 1, 1, sharex=True, squeeze=False)[:, 0]
+        for axes in panels:
+            # The rate of the last update holds until the training ends.
+            axes.plot([*kept_K, steps], [*rates_N[kept_K], rates_N[-1]], color=BLUE, drawstyle="steps-post", lw=1.8)
+            label_axes(axes, y=label)
+        panels[0].set_ylim(0, 1.12 * rates_N.max() or 1.0)
+        panels[0].set_xlim(0, steps)
+        rows = _mark_parts(panels, schedule, steps)
+        panels[0].set_title(literal(str(schedule), _LONGEST_TITLE), pad=8 + _ROW * rows)
+        panels[-1].set_xlabel(t("schedules.axis_step"))
+        panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
+        panels[-1].xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+        if wide:
+            panels[1].set_yscale("log")
+            panels[1].set_ylim(bottom=max(rates_N.min(), _FLOOR * rates_N.max()) / 1.5)
+
+
+def _mark_parts(panels: NDArray[np.object_], schedule: Schedule, steps: int) -> int:
+    """A line where one part gives way to the next, and its text above its beginning; the rows that the texts take."""
+    if not isinstance(schedule, Chain):
+        return 0
+    ends: list[float] = []  # of the texts of each row, in shares of the axis
+    for part in schedule.spans(steps):
+        if not part.steps:
+            continue
+        began = part.began / steps
+        if began:
+            for axes in panels:
+                axes.axvline(part.began, color=QUIET, linewidth=0.8, linestyle=(0, (3, 2)))
+        row = next((row for row, end in enumerate(ends) if end < began), len(ends))
+        ends[row : row + 1] = [began + _CHARACTER * (len(str(part.schedule)) + 1)]
+        _name_part(panels[0], str(part.schedule), began, row)
+    return len(ends)
+
+
+def _name_part(axes: Axes, name: str, began: float, row: int) -> None:
+    axes.annotate(
+        literal(name),
+        (began, 1.0),
+        xycoords="axes fraction",
+        xytext=(2, 4 + _ROW * row),
+        textcoords="offset points",
+        color=QUIET,
+        fontsize=9,
+    )
