@@ -87,3 +87,22 @@ def test_maps_of_one_pixel_and_tokens_become_vectors():
     small = build("cnn", classes=2, size=32).eval()
     small.middle = 4  # its maps have one pixel
     assert features(small, torch.randn(2, 3, 32, 32))["mid"].shape == (2, 512)
+
+
+def test_maps_with_channels_at_the_end_are_pooled_over_their_sides():
+    class Swapped(nn.Module):
+        output_fmt = "NHWC"
+
+        def __init__(self):
+            super().__init__()
+            self.mid = nn.Linear(3, 6)
+            self.head = nn.Linear(6, 2)
+            self.taps = {"mid": self.mid, "top": self.head}
+
+        def forward(self, images):
+            return self.head(self.mid(images.movedim(1, -1)).mean(dim=(1, 2)))
+
+    model, images = Swapped(), torch.randn(2, 3, 4, 4)
+    found = features(model, images)
+    assert found["mid"].shape == (2, 6 * 4)
+    torch.testing.assert_close(found["mid"].reshape(2, 6, 4).mean(2), found["top"])

@@ -41,10 +41,11 @@ def features(model: nn.Module, images_NCHW: Tensor) -> dict[str, Tensor]:
         {'mid': (5, 256), 'top': (5, 256), 'logits': (5, 10)}
     """
     taps: Mapping[str, nn.Module] = model.taps  # type: ignore[assignment]
+    channels_at_end = getattr(model, "output_fmt", "") == "NHWC"  # so timm marks Swin and its relatives
     found: dict[str, Tensor] = {}
 
     def keep_output(_module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        found["mid"] = _vectors(output)
+        found["mid"] = _vectors(output.movedim(-1, 1) if channels_at_end else output)
 
     def keep_input(_module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         found["top"] = _vectors(inputs[0])
