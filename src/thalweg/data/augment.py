@@ -1,0 +1,146 @@
+"""Augmentation: which views of a photo a training sees, drawn as numbers before any pixel is touched.
+
+An `Augmentation` says how far views may differ; `draw_views` draws one view a photo from a random generator;
+`batches` applies them. What is drawn is a pure function of the generator, so a resumed run sees the same views.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from thalweg.errors import UnknownNameError
+
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+# ITU-R BT.601 luma, by which saturation is measured.
+LUMA_C = np.array([0.299, 0.587, 0.114])
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Augmentation:
+    """How far a training's views of one photo may differ.
+
+    Attributes:
+        smallest_area: smallest share of the photo's area that a random crop keeps, in (0, 1]; 1 crops nothing.
+        widest_ratio: largest ratio of a crop's width to its height, and of its height to its width, at least 1.
+        flip: whether half of the views are mirrored left to right.
+        brightness: factor drawn from 1 ± this.
+        contrast: factor around the view's own mean gray, drawn from 1 ± this.
+        saturation: factor around each pixel's own gray, drawn from 1 ± this.
+        erase: share of views in which one rectangle is blanked (2 to 20 % of the area).
+        enlarge: the cached picture's side over the training's: crops are cut from pixels that are really there.
+    """
+
+    smallest_area: float = 1.0
+    widest_ratio: float = 1.0
+    flip: bool = False
+    brightness: float = 0.0
+    contrast: float = 0.0
+    saturation: float = 0.0
+    erase: float = 0.0
+    enlarge: float = 1.0
+
+
+AUGMENTATIONS = {
+    "none": Augmentation(),
+    "flip": Augmentation(flip=True),
+    "light": Augmentation(smallest_area=0.7, widest_ratio=1.15, flip=True, brightness=0.1, contrast=0.1),
+    "standard": Augmentation(
+        smallest_area=0.35,
+        widest_ratio=4 / 3,
+        flip=True,
+        brightness=0.2,
+        contrast=0.3,
+        saturation=0.3,
+        erase=0.25,
+        enlarge=1.25,
+    ),
+}
+
+
+def augmentation(name: str) -> Augmentation:
+    """The augmentation of a name in `AUGMENTATIONS`.
+
+    Raises:
+        UnknownNameError: no such name.
+    """
+    if name not in AUGMENTATIONS:
+        raise UnknownNameError("augmentation", name, AUGMENTATIONS)
+    return AUGMENTATIONS[name]
+
+
+class Views(NamedTuple):
+    """One view a photo of a batch of N."""
+
+    boxes_N4: NDArray[np.int64]  # top, left, height, width of the crop, in pixels of the cached picture
+    flips_N: NDArray[np.bool_]
+    colors_N3: NDArray[np.float32]  # factors of brightness, contrast, saturation
+    erased_N4: NDArray[np.int64]  # top, left, height, width in pixels of the view; height 0 erases nothing
+
+
+def draw_views(policy: Augmentation, count: int, stored: int, size: int, random: np.random.Generator) -> Views:
+    """Draw `count` views of pictures of `stored` by `stored` pixels, to be shown at `size` by `size`.
+
+    Args:
+        policy: how far the views may differ.
+        count: how many views.
+        stored: side of the cached picture in pixels.
+        size: side of the view in pixels.
+        random: where the numbers come from.
+    """
+    area_N = random.uniform(policy.smallest_area, 1, count)
+    spread = np.log(policy.widest_ratio)
+    ratio_N = np.exp(random.uniform(-spread, spread, count))
+    height_N = np.clip(np.rint(stored * np.sqrt(area_N / ratio_N)), 1, stored)
+    width_N = np.clip(np.rint(stored * np.sqrt(area_N * ratio_N)), 1, stored)
+    flips_N = random.random(count) < (0.5 if policy.flip else 0)
+    spans_3 = np.array([policy.brightness, policy.contrast, policy.saturation])
+    return Views(
+        _placed_boxes(height_N, width_N, stored, random),
+        flips_N,
+        (1 + spans_3 * random.uniform(-1, 1, (count, 3))).astype(np.float32),
+        _erased_boxes(policy.erase, count, size, random),
+    )
+
+
+def _placed_boxes(
+    height_N: NDArray[np.float64], width_N: NDArray[np.float64], side: int, random: np.random.Generator
+) -> NDArray[np.int64]:
+    top_N = np.floor(random.random(len(height_N)) * (side - height_N + 1))
+    left_N = np.floor(random.random(len(width_N)) * (side - width_N + 1))
+    return np.stack([top_N, left_N, height_N, width_N], axis=1).astype(np.int64)
+
+
+def _erased_boxes(share: float, count: int, size: int, random: np.random.Generator) -> NDArray[np.int64]:
+    """Random erasing (Zhong et al. 2017, https://arxiv.org/abs/1708.04896)."""
+    area_N = random.uniform(0.02, 0.2, count)
+    ratio_N = np.exp(random.uniform(np.log(0.3), np.log(1 / 0.3), count))
+    chosen_N = random.random(count) < share
+    height_N = np.clip(np.rint(size * np.sqrt(area_N / ratio_N)), 1, size) * chosen_N
+    width_N = np.clip(np.rint(size * np.sqrt(area_N * ratio_N)), 1, size) * chosen_N
+    return _placed_boxes(height_N, width_N, size, random)
+
+
+def color_matrices(colors_N3: NDArray[np.float32], gray_N: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Brightness, contrast and saturation of each view as one affine map of RGB in 0..1.
+
+    With `b, c, s` the factors, `g` the view's mean gray and `L` the map to each pixel's gray:
+    `x ↦ b·(c·(s·x + (1 - s)·L·x) + (1 - c)·g)`.
+
+    Args:
+        colors_N3: factors of brightness, contrast, saturation.
+        gray_N: mean gray of each view, in 0..1.
+
+    Returns:
+        (N, 4, 3): rows 0 to 2 multiply the pixel from the left as a row vector, row 3 is added.
+    """
+    brightness_N11, contrast_N11, saturation_N11 = (colors_N3[:, k, None, None] for k in range(3))
+    to_gray_33 = np.repeat(LUMA_C[:, None], 3, axis=1)
+    matrix_N33 = brightness_N11 * contrast_N11 * (saturation_N11 * np.eye(3) + (1 - saturation_N11) * to_gray_33)
+    offset_N13 = np.repeat(brightness_N11 * (1 - contrast_N11) * gray_N[:, None, None], 3, axis=2)
+    return np.concatenate([matrix_N33, offset_N13], axis=1).astype(np.float32)

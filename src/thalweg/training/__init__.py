@@ -1,0 +1,25 @@
+"""Training: from a set of images and a configuration to a run, which is a folder.
+
+`config` says what is wanted, `recipes` are configurations with a name, `loop` does it, `checkpoint` keeps it,
+`probe` chooses precision and layout by measuring, `run` reads what a training left.
+
+A training is a pure function of its configuration: the order of the photos, their views and the random numbers of
+a step are computed from (seed, epoch, step), so that a checkpoint holds weights, optimizer state and counters,
+and a resumed run is, bit by bit, the run.
+"""
+
+from thalweg._lazy import lazy_names
+
+
+_homes = {
+    "RECIPES": ".recipes",
+    "Run": ".run",
+    "TrainingConfig": ".config",
+    "recipe": ".recipes",
+    "resume": ".start",
+    "train": ".start",
+}
+
+__all__ = sorted(_homes)  # noqa: PLE0605 - computed, so that it cannot differ from what loads
+
+__getattr__, __dir__ = lazy_names(__name__, _homes)

@@ -1,0 +1,139 @@
+"""What a training is asked to do: every field is a flag of `thalweg train`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any, Literal, Self, get_args
+
+from thalweg.errors import RunError, UnknownNameError, UsageError
+
+
+Device = Literal["auto", "cpu", "cuda", "mps"]
+Fit = Literal["squash", "crop"]
+Layout = Literal["auto", "channels-first", "channels-last"]
+Loss = Literal["cross-entropy", "mse"]
+OnBadImage = Literal["skip", "stop"]
+Precision = Literal["auto", "fp32", "bf16"]
+_CHOICES = {
+    "device": Device,
+    "fit": Fit,
+    "layout": Layout,
+    "loss": Loss,
+    "on_bad_image": OnBadImage,
+    "precision": Precision,
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainingConfig:
+    """All that is needed, beside the photos, to do a training again.
+
+    The defaults are the recipe `standard`.
+
+    Attributes:
+        model: a name of `thalweg models`, or `timm:NAME`.
+        size: side of the pictures that the network sees, in pixels; None: 128, or the photos' own if smaller.
+        epochs: passes over the training split; None when `budget` ends the training.
+        budget: seconds from start to the last evaluation; the schedule anneals to end with it. None: no limit.
+        batch_size: photos a step.
+        optimizer: a name of torch.optim, in lower case.
+        lr: learning rate that the schedule multiplies.
+        weight_decay: torch.optim's; not applied to biases and norms when the optimizer decouples it.
+        momentum: for the optimizers that have it (sgd, rmsprop); None: torch's default.
+        schedule: the factor over the training, in the language of `thalweg schedule`.
+        augment: a name of `AUGMENTATIONS`.
+        normalize: subtract the training split's mean and divide by its standard deviation, a channel.
+        classes: names of the classes: `food11`, or a text file with one name a line; None: from the folders.
+        valid_fraction: share of the training split that is set aside where there is no validation split, in (0, 1).
+        fit: how a photo becomes a square: `squash` (all of it) or `crop` (its middle).
+        loss: `cross-entropy`, or `mse` (mean squared error between softmax and one-hot target).
+        label_smoothing: share of the target spread over all classes, in [0, 1).
+        clip: largest gradient norm, longer gradients are shortened to it; None: no clipping.
+        patience: epochs without a better validation accuracy after which the training stops; 0: never.
+        checkpoint_every: seconds between checkpoints within an epoch; one is also kept at each epoch's end.
+        seed: of weights, order, views, and the split when the photos have none.
+        device: `auto` takes a GPU when there is one.
+        precision: `auto` measures; else `fp32` or `bf16`.
+        layout: `auto` measures; else `channels-first` or `channels-last`.
+        on_bad_image: `skip` (named, counted, reported) or `stop`.
+    """
+
+    model: str = "resnet18-half"
+    size: int | None = None
+    epochs: int | None = 40
+    budget: float | None = None
+    batch_size: int = 64
+    optimizer: str = "adamw"
+    lr: float = 2e-3
+    weight_decay: float = 0.05
+    momentum: float | None = None
+    schedule: str = "warmup(5%) > cosine"
+    augment: str = "standard"
+    normalize: bool = True
+    classes: str | None = None
+    valid_fraction: float = 0.2
+    fit: Fit = "squash"
+    loss: Loss = "cross-entropy"
+    label_smoothing: float = 0.1
+    clip: float | None = None
+    patience: int = 0
+    checkpoint_every: float = 120.0
+    seed: int = 0
+    device: Device = "auto"
+    precision: Precision = "auto"
+    layout: Layout = "auto"
+    on_bad_image: OnBadImage = "skip"
+
+    def __post_init__(self) -> None:
+        self._check_ranges()
+        for field, choices in _CHOICES.items():
+            allowed = get_args(choices)
+            if getattr(self, field) not in allowed:
+                raise UnknownNameError(field, getattr(self, field), allowed)
+
+    def _check_ranges(self) -> None:
+        """Refuse what cannot be meant.
+
+        Raises:
+            UsageError: which option, what was got, what it must be.
+        """
+        at_least = {"size": 1, "epochs": 1, "batch_size": 1, "weight_decay": 0, "momentum": 0, "patience": 0, "seed": 0}
+        above_zero = ("budget", "lr", "clip", "checkpoint_every")
+        for field, least in at_least.items():
+            value = getattr(self, field)
+            if value is not None and not value >= least:
+                raise UsageError("training.too_small", option=option_name(field), value=value, least=least)
+        for field in above_zero:
+            value = getattr(self, field)
+            if value is not None and not 0 < value < float("inf"):
+                raise UsageError("training.not_positive", option=option_name(field), value=value)
+        if not 0 <= self.label_smoothing < 1:
+            raise UsageError("training.bad_smoothing", value=self.label_smoothing)
+        if not 0 < self.valid_fraction < 1:
+            raise UsageError("training.bad_fraction", value=self.valid_fraction)
+        if self.epochs is None and self.budget is None:
+            raise UsageError("training.no_end")
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields that are set, for `config.toml`, which has no null."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value for name, value in values.items() if value is not None}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """Back from `to_dict`; a field that is missing was None.
+
+        Raises:
+            RunError: a field of another version.
+        """
+        names = {field.name for field in fields(cls)}
+        unknown = values.keys() - names
+        if unknown:
+            raise RunError("training.unknown_fields", names=", ".join(sorted(unknown)))
+        optional = dict.fromkeys(("size", "epochs", "budget", "momentum", "classes", "clip"))
+        return cls(**{**optional, **values})
+
+
+def option_name(field: str) -> str:
+    """How a field is written on the command line (`batch_size` is `--batch-size`)."""
+    return "--" + field.replace("_", "-")

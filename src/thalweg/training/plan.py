@@ -1,0 +1,92 @@
+"""What a configuration leaves open, settled by looking at the photos and at the machine."""
+
+from __future__ import annotations
+
+import io
+import os
+import platform
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+import torch
+from PIL import Image, UnidentifiedImageError
+
+from thalweg.errors import UsageError
+
+
+if TYPE_CHECKING:
+    from thalweg.data import ImageSet
+
+USUAL_SIZE = 128
+PHOTOS_LOOKED_AT = 48
+
+
+def typical_side(images: ImageSet) -> int:
+    """The median short side, in pixels, of some photos of the training split; only their headers are read."""
+    photos = images.split("train")
+    sides = []
+    for photo in photos[:: max(1, len(photos) // PHOTOS_LOOKED_AT)]:
+        try:
+            with Image.open(io.BytesIO(images.read(photo))) as header:
+                sides.append(min(header.size))
+        except (OSError, UnidentifiedImageError, Image.DecompressionBombError):
+            continue  # the cache names the bad ones
+    return int(median(sides)) if sides else USUAL_SIZE
+
+
+def settled_sizes(size: int | None, typical: int, enlarge: float) -> tuple[int, int]:
+    """Sides, in pixels, of what the network sees and of what the cache keeps.
+
+    Nothing is enlarged that the photos do not have.
+
+    Example:
+        >>> settled_sizes(None, 400, 1.25), settled_sizes(None, 28, 1.25), settled_sizes(64, 70, 1.25)
+        ((128, 160), (28, 28), (64, 70))
+    """
+    seen = size or min(USUAL_SIZE, typical)
+    return seen, max(seen, min(round(seen * enlarge), typical))
+
+
+def settled_device(name: str) -> torch.device:
+    """The device of a name; `auto` takes a GPU when there is one.
+
+    Raises:
+        UsageError: this torch has no such device.
+    """
+    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if name == "auto":
+        name = next(device for device in ("cuda", "mps", "cpu") if available[device])
+    if not available[name]:
+        raise UsageError("training.no_device", device=name, available=", ".join(k for k, v in available.items() if v))
+    return torch.device(name)
+
+
+def usable_cores() -> int:
+    """Processor cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def machine_facts(device: torch.device) -> dict[str, Any]:
+    """Versions and machine, for the run and its report."""
+    from thalweg import __version__
+
+    return {
+        "thalweg": __version__,
+        "python": platform.python_version(),
+        "torch": str(torch.__version__),
+        "system": platform.platform(terse=True),
+        "processor": torch.cuda.get_device_name() if device.type == "cuda" else _processor(),
+        "threads": usable_cores(),
+        "device": device.type,
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())

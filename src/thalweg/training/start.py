@@ -1,0 +1,197 @@
+"""Start a training, or go on with one; and what is written down when it ends."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from safetensors.torch import save
+
+from thalweg import data, models, schedules
+from thalweg._files import write_bytes
+from thalweg.data.augment import augmentation
+from thalweg.errors import RunError, TrainingError, UsageError
+from thalweg.training.evaluation import score
+from thalweg.training.listener import Listener
+from thalweg.training.loop import Training
+from thalweg.training.optimizers import build_optimizer
+from thalweg.training.plan import machine_facts, settled_device, settled_sizes, typical_side, usable_cores
+from thalweg.training.probe import choose_format
+from thalweg.training.run import Run
+
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from torch import nn
+
+    from thalweg.data import Cache, ImageSet
+    from thalweg.training.config import TrainingConfig
+
+
+def train(photos: Path | str, config: TrainingConfig, out: Path, *, listener: Listener | None = None) -> Run:
+    """Train a classifier and leave a run.
+
+    Args:
+        photos: a folder, a table or an archive, as `thalweg.data.open_images` takes them; or `builtin`.
+        config: what is wanted.
+        out: the run's folder; must not hold anything yet.
+        listener: is told how it goes.
+
+    Returns:
+        The run; its `summary()` says what came out.
+
+    Raises:
+        UsageError: the folder is taken, or the configuration asks for what there is not.
+        DataError: the photos cannot be used.
+        TrainingError: the loss became no number; the last good checkpoint is kept.
+        StorageError: something cannot be written.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from tempfile import mkdtemp
+        >>> from thalweg.training import recipe
+        >>> config = replace(recipe("quick"), budget=1.0)  # a second: no more than a try
+        >>> run = train("builtin", config, Path(mkdtemp()) / "run")
+        >>> run.summary()["stopped"]
+        'budget'
+    """
+    began = time.monotonic()
+    listener = listener or Listener()
+    if out.exists() and any(out.iterdir()):
+        raise UsageError("training.out_taken", path=out)
+    device = settled_device(config.device)
+    torch.set_num_threads(usable_cores())
+    images = _opened(photos, config)
+    listener.note("training.found", what=images.describe())
+    for note in images.notes:
+        listener.note(note.key, **note.values)
+    typical = typical_side(images)
+    size, stored = settled_sizes(config.size, typical, augmentation(config.augment).enlarge)
+    config = replace(config, size=size)
+    model = _first_network(config, len(images.classes))
+    cache = _cached(images, config, stored, listener)
+    choice = choose_format(model, config, size, device)
+    environment = {**machine_facts(device), "precision": choice.format.precision, "layout": choice.format.layout}
+    run = Run(out, config, _data_facts(images, cache, config), environment)
+    _write_beginning(run, images, cache)
+    listener.started(
+        run.path,
+        {"model": models.describe(config.model, size=size, classes=len(images.classes)), "choice": choice, "run": run},
+    )
+    return _finish(Training(run, cache, seconds_before=time.monotonic() - began), listener, time.monotonic() - began)
+
+
+def resume(path: Path, *, listener: Listener | None = None) -> Run:
+    """Go on with a run from its last checkpoint; bit by bit, on the CPU, as if it had never stopped.
+
+    Raises:
+        RunError: not a run, of another version, or its photos are no longer what they were.
+    """
+    began = time.monotonic()
+    listener = listener or Listener()
+    run = Run.open(path)
+    torch.set_num_threads(run.environment["threads"])
+    images = _opened(run.data["path"], run.config)
+    cache = _cached(images, run.config, run.data["stored"], listener)
+    if cache.fingerprint != run.data["fingerprint"]:
+        raise RunError("training.photos_changed", path=run.data["path"], run=path)
+    training = Training(run, cache)
+    if run.last.exists():
+        training.restore()
+    listener.started(run.path, {"run": run, "resumed_at": training.state.step})
+    return _finish(training, listener, time.monotonic() - began)
+
+
+def _opened(photos: Path | str, config: TrainingConfig) -> ImageSet:
+    return data.open_images(photos, classes=config.classes, seed=config.seed, valid_fraction=config.valid_fraction)
+
+
+def _first_network(config: TrainingConfig, classes: int) -> nn.Module:
+    """The network before any photo is decoded: what is misspelt is said at once."""
+    torch.manual_seed(config.seed)
+    assert config.size is not None, "sizes are settled first"  # noqa: S101 - for the type checker
+    model = models.build(config.model, classes=classes, size=config.size)
+    build_optimizer(model, config)
+    schedules.parse(config.schedule)
+    return model
+
+
+def _cached(images: ImageSet, config: TrainingConfig, stored: int, listener: Listener) -> Cache:
+    return data.build_cache(
+        images, size=stored, fit=config.fit, on_bad_image=config.on_bad_image, progress=listener.caching
+    )
+
+
+def _data_facts(images: ImageSet, cache: Cache, config: TrainingConfig) -> dict[str, Any]:
+    labels = cache.labels("train")
+    counts = np.bincount(labels, minlength=len(images.classes))
+    return {
+        "path": str(images.root.resolve()),
+        "layout": images.layout,
+        "classes": list(images.classes),
+        "fingerprint": cache.fingerprint,
+        "stored": cache.size,
+        "mean": list(cache.mean) if config.normalize else [0.0] * 3,
+        "std": list(cache.std) if config.normalize else [1.0] * 3,
+        "class_shares": [float(count) / len(labels) for count in counts],
+        "train": len(labels),
+        "valid": len(cache.rows("valid")),
+        "test": len(cache.rows("test")),
+        "bad": len(cache.bad),
+    }
+
+
+def _write_beginning(run: Run, images: ImageSet, cache: Cache) -> None:
+    run.write_split(cache.photos)
+    run.write_json(
+        "data-check.json",
+        {
+            "warnings": [{"code": note.key, "message": str(note)} for note in images.notes],
+            "bad": [{"path": bad.path, "reason": str(bad)} for bad in cache.bad],
+        },
+    )
+    run.save()  # last: a folder with config.toml is a run
+
+
+def _finish(training: Training, listener: Listener, preparing: float) -> Run:
+    """Train to the end, then write down what came out, with the weights of the best epoch."""
+    run = training.run
+    try:
+        stopped = training.run_to_end(listener)
+    except TrainingError as error:
+        _write_summary(training, "nan", preparing, message=str(error))
+        raise
+    if not run.best.exists():
+        _write_summary(training, stopped, preparing)
+        return run
+    training.use_best()
+    outputs = training.features("valid")
+    labels = torch.from_numpy(training.cache.labels("valid"))
+    write_bytes(run.evaluation, save({**outputs, "labels": labels}))
+    scores = {"valid": asdict(score(outputs["logits"], labels, run.config.loss)), "test": None}
+    if training.has_labels("test"):
+        scores["test"] = asdict(training.evaluate("test"))
+    _write_summary(training, stopped, preparing, scores=scores)
+    return run
+
+
+def _write_summary(
+    training: Training, stopped: str, preparing: float, *, scores: dict[str, Any] | None = None, message: str = ""
+) -> None:
+    state = training.state
+    training.run.write_json(
+        "summary.json",
+        {
+            "stopped": stopped,
+            "epochs": state.epoch,
+            "steps": state.step,
+            "best_epoch": state.best_epoch,
+            **(scores or {}),
+            "seconds": {"preparing": preparing, **training.seconds_spent, "total": training.clock.seconds},
+            "messages": [message] if message else [],
+        },
+    )
