@@ -1,0 +1,183 @@
+"""How a training goes on, on the screen: one live line on a terminal, plain lines elsewhere. All of it on stderr."""
+
+from __future__ import annotations
+
+import sys
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+
+from thalweg.i18n import t
+from thalweg.training.listener import Listener
+
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from thalweg.training import Run, TrainingConfig
+    from thalweg.training.listener import Progress as TrainingProgress
+
+SECONDS_BETWEEN_PLAIN_LINES = 30.0
+
+
+def say(message: str) -> None:
+    """One line on stderr, wrapped by the terminal and not by us."""
+    print(message, file=sys.stderr, flush=True)  # noqa: T201 - the command line speaks
+
+
+def duration(seconds: float) -> str:
+    """Minutes and seconds, with hours where there are some.
+
+    Example:
+        >>> duration(83), duration(3725)
+        ('1:23', '1:02:05')
+    """
+    if not seconds < float("inf"):
+        return "-:--"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+class _Lines(Listener):
+    """What both ways of showing say as whole lines."""
+
+    def __init__(self, config: TrainingConfig) -> None:
+        self.config = config
+
+    def note(self, key: str, **values: Any) -> None:
+        self.line(t(key, **values))
+
+    def started(self, run: Path, facts: Mapping[str, Any]) -> None:
+        if "resumed_at" in facts:
+            self.line(t("training.resumed", run=run, step=facts["resumed_at"]))
+            return
+        card, choice, environment = facts["model"], facts["choice"], facts["run"].environment
+        self.line(
+            t(
+                "training.model_line",
+                model=card.name,
+                parameters=card.parameters / 1e6,
+                gflops=card.flops / 1e9,
+                size=facts["run"].config.size,
+            )
+        )
+        rates = ", ".join(
+            f"{form.precision} {form.layout} {rate:.0f}" for form, rate in choice.photos_per_second.items()
+        )
+        chosen = f"{choice.format.precision} {choice.format.layout}"
+        self.line(
+            t("training.format_line", chosen=chosen, device=environment["device"], threads=environment["threads"])
+        )
+        if rates:
+            self.line(t("training.rates_line", rates=rates))
+        self.line(t("training.run_line", run=run))
+
+    def epoch_ended(self, row: Mapping[str, float]) -> None:
+        total = "" if self.config.epochs is None else f"/{self.config.epochs}"
+        self.line(
+            t(
+                "training.epoch_line",
+                epoch=f"{row['epoch']:.0f}{total}",
+                train_loss=row["train_loss"],
+                train_accuracy=row["train_accuracy"],
+                valid_loss=row["valid_loss"],
+                valid_accuracy=row["valid_accuracy"],
+                time=duration(row["seconds"]),
+            )
+        )
+
+    def line(self, message: str) -> None:
+        say(message)
+
+
+class _Plain(_Lines):
+    def __init__(self, config: TrainingConfig) -> None:
+        super().__init__(config)
+        self._said_at = time.monotonic()
+
+    def progressed(self, progress: TrainingProgress) -> None:
+        if time.monotonic() - self._said_at > SECONDS_BETWEEN_PLAIN_LINES:
+            self._said_at = time.monotonic()
+            say(f"  {progress.share:4.0%}  {_numbers(progress)}")
+
+
+class _Live(_Lines):
+    def __init__(self, config: TrainingConfig, bars: Progress) -> None:
+        super().__init__(config)
+        self._bars = bars
+        self._task = bars.add_task(t("training.caching"), total=None, numbers="", visible=False)
+        self._training = False
+
+    def line(self, message: str) -> None:
+        self._bars.console.print(message, markup=False, highlight=False, soft_wrap=True)
+
+    def caching(self, done: int, total: int) -> None:
+        self._bars.update(
+            self._task, completed=done, total=total, numbers=f"{done:,} / {total:,}", visible=done < total
+        )
+
+    def progressed(self, progress: TrainingProgress) -> None:
+        if not self._training:
+            self._bars.update(self._task, description=t("training.training"), total=1.0, visible=True)
+            self._training = True
+        self._bars.update(self._task, completed=progress.share, numbers=_numbers(progress))
+
+
+def _numbers(progress: TrainingProgress) -> str:
+    return t(
+        "training.progress_line",
+        epoch=progress.epoch,
+        loss=progress.loss,
+        accuracy=progress.accuracy,
+        norm=progress.gradient_norm,
+        rate=progress.photos_per_second,
+        left=duration(progress.seconds_left),
+    )
+
+
+@contextmanager
+def showing(config: TrainingConfig) -> Iterator[Listener]:
+    """A listener that shows a training on stderr, as fits what stderr is."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _Plain(config)
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(bar_width=20), TextColumn("{task.fields[numbers]}"))
+    with Progress(*columns, console=console, transient=True) as bars:
+        yield _Live(config, bars)
+
+
+def say_result(run: Run) -> None:
+    """Accuracies, time, and where to look and what to do next; the result goes to stdout."""
+    summary = run.summary()
+    lines = [t("training.stopped_" + summary["stopped"], epochs=summary["epochs"], steps=summary["steps"])]
+    for split in ("valid", "test"):
+        result = summary.get(split)
+        if result:
+            lines.append(
+                t(
+                    f"training.result_{split}",
+                    accuracy=result["accuracy"],
+                    count=result["count"],
+                    loss=result["loss"],
+                    epoch=summary["best_epoch"],
+                )
+            )
+    seconds = summary["seconds"]
+    lines.append(
+        t(
+            "training.result_time",
+            total=duration(seconds["total"]),
+            data=duration(seconds["data"]),
+            training=duration(seconds["training"]),
+            evaluation=duration(seconds["evaluation"]),
+        )
+    )
+    lines.append(t("training.result_report", report=run.path / "report.html"))
+    lines.append(t("training.result_predict", run=run.path))
+    print("\n".join(lines))  # noqa: T201 - this is the output

@@ -1,0 +1,25 @@
+"""`thalweg demo`: the built-in pictures, along the very path that a user's folder takes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from thalweg.cli._output import JsonFlag
+from thalweg.cli.train import begin, configured, free_folder
+from thalweg.i18n import t
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("demo", help=t("training.help_demo"))(demo)
+
+
+def demo(
+    out: Annotated[Path | None, typer.Option(help=t("training.help_out"))] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Train on the built-in set."""
+    begin("builtin", configured("quick", {}), out or free_folder(Path("runs"), "demo"), as_json=as_json)

@@ -1,0 +1,72 @@
+"""`thalweg predict`: a submission for a folder, the five best guesses for one photo."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from thalweg.cli._output import JsonFlag, note, print_json, print_table
+from thalweg.i18n import t
+
+
+if TYPE_CHECKING:
+    from thalweg.prediction import Predictions
+
+BEST = 5
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("predict", help=t("prediction.help_predict"))(predict)
+
+
+def predict(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help=t("prediction.help_run"))],
+    photos: Annotated[Path, typer.Argument(metavar="PHOTOS", help=t("prediction.help_photos"))],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help=t("prediction.help_out"))] = None,
+    tta: Annotated[int, typer.Option(help=t("prediction.help_tta"))] = 1,
+    names: Annotated[bool, typer.Option("--names", help=t("prediction.help_names"))] = False,
+    probabilities: Annotated[bool, typer.Option("--probabilities", help=t("prediction.help_probabilities"))] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Classify photos with a run's best weights."""
+    from thalweg.prediction import predict as classify
+    from thalweg.prediction import submission_text, write_submission
+
+    predictions = classify(run, photos, tta=tta)
+    for bad in predictions.bad:
+        note(t("prediction.bad_photo", reason=bad))
+    if out is not None:
+        write_submission(predictions, out, names=names, probabilities=probabilities)
+        note(t("prediction.written", count=len(predictions.photos), path=out))
+    if as_json:
+        print_json(_payload(predictions))
+    elif out is None and photos.is_file() and len(predictions.photos) == 1:
+        rows = [(name, f"{probability:.1%}") for name, probability in _best(predictions, 0, BEST)]
+        print_table([t("prediction.column_class"), t("prediction.column_probability")], rows, title=str(photos))
+    elif out is None:
+        print(submission_text(predictions, names=names, probabilities=probabilities), end="")  # noqa: T201 - the output
+
+
+def _best(predictions: Predictions, row: int, count: int) -> list[tuple[str, float]]:
+    probability_C = predictions.probability_NC[row]
+    order = (-probability_C).argsort(kind="stable")[:count]
+    return [(predictions.classes[label], float(probability_C[label])) for label in order]
+
+
+def _payload(predictions: Predictions) -> dict[str, object]:
+    photos = [
+        {
+            "path": photo.path,
+            "category": int(predictions.label_N[row]),
+            "class": predictions.classes[predictions.label_N[row]],
+            "best": [
+                {"class": name, "probability": probability} for name, probability in _best(predictions, row, BEST)
+            ],
+        }
+        for row, photo in enumerate(predictions.photos)
+    ]
+    bad = [{"path": bad.path, "reason": str(bad)} for bad in predictions.bad]
+    return {"classes": list(predictions.classes), "photos": photos, "bad": bad}

@@ -1,0 +1,104 @@
+"""`thalweg train`: from a folder of photos to a run."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from thalweg.cli._options import flags_of
+from thalweg.cli._output import JsonFlag, print_json
+from thalweg.errors import UsageError
+from thalweg.i18n import t
+from thalweg.training.config import TrainingConfig
+
+
+if TYPE_CHECKING:
+    from thalweg.training import Run
+
+INTERRUPTED = 130
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("train", help=t("training.help_train"), rich_help_panel=None)(train)
+
+
+@flags_of(TrainingConfig, "training")
+def train(
+    photos: Annotated[str | None, typer.Argument(metavar="[DIR]", help=t("training.help_photos"))] = None,
+    recipe: Annotated[str, typer.Option(help=t("training.help_recipe"))] = "standard",
+    out: Annotated[Path | None, typer.Option(help=t("training.help_out"))] = None,
+    resume: Annotated[Path | None, typer.Option(metavar="RUN", help=t("training.help_resume"))] = None,
+    as_json: JsonFlag = False,
+    **overrides: Any,
+) -> None:
+    """Train, or go on with a run."""
+    if resume is not None:
+        if photos is not None or out is not None or overrides:
+            raise UsageError("training.resume_alone", run=resume)
+        go_on(resume, as_json=as_json)
+    elif photos is None:
+        raise UsageError("training.no_photos")
+    else:
+        begin(photos, configured(recipe, overrides), out or free_folder(Path("runs"), photos), as_json=as_json)
+
+
+def configured(recipe: str, overrides: dict[str, Any]) -> TrainingConfig:
+    """A recipe with some fields changed; a budget alone takes the place of the epochs."""
+    from thalweg.training.recipes import recipe as named
+
+    if "budget" in overrides:
+        overrides = {"epochs": None, **overrides}
+    return replace(named(recipe), **overrides)
+
+
+def free_folder(parent: Path, photos: str) -> Path:
+    """The first of `parent/NAME`, `parent/NAME-2`, ... that is not there yet."""
+    name = Path(photos).resolve().name.split(".")[0] or "run"
+    candidates = (parent / (name if number == 1 else f"{name}-{number}") for number in range(1, sys.maxsize))
+    return next(path for path in candidates if not path.exists())
+
+
+def begin(photos: str, config: TrainingConfig, out: Path, *, as_json: bool) -> None:
+    """Train, draw, and say what came out."""
+    from thalweg.cli._progress import showing
+    from thalweg.training import train as train_run
+
+    with showing(config) as listener:
+        run = train_run(photos, config, out, listener=listener)
+    conclude(run, as_json=as_json)
+
+
+def go_on(path: Path, *, as_json: bool) -> None:
+    """The same, from a run's last checkpoint."""
+    from thalweg.cli._progress import showing
+    from thalweg.training import Run
+    from thalweg.training import resume as resume_run
+
+    with showing(Run.open(path).config) as listener:
+        run = resume_run(path, listener=listener)
+    conclude(run, as_json=as_json)
+
+
+def conclude(run: Run, *, as_json: bool) -> None:
+    """Draw the pictures, write the report, print the result."""
+    from thalweg.cli._progress import say, say_result
+
+    interrupted = run.summary()["stopped"] == "interrupted"
+    if interrupted:
+        say(t("training.interrupted", step=run.summary()["steps"], run=run.path))
+    else:
+        from thalweg.report import draw_run
+
+        say(t("training.drawing"))
+        draw_run(run.path)
+    if as_json:
+        print_json({"run": str(run.path), **run.summary()})
+    elif not interrupted:
+        say_result(run)
+    if interrupted:
+        raise typer.Exit(INTERRUPTED)
