@@ -13,10 +13,12 @@ from thalweg._lazy import lazy_names
 _homes = {
     "BadImage": ".cache",
     "Cache": ".cache",
+    "Check": ".check",
     "ImageSet": ".photos",
     "Note": ".photos",
     "Photo": ".photos",
     "build_cache": ".cache",
+    "check_images": ".check",
     "open_images": ".opening",
     "open_photos": ".opening",
 }

@@ -20,13 +20,12 @@ from typing import IO, TYPE_CHECKING
 from thalweg._files import replacing
 from thalweg.data.digests import digest_file
 from thalweg.data.photos import Note
-from thalweg.data.sources import stamp_of, without_litter
+from thalweg.data.sources import points_outside, stamp_of, without_litter
 from thalweg.data.storage import cache_folder, telling_where
 from thalweg.errors import BadImageError, DataError
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from pathlib import Path
 
 # No photo is larger; a member that claims more is a bomb or a mistake.
@@ -190,19 +189,11 @@ def _zip_name(info: zipfile.ZipInfo) -> str:
 
 def _safe(found: dict[str, _Member]) -> tuple[dict[str, _Member], tuple[Note, ...]]:
     """Leave out members whose names point out of the archive, and say so; litter is left out silently."""
-    outside = [name for name in found if _points_outside(name)]
-    members = {name: found[name] for name in sorted(without_litter(_inside(found)))}
+    outside = [name for name in found if points_outside(name)]
+    members = {name: found[name] for name in sorted(without_litter(found.keys() - outside))}
     if not outside:
         return members, ()
     return members, (Note("data.note_names_outside", {"count": len(outside), "example": outside[0]}),)
-
-
-def _inside(names: Iterable[str]) -> list[str]:
-    return [name for name in names if not _points_outside(name)]
-
-
-def _points_outside(name: str) -> bool:
-    return name.startswith("/") or ".." in name.split("/") or name[1:3] == ":/"
 
 
 def _plain_tar(path: Path) -> Path:

@@ -73,12 +73,17 @@ def decode(content: bytes, size: int, fit: Fit = "squash", *, path: str = "") ->
         [200, 200, 200]
     """
     with reading(content, path) as image:
-        image.draft(None, (size, size))
-        with _one_big_at_a_time if image.width * image.height > _BIG else nullcontext():
-            image.load()
-            square = _reduce(to_rgb(image), size, fit)
-        turn = _TURNS.get(orientation(image))
-        return np.asarray(square.transpose(turn) if turn is not None else square)
+        return to_square(image, size, fit)
+
+
+def to_square(image: Image.Image, size: int, fit: Fit) -> NDArray[np.uint8]:
+    """Decode an opened picture to `size` × `size` pixels of RGB, upright."""
+    image.draft(None, (size, size))
+    with _one_big_at_a_time if image.width * image.height > _BIG else nullcontext():
+        image.load()
+        square = _reduce(_to_rgb(image), size, fit)
+    turn = _TURNS.get(orientation(image))
+    return np.asarray(square.transpose(turn) if turn is not None else square)
 
 
 @contextmanager
@@ -126,7 +131,22 @@ def quiet() -> Iterator[None]:
         yield
 
 
-def to_rgb(image: Image.Image) -> Image.Image:
+def _open(content: bytes) -> Image.Image:
+    # `Image.open` refuses JPEGs of 180 megapixels and more by their full size, though they are decoded at an eighth.
+    if content.startswith(b"\xff\xd8\xff"):
+        try:
+            return JpegImageFile(BytesIO(content))
+        except SyntaxError as error:  # what `Image.open` turns into this:
+            raise UnidentifiedImageError from error
+    return Image.open(BytesIO(content))
+
+
+def _refuse_bomb(image: Image.Image) -> None:
+    if image.width * image.height > MAX_PIXELS:
+        raise Image.DecompressionBombError
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
     """Any mode of Pillow as RGB (or L, which is gray), 8 bits a channel."""
     if image.mode.startswith("I;16"):
         return _from_numbers(np.asarray(image).astype(np.float64) / 257)
@@ -138,18 +158,6 @@ def to_rgb(image: Image.Image) -> Image.Image:
     if image.mode == "1":
         return image.convert("L")
     return image if image.mode in {"L", "RGB"} else image.convert("RGB")
-
-
-def _open(content: bytes) -> Image.Image:
-    # `Image.open` refuses JPEGs of 180 megapixels and more by their full size, though they are decoded at an eighth.
-    if content.startswith(b"\xff\xd8\xff"):
-        return JpegImageFile(BytesIO(content))
-    return Image.open(BytesIO(content))
-
-
-def _refuse_bomb(image: Image.Image) -> None:
-    if image.width * image.height > MAX_PIXELS:
-        raise Image.DecompressionBombError
 
 
 def _reduce(image: Image.Image, size: int, fit: Fit) -> Image.Image:

@@ -135,6 +135,16 @@ def without_litter(names: Iterable[str]) -> Iterator[str]:
             yield name
 
 
+def points_outside(name: str) -> bool:
+    """Whether a name, taken as a path, leads out of the folder it is relative to.
+
+    Example:
+        >>> points_outside("../secret.jpg"), points_outside("training/0_1.jpg")
+        (True, False)
+    """
+    return name.startswith("/") or ".." in name.split("/") or name[1:2] == ":"
+
+
 def stamp_of(path: Path) -> str | None:
     """Size and time of the last change of a file; `None` when it is too young to tell, or is not there."""
     try:

@@ -1,0 +1,122 @@
+"""`thalweg data`: look at a set of photos before training, or fetch the homework's."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from thalweg.cli._output import JsonFlag, note, print_json, print_table
+from thalweg.i18n import t
+
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from thalweg.data.check import Check, Range
+
+
+def register(app: typer.Typer) -> None:
+    """Add the group `data` with its commands."""
+    group = typer.Typer(name="data", help=t("data.help"), no_args_is_help=True)
+    group.command("check", help=t("data.help_check"))(check)
+    group.command("get", help=t("data.help_get"))(get)
+    app.add_typer(group)
+
+
+def check(
+    folder: Annotated[str, typer.Argument(metavar="DIR", help=t("data.help_dir"))],
+    *,
+    classes: Annotated[str | None, typer.Option(metavar="food11|FILE", help=t("data.help_classes"))] = None,
+    strict: Annotated[bool, typer.Option("--strict", help=t("data.help_strict"))] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Read every photo of a set and say what is wrong with it."""
+    from thalweg.data import check_images, open_images
+
+    images = open_images(folder, classes=classes)
+    if not as_json:
+        note(images.describe())
+    with _progress(t("data.reading")) as advance:
+        found = check_images(images, progress=advance)
+    if as_json:
+        print_json(found.to_json())
+    else:
+        _show(found)
+    if strict and found.warnings():
+        raise typer.Exit(1)
+
+
+def get(
+    name: Annotated[str, typer.Argument(metavar="food11", help=t("data.help_name"))],
+    *,
+    url: Annotated[str | None, typer.Option(help=t("data.help_url"))] = None,
+    sha256: Annotated[str | None, typer.Option(metavar="HEX", help=t("data.help_sha256"))] = None,
+    out: Annotated[Path, typer.Option(metavar="DIR", help=t("data.help_out"))] = Path("food11"),
+    as_json: JsonFlag = False,
+) -> None:
+    """Fetch a set of photos."""
+    from thalweg.data.download import get_set
+
+    with _progress(t("data.fetching"), unit_bytes=True) as advance:
+        fetched = get_set(name, out=out, url=url, sha256=sha256, progress=advance)
+    if as_json:
+        print_json(fetched.to_json())
+    else:
+        note(t("data.fetched", files=len(fetched.files), folder=fetched.folder))
+        note(t("data.fetched_next", path=fetched.opens))
+
+
+def _show(found: Check) -> None:
+    names = list(dict.fromkeys(name for counts in found.counts.values() for name in counts))
+    print_table(
+        [t("data.column_class"), *(t(f"data.split_{split}") for split in found.counts)],
+        [[name or t("data.no_label"), *(counts.get(name, 0) for counts in found.counts.values())] for name in names],
+    )
+    ranges = {"width": found.width, "height": found.height, "size_bytes": found.size_bytes}
+    print_table(
+        ["", *(t(f"data.column_{column}") for column in ("smallest", "median", "largest"))],
+        [_row(t(f"data.range_{name}"), values) for name, values in ranges.items()],
+    )
+    unusual = [[t(f"data.odd_{name}"), len(paths), paths[0]] for name, paths in found.oddities.items() if paths]
+    if unusual:
+        columns = [t(f"data.column_{column}") for column in ("unusual", "photos", "example")]
+        print_table(columns, unusual)
+    for line in _findings(found):
+        typer.echo(line)
+
+
+def _row(name: str, values: Range) -> list[str | int]:
+    return [name, values.smallest, values.median, values.largest]
+
+
+def _findings(found: Check) -> Iterator[str]:
+    warnings = found.warnings()
+    yield t("data.imbalance", ratio=found.imbalance)
+    if not found.near_checked:
+        yield t("data.near_not_checked")
+    if found.repeated:
+        yield t("data.repeated", count=found.repeated)
+    if not warnings:
+        yield t("data.all_well")
+    for warning in warnings:
+        yield f"! {warning}"
+
+
+@contextmanager
+def _progress(label: str, *, unit_bytes: bool = False) -> Iterator[Callable[[int, int], None] | None]:
+    """A bar on stderr, where somebody watches."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    amount = DownloadColumn() if unit_bytes else MofNCompleteColumn()
+    columns = (TextColumn("{task.description}"), BarColumn(), amount, TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(label, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total or None)

@@ -1,0 +1,202 @@
+"""Sets of photos that can be fetched: the homework's, from ModelScope or from a URL that the user gives."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from threading import Lock
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.error import URLError
+from urllib.parse import parse_qs, quote, urlencode, urlsplit
+from urllib.request import Request, urlopen
+
+from thalweg.data.archives import is_tar
+from thalweg.data.parallel import in_order
+from thalweg.data.sources import is_picture, points_outside
+from thalweg.data.transfer import Patience, download
+from thalweg.errors import DataError, UnknownNameError
+
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+MODELSCOPE = "https://www.modelscope.cn"
+# Name to the data set's place on ModelScope.
+SETS = {"food11": "Datawhale/LeeDL-HW3-CNN"}
+
+_PAGE = 200
+_CONNECTIONS = 8  # photos are small: most of the time is spent waiting for the server
+_TIMEOUT_S = 30.0
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """What a download has left.
+
+    Attributes:
+        folder: where the files are.
+        files: the files.
+        opens: what to give to `open_images`: the archive if there is one, else the folder.
+    """
+
+    folder: Path
+    files: tuple[Path, ...]
+    opens: Path
+
+    def to_json(self) -> dict[str, Any]:
+        """Paths as text."""
+        return {"folder": str(self.folder), "files": [str(file) for file in self.files], "opens": str(self.opens)}
+
+
+class RemoteFile(NamedTuple):
+    """A file of a data set on a server.
+
+    Attributes:
+        path: within the data set.
+        url: where it can be fetched.
+        size: in bytes, if known.
+        sha256: hexadecimal, if known.
+    """
+
+    path: str
+    url: str
+    size: int | None
+    sha256: str | None
+
+
+def get_set(
+    name: str,
+    *,
+    out: Path,
+    url: str | None = None,
+    sha256: str | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    server: str = MODELSCOPE,
+    patience: Patience | None = None,
+) -> Fetched:
+    """Fetch a set of photos into a folder; what is there already is kept, what broke off is continued.
+
+    Args:
+        name: which set (`food11`).
+        out: the folder.
+        url: fetch this file instead of the set's usual ones.
+        sha256: the checksum that the file from `url` must have.
+        progress: called with (bytes done, bytes in all).
+        server: where ModelScope is.
+        patience: how long to keep trying when a connection breaks.
+
+    Raises:
+        UnknownNameError: no such set.
+        DataError: the server refuses or cannot be reached, or a checksum is wrong.
+        StorageError: a file cannot be written.
+    """
+    if name not in SETS:
+        raise UnknownNameError("data_set", name, SETS)
+    if url is not None:
+        remote = [RemoteFile(name_in(url) or f"{name}.zip", url, None, sha256)]
+    else:
+        remote = _worth_fetching(list(list_modelscope(SETS[name], server=server)))
+        if not remote:
+            raise DataError("data.get_nothing_there", url=f"{server}/datasets/{SETS[name]}")
+    watch = _Total(progress, sum(file.size or 0 for file in remote))
+
+    def fetch(file: RemoteFile) -> Path:
+        path = out / file.path
+        download(file.url, path, sha256=file.sha256, size=file.size, progress=watch.of(file.path), patience=patience)
+        return path
+
+    files = tuple(in_order(fetch, remote, workers=_CONNECTIONS))
+    return Fetched(out, files, files[0] if len(files) == 1 else out)
+
+
+def list_modelscope(dataset: str, *, server: str = MODELSCOPE) -> Iterator[RemoteFile]:
+    """The files of a data set on ModelScope, folder by folder.
+
+    Args:
+        dataset: `owner/name`.
+        server: where ModelScope is.
+
+    Raises:
+        DataError: no such data set, or the answer is not understood.
+    """
+    folders = [""]
+    while folders:
+        for entry in _list_folder(dataset, folders.pop(), server):
+            path = entry["Path"]
+            if points_outside(path):
+                raise DataError("data.get_bad_name", url=f"{server}/datasets/{dataset}", name=path)
+            if entry.get("Type") == "tree":
+                folders.append(path)
+            else:
+                query = urlencode({"Revision": "master", "FilePath": path}, quote_via=quote)
+                url = f"{server}/api/v1/datasets/{dataset}/repo?{query}"
+                yield RemoteFile(path, url, entry.get("Size") or None, entry.get("Sha256") or None)
+
+
+def name_in(url: str) -> str:
+    """The file's name that a URL tells, as its last part or as ModelScope's `FilePath`.
+
+    Example:
+        >>> name_in("https://example.org/sets/food-11.zip?download=1")
+        'food-11.zip'
+        >>> name_in("https://example.org/repo?Revision=master&FilePath=a/food.tar")
+        'food.tar'
+    """
+    parts = urlsplit(url)
+    told = parse_qs(parts.query).get("FilePath", [parts.path])[0]
+    return PurePosixPath(told).name
+
+
+def _worth_fetching(files: list[RemoteFile]) -> list[RemoteFile]:
+    """The archives; of a set without archives its photos and tables."""
+    archives = [file for file in files if file.path.lower().endswith(".zip") or is_tar(Path(file.path))]
+    return archives or [file for file in files if is_picture(file.path) or file.path.endswith((".csv", "classes.txt"))]
+
+
+def _list_folder(dataset: str, folder: str, server: str) -> Iterator[dict[str, Any]]:
+    seen: set[str] = set()
+    page = 1
+    while True:
+        query = urlencode({"Revision": "master", "Root": folder, "PageNumber": page, "PageSize": _PAGE})
+        entries = _ask(f"{server}/api/v1/datasets/{dataset}/repo/tree?{query}")
+        fresh = [entry for entry in entries if entry["Path"] not in seen]
+        yield from fresh
+        seen.update(entry["Path"] for entry in fresh)
+        if len(entries) < _PAGE or not fresh:  # a server that knows no pages sends the first one again
+            return
+        page += 1
+
+
+def _ask(url: str) -> list[dict[str, Any]]:
+    try:
+        with urlopen(Request(url, headers={"User-Agent": "thalweg"}), timeout=_TIMEOUT_S) as answer:  # noqa: S310 - http
+            files = json.loads(answer.read())["Data"]["Files"] or []
+            return [{"Path": str(entry["Path"]), **entry} for entry in files]
+    except URLError as error:
+        raise DataError("data.get_no_list", url=url, reason=error.reason) from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError("data.get_no_list", url=url, reason=error) from error
+
+
+class _Total:
+    """Adds the progress of files that come at the same time."""
+
+    def __init__(self, progress: Callable[[int, int], None] | None, total: int) -> None:
+        self._progress = progress
+        self._total = total
+        self._done: dict[str, int] = {}
+        self._lock = Lock()
+
+    def of(self, path: str) -> Callable[[int, int], None] | None:
+        """What one file reports to."""
+        if self._progress is None:
+            return None
+        report = self._progress
+
+        def advance(done: int, total: int) -> None:
+            with self._lock:
+                self._done[path] = done
+                report(sum(self._done.values()), self._total or total)
+
+        return advance

@@ -1,0 +1,209 @@
+"""One file over HTTP, continued where it broke off.
+
+What has come lies in `<name>.part`, with the server's mark of the version (ETag or Last-Modified) beside it. The rest
+is asked for under the condition that the version is the same (RFC 9110, sections 13.1.5 and 14.2); a server that cannot
+do that sends the whole file, and what was there is replaced. The file gets its name when it is whole and its checksum,
+where one is known, is right.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from hashlib import sha256 as new_sha256
+from http.client import HTTPException
+from typing import IO, TYPE_CHECKING, Any
+from urllib.error import HTTPError, URLError
+from urllib.parse import urlsplit
+from urllib.request import Request, urlopen
+
+from thalweg._files import write_text
+from thalweg.errors import DataError, StorageError, UsageError
+
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+_BLOCK = 1 << 18
+_TIMEOUT_S = 30.0
+_MAY_PASS = frozenset({408, 425, 429, 500, 502, 503, 504})
+_RANGE_NOT_SATISFIABLE = 416
+
+
+@dataclass(frozen=True, kw_only=True)
+class Patience:
+    """How long to keep trying.
+
+    Attributes:
+        attempts: failures in a row, without a byte between them, after which it is given up.
+        pause_s: seconds before the second attempt; doubled for each further one.
+    """
+
+    attempts: int = 5
+    pause_s: float = 1.0
+
+
+def download(
+    url: str,
+    path: Path,
+    *,
+    sha256: str | None = None,
+    size: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    patience: Patience | None = None,
+) -> None:
+    """Fetch a file, unless it is there already.
+
+    Args:
+        url: `http` or `https`.
+        path: where to put it. A file that is there is kept if size and checksum, as far as they are known, agree.
+        sha256: the checksum that it must have, hexadecimal.
+        size: the size that it must have, in bytes.
+        progress: called with (bytes done, bytes in all; 0 if the server does not say).
+        patience: how long to keep trying when the connection breaks.
+
+    Raises:
+        DataError: the server refuses or cannot be reached, or the checksum is wrong. What has come stays, except where
+            the checksum is wrong, and the next call goes on from there.
+        StorageError: the file cannot be written.
+        UsageError: not a URL of `http` or `https`.
+    """
+    if urlsplit(url).scheme not in {"http", "https"}:
+        raise UsageError("data.get_bad_url", url=url)
+    if path.exists() and size in {None, path.stat().st_size} and (sha256 is None or _sha256(path) == sha256.lower()):
+        if progress:
+            progress(path.stat().st_size, path.stat().st_size)
+        return
+    part = _Part(path, url)
+    _fetch(part, url, progress or _ignore, patience or Patience())
+    found = _sha256(part.path)
+    if (sha256 and found != sha256.lower()) or size not in {None, part.size()}:
+        part.discard()
+        raise DataError("data.get_checksum", url=url, expected=sha256 or f"{size:,}", found=found)
+    part.finish()
+
+
+class _Part:
+    """What has come of a file, and of which version of it."""
+
+    def __init__(self, target: Path, url: str) -> None:
+        self.target = target
+        self.path = target.with_name(target.name + ".part")
+        self._notes = target.with_name(target.name + ".part.json")
+        self._url = url
+
+    def size(self) -> int:
+        return self.path.stat().st_size if self.path.exists() else 0
+
+    def version(self) -> str | None:
+        """The server's mark of what has come; `None` if it cannot be continued."""
+        try:
+            notes = json.loads(self._notes.read_bytes())
+            return notes["version"] if notes["url"] == self._url and self.size() else None
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def open(self, *, at: int, version: str | None) -> IO[bytes]:
+        """Open for writing at a place; what lies behind it is cut off."""
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            if at == 0:
+                write_text(self._notes, json.dumps({"url": self._url, "version": version}))
+            file = self.path.open("r+b" if self.path.exists() else "w+b")
+            file.truncate(at)
+            file.seek(at)
+        except OSError as error:
+            raise self._cannot_write(error) from error
+        return file
+
+    def write(self, file: IO[bytes], block: bytes) -> None:
+        """Write a block; a full disk is told apart here from a broken connection."""
+        try:
+            file.write(block)
+            file.flush()
+        except OSError as error:
+            raise self._cannot_write(error) from error
+
+    def finish(self) -> None:
+        self.path.replace(self.target)
+        self._notes.unlink(missing_ok=True)
+
+    def discard(self) -> None:
+        self.path.unlink(missing_ok=True)
+        self._notes.unlink(missing_ok=True)
+
+    def _cannot_write(self, error: OSError) -> StorageError:
+        return StorageError("errors.cannot_write", path=self.target, reason=error.strerror or error)
+
+
+def _fetch(part: _Part, url: str, progress: Callable[[int, int], None], patience: Patience) -> None:
+    """Ask again and again until the whole file has come."""
+    failures = 0
+    while True:
+        before = part.size()
+        try:
+            _ask(part, url, progress)
+        except HTTPError as error:
+            with error:  # it holds the connection
+                if error.code == _RANGE_NOT_SATISFIABLE and before:
+                    part.discard()  # what is here is longer than the file
+                elif error.code not in _MAY_PASS:
+                    raise DataError("data.get_refused", url=url, status=error.code, reason=error.reason) from error
+            reason: Any = error
+        except (URLError, HTTPException, OSError) as error:
+            reason = getattr(error, "reason", error)
+        else:
+            return
+        failures = 1 if part.size() > before else failures + 1
+        if failures >= patience.attempts:
+            raise DataError("data.get_broken", url=url, done=part.size(), reason=reason)
+        time.sleep(patience.pause_s * 2 ** (failures - 1))
+
+
+def _ask(part: _Part, url: str, progress: Callable[[int, int], None]) -> None:
+    """One request, for the whole file or for the rest of it.
+
+    Raises:
+        HTTPException: the connection ended before the file did.
+    """
+    headers = {"User-Agent": "thalweg", "Accept-Encoding": "identity"}
+    version = part.version()
+    if version:
+        headers |= {"Range": f"bytes={part.size()}-", "If-Range": version}
+    with urlopen(Request(url, headers=headers), timeout=_TIMEOUT_S) as answer:  # noqa: S310 - http or https, see `download`
+        at = part.size() if answer.status == 206 else 0
+        if at and not answer.headers.get("Content-Range", "").startswith(f"bytes {at}-"):
+            raise HTTPException(f"bytes from {at:,} were asked for, others came")
+        length = answer.headers.get("Content-Length")
+        total = at + int(length) if length else 0
+        done = at
+        with part.open(at=at, version=_version(answer.headers)) as file:
+            progress(done, total)
+            while block := answer.read(_BLOCK):
+                part.write(file, block)
+                done += len(block)
+                progress(done, total)
+        if total and done < total:
+            raise HTTPException(f"{done:,} of {total:,} bytes")
+
+
+def _version(headers: Any) -> str | None:
+    """A mark that stands for these bytes and no others: a strong ETag, else the time of the last change."""
+    etag = headers.get("ETag")
+    if etag and not etag.startswith("W/"):
+        return etag
+    return headers.get("Last-Modified")
+
+
+def _sha256(path: Path) -> str:
+    running = new_sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            running.update(block)
+    return running.hexdigest()
+
+
+def _ignore(_done: int, _total: int) -> None:
+    """Nobody watches."""
