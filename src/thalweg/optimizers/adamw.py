@@ -1,0 +1,33 @@
+"""Adam with decoupled weight decay."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from thalweg.optimizers.adam import Adam
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdamW(Adam):
+    """`adam` whose weight decay shrinks θ itself, out of reach of σ.
+
+    Example:
+        >>> AdamW().decays
+        (0.0, 0.01)
+
+    Source:
+        Loshchilov, Hutter, 2019, https://arxiv.org/abs/1711.05101
+    """
+
+    weight_decay: float = 1e-2
+    decoupled_weight_decay: bool = True
+
+    name: ClassVar[str] = "adamw"
+    torch_class: ClassVar[str | None] = "AdamW"
+
+    def torch_options(self) -> dict[str, Any]:
+        """As for every rule; torch's class knows that it decouples."""
+        options = super().torch_options()
+        del options["decoupled_weight_decay"]
+        return options

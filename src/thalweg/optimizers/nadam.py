@@ -1,0 +1,70 @@
+"""NAdam: Adam with Nesterov's look ahead."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import sqrt
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from thalweg.optimizers.rule import DecouplingRule, State, Step
+
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, kw_only=True)
+class NAdam(DecouplingRule):
+    """Adam whose momentum already counts the gradient of now, and warms up.
+
+    μ_t = β₁ (1 − ½ · 0.96^(t ψ)); a_t, v_t as in Adam; σ_t = √(v_t / (1 − β₂ᵗ)) + ε;
+    m_t = (1 − μ_t) g_t / (1 − μ_1⋯μ_t) + μ_{t+1} a_t / (1 − μ_1⋯μ_{t+1}).
+
+    Args:
+        betas: (β₁, β₂), each in [0, 1).
+        eps: ε, at least 0.
+        momentum_decay: ψ, at least 0.
+
+    Example:
+        >>> NAdam().step(2.0, (0.0, 0.0), (1.0, 0.5, 0.001), NAdam().hyper())[0]
+        2.1
+
+    Source:
+        Dozat, 2016, https://openreview.net/forum?id=OM0jvwB8jIp57ZJjtNEZ
+    """
+
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = 1e-8
+    momentum_decay: float = 4e-3
+
+    name: ClassVar[str] = "nadam"
+    torch_class: ClassVar[str | None] = "NAdam"
+    default_lr: ClassVar[float] = 2e-3
+    ranges: ClassVar[dict[str, tuple[float, float]]] = {"betas": (0.0, 1.0)}
+
+    def hyper(self) -> State:
+        """(β₁, β₂, ε)."""
+        return *self.betas, self.eps
+
+    def start(self, lr: float) -> State:  # noqa: ARG002 - as for every rule
+        """(a, v)."""
+        return 0.0, 0.0
+
+    def clock(self, t_S: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
+        """What g_t and a_t are multiplied by, and 1 − β₂ᵗ."""
+        beta1, beta2 = self.betas
+        mu_S, next_S = (beta1 * (1.0 - 0.5 * 0.96 ** (t * self.momentum_decay)) for t in (t_S, t_S + 1.0))
+        product_S = np.cumprod(mu_S)
+        return (1.0 - mu_S) / (1.0 - product_S), next_S / (1.0 - product_S * next_S), 1.0 - beta2**t_S
+
+    @staticmethod
+    def step(g: float, state: State, clock: State, hyper: State) -> Step:
+        """See the class."""
+        a, v = state
+        share_of_g, share_of_a, correction2 = clock
+        beta1, beta2, eps = hyper
+        a = a + (1.0 - beta1) * (g - a)
+        v = beta2 * v + (1.0 - beta2) * g * g
+        return share_of_g * g + share_of_a * a, sqrt(v / correction2) + eps, (a, v)

@@ -1,0 +1,75 @@
+"""RAdam: Adam that waits until its scale can be trusted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import sqrt
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from thalweg.optimizers.rule import DecouplingRule, State, Step
+
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, kw_only=True)
+class RAdam(DecouplingRule):
+    """Adam whose scale counts only once it rests on enough gradients: a warm-up without a schedule.
+
+    a_t, v_t as in Adam; ρ_∞ = 2 / (1 − β₂) − 1; ρ_t = ρ_∞ − 2 t β₂ᵗ / (1 − β₂ᵗ). While ρ_t ≤ 5: m_t = a_t / (1 − β₁ᵗ),
+    σ_t = 1. After: m_t = r_t a_t / (1 − β₁ᵗ), σ_t = (√v_t + ε) / √(1 − β₂ᵗ), with
+    r_t² = (ρ_t − 4)(ρ_t − 2) ρ_∞ / ((ρ_∞ − 4)(ρ_∞ − 2) ρ_t).
+
+    Args:
+        betas: (β₁, β₂), each in [0, 1).
+        eps: ε, at least 0.
+
+    Example:
+        >>> RAdam().step(2.0, (0.0, 0.0), (0.5, 0.03, 0.0), RAdam().hyper())[1]
+        1.0
+
+    Source:
+        Liu, Jiang, He, Chen, Liu, Gao, Han, 2020, https://arxiv.org/abs/1908.03265
+    """
+
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = 1e-8
+
+    name: ClassVar[str] = "radam"
+    torch_class: ClassVar[str | None] = "RAdam"
+    default_lr: ClassVar[float] = 1e-3
+    ranges: ClassVar[dict[str, tuple[float, float]]] = {"betas": (0.0, 1.0)}
+
+    def hyper(self) -> State:
+        """(β₁, β₂, ε)."""
+        return *self.betas, self.eps
+
+    def start(self, lr: float) -> State:  # noqa: ARG002 - as for every rule
+        """(a, v)."""
+        return 0.0, 0.0
+
+    def clock(self, t_S: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
+        """(1 − β₁ᵗ, √(1 − β₂ᵗ), r_t, which is 0 while ρ_t ≤ 5)."""
+        beta1, beta2 = self.betas
+        power_S = beta2**t_S
+        end = 2.0 / (1.0 - beta2) - 1.0
+        rho_S = end - 2.0 * t_S * power_S / (1.0 - power_S)
+        trusted_S = np.where(rho_S > 5.0, rho_S, 5.0)  # any value above 4 will do where the result is not used
+        squared_S = (trusted_S - 4.0) * (trusted_S - 2.0) * end / ((end - 4.0) * (end - 2.0) * trusted_S)
+        rectifier_S = np.where(rho_S > 5.0, np.sqrt(np.abs(squared_S)), 0.0)
+        return 1.0 - beta1**t_S, np.sqrt(1.0 - power_S), rectifier_S
+
+    @staticmethod
+    def step(g: float, state: State, clock: State, hyper: State) -> Step:
+        """See the class."""
+        a, v = state
+        correction1, correction2, rectifier = clock
+        beta1, beta2, eps = hyper
+        a = a + (1.0 - beta1) * (g - a)
+        v = beta2 * v + (1.0 - beta2) * g * g
+        if rectifier == 0.0:
+            return a / correction1, 1.0, (a, v)
+        return rectifier * a / correction1, (sqrt(v) + eps) / correction2, (a, v)

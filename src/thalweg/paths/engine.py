@@ -1,0 +1,173 @@
+"""From a rule, a surface and numbers to the compiled loops, and back."""
+
+from __future__ import annotations
+
+import inspect
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from os import cpu_count
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from thalweg._native import Kernel, get_kernel
+from thalweg.surfaces.kernels import slope_kernel
+
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from thalweg.optimizers import Rule
+    from thalweg.surfaces import Surface
+
+FAR = 1e6
+"""A path that is farther from the window's middle than this many of its longer sides has diverged."""
+
+BLOCK = 256
+"""Paths that one call of the loop takes: their numbers stay in the processor's first cache."""
+
+_ONE = "iippppp" + "ippp" + "p"
+_MANY = "iiippppp" + "pippp" + "p"
+
+
+class Drive(NamedTuple):
+    """What pushes a path along, step by step.
+
+    Args:
+        factor_S: what the schedule multiplies the learning rate by.
+        noise_S2: what is added to the gradient; `None` for nothing.
+    """
+
+    factor_S: NDArray[np.float64]
+    noise_S2: NDArray[np.float64] | None
+
+
+class Ends(NamedTuple):
+    """Where paths ended.
+
+    Args:
+        position_N2: the last position, the last one in reach for a path that diverged.
+        value_N: f there.
+        slope_N: the gradient's norm there.
+        steps_N: steps made in reach; fewer than asked for means diverged.
+        settled_N: steps after which the path stayed near its target.
+    """
+
+    position_N2: NDArray[np.float64]
+    value_N: NDArray[np.float64]
+    slope_N: NDArray[np.float64]
+    steps_N: NDArray[np.float64]
+    settled_N: NDArray[np.float64]
+
+
+def run_one(
+    surface: Surface, rule: Rule, start_2: NDArray[np.float64], lr: float, drive: Drive
+) -> tuple[NDArray[np.float64], int]:
+    """One path with everything kept.
+
+    Returns:
+        Rows (x, y, loss, gradient norm, m_x, m_y, σ_x, σ_y) of shape (steps + 1, 8), of which the last has no m and σ
+        and those after a divergence nothing: NaN; and the last step whose position is known.
+    """
+    steps = len(drive.factor_S)
+    record_S8 = np.empty((steps + 1, 8))
+    done = np.zeros(1)
+    point_5 = np.array([*start_2, 0.0, 0.0, 0.0])
+    _loop("one", type(rule))(
+        slope_kernel(surface.formula).address,
+        steps,
+        point_5,
+        np.repeat(rule.start(lr), 2).astype(np.float64),
+        lr * drive.factor_S,
+        _clock(rule, steps),
+        np.array(rule.hyper()),
+        *_noise(drive),
+        _settings(surface, rule),
+        record_S8,
+        done,
+    )
+    last = int(done[0])
+    record_S8[last, 4:] = np.nan
+    record_S8[last + 1 :] = np.nan
+    return record_S8, last
+
+
+def run_many(
+    surface: Surface,
+    rule: Rule,
+    start_N2: NDArray[np.float64],
+    lr_N: NDArray[np.float64],
+    drive: Drive,
+    target_N3: NDArray[np.float64] | None = None,
+) -> Ends:
+    """Many paths of one rule, their ends only; blocks of them run on all cores.
+
+    Args:
+        surface: the surface.
+        rule: the rule.
+        start_N2: where each begins.
+        lr_N: the learning rate of each.
+        drive: schedule and noise, the same for all.
+        target_N3: for each a point and a radius, of which `settled_N` speaks; `None` when it does not matter.
+    """
+    shared = (
+        drive.factor_S,
+        _clock(rule, len(drive.factor_S)),
+        np.array(rule.hyper()),
+        *_noise(drive),
+        _settings(surface, rule),
+    )
+    targets_N3 = np.broadcast_to([0.0, 0.0, np.inf], (len(lr_N), 3)) if target_N3 is None else target_N3
+    loop, slope = _loop("many", type(rule)), slope_kernel(surface.formula)
+
+    def block(first: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        part = slice(first, first + BLOCK)
+        lr = np.ascontiguousarray(lr_N[part])
+        n = len(lr)
+        point_5N = np.empty((5, n))
+        point_5N[:2] = start_N2[part].T
+        state_K2N = np.array([np.broadcast_to(number, (2, n)) for number in rule.start(lr)])  # type: ignore[arg-type]
+        target_3N = targets_N3[part].T.copy()
+        target_3N[2] **= 2
+        done_2N = np.zeros((2, n))
+        loop(slope.address, len(drive.factor_S), n, point_5N, state_K2N, lr, *shared, target_3N, done_2N)
+        return point_5N, done_2N
+
+    with ThreadPoolExecutor(cpu_count()) as pool:
+        points, done = zip(*pool.map(block, range(0, len(lr_N), BLOCK)), strict=True)
+    x_N, y_N, value_N, gx_N, gy_N = np.concatenate(points, axis=1)
+    steps_N, settled_N = np.concatenate(done, axis=1)
+    return Ends(np.stack([x_N, y_N], axis=1), value_N, np.hypot(gx_N, gy_N), steps_N, settled_N)
+
+
+@cache
+def _loop(name: str, rule: type[Rule]) -> Kernel:
+    files = (Path(inspect.getfile(rule.step)), Path(__file__).with_name("loops.py"))  # type: ignore[arg-type]
+    source = "\n".join([name, rule.step.__qualname__, *(file.read_text(encoding="utf-8") for file in files)])
+
+    def build() -> object:
+        from thalweg.paths import loops
+
+        default = rule()
+        sizes = len(default.start(1.0)), len(default.clock(np.ones(1))), len(default.hyper())
+        return {"one": loops.make_one, "many": loops.make_many}[name](rule, sizes)
+
+    return get_kernel(
+        f"{name}-{rule.step.__qualname__.partition('.')[0].lower()}", source, _ONE if name == "one" else _MANY, build
+    )  # type: ignore[arg-type]
+
+
+def _clock(rule: Rule, steps: int) -> NDArray[np.float64]:
+    return np.stack(rule.clock(np.arange(1.0, steps + 1)), axis=1)
+
+
+def _noise(drive: Drive) -> tuple[int, NDArray[np.float64]]:
+    return (0, np.zeros(2)) if drive.noise_S2 is None else (1, drive.noise_S2)
+
+
+def _settings(surface: Surface, rule: Rule) -> NDArray[np.float64]:
+    """What `loops` reads: sign, coupled and decoupled decay, and the reach of the window."""
+    (x0, x1), (y0, y1) = surface.window
+    sign = -1.0 if rule.maximize else 1.0
+    return np.array([sign, *rule.decays, (x0 + x1) / 2, (y0 + y1) / 2, FAR * max(x1 - x0, y1 - y0)])

@@ -1,0 +1,180 @@
+"""The two loops that run a rule over a surface, as Numba compiles them: one path with everything kept, and many.
+
+Both are made around the `step` of a rule, the very function that Python runs, and call the surface's compiled slope by
+its address: seventeen rules and sixteen surfaces need 33 compilations, not 272. `many` goes step by step over a block
+of paths, so that the processor works on several of them at a time.
+
+Importing this module imports Numba: it is loaded only when a loop is on no disk.
+"""
+
+from __future__ import annotations
+
+from math import isfinite, sqrt
+from typing import TYPE_CHECKING, Any
+
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
+
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from thalweg.optimizers import Rule
+
+
+def make_one(rule: type[Rule], sizes: tuple[int, int, int]) -> Callable[..., None]:
+    """The loop of one path, in which every step is kept.
+
+    Args:
+        rule: whose `step`.
+        sizes: how many numbers `step` unpacks as state, clock and hyper.
+    """
+    advance = _make_advance(rule)
+    read_state, read_clock, read_hyper = (_READ[size] for size in sizes)
+    write_state, read_three = _WRITE[sizes[0]], _READ[3]
+
+    def one(
+        surface: Any, steps: Any, point_5: Any, state_2K: Any, rate_S: Any, clock_SC: Any, hyper_H: Any,
+        noisy: Any, noise_S2: Any, settings: Any, record_S8: Any, done: Any,
+    ) -> None:  # fmt: skip
+        hyper = read_hyper(hyper_H, 0, 1)
+        decay, reach = read_three(settings, 0, 1), read_three(settings, 3, 1)
+        state_x = read_state(state_2K, 0, 2)
+        state_y = read_state(state_2K, 1, 2)
+        x = point_5[0]
+        y = point_5[1]
+        for t in range(steps + 1):
+            point_5[0] = x
+            point_5[1] = y
+            _slope(surface, 1, point_5)
+            value = point_5[2]
+            gx = point_5[3]
+            gy = point_5[4]
+            row = 8 * t
+            record_S8[row] = x
+            record_S8[row + 1] = y
+            record_S8[row + 2] = value
+            record_S8[row + 3] = sqrt(gx * gx + gy * gy)
+            done[0] = t
+            if t == steps or not (isfinite(value) and _is_near(x, y, reach)):
+                break
+            if noisy:
+                gx += noise_S2[2 * t]
+                gy += noise_S2[2 * t + 1]
+            clock = read_clock(clock_SC, t * sizes[1], 1)
+            rate = rate_S[t]
+            x, mx, sx, state_x = advance(x, gx, state_x, clock, hyper, rate, decay)
+            y, my, sy, state_y = advance(y, gy, state_y, clock, hyper, rate, decay)
+            record_S8[row + 4] = mx
+            record_S8[row + 5] = my
+            record_S8[row + 6] = sx
+            record_S8[row + 7] = sy
+        write_state(state_2K, 0, 2, state_x)
+        write_state(state_2K, 1, 2, state_y)
+
+    return one
+
+
+def make_many(rule: type[Rule], sizes: tuple[int, int, int]) -> Callable[..., None]:
+    """The loop of a block of paths, of which only the ends are kept; arguments as for `make_one`."""
+    advance = _make_advance(rule)
+    read_state, read_clock, read_hyper = (_READ[size] for size in sizes)
+    write_state, read_three = _WRITE[sizes[0]], _READ[3]
+
+    def many(
+        surface: Any, steps: Any, n: Any, point_5N: Any, state_2KN: Any, lr_N: Any, factor_S: Any, clock_SC: Any,
+        hyper_H: Any, noisy: Any, noise_S2: Any, settings: Any, target_3N: Any, done_2N: Any,
+    ) -> None:  # fmt: skip
+        hyper = read_hyper(hyper_H, 0, 1)
+        decay, reach = read_three(settings, 0, 1), read_three(settings, 3, 1)
+        for t in range(steps):
+            _slope(surface, n, point_5N)
+            clock = read_clock(clock_SC, t * sizes[1], 1)
+            factor = factor_S[t]
+            noise_x = noise_S2[2 * t] if noisy else 0.0
+            noise_y = noise_S2[2 * t + 1] if noisy else 0.0
+            for p in range(n):
+                x = point_5N[p]
+                y = point_5N[p + n]
+                rate = factor * lr_N[p]
+                state_x = read_state(state_2KN, p, 2 * n)
+                state_y = read_state(state_2KN, p + n, 2 * n)
+                new_x, _, _, state_x = advance(x, point_5N[p + 3 * n] + noise_x, state_x, clock, hyper, rate, decay)
+                new_y, _, _, state_y = advance(y, point_5N[p + 4 * n] + noise_y, state_y, clock, hyper, rate, decay)
+                write_state(state_2KN, p, 2 * n, state_x)
+                write_state(state_2KN, p + n, 2 * n, state_y)
+                alive = _is_near(x, y, reach)
+                point_5N[p] = new_x if alive else x
+                point_5N[p + n] = new_y if alive else y
+                done_2N[p] += 1.0 if alive else 0.0
+                dx = x - target_3N[p]
+                dy = y - target_3N[p + n]
+                away = dx * dx + dy * dy > target_3N[p + 2 * n]
+                done_2N[p + n] = t + 1.0 if away else done_2N[p + n]
+        _slope(surface, n, point_5N)
+
+    return many
+
+
+def _make_advance(rule: type[Rule]) -> Callable[..., Any]:
+    """One coordinate, one step: θ, m, σ and the state after it."""
+    step = njit(error_model="numpy")(rule.step)
+
+    @njit(error_model="numpy")
+    def advance(theta: Any, g: Any, state: Any, clock: Any, hyper: Any, rate: Any, decay: Any) -> Any:
+        sign, coupled, decoupled = decay
+        m, sigma, state = step(sign * g + coupled * theta, state, clock, hyper)
+        theta = theta * (1.0 - rate * decoupled) - rate * (m / sigma)
+        return theta, m, sigma, state
+
+    return advance
+
+
+@njit
+def _is_near(x: Any, y: Any, reach: Any) -> Any:
+    """Whether a point is still within reach of the surface's window; a NaN is not."""
+    middle_x, middle_y, far = reach
+    return (abs(x - middle_x) <= far) & (abs(y - middle_y) <= far)
+
+
+@intrinsic
+def _slope(_typing: Any, address: Any, n: Any, point_5N: Any) -> Any:
+    """Call the function at `address` for n points: rows x, y in; rows value, ∂x, ∂y out."""
+
+    def generate(context: Any, builder: ir.IRBuilder, _signature: Any, arguments: Any) -> Any:
+        pointer = ir.DoubleType().as_pointer()
+        prototype = ir.FunctionType(ir.VoidType(), [ir.IntType(64), *[pointer] * 5])
+        function, count, base = arguments
+        rows = [builder.gep(base, [builder.mul(count, count.type(row))]) for row in range(5)]
+        builder.call(builder.inttoptr(function, prototype.as_pointer()), [count, *rows])
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64, types.CPointer(types.float64)), generate
+
+
+_READ: dict[int, Callable[..., Any]] = {
+    1: njit(lambda a, i, _: (a[i],)),
+    2: njit(lambda a, i, stride: (a[i], a[i + stride])),
+    3: njit(lambda a, i, stride: (a[i], a[i + stride], a[i + 2 * stride])),
+    4: njit(lambda a, i, stride: (a[i], a[i + stride], a[i + 2 * stride], a[i + 3 * stride])),
+}
+"""Numba's tuples have a length of their own each, so reading one needs a function for each length."""
+
+
+@njit
+def _write1(a: Any, i: Any, _: Any, row: Any) -> None:
+    (a[i],) = row
+
+
+@njit
+def _write2(a: Any, i: Any, stride: Any, row: Any) -> None:
+    a[i], a[i + stride] = row
+
+
+@njit
+def _write3(a: Any, i: Any, stride: Any, row: Any) -> None:
+    a[i], a[i + stride], a[i + 2 * stride] = row
+
+
+_WRITE = {1: _write1, 2: _write2, 3: _write3}

@@ -1,0 +1,112 @@
+"""From SymPy expressions to a loop that Numba compiles: one assignment a subexpression, none written twice.
+
+Only the nodes below are written out; the text is made from them and from nothing that a person typed.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import sympy
+
+from thalweg.errors import UsageError
+from thalweg.surfaces.symbolic import Magnitude, Signum, X, Y
+
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+MAX_ASSIGNMENTS = 1_500
+
+_CALLS = {
+    getattr(sympy, name): name
+    for name in ("acos", "asin", "atan", "cos", "cosh", "exp", "log", "sin", "sinh", "tan", "tanh")
+}
+
+
+def build_loop(expressions: Sequence[sympy.Expr]) -> Callable[..., None]:
+    """The function `kernel(n, x, y, out0, out1, ...)` that fills `out_k[i]` with expression k at (x[i], y[i]).
+
+    Raises:
+        UsageError: it would have more than `MAX_ASSIGNMENTS` assignments, or a number past float64.
+    """
+    program = _Program()
+    results = [program.name(expression) for expression in expressions]
+    outputs = [f"out{k}" for k in range(len(results))]
+    body = [*program.lines, *(f"{output}[i] = {result}" for output, result in zip(outputs, results, strict=True))]
+    lines = [
+        f"def kernel(n, x_N, y_N, {', '.join(outputs)}):",
+        "    for i in range(n):",
+        "        x = x_N[i]",
+        "        y = y_N[i]",
+        *(f"        {line}" for line in body),
+    ]
+    scope = {"__builtins__": {"abs": abs, "range": range}, **{name: getattr(math, name) for name in _CALLS.values()}}
+    scope["sqrt"] = math.sqrt
+    exec("\n".join(lines), scope)  # noqa: S102 - made above, of assignments between names of our own
+    return scope["kernel"]  # type: ignore[return-value] - defined by the line above
+
+
+class _Program:
+    """Assignments in order, and the name that holds each subexpression."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self._names: dict[sympy.Expr, str] = {X: "x", Y: "y"}
+
+    def name(self, expression: sympy.Expr) -> str:
+        """The name (or the number) that holds `expression`; assigns it when it is new."""
+        if expression not in self._names:
+            self._names[expression] = self._number(expression) if expression.is_number else self._assign(expression)
+        return self._names[expression]
+
+    def _assign(self, expression: sympy.Expr) -> str:
+        formula = self._formula(expression)
+        if len(self.lines) >= MAX_ASSIGNMENTS:
+            raise UsageError("surfaces.derivatives_too_long", limit=MAX_ASSIGNMENTS)
+        self.lines.append(f"t{len(self.lines)} = {formula}")
+        return f"t{len(self.lines) - 1}"
+
+    def _number(self, expression: sympy.Expr) -> str:
+        value = complex(expression)
+        if value.imag or not math.isfinite(value.real):
+            raise UsageError("surfaces.number_overflows", number=sympy.sstr(expression)[:60])
+        return f"({value.real!r})"
+
+    def _formula(self, expression: sympy.Expr) -> str:
+        arguments = expression.args
+        match expression:
+            case sympy.Add():
+                return " + ".join(map(self.name, arguments))
+            case sympy.Mul():
+                return self._product(arguments)
+            case sympy.Pow():
+                return self._power(*arguments)
+            case Magnitude():
+                return f"abs({self.name(arguments[0])})"
+            case Signum():
+                inner = self.name(arguments[0])
+                return f"1.0 if {inner} > 0.0 else (-1.0 if {inner} < 0.0 else 0.0)"
+        if expression.func in _CALLS:
+            return f"{_CALLS[expression.func]}({self.name(arguments[0])})"
+        raise AssertionError(sympy.srepr(expression))  # derivatives of what the syntax allows stay in the list
+
+    def _product(self, factors: Sequence[sympy.Expr]) -> str:
+        below = [1 / factor for factor in factors if factor.is_Pow and factor.exp.is_negative]
+        above = [factor for factor in factors if not (factor.is_Pow and factor.exp.is_negative)]
+        product = " * ".join(map(self.name, above)) or "1.0"
+        return f"({product}) / {self.name(sympy.Mul(*below))}" if below else product
+
+    def _power(self, base: sympy.Expr, exponent: sympy.Expr) -> str:
+        if exponent.is_negative:
+            return f"1.0 / {self.name(1 / base**exponent)}"
+        if exponent == sympy.S.Half:
+            return f"sqrt({self.name(base)})"
+        if exponent.is_Integer:
+            half, odd = divmod(int(exponent), 2)
+            halves = [base**half] * 2 + [base] * odd
+            return " * ".join(self.name(part) for part in halves)
+        if (2 * exponent).is_Integer:
+            return f"{self.name(base ** (exponent - sympy.S.Half))} * {self.name(sympy.sqrt(base))}"
+        return f"{self.name(base)} ** {self.name(exponent)}"

@@ -1,0 +1,190 @@
+"""Critical points: where the gradient vanishes, and of what kind each is.
+
+Newton's method on ∇f = 0 from a grid of starts over the window, all at once; what it finds is merged, refined to the
+last digit, and told apart by the eigenvalues of the exact Hessian.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from thalweg.surfaces.surface import Surface
+
+Kind = Literal["minimum", "maximum", "saddle", "degenerate"]
+
+STARTS = 40
+"""Newton begins at this many places along each side of the window."""
+ROUNDS = 120
+"""Newton's steps from each: at a degenerate point they only halve the distance."""
+SETTLED = 1e-9
+"""A start has arrived when its last step was shorter than this part of the window."""
+MERGE = 1e-4
+"""Arrivals nearer to each other than this part of the window are one point."""
+FLAT = 1e-7
+"""An eigenvalue is zero below this part of the other one, or of the median curvature over the window."""
+CHAIN = 0.05
+"""Degenerate points with gaps below this part of the window fill one curve."""
+CIRCLE = 1e-3
+"""Radius, as a part of the window, of the circle on which the way down from a degenerate point is looked for."""
+
+
+@dataclass(frozen=True)
+class CriticalPoint:
+    """A point where the gradient vanishes.
+
+    Args:
+        position: (x, y).
+        value: f there.
+        kind: `minimum` when both eigenvalues are positive, `maximum` when both are negative, `saddle` when they
+            differ in sign, `degenerate` when one is zero, so that the Hessian cannot tell.
+        eigenvalues: of the Hessian, the lowest first.
+        escape: unit vector along which f falls fastest, the eigenvector of the lowest eigenvalue; `None` at a
+            minimum, and at a degenerate point without a negative eigenvalue.
+    """
+
+    position: tuple[float, float]
+    value: float
+    kind: Kind
+    eigenvalues: tuple[float, float]
+    escape: tuple[float, float] | None
+
+
+def find(surface: Surface) -> tuple[CriticalPoint, ...]:
+    """The critical points inside the surface's window, the lowest first.
+
+    Where they fill a curve (the minima of `(1 - x*y)**2`), one point stands for each piece of it.
+
+    Example:
+        >>> from thalweg import surfaces
+        >>> [point.kind for point in surfaces.get("toy_network").critical_points]
+        ['degenerate', 'degenerate', 'saddle']
+        >>> surfaces.get("saddle").critical_points[-1].escape
+        (0.0, 1.0)
+    """
+    grid_N2 = _grid(surface)
+    curvature = _median_curvature(surface, grid_N2)
+    points = [_classify(surface, xy_2, curvature) for xy_2 in _merge(surface, _newton(surface, grid_N2))]
+    return tuple(sorted(_thin_out(surface, points), key=lambda point: (point.value, point.position)))
+
+
+def _grid(surface: Surface) -> NDArray[np.float64]:
+    """The middles of a grid of cells over the window: off its axes, where Newton's steps can be undefined."""
+    share = (np.arange(STARTS) + 0.5) / STARTS
+    x, y = (low + (high - low) * share for low, high in surface.window)
+    return np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
+
+
+def _newton(surface: Surface, xy_N2: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Where Newton's method on ∇f = 0 arrives inside the window; singular Hessians take the least step."""
+    low_2, high_2 = np.array(surface.window).T
+    size_2 = high_2 - low_2
+    arrived = []
+    for _ in range(ROUNDS):
+        step_N2 = _newton_steps(surface, xy_N2)
+        xy_N2 = xy_N2 - step_N2
+        length_N = np.abs(step_N2 / size_2).max(axis=1)
+        inside_N = ((xy_N2 >= low_2 - size_2) & (xy_N2 <= high_2 + size_2)).all(axis=1)  # NaN is not inside
+        arrived.append(xy_N2[inside_N & (length_N < SETTLED)])
+        xy_N2 = xy_N2[inside_N & (length_N >= SETTLED)]
+        if not len(xy_N2):
+            break
+    found_N2 = np.concatenate(arrived)
+    slack_2 = MERGE * size_2
+    return found_N2[((found_N2 >= low_2 - slack_2) & (found_N2 <= high_2 + slack_2)).all(axis=1)]
+
+
+def _newton_steps(surface: Surface, xy_N2: NDArray[np.float64]) -> NDArray[np.float64]:
+    """H⁺ ∇f at each point: eigenvalues that are nearly nothing beside the other are left out."""
+    hessian_N22, gradient_N2 = surface.hessian(xy_N2), surface.gradient(xy_N2)
+    usable_N = np.isfinite(hessian_N22).all(axis=(1, 2)) & np.isfinite(gradient_N2).all(axis=1)
+    eigenvalues_N2, vectors_N22 = np.linalg.eigh(np.where(usable_N[:, None, None], hessian_N22, 0.0))
+    size_N2 = np.abs(eigenvalues_N2)
+    counts_N2 = size_N2 > 1e-12 * size_N2.max(axis=1, keepdims=True)
+    along_N2 = np.einsum("nij,ni->nj", vectors_N22, np.where(usable_N[:, None], gradient_N2, np.nan))
+    along_N2 = np.where(counts_N2, along_N2 / np.where(counts_N2, eigenvalues_N2, 1.0), 0.0)
+    return np.einsum("nij,nj->ni", vectors_N22, along_N2)
+
+
+def _median_curvature(surface: Surface, xy_N2: NDArray[np.float64]) -> float:
+    hessian_N22 = surface.hessian(xy_N2)
+    largest_N = np.abs(hessian_N22[np.isfinite(hessian_N22).all(axis=(1, 2))]).max(axis=(1, 2), initial=0.0)
+    return float(np.median(largest_N)) if len(largest_N) else 0.0
+
+
+def _merge(surface: Surface, xy_N2: NDArray[np.float64]) -> list[NDArray[np.float64]]:
+    """One of each group of arrivals that lie together, the one with the smallest gradient."""
+    size_2 = np.ptp(surface.window, axis=1)
+    kept: list[NDArray[np.float64]] = []
+    for xy_2 in xy_N2[np.argsort(np.hypot(*surface.gradient(xy_N2).T))]:
+        if not kept or (np.abs((np.array(kept) - xy_2) / size_2).max(axis=1) > MERGE).all():
+            kept.append(np.where(np.abs(xy_2) > SETTLED * size_2, xy_2, 0.0))
+    return kept
+
+
+def _classify(surface: Surface, xy_2: NDArray[np.float64], curvature: float) -> CriticalPoint:
+    eigenvalues_2, vectors_22 = np.linalg.eigh(surface.hessian(xy_2))
+    low, high = (float(value) for value in eigenvalues_2)
+    kind: Kind
+    smaller, larger = sorted((abs(low), abs(high)))
+    if smaller <= FLAT * larger or larger <= FLAT * curvature:
+        kind, escape = "degenerate", _steepest_fall(surface, xy_2)
+    elif low > 0:
+        kind, escape = "minimum", None
+    else:
+        kind, escape = ("maximum" if high < 0 else "saddle"), vectors_22[:, 0]
+    return CriticalPoint(
+        position=_pair(xy_2),
+        value=float(surface.value(*xy_2)),
+        kind=kind,
+        eigenvalues=(low, high),
+        escape=None if escape is None else _pair(escape * (np.sign(escape[np.abs(escape).argmax()]))),
+    )
+
+
+def _steepest_fall(surface: Surface, xy_2: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """The direction in which f is lowest on a small circle; `None` when it is lower nowhere."""
+    angle_N = np.linspace(0.0, 2 * np.pi, 360, endpoint=False)
+    circle_N2 = np.stack([np.cos(angle_N), np.sin(angle_N)], axis=1)
+    radius = CIRCLE * np.ptp(surface.window, axis=1).min()
+    rise_N = surface.value(*(xy_2 + radius * circle_N2).T) - surface.value(*xy_2)
+    if np.isnan(rise_N).all() or np.nanmin(rise_N) >= -1e-6 * np.nanmax(np.abs(rise_N)):
+        return None
+    return circle_N2[np.nanargmin(rise_N)]
+
+
+def _thin_out(surface: Surface, points: list[CriticalPoint]) -> list[CriticalPoint]:
+    """Where degenerate points fill a curve, the one nearest to the window's middle stands for each piece of it."""
+    isolated = [point for point in points if point.kind != "degenerate"]
+    waiting = [point for point in points if point.kind == "degenerate"]
+    low_2, high_2 = np.array(surface.window).T
+    while waiting:
+        piece, waiting = _connected(waiting, CHAIN * (high_2 - low_2))
+        isolated.append(min(piece, key=lambda point: float(np.hypot(*(point.position - (low_2 + high_2) / 2)))))
+    return isolated
+
+
+def _connected(
+    points: list[CriticalPoint], reach_2: NDArray[np.float64]
+) -> tuple[list[CriticalPoint], list[CriticalPoint]]:
+    """The points that hang together with the first one by gaps within reach, and the rest."""
+    position_N2 = np.array([point.position for point in points])
+    reached_N = np.zeros(len(points), dtype=bool)
+    fresh = [0]
+    while fresh:
+        reached_N[fresh] = True
+        gaps_FN2 = np.abs(position_N2[fresh, None] - position_N2[None])
+        fresh = np.flatnonzero((gaps_FN2 <= reach_2).all(axis=2).any(axis=0) & ~reached_N).tolist()
+    piece = [point for point, inside in zip(points, reached_N, strict=True) if inside]
+    return piece, [point for point, inside in zip(points, reached_N, strict=True) if not inside]
+
+
+def _pair(vector_2: NDArray[np.float64]) -> tuple[float, float]:
+    x, y = (vector_2 + 0.0).tolist()  # + 0.0 makes −0.0 plain
+    return x, y

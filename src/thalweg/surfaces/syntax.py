@@ -1,0 +1,153 @@
+"""A typed formula, checked against an allow-list.
+
+What passes is a tree of numbers, x, y, `+ - * / **` and named functions. The text is parsed, never run. Everything that is not on the list is refused with the place marked.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from difflib import get_close_matches
+from typing import NoReturn
+
+from thalweg.errors import UsageError
+from thalweg.schedules._pointing import SpecError
+
+
+MAX_LENGTH = 2_000
+MAX_NODES = 500
+MAX_DEPTH = 120
+MAX_EXPONENT = 64
+MAX_POWERS = 3
+MAX_NUMBER = 1e100
+
+COORDINATES = {"x": "x", "y": "y", "w1": "x", "w2": "y"}
+CONSTANTS = ("e", "pi")
+FUNCTIONS = (
+    *("abs", "acos", "asin", "atan", "cos", "cosh", "exp", "ln", "log"),
+    *("sigmoid", "sin", "sinh", "sqrt", "tan", "tanh"),
+)
+
+_FOREIGN = re.compile(r"[^0-9A-Za-z.+\-*/^() ,]")
+_OPERATORS = (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.Pow)
+
+
+def check(text: str) -> ast.expr:
+    """The tree of a formula.
+
+    Args:
+        text: such as `0.01*x**2 + 10*y**2`; `^` is read as `**`.
+
+    Raises:
+        UsageError: it is no formula, or one past a limit; most often a `SpecError`, which marks the place.
+    """
+    if not text.strip():
+        raise UsageError("surfaces.empty")
+    if len(text) > MAX_LENGTH:
+        raise UsageError("surfaces.too_long", length=len(text), limit=MAX_LENGTH)
+    foreign = _FOREIGN.search(text)
+    if foreign:
+        raise SpecError("surfaces.foreign_character", text, foreign.start(), character=foreign.group())
+    tree = _Reader(text).read()
+    _Checker(text).check(tree)
+    return tree
+
+
+def canonical(tree: ast.expr) -> str:
+    """One spelling for all texts of the same tree."""
+    return ast.unparse(tree)
+
+
+class _Reader:
+    """From text to tree, with the places of the tree's nodes those of the text."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.margin = len(text) - len(text.lstrip())
+        self.places: list[int] = []  # of each character that the parser sees, its place in the text
+        for place, character in enumerate(text[self.margin :], start=self.margin):
+            self.places += [place, place] if character == "^" else [place]
+        self.places.append(len(text))
+
+    def read(self) -> ast.expr:
+        try:
+            tree = ast.parse(self.text[self.margin :].replace("^", "**"), mode="eval").body
+        except SyntaxError as error:
+            place = self.places[min(max((error.offset or 1) - 1, 0), len(self.places) - 1)]
+            raise SpecError("surfaces.not_a_formula", self.text, place) from None
+        except (RecursionError, MemoryError, ValueError):
+            raise UsageError("surfaces.too_deep", limit=MAX_DEPTH) from None
+        for node in ast.walk(tree):
+            if isinstance(node, ast.expr):
+                node.col_offset = self.places[node.col_offset]
+        return tree
+
+
+class _Checker:
+    """Walk a tree; refuse the first node that is not on the list."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.nodes = 0
+
+    def check(self, node: ast.expr, depth: int = 1, powers: int = 0) -> None:
+        """Args: the node, how deep it lies, and within how many powers."""
+        self.nodes += 1
+        if self.nodes > MAX_NODES:
+            raise UsageError("surfaces.too_many_terms", limit=MAX_NODES)
+        if depth > MAX_DEPTH:
+            raise UsageError("surfaces.too_deep", limit=MAX_DEPTH)
+        match node:
+            case ast.Constant():
+                self._number(node)
+            case ast.Name():
+                self._name(node)
+            case ast.UnaryOp(op=ast.UAdd() | ast.USub(), operand=operand):
+                self.check(operand, depth + 1, powers)
+            case ast.BinOp(left=base, op=ast.Pow(), right=exponent):
+                self._power(exponent, powers)
+                self.check(base, depth + 1, powers + 1)
+                self.check(exponent, depth + 1, powers + 1)
+            case ast.BinOp(left=left, op=operator, right=right) if isinstance(operator, _OPERATORS):
+                self.check(left, depth + 1, powers)
+                self.check(right, depth + 1, powers)
+            case ast.Call():
+                self._call(node, depth, powers)
+            case _:
+                self._refuse("surfaces.not_allowed", node)
+
+    def _number(self, node: ast.Constant) -> None:
+        if type(node.value) not in {int, float}:
+            self._refuse("surfaces.not_allowed", node)
+        if abs(node.value) > MAX_NUMBER or 0 < abs(node.value) < 1 / MAX_NUMBER:
+            self._refuse("surfaces.number_too_large", node, limit=f"{MAX_NUMBER:g}")
+
+    def _name(self, node: ast.Name) -> None:
+        if node.id in FUNCTIONS:
+            self._refuse("surfaces.function_without_argument", node, name=node.id)
+        if node.id not in COORDINATES and node.id not in CONSTANTS:
+            self._refuse("surfaces.unknown_letter", node, name=node.id)
+
+    def _power(self, exponent: ast.expr, powers: int) -> None:
+        if any(isinstance(inner, ast.Pow) for inner in ast.walk(exponent)):
+            self._refuse("surfaces.power_tower", exponent)
+        if powers >= MAX_POWERS:
+            self._refuse("surfaces.powers_too_deep", exponent, limit=MAX_POWERS)
+        number = exponent.operand if isinstance(exponent, ast.UnaryOp) else exponent
+        if isinstance(number, ast.Constant) and isinstance(number.value, int | float) and number.value > MAX_EXPONENT:
+            self._refuse("surfaces.exponent_too_large", exponent, limit=MAX_EXPONENT)
+
+    def _call(self, node: ast.Call, depth: int, powers: int) -> None:
+        if not isinstance(node.func, ast.Name):
+            self._refuse("surfaces.not_allowed", node)
+        name = node.func.id
+        if name not in FUNCTIONS:
+            near = get_close_matches(name, FUNCTIONS, n=1)
+            key = "surfaces.unknown_function_near" if near else "surfaces.unknown_function"
+            self._refuse(key, node, name=name, nearest="".join(near), known=", ".join(FUNCTIONS))
+        if len(node.args) != 1 or node.keywords:
+            self._refuse("surfaces.one_argument", node, name=name)
+        self.check(node.args[0], depth + 1, powers)
+
+    def _refuse(self, key: str, node: ast.expr, **values: object) -> NoReturn:
+        raise SpecError(key, self.text, node.col_offset, **values)
