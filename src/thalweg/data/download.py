@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.error import URLError
+from urllib.error import HTTPError
 from urllib.parse import parse_qs, quote, urlencode, urlsplit
 from urllib.request import Request, urlopen
 
@@ -173,8 +173,9 @@ def _ask(url: str) -> list[dict[str, Any]]:
         with urlopen(Request(url, headers={"User-Agent": "thalweg"}), timeout=_TIMEOUT_S) as answer:  # noqa: S310 - http
             files = json.loads(answer.read())["Data"]["Files"] or []
             return [{"Path": str(entry["Path"]), **entry} for entry in files]
-    except URLError as error:
-        raise DataError("data.get_no_list", url=url, reason=error.reason) from error
+    except HTTPError as error:
+        error.close()  # it holds the connection
+        raise DataError("data.get_no_list", url=url, reason=f"{error.code} {error.reason}") from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError("data.get_no_list", url=url, reason=error) from error
 

@@ -106,13 +106,12 @@ class _Part:
             return None
 
     def open(self, *, at: int, version: str | None) -> IO[bytes]:
-        """Open for writing at a place; what lies behind it is cut off."""
+        """Open for writing at the end, or anew."""
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             if at == 0:
                 write_text(self._notes, json.dumps({"url": self._url, "version": version}))
-            file = self.path.open("r+b" if self.path.exists() else "w+b")
-            file.truncate(at)
+            file = self.path.open("r+b" if at else "wb", buffering=0)  # what is written is there, or an error is
             file.seek(at)
         except OSError as error:
             raise self._cannot_write(error) from error
@@ -121,8 +120,9 @@ class _Part:
     def write(self, file: IO[bytes], block: bytes) -> None:
         """Write a block; a full disk is told apart here from a broken connection."""
         try:
-            file.write(block)
-            file.flush()
+            rest = memoryview(block)
+            while rest:
+                rest = rest[file.write(rest) :]
         except OSError as error:
             raise self._cannot_write(error) from error
 

@@ -1,0 +1,309 @@
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from threading import Event, Thread
+
+import numpy as np
+import pytest
+
+from thalweg.data import build_cache, open_images, open_photos
+from thalweg.data.decoding import decode
+from thalweg.data.parallel import in_order
+from thalweg.errors import BadImageError, DataError, StorageError, UsageError
+from thalweg.i18n import LANGUAGES, set_language
+
+
+@pytest.fixture
+def images(plant, homework):
+    return open_images(plant(homework))
+
+
+def test_rows_are_the_photos_decoded(images):
+    cache = build_cache(images, size=24)
+    assert cache.images_NHWC.shape == (22, 24, 24, 3)
+    assert cache.images_NHWC.dtype == np.uint8
+    assert not cache.images_NHWC.flags.writeable
+    for row, photo in enumerate(cache.photos):
+        assert np.array_equal(cache.images_NHWC[row], decode(images.read(photo), 24))
+
+
+def test_rows_and_labels_of_a_split_go_together(images):
+    cache = build_cache(images, size=8)
+    for split in ("train", "valid", "test"):
+        assert [cache.photos[row] for row in cache.rows(split)] == list(images.split(split))
+    assert cache.labels("valid").tolist() == [0, 0, 2, 2, 10, 10]
+    assert cache.labels("test").tolist() == [-1] * 4
+    assert cache.labels("train").dtype == cache.rows("train").dtype == np.int64
+
+
+def test_mean_and_deviation_are_those_of_the_training_split(images):
+    cache = build_cache(images, size=16)
+    train_NC = cache.images_NHWC[cache.rows("train")].reshape(-1, 3) / 255
+    assert cache.mean == pytest.approx(train_NC.mean(axis=0), abs=1e-12)
+    assert cache.std == pytest.approx(train_NC.std(axis=0), abs=1e-12)
+
+
+def test_of_photos_without_a_training_split_all_count(plant, homework):
+    cache = build_cache(open_photos(plant(homework)), size=16)
+    assert cache.mean == pytest.approx(cache.images_NHWC.reshape(-1, 3).mean(axis=0) / 255)
+
+
+def test_nothing_is_decoded_twice(images, monkeypatch):
+    calls = []
+    build_cache(images, size=8, progress=lambda done, total: calls.append((done, total)))
+    assert calls == [(done, 22) for done in range(1, 23)]
+    monkeypatch.setattr("thalweg.data.pixels.decode", None)
+    build_cache(images, size=8, progress=lambda done, total: calls.append((done, total)))
+    assert len(calls) == 22
+
+
+def test_splits_and_names_may_change_without_decoding_again(plant, picture, monkeypatch):
+    root = plant({f"{name}/{n}.jpg": picture(n) for name in ("cat", "dog") for n in range(6)})
+    first = build_cache(open_images(root, seed=0), size=8)
+    again = build_cache(open_images(root, seed=0), size=8)
+    monkeypatch.setattr("thalweg.data.pixels.decode", None)
+    second = build_cache(open_images(root, seed=1), size=8)
+    assert second.path == first.path
+    assert second.rows("valid").tolist() != first.rows("valid").tolist()
+    assert second.fingerprint != first.fingerprint == again.fingerprint
+    (root / "dog").rename(root / "hound")
+    assert build_cache(open_images(root), size=8).path == first.path
+
+
+@pytest.mark.parametrize("change", [{"size": 9}, {"fit": "crop"}])
+def test_another_size_or_fit_is_another_cache(images, change):
+    assert build_cache(images, **{"size": 8} | change).path != build_cache(images, size=8).path
+
+
+def test_a_changed_photo_is_seen(plant, homework, picture):
+    root = plant(homework)
+    photo = root / "training" / "0_1.jpg"
+    before = build_cache(open_images(root), size=8)
+    photo.write_bytes(picture(99))  # at once, within the clock's tick
+    after = build_cache(open_images(root), size=8)
+    assert after.path != before.path
+    row = next(row for row, found in enumerate(after.photos) if found.path == "training/0_1.jpg")
+    assert np.array_equal(after.images_NHWC[row], decode(picture(99), 8))
+
+
+def test_an_unchanged_folder_is_not_read_again(plant, homework):
+    root = plant(homework)
+    past = time.time() - 60
+    for path in root.rglob("*.jpg"):
+        os.utime(path, (past, past))
+    first = build_cache(open_images(root), size=8)
+    images = open_images(root)
+    images.source.read = None
+    assert build_cache(images, size=8).fingerprint == first.fingerprint
+    photo = root / "training" / "0_1.jpg"
+    content = photo.read_bytes()
+    photo.write_bytes(content[:-1] + b"\0")
+    os.utime(photo, (past + 1, past + 1))
+    assert build_cache(open_images(root), size=8).fingerprint != first.fingerprint
+
+
+def test_a_damaged_memory_of_digests_is_made_again(images, own_cache):
+    build_cache(images, size=8)
+    for memory in (own_cache / "digests").glob("*.json"):
+        memory.write_text("[1, 2")
+    build_cache(images, size=8)
+
+
+# Photos that cannot be used
+
+BAD = {
+    "training/0_7.jpg": (b"", "empty file"),
+    "training/2_7.jpg": (b"to do: buy bread", "not a picture"),
+    "validation/0_7.jpg": (None, "truncated after 400 bytes"),
+}
+
+
+@pytest.fixture
+def spoiled(plant, homework, picture):
+    files = {
+        name: picture(width=200, height=200)[:400] if content is None else content for name, (content, _) in BAD.items()
+    }
+    return open_images(plant(homework | files))
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_bad_photos_are_left_out_and_named_also_when_the_cache_is_found(spoiled, language):
+    set_language(language)
+    try:
+        for _ in range(2):
+            cache = build_cache(spoiled, size=8)
+            assert {image.path for image in cache.bad} == set(BAD)
+            assert all(image.path in str(image) for image in cache.bad)
+            if language == "en":
+                assert all(BAD[image.path][1] in str(image) for image in cache.bad)
+            assert len(cache.photos) == len(cache.images_NHWC) == 22
+            for row, photo in enumerate(cache.photos):
+                assert np.array_equal(cache.images_NHWC[row], decode(spoiled.read(photo), 8))
+    finally:
+        set_language(None)
+
+
+def test_stop_stops_also_when_the_cache_is_found(spoiled, own_cache):
+    with pytest.raises(BadImageError):
+        build_cache(spoiled, size=8, on_bad_image="stop")
+    assert not list((own_cache / "pixels").iterdir())
+    build_cache(spoiled, size=8)
+    with pytest.raises(BadImageError, match=r"training/0_7\.jpg: empty file"):
+        build_cache(spoiled, size=8, on_bad_image="stop")
+
+
+def test_a_file_that_went_away_is_a_bad_photo(plant, homework):
+    images = open_images(plant(homework))
+    (images.root / "training" / "0_1.jpg").unlink()
+    assert [image.path for image in build_cache(images, size=8).bad] == ["training/0_1.jpg"]
+
+
+def test_when_no_photo_can_be_used_it_is_an_error(plant):
+    images = open_images(plant(dict.fromkeys(["train/0_1.jpg", "train/1_1.jpg", "train/1_2.jpg"], b"?")))
+    for _ in range(2):
+        with pytest.raises(DataError, match="None of the 3 photos") as caught:
+            build_cache(images, size=8)
+        assert "0_1.jpg" in str(caught.value)
+
+
+def test_when_no_photo_of_the_training_split_can_be_used_it_is_an_error(plant, picture):
+    files = {"train/0_1.jpg": b"", "train/1_1.jpg": b"", "valid/0_1.jpg": picture(), "valid/1_1.jpg": picture(1)}
+    with pytest.raises(DataError):
+        build_cache(open_images(plant(files)), size=8)
+
+
+@pytest.mark.parametrize("size", [0, -128])
+def test_a_size_that_is_none(images, size):
+    with pytest.raises(UsageError, match="128"):
+        build_cache(images, size=size)
+
+
+# The disk
+
+
+def test_an_unwritable_folder_is_told(images, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(StorageError, match="THALWEG_CACHE"):
+        build_cache(images, size=8, folder=tmp_path / "file")
+
+
+def in_another_process(images, *, limit=None, own_cache, progress="None"):
+    code = (
+        "import os, sys; from thalweg.data import *\n"
+        "from thalweg.errors import StorageError\n"
+        f"try: print(build_cache(open_images(sys.argv[1]), size=64, progress={progress}).fingerprint)\n"
+        "except StorageError as error: sys.exit(str(error))"
+    )
+
+    def before():  # a file that may not grow is as good as a disk that is full
+        if limit:
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+    return subprocess.Popen(
+        [sys.executable, "-c", code, str(images.root)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=before,  # noqa: PLW1509 - this process has no other threads
+        env=os.environ | {"THALWEG_CACHE": str(own_cache), "THALWEG_LANG": "en"},
+    )
+
+
+def test_a_full_disk_is_told_and_leaves_nothing_behind(images, own_cache):
+    child = in_another_process(images, limit=100_000, own_cache=own_cache)
+    _, said = child.communicate(timeout=60)
+    assert child.returncode == 1
+    assert "cannot be written (File too large)" in said
+    assert "Traceback" not in said
+    assert not list((own_cache / "pixels").iterdir())
+    assert build_cache(images, size=64).images_NHWC.shape[0] == 22
+
+
+def test_two_processes_may_build_the_same_cache_at_once(images, own_cache):
+    children = [in_another_process(images, own_cache=own_cache) for _ in range(3)]
+    answers = {child.communicate(timeout=60)[0] for child in children}
+    assert answers == {build_cache(images, size=64).fingerprint + "\n"}
+    assert len(list((own_cache / "pixels").iterdir())) == 1
+
+
+def test_an_interrupted_build_tidies_up(images, own_cache):
+    def interrupt(done, _total):
+        if done == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build_cache(images, size=8, progress=interrupt)
+    assert not list((own_cache / "pixels").iterdir())
+
+
+def test_a_build_that_was_killed_is_no_cache_and_is_swept_away_later(images, own_cache):
+    child = in_another_process(
+        images, own_cache=own_cache, progress="lambda done, _: done < 9 or os.kill(os.getpid(), 9)"
+    )
+    child.communicate(timeout=60)
+    assert child.returncode == -signal.SIGKILL
+    left = next((own_cache / "pixels").iterdir())
+    assert left.name.endswith(".part")
+    build_cache(images, size=64)
+    assert left.exists()  # for all we know somebody is still writing
+    for path in (left / "pixels.u8", left):
+        os.utime(path, (time.time() - 7200, time.time() - 7200))
+    build_cache(images, size=9)
+    assert not left.exists()
+
+
+@pytest.mark.parametrize("damage", ["short", "no manifest", "manifest of nonsense", "no sums"])
+def test_a_damaged_cache_is_built_again(images, damage):
+    cache = build_cache(images, size=8)
+    whole, home = np.array(cache.images_NHWC), cache.path.parent
+    if damage == "short":
+        cache.path.write_bytes(cache.path.read_bytes()[:-1])
+    elif damage == "no manifest":
+        (home / "manifest.json").unlink()
+    elif damage == "manifest of nonsense":
+        (home / "manifest.json").write_text(json.dumps({"rows": "many"}))
+    else:
+        (home / "sums.npy").unlink()
+    assert np.array_equal(build_cache(images, size=8).images_NHWC, whole)
+
+
+# Threads
+
+
+def test_results_come_in_order_and_do_not_pile_up_behind_a_slow_one():
+    started, collected, go = [], [], Event()
+
+    def slow_first(item):
+        started.append(item)
+        if item == 0:
+            go.wait(10)
+        return item
+
+    reader = Thread(target=lambda: collected.extend(in_order(slow_first, range(1000), workers=4)))
+    reader.start()
+    while len(started) < 100:  # the other threads work on …
+        time.sleep(0.001)
+    time.sleep(0.05)
+    assert len(started) < 300  # … but not to the end
+    go.set()
+    reader.join(10)
+    assert collected == list(range(1000))
+
+
+def test_what_a_thread_raises_is_raised_here_and_stops_the_rest():
+    started = []
+
+    def fail(item):
+        started.append(item)
+        if item == 3:
+            raise BadImageError("data.bad_empty", path="3.jpg")
+        return item
+
+    with pytest.raises(BadImageError):
+        list(in_order(fail, range(10_000), workers=2))
+    assert len(started) < 1000

@@ -1,0 +1,93 @@
+import ast
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+
+from thalweg.cli import data as verb
+from thalweg.errors import DataError
+from thalweg.i18n import set_language
+
+
+PACKAGE = Path(verb.__file__).parents[1] / "data"
+
+
+def run(*arguments):
+    app = typer.Typer(pretty_exceptions_enable=False)
+    app.callback()(lambda: None)
+    verb.register(app)
+    return app(args=["data", *map(str, arguments)], standalone_mode=False) or 0
+
+
+@pytest.fixture(params=["en", "zh-CN"])
+def language(request):
+    set_language(request.param)
+    yield request.param
+    set_language(None)
+
+
+def test_check_says_what_it_found(plant, homework, capsys, language):
+    root = plant(homework | {"training/0_9.jpg": b"", "validation/2_9.jpg": homework["training/2_1.jpg"]})
+    assert run("check", root) == 0
+    out, err = capsys.readouterr()
+    assert str(root) in err
+    assert "training/0_9.jpg" in out
+    assert "training/2_1.jpg = validation/2_9.jpg" in out
+    assert ("不完整" in out or "空文件" in out) == (language == "zh-CN")
+
+
+def test_check_of_a_sound_set_says_so(plant, homework, capsys):
+    assert run("check", plant(homework)) == 0
+    assert "class 1" not in capsys.readouterr().out
+
+
+def test_check_as_json(plant, homework, capsys):
+    assert run("check", plant(homework), "--classes", "food11", "--json") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["layout"] == "flat"
+    assert report["counts"]["train"]["Bread"] == 4
+
+
+def test_strict_makes_warnings_count(plant, homework):
+    root = plant(homework | {"training/0_9.jpg": b""})
+    assert run("check", root) == 0
+    assert run("check", root, "--strict") == 1
+
+
+def test_no_photos_is_an_error(plant):
+    with pytest.raises(DataError):
+        run("check", plant({"notes.txt": b""}))
+
+
+def test_get_of_what_is_there_tells_what_comes_next(tmp_path, capsys):
+    (tmp_path / "set.zip").write_bytes(b"here already")
+    assert run("get", "food11", "--url", "http://127.0.0.1:9/set.zip", "--out", tmp_path) == 0
+    assert f"thalweg data check {tmp_path / 'set.zip'}" in capsys.readouterr().err
+    assert run("get", "food11", "--url", "http://127.0.0.1:9/set.zip", "--out", tmp_path, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["opens"] == str(tmp_path / "set.zip")
+
+
+def test_photos_are_opened_cached_and_checked_without_torch(plant, homework):
+    code = (
+        "import sys; from thalweg.data import *; import thalweg.cli.data, thalweg.data.download\n"
+        "images = open_images(sys.argv[1]); build_cache(images, size=8); check_images(images)\n"
+        "sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code, plant(homework)], env=os.environ).returncode == 0
+
+
+def test_every_note_that_the_code_names_is_in_the_catalogue():
+    known = json.loads((PACKAGE.parent / "i18n" / "en" / "data.json").read_text(encoding="utf-8"))
+    named = set()
+    for module in [*PACKAGE.rglob("*.py"), Path(verb.__file__)]:
+        for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Constant) and re.fullmatch(r"data\.[a-z0-9_]+", str(node.value)):
+                named.add(node.value.removeprefix("data."))
+    beginnings = tuple(name for name in named if name.endswith("_"))  # of f-strings
+    assert named - known.keys() - set(beginnings) == set()
+    assert [key for key in known.keys() - named if not key.startswith(beginnings)] == []  # no sentence is left over
