@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 
     import llvmlite.binding as llvm
 
-_MATHEMATICS = frozenset("acos asin atan cos cosh exp fmod log pow sin sinh sqrt tan tanh".split())
+_MATHEMATICS = frozenset(
+    {"acos", "asin", "atan", "cos", "cosh", "exp", "log", "pow", "sin", "sinh", "sqrt", "tan", "tanh"}
+)
 """What kernels may call of the C library."""
 
 

@@ -69,7 +69,7 @@ def get_kernel(name: str, source: str, signature: str, build: Callable[[], Calla
     Returns:
         The same object for the same source in this process.
     """
-    digest = sha256("\n".join((fingerprint(), signature, source)).encode()).hexdigest()
+    digest = sha256(f"{fingerprint()}\n{signature}\n{source}".encode()).hexdigest()
     key = f"{name}-{digest[:32]}"
     with _lock:
         if key not in _loaded:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import sqrt
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from thalweg.optimizers.rule import DecayingRule, State, Step
 
@@ -39,7 +39,7 @@ class Adadelta(DecayingRule):
         """(ρ, ε)."""
         return self.rho, self.eps
 
-    def start(self, lr: float) -> State:  # noqa: ARG002 - as for every rule
+    def start(self, lr: Any) -> State:  # noqa: ARG002 - as for every rule
         """(v, d)."""
         return 0.0, 0.0
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import sqrt
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from thalweg.optimizers.rule import DecayingRule, State, Step
 
@@ -39,7 +39,7 @@ class Adagrad(DecayingRule):
         """(δ, ε)."""
         return self.lr_decay, self.eps
 
-    def start(self, lr: float) -> State:  # noqa: ARG002 - as for every rule
+    def start(self, lr: Any) -> State:  # noqa: ARG002 - as for every rule
         """(s_0,)."""
         return (self.initial_accumulator_value,)
 

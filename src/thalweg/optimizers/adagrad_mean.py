@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import sqrt
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from thalweg.optimizers.rule import DecayingRule, State, Step
 
@@ -36,7 +36,7 @@ class AdagradMean(DecayingRule):
         """(ε,)."""
         return (self.eps,)
 
-    def start(self, lr: float) -> State:  # noqa: ARG002 - as for every rule
+    def start(self, lr: Any) -> State:  # noqa: ARG002 - as for every rule
         """(the sum of the squares,)."""
         return (0.0,)
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import sqrt
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from thalweg.optimizers.rule import DecouplingRule, State, Step
+from thalweg.optimizers.rule import DecouplingRule, State, Step, powers
 
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class Adam(DecouplingRule):
         amsgrad: never let σ forget.
 
     Example:
-        >>> Adam().step(2.0, (0.0, 0.0, 0.0), (0.1, 0.001**0.5), Adam().hyper())[0]
+        >>> Adam().step(2.0, (0.0, 0.0, 0.0), (10.0, 1000**0.5), Adam().hyper())[0]
         1.9999999999999996
 
     Source:
@@ -49,14 +49,14 @@ class Adam(DecouplingRule):
         """(β₁, β₂, ε, amsgrad)."""
         return *self.betas, self.eps, float(self.amsgrad)
 
-    def start(self, lr: float) -> State:  # noqa: ARG002 - as for every rule
+    def start(self, lr: Any) -> State:  # noqa: ARG002 - as for every rule
         """(a, v, the largest v)."""
         return 0.0, 0.0, 0.0
 
     def clock(self, t_S: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
-        """(1 − β₁ᵗ, √(1 − β₂ᵗ))."""
+        """(1 / (1 − β₁ᵗ), 1 / √(1 − β₂ᵗ)): a division is dear, and these are the same for both coordinates."""
         beta1, beta2 = self.betas
-        return 1.0 - beta1**t_S, np.sqrt(1.0 - beta2**t_S)
+        return 1.0 / (1.0 - powers(beta1, t_S)), 1.0 / np.sqrt(1.0 - powers(beta2, t_S))
 
     @staticmethod
     def step(g: float, state: State, clock: State, hyper: State) -> Step:
@@ -68,5 +68,5 @@ class Adam(DecouplingRule):
         v = beta2 * v + (1.0 - beta2) * g * g
         if amsgrad:
             largest = max(largest, v)
-        sigma = sqrt(largest if amsgrad else v) / correction2 + eps
-        return a / correction1, sigma, (a, v, largest)
+        sigma = sqrt(largest if amsgrad else v) * correction2 + eps
+        return a * correction1, sigma, (a, v, largest)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
-
-from thalweg.optimizers.rule import DecayingRule, State, Step
+from thalweg.optimizers.rule import DecayingRule, State, Step, powers
 
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
 
@@ -44,13 +43,13 @@ class Adamax(DecayingRule):
         """(β₁, β₂, ε)."""
         return *self.betas, self.eps
 
-    def start(self, lr: float) -> State:  # noqa: ARG002 - as for every rule
+    def start(self, lr: Any) -> State:  # noqa: ARG002 - as for every rule
         """(a, σ)."""
         return 0.0, 0.0
 
     def clock(self, t_S: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
         """(1 − β₁ᵗ,)."""
-        return (1.0 - self.betas[0] ** t_S,)
+        return (1.0 - powers(self.betas[0], t_S),)
 
     @staticmethod
     def step(g: float, state: State, clock: State, hyper: State) -> Step:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from thalweg.errors import UnknownNameError
 from thalweg.optimizers.adadelta import Adadelta
@@ -21,10 +21,12 @@ from thalweg.optimizers.radam import RAdam
 from thalweg.optimizers.rmsprop import RMSprop
 from thalweg.optimizers.rmsprop_centered import RMSpropCentered
 from thalweg.optimizers.rprop import Rprop
-from thalweg.optimizers.rule import Rule
 from thalweg.optimizers.sgd import SGD
 from thalweg.optimizers.sign_sgd import SignSGD
 
+
+if TYPE_CHECKING:
+    from thalweg.optimizers.rule import Rule
 
 _RULES: tuple[type[Rule], ...] = (
     *(Adadelta, Adagrad, AdagradMean, Adam, Adamax, AdamW, AMSGrad, Lion, Momentum, NAdam, Nesterov, RAdam),

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import sqrt
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from thalweg.optimizers.rule import DecouplingRule, State, Step
+from thalweg.optimizers.rule import DecouplingRule, State, Step, powers
 
 
 if TYPE_CHECKING:
@@ -48,16 +48,16 @@ class NAdam(DecouplingRule):
         """(β₁, β₂, ε)."""
         return *self.betas, self.eps
 
-    def start(self, lr: float) -> State:  # noqa: ARG002 - as for every rule
+    def start(self, lr: Any) -> State:  # noqa: ARG002 - as for every rule
         """(a, v)."""
         return 0.0, 0.0
 
     def clock(self, t_S: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
         """What g_t and a_t are multiplied by, and 1 − β₂ᵗ."""
         beta1, beta2 = self.betas
-        mu_S, next_S = (beta1 * (1.0 - 0.5 * 0.96 ** (t * self.momentum_decay)) for t in (t_S, t_S + 1.0))
+        mu_S, next_S = (beta1 * (1.0 - 0.5 * powers(0.96, t * self.momentum_decay)) for t in (t_S, t_S + 1.0))
         product_S = np.cumprod(mu_S)
-        return (1.0 - mu_S) / (1.0 - product_S), next_S / (1.0 - product_S * next_S), 1.0 - beta2**t_S
+        return (1.0 - mu_S) / (1.0 - product_S), next_S / (1.0 - product_S * next_S), 1.0 - powers(beta2, t_S)
 
     @staticmethod
     def step(g: float, state: State, clock: State, hyper: State) -> Step:

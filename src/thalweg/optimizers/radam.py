@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import sqrt
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from thalweg.optimizers.rule import DecouplingRule, State, Step
+from thalweg.optimizers.rule import DecouplingRule, State, Step, powers
 
 
 if TYPE_CHECKING:
@@ -47,20 +47,21 @@ class RAdam(DecouplingRule):
         """(β₁, β₂, ε)."""
         return *self.betas, self.eps
 
-    def start(self, lr: float) -> State:  # noqa: ARG002 - as for every rule
+    def start(self, lr: Any) -> State:  # noqa: ARG002 - as for every rule
         """(a, v)."""
         return 0.0, 0.0
 
     def clock(self, t_S: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
         """(1 − β₁ᵗ, √(1 − β₂ᵗ), r_t, which is 0 while ρ_t ≤ 5)."""
         beta1, beta2 = self.betas
-        power_S = beta2**t_S
+        power_S = powers(beta2, t_S)
         end = 2.0 / (1.0 - beta2) - 1.0
         rho_S = end - 2.0 * t_S * power_S / (1.0 - power_S)
-        trusted_S = np.where(rho_S > 5.0, rho_S, 5.0)  # any value above 4 will do where the result is not used
-        squared_S = (trusted_S - 4.0) * (trusted_S - 2.0) * end / ((end - 4.0) * (end - 2.0) * trusted_S)
-        rectifier_S = np.where(rho_S > 5.0, np.sqrt(np.abs(squared_S)), 0.0)
-        return 1.0 - beta1**t_S, np.sqrt(1.0 - power_S), rectifier_S
+        rho_S = np.maximum(rho_S, 5.0)
+        with np.errstate(divide="ignore", invalid="ignore"):  # where ρ_∞ itself is small, nothing is ever trusted
+            squared_S = (rho_S - 4.0) * (rho_S - 2.0) * end / ((end - 4.0) * (end - 2.0) * rho_S)
+        rectifier_S = np.sqrt(np.where(rho_S > 5.0, squared_S, 0.0))
+        return 1.0 - powers(beta1, t_S), np.sqrt(1.0 - power_S), rectifier_S
 
     @staticmethod
     def step(g: float, state: State, clock: State, hyper: State) -> Step:

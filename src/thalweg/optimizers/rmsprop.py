@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import sqrt
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from thalweg.optimizers.rule import DecayingRule, State, Step
 
@@ -24,7 +24,7 @@ class RMSprop(DecayingRule):
 
     Example:
         >>> RMSprop().step(2.0, (0.0, 0.0, 0.0), (1.0,), RMSprop().hyper())[:2]
-        (2.0, 0.20000001)
+        (2.0, 0.2000000100000001)
 
     Source:
         Tieleman, Hinton, 2012, Neural Networks for Machine Learning, lecture 6e,
@@ -45,7 +45,7 @@ class RMSprop(DecayingRule):
         """(α, ε, μ, centered)."""
         return self.alpha, self.eps, self.momentum, float(self.centered)
 
-    def start(self, lr: float) -> State:  # noqa: ARG002 - as for every rule
+    def start(self, lr: Any) -> State:  # noqa: ARG002 - as for every rule
         """(v, ā, b)."""
         return 0.0, 0.0, 0.0
 

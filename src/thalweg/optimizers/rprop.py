@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from thalweg.errors import UsageError
 from thalweg.optimizers.rule import Rule, State, Step
@@ -43,7 +43,7 @@ class Rprop(Rule):
         """(η₋, η₊, the least s, the largest s)."""
         return *self.etas, *self.step_sizes
 
-    def start(self, lr: float) -> State:
+    def start(self, lr: Any) -> State:
         """(the gradient before, s, η)."""
         return 0.0, lr, lr
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from thalweg.errors import UsageError
 from thalweg.optimizers.rule import DecayingRule, State, Step
@@ -45,7 +45,7 @@ class SGD(DecayingRule):
         """(μ, τ, nesterov)."""
         return self.momentum, self.dampening, float(self.nesterov)
 
-    def start(self, lr: float) -> State:  # noqa: ARG002 - as for every rule
+    def start(self, lr: Any) -> State:  # noqa: ARG002 - as for every rule
         """(b,)."""
         return (0.0,)
 

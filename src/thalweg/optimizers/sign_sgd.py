@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from thalweg.optimizers.rule import DecayingRule, State, Step
 
@@ -34,7 +34,7 @@ class SignSGD(DecayingRule):
         """(μ,)."""
         return (self.momentum,)
 
-    def start(self, lr: float) -> State:  # noqa: ARG002 - as for every rule
+    def start(self, lr: Any) -> State:  # noqa: ARG002 - as for every rule
         """(a,)."""
         return (0.0,)
 

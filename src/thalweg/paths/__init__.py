@@ -6,8 +6,10 @@ how long it took. A path leaves the same kind of history as a network in trainin
 """
 
 from thalweg.paths.events import Event
+from thalweg.paths.maps import Map, map_hyperparameters, map_starts
 from thalweg.paths.path import Path
+from thalweg.paths.sweep import Sweep, sweep
 from thalweg.paths.trace import trace
 
 
-__all__ = ["Event", "Path", "trace"]
+__all__ = ["Event", "Map", "Path", "Sweep", "map_hyperparameters", "map_starts", "sweep", "trace"]

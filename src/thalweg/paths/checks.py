@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from thalweg.errors import UsageError
-from thalweg.schedules import Schedule, parse
+from thalweg.paths.adaptive import looks_at_the_loss
+from thalweg.schedules import Schedule, factors, parse
 
 
 if TYPE_CHECKING:
@@ -67,7 +68,18 @@ def check_noise(noise: Any) -> float:
     return float(noise)
 
 
-def check_starts(surface: Surface, starts: Sequence[tuple[float, float]]) -> NDArray[np.float64]:
+def check_points(points: Any) -> int:
+    """The number of points along a side of a map, when it is a whole number above 0.
+
+    Raises:
+        UsageError: it is not.
+    """
+    if isinstance(points, bool) or not isinstance(points, int | np.integer) or not 1 <= points <= MAX_PATHS:
+        raise UsageError("paths.bad_points", points=points)
+    return int(points)
+
+
+def check_starts(surface: Surface, starts: Sequence[tuple[float, float]] | NDArray[np.float64]) -> NDArray[np.float64]:
     """Starts as an array of shape (N, 2), when the surface has a value and a gradient at each.
 
     Raises:
@@ -83,6 +95,18 @@ def check_starts(surface: Surface, starts: Sequence[tuple[float, float]]) -> NDA
     for x, y in start_N2[~known_N][:1]:
         raise UsageError("paths.start_outside_domain", formula=surface.formula, x=float(x), y=float(y))
     return start_N2
+
+
+def fixed_factors(schedule: Schedule | str, steps: int) -> NDArray[np.float64]:
+    """The factors of a schedule that every path shares, shape (steps,).
+
+    Raises:
+        UsageError: the schedule looks at the loss, so that every path would have its own.
+    """
+    schedule = check_schedule(schedule)
+    if looks_at_the_loss(schedule):
+        raise UsageError("paths.plateau_needs_one_path", schedule=schedule)
+    return factors(schedule, steps)
 
 
 def check_schedule(schedule: Schedule | str) -> Schedule:

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from os import cpu_count
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -16,6 +16,8 @@ from thalweg.surfaces.kernels import slope_kernel
 
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from numpy.typing import NDArray
 
     from thalweg.optimizers import Rule
@@ -27,8 +29,7 @@ FAR = 1e6
 BLOCK = 256
 """Paths that one call of the loop takes: their numbers stay in the processor's first cache."""
 
-_ONE = "iippppp" + "ippp" + "p"
-_MANY = "iiippppp" + "pippp" + "p"
+_SIGNATURES = {"one": "iippppp" + "ipppp", "many": "iiippppp" + "pipppp"}
 
 
 class Drive(NamedTuple):
@@ -43,20 +44,45 @@ class Drive(NamedTuple):
     noise_S2: NDArray[np.float64] | None
 
 
+class Job(NamedTuple):
+    """Paths of one rule.
+
+    Args:
+        rule: the rule.
+        start_N2: where each begins.
+        lr_N: the learning rate of each.
+        target_N3: for each a point and a radius, of which `Ends.settled_N` speaks; `None` when it does not matter.
+    """
+
+    rule: Rule
+    start_N2: NDArray[np.float64]
+    lr_N: NDArray[np.float64]
+    target_N3: NDArray[np.float64] | None = None
+
+    def blocks(self) -> list[Job]:
+        """The same paths in portions that a processor's first cache holds."""
+        cuts = [slice(first, first + BLOCK) for first in range(0, len(self.lr_N), BLOCK)]
+        targets = [None if self.target_N3 is None else self.target_N3[cut] for cut in cuts]
+        return [
+            Job(self.rule, self.start_N2[cut], self.lr_N[cut], target)
+            for cut, target in zip(cuts, targets, strict=True)
+        ]
+
+
 class Ends(NamedTuple):
     """Where paths ended.
 
     Args:
-        position_N2: the last position, the last one in reach for a path that diverged.
-        value_N: f there.
-        slope_N: the gradient's norm there.
+        position_N2: the last position; of a path that diverged, the last in reach or the first out of it.
+        loss_N: f there.
+        gradient_norm_N: ‖∇f‖ there.
         steps_N: steps made in reach; fewer than asked for means diverged.
-        settled_N: steps after which the path stayed near its target.
+        settled_N: steps after which the path stayed within its target's radius.
     """
 
     position_N2: NDArray[np.float64]
-    value_N: NDArray[np.float64]
-    slope_N: NDArray[np.float64]
+    loss_N: NDArray[np.float64]
+    gradient_norm_N: NDArray[np.float64]
     steps_N: NDArray[np.float64]
     settled_N: NDArray[np.float64]
 
@@ -93,69 +119,58 @@ def run_one(
     return record_S8, last
 
 
-def run_many(
-    surface: Surface,
-    rule: Rule,
-    start_N2: NDArray[np.float64],
-    lr_N: NDArray[np.float64],
-    drive: Drive,
-    target_N3: NDArray[np.float64] | None = None,
-) -> Ends:
-    """Many paths of one rule, their ends only; blocks of them run on all cores.
+def run_many(surface: Surface, jobs: Sequence[Job], drive: Drive) -> Ends:
+    """Many paths, their ends only, on all cores; schedule and noise are the same for all.
 
-    Args:
-        surface: the surface.
-        rule: the rule.
-        start_N2: where each begins.
-        lr_N: the learning rate of each.
-        drive: schedule and noise, the same for all.
-        target_N3: for each a point and a radius, of which `settled_N` speaks; `None` when it does not matter.
+    Threads share the blocks of paths: a loop holds no lock of the interpreter, and no threading layer is needed.
+
+    Returns:
+        The paths of all jobs, one after the other.
     """
-    shared = (
-        drive.factor_S,
-        _clock(rule, len(drive.factor_S)),
-        np.array(rule.hyper()),
-        *_noise(drive),
-        _settings(surface, rule),
-    )
-    targets_N3 = np.broadcast_to([0.0, 0.0, np.inf], (len(lr_N), 3)) if target_N3 is None else target_N3
-    loop, slope = _loop("many", type(rule)), slope_kernel(surface.formula)
-
-    def block(first: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        part = slice(first, first + BLOCK)
-        lr = np.ascontiguousarray(lr_N[part])
-        n = len(lr)
-        point_5N = np.empty((5, n))
-        point_5N[:2] = start_N2[part].T
-        state_K2N = np.array([np.broadcast_to(number, (2, n)) for number in rule.start(lr)])  # type: ignore[arg-type]
-        target_3N = targets_N3[part].T.copy()
-        target_3N[2] **= 2
-        done_2N = np.zeros((2, n))
-        loop(slope.address, len(drive.factor_S), n, point_5N, state_K2N, lr, *shared, target_3N, done_2N)
-        return point_5N, done_2N
-
+    slope = slope_kernel(surface.formula).address
+    tasks = []
+    for job in jobs:
+        shared = drive.factor_S, _clock(job.rule, len(drive.factor_S)), np.array(job.rule.hyper()), *_noise(drive)
+        loop, settings = _loop("many", type(job.rule)), _settings(surface, job.rule)
+        tasks += [(loop, slope, block, (*shared, settings)) for block in job.blocks()]
     with ThreadPoolExecutor(cpu_count()) as pool:
-        points, done = zip(*pool.map(block, range(0, len(lr_N), BLOCK)), strict=True)
+        points, done = zip(*pool.map(lambda task: _run_block(*task), tasks), strict=True)
     x_N, y_N, value_N, gx_N, gy_N = np.concatenate(points, axis=1)
     steps_N, settled_N = np.concatenate(done, axis=1)
     return Ends(np.stack([x_N, y_N], axis=1), value_N, np.hypot(gx_N, gy_N), steps_N, settled_N)
 
 
+def _run_block(
+    loop: Kernel, slope: int, block: Job, shared: tuple[Any, ...]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Rows x, y, value, ∂x, ∂y at the ends, and rows steps, settled."""
+    n = len(block.lr_N)
+    lr_N = np.ascontiguousarray(block.lr_N)
+    point_5N = np.zeros((5, n))
+    point_5N[:2] = block.start_N2.T
+    state_K2N = np.array([np.broadcast_to(number, (2, n)) for number in block.rule.start(lr_N)])
+    target_3N = np.zeros((3, n)) if block.target_N3 is None else block.target_N3.T.copy()
+    target_3N[2] **= 2
+    done_2N = np.zeros((2, n))
+    loop(slope, len(shared[0]), n, point_5N, state_K2N, lr_N, *shared, target_3N, done_2N)
+    return point_5N, done_2N
+
+
 @cache
 def _loop(name: str, rule: type[Rule]) -> Kernel:
-    files = (Path(inspect.getfile(rule.step)), Path(__file__).with_name("loops.py"))  # type: ignore[arg-type]
-    source = "\n".join([name, rule.step.__qualname__, *(file.read_text(encoding="utf-8") for file in files)])
+    """The loop `one` or `many` around a rule's step; rules that share a step share the loop."""
+    default = rule()
+    sizes = len(default.start(1.0)), len(default.clock(np.ones(1))), len(default.hyper())
+    home, *_ = rule.step.__qualname__.split(".")
+    files = Path(inspect.getfile(rule.step)), Path(__file__).with_name("loops.py")
+    source = "\n".join([home, repr(sizes), *(file.read_text(encoding="utf-8") for file in files)])
 
-    def build() -> object:
+    def build() -> Callable[..., None]:
         from thalweg.paths import loops
 
-        default = rule()
-        sizes = len(default.start(1.0)), len(default.clock(np.ones(1))), len(default.hyper())
         return {"one": loops.make_one, "many": loops.make_many}[name](rule, sizes)
 
-    return get_kernel(
-        f"{name}-{rule.step.__qualname__.partition('.')[0].lower()}", source, _ONE if name == "one" else _MANY, build
-    )  # type: ignore[arg-type]
+    return get_kernel(f"{name}-{home.lower()}", source, _SIGNATURES[name], build)
 
 
 def _clock(rule: Rule, steps: int) -> NDArray[np.float64]:

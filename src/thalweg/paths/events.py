@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -11,9 +12,24 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from numpy.typing import NDArray
+
     from thalweg.paths.path import Path
 
 Kind = Literal["diverged", "converged", "stalled", "burst", "left_window"]
+
+FLAT = 1e-6
+"""A gradient is nothing when it is below this part of the largest on the path."""
+IDLE = 0.01
+"""A path stalls when the lowest loss falls by less than this part of its whole fall, ..."""
+IDLE_SHARE = 0.25
+"""... over this share of the steps or more."""
+CALM = 1e-3
+"""A coordinate is calm while its steps are below this part of its longest so far, ..."""
+CALM_STEPS = 10
+"""... for this many steps or more."""
+LOUD = 0.1
+"""It bursts when a step is above this part of its longest before the calm, and the loss rises."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +38,7 @@ class Event:
 
     Args:
         kind: what.
-        step: when: the row of the positions at which it is first true.
+        step: the row of the positions at which it is first true.
         values: the numbers that say so.
     """
 
@@ -32,10 +48,93 @@ class Event:
 
 
 def find(path: Path) -> tuple[Event, ...]:
-    """The events of a path, in the order of steps."""
+    """The events of a path, in the order of steps.
+
+    - `diverged`: from here on the loss is not finite, or the path is out of reach (`engine.FAR`).
+    - `converged`: from here to the end the gradient is nothing beside the largest on the path, and no direction at the
+      end leads down.
+    - `stalled`: from here to the end the loss hardly falls, though the gradient is not nothing, or a direction leads
+      down: `eigenvalue_low` and `eigenvalue_high`, of the Hessian at the end, say of what kind the place is.
+    - `burst`: after a calm, the steps of a coordinate grow at once and the loss rises; `axis` 0 is x, 1 is y.
+    - `left_window`: the first position outside the surface's window.
+
+    Example:
+        >>> from thalweg import paths, surfaces
+        >>> [event.kind for event in paths.trace(surfaces.get("bowl"), "sgd", lr=2.1, steps=1000).events]
+        ['left_window', 'diverged']
+    """
     return tuple(sorted(_all(path), key=lambda event: event.step))
 
 
 def _all(path: Path) -> Iterator[Event]:
-    if path.last < path.steps or not np.isfinite(path.loss[path.last]):
+    yield from _leaves_window(path)
+    yield from _bursts(path)
+    if path.diverged:
         yield Event("diverged", path.last, {"loss": float(path.loss[path.last])})
+    else:
+        yield from _comes_to_rest(path)
+
+
+def _leaves_window(path: Path) -> Iterator[Event]:
+    low_2, high_2 = np.array(path.surface.window).T
+    with np.errstate(invalid="ignore"):
+        outside_S = ((path.positions_S2 < low_2) | (path.positions_S2 > high_2)).any(axis=1)
+    if outside_S.any():
+        step = int(outside_S.argmax())
+        x, y = path.positions_S2[step].tolist()
+        yield Event("left_window", step, {"x": x, "y": y})
+
+
+def _comes_to_rest(path: Path) -> Iterator[Event]:
+    eigenvalues_2 = np.linalg.eigvalsh(path.surface.hessian(path.positions_S2[-1]))
+    low, high = eigenvalues_2.tolist()
+    values = {
+        "loss": float(path.loss[-1]),
+        "gradient_norm": float(path.gradient_norm[-1]),
+        "eigenvalue_low": low,
+        "eigenvalue_high": high,
+    }
+    flat = _holds_from(path.gradient_norm <= FLAT * path.gradient_norm.max())
+    if flat is not None:
+        downhill = low < -FLAT * max(abs(low), abs(high))
+        yield Event("stalled" if downhill else "converged", flat, values)
+        return
+    lowest_S = np.minimum.accumulate(path.loss)
+    idle = _holds_from(lowest_S - lowest_S[-1] <= IDLE * (lowest_S[0] - lowest_S[-1]))
+    if idle is not None and path.steps - idle >= max(IDLE_SHARE * path.steps, CALM_STEPS):
+        yield Event("stalled", idle, values)
+
+
+def _holds_from(holds_S: NDArray[np.bool_]) -> int | None:
+    """The first row from which on a condition holds to the end; `None` when it does not hold there."""
+    if not holds_S[-1]:
+        return None
+    broken = np.flatnonzero(~holds_S)
+    return int(broken[-1]) + 1 if len(broken) else 0
+
+
+def _bursts(path: Path) -> Iterator[Event]:
+    """Bursts of either coordinate; where both burst together, the first speaks for both."""
+    moves_S2 = np.abs(np.diff(path.positions_S2[: path.last + 1], axis=0))
+    found = [event for axis in (0, 1) for event in _bursts_along(path, moves_S2[:, axis], axis)]
+    previous = -CALM_STEPS
+    for event in sorted(found, key=lambda event: event.step):
+        if event.step - previous >= CALM_STEPS:
+            yield event
+            previous = event.step
+
+
+def _bursts_along(path: Path, moves_S: NDArray[np.float64], axis: int) -> Iterator[Event]:
+    longest_S = np.maximum.accumulate(moves_S)
+    for begin, end in _runs(moves_S < CALM * longest_S):
+        loud = np.flatnonzero(moves_S[end:] > LOUD * longest_S[end - 1])
+        if end - begin >= CALM_STEPS and len(loud):
+            step = end + int(loud[0]) + 1
+            if path.loss[step] > path.loss[end]:
+                yield Event("burst", step, {"axis": axis, "calm_from": begin, "loss": float(path.loss[step])})
+
+
+def _runs(true_S: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """First and past-the-last index of each run of trues."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], true_S, [False]])))
+    return list(pairwise(edges.tolist()))[::2]

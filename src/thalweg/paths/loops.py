@@ -34,7 +34,7 @@ def make_one(rule: type[Rule], sizes: tuple[int, int, int]) -> Callable[..., Non
     read_state, read_clock, read_hyper = (_READ[size] for size in sizes)
     write_state, read_three = _WRITE[sizes[0]], _READ[3]
 
-    def one(
+    def one(  # noqa: PLR0917 - compiled code has no keywords
         surface: Any, steps: Any, point_5: Any, state_2K: Any, rate_S: Any, clock_SC: Any, hyper_H: Any,
         noisy: Any, noise_S2: Any, settings: Any, record_S8: Any, done: Any,
     ) -> None:  # fmt: skip
@@ -82,7 +82,7 @@ def make_many(rule: type[Rule], sizes: tuple[int, int, int]) -> Callable[..., No
     read_state, read_clock, read_hyper = (_READ[size] for size in sizes)
     write_state, read_three = _WRITE[sizes[0]], _READ[3]
 
-    def many(
+    def many(  # noqa: PLR0917 - compiled code has no keywords
         surface: Any, steps: Any, n: Any, point_5N: Any, state_2KN: Any, lr_N: Any, factor_S: Any, clock_SC: Any,
         hyper_H: Any, noisy: Any, noise_S2: Any, settings: Any, target_3N: Any, done_2N: Any,
     ) -> None:  # fmt: skip
@@ -107,11 +107,12 @@ def make_many(rule: type[Rule], sizes: tuple[int, int, int]) -> Callable[..., No
                 alive = _is_near(x, y, reach)
                 point_5N[p] = new_x if alive else x
                 point_5N[p + n] = new_y if alive else y
-                done_2N[p] += 1.0 if alive else 0.0
+                done_2N[p] = done_2N[p] + (1.0 if alive else 0.0)
+                settled = done_2N[p + n]  # read before the choice: a load within it would forbid vector instructions
                 dx = x - target_3N[p]
                 dy = y - target_3N[p + n]
                 away = dx * dx + dy * dy > target_3N[p + 2 * n]
-                done_2N[p + n] = t + 1.0 if away else done_2N[p + n]
+                done_2N[p + n] = t + 1.0 if away else settled
         _slope(surface, n, point_5N)
 
     return many
@@ -122,7 +123,9 @@ def _make_advance(rule: type[Rule]) -> Callable[..., Any]:
     step = njit(error_model="numpy")(rule.step)
 
     @njit(error_model="numpy")
-    def advance(theta: Any, g: Any, state: Any, clock: Any, hyper: Any, rate: Any, decay: Any) -> Any:
+    def advance(  # noqa: PLR0917 - compiled code has no keywords
+        theta: Any, g: Any, state: Any, clock: Any, hyper: Any, rate: Any, decay: Any
+    ) -> Any:
         sign, coupled, decoupled = decay
         m, sigma, state = step(sign * g + coupled * theta, state, clock, hyper)
         theta = theta * (1.0 - rate * decoupled) - rate * (m / sigma)
@@ -138,20 +141,21 @@ def _is_near(x: Any, y: Any, reach: Any) -> Any:
     return (abs(x - middle_x) <= far) & (abs(y - middle_y) <= far)
 
 
-@intrinsic
-def _slope(_typing: Any, address: Any, n: Any, point_5N: Any) -> Any:
-    """Call the function at `address` for n points: rows x, y in; rows value, ∂x, ∂y out."""
+def _call_slope(_typing: Any, _address: Any, _n: Any, _point_5N: Any) -> Any:
+    """Call the function at an address for n points: rows x, y in; rows value, ∂x, ∂y out."""
 
     def generate(context: Any, builder: ir.IRBuilder, _signature: Any, arguments: Any) -> Any:
         pointer = ir.DoubleType().as_pointer()
         prototype = ir.FunctionType(ir.VoidType(), [ir.IntType(64), *[pointer] * 5])
-        function, count, base = arguments
-        rows = [builder.gep(base, [builder.mul(count, count.type(row))]) for row in range(5)]
-        builder.call(builder.inttoptr(function, prototype.as_pointer()), [count, *rows])
+        function, n, base = arguments
+        rows = [builder.gep(base, [builder.mul(n, n.type(row))]) for row in range(5)]
+        builder.call(builder.inttoptr(function, prototype.as_pointer()), [n, *rows])
         return context.get_dummy_value()
 
     return types.void(types.int64, types.int64, types.CPointer(types.float64)), generate
 
+
+_slope: Any = intrinsic(_call_slope)
 
 _READ: dict[int, Callable[..., Any]] = {
     1: njit(lambda a, i, _: (a[i],)),

@@ -78,6 +78,11 @@ class Path:
         """The scale σ of each step, shape (S, 2)."""
         return self.record_S8[:-1, 6:8]
 
+    @property
+    def diverged(self) -> bool:
+        """Whether the path went out of reach, or its loss is not finite at its end."""
+        return self.last < self.steps or not np.isfinite(self.loss[-1])
+
     @cached_property
     def step_length(self) -> NDArray[np.float64]:
         """‖θ_{t+1} − θ_t‖, shape (S,)."""

@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from thalweg import optimizers, schedules
+from thalweg.paths.adaptive import looks_at_the_loss, settle
 from thalweg.paths.checks import check_lr, check_noise, check_schedule, check_starts, check_steps
 from thalweg.paths.engine import Drive, run_one
 from thalweg.paths.path import Path
 
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from thalweg.optimizers import Rule
     from thalweg.surfaces import Surface
 
@@ -51,13 +54,22 @@ def trace(
     """
     rule = optimizers.get(rule) if isinstance(rule, str) else rule
     lr = check_lr(rule.default_lr if lr is None else lr)
-    drive = make_drive(check_schedule(schedule), check_steps(steps), check_noise(noise), seed)
+    schedule, steps = check_schedule(schedule), check_steps(steps)
+    noise_S2 = draw_noise(steps, noise, seed)
     start_2 = check_starts(surface, [surface.start if start is None else start])[0]
-    record_S8, last = run_one(surface, rule, start_2, lr, drive)
-    return Path(surface, rule, lr, len(drive.factor_S), last, lr * drive.factor_S, record_S8)
+
+    def run(factor_S: NDArray[np.float64]) -> tuple[NDArray[np.float64], int]:
+        return run_one(surface, rule, start_2, lr, Drive(factor_S, noise_S2))
+
+    if looks_at_the_loss(schedule):
+        factor_S = settle(schedule, steps, lambda factor_S: run(factor_S)[0][:, 2])
+    else:
+        factor_S = schedules.factors(schedule, steps)
+    record_S8, last = run(factor_S)
+    return Path(surface, rule, lr, steps, last, lr * factor_S, record_S8)
 
 
-def make_drive(schedule: schedules.Schedule, steps: int, noise: float, seed: int) -> Drive:
-    """The schedule's factors and the noise of every step."""
-    drawn_S2 = noise * np.random.default_rng(seed).standard_normal((steps, 2)) if noise else None
-    return Drive(schedules.factors(schedule, steps), drawn_S2)
+def draw_noise(steps: int, noise: float, seed: int) -> NDArray[np.float64] | None:
+    """What is added to the gradient at each step, shape (S, 2); `None` for nothing."""
+    deviation = check_noise(noise)
+    return deviation * np.random.default_rng(seed).standard_normal((steps, 2)) if deviation else None

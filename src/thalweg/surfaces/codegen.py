@@ -6,12 +6,12 @@ Only the nodes below are written out; the text is made from them and from nothin
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import sympy
 
 from thalweg.errors import UsageError
-from thalweg.surfaces.symbolic import Magnitude, Signum, X, Y
+from thalweg.surfaces.symbolic import Expression, Magnitude, Signum, X, Y
 
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ _CALLS = {
 }
 
 
-def build_loop(expressions: Sequence[sympy.Expr]) -> Callable[..., None]:
+def build_loop(expressions: Sequence[Expression]) -> Callable[..., None]:
     """The function `kernel(n, x, y, out0, out1, ...)` that fills `out_k[i]` with expression k at (x[i], y[i]).
 
     Raises:
@@ -42,10 +42,13 @@ def build_loop(expressions: Sequence[sympy.Expr]) -> Callable[..., None]:
         "        y = y_N[i]",
         *(f"        {line}" for line in body),
     ]
-    scope = {"__builtins__": {"abs": abs, "range": range}, **{name: getattr(math, name) for name in _CALLS.values()}}
+    scope: dict[str, Any] = {
+        "__builtins__": {"abs": abs, "range": range},
+        **{name: getattr(math, name) for name in _CALLS.values()},
+    }
     scope["sqrt"] = math.sqrt
     exec("\n".join(lines), scope)  # noqa: S102 - made above, of assignments between names of our own
-    return scope["kernel"]  # type: ignore[return-value] - defined by the line above
+    return scope["kernel"]
 
 
 class _Program:
@@ -53,28 +56,31 @@ class _Program:
 
     def __init__(self) -> None:
         self.lines: list[str] = []
-        self._names: dict[sympy.Expr, str] = {X: "x", Y: "y"}
+        self._names: dict[Expression, str] = {X: "x", Y: "y"}
 
-    def name(self, expression: sympy.Expr) -> str:
+    def name(self, expression: Expression) -> str:
         """The name (or the number) that holds `expression`; assigns it when it is new."""
         if expression not in self._names:
             self._names[expression] = self._number(expression) if expression.is_number else self._assign(expression)
         return self._names[expression]
 
-    def _assign(self, expression: sympy.Expr) -> str:
+    def _assign(self, expression: Expression) -> str:
         formula = self._formula(expression)
         if len(self.lines) >= MAX_ASSIGNMENTS:
             raise UsageError("surfaces.derivatives_too_long", limit=MAX_ASSIGNMENTS)
         self.lines.append(f"t{len(self.lines)} = {formula}")
         return f"t{len(self.lines) - 1}"
 
-    def _number(self, expression: sympy.Expr) -> str:
-        value = complex(expression)
+    def _number(self, expression: Expression) -> str:
+        try:
+            value = complex(expression)
+        except OverflowError:
+            value = complex("inf")
         if value.imag or not math.isfinite(value.real):
             raise UsageError("surfaces.number_overflows", number=sympy.sstr(expression)[:60])
         return f"({value.real!r})"
 
-    def _formula(self, expression: sympy.Expr) -> str:
+    def _formula(self, expression: Expression) -> str:
         arguments = expression.args
         match expression:
             case sympy.Add():
@@ -92,13 +98,13 @@ class _Program:
             return f"{_CALLS[expression.func]}({self.name(arguments[0])})"
         raise AssertionError(sympy.srepr(expression))  # derivatives of what the syntax allows stay in the list
 
-    def _product(self, factors: Sequence[sympy.Expr]) -> str:
+    def _product(self, factors: Sequence[Expression]) -> str:
         below = [1 / factor for factor in factors if factor.is_Pow and factor.exp.is_negative]
         above = [factor for factor in factors if not (factor.is_Pow and factor.exp.is_negative)]
         product = " * ".join(map(self.name, above)) or "1.0"
         return f"({product}) / {self.name(sympy.Mul(*below))}" if below else product
 
-    def _power(self, base: sympy.Expr, exponent: sympy.Expr) -> str:
+    def _power(self, base: Expression, exponent: Expression) -> str:
         if exponent.is_negative:
             return f"1.0 / {self.name(1 / base**exponent)}"
         if exponent == sympy.S.Half:

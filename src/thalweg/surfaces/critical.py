@@ -89,27 +89,32 @@ def _newton(surface: Surface, xy_N2: NDArray[np.float64]) -> NDArray[np.float64]
     for _ in range(ROUNDS):
         step_N2 = _newton_steps(surface, xy_N2)
         xy_N2 = xy_N2 - step_N2
-        length_N = np.abs(step_N2 / size_2).max(axis=1)
-        inside_N = ((xy_N2 >= low_2 - size_2) & (xy_N2 <= high_2 + size_2)).all(axis=1)  # NaN is not inside
-        arrived.append(xy_N2[inside_N & (length_N < SETTLED)])
-        xy_N2 = xy_N2[inside_N & (length_N >= SETTLED)]
+        done_N = np.asarray(np.abs(step_N2 / size_2).max(axis=1) < SETTLED)
+        inside_N = _within(xy_N2, low_2 - size_2, high_2 + size_2)
+        arrived.append(xy_N2[inside_N & done_N])
+        xy_N2 = xy_N2[inside_N & ~done_N]
         if not len(xy_N2):
             break
     found_N2 = np.concatenate(arrived)
-    slack_2 = MERGE * size_2
-    return found_N2[((found_N2 >= low_2 - slack_2) & (found_N2 <= high_2 + slack_2)).all(axis=1)]
+    return found_N2[_within(found_N2, low_2 - MERGE * size_2, high_2 + MERGE * size_2)]
+
+
+def _within(xy_N2: NDArray[np.float64], low_2: NDArray[np.float64], high_2: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which points lie in a box; NaN does not."""
+    return np.asarray(np.all((xy_N2 >= low_2) & (xy_N2 <= high_2), axis=1))
 
 
 def _newton_steps(surface: Surface, xy_N2: NDArray[np.float64]) -> NDArray[np.float64]:
-    """H⁺ ∇f at each point: eigenvalues that are nearly nothing beside the other are left out."""
-    hessian_N22, gradient_N2 = surface.hessian(xy_N2), surface.gradient(xy_N2)
-    usable_N = np.isfinite(hessian_N22).all(axis=(1, 2)) & np.isfinite(gradient_N2).all(axis=1)
-    eigenvalues_N2, vectors_N22 = np.linalg.eigh(np.where(usable_N[:, None, None], hessian_N22, 0.0))
+    """H⁺ ∇f at each point; NaN where the gradient points along a direction without curvature: there is no answer."""
+    gradient_N2, hessian_N22 = surface.gradient(xy_N2), surface.hessian(xy_N2)
+    known_N = np.isfinite(np.column_stack([gradient_N2, hessian_N22.reshape(-1, 4)])).all(axis=1)
+    eigenvalues_N2, vectors_N22 = np.linalg.eigh(np.where(known_N[:, None, None], hessian_N22, 0.0))
+    along_N2 = np.einsum("nij,ni->nj", vectors_N22, gradient_N2)
     size_N2 = np.abs(eigenvalues_N2)
-    counts_N2 = size_N2 > 1e-12 * size_N2.max(axis=1, keepdims=True)
-    along_N2 = np.einsum("nij,ni->nj", vectors_N22, np.where(usable_N[:, None], gradient_N2, np.nan))
-    along_N2 = np.where(counts_N2, along_N2 / np.where(counts_N2, eigenvalues_N2, 1.0), 0.0)
-    return np.einsum("nij,nj->ni", vectors_N22, along_N2)
+    curved_N2 = size_N2 > 1e-12 * size_N2.max(axis=1, keepdims=True)
+    level_N2 = np.abs(along_N2) <= 1e-9 * np.abs(along_N2).max(axis=1, keepdims=True)
+    step_N2 = np.where(curved_N2, along_N2 / np.where(curved_N2, eigenvalues_N2, 1.0), np.where(level_N2, 0.0, np.nan))
+    return np.einsum("nij,nj->ni", vectors_N22, step_N2)
 
 
 def _median_curvature(surface: Surface, xy_N2: NDArray[np.float64]) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import sympy
 from sympy.core.function import ArgumentIndexError
@@ -15,6 +15,9 @@ from thalweg.surfaces.syntax import COORDINATES
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+Expression = Any
+"""What SymPy computes with; its own types call every part of an expression a `Basic`, which has no arithmetic."""
+
 X, Y = sympy.symbols("x y", real=True)
 
 _SYMBOLS = {"x": X, "y": Y}
@@ -23,7 +26,7 @@ _SYMBOLS = {"x": X, "y": Y}
 class Magnitude(sympy.Function):
     """|u|, with derivative sign(u) everywhere: SymPy's own asks first whether u is real."""
 
-    def fdiff(self, argindex: int = 1) -> sympy.Expr:
+    def fdiff(self, argindex: int = 1) -> Expression:
         """See SymPy."""
         if argindex != 1:
             raise ArgumentIndexError(self, argindex)
@@ -33,7 +36,7 @@ class Magnitude(sympy.Function):
 class Signum(sympy.Function):
     """−1, 0 or 1, with derivative 0 everywhere: at the kink a compiled Hessian has no use for an infinity."""
 
-    def fdiff(self, argindex: int = 1) -> sympy.Expr:
+    def fdiff(self, argindex: int = 1) -> Expression:
         """See SymPy."""
         if argindex != 1:
             raise ArgumentIndexError(self, argindex)
@@ -43,20 +46,20 @@ class Signum(sympy.Function):
 class Derivatives(NamedTuple):
     """A function of x and y with its exact derivatives up to the second."""
 
-    value: sympy.Expr
-    gradient: tuple[sympy.Expr, sympy.Expr]
-    hessian: tuple[sympy.Expr, sympy.Expr, sympy.Expr]
+    value: Expression
+    gradient: tuple[Expression, Expression]
+    hessian: tuple[Expression, Expression, Expression]
     """∂²/∂x², ∂²/∂x∂y, ∂²/∂y²."""
 
 
-_FUNCTIONS: dict[str, Callable[[sympy.Expr], sympy.Expr]] = {
+_FUNCTIONS: dict[str, Callable[[Expression], Expression]] = {
     "abs": Magnitude,
     "ln": sympy.log,
     "sigmoid": lambda u: 1 / (1 + sympy.exp(-u)),
 }
 
 
-def expression(tree: ast.expr, text: str, *, exact: bool = True) -> sympy.Expr:
+def expression(tree: ast.expr, text: str, *, exact: bool = True) -> Expression:
     """The SymPy expression of a checked tree.
 
     Args:
@@ -71,14 +74,14 @@ def expression(tree: ast.expr, text: str, *, exact: bool = True) -> sympy.Expr:
     return built.replace(sympy.Abs, Magnitude) if exact else built
 
 
-def derivatives(value: sympy.Expr) -> Derivatives:
+def derivatives(value: Expression) -> Derivatives:
     """Differentiate twice."""
     slope_x, slope_y = sympy.diff(value, X), sympy.diff(value, Y)
     second = sympy.diff(slope_x, X), sympy.diff(slope_x, Y), sympy.diff(slope_y, Y)
     return Derivatives(value, (slope_x, slope_y), second)
 
 
-def _build(node: ast.expr, text: str, number: Callable[[str], sympy.Expr]) -> sympy.Expr:
+def _build(node: ast.expr, text: str, number: Callable[[str], Expression]) -> Expression:
     match node:
         case ast.Constant(value=value):
             built = number(repr(value))
@@ -99,7 +102,7 @@ def _build(node: ast.expr, text: str, number: Callable[[str], sympy.Expr]) -> sy
     return built
 
 
-def _combine(operator: ast.operator, left: sympy.Expr, right: sympy.Expr) -> sympy.Expr:
+def _combine(operator: ast.operator, left: Expression, right: Expression) -> Expression:
     match operator:
         case ast.Add():
             return left + right

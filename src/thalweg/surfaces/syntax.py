@@ -1,6 +1,7 @@
 """A typed formula, checked against an allow-list.
 
-What passes is a tree of numbers, x, y, `+ - * / **` and named functions. The text is parsed, never run. Everything that is not on the list is refused with the place marked.
+What passes is a tree of numbers, x, y, `+ - * / **` and named functions. The text is parsed, never run; everything that
+is not on the list is refused with the place marked.
 """
 
 from __future__ import annotations
@@ -117,9 +118,10 @@ class _Checker:
                 self._refuse("surfaces.not_allowed", node)
 
     def _number(self, node: ast.Constant) -> None:
-        if type(node.value) not in {int, float}:
+        value = node.value
+        if isinstance(value, bool) or not isinstance(value, int | float):
             self._refuse("surfaces.not_allowed", node)
-        if abs(node.value) > MAX_NUMBER or 0 < abs(node.value) < 1 / MAX_NUMBER:
+        if value > MAX_NUMBER or 0 < value < 1 / MAX_NUMBER:
             self._refuse("surfaces.number_too_large", node, limit=f"{MAX_NUMBER:g}")
 
     def _name(self, node: ast.Name) -> None:
