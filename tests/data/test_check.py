@@ -195,7 +195,14 @@ def test_imbalance(plant, scenes):
     few = {name: content for name, content in scenes.items() if not name.startswith("training/1_") or "_0" in name}
     found = check(plant(few))
     assert found.imbalance == 8
-    assert "8.0 times" in str(found.warnings()[0])
+    assert "(0) has 8.0 times the photos of the smallest (1)" in str(found.warnings()[0])
+
+
+def test_a_class_without_photos_is_not_the_smallest(plant, scenes):
+    few = {name: content for name, content in scenes.items() if not name.startswith("training/1_") or "_0" in name}
+    found = check_images(open_images(plant(few), classes="food11"))
+    assert found.imbalance == 8
+    assert "smallest (Dairy product)" in str(found.warnings()[0])
 
 
 def test_tiny_pictures_are_not_compared_but_for_equality(plant, picture):

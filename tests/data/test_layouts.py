@@ -105,6 +105,11 @@ def test_pictures_outside_the_layout_are_told(plant, homework, picture):
     assert any("2 pictures lie outside" in str(note) and "cover.jpg" in str(note) for note in images.notes)
 
 
+def test_photos_of_kinds_that_cannot_be_read_are_told(plant, homework):
+    images = open_images(plant(homework | {"training/0_77.HEIC": b"ftypheic", "classes.md": b""}))
+    assert any("1 photos are of a kind" in str(note) and "0_77.HEIC" in str(note) for note in images.notes)
+
+
 def test_a_link_that_leads_back_does_not_go_round_for_ever(plant, homework):
     root = plant(homework)
     (root / "training" / "again").symlink_to(root, target_is_directory=True)

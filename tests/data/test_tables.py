@@ -90,3 +90,8 @@ def test_two_tables_are_one_too_many(table, plant):
 
 def test_the_photos_of_a_table_can_be_classified(table):
     assert len(open_photos(table(rows()) / "labels.csv").photos) == 12
+
+
+def test_of_a_table_with_a_test_split_that_is_classified(table):
+    root = table(rows(split=lambda n: "test" if n > 8 else "train"))
+    assert [photo.path for photo in open_photos(root / "labels.csv").photos] == PATHS[9:]

@@ -114,7 +114,7 @@ class Check:
         if self.bad:
             found.append(Note("data.warn_bad", {"count": len(self.bad), "examples": _first(map(str, self.bad))}))
         if self.imbalance >= WORTH_TELLING:
-            counts = self.counts["train"]
+            counts = {name: count for name, count in self.counts["train"].items() if count}
             largest, smallest = max(counts, key=counts.__getitem__), min(counts, key=counts.__getitem__)
             values = {"ratio": self.imbalance, "largest": largest, "smallest": smallest}
             found.append(Note("data.warn_imbalance", values))

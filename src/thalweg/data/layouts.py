@@ -13,10 +13,11 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from thalweg.data.photos import Note, Split
-from thalweg.data.sources import is_picture
+from thalweg.data.sources import UNREAD_SUFFIXES, is_picture
 from thalweg.errors import DataError
 
 
@@ -110,6 +111,9 @@ def recognise(names: Sequence[str], path: Path) -> Found:
     if "test" in splits:
         entries += _test(splits["test"], known, flat=flat)
     notes = [Note("data.note_strays", {"count": len(strays), "example": strays[0].path})] if strays else []
+    unread = [name for name in names if PurePosixPath(name).suffix.lower() in UNREAD_SUFFIXES]
+    if unread:
+        notes.append(Note("data.note_unread", {"count": len(unread), "example": unread[0]}))
     return Found("flat" if flat else "class_folders", tuple(entries), root, tuple(notes))
 
 

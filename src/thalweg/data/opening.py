@@ -87,7 +87,8 @@ def open_photos(path: Path | str) -> ImageSet:
     path = ARCHIVE if path == BUILTIN else Path(path)
     if path.suffix.lower() == ".csv" and path.is_file():
         source = FolderSource(path.parent)
-        paths = [entry.path for entry in read_table(source, path.name)]
+        entries = read_table(source, path.name)
+        paths = [entry.path for entry in entries if entry.split == "test"] or [entry.path for entry in entries]
     else:
         source = _open_source(path)
         _, splits, strays = split_pictures(source.names())

@@ -26,6 +26,11 @@ PICTURE_SUFFIXES = frozenset(
     )
 )
 
+# Photos by their endings, but of kinds that Pillow does not read.
+UNREAD_SUFFIXES = frozenset(
+    f".{ending}" for ending in ("heic", "heif", "jxl", "dng", "cr2", "cr3", "nef", "arw", "psd")
+)
+
 _LITTER = frozenset(["__MACOSX", "Thumbs.db", "ehthumbs.db", "desktop.ini", "@eaDir", "$RECYCLE.BIN"])
 # File systems keep times in ticks of up to two seconds: a younger file may change again within the same tick.
 _TICK_NS = 2_000_000_000
