@@ -106,6 +106,7 @@ def test_control_characters_and_long_names():
     assert literal("0123456789", longest=10) == "0123456789"
     for longest in range(3, 10):
         assert len(literal("0123456789", longest=longest)) == longest
+        assert 2 * len(literal("蔬菜和水果以及", longest=longest)) - 1 <= longest
 
 
 def test_the_series_stand_out_on_white_and_differ_in_three_ways():

@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import warnings
 from contextlib import contextmanager
+from itertools import accumulate
 from threading import RLock
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from unicodedata import east_asian_width
 
 from matplotlib import rc_context
 from matplotlib.figure import Figure
@@ -67,9 +69,9 @@ SERIES: Final = (
     Series(YELLOW, (0, (3, 3)), "*"),
 )
 
-# Seven colors and nine markers have no common divisor: 63 classes before a pair comes again.
 _CLASS_COLORS: Final = (BLUE, ORANGE, GREEN, VERMILLION, SKY, PURPLE, BLACK)
 _CLASS_MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X", "*", "h")
+DISTINCT_CLASSES: Final = 63  # seven colors and nine markers have no common divisor
 
 _drawing = RLock()  # matplotlib's parameters belong to the process: one picture is drawn at a time
 
@@ -99,13 +101,28 @@ def picture(path: Path, *, width: float = 9.0, height: float = 6.0) -> Iterator[
         >>> path.read_bytes()[:4]
         b'\x89PNG'
     """
-    with _drawing, rc_context(_parameters()), warnings.catch_warnings():
-        # A character that no font has is drawn as a box, which the reader sees; a warning would say no more.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from")
-        figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
+    with drawing(width=width, height=height) as figure:
         yield figure
         with replacing(path) as temporary:
             figure.savefig(temporary, format="png", metadata={"Software": None})
+
+
+@contextmanager
+def drawing(*, width: float, height: float, dpi: int = DPI) -> Iterator[Figure]:
+    """Give an empty figure in the house's style, for whoever writes it himself (the frames of an animation).
+
+    Args:
+        width: in inches.
+        height: in inches.
+        dpi: pixels an inch.
+
+    Yields:
+        A figure as `picture` gives it; it must be drawn inside the block.
+    """
+    with _drawing, rc_context(_parameters()), warnings.catch_warnings():
+        # A character that no font has is drawn as a box, which the reader sees; a warning would say no more.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        yield Figure(figsize=(width, height), dpi=dpi, layout="constrained")
 
 
 def label_axes(axes: Axes, *, title: str = "", x: str = "", y: str = "") -> None:
@@ -120,19 +137,32 @@ def literal(text: str, longest: int | None = None) -> str:
 
     Args:
         text: any characters.
-        longest: characters after which the middle is left out, at least 3; None: no limit.
+        longest: width after which the middle is left out, at least 3, where a Chinese character is two wide and a
+            Latin one is one; None: no limit.
 
     Example:
         >>> literal("50$ or 60$")
         '50\\$ or 60\\$'
         >>> literal("a very long name", longest=9)
         'a ve…name'
+        >>> literal("蔬菜/水果", longest=6)
+        '蔬…果'
     """
     text = "".join(character if character.isprintable() else " " for character in text)
-    if longest is not None and len(text) > longest:
+    if longest is not None and sum(map(_width, text)) > longest:
         tail = (longest - 1) // 2
-        text = f"{text[: longest - 1 - tail]}…{text[-tail:]}"
+        text = _fitting(text, longest - 1 - tail) + "…" + _fitting(text[::-1], tail)[::-1]
     return text.replace("$", r"\$")
+
+
+def _width(character: str) -> int:
+    return 2 if east_asian_width(character) in "WF" else 1
+
+
+def _fitting(text: str, width: int) -> str:
+    """As many of the first characters as fit."""
+    widths = accumulate(map(_width, text))
+    return "".join(character for character, needed in zip(text, widths, strict=True) if needed <= width)
 
 
 def casing(width: float = 1.5, color: str = "white") -> list[AbstractPathEffect]:

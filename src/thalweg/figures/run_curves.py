@@ -1,0 +1,144 @@
+"""The course of a training: loss, accuracy, gradient norm and learning rate against steps, one below the other.
+
+Loss and gradient norm stand together because training that is stuck is not the same as a small gradient.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from matplotlib.ticker import MaxNLocator, PercentFormatter, StrMethodFormatter
+
+from thalweg.figures.running_mean import smooth, window_of
+from thalweg.figures.style import BLUE, GREEN, INK, ORANGE, QUIET, VERMILLION, label_axes, picture
+from thalweg.i18n import t
+
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from matplotlib.axes import Axes
+    from numpy.typing import NDArray
+
+    from thalweg.history import History
+
+_SPREAD = 30  # a largest loss so many times the median one is drawn on a logarithmic axis
+
+
+def curves(steps: History, epochs: History, path: Path) -> None:
+    """Draw a run's histories.
+
+    Every step is drawn, pale; over it its mean over a window of steps, whose length is said. Where a value is not
+    finite the step is marked.
+
+    Args:
+        steps: columns `step`, `loss`, `gradient_norm`, `lr`.
+        epochs: columns `step`, `epoch`, `train_accuracy`, `valid_loss`, `valid_accuracy`; shares in [0, 1].
+        path: the PNG file.
+
+    Raises:
+        StorageError: the file cannot be written.
+    """
+    with picture(path, width=9, height=11.5) as figure:
+        panels = figure.subplots(4, 1, sharex=True, height_ratios=(3, 3, 2.4, 1.8))
+        _draw_loss(panels[0], steps, epochs)
+        _draw_accuracy(panels[1], epochs)
+        _draw_gradient(panels[2], steps)
+        _draw_rate(panels[3], steps)
+        _count_epochs(panels[-1], epochs)
+        figure.align_ylabels()
+        figure.suptitle(t("figures.curves_title"))
+
+
+def _draw_loss(axes: Axes, steps: History, epochs: History) -> None:
+    unit = steps.units["loss"]
+    label_axes(axes, title=t("figures.loss"), y=t("figures.loss_unit", unit=unit) if unit else t("figures.loss"))
+    _draw_measure(axes, steps, "loss", color=BLUE)
+    _draw_epochs(axes, epochs, "valid_loss", t("figures.validation"), color=VERMILLION, marker="s")
+    values = np.concatenate([steps["loss"], epochs["valid_loss"]])
+    values = values[np.isfinite(values)]
+    if len(values) and values.min() > 0 and values.max() > _SPREAD * np.median(values):
+        axes.set_yscale("log")
+    _add_legend(axes)
+
+
+def _draw_accuracy(axes: Axes, epochs: History) -> None:
+    label_axes(axes, title=t("figures.accuracy"), y=t("figures.accuracy_unit"))
+    axes.yaxis.set_major_formatter(PercentFormatter(xmax=1, symbol=""))
+    _draw_epochs(axes, epochs, "train_accuracy", t("figures.training"), color=BLUE, marker="o")
+    _draw_epochs(axes, epochs, "valid_accuracy", t("figures.validation"), color=VERMILLION, marker="s")
+    accuracies = epochs["valid_accuracy"]
+    if np.isfinite(accuracies).any():
+        best = int(np.nanargmax(accuracies))
+        label = t("figures.best", accuracy=100 * accuracies[best], epoch=round(epochs["epoch"][best]))
+        axes.axhline(accuracies[best], color=VERMILLION, linewidth=0.8, linestyle=":", label=label)
+    _add_legend(axes)
+
+
+def _draw_gradient(axes: Axes, steps: History) -> None:
+    label_axes(axes, title=t("figures.gradient_norm"), y=t("figures.gradient_norm_log"))
+    if (steps["gradient_norm"] > 0).any():
+        axes.set_yscale("log")
+    _draw_measure(axes, steps, "gradient_norm", color=GREEN, mean="geometric")
+    _add_legend(axes)
+
+
+def _draw_rate(axes: Axes, steps: History) -> None:
+    label_axes(axes, title=t("figures.learning_rate"), x=t("figures.step"), y=t("figures.learning_rate_axis"))
+    axes.ticklabel_format(axis="y", style="sci", scilimits=(-2, 3), useMathText=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    axes.plot(steps["step"], steps["lr"], color=INK)
+
+
+def _draw_measure(
+    axes: Axes, steps: History, column: str, *, color: str, mean: Literal["arithmetic", "geometric"] = "arithmetic"
+) -> None:
+    """Every value, pale; its running mean; and the steps at which it is not finite."""
+    x, y = steps["step"], steps[column]
+    window = window_of(len(y))
+    if window > 1:
+        axes.plot(x, y, color=color, alpha=0.3, linewidth=0.8, label=t("figures.each_step"))
+        axes.plot(x, smooth(y, window, mean=mean), color=color, label=t(f"figures.mean_{mean}", window=window))
+    elif len(y):
+        axes.plot(x, y, color=color, marker="o", markersize=3, label=t("figures.each_step"))
+    else:
+        axes.text(0.5, 0.5, t("figures.nothing_yet"), transform=axes.transAxes, ha="center", color=QUIET)
+    _mark_not_finite(axes, x[~np.isfinite(y)])
+
+
+def _mark_not_finite(axes: Axes, steps_M: NDArray[np.float64]) -> None:
+    if not len(steps_M):
+        return
+    label = t("figures.not_finite", count=len(steps_M), step=int(steps_M[0]))
+    bottom_and_top = np.tile([[0.0], [1.0]], len(steps_M))
+    axes.plot(
+        np.tile(steps_M, (2, 1)), bottom_and_top, color=ORANGE, linewidth=0.8, transform=axes.get_xaxis_transform()
+    )
+    axes.plot([], [], color=ORANGE, linewidth=2, label=label)
+
+
+def _draw_epochs(axes: Axes, epochs: History, column: str, label: str, *, color: str, marker: str) -> None:
+    finite = np.isfinite(epochs[column])
+    if finite.any():
+        marker_size = 5 if finite.sum() <= 60 else 2.5
+        values = (epochs["step"][finite], epochs[column][finite])
+        axes.plot(*values, color=color, marker=marker, markersize=marker_size, label=label)
+
+
+def _count_epochs(axes: Axes, epochs: History) -> None:
+    """A second scale, below: at which step each epoch ended; with many epochs, some of them."""
+    if not len(epochs):
+        return
+    every = max(1, -(-len(epochs) // 12))
+    chosen = np.arange(len(epochs) - 1, -1, -every)[::-1]
+    scale = axes.secondary_xaxis(-0.42)
+    scale.set_xticks(epochs["step"][chosen], [f"{epoch:.0f}" for epoch in epochs["epoch"][chosen]])
+    scale.set_xlabel(t("figures.epoch"))
+
+
+def _add_legend(axes: Axes) -> None:
+    """In the row of the title, at its right: it covers no data."""
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=4, borderaxespad=0, columnspacing=1.2)

@@ -1,0 +1,226 @@
+"""A map of photos by t-SNE: what a layer finds alike lies close together.
+
+Shape suffixes: N photos, M of them drawn, D features, K principal components.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from thalweg.errors import DataError
+from thalweg.figures.style import DISTINCT_CLASSES, INK, QUIET, class_marks, literal, picture
+from thalweg.i18n import t
+
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from matplotlib.axes import Axes
+    from numpy.typing import NDArray
+
+COMPONENTS = 50
+FEWEST = 4  # t-SNE needs a neighborhood smaller than the set
+LARGEST_PERPLEXITY = 30.0
+NEIGHBORS = 10
+
+_NAMES_A_COLUMN = 25
+_AREA = {"*": 2.2, "P": 1.4, "X": 1.4}  # markers with little ink of their own
+
+
+class Embedding(NamedTuple):
+    """Photos on a plane.
+
+    Attributes:
+        positions_M2: where each drawn photo lies; the axes have no unit.
+        rows_M: which photos were drawn, ascending.
+        perplexity: about how many neighbors counted as near.
+        components: principal components that t-SNE was given.
+        agreement: mean share, over the photos, of their 10 nearest in those components that are of their own class.
+    """
+
+    positions_M2: NDArray[np.float32]
+    rows_M: NDArray[np.int64]
+    perplexity: float
+    components: int
+    agreement: float
+
+
+def embed(
+    features_ND: NDArray[np.floating], labels_N: NDArray[np.integer], *, seed: int = 0, limit: int = 3500
+) -> Embedding:
+    """Lay photos out on a plane: principal components first, then t-SNE.
+
+    Args:
+        features_ND: of any layer.
+        labels_N: the true classes; they only measure the agreement of neighbors, the positions do not know them.
+        seed: of the draw, when there are more photos than `limit`, and of both methods.
+        limit: the most photos to lay out; more are drawn from at random.
+
+    Raises:
+        DataError: fewer than four photos, features that are not finite, or the same for all photos.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> labels = np.repeat([0, 1], 20)
+        >>> features = rng.normal(size=(40, 64)) + 10 * labels[:, None]
+        >>> found = embed(features, labels)
+        >>> found.positions_M2.shape, found.agreement
+        ((40, 2), 1.0)
+
+    Source: van der Maaten and Hinton 2008, https://jmlr.org/papers/v9/vandermaaten08a.html.
+    """
+    rows_M = np.arange(len(features_ND))
+    if len(rows_M) > limit:
+        rows_M = np.sort(np.random.default_rng(seed).choice(len(rows_M), limit, replace=False))
+    features_MD = np.asarray(features_ND[rows_M], dtype=np.float32)
+    _check(features_MD)
+    reduced_MK = _principal_components(features_MD, seed)
+    perplexity = min(LARGEST_PERPLEXITY, (len(rows_M) - 1) / 3)
+    agreement = _agreement(reduced_MK, np.asarray(labels_N)[rows_M])
+    return Embedding(_positions(reduced_MK, perplexity, seed), rows_M, perplexity, reduced_MK.shape[1], agreement)
+
+
+def tsne(
+    features_ND: NDArray[np.floating],
+    labels_N: NDArray[np.integer],
+    classes: Sequence[str],
+    path: Path,
+    *,
+    title_key: str,
+    predicted_N: NDArray[np.integer] | None = None,
+    seed: int = 0,
+    limit: int = 3500,
+) -> Embedding:
+    """Draw a map of photos by the features of a layer, each class with a color and a marker of its own.
+
+    Args:
+        features_ND: of the layer.
+        labels_N: the true classes.
+        classes: their names.
+        path: the PNG file.
+        title_key: which layer, `mid` or `top`.
+        predicted_N: the predicted classes; wrong ones get a ring.
+        seed: see `embed`.
+        limit: see `embed`.
+
+    Returns:
+        What was drawn.
+
+    Raises:
+        DataError: see `embed`.
+        StorageError: the file cannot be written.
+    """
+    found = embed(features_ND, labels_N, seed=seed, limit=limit)
+    labels_M = np.asarray(labels_N)[found.rows_M]
+    columns = -(-len(classes) // _NAMES_A_COLUMN)
+    with picture(path, width=8 + 2.2 * columns, height=8) as figure:
+        axes = figure.subplots()
+        _draw_classes(axes, found.positions_M2, labels_M, classes)
+        if predicted_N is not None:
+            wrong_M = np.asarray(predicted_N)[found.rows_M] != labels_M
+            _draw_rings(axes, found.positions_M2[wrong_M], len(labels_M))
+        axes.set_aspect("equal", adjustable="datalim")
+        axes.grid(visible=False)
+        axes.spines[:].set_visible(False)
+        axes.set_xticks([])
+        axes.set_yticks([])
+        axes.set_title(t(f"figures.tsne_{title_key}"))
+        axes.set_xlabel(
+            _note(found, labels_M, len(classes), len(features_ND), seed), color=QUIET, loc="left", fontsize=9
+        )
+        names = axes.legend(
+            loc="upper left",
+            bbox_to_anchor=(1.01, 1),
+            ncols=columns,
+            borderaxespad=0,
+            markerscale=1.6,
+            labelspacing=0.7,
+        )
+        names.set_title(t("figures.true_class"))
+    return found
+
+
+def _check(features_MD: NDArray[np.float32]) -> None:
+    if len(features_MD) < FEWEST:
+        raise DataError("figures.too_few_for_tsne", count=len(features_MD), least=FEWEST)
+    broken = int((~np.isfinite(features_MD).all(axis=1)).sum())
+    if broken:
+        raise DataError("figures.features_not_finite", count=broken)
+    if (features_MD == features_MD[0]).all():
+        raise DataError("figures.features_all_equal", count=len(features_MD))
+
+
+def _principal_components(features_MD: NDArray[np.float32], seed: int) -> NDArray[np.float32]:
+    from sklearn.decomposition import PCA
+
+    components = min(COMPONENTS, *features_MD.shape)
+    return PCA(components, random_state=seed).fit_transform(features_MD)
+
+
+def _positions(reduced_MK: NDArray[np.float32], perplexity: float, seed: int) -> NDArray[np.float32]:
+    from sklearn.manifold import TSNE
+    from threadpoolctl import threadpool_limits  # comes with scikit-learn
+
+    # OpenMP's threads wait by spinning: with as many as cores, one other busy process makes all of this 4 to 8 times
+    # slower (measured: 1,000 photos, two cores, 5 s against 22 to 40 s, the same positions)
+    threads = max(1, (os.cpu_count() or 1) // 2)
+    start = "pca" if reduced_MK.shape[1] >= 2 else "random"
+    with threadpool_limits(threads, user_api="openmp"):
+        # several jobs make scikit-learn's search for neighbors slower: issue 29665 of its repository
+        return TSNE(perplexity=perplexity, init=start, random_state=seed, n_jobs=1).fit_transform(reduced_MK)
+
+
+def _agreement(reduced_MK: NDArray[np.float32], labels_M: NDArray[np.integer]) -> float:
+    from sklearn.neighbors import NearestNeighbors
+
+    count = min(NEIGHBORS, len(labels_M) - 1)
+    nearest_MN = NearestNeighbors(n_neighbors=count).fit(reduced_MK).kneighbors(return_distance=False)
+    return float((labels_M[nearest_MN] == labels_M[:, None]).mean())
+
+
+def _draw_classes(
+    axes: Axes, positions_M2: NDArray[np.float32], labels_M: NDArray[np.integer], classes: Sequence[str]
+) -> None:
+    size = _marker_size(len(labels_M))
+    for index, (name, (color, marker)) in enumerate(zip(classes, class_marks(len(classes)), strict=True)):
+        x, y = positions_M2[labels_M == index].T
+        area = size * _AREA.get(marker, 1.0)
+        label = t("figures.class_count", name=literal(name, longest=22), count=len(x))
+        axes.scatter(
+            x, y, s=area, color=color, marker=marker, alpha=0.85, edgecolors="white", linewidths=0.3, label=label
+        )
+
+
+def _draw_rings(axes: Axes, positions_W2: NDArray[np.float32], count: int) -> None:
+    label = t("figures.predicted_wrongly", count=len(positions_W2))
+    axes.scatter(
+        *positions_W2.T, s=3 * _marker_size(count), facecolors="none", edgecolors=INK, linewidths=0.7, label=label
+    )
+
+
+def _marker_size(count: int) -> float:
+    """Square points: fewer photos, larger markers."""
+    return float(np.clip(20_000 / count, 9, 60))
+
+
+def _note(found: Embedding, labels_M: NDArray[np.integer], classes: int, count: int, seed: int) -> str:
+    drawn = len(found.rows_M)
+    chance = float(((np.bincount(labels_M) / drawn) ** 2).sum())
+    key = "figures.tsne_all" if drawn == count else "figures.tsne_some"
+    lines = [
+        t(key, drawn=drawn, count=count, seed=seed),
+        t("figures.tsne_method", components=found.components, perplexity=found.perplexity, seed=seed),
+        t(
+            "figures.tsne_agreement",
+            share=100 * found.agreement,
+            chance=100 * chance,
+            neighbors=min(NEIGHBORS, drawn - 1),
+        ),
+    ]
+    if classes > DISTINCT_CLASSES:
+        lines.append(t("figures.marks_repeat", distinct=DISTINCT_CLASSES))
+    return "\n".join(lines)

@@ -1,0 +1,113 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from thalweg.figures.run_curves import curves
+from thalweg.figures.running_mean import smooth, window_of
+from thalweg.history import History
+from thalweg.i18n import set_language
+
+
+STEPS = {"step": "", "epoch": "epochs", "loss": "nat", "gradient_norm": "", "lr": ""}
+EPOCHS = dict.fromkeys(("step", "epoch", "train_loss", "train_accuracy", "valid_loss", "valid_accuracy", "seconds"), "")
+
+
+def histories(count=400, per_epoch=100):
+    rng = np.random.default_rng(0)
+    step = np.arange(1, count + 1)
+    steps, epochs = History(STEPS), History(EPOCHS)
+    loss = 2.4 * np.exp(-step / count) + rng.normal(0, 0.1, count)
+    steps.extend(np.c_[step, step / per_epoch, loss, np.exp(rng.normal(size=count)), 3e-4 * np.ones(count)])
+    for end in range(per_epoch, count + 1, per_epoch):
+        share = end / count
+        epochs.append(step=end, epoch=end / per_epoch, train_accuracy=share, valid_loss=1, valid_accuracy=0.9 * share)
+    return steps, epochs
+
+
+def lines(axes):
+    return {line.get_label().split(":")[0]: line.get_xydata() for line in axes.get_lines()}
+
+
+def test_every_step_is_drawn_and_the_smoothing_is_named(drawn, tmp_path):
+    steps, epochs = histories()
+    curves(steps, epochs, tmp_path / "curves.png")
+    loss, accuracy, gradient, rate = drawn.axes
+    window = window_of(400)
+    raw = lines(loss)["each step"]
+    np.testing.assert_array_equal(raw, np.c_[steps["step"], steps["loss"]])
+    np.testing.assert_array_equal(lines(loss)[f"mean of {window} steps"][:, 1], smooth(steps["loss"], window))
+    expected = smooth(steps["gradient_norm"], window, mean="geometric")
+    np.testing.assert_array_equal(lines(gradient)[f"geometric mean of {window} steps"][:, 1], expected)
+    np.testing.assert_array_equal(rate.get_lines()[0].get_xydata(), np.c_[steps["step"], steps["lr"]])
+    np.testing.assert_array_equal(lines(accuracy)["validation"][:, 1], epochs["valid_accuracy"])
+    assert gradient.get_yscale() == "log"
+    assert loss.get_ylabel() == "loss (nat)"
+
+
+def test_the_panels_are_aligned(drawn, tmp_path):
+    curves(*histories(), tmp_path / "curves.png")
+    panels = drawn.axes[:4]
+    assert len({panel.get_xlim() for panel in panels}) == 1
+    assert len({(round(panel.get_position().x0, 6), round(panel.get_position().x1, 6)) for panel in panels}) == 1
+
+
+def test_the_best_epoch_is_the_best(drawn, tmp_path):
+    steps, epochs = histories()
+    epochs.rows_NC[1, EPOCHS_AT["valid_accuracy"]] = 0.95
+    curves(steps, epochs, tmp_path / "curves.png")
+    labels = [text.get_text() for text in drawn.axes[1].get_legend().get_texts()]
+    assert "best: 95.0 % (epoch 2)" in labels
+
+
+EPOCHS_AT = {name: index for index, name in enumerate(EPOCHS)}
+
+
+def test_steps_that_are_not_finite_are_marked(drawn, tmp_path):
+    steps, epochs = histories()
+    steps.rows_NC[396:, 2] = np.nan
+    curves(steps, epochs, tmp_path / "curves.png")
+    labels = [text.get_text() for text in drawn.axes[0].get_legend().get_texts()]
+    assert "not a finite number: 4 steps, the first is 397" in labels
+
+
+def test_a_loss_that_explodes_is_drawn_on_a_logarithmic_axis(drawn, tmp_path):
+    steps, epochs = histories()
+    steps.rows_NC[0, 2] = 1e4
+    curves(steps, epochs, tmp_path / "curves.png")
+    assert drawn.axes[0].get_yscale() == "log"
+
+
+def test_legends_cover_no_data(drawn, tmp_path):
+    steps, epochs = histories()
+    steps.rows_NC[396:, 2:4] = np.nan  # the longest legend
+    curves(steps, epochs, tmp_path / "curves.png")
+    for axes in drawn.axes[:3]:
+        box = axes.get_legend().get_window_extent()
+        assert box.y0 >= axes.get_window_extent().y1 - 1
+        assert box.x0 > axes._left_title.get_window_extent().x1
+
+
+@pytest.mark.parametrize(
+    ("language", "sizes"),
+    [
+        ("en", (400, 100)),
+        ("zh-CN", (30, 30)),
+        ("en", (1, 1)),
+        ("zh-CN", (2000, 10)),
+        ("zh-CN", (0, 1)),
+        ("en", (50, 100)),
+    ],
+)
+def test_any_length_in_any_language(drawn, tmp_path, language, sizes):
+    set_language(language)
+    curves(*histories(*sizes), tmp_path / "curves.png")
+    drawn.check_nothing_is_cut()
+    with Image.open(tmp_path / "curves.png") as image:
+        assert image.size == (1350, 1725)
+
+
+def test_a_run_without_validation(drawn, tmp_path):
+    steps, epochs = histories()
+    epochs.rows_NC[:, [EPOCHS_AT["valid_loss"], EPOCHS_AT["valid_accuracy"]]] = np.nan
+    curves(steps, epochs, tmp_path / "curves.png")
+    assert "validation" not in lines(drawn.axes[1])
