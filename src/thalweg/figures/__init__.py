@@ -10,21 +10,40 @@ from thalweg._lazy import lazy_names
 
 
 if TYPE_CHECKING:
+    from thalweg.figures.player import write_player
     from thalweg.figures.run_confusion import confusion
     from thalweg.figures.run_curves import curves
     from thalweg.figures.run_mistakes import mistakes
     from thalweg.figures.run_tsne import Embedding, tsne
     from thalweg.figures.style import picture
+    from thalweg.figures.surface import draw_surface
+    from thalweg.figures.surface_animation import animate_surface
+    from thalweg.figures.surface_map import draw_map
 
 _homes = {
     "Embedding": ".run_tsne",
+    "animate_surface": ".surface_animation",
     "confusion": ".run_confusion",
     "curves": ".run_curves",
+    "draw_map": ".surface_map",
+    "draw_surface": ".surface",
     "mistakes": ".run_mistakes",
     "picture": ".style",
     "tsne": ".run_tsne",
+    "write_player": ".player",
 }
 
-__all__ = ["Embedding", "confusion", "curves", "mistakes", "picture", "tsne"]
+__all__ = [
+    "Embedding",
+    "animate_surface",
+    "confusion",
+    "curves",
+    "draw_map",
+    "draw_surface",
+    "mistakes",
+    "picture",
+    "tsne",
+    "write_player",
+]
 
 __getattr__, __dir__ = lazy_names(__name__, _homes)

@@ -38,9 +38,9 @@ def suggest_lr(surface: Surface, rule: Rule, *, start: tuple[float, float] | Non
 
     Example:
         >>> from thalweg import optimizers, surfaces
-        >>> valley = surfaces.get("valley")
-        >>> [suggest_lr(valley, optimizers.get(name)) for name in ("sgd", "adagrad", "adam")]
-        [0.18, 1.0, 0.05]
+        >>> bowl = surfaces.get("bowl")
+        >>> [suggest_lr(bowl, optimizers.get(name)) for name in ("sgd", "adagrad", "adam")]
+        [1.8, 0.3, 0.015]
     """
     if rule.name == "adadelta":
         return rule.default_lr

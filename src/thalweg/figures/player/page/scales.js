@@ -53,36 +53,38 @@ function powersBetween(low, high, count) {
   return powers.length > 1 || last < first ? powers : [...new Set([10 ** first, ...powers])];
 }
 
+const DIGITS = 5;
 const RAISED = { "-": "⁻", 0: "⁰", 1: "¹", 2: "²", 3: "³", 4: "⁴", 5: "⁵", 6: "⁶", 7: "⁷", 8: "⁸", 9: "⁹" };
 
-/** A tick's text: `0.01`, `2,000`, `10⁻⁵`. */
+/** A tick's text: `0.01`, `−2,000`, `10⁻⁵`. */
 export function tickText(value) {
   const size = Math.abs(value);
   if (value === 0) return "0";
-  if (size >= 0.001 && size < 1e5) return grouped(value, 6);
+  if (value < 0) return `−${tickText(size)}`;
+  if (size >= 0.001 && size < 1e5) return grouped(value);
   const power = Math.floor(Math.log10(size) + 1e-9);
   const factor = Number((value / 10 ** power).toPrecision(4));
   const ten = `10${[...String(power)].map((sign) => RAISED[sign]).join("")}`;
-  if (factor === 1) return ten;
-  return factor === -1 ? `−${ten}` : `${factor}·${ten}`;
+  return factor === 1 ? ten : `${factor}·${ten}`;
 }
 
-/** A reading's text, six significant digits: `0.0123457`, `1.23457e-30`; a dash for what has no value. */
+/** A reading's text, five significant digits: `0.012346`, `1.2346e-30`; a dash for what has no value. */
 export function readingText(value) {
   if (Number.isNaN(value)) return "–";
-  if (!Number.isFinite(value)) return value > 0 ? "∞" : "−∞";
-  const size = Math.abs(value);
-  const text = value === 0 || (size >= 1e-4 && size < 1e6) ? grouped(value, 6) : shortExponent(value);
-  return text.replace(/^-/, "−");
+  if (value < 0) return `−${readingText(-value)}`;
+  if (!Number.isFinite(value)) return "∞";
+  return value === 0 || (value >= 1e-4 && value < 1e6) ? grouped(value) : shortExponent(value);
 }
 
 function shortExponent(value) {
-  const [digits, power] = value.toExponential(5).split("e");
+  const [digits, power] = value.toExponential(DIGITS - 1).split("e");
   return `${Number(digits)}e${power.replace("+", "")}`;
 }
 
-function grouped(value, digits) {
-  return new Intl.NumberFormat("en-US", { maximumSignificantDigits: digits }).format(value);
+const FORMAT = new Intl.NumberFormat("en-US", { maximumSignificantDigits: DIGITS });
+
+function grouped(value) {
+  return FORMAT.format(Math.abs(value));
 }
 
 /** The last index whose value is at most `wanted`; `sorted` rises. */

@@ -1,7 +1,16 @@
 // @ts-check
-// What the page shows now, as one plain object; whoever draws subscribes. The address carries it, so that a view can be shared.
+// What the page shows now, as one plain object; whoever draws subscribes. The address carries it, so that a view can
+// be shared.
 
-/** @typedef {{index: number, playing: boolean, speed: number, view: "contour" | "3d", theme: "light" | "dark", hidden: Set<number>}} State */
+/**
+ * @typedef {object} State
+ * @property {number} index of the kept step that is shown
+ * @property {boolean} playing
+ * @property {number} speed
+ * @property {"contour" | "3d"} view
+ * @property {"light" | "dark"} theme
+ * @property {Set<number>} hidden rules
+ */
 
 /** @param {State} state */
 export function createStore(state) {
@@ -24,10 +33,14 @@ export function readAddress(hash) {
   const step = Number.parseInt(fields.get("step") ?? "", 10);
   return {
     step: Number.isFinite(step) ? step : null,
-    view: fields.get("view") === "3d" ? "3d" : "contour",
-    theme: ["light", "dark"].find((name) => name === fields.get("theme")) ?? null,
+    view: oneOf(["contour", "3d"], fields.get("view")),
+    theme: oneOf(["light", "dark"], fields.get("theme")),
     hidden: new Set((fields.get("hide") ?? "").split(",").filter(Boolean).map((number) => Number(number) - 1)),
   };
+}
+
+function oneOf(choices, value) {
+  return choices.includes(value) ? value : null;
 }
 
 export function writeAddress(state, step) {

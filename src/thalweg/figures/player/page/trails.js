@@ -6,18 +6,27 @@ import { drawMark, haloText } from "./canvas.js";
 const FAR = 1e4; // pixels: beyond this a line only leaves the picture
 
 /**
+ * @typedef {object} Trail
+ * @property {string} label
+ * @property {string} color
+ * @property {number[]} dash
+ * @property {string} mark
+ * @property {(index: number) => [number, number]} point where a kept step lies on the canvas
+ *
  * @param {CanvasRenderingContext2D} context
- * @param {{label: string, color: string, dash: number[], mark: string, point: (index: number) => [number, number]}[]} trails
+ * @param {Trail[]} trails
  * @param {number} last index up to which each is drawn
  */
 export function drawTrails(context, trails, last, frame, colors) {
-  for (const trail of trails) drawLine(context, trail, last, colors);
+  const lines = trails.map((trail) => lineOf(trail, last));
+  for (const line of lines) stroke(context, line, colors.ground, 5, []); // all casings first: they hide no other path
+  trails.forEach(({ color, dash }, number) => stroke(context, lines[number], color, 2.2, dash));
   const heads = trails.flatMap((trail) => head(trail, last, frame));
   for (const { trail, x, y } of heads) drawMark(context, trail.mark, x, y, 5, trail.color, colors.ground);
   drawLabels(context, heads, frame, colors);
 }
 
-function drawLine(context, trail, last, colors) {
+function lineOf(trail, last) {
   const line = new Path2D();
   let broken = true;
   for (let index = 0; index <= last; index += 1) {
@@ -30,13 +39,14 @@ function drawLine(context, trail, last, colors) {
       broken = true; // also where there is no number: comparisons with NaN are false
     }
   }
-  context.setLineDash([]);
-  context.strokeStyle = colors.ground;
-  context.lineWidth = 5;
-  context.stroke(line);
-  context.setLineDash(trail.dash);
-  context.strokeStyle = trail.color;
-  context.lineWidth = 2.2;
+  return line;
+}
+
+/** Stroke a line of the given width; the dash is taken back. */
+export function stroke(context, line, color, width, dash) {
+  context.setLineDash(dash);
+  context.strokeStyle = color;
+  context.lineWidth = width;
   context.stroke(line);
   context.setLineDash([]);
 }

@@ -1,0 +1,113 @@
+"""What is typed behind `thalweg surface`, read into objects: surface, rules with their rates, points, file."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from thalweg.errors import UsageError
+
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from thalweg.optimizers import Rule
+    from thalweg.surfaces import Surface
+
+SUFFIXES: Final = (".png", ".gif", ".html")
+
+_NAME: Final = re.compile(r"[A-Za-z_]\w*")
+_LETTERS: Final = ("x", "y", "w1", "w2", "pi", "e")  # formulas of one word
+
+
+@dataclass(frozen=True)
+class RuleChoice:
+    """A rule and its learning rate; `None`: one that suits the surface."""
+
+    rule: Rule
+    lr: float | None
+
+
+def read_surface(text: str, parameters: Sequence[str], window: str | None, start: str | None) -> Surface:
+    """A surface of the catalogue, where the text is a name, else a formula."""
+    from thalweg import surfaces
+
+    if _NAME.fullmatch(text) and text not in _LETTERS:
+        surface = surfaces.get(text, **dict(_pair(parameter, "--parameter") for parameter in parameters))
+    elif parameters:
+        raise UsageError("lab.parameter_of_formula")
+    else:
+        surface = surfaces.parse(text)
+    if window is not None:
+        left, right, bottom, top = read_numbers(window, 4, "--window")
+        surface = replace(surface, window=((left, right), (bottom, top)))
+    if start is not None:
+        x, y = read_numbers(start, 2, "--start")
+        surface = replace(surface, start=(x, y))
+    return surface
+
+
+def read_rules(rules: str, rates: str | None) -> list[RuleChoice]:
+    """The rules of `--rules sgd,adam=0.1` with the rates of `--lr 0.01` or `--lr sgd=0.01,adam=0.1`."""
+    from thalweg import optimizers
+
+    shared, named = _read_rates(rates)
+    choices: list[RuleChoice] = []
+    for word in _words(rules, "--rules"):
+        name, equals, _ = word.partition("=")
+        rule = optimizers.get(name.strip())
+        own = _pair(word, "--rules")[1] if equals else None
+        choice = RuleChoice(rule, own if own is not None else named.pop(rule.name, shared))
+        if choice in choices:
+            raise UsageError("lab.rule_twice", rule=word)
+        choices.append(choice)
+    for name in named:
+        raise UsageError("lab.rate_without_rule", rule=name)
+    return choices
+
+
+def read_numbers(text: str, count: int, option: str) -> list[float]:
+    """So many numbers with commas between."""
+    words = _words(text, option)
+    if len(words) != count:
+        raise UsageError("lab.bad_count", option=option, count=count, text=text)
+    return [_number(word, option) for word in words]
+
+
+def check_file(file: Path) -> None:
+    """Refuse a picture of an unknown kind before anything is computed."""
+    if file.suffix.lower() not in SUFFIXES:
+        raise UsageError("lab.bad_suffix", path=file, known=", ".join(SUFFIXES))
+
+
+def _read_rates(rates: str | None) -> tuple[float | None, dict[str, float]]:
+    """One rate for all, or rates by rule."""
+    if rates is None:
+        return None, {}
+    if "=" not in rates:
+        return _number(rates, "--lr"), {}
+    pairs = [_pair(word, "--lr") for word in _words(rates, "--lr")]
+    return None, {name.replace("-", "_"): rate for name, rate in pairs}
+
+
+def _words(text: str, option: str) -> list[str]:
+    words = [word.strip() for word in text.split(",")]
+    if not all(words):
+        raise UsageError("lab.empty_word", option=option, text=text)
+    return words
+
+
+def _pair(text: str, option: str) -> tuple[str, float]:
+    name, equals, value = text.partition("=")
+    if not equals or not name.strip():
+        raise UsageError("lab.bad_pair", option=option, text=text)
+    return name.strip(), _number(value, option)
+
+
+def _number(text: str, option: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise UsageError("lab.bad_number", option=option, text=text.strip()) from None

@@ -1,0 +1,157 @@
+"""Which steps of long paths a picture draws: never an average, and nothing that stands out is left out.
+
+At least half of what may be kept is spread evenly, on a logarithmic scale; up to half goes to the peaks and dips of
+loss and gradient norm that would be missed most, and to the steps at which something first happened. Every value at a
+kept step is exact. `Kept.note` says on the picture what was done.
+
+Legend: S steps of a path (the start is step 0), K kept steps.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from thalweg.i18n import t
+
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from thalweg.paths import Path
+
+_LOG_FROM = 300  # steps
+_PROMINENT = 0.02  # decades by which a peak must stand above what is drawn around it
+
+
+@dataclass(frozen=True)
+class Kept:
+    """The steps that are drawn.
+
+    Attributes:
+        steps_K: rising, from 0 to `last`.
+        last: the last step of the paths.
+    """
+
+    steps_K: NDArray[np.int64]
+    last: int
+
+    @property
+    def all(self) -> bool:
+        """Whether no step was left out."""
+        return len(self.steps_K) == self.last + 1
+
+    @property
+    def note(self) -> str:
+        """What was kept, as a sentence for the picture."""
+        kept, of = f"{len(self.steps_K):,}", f"{self.last + 1:,}"
+        if self.all:
+            return t("lab.kept_all", kept=kept)
+        return t("lab.kept_some", kept=kept, of=of, dense=f"{self.dense_until:,}")
+
+    @property
+    def axis_key(self) -> str:
+        """The name of the step axis, as a key of the catalogue: in the language in force."""
+        return "lab.axis_step_log" if self.logarithmic else "lab.axis_step"
+
+    @property
+    def logarithmic(self) -> bool:
+        """Whether the step axis is: most paths run far at first, and a long time near the end."""
+        return self.last > _LOG_FROM
+
+    @property
+    def dense_until(self) -> int:
+        """The last step before the first gap."""
+        gaps = np.flatnonzero(np.diff(self.steps_K) > 1)
+        return int(self.steps_K[gaps[0]]) if len(gaps) else self.last
+
+
+def keep_steps(paths: Sequence[Path], *, limit: int) -> Kept:
+    """Choose the steps at which all paths are drawn.
+
+    Args:
+        paths: any number; a shorter one ends earlier.
+        limit: how many steps may be kept, at least 8.
+
+    Returns:
+        At most `limit` steps; all of them, where they are no more than that.
+    """
+    last = max((path.steps for path in paths), default=0)
+    if last + 1 <= limit:
+        return Kept(np.arange(last + 1), last)
+    even_K = _log_spaced(last, limit // 2)
+    candidates = [*_first_events(paths, last), *_extremes(paths, even_K)]
+    wanted = _first_distinct(candidates, set(even_K.tolist()), limit - len(even_K))
+    even_K = _log_spaced(last, limit - len(wanted))
+    return Kept(np.union1d(even_K, np.array(wanted, dtype=np.int64)), last)
+
+
+def _log_spaced(last: int, count: int) -> NDArray[np.int64]:
+    """About `count` whole numbers from 0 to `last`, at most `count`: all the small ones, then even on a log scale."""
+    low, high = 2, 64 * count  # how finely to space, so that `count` are left after rounding
+    while low < high:
+        middle = (low + high + 1) // 2
+        if len(_rounded(last, middle)) <= count:
+            low = middle
+        else:
+            high = middle - 1
+    return _rounded(last, low)
+
+
+def _rounded(last: int, count: int) -> NDArray[np.int64]:
+    return np.unique(np.rint(np.expm1(np.linspace(0.0, np.log1p(last), count)))).astype(np.int64)
+
+
+def _first_events(paths: Sequence[Path], last: int) -> Iterator[int]:
+    """The steps around the first event of each kind on each path; later ones stand out by themselves."""
+    for path in paths:
+        firsts = {event.kind: event.step for event in reversed(path.events)}
+        for step in firsts.values():
+            yield from (near for near in (step - 1, step, step + 1) if 0 <= near <= last)
+
+
+def _extremes(paths: Sequence[Path], even_K: NDArray[np.int64]) -> list[int]:
+    """Steps of peaks and dips between the even steps, those that stand out most first."""
+    found: list[tuple[float, int]] = []
+    for path in paths:
+        for column_S in (path.loss, path.gradient_norm):
+            found += _extremes_of(_decades(column_S), even_K)
+    return [step for _, step in sorted(found, reverse=True)]
+
+
+def _extremes_of(decades_S: NDArray[np.float64], even_K: NDArray[np.int64]) -> list[tuple[float, int]]:
+    """(prominence, step) of each bucket's highest and lowest point."""
+    starts_B = even_K[even_K < len(decades_S) - 1]
+    ends_B = np.append(starts_B[1:], len(decades_S) - 1)
+    edge_high_B = np.maximum(decades_S[starts_B], decades_S[ends_B])
+    edge_low_B = np.minimum(decades_S[starts_B], decades_S[ends_B])
+    above_B = np.maximum.reduceat(decades_S, starts_B) - edge_high_B
+    below_B = edge_low_B - np.minimum.reduceat(decades_S, starts_B)
+    return [
+        (float(prominence_B[bucket]), int(starts_B[bucket] + pick(decades_S[starts_B[bucket] : ends_B[bucket] + 1])))
+        for prominence_B, pick in ((above_B, np.argmax), (below_B, np.argmin))
+        for bucket in np.flatnonzero(prominence_B > _PROMINENT)
+    ]
+
+
+def _decades(column_S: NDArray[np.float64]) -> NDArray[np.float64]:
+    """log10 of the size; what has none counts as the smallest that has one."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        decades_S = np.log10(np.abs(column_S))
+    finite_S = np.isfinite(decades_S)
+    floor = decades_S[finite_S].min() if finite_S.any() else 0.0
+    return np.where(finite_S, decades_S, floor)
+
+
+def _first_distinct(candidates: Iterable[int], taken: set[int], count: int) -> list[int]:
+    wanted: dict[int, None] = {}
+    for step in candidates:
+        if len(wanted) == count:
+            break
+        if step not in taken:
+            wanted[step] = None
+    return list(wanted)

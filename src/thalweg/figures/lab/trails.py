@@ -1,0 +1,143 @@
+"""Paths on matplotlib's axes, from above or in space: cased lines, a mark at the head, and the rule's name beside it.
+
+Legend: K kept steps; positions on paper are the axes' own two coordinates, NaN where nothing is drawn.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+from matplotlib.lines import Line2D
+
+from thalweg.figures.style import casing
+
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matplotlib.axes import Axes
+    from matplotlib.text import Annotation
+    from numpy.typing import NDArray
+
+    from thalweg.figures.lab.columns import Columns
+    from thalweg.figures.lab.looks import Look
+    from thalweg.figures.lab.relief import Relief
+
+_FAR: Final = 3.0  # window widths out of the window: a line that goes farther is broken there
+_ROW: Final = 0.042  # of the axes' height, one line of label
+_LETTER: Final = 0.019  # of the axes' width
+_GAP: Final = 0.02  # of the axes' width, between head and label
+
+
+class Trail(NamedTuple):
+    """One path's artists: casing, line and head."""
+
+    lines: tuple[Line2D, Line2D]
+    head: Line2D
+
+    def show(self, xy_K2: NDArray[np.float64], head_2: NDArray[np.float64] | None) -> None:
+        """Draw these positions, and the head there or nowhere."""
+        for line in self.lines:
+            line.set_data(*xy_K2.T)
+        self.head.set_data(*([[value] for value in head_2] if head_2 is not None else ((), ())))
+
+
+def make_trail(axes: Axes, look: Look) -> Trail:
+    """A path's artists, still empty, on the axes: all casings below all lines, so that none hides another path."""
+    shared = {"transform": axes.transData, "clip_path": axes.patch}
+    case = Line2D([], [], color="white", linewidth=4.0, zorder=2, **shared)
+    line = Line2D([], [], color=look.color, linestyle=look.dashes, linewidth=1.8, zorder=3, **shared)
+    head = Line2D(
+        [],
+        [],
+        color=look.color,
+        marker=look.marker,
+        linestyle="none",
+        markersize=8 * look.size,
+        markeredgewidth=0.8,
+        markeredgecolor="white",
+        zorder=5,
+        **shared,
+    )
+    for artist in (case, line, head):
+        axes.add_artist(artist)
+    return Trail((case, line), head)
+
+
+def from_above(columns: Columns, relief: Relief) -> NDArray[np.float64]:
+    """A path's positions on contour axes: those far out of the window are NaN, as they overflow what draws lines."""
+    xy_K2 = np.stack((columns["x"], columns["y"]), axis=1)
+    low_2, high_2 = np.array([relief.x_W[0], relief.y_H[0]]), np.array([relief.x_W[-1], relief.y_H[-1]])
+    far_2 = _FAR * (high_2 - low_2)
+    near_K2 = np.logical_and(xy_K2 > low_2 - far_2, xy_K2 < high_2 + far_2)
+    return np.where(np.all(near_K2, axis=1, keepdims=True), xy_K2, np.nan)
+
+
+def head_of(columns: Columns, relief: Relief, last: int) -> int | None:
+    """The index of the last position up to `last`, if the path has not left the window by then."""
+    known = np.flatnonzero(~np.isnan(columns["x"][: last + 1]))
+    if not len(known) or not relief.contains(columns["x"][known[-1]], columns["y"][known[-1]]):
+        return None
+    return int(known[-1])
+
+
+def draw_labels(axes: Axes, heads: Sequence[tuple[Look, NDArray[np.float64]]]) -> list[Annotation]:
+    """The name of each rule beside its head; names that would cover each other are moved apart.
+
+    Args:
+        axes: where.
+        heads: looks and position on paper of each path that has a head.
+    """
+    placed: list[tuple[Look, float, float]] = [(look, *axes.transLimits.transform(where_2)) for look, where_2 in heads]
+    placed.sort(key=lambda item: item[2], reverse=True)
+    places = spread([(x, y, _LETTER * len(look.label)) for look, x, y in placed])
+    return [
+        axes.annotate(
+            look.label,
+            (x, y),
+            place,
+            xycoords="axes fraction",
+            textcoords="axes fraction",
+            color=look.color,
+            fontsize=9,
+            va="center",
+            zorder=6,
+            path_effects=casing(),
+            arrowprops={"arrowstyle": "-", "color": look.color, "linewidth": 0.6} if abs(place[1] - y) > 0.02 else None,
+        )
+        for (look, x, y), place in zip(placed, places, strict=True)
+    ]
+
+
+def spread(heads: Sequence[tuple[float, float, float]]) -> list[tuple[float, float]]:
+    """Places for labels, none over another.
+
+    Args:
+        heads: (x, y) of what is labelled and the label's width, all as shares of the axes.
+
+    Returns:
+        Left end and middle row of each label: to the right of its head, or to the left near the right edge.
+
+    Example:
+        >>> spread([(0.5, 0.5, 0.1), (0.5, 0.5, 0.1)])
+        [(0.52, 0.5), (0.52, 0.458)]
+    """
+    placed: list[tuple[float, float, float]] = []
+    for x, y, width in heads:
+        left = x + _GAP if x + _GAP + width < 1 else x - _GAP - width
+        rows = (round(y + shift, 6) for shift in _shifts())
+        row = next((row for row in rows if 0.03 < row < 0.97 and _free(placed, left, width, row)), y)
+        placed.append((left, row, width))
+    return [(round(left, 6), row) for left, row, _ in placed]
+
+
+def _shifts() -> list[float]:
+    """None, then ever farther down and up."""
+    return [0.0, *(sign * 0.25 * _ROW * count for count in range(1, 80) for sign in (-1, 1))]
+
+
+def _free(placed: Sequence[tuple[float, float, float]], left: float, width: float, row: float) -> bool:
+    return all(
+        abs(row - other) > 0.99 * _ROW or left > start + wide or left + width < start for start, other, wide in placed
+    )

@@ -1,0 +1,19 @@
+"""The offline player: paths on a surface as one HTML file that plays, steps and is scrubbed without any server.
+
+Python computes everything (`payload`), packs the numbers (`packing`) and puts one page together (`document`); the
+page's own modules in `page/` only draw. Every number at a kept step is exact; what was left out is said on the page.
+"""
+
+from typing import TYPE_CHECKING
+
+from thalweg._lazy import lazy_names
+
+
+if TYPE_CHECKING:
+    from thalweg.figures.player.writing import write_player
+
+_homes = {"write_player": ".writing"}
+
+__all__ = ["write_player"]
+
+__getattr__, __dir__ = lazy_names(__name__, _homes)

@@ -1,0 +1,92 @@
+"""The page's files put together into one: style, script and payload stand inside, and nothing is ever fetched.
+
+The script's modules are ordinary ES modules in `page/`. Here each becomes a function that returns what it exports,
+those that are imported first, so that their private names cannot clash. A content security policy with the hashes of
+script and style forbids the page to load or run anything else.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+PAGE: Final = Path(__file__).parent / "page"
+
+_IMPORT = re.compile(r'^import (\{[^}]*\}) from "\./(\w+)\.js";$', re.MULTILINE)
+_EXPORT = re.compile(r"^export ((?:async )?(?:function|const) (\w+))", re.MULTILINE)
+_SLOT = re.compile(r"\{\{(\w+)\}\}")
+
+
+def fill_page(texts: Mapping[str, str], payload: Mapping[str, Any], *, raw: Mapping[str, str]) -> str:
+    """Fill the template.
+
+    Args:
+        texts: what the template's slots say; escaped here.
+        payload: the page's data, as JSON can hold it.
+        raw: slots whose text is HTML already.
+    """
+    style, script = _read("style.css"), bundle("main")
+    slots = {
+        **{name: html.escape(text) for name, text in texts.items()},
+        **raw,
+        "style": style,
+        "style_hash": _hash(style),
+        "script": script,
+        "script_hash": _hash(script),
+        "payload": embed_json(payload),
+    }
+    return _SLOT.sub(lambda match: slots[match[1]], _read("page.html"))
+
+
+def bundle(entry: str) -> str:
+    """One script from the module `entry` and all that it imports, each once, after what it imports itself.
+
+    Example:
+        >>> print(bundle("unpack").splitlines()[0])
+        const $unpack = (() => {
+    """
+    return "".join(_as_function(name) for name in _in_order(entry, set()))
+
+
+def embed_json(payload: Mapping[str, Any]) -> str:
+    r"""JSON that cannot end the script element it stands in.
+
+    Example:
+        >>> embed_json({"a": "</script>"})
+        '{"a":"\\u003c/script>"}'
+    """
+    text = json.dumps(payload, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c")
+
+
+def _in_order(name: str, seen: set[str]) -> Iterator[str]:
+    if name in seen:
+        return
+    seen.add(name)
+    for _, imported in _IMPORT.findall(_read(f"{name}.js")):
+        yield from _in_order(imported, seen)
+    yield name
+
+
+def _as_function(name: str) -> str:
+    source = _read(f"{name}.js")
+    exported = ", ".join(found for _, found in _EXPORT.findall(source))
+    body = _EXPORT.sub(r"\1", _IMPORT.sub(r"const \1 = $\2;", source))
+    return f"const ${name} = (() => {{\n{body}return {{ {exported} }};\n}})();\n"
+
+
+def _read(name: str) -> str:
+    return (PAGE / name).read_text(encoding="utf-8")
+
+
+def _hash(text: str) -> str:
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"

@@ -1,0 +1,86 @@
+// @ts-check
+// The large picture: contour or relief, the paths on it, and how it is moved: by keys, by buttons, or by dragging.
+
+import { START, turned } from "./camera.js";
+import { clipTo, pageColors, prepare } from "./canvas.js";
+import { contourView } from "./contour.js";
+import { reliefView } from "./relief.js";
+import { drawTrails } from "./trails.js";
+
+/** @param {HTMLElement} frame the focusable box around the canvas */
+export function makePicture(frame, scene, store, redraw) {
+  const canvas = frame.querySelector("canvas");
+  const views = { contour: contourView(scene.surface), "3d": reliefView(scene.surface) };
+  let camera = START;
+  let shown = scene.surface.window;
+
+  /** Move by shares of the picture: a pan from above, a turn of the relief. */
+  const move = (dx, dy) => {
+    if (store.get().view === "3d") camera = turned(camera, dx * canvas.clientWidth, dy * canvas.clientHeight);
+    else shown = panned(shown, scene.surface.window, dx, dy);
+    redraw();
+  };
+  const zoom = (factor) => {
+    if (store.get().view === "3d") camera = { ...camera, zoom: Math.min(8, Math.max(0.5, camera.zoom * factor)) };
+    else shown = zoomed(shown, scene.surface.window, factor);
+    redraw();
+  };
+  const reset = () => {
+    camera = START;
+    shown = scene.surface.window;
+    redraw();
+  };
+  onDrag(frame, canvas, move);
+
+  return {
+    move,
+    zoom,
+    reset,
+    draw({ index, view, hidden }) {
+      const { context, width, height } = prepare(canvas);
+      const colors = pageColors();
+      const drawn = views[view].draw(context, width, height, view === "3d" ? camera : shown, colors);
+      const seen = scene.series.filter((_, number) => !hidden.has(number));
+      const trails = seen.map((series) => trailOf(series, drawn.point, colors.theme));
+      clipTo(context, drawn.frame);
+      drawTrails(context, trails, index, drawn.frame, colors);
+      context.restore();
+    },
+  };
+}
+
+function trailOf({ label, color, dash, mark, columns: { x, y, height } }, point, theme) {
+  return { label, color: color[theme], dash, mark, point: (index) => point(x[index], y[index], height[index]) };
+}
+
+/** The window moved against the pointer, never out of the surface's. */
+function panned(shown, whole, dx, dy) {
+  return shown.map(([low, high], axis) => {
+    const wanted = (high - low) * (axis === 0 ? -dx : dy);
+    const shift = Math.min(whole[axis][1] - high, Math.max(whole[axis][0] - low, wanted));
+    return [low + shift, high + shift];
+  });
+}
+
+function zoomed(shown, whole, factor) {
+  return shown.map(([low, high], axis) => {
+    const full = whole[axis][1] - whole[axis][0];
+    const half = Math.min(full, Math.max(full / 4096, (high - low) / factor)) / 2;
+    const middle = Math.min(whole[axis][1] - half, Math.max(whole[axis][0] + half, (low + high) / 2));
+    return [middle - half, middle + half];
+  });
+}
+
+function onDrag(frame, canvas, move) {
+  let last = null;
+  frame.addEventListener("pointerdown", (event) => {
+    last = event;
+    frame.setPointerCapture(event.pointerId);
+  });
+  frame.addEventListener("pointermove", (event) => {
+    if (!last) return;
+    move((event.clientX - last.clientX) / canvas.clientWidth, (event.clientY - last.clientY) / canvas.clientHeight);
+    last = event;
+  });
+  for (const end of ["pointerup", "pointercancel"]) frame.addEventListener(end, () => (last = null));
+}

@@ -1,0 +1,137 @@
+"""Paths on a surface as a GIF that runs once around: picture, loss and gradient norm, the step on every frame."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.lines import Line2D
+from PIL import Image
+
+from thalweg._files import replacing
+from thalweg.figures.lab.charts import draw_chart
+from thalweg.figures.lab.contour import PALE
+from thalweg.figures.lab.scene import make_scene
+from thalweg.figures.lab.stage import Stage, View
+from thalweg.figures.lab.texts import formula_of, title_of
+from thalweg.figures.style import INK, drawing, literal
+from thalweg.figures.surface import draw_key
+from thalweg.i18n import t
+
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path as File
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from numpy.typing import NDArray
+
+    from thalweg.figures.lab.scene import Scene
+    from thalweg.paths import Path
+    from thalweg.surfaces import Surface
+
+_WIDTH, _HEIGHT, _DPI = 11.0, 6.2, 90  # inches, and pixels an inch
+_FRAMES: Final = 100
+_KEPT: Final = 2_000
+_FRAME_MS: Final = 80
+_LAST_MS: Final = 2_500
+_BLENDS: Final = 8  # shades of a path's color against white: the edges of its line
+_GREYS: Final = 60
+
+
+def animate_surface(surface: Surface, paths: Sequence[Path], file: File, *, view: View = "contour") -> None:
+    """Write the paths' running as GIF: at most 100 frames of 990 × 558 pixels.
+
+    The frames lie evenly on the scale of the step axis: on a logarithmic one for long paths.
+
+    Args:
+        surface: what the paths run on.
+        paths: one to eight paths on this surface.
+        file: where to write; replaced whole or not at all.
+        view: `contour` from above, or `3d`.
+
+    Raises:
+        UsageError: more than eight paths.
+        StorageError: the file cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from thalweg import paths, surfaces
+        >>> bowl = surfaces.get("bowl")
+        >>> file = Path(tempfile.mkdtemp()) / "bowl.gif"
+        >>> animate_surface(bowl, [paths.trace(bowl, "adam", lr=0.5, steps=3)], file)
+        >>> file.read_bytes()[:6]
+        b'GIF89a'
+    """
+    scene = make_scene(surface, paths, limit=_KEPT)
+    with drawing(width=_WIDTH, height=_HEIGHT, dpi=_DPI) as figure:
+        frames = [Image.fromarray(frame_HW3) for frame_HW3 in _frames(figure, scene, view)]
+    palette = _palette(scene)
+    first, *rest = (frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames)
+    durations = [_FRAME_MS] * len(rest) + [_LAST_MS]
+    with replacing(file) as temporary:
+        first.save(temporary, format="GIF", save_all=True, append_images=rest, duration=durations, loop=0)
+
+
+def frame_indices(steps_K: NDArray[np.int64], *, logarithmic: bool, most: int = _FRAMES) -> NDArray[np.int64]:
+    """Which kept steps become frames: evenly on the step axis, the first and the last always among them.
+
+    Example:
+        >>> frame_indices(np.arange(11), logarithmic=False, most=3).tolist()
+        [0, 5, 10]
+    """
+    forward, backward = (np.log1p, np.expm1) if logarithmic else (np.asarray, np.asarray)
+    wanted_F = backward(np.linspace(0.0, forward(float(steps_K[-1])), most))
+    return np.unique(np.clip(np.searchsorted(steps_K, np.rint(wanted_F)), 0, len(steps_K) - 1))
+
+
+def _frames(figure: Figure, scene: Scene, view: View) -> Iterator[NDArray[np.uint8]]:
+    """Draw what stays once; on a copy of it, what moves."""
+    left, right = figure.subfigures(1, 2, width_ratios=(10, 7), squeeze=False)[0]
+    stage = Stage(left, scene, view)
+    panels = right.subplots(2, 1)
+    for axes, chart in zip(panels, scene.charts[:2], strict=True):
+        draw_chart(axes, chart, scene)
+    cursors = [_cursor(axes) for axes in panels]
+    figure.suptitle(literal(f"{title_of(scene.surface)}:  {formula_of(scene.surface, longest=60)}"), x=0.01, ha="left")
+    counter = right.supxlabel(" ", x=0.98, ha="right", fontsize=13, color=INK)
+    draw_key(left, scene)
+    canvas = FigureCanvasAgg(figure)
+    for cursor in cursors:
+        cursor.set_animated(True)  # left out of what stays
+    canvas.draw()
+    ground = canvas.copy_from_bbox(figure.bbox)
+    for index in frame_indices(scene.kept.steps_K, logarithmic=scene.kept.logarithmic):
+        step = scene.kept.steps_K[index]
+        canvas.restore_region(ground)
+        moving = stage.show(int(index))
+        for artist in moving:
+            stage.axes.draw_artist(artist)
+        for axes, cursor in zip(panels, cursors, strict=True):
+            cursor.set_xdata([step, step])
+            axes.draw_artist(cursor)
+        counter.set_text(t("lab.frame_step", step=f"{step:,}", steps=f"{scene.kept.last:,}"))
+        figure.draw_artist(counter)
+        yield np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+
+def _palette(scene: Scene) -> Image.Image:
+    """The colors that all frames share: each path's own, greys from ink to white, and the surface's shading."""
+    inks = [look.color for look in scene.looks]
+    ramps = [
+        *(LinearSegmentedColormap.from_list("", (color, "white"))(np.linspace(0, 0.9, _BLENDS)) for color in inks),
+        LinearSegmentedColormap.from_list("", (INK, "white"))(np.linspace(0, 1, _GREYS)),
+        PALE(np.linspace(0, 1, _GREYS)),
+    ]
+    colors_N3 = np.rint(255 * np.concatenate(ramps)[:, :3]).astype(np.uint8)
+    palette = Image.new("P", (1, 1))
+    palette.putpalette(colors_N3.tobytes())
+    return palette
+
+
+def _cursor(axes: Axes) -> Line2D:
+    return axes.add_line(Line2D([0, 0], [0, 1], color=INK, linewidth=1.1, transform=axes.get_xaxis_transform()))
