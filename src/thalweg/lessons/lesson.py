@@ -1,0 +1,126 @@
+"""What a lesson is: an experiment, claims that its numbers must hold, a picture, and ten lines of plain words."""
+
+from __future__ import annotations
+
+import operator
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from thalweg.i18n import t
+
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from matplotlib.figure import Figure
+
+_RELATIONS: Final[dict[str, Callable[[float, float], bool]]] = {
+    "<": operator.lt,
+    "≤": operator.le,
+    "=": operator.eq,
+    "≥": operator.ge,
+    ">": operator.gt,
+}
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a lesson's experiment gave.
+
+    Args:
+        numbers: what the words name, the checks hold and `--json` prints.
+        data: what the picture draws besides, such as paths.
+    """
+
+    numbers: Mapping[str, float]
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Check:
+    """A claim, in numbers.
+
+    Args:
+        claim: key of its sentence in the catalogue.
+        got: what the experiment gave.
+        relation: `<`, `≤`, `=`, `≥` or `>`.
+        bound: what it is held against.
+
+    Example:
+        >>> check = Check("arrives", 0.001, "<", 0.01)
+        >>> check.expected, check.passed
+        ('< 0.01', True)
+    """
+
+    claim: str
+    got: float
+    relation: str
+    bound: float
+
+    @property
+    def expected(self) -> str:
+        """The relation and the bound, as a person reads them."""
+        return f"{self.relation} {self.bound:g}"
+
+    @property
+    def passed(self) -> bool:
+        """Whether the claim holds; never for a number that is none."""
+        return _RELATIONS[self.relation](self.got, self.bound)
+
+
+class Lesson(ABC):
+    """One claim of the course, made visible and checked.
+
+    Subclasses are frozen dataclasses whose fields are the experiment's settings.
+    """
+
+    name: ClassVar[str]
+    size: ClassVar[tuple[float, float]] = (12.0, 5.6)
+    """Of the picture, in inches."""
+
+    @abstractmethod
+    def run(self) -> Evidence:
+        """Do the experiment; the same numbers every time."""
+
+    @abstractmethod
+    def checks(self, evidence: Evidence) -> tuple[Check, ...]:
+        """The claims, held against the evidence."""
+
+    @abstractmethod
+    def draw(self, evidence: Evidence, figure: Figure) -> None:
+        """Draw the evidence into an empty figure."""
+
+    @property
+    def title(self) -> str:
+        """What the lesson shows, in one line."""
+        return self.say("title")
+
+    def tell(self, evidence: Evidence) -> list[str]:
+        """Ten lines of plain words with the evidence's numbers."""
+        return self.say("text", **evidence.numbers).split("\n")
+
+    def claim(self, check: Check) -> str:
+        """The sentence of a check."""
+        return self.say(f"check_{check.claim}")
+
+    def say(self, key: str, /, **values: Any) -> str:
+        """A sentence of this lesson's own."""
+        return t(f"lessons.{self.name.replace('-', '_')}_{key}", **values)
+
+    def axis(self, quantity: str) -> str:
+        """The name of an axis that several lessons have."""
+        return t(f"lessons.axis_{quantity}")
+
+    def picture(self, evidence: Evidence, path: Path) -> None:
+        """Draw the evidence and write it as PNG.
+
+        Raises:
+            StorageError: the file cannot be written.
+        """
+        from thalweg.figures.style import picture
+
+        with picture(path, width=self.size[0], height=self.size[1]) as figure:
+            figure.suptitle(self.title, x=0.01, ha="left")
+            self.draw(evidence, figure)

@@ -1,0 +1,220 @@
+"""Every lesson's claim holds, its words carry its numbers, and its picture is drawn."""
+
+import dataclasses
+import json
+import math
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import typer
+from PIL import Image
+from typer.testing import CliRunner
+
+import thalweg.i18n
+from thalweg.cli import lesson as verb
+from thalweg.errors import ThalwegError, UnknownNameError
+from thalweg.i18n import LANGUAGES, set_language
+from thalweg.lessons import Check, get, names, title_of
+from thalweg.lessons._network import train
+from thalweg.lessons._softmax import softmax
+from thalweg.lessons.one_hot_not_numbers import fit_numbers, fit_one_hot
+
+
+@pytest.fixture(scope="module")
+def evidence_of():
+    """Each lesson runs once."""
+    known = {}
+
+    def evidence(name):
+        if name not in known:
+            known[name] = get(name).run()
+        return known[name]
+
+    return evidence
+
+
+@pytest.fixture(params=LANGUAGES)
+def language(request):
+    set_language(request.param)
+    yield request.param
+    set_language(None)
+
+
+@pytest.mark.parametrize("name", names())
+def test_the_claim_holds(evidence_of, name):
+    checks = get(name).checks(evidence_of(name))
+    assert len(checks) >= 4
+    assert not [(check.claim, check.got, check.expected) for check in checks if not check.passed]
+
+
+@pytest.mark.parametrize("name", names())
+def test_ten_lines_are_filled_with_the_evidence(evidence_of, language, name):
+    lesson = get(name)
+    lines = lesson.tell(evidence_of(name))
+    assert len(lines) == 10
+    assert all(line and line == line.strip() and "nan" not in line for line in lines)
+    text = "".join(lines)
+    assert len(re.findall(r"\d", text)) >= 10
+    assert ("。" in text) == (language == "zh-CN")
+    assert lesson.title == title_of(name)
+    for check in lesson.checks(evidence_of(name)):
+        assert lesson.claim(check)
+
+
+@pytest.mark.parametrize("name", names())
+def test_no_number_of_the_words_is_typed_by_hand(name):
+    """But those of the formula, the classes, the course's names and the method."""
+    typed = re.compile(r"(?<![\w₁₂.{])\d+(?:\.\d+)?(?![\w}])")
+    template = json.loads((Path(thalweg.i18n.__file__).parent / "en" / "lessons.json").read_text(encoding="utf-8"))[
+        f"{name.replace('-', '_')}_text"
+    ]
+    bare = re.sub(r"\{[^}]*\}", "", template)
+    assert {number for number in typed.findall(bare) if float(number) > 3} <= {"10", "100"}
+
+
+@pytest.mark.parametrize("name", names())
+def test_the_picture_is_drawn(evidence_of, tmp_path, name):
+    path = tmp_path / "lesson.png"
+    set_language("zh-CN")
+    try:
+        get(name).picture(evidence_of(name), path)
+    finally:
+        set_language(None)
+    with Image.open(path) as image:
+        assert image.width >= 1800
+        assert len(image.convert("RGB").getcolors(1 << 22)) > 100
+
+
+@pytest.mark.parametrize("name", names())
+def test_a_lesson_gives_the_same_numbers_every_time(evidence_of, name):
+    again = get(name).run()
+    assert dict(again.numbers) == pytest.approx(dict(evidence_of(name).numbers), rel=1e-12, abs=0, nan_ok=True)
+
+
+def test_the_burst_is_where_the_course_has_it(evidence_of):
+    """The known setting: the crossing at step 3,310, |y| from below 1e-28 to 1.4."""
+    evidence = evidence_of("adagrad-arrives-and-bursts")
+    assert evidence.numbers["crossing"] == 3310
+    y_S = np.abs(evidence.data["mean"].positions_S2[:, 1])
+    assert y_S[1000:4000].min() < 1e-28
+    assert y_S[3400:].max() == pytest.approx(1.4, abs=0.05)
+
+
+def test_a_burst_that_does_not_come_is_not_claimed():
+    """At a small rate the quotient never reaches 2, and the checks say so."""
+    lesson = dataclasses.replace(get("adagrad-arrives-and-bursts"), learning_rate=0.02)
+    failed = {check.claim for check in lesson.checks(lesson.run()) if not check.passed}
+    assert {"crosses", "bursts"} <= failed
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "claim"),
+    [
+        ("stuck-but-gradient-large", {"learning_rate": 0.02, "steps": 400, "cure_steps": 50}, "product"),
+        ("convex-valley", {"condition": 100.0, "rates": 5}, "best_left"),
+        ("decay-calms", {"schedules": ("constant",)}, "stays"),
+        ("rmsprop-forgets", {"steps": 100}, "arrives"),
+        ("adam-is-both", {"learning_rate": 0.0001}, "faster"),
+        ("warm-up", {"noise": 0.0, "seeds": 3}, "cold_lost"),
+        ("saddle-or-minimum", {"surface": "bowl"}, "kinds"),
+        ("momentum-escapes", {"start": (3.0, 3.0)}, "lowest"),
+        ("one-hot-not-numbers", {"spread": 0.05}, "numbers_right"),
+        ("softmax-sharpens", {"logits": (0.3, 0.2, 0.1)}, "ratio"),
+        ("mse-or-cross-entropy", {"start": (2.0, 1.0)}, "ratio"),
+    ],
+)
+def test_a_check_can_fail(name, settings, claim):
+    lesson = dataclasses.replace(get(name), **settings)
+    failed = {check.claim for check in lesson.checks(lesson.run()) if not check.passed}
+    assert claim in failed
+
+
+@pytest.mark.parametrize("relation", ["<", "≤", "=", "≥", ">"])
+def test_no_number_is_never_a_pass(relation):
+    assert not Check("any", math.nan, relation, 1.0).passed
+
+
+def test_softmax_is_torch_s():
+    import torch
+
+    logits = np.random.default_rng(0).normal(scale=100, size=(50, 4))
+    expected = torch.softmax(torch.from_numpy(logits), dim=1).numpy()
+    np.testing.assert_allclose(softmax(logits), expected, rtol=1e-12)
+
+
+def test_a_regression_on_numbers_is_the_mean_of_the_one_hot_outputs():
+    """Σ k f_k: why a point halfway between the classes 1 and 3 is called 2."""
+    generator = np.random.default_rng(5)
+    points, classes = generator.normal(size=(60, 2)), np.arange(60) % 3
+    features = np.column_stack([points, np.ones(60)])
+    outputs = features @ np.linalg.lstsq(features, np.eye(3)[classes], rcond=None)[0]
+    np.testing.assert_array_equal(fit_numbers(points, classes)(points), np.rint(outputs @ np.arange(3)).clip(0, 2))
+    np.testing.assert_array_equal(fit_one_hot(points, classes)(points), outputs.argmax(axis=1))
+
+
+def test_the_network_descends_by_its_gradient():
+    """The loss falls, by the first order of what the gradient says."""
+    short = train(1e-4, 2, seed=1)
+    assert short.loss_S[0] - short.loss_S[1] == pytest.approx(1e-4 * short.norm_S[0] ** 2, rel=0.05)
+    longer = train(1e-4, 3, seed=1)
+    resumed = train(1e-4, 1, weights=short.weights)
+    np.testing.assert_array_equal(resumed.weights, longer.weights)
+
+
+def test_without_torch_the_lesson_says_so(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(ThalwegError, match="torch"):
+        get("stuck-but-gradient-large").run()
+
+
+@pytest.fixture
+def run():
+    app = typer.Typer()
+    app.callback()(lambda: None)
+    verb.register(app)
+
+    def call(*arguments):
+        result = CliRunner().invoke(app, ["lesson", *arguments])
+        if result.exception and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result
+
+    return call
+
+
+def test_the_command_lists_draws_tells_and_checks(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert [entry["name"] for entry in json.loads(run("--json").stdout)] == list(names())
+    assert "softmax-sharpens" in run().stdout
+    result = run("softmax-sharpens")
+    assert result.exit_code == 0
+    assert "0.88" in result.stdout
+    assert (tmp_path / "softmax-sharpens.png").exists()
+    run("softmax-sharpens", "-o", "other.png")
+    assert (tmp_path / "other.png").exists()
+
+
+def test_the_document_has_the_numbers(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    document = json.loads(run("softmax-sharpens", "--json").stdout)
+    assert document["numbers"]["share_1"] == pytest.approx(math.exp(3) / (math.exp(3) + math.e + math.exp(-3)))
+    assert document["passed"] is True
+    assert len(document["text"]) == 10
+    assert {"claim", "sentence", "got", "relation", "bound", "passed"} == document["checks"][0].keys()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_claim_that_fails_exits_with_one(run, monkeypatch):
+    lesson = dataclasses.replace(get("softmax-sharpens"), logits=(0.3, 0.2, 0.1))
+    monkeypatch.setattr("thalweg.lessons.get", {lesson.name: lesson}.__getitem__)
+    result = run("softmax-sharpens", "--json")
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)["passed"] is False
+
+
+def test_an_unknown_lesson_is_refused(run):
+    with pytest.raises(UnknownNameError, match="softmax-sharpens"):
+        run("softmax-sharpen")
