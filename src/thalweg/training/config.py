@@ -53,6 +53,7 @@ class TrainingConfig:
         checkpoint_every: seconds between checkpoints within an epoch; one is also kept at each epoch's end.
         seed: of weights, order, views, and the split when the photos have none.
         device: `auto` takes a GPU when there is one.
+        threads: of the processor for one step; None: one a usable core.
         precision: `auto` measures; else `fp32` or `bf16`.
         layout: `auto` measures; else `channels-first` or `channels-last`.
         on_bad_image: `skip` (named, counted, reported) or `stop`.
@@ -80,6 +81,7 @@ class TrainingConfig:
     checkpoint_every: float = 120.0
     seed: int = 0
     device: Device = "auto"
+    threads: int | None = None
     precision: Precision = "auto"
     layout: Layout = "auto"
     on_bad_image: OnBadImage = "skip"
@@ -97,7 +99,7 @@ class TrainingConfig:
         Raises:
             UsageError: which option, what was got, what it must be.
         """
-        at_least = {"size": 1, "epochs": 1, "batch_size": 1, "weight_decay": 0, "momentum": 0, "patience": 0, "seed": 0}
+        at_least = {"size": 1, "epochs": 1, "batch_size": 1, "weight_decay": 0, "momentum": 0, "patience": 0, "seed": 0, "threads": 1}
         above_zero = ("budget", "lr", "clip", "checkpoint_every")
         for field, least in at_least.items():
             value = getattr(self, field)
@@ -130,7 +132,7 @@ class TrainingConfig:
         unknown = values.keys() - names
         if unknown:
             raise RunError("training.unknown_fields", names=", ".join(sorted(unknown)))
-        optional = dict.fromkeys(("size", "epochs", "budget", "momentum", "classes", "clip"))
+        optional = dict.fromkeys(("size", "epochs", "budget", "momentum", "classes", "clip", "threads"))
         return cls(**{**optional, **values})
 
 

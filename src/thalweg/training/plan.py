@@ -79,7 +79,6 @@ def machine_facts(device: torch.device) -> dict[str, Any]:
         "torch": str(torch.__version__),
         "system": platform.platform(terse=True),
         "processor": torch.cuda.get_device_name() if device.type == "cuda" else _processor(),
-        "threads": usable_cores(),
         "device": device.type,
     }
 

@@ -64,7 +64,8 @@ def train(photos: Path | str, config: TrainingConfig, out: Path, *, listener: Li
     if out.exists() and any(out.iterdir()):
         raise UsageError("training.out_taken", path=out)
     device = settled_device(config.device)
-    torch.set_num_threads(usable_cores())
+    threads = config.threads or usable_cores()
+    torch.set_num_threads(threads)
     images = _opened(photos, config)
     listener.note("training.found", what=images.describe())
     for note in images.notes:
@@ -75,7 +76,12 @@ def train(photos: Path | str, config: TrainingConfig, out: Path, *, listener: Li
     model = _first_network(config, len(images.classes))
     cache = _cached(images, config, stored, listener)
     choice = choose_format(model, config, size, device)
-    environment = {**machine_facts(device), "precision": choice.format.precision, "layout": choice.format.layout}
+    environment = {
+        **machine_facts(device),
+        "threads": threads,
+        "precision": choice.format.precision,
+        "layout": choice.format.layout,
+    }
     run = Run(out, config, _data_facts(images, cache, config), environment)
     _write_beginning(run, images, cache)
     listener.started(

@@ -1,0 +1,46 @@
+"""What most tests need: small photos with something to learn, a cache of their own, one language."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from thalweg.i18n import set_language
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _own_cache(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("THALWEG_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("THALWEG_LANG", "en")
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _english():
+    set_language(None)
+    yield
+    set_language(None)
+
+
+def striped_photo(label, random, size):
+    """A photo whose class is the direction of its stripes, under noise."""
+    rows, columns = np.mgrid[:size, :size]
+    wave = (np.sin(rows / 2), np.sin(columns / 2), np.sin((rows + columns) / 3))[label]
+    noise = random.normal(0, 40, (size, size, 3))
+    return np.clip(128 + 80 * wave[:, :, None] + noise, 0, 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="session")
+def striped(tmp_path_factory):
+    """A folder in the homework's layout: 3 classes, 96 photos to train on, 24 to validate, 12 to test (unlabelled)."""
+    root = tmp_path_factory.mktemp("striped")
+    random = np.random.default_rng(0)
+    for split, count in (("training", 32), ("validation", 8)):
+        (root / split).mkdir()
+        for label in range(3):
+            for number in range(count):
+                Image.fromarray(striped_photo(label, random, 32)).save(root / split / f"{label}_{number}.png")
+    (root / "testing").mkdir()
+    for number in range(12):
+        Image.fromarray(striped_photo(number % 3, random, 32)).save(root / "testing" / f"{number + 1:04}.png")
+    return root

@@ -1,0 +1,120 @@
+"""Batches against a literal twin: crop, resize, mirror, color, normalize, one photo at a time."""
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.functional import interpolate
+
+from thalweg.data.augment import AUGMENTATIONS, Augmentation, augmentation, draw_views
+from thalweg.data.batches import Batches, plain_batches
+from thalweg.errors import UnknownNameError
+
+
+MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)
+
+
+@pytest.fixture(scope="module")
+def images_NHWC():  # noqa: N802 - shape suffix
+    return np.random.default_rng(0).integers(0, 256, (20, 40, 40, 3), dtype=np.uint8)
+
+
+LABELS = np.arange(20) % 4
+
+
+def batches(images_NHWC, policy, *, seed=3, labels=LABELS):
+    return Batches(
+        images_NHWC,
+        np.arange(20),
+        labels,
+        size=32,
+        batch_size=8,
+        policy=policy,
+        mean=MEAN,
+        std=STD,
+        seed=seed,
+    )
+
+
+def literal_view(image_HWC, views, position, size):
+    """The same view, as a sentence says it, in float64."""
+    top, left, height, width = views.boxes_N4[position]
+    crop_HWC = torch.from_numpy(image_HWC[top : top + height, left : left + width].copy())
+    crop_1CHW = crop_HWC.permute(2, 0, 1)[None]
+    if (height, width) != (size, size):
+        crop_1CHW = interpolate(crop_1CHW, (size, size), mode="bilinear", antialias=True)
+    pixels_HWC = crop_1CHW[0].permute(1, 2, 0).double().numpy() / 255
+    if views.flips_N[position]:
+        pixels_HWC = pixels_HWC[:, ::-1]
+    brightness, contrast, saturation = (float(factor) for factor in views.colors_N3[position])
+    luma_3 = np.array([0.299, 0.587, 0.114])
+    mean_gray = (pixels_HWC @ luma_3).mean()
+    gray_HW1 = (pixels_HWC @ luma_3)[:, :, None]
+    pixels_HWC = saturation * pixels_HWC + (1 - saturation) * gray_HW1
+    pixels_HWC = contrast * pixels_HWC + (1 - contrast) * mean_gray
+    pixels_HWC = (brightness * pixels_HWC - np.array(MEAN)) / np.array(STD)
+    top, left, height, width = views.erased_N4[position]
+    pixels_HWC[top : top + height, left : left + width] = 0
+    return pixels_HWC.transpose(2, 0, 1)
+
+
+@pytest.mark.parametrize("name", sorted(AUGMENTATIONS))
+def test_batches_equal_the_literal_twin(images_NHWC, name):
+    policy = augmentation(name)
+    made = batches(images_NHWC, policy)
+    epoch, index = 2, 1
+    images_NCHW, labels_N = made(epoch, index)
+    order = np.random.default_rng([3, 0, epoch]).permutation(20)[8:16]
+    views = draw_views(policy, 8, 40, 32, np.random.default_rng([3, 1, epoch, index]))
+    assert labels_N.tolist() == (order % 4).tolist()
+    for position, row in enumerate(order):
+        expected_CHW = literal_view(images_NHWC[row], views, position, 32)
+        np.testing.assert_allclose(images_NCHW[position].numpy(), expected_CHW, atol=2e-5)
+
+
+def test_an_epoch_sees_each_photo_once_and_epochs_differ(images_NHWC):
+    made = batches(images_NHWC, Augmentation(), labels=np.arange(20))
+    orders = [torch.cat([made(epoch, index)[1] for index in range(len(made))]).tolist() for epoch in range(3)]
+    assert [sorted(order) for order in orders] == [list(range(20))] * 3
+    assert orders[0] != orders[1] != orders[2]
+
+
+def test_a_batch_is_a_function_of_seed_epoch_and_index(images_NHWC):
+    policy = augmentation("standard")
+    first, again = batches(images_NHWC, policy), batches(images_NHWC, policy)
+    for epoch, index in ((4, 2), (0, 0), (4, 1)):  # in another order than a training asks for them
+        wanted = [tensor.clone() for tensor in first(epoch, index)]
+        first(1, 1)
+        assert torch.equal(again(epoch, index)[0], wanted[0])
+    other, _ = batches(images_NHWC, policy, seed=4)(0, 0)
+    assert not torch.equal(other, first(0, 0)[0])
+
+
+def test_plain_batches_show_the_whole_photo_mirrored_or_not(images_NHWC):
+    rows = np.array([5, 3, 9])
+    plain = torch.cat([b.clone() for b in plain_batches(images_NHWC, rows, size=40, batch_size=2, mean=MEAN, std=STD)])
+    expected = ((images_NHWC[rows] / 255 - MEAN) / STD).transpose(0, 3, 1, 2)
+    np.testing.assert_allclose(plain.numpy(), expected, atol=2e-5)
+    mirrored = next(plain_batches(images_NHWC, rows, size=40, batch_size=3, mean=MEAN, std=STD, flip=True))
+    np.testing.assert_allclose(mirrored.numpy(), expected[..., ::-1], atol=2e-5)
+
+
+@pytest.mark.parametrize("name", sorted(AUGMENTATIONS))
+def test_views_stay_inside_the_photo_and_keep_the_area_promised(name):
+    policy = augmentation(name)
+    views = draw_views(policy, 5000, 160, 128, np.random.default_rng(0))
+    top_N, left_N, height_N, width_N = views.boxes_N4.T
+    assert (top_N >= 0).all()
+    assert (left_N >= 0).all()
+    assert (top_N + height_N <= 160).all()
+    assert (left_N + width_N <= 160).all()
+    area_N = height_N * width_N / 160**2
+    # A crop that is wider than the photo is cut to it, which may cost area up to the ratio.
+    assert area_N.min() >= policy.smallest_area / policy.widest_ratio - 0.01
+    erased_N = views.erased_N4[:, 2] > 0
+    assert erased_N.mean() == pytest.approx(policy.erase, abs=0.03)
+    assert views.flips_N.mean() == pytest.approx(0.5 if policy.flip else 0, abs=0.03)
+
+
+def test_an_unknown_augmentation_offers_the_nearest():
+    with pytest.raises(UnknownNameError, match="standard"):
+        augmentation("standart")

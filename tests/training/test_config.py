@@ -1,0 +1,78 @@
+"""Configurations: what cannot be meant is refused, and what is written down comes back."""
+
+from dataclasses import fields, replace
+
+import pytest
+
+from thalweg.errors import RunError, UnknownNameError, UsageError
+from thalweg.training import RECIPES, TrainingConfig, recipe
+from thalweg.training.plan import settled_device, settled_sizes
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"size": 0}, "--size must be at least 1"),
+        ({"epochs": 0}, "--epochs must be at least 1"),
+        ({"batch_size": 0}, "--batch-size must be at least 1"),
+        ({"lr": -1.0}, "--lr must be greater than 0"),
+        ({"lr": float("nan")}, "--lr must be greater than 0"),
+        ({"lr": float("inf")}, "--lr must be greater than 0"),
+        ({"weight_decay": -0.1}, "--weight-decay must be at least 0"),
+        ({"clip": 0.0}, "--clip must be greater than 0"),
+        ({"label_smoothing": 1.0}, "--label-smoothing must lie in"),
+        ({"valid_fraction": 1.0}, "--valid-fraction must lie between"),
+        ({"epochs": None}, "needs an end"),
+        ({"budget": 0.0}, "--budget must be greater than 0"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(changes, said):
+    with pytest.raises(UsageError, match=said):
+        replace(TrainingConfig(), **changes)
+
+
+@pytest.mark.parametrize("field", ["device", "fit", "layout", "loss", "on_bad_image", "precision"])
+def test_an_unknown_choice_names_the_known_ones(field):
+    with pytest.raises(UnknownNameError, match="Known"):
+        replace(TrainingConfig(), **{field: "other"})
+
+
+@pytest.mark.parametrize("name", sorted(RECIPES))
+def test_a_recipe_comes_back_from_what_is_written(name):
+    assert TrainingConfig.from_dict(recipe(name).to_dict()) == recipe(name)
+
+
+def test_a_field_of_another_version_is_refused():
+    with pytest.raises(RunError, match="warp"):
+        TrainingConfig.from_dict({**TrainingConfig().to_dict(), "warp": 9})
+
+
+def test_every_field_is_documented():
+    for field in fields(TrainingConfig):
+        assert f"        {field.name}: " in (TrainingConfig.__doc__ or "")
+
+
+def test_the_homework_is_the_notebook_to_the_letter():
+    homework = recipe("homework")
+    assert (homework.model, homework.size, homework.epochs, homework.batch_size) == ("cnn", 128, 8, 64)
+    assert (homework.optimizer, homework.lr, homework.weight_decay, homework.clip) == ("adam", 3e-4, 1e-5, 10.0)
+    assert (homework.augment, homework.fit, homework.schedule) == ("none", "squash", "constant")
+    assert (homework.normalize, homework.label_smoothing, homework.patience) == (False, 0, 300)
+
+
+def test_an_unknown_recipe_offers_the_nearest():
+    with pytest.raises(UnknownNameError, match="standard"):
+        recipe("standart")
+
+
+def test_sizes_are_settled_without_enlarging_photos():
+    assert settled_sizes(None, 512, 1.25) == (128, 160)
+    assert settled_sizes(None, 28, 1.25) == (28, 28)
+    assert settled_sizes(128, 28, 1.25) == (128, 128)
+    assert settled_sizes(64, 1000, 1.0) == (64, 64)
+
+
+def test_a_device_that_is_not_there_is_refused():
+    with pytest.raises(UsageError, match="mps"):
+        settled_device("mps")
+    assert settled_device("cpu").type == "cpu"

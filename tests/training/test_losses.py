@@ -1,0 +1,43 @@
+"""The losses against their formulas and against torch."""
+
+import math
+
+import pytest
+import torch
+from torch.nn.functional import cross_entropy
+
+from thalweg.training.losses import loss_of
+
+
+LOGITS = torch.tensor([[2.0, -1.0, 0.5], [0.0, 3.0, -2.0]], dtype=torch.float64)
+LABELS = torch.tensor([0, 2])
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_cross_entropy_is_the_sum_over_targets(smoothing):
+    probability = torch.softmax(LOGITS, 1)
+    target = torch.eye(3, dtype=torch.float64)[LABELS] * (1 - smoothing) + smoothing / 3
+    expected = -(target * probability.log()).sum(1).mean()
+    assert loss_of("cross-entropy", LOGITS, LABELS, smoothing).item() == pytest.approx(expected.item(), rel=1e-6)
+    assert expected.item() == pytest.approx(cross_entropy(LOGITS, LABELS, label_smoothing=smoothing).item())
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_mean_squared_error_is_between_probabilities_and_one_hot_targets(smoothing):
+    total = 0.0
+    for row, label in zip(LOGITS.tolist(), LABELS.tolist(), strict=True):
+        exponentials = [math.exp(value) for value in row]
+        for index, exponential in enumerate(exponentials):
+            target = (1 - smoothing) * (index == label) + smoothing / 3
+            total += (target - exponential / sum(exponentials)) ** 2
+    assert loss_of("mse", LOGITS, LABELS, smoothing).item() == pytest.approx(total / 2, rel=1e-6)
+
+
+def test_far_from_the_goal_mean_squared_error_is_flat_and_cross_entropy_is_not():
+    norms = {}
+    for name in ("mse", "cross-entropy"):
+        logits = torch.tensor([[-10.0, 10.0, 0.0]], requires_grad=True)
+        loss_of(name, logits, torch.tensor([0]), 0.0).backward()
+        norms[name] = logits.grad.norm().item()
+    assert norms["mse"] < 1e-3
+    assert norms["cross-entropy"] > 1

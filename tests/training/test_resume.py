@@ -1,0 +1,161 @@
+"""A run that is killed at any moment and resumed is, bit by bit, the run that was left alone."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from thalweg.errors import RunError
+from thalweg.training import Run, TrainingConfig, checkpoint, resume, train
+from thalweg.training.listener import Listener
+
+
+CONFIG = TrainingConfig(
+    model="resnet18-half",
+    size=32,
+    epochs=3,
+    batch_size=16,
+    augment="standard",
+    precision="fp32",
+    layout="channels-last",
+    threads=1,
+    checkpoint_every=0.05,  # seconds: a checkpoint after almost every step, so that kills hit saves
+)
+
+START = """
+import sys
+from pathlib import Path
+from thalweg.training import TrainingConfig, resume, train
+out = Path(sys.argv[1])
+if (out / "config.toml").exists():
+    resume(out)
+else:
+    train(sys.argv[2], TrainingConfig(**eval(sys.argv[3])), out)
+"""
+
+
+def start(out, photos, config=CONFIG):
+    return subprocess.Popen([sys.executable, "-W", "ignore", "-c", START, out, photos, repr(config.to_dict())])
+
+
+def rows_of(out):
+    path = out / "history" / "steps"
+    return (path.stat().st_size // 40) if path.exists() else 0
+
+
+def saving(out):
+    return any((out / "checkpoints").glob(".last.*.part")) if (out / "checkpoints").exists() else False
+
+
+def kill_when(process, happened):
+    """SIGKILL as soon as something happened; False if the process was faster."""
+    while process.poll() is None:
+        if happened():
+            os.kill(process.pid, signal.SIGKILL)
+            process.wait()
+            return True
+        time.sleep(0.001)
+    return False
+
+
+@pytest.fixture(scope="module")
+def left_alone(striped, tmp_path_factory):
+    return train(striped, CONFIG, tmp_path_factory.mktemp("alone") / "run")
+
+
+def assert_same_run(resumed, alone):
+    for path in ("last", "best"):
+        ours, facts = checkpoint.load(getattr(resumed, path))
+        theirs, expected = checkpoint.load(getattr(alone, path))
+        assert ours.keys() == theirs.keys()
+        for name, tensor in ours.items():
+            assert torch.equal(tensor, theirs[name]), name
+        for told in (facts, expected):
+            told.get("state", {}).pop("seconds", None)
+            told.pop("first_step_at", None)
+        assert facts == expected
+    np.testing.assert_array_equal(resumed.steps().rows_NC, alone.steps().rows_NC)
+    without_seconds = slice(0, -1)
+    np.testing.assert_array_equal(
+        resumed.epochs().rows_NC[:, without_seconds], alone.epochs().rows_NC[:, without_seconds]
+    )
+
+
+def test_killed_in_a_step_and_in_a_save(striped, left_alone, tmp_path):
+    out = tmp_path / "run"
+    assert kill_when(start(out, striped), lambda: rows_of(out) >= 4)
+    assert kill_when(start(out, striped), lambda: rows_of(out) >= 8 and saving(out))
+    assert_same_run(resume(out), left_alone)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(3))
+def test_killed_again_and_again(striped, left_alone, tmp_path, seed):
+    out, random = tmp_path / "run", np.random.default_rng(seed)
+    for _ in range(6):
+        before, more, in_save = rows_of(out), random.integers(0, 5), random.random() < 0.5
+        kill_when(start(out, striped), lambda: rows_of(out) >= before + more and (not in_save or saving(out)))  # noqa: B023
+    assert_same_run(resume(out), left_alone)
+
+
+@pytest.mark.slow
+def test_killed_with_two_threads(striped, tmp_path):
+    config = replace(CONFIG, threads=2, precision="bf16")
+    alone, out = train(striped, config, tmp_path / "alone"), tmp_path / "run"
+    assert kill_when(start(out, striped, config), lambda: rows_of(out) >= 7)
+    assert_same_run(resume(out), alone)
+
+
+class Interrupter(Listener):
+    """Ctrl-C at the first report."""
+
+    def __init__(self):
+        self.done = False
+
+    def progressed(self, progress):
+        if not self.done:
+            self.done = True
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw", "rmsprop", "adagrad", "nadam", "rprop", "asgd"])
+def test_interrupted_and_resumed(striped, tmp_path, optimizer):
+    config = replace(CONFIG, optimizer=optimizer, lr=1e-3, epochs=1, schedule="warmup(2) > cosine", clip=1.0)
+    alone = train(striped, config, tmp_path / "alone")
+    stopped = train(striped, config, tmp_path / "stopped", listener=Interrupter())
+    assert stopped.summary()["stopped"] == "interrupted"
+    assert 0 < stopped.summary()["steps"] < alone.summary()["steps"]
+    resumed = resume(stopped.path)
+    assert resumed.summary()["stopped"] == "done"
+    assert_same_run(resumed, alone)
+
+
+def test_resuming_a_finished_run_changes_nothing(striped, left_alone):
+    before = checkpoint.load(left_alone.last)[0]
+    again = resume(left_alone.path)
+    assert again.summary()["stopped"] == "done"
+    after = checkpoint.load(left_alone.last)[0]
+    assert all(torch.equal(after[name], before[name]) for name in before)
+
+
+def test_other_photos_are_refused(striped, tmp_path):
+    photos = tmp_path / "photos"
+    subprocess.run(["cp", "-r", striped, photos], check=True)
+    run = train(photos, replace(CONFIG, epochs=1), tmp_path / "run")
+    (photos / "training" / "0_0.png").write_bytes((photos / "training" / "1_0.png").read_bytes())
+    with pytest.raises(RunError, match="no longer those"):
+        resume(run.path)
+
+
+def test_what_is_not_a_run_is_refused(tmp_path):
+    with pytest.raises(RunError, match="not a run"):
+        resume(tmp_path)
+    (tmp_path / "config.toml").write_text("format = 99\n")
+    with pytest.raises(RunError, match="format 99"):
+        Run.open(tmp_path)

@@ -1,0 +1,345 @@
+"""Trainings: they learn, they stop when they should, and they keep what is good when they fail."""
+
+import errno
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from thalweg import models
+from thalweg.data import build_cache, open_images
+from thalweg.errors import BadImageError, StorageError, TrainingError, UnknownNameError, UsageError
+from thalweg.training import Run, TrainingConfig, checkpoint, train
+from thalweg.training.evaluation import features_of, logits_of
+from thalweg.training.listener import Listener
+from thalweg.training.optimizers import build_optimizer, optimizer_names
+from thalweg.training.probe import Format, choose_format
+
+
+CONFIG = TrainingConfig(
+    model="resnet18-half",
+    size=32,
+    epochs=2,
+    batch_size=16,
+    augment="flip",
+    precision="fp32",
+    layout="channels-last",
+    threads=1,
+)
+
+
+class Notebook(Listener):
+    """Writes down what it is told."""
+
+    def __init__(self):
+        self.notes, self.progress, self.epochs, self.facts = [], [], [], {}
+
+    def note(self, key, **values):
+        self.notes.append(key)
+
+    def started(self, run, facts):
+        self.facts = facts
+
+    def progressed(self, progress):
+        self.progress.append(progress)
+
+    def epoch_ended(self, row):
+        self.epochs.append(row)
+
+
+@pytest.fixture(scope="module")
+def run(striped, tmp_path_factory):
+    return train(striped, replace(CONFIG, epochs=6), tmp_path_factory.mktemp("trained") / "run")
+
+
+def test_it_learns(run):
+    assert run.summary()["valid"]["accuracy"] >= 0.9  # a guess is 1/3
+    losses = run.steps()["loss"]
+    assert losses[-6:].mean() < 0.5 * losses[:6].mean()
+
+
+def test_the_run_holds_all_that_was_promised(run):
+    assert sorted(path.name for path in run.path.iterdir()) == [
+        "checkpoints",
+        "config.toml",
+        "data-check.json",
+        "evaluation.safetensors",
+        "history",
+        "split.csv",
+        "summary.json",
+    ]
+    assert Run.open(run.path) == run
+    split = (run.path / "split.csv").read_text().splitlines()
+    assert split[0] == "path,split,label"
+    assert len(split) == 1 + 96 + 24 + 12
+    assert "training/0_0.png,train,0" in split
+    assert "testing/0001.png,test," in split
+
+
+def test_the_histories_say_what_happened(run):
+    steps, epochs = run.steps(), run.epochs()
+    assert steps["step"].tolist() == list(range(1, 37))
+    assert steps["epoch"][-1] == 6
+    np.testing.assert_allclose(steps["lr"][0], 0.0 if steps["lr"][0] == 0 else steps["lr"][0])
+    assert (steps["gradient_norm"] > 0).all()
+    assert epochs["epoch"].tolist() == [1, 2, 3, 4, 5, 6]
+    # The mean loss of an epoch is that of its steps: all batches have one size here.
+    np.testing.assert_allclose(epochs["train_loss"], steps["loss"].reshape(6, 6).mean(axis=1), rtol=1e-6)
+
+
+def test_the_best_weights_are_those_of_the_best_epoch(run):
+    epochs, summary = run.epochs(), run.summary()
+    best = epochs["valid_accuracy"].max()
+    assert summary["valid"]["accuracy"] == pytest.approx(best)
+    assert epochs["valid_accuracy"][summary["best_epoch"] - 1] == best
+
+
+def test_evaluation_is_what_the_best_weights_say(run, striped):
+    outputs, _ = _safetensors(run.evaluation)
+    model = models.build(run.config.model, classes=3, size=32)
+    checkpoint.load_model(model, checkpoint.load(run.best)[0])
+    images = open_images(striped)
+    cache = build_cache(images, size=32)
+    pixels = torch.from_numpy(cache.images_NHWC[cache.rows("valid")].copy()).permute(0, 3, 1, 2).double() / 255
+    mean, std = (torch.tensor(run.data[key], dtype=torch.float64).view(3, 1, 1) for key in ("mean", "std"))
+    with torch.inference_mode():
+        expected = model.double().eval()((pixels - mean) / std)
+    torch.testing.assert_close(outputs["logits"].double(), expected, rtol=1e-3, atol=1e-3)
+    assert outputs["mid"].shape[0] == outputs["top"].shape[0] == 24
+
+
+def _safetensors(path):
+    from safetensors import safe_open
+
+    with safe_open(path, framework="pt") as file:
+        return {name: file.get_tensor(name) for name in file.keys()}, file.metadata()  # noqa: SIM118 - no mapping
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_does_not(striped, tmp_path):
+    weights = []
+    for number, seed in enumerate((5, 5, 6)):
+        run = train(striped, replace(CONFIG, epochs=1, seed=seed), tmp_path / str(number))
+        weights.append(_last_weight(run.last))
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+
+
+def test_a_literal_loop_gives_the_same_losses(striped, tmp_path):
+    """The training, typed plainly: no fused optimizer, no autocast, no meter."""
+    config = replace(CONFIG, epochs=1, optimizer="sgd", lr=0.05, weight_decay=1e-3, schedule="linear", augment="none")
+    run = train(striped, config, tmp_path / "run")
+    cache = build_cache(open_images(striped), size=32)
+    torch.manual_seed(0)
+    model = models.build("resnet18-half", classes=3, size=32).train()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05, weight_decay=1e-3)
+    order = np.random.default_rng([0, 0, 0]).permutation(96)
+    losses = []
+    for step in range(6):
+        chosen = order[step * 16 : (step + 1) * 16]
+        pixels = torch.from_numpy(cache.images_NHWC[cache.rows("train")[chosen]].copy()).permute(0, 3, 1, 2) / 255
+        mean, std = (torch.tensor(run.data[key]).view(3, 1, 1) for key in ("mean", "std"))
+        labels = torch.from_numpy(cache.labels("train")[chosen])
+        loss = torch.nn.functional.cross_entropy(model((pixels - mean) / std), labels, label_smoothing=0.1)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.param_groups[0]["lr"] = 0.05 * (1 - step / 6)
+        optimizer.step()
+        losses.append(loss.item())
+    np.testing.assert_allclose(run.steps()["loss"], losses, rtol=2e-3)
+    np.testing.assert_allclose(run.steps()["lr"], 0.05 * (1 - np.arange(6) / 6), rtol=1e-9)
+
+
+def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_checkpoint(striped, tmp_path):
+    config = replace(CONFIG, optimizer="sgd", lr=1e20, schedule="constant", epochs=5)
+    with pytest.raises(TrainingError, match=r"at step|after step"):
+        train(striped, config, tmp_path / "run")
+    run = Run.open(tmp_path / "run")
+    assert run.summary()["stopped"] == "nan"
+    assert "--clip" in run.summary()["messages"][0]
+    tensors, _ = checkpoint.load(run.last)
+    assert all(torch.isfinite(tensor).all() for tensor in tensors.values() if tensor.is_floating_point())
+
+
+def test_patience_stops_a_training_that_gets_no_better(striped, tmp_path):
+    run = train(striped, replace(CONFIG, lr=1e-12, epochs=50, patience=2), tmp_path / "run")
+    summary = run.summary()
+    assert summary["stopped"] == "patience"
+    assert summary["epochs"] == summary["best_epoch"] + 2
+
+
+def test_a_budget_ends_the_training_and_its_schedule_in_time(striped, tmp_path):
+    notebook = Notebook()
+    config = replace(CONFIG, epochs=None, budget=6.0, schedule="linear")
+    run = train(striped, config, tmp_path / "run", listener=notebook)
+    assert run.summary()["stopped"] == "budget"
+    rates = run.steps()["lr"] / config.lr
+    assert (np.diff(rates) < 0).all()
+    assert rates[0] > 0.9
+    assert rates[-1] < 0.1
+    assert run.epochs()["seconds"][-1] < 8.0
+
+
+def test_a_budget_that_preparing_has_used_up_still_leaves_a_run(striped, tmp_path):
+    run = train(striped, replace(CONFIG, epochs=None, budget=0.001), tmp_path / "run")
+    assert run.summary()["stopped"] == "budget"
+    assert run.best.exists()
+
+
+def test_clipping_bounds_the_step_and_the_history_has_the_norm_before_it(striped, tmp_path):
+    config = replace(CONFIG, optimizer="sgd", lr=1.0, weight_decay=0.0, schedule="constant", clip=1e-3, epochs=1)
+    notebook = Notebook()
+    run = train(striped, config, tmp_path / "run", listener=notebook)
+    torch.manual_seed(config.seed)
+    first = models.build(config.model, classes=3, size=32).state_dict()
+    last, _ = checkpoint.load(run.last)
+    weights = [name for name, _ in models.build(config.model, classes=3, size=32).named_parameters()]
+    moved = torch.cat([(last[f"model.{name}"] - first[name]).flatten() for name in weights]).norm()
+    assert 0 < moved <= 6 * 1e-3 * 1.01  # six steps of lr 1 along gradients of norm 1e-3 at most
+    assert run.steps()["gradient_norm"].min() > 1e-3
+
+
+def test_a_full_disk_says_so_and_keeps_the_older_checkpoint(striped, tmp_path, monkeypatch):
+    run = train(striped, replace(CONFIG, epochs=1), tmp_path / "run")
+    before = run.last.read_bytes()
+
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StorageError, match="No space left"):
+        checkpoint.save(run.last, {"model.x": torch.zeros(3)}, {})
+    assert run.last.read_bytes() == before
+    assert not list(run.last.parent.glob(".*"))
+
+
+def test_a_taken_folder_is_refused(striped, run):
+    with pytest.raises(UsageError, match="not empty"):
+        train(striped, CONFIG, run.path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"optimizer": "addam"}, r"Did you mean .*adam"),
+        ({"model": "resnet81"}, "resnet18"),
+        ({"schedule": "cosin"}, "cosine"),
+        ({"augment": "lite"}, "light"),
+    ],
+)
+def test_misspelt_names_are_said_before_any_work(striped, tmp_path, changes, said):
+    with pytest.raises(UsageError, match=said):
+        train(striped, replace(CONFIG, **changes), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_momentum_is_refused_where_there_is_none(striped, tmp_path):
+    with pytest.raises(UsageError, match="has no momentum"):
+        train(striped, replace(CONFIG, optimizer="adam", momentum=0.9), tmp_path / "run")
+
+
+@pytest.mark.parametrize("name", sorted(optimizer_names()))
+def test_every_optimizer_takes_a_step_and_comes_back_from_a_checkpoint(name, tmp_path):
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.Flatten(), torch.nn.Linear(16, 2))
+    twin = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.Flatten(), torch.nn.Linear(16, 2))
+    config = replace(CONFIG, optimizer=name, lr=0.01)
+    optimizer, other = build_optimizer(model, config), build_optimizer(twin, config)
+
+    def step(model, optimizer):
+        torch.manual_seed(1)
+        model(torch.randn(2, 3, 4, 4)).square().sum().backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+    for _ in range(3):
+        step(model, optimizer)
+    tensors, numbers = checkpoint.optimizer_tensors(optimizer)
+    checkpoint.save(tmp_path / "file", checkpoint.model_tensors(model) | tensors, {"optimizer": numbers})
+    loaded, facts = checkpoint.load(tmp_path / "file")
+    checkpoint.load_model(twin, loaded)
+    checkpoint.load_optimizer(other, loaded, facts["optimizer"])
+    step(model, optimizer)
+    step(twin, other)
+    for ours, theirs in zip(model.parameters(), twin.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_decoupled_decay_spares_biases_and_norms():
+    model = models.build("resnet18-half", classes=3, size=32)
+    groups = build_optimizer(model, CONFIG).param_groups
+    assert {parameter.ndim > 1 for parameter in groups[0]["params"]} == {True}
+    assert groups[1]["weight_decay"] == 0
+    assert sum(len(group["params"]) for group in groups) == len(list(model.parameters()))
+
+
+def test_the_probe_measures_and_changes_nothing():
+    model = models.build("resnet18-half", classes=3, size=32)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    torch.manual_seed(7)
+    choice = choose_format(model, replace(CONFIG, precision="auto", layout="auto"), 32, torch.device("cpu"))
+    drawn = torch.rand(1)
+    torch.manual_seed(7)
+    assert torch.equal(drawn, torch.rand(1))
+    assert len(choice.photos_per_second) == 4
+    assert choice.photos_per_second[choice.format] >= 0.95 * max(choice.photos_per_second.values())
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+    assert all(parameter.grad is None for parameter in model.parameters())
+    fixed = choose_format(model, CONFIG, 32, torch.device("cpu"))
+    assert fixed.format == Format("fp32", "channels-last")
+    assert not fixed.photos_per_second
+
+
+def test_evaluation_keeps_the_mode_of_the_model(run):
+    model = models.build("resnet18-half", classes=3, size=32).train()
+    batch = torch.zeros(2, 3, 32, 32)
+    assert logits_of(model, [batch, batch]).shape == (4, 3)
+    assert set(features_of(model, [batch])) == {"logits", "mid", "top"}
+    assert model.training
+
+
+def test_bf16_trains_too(striped, tmp_path):
+    run = train(striped, replace(CONFIG, precision="bf16", epochs=4), tmp_path / "run")
+    assert run.steps()["loss"][-6:].mean() < 0.8 * run.steps()["loss"][:6].mean()
+    assert _last_weight(run.best).dtype == torch.float32
+
+
+def test_listeners_are_told(striped, tmp_path):
+    notebook = Notebook()
+    train(striped, CONFIG, tmp_path / "run", listener=notebook)
+    assert notebook.notes[0] == "training.found"
+    assert notebook.facts["model"].parameters > 1e6
+    assert [row["epoch"] for row in notebook.epochs] == [1, 2]
+    assert notebook.progress[-1].share == 1
+    assert notebook.progress[-1].seconds_left == 0
+
+
+def test_a_bad_photo_is_named_and_left_out_or_stops(striped, tmp_path):
+    photos = _copied(striped, tmp_path / "photos")
+    (photos / "training" / "0_3.png").write_bytes(b"")
+    run = train(photos, replace(CONFIG, epochs=1), tmp_path / "run")
+    assert '"training/0_3.png"' in (run.path / "data-check.json").read_text()
+    assert "training/0_3.png" not in (run.path / "split.csv").read_text()
+    with pytest.raises(BadImageError, match=r"0_3\.png"):
+        train(photos, replace(CONFIG, on_bad_image="stop"), tmp_path / "stopped")
+
+
+def test_an_unknown_optimizer_is_a_usage_error():
+    with pytest.raises(UnknownNameError) as caught:
+        build_optimizer(models.build("resnet18-half", classes=3, size=32), replace(CONFIG, optimizer="adamm"))
+    assert caught.value.exit_code == 2
+    assert "adam" in caught.value.nearest
+
+
+def _last_weight(path):
+    tensors, _ = checkpoint.load(path)
+    return next(tensor for name, tensor in tensors.items() if name.startswith("model.") and tensor.shape == (3, 256))
+
+
+def _copied(photos, to: Path):
+    import shutil
+
+    shutil.copytree(photos, to)
+    return to
