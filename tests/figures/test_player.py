@@ -252,7 +252,7 @@ import { START, projector } from "./page/camera.js";
 const given = JSON.parse(process.argv[2]);
 const arrays = await unpack(given.block, given.slots);
 const scale = makeScale("log1p", [0, 999], [0, 300]);
-const flat = projector({ ...START, azimuth: 0, elevation: Math.PI / 2 }, 300, 270);
+const flat = projector({ ...START, azimuth: 0, elevation: Math.PI / 2 }, 375, 270);
 console.log(JSON.stringify({
   steps: [...arrays.steps], odd: [...arrays.odd].map(String), few: [...arrays.few],
   decades: ticks("log", [0.0005, 50], 5), steps_axis: ticks("log1p", [0, 999], 5),
@@ -261,6 +261,6 @@ console.log(JSON.stringify({
   readings: [NaN, Infinity, 0, -0.5, 1.23456e-30, 123456].map(readingText),
   ticks: [0, 0.01, -2000, 1e-5, 3e7].map(tickText),
   nearest: [-1, 1.4, 3.6, 9].map((wanted) => nearestIndex([0, 1, 2, 4], wanted)),
-  floor: flat(0.5, 0.25, 0), floor_expected: [150 + 50, 135 - 25],
+  floor: flat(0.5, 0.25, 0), floor_expected: [187.5 + 50, 135 - 25],
 }));
 """

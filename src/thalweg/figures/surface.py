@@ -73,7 +73,7 @@ def draw_surface(surface: Surface, paths: Sequence[Path], file: File, *, view: V
 def _happened(scene: Scene) -> list[str]:
     """What happened on each path, as one paragraph."""
     told = [
-        f"{look.label}: {', '.join(words for _, words in event_summary(path))}"
+        t("lab.told", label=look.label, words=", ".join(words for _, words in event_summary(path)))
         for path, look in zip(scene.paths, scene.looks, strict=True)
         if path.events
     ]

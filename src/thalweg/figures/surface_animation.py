@@ -123,9 +123,9 @@ def _palette(scene: Scene) -> Image.Image:
     """The colors that all frames share: each path's own, greys from ink to white, and the surface's shading."""
     inks = [look.color for look in scene.looks]
     ramps = [
+        LinearSegmentedColormap.from_list("", ("white", INK))(np.append(0, np.linspace(0.05, 1, _GREYS))),
         *(LinearSegmentedColormap.from_list("", (color, "white"))(np.linspace(0, 0.9, _BLENDS)) for color in inks),
-        LinearSegmentedColormap.from_list("", (INK, "white"))(np.linspace(0, 1, _GREYS)),
-        PALE(np.linspace(0, 1, _GREYS)),
+        PALE(np.linspace(0, 0.85, _GREYS)),  # Pillow matches by eights: what is nearly white would stand for white
     ]
     colors_N3 = np.rint(255 * np.concatenate(ramps)[:, :3]).astype(np.uint8)
     palette = Image.new("P", (1, 1))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _POWER: Final = re.compile(r" \*\* (\d+)(?![\d.]| \*\*)")
 _RAISED: Final = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
-_WORD: Final = re.compile(r"[^\s\u2e80-\uffef]+\s*|\s+|[\u2e80-\uffef]")
+_WORD: Final = re.compile(r"[^\s\u2e80-\uffef]+\s*|\s+|[\u2e80-\uffef][，。、；：）！？]*")
 
 
 def title_of(surface: Surface) -> str:

@@ -111,7 +111,7 @@ def draw_labels(axes: Axes, heads: Sequence[tuple[Look, NDArray[np.float64]]]) -
 
 
 def spread(heads: Sequence[tuple[float, float, float]]) -> list[tuple[float, float]]:
-    """Places for labels, none over another.
+    """Places for labels, none over another nor over a head.
 
     Args:
         heads: (x, y) of what is labelled and the label's width, all as shares of the axes.
@@ -123,13 +123,15 @@ def spread(heads: Sequence[tuple[float, float, float]]) -> list[tuple[float, flo
         >>> spread([(0.5, 0.5, 0.1), (0.5, 0.5, 0.1)])
         [(0.52, 0.5), (0.52, 0.458)]
     """
-    placed: list[tuple[float, float, float]] = []
+    taken = [(x - _GAP / 2, y, _GAP) for x, y, _ in heads]  # the heads themselves
+    places = []
     for x, y, width in heads:
         left = x + _GAP if x + _GAP + width < 1 else x - _GAP - width
         rows = (round(y + shift, 6) for shift in _shifts())
-        row = next((row for row in rows if 0.03 < row < 0.97 and _free(placed, left, width, row)), y)
-        placed.append((left, row, width))
-    return [(round(left, 6), row) for left, row, _ in placed]
+        row = next((row for row in rows if 0.03 < row < 0.97 and _free(taken, left, width, row)), y)
+        taken.append((left, row, width))
+        places.append((round(left, 6), row))
+    return places
 
 
 def _shifts() -> list[float]:
@@ -137,7 +139,7 @@ def _shifts() -> list[float]:
     return [0.0, *(sign * 0.25 * _ROW * count for count in range(1, 80) for sign in (-1, 1))]
 
 
-def _free(placed: Sequence[tuple[float, float, float]], left: float, width: float, row: float) -> bool:
+def _free(taken: Sequence[tuple[float, float, float]], left: float, width: float, row: float) -> bool:
     return all(
-        abs(row - other) > 0.99 * _ROW or left > start + wide or left + width < start for start, other, wide in placed
+        abs(row - other) > 0.99 * _ROW or left > start + wide or left + width < start for start, other, wide in taken
     )

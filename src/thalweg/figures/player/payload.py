@@ -162,5 +162,5 @@ def _events(scene: Scene) -> list[dict[str, Any]]:
                 for event in alike[:_TOLD]
             ]
             if len(alike) > _TOLD:
-                told.append({"series": number, "step": None, "text": f"{look.label}: {words}"})
+                told.append({"series": number, "step": None, "text": t("lab.told", label=look.label, words=words)})
     return told

@@ -6,6 +6,7 @@
 /** @type {Camera} */
 export const START = { azimuth: -0.9, elevation: 0.6, zoom: 1 };
 
+const MARGIN = 90; // pixels, for the upright scale's texts
 const TALL = 0.95; // the box's height, where its half-width is 1
 
 /**
@@ -15,7 +16,7 @@ const TALL = 0.95; // the box's height, where its half-width is 1
 export function projector(camera, width, height) {
   const [sinA, cosA] = [Math.sin(camera.azimuth), Math.cos(camera.azimuth)];
   const [sinE, cosE] = [Math.sin(camera.elevation), Math.cos(camera.elevation)];
-  const size = camera.zoom * Math.min(width / 3, height / 2.7);
+  const size = camera.zoom * Math.min((width - MARGIN) / 2.85, height / 2.7);
   return (x, y, z) => {
     const across = x * cosA - y * sinA;
     const away = x * sinA + y * cosA;

@@ -89,7 +89,7 @@ function edge(context, from, to, colors) {
 function shader(colors) {
   const [low, high] = [rgb(colors.low), rgb(colors.high)];
   return (height, slope) => {
-    const light = Math.max(0.72, Math.min(1.12, 0.95 + 4.5 * slope));
+    const light = Math.max(0.7, Math.min(0.97, 0.9 + 4 * slope));
     const bands = low.map((band, index) => Math.round(Math.min(255, (band + (high[index] - band) * height) * light)));
     return `rgb(${bands})`;
   };

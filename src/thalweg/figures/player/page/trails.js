@@ -58,9 +58,9 @@ function head(trail, last, frame) {
   return inside ? [{ trail, x, y }] : [];
 }
 
-/** Labels to the right of the heads (to the left near the edge), pushed apart downwards until none covers another. */
+/** Labels to the right of the heads (to the left near the edge), pushed apart until none covers another or a head. */
 function drawLabels(context, heads, frame, colors) {
-  const taken = [];
+  const taken = heads.map(({ x, y }) => ({ left: x - 6, right: x + 6, y }));
   context.textBaseline = "middle";
   context.textAlign = "left";
   for (const { trail, x, y } of [...heads].sort((one, other) => one.y - other.y)) {
