@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import typer
+from matplotlib.figure import Figure
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -86,6 +87,19 @@ def test_the_picture_is_drawn(evidence_of, tmp_path, name):
     with Image.open(path) as image:
         assert image.width >= 1800
         assert len(image.convert("RGB").getcolors(1 << 22)) > 100
+
+
+@pytest.mark.parametrize("name", names())
+def test_every_panel_says_what_it_shows(evidence_of, name):
+    figure = Figure()
+    get(name).draw(evidence_of(name), figure)
+    panels = [axes for axes in figure.axes if axes.get_subplotspec() and axes.get_label() != "<colorbar>"]
+    assert panels
+    for axes in panels:
+        bars = bool(axes.containers)  # their names stand below them
+        assert axes.get_title(loc="left") or axes.get_title()
+        assert axes.get_ylabel()
+        assert axes.get_xlabel() or bars or not axes.get_subplotspec().is_last_row()
 
 
 @pytest.mark.parametrize("name", names())

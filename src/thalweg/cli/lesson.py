@@ -21,7 +21,7 @@ def register(app: typer.Typer) -> None:
 
 
 def _lesson(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help=t("lessons.help_name"))] = None,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help=t("lessons.help_name"))] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", metavar="PNG", help=t("lessons.help_out"))] = None,
     as_json: JsonFlag = False,
 ) -> None:

@@ -27,7 +27,7 @@ def register(app: typer.Typer) -> None:
 
 
 def _schedule(
-    spec: Annotated[str | None, typer.Argument(metavar="[SPEC]", help=t("schedules.help_spec"))] = None,
+    spec: Annotated[str | None, typer.Argument(metavar="SPEC", help=t("schedules.help_spec"))] = None,
     steps: Annotated[int, typer.Option(min=1, max=_MOST_STEPS, metavar="N", help=t("schedules.help_steps"))] = 1000,
     learning_rate: Annotated[
         float | None, typer.Option("--lr", min=0.0, metavar="RATE", help=t("schedules.help_lr"))

@@ -91,9 +91,9 @@ class AdamIsBoth(Lesson):
         for (rule, path), look in zip(paths.items(), LINES, strict=False):
             right.plot(distance(path), color=look.color, linestyle=look.dashes, linewidth=1.5, label=rule)
         right.set(yscale="log", ylim=(1e-6, 20))
-        number_steps(right, self.steps)
         right.legend(loc="upper right")
         label_axes(right, title=self.say("distance_title"), y=self.axis("distance"))
+        number_steps(right, self.steps)
 
 
 def _gaps(path: Path, steps: int) -> tuple[float, float]:

@@ -95,7 +95,7 @@ class ConvexValley(Lesson):
 
     def _map(self, axes: Axes, evidence: Evidence) -> None:
         paths = {
-            f"{path.rule.name}  η = {path.lr:.3g}": path for path in (evidence.data["best"], evidence.data["adagrad"])
+            f"{path.rule.name}  η = {path.lr:.4g}": path for path in (evidence.data["best"], evidence.data["adagrad"])
         }
         draw_map(axes, evidence.data["best"].surface, paths, legend="lower left")
         axes.set_title(self.say("map_title", steps=self.steps))

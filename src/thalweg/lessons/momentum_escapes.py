@@ -103,9 +103,9 @@ class MomentumEscapes(Lesson):
         rising_S = np.full_like(rolling.loss, np.nan)
         rising_S[up_N], rising_S[up_N + 1] = rolling.loss[up_N], rolling.loss[up_N + 1]
         axes.plot(rising_S, color=INK, linewidth=4, alpha=0.45, label=self.say("uphill"), path_effects=casing(0.5))
-        number_steps(axes, min(self.steps, 120))
         axes.legend(loc="upper right", handlelength=3.2)
         label_axes(axes, title=self.say("loss_title"), y=self.axis("loss"))
+        number_steps(axes, min(self.steps, 120))
 
 
 def _highest_climb(path: Path) -> float:

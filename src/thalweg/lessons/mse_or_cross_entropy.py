@@ -98,7 +98,7 @@ class MseOrCrossEntropy(Lesson):
                 steps_S, right_S, color=look.color, linestyle=look.dashes, linewidth=2, label=self.say(f"{loss}_name")
             )
         axes.set(xscale="log", ylim=(-0.03, 1.03), xlim=(1, self.steps))
-        axes.legend(loc="center right")
+        axes.legend(loc="center right", handlelength=3.2)
         label_axes(axes, title=self.say("right_title"), x=self.axis("step"), y=self.say("right_axis"))
 
 

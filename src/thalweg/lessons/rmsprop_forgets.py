@@ -12,6 +12,7 @@ from thalweg.lessons._axes import number_steps
 from thalweg.lessons._map import LINES, draw_map
 from thalweg.lessons._valley import first_below
 from thalweg.lessons.lesson import Check, Evidence, Lesson
+from thalweg.optimizers.rmsprop import RMSprop
 from thalweg.paths import trace
 from thalweg.surfaces import get
 
@@ -69,7 +70,7 @@ class RmspropForgets(Lesson):
                 **{f"{rule}_then": float(away_S[then]) for rule, away_S in away.items()},
                 **{f"{rule}_end": float(away_S[-1]) for rule, away_S in away.items()},
                 "weight_mean": 100 / (then + 1),
-                "weight_rmsprop": 100 * 0.99**then,
+                "weight_rmsprop": 100 * RMSprop().alpha ** then,
                 "rates": len(self.rates),
                 "lowest_rate": min(self.rates),
                 "highest_rate": max(self.rates),

@@ -93,5 +93,5 @@ class SoftmaxSharpens(Lesson):
             axes.plot(times_N, share_N, color=series.color, linestyle=series.dashes, linewidth=2, label=name)
         axes.axvline(1, color=QUIET, linewidth=0.8, linestyle=(0, (3, 2)))
         axes.set(xlim=(0, self.most), ylim=(0, 1.02))
-        axes.legend(loc="center right")
+        axes.legend(loc="center right", handlelength=3.2)
         label_axes(axes, title=self.say("times_title"), x=self.say("times_axis"), y=self.say("shares_axis"))

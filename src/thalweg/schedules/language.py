@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from dataclasses import MISSING, fields
 from difflib import get_close_matches
-from functools import cache
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from thalweg.errors import UsageError
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from thalweg.schedules.schedule import Schedule
 
 
-@cache
+@lru_cache(maxsize=256)
 def parse(spec: str) -> Schedule:
     """Read a schedule.
 
