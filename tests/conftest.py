@@ -1,10 +1,16 @@
 """What most tests need: small photos with something to learn, a cache of their own, one language."""
 
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
 
+from thalweg.cli._main import SPINS
 from thalweg.i18n import set_language
+
+
+os.environ.setdefault("GOMP_SPINCOUNT", SPINS)  # as the command line does, before any test loads torch
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -21,11 +21,14 @@ def build_app() -> typer.Typer:
         no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,
+        rich_markup_mode=None,  # boxes would cost a third of the 0.2 s in which --help should answer
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_root)
     for verb in VERBS:
         import_module(f"thalweg.cli.{verb}").register(app)
+    for entry in (*app.registered_commands, *app.registered_groups):
+        entry.short_help = entry.help  # else the list of verbs would cut it off in the middle of a sentence
     return app
 
 

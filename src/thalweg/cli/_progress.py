@@ -110,7 +110,7 @@ class _Live(_Lines):
     def __init__(self, config: TrainingConfig, bars: Progress) -> None:
         super().__init__(config)
         self._bars = bars
-        self._task = bars.add_task(t("training.caching"), total=None, numbers="", visible=False)
+        self._task = bars.add_task("", total=None, numbers="", visible=False)
         self._training = False
 
     def line(self, message: str) -> None:

@@ -99,7 +99,16 @@ class TrainingConfig:
         Raises:
             UsageError: which option, what was got, what it must be.
         """
-        at_least = {"size": 1, "epochs": 1, "batch_size": 1, "weight_decay": 0, "momentum": 0, "patience": 0, "seed": 0, "threads": 1}
+        at_least = {
+            "size": 1,
+            "epochs": 1,
+            "batch_size": 1,
+            "weight_decay": 0,
+            "momentum": 0,
+            "patience": 0,
+            "seed": 0,
+            "threads": 1,
+        }
         above_zero = ("budget", "lr", "clip", "checkpoint_every")
         for field, least in at_least.items():
             value = getattr(self, field)

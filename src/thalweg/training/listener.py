@@ -46,6 +46,9 @@ class Listener:
     def note(self, key: str, **values: Any) -> None:
         """A sentence of the catalogue, with its values."""
 
+    def checking(self, done: int, total: int) -> None:
+        """Photos looked at for what may be wrong with them."""
+
     def caching(self, done: int, total: int) -> None:
         """Photos decoded into the cache."""
 

@@ -68,12 +68,13 @@ def train(photos: Path | str, config: TrainingConfig, out: Path, *, listener: Li
     torch.set_num_threads(threads)
     images = _opened(photos, config)
     listener.note("training.found", what=images.describe())
-    for note in images.notes:
-        listener.note(note.key, **note.values)
     typical = typical_side(images)
     size, stored = settled_sizes(config.size, typical, augmentation(config.augment).enlarge)
     config = replace(config, size=size)
     model = _first_network(config, len(images.classes))
+    check = data.check_images(images, progress=listener.checking)
+    for warning in check.warnings():
+        listener.note(warning.key, **warning.values)
     cache = _cached(images, config, stored, listener)
     choice = choose_format(model, config, size, device)
     environment = {
@@ -83,7 +84,9 @@ def train(photos: Path | str, config: TrainingConfig, out: Path, *, listener: Li
         "layout": choice.format.layout,
     }
     run = Run(out, config, _data_facts(images, cache, config), environment)
-    _write_beginning(run, images, cache)
+    run.write_split(cache.photos)
+    run.write_json("data-check.json", check.to_json())
+    run.save()  # last: a folder with config.toml is a run
     listener.started(
         run.path,
         {"model": models.describe(config.model, size=size, classes=len(images.classes)), "choice": choice, "run": run},
@@ -149,18 +152,6 @@ def _data_facts(images: ImageSet, cache: Cache, config: TrainingConfig) -> dict[
         "test": len(cache.rows("test")),
         "bad": len(cache.bad),
     }
-
-
-def _write_beginning(run: Run, images: ImageSet, cache: Cache) -> None:
-    run.write_split(cache.photos)
-    run.write_json(
-        "data-check.json",
-        {
-            "warnings": [{"code": note.key, "message": str(note)} for note in images.notes],
-            "bad": [{"path": bad.path, "reason": str(bad)} for bad in cache.bad],
-        },
-    )
-    run.save()  # last: a folder with config.toml is a run
 
 
 def _finish(training: Training, listener: Listener, preparing: float) -> Run:
