@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from matplotlib.ticker import MaxNLocator, PercentFormatter, StrMethodFormatter
+from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 from thalweg.figures.running_mean import smooth, window_of
 from thalweg.figures.style import BLUE, GREEN, INK, ORANGE, QUIET, VERMILLION, label_axes, picture
@@ -65,7 +65,7 @@ def _draw_loss(axes: Axes, steps: History, epochs: History) -> None:
 
 def _draw_accuracy(axes: Axes, epochs: History) -> None:
     label_axes(axes, title=t("figures.accuracy"), y=t("figures.accuracy_unit"))
-    axes.yaxis.set_major_formatter(PercentFormatter(xmax=1, symbol=""))
+    axes.yaxis.set_major_formatter(lambda share, _: f"{100 * share:g}")
     _draw_epochs(axes, epochs, "train_accuracy", t("figures.training"), color=BLUE, marker="o")
     _draw_epochs(axes, epochs, "valid_accuracy", t("figures.validation"), color=VERMILLION, marker="s")
     accuracies = epochs["valid_accuracy"]
@@ -90,6 +90,7 @@ def _draw_rate(axes: Axes, steps: History) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     axes.plot(steps["step"], steps["lr"], color=INK)
+    axes.set_ylim(bottom=0)  # a constant rate is a level line, not a magnified one
 
 
 def _draw_measure(

@@ -24,7 +24,7 @@ MOST_SHOWN = 24
 
 _COLUMNS = 6
 _CELL = 1.75  # inches
-_LONGEST_NAME = 20
+_LONGEST_NAME = 16
 
 
 def most_confident(
@@ -41,7 +41,7 @@ def most_confident(
 
 
 def mistakes(  # noqa: PLR0917 - four arrays of one length, then what all pictures take
-    images_NHWC: NDArray[np.uint8],
+    images_NHWC: NDArray[np.uint8] | Sequence[NDArray[np.uint8]],
     labels_N: NDArray[np.integer],
     predicted_N: NDArray[np.integer],
     probability_N: NDArray[np.floating],
@@ -86,7 +86,7 @@ def mistakes(  # noqa: PLR0917 - four arrays of one length, then what all pictur
 def _draw_photo(axes: Axes, image_HWC: NDArray[np.uint8], heading: str, name: str) -> None:
     # a photo of few pixels is shown as these pixels, a larger one smoothly
     axes.imshow(image_HWC, interpolation="nearest" if len(image_HWC) < 64 else "antialiased")
-    axes.set_title(heading, fontsize=8, pad=3)
+    axes.set_title(heading, fontsize=7.5, pad=3)
     axes.set_xlabel(name, fontsize=6.5, color=QUIET, labelpad=2)
     axes.set_xticks([])
     axes.set_yticks([])

@@ -5,7 +5,6 @@ Shape suffixes: N photos, M of them drawn, D features, K principal components.
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -163,15 +162,10 @@ def _principal_components(features_MD: NDArray[np.float32], seed: int) -> NDArra
 
 def _positions(reduced_MK: NDArray[np.float32], perplexity: float, seed: int) -> NDArray[np.float32]:
     from sklearn.manifold import TSNE
-    from threadpoolctl import threadpool_limits  # comes with scikit-learn
 
-    # OpenMP's threads wait by spinning: with as many as cores, one other busy process makes all of this 4 to 8 times
-    # slower (measured: 1,000 photos, two cores, 5 s against 22 to 40 s, the same positions)
-    threads = max(1, (os.cpu_count() or 1) // 2)
     start = "pca" if reduced_MK.shape[1] >= 2 else "random"
-    with threadpool_limits(threads, user_api="openmp"):
-        # several jobs make scikit-learn's search for neighbors slower: issue 29665 of its repository
-        return TSNE(perplexity=perplexity, init=start, random_state=seed, n_jobs=1).fit_transform(reduced_MK)
+    # several jobs make scikit-learn's search for neighbors slower: issue 29665 of its repository
+    return TSNE(perplexity=perplexity, init=start, random_state=seed, n_jobs=1).fit_transform(reduced_MK)
 
 
 def _agreement(reduced_MK: NDArray[np.float32], labels_M: NDArray[np.integer]) -> float:

@@ -1,0 +1,114 @@
+"""Every picture of a run, from what the training has kept.
+
+Shape suffixes: N photos of the validation split, C classes.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from safetensors.numpy import load_file
+
+from thalweg.data import build_cache, open_images
+from thalweg.errors import StorageError, ThalwegError
+from thalweg.figures import confusion, curves, mistakes, tsne
+from thalweg.report.page import write_report
+from thalweg.report.scores import confusion_matrix
+from thalweg.training import Run
+
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+
+def draw_run(path: Path) -> Path:
+    """Draw the pictures of a run into its folder, then write its report.
+
+    A picture that cannot be drawn, for instance because the photos are gone, is left out, and its reason is kept
+    among the run's messages. The time that it took is kept in the run's summary.
+
+    Args:
+        path: the run's folder.
+
+    Returns:
+        The report.
+
+    Raises:
+        RunError: not a run.
+        StorageError: a file cannot be written.
+    """
+    began = time.monotonic()
+    run = Run.open(path)
+    jobs = {"curves": _draw_curves}
+    if run.evaluation.exists():
+        jobs |= {"confusion": _draw_confusion, "mistakes": _draw_mistakes, "tsne-mid": _draw_map, "tsne-top": _draw_map}
+    failures = [reason for name, draw in jobs.items() if (reason := _failure(draw, run, path / f"{name}.png"))]
+    _keep(run, failures, time.monotonic() - began)
+    return write_report(path)
+
+
+def _failure(draw: Any, run: Run, picture: Path) -> str | None:
+    """Why a picture could not be drawn, or None; an older picture does not stand in for it."""
+    try:
+        draw(run, picture)
+    except StorageError:
+        raise
+    except ThalwegError as error:
+        picture.unlink(missing_ok=True)
+        return f"{picture.name}: {error}"
+    return None
+
+
+def _keep(run: Run, failures: list[str], seconds: float) -> None:
+    summary = run.summary()
+    messages = list(dict.fromkeys([*summary.get("messages", []), *failures]))
+    times = {**summary.get("seconds", {}), "pictures": seconds}
+    run.write_json("summary.json", {**summary, "messages": messages, "seconds": times})
+
+
+def _draw_curves(run: Run, picture: Path) -> None:
+    curves(run.steps(), run.epochs(), picture)
+
+
+def _draw_confusion(run: Run, picture: Path) -> None:
+    outputs = load_file(run.evaluation)
+    predicted_N = outputs["logits"].argmax(axis=1)
+    confusion(confusion_matrix(outputs["labels"], predicted_N, len(run.classes)), run.classes, picture)
+
+
+def _draw_mistakes(run: Run, picture: Path) -> None:
+    outputs = load_file(run.evaluation)
+    probability_NC = _softmax(outputs["logits"])
+    config = run.config
+    images = open_images(
+        run.data["path"], classes=config.classes, seed=config.seed, valid_fraction=config.valid_fraction
+    )
+    cache = build_cache(images, size=run.data["stored"], fit=config.fit)
+    rows = cache.rows("valid")
+    if len(rows) != len(probability_NC):
+        raise ThalwegError("report.photos_changed", path=run.data["path"])
+    mistakes(
+        [cache.images_NHWC[row] for row in rows],  # views: the photos stay on the disk until they are drawn
+        outputs["labels"],
+        probability_NC.argmax(axis=1),
+        probability_NC.max(axis=1),
+        run.classes,
+        picture,
+        [cache.photos[row].path for row in rows],
+    )
+
+
+def _draw_map(run: Run, picture: Path) -> None:
+    layer = picture.stem.removeprefix("tsne-")
+    outputs = load_file(run.evaluation)
+    predicted_N = outputs["logits"].argmax(axis=1)
+    tsne(outputs[layer], outputs["labels"], run.classes, picture, title_key=layer, predicted_N=predicted_N)
+
+
+def _softmax(logits_NC: NDArray[np.floating]) -> NDArray[np.floating]:
+    powers_NC = np.exp(logits_NC - logits_NC.max(axis=1, keepdims=True))
+    return powers_NC / powers_NC.sum(axis=1, keepdims=True)

@@ -1,0 +1,147 @@
+"""The lower part of the page: the photos, how to go on, and all that is needed to do it again."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING, Any
+
+from thalweg.i18n import t
+from thalweg.report.html import Html, join, table, tag
+from thalweg.report.reading import mapping, number, sequence
+from thalweg.report.words import duration
+from thalweg.training.config import option_name
+
+
+if TYPE_CHECKING:
+    from thalweg.report.reading import RunFolder
+
+_NOT_HERE = {"class_shares", "classes", "mean", "std"}  # long, and of use to programs only
+_SPLITS = ("train", "valid", "test")
+
+
+def fact_sections(folder: RunFolder) -> list[Html | None]:
+    """Photos, commands, configuration, machine, times, and what was left out."""
+    return [
+        _photos(folder),
+        _commands(folder),
+        _configuration(folder),
+        _pairs("environment", folder.environment),
+        _pairs("times", {name: _time(value) for name, value in mapping(folder.summary.get("seconds")).items()}),
+        _left_out(folder),
+    ]
+
+
+def _photos(folder: RunFolder) -> Html:
+    facts = {name: value for name, value in folder.data.items() if name not in _NOT_HERE}
+    return tag(
+        "section",
+        tag("h2", t("report.photos")),
+        _warnings(folder),
+        _bad(folder),
+        _counts(folder),
+        _key_values("photos", facts) if facts else None,
+    )
+
+
+def _warnings(folder: RunFolder) -> Html:
+    found = [_message(warning) for warning in sequence(folder.check.get("warnings"))]
+    if not found:
+        return tag("p", t("report.no_warnings" if folder.check else "report.no_check"), class_="note")
+    return tag("ul", *(tag("li", message) for message in found), class_="warning")
+
+
+def _message(warning: Any) -> str:
+    return str(warning.get("message", warning.get("code", warning))) if isinstance(warning, dict) else str(warning)
+
+
+def _bad(folder: RunFolder) -> Html | None:
+    """Every photo that could not be used, by name."""
+    bad = [mapping(photo) for photo in sequence(folder.check.get("bad"))]
+    if not bad:
+        return None
+    rows = [(str(photo.get("path", "?")), str(photo.get("reason", ""))) for photo in bad]
+    columns = [t("report.column_photo"), t("report.column_reason")]
+    heading = tag("h3", t("report.bad", count=len(rows)))
+    return join([heading, tag("div", table(columns, rows, name=t("report.bad", count=len(rows))), class_="long")])
+
+
+def _counts(folder: RunFolder) -> Html | None:
+    """Photos of each class in each split, when the check has counted them."""
+    counts = {split: mapping(mapping(folder.check.get("counts")).get(split)) for split in _SPLITS}
+    names = dict.fromkeys(name for split in _SPLITS for name in counts[split])
+    if not names:
+        return None
+    rows = [
+        [name or t("report.unlabelled"), *(f"{int(number(counts[s].get(name)) or 0):,}" for s in _SPLITS)]
+        for name in names
+    ]
+    columns = [t("report.column_class"), *(t(f"report.split_{split}") for split in _SPLITS)]
+    return table(columns, rows, numeric=(1, 2, 3), name=t("report.photos"))
+
+
+def _commands(folder: RunFolder) -> Html:
+    run = shlex.quote(str(folder.path))
+    lines = {
+        "predict": f"thalweg predict {run} PHOTOS -o submission.csv",
+        "again": f"thalweg train --resume {run}",
+    }
+    rows = [
+        join([tag("dt", t(f"report.command_{name}")), tag("dd", tag("code", line))]) for name, line in lines.items()
+    ]
+    return tag("section", tag("h2", t("report.commands")), tag("dl", *rows, class_="commands"))
+
+
+def _configuration(folder: RunFolder) -> Html | None:
+    """Every option as it is written on the command line, and what it is in the words of its help."""
+    if not folder.training:
+        return None
+    rows = [(tag("code", option_name(name)), _value(value), _meaning(name)) for name, value in folder.training.items()]
+    columns = [t(f"report.column_{column}") for column in ("option", "value", "meaning")]
+    return tag("section", tag("h2", t("report.configuration")), table(columns, rows, name=t("report.configuration")))
+
+
+def _pairs(name: str, values: dict[str, Any]) -> Html | None:
+    return tag("section", tag("h2", t(f"report.{name}")), _key_values(name, values)) if values else None
+
+
+def _key_values(name: str, values: dict[str, Any]) -> Html:
+    columns = [t("report.column_name"), t("report.column_value")]
+    return table(
+        columns,
+        [(_known("report.fact_" + key, key), _value(value)) for key, value in values.items()],
+        name=t(f"report.{name}"),
+    )
+
+
+def _meaning(field: str) -> str:
+    return _known(f"training.option_{field}", "")
+
+
+def _known(key: str, otherwise: str) -> str:
+    """A sentence, if the catalogue has it: a run of another version may name what this one does not know."""
+    try:
+        return t(key)
+    except KeyError:
+        return otherwise
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, bool):
+        return t("report.yes" if value else "report.no")
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_value, value))
+    return str(value)
+
+
+def _time(value: Any) -> Any:
+    seconds = number(value)
+    return value if seconds is None else duration(seconds)
+
+
+def _left_out(folder: RunFolder) -> Html | None:
+    if not folder.missing:
+        return None
+    items = [tag("li", reason) for reason in folder.missing]
+    return tag("section", tag("h2", t("report.left_out")), tag("ul", *items))

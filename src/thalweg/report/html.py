@@ -1,0 +1,82 @@
+"""HTML that is safe by construction: whatever is not `Html` is escaped when it is put in."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING
+from unicodedata import category
+
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+Child = str | int | None
+
+_WITHOUT_END = {"img", "meta"}
+# Turn the direction of the text around them, so that a name could show as another.
+_TURNING = {*map(chr, range(0x202A, 0x202F)), *map(chr, range(0x2066, 0x206A))}
+
+
+class Html(str):
+    """Text that is HTML already."""
+
+    __slots__ = ()
+
+
+def tag(name: str, /, *children: Child, **attributes: str | int | None) -> Html:
+    """An element; children and attributes that are None are left out.
+
+    Args:
+        name: of the element.
+        *children: `Html` is taken as it is, anything else is escaped.
+        **attributes: by name; a trailing `_` is dropped (`class_`), and other underscores become hyphens.
+
+    Example:
+        >>> tag("p", "a < b ", tag("b", "&"), class_="note")
+        '<p class="note">a &lt; b <b>&amp;</b></p>'
+    """
+    named = "".join(
+        f' {key.rstrip("_").replace("_", "-")}="{escape(_plain(value))}"'
+        for key, value in attributes.items()
+        if value is not None
+    )
+    if name in _WITHOUT_END:
+        return Html(f"<{name}{named}>")
+    return Html(f"<{name}{named}>{join(children)}</{name}>")
+
+
+def join(children: Iterable[Child]) -> Html:
+    """Children one after the other."""
+    return Html("".join(child if isinstance(child, Html) else escape(_plain(child)) for child in children))
+
+
+def table(columns: Sequence[Child], rows: Iterable[Sequence[Child]], *, numeric: Sequence[int] = (), name: str) -> Html:
+    """A table that scrolls on its own when it is wider than the page.
+
+    Args:
+        columns: headings.
+        rows: as many cells each; the first names its row.
+        numeric: which columns hold numbers, set right.
+        name: of the table, for those who do not see it.
+    """
+
+    def cell(kind: str, index: int, content: Child, scope: str | None = None) -> Html:
+        return tag(kind, content, class_="number" if index in numeric else None, scope=scope)
+
+    head = tag("tr", *(cell("th", index, column, "col") for index, column in enumerate(columns)))
+    body = [
+        tag("tr", cell("th", 0, row[0], "row"), *(cell("td", index, value) for index, value in enumerate(row) if index))
+        for row in rows
+    ]
+    content = tag("table", tag("thead", head), tag("tbody", *body))
+    return tag("div", content, class_="scroll", role="region", tabindex=0, aria_label=name)
+
+
+def _plain(child: Child) -> str:
+    """Text that a page can hold: control characters, and halves of characters, show as a mark."""
+    text = "" if child is None else str(child)
+    return "".join("\ufffd" if _is_unfit(character) else character for character in text)
+
+
+def _is_unfit(character: str) -> bool:
+    return (category(character) in {"Cc", "Cs"} and character not in "\n\t") or character in _TURNING

@@ -1,0 +1,65 @@
+"""The report: one HTML file that needs nothing else."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+from thalweg import __version__
+from thalweg._files import write_text
+from thalweg.i18n import get_language, t
+from thalweg.report.facts import fact_sections
+from thalweg.report.headline import headline
+from thalweg.report.html import Html, join, tag
+from thalweg.report.pictures import picture_sections
+from thalweg.report.reading import read_folder
+
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from thalweg.report.reading import RunFolder
+
+# Nothing may be loaded from anywhere: pictures and style are in the file, and there is no script.
+_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+
+
+def write_report(run: Path) -> Path:
+    """Write `report.html` into a run's folder, in the language in force.
+
+    Whatever the folder lacks is left out, and the page says so.
+
+    Args:
+        run: the folder.
+
+    Returns:
+        The file.
+
+    Raises:
+        RunError: no such folder.
+        StorageError: the file cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> write_report(Path(tempfile.mkdtemp())).name
+        'report.html'
+    """
+    path = run / "report.html"
+    write_text(path, _page(read_folder(run)))
+    return path
+
+
+def _page(folder: RunFolder) -> Html:
+    head = tag(
+        "head",
+        tag("meta", charset="utf-8"),
+        tag("meta", http_equiv="Content-Security-Policy", content=_POLICY),
+        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        tag("meta", name="color-scheme", content="light dark"),
+        tag("title", t("report.title", run=folder.path.resolve().name)),
+        tag("style", Html(files("thalweg.report").joinpath("page.css").read_text(encoding="utf-8"))),
+    )
+    footer = tag("footer", t("report.made_by", version=__version__))
+    main = tag("main", headline(folder), *picture_sections(folder), *fact_sections(folder))
+    return join([Html("<!doctype html>\n"), tag("html", head, tag("body", main, footer), lang=get_language())])

@@ -1,0 +1,152 @@
+"""The report of a made-up run: complete, self-contained, in both languages, whatever is missing or broken."""
+
+import re
+import shutil
+from html.parser import HTMLParser
+
+import pytest
+
+from thalweg.errors import RunError
+from thalweg.i18n import LANGUAGES, set_language
+from thalweg.report import write_report
+
+
+class Page(HTMLParser):
+    """What a browser would see of a file."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.tags, self.open, self.words = [], [], []
+        self.source = path.read_text(encoding="utf-8")
+        self.feed(self.source)
+        self.close()
+        assert not self.open, "every element is closed"
+
+    def handle_starttag(self, name, attributes):
+        self.tags.append((name, dict(attributes)))
+        if name not in ("img", "meta"):
+            self.open.append(name)
+
+    def handle_endtag(self, name):
+        assert self.open.pop() == name
+
+    def handle_data(self, text):
+        if self.open and self.open[-1] != "style":
+            self.words.append(text)
+
+    @property
+    def text(self):
+        return "\n".join(self.words)
+
+
+def test_it_holds_everything(run, classes):
+    page = Page(write_report(run))
+    for part in (
+        "Report of the run food & <10>",
+        "The training is complete. The weights of epoch 3",
+        "A message with <b>markup</b>.",
+        "70.0 %",
+        "68.8 %",
+        "120 photos; 95 % interval 61.3 to 77.5 %",
+        "5 min 30 s",
+        "3 epochs, 300 steps",
+        "600 training, 120 validation, 80 test",
+        "2 photos are in two splits",
+        "a plain <sentence>",
+        "training/3_<17>.jpg",
+        "truncated after 12,288 bytes",
+        "/photos/food & <drink>",
+        "--batch-size",
+        "Photos a step.",
+        "2.13.0",
+        "PHOTOS -o submission.csv",
+        "thalweg train --resume '",
+        *classes,
+    ):
+        assert part in page.text, part
+    assert [name for name, _ in page.tags].count("img") == 5
+    assert "Left out" not in page.text
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_it_needs_nothing_else_and_runs_nothing(run, language):
+    set_language(language)
+    page = Page(write_report(run))
+    assert "script" not in {name for name, _ in page.tags}
+    for name, attributes in page.tags:
+        assert not {key for key in attributes if key.startswith("on")}
+        for key in ("src", "href"):
+            assert attributes.get(key, "data:").startswith("data:image/png;base64,") or key not in attributes, name
+        if name == "img":
+            assert attributes["alt"]
+            assert int(attributes["width"]) > 100
+    assert not re.findall(r"url\(|@import|https?://", page.source)
+    assert next(attributes for name, attributes in page.tags if name == "html")["lang"] == language
+
+
+def test_chinese_is_chinese(run):
+    set_language("zh-CN")
+    page = Page(write_report(run))
+    assert "训练已完成。保留的是第 3 轮的权重" in page.text
+    english = [word for word in ("The ", "accuracy", "photos", "precision") if word in page.text]
+    assert english == ["photos"]  # the made-up warning and the path
+
+
+PARTS = (
+    "config.toml",
+    "summary.json",
+    "data-check.json",
+    "history",
+    "evaluation.safetensors",
+    "curves.png",
+    "confusion.png",
+    "mistakes.png",
+    "tsne-mid.png",
+    "tsne-top.png",
+)
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_part_that_is_missing_is_left_out_and_named(run, part):
+    target = run / part
+    shutil.rmtree(target) if target.is_dir() else target.unlink()
+    page = Page(write_report(run))
+    assert "Left out of this report" in page.text
+    assert part in page.text
+
+
+@pytest.mark.parametrize("part", [part for part in PARTS if part != "history"])
+@pytest.mark.parametrize("content", [b"", b"\x89PNG\r\n\x1a\n", b"[1, 2]", b'{"valid": 3, "seconds": [], "bad": {}}'])
+def test_a_part_that_is_broken_is_no_failure(run, part, content):
+    (run / part).write_bytes(content)
+    assert "Report of the run" in Page(write_report(run)).text
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        '{"warnings": [{"code": "only.a.code"}, 3, null], "bad": [{"path": "a.jpg"}, "b.jpg"], "counts": {"train": 3}}',
+        '{"warnings": "no list", "bad": null, "counts": []}',
+    ],
+)
+def test_a_data_check_of_another_shape_is_no_failure(run, check):
+    (run / "data-check.json").write_text(check)
+    text = Page(write_report(run)).text
+    assert ("only.a.code" in text) == ("only.a.code" in check)
+
+
+def test_an_empty_folder_gives_a_page_that_says_so(tmp_path):
+    text = Page(write_report(tmp_path)).text
+    assert "The run does not say how it ended." in text
+    for part in ("config.toml", "history/steps", "tsne-top.png"):
+        assert part in text
+
+
+def test_no_folder_is_an_error(tmp_path):
+    with pytest.raises(RunError, match="no such folder"):
+        write_report(tmp_path / "nowhere")
+
+
+def test_classes_that_the_run_does_not_name_are_numbered(run):
+    (run / "config.toml").unlink()
+    assert "\n3\n" in Page(write_report(run)).text
