@@ -3,13 +3,32 @@
 The public names are loaded on first use: `import thalweg` loads no torch.
 """
 
+from typing import TYPE_CHECKING
+
 from thalweg._lazy import lazy_names
 
 
+if TYPE_CHECKING:
+    from thalweg.data import open_images
+    from thalweg.history import History
+    from thalweg.paths import trace
+    from thalweg.prediction import predict
+    from thalweg.training import Run, TrainingConfig, recipe, resume, train
+
 __version__ = "0.1.0"
 
-_homes: dict[str, str] = {}
+_homes = {
+    "History": ".history",
+    "Run": ".training",
+    "TrainingConfig": ".training",
+    "open_images": ".data",
+    "predict": ".prediction",
+    "recipe": ".training",
+    "resume": ".training",
+    "trace": ".paths",
+    "train": ".training",
+}
 
-__all__: list[str] = sorted(_homes)  # noqa: PLE0605 - computed, so that it cannot differ from what loads
+__all__ = ["History", "Run", "TrainingConfig", "open_images", "predict", "recipe", "resume", "trace", "train"]
 
 __getattr__, __dir__ = lazy_names(__name__, _homes)

@@ -4,8 +4,14 @@ Photos are decoded and shown to the network by the very code that training used,
 normalization that the run wrote down, so that validation and prediction cannot differ.
 """
 
+from typing import TYPE_CHECKING
+
 from thalweg._lazy import lazy_names
 
+
+if TYPE_CHECKING:
+    from thalweg.prediction.predictor import Predictions, predict
+    from thalweg.prediction.submission import submission_text, write_submission
 
 _homes = {
     "Predictions": ".predictor",
@@ -14,6 +20,6 @@ _homes = {
     "write_submission": ".submission",
 }
 
-__all__ = sorted(_homes)  # noqa: PLE0605 - computed, so that it cannot differ from what loads
+__all__ = ["Predictions", "predict", "submission_text", "write_submission"]
 
 __getattr__, __dir__ = lazy_names(__name__, _homes)

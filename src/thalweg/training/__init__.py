@@ -1,15 +1,23 @@
-"""Training: from a set of images and a configuration to a run, which is a folder.
+"""Training: from photos and a configuration to a run, which is a folder.
 
-`config` says what is wanted, `recipes` are configurations with a name, `loop` does it, `checkpoint` keeps it,
-`probe` chooses precision and layout by measuring, `run` reads what a training left.
+`config` says what is wanted, `recipes` are configurations with a name, `start` and `loop` do it, `checkpoint` keeps
+it, `probe` chooses precision and layout by measuring, `run` reads what a training left.
 
 A training is a pure function of its configuration: the order of the photos, their views and the random numbers of
 a step are computed from (seed, epoch, step), so that a checkpoint holds weights, optimizer state and counters,
 and a resumed run is, bit by bit, the run.
 """
 
+from typing import TYPE_CHECKING
+
 from thalweg._lazy import lazy_names
 
+
+if TYPE_CHECKING:
+    from thalweg.training.config import TrainingConfig
+    from thalweg.training.recipes import RECIPES, recipe
+    from thalweg.training.run import Run
+    from thalweg.training.start import resume, train
 
 _homes = {
     "RECIPES": ".recipes",
@@ -20,6 +28,6 @@ _homes = {
     "train": ".start",
 }
 
-__all__ = sorted(_homes)  # noqa: PLE0605 - computed, so that it cannot differ from what loads
+__all__ = ["RECIPES", "Run", "TrainingConfig", "recipe", "resume", "train"]
 
 __getattr__, __dir__ = lazy_names(__name__, _homes)
