@@ -43,6 +43,14 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def cache_folder() -> Path:
+    """Where caches go: `THALWEG_CACHE`, else `thalweg` in `XDG_CACHE_HOME`, else in `~/.cache`."""
+    own = os.environ.get("THALWEG_CACHE")
+    if own:
+        return Path(own).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "thalweg"
+
+
 def write_bytes(path: Path, content: bytes) -> None:
     """Write `content` to `path` whole or not at all."""
     with replacing(path) as temporary:

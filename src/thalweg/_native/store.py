@@ -1,16 +1,21 @@
-"""Object files on disk, each named after what it was compiled from, each with its checksum."""
+"""Object files on disk, each named after what it was compiled from, each with its checksum.
+
+They hold code, so only files that belong to the user who runs this are read.
+"""
 
 from __future__ import annotations
 
 import os
-import sys
 from contextlib import suppress
 from hashlib import sha256
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from thalweg._files import write_bytes
+from thalweg._files import cache_folder, write_bytes
 from thalweg.errors import StorageError
 
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 KEPT = 2_000
 """Number of files kept; past it the oldest half goes."""
@@ -19,23 +24,15 @@ _MAGIC = b"thalweg-kernel-1\n"
 
 
 def folder() -> Path:
-    """Where kernels are kept: `$THALWEG_KERNELS`, else the user's cache folder."""
-    chosen = os.environ.get("THALWEG_KERNELS")
-    if chosen:
-        return Path(chosen)
-    if sys.platform == "win32":
-        home = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
-    elif sys.platform == "darwin":
-        home = Path.home() / "Library" / "Caches"
-    else:
-        home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(home) / "thalweg" / "kernels"
+    """Where kernels are kept, in the user's folder of caches."""
+    return cache_folder() / "kernels"
 
 
 def read(key: str) -> bytes | None:
-    """The object file of a key; `None` when there is none, or it is damaged."""
+    """The object file of a key; `None` when there is none, it is damaged, or it is another user's."""
+    path = folder() / key
     try:
-        content = (folder() / key).read_bytes()
+        content = path.read_bytes() if _is_ours(path) else b""
     except OSError:
         return None
     head = len(_MAGIC) + sha256().digest_size
@@ -49,6 +46,10 @@ def write(key: str, body: bytes) -> None:
         write_bytes(folder() / key, _MAGIC + sha256(body).digest() + body)
     with suppress(OSError):
         _drop_the_oldest()
+
+
+def _is_ours(path: Path) -> bool:
+    return not hasattr(os, "getuid") or path.stat().st_uid == os.getuid()
 
 
 def _drop_the_oldest() -> None:

@@ -17,11 +17,11 @@ import zlib
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
-from thalweg._files import replacing
+from thalweg._files import cache_folder, replacing
 from thalweg.data.digests import digest_file
 from thalweg.data.photos import Note
 from thalweg.data.sources import points_outside, stamp_of, without_litter
-from thalweg.data.storage import cache_folder, telling_where
+from thalweg.data.storage import telling_where
 from thalweg.errors import BadImageError, DataError
 
 

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from thalweg._files import cache_folder
 from thalweg.data.digests import digests_of
 from thalweg.data.photos import SPLITS, ImageSet, Note, Photo, Split, natural_key
 from thalweg.data.pixels import MANIFEST, PIXELS, SUMS, Decoding, decode_into, name_of, read_manifest
-from thalweg.data.storage import cache_folder
 from thalweg.errors import BadImageError, DataError, StorageError, UsageError
 
 

@@ -9,9 +9,8 @@ import json
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
-from thalweg._files import write_text
+from thalweg._files import cache_folder, write_text
 from thalweg.data.parallel import in_order
-from thalweg.data.storage import cache_folder
 from thalweg.errors import BadImageError, StorageError
 
 

@@ -1,10 +1,8 @@
-"""The folder of caches, shared by all runs of a user."""
+"""What is said when the cache cannot be written."""
 
 from __future__ import annotations
 
-import os
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from thalweg.errors import StorageError
@@ -12,14 +10,7 @@ from thalweg.errors import StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-
-def cache_folder() -> Path:
-    """Where caches go: `THALWEG_CACHE`, else `thalweg` in `XDG_CACHE_HOME`, else in `~/.cache`."""
-    own = os.environ.get("THALWEG_CACHE")
-    if own:
-        return Path(own).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "thalweg"
+    from pathlib import Path
 
 
 @contextmanager

@@ -83,11 +83,13 @@ def _grid(surface: Surface) -> NDArray[np.float64]:
 
 def _newton(surface: Surface, xy_N2: NDArray[np.float64]) -> NDArray[np.float64]:
     """Where Newton's method on ∇f = 0 arrives inside the window; singular Hessians take the least step."""
+    slopes_N = np.hypot(*surface.gradient(xy_N2).T)
+    nothing = 1e-12 * float(np.median(slopes_N[np.isfinite(slopes_N)])) if np.isfinite(slopes_N).any() else 0.0
     low_2, high_2 = np.array(surface.window).T
     size_2 = high_2 - low_2
     arrived = []
     for _ in range(ROUNDS):
-        step_N2 = _newton_steps(surface, xy_N2)
+        step_N2 = _newton_steps(surface, xy_N2, nothing)
         xy_N2 = xy_N2 - step_N2
         done_N = np.asarray(np.abs(step_N2 / size_2).max(axis=1) < SETTLED)
         inside_N = _within(xy_N2, low_2 - size_2, high_2 + size_2)
@@ -104,15 +106,15 @@ def _within(xy_N2: NDArray[np.float64], low_2: NDArray[np.float64], high_2: NDAr
     return np.asarray(np.all((xy_N2 >= low_2) & (xy_N2 <= high_2), axis=1))
 
 
-def _newton_steps(surface: Surface, xy_N2: NDArray[np.float64]) -> NDArray[np.float64]:
-    """H⁺ ∇f at each point; NaN where the gradient points along a direction without curvature: there is no answer."""
+def _newton_steps(surface: Surface, xy_N2: NDArray[np.float64], nothing: float) -> NDArray[np.float64]:
+    """H⁺ ∇f at each point; NaN where more than `nothing` of the gradient lies along a direction without curvature."""
     gradient_N2, hessian_N22 = surface.gradient(xy_N2), surface.hessian(xy_N2)
-    known_N = np.isfinite(np.column_stack([gradient_N2, hessian_N22.reshape(-1, 4)])).all(axis=1)
+    known_N = np.asarray(np.isfinite(np.column_stack([gradient_N2, hessian_N22.reshape(-1, 4)])).all(axis=1))
     eigenvalues_N2, vectors_N22 = np.linalg.eigh(np.where(known_N[:, None, None], hessian_N22, 0.0))
     along_N2 = np.einsum("nij,ni->nj", vectors_N22, gradient_N2)
     size_N2 = np.abs(eigenvalues_N2)
     curved_N2 = size_N2 > 1e-12 * size_N2.max(axis=1, keepdims=True)
-    level_N2 = np.abs(along_N2) <= 1e-9 * np.abs(along_N2).max(axis=1, keepdims=True)
+    level_N2 = np.abs(along_N2) <= np.maximum(1e-9 * np.abs(along_N2).max(axis=1, keepdims=True), nothing)
     step_N2 = np.where(curved_N2, along_N2 / np.where(curved_N2, eigenvalues_N2, 1.0), np.where(level_N2, 0.0, np.nan))
     return np.einsum("nij,nj->ni", vectors_N22, step_N2)
 

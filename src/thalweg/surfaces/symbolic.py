@@ -70,7 +70,7 @@ def expression(tree: ast.expr, text: str, *, exact: bool = True) -> Expression:
     Raises:
         SpecError: a part is not a real number: it divides by zero, or takes the root of a negative number.
     """
-    built = _build(tree, text, sympy.Rational if exact else sympy.Float)
+    built = _build(tree, text, sympy.Rational if exact else _as_written)
     return built.replace(sympy.Abs, Magnitude) if exact else built
 
 
@@ -100,6 +100,10 @@ def _build(node: ast.expr, text: str, number: Callable[[str], Expression]) -> Ex
     if built.has(sympy.zoo, sympy.oo, -sympy.oo, sympy.nan, sympy.I):
         raise SpecError("surfaces.not_a_number", text, node.col_offset)
     return built
+
+
+def _as_written(number: str) -> Expression:
+    return sympy.Integer(number) if number.isdecimal() else sympy.Float(number)
 
 
 def _combine(operator: ast.operator, left: Expression, right: Expression) -> Expression:

@@ -74,8 +74,8 @@ class _Reader:
         try:
             tree = ast.parse(self.text[self.margin :].replace("^", "**"), mode="eval").body
         except SyntaxError as error:
-            place = self.places[min(max((error.offset or 1) - 1, 0), len(self.places) - 1)]
-            raise SpecError("surfaces.not_a_formula", self.text, place) from None
+            offset = error.offset or len(self.places)  # 0 says that the text ends too early
+            raise SpecError("surfaces.not_a_formula", self.text, self.places[offset - 1]) from None
         except (RecursionError, MemoryError, ValueError):
             raise UsageError("surfaces.too_deep", limit=MAX_DEPTH) from None
         for node in ast.walk(tree):
