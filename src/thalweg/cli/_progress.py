@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from thalweg.training.listener import Progress as TrainingProgress
 
 SECONDS_BETWEEN_PLAIN_LINES = 30.0
+BAR_WIDTH = 8  # the numbers matter more, and all of it must fit into 80 columns
 
 
 def say(message: str) -> None:
@@ -123,7 +124,7 @@ class _Live(_Lines):
 
     def progressed(self, progress: TrainingProgress) -> None:
         if not self._training:
-            self._bars.update(self._task, description=t("training.training"), total=1.0, visible=True)
+            self._bars.update(self._task, description="", total=1.0, visible=True)
             self._training = True
         self._bars.update(self._task, completed=progress.share, numbers=_numbers(progress))
 
@@ -147,8 +148,8 @@ def showing(config: TrainingConfig) -> Iterator[Listener]:
     if not console.is_terminal:
         yield _Plain(config)
         return
-    columns = (TextColumn("{task.description}"), BarColumn(bar_width=20), TextColumn("{task.fields[numbers]}"))
-    with Progress(*columns, console=console, transient=True) as bars:
+    columns = (BarColumn(bar_width=BAR_WIDTH), TextColumn("{task.description}{task.fields[numbers]}"))
+    with Progress(*columns, console=console, transient=True, refresh_per_second=4) as bars:
         yield _Live(config, bars)
 
 
