@@ -58,7 +58,9 @@ def test_the_course_s_adagrad_bursts_where_its_rate_times_the_curvature_passes_t
     assert crossing == 3_310
     across_S = path.positions_S2 @ [-np.sin(0.05), np.cos(0.05)]
     assert np.abs(across_S[crossing]) < 1e-28
-    assert np.abs(across_S).max(initial=0.0, where=np.arange(6_001) > crossing) == pytest.approx(1.43, abs=0.01)
+    assert np.abs(across_S).max(initial=0.0, where=np.arange(6_001) > crossing) == pytest.approx(
+        1.4, abs=0.1
+    )  # it grows out of the last bits
     burst = event(path, "burst")
     assert crossing < burst.step < crossing + 700
     assert path.loss[burst.step] > 1e9 * path.loss[crossing]

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from matplotlib.mathtext import MathTextParser
 
 from thalweg import surfaces
 
@@ -78,5 +79,24 @@ def test_a_kink_has_a_slope_on_either_side():
     assert surface.hessian([2.0, 1.0]).tolist() == [[0.0, 0.0], [0.0, 2.0]]
 
 
-def test_latex_reads_as_it_was_typed():
-    assert surfaces.parse("0.01*x**2 + 10*y**2").latex == r"0.01 x^{2} + 10 y^{2}"
+@pytest.mark.parametrize(
+    ("formula", "latex"),
+    [
+        ("0.01*x**2 + 10*y**2", r"0.01 \, x^{2} + 10 \, y^{2}"),
+        ("(1 - w1*w2)**2", r"\left(1 - w_1 \, w_2\right)^{2}"),
+        ("x - (y - 1) - -x", r"x - \left(y - 1\right) - \left(-x\right)"),
+        ("-(-x) - (x - y)*-2/x", r"-\left(-x\right) - \frac{\left(x - y\right) \, \left(-2\right)}{x}"),
+        ("-x**2*3", r"-x^{2} \times 3"),
+        ("2*3**x", r"2 \times 3^{x}"),
+        ("(x*y)**-0.5/pi", r"\frac{\left(x \, y\right)^{-0.5}}{\pi}"),
+        ("abs(x) + sqrt(exp(y)) - sigmoid(asin(x))",
+         r"\left|x\right| + \sqrt{e^{y}} - \operatorname{sigmoid}\left(\arcsin\left(x\right)\right)"),
+    ],
+)  # fmt: skip
+def test_latex_reads_as_it_was_typed(formula, latex):
+    assert surfaces.parse(formula).latex == latex
+
+
+@pytest.mark.parametrize("name", FORMULAS)
+def test_matplotlib_can_draw_the_latex(name):
+    MathTextParser("path").parse(f"${FORMULAS[name].latex}$")

@@ -6,6 +6,7 @@ import ctypes
 from hashlib import sha256
 from threading import Lock
 from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
 
 from thalweg._native import store
 from thalweg._native.machine import fingerprint, target_machine
@@ -22,7 +23,7 @@ ENTRY = "thalweg_kernel"
 
 _C_TYPES = {"i": ctypes.c_int64, "d": ctypes.c_double, "p": ctypes.c_void_p}
 
-_loaded: dict[str, Kernel] = {}
+_loaded: WeakValueDictionary[str, Kernel] = WeakValueDictionary()
 _lock = Lock()
 
 
@@ -30,7 +31,7 @@ class Kernel:
     """A compiled function.
 
     Calling it runs it, without the interpreter's lock. Arrays must be contiguous float64 and as long as the kernel
-    expects: nothing is checked.
+    expects: nothing is checked. The machine code goes with the object, so whoever hands out `address` keeps it.
 
     Args:
         body: the object file.
@@ -67,14 +68,15 @@ def get_kernel(name: str, source: str, signature: str, build: Callable[[], Calla
         build: makes the function to compile; called only when the kernel is neither loaded nor on disk.
 
     Returns:
-        The same object for the same source in this process.
+        The same object for the same source, as long as somebody holds it.
     """
     digest = sha256(f"{fingerprint()}\n{signature}\n{source}".encode()).hexdigest()
     key = f"{name}-{digest[:32]}"
     with _lock:
-        if key not in _loaded:
-            _loaded[key] = Kernel(store.read(key) or _compile(key, signature, build), signature)
-        return _loaded[key]
+        kernel = _loaded.get(key)
+        if kernel is None:
+            kernel = _loaded[key] = Kernel(store.read(key) or _compile(key, signature, build), signature)
+        return kernel
 
 
 def _compile(key: str, signature: str, build: Callable[[], Callable[..., None]]) -> bytes:

@@ -127,4 +127,8 @@ def powers(base: float, t_S: NDArray[np.float64]) -> NDArray[np.float64]:
 
     Below e⁻⁷⁰⁰ it stays there: the exponential slows down where it underflows, and every use subtracts it from 1.
     """
-    return np.exp(np.maximum(t_S * np.log(base), -700.0)) if base > 0.0 else np.zeros_like(t_S)
+    if base == 0.0:
+        return np.zeros_like(t_S)
+    exponent_S = t_S * np.log(base)
+    np.maximum(exponent_S, -700.0, out=exponent_S)
+    return np.exp(exponent_S, out=exponent_S)

@@ -23,7 +23,7 @@ MAX_STEPS = 2_000_000
 """Steps of one path: it keeps 64 bytes of each."""
 
 MAX_UPDATES = 4_000_000_000
-"""Steps × paths of a sweep or a map: minutes."""
+"""Steps × paths of a sweep or a map: seconds on two cores, or a minute where every step takes an exponential."""
 
 MAX_PATHS = 4_000_000
 """Paths of a sweep or a map."""

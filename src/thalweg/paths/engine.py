@@ -33,7 +33,7 @@ _SIGNATURES = {"one": "iippppp" + "ipppp", "many": "iiippppp" + "pipppp"}
 
 
 class Drive(NamedTuple):
-    """What pushes a path along, step by step.
+    """What all paths of a sweep share, step by step.
 
     Args:
         factor_S: what the schedule multiplies the learning rate by.
@@ -88,27 +88,41 @@ class Ends(NamedTuple):
 
 
 def run_one(
-    surface: Surface, rule: Rule, start_2: NDArray[np.float64], lr: float, drive: Drive
+    surface: Surface,
+    rule: Rule,
+    start_2: NDArray[np.float64],
+    *,
+    lr: float,
+    rate_S: NDArray[np.float64],
+    noise_S2: NDArray[np.float64] | None,
 ) -> tuple[NDArray[np.float64], int]:
     """One path with everything kept.
+
+    Args:
+        surface: the surface.
+        rule: the rule.
+        start_2: where it begins.
+        lr: the learning rate before the schedule.
+        rate_S: the learning rate of each step.
+        noise_S2: what is added to the gradient; `None` for nothing.
 
     Returns:
         Rows (x, y, loss, gradient norm, m_x, m_y, σ_x, σ_y) of shape (steps + 1, 8), of which the last has no m and σ
         and those after a divergence nothing: NaN; and the last step whose position is known.
     """
-    steps = len(drive.factor_S)
-    record_S8 = np.empty((steps + 1, 8))
+    clock_SC = _clock(rule, len(rate_S))
+    record_S8 = np.empty((len(rate_S) + 1, 8))
     done = np.zeros(1)
-    point_5 = np.array([*start_2, 0.0, 0.0, 0.0])
+    slope = slope_kernel(surface.formula)
     _loop("one", type(rule))(
-        slope_kernel(surface.formula).address,
-        steps,
-        point_5,
+        slope.address,
+        len(rate_S),
+        np.array([*start_2, 0.0, 0.0, 0.0]),
         np.repeat(rule.start(lr), 2).astype(np.float64),
-        lr * drive.factor_S,
-        _clock(rule, steps),
+        rate_S,
+        clock_SC,
         np.array(rule.hyper()),
-        *_noise(drive),
+        *_noise(noise_S2),
         _settings(surface, rule),
         record_S8,
         done,
@@ -127,10 +141,15 @@ def run_many(surface: Surface, jobs: Sequence[Job], drive: Drive) -> Ends:
     Returns:
         The paths of all jobs, one after the other.
     """
-    slope = slope_kernel(surface.formula).address
+    slope = slope_kernel(surface.formula)
     tasks = []
     for job in jobs:
-        shared = drive.factor_S, _clock(job.rule, len(drive.factor_S)), np.array(job.rule.hyper()), *_noise(drive)
+        shared = (
+            drive.factor_S,
+            _clock(job.rule, len(drive.factor_S)),
+            np.array(job.rule.hyper()),
+            *_noise(drive.noise_S2),
+        )
         loop, settings = _loop("many", type(job.rule)), _settings(surface, job.rule)
         tasks += [(loop, slope, block, (*shared, settings)) for block in job.blocks()]
     with ThreadPoolExecutor(cpu_count()) as pool:
@@ -141,7 +160,7 @@ def run_many(surface: Surface, jobs: Sequence[Job], drive: Drive) -> Ends:
 
 
 def _run_block(
-    loop: Kernel, slope: int, block: Job, shared: tuple[Any, ...]
+    loop: Kernel, slope: Kernel, block: Job, shared: tuple[Any, ...]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Rows x, y, value, ∂x, ∂y at the ends, and rows steps, settled."""
     n = len(block.lr_N)
@@ -152,7 +171,7 @@ def _run_block(
     target_3N = np.zeros((3, n)) if block.target_N3 is None else block.target_N3.T.copy()
     target_3N[2] **= 2
     done_2N = np.zeros((2, n))
-    loop(slope, len(shared[0]), n, point_5N, state_K2N, lr_N, *shared, target_3N, done_2N)
+    loop(slope.address, len(shared[0]), n, point_5N, state_K2N, lr_N, *shared, target_3N, done_2N)
     return point_5N, done_2N
 
 
@@ -177,8 +196,8 @@ def _clock(rule: Rule, steps: int) -> NDArray[np.float64]:
     return np.stack(rule.clock(np.arange(1.0, steps + 1)), axis=1)
 
 
-def _noise(drive: Drive) -> tuple[int, NDArray[np.float64]]:
-    return (0, np.zeros(2)) if drive.noise_S2 is None else (1, drive.noise_S2)
+def _noise(noise_S2: NDArray[np.float64] | None) -> tuple[int, NDArray[np.float64]]:
+    return (0, np.zeros(2)) if noise_S2 is None else (1, noise_S2)
 
 
 def _settings(surface: Surface, rule: Rule) -> NDArray[np.float64]:

@@ -86,8 +86,8 @@ def _leaves_window(path: Path) -> Iterator[Event]:
 
 
 def _comes_to_rest(path: Path) -> Iterator[Event]:
-    eigenvalues_2 = np.linalg.eigvalsh(path.surface.hessian(path.positions_S2[-1]))
-    low, high = eigenvalues_2.tolist()
+    hessian_22 = path.surface.hessian(path.positions_S2[-1])
+    low, high = np.linalg.eigvalsh(hessian_22).tolist() if np.isfinite(hessian_22).all() else (np.nan, np.nan)
     values = {
         "loss": float(path.loss[-1]),
         "gradient_norm": float(path.gradient_norm[-1]),

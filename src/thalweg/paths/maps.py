@@ -33,7 +33,7 @@ NEAR = 0.02
 """A path has come to where it stays within this part of the window's shorter side."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Map:
     """Where each path of a grid ended, and how long it took; row h, column w of every array is (x_W[w], y_H[h]).
 

@@ -29,7 +29,7 @@ HISTORY_UNITS = {
 """The columns of a path's history; a surface has no units."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Path:
     """A rule's trace over a surface: θ₀, θ₁, …, θ_S and what made each step.
 

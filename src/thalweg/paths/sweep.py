@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from thalweg.surfaces import Surface
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Sweep:
     """Where each of R rules × L learning rates × P starts ended.
 

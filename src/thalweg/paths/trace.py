@@ -9,7 +9,7 @@ import numpy as np
 from thalweg import optimizers, schedules
 from thalweg.paths.adaptive import looks_at_the_loss, settle
 from thalweg.paths.checks import check_lr, check_noise, check_schedule, check_starts, check_steps
-from thalweg.paths.engine import Drive, run_one
+from thalweg.paths.engine import run_one
 from thalweg.paths.path import Path
 
 
@@ -58,15 +58,15 @@ def trace(
     noise_S2 = draw_noise(steps, noise, seed)
     start_2 = check_starts(surface, [surface.start if start is None else start])[0]
 
-    def run(factor_S: NDArray[np.float64]) -> tuple[NDArray[np.float64], int]:
-        return run_one(surface, rule, start_2, lr, Drive(factor_S, noise_S2))
+    def run(rate_S: NDArray[np.float64]) -> tuple[NDArray[np.float64], int]:
+        return run_one(surface, rule, start_2, lr=lr, rate_S=rate_S, noise_S2=noise_S2)
 
     if looks_at_the_loss(schedule):
-        factor_S = settle(schedule, steps, lambda factor_S: run(factor_S)[0][:, 2])
+        rate_S = lr * settle(schedule, steps, lambda factor_S: run(lr * factor_S)[0][:, 2])
     else:
-        factor_S = schedules.factors(schedule, steps)
-    record_S8, last = run(factor_S)
-    return Path(surface, rule, lr, steps, last, lr * factor_S, record_S8)
+        rate_S = lr * schedules.factors(schedule, steps)
+    record_S8, last = run(rate_S)
+    return Path(surface, rule, lr, steps, last, rate_S, record_S8)
 
 
 def draw_noise(steps: int, noise: float, seed: int) -> NDArray[np.float64] | None:

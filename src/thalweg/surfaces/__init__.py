@@ -6,7 +6,8 @@ checked, compiled by Numba when first needed, and kept on disk, so that the next
 """
 
 from thalweg.surfaces.catalogue import get, names, parse
+from thalweg.surfaces.critical import CriticalPoint
 from thalweg.surfaces.surface import Surface
 
 
-__all__ = ["Surface", "get", "names", "parse"]
+__all__ = ["CriticalPoint", "Surface", "get", "names", "parse"]

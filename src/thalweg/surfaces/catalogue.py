@@ -37,12 +37,12 @@ def _valley(condition: float, angle: float) -> str:
     _positive("valley", "condition", condition)
     c, s = math.cos(angle), math.sin(angle)
     if angle == 0.0:
-        return f"{5 / condition!r}*x**2 + 5*y**2"
-    return f"{5 / condition!r}*({c!r}*x + {s!r}*y)**2 + 5*({c!r}*y - {s!r}*x)**2"
+        return f"{_text(5 / condition)}*x**2 + 5*y**2"
+    return f"{_text(5 / condition)}*({c!r}*x + {s!r}*y)**2 + 5*({c!r}*y - {s!r}*x)**2"
 
 
 def _rosenbrock(a: float, b: float) -> str:
-    return f"({a!r} - x)**2 + {b!r}*(y - x**2)**2"
+    return f"({_text(a)} - x)**2 + {_text(b)}*(y - x**2)**2"
 
 
 _SUM_OF_EXPONENTIALS = "(exp(x) + exp(y) + exp(-1000))"
@@ -148,3 +148,7 @@ def parse(
 def _positive(surface: str, parameter: str, value: float) -> None:
     if not value > 0:
         raise UsageError("surfaces.bad_parameter", surface=surface, parameter=parameter, value=value)
+
+
+def _text(value: float) -> str:
+    return repr(int(value)) if value.is_integer() else repr(value)

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import sympy
 
 from thalweg.errors import UsageError
-from thalweg.surfaces.symbolic import Expression, Magnitude, Signum, X, Y
+from thalweg.surfaces.functions import Elementary, Expression, Power, Sign
+from thalweg.surfaces.symbolic import X, Y
 
 
 if TYPE_CHECKING:
@@ -19,10 +20,14 @@ if TYPE_CHECKING:
 
 MAX_ASSIGNMENTS = 1_500
 
-_CALLS = {
-    getattr(sympy, name): name
-    for name in ("acos", "asin", "atan", "cos", "cosh", "exp", "log", "sin", "sinh", "tan", "tanh")
+_SCOPE = {
+    function.__name__: function
+    for function in (
+        *(abs, range, math.exp, math.log, math.sqrt, math.sin, math.cos, math.tan),
+        *(math.asin, math.acos, math.atan, math.sinh, math.cosh, math.tanh),
+    )
 }
+"""All that the text can name."""
 
 
 def build_loop(expressions: Sequence[Expression]) -> Callable[..., None]:
@@ -42,11 +47,7 @@ def build_loop(expressions: Sequence[Expression]) -> Callable[..., None]:
         "        y = y_N[i]",
         *(f"        {line}" for line in body),
     ]
-    scope: dict[str, Any] = {
-        "__builtins__": {"abs": abs, "range": range},
-        **{name: getattr(math, name) for name in _CALLS.values()},
-    }
-    scope["sqrt"] = math.sqrt
+    scope: dict[str, Any] = {"__builtins__": {}, **_SCOPE}
     exec("\n".join(lines), scope)  # noqa: S102 - made above, of assignments between names of our own
     return scope["kernel"]
 
@@ -73,12 +74,12 @@ class _Program:
 
     def _number(self, expression: Expression) -> str:
         try:
-            value = complex(expression)
-        except OverflowError:
-            value = complex("inf")
-        if value.imag or not math.isfinite(value.real):
-            raise UsageError("surfaces.number_overflows", number=sympy.sstr(expression)[:60])
-        return f"({value.real!r})"
+            value = float(expression)
+        except (OverflowError, TypeError):
+            value = math.nan
+        if not math.isfinite(value):
+            raise UsageError("surfaces.not_computable", part=sympy.sstr(expression)[:60])
+        return f"({value!r})"
 
     def _formula(self, expression: Expression) -> str:
         arguments = expression.args
@@ -89,14 +90,14 @@ class _Program:
                 return self._product(arguments)
             case sympy.Pow():
                 return self._power(*arguments)
-            case Magnitude():
-                return f"abs({self.name(arguments[0])})"
-            case Signum():
+            case Power():
+                return " ** ".join(map(self.name, arguments))
+            case Sign():
                 inner = self.name(arguments[0])
                 return f"1.0 if {inner} > 0.0 else (-1.0 if {inner} < 0.0 else 0.0)"
-        if expression.func in _CALLS:
-            return f"{_CALLS[expression.func]}({self.name(arguments[0])})"
-        raise AssertionError(sympy.srepr(expression))  # derivatives of what the syntax allows stay in the list
+            case Elementary():
+                return f"{type(expression).value.__name__}({self.name(arguments[0])})"
+        raise UsageError("surfaces.not_computable", part=sympy.sstr(expression)[:60])
 
     def _product(self, factors: Sequence[Expression]) -> str:
         below = [1 / factor for factor in factors if factor.is_Pow and factor.exp.is_negative]

@@ -98,7 +98,8 @@ def _newton(surface: Surface, xy_N2: NDArray[np.float64]) -> NDArray[np.float64]
         if not len(xy_N2):
             break
     found_N2 = np.concatenate(arrived)
-    return found_N2[_within(found_N2, low_2 - MERGE * size_2, high_2 + MERGE * size_2)]
+    found_N2 = found_N2[_within(found_N2, low_2 - MERGE * size_2, high_2 + MERGE * size_2)]
+    return found_N2[np.isfinite(surface.hessian(found_N2)).all(axis=(1, 2))]
 
 
 def _within(xy_N2: NDArray[np.float64], low_2: NDArray[np.float64], high_2: NDArray[np.float64]) -> NDArray[np.bool_]:

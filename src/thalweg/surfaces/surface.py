@@ -10,6 +10,7 @@ import numpy as np
 
 from thalweg.errors import UsageError
 from thalweg.surfaces.kernels import hessian_kernel, slope_kernel
+from thalweg.surfaces.latex import to_latex
 from thalweg.surfaces.syntax import check
 
 
@@ -81,14 +82,10 @@ class Surface:
 
         return find(self)
 
-    @cached_property
+    @property
     def latex(self) -> str:
-        """The formula as LaTeX, without dollar signs (loads SymPy)."""
-        import sympy
-
-        from thalweg.surfaces.symbolic import expression
-
-        return sympy.latex(expression(check(self.formula), self.formula, exact=False))
+        """The formula as LaTeX, without dollar signs."""
+        return to_latex(check(self.formula))
 
     def _slope(self, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
         """Value and gradient as rows, at points given as two vectors."""
