@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from matplotlib.ticker import MaxNLocator, StrMethodFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
 from thalweg.figures.running_mean import smooth, window_of
 from thalweg.figures.style import BLUE, GREEN, INK, ORANGE, QUIET, VERMILLION, label_axes, picture
@@ -81,6 +81,11 @@ def _draw_gradient(axes: Axes, steps: History) -> None:
     if (steps["gradient_norm"] > 0).any():
         axes.set_yscale("log")
     _draw_measure(axes, steps, "gradient_norm", color=GREEN, mean="geometric")
+    low, high = axes.get_ylim()
+    if axes.get_yscale() == "log" and high < 100 * low:  # powers of ten alone would be too few
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
+        axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        axes.yaxis.set_minor_formatter(NullFormatter())
     _add_legend(axes)
 
 
