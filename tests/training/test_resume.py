@@ -49,8 +49,9 @@ def rows_of(out):
     return (path.stat().st_size // 40) if path.exists() else 0
 
 
-def saving(out):
-    return any((out / "checkpoints").glob(".last.*.part")) if (out / "checkpoints").exists() else False
+def parts_of(out):
+    """Checkpoints that are being written, or were when a kill came."""
+    return (out / "checkpoints").glob(".last.*.part") if (out / "checkpoints").exists() else ()
 
 
 def kill_when(process, happened):
@@ -78,7 +79,7 @@ def assert_same_run(resumed, alone):
             assert torch.equal(tensor, theirs[name]), name
         for told in (facts, expected):
             told.get("state", {}).pop("seconds", None)
-            told.pop("first_step_at", None)
+            told.pop("clock", None)
         assert facts == expected
     np.testing.assert_array_equal(resumed.steps().rows_NC, alone.steps().rows_NC)
     without_seconds = slice(0, -1)
@@ -90,7 +91,8 @@ def assert_same_run(resumed, alone):
 def test_killed_in_a_step_and_in_a_save(striped, left_alone, tmp_path):
     out = tmp_path / "run"
     assert kill_when(start(out, striped), lambda: rows_of(out) >= 4)
-    assert kill_when(start(out, striped), lambda: rows_of(out) >= 8 and saving(out))
+    left = set(parts_of(out))
+    assert kill_when(start(out, striped), lambda: rows_of(out) >= 8 and set(parts_of(out)) - left)
     assert_same_run(resume(out), left_alone)
 
 
@@ -100,7 +102,12 @@ def test_killed_again_and_again(striped, left_alone, tmp_path, seed):
     out, random = tmp_path / "run", np.random.default_rng(seed)
     for _ in range(6):
         before, more, in_save = rows_of(out), random.integers(0, 5), random.random() < 0.5
-        kill_when(start(out, striped), lambda: rows_of(out) >= before + more and (not in_save or saving(out)))  # noqa: B023
+        left = set(parts_of(out))
+
+        def now(least=before + more, in_save=in_save, left=left):
+            return rows_of(out) >= least and (not in_save or set(parts_of(out)) - left)
+
+        kill_when(start(out, striped), now)
     assert_same_run(resume(out), left_alone)
 
 
@@ -113,13 +120,13 @@ def test_killed_with_two_threads(striped, tmp_path):
 
 
 class Interrupter(Listener):
-    """Ctrl-C at the first report."""
+    """Ctrl-C at the first report of a step, or of a later one."""
 
-    def __init__(self):
-        self.done = False
+    def __init__(self, step=1):
+        self.step, self.done = step, False
 
     def progressed(self, progress):
-        if not self.done:
+        if not self.done and progress.step >= self.step:
             self.done = True
             os.kill(os.getpid(), signal.SIGINT)
 
@@ -134,6 +141,18 @@ def test_interrupted_and_resumed(striped, tmp_path, optimizer):
     resumed = resume(stopped.path)
     assert resumed.summary()["stopped"] == "done"
     assert_same_run(resumed, alone)
+
+
+def test_interrupted_at_the_very_last_step_and_resumed(striped, left_alone, tmp_path):
+    stopped = train(striped, CONFIG, tmp_path / "run", listener=Interrupter(step=17))
+    assert stopped.summary()["stopped"] == "interrupted"
+    assert_same_run(resume(stopped.path), left_alone)
+
+
+def test_resuming_a_finished_budget_adds_nothing(striped, tmp_path):
+    run = train(striped, replace(CONFIG, epochs=None, budget=3.0), tmp_path / "run")
+    steps = run.summary()["steps"]
+    assert resume(run.path).summary()["steps"] == steps
 
 
 def test_resuming_a_finished_run_changes_nothing(striped, left_alone):

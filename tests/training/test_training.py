@@ -8,13 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from thalweg import models
 from thalweg.data import build_cache, open_images
-from thalweg.errors import BadImageError, StorageError, TrainingError, UnknownNameError, UsageError
+from thalweg.errors import BadImageError, DataError, StorageError, TrainingError, UnknownNameError, UsageError
 from thalweg.training import Run, TrainingConfig, checkpoint, train
 from thalweg.training.evaluation import features_of, logits_of
 from thalweg.training.listener import Listener
+from thalweg.training.loop import Training
 from thalweg.training.optimizers import build_optimizer, optimizer_names
 from thalweg.training.probe import Format, choose_format
 
@@ -83,7 +85,8 @@ def test_the_histories_say_what_happened(run):
     steps, epochs = run.steps(), run.epochs()
     assert steps["step"].tolist() == list(range(1, 37))
     assert steps["epoch"][-1] == 6
-    np.testing.assert_allclose(steps["lr"][0], 0.0 if steps["lr"][0] == 0 else steps["lr"][0])
+    assert steps["lr"].argmax() == 2  # warmup(5%) of 36 steps, then cosine
+    assert (np.diff(steps["lr"][2:]) < 0).all()
     assert (steps["gradient_norm"] > 0).all()
     assert epochs["epoch"].tolist() == [1, 2, 3, 4, 5, 6]
     # The mean loss of an epoch is that of its steps: all batches have one size here.
@@ -154,13 +157,78 @@ def test_a_literal_loop_gives_the_same_losses(striped, tmp_path):
 
 def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_checkpoint(striped, tmp_path):
     config = replace(CONFIG, optimizer="sgd", lr=1e20, schedule="constant", epochs=5)
-    with pytest.raises(TrainingError, match=r"at step|after step"):
+    with pytest.raises(TrainingError, match=r"At step|after step"):
         train(striped, config, tmp_path / "run")
     run = Run.open(tmp_path / "run")
     assert run.summary()["stopped"] == "nan"
     assert "--clip" in run.summary()["messages"][0]
     tensors, _ = checkpoint.load(run.last)
     assert all(torch.isfinite(tensor).all() for tensor in tensors.values() if tensor.is_floating_point())
+
+
+def test_weights_that_are_no_numbers_never_become_the_best(striped, tmp_path, monkeypatch):
+    run = train(striped, replace(CONFIG, epochs=1), tmp_path / "good")
+    good = run.best.read_bytes()
+
+    def broken(self):
+        with torch.no_grad():
+            next(iter(self.model.parameters())).fill_(float("nan"))
+
+    monkeypatch.setattr(Training, "_step", _and_then(Training._step, broken, at=6))
+    with pytest.raises(TrainingError, match="no longer finite"):
+        train(striped, replace(CONFIG, epochs=1), tmp_path / "bad")
+    assert not Run.open(tmp_path / "bad").best.exists()
+    assert run.best.read_bytes() == good
+
+
+def _and_then(step, fault, *, at):
+    def faulty(self):
+        step(self)
+        if self.state.step == at:
+            fault(self)
+
+    return faulty
+
+
+def test_a_channel_without_contrast_is_no_division_by_zero(tmp_path):
+    random = np.random.default_rng(0)
+    for split, count in (("train", 8), ("valid", 4)):
+        for label in "ab":
+            (tmp_path / "photos" / split / label).mkdir(parents=True)
+            for number in range(count):
+                pixels = random.integers(0, 255, (32, 32, 3), dtype=np.uint8)
+                pixels[:, :, 2] = 7
+                Image.fromarray(pixels).save(tmp_path / "photos" / split / label / f"{number}.png")
+    run = train(tmp_path / "photos", replace(CONFIG, epochs=1, batch_size=8), tmp_path / "run")
+    assert np.isfinite(run.steps()["loss"]).all()
+
+
+def test_a_validation_split_without_a_usable_photo_is_refused(striped, tmp_path):
+    photos = _copied(striped, tmp_path / "photos")
+    for path in (photos / "validation").iterdir():
+        path.write_bytes(b"")
+    with pytest.raises(DataError, match="not one photo can be used"):
+        train(photos, CONFIG, tmp_path / "run")
+
+
+def test_a_photo_that_is_gone_does_not_stop_a_training(striped, tmp_path):
+    photos = _copied(striped, tmp_path / "photos")
+    (photos / "training" / "0_0.png").unlink()
+    (photos / "training" / "0_0.png").symlink_to(tmp_path / "nowhere")
+    run = train(photos, replace(CONFIG, epochs=1), tmp_path / "run")
+    assert run.data["train"] == 95
+
+
+def test_optimizer_state_goes_to_the_device_of_its_parameter():
+    """As on a GPU: the fused optimizer's step count is on the device, others keep it on the CPU."""
+    for fused, device in ((True, "meta"), (False, "cpu")):
+        weight = torch.nn.Parameter(torch.zeros(3, 2, device="meta"))
+        optimizer = torch.optim.Adam([weight])
+        optimizer.param_groups[0]["fused"] = fused
+        tensors = {"optimizer.0.step": torch.tensor(3.0), "optimizer.0.exp_avg": torch.zeros(3, 2)}
+        checkpoint.load_optimizer(optimizer, tensors, {})
+        assert optimizer.state[weight]["step"].device.type == device
+        assert optimizer.state[weight]["exp_avg"].device.type == "meta"
 
 
 def test_patience_stops_a_training_that_gets_no_better(striped, tmp_path):

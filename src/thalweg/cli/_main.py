@@ -7,10 +7,9 @@ import os
 import sys
 
 from thalweg.errors import ThalwegError, UnknownNameError
-from thalweg.i18n import LANGUAGES, set_language, t
+from thalweg.i18n import LANGUAGES, set_language
 
 
-INTERRUPTED = 130
 # How often a thread of GNU's OpenMP looks for work before it sleeps. Its own default is endless where there are as many
 # threads as cores, and then one other process on the machine makes a training many times slower: two threads spin for
 # each other while neither runs. With this bound a busy machine costs its share, and a quiet one nothing measurable.
@@ -29,12 +28,6 @@ def main() -> None:
     except ThalwegError as error:
         _report(error, as_json="--json" in arguments)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        print(t("cli.interrupted"), file=sys.stderr)  # noqa: T201 - the command line speaks
-        sys.exit(INTERRUPTED)
-    except BrokenPipeError:  # `thalweg ... | head`: nobody reads on, and that is no error
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
 
 
 def _language(arguments: list[str]) -> str | None:

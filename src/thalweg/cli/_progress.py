@@ -112,21 +112,23 @@ class _Live(_Lines):
         super().__init__(config)
         self._bars = bars
         self._task = bars.add_task("", total=None, numbers="", visible=False)
-        self._training = False
 
     def line(self, message: str) -> None:
         self._bars.console.print(message, markup=False, highlight=False, soft_wrap=True)
 
+    def checking(self, done: int, total: int) -> None:
+        self._photos("training.checking", done, total)
+
     def caching(self, done: int, total: int) -> None:
-        self._bars.update(
-            self._task, completed=done, total=total, numbers=f"{done:,} / {total:,}", visible=done < total
-        )
+        self._photos("training.caching", done, total)
+
+    def _photos(self, doing: str, done: int, total: int) -> None:
+        numbers = f"{t(doing)}  {done:,} / {total:,}"
+        self._bars.update(self._task, completed=done, total=total, numbers=numbers, visible=done < total)
 
     def progressed(self, progress: TrainingProgress) -> None:
-        if not self._training:
-            self._bars.update(self._task, description="", total=1.0, visible=True)
-            self._training = True
-        self._bars.update(self._task, completed=progress.share, numbers=_numbers(progress))
+        numbers = _numbers(progress)
+        self._bars.update(self._task, completed=progress.share, total=1.0, numbers=numbers, visible=True)
 
 
 def _numbers(progress: TrainingProgress) -> str:
@@ -148,7 +150,7 @@ def showing(config: TrainingConfig) -> Iterator[Listener]:
     if not console.is_terminal:
         yield _Plain(config)
         return
-    columns = (BarColumn(bar_width=BAR_WIDTH), TextColumn("{task.description}{task.fields[numbers]}"))
+    columns = (BarColumn(bar_width=BAR_WIDTH), TextColumn("{task.fields[numbers]}"))
     with Progress(*columns, console=console, transient=True, refresh_per_second=4) as bars:
         yield _Live(config, bars)
 

@@ -24,7 +24,7 @@ def register(app: typer.Typer) -> None:
 
 def predict(
     run: Annotated[Path, typer.Argument(metavar="RUN", help=t("prediction.help_run"))],
-    photos: Annotated[Path, typer.Argument(metavar="PHOTOS", help=t("prediction.help_photos"))],
+    photos: Annotated[str, typer.Argument(metavar="PHOTOS", help=t("prediction.help_photos"))],
     out: Annotated[Path | None, typer.Option("--out", "-o", help=t("prediction.help_out"))] = None,
     tta: Annotated[int, typer.Option(help=t("prediction.help_tta"))] = 1,
     names: Annotated[bool, typer.Option("--names", help=t("prediction.help_names"))] = False,
@@ -43,9 +43,9 @@ def predict(
         note(t("prediction.written", count=len(predictions.photos), path=out))
     if as_json:
         print_json(_payload(predictions))
-    elif out is None and photos.is_file() and len(predictions.photos) == 1:
+    elif out is None and Path(photos).is_file() and len(predictions.photos) == 1:
         rows = [(name, f"{probability:.1%}") for name, probability in _best(predictions, 0, BEST)]
-        print_table([t("prediction.column_class"), t("prediction.column_probability")], rows, title=str(photos))
+        print_table([t("prediction.column_class"), t("prediction.column_probability")], rows, title=photos)
     elif out is None:
         print(submission_text(predictions, names=names, probabilities=probabilities), end="")  # noqa: T201 - the output
 

@@ -84,6 +84,17 @@ def go_on(path: Path, *, as_json: bool) -> None:
     conclude(run, as_json=as_json)
 
 
+def submit(run: Run) -> None:
+    """Write the homework's submission for a test split that has no labels."""
+    from thalweg.cli._progress import say
+    from thalweg.prediction import predict, write_submission
+
+    if run.data["test"] and not run.summary().get("test"):
+        path = run.path / "submission.csv"
+        write_submission(predict(run.path, run.data["path"]), path)
+        say(t("training.submission", path=path))
+
+
 def conclude(run: Run, *, as_json: bool) -> None:
     """Draw the pictures, write the report, print the result."""
     from thalweg.cli._progress import say, say_result
@@ -96,6 +107,7 @@ def conclude(run: Run, *, as_json: bool) -> None:
 
         say(t("training.drawing"))
         draw_run(run.path)
+        submit(run)
     if as_json:
         print_json({"run": str(run.path), **run.summary()})
     elif not interrupted:

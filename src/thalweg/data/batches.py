@@ -151,7 +151,7 @@ def cut_views(images_NHWC: NDArray[np.uint8], rows: NDArray[np.int64], views: Vi
 
 def _resize(crop_HWC: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     # A copy: torch takes no read-only memory, and the crop of a memory map is one.
-    crop_1CHW = torch.from_numpy(np.ascontiguousarray(crop_HWC).copy()).permute(2, 0, 1)[None]
+    crop_1CHW = torch.from_numpy(crop_HWC.copy()).permute(2, 0, 1)[None]
     resized_1CHW = interpolate(crop_1CHW, (size, size), mode="bilinear", antialias=True, align_corners=False)
     return resized_1CHW[0].permute(1, 2, 0).numpy()
 

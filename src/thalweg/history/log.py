@@ -91,8 +91,15 @@ class HistoryLog:
         self._cut(int(np.searchsorted(steps, step, side="right")))
 
     def close(self) -> None:
-        """Close the file."""
-        self._file.close()
+        """Close the file.
+
+        Raises:
+            StorageError: what was left to write could not be written.
+        """
+        try:
+            self._file.close()
+        except OSError as error:
+            raise StorageError("errors.cannot_write", path=self.path, reason=error.strerror or error) from error
 
     @staticmethod
     def read(path: Path) -> History:

@@ -76,6 +76,7 @@ def predict(
         UsageError: `tta` out of range.
     """
     opened = Run.open(Path(run))
+    views(tta, opened.data["stored"])  # refused before any photo is decoded
     model = best_model(opened)
     images = open_photos(photos)
     cache = build_cache(images, size=opened.data["stored"], fit=opened.config.fit, progress=progress)

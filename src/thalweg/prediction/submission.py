@@ -24,8 +24,8 @@ def submission_text(predictions: Predictions, *, names: bool = False, probabilit
         probabilities: a column more for each class.
 
     Returns:
-        CSV with the columns Id (the file's name without its ending; with its folders, where two pictures of different
-        folders have one name) and Category.
+        CSV with the columns Id (the file's name without its ending; with its folders, and then its ending, where that
+        would be the same for two pictures) and Category.
     """
     lines = io.StringIO()
     writer = csv.writer(lines, lineterminator="\n")
@@ -53,4 +53,11 @@ def write_submission(
 def _identities(predictions: Predictions) -> list[str]:
     paths = [PurePosixPath(photo.path) for photo in predictions.photos]
     times = Counter(path.stem for path in paths)
-    return [path.stem if times[path.stem] == 1 else str(path.with_suffix("")) for path in paths]
+    longer = Counter(path.with_suffix("") for path in paths)
+
+    def identity(path: PurePosixPath) -> str:
+        if times[path.stem] == 1:
+            return path.stem
+        return str(path.with_suffix("") if longer[path.with_suffix("")] == 1 else path)
+
+    return [identity(path) for path in paths]

@@ -89,7 +89,7 @@ def _draw_mistakes(run: Run, picture: Path) -> None:
     )
     cache = build_cache(images, size=run.data["stored"], fit=config.fit)
     rows = cache.rows("valid")
-    if len(rows) != len(probability_NC):
+    if cache.fingerprint != run.data["fingerprint"]:
         raise ThalwegError("report.photos_changed", path=run.data["path"])
     mistakes(
         [cache.images_NHWC[row] for row in rows],  # views: the photos stay on the disk until they are drawn

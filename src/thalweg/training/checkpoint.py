@@ -99,15 +99,16 @@ def optimizer_tensors(optimizer: Optimizer) -> tuple[dict[str, Tensor], dict[str
 def load_optimizer(optimizer: Optimizer, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
     """Put back what `optimizer_tensors` gave.
 
-    A state of its parameter's shape gets its parameter's device and memory layout, as it had when it was made: the
-    sums of a step depend, in the last bit, on neither, but its speed does.
+    A state of its parameter's shape gets its parameter's memory layout, as it had when it was made. All go to their
+    parameter's device but for step counts, which torch keeps on the CPU unless the optimizer is fused.
     """
     parameters = _parameters(optimizer)
+    fused = any(group.get("fused") for group in optimizer.param_groups)
     for name, tensor in tensors.items():
         if name.startswith("optimizer."):
             _, position, key = name.split(".", 2)
             parameter = parameters[int(position)]
-            value = tensor
+            value = tensor if key == "step" and not fused else tensor.to(parameter.device)
             if tensor.shape == parameter.shape:
                 value = torch.empty_like(parameter, dtype=tensor.dtype).copy_(tensor)
             optimizer.state[parameter][key] = value.detach()

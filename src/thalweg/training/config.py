@@ -38,7 +38,8 @@ class TrainingConfig:
         batch_size: photos a step.
         optimizer: a name of torch.optim, in lower case.
         lr: learning rate that the schedule multiplies.
-        weight_decay: torch.optim's; not applied to biases and norms when the optimizer decouples it.
+        weight_decay: torch.optim's; where the optimizer decouples it (adamw) not applied to biases and norms. None:
+            0.05 where it is decoupled, else 0.
         momentum: for the optimizers that have it (sgd, rmsprop); None: torch's default.
         schedule: the factor over the training, in the language of `thalweg schedule`.
         augment: a name of `AUGMENTATIONS`.
@@ -66,7 +67,7 @@ class TrainingConfig:
     batch_size: int = 64
     optimizer: str = "adamw"
     lr: float = 2e-3
-    weight_decay: float = 0.05
+    weight_decay: float | None = None
     momentum: float | None = None
     schedule: str = "warmup(5%) > cosine"
     augment: str = "standard"
@@ -99,22 +100,23 @@ class TrainingConfig:
         Raises:
             UsageError: which option, what was got, what it must be.
         """
-        at_least = {
-            "size": 1,
-            "epochs": 1,
-            "batch_size": 1,
-            "weight_decay": 0,
-            "momentum": 0,
-            "patience": 0,
-            "seed": 0,
-            "threads": 1,
+        ranges = {
+            "size": (1, 4096),
+            "epochs": (1, 1_000_000),
+            "batch_size": (1, 65_536),
+            "weight_decay": (0, 1e6),
+            "momentum": (0, 1),
+            "patience": (0, 1_000_000),
+            "seed": (0, 2**32 - 1),
+            "threads": (1, 1024),
         }
-        above_zero = ("budget", "lr", "clip", "checkpoint_every")
-        for field, least in at_least.items():
+        for field, (least, most) in ranges.items():
             value = getattr(self, field)
-            if value is not None and not value >= least:
-                raise UsageError("training.too_small", option=option_name(field), value=value, least=least)
-        for field in above_zero:
+            if value is not None and not least <= value <= most:
+                raise UsageError(
+                    "training.out_of_range", option=option_name(field), value=value, least=least, most=most
+                )
+        for field in ("budget", "lr", "clip", "checkpoint_every"):
             value = getattr(self, field)
             if value is not None and not 0 < value < float("inf"):
                 raise UsageError("training.not_positive", option=option_name(field), value=value)
@@ -141,7 +143,7 @@ class TrainingConfig:
         unknown = values.keys() - names
         if unknown:
             raise RunError("training.unknown_fields", names=", ".join(sorted(unknown)))
-        optional = dict.fromkeys(("size", "epochs", "budget", "momentum", "classes", "clip", "threads"))
+        optional = dict.fromkeys(("size", "epochs", "budget", "weight_decay", "momentum", "classes", "clip", "threads"))
         return cls(**{**optional, **values})
 
 

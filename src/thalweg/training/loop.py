@@ -5,6 +5,7 @@ Shape suffixes: N photos of a batch, C channels or classes, H height, W width.
 
 from __future__ import annotations
 
+import math
 import time
 from typing import TYPE_CHECKING
 
@@ -75,6 +76,7 @@ class Training:
         )
         self.state = State(seconds=seconds_before)
         self.first_step_at = seconds_before
+        self.reserve = 0.0
         self.seconds_spent = {"data": 0.0, "training": 0.0, "evaluation": 0.0}
 
     def run_to_end(self, listener: Listener) -> str:
@@ -89,13 +91,15 @@ class Training:
         self.clock = Clock(
             self.config, len(self.batches), seconds_before=self.state.seconds, first_step_at=self.first_step_at
         )
+        self.clock.reserve = self.reserve
         with (
             Recorder(self.run.path, self.state, self.device, listener) as self.recorder,
             gentle_interrupt() as asked_to_stop,
         ):
             if self.state.step == 0:
                 self._checkpoint()
-            stopped = self._why_stop() if self.state.epoch else ""
+            between_epochs = self.state.epoch and not self.state.batch
+            stopped = self._why_stop() if between_epochs else ""
             while not stopped:
                 stopped = self._epoch(asked_to_stop) or self._why_stop()
                 self._checkpoint()
@@ -151,17 +155,19 @@ class Training:
         """Over all parameters, before any clipping."""
         parameters = [parameter for parameter in self.model.parameters() if parameter.grad is not None]
         if self.config.clip is not None:
-            return clip_grad_norm_(parameters, self.config.clip, foreach=True)
-        return get_total_norm([parameter.grad for parameter in parameters if parameter.grad is not None], foreach=True)
+            return clip_grad_norm_(parameters, self.config.clip)
+        return get_total_norm([parameter.grad for parameter in parameters if parameter.grad is not None])
 
     def _end_epoch(self) -> None:
         """Evaluate, keep the weights if they are the best so far, and write the epoch's row."""
         state, sums = self.state, self.state.sums
         valid = self.evaluate("valid")
+        if not math.isfinite(valid.loss):  # before these weights could become the best
+            raise TrainingError("training.weights_not_finite", step=state.step, run=self.run.path)
         state.epoch += 1
         state.batch = 0
         state.valid_losses.append(valid.loss)
-        if state.is_better(valid.accuracy, valid.loss):
+        if state.keep_if_better(valid.accuracy, valid.loss):
             checkpoint.save(self.run.best, checkpoint.model_tensors(self.model), {"epoch": state.epoch})
         self.recorder.end_epoch(
             {
@@ -189,10 +195,11 @@ class Training:
         self.recorder.read(self.clock)
         self.state.seconds = self.clock.seconds
         weights = [parameter.detach() for parameter in self.model.parameters()]
-        if not torch.isfinite(get_total_norm(weights, foreach=True)):
+        if not torch.isfinite(get_total_norm(weights)):
             raise TrainingError("training.weights_not_finite", step=self.state.step, run=self.run.path)
         tensors, numbers = checkpoint.optimizer_tensors(self.optimizer)
-        facts = {"state": self.state.to_dict(), "optimizer": numbers, "first_step_at": self.first_step_at}
+        clock = {"first_step_at": self.first_step_at, "reserve": self.clock.reserve}
+        facts = {"state": self.state.to_dict(), "optimizer": numbers, "clock": clock}
         checkpoint.save(self.run.last, checkpoint.model_tensors(self.model) | tensors, facts)
         self.recorder.restart_rate()
 
@@ -206,7 +213,7 @@ class Training:
         checkpoint.load_model(self.model, tensors)
         checkpoint.load_optimizer(self.optimizer, tensors, facts["optimizer"])
         self.state = State.from_dict(facts["state"])
-        self.first_step_at = facts["first_step_at"]
+        self.first_step_at, self.reserve = facts["clock"]["first_step_at"], facts["clock"]["reserve"]
 
     def use_best(self) -> None:
         """Go to the weights of the best epoch, for evaluation."""
@@ -236,7 +243,7 @@ class Training:
             self.cache.images_NHWC,
             self.cache.rows(split),
             size=self.batches.size,
-            batch_size=EVALUATION_BATCH,
+            batch_size=min(EVALUATION_BATCH, 2 * self.config.batch_size),  # what trains must not fail here
             mean=self.run.data["mean"],
             std=self.run.data["std"],
         )

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 # LBFGS calls the loss several times a step, SparseAdam wants sparse gradients, Muon takes matrices only.
 _OTHER_KIND = {"LBFGS", "Muon", "SparseAdam", "Optimizer"}
 _DECOUPLED = {"adamw", "adafactor"}
+DECOUPLED_DECAY = 0.05
 
 
 def optimizer_names() -> dict[str, type[Optimizer]]:
@@ -38,7 +39,7 @@ def build_optimizer(model: nn.Module, config: TrainingConfig) -> Optimizer:
 
     Raises:
         UnknownNameError: not an optimizer of torch.optim; the nearest are offered.
-        UsageError: momentum for an optimizer that has none.
+        UsageError: momentum or weight decay for an optimizer that has none.
     """
     known = optimizer_names()
     if config.optimizer not in known:
@@ -55,6 +56,8 @@ def build_optimizer(model: nn.Module, config: TrainingConfig) -> Optimizer:
     elif "foreach" in accepted:
         options["foreach"] = True
     if "weight_decay" not in accepted:
+        if config.weight_decay:
+            raise UsageError("training.no_weight_decay", optimizer=config.optimizer)
         return kind(model.parameters(), **options)
     return kind(_groups(model, config), **options)
 
@@ -62,10 +65,11 @@ def build_optimizer(model: nn.Module, config: TrainingConfig) -> Optimizer:
 def _groups(model: nn.Module, config: TrainingConfig) -> list[dict[str, Any]]:
     parameters = list(model.parameters())
     if config.optimizer not in _DECOUPLED:
-        return [{"params": parameters, "weight_decay": config.weight_decay}]
+        return [{"params": parameters, "weight_decay": config.weight_decay or 0.0}]
+    decay = DECOUPLED_DECAY if config.weight_decay is None else config.weight_decay
     matrices = [parameter for parameter in parameters if parameter.ndim > 1]
     vectors = [parameter for parameter in parameters if parameter.ndim <= 1]
     return [
-        {"params": matrices, "weight_decay": config.weight_decay},
+        {"params": matrices, "weight_decay": decay},
         {"params": vectors, "weight_decay": 0.0},
     ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import platform
 from pathlib import Path
@@ -10,9 +9,9 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import torch
-from PIL import Image, UnidentifiedImageError
 
-from thalweg.errors import UsageError
+from thalweg.data.decoding import reading
+from thalweg.errors import BadImageError, UsageError
 
 
 if TYPE_CHECKING:
@@ -28,10 +27,10 @@ def typical_side(images: ImageSet) -> int:
     sides = []
     for photo in photos[:: max(1, len(photos) // PHOTOS_LOOKED_AT)]:
         try:
-            with Image.open(io.BytesIO(images.read(photo))) as header:
+            with reading(images.read(photo), photo.path) as header:
                 sides.append(min(header.size))
-        except (OSError, UnidentifiedImageError, Image.DecompressionBombError):
-            continue  # the cache names the bad ones
+        except BadImageError:
+            continue  # the check names the bad ones
     return int(median(sides)) if sides else USUAL_SIZE
 
 

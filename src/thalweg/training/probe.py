@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from thalweg.training.config import TrainingConfig
 
-SECONDS_A_CANDIDATE = 0.4
+SECONDS_A_CANDIDATE = 0.25
 MOST_PHOTOS = 16
 
 

@@ -48,8 +48,10 @@ class Recorder:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        self._steps.close()
-        self._epochs.close()
+        try:
+            self._steps.close()
+        finally:
+            self._epochs.close()
 
     def read(self, clock: Clock) -> None:
         """Read the meter, write its rows, and tell how the training stands.
@@ -63,7 +65,13 @@ class Recorder:
         self._steps.extend([[r.step, r.epoch, r.loss, r.gradient_norm, r.lr] for r in readings])
         for reading in readings:
             if not (math.isfinite(reading.loss) and math.isfinite(reading.gradient_norm)):
-                raise TrainingError("training.not_finite", step=reading.step, loss=reading.loss, run=self._run)
+                raise TrainingError(
+                    "training.not_finite",
+                    step=reading.step,
+                    loss=reading.loss,
+                    norm=reading.gradient_norm,
+                    run=self._run,
+                )
         now, latest, sums = time.monotonic(), readings[-1], self._state.sums
         self._listener.progressed(
             Progress(

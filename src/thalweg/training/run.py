@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 from thalweg._files import write_text
-from thalweg.errors import RunError
+from thalweg.errors import RunError, UsageError
 from thalweg.history import HistoryLog
 from thalweg.training.config import TrainingConfig
 
@@ -56,7 +56,8 @@ class Run:
     Attributes:
         path: the folder.
         config: what the training was asked to do; `size` is resolved.
-        data: `path`, `layout`, `classes`, `fingerprint`, `mean`, `std`, `stored`, `counts`.
+        data: `path`, `layout`, `classes` and their `class_shares`, `fingerprint`, `stored` (side in the cache, in
+            pixels), `mean`, `std`, and how many photos there are in `train`, `valid`, `test`.
         environment: versions, machine, `threads`, `precision`, `layout`, `device`.
     """
 
@@ -74,11 +75,14 @@ class Run:
         """
         try:
             facts = tomllib.loads((path / "config.toml").read_text(encoding="utf-8"))
-        except (OSError, tomllib.TOMLDecodeError) as error:
+        except (OSError, ValueError) as error:  # TOML's and Unicode's errors are ValueErrors
             raise RunError("training.not_a_run", path=path, reason=error) from error
         if facts.get("format") != FORMAT:
             raise RunError("training.other_run", path=path, found=facts.get("format"), expected=FORMAT)
-        return cls(path, TrainingConfig.from_dict(facts["training"]), facts["data"], facts["environment"])
+        try:
+            return cls(path, TrainingConfig.from_dict(facts["training"]), facts["data"], facts["environment"])
+        except (KeyError, TypeError, UsageError) as error:
+            raise RunError("training.not_a_run", path=path, reason=error) from error
 
     def save(self) -> None:
         """Write `config.toml`."""
@@ -116,7 +120,7 @@ class Run:
         return HistoryLog.read(self.path / "history" / "epochs")
 
     def summary(self) -> dict[str, Any]:
-        """What came out; empty while the training goes on."""
+        """What came out when the training last stopped; empty before."""
         path = self.path / "summary.json"
         return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 

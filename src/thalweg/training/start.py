@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from safetensors.torch import save
 from thalweg import data, models, schedules
 from thalweg._files import write_bytes
 from thalweg.data.augment import augmentation
-from thalweg.errors import RunError, TrainingError, UsageError
+from thalweg.errors import DataError, RunError, StorageError, TrainingError, UsageError
 from thalweg.training.evaluation import score
 from thalweg.training.listener import Listener
 from thalweg.training.loop import Training
@@ -24,8 +25,6 @@ from thalweg.training.run import Run
 
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from torch import nn
 
     from thalweg.data import Cache, ImageSet
@@ -61,21 +60,24 @@ def train(photos: Path | str, config: TrainingConfig, out: Path, *, listener: Li
     """
     began = time.monotonic()
     listener = listener or Listener()
-    if out.exists() and any(out.iterdir()):
-        raise UsageError("training.out_taken", path=out)
     device = settled_device(config.device)
     threads = config.threads or usable_cores()
     torch.set_num_threads(threads)
     images = _opened(photos, config)
     listener.note("training.found", what=images.describe())
+    if config.classes and Path(config.classes).exists():
+        config = replace(config, classes=str(Path(config.classes).resolve()))  # to be found from elsewhere, later
     typical = typical_side(images)
     size, stored = settled_sizes(config.size, typical, augmentation(config.augment).enlarge)
     config = replace(config, size=size)
     model = _first_network(config, len(images.classes))
+    _claim(out)
     check = data.check_images(images, progress=listener.checking)
     for warning in check.warnings():
         listener.note(warning.key, **warning.values)
     cache = _cached(images, config, stored, listener)
+    if not len(cache.rows("train")) or not len(cache.rows("valid")):
+        raise DataError("training.split_empty", path=photos)
     choice = choose_format(model, config, size, device)
     environment = {
         **machine_facts(device),
@@ -103,6 +105,7 @@ def resume(path: Path, *, listener: Listener | None = None) -> Run:
     began = time.monotonic()
     listener = listener or Listener()
     run = Run.open(path)
+    settled_device(run.environment["device"])
     torch.set_num_threads(run.environment["threads"])
     images = _opened(run.data["path"], run.config)
     cache = _cached(images, run.config, run.data["stored"], listener)
@@ -117,6 +120,22 @@ def resume(path: Path, *, listener: Listener | None = None) -> Run:
 
 def _opened(photos: Path | str, config: TrainingConfig) -> ImageSet:
     return data.open_images(photos, classes=config.classes, seed=config.seed, valid_fraction=config.valid_fraction)
+
+
+def _claim(out: Path) -> None:
+    """Take the run's folder before the long work begins, so that no other training takes it meanwhile.
+
+    Raises:
+        UsageError: there is something in it.
+        StorageError: it cannot be made.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        taken = any(out.iterdir())
+    except OSError as error:
+        raise StorageError("errors.cannot_write", path=out, reason=error.strerror or error) from error
+    if taken:
+        raise UsageError("training.out_taken", path=out)
 
 
 def _first_network(config: TrainingConfig, classes: int) -> nn.Module:
@@ -145,7 +164,8 @@ def _data_facts(images: ImageSet, cache: Cache, config: TrainingConfig) -> dict[
         "fingerprint": cache.fingerprint,
         "stored": cache.size,
         "mean": list(cache.mean) if config.normalize else [0.0] * 3,
-        "std": list(cache.std) if config.normalize else [1.0] * 3,
+        # A channel without any contrast is not to be divided by zero.
+        "std": [max(std, 1 / 255) for std in cache.std] if config.normalize else [1.0] * 3,
         "class_shares": [float(count) / len(labels) for count in counts],
         "train": len(labels),
         "valid": len(cache.rows("valid")),
@@ -162,7 +182,7 @@ def _finish(training: Training, listener: Listener, preparing: float) -> Run:
     except TrainingError as error:
         _write_summary(training, "nan", preparing, message=str(error))
         raise
-    if not run.best.exists():
+    if stopped == "interrupted" or not run.best.exists():
         _write_summary(training, stopped, preparing)
         return run
     training.use_best()

@@ -43,7 +43,7 @@ class State:
         """Back from `to_dict`."""
         return cls(**{**values, "sums": EpochSums(**values["sums"])})
 
-    def is_better(self, accuracy: float, loss: float) -> bool:
+    def keep_if_better(self, accuracy: float, loss: float) -> bool:
         """Whether an epoch beats the best so far; keeps it if so."""
         if (accuracy, -loss) <= (self.best_accuracy, -self.best_loss):
             return False
