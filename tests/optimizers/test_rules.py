@@ -26,7 +26,7 @@ def walk_in_python(surface, rule, lr, start, steps):
         for axis in (0, 1):
             g = sign * gradient[axis] + coupled * theta[axis]
             m, sigma, states[axis] = rule.step(g, states[axis], tuple(clock), rule.hyper())
-            theta[axis] = theta[axis] * (1.0 - lr * decoupled) - lr * (m / sigma)
+            theta[axis] = theta[axis] * (1.0 - lr * decoupled) - lr * m / sigma
             step[axis] = m, sigma
         positions.append(tuple(theta))
         directions.append((step[0][0], step[1][0]))

@@ -1,14 +1,18 @@
-"""From a Python function to an object file, by Numba."""
+"""From Python functions to machine code.
+
+Numba turns each function into LLVM's bitcode; LLVM links them, makes one of them, and writes an object file.
+"""
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from thalweg._native.machine import target_machine
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     import llvmlite.binding as llvm
 
@@ -18,45 +22,56 @@ _MATHEMATICS = frozenset(
 """What kernels may call of the C library."""
 
 
-def compile_object(function: Callable[..., None], signature: str, entry: str) -> bytes:
+def compile_bitcode(function: Callable[..., None], signature: str, symbol: str) -> bytes:
     """Compile `function` for this machine.
 
     Args:
         function: loops and arithmetic only; pointers are indexed, nothing is allocated, nothing is raised.
         signature: one letter an argument: `i` an integer, `d` a float, `p` a pointer to float64.
-        entry: the symbol under which it is found.
+        symbol: what it is called where it is linked; it has C's calling convention.
 
     Returns:
-        An object file that defines `entry`, with C's calling convention.
-
-    Raises:
-        RuntimeError: the code needs more than the C library's mathematics, so it could not run without Numba.
+        A module whose only symbols for others are `symbol` and, weak, those that it calls of other parts.
     """
     import llvmlite.binding as llvm
     from numba import cfunc, types
 
     kinds = {"i": types.int64, "d": types.float64, "p": types.CPointer(types.float64)}
     compiled = cfunc(types.void(*(kinds[letter] for letter in signature)), error_model="numpy")(function)
-    module = llvm.parse_assembly(compiled.inspect_llvm())
-    for symbol in list(module.functions):
-        if symbol.name.startswith("cfunc."):
-            symbol.name = entry
-        elif not symbol.is_declaration:
-            symbol.linkage = "internal"
+    # Numba keeps its wrappers apart from what they wrap; here they are to become one.
+    text = re.sub(r"^(attributes .*)\bnoinline\b", r"\1alwaysinline", compiled.inspect_llvm(), flags=re.MULTILINE)
+    module = llvm.parse_assembly(text)
+    for defined in _definitions(module):
+        if defined.name.startswith("cfunc."):
+            defined.name = symbol
+        elif defined.linkage != llvm.Linkage.weak_any:
+            defined.linkage = "internal"
+    return module.as_bitcode()
+
+
+def link_object(parts: Sequence[bytes], symbol: str) -> bytes:
+    """Link modules into one object file that defines `symbol` and nothing else, what it calls made part of it.
+
+    Raises:
+        RuntimeError: the code needs more than the C library's mathematics, so it could not run without Numba.
+            What Numba's wrappers do with an exception does not count: LLVM drops it where it sees that none is raised.
+    """
+    import llvmlite.binding as llvm
+
+    module, *others = (llvm.parse_bitcode(part) for part in parts)
+    for other in others:
+        module.link_in(other)
+    for defined in _definitions(module):
+        if defined.name != symbol:
+            defined.linkage = "internal"
     machine = target_machine()
-    _drop_the_error_path(module, machine)
-    foreign = {symbol.name for symbol in module.functions if symbol.is_declaration} - _MATHEMATICS
+    builder = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=3))
+    builder.getModulePassManager().run(module, builder)
+    foreign = {called.name for called in module.functions if called.is_declaration} - _MATHEMATICS
     if any(not name.startswith("llvm.") for name in foreign):
-        raise RuntimeError(f"{function.__name__} needs Numba's run time: {sorted(foreign)}")
+        raise RuntimeError(f"{symbol} needs Numba's run time: {sorted(foreign)}")
     return machine.emit_object(module)
 
 
-def _drop_the_error_path(module: llvm.ModuleRef, machine: llvm.TargetMachine) -> None:
-    """Let LLVM see that the function always returns 0: what Numba's wrapper would do with an exception goes."""
-    import llvmlite.binding as llvm
-
-    passes = llvm.create_new_module_pass_manager()
-    passes.add_ipsccp_pass()
-    passes.add_simplify_cfg_pass()
-    passes.add_global_dead_code_eliminate_pass()
-    passes.run(module, llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options()))
+def _definitions(module: llvm.ModuleRef) -> list[llvm.ValueRef]:
+    return [function for function in module.functions if not function.is_declaration]

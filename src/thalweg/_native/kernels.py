@@ -1,11 +1,11 @@
-"""A kernel by what it is compiled from: from memory, from disk, or from the compiler."""
+"""A kernel by what it is made from: from memory, from disk, or from the compiler."""
 
 from __future__ import annotations
 
 import ctypes
 from hashlib import sha256
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from weakref import WeakValueDictionary
 
 from thalweg._native import store
@@ -18,13 +18,26 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-ENTRY = "thalweg_kernel"
-"""The symbol that an object file defines."""
-
 _C_TYPES = {"i": ctypes.c_int64, "d": ctypes.c_double, "p": ctypes.c_void_p}
 
 _loaded: WeakValueDictionary[str, Kernel] = WeakValueDictionary()
 _lock = Lock()
+
+
+class Part(NamedTuple):
+    """A function to compile.
+
+    Args:
+        symbol: what other parts call it.
+        signature: one letter an argument: `i` an integer, `d` a float, `p` a pointer to float64.
+        source: all the text that it is made from; other text is another part.
+        build: makes the function; called only when its code is on no disk.
+    """
+
+    symbol: str
+    signature: str
+    source: str
+    build: Callable[[], Callable[..., None]]
 
 
 class Kernel:
@@ -35,19 +48,19 @@ class Kernel:
 
     Args:
         body: the object file.
-        signature: one letter an argument, as for `get_kernel`.
+        part: the function in it.
     """
 
-    def __init__(self, body: bytes, signature: str) -> None:
+    def __init__(self, body: bytes, part: Part) -> None:
         import llvmlite.binding as llvm
 
         self._engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), target_machine())  # owns the machine code
         self._engine.add_object_file(llvm.ObjectFileRef.from_data(body))
         self._engine.finalize_object()
-        self.address = self._engine.get_function_address(ENTRY)
-        """Where the machine code begins; other kernels call it by this number."""
-        self._pointers = [letter == "p" for letter in signature]
-        self._function = ctypes.CFUNCTYPE(None, *(_C_TYPES[letter] for letter in signature))(self.address)
+        self.address = self._engine.get_function_address(part.symbol)
+        """Where the machine code begins; other kernels may call it by this number."""
+        self._pointers = [letter == "p" for letter in part.signature]
+        self._function = ctypes.CFUNCTYPE(None, *(_C_TYPES[letter] for letter in part.signature))(self.address)
 
     def __call__(self, *arguments: float | NDArray[np.float64]) -> None:
         self._function(
@@ -58,30 +71,44 @@ class Kernel:
         )
 
 
-def get_kernel(name: str, source: str, signature: str, build: Callable[[], Callable[..., None]]) -> Kernel:
-    """The kernel of a source.
+def get_kernel(part: Part, *linked: Part) -> Kernel:
+    """The kernel of a function.
 
     Args:
-        name: the first part of its file's name.
-        source: all the text that the kernel is made from; other text is another kernel.
-        signature: one letter an argument: `i` an integer, `d` a float, `p` a pointer to float64.
-        build: makes the function to compile; called only when the kernel is neither loaded nor on disk.
+        part: the function.
+        *linked: what it calls, to be made part of it.
 
     Returns:
-        The same object for the same source, as long as somebody holds it.
+        The same object for the same parts, as long as somebody holds it.
     """
-    digest = sha256(f"{fingerprint()}\n{signature}\n{source}".encode()).hexdigest()
-    key = f"{name}-{digest[:32]}"
+    key = _key(".o", part, *linked)
     with _lock:
         kernel = _loaded.get(key)
         if kernel is None:
-            kernel = _loaded[key] = Kernel(store.read(key) or _compile(key, signature, build), signature)
+            kernel = _loaded[key] = Kernel(store.read(key) or _link(key, (part, *linked)), part)
         return kernel
 
 
-def _compile(key: str, signature: str, build: Callable[[], Callable[..., None]]) -> bytes:
-    from thalweg._native.compiler import compile_object
+def _link(key: str, parts: tuple[Part, ...]) -> bytes:
+    from thalweg._native.compiler import link_object
 
-    body = compile_object(build(), signature, ENTRY)
+    body = link_object([_bitcode(part) for part in parts], parts[0].symbol)
     store.write(key, body)
     return body
+
+
+def _bitcode(part: Part) -> bytes:
+    key = _key(".bc", part)
+    body = store.read(key)
+    if body is None:
+        from thalweg._native.compiler import compile_bitcode
+
+        body = compile_bitcode(part.build(), part.signature, part.symbol)
+        store.write(key, body)
+    return body
+
+
+def _key(suffix: str, *parts: Part) -> str:
+    sources = (f"{part.symbol}\n{part.signature}\n{part.source}" for part in parts)
+    digest = sha256("\n".join([fingerprint(), *sources]).encode()).hexdigest()
+    return f"{parts[0].symbol}-{digest[:32]}{suffix}"

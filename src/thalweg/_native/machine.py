@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 
@@ -24,10 +25,11 @@ def target_machine() -> llvm.TargetMachine:
 
 @cache
 def fingerprint() -> str:
-    """What machine code depends on besides its source: the compilers' versions and the processor."""
+    """What machine code depends on besides its source: how it is compiled, the compilers' versions, the processor."""
     import llvmlite.binding as llvm
 
-    return "\n".join((version("numba"), version("llvmlite"), llvm.get_process_triple(), *_processor()))
+    how = Path(__file__).with_name("compiler.py").read_text(encoding="utf-8")
+    return "\n".join((how, version("numba"), version("llvmlite"), llvm.get_process_triple(), *_processor()))
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Object files on disk, each named after what it was compiled from, each with its checksum.
+"""Bitcode and object files on disk, each named after what it was compiled from, each with its checksum.
 
 They hold code, so only files that belong to the user who runs this are read.
 """
@@ -29,7 +29,7 @@ def folder() -> Path:
 
 
 def read(key: str) -> bytes | None:
-    """The object file of a key; `None` when there is none, it is damaged, or it is another user's."""
+    """The content of a file; `None` when there is none, it is damaged, or it is another user's."""
     path = folder() / key
     try:
         content = path.read_bytes() if _is_ours(path) else b""
@@ -41,7 +41,7 @@ def read(key: str) -> bytes | None:
 
 
 def write(key: str, body: bytes) -> None:
-    """Keep an object file; where the folder cannot be written, nothing is kept and nothing fails."""
+    """Keep a file; where the folder cannot be written, nothing is kept and nothing fails."""
     with suppress(StorageError):
         write_bytes(folder() / key, _MAGIC + sha256(body).digest() + body)
     with suppress(OSError):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from thalweg.optimizers.rule import DecouplingRule, State, Step, powers
+from thalweg.optimizers.rule import DecouplingRule, State, Step, correction
 
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class Adam(DecouplingRule):
     def clock(self, t_S: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
         """(1 / (1 − β₁ᵗ), 1 / √(1 − β₂ᵗ)): a division is dear, and these are the same for both coordinates."""
         beta1, beta2 = self.betas
-        return 1.0 / (1.0 - powers(beta1, t_S)), 1.0 / np.sqrt(1.0 - powers(beta2, t_S))
+        return correction(beta1, t_S), np.sqrt(correction(beta2, t_S))
 
     @staticmethod
     def step(g: float, state: State, clock: State, hyper: State) -> Step:

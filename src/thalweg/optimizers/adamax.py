@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from thalweg.optimizers.rule import DecayingRule, State, Step, powers
+from thalweg.optimizers.rule import DecayingRule, State, Step, correction
 
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ class Adamax(DecayingRule):
         eps: ε, at least 0.
 
     Example:
-        >>> Adamax().step(2.0, (0.0, 5.0), (0.1,), Adamax().hyper())[1]
+        >>> Adamax().step(2.0, (0.0, 5.0), (10.0,), Adamax().hyper())[1]
         4.995
 
     Source:
@@ -48,15 +48,15 @@ class Adamax(DecayingRule):
         return 0.0, 0.0
 
     def clock(self, t_S: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
-        """(1 − β₁ᵗ,)."""
-        return (1.0 - powers(self.betas[0], t_S),)
+        """(1 / (1 − β₁ᵗ),)."""
+        return (correction(self.betas[0], t_S),)
 
     @staticmethod
     def step(g: float, state: State, clock: State, hyper: State) -> Step:
         """See the class."""
         a, sigma = state
-        (correction,) = clock
+        (correction1,) = clock
         beta1, beta2, eps = hyper
         a = a + (1.0 - beta1) * (g - a)
         sigma = max(beta2 * sigma, abs(g) + eps)
-        return a / correction, sigma, (a, sigma)
+        return a * correction1, sigma, (a, sigma)

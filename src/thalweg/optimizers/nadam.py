@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from thalweg.optimizers.rule import DecouplingRule, State, Step, powers
+from thalweg.optimizers.rule import DecouplingRule, State, Step, correction
 
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class NAdam(DecouplingRule):
         momentum_decay: ψ, at least 0.
 
     Example:
-        >>> NAdam().step(2.0, (0.0, 0.0), (1.0, 0.5, 0.001), NAdam().hyper())[0]
+        >>> NAdam().step(2.0, (0.0, 0.0), (1.0, 0.5, 1000.0), NAdam().hyper())[0]
         2.1
 
     Source:
@@ -53,11 +53,12 @@ class NAdam(DecouplingRule):
         return 0.0, 0.0
 
     def clock(self, t_S: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
-        """What g_t and a_t are multiplied by, and 1 − β₂ᵗ."""
+        """What g_t, a_t and v_t are multiplied by."""
         beta1, beta2 = self.betas
-        mu_S, next_S = (beta1 * (1.0 - 0.5 * powers(0.96, t * self.momentum_decay)) for t in (t_S, t_S + 1.0))
+        warming = self.momentum_decay * np.log(0.96)
+        mu_S, next_S = (beta1 * (1.0 - 0.5 * np.exp(t * warming)) for t in (t_S, t_S + 1.0))
         product_S = np.cumprod(mu_S)
-        return (1.0 - mu_S) / (1.0 - product_S), next_S / (1.0 - product_S * next_S), 1.0 - powers(beta2, t_S)
+        return (1.0 - mu_S) / (1.0 - product_S), next_S / (1.0 - product_S * next_S), correction(beta2, t_S)
 
     @staticmethod
     def step(g: float, state: State, clock: State, hyper: State) -> Step:
@@ -67,4 +68,4 @@ class NAdam(DecouplingRule):
         beta1, beta2, eps = hyper
         a = a + (1.0 - beta1) * (g - a)
         v = beta2 * v + (1.0 - beta2) * g * g
-        return share_of_g * g + share_of_a * a, sqrt(v / correction2) + eps, (a, v)
+        return share_of_g * g + share_of_a * a, sqrt(v * correction2) + eps, (a, v)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from thalweg.optimizers.rule import DecouplingRule, State, Step, powers
+from thalweg.optimizers.rule import DecouplingRule, State, Step, correction
 
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class RAdam(DecouplingRule):
         eps: ε, at least 0.
 
     Example:
-        >>> RAdam().step(2.0, (0.0, 0.0), (0.5, 0.03, 0.0), RAdam().hyper())[1]
+        >>> RAdam().step(2.0, (0.0, 0.0), (10.0, 30.0, 0.0), RAdam().hyper())[1]
         1.0
 
     Source:
@@ -52,16 +52,15 @@ class RAdam(DecouplingRule):
         return 0.0, 0.0
 
     def clock(self, t_S: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
-        """(1 − β₁ᵗ, √(1 − β₂ᵗ), r_t, which is 0 while ρ_t ≤ 5)."""
+        """(1 / (1 − β₁ᵗ), 1 / √(1 − β₂ᵗ), r_t, which is 0 while ρ_t ≤ 5)."""
         beta1, beta2 = self.betas
-        power_S = powers(beta2, t_S)
+        correction2_S = correction(beta2, t_S)
         end = 2.0 / (1.0 - beta2) - 1.0
-        rho_S = end - 2.0 * t_S * power_S / (1.0 - power_S)
-        rho_S = np.maximum(rho_S, 5.0)
+        rho_S = np.maximum(end - 2.0 * t_S * (correction2_S - 1.0), 5.0)
         with np.errstate(divide="ignore", invalid="ignore"):  # where ρ_∞ itself is small, nothing is ever trusted
             squared_S = (rho_S - 4.0) * (rho_S - 2.0) * end / ((end - 4.0) * (end - 2.0) * rho_S)
         rectifier_S = np.sqrt(np.where(rho_S > 5.0, squared_S, 0.0))
-        return 1.0 - powers(beta1, t_S), np.sqrt(1.0 - power_S), rectifier_S
+        return correction(beta1, t_S), np.sqrt(correction2_S), rectifier_S
 
     @staticmethod
     def step(g: float, state: State, clock: State, hyper: State) -> Step:
@@ -72,5 +71,5 @@ class RAdam(DecouplingRule):
         a = a + (1.0 - beta1) * (g - a)
         v = beta2 * v + (1.0 - beta2) * g * g
         if rectifier == 0.0:
-            return a / correction1, 1.0, (a, v)
-        return rectifier * a / correction1, (sqrt(v) + eps) / correction2, (a, v)
+            return a * correction1, 1.0, (a, v)
+        return rectifier * a * correction1, (sqrt(v) + eps) * correction2, (a, v)

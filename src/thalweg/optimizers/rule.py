@@ -122,13 +122,13 @@ def _is_within(value: Any, least: float, below: float) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and least <= value < below
 
 
-def powers(base: float, t_S: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Baseᵗ at each t, for a base in [0, 1), by the exponential: NumPy has it faster than the power.
+def correction(beta: float, t_S: NDArray[np.float64]) -> NDArray[np.float64]:
+    """1 / (1 − βᵗ) at each t, for β in [0, 1) and rising t: what a mean that began at zero is multiplied by.
 
-    Below e⁻⁷⁰⁰ it stays there: the exponential slows down where it underflows, and every use subtracts it from 1.
+    βᵗ is taken by the exponential, which NumPy has faster than the power, and only as long as it counts in float64.
     """
-    if base == 0.0:
-        return np.zeros_like(t_S)
-    exponent_S = t_S * np.log(base)
-    np.maximum(exponent_S, -700.0, out=exponent_S)
-    return np.exp(exponent_S, out=exponent_S)
+    correction_S = np.ones_like(t_S)
+    if beta > 0.0:
+        counting_T = t_S[: int(np.searchsorted(t_S, -54.0 * math.log(2.0) / math.log(beta)))]
+        correction_S[: len(counting_T)] = 1.0 / (1.0 - np.exp(counting_T * math.log(beta)))
+    return correction_S

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import inspect
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from functools import cache, lru_cache
 from os import cpu_count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from thalweg._native import Kernel, get_kernel
-from thalweg.surfaces.kernels import slope_kernel
+from thalweg._native import Kernel, Part, get_kernel
+from thalweg.surfaces.kernels import slope_kernel, slope_part
 
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ FAR = 1e6
 BLOCK = 256
 """Paths that one call of the loop takes: their numbers stay in the processor's first cache."""
 
-_SIGNATURES = {"one": "iippppp" + "ipppp", "many": "iiippppp" + "pipppp"}
+_SIGNATURES = {"one": "ipppppipppp", "many": "iiippppppipppp"}
 
 
 class Drive(NamedTuple):
@@ -113,11 +113,9 @@ def run_one(
     clock_SC = _clock(rule, len(rate_S))
     record_S8 = np.empty((len(rate_S) + 1, 8))
     done = np.zeros(1)
-    slope = slope_kernel(surface.formula)
-    _loop("one", type(rule))(
-        slope.address,
+    _one(type(rule), surface.formula)(
         len(rate_S),
-        np.array([*start_2, 0.0, 0.0, 0.0]),
+        start_2,
         np.repeat(rule.start(lr), 2).astype(np.float64),
         rate_S,
         clock_SC,
@@ -150,7 +148,7 @@ def run_many(surface: Surface, jobs: Sequence[Job], drive: Drive) -> Ends:
             np.array(job.rule.hyper()),
             *_noise(drive.noise_S2),
         )
-        loop, settings = _loop("many", type(job.rule)), _settings(surface, job.rule)
+        loop, settings = _many(type(job.rule)), _settings(surface, job.rule)
         tasks += [(loop, slope, block, (*shared, settings)) for block in job.blocks()]
     with ThreadPoolExecutor(cpu_count()) as pool:
         points, done = zip(*pool.map(lambda task: _run_block(*task), tasks), strict=True)
@@ -175,21 +173,30 @@ def _run_block(
     return point_5N, done_2N
 
 
+@lru_cache(maxsize=256)
+def _one(rule: type[Rule], formula: str) -> Kernel:
+    return get_kernel(_loop("one", rule), slope_part(formula))
+
+
 @cache
-def _loop(name: str, rule: type[Rule]) -> Kernel:
+def _many(rule: type[Rule]) -> Kernel:
+    return get_kernel(_loop("many", rule))
+
+
+def _loop(name: str, rule: type[Rule]) -> Part:
     """The loop `one` or `many` around a rule's step; rules that share a step share the loop."""
     default = rule()
     sizes = len(default.start(1.0)), len(default.clock(np.ones(1))), len(default.hyper())
     home, *_ = rule.step.__qualname__.split(".")
     files = Path(inspect.getfile(rule.step)), Path(__file__).with_name("loops.py")
-    source = "\n".join([home, repr(sizes), *(file.read_text(encoding="utf-8") for file in files)])
+    source = "\n".join([repr(sizes), *(file.read_text(encoding="utf-8") for file in files)])
 
     def build() -> Callable[..., None]:
         from thalweg.paths import loops
 
         return {"one": loops.make_one, "many": loops.make_many}[name](rule, sizes)
 
-    return get_kernel(f"{name}-{home.lower()}", source, _SIGNATURES[name], build)
+    return Part(f"{name}_{home.lower()}", _SIGNATURES[name], source, build)
 
 
 def _clock(rule: Rule, steps: int) -> NDArray[np.float64]:

@@ -1,8 +1,9 @@
 """The two loops that run a rule over a surface, as Numba compiles them: one path with everything kept, and many.
 
-Both are made around the `step` of a rule, the very function that Python runs, and call the surface's compiled slope by
-its address: seventeen rules and sixteen surfaces need 33 compilations, not 272. `many` goes step by step over a block
-of paths, so that the processor works on several of them at a time.
+Both are made around the `step` of a rule, the very function that Python runs, and know no surface, so that seventeen
+rules and sixteen surfaces need 33 compilations, not 272. `one` is linked with the surface, so that a step calls
+nothing. `many` calls the surface by its address, for a block of paths at once: it goes step by step over the block, so
+that the processor works on several paths at a time.
 
 Importing this module imports Numba: it is loaded only when a loop is on no disk.
 """
@@ -15,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
+
+from thalweg.surfaces.loops import point
 
 
 if TYPE_CHECKING:
@@ -35,22 +38,17 @@ def make_one(rule: type[Rule], sizes: tuple[int, int, int]) -> Callable[..., Non
     write_state, read_three = _WRITE[sizes[0]], _READ[3]
 
     def one(  # noqa: PLR0917 - compiled code has no keywords
-        surface: Any, steps: Any, point_5: Any, state_2K: Any, rate_S: Any, clock_SC: Any, hyper_H: Any,
+        steps: Any, start_2: Any, state_2K: Any, rate_S: Any, clock_SC: Any, hyper_H: Any,
         noisy: Any, noise_S2: Any, settings: Any, record_S8: Any, done: Any,
     ) -> None:  # fmt: skip
         hyper = read_hyper(hyper_H, 0, 1)
         decay, reach = read_three(settings, 0, 1), read_three(settings, 3, 1)
         state_x = read_state(state_2K, 0, 2)
         state_y = read_state(state_2K, 1, 2)
-        x = point_5[0]
-        y = point_5[1]
+        x = start_2[0]
+        y = start_2[1]
         for t in range(steps + 1):
-            point_5[0] = x
-            point_5[1] = y
-            _slope(surface, 1, point_5)
-            value = point_5[2]
-            gx = point_5[3]
-            gy = point_5[4]
+            value, gx, gy = point(x, y)
             row = 8 * t
             record_S8[row] = x
             record_S8[row + 1] = y
@@ -83,13 +81,13 @@ def make_many(rule: type[Rule], sizes: tuple[int, int, int]) -> Callable[..., No
     write_state, read_three = _WRITE[sizes[0]], _READ[3]
 
     def many(  # noqa: PLR0917 - compiled code has no keywords
-        surface: Any, steps: Any, n: Any, point_5N: Any, state_2KN: Any, lr_N: Any, factor_S: Any, clock_SC: Any,
+        slope: Any, steps: Any, n: Any, point_5N: Any, state_2KN: Any, lr_N: Any, factor_S: Any, clock_SC: Any,
         hyper_H: Any, noisy: Any, noise_S2: Any, settings: Any, target_3N: Any, done_2N: Any,
     ) -> None:  # fmt: skip
         hyper = read_hyper(hyper_H, 0, 1)
         decay, reach = read_three(settings, 0, 1), read_three(settings, 3, 1)
         for t in range(steps):
-            _slope(surface, n, point_5N)
+            _slope(slope, n, point_5N)
             clock = read_clock(clock_SC, t * sizes[1], 1)
             factor = factor_S[t]
             noise_x = noise_S2[2 * t] if noisy else 0.0
@@ -113,7 +111,7 @@ def make_many(rule: type[Rule], sizes: tuple[int, int, int]) -> Callable[..., No
                 dy = y - target_3N[p + n]
                 away = dx * dx + dy * dy > target_3N[p + 2 * n]
                 done_2N[p + n] = t + 1.0 if away else settled
-        _slope(surface, n, point_5N)
+        _slope(slope, n, point_5N)
 
     return many
 
@@ -128,7 +126,7 @@ def _make_advance(rule: type[Rule]) -> Callable[..., Any]:
     ) -> Any:
         sign, coupled, decoupled = decay
         m, sigma, state = step(sign * g + coupled * theta, state, clock, hyper)
-        theta = theta * (1.0 - rate * decoupled) - rate * (m / sigma)
+        theta = theta * (1.0 - rate * decoupled) - rate * m / sigma
         return theta, m, sigma, state
 
     return advance
@@ -142,14 +140,13 @@ def _is_near(x: Any, y: Any, reach: Any) -> Any:
 
 
 def _call_slope(_typing: Any, _address: Any, _n: Any, _point_5N: Any) -> Any:
-    """Call the function at an address for n points: rows x, y in; rows value, ∂x, ∂y out."""
+    """Call the surface at an address for n points: rows x, y in; rows value, ∂x, ∂y out."""
 
     def generate(context: Any, builder: ir.IRBuilder, _signature: Any, arguments: Any) -> Any:
-        pointer = ir.DoubleType().as_pointer()
-        prototype = ir.FunctionType(ir.VoidType(), [ir.IntType(64), *[pointer] * 5])
-        function, n, base = arguments
+        address, n, base = arguments
+        prototype = ir.FunctionType(ir.VoidType(), [n.type, *[base.type] * 5])
         rows = [builder.gep(base, [builder.mul(n, n.type(row))]) for row in range(5)]
-        builder.call(builder.inttoptr(function, prototype.as_pointer()), [n, *rows])
+        builder.call(builder.inttoptr(address, prototype.as_pointer()), [n, *rows])
         return context.get_dummy_value()
 
     return types.void(types.int64, types.int64, types.CPointer(types.float64)), generate

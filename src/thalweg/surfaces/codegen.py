@@ -1,4 +1,4 @@
-"""From SymPy expressions to a loop that Numba compiles: one assignment a subexpression, none written twice.
+"""From SymPy expressions to a function that Numba compiles: one assignment a subexpression, none written twice.
 
 Only the nodes below are written out; the text is made from them and from nothing that a person typed.
 """
@@ -23,33 +23,26 @@ MAX_ASSIGNMENTS = 1_500
 _SCOPE = {
     function.__name__: function
     for function in (
-        *(abs, range, math.exp, math.log, math.sqrt, math.sin, math.cos, math.tan),
+        *(abs, math.exp, math.log, math.sqrt, math.sin, math.cos, math.tan),
         *(math.asin, math.acos, math.atan, math.sinh, math.cosh, math.tanh),
     )
 }
 """All that the text can name."""
 
 
-def build_loop(expressions: Sequence[Expression]) -> Callable[..., None]:
-    """The function `kernel(n, x, y, out0, out1, ...)` that fills `out_k[i]` with expression k at (x[i], y[i]).
+def build_point(expressions: Sequence[Expression]) -> Callable[..., None]:
+    """The function `point(x, y, results)` that sets `results[k]` to expression k.
 
     Raises:
         UsageError: it would have more than `MAX_ASSIGNMENTS` assignments, or a number past float64.
     """
     program = _Program()
-    results = [program.name(expression) for expression in expressions]
-    outputs = [f"out{k}" for k in range(len(results))]
-    body = [*program.lines, *(f"{output}[i] = {result}" for output, result in zip(outputs, results, strict=True))]
-    lines = [
-        f"def kernel(n, x_N, y_N, {', '.join(outputs)}):",
-        "    for i in range(n):",
-        "        x = x_N[i]",
-        "        y = y_N[i]",
-        *(f"        {line}" for line in body),
-    ]
+    names = [program.name(expression) for expression in expressions]
+    body = [*program.lines, *(f"results[{k}] = {name}" for k, name in enumerate(names))]
     scope: dict[str, Any] = {"__builtins__": {}, **_SCOPE}
-    exec("\n".join(lines), scope)  # noqa: S102 - made above, of assignments between names of our own
-    return scope["kernel"]
+    text = "\n    ".join(["def point(x, y, results):", *body])
+    exec(text, scope)  # noqa: S102 - made above, of assignments between names of our own
+    return scope["point"]
 
 
 class _Program:

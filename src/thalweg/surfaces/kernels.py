@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from thalweg._native import Kernel, get_kernel
+from thalweg._native import Kernel, Part, get_kernel
 from thalweg.surfaces.syntax import check
 
 
@@ -17,25 +17,44 @@ if TYPE_CHECKING:
     from thalweg.surfaces.symbolic import Derivatives
 
 
+POINT = "point"
+"""What loops call the function of a surface: (x, y, results) sets three results."""
+
+
+def slope_part(formula: str) -> Part:
+    """The function of a surface that gives f, ∂f/∂x, ∂f/∂y."""
+    return _point("slope", formula, lambda exact: [exact.value, *exact.gradient])
+
+
 @lru_cache(maxsize=256)
 def slope_kernel(formula: str) -> Kernel:
-    """`(n, x, y, value, slope_x, slope_y)`: value and gradient at n points."""
-    return _kernel("slope", formula, "ippppp", lambda exact: [exact.value, *exact.gradient])
+    """`(n, x, y, f, ∂f/∂x, ∂f/∂y)`: value and gradient at n points."""
+    return get_kernel(_at_points(), slope_part(formula))
 
 
 @lru_cache(maxsize=256)
 def hessian_kernel(formula: str) -> Kernel:
-    """`(n, x, y, xx, xy, yy)`: second derivatives at n points."""
-    return _kernel("hessian", formula, "ippppp", lambda exact: exact.hessian)
+    """`(n, x, y, ∂²f/∂x², ∂²f/∂x∂y, ∂²f/∂y²)`: second derivatives at n points."""
+    return get_kernel(_at_points(), _point("hessian", formula, lambda exact: exact.hessian))
 
 
-def _kernel(name: str, formula: str, signature: str, select: Callable[[Derivatives], Sequence[Any]]) -> Kernel:
+def _point(what: str, formula: str, select: Callable[[Derivatives], Sequence[Any]]) -> Part:
     def build() -> Callable[..., None]:
-        from thalweg.surfaces.codegen import build_loop
+        from thalweg.surfaces.codegen import build_point
 
-        return build_loop(select(_derivatives(formula)))
+        return build_point(select(_derivatives(formula)))
 
-    return get_kernel(name, f"{_generation()}\n{name}\n{formula}", signature, build)
+    source = f"{_text('functions.py', 'symbolic.py', 'codegen.py')}\n{version('sympy')}\n{what}\n{formula}"
+    return Part(POINT, "ddp", source, build)
+
+
+def _at_points() -> Part:
+    def build() -> Callable[..., None]:
+        from thalweg.surfaces.loops import at_points
+
+        return at_points
+
+    return Part("at_points", "ippppp", _text("loops.py"), build)
 
 
 @lru_cache(maxsize=8)
@@ -46,8 +65,6 @@ def _derivatives(formula: str) -> Derivatives:
 
 
 @cache
-def _generation() -> str:
-    """What a loop depends on besides its formula: how this package writes it."""
-    here = Path(__file__).parent
-    files = ("functions.py", "symbolic.py", "codegen.py")
-    return "\n".join([version("sympy"), *((here / file).read_text(encoding="utf-8") for file in files)])
+def _text(*files: str) -> str:
+    """What a part depends on besides its formula: how this package writes it."""
+    return "\n".join(Path(__file__).with_name(file).read_text(encoding="utf-8") for file in files)
