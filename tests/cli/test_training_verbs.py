@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -172,7 +173,7 @@ def test_every_flag_is_a_field_and_every_field_a_flag(thalweg):
     _, text, _ = thalweg("train", "--help")
     for field in fields(TrainingConfig):
         assert f"--{field.name.replace('_', '-')} " in text
-    flags = {word for word in text.split() if word.startswith("--")}
+    flags = set(re.findall(r"--[a-z-]+", text))
     own = {"--recipe", "--out", "--resume", "--json", "--help", "--no-normalize"}
     assert flags - own == {f"--{field.name.replace('_', '-')}" for field in fields(TrainingConfig)}
 
