@@ -55,12 +55,14 @@ def main() -> None:
 
 
 def table(optax: OptaxProcess, rounds: int) -> None:
+    import numpy as np
+
     from thalweg import optimizers, paths, surfaces
 
     valley = surfaces.get("valley")
     rules = [name for name in optimizers.names() if name != "sgd"]
     rates = [1e-4 * 1e4 ** (k / (SWEEP_RATES - 1)) for k in range(SWEEP_RATES)]
-    starts = [(-10.0 + 20.0 * k / PATHS, 2.0) for k in range(PATHS)]
+    starts = np.column_stack([np.linspace(-10.0, 10.0, PATHS), np.full(PATHS, 2.0)])
     one = {
         "thalweg": lambda: timed(lambda: paths.trace(valley, "adam", lr=LR, steps=UPDATES)),
         "optax scan": lambda: optax.ask("one"),
@@ -108,10 +110,14 @@ def torch_loop(surface) -> float:  # noqa: ANN001 - a surface; typing it would i
     point = torch.tensor(START, dtype=torch.float64, requires_grad=True)
     optimizer = torch.optim.Adam([point], lr=LR)
 
+    kept = []
+
     def walk() -> None:
         for _ in range(TORCH_UPDATES):
             optimizer.zero_grad()
-            (0.5 * curvature * point**2).sum().backward()
+            loss = (0.5 * curvature * point**2).sum()
+            loss.backward()
+            kept.append((point.detach().clone(), loss.item()))
             optimizer.step()
 
     return timed(walk)

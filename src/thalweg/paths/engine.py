@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from thalweg._native import Kernel, Part, get_kernel
-from thalweg.surfaces.kernels import slope_kernel, slope_part
+from thalweg.surfaces.kernels import loops_text, slope_kernel, slope_part
 
 
 if TYPE_CHECKING:
@@ -189,7 +189,7 @@ def _loop(name: str, rule: type[Rule]) -> Part:
     sizes = len(default.start(1.0)), len(default.clock(np.ones(1))), len(default.hyper())
     home, *_ = rule.step.__qualname__.split(".")
     files = Path(inspect.getfile(rule.step)), Path(__file__).with_name("loops.py")
-    source = "\n".join([repr(sizes), *(file.read_text(encoding="utf-8") for file in files)])
+    source = "\n".join([repr(sizes), loops_text(), *(file.read_text(encoding="utf-8") for file in files)])
 
     def build() -> Callable[..., None]:
         from thalweg.paths import loops

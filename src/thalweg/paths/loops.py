@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 
     from thalweg.optimizers import Rule
 
+_OPTIONS: dict[str, Any] = {"error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+"""For what only compiled code calls: its wrappers for Python and for C would take half of Numba's time."""
+
+_inner: Any = njit(**_OPTIONS)
+
 
 def make_one(rule: type[Rule], sizes: tuple[int, int, int]) -> Callable[..., None]:
     """The loop of one path, in which every step is kept.
@@ -35,7 +40,7 @@ def make_one(rule: type[Rule], sizes: tuple[int, int, int]) -> Callable[..., Non
     """
     advance = _make_advance(rule)
     read_state, read_clock, read_hyper = (_READ[size] for size in sizes)
-    write_state, read_three = _WRITE[sizes[0]], _READ[3]
+    read_three = _READ[3]
 
     def one(  # noqa: PLR0917 - compiled code has no keywords
         steps: Any, start_2: Any, state_2K: Any, rate_S: Any, clock_SC: Any, hyper_H: Any,
@@ -68,8 +73,6 @@ def make_one(rule: type[Rule], sizes: tuple[int, int, int]) -> Callable[..., Non
             record_S8[row + 5] = my
             record_S8[row + 6] = sx
             record_S8[row + 7] = sy
-        write_state(state_2K, 0, 2, state_x)
-        write_state(state_2K, 1, 2, state_y)
 
     return one
 
@@ -118,9 +121,9 @@ def make_many(rule: type[Rule], sizes: tuple[int, int, int]) -> Callable[..., No
 
 def _make_advance(rule: type[Rule]) -> Callable[..., Any]:
     """One coordinate, one step: θ, m, σ and the state after it."""
-    step = njit(error_model="numpy")(rule.step)
+    step = _inner(rule.step)
 
-    @njit(error_model="numpy")
+    @_inner
     def advance(  # noqa: PLR0917 - compiled code has no keywords
         theta: Any, g: Any, state: Any, clock: Any, hyper: Any, rate: Any, decay: Any
     ) -> Any:
@@ -132,7 +135,7 @@ def _make_advance(rule: type[Rule]) -> Callable[..., Any]:
     return advance
 
 
-@njit
+@_inner
 def _is_near(x: Any, y: Any, reach: Any) -> Any:
     """Whether a point is still within reach of the surface's window; a NaN is not."""
     middle_x, middle_y, far = reach
@@ -155,25 +158,25 @@ def _call_slope(_typing: Any, _address: Any, _n: Any, _point_5N: Any) -> Any:
 _slope: Any = intrinsic(_call_slope)
 
 _READ: dict[int, Callable[..., Any]] = {
-    1: njit(lambda a, i, _: (a[i],)),
-    2: njit(lambda a, i, stride: (a[i], a[i + stride])),
-    3: njit(lambda a, i, stride: (a[i], a[i + stride], a[i + 2 * stride])),
-    4: njit(lambda a, i, stride: (a[i], a[i + stride], a[i + 2 * stride], a[i + 3 * stride])),
+    1: _inner(lambda a, i, _: (a[i],)),
+    2: _inner(lambda a, i, stride: (a[i], a[i + stride])),
+    3: _inner(lambda a, i, stride: (a[i], a[i + stride], a[i + 2 * stride])),
+    4: _inner(lambda a, i, stride: (a[i], a[i + stride], a[i + 2 * stride], a[i + 3 * stride])),
 }
 """Numba's tuples have a length of their own each, so reading one needs a function for each length."""
 
 
-@njit
+@_inner
 def _write1(a: Any, i: Any, _: Any, row: Any) -> None:
     (a[i],) = row
 
 
-@njit
+@_inner
 def _write2(a: Any, i: Any, stride: Any, row: Any) -> None:
     a[i], a[i + stride] = row
 
 
-@njit
+@_inner
 def _write3(a: Any, i: Any, stride: Any, row: Any) -> None:
     a[i], a[i + stride], a[i + 2 * stride] = row
 

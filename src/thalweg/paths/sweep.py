@@ -64,7 +64,7 @@ def sweep(
     surface: Surface,
     rules: Sequence[Rule | str],
     lrs: Sequence[float],
-    starts: Sequence[tuple[float, float]] | None = None,
+    starts: Sequence[tuple[float, float]] | NDArray[np.float64] | None = None,
     *,
     steps: int,
     schedule: Schedule | str = "constant",

@@ -38,6 +38,11 @@ def hessian_kernel(formula: str) -> Kernel:
     return get_kernel(_at_points(), _point("hessian", formula, lambda exact: exact.hessian))
 
 
+def loops_text() -> str:
+    """What every loop over a surface is made from besides its own text."""
+    return _text("loops.py")
+
+
 def _point(what: str, formula: str, select: Callable[[Derivatives], Sequence[Any]]) -> Part:
     def build() -> Callable[..., None]:
         from thalweg.surfaces.codegen import build_point
@@ -54,7 +59,7 @@ def _at_points() -> Part:
 
         return at_points
 
-    return Part("at_points", "ippppp", _text("loops.py"), build)
+    return Part("at_points", "ippppp", loops_text(), build)
 
 
 @lru_cache(maxsize=8)
