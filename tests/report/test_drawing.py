@@ -74,11 +74,13 @@ def test_a_picture_that_cannot_be_drawn_is_left_out_with_its_reason(run):
     outputs = {name: np.zeros((2, 2), dtype=np.float32) for name in ("logits", "mid", "top")}
     save_file(outputs | {"labels": np.zeros(2, dtype=np.int64)}, run.evaluation)
     (run.path / "tsne-mid.png").write_bytes(b"of an older evaluation")
+    run.data["fingerprint"] = "of other photos"
+    run.save()
     for _ in range(2):  # the reasons do not pile up
         draw_run(run.path)
     assert {path.name for path in run.path.glob("*.png")} == {"curves.png", "confusion.png"}
     _, mistakes, mid, top = run.summary()["messages"]
-    assert mistakes.startswith("mistakes.png: ")
+    assert mistakes.startswith("mistakes.png: the photos in ")
     assert mid.startswith("tsne-mid.png: t-SNE needs at least 4 photos")
     assert top.startswith("tsne-top.png: ")
 

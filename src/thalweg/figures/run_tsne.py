@@ -5,6 +5,7 @@ Shape suffixes: N photos, M of them drawn, D features, K principal components.
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -162,10 +163,14 @@ def _principal_components(features_MD: NDArray[np.float32], seed: int) -> NDArra
 
 def _positions(reduced_MK: NDArray[np.float32], perplexity: float, seed: int) -> NDArray[np.float32]:
     from sklearn.manifold import TSNE
+    from threadpoolctl import threadpool_limits  # scikit-learn's own dependency
 
     start = "pca" if reduced_MK.shape[1] >= 2 else "random"
-    # several jobs make scikit-learn's search for neighbors slower: issue 29665 of its repository
-    return TSNE(perplexity=perplexity, init=start, random_state=seed, n_jobs=1).fit_transform(reduced_MK)
+    # A thread for each thousand photos: with fewer, threads wait for one another longer than they work.
+    threads = min(os.cpu_count() or 1, 1 + len(reduced_MK) // 1000)
+    with threadpool_limits(threads, user_api="openmp"):
+        # several jobs make scikit-learn's search for neighbors slower: issue 29665 of its repository
+        return TSNE(perplexity=perplexity, init=start, random_state=seed, n_jobs=1).fit_transform(reduced_MK)
 
 
 def _agreement(reduced_MK: NDArray[np.float32], labels_M: NDArray[np.integer]) -> float:
