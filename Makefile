@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# One process a core; a file's tests stay together, because they share what is dear to make.
+PARALLEL := --numprocesses auto --dist loadfile
 READY := $(VENV)/.ready
 
 .PHONY: demo test test-slow check format clean
@@ -10,10 +12,10 @@ demo: $(READY)  ## train on the built-in set; leaves runs/demo with its report
 	$(BIN)/thalweg demo
 
 test: $(READY) check  ## lint, types, and every test that is not marked slow
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" $(PARALLEL)
 
 test-slow: $(READY)  ## the tests that take longer
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow $(PARALLEL)
 
 check: $(READY)
 	$(BIN)/ruff check .
