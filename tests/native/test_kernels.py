@@ -105,6 +105,7 @@ def test_the_oldest_make_room(empty, monkeypatch):
     assert len(list(empty.iterdir())) <= 4
 
 
+@pytest.mark.slow
 def test_processes_that_compile_the_same_at_once_all_succeed(tmp_path):
     code = (
         "from thalweg import paths, surfaces;"

@@ -199,8 +199,12 @@ def _loop(name: str, rule: type[Rule]) -> Part:
     return Part(f"{name}_{home.lower()}", _SIGNATURES[name], source, build)
 
 
+@lru_cache(maxsize=8)
 def _clock(rule: Rule, steps: int) -> NDArray[np.float64]:
-    return np.stack(rule.clock(np.arange(1.0, steps + 1)), axis=1)
+    """The rule's clock, a row a step; kept, for whoever moves a slider asks for the same one again and again."""
+    clock_SC = np.stack(rule.clock(np.arange(1.0, steps + 1)), axis=1)
+    clock_SC.setflags(write=False)
+    return clock_SC
 
 
 def _noise(noise_S2: NDArray[np.float64] | None) -> tuple[int, NDArray[np.float64]]:
