@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from thalweg.schedules._pointing import SpecError
+from thalweg._pointing import SpecError
 
 
 MAX_CHARACTERS = 1000

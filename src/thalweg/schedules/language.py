@@ -16,9 +16,9 @@ from difflib import get_close_matches
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from thalweg._pointing import SpecError
 from thalweg.errors import UsageError
 from thalweg.i18n import t
-from thalweg.schedules._pointing import SpecError
 from thalweg.schedules._tokens import MAX_CHARACTERS, Token, tokens_of
 from thalweg.schedules.arguments import Percent, Spans
 from thalweg.schedules.catalogue import SCHEDULES

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import sympy
 
-from thalweg.schedules._pointing import SpecError
+from thalweg._pointing import SpecError
 from thalweg.surfaces.functions import BY_NAME, Expression, Power, plain
 from thalweg.surfaces.syntax import COORDINATES
 

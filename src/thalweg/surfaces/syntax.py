@@ -11,8 +11,8 @@ import re
 from difflib import get_close_matches
 from typing import NoReturn
 
+from thalweg._pointing import SpecError
 from thalweg.errors import UsageError
-from thalweg.schedules._pointing import SpecError
 
 
 MAX_LENGTH = 2_000

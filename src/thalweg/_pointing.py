@@ -9,7 +9,7 @@ from thalweg.errors import UsageError
 
 
 class SpecError(UsageError):
-    """A text that is no schedule; the message shows the text with a caret below the place.
+    """A schedule or a formula that cannot be read; the message shows the text with a caret below the place.
 
     Args:
         key: the message's key in the catalogue.
