@@ -81,7 +81,9 @@ def test_residual_is_what_the_formula_says(size):
 
 
 @pytest.mark.parametrize(("name", "width"), [("resnet18", 64), ("resnet18-half", 32)])
-@pytest.mark.parametrize(("size", "stem_side", "side"), [(20, 20, 20), (28, 14, 14), (64, 32, 32), (128, 64, 32), (97, 49, 25)])
+@pytest.mark.parametrize(
+    ("size", "stem_side", "side"), [(20, 20, 20), (28, 14, 14), (64, 32, 32), (128, 64, 32), (97, 49, 25)]
+)
 def test_resnet_is_what_the_formula_says(name, width, size, stem_side, side):
     card = describe(name, size=size, classes=CLASSES)
     expected = (resnet_parameters(width), 2 * resnet_multiplications(width, stem_side, side))
