@@ -157,7 +157,16 @@ def test_shapes_and_broadcasting():
 
 
 @pytest.mark.parametrize(
-    "window", [((1, 0), (0, 1)), ((0, 0), (0, 1)), ((0, float("nan")), (0, 1)), ((0, float("inf")), (0, 1))]
+    "window",
+    [
+        ((1, 0), (0, 1)),
+        ((0, 0), (0, 1)),
+        ((0, float("nan")), (0, 1)),
+        ((0, float("inf")), (0, 1)),
+        ((0, 1),),
+        ((0, 1, 2), (0, 1)),
+        (("a", 1), (0, 1)),
+    ],
 )
 def test_a_bad_window_is_refused(window):
     with pytest.raises(UsageError, match="window"):

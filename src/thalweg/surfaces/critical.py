@@ -45,8 +45,8 @@ class CriticalPoint:
         kind: `minimum` when both eigenvalues are positive, `maximum` when both are negative, `saddle` when they
             differ in sign, `degenerate` when one is zero, so that the Hessian cannot tell.
         eigenvalues: of the Hessian, the lowest first.
-        escape: unit vector along which f falls fastest, the eigenvector of the lowest eigenvalue; `None` at a
-            minimum, and at a degenerate point without a negative eigenvalue.
+        escape: unit vector along which f falls fastest: the eigenvector of the lowest eigenvalue, or at a degenerate
+            point the direction in which f is lowest on a small circle; `None` where no direction leads down.
     """
 
     position: tuple[float, float]

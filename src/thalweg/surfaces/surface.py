@@ -35,6 +35,9 @@ class Surface:
         window: ((x0, x1), (y0, y1)), the part that is looked at.
         start: (x, y), where paths begin unless told otherwise.
 
+    Raises:
+        UsageError: window or start is not made of finite numbers, or a side of the window is empty.
+
     Example:
         >>> from thalweg import surfaces
         >>> surface = surfaces.parse("x**2 + 10*y**2")
@@ -52,8 +55,11 @@ class Surface:
     start: tuple[float, float]
 
     def __post_init__(self) -> None:
-        values = np.array([*self.window, self.start], dtype=np.float64)
-        if not np.isfinite(values).all() or not (values[:2, 0] < values[:2, 1]).all():
+        try:
+            rows_32 = np.array([*self.window, self.start], dtype=np.float64).reshape(3, 2)
+        except (TypeError, ValueError):
+            rows_32 = np.full((3, 2), np.nan)
+        if not np.isfinite(rows_32).all() or not (rows_32[:2, 0] < rows_32[:2, 1]).all():
             raise UsageError("surfaces.bad_window", window=self.window, start=self.start)
 
     def value(self, x: ArrayLike, y: ArrayLike) -> NDArray[np.float64]:
