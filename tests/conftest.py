@@ -4,7 +4,9 @@ import os
 
 import numpy as np
 import pytest
+import typer
 from PIL import Image
+from typer.testing import CliRunner
 
 from thalweg.cli._main import SPINS
 from thalweg.i18n import set_language
@@ -26,6 +28,26 @@ def _english():
     set_language(None)
     yield
     set_language(None)
+
+
+@pytest.fixture
+def verb_runner():
+    """Give a verb's module and its name, get a function that runs it with arguments and raises what it raises."""
+
+    def runner(module, name):
+        app = typer.Typer()
+        app.callback()(lambda: None)
+        module.register(app)
+
+        def call(*arguments):
+            result = CliRunner().invoke(app, [name, *arguments])
+            if result.exception and not isinstance(result.exception, SystemExit):
+                raise result.exception
+            return result
+
+        return call
+
+    return runner
 
 
 def striped_photo(label, random, size):

@@ -4,9 +4,7 @@ import json
 
 import numpy as np
 import pytest
-import typer
 from PIL import Image
-from typer.testing import CliRunner
 
 from thalweg import optimizers, paths, surfaces
 from thalweg.cli import surface as verb
@@ -16,18 +14,8 @@ from thalweg.figures.surface_map import outcomes_of
 
 
 @pytest.fixture
-def run():
-    app = typer.Typer()
-    app.callback()(lambda: None)
-    verb.register(app)
-
-    def call(*arguments):
-        result = CliRunner().invoke(app, ["surface", *arguments])
-        if result.exception and not isinstance(result.exception, SystemExit):
-            raise result.exception
-        return result
-
-    return call
+def run(verb_runner):
+    return verb_runner(verb, "surface")
 
 
 def document(result):

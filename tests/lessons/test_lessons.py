@@ -9,10 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import typer
 from matplotlib.figure import Figure
 from PIL import Image
-from typer.testing import CliRunner
 
 import thalweg.i18n
 from thalweg.cli import lesson as verb
@@ -185,18 +183,8 @@ def test_without_torch_the_lesson_says_so(monkeypatch):
 
 
 @pytest.fixture
-def run():
-    app = typer.Typer()
-    app.callback()(lambda: None)
-    verb.register(app)
-
-    def call(*arguments):
-        result = CliRunner().invoke(app, ["lesson", *arguments])
-        if result.exception and not isinstance(result.exception, SystemExit):
-            raise result.exception
-        return result
-
-    return call
+def run(verb_runner):
+    return verb_runner(verb, "lesson")
 
 
 def test_the_command_lists_draws_tells_and_checks(run, tmp_path, monkeypatch):

@@ -45,6 +45,12 @@ def test_small_steps_along_the_valley_stall_with_the_gradient_still_there():
     assert event(path, "stalled").values["gradient_norm"] > 0.05
 
 
+def test_a_loss_that_falls_by_powers_of_ten_is_no_stall():
+    path = paths.trace(surfaces.get("valley"), "rmsprop", lr=0.06, steps=2_000)
+    assert path.gradient_norm[:800].min() < 1e-15
+    assert "stalled" not in kinds(path)
+
+
 def test_a_start_at_the_goal_has_converged():
     assert event(paths.trace(surfaces.get("bowl"), "sgd", steps=20, start=(0.0, 0.0)), "converged").step == 0
 

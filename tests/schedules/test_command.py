@@ -5,9 +5,7 @@ import re
 
 import numpy as np
 import pytest
-import typer
 from PIL import Image
-from typer.testing import CliRunner
 
 from thalweg.cli import schedule as verb
 from thalweg.errors import UsageError
@@ -18,18 +16,8 @@ from thalweg.schedules import factors, names, parse
 
 
 @pytest.fixture
-def run():
-    app = typer.Typer()
-    app.callback()(lambda: None)
-    verb.register(app)
-
-    def call(*arguments):
-        result = CliRunner().invoke(app, ["schedule", *arguments])
-        if result.exception and not isinstance(result.exception, SystemExit):
-            raise result.exception
-        return result
-
-    return call
+def run(verb_runner):
+    return verb_runner(verb, "schedule")
 
 
 def test_the_document_has_the_numbers(run):

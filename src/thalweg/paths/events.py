@@ -23,7 +23,9 @@ FLAT = 1e-6
 IDLE = 0.01
 """A path stalls when the lowest loss falls by less than this part of its whole fall, ..."""
 IDLE_SHARE = 0.25
-"""... over this share of the steps or more."""
+"""... over this share of the steps or more, ..."""
+FADED = 0.01
+"""... while the gradient never sinks below this part of what it was: a loss that falls by powers of ten is no stall."""
 CALM = 1e-3
 """A coordinate is calm while its steps are below this part of its longest so far, ..."""
 CALM_STEPS = 10
@@ -53,7 +55,7 @@ def find(path: Path) -> tuple[Event, ...]:
     - `diverged`: from here on the loss is not finite, or the path is out of reach (`engine.FAR`).
     - `converged`: from here to the end the gradient is nothing beside the largest on the path, and no direction at the
       end leads down.
-    - `stalled`: from here to the end the loss hardly falls, though the gradient is not nothing, or a direction leads
+    - `stalled`: from here to the end the loss hardly falls and the gradient does not fade, or a direction leads
       down: `eigenvalue_low` and `eigenvalue_high`, of the Hessian at the end, say of what kind the place is.
     - `burst`: after a calm, the steps of a coordinate grow at once and the loss rises; `axis` 0 is x, 1 is y.
     - `left_window`: the first position outside the surface's window.
@@ -101,7 +103,9 @@ def _comes_to_rest(path: Path) -> Iterator[Event]:
         return
     lowest_S = np.minimum.accumulate(path.loss)
     idle = _holds_from(lowest_S - lowest_S[-1] <= IDLE * (lowest_S[0] - lowest_S[-1]))
-    if idle is not None and path.steps - idle >= max(IDLE_SHARE * path.steps, CALM_STEPS):
+    if idle is None or path.steps - idle < max(IDLE_SHARE * path.steps, CALM_STEPS):
+        return
+    if path.gradient_norm[idle:].min() >= FADED * path.gradient_norm[idle]:
         yield Event("stalled", idle, values)
 
 
