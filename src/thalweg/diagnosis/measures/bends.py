@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from thalweg.diagnosis.curvature import HessianOperator, extremes, stability_threshold
+from thalweg.diagnosis.curvature import HessianOperator, extremes, sharpness, stability_threshold
 
 
 if TYPE_CHECKING:
@@ -42,16 +42,10 @@ def bends(
             "decrease_possible": gradient**2 / (2 * most) / scale if most > 0 else math.nan,
             "products": float(plain.products),
         }
-        threshold = stability_threshold(optimizer)
-        if threshold is not None and threshold.value > 0:
-            sharpest = most
-            if threshold.preconditioner_P is not None:
-                sharpest = extremes(
-                    operator,
-                    which="largest",
-                    tolerance=1e-2,
-                    most=MOST_PRODUCTS // 2,
-                    preconditioner_P=threshold.preconditioner_P,
-                ).largest.value
-            found["sharpness_ratio"] = sharpest / threshold.value
+    threshold = stability_threshold(optimizer)
+    if threshold is None or not threshold.value > 0:
         return found
+    if threshold.preconditioner_P is None and threshold.decay_P is None:
+        return found | {"sharpness_ratio": most / threshold.value}
+    scaled = sharpness(model, optimizer, loss_fn, batches, mode="train", most=MOST_PRODUCTS // 2)
+    return found if scaled.ratio is None else found | {"sharpness_ratio": scaled.ratio}
