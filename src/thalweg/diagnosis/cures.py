@@ -130,7 +130,7 @@ def _match_shapes(patient: Patient, _values: Mapping[str, Any]) -> Patient:
     wrong = patient.loss_fn
 
     def loss_fn(outputs: Tensor, targets: Tensor) -> Tensor:
-        return wrong(outputs, targets.view_as(outputs))
+        return wrong(outputs, targets.view_as(outputs) if targets.numel() == outputs.numel() else targets)
 
     return replace(patient, loss_fn=loss_fn)
 

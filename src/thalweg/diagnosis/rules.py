@@ -104,7 +104,10 @@ RULES: tuple[Rule, ...] = (
     _rule("weight_decay_too_strong", "decay_to_gradient > 0.03", "weight_norm_left < 0.5", STUCK, "left > 0.5"),
     # A rate that throws the weights about: what dies of it comes after.
     _rule("saddle", "negative_curvature > 0.5", "matrix_gradient < 1e-3", STUCK, "left > 0.5"),
-    _rule("lr_too_large", "update_ratio_first > 0.3", STUCK, "left > 0.2"),
+    _rule("ravine", "sharpness_ratio > 0.6", "gain_more < 0", "falling < 0.1", "fit_gain > 0.15", "late_noise < 0.02"),
+    _rule("lr_too_large", "update_ratio_first > 0.25", "left > 0.2"),
+    _rule("lr_too_large", "update_ratio > 0.05", "late_noise > 0.5", STUCK, "left > 0.2"),
+    _rule("lr_too_large", "sharpness_ratio > 2.5", "left > 0.2"),
     _rule("lr_too_large", "peak > 3", STUCK, "left > 0.2", "saturated_units_first < 0.5 ?", "dead_units_first < 0.8 ?"),
     _rule("lr_too_large", "above_lowest > 0.1", "left > 0.2", "valid_rise < 0.1 ?"),
     # Units and layers that pass nothing on.
@@ -128,7 +131,6 @@ RULES: tuple[Rule, ...] = (
     ),
     _rule("lr_too_small", "update_ratio < 2e-4", "gain_ratio > 20", "left > 0.3", "lr_left > 0.1 ?", "falling < 0.05"),
     _rule("ravine", "sharpness_ratio > 0.6", "cosine < -0.3", "falling < 0.05", "fit_gain > 0.15", "late_noise < 0.3"),
-    _rule("ravine", "sharpness_ratio > 0.6", "gain_more < 0", "falling < 0.05", "fit_gain > 0.15", "late_noise < 0.05"),
     _rule("lr_too_large", "sharpness_ratio > 1.5", STUCK, "left > 0.2"),
     _rule("lr_too_large", "gain_less_than_same > 0.1", "update_ratio > 0.01", "late_noise > 0.5", STUCK, "left > 0.2"),
     # What the data and the network allow.
@@ -139,7 +141,7 @@ RULES: tuple[Rule, ...] = (
     _rule(
         "bad_targets",
         "to_constant > 0.95",
-        "cosine < 0.2 ?",
+        "cosine < 0.3 ?",
         "fit_left < 0.6",
         "update_ratio > 1e-4 ?",
         STUCK,

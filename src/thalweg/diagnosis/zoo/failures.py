@@ -19,7 +19,7 @@ from thalweg.diagnosis.zoo.data import (
     noisy_digits,
     shuffled_digits,
 )
-from thalweg.diagnosis.zoo.networks import hidden_biases, scale_weights
+from thalweg.diagnosis.zoo.networks import features_of, hidden_biases, scale_weights
 from thalweg.diagnosis.zoo.table import Training, case, plain
 
 
@@ -51,11 +51,11 @@ def rate_too_large(setting: Setting) -> Training:
     return training
 
 
-@case("lr_too_large")
+@case("lr_too_large", "diverged")
 def rate_too_large_late(setting: Setting) -> Training:
     """A warm-up that does not know where to stop: well for a third of the steps, then fifty times as much."""
     training = plain(setting, times=0.5)
-    most = 40.0 if setting.network == "transformer" else 200.0
+    most = 100.0 if setting.network == "transformer" else 200.0
     training.clip = 1.0
     training.rate_at = lambda step: min(most, max(1.0, most * (step / STEPS_OF_WARM_UP) ** 3))
     return training
@@ -120,16 +120,17 @@ def noise_of_small_batches(setting: Setting) -> Training:
 
 
 @case("ravine", optimizers=("sgd", "momentum"))
-def inputs_off_zero(setting: Setting) -> Training:
-    """Pictures far off zero: all weights of a unit pull on one steep direction, and what differs lies in flat ones."""
-    training = plain(setting, activation=nn.Tanh)
+def convex_valley(setting: Setting) -> Training:
+    """A linear layer on features that differ a hundredfold in scale: the course's valley, in hundreds of dimensions."""
+    torch.manual_seed(setting.seed)
     whole = digits()
-    batch = whole.inputs_NF[:96] * 0.2 + 2.0, whole.targets_N[:96]
+    features_NF = features_of(setting.build(), whole.inputs_NF[:200])
+    features_NF[:, ::4] *= 100.0
+    targets_NC = one_hot(whole.targets_N[:200], CLASSES).float()
+    model = nn.Linear(features_NF.shape[1], CLASSES)
+    batch = features_NF / features_NF.std(), targets_NC
+    training = Training(model, at_the_edge(setting, model, mse_loss, batch, share=0.95), whole, loss_fn=mse_loss)
     training.batch_of = lambda _step, _seed: batch
-    training.optimizer = at_the_edge(
-        setting, training.model, cross_entropy, batch, share=0.8 if setting.optimizer == "sgd" else 0.3
-    )
-    training.steps = 200
     return training
 
 
@@ -142,43 +143,6 @@ def at_the_edge(
     momentum = 0.9 if setting.optimizer == "momentum" else 0.0
     rate = share * 2 * (1 + momentum) / sharpest
     return torch.optim.SGD(model.parameters(), lr=rate, momentum=momentum)
-
-
-@case("ravine", networks=("perceptron",), optimizers=("sgd", "momentum"))
-def convex_valley(setting: Setting) -> Training:
-    """A linear network on inputs that differ a hundredfold in scale: the course's valley, in 640 dimensions."""
-    torch.manual_seed(setting.seed)
-    model = nn.Linear(FEATURES, CLASSES)
-    whole = digits()
-    scale_F = torch.ones(FEATURES)
-    scale_F[:: FEATURES // 4] = 30.0
-    inputs_NF = (whole.inputs_NF[:200] + 0.3) * scale_F / 8
-    targets_NC = one_hot(whole.targets_N[:200], CLASSES).float()
-    optimizer = at_the_edge(setting, model, mse_loss, (inputs_NF, targets_NC), share=0.95)
-    training = Training(model, optimizer, whole, loss_fn=mse_loss, seed=setting.seed)
-    training.batch_of = lambda _step, _seed: (inputs_NF, targets_NC)
-    return training
-
-
-@case("saddle", networks=("perceptron", "cnn"))
-def weights_all_zero(setting: Setting) -> Training:
-    """All weights zero: the gradient vanishes in every layer but the last bias, which soon has nothing to learn."""
-    training = plain(setting, activation=nn.Tanh, depth=1)
-    scale_weights(training.model, 0.0)
-    with torch.no_grad():
-        for bias in hidden_biases(training.model):
-            bias.zero_()
-    return training
-
-
-@case("saddle", networks=("perceptron",))
-def two_last_layers_zero(setting: Setting) -> Training:
-    """The last two layers zero, as if both had been made to start small: each waits for the other."""
-    training = plain(setting, activation=nn.Tanh)
-    for layer in [m for m in training.model.modules() if isinstance(m, nn.Linear)][-2:]:
-        nn.init.zeros_(layer.weight)
-        nn.init.zeros_(layer.bias)
-    return training
 
 
 def straight(setting: Setting, **options: Any) -> Training:
@@ -473,9 +437,9 @@ def layers_without_activation(setting: Setting) -> Training:
     """A deep network that somebody forgot to put activation functions into, and a question that is not linear."""
     training = plain(setting, activation=nn.Identity)
     generator = torch.Generator().manual_seed(setting.seed)
-    hidden_NF = torch.randn(3000, 4, generator=generator)
-    targets_N = (hidden_NF[:, 0] * hidden_NF[:, 1] > 0).long()
-    inputs_NF = hidden_NF @ torch.randn(4, FEATURES, generator=generator) / 2
+    hidden_NF = torch.randn(3000, 6, generator=generator)
+    targets_N = ((hidden_NF[:, ::2] * hidden_NF[:, 1::2] > 0).long() * torch.tensor([1, 2, 4])).sum(dim=1)
+    inputs_NF = hidden_NF @ torch.randn(6, FEATURES, generator=generator) / 6**0.5
     training.samples = Samples(inputs_NF[:2700], targets_N[:2700], inputs_NF[2700:], targets_N[2700:])
     return training
 
@@ -491,7 +455,7 @@ def line_for_rings(setting: Setting) -> Training:
     radius_N = 0.5 + targets_N + 0.1 * torch.randn(1500, generator=generator)
     inputs_NF = torch.stack([radius_N * angle_N.cos(), radius_N * angle_N.sin()], dim=1)
     samples = Samples(inputs_NF, targets_N, inputs_NF[:100], targets_N[:100])
-    return Training(model, setting.optimize(model.parameters()), samples, seed=setting.seed)
+    return Training(model, setting.optimize(model.parameters(), times=2.0), samples, seed=setting.seed)
 
 
 @case("overfitting")

@@ -114,3 +114,14 @@ def hidden_biases(model: nn.Module) -> list[nn.Parameter]:
         elif isinstance(module, nn.ReLU | nn.Sigmoid | nn.Tanh) and last is not None and last.bias is not None:
             found.append(last.bias)
     return found
+
+
+@torch.no_grad()
+def features_of(model: nn.Module, inputs_NF: Tensor) -> Tensor:
+    """What the last linear layer of a network is given, (N, D)."""
+    last = [module for module in model.modules() if isinstance(module, nn.Linear)][-1]
+    found: list[Tensor] = []
+    hook = last.register_forward_pre_hook(lambda _module, given: found.append(given[0].clone()))
+    model(inputs_NF)
+    hook.remove()
+    return found[0]
