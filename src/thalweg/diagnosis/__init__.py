@@ -11,14 +11,16 @@ from thalweg._lazy import lazy_names
 
 if TYPE_CHECKING:
     from thalweg.diagnosis.curvature import HessianOperator, extremes, sharpness, stability_threshold
+    from thalweg.diagnosis.landscape import landscape_of
 
 _homes = {
     "HessianOperator": ".curvature",
     "extremes": ".curvature",
+    "landscape_of": ".landscape",
     "sharpness": ".curvature",
     "stability_threshold": ".curvature",
 }
 
-__all__ = ["HessianOperator", "extremes", "sharpness", "stability_threshold"]
+__all__ = ["HessianOperator", "extremes", "landscape_of", "sharpness", "stability_threshold"]
 
 __getattr__, __dir__ = lazy_names(__name__, _homes)
