@@ -87,7 +87,9 @@ class Plane:
 
     @torch.no_grad()
     def loss_at(self, state: Direction) -> float:
-        """The loss of any weights and buffers by name; they are not of the plane, and nothing is linear there."""
+        """The loss of any weights and buffers by name; they are not of the plane, and nothing is known beforehand."""
+        names = {name for name, _ in (*self._model.named_parameters(), *self._model.named_buffers())}
+        state = {name: tensor for name, tensor in state.items() if name in names}  # of tied weights, one
         self._known.forget()
         try:
             return float(self._with(state))
