@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 _LINES = 16
 _COLUMNS = {"en": 96, "zh-CN": 48}  # of a note below one panel; twice as many below two
-_EDGE = 0.12  # of the values, above which the colors end
 
 
 def draw_landscape(found: Landscape, path: Path, *, squared_error: bool = False) -> None:
@@ -75,7 +74,8 @@ def _draw_slice(figure: Figure, axes: Axes, found: Landscape, name: str) -> None
     norm = LogNorm(levels[0], levels[-1])
     filled = axes.contourf(found.a_W, found.b_H, shown_HW, levels=levels, norm=norm, cmap="viridis")
     lines = axes.contour(found.a_W, found.b_H, shown_HW, levels=levels[1::2], colors="white", linewidths=0.7)
-    axes.clabel(lines, fmt=lambda value: f"{value:.2g}", fontsize=8)
+    for number in axes.clabel(lines, fmt=lambda value: f"{value:.2g}", fontsize=8, colors=INK):
+        number.set_path_effects(casing(1.0))
     bar = figure.colorbar(filled, ax=axes, pad=0.02, ticks=levels[::4], format=lambda value, _: f"{value:.3g}")
     bar.set_label(name)
     bar.ax.minorticks_off()
