@@ -66,7 +66,7 @@ def test_the_evidence_speaks_for_the_verdict():
     )
     assert verdict.code == "lr_too_small"
     assert all(item.supports for item in verdict.evidence)
-    assert [remedy.code for remedy in verdict.remedies][0] == "raise_rate"
+    assert verdict.remedies[0].code == "raise_rate"
 
 
 def test_too_little_is_not_enough():

@@ -28,7 +28,7 @@ def verdict_with(*remedies):
 
 
 def test_a_larger_rate_is_proved_where_the_rate_is_too_small():
-    model, optimizer, batch = training(lr=1e-6)
+    model, optimizer, batch = training(lr=1e-4)
     with thalweg.watch(model, optimizer) as watch:
         for _ in range(60):
             optimizer.zero_grad()

@@ -10,7 +10,19 @@ import typer
 from thalweg.i18n import t
 
 
-VERBS = ("train", "demo", "predict", "diagnose", "zoo", "data", "models", "surface", "lesson", "schedule")
+VERBS = (
+    "train",
+    "demo",
+    "predict",
+    "diagnose",
+    "landscape",
+    "zoo",
+    "data",
+    "models",
+    "surface",
+    "lesson",
+    "schedule",
+)
 
 
 def build_app() -> typer.Typer:

@@ -2,8 +2,9 @@
 
 `watch` listens to anybody's loop. `measures` turns a history, a batch and a few trials into numbers with names;
 `judge` turns numbers into a verdict by the table in `rules`; `remedies` says what to try, and `proof` tries it.
-`curvature` finds the ends of the Hessian's spectrum, with a bound, and what the learning rate bears there.
-`zoo` is where all of it is tested: trainings whose trouble is known.
+`curvature` finds the ends of the Hessian's spectrum, with a bound, and what the learning rate bears there;
+`landscape` cuts a plane through the loss of a model or of a run; `rate` finds the learning rate. `zoo` is where the
+verdicts are tested: trainings whose trouble is known.
 """
 
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from thalweg._lazy import lazy_names
 if TYPE_CHECKING:
     from thalweg.diagnosis.curvature import HessianOperator, extremes, sharpness, stability_threshold
     from thalweg.diagnosis.judging import judge
+    from thalweg.diagnosis.landscape import landscape_of
     from thalweg.diagnosis.proof import Proof, prove, prove_run
     from thalweg.diagnosis.sources import diagnose_csv, diagnose_folder, diagnose_path, diagnose_run
     from thalweg.diagnosis.surface import diagnose_trace
@@ -35,6 +37,7 @@ _homes = {
     "diagnose_trace": ".surface",
     "extremes": ".curvature",
     "judge": ".judging",
+    "landscape_of": ".landscape",
     "prove": ".proof",
     "prove_run": ".proof",
     "sharpness": ".curvature",
@@ -57,6 +60,7 @@ __all__ = [
     "diagnose_trace",
     "extremes",
     "judge",
+    "landscape_of",
     "prove",
     "prove_run",
     "sharpness",

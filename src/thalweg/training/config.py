@@ -52,6 +52,7 @@ class TrainingConfig:
         clip: largest gradient norm, longer gradients are shortened to it; None: no clipping.
         patience: epochs without a better validation accuracy after which the training stops; 0: never.
         checkpoint_every: seconds between checkpoints within an epoch; one is also kept at each epoch's end.
+        keep_epochs: keep the weights of every epoch, and the initial ones, for `thalweg landscape --plane trajectory`.
         seed: of weights, order, views, and the split when the photos have none.
         device: `auto` takes a GPU when there is one.
         threads: of the processor for one step; None: one a usable core.
@@ -80,6 +81,7 @@ class TrainingConfig:
     clip: float | None = None
     patience: int = 0
     checkpoint_every: float = 120.0
+    keep_epochs: bool = False
     seed: int = 0
     device: Device = "auto"
     threads: int | None = None

@@ -97,6 +97,7 @@ class Training:
             gentle_interrupt() as asked_to_stop,
         ):
             if self.state.step == 0:
+                self._keep_epoch()
                 self._checkpoint()
             between_epochs = self.state.epoch and not self.state.batch
             stopped = self._why_stop() if between_epochs else ""
@@ -169,6 +170,7 @@ class Training:
         state.valid_losses.append(valid.loss)
         if state.keep_if_better(valid.accuracy, valid.loss):
             checkpoint.save(self.run.best, checkpoint.model_tensors(self.model), {"epoch": state.epoch})
+        self._keep_epoch()
         self.recorder.end_epoch(
             {
                 "step": state.step,
@@ -181,6 +183,12 @@ class Training:
             }
         )
         sums.clear()
+
+    def _keep_epoch(self) -> None:
+        """Weights after an epoch, 0 before the first, if wanted; an epoch that is done again writes the same again."""
+        if self.config.keep_epochs:
+            epoch = self.state.epoch
+            checkpoint.save(self.run.epoch_weights(epoch), checkpoint.model_tensors(self.model), {"epoch": epoch})
 
     def _why_stop(self) -> str:
         """Whether an epoch that has just ended was the last, and why."""

@@ -7,6 +7,7 @@ run/
   data-check.json          warnings about the photos, and the bad ones by name
   history/steps, epochs    append-only columns (see thalweg.history)
   checkpoints/last, best   .safetensors: to go on from, and to predict with
+  checkpoints/epoch-0001   .safetensors: weights of every epoch, 0000 the initial ones, if they were to be kept
   evaluation.safetensors   validation split: logits, labels, features at the mid and top taps
   summary.json             what came out, and how long it took
   *.png, report.html       what to look at
@@ -105,6 +106,15 @@ class Run:
     def best(self) -> Path:
         """The weights to predict with."""
         return self.path / "checkpoints" / "best.safetensors"
+
+    def epoch_weights(self, epoch: int) -> Path:
+        """The weights after an epoch, where `keep_epochs` was asked for; 0: the initial ones."""
+        return self.path / "checkpoints" / f"epoch-{epoch:04}.safetensors"
+
+    def kept_epochs(self) -> list[Path]:
+        """All of them that there are, in order."""
+        paths = (self.path / "checkpoints").glob("epoch-*.safetensors")
+        return sorted(paths, key=lambda path: int(path.stem.removeprefix("epoch-")))
 
     @property
     def evaluation(self) -> Path:

@@ -1,0 +1,27 @@
+"""The loss over a plane through a network's weights: a slice, two directions of millions.
+
+`directions` chooses the plane, `grid` computes the loss over it, `landscape` is both for any model, `trajectory` and
+`run` cut the plane of a run's own way.
+
+Shape suffixes: H, W points of the grid, K checkpoints, N examples, C classes.
+"""
+
+from typing import TYPE_CHECKING
+
+from thalweg._lazy import lazy_names
+
+
+if TYPE_CHECKING:
+    from thalweg.diagnosis.landscape.landscape import Landscape, Trajectory, landscape_of
+    from thalweg.diagnosis.landscape.run import landscape_of_run
+
+_homes = {
+    "Landscape": ".landscape",
+    "Trajectory": ".landscape",
+    "landscape_of": ".landscape",
+    "landscape_of_run": ".run",
+}
+
+__all__ = ["Landscape", "Trajectory", "landscape_of", "landscape_of_run"]
+
+__getattr__, __dir__ = lazy_names(__name__, _homes)

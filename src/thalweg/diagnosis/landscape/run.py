@@ -1,0 +1,173 @@
+"""The landscape of a run: its best weights, or the plane of its own way.
+
+Shape suffixes: N photos, K checkpoints.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from thalweg import data, models
+from thalweg.data.batches import plain_batches
+from thalweg.diagnosis.landscape.directions import principal_plane
+from thalweg.diagnosis.landscape.grid import Plane
+from thalweg.diagnosis.landscape.landscape import Kind, Landscape, Trajectory, check_grid, landscape_of
+from thalweg.errors import RunError, UsageError
+from thalweg.training import Run, checkpoint
+from thalweg.training.losses import loss_of
+
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor, nn
+
+    from thalweg.data.photos import Split
+
+_BATCH = 128
+_FEWEST = 3  # checkpoints that span a plane
+_MARGIN = 0.15  # of the way's own extent, around it
+
+
+def landscape_of_run(
+    run: Path | str,
+    *,
+    plane: Kind = "random",
+    points: int = 41,
+    span: float = 1.0,
+    photos: int = 512,
+    split: Split = "valid",
+    seed: int = 0,
+) -> Landscape:
+    """The loss of a run's network over a plane, without label smoothing.
+
+    Args:
+        run: the run's folder.
+        plane: `random`: two directions with filter normalization through the best weights; `trajectory`: the plane of
+            the run's own way, through its last epoch, for which it must have kept its epochs (`--keep-epochs`).
+        points: along each side, odd.
+        span: of random directions, in lengths of the filters; of a trajectory, how many times its own extent is seen.
+        photos: over which the loss is a mean; fewer where the split has fewer.
+        split: from which they are taken, evenly.
+        seed: of random directions.
+
+    Raises:
+        RunError: not a run, no finished epoch, no kept epochs, or its photos have changed.
+        UsageError: an argument that cannot be meant.
+    """
+    check_grid(points, span)
+    if photos < 1:
+        raise UsageError("landscape.bad_photos", value=photos)
+    opened = Run.open(Path(run))
+    paths = _kept(opened) if plane == "trajectory" else [opened.best]
+    model = _with_weights(opened, paths[-1])
+    images, labels_N = _photos(opened, photos, split)
+    loss_fn = partial(_loss, opened.config.loss)
+    if plane == "random":
+        return landscape_of(model, loss_fn, images, labels_N, points=points, span=span, seed=seed)
+    batches = list(zip(images.split(_BATCH), labels_N.split(_BATCH), strict=True))
+    return _along(model, paths, loss_fn, batches, (points, span))
+
+
+def _along(
+    model: nn.Module,
+    paths: list[Path],
+    loss_fn: partial[Tensor],
+    batches: list[tuple[Tensor, Tensor]],
+    grid: tuple[int, float],
+) -> Landscape:
+    """The plane of a way through the weights of `paths`; the model has the last ones."""
+    states = [_state(path) for path in paths]
+    trained = [name for name, _ in model.named_parameters()]
+    found = principal_plane([{name: state[name] for name in trained} for state in states])
+    plane = Plane(model, found.directions, loss_fn, batches)
+    a_W, b_H = (_extent(values_K, *grid) for values_K in (found.a_K, found.b_K))
+    trajectory = Trajectory(
+        np.array([int(path.stem.removeprefix("epoch-")) for path in paths]),
+        found.a_K,
+        found.b_K,
+        np.array([plane.loss_at(state) for state in states]),
+        np.array([float(plane.losses([a], [b])[0, 0]) for a, b in zip(found.a_K, found.b_K, strict=True)]),
+        found.outside_K,
+        found.outside,
+    )
+    losses_HW = plane.losses(a_W.tolist(), b_H.tolist())
+    count = sum(parameter.numel() for parameter in model.parameters())
+    origin = float(plane.losses([0.0], [0.0])[0, 0])
+    return Landscape(
+        "trajectory", a_W, b_H, losses_HW, origin, count, sum(len(labels_N) for _, labels_N in batches), 0, trajectory
+    )
+
+
+def _extent(values_K: NDArray[np.float64], points: int, span: float) -> NDArray[np.float64]:
+    """Evenly over where the way is, with a margin."""
+    low, high = float(values_K.min()), float(values_K.max())
+    half = span * (1 + 2 * _MARGIN) * (high - low) / 2 or 1.0
+    return np.linspace((low + high) / 2 - half, (low + high) / 2 + half, points)
+
+
+def _loss(name: str, logits_NC: Tensor, labels_N: Tensor) -> Tensor:
+    return loss_of(name, logits_NC, labels_N, 0.0)
+
+
+def _kept(run: Run) -> list[Path]:
+    """The weights of every epoch that the run kept, in order.
+
+    Raises:
+        RunError: there are too few for a plane.
+    """
+    paths = run.kept_epochs()
+    if len(paths) < _FEWEST:
+        raise RunError("landscape.no_epochs", run=run.path, count=len(paths), least=_FEWEST)
+    return paths
+
+
+def _with_weights(run: Run, path: Path) -> nn.Module:
+    if not path.exists():
+        raise RunError("landscape.no_weights", run=run.path)
+    assert run.config.size is not None, "a run's size is settled"  # noqa: S101 - for the type checker
+    with torch.random.fork_rng(devices=[]):
+        model = models.build(run.config.model, classes=len(run.classes), size=run.config.size)
+    checkpoint.load_model(model, checkpoint.load(path)[0])
+    return model
+
+
+def _state(path: Path) -> dict[str, Tensor]:
+    """Weights and buffers by the model's own names."""
+    tensors, _ = checkpoint.load(path)
+    return {name.removeprefix("model."): tensor for name, tensor in tensors.items() if name.startswith("model.")}
+
+
+def _photos(run: Run, count: int, split: Split) -> tuple[Tensor, Tensor]:
+    """Photos of a split as the network sees them in evaluation, and their classes.
+
+    Raises:
+        RunError: the photos are no longer what they were.
+        UsageError: the split has no labels.
+    """
+    config = run.config
+    images = data.open_images(
+        run.data["path"], classes=config.classes, seed=config.seed, valid_fraction=config.valid_fraction
+    )
+    cache = data.build_cache(images, size=run.data["stored"], fit=config.fit, on_bad_image=config.on_bad_image)
+    if cache.fingerprint != run.data["fingerprint"]:
+        raise RunError("training.photos_changed", path=run.data["path"], run=run.path)
+    labels = cache.labels(split)
+    if not len(labels) or bool((labels < 0).any()):
+        raise UsageError("landscape.no_labels", split=split)
+    chosen = np.linspace(0, len(labels) - 1, min(count, len(labels))).round().astype(int)
+    assert config.size is not None, "a run's size is settled"  # noqa: S101 - for the type checker
+    batches = plain_batches(
+        cache.images_NHWC,
+        cache.rows(split)[chosen],
+        size=config.size,
+        batch_size=_BATCH,
+        mean=run.data["mean"],
+        std=run.data["std"],
+    )
+    pictures = torch.cat([batch.clone() for batch in batches])
+    return pictures, torch.from_numpy(labels[chosen])

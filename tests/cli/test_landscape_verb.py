@@ -1,0 +1,67 @@
+"""`thalweg landscape`: a picture that says it is a slice, numbers for programs, sentences for mistakes."""
+
+import json
+
+import pytest
+
+from thalweg.cli import landscape
+from thalweg.errors import RunError, UnknownNameError, UsageError
+from thalweg.i18n import set_language
+from thalweg.training import TrainingConfig, train
+
+
+@pytest.fixture(scope="module")
+def run(striped, tmp_path_factory):
+    config = TrainingConfig(
+        model="cnn",
+        size=32,
+        epochs=3,
+        batch_size=16,
+        precision="fp32",
+        layout="channels-first",
+        threads=1,
+        augment="none",
+        keep_epochs=True,
+    )
+    return train(striped, config, tmp_path_factory.mktemp("kept") / "run").path
+
+
+@pytest.fixture
+def verb(verb_runner):
+    return verb_runner(landscape, "landscape")
+
+
+@pytest.mark.parametrize("language", ["en", "zh-CN"])
+@pytest.mark.parametrize("plane", ["random", "trajectory"])
+def test_picture_and_numbers(verb, run, plane, language):
+    set_language(language)
+    result = verb(str(run), "--plane", plane, "--points", "5", "--photos", "24", "--json")
+    document = json.loads(result.stdout)
+    assert document["is_a_slice_of"] > 1000
+    assert len(document["losses"]) == len(document["losses"][0]) == 5
+    picture = run / f"landscape-{plane}.png"
+    assert document["picture"] == str(picture)
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    if plane == "trajectory":
+        assert document["trajectory"]["epochs"] == [0, 1, 2, 3]
+        assert 0 <= document["trajectory"]["outside_in_all"] < 1
+
+
+def test_for_people(verb, run, tmp_path):
+    result = verb(str(run), "--plane", "trajectory", "--points", "3", "--photos", "9", "-o", str(tmp_path / "way.png"))
+    assert "outside the plane" in result.stdout
+    assert "does not hold" in result.stderr
+    assert (tmp_path / "way.png").exists()
+
+
+def test_mistakes(verb, run, tmp_path):
+    with pytest.raises(UnknownNameError, match="trajectory"):
+        verb(str(run), "--plane", "trajectorie")
+    with pytest.raises(UnknownNameError, match="valid"):
+        verb(str(run), "--split", "validation")
+    with pytest.raises(UsageError, match="odd"):
+        verb(str(run), "--points", "4")
+    with pytest.raises(UsageError, match="test"):
+        verb(str(run), "--split", "test")
+    with pytest.raises(RunError):
+        verb(str(tmp_path))
