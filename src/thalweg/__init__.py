@@ -10,6 +10,7 @@ from thalweg._lazy import lazy_names
 
 if TYPE_CHECKING:
     from thalweg.data import open_images
+    from thalweg.diagnosis import find_lr
     from thalweg.history import History
     from thalweg.paths import trace
     from thalweg.prediction import predict
@@ -21,6 +22,7 @@ _homes = {
     "History": ".history",
     "Run": ".training",
     "TrainingConfig": ".training",
+    "find_lr": ".diagnosis",
     "open_images": ".data",
     "predict": ".prediction",
     "recipe": ".training",
@@ -29,6 +31,6 @@ _homes = {
     "train": ".training",
 }
 
-__all__ = ["History", "Run", "TrainingConfig", "open_images", "predict", "recipe", "resume", "trace", "train"]
+__all__ = sorted(_homes)  # noqa: PLE0605 - computed, so that it cannot differ from what loads
 
 __getattr__, __dir__ = lazy_names(__name__, _homes)
