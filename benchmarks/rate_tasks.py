@@ -8,6 +8,7 @@ Shape suffixes: N samples, D features, C channels or classes, L positions of a s
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
@@ -204,19 +205,33 @@ REPORTED = [
 ]
 
 
-def trained_loss(problem: Problem, optimizer: str, lr: float, *, steps: int, seed: int, anneal: bool) -> float:
-    """The mean loss over all data after a training; infinity where it has come to no number, or blown up.
+BLOWN_UP = 1e6
+HELD_OUT = 5  # one sample of so many is not trained on
+
+
+def split(problem: Problem) -> tuple[Pair, Pair]:
+    """What is trained on, and what is not: one sample of five, always the same ones."""
+    inputs, targets = problem.data()
+    order = torch.randperm(len(inputs), generator=torch.Generator().manual_seed(9))
+    held, trained = order[: len(order) // HELD_OUT], order[len(order) // HELD_OUT :]
+    return (inputs[trained], targets[trained]), (inputs[held], targets[held])
+
+
+def final_losses(problem: Problem, optimizer: str, lr: float, *, steps: int, seed: int) -> tuple[float, float]:
+    """The mean losses after a training whose rate falls linearly to zero; infinity where it has blown up.
 
     Args:
         problem: what is trained.
         optimizer: a name of `OPTIMIZERS`.
-        lr: learning rate; constant, or falling linearly to zero.
+        lr: learning rate at the start.
         steps: batches.
-        seed: of the start and of the order.
-        anneal: whether the rate falls.
+        seed: of the weights and of the order.
+
+    Returns:
+        On what was trained on, and on what was not.
     """
     torch.manual_seed(seed)
-    model, (inputs, targets) = problem.network(), problem.data()
+    model, ((inputs, targets), held) = problem.network(), split(problem)
     stepper = OPTIMIZERS[optimizer](model.parameters())
     random = torch.Generator().manual_seed(seed)
     order = torch.empty(0, dtype=torch.int64)
@@ -225,14 +240,14 @@ def trained_loss(problem: Problem, optimizer: str, lr: float, *, steps: int, see
             order = torch.randperm(len(inputs), generator=random)
         rows, order = order[: problem.batch_size], order[problem.batch_size :]
         for group in stepper.param_groups:
-            group["lr"] = lr * (1 - step / steps if anneal else 1)
+            group["lr"] = lr * (1 - step / steps)
         loss = problem.loss(model(inputs[rows]), targets[rows])
-        if step % 10 == 0 and not loss < 1e6:
-            return float("inf")
+        if step % 10 == 0 and not loss < BLOWN_UP:
+            return math.inf, math.inf
         stepper.zero_grad()
         loss.backward()
         stepper.step()
     model.eval()
     with torch.no_grad():
-        loss = float(problem.loss(model(inputs), targets))
-    return loss if loss == loss else float("inf")  # noqa: PLR0124 - NaN
+        losses = [float(problem.loss(model(x), y)) for x, y in ((inputs, targets), held)]
+    return tuple(loss if loss < BLOWN_UP else math.inf for loss in losses)

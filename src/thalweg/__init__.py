@@ -31,6 +31,17 @@ _homes = {
     "train": ".training",
 }
 
-__all__ = sorted(_homes)  # noqa: PLE0605 - computed, so that it cannot differ from what loads
+__all__ = [
+    "History",
+    "Run",
+    "TrainingConfig",
+    "find_lr",
+    "open_images",
+    "predict",
+    "recipe",
+    "resume",
+    "trace",
+    "train",
+]
 
 __getattr__, __dir__ = lazy_names(__name__, _homes)

@@ -63,6 +63,8 @@ class Curve:
             [4.5, 4.5, 4.5]
         """
         losses_N = np.array(self.losses, dtype=float)
+        if not len(losses_N):
+            return losses_N
         finite_N = np.isfinite(losses_N)
         kernel = np.ones(WINDOW)
         half = WINDOW // 2
