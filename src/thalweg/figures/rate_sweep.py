@@ -44,7 +44,8 @@ def draw_rate_sweep(path: Path, sweep: RateSweep) -> None:
         if sweep.suggestion is not None:
             label = t("rate.legend_suggestion", rate=f"{sweep.suggestion:.2g}")
             axes.axvline(sweep.suggestion, color=VERMILLION, linewidth=2, linestyle=(0, (6, 2)), label=label)
-        axes.legend(loc="upper left", bbox_to_anchor=(0, -0.14), ncols=2)
+        if sweep.rates:
+            axes.legend(loc="upper left", bbox_to_anchor=(0, -0.14), ncols=2)
         axes.set_title("\n".join(_lines(str(sweep))), color=INK if sweep.usable else VERMILLION, fontsize=11)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from thalweg.diagnosis.rate.batches import some_batches
 from thalweg.diagnosis.rate.curve import Curve, sweep_rates
-from thalweg.diagnosis.rate.ladder import SPACING, Ladder, lowest_of_parabola
+from thalweg.diagnosis.rate.ladder import Ladder, lowest_of_parabola
 from thalweg.diagnosis.rate.probes import Probes
 from thalweg.diagnosis.rate.randomness import own_randomness
 from thalweg.diagnosis.rate.result import Edge, RateSweep
@@ -26,9 +26,6 @@ BATCHES = 48  # taken from the loader
 DECIDING = 12  # of them: the last, on which no probe is trained where there are enough
 SHORT, LONG = 10, 64  # steps of a probe in the first round and in the second
 FEWEST_STEPS, MOST_STEPS = 10, 10_000  # of the sweep
-# Chosen on benchmarks/rate_tasks.py's TUNING, and reported on others.
-DRIFT = 0.2  # of what the best rate has moved from the short probes to the long ones, it will move on
-LIFT = 0.1  # decades: losses rise more steeply above the best rate than below, and a parabola does not
 EDGES: tuple[tuple[Edge, int], ...] = (("lowest", -1), ("highest", 1))
 
 
@@ -50,10 +47,9 @@ def find_lr(
     A sweep trains one copy while the rate rises from `lowest` to `highest` by the same factor a step, until the loss
     explodes. It only narrows the range: where a sweep is steepest depends on its length and on the optimizer's memory.
     Seven rates below the explosion, half a decade apart, are then each given a training of 10 steps from the start,
-    all on the same batches; the best and its neighbors one of 64 steps. The parabola through the logarithms of the last
-    three losses says where between them the loss is lowest; a fifth of what that point has moved since the short probes
-    is added, since the training will be longer still. It costs about 300 steps, and the memory of one more model
-    and of 48 batches.
+    all on the same batches; the best and its neighbors one of 64 steps, judged on batches that no probe has seen where
+    there are enough of them. Suggested is the lowest point of the parabola through the logarithms of the last three
+    losses. It costs about 300 steps, 12 losses a probe, and the memory of one more model and of 48 batches.
 
     Args:
         model: is copied as it is, with its mode (`model.train()` first, if the training will).
@@ -131,19 +127,10 @@ def _climbed(curve: Curve, probes: Probes, ladder: Ladder) -> RateSweep:
     for edge, beyond in EDGES:
         if not ladder.has(best + beyond):
             return _result(curve, probes, None, ladder.rate(best), edge)
-    # A training is longer than a probe: go on the way that has led from the short ones to the long ones.
-    drift = _between(probes, ladder, best, LONG) - _between(probes, ladder, short, SHORT)
-    rung = _between(probes, ladder, best, LONG) + DRIFT * max(-2.0, min(2.0, drift)) + LIFT / SPACING
-    return _result(curve, probes, None, min(max(ladder.rate(rung), ladder.lowest), ladder.highest))
-
-
-def _between(probes: Probes, ladder: Ladder, rung: int, steps: int) -> float:
-    """Where between a rung's neighbors the loss is lowest; the rung itself if it lacks one."""
-    near = [rung - 1, rung, rung + 1]
-    if not all(map(ladder.has, near)):
-        return rung
+    near = [probes.loss(ladder.rate(best + beside), LONG) for beside in (-1, 0, 1)]
     # What has blown up counts as if nothing had been learned.
-    return rung + lowest_of_parabola([min(probes.loss(ladder.rate(k), steps), probes.start) for k in near])
+    between = best + lowest_of_parabola([min(loss, probes.start) for loss in near])
+    return _result(curve, probes, None, ladder.rate(between))
 
 
 def _result(
