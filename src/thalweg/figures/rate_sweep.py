@@ -34,7 +34,7 @@ def draw_rate_sweep(path: Path, sweep: RateSweep) -> None:
     Raises:
         StorageError: the file cannot be written.
     """
-    with picture(path, width=9, height=5.6) as figure:
+    with picture(path, width=9, height=5.6 if sweep.rates else 1.2) as figure:
         axes = figure.subplots()
         label_axes(axes, x=t("rate.axis_rate"), y=t("rate.axis_loss"))
         axes.set_xscale("log")
@@ -46,6 +46,8 @@ def draw_rate_sweep(path: Path, sweep: RateSweep) -> None:
             axes.axvline(sweep.suggestion, color=VERMILLION, linewidth=2, linestyle=(0, (6, 2)), label=label)
         if sweep.rates:
             axes.legend(loc="upper left", bbox_to_anchor=(0, -0.14), ncols=2)
+        else:
+            axes.set_axis_off()  # nothing was swept: the sentence is all that there is
         axes.set_title("\n".join(_lines(str(sweep))), color=INK if sweep.usable else VERMILLION, fontsize=11)
 
 
@@ -55,7 +57,7 @@ def _draw_sweep(axes: Axes, sweep: RateSweep) -> None:
     axes.plot(sweep.rates, sweep.losses, color=BLUE, alpha=0.3, linewidth=0.8, label=t("rate.legend_each"))
     axes.plot(sweep.rates, sweep.smoothed, color=BLUE, label=t("rate.legend_smoothed"))
     if np.isfinite(sweep.start_loss):
-        axes.axhline(sweep.start_loss, color=QUIET, linewidth=0.8, linestyle=":", label=t("rate.legend_start"))
+        axes.axhline(sweep.start_loss, color=QUIET, linewidth=0.8, linestyle="-.", label=t("rate.legend_start"))
     if sweep.stopped_at is not None:
         label = t("rate.legend_stopped", rate=f"{sweep.stopped_at:.2g}")
         axes.axvline(sweep.stopped_at, color=QUIET, linewidth=1, linestyle=(0, (1, 1.5)), label=label)
@@ -76,7 +78,7 @@ def _fit(axes: Axes, sweep: RateSweep) -> None:
     below = [loss for loss in known if np.isfinite(loss) and loss <= sweep.start_loss] or [0.0, 1.0]
     low, high = min(below), max(*below, sweep.start_loss if np.isfinite(sweep.start_loss) else 1.0)
     room = _ROOM * (high - low) or 0.1 * abs(high) or 1.0
-    axes.set_ylim(low - room, high + room)
+    axes.set_ylim(max(0.0, low - room) if low >= 0 else low - room, high + room)
 
 
 def _lines(sentence: str) -> list[str]:
