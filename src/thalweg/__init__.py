@@ -10,7 +10,7 @@ from thalweg._lazy import lazy_names
 
 if TYPE_CHECKING:
     from thalweg.data import open_images
-    from thalweg.diagnosis import Verdict, watch
+    from thalweg.diagnosis import Verdict, find_lr, watch
     from thalweg.history import History
     from thalweg.paths import trace
     from thalweg.prediction import predict
@@ -23,6 +23,7 @@ _homes = {
     "Run": ".training",
     "TrainingConfig": ".training",
     "Verdict": ".diagnosis",
+    "find_lr": ".diagnosis",
     "open_images": ".data",
     "predict": ".prediction",
     "recipe": ".training",
@@ -37,6 +38,7 @@ __all__ = [
     "Run",
     "TrainingConfig",
     "Verdict",
+    "find_lr",
     "open_images",
     "predict",
     "recipe",

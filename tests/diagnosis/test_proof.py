@@ -1,4 +1,4 @@
-"""The first remedy on a copy, beside the unchanged training: it helps where it should, and says so where it does not."""
+"""The first remedy on a copy, beside the unchanged training: whether it helps is said, and is so."""
 
 import math
 

@@ -12,6 +12,7 @@ from thalweg.i18n import t
 
 VERBS = (
     "train",
+    "find_lr",
     "demo",
     "predict",
     "diagnose",

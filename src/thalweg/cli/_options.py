@@ -38,8 +38,29 @@ def seconds_of(text: str) -> float:
     return total
 
 
+AUTO = "auto"
+
+
+def rate_of(text: str) -> float | str:
+    """A learning rate, or the word `auto`, which asks for a search.
+
+    Raises:
+        UsageError: neither.
+
+    Example:
+        >>> rate_of("3e-4"), rate_of("auto")
+        (0.0003, 'auto')
+    """
+    if text.strip().lower() == AUTO:
+        return AUTO
+    try:
+        return float(text)
+    except ValueError:
+        raise UsageError("cli.bad_rate", value=text) from None
+
+
 # How a field is read when its type alone does not say it.
-_PARSERS: dict[str, Callable[[str], Any]] = {"budget": seconds_of}
+_PARSERS: dict[str, Callable[[str], Any]] = {"budget": seconds_of, "lr": rate_of}
 
 
 def flags_of(config: type, domain: str) -> Callable[[Callable[..., None]], Callable[..., None]]:

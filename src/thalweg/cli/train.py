@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from thalweg.cli._options import flags_of
+from thalweg.cli._options import AUTO, flags_of
 from thalweg.cli._output import JsonFlag, print_json
 from thalweg.errors import UsageError
 from thalweg.i18n import t
@@ -48,9 +48,11 @@ def train(
 
 
 def configured(recipe: str, overrides: dict[str, Any]) -> TrainingConfig:
-    """A recipe with some fields changed; a budget alone takes the place of the epochs."""
+    """A recipe with some fields changed: a budget alone takes the place of the epochs, `--lr auto` is `find_lr`."""
     from thalweg.training.recipes import recipe as named
 
+    if overrides.get("lr") == AUTO:  # the recipe's own rate stays, for where nothing is found
+        overrides = {**{name: value for name, value in overrides.items() if name != "lr"}, "find_lr": True}
     if "budget" in overrides:
         overrides = {"epochs": None, **overrides}
     return replace(named(recipe), **overrides)

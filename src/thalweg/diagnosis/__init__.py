@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from thalweg.diagnosis.judging import judge
     from thalweg.diagnosis.landscape import landscape_of
     from thalweg.diagnosis.proof import Proof, prove, prove_run
+    from thalweg.diagnosis.rate import RateSweep, find_lr
     from thalweg.diagnosis.sources import diagnose_csv, diagnose_folder, diagnose_path, diagnose_run
     from thalweg.diagnosis.surface import diagnose_trace
     from thalweg.diagnosis.verdict import CODES, Evidence, Remedy, Verdict
@@ -27,6 +28,7 @@ _homes = {
     "Evidence": ".verdict",
     "HessianOperator": ".curvature",
     "Proof": ".proof",
+    "RateSweep": ".rate",
     "Remedy": ".verdict",
     "Verdict": ".verdict",
     "Watch": ".watching",
@@ -36,6 +38,7 @@ _homes = {
     "diagnose_run": ".sources",
     "diagnose_trace": ".surface",
     "extremes": ".curvature",
+    "find_lr": ".rate",
     "judge": ".judging",
     "landscape_of": ".landscape",
     "prove": ".proof",
@@ -50,6 +53,7 @@ __all__ = [
     "Evidence",
     "HessianOperator",
     "Proof",
+    "RateSweep",
     "Remedy",
     "Verdict",
     "Watch",
@@ -59,6 +63,7 @@ __all__ = [
     "diagnose_run",
     "diagnose_trace",
     "extremes",
+    "find_lr",
     "judge",
     "landscape_of",
     "prove",

@@ -38,6 +38,7 @@ class TrainingConfig:
         batch_size: photos a step.
         optimizer: a name of torch.optim, in lower case.
         lr: learning rate that the schedule multiplies.
+        find_lr: look for `lr` before the training (`thalweg.find_lr`); where nothing is found the `lr` given stays.
         weight_decay: torch.optim's; where the optimizer decouples it (adamw) not applied to biases and norms. None:
             0.05 where it is decoupled, else 0.
         momentum: for the optimizers that have it (sgd, rmsprop); None: torch's default.
@@ -68,6 +69,7 @@ class TrainingConfig:
     batch_size: int = 64
     optimizer: str = "adamw"
     lr: float = 2e-3
+    find_lr: bool = False
     weight_decay: float | None = None
     momentum: float | None = None
     schedule: str = "warmup(5%) > cosine"

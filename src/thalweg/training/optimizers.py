@@ -11,6 +11,8 @@ from thalweg.errors import UnknownNameError, UsageError
 
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from torch import nn
     from torch.optim import Optimizer
 
@@ -41,6 +43,11 @@ def build_optimizer(model: nn.Module, config: TrainingConfig) -> Optimizer:
         UnknownNameError: not an optimizer of torch.optim; the nearest are offered.
         UsageError: momentum or weight decay for an optimizer that has none.
     """
+    return optimizer_over(model.parameters(), config)
+
+
+def optimizer_over(parameters: Iterable[nn.Parameter], config: TrainingConfig) -> Optimizer:
+    """The same over parameters of anything."""
     known = optimizer_names()
     if config.optimizer not in known:
         raise UnknownNameError("optimizer", config.optimizer, known)
@@ -58,12 +65,11 @@ def build_optimizer(model: nn.Module, config: TrainingConfig) -> Optimizer:
     if "weight_decay" not in accepted:
         if config.weight_decay:
             raise UsageError("training.no_weight_decay", optimizer=config.optimizer)
-        return kind(model.parameters(), **options)
-    return kind(_groups(model, config), **options)
+        return kind(parameters, **options)
+    return kind(_groups(list(parameters), config), **options)
 
 
-def _groups(model: nn.Module, config: TrainingConfig) -> list[dict[str, Any]]:
-    parameters = list(model.parameters())
+def _groups(parameters: list[nn.Parameter], config: TrainingConfig) -> list[dict[str, Any]]:
     if config.optimizer not in _DECOUPLED:
         return [{"params": parameters, "weight_decay": config.weight_decay or 0.0}]
     decay = DECOUPLED_DECAY if config.weight_decay is None else config.weight_decay

@@ -3,31 +3,27 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, replace
-from pathlib import Path
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from safetensors.torch import save
 
-from thalweg import data, models, schedules
+from thalweg import models
 from thalweg._files import write_bytes
-from thalweg.data.augment import augmentation
-from thalweg.errors import DataError, RunError, StorageError, TrainingError, UsageError
+from thalweg.errors import RunError, StorageError, TrainingError, UsageError
 from thalweg.training.evaluation import score
 from thalweg.training.listener import Listener
 from thalweg.training.loop import Training
-from thalweg.training.optimizers import build_optimizer
-from thalweg.training.plan import machine_facts, settled_device, settled_sizes, typical_side, usable_cores
-from thalweg.training.probe import choose_format
+from thalweg.training.plan import settled_device
+from thalweg.training.preparation import Plan, Preparation, cached, opened
+from thalweg.training.rate import with_found_rate
 from thalweg.training.run import Run
 
 
 if TYPE_CHECKING:
-    from torch import nn
+    from pathlib import Path
 
-    from thalweg.data import Cache, ImageSet
     from thalweg.training.config import TrainingConfig
 
 
@@ -50,6 +46,7 @@ def train(photos: Path | str, config: TrainingConfig, out: Path, *, listener: Li
         StorageError: something cannot be written.
 
     Example:
+        >>> from dataclasses import replace
         >>> from pathlib import Path
         >>> from tempfile import mkdtemp
         >>> from thalweg.training import recipe
@@ -60,39 +57,17 @@ def train(photos: Path | str, config: TrainingConfig, out: Path, *, listener: Li
     """
     began = time.monotonic()
     listener = listener or Listener()
-    device = settled_device(config.device)
-    threads = config.threads or usable_cores()
-    torch.set_num_threads(threads)
-    images = _opened(photos, config)
-    listener.note("training.found", what=images.describe())
-    if config.classes and Path(config.classes).exists():
-        config = replace(config, classes=str(Path(config.classes).resolve()))  # to be found from elsewhere, later
-    typical = typical_side(images)
-    size, stored = settled_sizes(config.size, typical, augmentation(config.augment).enlarge)
-    config = replace(config, size=size)
-    model = _first_network(config, len(images.classes))
+    plan = Plan.of(photos, config, listener)
     _claim(out)
-    check = data.check_images(images, progress=listener.checking)
-    for warning in check.warnings():
-        listener.note(warning.key, **warning.values)
-    cache = _cached(images, config, stored, listener)
-    if not len(cache.rows("train")) or not len(cache.rows("valid")):
-        raise DataError("training.split_empty", path=photos)
-    choice = choose_format(model, config, size, device)
-    environment = {
-        **machine_facts(device),
-        "threads": threads,
-        "precision": choice.format.precision,
-        "layout": choice.format.layout,
-    }
-    run = Run(out, config, _data_facts(images, cache, config), environment)
+    prepared = Preparation.of(plan, out, listener)
+    run, cache = prepared.run, prepared.cache
+    if config.find_lr:
+        run = with_found_rate(prepared, listener)
     run.write_split(cache.photos)
-    run.write_json("data-check.json", check.to_json())
+    run.write_json("data-check.json", prepared.check.to_json())
     run.save()  # last: a folder with config.toml is a run
-    listener.started(
-        run.path,
-        {"model": models.describe(config.model, size=size, classes=len(images.classes)), "choice": choice, "run": run},
-    )
+    card = models.describe(run.config.model, size=plan.size, classes=len(run.classes))
+    listener.started(run.path, {"model": card, "choice": prepared.choice, "run": run})
     return _finish(Training(run, cache, seconds_before=time.monotonic() - began), listener, time.monotonic() - began)
 
 
@@ -107,8 +82,8 @@ def resume(path: Path, *, listener: Listener | None = None) -> Run:
     run = Run.open(path)
     settled_device(run.environment["device"])
     torch.set_num_threads(run.environment["threads"])
-    images = _opened(run.data["path"], run.config)
-    cache = _cached(images, run.config, run.data["stored"], listener)
+    images = opened(run.data["path"], run.config)
+    cache = cached(images, run.config, run.data["stored"], listener)
     if cache.fingerprint != run.data["fingerprint"]:
         raise RunError("training.photos_changed", path=run.data["path"], run=path)
     training = Training(run, cache)
@@ -116,10 +91,6 @@ def resume(path: Path, *, listener: Listener | None = None) -> Run:
         training.restore()
     listener.started(run.path, {"run": run, "resumed_at": training.state.step})
     return _finish(training, listener, time.monotonic() - began)
-
-
-def _opened(photos: Path | str, config: TrainingConfig) -> ImageSet:
-    return data.open_images(photos, classes=config.classes, seed=config.seed, valid_fraction=config.valid_fraction)
 
 
 def _claim(out: Path) -> None:
@@ -136,42 +107,6 @@ def _claim(out: Path) -> None:
         raise StorageError("errors.cannot_write", path=out, reason=error.strerror or error) from error
     if taken:
         raise UsageError("training.out_taken", path=out)
-
-
-def _first_network(config: TrainingConfig, classes: int) -> nn.Module:
-    """The network before any photo is decoded: what is misspelt is said at once."""
-    torch.manual_seed(config.seed)
-    assert config.size is not None, "sizes are settled first"  # noqa: S101 - for the type checker
-    model = models.build(config.model, classes=classes, size=config.size)
-    build_optimizer(model, config)
-    schedules.parse(config.schedule)
-    return model
-
-
-def _cached(images: ImageSet, config: TrainingConfig, stored: int, listener: Listener) -> Cache:
-    return data.build_cache(
-        images, size=stored, fit=config.fit, on_bad_image=config.on_bad_image, progress=listener.caching
-    )
-
-
-def _data_facts(images: ImageSet, cache: Cache, config: TrainingConfig) -> dict[str, Any]:
-    labels = cache.labels("train")
-    counts = np.bincount(labels, minlength=len(images.classes))
-    return {
-        "path": str(images.root.resolve()),
-        "layout": images.layout,
-        "classes": list(images.classes),
-        "fingerprint": cache.fingerprint,
-        "stored": cache.size,
-        "mean": list(cache.mean) if config.normalize else [0.0] * 3,
-        # A channel without any contrast is not to be divided by zero.
-        "std": [max(std, 1 / 255) for std in cache.std] if config.normalize else [1.0] * 3,
-        "class_shares": [float(count) / len(labels) for count in counts],
-        "train": len(labels),
-        "valid": len(cache.rows("valid")),
-        "test": len(cache.rows("test")),
-        "bad": len(cache.bad),
-    }
 
 
 def _finish(training: Training, listener: Listener, preparing: float) -> Run:

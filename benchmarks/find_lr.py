@@ -1,0 +1,198 @@
+"""Whether the learning rate that is found is the right one: against a grid, beside the range tests of others.
+
+    python benchmarks/find_lr.py               # all tasks; makes a virtual environment for the peer in build/peers-rate
+    python benchmarks/find_lr.py --keep FILE   # keeps what the grid came to, for another run
+
+A task is a problem of `rate_tasks.REPORTED` and an optimizer. Its grid is 13 rates from 1e-5 to 10, each trained for
+300 steps with a rate that falls to zero, from two seeds; the best rate is the one whose mean loss on data that was not
+trained on is the lowest. Each side is asked for one rate a task, from weights and an order of a third seed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import json
+import math
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from rate_tasks import OPTIMIZERS, REPORTED, TUNING, Problem, final_losses, split
+from torch.utils.data import DataLoader, TensorDataset
+
+
+if TYPE_CHECKING:
+    from torch import nn
+
+ROOT = Path(__file__).parents[1]
+PEERS = ROOT / "build" / "peers-rate"
+REQUIREMENTS = ("torch-lr-finder==0.2.2", "scikit-learn")
+
+RATES = [10 ** (-5 + k / 2) for k in range(13)]
+SEEDS, STEPS = 2, 300
+FACTOR = 3.0
+TOLERANCE = 0.01  # of what the best rate gains: rates within it are called as good
+OWN_SEED = 100
+PEER_STEPS = 100
+SIDES = ("thalweg", "torch-lr-finder", "Lightning's rule")
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    arguments.add_argument("--keep", type=Path, help="file that keeps the grid's losses between runs")
+    arguments.add_argument("--peers", type=Path, default=PEERS, help="virtual environment of the peer")
+    arguments.add_argument("--tuning", action="store_true", help="the problems that the constants were chosen on")
+    arguments.add_argument("--answer", action="store_true", help="what the peer's process runs")
+    chosen = arguments.parse_args()
+    torch.set_num_threads(1)
+    tasks = [(problem, optimizer) for problem in (TUNING if chosen.tuning else REPORTED) for optimizer in OPTIMIZERS]
+    if chosen.answer:
+        print(json.dumps({name_of(*task): torch_lr_finder(*task) for task in tasks}))
+        return
+    print(f"{time.strftime('%Y-%m-%d')}, torch {torch.__version__}, one thread, load {os.getloadavg()[0]:.1f}")
+    table(tasks, peer_answers(chosen), grids(tasks, chosen.keep))
+
+
+def name_of(problem: Problem, optimizer: str) -> str:
+    return f"{problem.name}|{optimizer}"
+
+
+def grids(tasks: list[tuple[Problem, str]], keep: Path | None) -> dict[str, list[list[list[float]]]]:
+    """Losses of every task: by seed, by rate, trained on and not."""
+    known = json.loads(keep.read_text(encoding="utf-8")) if keep and keep.exists() else {}
+    for task in tasks:
+        if name_of(*task) not in known:
+            known[name_of(*task)] = [
+                [final_losses(*task, rate, steps=STEPS, seed=seed) for rate in RATES] for seed in range(SEEDS)
+            ]
+    if keep:
+        keep.write_text(json.dumps(known), encoding="utf-8")
+    return known
+
+
+def table(tasks: list[tuple[Problem, str]], theirs: dict[str, float | None], known: dict[str, Any]) -> None:
+    """One row a task: the best rates, and what each side says as a multiple of the best."""
+    print(f"\n{'task':37}{'best rates':>22}" + "".join(f"{side:>19}" for side in SIDES) + f"{'steps':>7}{'seconds':>9}")
+    right: dict[str, list[tuple[bool, bool]]] = {side: [] for side in SIDES}
+    for task in tasks:
+        best, as_good = best_rates(known[name_of(*task)])
+        ours, steps, seconds = thalweg(*task)
+        cells = []
+        for side, rate in zip(SIDES, (ours, theirs[name_of(*task)], lightning(*task)), strict=True):
+            right[side].append((near(rate, [best]), near(rate, as_good)))
+            cells.append("none" if rate is None else f"{rate:.2g} ({rate / best:.2g}x)")
+        span = f"{best:.2g} ({min(as_good):.1g}..{max(as_good):.1g})"
+        row = "".join(f"{cell:>19}" for cell in cells)
+        print(f"{task[0].name:28}{task[1]:9}{span:>22}{row}{steps:7}{seconds:9.1f}", flush=True)
+    print(f"\nwithin a factor {FACTOR:g} of the best rate; of a rate within {TOLERANCE:.0%} of the best's gain:")
+    for side, results in right.items():
+        strict, tolerant = (sum(column) for column in zip(*results, strict=True))
+        count = len(results)
+        print(f"{side:20} {strict}/{count} = {strict / count:.0%}     {tolerant}/{count} = {tolerant / count:.0%}")
+
+
+def best_rates(losses: list[list[list[float]]]) -> tuple[float, list[float]]:
+    """The rate of the lowest mean loss on what was not trained on, and all that are as good."""
+    means = [sum(seed[k][1] for seed in losses) / len(losses) for k in range(len(RATES))]
+    lowest = min(means)
+    start = means[0]  # at 1e-5 next to nothing is learned
+    return RATES[means.index(lowest)], [
+        rate for rate, mean in zip(RATES, means, strict=True) if mean <= lowest + TOLERANCE * (start - lowest)
+    ]
+
+
+def near(rate: float | None, best: list[float]) -> bool:
+    return rate is not None and any(1 / FACTOR <= rate / one <= FACTOR for one in best)
+
+
+def fresh(problem: Problem) -> tuple[nn.Module, DataLoader[Any]]:
+    """A network and a loader that no grid has seen."""
+    torch.manual_seed(OWN_SEED)
+    model = problem.network()
+    data = TensorDataset(*split(problem)[0])
+    generator = torch.Generator().manual_seed(OWN_SEED)
+    return model, DataLoader(data, problem.batch_size, shuffle=True, generator=generator)
+
+
+def thalweg(problem: Problem, optimizer: str) -> tuple[float | None, int, float]:
+    from thalweg import find_lr
+
+    model, loader = fresh(problem)
+    began = time.perf_counter()
+    sweep = find_lr(model, OPTIMIZERS[optimizer], loader, problem.loss, seed=OWN_SEED)
+    return sweep.suggestion, sweep.steps, time.perf_counter() - began
+
+
+def lightning(problem: Problem, optimizer: str) -> float | None:
+    """The rule that pytorch-lightning 2.6 documents, written anew: it is not installed beside us.
+
+    100 steps from 1e-8 to 1, losses as an exponential mean of 0.98, the end at four times the lowest; then the rate at
+    which the loss falls fastest per unit of rate, without the first ten and the last.
+    """
+    import numpy as np
+
+    model, loader = fresh(problem)
+    stepper = OPTIMIZERS[optimizer](model.parameters())
+    batches = cycle(loader)
+    rates, losses, mean = [], [], 0.0
+    for step, rate in enumerate(np.geomspace(1e-8, 1.0, PEER_STEPS)):
+        for group in stepper.param_groups:
+            group["lr"] = float(rate)
+        x, y = batches[step]
+        loss = problem.loss(model(x), y)
+        stepper.zero_grad()
+        loss.backward()
+        stepper.step()
+        mean = 0.98 * mean + 0.02 * float(loss)
+        rates.append(float(rate))
+        losses.append(mean / (1 - 0.98 ** (step + 1)))
+        if step > 1 and not losses[-1] <= 4 * min(losses):
+            break
+    kept = np.array(losses[10:-1])
+    if len(kept) < 2 or not np.isfinite(kept).all():
+        return None
+    return rates[10 + int(np.gradient(kept, np.array(rates[10:-1])).argmin())]
+
+
+def cycle(loader: DataLoader[Any]) -> list[Any]:
+    batches: list[Any] = []
+    while len(batches) < PEER_STEPS:
+        batches.extend(loader)
+    return batches
+
+
+def torch_lr_finder(problem: Problem, optimizer: str) -> float | None:
+    """The range test of torch-lr-finder from 1e-7 to 10, and the steepest point that it suggests."""
+    from matplotlib.figure import Figure
+    from torch_lr_finder import LRFinder
+
+    model, loader = fresh(problem)
+    stepper = OPTIMIZERS[optimizer](model.parameters())
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        finder = LRFinder(model, stepper, problem.loss)
+        finder.range_test(loader, start_lr=1e-7, end_lr=10, num_iter=PEER_STEPS)
+        _, rate = finder.plot(suggest_lr=True, ax=Figure().subplots())
+    return None if rate is None or not math.isfinite(rate) else float(rate)
+
+
+def peer_answers(chosen: argparse.Namespace) -> dict[str, float | None]:
+    """What torch-lr-finder suggests, from a process of its own environment."""
+    python = chosen.peers / "bin" / "python"
+    if not python.exists():
+        subprocess.run([sys.executable, "-m", "venv", chosen.peers], check=True)
+        versions = [f"torch=={str(torch.__version__).split('+')[0]}", "numpy", "pillow", "matplotlib"]
+        subprocess.run([python, "-m", "pip", "install", "--quiet", *versions, *REQUIREMENTS], check=True)
+    command = [python, "-W", "ignore", __file__, "--answer", *(["--tuning"] if chosen.tuning else [])]
+    paths = {"PYTHONPATH": str(ROOT / "src"), "MPLBACKEND": "agg"}
+    done = subprocess.run(command, env={**os.environ, **paths}, stdout=subprocess.PIPE, text=True, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+if __name__ == "__main__":
+    main()

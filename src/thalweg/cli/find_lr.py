@@ -1,0 +1,92 @@
+"""`thalweg find-lr`: the learning rate for a training, before it is begun."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from thalweg.cli._options import flags_of
+from thalweg.cli._output import JsonFlag, note, print_json, print_table
+from thalweg.cli.train import configured
+from thalweg.i18n import t
+from thalweg.training.config import TrainingConfig
+
+
+if TYPE_CHECKING:
+    from thalweg.diagnosis.rate import RateSweep
+
+_ROWS_A_DECADE = 2  # of the table; `--json` has every step
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("find-lr", help=t("rate.help"))(_find_lr)
+
+
+@flags_of(TrainingConfig, "training")
+def _find_lr(
+    photos: Annotated[str, typer.Argument(metavar="DIR", help=t("training.help_photos"))],
+    recipe: Annotated[str, typer.Option(help=t("training.help_recipe"))] = "standard",
+    lowest: Annotated[float, typer.Option(metavar="RATE", help=t("rate.help_lowest"))] = 1e-7,
+    highest: Annotated[float, typer.Option(metavar="RATE", help=t("rate.help_highest"))] = 10.0,
+    steps: Annotated[int | None, typer.Option(metavar="N", help=t("rate.help_steps"))] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", metavar="PNG", help=t("rate.help_out"))] = None,
+    as_json: JsonFlag = False,
+    **overrides: Any,
+) -> None:
+    config = configured(recipe, overrides)
+    from thalweg.cli._progress import showing
+    from thalweg.training.rate import search_photos
+
+    options = {"lowest": lowest, "highest": highest, **({} if steps is None else {"steps": steps})}
+    with showing(config) as listener:
+        sweep = search_photos(photos, config, listener=listener, **options)
+    if out:
+        from thalweg.figures.rate_sweep import draw_rate_sweep
+
+        draw_rate_sweep(out, sweep)
+    if as_json:
+        print_json({**sweep.to_dict(), "picture": str(out) if out else None})
+        return
+    _print_sweep(sweep)
+    _print_probes(sweep)
+    typer.echo(str(sweep))
+    typer.echo(
+        t("rate.use", photos=photos, rate=f"{sweep.suggestion:.2g}")
+        if sweep.usable
+        else t("rate.use_none", photos=photos)
+    )
+    if out:
+        note(t("rate.drawn", path=out))
+
+
+def _print_sweep(sweep: RateSweep) -> None:
+    """Some rows a decade."""
+    if not sweep.rates:
+        return
+    decades = len(sweep.rates) / max(1e-9, _decades(sweep.rates[0], sweep.rates[-1]))
+    every = max(1, round(decades / _ROWS_A_DECADE))
+    rows = list(zip(sweep.rates, sweep.losses, sweep.smoothed, strict=True))
+    kept = rows[::every] + ([] if (len(rows) - 1) % every == 0 else rows[-1:])
+    columns = [t(f"rate.column_{name}") for name in ("rate", "loss", "smoothed")]
+    print_table(columns, kept, title=t("rate.title_sweep", steps=len(rows)))
+
+
+def _print_probes(sweep: RateSweep) -> None:
+    lengths = sorted({probe.steps for probe in sweep.probes})
+    losses = {(probe.rate, probe.steps): probe.loss for probe in sweep.probes}
+    columns = [t("rate.column_rate"), *(t("rate.column_after", steps=steps) for steps in lengths)]
+    rows = [
+        [rate, *(losses.get((rate, steps), "") for steps in lengths)]
+        for rate in sorted({probe.rate for probe in sweep.probes})
+    ]
+    if rows:
+        print_table(columns, rows, title=t("rate.title_probes"))
+
+
+def _decades(lowest: float, highest: float) -> float:
+    from math import log10
+
+    return log10(highest / lowest)

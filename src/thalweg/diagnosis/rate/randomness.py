@@ -1,0 +1,103 @@
+"""Random states, kept and put back: those of the process, and those that a loader carries with it."""
+
+from __future__ import annotations
+
+import random
+from contextlib import contextmanager
+from functools import partial
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_DEEPEST = 8  # from a loader over its dataset to the generator of one transform of a list of transforms
+_MOST = 20_000  # things looked at: a dataset that is a list of a million file names is not searched to its end
+
+
+@contextmanager
+def own_randomness(seed: int, *carriers: Any) -> Iterator[None]:
+    """Draw from `seed` inside; outside it is as if nothing had been drawn.
+
+    The states of `random`, `numpy.random` and torch (of every device in use) are put back, and so is every generator
+    that can be reached from the carriers: a loader's own, its sampler's, one of its dataset or its transforms.
+
+    Args:
+        seed: of the three global generators, inside.
+        *carriers: what may hold generators.
+
+    Example:
+        >>> import torch
+        >>> generator = torch.Generator().manual_seed(3)
+        >>> with own_randomness(0, {"any": [generator]}):
+        ...     inside = torch.rand(1, generator=generator)
+        >>> bool(inside == torch.rand(1, generator=generator))
+        True
+    """
+    put_back = [_kept(generator) for carrier in carriers for generator in generators_in(carrier)]
+    python, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002 - the user's code may draw from it
+    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
+    try:
+        with torch.random.fork_rng(devices):
+            random.seed(seed)
+            np.random.seed(seed % 2**32)  # noqa: NPY002 - the same
+            torch.manual_seed(seed)
+            yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy_state)  # noqa: NPY002 - the same
+        for restore in put_back:
+            restore()
+
+
+def generators_in(carrier: Any) -> list[Any]:
+    """Every generator of random numbers that can be reached from an object.
+
+    It looks into attributes, containers and what a function has closed over, not into arrays and modules.
+    """
+    found: list[Any] = []
+    seen: set[int] = set()
+    waiting = [(carrier, 0)]
+    while waiting and len(seen) < _MOST:
+        thing, depth = waiting.pop()
+        if id(thing) in seen or isinstance(thing, str | bytes | int | float | torch.Tensor | np.ndarray | ModuleType):
+            continue
+        seen.add(id(thing))
+        if isinstance(thing, torch.Generator | np.random.Generator | np.random.RandomState | random.Random):
+            found.append(thing)
+        elif depth < _DEEPEST:
+            waiting.extend((part, depth + 1) for part in _parts(thing))
+    return found
+
+
+def _parts(thing: Any) -> Iterator[Any]:
+    if isinstance(thing, dict):
+        yield from thing.values()
+    elif isinstance(thing, list | tuple | set | frozenset):
+        yield from thing
+    if isinstance(thing, type):
+        return
+    yield from vars(thing).values() if hasattr(thing, "__dict__") else ()
+    for name in getattr(type(thing), "__slots__", ()):
+        yield getattr(thing, name, None)
+    for cell in getattr(thing, "__closure__", None) or ():
+        try:
+            yield cell.cell_contents
+        except ValueError:  # a name that is not bound yet
+            continue
+    yield from getattr(thing, "__defaults__", None) or ()
+    yield getattr(thing, "__self__", None)
+
+
+def _kept(generator: Any) -> Callable[[], Any]:
+    """What puts a generator's present state back."""
+    if isinstance(generator, np.random.Generator):
+        bits = generator.bit_generator
+        return partial(setattr, bits, "state", bits.state)
+    if isinstance(generator, random.Random):
+        return partial(generator.setstate, generator.getstate())
+    return partial(generator.set_state, generator.get_state())

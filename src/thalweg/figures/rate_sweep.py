@@ -1,0 +1,88 @@
+"""The picture of a search for the learning rate: loss against rate, what the probes came to, and the suggestion."""
+
+from __future__ import annotations
+
+from textwrap import wrap
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from thalweg.figures.style import BLUE, GREEN, INK, ORANGE, QUIET, VERMILLION, label_axes, picture
+from thalweg.i18n import get_language, t
+
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from matplotlib.axes import Axes
+
+    from thalweg.diagnosis.rate import RateSweep
+
+_ROOM = 0.25  # above the loss at the start and below the lowest, as a share of what lies between
+_LINE = {"en": 96, "zh-CN": 48}  # characters that the width holds
+
+
+def draw_rate_sweep(path: Path, sweep: RateSweep) -> None:
+    """Draw the loss against the learning rate, on a logarithmic axis, with the suggestion marked.
+
+    Where there is no suggestion the picture says why.
+
+    Args:
+        path: the PNG file.
+        sweep: what was found.
+
+    Raises:
+        StorageError: the file cannot be written.
+    """
+    with picture(path, width=9, height=5.6 if sweep.rates else 1.2) as figure:
+        axes = figure.subplots()
+        label_axes(axes, x=t("rate.axis_rate"), y=t("rate.axis_loss"))
+        axes.set_xscale("log")
+        _draw_sweep(axes, sweep)
+        _draw_probes(axes, sweep)
+        _fit(axes, sweep)
+        if sweep.suggestion is not None:
+            label = t("rate.legend_suggestion", rate=f"{sweep.suggestion:.2g}")
+            axes.axvline(sweep.suggestion, color=VERMILLION, linewidth=2, linestyle=(0, (6, 2)), label=label)
+        if sweep.rates:
+            axes.legend(loc="upper left", bbox_to_anchor=(0, -0.14), ncols=2)
+        else:
+            axes.set_axis_off()  # nothing was swept: the sentence is all that there is
+        axes.set_title("\n".join(_lines(str(sweep))), color=INK if sweep.usable else VERMILLION, fontsize=11)
+
+
+def _draw_sweep(axes: Axes, sweep: RateSweep) -> None:
+    if not sweep.rates:
+        return
+    axes.plot(sweep.rates, sweep.losses, color=BLUE, alpha=0.3, linewidth=0.8, label=t("rate.legend_each"))
+    axes.plot(sweep.rates, sweep.smoothed, color=BLUE, label=t("rate.legend_smoothed"))
+    if np.isfinite(sweep.start_loss):
+        axes.axhline(sweep.start_loss, color=QUIET, linewidth=0.8, linestyle="-.", label=t("rate.legend_start"))
+    if sweep.stopped_at is not None:
+        label = t("rate.legend_stopped", rate=f"{sweep.stopped_at:.2g}")
+        axes.axvline(sweep.stopped_at, color=QUIET, linewidth=1, linestyle=(0, (1, 1.5)), label=label)
+
+
+def _draw_probes(axes: Axes, sweep: RateSweep) -> None:
+    lengths = sorted({probe.steps for probe in sweep.probes})
+    looks = zip(lengths, (ORANGE, GREEN, INK, VERMILLION), ("s", "o", "D", "^"), strict=False)
+    for steps, color, marker in looks:
+        points = [(probe.rate, probe.loss) for probe in sweep.probes if probe.steps == steps]
+        label = t("rate.legend_probes", steps=steps)
+        axes.plot(*zip(*sorted(points), strict=True), color=color, marker=marker, markersize=5, lw=1.2, label=label)
+
+
+def _fit(axes: Axes, sweep: RateSweep) -> None:
+    """Keep the valley in view: an explosion goes out at the top."""
+    known = [*sweep.smoothed, *(probe.loss for probe in sweep.probes), sweep.start_loss]
+    below = [loss for loss in known if np.isfinite(loss) and loss <= sweep.start_loss] or [0.0, 1.0]
+    low, high = min(below), max(*below, sweep.start_loss if np.isfinite(sweep.start_loss) else 1.0)
+    room = _ROOM * (high - low) or 0.1 * abs(high) or 1.0
+    axes.set_ylim(max(0.0, low - room) if low >= 0 else low - room, high + room)
+
+
+def _lines(sentence: str) -> list[str]:
+    width = _LINE[get_language()]
+    if get_language() == "en":
+        return wrap(sentence, width)
+    return [sentence[start : start + width] for start in range(0, len(sentence), width)]
