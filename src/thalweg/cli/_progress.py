@@ -168,7 +168,7 @@ def say_result(run: Run) -> None:
                     accuracy=result["accuracy"],
                     count=result["count"],
                     loss=result["loss"],
-                    epoch=summary["best_epoch"],
+                    epoch=summary["kept_epoch"],
                 )
             )
     seconds = summary["seconds"]

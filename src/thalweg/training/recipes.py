@@ -23,6 +23,7 @@ RECIPES = {
         normalize=False,
         label_smoothing=0.0,
         clip=10.0,
+        select="best",
         patience=300,
     ),
     # Small pictures, little time: what `thalweg demo` uses.

@@ -18,8 +18,16 @@ from thalweg.errors import DataError, RunError, StorageError, TrainingError, Usa
 from thalweg.training.evaluation import score
 from thalweg.training.listener import Listener
 from thalweg.training.loop import Training
-from thalweg.training.optimizers import build_optimizer
-from thalweg.training.plan import machine_facts, settled_device, settled_sizes, typical_side, usable_cores
+from thalweg.training.optimizers import build_optimizer, muon_split
+from thalweg.training.plan import (
+    fits_memory,
+    free_memory,
+    machine_facts,
+    settled_device,
+    settled_sizes,
+    typical_side,
+    usable_cores,
+)
 from thalweg.training.probe import choose_format
 from thalweg.training.run import Run
 
@@ -78,7 +86,12 @@ def train(photos: Path | str, config: TrainingConfig, out: Path, *, listener: Li
     cache = _cached(images, config, stored, listener)
     if not len(cache.rows("train")) or not len(cache.rows("valid")):
         raise DataError("training.split_empty", path=photos)
+    _say_where_photos_are(cache, listener)
     choice = choose_format(model, config, size, device)
+    if config.optimizer == "muon":
+        matrices, rest = muon_split(model)
+        share = sum(map(torch.numel, matrices)) / sum(map(torch.numel, model.parameters()))
+        listener.note("training.muon_line", matrices=len(matrices), rest=len(rest), share=share)
     environment = {
         **machine_facts(device),
         "threads": threads,
@@ -143,8 +156,10 @@ def _first_network(config: TrainingConfig, classes: int) -> nn.Module:
     torch.manual_seed(config.seed)
     assert config.size is not None, "sizes are settled first"  # noqa: S101 - for the type checker
     model = models.build(config.model, classes=classes, size=config.size)
+    models.set_drop_path(model, config.drop_path)
     build_optimizer(model, config)
     schedules.parse(config.schedule)
+    models.check_sizes(model, config.model, config.smaller_sizes)
     return model
 
 
@@ -152,6 +167,12 @@ def _cached(images: ImageSet, config: TrainingConfig, stored: int, listener: Lis
     return data.build_cache(
         images, size=stored, fit=config.fit, on_bad_image=config.on_bad_image, progress=listener.caching
     )
+
+
+def _say_where_photos_are(cache: Cache, listener: Listener) -> None:
+    if not fits_memory(cache.images_NHWC):
+        needed, free = cache.images_NHWC.nbytes / 1e9, free_memory() / 1e9
+        listener.note("training.mapped", needed=needed, free=free)
 
 
 def _data_facts(images: ImageSet, cache: Cache, config: TrainingConfig) -> dict[str, Any]:
@@ -175,7 +196,7 @@ def _data_facts(images: ImageSet, cache: Cache, config: TrainingConfig) -> dict[
 
 
 def _finish(training: Training, listener: Listener, preparing: float) -> Run:
-    """Train to the end, then write down what came out, with the weights of the best epoch."""
+    """Train to the end, then write down what came out, with the weights that were kept."""
     run = training.run
     try:
         stopped = training.run_to_end(listener)
@@ -185,14 +206,14 @@ def _finish(training: Training, listener: Listener, preparing: float) -> Run:
     if stopped == "interrupted" or not run.best.exists():
         _write_summary(training, stopped, preparing)
         return run
-    training.use_best()
+    kept = training.use_best()
     outputs = training.features("valid")
     labels = torch.from_numpy(training.cache.labels("valid"))
     write_bytes(run.evaluation, save({**outputs, "labels": labels}))
     scores = {"valid": asdict(score(outputs["logits"], labels, run.config.loss)), "test": None}
     if training.has_labels("test"):
         scores["test"] = asdict(training.evaluate("test"))
-    _write_summary(training, stopped, preparing, scores=scores)
+    _write_summary(training, stopped, preparing, scores={"kept_epoch": kept, **scores})
     return run
 
 
