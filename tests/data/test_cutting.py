@@ -43,6 +43,18 @@ def test_what_needs_no_resize_is_copied_to_the_bit():
     np.testing.assert_array_equal(made[1], images_NHWC[4, 4:20, 3:19][:, ::-1])
 
 
+@pytest.mark.parametrize("size", [12, 9])
+def test_beyond_its_edges_a_picture_is_its_mirror_image(size):
+    images_NHWC = pictures(12)
+    boxes = np.array([[-3, 2, 12, 12], [2, -5, 12, 12], [1, 4, 12, 12], [-2, -2, 12, 12], [5, 5, 12, 12]])
+    views = Views(boxes, boxes[:, 0] > 0, np.ones((5, 3), np.float32), np.zeros((5, 4), np.int64))
+    made = cut_views(images_NHWC, np.arange(5), views, size)
+    for position, (top, left, height, width) in enumerate(boxes):
+        padded_HWC = np.pad(images_NHWC[position], ((6, 6), (6, 6), (0, 0)), mode="reflect")
+        expected = by_torch(padded_HWC, (top + 6, left + 6, height, width), views.flips_N[position], size)
+        assert np.abs(made[position].astype(int) - expected).max() <= (size != 12)
+
+
 def test_the_compiled_loop_is_the_loop():
     images_NHWC = pictures(11)
     views = draw_views(augmentation("standard"), 6, 11, 7, np.random.default_rng(1))

@@ -5,8 +5,10 @@ from dataclasses import fields, replace
 import pytest
 
 from thalweg.errors import RunError, UnknownNameError, UsageError
-from thalweg.training import RECIPES, TrainingConfig, recipe
+from thalweg.models import describe
+from thalweg.training import RECIPES, TrainingConfig, plan, recipe
 from thalweg.training.plan import settled_device, settled_sizes
+from thalweg.training.recipes import REACHED, affordable
 
 
 @pytest.mark.parametrize(
@@ -95,3 +97,18 @@ def test_a_device_that_is_not_there_is_refused():
     with pytest.raises(UsageError, match="mps"):
         settled_device("mps")
     assert settled_device("cpu").type == "cpu"
+
+
+def test_a_budget_chooses_what_it_affords(striped, monkeypatch):
+    monkeypatch.setattr(plan, "matmul_gflops", lambda _: {"fp32": 100.0, "bf16": 50.0})
+    per_epoch = {
+        name: 3 * describe(recipe(name).model, size=side, classes=3).flops * 96 / (REACHED * 100e9)
+        for name, side in (("standard", 32), ("strong", 128))
+    }
+    found = {
+        budget: affordable(striped, budget)
+        for budget in (1e-3, 0.51 * 40 * per_epoch["standard"], 0.51 * 120 * per_epoch["strong"])
+    }
+    assert [one.recipe for one in found.values()] == ["quick", "standard", "strong"]
+    assert list(found.values())[1].epochs == pytest.approx(0.51 * 40)
+    assert list(found.values())[2].epochs == pytest.approx(0.51 * 120)

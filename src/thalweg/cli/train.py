@@ -30,7 +30,7 @@ def register(app: typer.Typer) -> None:
 @flags_of(TrainingConfig, "training")
 def train(
     photos: Annotated[str | None, typer.Argument(metavar="[DIR]", help=t("training.help_photos"))] = None,
-    recipe: Annotated[str, typer.Option(help=t("training.help_recipe"))] = "standard",
+    recipe: Annotated[str | None, typer.Option(help=t("training.help_recipe"))] = None,
     out: Annotated[Path | None, typer.Option(help=t("training.help_out"))] = None,
     resume: Annotated[Path | None, typer.Option(metavar="RUN", help=t("training.help_resume"))] = None,
     as_json: JsonFlag = False,
@@ -38,13 +38,14 @@ def train(
 ) -> None:
     """Train, or go on with a run."""
     if resume is not None:
-        if photos is not None or out is not None or overrides:
+        if photos is not None or out is not None or recipe is not None or overrides:
             raise UsageError("training.resume_alone", run=resume)
         go_on(resume, as_json=as_json)
     elif photos is None:
         raise UsageError("training.no_photos")
     else:
-        begin(photos, configured(recipe, overrides), out or free_folder(Path("runs"), photos), as_json=as_json)
+        chosen = recipe or default_recipe(photos, overrides)
+        begin(photos, configured(chosen, overrides), out or free_folder(Path("runs"), photos), as_json=as_json)
 
 
 def configured(recipe: str, overrides: dict[str, Any]) -> TrainingConfig:
@@ -54,6 +55,19 @@ def configured(recipe: str, overrides: dict[str, Any]) -> TrainingConfig:
     if "budget" in overrides:
         overrides = {"epochs": None, **overrides}
     return replace(named(recipe), **overrides)
+
+
+def default_recipe(photos: str, overrides: dict[str, Any]) -> str:
+    """`standard`; with a budget and no end by epochs, what the budget affords, which is said."""
+    if "budget" not in overrides or "epochs" in overrides:
+        return "standard"
+    from thalweg.cli._progress import say
+    from thalweg.training.recipes import affordable
+
+    device, size = overrides.get("device", "auto"), overrides.get("size")
+    found = affordable(photos, overrides["budget"], size=size, device=device)
+    say(t("training.recipe_chosen", **found._asdict()))
+    return found.recipe
 
 
 def free_folder(parent: Path, photos: str) -> Path:

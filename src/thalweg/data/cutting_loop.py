@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 
-def cut(  # noqa: C901, PLR0917 - compiled code has no keywords, and what it calls it must be linked with
+def cut(  # noqa: C901, PLR0912, PLR0917 - compiled code has no keywords, and what it calls it must be linked with
     count: Any, stored: Any, size: Any, room: Any,
     images: Any, rows: Any, boxes: Any, flips: Any, scratch: Any, views: Any,
 ) -> None:  # fmt: skip
@@ -13,7 +13,8 @@ def cut(  # noqa: C901, PLR0917 - compiled code has no keywords, and what it cal
 
     An output pixel is the mean of the pixels below it, weighted by a triangle as wide as two output pixels and no
     narrower than two input pixels; columns and rows are weighted apart. `scratch` holds for each row, then for each
-    column of the view: its first input pixel, how many there are, and `room` weights; then one row of sums.
+    column of the view: its first input pixel, how many there are, and `room` weights; then one row of sums. Beyond
+    its edges a picture is its own mirror image.
     """
     entry = room + 2
     sums = 2 * size * entry
@@ -34,16 +35,27 @@ def cut(  # noqa: C901, PLR0917 - compiled code has no keywords, and what it cal
                 total += max(1.0 - abs(j + 0.5 - center) / reach, 0.0)
             for j in range(first, last):
                 scratch[at + 2 + j - first] = max(1.0 - abs(j + 0.5 - center) / reach, 0.0) / total
+        first = max(0, -left)  # of the columns that lie in the picture
+        last = min(width, stored - left)
         for y in range(size):
             at = y * entry
-            line = 3 * ((rows[n] * stored + top + int(scratch[at])) * stored + left)
-            for k in range(3 * width):
-                scratch[sums + k] = scratch[at + 2] * images[line + k]
-            for j in range(1, int(scratch[at + 1])):
-                line += 3 * stored
+            for k in range(3 * first, 3 * last):
+                scratch[sums + k] = 0.0
+            for j in range(int(scratch[at + 1])):
+                row = abs(top + int(scratch[at]) + j)
+                if row >= stored:
+                    row = 2 * stored - 2 - row
+                line = 3 * ((rows[n] * stored + row) * stored + left)
                 weight = scratch[at + 2 + j]
-                for k in range(3 * width):
+                for k in range(3 * first, 3 * last):
                     scratch[sums + k] += weight * images[line + k]
+            for x in range(width):
+                if x < first or x >= last:
+                    column = abs(left + x)
+                    if column >= stored:
+                        column = 2 * stored - 2 - column
+                    for k in range(3):
+                        scratch[sums + 3 * x + k] = scratch[sums + 3 * (column - left) + k]
             for x in range(size):
                 at = (size + x) * entry
                 pixel = sums + 3 * int(scratch[at])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from thalweg.errors import UnknownNameError, UsageError
-from thalweg.models import cnn, residual, resnet, zoo
+from thalweg.models import cnn, residual, resnet, small, zoo
 
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ _ENTRIES = {
     "residual": _Entry(residual.build_residual, residual.SMALLEST),
     "resnet18": _Entry(resnet.build_resnet18, resnet.SMALLEST),
     "resnet18-half": _Entry(partial(resnet.build_resnet18, width=32), resnet.SMALLEST),
+    "resnet-small": _Entry(small.build_small, small.SMALLEST),
 }
 
 
