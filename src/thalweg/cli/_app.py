@@ -10,7 +10,7 @@ import typer
 from thalweg.i18n import t
 
 
-VERBS = ("train", "demo", "predict", "data", "models", "surface", "lesson", "schedule")
+VERBS = ("train", "demo", "predict", "export", "data", "models", "surface", "lesson", "schedule")
 
 
 def build_app() -> typer.Typer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -81,7 +82,13 @@ def begin(photos: str, config: TrainingConfig, out: Path, *, as_json: bool) -> N
     """Train, draw, and say what came out."""
     from thalweg.cli._progress import showing
     from thalweg.training import train as train_run
+    from thalweg.training import train_folds
 
+    if config.folds and config.fold is None:
+        with showing(config) as listener:
+            runs = train_folds(photos, config, out, listener=listener)
+        conclude_folds(runs, out, as_json=as_json)
+        return
     with showing(config) as listener:
         run = train_run(photos, config, out, listener=listener)
     conclude(run, as_json=as_json)
@@ -90,9 +97,14 @@ def begin(photos: str, config: TrainingConfig, out: Path, *, as_json: bool) -> N
 def go_on(path: Path, *, as_json: bool) -> None:
     """The same, from a run's last checkpoint."""
     from thalweg.cli._progress import showing
-    from thalweg.training import Run
+    from thalweg.training import Run, resume_folds
     from thalweg.training import resume as resume_run
 
+    if (path / "folds").is_dir():
+        with showing(Run.open(path / "folds" / "0").config) as listener:
+            runs = resume_folds(path, listener=listener)
+        conclude_folds(runs, path, as_json=as_json)
+        return
     with showing(Run.open(path).config) as listener:
         run = resume_run(path, listener=listener)
     conclude(run, as_json=as_json)
@@ -128,3 +140,22 @@ def conclude(run: Run, *, as_json: bool) -> None:
         say_result(run)
     if interrupted:
         raise typer.Exit(INTERRUPTED)
+
+
+def conclude_folds(runs: list[Run], out: Path, *, as_json: bool) -> None:
+    """Draw every fold's pictures, and print what all folds say together."""
+    from thalweg.cli._progress import say, say_folds
+
+    if runs[-1].summary()["stopped"] == "interrupted":
+        say(t("training.interrupted", step=runs[-1].summary()["steps"], run=out))
+        raise typer.Exit(INTERRUPTED)
+    from thalweg.report import draw_run
+
+    say(t("training.drawing"))
+    for run in runs:
+        draw_run(run.path)
+    summary = json.loads((out / "summary.json").read_text(encoding="utf-8"))
+    if as_json:
+        print_json({"run": str(out), **summary})
+    else:
+        say_folds(out, summary)

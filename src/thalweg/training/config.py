@@ -26,7 +26,7 @@ _CHOICES = {
     "precision": Precision,
     "select": Select,
 }
-_OPTIONAL = ("size", "epochs", "budget", "weight_decay", "momentum", "classes", "clip", "threads")
+_OPTIONAL = ("size", "epochs", "budget", "weight_decay", "momentum", "classes", "clip", "threads", "folds", "fold")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,6 +58,9 @@ class TrainingConfig:
         normalize: subtract the training split's mean and divide by its standard deviation, a channel.
         classes: names of the classes: `food11`, or a text file with one name a line; None: from the folders.
         valid_fraction: share of the training split that is set aside where there is no validation split, in (0, 1).
+        folds: trainings that each validate on another part of the training and validation photos taken together, at
+            least 2; None: the splits are as they are.
+        fold: which of the folds this training validates on, in 0 to `folds` - 1; None: all, one after the other.
         fit: how a photo becomes a square: `squash` (all of it) or `crop` (its middle).
         loss: `cross-entropy`, or `mse` (mean squared error between softmax and one-hot target).
         label_smoothing: share of the target spread over all classes, in [0, 1).
@@ -96,6 +99,8 @@ class TrainingConfig:
     normalize: bool = True
     classes: str | None = None
     valid_fraction: float = 0.2
+    folds: int | None = None
+    fold: int | None = None
     fit: Fit = "squash"
     loss: Loss = "cross-entropy"
     label_smoothing: float = 0.1
@@ -132,6 +137,7 @@ class TrainingConfig:
             "batch_size": (1, 65_536),
             "weight_decay": (0, 1e6),
             "momentum": (0, 1),
+            "folds": (2, 1000),
             "mixup": (0, 1),
             "cutmix": (0, 1),
             "evaluate_every": (1, 1_000_000),
@@ -162,6 +168,8 @@ class TrainingConfig:
         for field in ("drop_path", "ema"):
             if not 0 <= getattr(self, field) < 1:
                 raise UsageError("training.not_a_share", option=option_name(field), value=getattr(self, field))
+        if self.fold is not None and not 0 <= self.fold < (self.folds or 0):
+            raise UsageError("training.bad_fold", value=self.fold, most=max((self.folds or 0) - 1, 0))
         if self.mixup + self.cutmix > 1:
             raise UsageError("training.mixed_twice", mixup=self.mixup, cutmix=self.cutmix)
         if not 0 < self.valid_fraction < 1:

@@ -15,6 +15,7 @@ from thalweg import data, models, schedules
 from thalweg._files import write_bytes
 from thalweg.data.augment import augmentation
 from thalweg.errors import DataError, RunError, StorageError, TrainingError, UsageError
+from thalweg.training.calibration import fitted_temperature
 from thalweg.training.evaluation import score
 from thalweg.training.listener import Listener
 from thalweg.training.loop import Training
@@ -67,11 +68,13 @@ def train(photos: Path | str, config: TrainingConfig, out: Path, *, listener: Li
         'budget'
     """
     began = time.monotonic()
+    if config.folds and config.fold is None:
+        raise UsageError("training.bad_fold", value=None, most=config.folds - 1)
     listener = listener or Listener()
     device = settled_device(config.device)
     threads = config.threads or usable_cores()
     torch.set_num_threads(threads)
-    images = _opened(photos, config)
+    images = opened(photos, config)
     listener.note("training.found", what=images.describe())
     if config.classes and Path(config.classes).exists():
         config = replace(config, classes=str(Path(config.classes).resolve()))  # to be found from elsewhere, later
@@ -120,7 +123,7 @@ def resume(path: Path, *, listener: Listener | None = None) -> Run:
     run = Run.open(path)
     settled_device(run.environment["device"])
     torch.set_num_threads(run.environment["threads"])
-    images = _opened(run.data["path"], run.config)
+    images = opened(run.data["path"], run.config)
     cache = _cached(images, run.config, run.data["stored"], listener)
     if cache.fingerprint != run.data["fingerprint"]:
         raise RunError("training.photos_changed", path=run.data["path"], run=path)
@@ -131,8 +134,12 @@ def resume(path: Path, *, listener: Listener | None = None) -> Run:
     return _finish(training, listener, time.monotonic() - began)
 
 
-def _opened(photos: Path | str, config: TrainingConfig) -> ImageSet:
-    return data.open_images(photos, classes=config.classes, seed=config.seed, valid_fraction=config.valid_fraction)
+def opened(photos: Path | str, config: TrainingConfig) -> ImageSet:
+    """The photos, with the splits and the classes that a configuration asks for."""
+    images = data.open_images(photos, classes=config.classes, seed=config.seed, valid_fraction=config.valid_fraction)
+    if config.folds is None or config.fold is None:
+        return images
+    return data.fold_of(images, folds=config.folds, fold=config.fold, seed=config.seed)
 
 
 def _claim(out: Path) -> None:
@@ -210,10 +217,11 @@ def _finish(training: Training, listener: Listener, preparing: float) -> Run:
     outputs = training.features("valid")
     labels = torch.from_numpy(training.cache.labels("valid"))
     write_bytes(run.evaluation, save({**outputs, "labels": labels}))
+    temperature = fitted_temperature(outputs["logits"].numpy(), labels.numpy())
     scores = {"valid": asdict(score(outputs["logits"], labels, run.config.loss)), "test": None}
     if training.has_labels("test"):
         scores["test"] = asdict(training.evaluate("test"))
-    _write_summary(training, stopped, preparing, scores={"kept_epoch": kept, **scores})
+    _write_summary(training, stopped, preparing, scores={"kept_epoch": kept, "temperature": temperature, **scores})
     return run
 
 
