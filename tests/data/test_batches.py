@@ -38,7 +38,8 @@ def batches(images_NHWC, policy, *, seed=3, labels=LABELS):
 def literal_view(image_HWC, views, position, size):
     """The same view, as a sentence says it, in float64."""
     top, left, height, width = views.boxes_N4[position]
-    crop_HWC = torch.from_numpy(image_HWC[top : top + height, left : left + width].copy())
+    padded_HWC = np.pad(image_HWC, ((9, 9), (9, 9), (0, 0)), mode="reflect")
+    crop_HWC = torch.from_numpy(padded_HWC[top + 9 : top + 9 + height, left + 9 : left + 9 + width].copy())
     crop_1CHW = crop_HWC.permute(2, 0, 1)[None]
     if (height, width) != (size, size):
         crop_1CHW = interpolate(crop_1CHW, (size, size), mode="bilinear", antialias=True)
@@ -68,7 +69,10 @@ def test_batches_equal_the_literal_twin(images_NHWC, name):
     assert labels_N.tolist() == (order % 4).tolist()
     for position, row in enumerate(order):
         expected_CHW = literal_view(images_NHWC[row], views, position, 32)
-        np.testing.assert_allclose(images_NCHW[position].numpy(), expected_CHW, atol=2e-5)
+        # a resized pixel may be one gray level off; brightness, contrast and deviation magnify it
+        off = np.abs(images_NCHW[position].numpy() - expected_CHW)
+        assert off.max() < 4 / 255 / min(STD)
+        assert off.mean() < 0.5 / 255 / min(STD)
 
 
 def test_an_epoch_sees_each_photo_once_and_epochs_differ(images_NHWC):
@@ -103,10 +107,11 @@ def test_views_stay_inside_the_photo_and_keep_the_area_promised(name):
     policy = augmentation(name)
     views = draw_views(policy, 5000, 160, 128, np.random.default_rng(0))
     top_N, left_N, height_N, width_N = views.boxes_N4.T
-    assert (top_N >= 0).all()
-    assert (left_N >= 0).all()
-    assert (top_N + height_N <= 160).all()
-    assert (left_N + width_N <= 160).all()
+    over = round(160 * policy.shift)
+    for first_N, side_N in ((top_N, height_N), (left_N, width_N)):
+        assert (-over <= first_N).all()
+        assert (first_N + side_N <= 160 + over).all()
+        assert over == 0 or (first_N.min(), first_N.max()) == (-over, over)
     area_N = height_N * width_N / 160**2
     # A crop that is wider than the photo is cut to it, which may cost area up to the ratio.
     assert area_N.min() >= policy.smallest_area / policy.widest_ratio - 0.01

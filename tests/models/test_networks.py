@@ -57,6 +57,20 @@ def resnet_parameters(width):
     return stem + first + later + (8 * width + 1) * CLASSES
 
 
+def small_parameters():
+    widths = (3, 32, 64, 128)
+    blocks = sum(2 * CONV(c, c) + 4 * c for c in widths[1:])
+    halvings = CONV(3, 32, 5) + CONV(32, 64) + CONV(64, 128) + 2 * (32 + 64 + 128)
+    return blocks + halvings + 129 * CLASSES
+
+
+def small_multiplications(size):
+    sides = [-(-size // 2), -(-size // 4), -(-size // 8)]
+    halvings = (CONV(3, 32, 5), CONV(32, 64), CONV(64, 128))
+    blocks = [2 * CONV(c, c) for c in (32, 64, 128)]
+    return sum((h + b) * side**2 for h, b, side in zip(halvings, blocks, sides, strict=True)) + 128 * CLASSES
+
+
 def resnet_multiplications(width, stem_side, side):
     """Sides of the stem's maps and of the first stage's."""
     half = width // 2
@@ -78,6 +92,13 @@ def test_cnn_is_what_the_formula_says(size):
 def test_residual_is_what_the_formula_says(size):
     card = describe("residual", size=size, classes=CLASSES)
     assert (card.parameters, card.flops) == (residual_parameters(), 2 * residual_multiplications(size))
+
+
+@pytest.mark.parametrize("size", [16, 28, 33])
+def test_the_small_net_is_its_closed_form(size):
+    card = describe("resnet-small", size=size, classes=CLASSES)
+    assert card.parameters == small_parameters()
+    assert card.flops == 2 * small_multiplications(size)
 
 
 @pytest.mark.parametrize(("name", "width"), [("resnet18", 64), ("resnet18-half", 32)])

@@ -9,6 +9,7 @@ import torch
 from thalweg.data import Photo, build_cache, open_photos
 from thalweg.errors import RunError, UsageError
 from thalweg.prediction import Predictions, predict, submission_text
+from thalweg.prediction.ensemble import together
 from thalweg.prediction.predictor import best_model
 from thalweg.prediction.views import views
 from thalweg.training import Run, TrainingConfig, train
@@ -37,14 +38,15 @@ def shown(run, cache, view):
     if view.flip:
         pixels_NCHW = pixels_NCHW.flip(3)
     with torch.inference_mode():
-        return best_model(run).double()(pixels_NCHW).softmax(1).numpy()
+        return (best_model(run).double()(pixels_NCHW) / run.temperature).softmax(1).numpy()
 
 
 @pytest.mark.parametrize("tta", [1, 2, 12])
-def test_probabilities_are_the_mean_over_the_views(run, striped, tta):
+def test_probabilities_are_the_weighted_mean_over_the_views(run, striped, tta):
     found = predict(run.path, striped, tta=tta)
     cache = build_cache(open_photos(striped), size=32)
-    expected_NC = np.mean([shown(run, cache, view) for view in views(tta, 32)], axis=0)
+    seen = [shown(run, cache, view) for view in views(tta, 32)]
+    expected_NC = seen[0] if tta == 1 else (seen[0] + np.mean(seen[1:], axis=0)) / 2
     np.testing.assert_allclose(found.probability_NC, expected_NC, atol=2e-3)
     np.testing.assert_allclose(found.probability_NC.sum(axis=1), 1)
 
@@ -83,3 +85,41 @@ def test_every_picture_has_an_identity_of_its_own(paths, identities):
     probability_NC = np.tile([0.25, 0.75], (len(paths), 1))
     text = submission_text(Predictions(photos, ("no", "yes"), probability_NC, ()), names=True)
     assert text.splitlines() == ["Id,Category", *(f"{identity},yes" for identity in identities)]
+
+
+@pytest.fixture(scope="module")
+def other(striped, tmp_path_factory):
+    return train(striped, replace(CONFIG, seed=9, epochs=1), tmp_path_factory.mktemp("other") / "run")
+
+
+def test_several_runs_decide_by_their_mean_or_by_vote(run, other, striped):
+    each = [predict(path, striped).probability_NC for path in (run.path, other.path)]
+    found = predict([run.path, other.path], striped).probability_NC
+    np.testing.assert_allclose(found, np.mean(each, axis=0))
+    voted = predict([run.path, other.path, run.path], striped, vote=True)
+    np.testing.assert_array_equal(voted.label_N, each[0].argmax(axis=1))  # two votes of three
+    np.testing.assert_allclose(voted.probability_NC.sum(axis=1), 1)
+
+
+def test_equal_votes_are_decided_by_the_mean():
+    first, second = np.array([[0.6, 0.4, 0.0]]), np.array([[0.1, 0.9, 0.0]])
+    assert together([first, second], vote=True).argmax() == 1
+
+
+def test_runs_of_other_classes_do_not_decide_together(run, other, striped, tmp_path):
+    renamed = replace(other, path=tmp_path, data={**other.data, "classes": ["0", "1", "cat"]})
+    renamed.save()
+    with pytest.raises(RunError, match="cat"):
+        predict([run.path, tmp_path], striped)
+    replace(renamed, data={**other.data, "classes": ["1", "0", "2"]}).save()
+    with pytest.raises(RunError, match="other classes"):
+        predict([run.path, tmp_path], striped)
+
+
+def test_the_temperature_is_the_runs_and_moves_no_prediction(run, striped):
+    assert run.temperature == run.summary()["temperature"] != 1
+    scaled = predict(run.path, striped).probability_NC
+    plain_NC = scaled**run.temperature / (scaled**run.temperature).sum(axis=1, keepdims=True)
+    expected = shown(run, build_cache(open_photos(striped), size=32), views(1, 32)[0])
+    np.testing.assert_allclose(scaled, expected, atol=2e-3)
+    np.testing.assert_array_equal(plain_NC.argmax(axis=1), scaled.argmax(axis=1))

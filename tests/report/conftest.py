@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from thalweg.figures import confusion, curves, mistakes, tsne
+from thalweg.figures import confusion, curves, mistakes, reliability, tsne
 from thalweg.history import HistoryLog
 from thalweg.i18n import set_language
 from thalweg.report.scores import confusion_matrix
@@ -85,6 +85,9 @@ def draw(folder, found):
     images = np.random.default_rng(0).integers(0, 256, (PHOTOS, 16, 16, 3), dtype=np.uint8)
     names = [f"validation/{index}.jpg" for index in range(PHOTOS)]
     mistakes(images, labels, predicted, np.full(PHOTOS, 0.5), CLASSES, folder / "mistakes.png", names)
+    powers = np.exp(found["logits"])
+    shares = powers / powers.sum(axis=1, keepdims=True)
+    reliability(shares, shares, labels, folder / "reliability.png", temperature=1.0)
     for layer in ("mid", "top"):
         tsne(found[layer], labels, CLASSES, folder / f"tsne-{layer}.png", title_key=layer, predicted_N=predicted)
 

@@ -14,7 +14,7 @@ from thalweg.report import draw_run
 from thalweg.training import Run, TrainingConfig
 
 
-PICTURES = {"curves.png", "confusion.png", "mistakes.png", "tsne-mid.png", "tsne-top.png"}
+PICTURES = {"curves.png", "confusion.png", "mistakes.png", "reliability.png", "tsne-mid.png", "tsne-top.png"}
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def run(made, photos, tmp_path, monkeypatch):
 def test_all_pictures_are_drawn_and_put_into_the_report(run):
     report = draw_run(run.path)
     assert {path.name for path in run.path.glob("*.png")} == PICTURES
-    assert report.read_text(encoding="utf-8").count("data:image/png") == 5
+    assert report.read_text(encoding="utf-8").count("data:image/png") == 6
     summary = run.summary()
     assert summary["messages"] == ["first"]
     assert summary["seconds"]["pictures"] > 0
@@ -78,7 +78,7 @@ def test_a_picture_that_cannot_be_drawn_is_left_out_with_its_reason(run):
     run.save()
     for _ in range(2):  # the reasons do not pile up
         draw_run(run.path)
-    assert {path.name for path in run.path.glob("*.png")} == {"curves.png", "confusion.png"}
+    assert {path.name for path in run.path.glob("*.png")} == {"curves.png", "confusion.png", "reliability.png"}
     _, mistakes, mid, top = run.summary()["messages"]
     assert mistakes.startswith("mistakes.png: the photos in ")
     assert mid.startswith("tsne-mid.png: t-SNE needs at least 4 photos")

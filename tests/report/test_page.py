@@ -64,7 +64,7 @@ def test_it_holds_everything(run, classes):
         *classes,
     ):
         assert part in page.text, part
-    assert [name for name, _ in page.tags].count("img") == 5
+    assert [name for name, _ in page.tags].count("img") == 6
     assert "Left out" not in page.text
 
 
@@ -101,6 +101,7 @@ PARTS = (
     "curves.png",
     "confusion.png",
     "mistakes.png",
+    "reliability.png",
     "tsne-mid.png",
     "tsne-top.png",
 )

@@ -5,8 +5,10 @@ from dataclasses import fields, replace
 import pytest
 
 from thalweg.errors import RunError, UnknownNameError, UsageError
-from thalweg.training import RECIPES, TrainingConfig, recipe
+from thalweg.models import describe
+from thalweg.training import RECIPES, TrainingConfig, plan, recipe
 from thalweg.training.plan import settled_device, settled_sizes
+from thalweg.training.recipes import REACHED, affordable
 
 
 @pytest.mark.parametrize(
@@ -23,6 +25,12 @@ from thalweg.training.plan import settled_device, settled_sizes
         ({"seed": 2**32}, "--seed must lie in 0 to"),
         ({"threads": 2**40}, "--threads must lie in 1 to"),
         ({"clip": 0.0}, "--clip must be greater than 0"),
+        ({"mixup": 1.5}, "--mixup must lie in 0 to"),
+        ({"mixup": 0.6, "cutmix": 0.6}, "together 1 at most"),
+        ({"ema": 1.0}, "--ema must lie in"),
+        ({"drop_path": -0.1}, "--drop-path must lie in"),
+        ({"smaller_sizes": (64, 0)}, "64>0"),
+        ({"evaluate_every": 0}, "--evaluate-every must lie in"),
         ({"label_smoothing": 1.0}, "--label-smoothing must lie in"),
         ({"valid_fraction": 1.0}, "--valid-fraction must lie between"),
         ({"epochs": None}, "needs an end"),
@@ -34,7 +42,9 @@ def test_what_cannot_be_meant_is_refused(changes, said):
         replace(TrainingConfig(), **changes)
 
 
-@pytest.mark.parametrize("field", ["device", "fit", "layout", "loss", "on_bad_image", "precision"])
+@pytest.mark.parametrize(
+    "field", ["class_weights", "device", "fit", "layout", "loss", "on_bad_image", "precision", "select"]
+)
 def test_an_unknown_choice_names_the_known_ones(field):
     with pytest.raises(UnknownNameError, match="Known"):
         replace(TrainingConfig(), **{field: "other"})
@@ -43,6 +53,12 @@ def test_an_unknown_choice_names_the_known_ones(field):
 @pytest.mark.parametrize("name", sorted(RECIPES))
 def test_a_recipe_comes_back_from_what_is_written(name):
     assert TrainingConfig.from_dict(recipe(name).to_dict()) == recipe(name)
+
+
+def test_sizes_come_back_from_what_is_written():
+    config = TrainingConfig(size=128, smaller_sizes=(64, 96))
+    assert config.sizes == (64, 96, 128)
+    assert TrainingConfig.from_dict({**config.to_dict(), "smaller_sizes": [64, 96]}) == config  # as TOML gives it
 
 
 def test_a_field_of_another_version_is_refused():
@@ -61,6 +77,8 @@ def test_the_homework_is_the_notebook_to_the_letter():
     assert (homework.optimizer, homework.lr, homework.weight_decay, homework.clip) == ("adam", 3e-4, 1e-5, 10.0)
     assert (homework.augment, homework.fit, homework.schedule) == ("none", "squash", "constant")
     assert (homework.normalize, homework.label_smoothing, homework.patience) == (False, 0, 300)
+    assert (homework.select, homework.ema, homework.mixup, homework.cutmix, homework.drop_path) == ("best", 0, 0, 0, 0)
+    assert (homework.class_weights, homework.smaller_sizes, homework.evaluate_every) == ("none", (), 1)
 
 
 def test_an_unknown_recipe_offers_the_nearest():
@@ -79,3 +97,18 @@ def test_a_device_that_is_not_there_is_refused():
     with pytest.raises(UsageError, match="mps"):
         settled_device("mps")
     assert settled_device("cpu").type == "cpu"
+
+
+def test_a_budget_chooses_what_it_affords(striped, monkeypatch):
+    monkeypatch.setattr(plan, "matmul_gflops", lambda _: {"fp32": 100.0, "bf16": 50.0})
+    per_epoch = {
+        name: 3 * describe(recipe(name).model, size=side, classes=3).flops * 96 / (REACHED * 100e9)
+        for name, side in (("standard", 32), ("strong", 128))
+    }
+    found = {
+        budget: affordable(striped, budget)
+        for budget in (1e-3, 0.51 * 40 * per_epoch["standard"], 0.51 * 120 * per_epoch["strong"])
+    }
+    assert [one.recipe for one in found.values()] == ["quick", "standard", "strong"]
+    assert list(found.values())[1].epochs == pytest.approx(0.51 * 40)
+    assert list(found.values())[2].epochs == pytest.approx(0.51 * 120)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from thalweg.training.losses import loss_of
+from thalweg.training.losses import Objective, Targets, balanced_weights, loss_of
 
 
 LOGITS = torch.tensor([[2.0, -1.0, 0.5], [0.0, 3.0, -2.0]], dtype=torch.float64)
@@ -41,3 +41,30 @@ def test_far_from_the_goal_mean_squared_error_is_flat_and_cross_entropy_is_not()
         norms[name] = logits.grad.norm().item()
     assert norms["mse"] < 1e-3
     assert norms["cross-entropy"] > 1
+
+
+@pytest.mark.parametrize("name", ["cross-entropy", "mse"])
+def test_a_mixed_target_is_the_mixed_loss_and_classes_have_weights(name):
+    weights, others, shares = torch.tensor([0.5, 2.0, 1.0], dtype=torch.float32), torch.tensor([1, 1]), (0.7, 0.25)
+    found = Objective(name, 0.1, weights)(LOGITS, Targets(LABELS, others, torch.tensor(shares)))
+    expected = 0.0
+    for row in range(2):
+        for label, share in ((LABELS[row], shares[row]), (others[row], 1 - shares[row])):
+            one = loss_of(name, LOGITS[row : row + 1], label[None], 0.1).item()
+            expected += share * weights[label].item() * one / 2
+    assert found.item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_target_that_is_soft_is_torchs():
+    shares = torch.tensor([0.7, 0.25])
+    soft = shares[:, None] * torch.eye(3)[LABELS] + (1 - shares[:, None]) * torch.eye(3)[[1, 1]]
+    found = Objective("cross-entropy", 0.0)(LOGITS.float(), Targets(LABELS, torch.tensor([1, 1]), shares))
+    assert found.item() == pytest.approx(cross_entropy(LOGITS.float(), soft).item(), rel=1e-5)
+
+
+def test_balanced_weights_make_classes_equal_and_average_to_one():
+    labels = torch.tensor([0] * 6 + [2] * 2 + [3]).numpy()
+    weights = balanced_weights(labels, 5)
+    assert weights[labels].mean() == pytest.approx(1)
+    assert [weights[labels][labels == label].sum() for label in (0, 2, 3)] == pytest.approx([3, 3, 3])
+    assert weights[[1, 4]].tolist() == [0, 0]

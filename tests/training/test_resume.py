@@ -96,6 +96,27 @@ def test_killed_in_a_step_and_in_a_save(striped, left_alone, tmp_path):
     assert_same_run(resume(out), left_alone)
 
 
+TECHNIQUES = {
+    "mixed": {"mixup": 0.5, "cutmix": 0.5},
+    "averaged": {"ema": 0.9},
+    "growing": {"smaller_sizes": (16, 24)},
+    "dropped": {"drop_path": 0.3},
+    "weighted": {"class_weights": "balanced"},
+    "best": {"select": "best"},
+    "seldom-evaluated": {"evaluate_every": 2},
+    "muon": {"optimizer": "muon", "lr": 0.01},
+}
+TECHNIQUES["everything"] = {name: value for changes in TECHNIQUES.values() for name, value in changes.items()}
+
+
+@pytest.mark.parametrize("technique", TECHNIQUES)
+def test_killed_with_a_technique_on(striped, tmp_path, technique):
+    config = replace(CONFIG, **TECHNIQUES[technique])
+    alone, out = train(striped, config, tmp_path / "alone"), tmp_path / "run"
+    assert kill_when(start(out, striped, config), lambda: rows_of(out) >= 5)
+    assert_same_run(resume(out), alone)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_killed_again_and_again(striped, left_alone, tmp_path, seed):

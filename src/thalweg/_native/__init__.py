@@ -1,4 +1,4 @@
-"""Functions of plain loops over float64 arrays, compiled by Numba once and kept on disk as machine code.
+"""Functions of plain loops over arrays, compiled by Numba once and kept on disk as machine code.
 
 Numba's own cache is made of pickles, follows the time stamps of source files, and needs Numba itself (a quarter of a
 second to import, half a second to warm up) to load what it holds. Here each function is a `Part`, kept as LLVM's
@@ -6,7 +6,7 @@ bitcode; parts are linked into a `Kernel`, kept as an object file. Files are nam
 a checksum, and are loaded by llvmlite alone: a second process calls its kernels within milliseconds and never imports
 Numba. Because parts are linked, R rules over S surfaces need R + S compilations, and still run as one function each.
 
-A kernel takes integers, floats and pointers to float64, works without the interpreter's lock, and may be called from
+A kernel takes integers, floats and pointers to numbers, works without the interpreter's lock, and may be called from
 several threads at once. There is no threading layer to choose: callers start threads over blocks of work.
 """
 

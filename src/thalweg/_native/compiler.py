@@ -27,7 +27,7 @@ def compile_bitcode(function: Callable[..., None], signature: str, symbol: str) 
 
     Args:
         function: loops and arithmetic only; pointers are indexed, nothing is allocated, nothing is raised.
-        signature: one letter an argument: `i` an integer, `d` a float, `p` a pointer to float64.
+        signature: one letter an argument, see `Part`.
         symbol: what it is called where it is linked; it has C's calling convention.
 
     Returns:
@@ -36,7 +36,8 @@ def compile_bitcode(function: Callable[..., None], signature: str, symbol: str) 
     import llvmlite.binding as llvm
     from numba import cfunc, types
 
-    kinds = {"i": types.int64, "d": types.float64, "p": types.CPointer(types.float64)}
+    pointers = {"p": types.float64, "f": types.float32, "q": types.int64, "b": types.uint8}
+    kinds = {"i": types.int64, "d": types.float64} | {key: types.CPointer(kind) for key, kind in pointers.items()}
     compiled = cfunc(types.void(*(kinds[letter] for letter in signature)), error_model="numpy")(function)
     # Numba keeps its wrappers apart from what they wrap; here they are to become one.
     text = re.sub(r"^(attributes .*)\bnoinline\b", r"\1alwaysinline", compiled.inspect_llvm(), flags=re.MULTILINE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 from hashlib import sha256
 from threading import Lock
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakValueDictionary
 
 from thalweg._native import store
@@ -15,10 +15,10 @@ from thalweg._native.machine import fingerprint, target_machine
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import numpy as np
     from numpy.typing import NDArray
 
-_C_TYPES = {"i": ctypes.c_int64, "d": ctypes.c_double, "p": ctypes.c_void_p}
+_POINTERS = "pfqb"
+_C_TYPES = {"i": ctypes.c_int64, "d": ctypes.c_double} | dict.fromkeys(_POINTERS, ctypes.c_void_p)
 
 _loaded: WeakValueDictionary[str, Kernel] = WeakValueDictionary()
 _lock = Lock()
@@ -29,7 +29,8 @@ class Part(NamedTuple):
 
     Args:
         symbol: what other parts call it.
-        signature: one letter an argument: `i` an integer, `d` a float, `p` a pointer to float64.
+        signature: one letter an argument: `i` an integer, `d` a float, `p` a pointer to float64, `f` to float32,
+            `q` to int64, `b` to uint8.
         source: all the text that it is made from; other text is another part.
         build: makes the function; called only when its code is on no disk.
     """
@@ -43,8 +44,8 @@ class Part(NamedTuple):
 class Kernel:
     """A compiled function.
 
-    Calling it runs it, without the interpreter's lock. Arrays must be contiguous float64 and as long as the kernel
-    expects: nothing is checked. The machine code goes with the object, so whoever hands out `address` keeps it.
+    Calling it runs it, without the interpreter's lock. Arrays must be contiguous, of the type and as long as the
+    kernel expects: nothing is checked. The machine code goes with the object, so whoever hands out `address` keeps it.
 
     Args:
         body: the object file.
@@ -59,10 +60,10 @@ class Kernel:
         self._engine.finalize_object()
         self.address = self._engine.get_function_address(part.symbol)
         """Where the machine code begins; other kernels may call it by this number."""
-        self._pointers = [letter == "p" for letter in part.signature]
+        self._pointers = [letter in _POINTERS for letter in part.signature]
         self._function = ctypes.CFUNCTYPE(None, *(_C_TYPES[letter] for letter in part.signature))(self.address)
 
-    def __call__(self, *arguments: float | NDArray[np.float64]) -> None:
+    def __call__(self, *arguments: float | NDArray[Any]) -> None:
         self._function(
             *(
                 value.ctypes.data if is_pointer else value  # type: ignore[union-attr] - the signature says so

@@ -15,6 +15,7 @@ VERBS = (
     "find_lr",
     "demo",
     "predict",
+    "export",
     "diagnose",
     "landscape",
     "zoo",

@@ -59,8 +59,29 @@ def rate_of(text: str) -> float | str:
         raise UsageError("cli.bad_rate", value=text) from None
 
 
+def sizes_of(text: str) -> tuple[int, ...]:
+    """Sides of photos, in the order in which they are trained: `64>96>128`, or with commas, which no shell takes.
+
+    Raises:
+        UsageError: not whole numbers.
+
+    Example:
+        >>> sizes_of("64>96>128"), sizes_of("128")
+        ((64, 96, 128), (128,))
+    """
+    try:
+        return tuple(int(part) for part in text.replace(",", ">").split(">"))
+    except ValueError:
+        raise UsageError("training.bad_sizes", value=text) from None
+
+
 # How a field is read when its type alone does not say it.
-_PARSERS: dict[str, Callable[[str], Any]] = {"budget": seconds_of, "lr": rate_of}
+_PARSERS: dict[str, Callable[[str], Any]] = {
+    "budget": seconds_of,
+    "lr": rate_of,
+    "size": sizes_of,
+    "smaller_sizes": sizes_of,
+}
 
 
 def flags_of(config: type, domain: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -83,13 +104,21 @@ def flags_of(config: type, domain: str) -> Callable[[Callable[..., None]], Calla
         @wraps(verb)
         def with_overrides(**values: Any) -> None:
             given = {field.name: values.pop(field.name) for field in fields(config)}
-            verb(**values, **{name: value for name, value in given.items() if value is not None})
+            verb(**values, **_settled({name: value for name, value in given.items() if value is not None}))
 
         with_overrides.__signature__ = inspect.Signature([*named, *flags])  # type: ignore[attr-defined]
         with_overrides.__annotations__ = {p.name: p.annotation for p in (*named, *flags)}
         return with_overrides
 
     return decorate
+
+
+def _settled(given: dict[str, Any]) -> dict[str, Any]:
+    """`--size 64>96>128` is of two fields: the last size, and those before it."""
+    if "size" not in given:
+        return given
+    *smaller, size = given["size"]
+    return {**given, "size": size, "smaller_sizes": tuple(smaller) or given.get("smaller_sizes", ())}
 
 
 def _flag(name: str, hint: Any, domain: str) -> inspect.Parameter:

@@ -168,7 +168,7 @@ def say_result(run: Run) -> None:
                     accuracy=result["accuracy"],
                     count=result["count"],
                     loss=result["loss"],
-                    epoch=summary["best_epoch"],
+                    epoch=summary["kept_epoch"],
                 )
             )
     seconds = summary["seconds"]
@@ -184,3 +184,10 @@ def say_result(run: Run) -> None:
     lines.append(t("training.result_report", report=run.path / "report.html"))
     lines.append(t("training.result_predict", run=run.path))
     print("\n".join(lines))  # noqa: T201 - this is the output
+
+
+def say_folds(out: Path, summary: Mapping[str, Any]) -> None:
+    """The accuracy out of fold, and how to let the folds predict together; the result goes to stdout."""
+    by_fold = ", ".join(f"{accuracy:.2%}" for accuracy in summary["by_fold"])
+    line = t("training.result_folds", accuracy=summary["accuracy"], count=summary["count"], by_fold=by_fold)
+    print(line, t("training.result_predict", run=out), sep="\n")  # noqa: T201 - this is the output

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from thalweg.cli._output import JsonFlag, note, print_json, print_table
+from thalweg.errors import UsageError
 from thalweg.i18n import t
 
 
@@ -23,19 +24,21 @@ def register(app: typer.Typer) -> None:
 
 
 def predict(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help=t("prediction.help_run"))],
-    photos: Annotated[str, typer.Argument(metavar="PHOTOS", help=t("prediction.help_photos"))],
+    paths: Annotated[list[str], typer.Argument(metavar="RUN... PHOTOS", help=t("prediction.help_runs"))],
     out: Annotated[Path | None, typer.Option("--out", "-o", help=t("prediction.help_out"))] = None,
+    vote: Annotated[bool, typer.Option("--vote", help=t("prediction.help_vote"))] = False,
     tta: Annotated[int, typer.Option(help=t("prediction.help_tta"))] = 1,
     names: Annotated[bool, typer.Option("--names", help=t("prediction.help_names"))] = False,
     probabilities: Annotated[bool, typer.Option("--probabilities", help=t("prediction.help_probabilities"))] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Classify photos with a run's best weights."""
-    from thalweg.prediction import predict as classify
+    """Classify photos with the weights that runs have kept."""
     from thalweg.prediction import submission_text, write_submission
 
-    predictions = classify(run, photos, tta=tta)
+    *runs, photos = paths
+    if not runs:
+        raise UsageError("prediction.nothing_given")
+    predictions = _classify(runs, photos, tta=tta, vote=vote)
     for bad in predictions.bad:
         note(t("prediction.bad_photo", reason=bad))
     if out is not None:
@@ -48,6 +51,20 @@ def predict(
         print_table([t("prediction.column_class"), t("prediction.column_probability")], rows, title=photos)
     elif out is None:
         print(submission_text(predictions, names=names, probabilities=probabilities), end="")  # noqa: T201 - the output
+
+
+def _classify(runs: list[str], photos: str, *, tta: int, vote: bool) -> Predictions:
+    """By the runs, or by exported models, for which torch is not imported."""
+    exported = [run.lower().endswith(".onnx") for run in runs]
+    if all(exported):
+        from thalweg.prediction import predict_onnx
+
+        return predict_onnx(runs, photos, tta=tta, vote=vote)
+    if any(exported):
+        raise UsageError("prediction.mixed_kinds")
+    from thalweg.prediction import predict as classify
+
+    return classify(runs, photos, tta=tta, vote=vote)
 
 
 def _best(predictions: Predictions, row: int, count: int) -> list[tuple[str, float]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -30,7 +31,7 @@ def register(app: typer.Typer) -> None:
 @flags_of(TrainingConfig, "training")
 def train(
     photos: Annotated[str | None, typer.Argument(metavar="[DIR]", help=t("training.help_photos"))] = None,
-    recipe: Annotated[str, typer.Option(help=t("training.help_recipe"))] = "standard",
+    recipe: Annotated[str | None, typer.Option(help=t("training.help_recipe"))] = None,
     out: Annotated[Path | None, typer.Option(help=t("training.help_out"))] = None,
     resume: Annotated[Path | None, typer.Option(metavar="RUN", help=t("training.help_resume"))] = None,
     as_json: JsonFlag = False,
@@ -38,13 +39,14 @@ def train(
 ) -> None:
     """Train, or go on with a run."""
     if resume is not None:
-        if photos is not None or out is not None or overrides:
+        if photos is not None or out is not None or recipe is not None or overrides:
             raise UsageError("training.resume_alone", run=resume)
         go_on(resume, as_json=as_json)
     elif photos is None:
         raise UsageError("training.no_photos")
     else:
-        begin(photos, configured(recipe, overrides), out or free_folder(Path("runs"), photos), as_json=as_json)
+        chosen = recipe or default_recipe(photos, overrides)
+        begin(photos, configured(chosen, overrides), out or free_folder(Path("runs"), photos), as_json=as_json)
 
 
 def configured(recipe: str, overrides: dict[str, Any]) -> TrainingConfig:
@@ -58,6 +60,19 @@ def configured(recipe: str, overrides: dict[str, Any]) -> TrainingConfig:
     return replace(named(recipe), **overrides)
 
 
+def default_recipe(photos: str, overrides: dict[str, Any]) -> str:
+    """`standard`; with a budget and no end by epochs, what the budget affords, which is said."""
+    if "budget" not in overrides or "epochs" in overrides:
+        return "standard"
+    from thalweg.cli._progress import say
+    from thalweg.training.recipes import affordable
+
+    device, size = overrides.get("device", "auto"), overrides.get("size")
+    found = affordable(photos, overrides["budget"], size=size, device=device)
+    say(t("training.recipe_chosen", **found._asdict()))
+    return found.recipe
+
+
 def free_folder(parent: Path, photos: str) -> Path:
     """The first of `parent/NAME`, `parent/NAME-2`, ... that is not there yet."""
     name = Path(photos).resolve().name.split(".")[0] or "run"
@@ -69,7 +84,13 @@ def begin(photos: str, config: TrainingConfig, out: Path, *, as_json: bool) -> N
     """Train, draw, and say what came out."""
     from thalweg.cli._progress import showing
     from thalweg.training import train as train_run
+    from thalweg.training import train_folds
 
+    if config.folds and config.fold is None:
+        with showing(config) as listener:
+            runs = train_folds(photos, config, out, listener=listener)
+        conclude_folds(runs, out, as_json=as_json)
+        return
     with showing(config) as listener:
         run = train_run(photos, config, out, listener=listener)
     conclude(run, as_json=as_json)
@@ -78,9 +99,14 @@ def begin(photos: str, config: TrainingConfig, out: Path, *, as_json: bool) -> N
 def go_on(path: Path, *, as_json: bool) -> None:
     """The same, from a run's last checkpoint."""
     from thalweg.cli._progress import showing
-    from thalweg.training import Run
+    from thalweg.training import Run, resume_folds
     from thalweg.training import resume as resume_run
 
+    if (path / "folds").is_dir():
+        with showing(Run.open(path / "folds" / "0").config) as listener:
+            runs = resume_folds(path, listener=listener)
+        conclude_folds(runs, path, as_json=as_json)
+        return
     with showing(Run.open(path).config) as listener:
         run = resume_run(path, listener=listener)
     conclude(run, as_json=as_json)
@@ -116,3 +142,22 @@ def conclude(run: Run, *, as_json: bool) -> None:
         say_result(run)
     if interrupted:
         raise typer.Exit(INTERRUPTED)
+
+
+def conclude_folds(runs: list[Run], out: Path, *, as_json: bool) -> None:
+    """Draw every fold's pictures, and print what all folds say together."""
+    from thalweg.cli._progress import say, say_folds
+
+    if runs[-1].summary()["stopped"] == "interrupted":
+        say(t("training.interrupted", step=runs[-1].summary()["steps"], run=out))
+        raise typer.Exit(INTERRUPTED)
+    from thalweg.report import draw_run
+
+    say(t("training.drawing"))
+    for run in runs:
+        draw_run(run.path)
+    summary = json.loads((out / "summary.json").read_text(encoding="utf-8"))
+    if as_json:
+        print_json({"run": str(out), **summary})
+    else:
+        say_folds(out, summary)

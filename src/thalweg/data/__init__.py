@@ -19,6 +19,7 @@ _homes = {
     "Photo": ".photos",
     "build_cache": ".cache",
     "check_images": ".check",
+    "fold_of": ".folds",
     "open_images": ".opening",
     "open_photos": ".opening",
 }

@@ -28,6 +28,8 @@ class Augmentation:
     Attributes:
         smallest_area: smallest share of the photo's area that a random crop keeps, in (0, 1]; 1 crops nothing.
         widest_ratio: largest ratio of a crop's width to its height, and of its height to its width, at least 1.
+        shift: largest shift up, down, left or right, as a share of the side; what comes in at an edge mirrors what
+            lies there. No pixel is blurred by it, as it is by a crop that is resized.
         flip: whether half of the views are mirrored left to right.
         brightness: factor drawn from 1 ± this.
         contrast: factor around the view's own mean gray, drawn from 1 ± this.
@@ -38,6 +40,7 @@ class Augmentation:
 
     smallest_area: float = 1.0
     widest_ratio: float = 1.0
+    shift: float = 0.0
     flip: bool = False
     brightness: float = 0.0
     contrast: float = 0.0
@@ -49,6 +52,7 @@ class Augmentation:
 AUGMENTATIONS = {
     "none": Augmentation(),
     "flip": Augmentation(flip=True),
+    "shift": Augmentation(shift=0.08, flip=True),
     "light": Augmentation(smallest_area=0.7, widest_ratio=1.15, flip=True, brightness=0.1, contrast=0.1),
     "standard": Augmentation(
         smallest_area=0.35,
@@ -77,7 +81,8 @@ def augmentation(name: str) -> Augmentation:
 class Views(NamedTuple):
     """One view a photo of a batch of N."""
 
-    boxes_N4: NDArray[np.int64]  # top, left, height, width of the crop, in pixels of the cached picture
+    boxes_N4: NDArray[np.int64]  # top, left, height, width of the crop, in pixels of the cached picture; beyond its
+    # edges, by less than its side, it is its own mirror image
     flips_N: NDArray[np.bool_]
     colors_N3: NDArray[np.float32]  # factors of brightness, contrast, saturation
     erased_N4: NDArray[np.int64]  # top, left, height, width in pixels of the view; height 0 erases nothing
@@ -99,9 +104,13 @@ def draw_views(policy: Augmentation, count: int, stored: int, size: int, random:
     height_N = np.clip(np.rint(stored * np.sqrt(area_N / ratio_N)), 1, stored)
     width_N = np.clip(np.rint(stored * np.sqrt(area_N * ratio_N)), 1, stored)
     flips_N = random.random(count) < (0.5 if policy.flip else 0)
+    boxes_N4 = _placed_boxes(height_N, width_N, stored, random)
+    if policy.shift:
+        most = round(policy.shift * stored)
+        boxes_N4[:, :2] += random.integers(-most, most + 1, (count, 2))
     spans_3 = np.array([policy.brightness, policy.contrast, policy.saturation])
     return Views(
-        _placed_boxes(height_N, width_N, stored, random),
+        boxes_N4,
         flips_N,
         (1 + spans_3 * random.uniform(-1, 1, (count, 3))).astype(np.float32),
         _erased_boxes(policy.erase, count, size, random),

@@ -13,18 +13,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch.nn.functional import interpolate
 
 from thalweg.data.augment import LUMA_C, Augmentation, Views, color_matrices, draw_views
+from thalweg.data.cutting import cut_views
+from thalweg.data.streams import ORDER, VIEWS
 
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
-
-# Independent random streams of one seed.
-_ORDER, _VIEWS = 0, 1
 
 
 class Batches:
@@ -77,16 +75,16 @@ class Batches:
         """
         chosen = self._epoch_order(epoch)[index * self.batch_size : (index + 1) * self.batch_size]
         stored = self.images_NHWC.shape[1]
-        random = np.random.default_rng([self.seed, _VIEWS, epoch, index])
+        random = np.random.default_rng([self.seed, VIEWS, epoch, index])
         views = draw_views(self.policy, len(chosen), stored, self.size, random)
         views_NHWC = cut_views(self.images_NHWC, self.rows[chosen], views, self.size)
-        images_NCHW = self._normalize(views_NHWC, views.colors_N3)
+        images_NCHW = self._normalize(torch.from_numpy(views_NHWC), views.colors_N3)
         _erase(images_NCHW, views)
         return images_NCHW, torch.from_numpy(self.labels[chosen])
 
     def _epoch_order(self, epoch: int) -> NDArray[np.int64]:
         if self._order[0] != epoch:
-            random = np.random.default_rng([self.seed, _ORDER, epoch])
+            random = np.random.default_rng([self.seed, ORDER, epoch])
             self._order = epoch, random.permutation(len(self.rows))
         return self._order[1]
 
@@ -128,32 +126,7 @@ def plain_batches(
             np.ones((count, 3), dtype=np.float32),
             np.zeros((count, 4), dtype=np.int64),
         )
-        yield normalize(cut_views(images_NHWC, chosen, views, size), views.colors_N3)
-
-
-def cut_views(images_NHWC: NDArray[np.uint8], rows: NDArray[np.int64], views: Views, size: int) -> torch.Tensor:
-    """Crop, resize with antialiasing, and mirror, all in uint8.
-
-    Returns:
-        (N, size, size, 3), uint8.
-    """
-    cut_NHWC = torch.empty((len(rows), size, size, 3), dtype=torch.uint8)
-    for position, row in enumerate(rows):
-        top, left, height, width = views.boxes_N4[position]
-        crop_HWC = images_NHWC[row, top : top + height, left : left + width]
-        if (height, width) != (size, size):
-            crop_HWC = _resize(crop_HWC, size)
-        if views.flips_N[position]:
-            crop_HWC = crop_HWC[:, ::-1]
-        cut_NHWC.numpy()[position] = crop_HWC
-    return cut_NHWC
-
-
-def _resize(crop_HWC: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    # A copy: torch takes no read-only memory, and the crop of a memory map is one.
-    crop_1CHW = torch.from_numpy(crop_HWC.copy()).permute(2, 0, 1)[None]
-    resized_1CHW = interpolate(crop_1CHW, (size, size), mode="bilinear", antialias=True, align_corners=False)
-    return resized_1CHW[0].permute(1, 2, 0).numpy()
+        yield normalize(torch.from_numpy(cut_views(images_NHWC, chosen, views, size)), views.colors_N3)
 
 
 class _Normalize:

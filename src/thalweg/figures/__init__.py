@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from thalweg.figures.run_confusion import confusion
     from thalweg.figures.run_curves import curves
     from thalweg.figures.run_mistakes import mistakes
+    from thalweg.figures.run_reliability import reliability
     from thalweg.figures.run_tsne import Embedding, tsne
     from thalweg.figures.style import picture
     from thalweg.figures.surface import draw_surface
@@ -29,6 +30,7 @@ _homes = {
     "draw_surface": ".surface",
     "mistakes": ".run_mistakes",
     "picture": ".style",
+    "reliability": ".run_reliability",
     "tsne": ".run_tsne",
     "write_player": ".player",
 }
@@ -42,6 +44,7 @@ __all__ = [
     "draw_surface",
     "mistakes",
     "picture",
+    "reliability",
     "tsne",
     "write_player",
 ]

@@ -12,18 +12,21 @@ from thalweg._lazy import lazy_names
 
 if TYPE_CHECKING:
     from thalweg.models.card import ModelCard, describe
-    from thalweg.models.registry import build, names, smallest_size
+    from thalweg.models.network import set_drop_path
+    from thalweg.models.registry import build, check_sizes, names, smallest_size
     from thalweg.models.taps import features
 
 _homes = {
     "ModelCard": ".card",
     "build": ".registry",
+    "check_sizes": ".registry",
     "describe": ".card",
     "features": ".taps",
     "names": ".registry",
+    "set_drop_path": ".network",
     "smallest_size": ".registry",
 }
 
-__all__ = ["ModelCard", "build", "describe", "features", "names", "smallest_size"]
+__all__ = ["ModelCard", "build", "check_sizes", "describe", "features", "names", "set_drop_path", "smallest_size"]
 
 __getattr__, __dir__ = lazy_names(__name__, _homes)

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+import torch
+
 from thalweg.errors import UnknownNameError, UsageError
-from thalweg.models import cnn, residual, resnet, zoo
+from thalweg.models import cnn, residual, resnet, small, zoo
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from torch import nn
 
@@ -27,6 +29,7 @@ _ENTRIES = {
     "residual": _Entry(residual.build_residual, residual.SMALLEST),
     "resnet18": _Entry(resnet.build_resnet18, resnet.SMALLEST),
     "resnet18-half": _Entry(partial(resnet.build_resnet18, width=32), resnet.SMALLEST),
+    "resnet-small": _Entry(small.build_small, small.SMALLEST),
 }
 
 
@@ -71,6 +74,32 @@ def build(name: str, *, classes: int, size: int) -> nn.Module:
     if size < entry.smallest:
         raise UsageError("models.too_small", name=name, size=size, smallest=entry.smallest)
     return entry.build(classes, size)
+
+
+def check_sizes(model: nn.Module, name: str, sizes: Sequence[int]) -> None:
+    """Refuse sizes that a network was not made for: linear layers over whole maps know one size only.
+
+    Args:
+        model: the network, built for another size; its mode, weights and buffers stay.
+        name: of the network, for the message.
+        sizes: sides of photos in pixels.
+
+    Raises:
+        UsageError: it cannot take one of them.
+    """
+    mode = model.training
+    model.eval()
+    try:
+        for size in sizes:
+            if not name.startswith(zoo.PREFIX) and size < _entry(name).smallest:
+                raise UsageError("models.too_small", name=name, size=size, smallest=_entry(name).smallest)
+            try:
+                with torch.inference_mode():
+                    model(torch.zeros(1, 3, size, size))
+            except (AssertionError, RuntimeError, ValueError) as error:
+                raise UsageError("models.one_size", name=name, size=size) from error
+    finally:
+        model.train(mode)
 
 
 def _entry(name: str) -> _Entry:

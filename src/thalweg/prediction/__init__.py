@@ -10,16 +10,21 @@ from thalweg._lazy import lazy_names
 
 
 if TYPE_CHECKING:
-    from thalweg.prediction.predictor import Predictions, predict
+    from thalweg.prediction.export import export_onnx
+    from thalweg.prediction.onnx_model import predict_onnx
+    from thalweg.prediction.predictions import Predictions
+    from thalweg.prediction.predictor import predict
     from thalweg.prediction.submission import submission_text, write_submission
 
 _homes = {
-    "Predictions": ".predictor",
+    "Predictions": ".predictions",
+    "export_onnx": ".export",
     "predict": ".predictor",
+    "predict_onnx": ".onnx_model",
     "submission_text": ".submission",
     "write_submission": ".submission",
 }
 
-__all__ = ["Predictions", "predict", "submission_text", "write_submission"]
+__all__ = ["Predictions", "export_onnx", "predict", "predict_onnx", "submission_text", "write_submission"]
 
 __getattr__, __dir__ = lazy_names(__name__, _homes)

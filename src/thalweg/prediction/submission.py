@@ -12,7 +12,7 @@ from thalweg._files import write_text
 
 
 if TYPE_CHECKING:
-    from thalweg.prediction.predictor import Predictions
+    from thalweg.prediction.predictions import Predictions
 
 
 def submission_text(predictions: Predictions, *, names: bool = False, probabilities: bool = False) -> str:

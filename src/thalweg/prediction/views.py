@@ -40,3 +40,13 @@ def views(count: int, stored: int) -> list[View]:
     if not 1 <= count <= len(every):
         raise UsageError("prediction.bad_views", count=count, most=len(every))
     return every[:count]
+
+
+def view_weights(count: int) -> list[float]:
+    """What each of `count` views counts: the plain one half, the others the other half together.
+
+    Example:
+        >>> view_weights(1), view_weights(3)
+        ([1.0], [0.5, 0.25, 0.25])
+    """
+    return [1.0] if count == 1 else [0.5, *[0.5 / (count - 1)] * (count - 1)]

@@ -8,21 +8,20 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from safetensors.numpy import load_file
 
-from thalweg.data import build_cache, open_images
+from thalweg.data import build_cache
 from thalweg.errors import StorageError, ThalwegError
-from thalweg.figures import confusion, curves, mistakes, tsne
+from thalweg.figures import confusion, curves, mistakes, reliability, tsne
 from thalweg.report.page import write_report
 from thalweg.report.scores import confusion_matrix
 from thalweg.training import Run
+from thalweg.training.calibration import probabilities
+from thalweg.training.preparation import opened
 
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from numpy.typing import NDArray
 
 
 def draw_run(path: Path) -> Path:
@@ -45,7 +44,8 @@ def draw_run(path: Path) -> Path:
     run = Run.open(path)
     jobs = {"curves": _draw_curves}
     if run.evaluation.exists():
-        jobs |= {"confusion": _draw_confusion, "mistakes": _draw_mistakes, "tsne-mid": _draw_map, "tsne-top": _draw_map}
+        jobs |= {"confusion": _draw_confusion, "mistakes": _draw_mistakes, "reliability": _draw_reliability}
+        jobs |= {"tsne-mid": _draw_map, "tsne-top": _draw_map}
     failures = [reason for name, draw in jobs.items() if (reason := _failure(draw, run, path / f"{name}.png"))]
     _keep(run, failures, time.monotonic() - began)
     return write_report(path)
@@ -82,11 +82,9 @@ def _draw_confusion(run: Run, picture: Path) -> None:
 
 def _draw_mistakes(run: Run, picture: Path) -> None:
     outputs = load_file(run.evaluation)
-    probability_NC = _softmax(outputs["logits"])
+    probability_NC = probabilities(outputs["logits"], run.temperature)
     config = run.config
-    images = open_images(
-        run.data["path"], classes=config.classes, seed=config.seed, valid_fraction=config.valid_fraction
-    )
+    images = opened(run.data["path"], config)
     cache = build_cache(images, size=run.data["stored"], fit=config.fit)
     rows = cache.rows("valid")
     if cache.fingerprint != run.data["fingerprint"]:
@@ -102,13 +100,14 @@ def _draw_mistakes(run: Run, picture: Path) -> None:
     )
 
 
+def _draw_reliability(run: Run, picture: Path) -> None:
+    outputs = load_file(run.evaluation)
+    plain_NC, scaled_NC = (probabilities(outputs["logits"], temperature) for temperature in (1.0, run.temperature))
+    reliability(plain_NC, scaled_NC, outputs["labels"], picture, temperature=run.temperature)
+
+
 def _draw_map(run: Run, picture: Path) -> None:
     layer = picture.stem.removeprefix("tsne-")
     outputs = load_file(run.evaluation)
     predicted_N = outputs["logits"].argmax(axis=1)
     tsne(outputs[layer], outputs["labels"], run.classes, picture, title_key=layer, predicted_N=predicted_N)
-
-
-def _softmax(logits_NC: NDArray[np.floating]) -> NDArray[np.floating]:
-    powers_NC = np.exp(logits_NC - logits_NC.max(axis=1, keepdims=True))
-    return powers_NC / powers_NC.sum(axis=1, keepdims=True)

@@ -75,5 +75,8 @@ def _ending(folder: RunFolder) -> str:
     stopped = folder.summary.get("stopped")
     if stopped not in _ENDINGS:
         return t("report.stopped_unknown")
-    ending, best = t(f"report.stopped_{stopped}"), number(folder.summary.get("best_epoch"))
+    ending, best = (
+        t(f"report.stopped_{stopped}"),
+        number(folder.summary.get("kept_epoch", folder.summary.get("best_epoch"))),
+    )
     return t("report.ending_and_best", ending=ending, epoch=int(best)) if best else ending

@@ -25,6 +25,7 @@ def picture_sections(folder: RunFolder) -> list[Html]:
         tag("section", tag("h2", t("report.curves")), _figure(folder, "curves")),
         tag("section", tag("h2", t("report.classes")), _figure(folder, "confusion"), _class_table(folder)),
         tag("section", tag("h2", t("report.mistakes")), _figure(folder, "mistakes")),
+        tag("section", tag("h2", t("report.reliability")), _figure(folder, "reliability")),
         tag("section", tag("h2", t("report.maps")), tag("p", t("report.maps_about")), *maps),
     ]
 

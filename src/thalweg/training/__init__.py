@@ -15,6 +15,7 @@ from thalweg._lazy import lazy_names
 
 if TYPE_CHECKING:
     from thalweg.training.config import TrainingConfig
+    from thalweg.training.folds import resume_folds, train_folds
     from thalweg.training.recipes import RECIPES, recipe
     from thalweg.training.run import Run
     from thalweg.training.start import resume, train
@@ -25,9 +26,11 @@ _homes = {
     "TrainingConfig": ".config",
     "recipe": ".recipes",
     "resume": ".start",
+    "resume_folds": ".folds",
     "train": ".start",
+    "train_folds": ".folds",
 }
 
-__all__ = ["RECIPES", "Run", "TrainingConfig", "recipe", "resume", "train"]
+__all__ = ["RECIPES", "Run", "TrainingConfig", "recipe", "resume", "resume_folds", "train", "train_folds"]
 
 __getattr__, __dir__ = lazy_names(__name__, _homes)

@@ -1,9 +1,9 @@
 """Checkpoints: one safetensors file that is written whole or not at all; never pickle.
 
 `last` holds weights, optimizer state and counters: all that a training needs to go on, bit by bit.
-`best` holds the weights of the best epoch.
+`best` holds the weights to predict with: the best epoch's or the last one's, or their average.
 
-Tensors are named `model.<name>`, `optimizer.<parameter>.<key>` and `counters.<name>`; the file's metadata is one
+Tensors are named `model.<name>`, `average.<name>` and `optimizer.<parameter>.<key>`; the file's metadata is one
 JSON text with everything that is not a tensor.
 """
 
@@ -65,19 +65,20 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return tensors, facts
 
 
-def model_tensors(model: nn.Module) -> dict[str, Tensor]:
+def model_tensors(model: nn.Module, prefix: str = "model") -> dict[str, Tensor]:
     """Weights and buffers by name."""
-    return {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
+    return {f"{prefix}.{name}": tensor for name, tensor in model.state_dict().items()}
 
 
-def load_model(model: nn.Module, tensors: dict[str, Tensor]) -> None:
+def load_model(model: nn.Module, tensors: dict[str, Tensor], prefix: str = "model") -> None:
     """Copy weights and buffers into a model, which keeps its memory layout.
 
     Raises:
         RunError: the checkpoint is of another network.
     """
     ours = model.state_dict()
-    theirs = {name.removeprefix("model."): tensor for name, tensor in tensors.items() if name.startswith("model.")}
+    prefix += "."
+    theirs = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
     if ours.keys() != theirs.keys() or any(ours[name].shape != theirs[name].shape for name in ours):
         raise RunError("training.other_network", names=", ".join(sorted(ours.keys() ^ theirs.keys())[:3]))
     model.load_state_dict(theirs)

@@ -31,6 +31,7 @@ class Clock:
         self._began = time.monotonic() - seconds_before
         self._first_step_at = first_step_at
         self.reserve = 0.0
+        self._sizes = config.sizes
 
     @property
     def seconds(self) -> float:
@@ -46,6 +47,10 @@ class Clock:
             by_time = (self.seconds - self._first_step_at) / (end - self._first_step_at)
         return min(1.0, max(by_steps, by_time))
 
+    def size(self, step: int) -> int:
+        """Side of the photos of the next step, in pixels: the sizes have equal parts of the training."""
+        return self._sizes[min(int(self.share(step) * len(self._sizes)), len(self._sizes) - 1)]
+
     def schedule_position(self, step: int) -> tuple[float, float]:
         """`step` and `steps` for the schedule: exact when steps are counted, estimated when seconds are."""
         if self._budget is None and self._total_steps is not None:
@@ -57,5 +62,13 @@ class Clock:
     def seconds_left(self, step: int) -> float:
         """Estimated until the end."""
         share = self.share(step)
+        done = share if self._budget else self._work(share)  # a budget's share is one of time already
         spent = self.seconds - self._first_step_at
-        return spent * (1 - share) / share if share > 0 else float("nan")
+        return spent * (1 - done) / done if done > 0 else float("nan")
+
+    def _work(self, share: float) -> float:
+        """Of the training's work that is done with a share of its steps: a step costs what its photos have pixels."""
+        parts = len(self._sizes)
+        costs = [size**2 for size in self._sizes]
+        done = sum(cost * min(max(share * parts - position, 0), 1) for position, cost in enumerate(costs))
+        return done / sum(costs)

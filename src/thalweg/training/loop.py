@@ -15,13 +15,17 @@ from torch.nn.utils import clip_grad_norm_, get_total_norm
 from thalweg import models, schedules
 from thalweg.data.augment import augmentation
 from thalweg.data.batches import Batches, plain_batches
+from thalweg.data.mixing import Mixing
 from thalweg.errors import TrainingError
 from thalweg.training import checkpoint
+from thalweg.training.averaging import Average
 from thalweg.training.clock import Clock
 from thalweg.training.evaluation import features_of, logits_of, score
+from thalweg.training.gradients import Gradients
 from thalweg.training.interrupt import gentle_interrupt
-from thalweg.training.losses import loss_of
+from thalweg.training.losses import Objective, Targets, balanced_weights
 from thalweg.training.optimizers import build_optimizer
+from thalweg.training.plan import in_memory
 from thalweg.training.probe import Format
 from thalweg.training.recorder import Recorder
 from thalweg.training.state import State
@@ -31,7 +35,7 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Iterator
 
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from thalweg.data import Cache
     from thalweg.data.photos import Split
@@ -40,6 +44,7 @@ if TYPE_CHECKING:
     from thalweg.training.run import Run
 
 EVALUATION_BATCH = 128
+MIXES_UNTIL = 0.9  # share of the training after which photos are no longer mixed: the end is of photos as they are
 
 
 class Training:
@@ -57,16 +62,17 @@ class Training:
         self.run, self.cache, self.config = run, cache, config
         self.device = torch.device(run.environment["device"])
         self.format = Format(run.environment["precision"], run.environment["layout"])
-        torch.manual_seed(config.seed)
-        model = models.build(config.model, classes=len(run.classes), size=config.size)
-        self.model = model
-        self.model.to(self.device, memory_format=self.format.memory_format)  # type: ignore[call-overload] - torch types leave it out
+        self.model = self._network()
+        models.set_drop_path(self.model, config.drop_path)
         self.optimizer = build_optimizer(self.model, config)
+        self.average = Average(self.model, self._network(), config.ema) if config.ema else None
         self.schedule = schedules.parse(config.schedule)
+        self.images_NHWC = in_memory(cache.images_NHWC)
+        labels = cache.labels("train")
         self.batches = Batches(
-            cache.images_NHWC,
+            self.images_NHWC,
             cache.rows("train"),
-            cache.labels("train"),
+            labels,
             size=config.size,
             batch_size=config.batch_size,
             policy=augmentation(config.augment),
@@ -74,10 +80,28 @@ class Training:
             std=run.data["std"],
             seed=config.seed,
         )
+        self.mixing = Mixing(config.mixup, config.cutmix, config.seed) if config.mixup + config.cutmix else None
+        weights_C = None
+        if config.class_weights == "balanced":
+            weights_C = torch.from_numpy(balanced_weights(labels, len(run.classes))).to(self.device)
+        objective = Objective(config.loss, config.label_smoothing, weights_C)
+        self.gradients = Gradients(self.model, objective, self.format)
         self.state = State(seconds=seconds_before)
         self.first_step_at = seconds_before
         self.reserve = 0.0
         self.seconds_spent = {"data": 0.0, "training": 0.0, "evaluation": 0.0}
+
+    def _network(self) -> nn.Module:
+        """With its first weights, which are the seed's."""
+        assert self.config.size is not None, "a run's size is settled"  # noqa: S101 - for the type checker
+        torch.manual_seed(self.config.seed)
+        model = models.build(self.config.model, classes=len(self.run.classes), size=self.config.size)
+        return model.to(self.device, memory_format=self.format.memory_format)  # type: ignore[call-overload] - torch types leave it out
+
+    @property
+    def judged(self) -> nn.Module:
+        """The network that is evaluated and kept: the average of the weights where there is one."""
+        return self.average.twin if self.average else self.model
 
     def run_to_end(self, listener: Listener) -> str:
         """Train until epochs, budget or patience end it, or somebody asks to stop.
@@ -92,6 +116,7 @@ class Training:
             self.config, len(self.batches), seconds_before=self.state.seconds, first_step_at=self.first_step_at
         )
         self.clock.reserve = self.reserve
+        self.gradients.told = lambda photos: listener.note("training.smaller_parts", photos=photos)
         with (
             Recorder(self.run.path, self.state, self.device, listener) as self.recorder,
             gentle_interrupt() as asked_to_stop,
@@ -126,31 +151,41 @@ class Training:
 
     def _step(self) -> None:
         state, began = self.state, time.monotonic()
-        images_NCHW, labels_N = self.batches(state.epoch, state.batch)
-        images_NCHW = images_NCHW.to(self.device, memory_format=self.format.memory_format)
-        labels_N = labels_N.to(self.device)
+        self.batches.size = self.clock.size(state.step)
+        images_NCHW, targets = self._batch()
         ready = time.monotonic()
 
         torch.manual_seed(self.config.seed * 1_000_003 + state.step)  # dropout is a function of the step, too
         lr = self.config.lr * self.schedule(*self.clock.schedule_position(state.step), state.valid_losses)
         for group in self.optimizer.param_groups:
             group["lr"] = lr
-        with self.format.autocast(self.device):
-            logits_NC = self.model(images_NCHW)
-        loss = loss_of(self.config.loss, logits_NC, labels_N, self.config.label_smoothing)
-        loss.backward()
+        loss, logits_NC, state.parts = self.gradients(images_NCHW, targets, state.parts)
         norm = self._gradient_norm()
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
 
         state.step += 1
         state.batch += 1
-        if state.epoch == 0:  # no evaluation has been timed yet: a forward pass is about a third of a step
-            self.clock.reserve = (time.monotonic() - began) / len(labels_N) * len(self.cache.rows("valid")) / 3
+        if self.average:
+            self.average.update(state.step)
+        if not state.valid_losses:  # no evaluation has been timed yet: a forward pass is about a third of a step
+            a_photo = (time.monotonic() - began) / len(logits_NC) / 3 * (self.config.sizes[-1] / self.batches.size) ** 2
+            self.clock.reserve = a_photo * len(self.cache.rows("valid"))
         epoch = state.epoch + state.batch / len(self.batches)
-        self.recorder.meter.add(state.step, epoch, lr, loss=loss, norm=norm, logits_NC=logits_NC, labels_N=labels_N)
+        told = {"loss": loss, "norm": norm, "logits_NC": logits_NC, "labels_N": targets.labels_N}
+        self.recorder.meter.add(state.step, epoch, lr, **told)
         self.seconds_spent["data"] += ready - began
         self.seconds_spent["training"] += time.monotonic() - ready
+
+    def _batch(self) -> tuple[Tensor, Targets]:
+        """The next photos and what they should become, on the device."""
+        state = self.state
+        images_NCHW, labels_N = self.batches(state.epoch, state.batch)
+        targets = Targets(labels_N)
+        if self.mixing and self.clock.share(state.step) < MIXES_UNTIL:
+            partners_N, shares_N = self.mixing(images_NCHW, state.epoch, state.batch)
+            targets = Targets(labels_N, labels_N[partners_N], shares_N)
+        return images_NCHW.to(self.device, memory_format=self.format.memory_format), targets.to(self.device)
 
     def _gradient_norm(self) -> Tensor:
         """Over all parameters, before any clipping."""
@@ -160,16 +195,19 @@ class Training:
         return get_total_norm([parameter.grad for parameter in parameters if parameter.grad is not None])
 
     def _end_epoch(self) -> None:
-        """Evaluate, keep the weights if they are the best so far, and write the epoch's row."""
+        """Evaluate if it is time to, keep the weights if they are wanted, and write the epoch's row."""
         state, sums = self.state, self.state.sums
-        valid = self.evaluate("valid")
-        if not math.isfinite(valid.loss):  # before these weights could become the best
-            raise TrainingError("training.weights_not_finite", step=state.step, run=self.run.path)
         state.epoch += 1
         state.batch = 0
+        if state.epoch % self.config.evaluate_every and self.clock.share(state.step) < 1:
+            return
+        valid = self.evaluate("valid")
+        if not math.isfinite(valid.loss):  # before these weights could be kept
+            raise TrainingError("training.weights_not_finite", step=state.step, run=self.run.path)
         state.valid_losses.append(valid.loss)
-        if state.keep_if_better(valid.accuracy, valid.loss):
-            checkpoint.save(self.run.best, checkpoint.model_tensors(self.model), {"epoch": state.epoch})
+        better = state.keep_if_better(valid.accuracy, valid.loss)
+        if better or self.config.select == "last":
+            checkpoint.save(self.run.best, checkpoint.model_tensors(self.judged), {"epoch": state.epoch})
         self._keep_epoch()
         self.recorder.end_epoch(
             {
@@ -208,6 +246,8 @@ class Training:
         tensors, numbers = checkpoint.optimizer_tensors(self.optimizer)
         clock = {"first_step_at": self.first_step_at, "reserve": self.clock.reserve}
         facts = {"state": self.state.to_dict(), "optimizer": numbers, "clock": clock}
+        if self.average:
+            tensors |= checkpoint.model_tensors(self.average.twin, "average")
         checkpoint.save(self.run.last, checkpoint.model_tensors(self.model) | tensors, facts)
         self.recorder.restart_rate()
 
@@ -220,18 +260,21 @@ class Training:
         tensors, facts = checkpoint.load(self.run.last)
         checkpoint.load_model(self.model, tensors)
         checkpoint.load_optimizer(self.optimizer, tensors, facts["optimizer"])
+        if self.average:
+            checkpoint.load_model(self.average.twin, tensors, "average")
         self.state = State.from_dict(facts["state"])
         self.first_step_at, self.reserve = facts["clock"]["first_step_at"], facts["clock"]["reserve"]
 
-    def use_best(self) -> None:
-        """Go to the weights of the best epoch, for evaluation."""
-        tensors, _ = checkpoint.load(self.run.best)
-        checkpoint.load_model(self.model, tensors)
+    def use_best(self) -> int:
+        """Go to the weights that were kept, for evaluation; gives their epoch."""
+        tensors, facts = checkpoint.load(self.run.best)
+        checkpoint.load_model(self.judged, tensors)
+        return facts["epoch"]
 
     def evaluate(self, split: Split) -> Score:
         """Loss and accuracy of the present weights on a split."""
         began = time.monotonic()
-        logits_NC = logits_of(self.model, self._plain_batches(split))
+        logits_NC = logits_of(self.judged, self._plain_batches(split))
         result = score(logits_NC, torch.from_numpy(self.cache.labels(split)), self.config.loss)
         self.clock.reserve = time.monotonic() - began  # the last one must fit into the budget, too
         self.seconds_spent["evaluation"] += self.clock.reserve
@@ -239,7 +282,7 @@ class Training:
 
     def features(self, split: Split) -> dict[str, Tensor]:
         """Logits, and the features at the taps, of the present weights on a split."""
-        return features_of(self.model, self._plain_batches(split))
+        return features_of(self.judged, self._plain_batches(split))
 
     def has_labels(self, split: Split) -> bool:
         """Whether the photos of a split can be scored."""
@@ -248,9 +291,9 @@ class Training:
 
     def _plain_batches(self, split: Split) -> Iterator[Tensor]:
         return plain_batches(
-            self.cache.images_NHWC,
+            self.images_NHWC,
             self.cache.rows(split),
-            size=self.batches.size,
+            size=self.config.sizes[-1],
             batch_size=min(EVALUATION_BATCH, 2 * self.config.batch_size),  # what trains must not fail here
             mean=self.run.data["mean"],
             std=self.run.data["std"],

@@ -1,4 +1,4 @@
-"""torch.optim's optimizers by name, fused where they can be."""
+"""torch.optim's optimizers by name, fused where they can be, and muon."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from thalweg.errors import UnknownNameError, UsageError
+from thalweg.training.muon import Muon
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from torch import nn
     from torch.optim import Optimizer
 
     from thalweg.training.config import TrainingConfig
 
-# LBFGS calls the loss several times a step, SparseAdam wants sparse gradients, Muon takes matrices only.
+# LBFGS calls the loss several times a step, SparseAdam wants sparse gradients, torch's Muon takes matrices only.
 _OTHER_KIND = {"LBFGS", "Muon", "SparseAdam", "Optimizer"}
-_DECOUPLED = {"adamw", "adafactor"}
+_DECOUPLED = {"adamw", "adafactor", "muon"}
 DECOUPLED_DECAY = 0.05
 
 
@@ -40,17 +41,24 @@ def build_optimizer(model: nn.Module, config: TrainingConfig) -> Optimizer:
     have one dimension, and shrinking them does not simplify the function. Elsewhere torch's rule holds as it is.
 
     Raises:
-        UnknownNameError: not an optimizer of torch.optim; the nearest are offered.
+        UnknownNameError: not an optimizer of torch.optim, nor `muon`; the nearest are offered.
         UsageError: momentum or weight decay for an optimizer that has none.
     """
+    if config.optimizer == "muon":
+        return _build_muon(*muon_split(model), config)
     return optimizer_over(model.parameters(), config)
 
 
 def optimizer_over(parameters: Iterable[nn.Parameter], config: TrainingConfig) -> Optimizer:
-    """The same over parameters of anything."""
+    """The same over parameters of anything; for muon, the last matrix is taken for the classifier."""
+    if config.optimizer == "muon":
+        parameters = list(parameters)
+        matrices = [parameter for parameter in parameters if parameter.ndim > 1][:-1]
+        chosen = {id(parameter) for parameter in matrices}
+        return _build_muon(matrices, [parameter for parameter in parameters if id(parameter) not in chosen], config)
     known = optimizer_names()
     if config.optimizer not in known:
-        raise UnknownNameError("optimizer", config.optimizer, known)
+        raise UnknownNameError("optimizer", config.optimizer, [*known, "muon"])
     kind = known[config.optimizer]
     accepted = inspect.signature(kind).parameters
     options: dict[str, Any] = {"lr": config.lr}
@@ -67,6 +75,26 @@ def optimizer_over(parameters: Iterable[nn.Parameter], config: TrainingConfig) -
             raise UsageError("training.no_weight_decay", optimizer=config.optimizer)
         return kind(parameters, **options)
     return kind(_groups(list(parameters), config), **options)
+
+
+def _build_muon(matrices: list[nn.Parameter], others: list[nn.Parameter], config: TrainingConfig) -> Muon:
+    if not matrices:
+        raise UsageError("training.no_matrices")
+    decay = DECOUPLED_DECAY if config.weight_decay is None else config.weight_decay
+    options = {} if config.momentum is None else {"momentum": config.momentum}
+    return Muon(matrices, _groups(others, config), lr=config.lr, weight_decay=decay, **options)
+
+
+def muon_split(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+    """What muon updates as matrices, and what AdamW updates: biases, norms and the classifier.
+
+    The classifier's rows belong to classes that are not alike in number: it is left to AdamW, as the source advises.
+    """
+    taps: Mapping[str, nn.Module] = model.taps  # type: ignore[assignment]
+    top = {id(parameter) for parameter in taps["top"].parameters()}
+    matrices = [parameter for parameter in model.parameters() if parameter.ndim > 1 and id(parameter) not in top]
+    chosen = {id(parameter) for parameter in matrices}
+    return matrices, [parameter for parameter in model.parameters() if id(parameter) not in chosen]
 
 
 def _groups(parameters: list[nn.Parameter], config: TrainingConfig) -> list[dict[str, Any]]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import platform
+import time
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from thalweg.data.decoding import reading
@@ -15,10 +17,13 @@ from thalweg.errors import BadImageError, UsageError
 
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from thalweg.data import ImageSet
 
 USUAL_SIZE = 128
 PHOTOS_LOOKED_AT = 48
+SHARE_OF_MEMORY = 0.5  # of what is free: the rest is for the network and for others
 
 
 def typical_side(images: ImageSet) -> int:
@@ -45,6 +50,45 @@ def settled_sizes(size: int | None, typical: int, enlarge: float) -> tuple[int, 
     """
     seen = size or min(USUAL_SIZE, typical)
     return seen, max(seen, min(round(seen * enlarge), typical))
+
+
+def fits_memory(images_NHWC: NDArray[np.uint8]) -> bool:
+    """Whether all photos may be held in memory."""
+    return images_NHWC.nbytes <= SHARE_OF_MEMORY * free_memory()
+
+
+def in_memory(images_NHWC: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The photos in memory, if they fit there; else the map of their file as it is."""
+    return np.array(images_NHWC) if fits_memory(images_NHWC) else images_NHWC
+
+
+def free_memory() -> float:
+    """Bytes that a process may still take without harm; infinite where the system does not say."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="utf-8").splitlines()
+        return next(float(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
+    except (OSError, StopIteration):
+        return float("inf")
+
+
+def matmul_gflops(device: torch.device, seconds: float = 0.05) -> dict[str, float]:
+    """The speed of this machine's matrix product of 1,024 by 1,024, the best of those in some seconds a precision.
+
+    Returns:
+        GFLOP/s of `fp32` and `bf16`: what no network can exceed.
+    """
+    found = {}
+    for name, kind in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
+        matrix = torch.ones(1024, 1024, dtype=kind, device=device)
+        best, began = float("inf"), time.perf_counter()
+        while best == float("inf") or time.perf_counter() - began < seconds:
+            start = time.perf_counter()
+            torch.mm(matrix, matrix)
+            if device.type == "cuda":
+                torch.cuda.synchronize()
+            best = min(best, time.perf_counter() - start)
+        found[name] = 2 * 1024**3 / best / 1e9
+    return found
 
 
 def settled_device(name: str) -> torch.device:

@@ -12,8 +12,16 @@ import torch
 from thalweg import data, models, schedules
 from thalweg.data.augment import augmentation
 from thalweg.errors import DataError
-from thalweg.training.optimizers import build_optimizer
-from thalweg.training.plan import machine_facts, settled_device, settled_sizes, typical_side, usable_cores
+from thalweg.training.optimizers import build_optimizer, muon_split
+from thalweg.training.plan import (
+    fits_memory,
+    free_memory,
+    machine_facts,
+    settled_device,
+    settled_sizes,
+    typical_side,
+    usable_cores,
+)
 from thalweg.training.probe import choose_format
 from thalweg.training.run import Run
 
@@ -104,7 +112,10 @@ class Preparation:
         cache = cached(plan.images, config, plan.stored, listener)
         if not len(cache.rows("train")) or not len(cache.rows("valid")):
             raise DataError("training.split_empty", path=plan.images.root)
+        _say_where_photos_are(cache, listener)
         choice = choose_format(plan.model, config, plan.size, plan.device)
+        if config.optimizer == "muon":
+            _say_what_muon_updates(plan.model, listener)
         environment = {
             **machine_facts(plan.device),
             "threads": plan.threads,
@@ -115,8 +126,11 @@ class Preparation:
 
 
 def opened(photos: Path | str, config: TrainingConfig) -> ImageSet:
-    """The photos, with the classes and splits of a configuration."""
-    return data.open_images(photos, classes=config.classes, seed=config.seed, valid_fraction=config.valid_fraction)
+    """The photos, with the splits and the classes that a configuration asks for."""
+    images = data.open_images(photos, classes=config.classes, seed=config.seed, valid_fraction=config.valid_fraction)
+    if config.folds is None or config.fold is None:
+        return images
+    return data.fold_of(images, folds=config.folds, fold=config.fold, seed=config.seed)
 
 
 def cached(images: ImageSet, config: TrainingConfig, stored: int, listener: Listener) -> Cache:
@@ -131,9 +145,23 @@ def _first_network(config: TrainingConfig, classes: int) -> nn.Module:
     torch.manual_seed(config.seed)
     assert config.size is not None, "sizes are settled first"  # noqa: S101 - for the type checker
     model = models.build(config.model, classes=classes, size=config.size)
+    models.set_drop_path(model, config.drop_path)
     build_optimizer(model, config)
     schedules.parse(config.schedule)
+    models.check_sizes(model, config.model, config.smaller_sizes)
     return model
+
+
+def _say_where_photos_are(cache: Cache, listener: Listener) -> None:
+    if not fits_memory(cache.images_NHWC):
+        needed, free = cache.images_NHWC.nbytes / 1e9, free_memory() / 1e9
+        listener.note("training.mapped", needed=needed, free=free)
+
+
+def _say_what_muon_updates(model: nn.Module, listener: Listener) -> None:
+    matrices, rest = muon_split(model)
+    share = sum(map(torch.numel, matrices)) / sum(map(torch.numel, model.parameters()))
+    listener.note("training.muon_line", matrices=len(matrices), rest=len(rest), share=share)
 
 
 def _data_facts(images: ImageSet, cache: Cache, config: TrainingConfig) -> dict[str, Any]:

@@ -1,10 +1,17 @@
-"""Configurations that have a name."""
+"""Configurations that have a name, each of documented fields; and the one that a budget affords."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
 
 from thalweg.errors import UnknownNameError
 from thalweg.training.config import TrainingConfig
 
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+REACHED = 0.5  # of the matrix product's speed, by a training with all that belongs to it
 
 RECIPES = {
     # The notebook of the course's third homework, to the letter: pictures squashed to 128 px and not normalized,
@@ -23,12 +30,38 @@ RECIPES = {
         normalize=False,
         label_smoothing=0.0,
         clip=10.0,
+        select="best",
         patience=300,
     ),
-    # Small pictures, little time: what `thalweg demo` uses.
-    "quick": TrainingConfig(epochs=16, augment="light", label_smoothing=0.0),
+    # Small pictures, or a first look in a minute: what `thalweg demo` uses. A small network, muon, shifts and flips.
+    "quick": TrainingConfig(
+        model="resnet-small",
+        epochs=20,
+        batch_size=128,
+        optimizer="muon",
+        lr=1e-2,
+        schedule="warmup(10%) > linear",
+        augment="shift",
+        evaluate_every=4,
+    ),
     # The default: from scratch on two cores, a few thousand photos.
     "standard": TrainingConfig(),
+    # Hours on two cores: the larger network on growing photos, mixed and averaged.
+    "strong": TrainingConfig(
+        model="resnet18",
+        size=128,
+        smaller_sizes=(96,),
+        epochs=120,
+        optimizer="muon",
+        lr=4e-3,
+        schedule="warmup(5%) > cosine",
+        mixup=0.25,
+        cutmix=0.25,
+        drop_path=0.1,
+        clip=5.0,
+        ema=0.998,
+        evaluate_every=2,
+    ),
 }
 
 
@@ -45,3 +78,44 @@ def recipe(name: str) -> TrainingConfig:
     if name not in RECIPES:
         raise UnknownNameError("recipe", name, RECIPES)
     return RECIPES[name]
+
+
+class Affordable(NamedTuple):
+    """A recipe for a budget: its name, the epochs that the budget is enough for, and the speed that says so."""
+
+    recipe: str
+    epochs: float
+    gflops: float
+
+
+def affordable(photos: Path | str, budget: float, *, size: int | None = None, device: str = "auto") -> Affordable:
+    """The most thorough recipe of which a budget affords half of the epochs, else `quick`.
+
+    The time of an epoch is estimated from the network's FLOPs, three times a forward pass a photo, at `REACHED` of
+    the speed of this machine's matrix product, which is measured for a tenth of a second.
+
+    Args:
+        photos: as `train` takes them.
+        budget: in seconds.
+        size: side of the photos in pixels, if it is not the recipe's.
+        device: as `TrainingConfig` has it.
+
+    Raises:
+        DataError: there are no photos.
+    """
+    from thalweg import data, models
+    from thalweg.training.plan import matmul_gflops, settled_device, settled_sizes, typical_side
+
+    images = data.open_images(photos)
+    typical, count = typical_side(images), len(images.split("train"))
+    gflops = max(matmul_gflops(settled_device(device)).values())
+    for name in ("strong", "standard", "quick"):
+        config = RECIPES[name]
+        seen, _ = settled_sizes(size or config.size, typical, 1.0)
+        if seen < models.smallest_size(config.model):
+            continue
+        flops = 3 * models.describe(config.model, size=seen, classes=len(images.classes)).flops
+        epochs = budget * REACHED * gflops * 1e9 / (flops * count)
+        if name == "quick" or epochs >= (config.epochs or 0) / 2:
+            break
+    return Affordable(name, epochs, gflops)

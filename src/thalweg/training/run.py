@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from thalweg.history import History
 
 FORMAT = 1
+FOLDS = "folds"  # below it, a folder of folds has its runs
 
 STEP_UNITS = {"step": "", "epoch": "epochs", "loss": "nat", "gradient_norm": "", "lr": ""}
 EPOCH_UNITS = {
@@ -133,6 +134,11 @@ class Run:
         """What came out when the training last stopped; empty before."""
         path = self.path / "summary.json"
         return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+    @property
+    def temperature(self) -> float:
+        """By which logits are divided before they become probabilities; 1 before it was fitted."""
+        return float(self.summary().get("temperature", 1.0))
 
     def write_json(self, name: str, content: Any) -> None:
         """Write one JSON document into the folder."""

@@ -12,6 +12,7 @@ from safetensors.torch import save
 from thalweg import models
 from thalweg._files import write_bytes
 from thalweg.errors import RunError, StorageError, TrainingError, UsageError
+from thalweg.training.calibration import fitted_temperature
 from thalweg.training.evaluation import score
 from thalweg.training.listener import Listener
 from thalweg.training.loop import Training
@@ -56,6 +57,8 @@ def train(photos: Path | str, config: TrainingConfig, out: Path, *, listener: Li
         'budget'
     """
     began = time.monotonic()
+    if config.folds and config.fold is None:
+        raise UsageError("training.bad_fold", value=None, most=config.folds - 1)
     listener = listener or Listener()
     plan = Plan.of(photos, config, listener)
     _claim(out)
@@ -79,18 +82,28 @@ def resume(path: Path, *, listener: Listener | None = None) -> Run:
     """
     began = time.monotonic()
     listener = listener or Listener()
+    training = reopen(path, listener=listener)
+    listener.started(training.run.path, {"run": training.run, "resumed_at": training.state.step})
+    return _finish(training, listener, time.monotonic() - began)
+
+
+def reopen(path: Path, *, listener: Listener | None = None) -> Training:
+    """A run as its last checkpoint left it, with its photos: to go on, or to be asked questions.
+
+    Raises:
+        RunError: not a run, of another version, or its photos are no longer what they were.
+    """
     run = Run.open(path)
     settled_device(run.environment["device"])
     torch.set_num_threads(run.environment["threads"])
     images = opened(run.data["path"], run.config)
-    cache = cached(images, run.config, run.data["stored"], listener)
+    cache = cached(images, run.config, run.data["stored"], listener or Listener())
     if cache.fingerprint != run.data["fingerprint"]:
         raise RunError("training.photos_changed", path=run.data["path"], run=path)
     training = Training(run, cache)
     if run.last.exists():
         training.restore()
-    listener.started(run.path, {"run": run, "resumed_at": training.state.step})
-    return _finish(training, listener, time.monotonic() - began)
+    return training
 
 
 def _claim(out: Path) -> None:
@@ -110,7 +123,7 @@ def _claim(out: Path) -> None:
 
 
 def _finish(training: Training, listener: Listener, preparing: float) -> Run:
-    """Train to the end, then write down what came out, with the weights of the best epoch."""
+    """Train to the end, then write down what came out, with the weights that were kept."""
     run = training.run
     try:
         stopped = training.run_to_end(listener)
@@ -120,14 +133,15 @@ def _finish(training: Training, listener: Listener, preparing: float) -> Run:
     if stopped == "interrupted" or not run.best.exists():
         _write_summary(training, stopped, preparing)
         return run
-    training.use_best()
+    kept = training.use_best()
     outputs = training.features("valid")
     labels = torch.from_numpy(training.cache.labels("valid"))
     write_bytes(run.evaluation, save({**outputs, "labels": labels}))
+    temperature = fitted_temperature(outputs["logits"].numpy(), labels.numpy())
     scores = {"valid": asdict(score(outputs["logits"], labels, run.config.loss)), "test": None}
     if training.has_labels("test"):
         scores["test"] = asdict(training.evaluate("test"))
-    _write_summary(training, stopped, preparing, scores=scores)
+    _write_summary(training, stopped, preparing, scores={"kept_epoch": kept, "temperature": temperature, **scores})
     return run
 
 

@@ -20,6 +20,7 @@ class State:
         best_accuracy: on the validation split, so far.
         best_loss: of the same epoch; decides between equal accuracies.
         best_epoch: which epoch that was, counted from 1; 0 before the first.
+        parts: in which a batch goes through the network; more than one after the device's memory was exhausted.
         valid_losses: after each epoch: what `plateau` looks at.
         sums: what the epoch under way has added up.
     """
@@ -31,6 +32,7 @@ class State:
     best_accuracy: float = -1.0
     best_loss: float = float("inf")
     best_epoch: int = 0
+    parts: int = 1
     valid_losses: list[float] = field(default_factory=list)
     sums: EpochSums = field(default_factory=EpochSums)
 

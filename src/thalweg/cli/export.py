@@ -1,0 +1,32 @@
+"""`thalweg export`: a run as one ONNX file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from thalweg.cli._output import JsonFlag, note, print_json
+from thalweg.i18n import t
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("export", help=t("prediction.help_export"))(export)
+
+
+def export(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help=t("prediction.help_export_run"))],
+    onnx: Annotated[Path, typer.Option("--onnx", metavar="FILE", help=t("prediction.help_onnx"))],
+    as_json: JsonFlag = False,
+) -> None:
+    """Write the file, and say how well it agrees with the run."""
+    from thalweg.prediction import export_onnx
+    from thalweg.training import Run
+
+    difference = export_onnx(Run.open(run), onnx)
+    if as_json:
+        print_json({"onnx": str(onnx), "largest_difference": difference})
+    else:
+        note(t("prediction.exported", path=onnx, difference=difference))

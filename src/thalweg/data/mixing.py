@@ -1,0 +1,104 @@
+"""Mixup and cutmix: a photo becomes partly another of its batch, and so does its target.
+
+Who is mixed with whom, and how, is a pure function of (seed, epoch, batch).
+
+Shape suffixes: N photos, C channels, H height, W width.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+
+from thalweg.data.streams import MIXES
+
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+BLEND_SHAPE = 0.4  # of the beta distribution of a blend: most photos stay nearly themselves
+
+
+class Mix(NamedTuple):
+    """How each photo of a batch of N is mixed.
+
+    Attributes:
+        partners_N: position in the batch of the photo that is mixed in.
+        blends_N: its share in every pixel, in [0, 0.5]; 0 where a photo is not blended.
+        boxes_N4: top, left, height, width of the rectangle that is the partner's, in pixels; height 0 for none.
+        shares_N: the share of the photo's own label in its target.
+    """
+
+    partners_N: NDArray[np.int64]
+    blends_N: NDArray[np.float32]
+    boxes_N4: NDArray[np.int64]
+    shares_N: NDArray[np.float32]
+
+
+def draw_mix(mixup: float, cutmix: float, count: int, size: int, random: np.random.Generator) -> Mix:
+    """Draw how `count` photos of `size` by `size` pixels are mixed.
+
+    Args:
+        mixup: share of the photos that are blended.
+        cutmix: share of the photos that get a rectangle; its share of the area is uniform in [0, 1].
+        count: photos.
+        size: side in pixels.
+        random: where the numbers come from.
+
+    Source: Zhang et al. 2017, https://arxiv.org/abs/1710.09412; Yun et al. 2019, https://arxiv.org/abs/1905.04899.
+    """
+    partners_N = random.permutation(count)
+    kind_N = random.random(count)
+    blend_N = random.beta(BLEND_SHAPE, BLEND_SHAPE, count)
+    blend_N = np.minimum(blend_N, 1 - blend_N) * (kind_N < mixup)
+    side_N = np.rint(size * np.sqrt(random.random(count)))
+    center_N2 = random.random((count, 2)) * size
+    cut_N = (kind_N >= mixup) & (kind_N < mixup + cutmix)
+    first_N2 = np.clip(np.rint(center_N2 - side_N[:, None] / 2), 0, size)
+    last_N2 = np.clip(np.rint(center_N2 + side_N[:, None] / 2), 0, size)
+    boxes_N4 = (np.concatenate([first_N2, last_N2 - first_N2], axis=1) * cut_N[:, None]).astype(np.int64)
+    cut_share_N = boxes_N4[:, 2] * boxes_N4[:, 3] / size**2
+    shares_N = 1 - blend_N - cut_share_N
+    return Mix(partners_N, blend_N.astype(np.float32), boxes_N4, shares_N.astype(np.float32))
+
+
+class Mixing:
+    """Mixes the photos of training batches.
+
+    Args:
+        mixup: share of the photos that are blended with another, in [0, 1].
+        cutmix: share of the photos that get a rectangle of another, in [0, 1 - mixup].
+        seed: of what is drawn.
+    """
+
+    def __init__(self, mixup: float, cutmix: float, seed: int) -> None:
+        self.mixup, self.cutmix, self.seed = mixup, cutmix, seed
+        self._others_NHWC = torch.empty(0)  # allocated once: large temporaries cost page faults
+
+    def __call__(self, images_NCHW: torch.Tensor, epoch: int, index: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Mix a batch in place.
+
+        Args:
+            images_NCHW: in channels-last order.
+            epoch: of the batch.
+            index: of the batch in its epoch.
+
+        Returns:
+            Each photo's partner, and the share of its own label in its target; both of shape (N,).
+        """
+        count, _, size, _ = images_NCHW.shape
+        mix = draw_mix(self.mixup, self.cutmix, count, size, np.random.default_rng([self.seed, MIXES, epoch, index]))
+        images_NHWC = images_NCHW.permute(0, 2, 3, 1)
+        partners_N = torch.from_numpy(mix.partners_N)
+        if self._others_NHWC.shape != images_NHWC.shape:
+            self._others_NHWC = torch.empty(images_NHWC.shape)
+        others_NHWC = torch.index_select(images_NHWC, 0, partners_N, out=self._others_NHWC)
+        if mix.blends_N.any():
+            images_NHWC.lerp_(others_NHWC, torch.from_numpy(mix.blends_N)[:, None, None, None])
+        for position in np.flatnonzero(mix.boxes_N4[:, 2]):
+            top, left, height, width = mix.boxes_N4[position]
+            box = (position, slice(top, top + height), slice(left, left + width))
+            images_NHWC[box] = others_NHWC[box]
+        return partners_N, torch.from_numpy(mix.shares_N)

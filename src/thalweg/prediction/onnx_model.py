@@ -1,0 +1,136 @@
+"""Prediction with an exported model: onnxruntime in place of torch.
+
+The file holds everything: classes, sizes and fit as metadata; normalization, temperature and softmax in the graph.
+
+Shape suffixes: N photos, H height, W width, C channels or classes.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from thalweg.data import build_cache, open_photos
+from thalweg.data.augment import Views
+from thalweg.data.cutting import cut_views
+from thalweg.errors import MissingExtraError, RunError
+from thalweg.prediction.ensemble import check_classes, together
+from thalweg.prediction.predictions import Predictions, in_order
+from thalweg.prediction.views import view_weights, views
+
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from thalweg.data import BadImage, Cache
+    from thalweg.prediction.views import View
+
+FORMAT = 1
+METADATA = "thalweg"
+BATCH = 64
+
+
+@dataclass(frozen=True, slots=True)
+class OnnxModel:
+    """An exported model, opened.
+
+    Attributes:
+        path: the file.
+        facts: `classes`, `class_shares`, `size` and `stored` in pixels, `fit`.
+        session: onnxruntime's.
+    """
+
+    path: Path
+    facts: dict[str, Any]
+    session: Any
+
+    @classmethod
+    def open(cls, path: Path) -> OnnxModel:
+        """Open a file that `export` has written.
+
+        Raises:
+            MissingExtraError: onnxruntime is not installed.
+            RunError: no ONNX, or not exported by this package.
+        """
+        try:
+            import onnxruntime  # type: ignore[import-not-found]
+        except ImportError as error:
+            raise MissingExtraError("onnxruntime", "export") from error
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3  # errors: its warnings are about its own optimizations
+        try:
+            session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime's errors have no common class of their own
+            raise RunError("prediction.no_onnx", path=path, reason=str(error).splitlines()[0]) from error
+        facts = json.loads(session.get_modelmeta().custom_metadata_map.get(METADATA, "{}"))
+        if facts.get("format") != FORMAT:
+            raise RunError("prediction.foreign_onnx", path=path)
+        return cls(path, facts, session)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes, in the order of the columns."""
+        return tuple(self.facts["classes"])
+
+    def probabilities(self, images_NHWC: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """Of the classes, (N, C), for pictures of `size` by `size` bytes."""
+        name = self.session.get_inputs()[0].name
+        parts = [
+            self.session.run(None, {name: images_NHWC[start : start + BATCH]})[0]
+            for start in range(0, len(images_NHWC), BATCH)
+        ]
+        return np.concatenate(parts).astype(np.float64)
+
+
+def predict_onnx(
+    models: Sequence[Path | str],
+    photos: Path | str,
+    *,
+    tta: int = 1,
+    vote: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> Predictions:
+    """Classify photos with exported models; see `predict`. Torch is not imported.
+
+    Raises:
+        MissingExtraError: onnxruntime is not installed.
+        RunError: a file that is no model of this package, or models of different classes.
+        DataError: no photos there, or none that can be read.
+        UsageError: `tta` out of range.
+    """
+    opened = [OnnxModel.open(Path(path)) for path in models]
+    check_classes([(model.path, model.classes) for model in opened])
+    for model in opened:
+        views(tta, model.facts["stored"])  # refused before any photo is decoded
+    images = open_photos(photos)
+    found: list[NDArray[np.float64]] = []
+    bad: tuple[BadImage, ...] = ()
+    for model in opened:
+        cache = build_cache(images, size=model.facts["stored"], fit=model.facts["fit"], progress=progress)
+        found.append(in_order(_seen(model, cache, tta), cache, images.photos, model.facts["class_shares"]))
+        bad = cache.bad
+    return Predictions(images.photos, opened[0].classes, together(found, vote=vote), bad)
+
+
+def _seen(model: OnnxModel, cache: Cache, tta: int) -> NDArray[np.float64]:
+    """Weighted mean over the views, aligned with the cache's photos."""
+    rows_N = np.arange(len(cache.photos))
+    total_NC = np.zeros((len(rows_N), len(model.classes)))
+    for view, weight in zip(views(tta, cache.size), view_weights(tta), strict=True):
+        total_NC += weight * model.probabilities(shown(cache, rows_N, view, model.facts["size"]))
+    return total_NC
+
+
+def shown(cache: Cache, rows_N: NDArray[np.int64], view: View, size: int) -> NDArray[np.uint8]:
+    """The same view of each photo, as bytes (N, size, size, 3)."""
+    count = len(rows_N)
+    boxes_N4 = np.tile(np.array(view.box, dtype=np.int64), (count, 1))
+    colors_N3, erased_N4 = np.ones((count, 3), np.float32), np.zeros((count, 4), np.int64)
+    same = Views(boxes_N4, np.full(count, view.flip), colors_N3, erased_N4)
+    return cut_views(cache.images_NHWC, rows_N, same, size)

@@ -1,0 +1,93 @@
+"""An exported run says what the run says, without torch; what is no such file is refused."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from thalweg.errors import MissingExtraError, RunError, UsageError
+from thalweg.prediction import export as export_module
+from thalweg.prediction import export_onnx, predict, predict_onnx
+from thalweg.training import TrainingConfig, train
+
+
+onnx = pytest.importorskip("onnx", reason='the extra "export" is not installed')
+pytest.importorskip("onnxruntime", reason='the extra "export" is not installed')
+pytest.importorskip("onnxscript", reason='the extra "export" is not installed')
+
+CONFIG = TrainingConfig(
+    model="resnet-small", size=24, epochs=2, batch_size=32, augment="standard", precision="fp32",
+    layout="channels-last", threads=1,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def run(striped, tmp_path_factory):
+    return train(striped, CONFIG, tmp_path_factory.mktemp("exported") / "run")
+
+
+@pytest.fixture(scope="module")
+def exported(run, tmp_path_factory):
+    path = tmp_path_factory.mktemp("onnx") / "model.onnx"
+    assert export_onnx(run, path) < 1e-4
+    return path
+
+
+@pytest.mark.parametrize("tta", [1, 4])
+def test_the_file_predicts_as_the_run_does(run, exported, striped, tta):
+    expected, found = predict(run.path, striped, tta=tta), predict_onnx([exported], striped, tta=tta)
+    np.testing.assert_allclose(found.probability_NC, expected.probability_NC, atol=1e-4)
+    assert found.classes == expected.classes
+    assert found.photos == expected.photos
+
+
+def test_torch_is_not_imported(exported, striped):
+    code = (
+        "import sys; from thalweg.cli import main;"
+        f"sys.argv = ['thalweg', 'predict', {str(exported)!r}, {str(striped / 'testing' / '0001.png')!r}];"
+        "\ntry: main()\nexcept SystemExit as ended: assert not ended.code, ended.code\n"
+        "assert 'torch' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "%" in done.stdout
+
+
+def test_the_file_is_valid_and_says_what_it_knows(exported):
+    model = onnx.load(exported)
+    onnx.checker.check_model(model)
+    assert [entry.name for entry in model.graph.input] == ["images"]
+    assert any(entry.key == "thalweg" and '"classes"' in entry.value for entry in model.metadata_props)
+
+
+def test_onnx_of_another_model_is_refused(exported, striped, tmp_path):
+    model = onnx.load(exported)
+    del model.metadata_props[:]
+    onnx.save(model, tmp_path / "foreign.onnx")
+    with pytest.raises(RunError, match="not of this package"):
+        predict_onnx([tmp_path / "foreign.onnx"], striped)
+    (tmp_path / "text.onnx").write_text("no model")
+    with pytest.raises(RunError, match="cannot be read"):
+        predict_onnx([tmp_path / "text.onnx"], striped)
+
+
+def test_a_file_that_says_something_else_is_not_kept(run, tmp_path, monkeypatch):
+    standalone = export_module._Standalone.forward
+    monkeypatch.setattr(export_module._Standalone, "forward", lambda self, images: standalone(self, images).flip(1))
+    with pytest.raises(RunError, match="differs"):
+        export_onnx(run, tmp_path / "model.onnx")
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_the_extra_the_command_that_installs_it_is_said(run, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
+    with pytest.raises(MissingExtraError, match=r"thalweg\[export\]"):
+        export_onnx(run, tmp_path / "model.onnx")
+
+
+def test_runs_and_files_do_not_decide_together(run, exported, striped, verb_runner):
+    from thalweg.cli import predict as verb
+
+    with pytest.raises(UsageError, match="do not decide together"):
+        verb_runner(verb, "predict")(str(run.path), str(exported), str(striped))

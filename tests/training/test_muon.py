@@ -1,0 +1,90 @@
+"""Muon against its definition, against torch's for matrices, and the split of a network's parameters."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from thalweg import models
+from thalweg.errors import UsageError
+from thalweg.training import TrainingConfig
+from thalweg.training.muon import COEFFICIENTS, ITERATIONS, Muon, orthogonal
+from thalweg.training.optimizers import build_optimizer, muon_split
+
+
+def literal(matrix):
+    """Newton and Schulz's iteration as it is written, in float64."""
+    wide = matrix.double() if matrix.shape[0] <= matrix.shape[1] else matrix.double().T
+    wide = wide / wide.norm()
+    a, b, c = COEFFICIENTS
+    for _ in range(ITERATIONS):
+        gram = wide @ wide.T
+        wide = a * wide + (b * gram + c * gram @ gram) @ wide
+    return wide if matrix.shape[0] <= matrix.shape[1] else wide.T
+
+
+@pytest.mark.parametrize("shape", [(4, 4), (16, 144), (100, 9), (64, 576)])
+def test_the_iteration_in_the_gram_matrix_is_the_iteration(shape):
+    torch.manual_seed(0)
+    matrix = torch.randn(shape)
+    torch.testing.assert_close(orthogonal(matrix).double(), literal(matrix), rtol=1e-3, atol=1e-4)
+
+
+def test_singular_values_come_close_to_one_and_directions_stay():
+    torch.manual_seed(1)
+    left, _ = torch.linalg.qr(torch.randn(12, 12))
+    right, _ = torch.linalg.qr(torch.randn(40, 12))
+    found = left.T @ orthogonal(left @ torch.diag(torch.logspace(0, -2, 12)) @ right.T) @ right
+    assert (found.diagonal() > 0.6).all()
+    assert (found.diagonal() < 1.25).all()
+    assert (found - torch.diag(found.diagonal())).abs().max() < 1e-2
+
+
+def test_for_matrices_it_is_torchs_up_to_bf16():
+    torch.manual_seed(2)
+    start, gradients = torch.randn(8, 20), [torch.randn(8, 20) for _ in range(4)]
+    ours, theirs = torch.nn.Parameter(start.clone()), torch.nn.Parameter(start.clone())
+    muon = Muon([ours], [{"params": [torch.nn.Parameter(torch.zeros(1))]}], lr=0.02, weight_decay=0.1)
+    reference = torch.optim.Muon([theirs], lr=0.02, weight_decay=0.1, adjust_lr_fn="match_rms_adamw")
+    for gradient in gradients:
+        ours.grad, theirs.grad = gradient.clone(), gradient.clone()
+        muon.step()
+        reference.step()
+    moved, expected = (ours - start).flatten(), (theirs - start).flatten()
+    assert torch.cosine_similarity(moved, expected, dim=0) > 0.999
+    assert (moved.norm() / expected.norm()).item() == pytest.approx(1, abs=0.02)
+
+
+def test_the_rest_is_torchs_adamw():
+    torch.manual_seed(3)
+    start = torch.randn(5)
+    ours, theirs = torch.nn.Parameter(start.clone()), torch.nn.Parameter(start.clone())
+    kernel = torch.nn.Parameter(torch.randn(4, 3, 3, 3))
+    muon = Muon([kernel], [{"params": [ours], "weight_decay": 0.0}], lr=0.01)
+    adamw = torch.optim.AdamW([theirs], lr=0.01, weight_decay=0.0, fused=True)
+    for rate in (0.01, 0.005, 0.002):
+        for group in (*muon.param_groups, *adamw.param_groups):
+            group["lr"] = rate
+        ours.grad = theirs.grad = torch.randn(5)
+        kernel.grad = torch.randn_like(kernel)
+        muon.step()
+        adamw.step()
+    assert torch.equal(ours, theirs)
+
+
+def test_kernels_are_muons_and_the_rest_is_adamws():
+    model = models.build("resnet18-half", classes=3, size=32)
+    matrices, rest = muon_split(model)
+    assert {parameter.ndim for parameter in matrices} == {4}
+    assert {parameter.ndim for parameter in rest} == {1, 2}
+    assert len(matrices) + len(rest) == len(list(model.parameters()))
+    groups = build_optimizer(model, TrainingConfig(optimizer="muon", lr=0.01)).param_groups
+    assert [group["weight_decay"] for group in groups] == [0.05, 0.05, 0.0]
+    assert sum(len(group["params"]) for group in groups) == len(list(model.parameters()))
+
+
+def test_a_network_without_matrices_is_refused():
+    model = torch.nn.Linear(3, 2)
+    model.taps = {"top": model}
+    with pytest.raises(UsageError, match="adamw"):
+        build_optimizer(model, replace(TrainingConfig(), optimizer="muon"))

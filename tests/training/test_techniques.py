@@ -1,0 +1,216 @@
+"""Each technique of the engine against what it promises: closed forms, literal twins, injected faults."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from thalweg import models
+from thalweg.errors import TrainingError, UsageError
+from thalweg.training import TrainingConfig, checkpoint, plan, train
+from thalweg.training.averaging import Average
+from thalweg.training.clock import Clock
+from thalweg.training.gradients import Gradients
+from thalweg.training.listener import Listener
+from thalweg.training.loop import Training
+from thalweg.training.losses import Objective, Targets
+from thalweg.training.probe import Format
+
+
+CONFIG = TrainingConfig(
+    model="resnet18-half", size=32, epochs=2, batch_size=16, augment="flip", precision="fp32", layout="channels-last",
+    threads=1,
+)  # fmt: skip
+
+
+class Notebook(Listener):
+    """Writes down the sentences that it is told."""
+
+    def __init__(self):
+        self.notes = []
+
+    def note(self, key, **values):
+        self.notes.append((key, values))
+
+
+def test_an_average_is_the_sum_over_all_that_was():
+    """a_T = Σ (1 - d_t)·θ_t·Π d_later + θ_0·Π d, with the decay warmed up."""
+    model, twin = torch.nn.Linear(1, 1), torch.nn.Linear(1, 1)
+    average = Average(model, twin, 0.5)
+    values = [model.weight.item()]
+    for step in range(1, 12):
+        with torch.no_grad():
+            model.weight.fill_(float(step**2))
+        average.update(step)
+        values.append(float(step**2))
+    decays = [min(0.5, (1 + step) / (10 + step)) for step in range(1, 12)]
+    expected = values[0] * np.prod(decays)
+    for step, decay in enumerate(decays, start=1):
+        expected += (1 - decay) * values[step] * np.prod(decays[step:])
+    assert twin.weight.item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_an_average_takes_the_statistics_of_norms_and_copies_their_counts():
+    model, twin = torch.nn.BatchNorm2d(2), torch.nn.BatchNorm2d(2)
+    average = Average(model, twin, 0.0)
+    model(torch.randn(4, 2, 3, 3))
+    average.update(1)
+    assert torch.equal(twin.running_mean, model.running_mean)
+    assert twin.num_batches_tracked.item() == 1
+    assert not twin.training
+
+
+def test_what_is_averaged_is_what_is_kept(striped, tmp_path):
+    run = train(striped, replace(CONFIG, ema=0.9), tmp_path / "run")
+    last, best = checkpoint.load(run.last)[0], checkpoint.load(run.best)[0]
+    kept = [name.removeprefix("model.") for name in best]
+    assert all(torch.equal(best[f"model.{name}"], last[f"average.{name}"]) for name in kept)
+    assert any(not torch.equal(best[f"model.{name}"], last[f"model.{name}"]) for name in kept)
+
+
+@pytest.mark.parametrize("select", ["best", "last"])
+def test_the_weights_that_were_asked_for_are_kept(striped, tmp_path, select):
+    run = train(striped, replace(CONFIG, epochs=4, select=select), tmp_path / "run")
+    summary = run.summary()
+    expected = summary["best_epoch"] if select == "best" else 4
+    assert summary["kept_epoch"] == checkpoint.load(run.best)[1]["epoch"] == expected
+    assert summary["valid"]["accuracy"] == pytest.approx(run.epochs()["valid_accuracy"][expected - 1])
+
+
+def test_sizes_have_equal_parts_and_evaluation_the_last(striped, tmp_path, monkeypatch):
+    seen, evaluated = [], []
+    step, batches = Training._step, Training._plain_batches
+
+    def watched(self):
+        step(self)
+        seen.append(self.batches.size)
+
+    def plain(self, split):
+        for images_NCHW in batches(self, split):
+            evaluated.append(images_NCHW.shape[-1])
+            yield images_NCHW
+
+    monkeypatch.setattr(Training, "_step", watched)
+    monkeypatch.setattr(Training, "_plain_batches", plain)
+    train(striped, replace(CONFIG, smaller_sizes=(16, 24)), tmp_path / "run")
+    assert seen == [16] * 4 + [24] * 4 + [32] * 4
+    assert set(evaluated) == {32}
+
+
+def test_the_time_left_knows_that_larger_photos_take_longer():
+    config = replace(CONFIG, smaller_sizes=(16,), epochs=10)
+    clock = Clock(config, 10, seconds_before=60.0, first_step_at=0.0)
+    assert clock.seconds_left(50) == pytest.approx(240.0, rel=0.01)  # a quarter of the pixels in the first half
+    assert clock.seconds_left(100) == 0
+
+
+def test_a_network_of_one_size_cannot_grow(striped, tmp_path):
+    config = replace(CONFIG, model="cnn", size=64, smaller_sizes=(32,))
+    with pytest.raises(UsageError, match="one size only"):
+        train(striped, config, tmp_path / "run")
+    with pytest.raises(UsageError, match="8 px"):
+        train(striped, replace(CONFIG, smaller_sizes=(8,)), tmp_path / "run")
+
+
+def test_dropped_branches_keep_the_mean_and_evaluation_drops_none():
+    torch.manual_seed(0)
+    block = models.network.Residual(torch.nn.Identity())
+    block.drop = 0.4
+    ones = torch.ones(20_000, 1, 1, 1)
+    found = block(ones).flatten()
+    assert found.unique().tolist() == pytest.approx([1, 1 + 1 / 0.6])
+    assert found.mean().item() == pytest.approx(2, abs=0.03)
+    assert torch.equal(block.eval()(ones), 2 * ones)
+
+
+def test_later_blocks_are_dropped_more_often():
+    model = models.build("resnet18-half", classes=3, size=32)
+    models.set_drop_path(model, 0.2)
+    drops = [module.drop for module in model.modules() if isinstance(module, models.network.Residual)]
+    assert drops == pytest.approx([0.2 * (position + 1) / 8 for position in range(8)])
+    with pytest.raises(UsageError, match="residual"):
+        models.set_drop_path(models.build("cnn", classes=3, size=32), 0.2)
+
+
+class Exhausted(torch.nn.Module):
+    """A network on a device that has memory for a few photos only."""
+
+    def __init__(self, room):
+        super().__init__()
+        self.linear, self.room, self.tries = torch.nn.Linear(4, 3), room, []
+
+    def forward(self, images):
+        self.tries.append(len(images))
+        if len(images) > self.room:
+            raise torch.OutOfMemoryError
+        return self.linear(images)
+
+
+def test_exhausted_memory_halves_the_batch_and_gives_the_same_gradient():
+    torch.manual_seed(0)
+    images, targets = torch.randn(10, 4), Targets(torch.arange(10) % 3, torch.arange(10) % 2, torch.rand(10))
+    small, large = Exhausted(3), Exhausted(10)
+    small.load_state_dict(large.state_dict())
+    told = []
+    gradients = Gradients(small, Objective("cross-entropy", 0.1), Format("fp32", "channels-last"))
+    gradients.told = told.append
+    loss, logits, parts = gradients(images, targets, 1)
+    expected, all_logits, one = Gradients(large, gradients.objective, gradients.format)(images, targets, 1)
+    assert (parts, one, told) == (4, 1, [5, 3])
+    torch.testing.assert_close(small.linear.weight.grad, large.linear.weight.grad)
+    torch.testing.assert_close((loss, logits), (expected, all_logits))
+    small.tries.clear()
+    gradients(images, targets, parts)
+    assert max(small.tries) <= 3  # what was learned is not forgotten
+
+
+def test_memory_for_not_even_one_photo_is_an_error():
+    gradients = Gradients(Exhausted(0), Objective("cross-entropy", 0.0), Format("fp32", "channels-last"))
+    with pytest.raises(TrainingError, match="even one photo"):
+        gradients(torch.randn(4, 4), Targets(torch.zeros(4, dtype=torch.int64)), 1)
+
+
+def test_a_training_goes_on_in_smaller_parts_and_says_so(striped, tmp_path, monkeypatch):
+    forward = models.network.Network.forward
+
+    def exhausted(self, images_NCHW):
+        if self.training and len(images_NCHW) > 4:
+            raise torch.OutOfMemoryError
+        return forward(self, images_NCHW)
+
+    monkeypatch.setattr(models.network.Network, "forward", exhausted)
+    notebook = Notebook()
+    run = train(striped, replace(CONFIG, epochs=1), tmp_path / "run", listener=notebook)
+    assert [values for key, values in notebook.notes if key == "training.smaller_parts"] == [
+        {"photos": 8},
+        {"photos": 4},
+    ]
+    assert checkpoint.load(run.last)[1]["state"]["parts"] == 4
+    assert run.summary()["steps"] == 6
+
+
+def test_photos_that_do_not_fit_stay_in_their_file_and_it_is_said(striped, tmp_path, monkeypatch):
+    alone = train(striped, replace(CONFIG, epochs=1), tmp_path / "alone")
+    monkeypatch.setattr(plan, "free_memory", lambda: 1000.0)
+    notebook = Notebook()
+    mapped = train(striped, replace(CONFIG, epochs=1), tmp_path / "mapped", listener=notebook)
+    assert "training.mapped" in [key for key, _ in notebook.notes]
+    np.testing.assert_array_equal(mapped.steps()["loss"], alone.steps()["loss"])
+
+
+def test_seldom_evaluated_has_a_row_of_the_last_epoch(striped, tmp_path):
+    run = train(striped, replace(CONFIG, epochs=5, evaluate_every=2), tmp_path / "run")
+    epochs, losses = run.epochs(), run.steps()["loss"]
+    assert epochs["epoch"].tolist() == [2, 4, 5]
+    np.testing.assert_allclose(epochs["train_loss"][0], losses[:12].mean(), rtol=1e-5)  # over both epochs
+
+
+def test_muon_says_what_it_updates(striped, tmp_path):
+    notebook = Notebook()
+    run = train(striped, replace(CONFIG, epochs=3, optimizer="muon", lr=0.01), tmp_path / "run", listener=notebook)
+    (values,) = [values for key, values in notebook.notes if key == "training.muon_line"]
+    assert values["matrices"] == 22
+    assert values["share"] > 0.99
+    losses = run.steps()["loss"]
+    assert losses[-6:].mean() < losses[:6].mean()
