@@ -17,8 +17,7 @@ RUNGS = [
     {"training", "diagnosis"},
     {"prediction", "race"},
     {"figures"},
-    {"report", "server"},
-    {"lessons"},
+    {"report", "lessons", "server"},
     {"cli"},
 ]
 RUNG_OF = {name: height for height, names in enumerate(RUNGS) for name in names}

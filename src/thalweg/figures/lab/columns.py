@@ -34,7 +34,7 @@ class Chart:
     """One chart against steps.
 
     Attributes:
-        column: what it shows, one of `CHARTS`.
+        column: what it shows, one of those of `columns_of`.
         scale: of its values.
         low: the value at its floor; smaller ones are drawn there.
         high: the value at its top; larger ones are drawn there.
@@ -87,12 +87,12 @@ def columns_of(path: Path, steps_K: NDArray[np.int64]) -> Columns:
     }
 
 
-def charts_of(columns: Sequence[Columns], relief: Relief) -> list[Chart]:
+def charts_of(columns: Sequence[Columns], relief: Relief, names: Sequence[str] = CHARTS) -> list[Chart]:
     """The charts, their scales and ranges chosen so that paths are seen well while they are inside the window."""
     inside = [relief.contains(path["x"], path["y"]) for path in columns]
     return [
         _chart(name, np.concatenate([path[name][seen_K] for path, seen_K in zip(columns, inside, strict=True)]))
-        for name in CHARTS
+        for name in names
     ]
 
 
