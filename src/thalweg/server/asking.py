@@ -63,7 +63,7 @@ class Form:
             UsageError: it is not.
         """
         value = self.values.get(name, default)
-        if not isinstance(value, str) or len(value) > longest or not _encodable(value):
+        if not isinstance(value, str) or len(value) > longest:
             self.refuse(name)
         return value
 
@@ -140,6 +140,7 @@ def parse_form(content: bytes | str) -> Form:
     """
     try:
         values = json.loads(content, parse_constant=_no_constant)
+        json.dumps(values, ensure_ascii=False).encode()  # JSON may name half of a pair of surrogates: no character
     except (ValueError, RecursionError):
         raise UsageError("page.no_json") from None
     if not isinstance(values, dict):
@@ -166,14 +167,6 @@ def _within(value: float, least: float, most: float) -> bool:
     try:
         return math.isfinite(value) and least <= value <= most
     except OverflowError:  # a whole number of hundreds of digits
-        return False
-
-
-def _encodable(text: str) -> bool:
-    """JSON may name half of a pair of surrogates, which is no character."""
-    try:
-        return bool(text.encode()) or not text
-    except UnicodeEncodeError:
         return False
 
 

@@ -70,10 +70,8 @@ class Guard:
         origin = headers.get("origin")
         socket = scope["type"] == "websocket"
         changes = socket or scope["method"] in _UNSAFE
-        if changes and (origin is None if socket else False):
-            return PlainTextResponse(t("page.wrong_origin", origin=""), 403)
-        if changes and origin is not None and not _is_same(origin, host):
-            return PlainTextResponse(t("page.wrong_origin", origin=origin[:200]), 403)
+        if (socket and origin is None) or (changes and origin is not None and not _is_same(origin, host)):
+            return PlainTextResponse(t("page.wrong_origin", origin=(origin or "")[:200]), 403)
         if changes and headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
             return PlainTextResponse(t("page.wrong_origin", origin=""), 403)
         if self._token is not None and not self._knows(headers, asked):

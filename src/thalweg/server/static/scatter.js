@@ -27,7 +27,7 @@ export function makeScatter(home, { title, keys, look }) {
   let kept = null;
 
   function paint() {
-    if (!points) return;
+    if (!points || !canvas.clientWidth) return;
     const { context, width, height } = prepare(canvas);
     const colors = pageColors();
     places = placesOf(points.positions, width, height);
@@ -41,7 +41,7 @@ export function makeScatter(home, { title, keys, look }) {
     kept.getContext("2d")?.drawImage(canvas, 0, 0);
   }
   function draw() {
-    if (!kept || !places[ringed]) return;
+    if (!kept || !canvas.clientWidth || !places[ringed]) return;
     const { context, width, height } = prepare(canvas);
     context.drawImage(kept, 0, 0, width, height);
     const [x, y] = places[ringed];
