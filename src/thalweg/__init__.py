@@ -10,6 +10,7 @@ from thalweg._lazy import lazy_names
 
 if TYPE_CHECKING:
     from thalweg.data import open_images
+    from thalweg.diagnosis import Verdict, watch
     from thalweg.history import History
     from thalweg.paths import trace
     from thalweg.prediction import predict
@@ -21,14 +22,28 @@ _homes = {
     "History": ".history",
     "Run": ".training",
     "TrainingConfig": ".training",
+    "Verdict": ".diagnosis",
     "open_images": ".data",
     "predict": ".prediction",
     "recipe": ".training",
     "resume": ".training",
     "trace": ".paths",
     "train": ".training",
+    "watch": ".diagnosis",
 }
 
-__all__ = ["History", "Run", "TrainingConfig", "open_images", "predict", "recipe", "resume", "trace", "train"]
+__all__ = [
+    "History",
+    "Run",
+    "TrainingConfig",
+    "Verdict",
+    "open_images",
+    "predict",
+    "recipe",
+    "resume",
+    "trace",
+    "train",
+    "watch",
+]
 
 __getattr__, __dir__ = lazy_names(__name__, _homes)

@@ -10,7 +10,7 @@ import typer
 from thalweg.i18n import t
 
 
-VERBS = ("train", "demo", "predict", "data", "models", "surface", "lesson", "schedule", "serve")
+VERBS = ("train", "demo", "predict", "diagnose", "zoo", "data", "models", "surface", "lesson", "schedule", "serve")
 
 
 def build_app() -> typer.Typer:

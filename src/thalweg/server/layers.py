@@ -14,24 +14,23 @@ if TYPE_CHECKING:
     from thalweg.server.lab import Answer
     from thalweg.training import Run
 
-PREFIX: Final = "update_ratio"
+SUFFIX: Final = ".update_ratio"
 
 
 def update_ratios(run: Run) -> Answer:
-    """Columns whose name begins with `update_ratio`, of whichever history of the run has them.
+    """Columns whose name ends with `.update_ratio`, of the run's history of layers.
 
     Returns:
         The layers' names and a sentence that says what is usual; `step` and one array a layer.
     """
-    for path in sorted((run.path / "history").glob("*")):
-        tail = HistoryTail(path)
-        names = [name for name in tail.columns if name.startswith(PREFIX) and name != PREFIX]
-        if names and "step" in tail.columns:
-            rows_NC = tail.rows(0)
-            arrays: dict[str, Any] = {"step": rows_NC[:, tail.columns.index("step")]}
-            arrays |= {f"{place}": rows_NC[:, tail.columns.index(name)] for place, name in enumerate(names)}
-            shown = [name.removeprefix(PREFIX).strip("._/:") for name in names]
-            return {"layers": shown, "sentence": t("page.layers_sentence"), "missing": None}, arrays
+    tail = HistoryTail(run.path / "history" / "layers")
+    names = [name for name in tail.columns if name.endswith(SUFFIX)]
+    if names and "step" in tail.columns:
+        rows_NC = tail.rows(0)
+        arrays: dict[str, Any] = {"step": rows_NC[:, tail.columns.index("step")]}
+        arrays |= {str(place): rows_NC[:, tail.columns.index(name)] for place, name in enumerate(names)}
+        layers = [name.removesuffix(SUFFIX) for name in names]
+        return {"layers": layers, "sentence": t("page.layers_sentence"), "missing": None}, arrays
     return {"layers": [], "sentence": t("page.layers_sentence"), "missing": t("page.layers_missing")}, {
         "step": np.empty(0)
     }

@@ -4,41 +4,39 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from thalweg.errors import ThalwegError
-from thalweg.i18n import t
+from thalweg.i18n import get_language, t
+from thalweg.server.networks import at_a_time
 
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 _LONGEST: Final = 600.0  # seconds of a proof
-_MODULE: Final = "thalweg.diagnosis"
 
 
+@at_a_time
 def verdict(path: Path) -> dict[str, Any]:
     """What keeps a run, with its evidence and remedies, in the language in force.
 
     Raises:
-        ThalwegError: it cannot be diagnosed.
+        RunError: not a run, of another version, or its photos are no longer what they were.
     """
-    try:
-        diagnosis = import_module(_MODULE)
-    except ImportError:
-        return {"missing": t("page.no_diagnosis")}
-    found = diagnosis.diagnose_run(path)
-    values = {one.name: one.value for one in found.evidence}
+    from thalweg.diagnosis import diagnose_run
+
+    found = diagnose_run(path)
     return {
         "code": found.code,
-        "title": sentence(f"verdict_{found.code}_title", found.code, **values),
-        "text": sentence(f"verdict_{found.code}_text", str(found), **values),
+        "title": t(f"diagnosis.verdict_{found.code}_title"),
+        "text": t(f"diagnosis.verdict_{found.code}_text"),
         "confidence": found.confidence,
         "evidence": [
             {
-                "name": sentence(f"evidence_{one.name}", one.name),
+                "name": t(f"diagnosis.evidence_{one.name}"),
                 "value": _finite(one.value),
                 "threshold": _finite(one.threshold),
                 "relation": one.relation,
@@ -46,23 +44,13 @@ def verdict(path: Path) -> dict[str, Any]:
             }
             for one in found.evidence
         ],
-        "remedies": [
-            {"code": one.code, "text": sentence(f"remedy_{one.code}", one.code, **one.values)} for one in found.remedies
-        ],
+        "remedies": [{"code": one.code, "text": str(one)} for one in found.remedies],
         "alternatives": [
-            {"title": sentence(f"verdict_{code}_title", code), "confidence": confidence}
+            {"title": t(f"diagnosis.verdict_{code}_title"), "confidence": confidence}
             for code, confidence in found.alternatives
         ],
-        "unchecked": [sentence(f"evidence_{name}", name) for name in found.unchecked],
+        "unchecked": [t(f"diagnosis.unchecked_{name}") for name in found.unchecked],
     }
-
-
-def sentence(name: str, otherwise: str, **values: Any) -> str:
-    """A sentence of the diagnosis; where the catalogue has none, or it needs other values, what else there is."""
-    try:
-        return t(f"diagnosis.{name}", **values)
-    except (KeyError, IndexError, ValueError, OSError):
-        return otherwise
 
 
 class Proofs:
@@ -97,6 +85,7 @@ class Proofs:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
+            env={**os.environ, "THALWEG_LANG": get_language()},
             start_new_session=True,
         )
         try:
@@ -120,13 +109,13 @@ def _read(output: bytes) -> dict[str, Any]:
 
 def prove(path: Path) -> dict[str, Any]:
     """Try the first remedy on a copy beside the unchanged training; what a process of its own prints."""
+    from thalweg.diagnosis import prove_run
+
     try:
-        proof = import_module(_MODULE).prove_run(path)
-        return {"state": "done", "text": str(proof), "proof": proof.to_dict()}
-    except ImportError:
-        return {"state": "failed", "message": t("page.no_diagnosis")}
+        proof = prove_run(path)
     except ThalwegError as error:
         return {"state": "failed", "message": str(error)}
+    return {"state": "done", "text": str(proof), "proof": proof.to_dict()}
 
 
 def _finite(value: float) -> float | None:

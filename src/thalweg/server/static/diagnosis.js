@@ -21,8 +21,8 @@ export async function mountDiagnosis(page) {
     try {
       const verdict = await getJson("verdict", { run });
       if (mine !== run) return;
-      home.replaceChildren(...(verdict.missing ? [make("p", { class: "message" }, verdict.missing)] : told(run, verdict)));
-      home.dataset.state = verdict.missing ? "missing" : "told";
+      home.replaceChildren(...told(run, verdict));
+      home.dataset.state = "told";
       const proof = await getJson("proof", { run });
       if (proof.state !== "none") follow(run, proof);
     } catch (error) {

@@ -1,0 +1,49 @@
+"""`thalweg diagnose`: why a training is stuck."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from thalweg.cli._output import JsonFlag, print_json
+from thalweg.errors import UsageError
+from thalweg.i18n import t
+
+
+if TYPE_CHECKING:
+    from thalweg.diagnosis import Verdict
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("diagnose", help=t("diagnosis.help_diagnose"))(diagnose)
+
+
+def diagnose(
+    source: Annotated[Path | None, typer.Argument(metavar="[RUN|FOLDER]", help=t("diagnosis.help_source"))] = None,
+    csv: Annotated[Path | None, typer.Option("--csv", metavar="LOG.csv", help=t("diagnosis.help_csv"))] = None,
+    prove: Annotated[bool, typer.Option("--prove", help=t("diagnosis.help_prove"))] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Diagnose a run, a watched training or a log."""
+    verdict = _verdict(source, csv, prove=prove)
+    if as_json:
+        print_json(verdict.to_dict())
+    else:
+        typer.echo(str(verdict))
+
+
+def _verdict(source: Path | None, csv: Path | None, *, prove: bool) -> Verdict:
+    from thalweg.diagnosis import diagnose_csv, diagnose_path
+
+    if source is not None and csv is not None:
+        raise UsageError("diagnosis.two_sources")
+    if csv is not None:
+        if prove:
+            raise UsageError("diagnosis.prove_needs_run")
+        return diagnose_csv(csv)
+    if source is None:
+        raise UsageError("diagnosis.no_source")
+    return diagnose_path(source, prove=prove)

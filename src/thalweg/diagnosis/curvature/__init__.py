@@ -1,0 +1,42 @@
+"""The curvature of a model's loss: Hessian products, extreme eigenvalues with an error bound, stability.
+
+`objective` computes the loss of anybody's model and leaves no trace in it, `operator` multiplies vectors by its
+Hessian, `lanczos` finds the ends of the spectrum and says how sure it is, `stability` compares the largest eigenvalue
+with what the optimizer's learning rate can bear.
+
+Shape suffix: P entries of all parameters that are looked at, one after the other.
+"""
+
+from typing import TYPE_CHECKING
+
+from thalweg._lazy import lazy_names
+
+
+if TYPE_CHECKING:
+    from thalweg.diagnosis.curvature.lanczos import Eigenvalue, Extremes, extremes
+    from thalweg.diagnosis.curvature.operator import HessianOperator
+    from thalweg.diagnosis.curvature.stability import Sharpness, Threshold, sharpness, stability_threshold
+
+_homes = {
+    "Eigenvalue": ".lanczos",
+    "Extremes": ".lanczos",
+    "HessianOperator": ".operator",
+    "Sharpness": ".stability",
+    "Threshold": ".stability",
+    "extremes": ".lanczos",
+    "sharpness": ".stability",
+    "stability_threshold": ".stability",
+}
+
+__all__ = [
+    "Eigenvalue",
+    "Extremes",
+    "HessianOperator",
+    "Sharpness",
+    "Threshold",
+    "extremes",
+    "sharpness",
+    "stability_threshold",
+]
+
+__getattr__, __dir__ = lazy_names(__name__, _homes)

@@ -1,0 +1,221 @@
+"""The loss of anybody's model on a batch, computed so that the model does not notice.
+
+The model is called with aliases of its parameters and copies of its buffers in their places, so that neither `.grad`
+nor hooks of the parameters, nor running statistics see anything of it; modes and random states are put back.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from torch import nn
+from torch.func import functional_call
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from thalweg.errors import TrainingError, UsageError
+
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from torch import Tensor
+
+Mode = Literal["keep", "train", "eval"]
+Batch = tuple[Any, Any]
+
+_WRAPPERS = (("_orig_mod",), ("module",))  # of torch.compile, which has no second derivative, and of data parallelism
+
+
+class Objective:
+    """The loss of a model on a batch as a function of its parameters.
+
+    Args:
+        model: any module.
+        loss_fn: `loss_fn(model(inputs), targets)` is a scalar, a mean over the batch.
+        parameters: of the model; those that the loss is a function of. None: all that require a gradient.
+        mode: `train` or `eval`: in which mode the model is called, `keep` for the one that each submodule is in.
+
+    Raises:
+        UsageError: there is no parameter, or one of another model.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        loss_fn: Callable[[Any, Any], Tensor],
+        *,
+        parameters: Iterable[Tensor] | None = None,
+        mode: Mode = "keep",
+    ) -> None:
+        self.model = _unwrapped(model)
+        self._joint = _Joint(self.model, loss_fn)
+        self._mode: Mode = mode
+        names = {id(parameter): name for name, parameter in self._joint.named_parameters()}
+        wanted = (p for p in self.model.parameters() if p.requires_grad) if parameters is None else parameters
+        self.parameters: list[Tensor] = list({id(parameter): parameter for parameter in wanted}.values())
+        if not self.parameters:
+            raise UsageError("curvature.no_parameters")
+        if any(id(parameter) not in names for parameter in self.parameters):
+            raise UsageError("curvature.foreign_parameter")
+        self._names = [names[id(parameter)] for parameter in self.parameters]
+        self._renormed = _renormed(self._joint)
+        self._aliases = [
+            self._renormed.get(name, parameter).detach().requires_grad_()  # shares the parameter's memory
+            for name, parameter in zip(self._names, self.parameters, strict=True)
+        ]
+        self.leaves = self._aliases
+        self._direct: bool | None = None  # whether the model must be called with its own parameters; not known yet
+        self._random = _random_state(self.parameters[0].device)
+
+    def loss(self, batch: Batch) -> Tensor:
+        """The loss with its graph back to `leaves`, which stand for `parameters`.
+
+        Raises:
+            UsageError: the loss is no scalar.
+            TrainingError: the loss is no finite number.
+        """
+        inputs, targets = (_moved(part, self.parameters[0].device) for part in batch)
+        loss = self._call(inputs, targets)
+        if self._direct is None:
+            self._direct = self._escapes(loss)
+            if self._direct:
+                pairs = zip(self.parameters, self._aliases, strict=True)
+                self.leaves = [parameter if parameter.requires_grad else alias for parameter, alias in pairs]
+                loss = self._call(inputs, targets)
+        return loss
+
+    def _call(self, inputs: Any, targets: Any) -> Tensor:
+        stand_ins = {name: buffer.detach().clone() for name, buffer in self._joint.named_buffers()}
+        stand_ins |= self._renormed
+        stand_ins |= {
+            name: leaf
+            for name, leaf, parameter in zip(self._names, self.leaves, self.parameters, strict=True)
+            if leaf is not parameter
+        }
+        loss = functional_call(self._joint, stand_ins, (inputs, targets))
+        if not isinstance(loss, torch.Tensor) or loss.numel() != 1:
+            got = tuple(loss.shape) if isinstance(loss, torch.Tensor) else type(loss).__name__
+            raise UsageError("curvature.not_scalar", got=got)
+        return loss.reshape(())
+
+    def _escapes(self, loss: Tensor) -> bool:
+        """Whether parameters reach the loss past their places in the model: in a list of somebody's, for instance."""
+        if not torch.isfinite(loss):
+            raise TrainingError("curvature.not_finite", loss=float(loss.detach()))
+        known = {id(parameter) for parameter in self.parameters}
+        waiting, seen = [loss.grad_fn], set()
+        while waiting:
+            node = waiting.pop()
+            if node is None or node in seen:
+                continue
+            seen.add(node)
+            if id(getattr(node, "variable", None)) in known:
+                return True
+            waiting.extend(following for following, _ in node.next_functions)
+        return False
+
+    @contextmanager
+    def undisturbed(self) -> Iterator[None]:
+        """Where losses and their derivatives are computed; afterwards model and random states are as before.
+
+        It begins with the random numbers of the objective's making, so that a dropout mask is the same each time.
+        """
+        device = self.parameters[0].device
+        modes = [(module, module.training) for module in self.model.modules()]
+        flat = [(module, dict(vars(module))) for module in self.model.modules() if isinstance(module, nn.RNNBase)]
+        embeddings = (module for module in self.model.modules() if isinstance(module, nn.Embedding | nn.EmbeddingBag))
+        sparse = [module for module in embeddings if module.sparse]
+        with ExitStack() as stack:
+            stack.enter_context(torch.inference_mode(mode=False))
+            stack.enter_context(torch.enable_grad())
+            stack.enter_context(torch.autocast(device.type, enabled=False))
+            stack.enter_context(sdpa_kernel(SDPBackend.MATH))  # the fused kernels have no second derivative
+            stack.enter_context(_random_restored(device))
+            if flat and device.type == "cuda":
+                stack.enter_context(torch.backends.cudnn.flags(enabled=False))  # nor have its recurrent layers
+            try:
+                _set_random_state(device, self._random)
+                if self._mode != "keep":
+                    self.model.train(self._mode == "train")
+                for module in sparse:
+                    module.sparse = False  # a sparse gradient has no derivative
+                yield
+            finally:
+                for module, training in modes:
+                    module.training = training
+                for module in sparse:
+                    module.sparse = True
+                for module, attributes in flat:  # a recurrent layer keeps its weights in a second list
+                    vars(module).update(attributes)
+
+
+class _Joint(nn.Module):
+    """Model and loss as one, so that a loss that reads the model's parameters reads their stand-ins, too."""
+
+    def __init__(self, model: nn.Module, loss_fn: Callable[[Any, Any], Tensor]) -> None:
+        super().__init__()
+        self.model = model
+        self.loss_fn = loss_fn
+
+    def forward(self, inputs: Any, targets: Any) -> Tensor:
+        if isinstance(inputs, dict):
+            outputs = self.model(**inputs)
+        elif isinstance(inputs, tuple | list):
+            outputs = self.model(*inputs)
+        else:
+            outputs = self.model(inputs)
+        return self.loss_fn(outputs, targets)
+
+
+def _unwrapped(model: nn.Module) -> nn.Module:
+    """The module that `torch.compile` or data parallelism has wrapped."""
+    inner = getattr(model, "_orig_mod", None)
+    if isinstance(inner, nn.Module):
+        return _unwrapped(inner)
+    if isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
+        return _unwrapped(model.module)
+    return model
+
+
+def _renormed(module: nn.Module) -> dict[str, Tensor]:
+    """Copies of the weights that a forward pass would shorten in place."""
+    return {
+        f"{name}.weight": layer.weight.detach().clone()
+        for name, layer in module.named_modules()
+        if isinstance(layer, nn.Embedding | nn.EmbeddingBag) and layer.max_norm is not None
+    }
+
+
+def _moved(value: Any, device: torch.device) -> Any:
+    if isinstance(value, torch.Tensor):
+        value = value.to(device)
+        return value.clone() if value.is_inference() else value
+    if isinstance(value, dict):
+        return {key: _moved(item, device) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return tuple(_moved(item, device) for item in value)
+    return value
+
+
+def _random_state(device: torch.device) -> list[Tensor]:
+    states = [torch.get_rng_state()]
+    if device.type == "cuda":
+        states.append(torch.cuda.get_rng_state(device))
+    return states
+
+
+def _set_random_state(device: torch.device, states: list[Tensor]) -> None:
+    torch.set_rng_state(states[0])
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(states[1], device)
+
+
+@contextmanager
+def _random_restored(device: torch.device) -> Iterator[None]:
+    states = _random_state(device)
+    try:
+        yield
+    finally:
+        _set_random_state(device, states)

@@ -1,0 +1,130 @@
+"""From numbers to a verdict: a pure function over the table of rules."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from thalweg.diagnosis.remedies import remedies_of
+from thalweg.diagnosis.rules import RULES
+from thalweg.diagnosis.verdict import UNSURE, Evidence, Verdict
+
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from thalweg.diagnosis.rules import Condition, Rule
+
+FEWEST_STEPS = 20
+SURE = 0.5  # confidence under which the verdict is "unsure"
+
+
+def judge(measures: Mapping[str, float], *, problems: Sequence[str] = ()) -> Verdict:
+    """Name the cause.
+
+    Args:
+        measures: names to numbers, as `measures` makes them; what is missing or NaN is not known.
+        problems: questions that could not be asked; they are named in the verdict.
+
+    Returns:
+        The first rule that holds; `unsure` where none does, or too little is known.
+
+    Example:
+        >>> judge({"steps": 100, "uncleared": 1.0}).code
+        'gradients_not_cleared'
+        >>> judge({"steps": 3}).code
+        'unsure'
+    """
+    measures = {**measures, **derived(measures)}
+    unchecked = [*problems, *_unasked(measures)]
+    ranked = sorted(
+        ((rule, *_standing(rule, measures)) for rule in RULES),
+        key=lambda item: (not item[1], -item[2] if not item[1] else 0.0),
+    )  # those that hold, in the order of the table; then the others, the nearest first
+    codes: dict[str, tuple[Rule, bool, float]] = {}
+    for rule, holds, confidence in ranked:
+        codes.setdefault(rule.code, (rule, holds, confidence))
+    best, *others = codes.values()
+    enough = measures.get("steps", 0) >= FEWEST_STEPS or best[0].prior == 1.0 or best[0].code in _AT_ONCE
+    if not (best[1] and enough and best[2] >= SURE):
+        nearest = tuple((rule.code, round(confidence, 2)) for rule, _, confidence in (best, *others)[:2])
+        why = ["few_steps"] if measures.get("steps", 0) < FEWEST_STEPS else []
+        return Verdict(UNSURE, 0.0, (), (), nearest, tuple(why + unchecked), measures)
+    rule, _, confidence = best
+    return Verdict(
+        rule.code,
+        round(confidence, 2),
+        tuple(_evidence(condition, measures) for condition in _known(rule, measures)),
+        remedies_of(rule.code, measures),
+        tuple((other.code, round(sure, 2)) for other, _, sure in others[:2]),
+        tuple(unchecked),
+        measures,
+    )
+
+
+# Verdicts that need no trend.
+_AT_ONCE = {"bad_inputs", "bad_targets", "wrong_loss", "diverged", "exploding_gradients"}
+
+
+def derived(measures: Mapping[str, float]) -> dict[str, float]:
+    """Comparisons of measures, so that a condition is one number against one threshold."""
+
+    def known(name: str) -> float:
+        return measures.get(name, math.nan)
+
+    found: dict[str, float] = {}
+    gains = [known(f"gain_{name}") for name in ("tenfold", "hundredfold", "thousandfold")]
+    found["gain_more"] = max((gain for gain in gains if not math.isnan(gain)), default=math.nan)
+    found["gain_ratio"] = found["gain_more"] / max(known("gain_same"), 1e-9)
+    found["gain_lr_most_ratio"] = known("gain_lr_most") / max(known("gain_same"), 1e-9)
+    if known("weight_norm_first") > 0:
+        found["weight_norm_left"] = known("weight_norm") / known("weight_norm_first")
+    found["fit_gain"] = known("loss_batch") / known("scale") - known("fit_left") if known("scale") > 0 else math.nan
+    found["noise_to_batch"] = known("noise_scale") / known("batch_size") if known("batch_size") > 0 else math.nan
+    found["gain_more_than_same"] = found["gain_more"] - known("gain_same")
+    found["gain_less_than_same"] = known("gain_tenth") - known("gain_same")
+    found["gain_no_decay_more"] = known("gain_no_decay") - known("gain_same_long")
+    constant = known("loss_constant")
+    if constant > 0:
+        found["to_constant"] = known("loss_last") / constant
+        found["loss_first_to_constant"] = known("loss_first") / constant
+    return {name: value for name, value in found.items() if not math.isnan(value)}
+
+
+def _standing(rule: Rule, measures: Mapping[str, float]) -> tuple[bool, float]:
+    """Whether a rule holds, and how surely; one that does not is the nearer, the more of its conditions hold."""
+    states = [(condition, condition.holds(measures)) for condition in rule.conditions]
+    counted = [(condition, state) for condition, state in states if state is not None or not condition.optional]
+    met = [condition for condition, state in counted if state]
+    if len(met) == len(counted) and met:
+        return True, rule.prior * min(_margin(condition, measures) for condition in met)
+    return False, 0.5 * rule.prior * len(met) / max(1, len(counted))
+
+
+def _margin(condition: Condition, measures: Mapping[str, float]) -> float:
+    """How far beyond its threshold a number lies: 0.6 at the threshold, towards 1 at three times the distance."""
+    value, threshold = measures[condition.name], condition.threshold
+    distance = abs(value - threshold) / max(abs(threshold), 0.1)
+    return 1 - 0.4 * math.exp(-distance) if math.isfinite(distance) else 1.0
+
+
+def _known(rule: Rule, measures: Mapping[str, float]) -> list[Condition]:
+    known = [condition for condition in rule.conditions if condition.holds(measures) is not None]
+    return sorted(known, key=lambda condition: -_margin(condition, measures))
+
+
+def _evidence(condition: Condition, measures: Mapping[str, float]) -> Evidence:
+    return Evidence(condition.name, measures[condition.name], condition.relation, condition.threshold)
+
+
+def _unasked(measures: Mapping[str, float]) -> list[str]:
+    """What was not looked at, by the measures that are not there."""
+    asked = {
+        "gradient": "gradient_last",
+        "layers": "gradient_first_to_last",
+        "batch": "loss_batch",
+        "curvature": "curvature_most",
+        "trials": "fit_left",
+        "validation": "valid_last",
+    }
+    return [name for name, measure in asked.items() if measures.get(measure) is None]

@@ -1,0 +1,217 @@
+"""What a history says: where the loss went, and what gradients and steps did meanwhile.
+
+Shape suffixes: S steps.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from thalweg.history import History
+
+LATE = 0.5  # "lately" is the last half of the steps
+SIGMAS = 3.0  # standard errors that a fall must have to be one
+FEW = 20  # steps below which nothing is said about trends
+
+
+def trends(steps: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:
+    """Measures of the columns of a history; columns that are missing are not known.
+
+    Args:
+        steps: column name to (S,) numbers; `loss` at least, aligned.
+
+    Returns:
+        Names of this module's table to numbers.
+
+    Example:
+        >>> import numpy as np
+        >>> found = trends({"loss": np.linspace(2.0, 1.0, 100)})
+        >>> round(found["fall"], 2), round(found["late_fall"], 2)
+        (0.48, 0.32)
+    """
+    loss_S = np.asarray(steps["loss"], dtype=np.float64)
+    known_S = ~np.isnan(loss_S) if "stepped" not in steps else np.ones(len(loss_S), dtype=bool)
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore", RuntimeWarning)  # means of nothing are NaN, which is what "not known" is
+        return {
+            "steps": float(len(loss_S)),
+            **_of_loss(loss_S[known_S]),
+            **_of_numbers(steps),
+            **_of_gradients(steps),
+            **_of_rate(steps, loss_S),
+        }
+
+
+def layer_trends(layers: History) -> dict[str, float]:
+    """How gradients and updates differ between the layers, in the order of the model; NaN with fewer than three.
+
+    Args:
+        layers: a history of `probes.StepProbe.layers`.
+    """
+    names = [name.rpartition(".")[0] for name in layers.units if name.endswith(".gradient_norm")]
+    if len(names) < 3 or not len(layers):
+        return {}
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore", RuntimeWarning)
+        count = max(1, int(np.isfinite(layers.rows_NC[:, 1:]).any(axis=1).sum()))  # until all became NaN
+        late = slice(count // 2, count)
+        gradient_L = np.array([np.nanmedian(layers[f"{name}.gradient_norm"][late]) for name in names])
+        first_L = np.array([np.nanmedian(layers[f"{name}.gradient_norm"][:3]) for name in names])
+        ratio_L = np.array([np.nanmedian(layers[f"{name}.update_ratio"][late]) for name in names])
+        known_L = np.isfinite(gradient_L) & np.isfinite(first_L)
+        if known_L.sum() < 3:
+            return {}
+        half = max(1, int(known_L.sum()) // 3)
+        early, last = gradient_L[known_L][:half], gradient_L[known_L][-half:]
+        begin = first_L[known_L]
+        return {
+            "gradient_first_to_last": float(np.nanmedian(early) / np.nanmax(last)),
+            "gradient_first_to_last_at_start": float(np.nanmedian(begin[:half]) / np.nanmax(begin[-half:])),
+            "layer_update_least": float(np.nanmin(ratio_L)),
+            "layer_update_most": float(np.nanmax(ratio_L)),
+        }
+
+
+def validation_trends(validation: Mapping[str, NDArray[np.float64]], train_last: float) -> dict[str, float]:
+    """What the validation losses say, in the order of their steps.
+
+    Args:
+        validation: `loss` (V,).
+        train_last: the training loss lately.
+    """
+    loss_V = np.asarray(validation.get("loss", ()), dtype=np.float64)
+    loss_V = loss_V[np.isfinite(loss_V)]
+    if not len(loss_V):
+        return {}
+    last = float(np.median(loss_V[-min(3, len(loss_V)) :]))
+    best = float(loss_V.min())
+    return {
+        "valid_last": last,
+        "valid_rise": (last - best) / max(abs(best), 1e-12),
+        "valid_gap": (last - train_last) / max(abs(last), 1e-12),
+        "valid_count": float(len(loss_V)),
+    }
+
+
+def _of_loss(loss_S: NDArray[np.float64]) -> dict[str, float]:
+    bad_S = ~np.isfinite(loss_S)
+    found = {"nonfinite_step": float(np.argmax(bad_S) + 1) if bad_S.any() else np.nan}
+    loss_S = loss_S[: int(np.argmax(bad_S))] if bad_S.any() else loss_S
+    count = len(loss_S)
+    if not count:
+        return found
+    end = max(1, min(count, max(5, count // 10)))
+    first, last = float(loss_S[0]), float(np.median(loss_S[-end:]))
+    scale = max(abs(first), abs(last), 1e-12)
+    found |= {
+        "loss_first": first,
+        "loss_last": last,
+        "fall": (first - last) / scale,
+        "rise": last / max(first, 1e-12),
+        "peak": _smoothed(loss_S).max() / max(abs(first), 1e-12),
+    }
+    if count < FEW:
+        return found
+    late_S = loss_S[int(count * (1 - LATE)) :]
+    third = len(late_S) // 3
+    begin_S, end_S = late_S[:third], late_S[-third:]
+    spread = np.hypot(begin_S.std(), end_S.std()) / np.sqrt(third)
+    fallen = float(begin_S.mean() - end_S.mean())
+    typical = float(np.median(late_S))
+    lowest = float(np.median(np.sort([float(np.median(part)) for part in np.array_split(loss_S, 10)])[:2]))
+    sigmas = fallen / max(float(spread), 1e-12)
+    return found | {
+        "late_fall": fallen / max(abs(float(begin_S.mean())), 1e-12),
+        "falling": fallen / scale if abs(sigmas) > SIGMAS else 0.0,
+        "late_fall_sigmas": sigmas,
+        "late_noise": float(np.std(np.diff(late_S)) / np.sqrt(2)) / max(abs(typical), 1e-12),
+        "late_spike": float(late_S.max()) / max(abs(typical), 1e-12),
+        "left": last / max(abs(first), 1e-12),
+        "above_lowest": (last - lowest) / scale,
+    }
+
+
+def _smoothed(loss_S: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Medians of five neighbors: one odd batch is no peak."""
+    if len(loss_S) < 5:
+        return loss_S
+    return np.median(np.lib.stride_tricks.sliding_window_view(loss_S, 5), axis=1)
+
+
+def _of_numbers(steps: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:
+    """Medians at the start and lately of the columns that mean the same in every training."""
+    names = {
+        "update_ratio": "update_ratio",
+        "cosine": "cosine",
+        "gradient_weight_cosine": "gradient_weight_cosine",
+        "dead_units": "dead_units",
+        "saturated_units": "saturated_units",
+        "weight_norm": "weight_norm",
+    }
+    found = {}
+    for column, name in names.items():
+        if column in steps:
+            values = steps[column][~np.isnan(steps[column])]
+            found[name] = float(np.median(values[len(values) // 2 :])) if len(values) else np.nan
+            found[f"{name}_first"] = float(np.median(values[:3])) if len(values) else np.nan
+    if "uncleared" in steps:
+        values = steps["uncleared"][~np.isnan(steps["uncleared"])]
+        found["uncleared"] = float(values.mean()) if len(values) else np.nan
+    if "stepped" in steps:
+        found["stepped"] = float(np.mean(steps["stepped"])) if len(steps["stepped"]) else np.nan
+    return found
+
+
+def _of_gradients(steps: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:
+    if "gradient_norm" not in steps:
+        return {}
+    norm_S = steps["gradient_norm"]
+    stepped_S = norm_S[np.asarray(steps["stepped"], dtype=bool)] if "stepped" in steps else norm_S
+    finite_S = stepped_S[np.isfinite(stepped_S)]
+    if not len(finite_S):
+        return {"gradient_nonfinite": float(len(stepped_S) > 0)}
+    late_S = finite_S[int(len(finite_S) * (1 - LATE)) :]
+    typical = max(float(np.median(finite_S)), 1e-30)
+    return {
+        "gradient_nonfinite": float((~np.isfinite(stepped_S)).any()),
+        "gradient_first": float(np.median(finite_S[: min(3, len(finite_S))])),
+        "gradient_last": float(np.median(late_S)),
+        "gradient_peak": float(finite_S.max()) / typical,
+        "gradient_most": float(finite_S.max()),
+        "gradient_left": float(np.median(late_S))
+        / max(float(np.median(finite_S[: max(3, len(finite_S) // 10)])), 1e-30),
+    }
+
+
+def _of_rate(steps: Mapping[str, NDArray[np.float64]], loss_S: NDArray[np.float64]) -> dict[str, float]:
+    """How far the learning rate has come down, and whether the loss was still falling when it did."""
+    if "lr" not in steps:
+        return {}
+    lr_S = steps["lr"]
+    known_S = np.isfinite(lr_S) & np.isfinite(loss_S)
+    lr_S, loss_S = lr_S[known_S], loss_S[known_S]
+    if not len(lr_S):
+        return {}
+    most = float(lr_S.max())
+    found = {"lr_last": float(lr_S[-1]), "lr_most": most, "lr_left": float(lr_S[-1]) / most if most else np.nan}
+    low_S = (lr_S < 0.1 * most) & (np.arange(len(lr_S)) >= int(np.argmax(lr_S)))
+    if not low_S.any():
+        return found
+    at = int(np.argmax(low_S))
+    before = loss_S[max(0, at - max(5, at // 3)) : at]
+    third = max(1, len(before) // 3)
+    fallen = float(before[:third].mean() - before[-third:].mean()) if len(before) else np.nan
+    return found | {
+        "decayed_at": at / len(lr_S),
+        "fall_before_decay": fallen / max(abs(float(loss_S[0])), 1e-12),
+        "loss_at_decay": float(np.median(before[-5:])) / max(abs(float(loss_S[0])), 1e-12) if len(before) else np.nan,
+    }

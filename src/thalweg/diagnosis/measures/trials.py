@@ -1,0 +1,156 @@
+"""Trials: copies are trained for a few steps from the present state, each with one thing changed.
+
+What helps says what was wrong: a rate that was too small is one at which ten times as much gains more.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from thalweg.diagnosis.measures.twins import Twin, call, mean_loss, own_randomness
+
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from torch import nn
+    from torch.optim import Optimizer
+
+    from thalweg.diagnosis.measures.twins import Batch, LossFunction
+
+STEPS = 20
+FIT_STEPS = 80
+LEARNED = 0.01  # of the scale: a batch of which so little is left has been learned
+FIT_RATES = (2e-3, 1e-2)
+
+
+@dataclass(frozen=True, slots=True)
+class Trials:
+    """Trains copies on the batches that were given, and says what each change gains.
+
+    A gain is `(loss before - loss after) / scale`: 1 is all that there is to gain. It is -inf where the loss stopped
+    being a number.
+
+    Args:
+        model: copied for each trial.
+        optimizer: copied with it.
+        loss_fn: of (outputs, targets), a scalar tensor.
+        batches: taken in turn.
+        scale: what a gain is a share of: the loss of a constant answer, or the first loss.
+        seconds: that all trials may take together; their steps are fewer on a slow network.
+    """
+
+    model: nn.Module
+    optimizer: Optimizer
+    loss_fn: LossFunction
+    batches: Sequence[Batch]
+    scale: float
+    seconds: float = 20.0
+
+    def measures(self, lr_most: float = math.nan) -> dict[str, float]:
+        """All trials.
+
+        Args:
+            lr_most: the largest rate that the training has used, tried again where the rate has come down.
+        """
+        steps = self._affordable()
+        if not steps:
+            return {}
+        present = max(float(group["lr"]) for group in self.optimizer.param_groups)
+        found = {f"gain_{name}": self._gain(_times(factor), steps) for name, factor in _FACTORS.items()}
+        if math.isfinite(lr_most) and lr_most > 1.5 * present:
+            found["gain_lr_most"] = self._gain(_rate_of(lr_most), steps)
+        if any(group.get("weight_decay") for group in self.optimizer.param_groups):
+            found["gain_no_decay"] = self._gain(_no_decay, 3 * steps)
+            found["gain_same_long"] = self._gain(_times(1.0), 3 * steps)
+        fits = [self._fit(rate, FIT_STEPS * steps // STEPS) for rate in FIT_RATES]
+        known = [loss for loss in fits if math.isfinite(loss)]
+        found["fit_left"] = min(known) / self.scale if known else math.nan
+        found["trial_steps"] = float(steps)
+        return found
+
+    def _affordable(self) -> int:
+        """Steps of a trial, from the time of one; 0 where no trial can be run."""
+        began = time.perf_counter()
+        if not math.isfinite(self._train(Twin.of(self.model, self.optimizer), 1)):
+            return STEPS  # a loss that is no number costs nothing to try, and is a finding
+        a_step = time.perf_counter() - began
+        wanted = (len(_FACTORS) + 7) * STEPS + len(FIT_RATES) * FIT_STEPS
+        return max(3, min(STEPS, int(STEPS * self.seconds / (a_step * wanted))))
+
+    def _gain(self, change: Callable[[Optimizer], None], steps: int) -> float:
+        twin = Twin.of(self.model, self.optimizer)
+        change(twin.optimizer)
+        with own_randomness(0):
+            before = mean_loss(twin.model, self.loss_fn, self.batches)
+        after = self._train(twin, steps)
+        return (before - after) / self.scale if math.isfinite(after) else -math.inf
+
+    def _fit(self, rate: float, steps: int) -> float:
+        """The lowest loss that Adam reaches on the first batch alone: can this network say what the batch asks?"""
+        twin = Twin.of(self.model, self.optimizer)
+        for module in twin.model.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.p = 0.0
+        parameters = [parameter for parameter in twin.model.parameters() if parameter.requires_grad]
+        if not parameters:
+            return math.nan
+        adam = torch.optim.Adam(parameters, lr=rate)
+        return self._train(Twin(twin.model, adam), steps, batches=self.batches[:1], lowest=True)
+
+    def _train(self, twin: Twin, steps: int, *, batches: Sequence[Batch] | None = None, lowest: bool = False) -> float:
+        """Train a copy; the loss over the batches afterwards, or the lowest on the way."""
+        batches = batches or self.batches
+        least = math.inf
+        with own_randomness(0), torch.enable_grad():
+            for step in range(steps):
+                inputs, targets = batches[step % len(batches)]
+                twin.optimizer.zero_grad(set_to_none=True)
+                loss = self.loss_fn(call(twin.model, inputs), targets)
+                if lowest:
+                    least = min(least, float(loss.detach()))
+                    if least < LEARNED * self.scale:
+                        return least
+                if not loss.requires_grad:
+                    return math.nan
+                loss.backward()
+                twin.optimizer.step()
+        with own_randomness(0):
+            after = mean_loss(twin.model, self.loss_fn, batches)
+        return min(least, after) if lowest else after
+
+
+_FACTORS = {"same": 1.0, "tenth": 0.1, "tenfold": 10.0, "hundredfold": 100.0, "thousandfold": 1000.0}
+
+
+def _times(factor: float) -> Callable[[Optimizer], None]:
+    def change(optimizer: Optimizer) -> None:
+        for group in optimizer.param_groups:
+            group["lr"] = group["lr"] * factor
+
+    return change
+
+
+def _rate_of(rate: float) -> Callable[[Optimizer], None]:
+    def change(optimizer: Optimizer) -> None:
+        most = max(float(group["lr"]) for group in optimizer.param_groups)
+        for group in optimizer.param_groups:
+            group["lr"] = group["lr"] * rate / most if most else rate
+
+    return change
+
+
+def _no_decay(optimizer: Optimizer) -> None:
+    for group in optimizer.param_groups:
+        group["weight_decay"] = 0.0
+
+
+def scale_of(constant: float, first: float) -> float:
+    """What gains and gaps are a share of: what a constant answer loses, else what the training lost at first."""
+    known = [value for value in (constant, abs(first)) if math.isfinite(value) and value > 0]
+    return known[0] if known else 1.0

@@ -1,0 +1,285 @@
+"""Watch anybody's training loop: two lines, no change to the training."""
+
+from __future__ import annotations
+
+import json
+import math
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Self
+
+from thalweg._files import write_text
+from thalweg.diagnosis.judging import judge
+from thalweg.diagnosis.measures.trends import layer_trends, trends, validation_trends
+from thalweg.history import History, HistoryLog
+from thalweg.probes import StepProbe, Wiring
+from thalweg.probes.step import EVERY
+
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+    from types import TracebackType
+
+    from torch import Tensor, nn
+    from torch.optim import Optimizer
+
+    from thalweg.diagnosis.measures.twins import Batch, LossFunction
+    from thalweg.diagnosis.proof import Proof
+    from thalweg.diagnosis.verdict import Verdict
+
+FORMAT = "thalweg-watch-1"
+VALIDATION_UNITS = {"step": "", "loss": "", "accuracy": ""}
+
+
+class Watch:
+    """A training that is watched; made by `watch`.
+
+    Whatever goes wrong in watching is kept in `problems` and said by the diagnosis: the training goes on.
+
+    Args:
+        model: what is trained.
+        optimizer: what trains it.
+        every: steps between two full measurements.
+    """
+
+    def __init__(self, model: nn.Module, optimizer: Optimizer, *, every: int = EVERY) -> None:
+        self.model, self.optimizer = model, optimizer
+        self.problems: list[str] = []
+        self.validation = History(VALIDATION_UNITS)
+        self.error: Exception | None = None
+        self._asked: dict[str, float] = {}
+        self._probe: StepProbe | None = None
+        self._wiring: Wiring | None = None
+        with self._keeping("setup"):
+            if next(iter(model.parameters()), None) is None:
+                self.problems.append("no_parameters")
+            self._probe = StepProbe(model, optimizer, every=every)
+
+    def __enter__(self) -> Self:
+        with self._keeping("setup"):
+            if self._probe is not None:
+                self._wiring = Wiring.of(self.model, self.optimizer)
+                self._probe.attach()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        with self._keeping("reading"):
+            if self._probe is not None:
+                self._probe.detach()
+                self._probe.read()
+
+    def step(self, loss: Tensor | float) -> None:
+        """Close a step: call it after `optimizer.step()`.
+
+        Args:
+            loss: a scalar, as it was minimized.
+        """
+        if self._probe is None:
+            return
+        try:
+            self._probe.record(loss)
+        except Exception as error:  # noqa: BLE001 - a training never dies of being watched
+            self._fail("loss_not_scalar" if _not_scalar(loss) else "watching", error)
+
+    def validate(self, loss: float, accuracy: float = math.nan) -> None:
+        """Tell a loss on data that is not trained on; overfitting cannot be seen without.
+
+        Args:
+            loss: a scalar.
+            accuracy: in [0, 1].
+        """
+        with self._keeping("watching"):
+            step = self._probe.step if self._probe is not None else len(self.validation)
+            self.validation.append(step=step, loss=float(loss), accuracy=float(accuracy))
+
+    @property
+    def steps(self) -> History:
+        """One row a step: `probes.step.STEP_UNITS`."""
+        if self._probe is None:
+            return History({"step": "", "loss": ""})
+        self._probe.read()
+        return self._probe.steps
+
+    @property
+    def layers(self) -> History:
+        """Gradient norm, update ratio and weight norm of each layer, at the due steps."""
+        if self._probe is None:
+            return History({"step": ""})
+        self._probe.read()
+        return self._probe.layers
+
+    def diagnose(
+        self,
+        batch: Batch | Sequence[Batch] | None = None,
+        loss_fn: LossFunction | None = None,
+        *,
+        prove: bool = False,
+        seconds: float = 20.0,
+    ) -> Verdict:
+        """Say why the training stands where it stands.
+
+        Args:
+            batch: inputs and targets, or several such pairs: questions are asked of a copy of the model with them.
+                Without, only the history speaks, and what was not asked is named.
+            loss_fn: of (outputs, targets), a scalar tensor that is the mean over the batch.
+            prove: try the first remedy on a copy beside the unchanged training; the verdict then has a `proof`.
+            seconds: that the trials may take, about.
+
+        Returns:
+            The verdict; model, optimizer and random states are as they were.
+        """
+        from thalweg.diagnosis.questions import ask, batches_of
+
+        measures = self.measures()
+        problems = list(self.problems)
+        batches = batches_of(batch)
+        if batches and loss_fn is not None and self._probe is not None:
+            with self._paused():
+                asked, more = ask(self.model, self.optimizer, loss_fn, batches, measures, seconds=seconds)
+            self._asked = asked
+            problems += more
+        verdict = judge({**measures, **self._asked}, problems=problems)
+        if prove and batches and loss_fn is not None:
+            with self._paused():
+                return _with_proof(verdict, self._prove(verdict, loss_fn, batches))
+        return verdict
+
+    def measures(self) -> dict[str, float]:
+        """What watching alone has measured."""
+        steps = self.steps
+        found = trends({name: steps[name] for name in steps.units}) if len(steps) else {"steps": 0.0}
+        found |= layer_trends(self.layers)
+        found |= validation_trends({"loss": self.validation["loss"]}, found.get("loss_last", math.nan))
+        if self._wiring is not None:
+            found |= wiring_measures(self._wiring)
+        if self._probe is not None:
+            found["gradless"] = self._probe.gradless
+        with self._keeping("optimizer"):
+            found |= decay_measures(self.optimizer, found)
+        return found
+
+    def save(self, folder: Path | str) -> None:
+        """Leave all of it in a folder, for `thalweg diagnose FOLDER`.
+
+        Raises:
+            StorageError: the folder cannot be written.
+        """
+        from pathlib import Path
+
+        folder = Path(folder)
+        for name, history in (("steps", self.steps), ("layers", self.layers), ("validation", self.validation)):
+            path = folder / "history" / name
+            path.unlink(missing_ok=True)
+            with HistoryLog(path, history.units) as log:
+                log.extend(history.rows_NC)
+        facts = {
+            "format": FORMAT,
+            "optimizer": type(self.optimizer).__name__,
+            "wiring": self._wiring.to_dict() if self._wiring else None,
+            "measures": {**self.measures(), **self._asked},
+            "problems": self.problems,
+        }
+        write_text(folder / "watch.json", json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
+
+    def _prove(self, verdict: Verdict, loss_fn: LossFunction, batches: Sequence[Batch]) -> Proof | None:
+        from thalweg.diagnosis.proof import prove
+
+        return prove(verdict, self.model, self.optimizer, loss_fn, batches)
+
+    @contextmanager
+    def _paused(self) -> Iterator[None]:
+        """Without hooks on the model: they would be copied with it."""
+        assert self._probe is not None  # noqa: S101 - for the type checker
+        attached = self._probe.attached
+        self._probe.detach()
+        try:
+            yield
+        finally:
+            if attached:
+                self._probe.attach()
+
+    @contextmanager
+    def _keeping(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - a training never dies of being watched
+            self._fail(what, error)
+
+    def _fail(self, what: str, error: Exception) -> None:
+        if what not in self.problems:
+            self.problems.append(what)
+        self.error = error
+        if self._probe is not None and what in {"watching", "loss_not_scalar"}:
+            self._probe.detach()
+            self._probe = None
+
+
+def watch(model: nn.Module, optimizer: Optimizer, *, every: int = EVERY) -> Watch:
+    """Watch a training; use it in a `with` around the loop, and call `watch.step(loss)` after each step.
+
+    Args:
+        model: what is trained.
+        optimizer: any of torch's kind.
+        every: steps between two full measurements, at least 1; the first ten steps are always measured in full.
+
+    Returns:
+        A `Watch`.
+
+    Example:
+        >>> import torch
+        >>> from torch.nn.functional import mse_loss
+        >>> _ = torch.manual_seed(0)
+        >>> model = torch.nn.Linear(4, 1)
+        >>> optimizer = torch.optim.SGD(model.parameters(), lr=1e-6)
+        >>> x = torch.randn(64, 4)
+        >>> y = x @ torch.tensor([[1.0], [-2.0], [0.5], [3.0]])
+        >>> with watch(model, optimizer) as watching:
+        ...     for _ in range(100):
+        ...         optimizer.zero_grad()
+        ...         loss = mse_loss(model(x), y)
+        ...         loss.backward()
+        ...         optimizer.step()
+        ...         watching.step(loss)
+        >>> watching.diagnose(batch=(x, y), loss_fn=mse_loss).code
+        'lr_too_small'
+    """
+    return Watch(model, optimizer, every=every)
+
+
+def wiring_measures(wiring: Wiring) -> dict[str, float]:
+    """What the wiring says, as measures."""
+    return {
+        "parameters": float(wiring.parameters),
+        "missing": wiring.missing,
+        "frozen": wiring.frozen,
+        "stopped": wiring.stopped,
+        "foreign": wiring.foreign,
+    }
+
+
+def decay_measures(optimizer: Optimizer, found: dict[str, float]) -> dict[str, float]:
+    """How large the pull of the weight decay is beside gradient or step.
+
+    `decay_to_gradient` is `λ|θ| / |g|`, and `decay_to_update` is `η λ |θ| / |Δθ|`.
+    """
+    decays = [float(group.get("weight_decay") or 0.0) for group in optimizer.param_groups]
+    decay = max(decays, default=0.0)
+    if not decay:
+        return {}
+    gradient, ratio, norm = (found.get(name, math.nan) for name in ("gradient_last", "update_ratio", "weight_norm"))
+    return {
+        "decay_to_gradient": decay * norm / gradient if gradient else math.inf,
+        "decay_to_update": found.get("lr_last", math.nan) * decay / ratio if ratio else math.inf,
+    }
+
+
+def _with_proof(verdict: Verdict, proof: Proof | None) -> Verdict:
+    from dataclasses import replace
+
+    return replace(verdict, proof=proof)
+
+
+def _not_scalar(loss: Any) -> bool:
+    from thalweg.diagnosis.measures.batch import scalar_problem
+
+    return scalar_problem(loss) is not None

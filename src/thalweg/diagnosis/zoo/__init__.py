@@ -1,0 +1,28 @@
+"""The zoo: trainings whose trouble is known, because it was put there, and trainings that are well.
+
+`failures` and `healthy` are tables of small functions, each of which makes one training; `networks` and `data` are
+what they train; `running` trains, watches, diagnoses and counts. `thalweg zoo` prints the confusion matrix.
+"""
+
+from typing import TYPE_CHECKING
+
+from thalweg._lazy import lazy_names
+
+
+if TYPE_CHECKING:
+    from thalweg.diagnosis.zoo.running import Outcome, confusion, run_case, run_zoo, shares
+    from thalweg.diagnosis.zoo.table import Case, load_all
+
+_homes = {
+    "load_all": ".table",
+    "Case": ".table",
+    "Outcome": ".running",
+    "confusion": ".running",
+    "run_case": ".running",
+    "run_zoo": ".running",
+    "shares": ".running",
+}
+
+__all__ = ["Case", "Outcome", "confusion", "load_all", "run_case", "run_zoo", "shares"]
+
+__getattr__, __dir__ = lazy_names(__name__, _homes)

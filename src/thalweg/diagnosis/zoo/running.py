@@ -1,0 +1,190 @@
+"""Train, watch, diagnose, and count how often the cause was named."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch.nn.utils import clip_grad_norm_
+
+from thalweg.diagnosis.watching import watch
+from thalweg.diagnosis.zoo.table import load_all
+
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from thalweg.diagnosis.verdict import Verdict
+    from thalweg.diagnosis.zoo.table import Case, Setting, Training
+
+VALIDATE_EVERY = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What was said of one training.
+
+    Attributes:
+        case: its name.
+        truth: the codes that are right.
+        network: which.
+        optimizer: which.
+        seed: which.
+        code: the verdict's.
+        second: the next nearest code, or an empty text.
+        confidence: of the verdict.
+        measures: all numbers it rests on.
+    """
+
+    case: str
+    truth: tuple[str, ...]
+    network: str
+    optimizer: str
+    seed: int
+    code: str
+    second: str
+    confidence: float
+    measures: Mapping[str, float]
+
+    def to_dict(self) -> dict[str, object]:
+        """For JSON, without the measures."""
+        return {name: value for name, value in asdict(self).items() if name != "measures"}
+
+    @property
+    def right(self) -> bool:
+        """Whether the cause comes first."""
+        return self.code in self.truth
+
+    @property
+    def near(self) -> bool:
+        """Whether it is among the first two."""
+        return self.right or self.second in self.truth
+
+
+def train_watched(training: Training) -> Verdict:
+    """The loop that a user would have typed, with two lines added, and a question with the last batch."""
+    rates = [group["lr"] for group in training.optimizer.param_groups]
+    batch = training.batch(0)
+    with watch(training.model, training.optimizer) as watching:
+        for step in range(training.steps):
+            batch = training.batch(step)
+            _set_rates(training, rates, step)
+            if training.clear:
+                training.optimizer.zero_grad()
+            loss = training.loss_fn(training.model(batch[0]), batch[1])
+            loss.backward()
+            if training.clip is not None:
+                clip_grad_norm_(training.model.parameters(), training.clip)
+            training.optimizer.step()
+            watching.step(loss)
+            if training.validate and step % VALIDATE_EVERY == 0:
+                watching.validate(_validation_loss(training))
+    return watching.diagnose(batch=batch, loss_fn=training.loss_fn)
+
+
+def _set_rates(training: Training, rates: Sequence[float], step: int) -> None:
+    if training.rate_at is not None:
+        for group, rate in zip(training.optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate * training.rate_at(step)
+
+
+@torch.no_grad()
+def _validation_loss(training: Training) -> float:
+    training.model.eval()
+    loss = training.loss_fn(training.model(training.samples.valid_inputs_NF), training.samples.valid_targets_N)
+    training.model.train()
+    return float(loss)
+
+
+def run_case(case: Case, setting: Setting) -> Outcome:
+    """One training and what was said of it."""
+    verdict = train_watched(case.make(setting))
+    second = verdict.alternatives[0][0] if verdict.alternatives else ""
+    if verdict.code == "unsure" and len(verdict.alternatives) > 1:
+        second = verdict.alternatives[0][0]
+    return Outcome(
+        case.name,
+        case.truth,
+        setting.network,
+        setting.optimizer,
+        setting.seed,
+        verdict.code,
+        second,
+        verdict.confidence,
+        verdict.measures,
+    )
+
+
+def run_zoo(
+    *,
+    seeds: Iterable[int] = range(5),
+    cases: Iterable[str] | None = None,
+    processes: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Outcome]:
+    """The whole zoo, or some cases of it.
+
+    Args:
+        seeds: of weights and data.
+        cases: names of cases; None: all.
+        processes: that share the work, one thread each.
+        progress: is told how many trainings of how many are done.
+
+    Returns:
+        One outcome a training, in the order of the table.
+    """
+    table = load_all()
+    chosen = list(table) if cases is None else list(cases)
+    work = [(name, setting) for name in chosen for setting in table[name].settings(seeds)]
+    outcomes: list[Outcome] = []
+    if processes == 1:
+        for name, setting in work:
+            outcomes.append(_one((name, setting)))
+            if progress:
+                progress(len(outcomes), len(work))
+        return outcomes
+    from multiprocessing import get_context
+
+    with get_context("spawn").Pool(processes, initializer=_one_thread) as pool:
+        for outcome in pool.imap(_one, work, chunksize=4):
+            outcomes.append(outcome)
+            if progress:
+                progress(len(outcomes), len(work))
+    return outcomes
+
+
+def confusion(outcomes: Sequence[Outcome]) -> dict[str, dict[str, int]]:
+    """How often each code was said of each cause: truth to code to count."""
+    counts: dict[str, dict[str, int]] = {}
+    for outcome in outcomes:
+        truth = "healthy" if set(outcome.truth) & {"healthy", "converged"} else outcome.truth[0]
+        said = "healthy" if truth == "healthy" and outcome.right else outcome.code
+        row = counts.setdefault(truth, {})
+        row[said] = row.get(said, 0) + 1
+    return counts
+
+
+def shares(outcomes: Sequence[Outcome]) -> dict[str, float]:
+    """The zoo's figures: cause first and among the first two, of the ill; called ill, of the well."""
+    ill = [outcome for outcome in outcomes if not set(outcome.truth) & {"healthy", "converged"}]
+    well = [outcome for outcome in outcomes if set(outcome.truth) & {"healthy", "converged"}]
+    alarms = [outcome for outcome in well if outcome.code not in {"healthy", "converged", "unsure"}]
+    return {
+        "ill": float(len(ill)),
+        "first": sum(outcome.right for outcome in ill) / len(ill) if ill else math.nan,
+        "first_two": sum(outcome.near for outcome in ill) / len(ill) if ill else math.nan,
+        "well": float(len(well)),
+        "false_alarms": len(alarms) / len(well) if well else math.nan,
+        "well_named": sum(outcome.right for outcome in well) / len(well) if well else math.nan,
+    }
+
+
+def _one(item: tuple[str, Setting]) -> Outcome:
+    name, setting = item
+    return run_case(load_all()[name], setting)
+
+
+def _one_thread() -> None:
+    torch.set_num_threads(1)

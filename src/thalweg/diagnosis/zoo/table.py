@@ -1,0 +1,146 @@
+"""A case of the zoo, and the table of all of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.nn.functional import cross_entropy
+
+from thalweg.diagnosis.zoo.data import Samples, digits
+from thalweg.diagnosis.zoo.networks import NETWORKS
+
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from torch import Tensor, nn
+    from torch.optim import Optimizer
+
+OPTIMIZERS = ("sgd", "momentum", "adam")
+RATES = {"sgd": 0.1, "momentum": 0.02, "adam": 3e-3}
+STEPS = 200
+BATCH = 48
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """Which network, optimizer and seed a case is made for."""
+
+    network: str
+    optimizer: str
+    seed: int
+
+    def build(self, **options: Any) -> nn.Module:
+        """The network, its weights drawn from the seed."""
+        torch.manual_seed(self.seed)
+        return NETWORKS[self.network](**options)
+
+    def optimize(self, parameters: Iterable[Any], *, times: float = 1.0, decay: float = 0.0) -> Optimizer:
+        """The optimizer at `times` the rate that trains the zoo's networks well."""
+        rate = RATES[self.optimizer] * times
+        if self.optimizer == "adam":
+            return torch.optim.Adam(parameters, lr=rate, weight_decay=decay)
+        momentum = 0.9 if self.optimizer == "momentum" else 0.0
+        return torch.optim.SGD(parameters, lr=rate, momentum=momentum, weight_decay=decay)
+
+
+@dataclass(slots=True)
+class Training:
+    """A training that is ready to run: what a user would have typed.
+
+    Attributes:
+        model: the network.
+        optimizer: over its parameters.
+        samples: where batches come from.
+        loss_fn: of (outputs, targets).
+        steps: how many.
+        size: samples a batch.
+        rate_at: factor of the rate at a step; None leaves it constant.
+        change: what happens to inputs and targets on the way to the network.
+        clear: whether gradients are cleared.
+        clip: largest gradient norm; None leaves it.
+        validate: whether losses on data not trained on are told, every 20 steps.
+    """
+
+    model: nn.Module
+    optimizer: Optimizer
+    samples: Samples
+    loss_fn: Callable[[Tensor, Tensor], Tensor] = cross_entropy
+    steps: int = STEPS
+    size: int = BATCH
+    rate_at: Callable[[int], float] | None = None
+    change: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None = None
+    batch_of: Callable[[int, int], tuple[Tensor, Tensor]] | None = None
+    clear: bool = True
+    clip: float | None = None
+    validate: bool = False
+    seed: int = 0
+
+    def batch(self, step: int) -> tuple[Tensor, Tensor]:
+        """What the network is given at a step."""
+        pair = self.batch_of(step, self.seed) if self.batch_of else self.samples.batch(step, self.size, self.seed)
+        return self.change(*pair) if self.change else pair
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One kind of training.
+
+    Attributes:
+        name: of the case.
+        truth: the codes that are right; the first is the one that was meant.
+        make: a training for a setting.
+        networks: for which it makes sense.
+        optimizers: for which it makes sense.
+    """
+
+    name: str
+    truth: tuple[str, ...]
+    make: Callable[[Setting], Training]
+    networks: tuple[str, ...] = tuple(NETWORKS)
+    optimizers: tuple[str, ...] = OPTIMIZERS
+
+    @property
+    def ill(self) -> bool:
+        """Whether something is wrong with it."""
+        return not {"healthy", "converged"} & set(self.truth)
+
+    def settings(self, seeds: Iterable[int]) -> list[Setting]:
+        """All settings of the case."""
+        return [
+            Setting(network, optimizer, seed)
+            for network in self.networks
+            for optimizer in self.optimizers
+            for seed in seeds
+        ]
+
+
+CASES: dict[str, Case] = {}
+
+
+def case(
+    *truth: str, networks: tuple[str, ...] = tuple(NETWORKS), optimizers: tuple[str, ...] = OPTIMIZERS
+) -> Callable[[Callable[[Setting], Training]], Callable[[Setting], Training]]:
+    """Enter a function into the table, under its own name."""
+
+    def enter(make: Callable[[Setting], Training]) -> Callable[[Setting], Training]:
+        CASES[make.__name__] = Case(make.__name__, truth, make, networks, optimizers)
+        return make
+
+    return enter
+
+
+def plain(setting: Setting, *, times: float = 1.0, decay: float = 0.0, **options: Any) -> Training:
+    """The training that is well, to be made ill: digits, cross-entropy, a rate that suits."""
+    model = setting.build(**options)
+    return Training(model, setting.optimize(model.parameters(), times=times, decay=decay), digits(), seed=setting.seed)
+
+
+def load_all() -> dict[str, Case]:
+    """The whole table: the cases enter it when their modules are read."""
+    for name in ("failures", "healthy"):
+        import_module(f"thalweg.diagnosis.zoo.{name}")
+    return CASES

@@ -1,0 +1,89 @@
+"""Dead and saturated units, wherever a forward pass calls an activation function.
+
+Shape suffixes: N samples, U units (channels of maps, features of tokens).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.overrides import TorchFunctionMode
+
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from torch import Tensor
+
+# The ends of the range that an activation reaches only with a derivative under a hundredth of its largest.
+_TANH_END = 0.995  # 1 - tanh² < 0.01
+_SIGMOID_END = 0.0025  # s(1 - s) < 0.0025 = 0.01 / 4
+
+
+class ActivationProbe(TorchFunctionMode):
+    """A context in which every call of ReLU, sigmoid or tanh is looked at, as module, function or method.
+
+    A unit of a ReLU is dead when it gives zero for all samples (and all places of a map). An output of sigmoid or tanh
+    is saturated when the derivative there is under 1 % of the largest.
+
+    Example:
+        >>> import torch
+        >>> with ActivationProbe() as probe:
+        ...     _ = torch.relu(torch.tensor([[1.0, -1.0], [2.0, -3.0]]))
+        >>> probe.worst_dead().item()
+        0.5
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dead: list[Tensor] = []
+        self.saturated: list[Tensor] = []
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Iterable[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        output = func(*args, **(kwargs or {}))
+        measure = _MEASURES.get(getattr(func, "__name__", ""))
+        if measure is not None and isinstance(output, torch.Tensor) and output.ndim > 1:
+            with torch.no_grad():
+                getattr(self, measure[0]).append(measure[1](output.detach()))
+        return output
+
+    def worst_dead(self) -> Tensor | None:
+        """The largest share of dead units over all calls, a scalar on the device; None when no ReLU was called."""
+        return torch.stack(self.dead).max() if self.dead else None
+
+    def worst_saturated(self) -> Tensor | None:
+        """The largest share of saturated outputs over all calls; None when no sigmoid or tanh was called."""
+        return torch.stack(self.saturated).max() if self.saturated else None
+
+
+def _dead_share(output: Tensor) -> Tensor:
+    """Of the units, those that are zero everywhere. Maps have their units in dimension 1, tokens in the last."""
+    unit = 1 if output.ndim in (2, 4, 5) else output.ndim - 1
+    others = [dimension for dimension in range(output.ndim) if dimension != unit]
+    return (output.amax(dim=others) <= 0).float().mean()
+
+
+def _tanh_share(output: Tensor) -> Tensor:
+    return (output.abs() > _TANH_END).float().mean()
+
+
+def _sigmoid_share(output: Tensor) -> Tensor:
+    return ((output - 0.5).abs() > 0.5 - _SIGMOID_END).float().mean()
+
+
+_MEASURES: dict[str, tuple[str, Callable[[Tensor], Tensor]]] = {
+    "relu": ("dead", _dead_share),
+    "relu_": ("dead", _dead_share),
+    "relu6": ("dead", _dead_share),
+    "tanh": ("saturated", _tanh_share),
+    "tanh_": ("saturated", _tanh_share),
+    "sigmoid": ("saturated", _sigmoid_share),
+    "sigmoid_": ("saturated", _sigmoid_share),
+}

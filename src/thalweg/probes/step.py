@@ -1,0 +1,314 @@
+"""Cheap numbers of every step, taken where the optimizer takes its step; dearer ones every few steps.
+
+Every step: the loss, the gradient norm of each tensor, the learning rate. In the first steps and then every `every`
+steps, which are called *due*: how far the step moved each tensor, against its norm; the cosine between this gradient
+and the next; the cosine between gradient and weights; dead and saturated units; whether gradients were cleared. All
+of it gathers in a table on the device, which is read every `CAPACITY` steps: no host sync in the step.
+
+Shape suffixes: K rows of the table, P tensors, L layers.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from thalweg.history import History
+from thalweg.probes import foreach
+from thalweg.probes.activations import ActivationProbe
+from thalweg.probes.clearing import ClearingCheck
+
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+    from torch.optim import Optimizer
+
+EVERY = 10
+DENSE = 10  # the first steps are all due: how a training begins says most about how it is set up
+CAPACITY = 64
+
+STEP_UNITS = {
+    "step": "",
+    "loss": "",
+    "gradient_norm": "",
+    "lr": "",
+    "update_ratio": "",
+    "weight_norm": "",
+    "cosine": "",
+    "gradient_weight_cosine": "",
+    "dead_units": "",
+    "saturated_units": "",
+    "uncleared": "",
+    "stepped": "",
+}
+"""Columns of a watched training. NaN where a number was not due."""
+
+LAYER_MEASURES = ("gradient_norm", "update_ratio", "weight_norm")
+_UNKNOWN = -1.0
+# A row of the dear table ends with these, after three numbers a tensor.
+_TAIL = ("cosine", "dead_units", "saturated_units", "uncleared")
+
+
+class StepProbe:
+    """Measures a training through the hooks of its optimizer; `record` closes a step.
+
+    Args:
+        model: what is trained.
+        optimizer: what trains it; measured are its parameters that get dense gradients.
+        every: steps from one due step to the next, at least 1.
+
+    Attributes:
+        steps: a history of `STEP_UNITS`, as far as it was read: call `read` first.
+        layers: a history of each layer's gradient norm, update ratio and weight norm, at the due steps.
+    """
+
+    def __init__(self, model: nn.Module, optimizer: Optimizer, *, every: int = EVERY) -> None:
+        self.model, self.optimizer, self.every = model, optimizer, max(1, every)
+        self.steps = History(STEP_UNITS)
+        names = {id(parameter): name for name, parameter in model.named_parameters()}
+        self._parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        self._layer_P = [names.get(id(p), f"parameter {k}").rpartition(".")[0] for k, p in enumerate(self._parameters)]
+        self.layer_names = list(dict.fromkeys(self._layer_P))
+        units = {f"{layer}.{measure}": "" for layer in self.layer_names for measure in LAYER_MEASURES}
+        self.layers = History({"step": "", **units})
+        self.step = 0
+        self.clearing = ClearingCheck(self._parameters)
+        self._members_L = [
+            np.array([at for at, name in enumerate(self._layer_P) if name == layer]) for layer in self.layer_names
+        ]
+        device = self._parameters[0].device if self._parameters else torch.device("cpu")
+        count = len(self._parameters)
+        self._cheap_KP = torch.empty((CAPACITY, 1 + count), device=device)
+        self._dear_KP = torch.empty((CAPACITY, 3 * count + len(_TAIL)), device=device)
+        self._clear()
+        self._host: list[tuple[int, float, bool]] = []  # step, learning rate, whether the optimizer stepped
+        self._dear: list[int] = []  # rows of the cheap table that have a row in the dear one
+        self._copies: list[Tensor] = []  # before a due step its weights, after it its gradients
+        self._ever: set[int] = set()  # positions of the tensors that ever had one
+        self._seen: list[int] = []  # positions of the tensors that had a gradient
+        self._norms: tuple[Tensor, ...] = ()
+        self._compare = False
+        self._stepped = False
+        self._lr = float("nan")
+        self._attached = False
+        self._hooks = ExitStack()
+        self._forward = ExitStack()
+        self._activations: ActivationProbe | None = None
+
+    def attach(self) -> None:
+        """Hang on the optimizer's step."""
+        self._hooks.callback(self.optimizer.register_step_pre_hook(self._before_step).remove)
+        self._hooks.callback(self.optimizer.register_step_post_hook(self._after_step).remove)
+        self._hooks.callback(self.clearing.forget)
+        self._attached = True
+        self._prepare()
+
+    def detach(self) -> None:
+        """Let go of everything; the histories stay."""
+        self._hooks.close()
+        self._forward.close()
+        self._attached = False
+        self._copies = []
+
+    @property
+    def attached(self) -> bool:
+        """Whether it hangs on the optimizer."""
+        return self._attached
+
+    @property
+    def gradless(self) -> float:
+        """Share of the optimizer's numbers that ask for a gradient and never had one; NaN before the first step."""
+        asking = [(at, p.numel()) for at, p in enumerate(self._parameters) if p.requires_grad]
+        if not self.step or not asking:
+            return float("nan")
+        return sum(size for at, size in asking if at not in self._ever) / sum(size for _, size in asking)
+
+    @property
+    def due(self) -> bool:
+        """Whether the step under way is measured in full."""
+        return self.step < DENSE or self.step % self.every == 0
+
+    def record(self, loss: Tensor | float) -> None:
+        """Close a step.
+
+        Args:
+            loss: a scalar, on any device; it is not waited for.
+        """
+        row = len(self._host)
+        if isinstance(loss, torch.Tensor):
+            self._cheap_KP[row, 0] = loss.detach()
+        else:
+            self._cheap_KP[row, 0] = float(loss)
+        if self._dear and self._dear[-1] == row and self._activations is not None:
+            self._put_tail("dead_units", self._activations.worst_dead())
+            self._put_tail("saturated_units", self._activations.worst_saturated())
+        self._host.append((self.step + 1, self._lr, self._stepped))
+        self.step += 1
+        self._lr = float("nan")
+        if len(self._host) == CAPACITY:
+            self.read()
+        self._prepare()
+        self._stepped = False
+
+    def read(self) -> None:
+        """Bring what has gathered on the device into the histories."""
+        count = len(self._host)
+        if not count:
+            return
+        cheap_KP = self._cheap_KP[:count].cpu().numpy().astype(np.float64)
+        dear_KP = self._dear_KP[: len(self._dear)].cpu().numpy().astype(np.float64)
+        self._write_steps(cheap_KP, dear_KP)
+        self._write_layers(cheap_KP, dear_KP)
+        self._host.clear()
+        self._dear.clear()
+        self._clear()
+
+    def _clear(self) -> None:
+        """Norms that are not measured are negative, so that a norm that is NaN is seen as such."""
+        self._cheap_KP.fill_(_UNKNOWN)
+        self._dear_KP.fill_(torch.nan)
+        self._dear_KP[:, : 2 * len(self._parameters)] = _UNKNOWN
+
+    def _prepare(self) -> None:
+        """Make ready for the step that comes."""
+        self._forward.close()
+        self._activations = None
+        if not self.due:
+            return
+        self.clearing.prepare(after_step=self._stepped)
+        if not hasattr(self.model, "_orig_mod"):  # a compiled graph would be compiled again
+            self._activations = ActivationProbe()
+            self._forward.callback(self.model.register_forward_pre_hook(self._enter).remove)
+            self._forward.callback(self.model.register_forward_hook(self._leave, always_call=True).remove)
+
+    def _enter(self, *_: Any) -> None:
+        if self._activations is not None:
+            self._activations.__enter__()
+
+    def _leave(self, *_: Any) -> None:
+        if self._activations is not None:
+            self._activations.__exit__(None, None, None)
+
+    @torch.no_grad()
+    def _before_step(self, *_: Any) -> None:
+        if self._stepped:  # a second optimizer step within one recorded step
+            return
+        self._lr = max((_number(group["lr"]) for group in self.optimizer.param_groups), default=float("nan"))
+        gradients = [parameter.grad for parameter in self._parameters]
+        seen = [at for at, gradient in enumerate(gradients) if gradient is not None and not gradient.is_sparse]
+        if seen != self._seen:
+            self._ever.update(seen)
+            self._seen, self._copies, self._compare = seen, [], False
+        if not seen:
+            return
+        present = [gradients[at] for at in seen]
+        self._norms_before, self._norms = self._norms, foreach.norms(present)
+        self._put(self._cheap_KP[len(self._host)], 1, self._norms)
+        if self._compare:
+            self._put_cosine(present)
+            self._compare = False
+        if self.due:
+            self._dear.append(len(self._host))
+            parameters = [self._parameters[at].detach() for at in seen]
+            self._copy(parameters)
+            self._put(self._row(), 2 * len(self._parameters), _dots(present, parameters))
+            self._put_tail("uncleared", self.clearing.verdict())
+
+    @torch.no_grad()
+    def _after_step(self, *_: Any) -> None:
+        if self._stepped:
+            return
+        self._stepped = True
+        if not (self._dear and self._dear[-1] == len(self._host) and self._copies):
+            return
+        parameters = [self._parameters[at].detach() for at in self._seen]
+        foreach.subtract_from(self._copies, parameters)
+        count = len(self._parameters)
+        self._put(self._row(), 0, foreach.norms(self._copies))
+        self._put(self._row(), count, foreach.norms(parameters))
+        gradients = [gradient for at in self._seen if (gradient := self._parameters[at].grad) is not None]
+        if len(gradients) == len(self._seen):
+            self._copy(gradients)
+            self._compare = True
+
+    def _copy(self, tensors: list[Tensor]) -> None:
+        if not self._copies:
+            self._copies = [torch.empty_like(tensor) for tensor in tensors]
+        foreach.copy_into(self._copies, tensors)
+
+    def _put(self, row_P: Tensor, first: int, values: tuple[Tensor, ...] | list[Tensor]) -> None:
+        """Write one scalar a seen tensor into a row."""
+        if len(self._seen) == len(self._parameters):
+            torch.stack(list(values), out=row_P[first : first + len(values)])
+        else:
+            row_P[[first + at for at in self._seen]] = torch.stack(list(values))
+
+    def _put_tail(self, name: str, value: Tensor | None, row: int = -1) -> None:
+        if value is not None and self._dear:
+            self._dear_KP[len(self._dear) + row, 3 * len(self._parameters) + _TAIL.index(name)] = value
+
+    def _put_cosine(self, gradients: list[Any]) -> None:
+        """Between the gradient of the last step, which was due, and this one."""
+        if not self._dear:  # its row was read already
+            return
+        dot = torch.stack(_dots(gradients, self._copies)).sum()
+        lengths = torch.stack(self._norms_before).norm() * torch.stack(self._norms).norm()
+        self._put_tail("cosine", dot / lengths)
+
+    def _row(self) -> Tensor:
+        return self._dear_KP[len(self._dear) - 1]
+
+    def _write_steps(self, cheap_KP: np.ndarray, dear_KP: np.ndarray) -> None:
+        count = len(self._parameters)
+        rows_KC = np.full((len(cheap_KP), len(STEP_UNITS)), np.nan)
+        columns = list(STEP_UNITS)
+        step_K, lr_K, stepped_K = zip(*self._host, strict=True)
+        rows_KC[:, columns.index("step")] = step_K
+        rows_KC[:, columns.index("lr")] = lr_K
+        rows_KC[:, columns.index("stepped")] = stepped_K
+        rows_KC[:, columns.index("loss")] = cheap_KP[:, 0]
+        rows_KC[:, columns.index("gradient_norm")] = _norm_of(cheap_KP[:, 1:])
+        update_K, weight_K = _norm_of(dear_KP[:, :count]), _norm_of(dear_KP[:, count : 2 * count])
+        at_K = np.array(self._dear, dtype=np.int64)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            rows_KC[at_K, columns.index("update_ratio")] = update_K / weight_K
+            dot_K = np.nansum(dear_KP[:, 2 * count : 3 * count], axis=1)
+            lengths_K = weight_K * _norm_of(cheap_KP[at_K, 1:])
+            rows_KC[at_K, columns.index("gradient_weight_cosine")] = dot_K / lengths_K
+        rows_KC[at_K, columns.index("weight_norm")] = weight_K
+        for offset, name in enumerate(_TAIL):
+            rows_KC[at_K, columns.index(name)] = dear_KP[:, 3 * count + offset]
+        self.steps.extend(rows_KC)
+
+    def _write_layers(self, cheap_KP: np.ndarray, dear_KP: np.ndarray) -> None:
+        if not self._dear:
+            return
+        count = len(self._parameters)
+        at_K = np.array(self._dear, dtype=np.int64)
+        columns = [np.array([self._host[at][0] for at in self._dear], dtype=np.float64)]
+        for members in self._members_L:
+            update_K, weight_K = _norm_of(dear_KP[:, members]), _norm_of(dear_KP[:, count + members])
+            with np.errstate(divide="ignore", invalid="ignore"):
+                columns += [_norm_of(cheap_KP[at_K][:, 1 + members]), update_K / weight_K, weight_K]
+        self.layers.extend(np.stack(columns, axis=1))
+
+
+def _norm_of(values_KP: np.ndarray) -> np.ndarray:
+    """The norm of all tensors together, from the norms of each; NaN where none was measured, or one is NaN."""
+    known_KP = values_KP != _UNKNOWN
+    squares_K = np.square(np.where(known_KP, values_KP, 0.0)).sum(axis=1)
+    return np.where(known_KP.any(axis=1), np.sqrt(squares_K), np.nan)
+
+
+def _dots(left: list[Any], right: list[Tensor]) -> list[Tensor]:
+    return [torch.dot(a.reshape(-1).float(), b.reshape(-1).float()) for a, b in zip(left, right, strict=True)]
+
+
+def _number(lr: Any) -> float:
+    """A rate that is a tensor on a GPU is not waited for."""
+    if isinstance(lr, torch.Tensor):
+        return float(lr) if lr.device.type == "cpu" else float("nan")
+    return float(lr)
