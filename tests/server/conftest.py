@@ -1,12 +1,15 @@
 """A folder of runs, made without a training or with one, and the page on it."""
 
+import shutil
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
 from thalweg.history import HistoryLog
 from thalweg.server import build_app
-from thalweg.training import Run, TrainingConfig
+from thalweg.training import Run, TrainingConfig, recipe, train
 from thalweg.training.run import EPOCH_UNITS, STEP_UNITS
 
 
@@ -46,3 +49,15 @@ def client(folder):
     """The page on that folder, asked as a page of its own asks."""
     with TestClient(build_app(folder), base_url=ORIGIN, headers={"origin": ORIGIN}) as found:
         yield found
+
+
+@pytest.fixture(scope="session")
+def runs(striped, tmp_path_factory):
+    """A folder with one run that was trained, on striped photos; the weights of each epoch are kept."""
+    root = tmp_path_factory.mktemp("served") / "runs"
+    config = replace(
+        recipe("quick"), epochs=4, batch_size=16, threads=1, precision="fp32", layout="channels-last", augment="none"
+    )
+    run = train(striped, config, root / "striped")
+    shutil.copy(run.best, run.best.with_name("epoch-1.safetensors"))
+    return root

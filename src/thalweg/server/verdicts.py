@@ -8,7 +8,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
-from thalweg.errors import ThalwegError
+from thalweg.errors import RunError, ThalwegError
 from thalweg.i18n import get_language, t
 from thalweg.server.networks import at_a_time
 
@@ -24,11 +24,15 @@ def verdict(path: Path) -> dict[str, Any]:
     """What keeps a run, with its evidence and remedies, in the language in force.
 
     Raises:
-        RunError: not a run, of another version, or its photos are no longer what they were.
+        RunError: not a run, of another version, its photos are no longer what they were, or a part of the package
+            is missing.
     """
     from thalweg.diagnosis import diagnose_run
 
-    found = diagnose_run(path)
+    try:
+        found = diagnose_run(path)
+    except ImportError as error:
+        raise RunError("page.no_diagnosis", reason=error) from error
     return {
         "code": found.code,
         "title": t(f"diagnosis.verdict_{found.code}_title"),

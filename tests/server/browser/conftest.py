@@ -6,12 +6,9 @@ import shutil
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
-
-from thalweg.training import recipe, train
 
 
 CHROMIUM = shutil.which("chromium")
@@ -43,17 +40,6 @@ class Server:
         self.process.kill()
         self.process.wait(60)
         self.process.stdout.close()
-
-
-@pytest.fixture(scope="session")
-def runs(striped, tmp_path_factory):
-    """A folder with one run that was trained, on striped photos."""
-    root = tmp_path_factory.mktemp("served") / "runs"
-    config = replace(
-        recipe("quick"), epochs=4, batch_size=16, threads=1, precision="fp32", layout="channels-last", augment="none"
-    )
-    train(striped, config, root / "striped")
-    return root
 
 
 @pytest.fixture(scope="session")
