@@ -46,6 +46,11 @@ class TestPaths:
         assert len(arrays["steps"]) < 100_001
         assert "100,001" in header["note"]
 
+    def test_no_rule_is_no_path(self, client):
+        header, arrays = ask(client, "lab/paths", surface="bowl", rules=[], steps=10)
+        assert header["series"] == []
+        assert arrays["steps"].tolist() == [0]
+
     def test_a_formula_is_a_surface(self, client):
         header, arrays = ask(client, "lab/ground", surface="x^2 + 3*y^2", window=[-1, 1, -2, 2])
         assert header["surface"]["window"] == [[-1, 1], [-2, 2]]

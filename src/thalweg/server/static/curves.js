@@ -17,6 +17,7 @@ export const PANELS = [
   { id: "loss", stream: "steps", column: "loss", log: true, unit: "nat" },
   { id: "gradient", stream: "steps", column: "gradient_norm", log: true, unit: "" },
   { id: "accuracy", stream: "epochs", column: "valid_accuracy", log: false, unit: "" },
+  { id: "train", stream: "epochs", column: "train_accuracy", log: false, unit: "" },
   { id: "valid", stream: "epochs", column: "valid_loss", log: false, unit: "nat" },
   { id: "lr", stream: "steps", column: "lr", log: false, unit: "" },
 ];

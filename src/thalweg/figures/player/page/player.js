@@ -33,14 +33,16 @@ export function mountPlayer({ part, scene: first, asked, rested, drawn }) {
   const redraw = makeRedraw(() => drawMoving());
   const pictures = pictureNames(part).map((name) => makePicture(part(name), sceneOf(scene, name), store, redraw));
   const say = makeSpeaker(part("live"));
-  let built = build();
+  let built = build(null);
 
-  function build() {
-    for (const name of ["charts", "table", "events", "rules", "legend"]) part(name)?.replaceChildren();
+  function build(before) {
+    for (const name of ["table", "events", "rules", "legend"]) part(name)?.replaceChildren();
+    const kept = before?.charts.renew();
+    if (!kept) part("charts").replaceChildren();
     if (part("events")) makeEvents(part("events"), scene, moveToStep);
     part("step").max = String(scene.steps[scene.steps.length - 1]);
     return {
-      charts: makeCharts(part("charts"), scene, playback.moveTo),
+      charts: kept ? before.charts : makeCharts(part("charts"), scene, playback.moveTo),
       table: makeTable(part("table"), scene),
       ruleKeys: makeRules(part("rules"), scene, store),
       legendKeys: part("legend") ? makeLegend(part("legend"), scene) : [],
@@ -90,7 +92,7 @@ export function mountPlayer({ part, scene: first, asked, rested, drawn }) {
       Object.assign(scene, next);
       timeline.measure();
       pictures.forEach((picture, number) => picture.show(sceneOf(scene, pictureNames(part)[number])));
-      built = build();
+      built = build(built);
       const index = atEnd && !state.playing ? scene.steps.length - 1 : nearestIndex(scene.steps, step);
       const hidden = new Set([...state.hidden].filter((number) => number < scene.series.length));
       redraw(drawStill);
