@@ -36,7 +36,7 @@ def judge(measures: Mapping[str, float], *, problems: Sequence[str] = ()) -> Ver
         'unsure'
     """
     measures = {**measures, **derived(measures)}
-    unchecked = [*problems, *_unasked(measures)]
+    unchecked = list(dict.fromkeys([*problems, *_unasked(measures)]))
     ranked = sorted(
         ((rule, *_standing(rule, measures)) for rule in RULES),
         key=lambda item: (not item[1], -item[2] if not item[1] else 0.0),
@@ -102,10 +102,12 @@ def _standing(rule: Rule, measures: Mapping[str, float]) -> tuple[bool, float]:
 
 
 def _margin(condition: Condition, measures: Mapping[str, float]) -> float:
-    """How far beyond its threshold a number lies: 0.6 at the threshold, towards 1 at three times the distance."""
+    """How far beyond its threshold a number lies: 0.6 at the threshold, 0.98 at twice; beyond zero is beyond doubt."""
     value, threshold = measures[condition.name], condition.threshold
+    if threshold == 0:
+        return 1.0
     distance = abs(value - threshold) / max(abs(threshold), 0.1)
-    return 1 - 0.4 * math.exp(-distance) if math.isfinite(distance) else 1.0
+    return 1 - 0.4 * math.exp(-3 * distance) if math.isfinite(distance) else 1.0
 
 
 def _known(rule: Rule, measures: Mapping[str, float]) -> list[Condition]:

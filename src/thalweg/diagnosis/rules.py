@@ -63,7 +63,7 @@ def _rule(code: str, *conditions: str, prior: float = 0.95) -> Rule:
     return Rule(code, tuple(read), prior)
 
 
-STUCK = "falling < 0.01"  # of the first loss, over the last half of the steps, beyond three standard errors
+STUCK = "falling < 0.006"  # from the second quarter of the steps to the last, of the first loss, beyond 3.5 errors
 
 RULES: tuple[Rule, ...] = (
     # What was handed in: numbers that are none.
@@ -133,7 +133,7 @@ RULES: tuple[Rule, ...] = (
     _rule("lr_too_large", "gain_less_than_same > 0.1", "update_ratio > 0.01", "late_noise > 0.5", STUCK, "left > 0.2"),
     # What the data and the network allow.
     _rule("overfitting", "valid_gap > 0.5", "valid_rise > 0.1"),
-    _rule("healthy", "falling > 0.01", prior=0.9),
+    _rule("healthy", "falling > 0.006", prior=0.9),
     _rule("converged", "left < 0.05", STUCK, prior=0.9),
     _rule("model_too_small", "fit_left > 0.3", "left > 0.3", STUCK, prior=0.9),
     _rule(

@@ -7,7 +7,7 @@ import math
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
-from thalweg._files import write_text
+from thalweg._files import replacing, write_text
 from thalweg.diagnosis.judging import judge
 from thalweg.diagnosis.measures.trends import layer_trends, trends, validation_trends
 from thalweg.history import History, HistoryLog
@@ -168,9 +168,7 @@ class Watch:
 
         folder = Path(folder)
         for name, history in (("steps", self.steps), ("layers", self.layers), ("validation", self.validation)):
-            path = folder / "history" / name
-            path.unlink(missing_ok=True)
-            with HistoryLog(path, history.units) as log:
+            with replacing(folder / "history" / name) as path, HistoryLog(path, history.units) as log:
                 log.extend(history.rows_NC)
         facts = {
             "format": FORMAT,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from thalweg.history import History
 
 LATE = 0.5  # "lately" is the last half of the steps
-SIGMAS = 3.0  # standard errors that a fall must have to be one
+SIGMAS = 3.5  # standard errors that a fall must have to be one
 FEW = 20  # steps below which nothing is said about trends
 
 
@@ -36,15 +36,14 @@ def trends(steps: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:
         >>> import numpy as np
         >>> found = trends({"loss": np.linspace(2.0, 1.0, 100)})
         >>> round(found["fall"], 2), round(found["late_fall"], 2)
-        (0.48, 0.32)
+        (0.48, 0.31)
     """
     loss_S = np.asarray(steps["loss"], dtype=np.float64)
-    known_S = ~np.isnan(loss_S) if "stepped" not in steps else np.ones(len(loss_S), dtype=bool)
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore", RuntimeWarning)  # means of nothing are NaN, which is what "not known" is
         return {
             "steps": float(len(loss_S)),
-            **_of_loss(loss_S[known_S]),
+            **_of_loss(loss_S),
             **_of_numbers(steps),
             **_of_gradients(steps),
             **_of_rate(steps, loss_S),
@@ -122,22 +121,31 @@ def _of_loss(loss_S: NDArray[np.float64]) -> dict[str, float]:
     if count < FEW:
         return found
     late_S = loss_S[int(count * (1 - LATE)) :]
-    third = len(late_S) // 3
-    begin_S, end_S = late_S[:third], late_S[-third:]
-    spread = np.hypot(begin_S.std(), end_S.std()) / np.sqrt(third)
-    fallen = float(begin_S.mean() - end_S.mean())
+    before_S, end_S = loss_S[count // 4 : count // 2], loss_S[-(count // 4) :]
+    error = float(np.hypot(before_S.std() / np.sqrt(len(before_S)), end_S.std() / np.sqrt(len(end_S))))
+    fallen = float(before_S.mean() - end_S.mean())
     typical = float(np.median(late_S))
-    lowest = float(np.median(np.sort([float(np.median(part)) for part in np.array_split(loss_S, 10)])[:2]))
-    sigmas = fallen / max(float(spread), 1e-12)
+    sigmas = fallen / max(error, 1e-12)
     return found | {
-        "late_fall": fallen / max(abs(float(begin_S.mean())), 1e-12),
+        "late_fall": fallen / max(abs(float(before_S.mean())), 1e-12),
         "falling": fallen / scale if abs(sigmas) > SIGMAS else 0.0,
         "late_fall_sigmas": sigmas,
         "late_noise": float(np.std(np.diff(late_S)) / np.sqrt(2)) / max(abs(typical), 1e-12),
         "late_spike": float(late_S.max()) / max(abs(typical), 1e-12),
         "left": last / max(abs(first), 1e-12),
-        "above_lowest": (last - lowest) / scale,
+        "above_lowest": _above_lowest(loss_S) / scale,
     }
+
+
+def _above_lowest(loss_S: NDArray[np.float64]) -> float:
+    """How far the last tenth lies above the lowest tenth before it; 0 where that may be scatter."""
+    tenths = np.array_split(loss_S, 10)
+    means = np.array([part.mean() for part in tenths])
+    errors = np.array([part.std() / np.sqrt(len(part)) for part in tenths])
+    lowest = int(np.argmin(means[:-1]))
+    above = float(means[-1] - means[lowest])
+    # the lowest of nine is low by chance as well, so it takes more standard errors than a fall
+    return above if above > (SIGMAS + 1.5) * float(np.hypot(errors[-1], errors[lowest])) else 0.0
 
 
 def _smoothed(loss_S: NDArray[np.float64]) -> NDArray[np.float64]:

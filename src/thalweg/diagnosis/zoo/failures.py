@@ -55,7 +55,7 @@ def rate_too_large(setting: Setting) -> Training:
 def rate_too_large_late(setting: Setting) -> Training:
     """A warm-up that does not know where to stop: well for a third of the steps, then fifty times as much."""
     training = plain(setting, times=0.5)
-    most = {"sgd": 200.0, "momentum": 200.0, "adam": 200.0}[setting.optimizer]
+    most = 40.0 if setting.network == "transformer" else 200.0
     training.clip = 1.0
     training.rate_at = lambda step: min(most, max(1.0, most * (step / STEPS_OF_WARM_UP) ** 3))
     return training
@@ -101,10 +101,10 @@ def decayed_exponentially(setting: Setting) -> Training:
 
 
 @case("noise_floor", optimizers=("sgd", "momentum"))
-def noise_of_single_samples(setting: Setting) -> Training:
-    """One sample a step, a constant rate, labels that no network can all get right."""
-    training = plain(setting, times=0.6)
-    training.samples, training.size, training.steps = noisy_digits(wrong=0.3, seed=setting.seed), 4, 600
+def noise_of_four_samples(setting: Setting) -> Training:
+    """Four samples a step, a constant rate, labels that no network can all get right."""
+    training = plain(setting)
+    training.samples, training.size, training.steps = noisy_digits(wrong=0.4, seed=setting.seed), 4, 1000
     return training
 
 
@@ -112,7 +112,7 @@ def noise_of_single_samples(setting: Setting) -> Training:
 def noise_of_small_batches(setting: Setting) -> Training:
     """Small batches at a high constant rate: the steps average out."""
     training = plain(setting, times=2.0 if setting.optimizer != "adam" else 3.0)
-    training.samples, training.size, training.steps = noisy_digits(wrong=0.4, seed=setting.seed), 8, 600
+    training.samples, training.size, training.steps = noisy_digits(wrong=0.5, seed=setting.seed), 8, 1000
     return training
 
 
@@ -124,19 +124,24 @@ def inputs_off_zero(setting: Setting) -> Training:
     """Pictures far off zero: all weights of a unit pull on one steep direction, and what differs lies in flat ones."""
     training = plain(setting, activation=nn.Tanh)
     whole = digits()
-    batch = whole.inputs_NF[:300] * 0.2 + 2.0, whole.targets_N[:300]
+    batch = whole.inputs_NF[:96] * 0.2 + 2.0, whole.targets_N[:96]
     training.batch_of = lambda _step, _seed: batch
-    training.optimizer = at_the_edge(setting, training.model, cross_entropy, batch)
+    training.optimizer = at_the_edge(
+        setting, training.model, cross_entropy, batch, share=0.8 if setting.optimizer == "sgd" else 0.3
+    )
     training.steps = 200
     return training
 
 
-def at_the_edge(setting: Setting, model: nn.Module, loss_fn: Any, batch: tuple[Tensor, Tensor]) -> torch.optim.SGD:
-    """Gradient descent at nearly the largest rate that is stable: 2 (1 + momentum) over the largest curvature."""
+def at_the_edge(
+    setting: Setting, model: nn.Module, loss_fn: Any, batch: tuple[Tensor, Tensor], *, share: float
+) -> torch.optim.SGD:
+    """Gradient descent at a share of the largest rate that is stable: 2 (1 + momentum) over the largest curvature."""
     with HessianOperator(model, loss_fn, [batch], mode="train") as operator:
         sharpest = extremes(operator, which="largest").largest.value
     momentum = 0.9 if setting.optimizer == "momentum" else 0.0
-    return torch.optim.SGD(model.parameters(), lr=0.8 * 2 * (1 + momentum) / sharpest, momentum=momentum)
+    rate = share * 2 * (1 + momentum) / sharpest
+    return torch.optim.SGD(model.parameters(), lr=rate, momentum=momentum)
 
 
 @case("ravine", networks=("perceptron",), optimizers=("sgd", "momentum"))
@@ -147,15 +152,15 @@ def convex_valley(setting: Setting) -> Training:
     whole = digits()
     scale_F = torch.ones(FEATURES)
     scale_F[:: FEATURES // 4] = 30.0
-    inputs_NF = (whole.inputs_NF[:400] + 0.3) * scale_F / 8
-    targets_NC = one_hot(whole.targets_N[:400], CLASSES).float()
-    optimizer = at_the_edge(setting, model, mse_loss, (inputs_NF, targets_NC))
+    inputs_NF = (whole.inputs_NF[:200] + 0.3) * scale_F / 8
+    targets_NC = one_hot(whole.targets_N[:200], CLASSES).float()
+    optimizer = at_the_edge(setting, model, mse_loss, (inputs_NF, targets_NC), share=0.95)
     training = Training(model, optimizer, whole, loss_fn=mse_loss, seed=setting.seed)
     training.batch_of = lambda _step, _seed: (inputs_NF, targets_NC)
     return training
 
 
-@case("saddle")
+@case("saddle", networks=("perceptron", "cnn"))
 def weights_all_zero(setting: Setting) -> Training:
     """All weights zero: the gradient vanishes in every layer but the last bias, which soon has nothing to learn."""
     training = plain(setting, activation=nn.Tanh, depth=1)
@@ -176,21 +181,24 @@ def two_last_layers_zero(setting: Setting) -> Training:
     return training
 
 
+def straight(setting: Setting, **options: Any) -> Training:
+    """The plain training, without the shortcuts of the transformer, which would lead around whatever is broken."""
+    return plain(setting, **({"residual": False} if setting.network == "transformer" else {}), **options)
+
+
 # --- units and layers -------------------------------------------------------------------------------------------------
 
 
 @case("vanishing_gradients")
 def deep_sigmoids(setting: Setting) -> Training:
     """Sigmoids in a deep network without shortcuts: each layer takes three quarters of the gradient at least."""
-    options = {"residual": False} if setting.network == "transformer" else {}
-    return plain(setting, activation=nn.Sigmoid, depth=12, **options)
+    return straight(setting, activation=nn.Sigmoid, depth=12)
 
 
 @case("vanishing_gradients", optimizers=("sgd", "momentum"))
 def weights_too_small(setting: Setting) -> Training:
     """A deep network whose initial weights are a twentieth of what they should be; Adam's own rates cure it."""
-    options = {"residual": False} if setting.network == "transformer" else {}
-    training = plain(setting, depth=7, **options)
+    training = straight(setting, depth=7)
     scale_weights(training.model, 0.05)
     return training
 
@@ -198,8 +206,7 @@ def weights_too_small(setting: Setting) -> Training:
 @case("exploding_gradients")
 def weights_too_large(setting: Setting) -> Training:
     """Initial weights eight times too large; clipped, as users do when they see it."""
-    options = {"residual": False} if setting.network == "transformer" else {}
-    training = plain(setting, depth=4, **options)
+    training = straight(setting, depth=4)
     scale_weights(training.model, 8.0)
     training.clip = 1.0
     return training
@@ -208,8 +215,7 @@ def weights_too_large(setting: Setting) -> Training:
 @case("exploding_gradients")
 def weights_too_large_unclipped(setting: Setting) -> Training:
     """The same, not clipped: the first step throws the weights far away."""
-    options = {"residual": False} if setting.network == "transformer" else {}
-    training = plain(setting, depth=5, **options)
+    training = straight(setting, depth=5)
     scale_weights(training.model, 6.0)
     return training
 
@@ -217,7 +223,7 @@ def weights_too_large_unclipped(setting: Setting) -> Training:
 @case("dead_units")
 def biases_far_below_zero(setting: Setting) -> Training:
     """Biases at which no ReLU ever wakes."""
-    training = plain(setting)
+    training = straight(setting)
     with torch.no_grad():
         for bias in hidden_biases(training.model):
             bias.fill_(-20.0)
@@ -227,7 +233,7 @@ def biases_far_below_zero(setting: Setting) -> Training:
 @case("dead_units")
 def killed_by_a_spike(setting: Setting) -> Training:
     """One bad batch early on throws the biases of the ReLUs below zero for good."""
-    training = plain(setting)
+    training = straight(setting)
     biases = hidden_biases(training.model)
 
     def change(inputs_NF: Tensor, targets_N: Tensor) -> tuple[Tensor, Tensor]:
@@ -245,7 +251,7 @@ def killed_by_a_spike(setting: Setting) -> Training:
 @case("saturated_units")
 def tanh_at_its_ends(setting: Setting) -> Training:
     """Weights so large that every tanh lies at an end, where its slope is zero."""
-    training = plain(setting, activation=nn.Tanh)
+    training = straight(setting, activation=nn.Tanh)
     _drive_to_the_ends(training.model, 60.0)
     return training
 
@@ -253,7 +259,7 @@ def tanh_at_its_ends(setting: Setting) -> Training:
 @case("saturated_units")
 def sigmoids_at_their_ends(setting: Setting) -> Training:
     """The same with sigmoids, by their biases."""
-    training = plain(setting, activation=nn.Sigmoid)
+    training = straight(setting, activation=nn.Sigmoid)
     with torch.no_grad():
         for bias in hidden_biases(training.model):
             bias.copy_(torch.where(torch.arange(len(bias)) % 2 == 0, 15.0, -15.0))
@@ -311,7 +317,7 @@ def _cut(_module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     return tuple(item.detach() for item in inputs)
 
 
-@case("parameters_not_trained")
+@case("parameters_not_trained", networks=("perceptron", "cnn"))
 def all_but_biases_frozen(setting: Setting) -> Training:
     """Frozen for fine-tuning, and never thawed: only biases learn."""
     training = plain(setting)
@@ -442,7 +448,7 @@ def likelihood_of_raw_logits(setting: Setting) -> Training:
 @case("wrong_loss")
 def sign_turned(setting: Setting) -> Training:
     """The likelihood is minimized that should be maximized."""
-    training = plain(setting, times=0.02)
+    training = plain(setting, times=0.005)
     training.loss_fn = lambda outputs, targets: -nll_loss(log_softmax(outputs, dim=1), targets)
     return training
 
@@ -462,11 +468,15 @@ def decay_in_place_of_rate(setting: Setting) -> Training:
     return plain(setting, decay=1.0)
 
 
-@case("model_too_small")
-def one_unit_wide(setting: Setting) -> Training:
-    """Layers of one unit between the pictures and ten classes."""
-    training = plain(setting, activation=nn.LeakyReLU, width=2 if setting.network == "transformer" else 1)
-    training.steps = 400
+@case("model_too_small", networks=("perceptron", "cnn"))
+def layers_without_activation(setting: Setting) -> Training:
+    """A deep network that somebody forgot to put activation functions into, and a question that is not linear."""
+    training = plain(setting, activation=nn.Identity)
+    generator = torch.Generator().manual_seed(setting.seed)
+    hidden_NF = torch.randn(3000, 4, generator=generator)
+    targets_N = (hidden_NF[:, 0] * hidden_NF[:, 1] > 0).long()
+    inputs_NF = hidden_NF @ torch.randn(4, FEATURES, generator=generator) / 2
+    training.samples = Samples(inputs_NF[:2700], targets_N[:2700], inputs_NF[2700:], targets_N[2700:])
     return training
 
 
@@ -514,16 +524,11 @@ def statistics_never_updated(setting: Setting) -> Training:
 
 
 @case("batchnorm_mismatch")
-def batches_of_one_class(setting: Setting) -> Training:
-    """Batches sorted by class: the statistics of a batch are those of its class, the running ones of none."""
+def statistics_too_slow(setting: Setting) -> Training:
+    """A momentum for batch norm from a library that counts the other way round: the running statistics lag behind."""
     training = plain(setting, norm=True)
-    whole = digits()
-
-    def batch_of(step: int, seed: int) -> tuple[Tensor, Tensor]:
-        rows_N = torch.nonzero(whole.targets_N == (step + seed) % CLASSES)[:, 0]
-        generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
-        chosen_N = rows_N[torch.randint(len(rows_N), (48,), generator=generator)]
-        return whole.inputs_NF[chosen_N], whole.targets_N[chosen_N]
-
-    training.batch_of = batch_of
+    for module in training.model.modules():
+        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+            module.momentum = 0.001
+    training.change = lambda inputs_NF, targets_N: (inputs_NF * 2 - 3, targets_N)
     return training
