@@ -192,6 +192,12 @@ def beside(browser: Browser, url: str, root: Path, rounds: int) -> dict[str, Any
     }
 
 
+def alone(browser: Browser, rounds: int) -> dict[str, Any]:
+    """The same in a folder of its own."""
+    with tempfile.TemporaryDirectory() as folder, serving(Path(folder)) as url:
+        return beside(browser, url, Path(folder), rounds)
+
+
 def importing(_browser: Browser, _url: str, rounds: int) -> dict[str, Any]:
     code = "import time; began = time.perf_counter(); import thalweg.server.app; print(time.perf_counter() - began)"
     command = [sys.executable, "-c", code]
@@ -254,8 +260,10 @@ def main() -> None:
             for part in asked.parts or parts:
                 if part in simple:
                     found = simple[part](browser, url, asked.rounds)
+                elif part == "charts":
+                    found = charts(browser, url, root, asked.rounds)
                 else:
-                    found = {"charts": charts, "beside": beside}[part](browser, url, root, asked.rounds)
+                    found = alone(browser, asked.rounds)
                 for name, value in found.items():
                     print(f"{name}: {value}", flush=True)
 

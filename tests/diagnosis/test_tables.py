@@ -50,7 +50,9 @@ def test_a_validation_loss_that_rises_is_overfitting(tmp_path):
     assert diagnose_csv(write(tmp_path / "log.csv", lines)).code == "overfitting"
 
 
-@pytest.mark.parametrize("head", ["Iteration\ttrain/loss\tlr", "global_step,Training Loss,learning-rate", "iter;loss;lr"])
+@pytest.mark.parametrize(
+    "head", ["Iteration\ttrain/loss\tlr", "global_step,Training Loss,learning-rate", "iter;loss;lr"]
+)
 def test_names_and_separators_of_others(tmp_path, head):
     sign = max(",;\t", key=head.count)
     lines = [head, *(sign.join((str(step), str(2.0 - step / 100), "0.1")) for step in range(50))]
@@ -94,5 +96,3 @@ def test_no_file_and_no_text(tmp_path):
     (tmp_path / "bytes.csv").write_bytes(b"\xff\xfe\x00\x01")
     with pytest.raises(DataError, match="cannot be read"):
         diagnose_csv(tmp_path / "bytes.csv")
-
-

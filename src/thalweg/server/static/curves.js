@@ -11,6 +11,7 @@ const COLORS = {
 };
 const DASHES = [[], [9, 4], [3, 3], [9, 3, 3, 3], [2, 5], [12, 3, 3, 3, 3, 3], [6, 2], [4, 5]];
 const HEIGHT = 250;
+const REST = 24; // times as long as a drawing took, before the next: a training beside the page keeps the processor
 const TOLD = 40; // rows of a table
 
 export const PANELS = [
@@ -33,6 +34,7 @@ export function makeCurves(home, historyOf) {
   let runs = [];
   const waiting = new Set();
   let asked = false;
+  let free = 0;
 
   function build(next) {
     runs = next;
@@ -42,10 +44,13 @@ export function makeCurves(home, historyOf) {
     home.dataset.rows = "";
   }
   function flush() {
+    const began = performance.now();
     asked = false;
     for (const chart of charts) if (waiting.has(chart.panel.stream)) chart.update();
     waiting.clear();
     home.dataset.rows = String(runs.reduce((sum, run) => sum + historyOf(run).steps.length, 0));
+    const now = performance.now();
+    free = now + REST * (now - began);
   }
   new ResizeObserver(() => charts.forEach((chart) => chart.resize())).observe(home);
   return {
@@ -56,7 +61,7 @@ export function makeCurves(home, historyOf) {
       waiting.add(stream);
       if (asked) return;
       asked = true;
-      requestAnimationFrame(flush);
+      setTimeout(() => requestAnimationFrame(flush), Math.max(0, free - performance.now()));
     },
   };
 }
