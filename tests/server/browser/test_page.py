@@ -227,6 +227,7 @@ def test_nothing_is_cut_off_on_a_phone(open_page, language):
 def test_canvases_have_tables_behind_them(open_page):
     page = open_page("tab=runs&run=striped")
     page.wait_for_selector("#runs-charts .curve canvas", state="attached")
+    page.wait_for_selector("[data-panel=accuracy][data-points='4']")
     page.locator("[data-panel=accuracy] summary").click()
     assert page.locator("[data-panel=accuracy] details tbody tr").count() == 4  # epochs
     page.focus("[data-panel=loss] .chart-home")
