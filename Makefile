@@ -6,16 +6,21 @@ BIN := $(VENV)/bin
 PARALLEL := --numprocesses auto --dist loadfile
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-slow check format clean
+.PHONY: demo test test-slow check format clean browser
 
 demo: $(READY)  ## train on the built-in set; leaves runs/demo with its report
 	$(BIN)/thalweg demo
 
-test: $(READY) check  ## lint, types, and every test that is not marked slow
+test: $(READY) check browser  ## lint, types, and every test that is not marked slow
 	$(BIN)/python -m pytest -m "not slow" $(PARALLEL)
 
-test-slow: $(READY)  ## the tests that take longer
+test-slow: $(READY) browser  ## the tests that take longer
 	$(BIN)/python -m pytest -m slow $(PARALLEL)
+
+# The page's tests drive Debian's Chromium. Where apt cannot install it, they are skipped, and said to be.
+browser:
+	@command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq chromium; } >/dev/null 2>&1 \
+		|| echo "chromium cannot be installed here: the page's browser tests will be skipped"
 
 check: $(READY)
 	$(BIN)/ruff check .

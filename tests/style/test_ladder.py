@@ -13,12 +13,11 @@ SRC = Path(__file__).parents[2] / "src" / "thalweg"
 RUNGS = [
     {"errors", "i18n", "_files", "_lazy", "_native", "_pointing"},
     {"surfaces", "optimizers", "schedules", "history"},
-    {"paths", "data", "models"},
+    {"paths", "data", "models", "probes"},
     {"training", "diagnosis"},
     {"prediction", "race"},
     {"figures"},
-    {"report", "server"},
-    {"lessons"},
+    {"report", "lessons", "server"},
     {"cli"},
 ]
 RUNG_OF = {name: height for height, names in enumerate(RUNGS) for name in names}

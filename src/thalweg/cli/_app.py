@@ -18,6 +18,7 @@ VERBS = (
     "export",
     "diagnose",
     "landscape",
+    "serve",
     "zoo",
     "data",
     "models",

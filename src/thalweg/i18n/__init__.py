@@ -8,16 +8,23 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 
-__all__ = ["LANGUAGES", "get_language", "set_language", "t"]
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+__all__ = ["LANGUAGES", "get_language", "set_language", "speaking", "t"]
 
 LANGUAGES = ("en", "zh-CN")
 
 _language: str | None = None
+_spoken: ContextVar[str | None] = ContextVar("spoken", default=None)
 
 
 def t(key: str, /, **values: Any) -> str:
@@ -40,8 +47,11 @@ def t(key: str, /, **values: Any) -> str:
 
 
 def get_language() -> str:
-    """The language in force: as set, else from `THALWEG_LANG`, `LC_ALL`, `LC_MESSAGES`, `LANG`, else English."""
-    return _language or _language_of_environment()
+    """The language in force.
+
+    That of `speaking`, else as set, else from `THALWEG_LANG`, `LC_ALL`, `LC_MESSAGES`, `LANG`, else English.
+    """
+    return _spoken.get() or _language or _language_of_environment()
 
 
 def set_language(language: str | None) -> None:
@@ -50,10 +60,36 @@ def set_language(language: str | None) -> None:
     Raises:
         ValueError: not one of `LANGUAGES`.
     """
-    global _language  # noqa: PLW0603 - one process speaks one language
+    global _language  # noqa: PLW0603 - a process speaks one language, but for whom `speaking` says otherwise
+    _check(language)
+    _language = language
+
+
+@contextmanager
+def speaking(language: str | None) -> Iterator[None]:
+    """Speak a language inside the block, in this thread or task only; `None` changes nothing.
+
+    A server answers each visitor in the visitor's own.
+
+    Raises:
+        ValueError: not one of `LANGUAGES`.
+
+    Example:
+        >>> with speaking("zh-CN"):
+        ...     t("errors.missing_extra", package="timm", extra="zoo")[:9]
+        '没有安装 timm'
+    """
+    _check(language)
+    before = _spoken.set(language or _spoken.get())
+    try:
+        yield
+    finally:
+        _spoken.reset(before)
+
+
+def _check(language: str | None) -> None:
     if language is not None and language not in LANGUAGES:
         raise ValueError(f"language must be one of {', '.join(LANGUAGES)} (got {language!r})")
-    _language = language
 
 
 def _language_of_environment() -> str:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from thalweg.paths import Path
 
-_LOSSES = {"mse": "softmax_mse", "cross_entropy": "softmax_cross_entropy"}
+LOSSES = {"mse": "softmax_mse", "cross_entropy": "softmax_cross_entropy"}
 
 
 @dataclass(frozen=True)
@@ -51,9 +51,9 @@ class MseOrCrossEntropy(Lesson):
         """Trace both; gradient at the start, probability of the right class along the way."""
         paths = {
             loss: trace(get(surface), "sgd", lr=self.learning_rate, steps=self.steps, start=self.start)
-            for loss, surface in _LOSSES.items()
+            for loss, surface in LOSSES.items()
         }
-        right = {loss: _right(path) for loss, path in paths.items()}
+        right = {loss: right_share(path) for loss, path in paths.items()}
         learned_N = np.flatnonzero(right["cross_entropy"] > self.sure)
         numbers = {
             "learning_rate": self.learning_rate,
@@ -102,7 +102,7 @@ class MseOrCrossEntropy(Lesson):
         label_axes(axes, title=self.say("right_title"), x=self.axis("step"), y=self.say("right_axis"))
 
 
-def _right(path: Path) -> NDArray[np.float64]:
-    """Softmax's probability of the first class at every position."""
+def right_share(path: Path) -> NDArray[np.float64]:
+    """Softmax's probability of the first of two classes at every position, shape (S + 1,)."""
     difference_S = path.positions_S2[:, 0] - path.positions_S2[:, 1]
     return 1 / (1 + np.exp(-difference_S))

@@ -1,7 +1,7 @@
 """The zoo: trainings whose trouble is known, because it was put there, and trainings that are well.
 
-`failures` and `healthy` are tables of small functions, each of which makes one training; `networks` and `data` are
-what they train; `running` trains, watches, diagnoses and counts. `thalweg zoo` prints the confusion matrix.
+The `failing_*` modules and `healthy` are tables of small functions, each of which makes one training; `networks` and
+`data` are what they train; `running` trains, watches, diagnoses and counts. `thalweg zoo` prints the confusion matrix.
 """
 
 from typing import TYPE_CHECKING

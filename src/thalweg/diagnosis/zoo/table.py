@@ -139,8 +139,13 @@ def plain(setting: Setting, *, times: float = 1.0, decay: float = 0.0, **options
     return Training(model, setting.optimize(model.parameters(), times=times, decay=decay), digits(), seed=setting.seed)
 
 
+def straight(setting: Setting, **options: Any) -> Training:
+    """The plain training, without the shortcuts of the transformer, which would lead around whatever is broken."""
+    return plain(setting, **({"residual": False} if setting.network == "transformer" else {}), **options)
+
+
 def load_all() -> dict[str, Case]:
     """The whole table: the cases enter it when their modules are read."""
-    for name in ("failures", "healthy"):
+    for name in ("failing_rates", "failing_layers", "failing_givens", "healthy"):
         import_module(f"thalweg.diagnosis.zoo.{name}")
     return CASES

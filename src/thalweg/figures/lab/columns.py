@@ -34,7 +34,7 @@ class Chart:
     """One chart against steps.
 
     Attributes:
-        column: what it shows, one of `CHARTS`.
+        column: what it shows, one of those of `columns_of`.
         scale: of its values.
         low: the value at its floor; smaller ones are drawn there.
         high: the value at its top; larger ones are drawn there.
@@ -87,16 +87,21 @@ def columns_of(path: Path, steps_K: NDArray[np.int64]) -> Columns:
     }
 
 
-def charts_of(columns: Sequence[Columns], relief: Relief) -> list[Chart]:
+def charts_of(columns: Sequence[Columns], relief: Relief, names: Sequence[str] = CHARTS) -> list[Chart]:
     """The charts, their scales and ranges chosen so that paths are seen well while they are inside the window."""
     inside = [relief.contains(path["x"], path["y"]) for path in columns]
     return [
-        _chart(name, np.concatenate([path[name][seen_K] for path, seen_K in zip(columns, inside, strict=True)]))
-        for name in CHARTS
+        _chart(
+            name,
+            np.concatenate([np.empty(0), *(path[name][seen_K] for path, seen_K in zip(columns, inside, strict=True))]),
+        )
+        for name in names
     ]
 
 
 def _at(column_S: NDArray[np.float64], steps_K: NDArray[np.int64]) -> NDArray[np.float64]:
+    if len(steps_K) and len(column_S) == len(steps_K) and steps_K[0] == 0 and steps_K[-1] == len(steps_K) - 1:
+        return column_S  # all are kept, as of short paths
     values_K = np.full(len(steps_K), np.nan)
     inside_K = (steps_K >= 0) & (steps_K < len(column_S))
     values_K[inside_K] = column_S[steps_K[inside_K]]

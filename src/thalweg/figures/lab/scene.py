@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from thalweg.figures.lab.columns import charts_of, columns_of
+from thalweg.figures.lab.columns import CHARTS, charts_of, columns_of
 from thalweg.figures.lab.decimation import keep_steps
 from thalweg.figures.lab.looks import looks_of
 from thalweg.figures.lab.relief import relief_of
@@ -33,6 +33,7 @@ class Scene:
         relief: the surface's values over its window.
         kept: the steps that are drawn.
         columns: each path's numbers at these steps.
+        shown: the columns that have a chart.
     """
 
     surface: Surface
@@ -41,11 +42,12 @@ class Scene:
     relief: Relief
     kept: Kept
     columns: Sequence[Columns]
+    shown: Sequence[str] = CHARTS
 
     @property
     def charts(self) -> list[Chart]:
         """The charts beside the picture."""
-        return charts_of(self.columns, self.relief)
+        return charts_of(self.columns, self.relief, self.shown)
 
 
 def make_scene(surface: Surface, paths: Sequence[Path], *, limit: int, side: int = 385) -> Scene:

@@ -59,26 +59,38 @@ _TEXTS: Final = ("page_rule", "page_loss", "page_step_of", "page_play", "page_pa
 
 def payload_of(scene: Scene, *, view: View) -> dict[str, Any]:
     """Everything that the page draws, as JSON can hold it; its numbers in one packed block."""
-    surface, kept = scene.surface, scene.kept
-    drawing, arrays = _surface(surface, scene.relief)
-    arrays["steps"] = kept.steps_K.astype(np.float64)
+    ground, ground_arrays = ground_of(scene.surface, scene.relief)
+    traces, trace_arrays = traces_of(scene)
+    block, slots = pack({**ground_arrays, **trace_arrays})
+    return {"view": view, "texts": texts(), **ground, **traces, "slots": slots, "block": block}
+
+
+def texts() -> dict[str, str]:
+    """The sentences that the page's script says by itself."""
+    return {name: t(f"lab.{name}") for name in _TEXTS}
+
+
+def ground_of(surface: Surface, relief: Relief) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """What is drawn of the surface alone: facts and arrays."""
+    drawing, arrays = _surface(surface, relief)
+    return {"surface": drawing, "critical_kinds": _kinds(surface)}, arrays
+
+
+def traces_of(scene: Scene) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """What is drawn of the paths: facts and arrays."""
+    kept = scene.kept
+    arrays: dict[str, NDArray[Any]] = {"steps": kept.steps_K.astype(np.float64)}
     for number, columns in enumerate(scene.columns):
         arrays |= {f"{number}.{name}": column_K for name, column_K in columns.items()}
         arrays[f"{number}.height"] = scene.relief.heights(columns["loss"]).astype(np.float32)
-    block, slots = pack(arrays)
-    return {
-        "view": view,
-        "texts": {name: t(f"lab.{name}") for name in _TEXTS},
+    facts = {
         "step_axis": {"kind": "log1p" if kept.logarithmic else "linear", "name": t(kept.axis_key)},
-        "surface": drawing,
-        "critical_kinds": _kinds(surface),
         "panels": [_panel(chart) for chart in scene.charts],
         "table": [{"column": name, "title": t(f"lab.column_{name}")} for name in TABLE],
         "series": [_series(look) for look in scene.looks],
         "events": _events(scene),
-        "slots": slots,
-        "block": block,
     }
+    return facts, arrays
 
 
 def _surface(surface: Surface, relief: Relief) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:

@@ -4,7 +4,7 @@
 import { drawAxes, frameOf } from "./axes.js";
 import { clipTo, drawMark, pageColors, prepare } from "./canvas.js";
 import { makeScale, nearestIndex } from "./scales.js";
-import { stroke } from "./trails.js";
+import { polyline, stroke } from "./trails.js";
 
 /**
  * @param {HTMLElement} home
@@ -18,6 +18,12 @@ export function makeCharts(home, scene, moveTo) {
     return chart;
   });
   return {
+    /** Take the scene's panels of now, where they are as many as before; whether they are. */
+    renew() {
+      const same = scene.panels.length === charts.length;
+      if (same) charts.forEach((chart, number) => name(chart, scene.panels[number]));
+      return same;
+    },
     /** Everything that the cursor does not change. */
     drawLines: (hidden, colors) => charts.forEach((chart) => drawChart(chart, scene, hidden, colors)),
     drawCursor: (index, hidden, colors) => charts.forEach((chart) => drawCursor(chart, scene, index, hidden, colors)),
@@ -28,17 +34,23 @@ function build(home, panel) {
   const figure = document.createElement("div");
   figure.className = "chart";
   const title = document.createElement("h2");
-  title.textContent = panel.title;
   const box = document.createElement("div");
   const [lines, cursor] = [document.createElement("canvas"), document.createElement("canvas")];
   lines.setAttribute("role", "img");
-  lines.setAttribute("aria-label", panel.summary);
   cursor.setAttribute("aria-hidden", "true");
   cursor.style.pointerEvents = "none";
   box.append(lines, cursor);
   figure.append(title, box);
   home.append(figure);
-  return { panel, lines, cursor, x: null, y: null };
+  const chart = { panel, title, lines, cursor, x: null, y: null };
+  name(chart, panel);
+  return chart;
+}
+
+function name(chart, panel) {
+  chart.panel = panel;
+  chart.title.textContent = panel.title;
+  chart.lines.setAttribute("aria-label", panel.summary);
 }
 
 function drawChart(chart, scene, hidden, colors) {
@@ -64,19 +76,7 @@ function height(chart, value) {
 
 function curveOf(chart, steps, series) {
   const values = series.columns[chart.panel.column];
-  const line = new Path2D();
-  let broken = true;
-  for (let index = 0; index < steps.length; index += 1) {
-    const y = height(chart, values[index]);
-    if (Number.isNaN(y)) {
-      broken = true;
-      continue;
-    }
-    if (broken) line.moveTo(chart.x(steps[index]), y);
-    else line.lineTo(chart.x(steps[index]), y);
-    broken = false;
-  }
-  return line;
+  return polyline(steps.length, (index) => [chart.x(steps[index]), height(chart, values[index])]);
 }
 
 function drawCursor(chart, scene, index, hidden, colors) {

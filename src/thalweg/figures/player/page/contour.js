@@ -38,7 +38,12 @@ export function contourView(surface) {
         keptFor = wanted;
       }
       context.drawImage(kept, 0, 0, width, height);
-      return { frame, point: (px, py) => [x(px), y(py)] };
+      return {
+        frame,
+        shown,
+        point: (px, py) => [x(px), y(py)],
+        place: (px, py) => [x.invert(px), y.invert(py)],
+      };
     },
   };
 }

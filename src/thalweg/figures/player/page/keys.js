@@ -5,11 +5,11 @@
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 const TURN = 0.05; // of the picture, a key
 
-/** @param {{picture: HTMLElement, actions: Record<string, Function>}} page */
-export function listenToKeys({ picture, actions }) {
+/** @param {{isPicture: (target: EventTarget | null) => boolean, actions: Record<string, Function>}} page */
+export function listenToKeys({ isPicture, actions }) {
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || keepsKeys(event.target)) return;
-    const action = actionFor(event, event.target === picture, actions);
+    const action = actionFor(event, isPicture(event.target), actions);
     if (!action) return;
     event.preventDefault();
     action();

@@ -8,9 +8,10 @@ import { reliefView } from "./relief.js";
 import { drawTrails } from "./trails.js";
 
 /** @param {HTMLElement} frame the focusable box around the canvas */
-export function makePicture(frame, scene, store, redraw) {
+export function makePicture(frame, first, store, redraw) {
   const canvas = frame.querySelector("canvas");
-  const views = { contour: contourView(scene.surface), "3d": reliefView(scene.surface) };
+  let scene = first;
+  let views = viewsOf(scene);
   let camera = START;
   let shown = scene.surface.window;
 
@@ -36,17 +37,30 @@ export function makePicture(frame, scene, store, redraw) {
     move,
     zoom,
     reset,
+    /** Show another scene; on the same surface, from the same side. */
+    show(next) {
+      if (next.surface !== scene.surface) {
+        views = viewsOf(next);
+        shown = next.surface.window;
+      }
+      scene = next;
+    },
     draw({ index, view, hidden }) {
       const { context, width, height } = prepare(canvas);
       const colors = pageColors();
       const drawn = views[view].draw(context, width, height, view === "3d" ? camera : shown, colors);
-      const seen = scene.series.filter((_, number) => !hidden.has(number));
+      const seen = scene.series.filter((series, number) => !hidden.has(series.number ?? number));
       const trails = seen.map((series) => trailOf(series, drawn.point, colors.theme));
       clipTo(context, drawn.frame);
       drawTrails(context, trails, index, drawn.frame, colors);
       context.restore();
+      return drawn;
     },
   };
+}
+
+function viewsOf({ surface }) {
+  return { contour: contourView(surface), "3d": reliefView(surface) };
 }
 
 function trailOf({ label, color, dash, mark, columns: { x, y, height } }, point, theme) {

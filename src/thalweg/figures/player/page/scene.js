@@ -6,17 +6,26 @@ import { unpack } from "./unpack.js";
 /** @param {any} payload */
 export async function readScene(payload) {
   const arrays = await unpack(payload.block, payload.slots);
-  const { surface } = payload;
+  return { view: payload.view, texts: payload.texts, ...groundOf(payload, arrays), ...tracesOf(payload, arrays) };
+}
+
+/** The paths: their steps, their numbers, and how these are charted. */
+export function tracesOf(payload, arrays) {
   return {
-    view: payload.view,
-    texts: payload.texts,
     steps: arrays.steps,
     stepAxis: payload.step_axis,
     panels: payload.panels,
     table: payload.table,
     events: payload.events,
-    criticalKinds: payload.critical_kinds,
     series: payload.series.map((series, number) => ({ ...series, columns: columnsOf(arrays, number) })),
+  };
+}
+
+/** The surface alone. */
+export function groundOf(payload, arrays) {
+  const { surface } = payload;
+  return {
+    criticalKinds: payload.critical_kinds,
     surface: {
       window: surface.window,
       side: surface.side,

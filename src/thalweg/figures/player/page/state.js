@@ -8,7 +8,6 @@
  * @property {boolean} playing
  * @property {number} speed
  * @property {"contour" | "3d"} view
- * @property {"light" | "dark"} theme
  * @property {Set<number>} hidden rules
  */
 

@@ -4,6 +4,7 @@
 import { drawMark, haloText } from "./canvas.js";
 
 const FAR = 1e4; // pixels: beyond this a line only leaves the picture
+const NEAR = 0.5; // pixels
 
 /**
  * @typedef {object} Trail
@@ -27,17 +28,31 @@ export function drawTrails(context, trails, last, frame, colors) {
 }
 
 function lineOf(trail, last) {
+  return polyline(last + 1, (index) => trail.point(index));
+}
+
+/**
+ * A line through points in pixels, broken where there is none or where it is far away. A point that lies within half a
+ * pixel of the one before it changes nothing that is seen, and is left out: most steps of a path are such.
+ * @param {number} count
+ * @param {(index: number) => [number, number]} point
+ */
+export function polyline(count, point) {
   const line = new Path2D();
   let broken = true;
-  for (let index = 0; index <= last; index += 1) {
-    const [x, y] = trail.point(index);
-    if (Math.abs(x) < FAR && Math.abs(y) < FAR) {
-      if (broken) line.moveTo(x, y);
-      else line.lineTo(x, y);
-      broken = false;
-    } else {
-      broken = true; // also where there is no number: comparisons with NaN are false
+  let [fromX, fromY] = [0, 0];
+  for (let index = 0; index < count; index += 1) {
+    const [x, y] = point(index);
+    const seen = Math.abs(x) < FAR && Math.abs(y) < FAR; // comparisons with NaN are false
+    if (!seen) {
+      broken = true;
+      continue;
     }
+    if (!broken && index < count - 1 && Math.abs(x - fromX) < NEAR && Math.abs(y - fromY) < NEAR) continue;
+    if (broken) line.moveTo(x, y);
+    else line.lineTo(x, y);
+    broken = false;
+    [fromX, fromY] = [x, y];
   }
   return line;
 }

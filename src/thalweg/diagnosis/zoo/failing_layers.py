@@ -1,0 +1,166 @@
+"""Ways to fail that units, layers and their wiring have."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from thalweg.diagnosis.zoo.networks import hidden_biases, scale_weights
+from thalweg.diagnosis.zoo.table import Training, case, plain, straight
+
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from thalweg.diagnosis.zoo.table import Setting
+
+
+# --- units and layers -----------------------------------------------------------------------------------------------
+
+
+@case("vanishing_gradients")
+def deep_sigmoids(setting: Setting) -> Training:
+    """Sigmoids in a deep network without shortcuts: each layer takes three quarters of the gradient at least."""
+    return straight(setting, activation=nn.Sigmoid, depth=12)
+
+
+@case("vanishing_gradients", optimizers=("sgd", "momentum"))
+def weights_too_small(setting: Setting) -> Training:
+    """A deep network whose initial weights are a twentieth of what they should be; Adam's own rates cure it."""
+    training = straight(setting, depth=7)
+    scale_weights(training.model, 0.05)
+    return training
+
+
+@case("exploding_gradients")
+def weights_too_large(setting: Setting) -> Training:
+    """Initial weights eight times too large; clipped, as users do when they see it."""
+    training = straight(setting, depth=4)
+    scale_weights(training.model, 8.0)
+    training.clip = 1.0
+    return training
+
+
+@case("exploding_gradients")
+def weights_too_large_unclipped(setting: Setting) -> Training:
+    """The same, not clipped: the first step throws the weights far away."""
+    training = straight(setting, depth=5)
+    scale_weights(training.model, 6.0)
+    return training
+
+
+@case("dead_units")
+def biases_far_below_zero(setting: Setting) -> Training:
+    """Biases at which no ReLU ever wakes."""
+    training = straight(setting)
+    with torch.no_grad():
+        for bias in hidden_biases(training.model):
+            bias.fill_(-20.0)
+    return training
+
+
+@case("dead_units")
+def killed_by_a_spike(setting: Setting) -> Training:
+    """One bad batch early on throws the biases of the ReLUs below zero for good."""
+    training = straight(setting)
+    biases = hidden_biases(training.model)
+
+    def change(inputs_NF: Tensor, targets_N: Tensor) -> tuple[Tensor, Tensor]:
+        if next(count) == 15:
+            with torch.no_grad():
+                for bias in biases:
+                    bias.sub_(30.0)
+        return inputs_NF, targets_N
+
+    count = iter(range(10**6))
+    training.change = change
+    return training
+
+
+@case("saturated_units")
+def tanh_at_its_ends(setting: Setting) -> Training:
+    """Weights so large that every tanh lies at an end, where its slope is zero."""
+    training = straight(setting, activation=nn.Tanh)
+    _drive_to_the_ends(training.model, 60.0)
+    return training
+
+
+@case("saturated_units")
+def sigmoids_at_their_ends(setting: Setting) -> Training:
+    """The same with sigmoids, by their biases."""
+    training = straight(setting, activation=nn.Sigmoid)
+    with torch.no_grad():
+        for bias in hidden_biases(training.model):
+            bias.copy_(torch.where(torch.arange(len(bias)) % 2 == 0, 15.0, -15.0))
+    return training
+
+
+def _drive_to_the_ends(model: nn.Module, factor: float) -> None:
+    with torch.no_grad():
+        for bias in hidden_biases(model):
+            bias.copy_(torch.where(torch.arange(len(bias)) % 2 == 0, 1.0, -1.0) * factor / 6)
+
+
+# --- how it is wired ------------------------------------------------------------------------------------------------
+
+
+@case("parameters_not_trained")
+def hidden_layers_forgotten(setting: Setting) -> Training:
+    """The optimizer was given the last layer only."""
+    training = plain(setting)
+    training.optimizer = setting.optimize(list(training.model.parameters())[-2:])
+    return training
+
+
+@case("parameters_not_trained")
+def first_layer_forgotten(setting: Setting) -> Training:
+    """A layer that was added after the optimizer had been made."""
+    training = plain(setting)
+    training.optimizer = setting.optimize(list(training.model.parameters())[2:])
+    return training
+
+
+@case("parameters_not_trained")
+def gradient_cut_off(setting: Setting) -> Training:
+    """A `detach` in the middle of the forward pass: what lies before it gets no gradient."""
+    training = plain(setting)
+    training.model = _Detached(training.model)
+    training.optimizer = setting.optimize(training.model.parameters())
+    return training
+
+
+class _Detached(nn.Module):
+    """The network, its features cut off from the graph before the last layer."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        last = [module for module in network.modules() if isinstance(module, nn.Linear)][-1]
+        last.register_forward_pre_hook(_cut)
+
+    def forward(self, inputs_NF: Tensor) -> Tensor:
+        return self.network(inputs_NF)
+
+
+def _cut(_module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    return tuple(item.detach() for item in inputs)
+
+
+@case("parameters_not_trained", networks=("perceptron", "cnn"))
+def all_but_biases_frozen(setting: Setting) -> Training:
+    """Frozen for fine-tuning, and never thawed: only biases learn."""
+    training = plain(setting)
+    for parameter in training.model.parameters():
+        parameter.requires_grad_(parameter.ndim == 1)
+    training.optimizer = setting.optimize(p for p in training.model.parameters() if p.requires_grad)
+    return training
+
+
+@case("gradients_not_cleared")
+def zero_grad_forgotten(setting: Setting) -> Training:
+    """No `zero_grad`: every step takes the sum of all gradients so far."""
+    training = plain(setting, times=0.05)
+    training.clear = False
+    return training

@@ -1,0 +1,141 @@
+"""Ways to fail that the rate and the surface have."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy, mse_loss, one_hot
+
+from thalweg.diagnosis.curvature import HessianOperator, extremes
+from thalweg.diagnosis.zoo.data import (
+    CLASSES,
+    digits,
+    noisy_digits,
+)
+from thalweg.diagnosis.zoo.networks import features_of
+from thalweg.diagnosis.zoo.table import Training, case, plain
+
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from thalweg.diagnosis.zoo.table import Setting
+
+
+# --- the rate -------------------------------------------------------------------------------------------------------
+
+
+@case("lr_too_small")
+def rate_a_thousandth(setting: Setting) -> Training:
+    """A thousandth of the rate that suits."""
+    return plain(setting, times=1e-3)
+
+
+@case("lr_too_small")
+def rate_a_hundred_thousandth(setting: Setting) -> Training:
+    """A rate typed with three zeros too many."""
+    return plain(setting, times=1e-5)
+
+
+@case("lr_too_large")
+def rate_too_large(setting: Setting) -> Training:
+    """A rate at which the loss goes up and down and not lower; clipped, so that it stays a number."""
+    training = plain(setting, times={"sgd": 30.0, "momentum": 30.0, "adam": 60.0}[setting.optimizer])
+    training.clip = 1.0
+    return training
+
+
+@case("lr_too_large", "diverged")
+def rate_too_large_late(setting: Setting) -> Training:
+    """A warm-up that does not know where to stop: well for a third of the steps, then fifty times as much."""
+    training = plain(setting, times=0.5)
+    most = 100.0 if setting.network == "transformer" else 200.0
+    training.clip = 1.0
+    training.rate_at = lambda step: min(most, max(1.0, most * (step / STEPS_OF_WARM_UP) ** 3))
+    return training
+
+
+STEPS_OF_WARM_UP = 100
+
+
+@case("diverged")
+def rate_diverges(setting: Setting) -> Training:
+    """A rate that blows up within a few steps."""
+    return plain(setting, times={"sgd": 1e4, "momentum": 1e4, "adam": 1e5}[setting.optimizer])
+
+
+@case("diverged")
+def loss_overflows(setting: Setting) -> Training:
+    """It trains well, until a logarithm of zero makes every weight NaN."""
+    training = plain(setting)
+    count = iter(range(10**6))
+
+    def loss_fn(outputs: Tensor, targets: Tensor) -> Tensor:
+        loss = cross_entropy(outputs, targets)
+        return loss if next(count) < 120 or not torch.is_grad_enabled() else loss - torch.log(0 * loss)
+
+    training.loss_fn = loss_fn
+    return training
+
+
+@case("decayed_too_early")
+def decayed_at_a_tenth(setting: Setting) -> Training:
+    """A step schedule with its milestone far too early."""
+    training = plain(setting, times=0.3)
+    training.rate_at = lambda step: 1.0 if step < 20 else 1e-3
+    return training
+
+
+@case("decayed_too_early")
+def decayed_exponentially(setting: Setting) -> Training:
+    """An exponential decay that was meant for epochs and is called every step."""
+    training = plain(setting, times=0.3)
+    training.rate_at = lambda step: 0.85**step
+    return training
+
+
+@case("noise_floor", optimizers=("sgd", "momentum"))
+def noise_of_four_samples(setting: Setting) -> Training:
+    """Four samples a step, a constant rate, labels that no network can all get right."""
+    training = plain(setting)
+    training.samples, training.size, training.steps = noisy_digits(wrong=0.4, seed=setting.seed), 4, 1000
+    return training
+
+
+@case("noise_floor")
+def noise_of_small_batches(setting: Setting) -> Training:
+    """Small batches at a high constant rate: the steps average out."""
+    training = plain(setting, times=2.0 if setting.optimizer != "adam" else 3.0)
+    training.samples, training.size, training.steps = noisy_digits(wrong=0.5, seed=setting.seed), 8, 1000
+    return training
+
+
+# --- the surface ----------------------------------------------------------------------------------------------------
+
+
+@case("ravine", optimizers=("sgd", "momentum"))
+def convex_valley(setting: Setting) -> Training:
+    """A linear layer on features that differ a hundredfold in scale: the course's valley, in hundreds of dimensions."""
+    torch.manual_seed(setting.seed)
+    whole = digits()
+    features_NF = features_of(setting.build(), whole.inputs_NF[:200])
+    features_NF[:, ::4] *= 100.0
+    targets_NC = one_hot(whole.targets_N[:200], CLASSES).float()
+    model = nn.Linear(features_NF.shape[1], CLASSES)
+    batch = features_NF / features_NF.std(), targets_NC
+    training = Training(model, at_the_edge(setting, model, mse_loss, batch, share=0.95), whole, loss_fn=mse_loss)
+    training.batch_of = lambda _step, _seed: batch
+    return training
+
+
+def at_the_edge(
+    setting: Setting, model: nn.Module, loss_fn: Any, batch: tuple[Tensor, Tensor], *, share: float
+) -> torch.optim.SGD:
+    """Gradient descent at a share of the largest rate that is stable: 2 (1 + momentum) over the largest curvature."""
+    with HessianOperator(model, loss_fn, [batch], mode="train") as operator:
+        sharpest = extremes(operator, which="largest").largest.value
+    momentum = 0.9 if setting.optimizer == "momentum" else 0.0
+    rate = share * 2 * (1 + momentum) / sharpest
+    return torch.optim.SGD(model.parameters(), lr=rate, momentum=momentum)

@@ -1,0 +1,20 @@
+"""The local page: `thalweg serve DIR`.
+
+Python computes and answers, the page's script draws. `app` puts the routes together, `safety` decides who is answered,
+`asking` reads what is asked, `frames` are the answers in numbers; the rest is a module a tab.
+"""
+
+from typing import TYPE_CHECKING
+
+from thalweg._lazy import lazy_names
+
+
+if TYPE_CHECKING:
+    from thalweg.server.app import build_app
+    from thalweg.server.serving import serve
+
+_homes = {"build_app": ".app", "serve": ".serving"}
+
+__all__ = ["build_app", "serve"]
+
+__getattr__, __dir__ = lazy_names(__name__, _homes)

@@ -1,0 +1,109 @@
+"""A photo that was dropped on the page: the top five, the picture as the network saw it, and where it looked."""
+
+from __future__ import annotations
+
+import base64
+from io import BytesIO
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from thalweg.errors import BadImageError, RunError
+from thalweg.server.networks import at_a_time, model_at, photos_of
+
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from thalweg.training import Run
+
+MOST_PIXELS: Final = 64_000_000
+
+_TOLD: Final = 5
+_SHOWN: Final = 224  # pixels: smaller pictures are enlarged by whole pixels
+
+
+@at_a_time
+def classify(run: Run, content: bytes) -> dict[str, Any]:
+    """Classify one photo with the best weights of a run.
+
+    Args:
+        run: any that has ended an epoch.
+        content: the file, encoded.
+
+    Raises:
+        BadImageError: it is no picture that can be used.
+        RunError: no epoch has ended yet.
+    """
+    from thalweg.data.decoding import decode, quiet, reading
+
+    with quiet():
+        with reading(content, "photo") as header:
+            if header.width * header.height > MOST_PIXELS:
+                raise BadImageError("data.bad_too_many_pixels", path="photo", limit=MOST_PIXELS // 1_000_000)
+        image_HWC = decode(content, run.data["stored"], run.config.fit, path="photo")
+    return look_at(run, image_HWC)
+
+
+@at_a_time
+def classify_own(run: Run, row: int) -> dict[str, Any]:
+    """Classify a photo of the run's own validation split.
+
+    Raises:
+        RunError: no such photo, or no epoch has ended yet.
+    """
+    image_HWC, label = photo(run, row)
+    return {**look_at(run, image_HWC), "true": None if label is None else run.classes[label]}
+
+
+@at_a_time
+def photo(run: Run, row: int) -> tuple[NDArray[np.uint8], int | None]:
+    """A row of the run's photos, and its label.
+
+    Raises:
+        RunError: no such photo.
+    """
+    cache = photos_of(run)
+    if not 0 <= row < len(cache.photos):
+        raise RunError("page.no_photo", row=row)
+    return np.array(cache.images_NHWC[row]), cache.photos[row].label
+
+
+def look_at(run: Run, image_HWC: NDArray[np.uint8]) -> dict[str, Any]:
+    """The answer of a network about one decoded photo, as JSON can hold it."""
+    from thalweg.prediction.attention import look, seen_pixels
+
+    if not run.best.exists():
+        raise RunError("prediction.no_weights", run=run.path)
+    seen = look(model_at(run, run.best), run, image_HWC)
+    best = np.argsort(-seen.probability_C)[:_TOLD]
+    return {
+        "top": [{"name": run.classes[label], "probability": float(seen.probability_C[label])} for label in best],
+        "seen": data_address(seen_pixels(run, image_HWC)),
+        "side": run.config.size,
+        "maps": {name: data_address(heat(map_HW)) for name, map_HW in seen.maps.items()},
+    }
+
+
+def heat(map_HW: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """A map in viridis, smooth, of shape (224, 224, 3)."""
+    from matplotlib import colormaps
+    from PIL import Image
+
+    smooth = Image.fromarray(np.rint(255 * map_HW).astype(np.uint8)).resize((_SHOWN, _SHOWN), Image.Resampling.BICUBIC)
+    return (colormaps["viridis"](np.asarray(smooth))[..., :3] * 255).astype(np.uint8)
+
+
+def png(image_HWC: NDArray[np.uint8], *, side: int = _SHOWN) -> bytes:
+    """A square picture as PNG, each pixel a whole number of the screen's, so that nothing is smoothed."""
+    from PIL import Image
+
+    times = max(1, side // len(image_HWC))
+    file = BytesIO()
+    Image.fromarray(image_HWC.repeat(times, axis=0).repeat(times, axis=1)).save(file, "PNG")
+    return file.getvalue()
+
+
+def data_address(image_HWC: NDArray[np.uint8]) -> str:
+    """A picture as an address that needs no second request."""
+    return f"data:image/png;base64,{base64.b64encode(png(image_HWC)).decode()}"

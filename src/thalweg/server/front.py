@@ -1,0 +1,73 @@
+"""The first answer: the page itself, its texts filled in from the catalogue."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from starlette.responses import HTMLResponse, Response
+
+from thalweg.i18n import LANGUAGES, get_language, t
+
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+STATIC: Final = Path(__file__).parent / "static"
+PLAYER: Final = Path(__file__).parents[1] / "figures" / "player" / "page"
+
+_SLOT: Final = re.compile(r"\{\{(\w+)\.?(\w*)\}\}")
+_IMPORT: Final = re.compile(r'from "(\.\.?/[\w/]+\.js)";')
+
+
+async def index(_request: Request) -> Response:
+    """The page in the visitor's language."""
+    return HTMLResponse(page_in(get_language()))
+
+
+@cache
+def page_in(language: str) -> str:
+    """The page's text; the language in force must be the one named."""
+    own = {
+        "lang": language,
+        "other": next(other for other in LANGUAGES if other != language),
+        "texts": _embedded(language),
+        "preload": "".join(f'<link rel="modulepreload" href="/{path}">' for path in modules()),
+    }
+    template = (STATIC / "index.html").read_text(encoding="utf-8")
+    return _SLOT.sub(lambda slot: own[slot[1]] if not slot[2] else html.escape(t(f"{slot[1]}.{slot[2]}")), template)
+
+
+def modules() -> list[str]:
+    """Every module of the page's script, so that the browser asks for all of them at once."""
+    found: dict[str, None] = {}
+    waiting = ["static/main.js"]
+    while waiting:
+        path = waiting.pop(0)
+        if path in found:
+            continue
+        found[path] = None
+        source = file_of(path).read_text(encoding="utf-8")
+        for imported in _IMPORT.findall(source):
+            base = path.split("/")[0]
+            name = imported.rsplit("/", 1)[-1]
+            waiting.append(f"{'player' if '/player/' in imported else base}/{name}")
+    return list(found)
+
+
+def file_of(path: str) -> Path:
+    """The file behind an address below `static` or `player`."""
+    home, _, rest = path.partition("/")
+    return {"static": STATIC, "player": PLAYER}[home] / rest
+
+
+def _embedded(language: str) -> str:
+    """The page's own sentences, which the script fills in; JSON that cannot end its element."""
+    path = Path(__file__).parents[1] / "i18n" / language / "page.json"
+    sentences = json.loads(path.read_text(encoding="utf-8"))
+    spoken = {name: text for name, text in sentences.items() if not name.startswith(("help", "bad_", "no_json"))}
+    return json.dumps(spoken, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")

@@ -1,0 +1,81 @@
+"""How well each class is found, and some photos with what was said of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from safetensors.numpy import load_file
+
+from thalweg.errors import RunError
+from thalweg.i18n import t
+from thalweg.report.scores import class_scores, confusion_matrix
+from thalweg.server.networks import at_a_time, outputs_at, photos_of, softmax
+
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from thalweg.training import Run
+
+_SAMPLES: Final = 12  # photos of each kind
+
+
+@at_a_time
+def scores(run: Run) -> dict[str, Any]:
+    """Confusion matrix, precision and recall of the classes, and samples.
+
+    Of a run that has ended, over its whole validation split; of one that trains, over a part of it with the best
+    weights so far.
+
+    Raises:
+        RunError: no epoch has ended yet.
+    """
+    outputs, part = _outputs(run)
+    probability_NC = softmax(outputs["logits"])
+    predicted_N, labels_N = probability_NC.argmax(axis=1), outputs["labels"]
+    matrix_CC = confusion_matrix(labels_N, predicted_N, len(run.classes))
+    return {
+        "classes": list(run.classes),
+        "matrix": matrix_CC.tolist(),
+        "scores": [
+            {"photos": one.photos, "recall": _finite(one.recall), "precision": _finite(one.precision)}
+            for one in class_scores(matrix_CC)
+        ],
+        "right": float((predicted_N == labels_N).mean()),
+        "count": len(labels_N),
+        "note": t("page.scores_part" if part else "page.scores_whole", count=len(labels_N)),
+        "samples": _samples(run, outputs, probability_NC),
+    }
+
+
+def _outputs(run: Run) -> tuple[dict[str, NDArray[Any]], bool]:
+    if run.evaluation.exists():
+        return load_file(run.evaluation), False
+    if not run.best.exists():
+        raise RunError("prediction.no_weights", run=run.path)
+    return outputs_at(run, run.best), True
+
+
+def _samples(run: Run, outputs: dict[str, NDArray[Any]], probability_NC: NDArray[np.float64]) -> list[dict[str, Any]]:
+    """The surest mistakes, then some that were right."""
+    labels_N, predicted_N, sure_N = outputs["labels"], probability_NC.argmax(axis=1), probability_NC.max(axis=1)
+    rows_N = outputs["rows"] if "rows" in outputs else photos_of(run).rows("valid")
+    wrong = np.flatnonzero(predicted_N != labels_N)
+    wrong = wrong[np.argsort(-sure_N[wrong], kind="stable")][:_SAMPLES]
+    right = np.flatnonzero(predicted_N == labels_N)
+    right = np.sort(np.random.default_rng(0).permutation(right)[:_SAMPLES])
+    return [
+        {
+            "row": int(rows_N[place]),
+            "true": run.classes[int(labels_N[place])],
+            "predicted": run.classes[int(predicted_N[place])],
+            "probability": float(sure_N[place]),
+            "right": bool(predicted_N[place] == labels_N[place]),
+        }
+        for place in [*wrong.tolist(), *right.tolist()]
+    ]
+
+
+def _finite(value: float) -> float | None:
+    return value if np.isfinite(value) else None

@@ -1,0 +1,172 @@
+// @ts-check
+// Histories of several runs over one another, by uPlot: every row is drawn, none left out. Beside each chart a cursor
+// for the keyboard, which is read aloud, and a table.
+
+import { make, table } from "./dom.js";
+import { short, t, whole } from "./texts.js";
+
+const COLORS = {
+  light: ["#0072b2", "#c04f00", "#00805d", "#9a4f7c", "#000000", "#8a5a00", "#2a7fb3", "#6b6300"],
+  dark: ["#56b4e9", "#ff8f59", "#2fc79a", "#e09cc2", "#f2f4f6", "#e69f00", "#9ad1f2", "#f0e442"],
+};
+const DASHES = [[], [9, 4], [3, 3], [9, 3, 3, 3], [2, 5], [12, 3, 3, 3, 3, 3], [6, 2], [4, 5]];
+const HEIGHT = 250;
+const REST = 24; // times as long as a drawing took, before the next: a training beside the page keeps the processor
+const TOLD = 40; // rows of a table
+
+export const PANELS = [
+  { id: "loss", stream: "steps", column: "loss", log: true, unit: "nat" },
+  { id: "gradient", stream: "steps", column: "gradient_norm", log: true, unit: "" },
+  { id: "accuracy", stream: "epochs", column: "valid_accuracy", log: false, unit: "" },
+  { id: "train", stream: "epochs", column: "train_accuracy", log: false, unit: "" },
+  { id: "valid", stream: "epochs", column: "valid_loss", log: false, unit: "nat" },
+  { id: "lr", stream: "steps", column: "lr", log: false, unit: "" },
+];
+
+export const colorOf = (number) => COLORS[document.documentElement.dataset.theme === "dark" ? "dark" : "light"][number % 8];
+
+/**
+ * @param {HTMLElement} home
+ * @param {(run: string) => Record<string, any>} historyOf
+ */
+export function makeCurves(home, historyOf) {
+  let charts = [];
+  let runs = [];
+  const waiting = new Set();
+  let asked = false;
+  let free = 0;
+
+  function build(next) {
+    runs = next;
+    for (const chart of charts) chart.destroy();
+    home.replaceChildren();
+    charts = runs.length ? PANELS.map((panel) => makeChart(home, panel, runs, historyOf)) : [];
+    home.dataset.rows = "";
+  }
+  function flush() {
+    const began = performance.now();
+    asked = false;
+    for (const chart of charts) if (waiting.has(chart.panel.stream)) chart.update();
+    waiting.clear();
+    home.dataset.rows = String(runs.reduce((sum, run) => sum + historyOf(run).steps.length, 0));
+    const now = performance.now();
+    free = now + REST * (now - began);
+  }
+  new ResizeObserver(() => charts.forEach((chart) => chart.resize())).observe(home);
+  return {
+    build,
+    runs: () => runs,
+    /** Rows came: draw them in the next frame, however many increments come before it. */
+    update(stream) {
+      waiting.add(stream);
+      if (asked) return;
+      asked = true;
+      setTimeout(() => requestAnimationFrame(flush), Math.max(0, free - performance.now()));
+    },
+  };
+}
+
+function makeChart(home, panel, runs, historyOf) {
+  const title = t(`curve_${panel.id}`);
+  const note = make("p", { class: "note", role: "status" });
+  const place = make("div", { class: "chart-home", tabindex: 0, role: "group", "aria-label": t("curve_keys", { title }) });
+  const rows = make("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": title });
+  const details = make("details", {}, make("summary", {}, t("curve_table")), rows);
+  const figure = make("div", { class: "curve", data: { panel: panel.id } }, make("h3", {}, title), place, note, details);
+  home.append(figure);
+  let data = joined(panel, runs, historyOf);
+  // @ts-ignore - uPlot is a script of its own
+  const plot = new uPlot(optionsOf(panel, runs, place), data, place);
+  plot.root.querySelector("canvas")?.setAttribute("aria-hidden", "true");
+  let cursor = -1;
+
+  place.addEventListener("keydown", (event) => {
+    const last = data[0].length - 1;
+    const by = { ArrowLeft: -1, ArrowRight: 1, PageUp: -100, PageDown: 100, Home: -Infinity, End: Infinity }[event.key];
+    if (by === undefined || last < 0) return;
+    event.preventDefault();
+    event.stopPropagation();
+    const from = cursor < 0 ? last : cursor;
+    cursor = Math.min(last, Math.max(0, from + by * (event.shiftKey ? 10 : 1)));
+    plot.setCursor({ left: plot.valToPos(data[0][cursor], "x"), top: plot.bbox.height / 4 });
+    note.textContent = sayRow(data, cursor, runs);
+  });
+  details.addEventListener("toggle", () => details.open && fillTable());
+  function fillTable() {
+    const count = data[0].length;
+    const step = Math.max(1, Math.ceil(count / TOLD));
+    const places = [...Array(Math.ceil(count / step)).keys()].map((at) => Math.max(0, count - 1 - at * step));
+    const cells = places.map((at) => [whole(data[0][at]), ...data.slice(1).map((column) => short(column[at]))]);
+    rows.replaceChildren(
+      table([t("curve_step"), ...runs], cells, { rowHeads: true, caption: title }),
+      make("p", { class: "note" }, step > 1 ? t("curve_some_rows", { shown: whole(places.length), of: whole(count) }) : ""),
+    );
+  }
+  return {
+    panel,
+    update() {
+      data = joined(panel, runs, historyOf);
+      plot.setData(data);
+      figure.dataset.points = String(data[0].length);
+      if (details.open) fillTable();
+    },
+    resize: () => plot.setSize({ width: place.clientWidth, height: HEIGHT }),
+    destroy: () => plot.destroy(),
+  };
+}
+
+/** One x for all: the run's own steps where there is one run, the union where there are several. */
+function joined(panel, runs, historyOf) {
+  const tables = runs.map((run) => {
+    const history = historyOf(run)[panel.stream];
+    return [history.get("step"), history.get(panel.column)];
+  });
+  if (tables.length === 1) return tables[0];
+  // @ts-ignore - uPlot is a script of its own
+  return uPlot.join(tables.map(([steps, values]) => [Array.from(steps), Array.from(values)]));
+}
+
+function optionsOf(panel, runs, place) {
+  const style = getComputedStyle(document.documentElement);
+  const [ink, faint] = [style.getPropertyValue("--muted").trim(), style.getPropertyValue("--faint").trim()];
+  const axis = { stroke: ink, grid: { stroke: faint, width: 1 }, ticks: { stroke: faint, width: 1 }, font: "12px system-ui" };
+  return {
+    width: place.clientWidth || 400,
+    height: HEIGHT,
+    scales: { x: { time: false }, y: panel.log ? { distr: 3 } : {} },
+    axes: [
+      { ...axis, label: t("curve_step"), labelSize: 18, labelFont: "12px system-ui" },
+      { ...axis, size: 62, values: (_, splits) => splits.map((value) => (value === null ? "" : short(value))) },
+    ],
+    cursor: { drag: { x: true, y: false } },
+    series: [
+      { label: t("curve_step"), value: (_, value) => whole(value) },
+      ...runs.map((run, number) => ({
+        label: run,
+        stroke: colorOf(number),
+        dash: DASHES[number % 8],
+        width: panel.stream === "epochs" ? 2 : 1,
+        points: { show: panel.stream === "epochs" },
+        spanGaps: true,
+        value: (_, value) => short(value),
+      })),
+    ],
+  };
+}
+
+function sayRow(data, at, runs) {
+  const values = runs.map((run, number) => `${run} ${short(data[number + 1][at])}`);
+  return `${t("curve_step")} ${whole(data[0][at])}: ${values.join(", ")}`;
+}
+
+/** uPlot, when the first chart is wanted. */
+export function loadCharts() {
+  if ("uPlot" in window) return Promise.resolve();
+  document.head.append(make("link", { rel: "stylesheet", href: "/static/vendor/uPlot.min.css" }));
+  return new Promise((done, failed) => {
+    const script = make("script", { src: "/static/vendor/uPlot.iife.min.js" });
+    script.addEventListener("load", done);
+    script.addEventListener("error", () => failed(new Error(t("js_unreachable"))));
+    document.head.append(script);
+  });
+}

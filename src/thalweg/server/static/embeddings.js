@@ -1,0 +1,102 @@
+// @ts-check
+// Photos by what the middle and the top of the network find alike, side by side and linked, over the epochs.
+
+import { getFrame, newestOnly, pictureAddress } from "./api.js";
+import { byId, make } from "./dom.js";
+import { makeChoice } from "./choosing.js";
+import { makeScatter } from "./scatter.js";
+import { percent, t } from "./texts.js";
+import { colorOf } from "./curves.js";
+import { drawMark, pageColors, prepare } from "../player/canvas.js";
+
+const LAYERS = ["mid", "top"];
+const MARKS = ["circle", "square", "triangle", "diamond", "down", "plus", "cross"];
+
+export async function mountEmbeddings(page) {
+  const home = byId("embeddings");
+  const scrub = byId("embeddings-scrub");
+  let run = "";
+  let known = [];
+  let scatters = null;
+  let shown = null;
+
+  const load = newestOnly(async () => {
+    const asked = run;
+    const at = known[Number(scrub.value)] ?? "best";
+    home.dataset.state = "working";
+    if (!scatters) home.replaceChildren(make("p", { class: "note" }, t("embeddings_working")));
+    try {
+      const found = await getFrame("embedding", { run: asked, at });
+      if (asked !== run) return;
+      show(found);
+      home.dataset.state = "done";
+    } catch (error) {
+      scatters = null;
+      home.replaceChildren(make("p", { class: "message" }, error.message));
+      home.dataset.state = "refused";
+    }
+  });
+
+  function show({ header, arrays }) {
+    known = header.known;
+    scrub.max = String(known.length - 1);
+    scrub.value = String(known.indexOf(header.at));
+    scrub.setAttribute("aria-valuetext", nameOf(header.at));
+    byId("embeddings-scrub-label").hidden = known.length < 2;
+    byId("embeddings-at").textContent = nameOf(header.at);
+    home.dataset.at = header.at;
+    shown = { header, arrays };
+    if (!scatters) build(header);
+    LAYERS.forEach((layer, place) => {
+      scatters[place].show({ positions: arrays[layer], labels: arrays.labels, predicted: arrays.predicted });
+      scatters[place].note(t("embeddings_agreement", { share: percent(header.agreement[layer]) }));
+    });
+    byId("embeddings-right").textContent = t("embeddings_right", { share: percent(header.right), count: arrays.rows.length });
+    look(0, false);
+  }
+  function build(header) {
+    const front = make("div", { class: "front", "aria-live": "polite" });
+    const maps = make("div", { class: "maps" });
+    home.replaceChildren(make("p", { class: "note", id: "embeddings-right" }), maps, swatchesOf(header.classes));
+    if (known.length < 2) home.append(make("p", { class: "note" }, t("embeddings_no_epochs")));
+    scatters = LAYERS.map((layer) => makeScatter(maps, { title: t(`embeddings_${layer}`), keys: t("embeddings_keys"), look }));
+    maps.append(front);
+    front.id = "embeddings-front";
+  }
+  /** Show a photo in front, and ring it on both maps. */
+  function look(place, told = true) {
+    const { header, arrays } = shown;
+    for (const scatter of scatters) scatter.ring(place);
+    const [right, said] = [header.classes[arrays.labels[place]], header.classes[arrays.predicted[place]]];
+    byId("embeddings-front").replaceChildren(
+      make("img", { src: pictureAddress("photo", { run, row: arrays.rows[place], side: 200 }), alt: right }),
+      make("p", {}, t("embeddings_true", { name: right })),
+      make("p", {}, t("embeddings_predicted", { name: said, share: percent(arrays.probability[place]) })),
+      make("p", { class: "note" }, right === said ? t("embeddings_is_right") : t("embeddings_is_wrong")),
+    );
+    if (told) home.dataset.looked = String(place);
+  }
+  const choice = makeChoice(byId("embeddings-run"), (chosen) => {
+    run = chosen;
+    [known, scatters] = [[], null];
+    load();
+  });
+  scrub.addEventListener("input", load);
+  page.onTheme(() => shown && scatters && (build(shown.header), show(shown)));
+  return { show: (fields) => choice.show(fields) };
+}
+
+function nameOf(at) {
+  return at === "best" ? t("embeddings_best") : t("embeddings_epoch", { epoch: Number(at.replace("epoch-", "")) });
+}
+
+/** The classes with their colors and marks. */
+function swatchesOf(classes) {
+  const list = make("ul", { class: "swatches", "aria-label": t("embeddings_classes") });
+  classes.forEach((name, number) => {
+    const canvas = make("canvas", { "aria-hidden": "true" });
+    list.append(make("li", {}, canvas, name));
+    requestAnimationFrame(() => drawMark(prepare(canvas).context, MARKS[number % MARKS.length], 8, 8, 5, colorOf(number), pageColors().ground));
+  });
+  return list;
+}

@@ -1,0 +1,97 @@
+// @ts-check
+// The lab's form: read for Python, written into the address, and filled from it.
+
+import { byId, fillSelect, make } from "./dom.js";
+import { makeRuleRows } from "./rulerows.js";
+import { t } from "./texts.js";
+
+const FIRST = { surface: "valley", rules: "sgd::;adagrad::;rmsprop::;adam::", steps: "2000" };
+const FIELDS = ["surface", "parameters", "rules", "steps", "noise", "seed", "start"];
+
+export function makeForm(catalogue, changed) {
+  const named = new Map(catalogue.surfaces.map((surface) => [surface.name, surface]));
+  const rows = makeRuleRows(catalogue, changed);
+  const entries = catalogue.surfaces.map(({ name, about }) => [name, `${name}: ${about}`]);
+  fillSelect(byId("lab-surface"), [...entries, ["", t("lab_own_formula")]]);
+  byId("schedules").append(...catalogue.schedules.map((name) => make("option", { value: name })));
+  byId("lab-surface").addEventListener("change", () => {
+    const name = byId("lab-surface").value;
+    byId("lab-formula").value = name || byId("lab-formula").value;
+    byId("lab-parameters").value = "";
+    setStart(null);
+    if (name) changed();
+    else byId("lab-formula").select();
+  });
+  byId("lab-formula").addEventListener("change", () => {
+    setStart(null);
+    changed();
+  });
+  for (const id of ["lab-parameters", "lab-steps", "lab-noise", "lab-seed", "lab-x", "lab-y"]) {
+    byId(id).addEventListener("change", changed);
+  }
+  byId("lab-form").addEventListener("submit", (event) => event.preventDefault());
+
+  function setStart(start) {
+    [byId("lab-x").value, byId("lab-y").value] = start ? start.map((value) => String(Number(value.toPrecision(6)))) : ["", ""];
+  }
+  function showSurface() {
+    const surface = named.get(byId("lab-formula").value.trim());
+    byId("lab-surface").value = surface?.name ?? "";
+    byId("lab-about").textContent = surface?.about ?? t("lab_formula_help");
+    const known = Object.entries(surface?.parameters ?? {});
+    byId("lab-parameters-label").hidden = known.length === 0;
+    byId("lab-parameters").placeholder = known.map(([name, value]) => `${name}=${value}`).join(", ");
+  }
+  const text = (id) => byId(id).value.trim();
+  const number = (id) => (text(id) === "" ? undefined : Number(text(id)));
+  const fields = () => ({
+    surface: text("lab-formula"),
+    parameters: text("lab-parameters"),
+    rules: rows.write(),
+    steps: text("lab-steps"),
+    noise: Number(text("lab-noise")) ? text("lab-noise") : "",
+    seed: Number(text("lab-seed")) ? text("lab-seed") : "",
+    start: text("lab-x") && text("lab-y") ? `${text("lab-x")},${text("lab-y")}` : "",
+  });
+  return {
+    setStart,
+    showRates: rows.showRates,
+    /** Where paths begin unless told otherwise. */
+    showStart: ([x, y]) => ([byId("lab-x").placeholder, byId("lab-y").placeholder] = [String(x), String(y)]),
+    key: () => JSON.stringify(fields()),
+    /** The fields for the address, empty ones as null. */
+    write: () => Object.fromEntries(Object.entries(fields()).map(([name, value]) => [name, value || null])),
+    async fill(given) {
+      const all = { ...(given.surface ? {} : FIRST), ...Object.fromEntries(FIELDS.map((name) => [name, given[name]]).filter(([, value]) => value)) };
+      byId("lab-formula").value = all.surface;
+      byId("lab-parameters").value = all.parameters ?? "";
+      byId("lab-steps").value = all.steps ?? "1000";
+      byId("lab-noise").value = all.noise ?? "0";
+      byId("lab-seed").value = all.seed ?? "0";
+      const start = (all.start ?? "").split(",").map(Number);
+      setStart(start.length === 2 && start.every(Number.isFinite) ? start : null);
+      rows.fill(all.rules ?? "");
+      showSurface();
+    },
+    /** What Python is asked. */
+    read() {
+      showSurface();
+      const { start } = fields();
+      return {
+        surface: text("lab-formula"),
+        parameters: parametersOf(text("lab-parameters")),
+        rules: rows.read(),
+        steps: number("lab-steps"),
+        noise: number("lab-noise"),
+        seed: number("lab-seed"),
+        ...(start && { start: start.split(",").map(Number) }),
+      };
+    },
+  };
+}
+
+/** `angle=0.05, condition=100` as an object; what cannot be read goes to Python, which says so. */
+function parametersOf(text) {
+  const pairs = text.split(/[,;]/).map((pair) => pair.trim()).filter(Boolean).map((pair) => pair.split("="));
+  return Object.fromEntries(pairs.map(([name, value]) => [name.trim(), value === undefined ? null : Number(value)]));
+}

@@ -1,0 +1,96 @@
+// @ts-check
+// The socket: which runs are followed, their rows as they come, and the listing of the folder. After a break it goes on
+// from the beginning of what is followed.
+
+import { readFrame } from "./frames.js";
+import { byId } from "./dom.js";
+import { language, t } from "./texts.js";
+
+const AGAIN = 1000; // milliseconds between two attempts to reach the server
+
+/**
+ * The columns of one history, growing without being copied at every increment.
+ */
+export class Columns {
+  constructor() {
+    this.length = 0;
+    /** @type {Record<string, Float64Array>} */
+    this.columns = {};
+  }
+
+  /** Put rows after the first `first`; what was behind them is forgotten. */
+  put(first, arrays) {
+    const count = Object.values(arrays)[0]?.length ?? 0;
+    for (const [name, values] of Object.entries(arrays)) {
+      let column = this.columns[name] ?? new Float64Array(1024);
+      if (first + count > column.length) {
+        const grown = new Float64Array(Math.max(2 * column.length, first + count));
+        grown.set(column.subarray(0, first));
+        column = grown;
+      }
+      column.set(values, first);
+      this.columns[name] = column;
+    }
+    this.length = first + count;
+  }
+
+  /** A column's values so far, not a copy. */
+  get(name) {
+    return (this.columns[name] ?? new Float64Array(0)).subarray(0, this.length);
+  }
+}
+
+/**
+ * @param {{listing: (listing: any) => void, rows: (run: string, stream: string, header: any) => void}} told
+ */
+export function connect(told) {
+  let socket = null;
+  let followed = [];
+  /** @type {Map<string, Record<string, Columns>>} */
+  const histories = new Map();
+
+  function open() {
+    const scheme = location.protocol === "https:" ? "wss" : "ws";
+    socket = new WebSocket(`${scheme}://${location.host}/api/live?lang=${language}`);
+    socket.binaryType = "arraybuffer";
+    socket.addEventListener("open", () => {
+      state("live");
+      follow(followed);
+    });
+    socket.addEventListener("message", ({ data }) => (typeof data === "string" ? hear(JSON.parse(data)) : take(readFrame(data))));
+    socket.addEventListener("close", () => {
+      state("lost");
+      setTimeout(open, AGAIN);
+    });
+  }
+  function hear(message) {
+    if (message.runs) told.listing(message);
+  }
+  function take({ header: { run, stream, first, ...header }, arrays }) {
+    const history = historyOf(run);
+    history[stream].put(first, arrays);
+    told.rows(run, stream, header);
+  }
+  function historyOf(run) {
+    if (!histories.has(run)) histories.set(run, { steps: new Columns(), epochs: new Columns() });
+    return histories.get(run);
+  }
+  function state(name) {
+    byId("link").hidden = name === "live";
+    byId("link").dataset.state = name;
+    byId("link").textContent = name === "live" ? "" : t("js_lost");
+    document.documentElement.dataset.link = name;
+  }
+  function follow(runs) {
+    followed = runs;
+    for (const name of [...histories.keys()]) if (!runs.includes(name)) histories.delete(name);
+    if (socket?.readyState !== WebSocket.OPEN) return;
+    const known = runs.map((run) => {
+      const { steps, epochs } = historyOf(run);
+      return [run, { steps: steps.length, epochs: epochs.length }];
+    });
+    socket.send(JSON.stringify({ follow: Object.fromEntries(known) }));
+  }
+  open();
+  return { follow, historyOf };
+}

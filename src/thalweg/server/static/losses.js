@@ -1,0 +1,77 @@
+// @ts-check
+// Mean squared error beside cross-entropy: two surfaces, one clock.
+
+import { getJson, newestOnly, postFrame } from "./api.js";
+import { readFields, writeFields } from "./address.js";
+import { byId, fillSelect } from "./dom.js";
+import { mountPlayer } from "../player/player.js";
+import { groundOf, tracesOf } from "../player/scene.js";
+
+const FIELDS = { rule: "losses-rule", lr: "losses-lr", schedule: "losses-schedule", steps: "losses-steps", x: "losses-x", y: "losses-y" };
+
+export async function mountLosses(page) {
+  const { rules } = await getJson("lab");
+  fillSelect(byId("losses-rule"), rules.map((name) => [name, name]), "sgd");
+  const usual = read();
+  let player = null;
+  let shownFor = "";
+
+  const draw = newestOnly(async () => {
+    const { x, y, ...rest } = read();
+    const asked = { ...rest, lr: Number(rest.lr), steps: Number(rest.steps), start: [Number(x), Number(y)] };
+    try {
+      const { header, arrays } = await postFrame("losses", asked);
+      byId("losses-error").textContent = "";
+      byId("losses-note").textContent = header.note;
+      show(sceneFrom(header, arrays));
+    } catch (error) {
+      byId("losses-error").textContent = error.message;
+    }
+  });
+  function show(scene) {
+    scene.grounds.forEach(({ title }, number) => (byId(`losses-name-${number + 1}`).textContent = title));
+    if (player) {
+      player.replace(scene);
+      return;
+    }
+    const asked = { step: null, view: readFields().view === "3d" ? "3d" : null, hidden: new Set() };
+    player = mountPlayer({ part: (name) => byId(`losses-${name}`), scene, asked, rested: () => {} });
+    page.onTheme(player.refresh);
+  }
+  function changed() {
+    const fields = read();
+    shownFor = JSON.stringify(fields);
+    writeFields({ tab: "losses", ...fields });
+    draw();
+  }
+  for (const id of Object.values(FIELDS)) byId(id).addEventListener("change", changed);
+  byId("losses-form").addEventListener("submit", (event) => event.preventDefault());
+
+  return {
+    actions: new Proxy({}, { get: (_, name) => player?.actions[name] }),
+    async show(fields) {
+      for (const [name, id] of Object.entries(FIELDS)) byId(id).value = fields[name] ?? usual[name];
+      const key = JSON.stringify(read());
+      if (key !== shownFor) {
+        shownFor = key;
+        await draw();
+      } else player?.refresh();
+    },
+  };
+}
+
+function read() {
+  return Object.fromEntries(Object.entries(FIELDS).map(([name, id]) => [name, byId(id).value.trim()]));
+}
+
+/** One scene with both paths for charts and table, and a ground with its own path for each picture. */
+function sceneFrom(header, arrays) {
+  const traces = tracesOf(header, arrays);
+  const grounds = header.grounds.map((ground, number) => {
+    const prefix = `ground${number}.`;
+    const own = Object.entries(arrays).filter(([name]) => name.startsWith(prefix));
+    const drawn = groundOf(ground, Object.fromEntries(own.map(([name, array]) => [name.slice(prefix.length), array])));
+    return { ...drawn, title: ground.title, steps: traces.steps, series: [{ ...traces.series[number], number }] };
+  });
+  return { view: "contour", texts: header.texts, ...traces, grounds };
+}

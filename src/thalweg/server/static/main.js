@@ -1,0 +1,113 @@
+// @ts-check
+// Tabs, theme, language and keys. Each tab is loaded when it is first shown.
+
+import { readFields, replaceFields, writeFields } from "./address.js";
+import { byId, make } from "./dom.js";
+import { mountLab } from "./lab.js";
+import { t } from "./texts.js";
+import { listenToKeys } from "../player/keys.js";
+
+const LOADERS = {
+  lab: async (page) => mountLab(page),
+  losses: async (page) => (await import("./losses.js")).mountLosses(page),
+  runs: async (page) => (await import("./runs.js")).mountRuns(page),
+  diagnosis: async (page) => (await import("./diagnosis.js")).mountDiagnosis(page),
+  embeddings: async (page) => (await import("./embeddings.js")).mountEmbeddings(page),
+  classify: async (page) => (await import("./classify.js")).mountClassify(page),
+};
+
+const mounted = new Map();
+const themeListeners = new Set();
+let shown = "";
+
+/** What a tab may use of the page. */
+const page = {
+  onTheme: (listener) => themeListeners.add(listener),
+  goTo(fields) {
+    replaceFields(fields, { push: true });
+    follow();
+  },
+  fail,
+};
+
+function fail(error) {
+  byId("failure").textContent = error?.message ?? String(error);
+  byId("failure").hidden = false;
+}
+
+async function follow() {
+  const fields = readFields();
+  const tab = fields.tab in LOADERS ? fields.tab : "lab";
+  for (const section of document.querySelectorAll("main > section")) {
+    section.toggleAttribute("hidden", section instanceof HTMLElement && section.dataset.tab !== tab);
+  }
+  for (const link of document.querySelectorAll("#tabs a")) {
+    if (link instanceof HTMLElement && link.dataset.to === tab) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  byId("failure").hidden = true;
+  shown = tab;
+  const query = new URLSearchParams(location.search);
+  query.set("lang", document.documentElement.dataset.other ?? "en");
+  byId("language").href = `?${query}${location.hash}`;
+  try {
+    if (!mounted.has(tab)) mounted.set(tab, LOADERS[tab](page));
+    const view = await mounted.get(tab);
+    view.show?.(fields);
+  } catch (error) {
+    mounted.delete(tab);
+    fail(error);
+    throw error;
+  }
+}
+
+function setTheme(theme) {
+  document.documentElement.dataset.theme = theme;
+  for (const listener of themeListeners) listener(theme);
+}
+
+function help() {
+  byId("help-text").hidden = !byId("help-text").hidden;
+  byId("help").setAttribute("aria-expanded", String(!byId("help-text").hidden));
+}
+
+function fillHelp() {
+  for (const line of t("js_keys").split("\n")) {
+    const [keys, does] = line.split("|");
+    byId("help-list").append(make("dt", {}, make("kbd", {}, keys)), make("dd", {}, does));
+  }
+}
+
+/** The keys of the tab that is shown; Alt+1 to Alt+6 choose a tab anywhere. */
+function keys() {
+  document.addEventListener("keydown", (event) => {
+    const place = event.altKey && !event.ctrlKey && /^Digit[1-6]$/.test(event.code) ? Number(event.code[5]) : 0;
+    if (!place) return;
+    event.preventDefault();
+    const link = document.querySelectorAll("#tabs a")[place - 1];
+    if (link instanceof HTMLElement) link.click();
+  });
+  const actions = new Proxy({ help }, {
+    get: (own, name) => own[name] ?? ((...given) => mounted.get(shown)?.then((view) => view.actions?.[name]?.(...given))),
+  });
+  listenToKeys({ isPicture: (target) => target instanceof HTMLElement && target.matches(".frame"), actions });
+}
+
+setTheme(readFields().theme ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light"));
+byId("theme").addEventListener("click", () => {
+  setTheme(document.documentElement.dataset.theme === "dark" ? "light" : "dark");
+  writeFields({ theme: document.documentElement.dataset.theme });
+});
+for (const link of document.querySelectorAll("#tabs a")) {
+  link.addEventListener("click", (event) => {
+    event.preventDefault();
+    const { theme, run } = readFields();
+    page.goTo({ tab: link instanceof HTMLElement ? link.dataset.to : "lab", ...(run && { run }), ...(theme && { theme }) });
+  });
+}
+byId("help").addEventListener("click", help);
+fillHelp();
+keys();
+addEventListener("popstate", follow);
+addEventListener("hashchange", follow);
+follow();

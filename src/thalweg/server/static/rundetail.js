@@ -1,0 +1,150 @@
+// @ts-check
+// One run: how it goes, how it is stopped and resumed, its confusion matrix, its layers, and some photos.
+
+import { getFrame, getJson, pictureAddress, postJson } from "./api.js";
+import { button, byId, facts, make, table } from "./dom.js";
+import { duration, percent, short, t, whole } from "./texts.js";
+import { heatColor } from "./heat.js";
+
+export function makeDetail(page) {
+  const home = byId("run-detail");
+  let name = "";
+  let listing = { runs: [], trainings: [] };
+  let rate = null;
+  const parts = {};
+
+  function build() {
+    home.replaceChildren();
+    if (!name) return;
+    Object.assign(parts, {
+      facts: make("div"),
+      buttons: make("div", { class: "buttons" }),
+      said: make("div"),
+      scores: make("div", { id: "run-scores" }),
+      layers: make("div"),
+    });
+    home.append(make("h2", {}, name), parts.facts, parts.buttons, parts.said, parts.scores, parts.layers);
+    draw();
+    load();
+  }
+  function draw() {
+    const run = listing.runs.find((one) => one.run === name);
+    if (!run || !parts.facts) return;
+    home.dataset.state = run.state;
+    parts.facts.replaceChildren(
+      facts([
+        [t("column_state"), t(`state_${run.state}`)],
+        [t("column_epoch"), `${short(run.epoch)}${run.epochs ? ` / ${whole(run.epochs)}` : ""}`],
+        [t("column_last_loss"), short(run.last_loss)],
+        [t("column_best"), percent(run.best)],
+        [t("column_test"), percent(run.test)],
+        [t("column_seconds"), duration(run.seconds)],
+        [t("photos_per_second"), run.state === "training" ? whole(rate) : "–"],
+        [t("column_photos"), `${run.photos} (${whole(run.train)}, ${t("classes", { count: run.classes })})`],
+      ]),
+    );
+    const started = listing.trainings.find((one) => one.run === name);
+    const going = started?.goes_on || run.state === "training";
+    parts.buttons.replaceChildren(
+      ...(going && started?.goes_on ? [button(t("run_stop"), () => act("stop"), { id: "run-stop" })] : []),
+      ...(going && !started?.goes_on ? [make("span", { class: "note" }, t("run_elsewhere"))] : []),
+      ...(!going ? [button(t("run_resume"), () => act("resume"), { id: "run-resume" })] : []),
+      ...["diagnosis", "embeddings", "classify"].map((tab) => button(t(`run_to_${tab}`), () => page.goTo({ tab, run: name }))),
+    );
+    if (started) showStarted(started);
+  }
+  function showStarted({ command, lines, goes_on, exit_code }) {
+    parts.said.replaceChildren(
+      make("p", { class: "note" }, t("run_command")),
+      make("code", { class: "command", tabindex: 0 }, command),
+      make("p", { class: "note", data: { exit: String(exit_code) } }, lines[lines.length - 1] ?? ""),
+      ...(goes_on || !exit_code ? [] : [make("p", { class: "error" }, lines.slice(-3).join("\n"))]),
+    );
+  }
+  async function act(what) {
+    try {
+      await postJson(`trainings/${what}`, { run: name });
+    } catch (error) {
+      page.fail(error);
+    }
+  }
+  async function load() {
+    const mine = name;
+    const show = async (part, work) => {
+      part.replaceChildren(make("p", { class: "note" }, t("js_working")));
+      try {
+        const found = await work();
+        if (mine === name) part.replaceChildren(...found);
+      } catch (error) {
+        if (mine === name) part.replaceChildren(make("p", { class: "note" }, error.message));
+      }
+    };
+    await show(parts.layers, async () => layersOf(await getFrame("layers", { run: mine })));
+    await show(parts.scores, async () => scoresOf(mine, await getJson("scores", { run: mine })));
+  }
+  return {
+    open(run, next) {
+      listing = next;
+      if (run === name) return draw();
+      name = run;
+      rate = null;
+      return build();
+    },
+    heard(next) {
+      const before = listing.runs.find((one) => one.run === name)?.state;
+      listing = next;
+      draw();
+      const after = listing.runs.find((one) => one.run === name)?.state;
+      if (before === "training" && after !== "training") load();
+    },
+    rate(run, value) {
+      if (run === name && value) rate = value;
+    },
+    epoch(run) {
+      if (run === name && parts.scores && !parts.scores.querySelector("table")) load();
+    },
+  };
+}
+
+function scoresOf(run, { classes, matrix, scores, note, samples, right }) {
+  const columns = [t("scores_true"), ...classes, t("scores_recall")];
+  const rows = matrix.map((counts, at) => {
+    const all = counts.reduce((sum, count) => sum + count, 0) || 1;
+    const cells = counts.map((count) => {
+      const cell = make("span", {}, whole(count));
+      cell.dataset.share = String(count / all);
+      return cell;
+    });
+    return [classes[at], ...cells, percent(scores[at].recall)];
+  });
+  const confusion = table(columns, rows, { rowHeads: true, className: "confusion", caption: t("scores_title") });
+  for (const cell of confusion.querySelectorAll("span[data-share]")) {
+    const { ground, ink } = heatColor(Number(cell.dataset.share));
+    cell.parentElement.style.backgroundColor = ground;
+    cell.parentElement.style.color = ink;
+  }
+  const cards = samples.map(({ row, ...sample }) =>
+    make("figure", { class: sample.right ? "card" : "card wrong" },
+      make("img", { src: pictureAddress("photo", { run, row }), alt: sample.true, loading: "lazy" }),
+      make("figcaption", {}, sample.right ? `✓ ${sample.true}` : `✗ ${sample.true} → ${sample.predicted}`, make("br"), percent(sample.probability)),
+    ),
+  );
+  return [
+    make("h3", {}, t("scores_title")),
+    make("p", { class: "note" }, `${percent(right)}. ${note}`),
+    make("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": t("scores_title") }, confusion),
+    make("h3", {}, t("scores_samples")),
+    make("div", { class: "cards" }, ...cards),
+  ];
+}
+
+/** The newest update ratio of each layer, on a logarithmic bar. */
+function layersOf({ header, arrays }) {
+  const heading = [make("h3", {}, t("layers_title")), make("p", { class: "note" }, header.sentence)];
+  if (header.missing) return [...heading, make("p", { class: "note" }, header.missing)];
+  const rows = header.layers.map((layer, at) => {
+    const values = arrays[String(at)];
+    return [layer, short(values[values.length - 1])];
+  });
+  return [...heading, table([t("layers_layer"), t("layers_ratio")], rows, { rowHeads: true, caption: t("layers_title") })];
+}

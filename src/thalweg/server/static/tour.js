@@ -1,0 +1,67 @@
+// @ts-check
+// The guided tour: a lesson sets the page, says what to look at, and shows its check.
+
+import { getJson, pictureAddress } from "./api.js";
+import { readFields } from "./address.js";
+import { button, byId, fillSelect, make, table } from "./dom.js";
+import { t } from "./texts.js";
+
+const FEATURED = ["adagrad-arrives-and-bursts", "momentum-escapes", "mse-or-cross-entropy"];
+
+export function makeTour(page) {
+  const known = new Map();
+  const ready = getJson("lessons").then(({ lessons }) => {
+    for (const lesson of lessons) known.set(lesson.name, lesson);
+    byId("tour-first").append(...FEATURED.map((name) => button(known.get(name).title, () => go(name), { data: { lesson: name } })));
+    fillSelect(byId("tour-all"), [["", t("tour_choose")], ...lessons.map(({ name, title }, at) => [name, `${at + 1}. ${title}`])]);
+    byId("tour-all").addEventListener("change", (event) => event.target.value && go(event.target.value));
+  });
+  ready.catch(page.fail);
+  let shown = null;
+
+  function go(name) {
+    const { theme } = readFields();
+    const stage = known.get(name).stage ?? { tab: "lab" };
+    page.goTo({ ...stage, lesson: name, ...(theme && { theme }) });
+  }
+  async function tell(name) {
+    const home = byId("lesson");
+    home.hidden = false;
+    home.replaceChildren(make("p", { class: "note" }, t("tour_running")));
+    await ready;
+    const lesson = await getJson("lesson", { name });
+    if (shown !== name) return;
+    const next = lesson.next ? known.get(lesson.next) : null;
+    const rows = lesson.checks.map(({ claim, got, expected, holds }) => [claim, got, expected, holds ? "✓" : "✗"]);
+    const columns = [t("tour_claim"), t("tour_got"), t("tour_expected"), t("tour_holds")];
+    home.replaceChildren(
+      make("h3", {}, lesson.title),
+      make("ol", {}, ...lesson.lines.map((line) => make("li", {}, line))),
+      make("div", {}, table(columns, rows, { rowHeads: true, className: "checks", caption: t("tour_checks") })),
+      make("div", { class: "buttons" },
+        next ? button(t("tour_next", { title: next.title }), () => go(lesson.next), { class: "primary", id: "tour-next" }) : null,
+        lesson.stage ? button(t("tour_picture"), (event) => showPicture(home, lesson, event.target)) : null,
+        button(t("tour_close"), close),
+      ),
+    );
+    if (!lesson.stage) showPicture(home, lesson, null);
+  }
+  function close() {
+    const { lesson, ...fields } = readFields();
+    page.goTo(fields);
+  }
+  return {
+    show(name) {
+      if (name === shown) return;
+      shown = name;
+      byId("tour-all").value = name ?? "";
+      if (name) tell(name).catch(page.fail);
+      else byId("lesson").hidden = true;
+    },
+  };
+}
+
+function showPicture(home, lesson, pressed) {
+  pressed?.remove();
+  home.append(make("img", { src: pictureAddress("lesson/picture", { name: lesson.name }), alt: lesson.title }));
+}

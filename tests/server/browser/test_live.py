@@ -1,0 +1,65 @@
+"""A training from the page, followed to its end; the server killed and back."""
+
+import numpy as np
+import pytest
+
+from thalweg.history import HistoryLog
+from thalweg.training import Run
+from thalweg.training.run import STEP_UNITS
+
+
+pytestmark = pytest.mark.browser
+
+
+def rows_of(count, first=0):
+    steps = np.arange(first + 1, first + count + 1, dtype=float)
+    return np.stack([steps, steps / 50, 2.3 / steps, 1 / (1 + steps), np.full(count, 0.01)], axis=1)
+
+
+def test_a_training_is_started_and_followed_to_its_end(open_page, runs, until):
+    page = open_page("tab=runs")
+    page.wait_for_selector("#runs-table tbody tr")
+    page.click("#runs-new")
+    page.wait_for_selector("#new-command:not(:empty)")
+    page.fill("#new-name", "from-the-page")
+    page.select_option("#new-photos", index=1)  # the striped ones; the first are those that come with the package
+    for option, value in {"--epochs": "3", "--batch-size": "16", "--threads": "1"}.items():
+        field = page.locator("#runs-form label", has_text=option).locator("input").first
+        field.evaluate(
+            "(input, value) => { input.value = value; input.dispatchEvent(new Event('change', { bubbles: true })); }",
+            value,
+        )
+    until(page, "document.querySelector('#new-command').textContent.includes('--threads=1')")
+    command = page.inner_text("#new-command")
+    assert command.startswith("thalweg train --recipe=quick")
+    page.click("#new-start")
+    page.wait_for_selector("#runs-table tr[data-run=from-the-page]", timeout=60_000)
+    page.wait_for_selector("#run-detail[data-state=done]", timeout=90_000)
+    run = Run.open(runs / "from-the-page")
+    steps = run.steps()
+    until(page, f"Number(document.querySelector('[data-panel=loss]').dataset.points) >= {len(steps)}")
+    page.wait_for_selector("#run-scores table.confusion")
+    assert page.inner_text("#run-detail code.command") == command
+    assert page.inner_text("#run-detail h2") == "from-the-page"
+
+
+def test_the_server_is_killed_and_back(open_page, tmp_path, runs, server_at):
+    root = tmp_path / "runs"
+    root.mkdir()
+    made = Run.open(runs / "striped")
+    Run(root / "long", made.config, made.data, made.environment).save()
+    log = HistoryLog(root / "long" / "history" / "steps", STEP_UNITS)
+    log.extend(rows_of(1_000))
+    first = server_at(root, 0)
+    page = open_page("tab=runs", url=first.url)
+    page.wait_for_selector("html[data-link=live]", state="attached")
+    page.wait_for_selector("#runs-charts[data-rows='1000']", state="attached")
+    first.kill()
+    page.wait_for_selector("#link[data-state=lost]")
+    log.extend(rows_of(500, 1_000))
+    server_at(root, first.address["port"])
+    page.wait_for_selector("html[data-link=live]", state="attached", timeout=60_000)
+    page.wait_for_selector("#runs-charts[data-rows='1500']", state="attached")
+    log.extend(rows_of(1, 1_500))
+    page.wait_for_selector("#runs-charts[data-rows='1501']", state="attached")
+    log.close()

@@ -1,0 +1,63 @@
+"""A folder of runs, made without a training or with one, and the page on it."""
+
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from starlette.testclient import TestClient
+
+from thalweg.history import HistoryLog
+from thalweg.server import build_app
+from thalweg.training import Run, TrainingConfig, recipe, train
+from thalweg.training.run import EPOCH_UNITS, STEP_UNITS
+
+
+ORIGIN = "http://127.0.0.1"
+
+
+@pytest.fixture
+def step_rows():
+    """So many rows of a history of steps, after the first `first`."""
+
+    def rows(count, first=0):
+        steps = np.arange(first + 1, first + count + 1, dtype=float)
+        return np.stack([steps, steps / 50, 2.3 / steps, 1 / (1 + steps), np.full(count, 0.01)], axis=1)
+
+    return rows
+
+
+@pytest.fixture
+def folder(tmp_path, step_rows):
+    """A folder with two runs that were never trained: `first` with 100 steps, `deep/second` with none."""
+    root = tmp_path / "runs"
+    for name in ("first", "deep/second"):
+        path = root / name
+        path.mkdir(parents=True)
+        data = {"path": "/photos", "classes": ["cat", "dog"], "train": 96, "stored": 32, "fingerprint": "0",
+                "mean": [0.5] * 3, "std": [0.2] * 3}  # fmt: skip
+        Run(path, TrainingConfig(size=32), data, {"device": "cpu"}).save()
+    with HistoryLog(root / "first" / "history" / "steps", STEP_UNITS) as steps:
+        steps.extend(step_rows(100))
+    with HistoryLog(root / "first" / "history" / "epochs", EPOCH_UNITS) as epochs:
+        epochs.extend([[50, 1, 2.0, 0.4, 2.1, 0.5, 10.0], [100, 2, 1.5, 0.6, 1.8, 0.75, 20.0]])
+    return root
+
+
+@pytest.fixture
+def client(folder):
+    """The page on that folder, asked as a page of its own asks."""
+    with TestClient(build_app(folder), base_url=ORIGIN, headers={"origin": ORIGIN}) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def runs(striped, tmp_path_factory):
+    """A folder with one run that was trained, on striped photos; the weights of each epoch are kept."""
+    root = tmp_path_factory.mktemp("served") / "runs"
+    config = replace(
+        recipe("quick"), epochs=4, batch_size=16, threads=1, precision="fp32", layout="channels-last", augment="none"
+    )
+    run = train(striped, config, root / "striped")
+    shutil.copy(run.best, run.best.with_name("epoch-1.safetensors"))
+    return root

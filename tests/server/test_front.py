@@ -1,0 +1,121 @@
+"""The page's files: small, all here, in two languages, and no sentence of a language in a script."""
+
+import hashlib
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from thalweg.i18n import LANGUAGES
+from thalweg.server.frames import frame
+from thalweg.server.front import PLAYER, STATIC, modules
+
+
+TESTS = Path(__file__).parents[1]
+SCRIPTS = sorted(STATIC.glob("*.js"))
+LARGEST = 300_000  # bytes of the whole page
+
+
+@pytest.fixture(params=LANGUAGES)
+def page(client, request):
+    return client.get("/", params={"lang": request.param}).text
+
+
+def test_it_speaks_the_language_that_is_asked_for(client):
+    assert 'lang="zh-CN"' in client.get("/", headers={"accept-language": "zh-TW,en;q=0.5"}).text[:60]
+    assert 'lang="en"' in client.get("/", headers={"accept-language": "en-GB,zh;q=0.5"}).text[:60]
+    assert 'lang="en"' in client.get("/?lang=en", headers={"accept-language": "zh"}).text[:60]
+
+
+def test_no_slot_is_left_and_every_control_has_a_name(page):
+    assert "{{" not in page
+    for button in re.findall(r"<button[^>]*>.*?</button>", page):
+        assert "aria-label=" in button or re.sub(r"<[^>]*>", "", button).strip(), button
+    inside = re.sub(r"<label[^>]*>.*?</label>", "", page, flags=re.DOTALL)
+    for field in re.findall(r"<(?:input|select)[^>]*>", inside):
+        assert "aria-label=" in field, field
+
+
+def test_nothing_is_asked_of_another_host(page):
+    for text in (page, *(path.read_text(encoding="utf-8") for path in [*SCRIPTS, *STATIC.glob("*.css")])):
+        assert not re.search(r"""["'(]\s*(?:https?:)?//[a-z0-9]""", text), text[:100]
+
+
+def test_no_script_or_style_is_inline(page):
+    for script in re.findall(r"<script([^>]*)>", page):
+        assert "src=" in script or 'type="application/json"' in script
+    assert not re.search(r"<style|\son\w+=|\sstyle=", page)
+
+
+def test_the_whole_page_is_small(client, page):
+    files = [path for path in [*STATIC.rglob("*"), *PLAYER.glob("*.js"), PLAYER / "style.css"] if path.is_file()]
+    size = len(page.encode()) + sum(path.stat().st_size for path in files if path.name != "index.html")
+    assert size <= LARGEST
+
+
+def test_every_module_that_is_asked_for_first_is_there(client):
+    assert "static/lab.js" in modules()
+    for path in modules():
+        answer = client.get(f"/{path}")
+        assert answer.status_code == 200
+        assert "javascript" in answer.headers["content-type"]
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+def test_a_module_is_short_and_speaks_no_language(script):
+    source = script.read_text(encoding="utf-8")
+    assert len(source.splitlines()) < 300
+    assert not re.search(r"innerHTML|insertAdjacentHTML|document\.write|eval\(|new Function", source)
+    assert not re.search(r"[\u4e00-\u9fff]", source)
+
+
+def test_every_sentence_that_a_script_names_is_in_the_catalogue():
+    known = json.loads((STATIC.parents[1] / "i18n" / "en" / "page.json").read_text(encoding="utf-8"))
+    for script in SCRIPTS:
+        for key in re.findall(r"""\bt\("(\w+)\"""", script.read_text(encoding="utf-8")):
+            assert key in known, f"{key} ({script.name})"
+        for prefix in re.findall(r"\bt\(`(\w+)\$\{", script.read_text(encoding="utf-8")):
+            assert any(key.startswith(prefix) for key in known), f"{prefix} ({script.name})"
+
+
+@pytest.mark.parametrize("home", [STATIC / "vendor", TESTS / "vendor" / "axe-core"], ids=lambda path: path.name)
+def test_foreign_files_are_those_of_the_manifest(home):
+    manifest = json.loads((home / "MANIFEST.json").read_text(encoding="utf-8"))
+    listed = {name: digest for entry in manifest.values() for name, digest in entry["sha256"].items()}
+    assert {path.name for path in home.iterdir()} == {*listed, "MANIFEST.json"}
+    for name, digest in listed.items():
+        assert hashlib.sha256((home / name).read_bytes()).hexdigest() == digest
+
+
+def test_the_server_is_imported_without_what_is_heavy():
+    code = (
+        "import sys, thalweg.server.app, thalweg.server.serving;"
+        "print([name for name in ('torch', 'matplotlib', 'sympy', 'sklearn', 'numba') if name in sys.modules])"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
+
+
+@pytest.mark.skipif(not shutil.which("node"), reason="node runs the page's pure modules where it is installed")
+def test_the_script_reads_frames_as_python_writes_them(tmp_path):
+    arrays = {"odd": np.array([np.nan, -1e-300, np.inf]), "few": np.array([7], np.uint16), "half": np.float32([0.5])}
+    (tmp_path / "block").write_bytes(frame({"run": "损失"}, arrays))
+    (tmp_path / "package.json").write_text('{"type": "module"}', encoding="utf-8")
+    shutil.copy(STATIC / "frames.js", tmp_path)
+    (tmp_path / "check.mjs").write_text(
+        'import { readFileSync } from "node:fs"; import { readFrame } from "./frames.js";\n'
+        'const bytes = readFileSync("block");\n'
+        "const { header, arrays } = readFrame(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length));\n"
+        "const found = { odd: [...arrays.odd].map(String), few: [...arrays.few], half: [...arrays.half] };\n"
+        "console.log(JSON.stringify({ header, ...found }));\n",
+        encoding="utf-8",
+    )
+    done = subprocess.run(["node", "check.mjs"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {
+        "header": {"run": "损失"}, "odd": ["NaN", "-1e-300", "Infinity"], "few": [7], "half": [0.5],
+    }  # fmt: skip
