@@ -97,8 +97,9 @@ def _of_targets(outputs: Tensor, targets: Tensor) -> dict[str, float]:
         return found
     found["targets_kinds"] = float(len(torch.unique(targets)))
     found["targets_count"] = float(targets.numel())
-    if outputs.ndim >= 2 and targets.ndim == outputs.ndim - 1:
-        classes = outputs.shape[1]
+    places = {outputs.shape[:1] + outputs.shape[2:]: 1, outputs.shape[:-1]: -1}  # torch's order, and that of tokens
+    if outputs.ndim >= 2 and targets.shape in places:
+        classes = outputs.shape[places[targets.shape]]
         found["classes"] = float(classes)
         # -100 is torch's ignore_index
         found["targets_outside"] = float((((targets < 0) & (targets != -100)) | (targets >= classes)).float().mean())

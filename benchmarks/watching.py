@@ -1,0 +1,75 @@
+"""What watching costs a training: the same steps with and without, in turns, best of n.
+
+    python benchmarks/watching.py --rounds 9
+
+Two perceptrons, whose steps take about 2 and more than 10 milliseconds. A round is 100 steps of each side, after 20
+that are not counted (the first ten of a watched training are measured in full); rounds of both sides alternate.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import time
+from itertools import pairwise
+
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+import thalweg
+
+
+STEPS, WARM_UP = 100, 20
+SIDES = {"a step of about 2 ms": ((784, 256, 128, 10), 256), "a step of more than 10 ms": ((784, 1024, 1024, 10), 256)}
+
+
+def training(widths: tuple[int, ...]) -> tuple[nn.Module, torch.optim.Optimizer]:
+    torch.manual_seed(0)
+    layers: list[nn.Module] = []
+    for inputs, outputs in pairwise(widths):
+        layers += [nn.Linear(inputs, outputs), nn.ReLU()]
+    model = nn.Sequential(*layers[:-1])
+    return (
+        model,
+        torch.optim.Adam(model.parameters(), fused=True),
+        torch.randn(size, widths[0]),
+        torch.arange(size) % 10,
+    )
+
+
+def seconds_a_step(widths: tuple[int, ...], size: int, *, watched: bool) -> float:
+    model, optimizer = training(widths)
+    inputs, labels = torch.randn(size, widths[0]), torch.arange(size) % 10
+    watching = thalweg.watch(model, optimizer) if watched else None
+    if watching is not None:
+        watching.__enter__()
+    began = 0.0
+    for step in range(WARM_UP + STEPS):
+        if step == WARM_UP:
+            began = time.perf_counter()
+        optimizer.zero_grad()
+        loss = cross_entropy(model(inputs), labels)
+        loss.backward()
+        optimizer.step()
+        if watching is not None:
+            watching.step(loss)
+    return (time.perf_counter() - began) / STEPS
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=9)
+    rounds = parser.parse_args().rounds
+    print(f"python {platform.python_version()}, torch {torch.__version__}, {torch.get_num_threads()} threads")
+    for name, (widths, size) in SIDES.items():
+        best = {False: float("inf"), True: float("inf")}
+        for _ in range(rounds):
+            for watched in (False, True):
+                best[watched] = min(best[watched], seconds_a_step(widths, size, watched=watched))
+        plain, watched = best[False] * 1e3, best[True] * 1e3
+        print(f"{name}: {plain:.2f} ms, watched {watched:.2f} ms, {100 * (watched / plain - 1):+.1f} %")
+
+
+if __name__ == "__main__":
+    main()

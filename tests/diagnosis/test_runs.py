@@ -1,0 +1,75 @@
+"""Runs of the project, diagnosed from their folder; and the verb."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from thalweg.cli import diagnose as diagnose_verb
+from thalweg.cli import zoo as zoo_verb
+from thalweg.diagnosis import diagnose_run, prove_run
+from thalweg.errors import RunError, UsageError
+from thalweg.training import TrainingConfig, train
+
+
+CONFIG = TrainingConfig(
+    model="resnet-small", size=32, epochs=12, batch_size=16, augment="none", precision="fp32", layout="channels-last"
+)
+
+
+@pytest.fixture(scope="module")
+def slow_run(striped, tmp_path_factory):
+    """Trained at a rate that is far too small."""
+    config = replace(CONFIG, lr=1e-8, schedule="constant", optimizer="sgd")
+    return train(striped, config, tmp_path_factory.mktemp("runs") / "slow").path
+
+
+def files_of(run):
+    return {path: path.read_bytes() for path in sorted(run.rglob("*")) if path.is_file()}
+
+
+def test_a_rate_that_is_too_small_is_named_proved_and_the_run_left_alone(slow_run):
+    before = files_of(slow_run)
+    verdict = diagnose_run(slow_run, prove=True)
+    assert verdict.code == "lr_too_small"
+    assert verdict.proof.helped
+    assert not {"batch", "curvature", "trials", "validation"} & set(verdict.unchecked)
+    assert files_of(slow_run) == before
+
+
+def test_the_proof_alone(slow_run):
+    proof = prove_run(slow_run, steps=4)
+    assert proof.steps == 4
+    assert proof.to_dict()["remedy"]["code"] == "raise_rate"
+
+
+def test_the_verb_prints_words_and_json(slow_run, verb_runner):
+    call = verb_runner(diagnose_verb, "diagnose")
+    assert "learning rate is too small" in call(str(slow_run)).stdout
+    found = json.loads(call(str(slow_run), "--json").stdout)
+    assert found["code"] == "lr_too_small"
+    assert found["evidence"][0]["supports"]
+
+
+def test_the_verb_asks_for_what_it_needs(tmp_path, verb_runner):
+    call = verb_runner(diagnose_verb, "diagnose")
+    (tmp_path / "log.csv").write_text("step,loss\n1,2\n")
+    with pytest.raises(UsageError, match="What is to be diagnosed"):
+        call()
+    with pytest.raises(UsageError, match="not both"):
+        call(str(tmp_path), "--csv", str(tmp_path / "log.csv"))
+    with pytest.raises(UsageError, match="needs a run"):
+        call("--csv", str(tmp_path / "log.csv"), "--prove")
+    with pytest.raises(RunError, match="neither a run"):
+        call(str(tmp_path))
+    assert "Not sure" in call("--csv", str(tmp_path / "log.csv")).stdout
+
+
+def test_the_zoo_lists_its_cases_and_counts(verb_runner):
+    call = verb_runner(zoo_verb, "zoo")
+    assert "zero_grad_forgotten" in call("--list").stdout
+    with pytest.raises(UsageError, match="no such case"):
+        call("--cases", "unicorn")
+    found = json.loads(call("--cases", "convex_valley", "--seeds", "1", "--processes", "1", "--json").stdout)
+    assert found["figures"]["ill"] == 6
+    assert sum(found["confusion"]["ravine"].values()) == 6
