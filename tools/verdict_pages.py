@@ -123,8 +123,9 @@ def _slow(setting: Setting) -> Training:
 
 
 def _slow_long(setting: Setting) -> Training:
-    training = plain(setting, times=0.3)
-    training.steps = 500
+    training = load_all()["few_learned_whole"].make(setting)
+    for group in training.optimizer.param_groups:
+        group["lr"] /= 30
     return training
 
 
@@ -151,11 +152,12 @@ PANELS: dict[str, Panel] = {
         threshold=("batchnorm_mismatch", "norm_gap"),
     ),
     "converged": Panel(
-        "digits_long",
+        "few_learned_whole",
         "left",
         "loss lately / first loss",
         twin=_slow_long,
-        twin_name="at a third of the rate: still on its way",
+        optimizer="adam",
+        twin_name="at a thirtieth of the rate: still on its way",
         threshold=("converged", "left"),
         log=True,
     ),
@@ -199,10 +201,10 @@ PANELS: dict[str, Panel] = {
     ),
     "lr_too_large": Panel(
         "rate_too_large",
-        "update_ratio",
-        "update-to-weight ratio",
-        threshold=("lr_too_large", "update_ratio_first"),
-        log=True,
+        "above_lowest",
+        "last tenth above the lowest\n/ first loss",
+        optimizer="momentum",
+        threshold=("lr_too_large", "above_lowest"),
     ),
     "lr_too_small": Panel(
         "rate_a_thousandth",
@@ -366,7 +368,7 @@ def derive(traces: Traces, measure: str) -> Curve:  # noqa: PLR0911 - a table of
         return step, loss / np.log(10)
     if measure == "lr_share":
         return step, traces.steps["lr"] / np.maximum.accumulate(traces.steps["lr"])
-    if measure in {"falling", "left"}:
+    if measure in {"above_lowest", "falling", "left"}:
         ends = range(20, len(loss) + 1, 5)
         return np.array(ends, dtype=np.float64), np.array([trends({"loss": loss[:end]})[measure] for end in ends])
     if measure == "weight_norm_left":
