@@ -15,7 +15,7 @@ RUNGS = [
     {"surfaces", "optimizers", "schedules", "history"},
     {"paths", "data", "models", "probes"},
     {"training", "diagnosis"},
-    {"prediction", "race"},
+    {"prediction", "race", "callbacks"},
     {"figures"},
     {"report", "lessons", "server"},
     {"cli"},
