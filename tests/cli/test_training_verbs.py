@@ -174,7 +174,7 @@ def test_every_flag_is_a_field_and_every_field_a_flag(thalweg):
     for field in fields(TrainingConfig):
         assert f"--{field.name.replace('_', '-')} " in text
     flags = set(re.findall(r"--[a-z-]+", text))
-    own = {"--recipe", "--out", "--resume", "--json", "--help", "--no-normalize"}
+    own = {"--recipe", "--out", "--resume", "--json", "--help", "--no-normalize", "--no-keep-epochs", "--no-find-lr"}
     assert flags - own == {f"--{field.name.replace('_', '-')}" for field in fields(TrainingConfig)}
 
 

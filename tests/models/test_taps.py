@@ -12,7 +12,7 @@ def naive(model, images):
     maps = images
     for index, stage in enumerate(model.stages):
         maps = stage(maps)
-        if index == 2:
+        if index == model.middle:
             half_h, half_w = maps.shape[2] // 2, maps.shape[3] // 2
             rows = (maps[:, :, :half_h], maps[:, :, half_h:])
             cells = [part.mean(dim=(2, 3)) for row in rows for part in (row[..., :half_w], row[..., half_w:])]

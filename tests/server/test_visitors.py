@@ -5,6 +5,7 @@ import json
 import socket
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import uvicorn
@@ -28,7 +29,9 @@ def test_twenty_visitors_get_every_row(folder, step_rows):
     serving.start()
     writing.start()
     try:
-        found = asyncio.run(_all(port))
+        # a thread of its own: a browser test before this one may have left its event loop running in this one
+        with ThreadPoolExecutor(1) as thread:
+            found = thread.submit(lambda: asyncio.run(_all(port))).result()
     finally:
         writing.join()
         server.should_exit = True

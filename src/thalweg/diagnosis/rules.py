@@ -106,6 +106,7 @@ RULES: tuple[Rule, ...] = (
     _rule("saddle", "negative_curvature > 0.5", "matrix_gradient < 1e-3", STUCK, "left > 0.5"),
     _rule("ravine", "sharpness_ratio > 0.6", "gain_more < 0", "falling < 0.05", "left > 0.1", "late_noise < 0.02"),
     _rule("lr_too_large", "update_ratio_first > 0.25", "left > 0.2"),
+    _rule("lr_too_large", "update_ratio_first > 0.08", "dead_units > 0.8", "dead_units_first < 0.7", STUCK),
     _rule("lr_too_large", "update_ratio > 0.05", "late_noise > 0.5", STUCK, "left > 0.2"),
     _rule("lr_too_large", "sharpness_ratio > 2.5", "left > 0.2"),
     _rule("lr_too_large", "peak > 3", STUCK, "left > 0.2", "saturated_units_first < 0.5 ?", "dead_units_first < 0.8 ?"),

@@ -78,7 +78,7 @@ def seen_pixels(run: Run, image_HWC: NDArray[np.uint8]) -> NDArray[np.uint8]:
     whole = Views(
         np.array([[0, 0, side, side]]), np.array([False]), np.ones((1, 3), np.float32), np.zeros((1, 4), np.int64)
     )
-    return cut_views(image_HWC[None], np.zeros(1, dtype=np.int64), whole, size)[0].numpy()
+    return cut_views(image_HWC[None], np.zeros(1, dtype=np.int64), whole, size)[0]
 
 
 def _with_maps(model: nn.Module, images_NCHW: Tensor) -> tuple[Tensor, dict[str, Tensor]]:

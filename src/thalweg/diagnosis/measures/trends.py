@@ -116,7 +116,7 @@ def _of_loss(loss_S: NDArray[np.float64]) -> dict[str, float]:
         "loss_last": last,
         "fall": (first - last) / scale,
         "rise": last / max(first, 1e-12),
-        "peak": _smoothed(loss_S).max() / max(abs(first), 1e-12),
+        "peak": float(_smoothed(loss_S).max()) / max(abs(first), 1e-12),
     }
     if count < FEW:
         return found

@@ -162,6 +162,7 @@ def decay_in_place_of_rate(setting: Setting) -> Training:
 def layers_without_activation(setting: Setting) -> Training:
     """A deep network that somebody forgot to put activation functions into, and a question that is not linear."""
     training = plain(setting, activation=nn.Identity)
+    training.steps = 500
     generator = torch.Generator().manual_seed(setting.seed)
     hidden_NF = torch.randn(3000, 6, generator=generator)
     targets_N = ((hidden_NF[:, ::2] * hidden_NF[:, 1::2] > 0).long() * torch.tensor([1, 2, 4])).sum(dim=1)

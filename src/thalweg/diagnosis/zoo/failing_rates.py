@@ -14,7 +14,7 @@ from thalweg.diagnosis.zoo.data import (
     digits,
     noisy_digits,
 )
-from thalweg.diagnosis.zoo.networks import features_of
+from thalweg.diagnosis.zoo.networks import features_of, hidden_biases, scale_weights
 from thalweg.diagnosis.zoo.table import Training, case, plain
 
 
@@ -139,3 +139,24 @@ def at_the_edge(
     momentum = 0.9 if setting.optimizer == "momentum" else 0.0
     rate = share * 2 * (1 + momentum) / sharpest
     return torch.optim.SGD(model.parameters(), lr=rate, momentum=momentum)
+
+
+@case("saddle", networks=("perceptron", "cnn"))
+def weights_all_zero(setting: Setting) -> Training:
+    """All weights zero: the gradient vanishes in every layer but the last bias, which soon has nothing to learn."""
+    training = plain(setting, activation=nn.Tanh, depth=1)
+    scale_weights(training.model, 0.0)
+    with torch.no_grad():
+        for bias in hidden_biases(training.model):
+            bias.zero_()
+    return training
+
+
+@case("saddle", networks=("perceptron",))
+def two_last_layers_zero(setting: Setting) -> Training:
+    """The last two layers zero, as if both had been made to start small: each waits for the other."""
+    training = plain(setting, activation=nn.Tanh)
+    for layer in [m for m in training.model.modules() if isinstance(m, nn.Linear)][-2:]:
+        nn.init.zeros_(layer.weight)
+        nn.init.zeros_(layer.bias)
+    return training
