@@ -99,8 +99,8 @@ def _hidden_layer(setting: Setting) -> Training:
 
 
 def _valley_with_adam(setting: Setting) -> Training:
-    training = load_all()["inputs_off_zero"].make(setting)
-    training.optimizer = torch.optim.Adam(training.model.parameters(), lr=1e-3)
+    training = load_all()["convex_valley"].make(setting)
+    training.optimizer = torch.optim.Adam(training.model.parameters(), lr=1e-2)
     return training
 
 
@@ -243,9 +243,10 @@ PANELS: dict[str, Panel] = {
         "hidden_layers_forgotten", "moved", "way of the first layer\n/ its initial norm", log=False
     ),
     "ravine": Panel(
-        "inputs_off_zero",
+        "convex_valley",
         "cosine",
         "cosine between\nsuccessive gradients",
+        optimizer="momentum",
         twin=_valley_with_adam,
         twin_name="the same with Adam",
         threshold=("ravine", "cosine"),
