@@ -108,6 +108,19 @@ def test_a_loss_that_is_no_scalar_is_said_and_the_training_goes_on():
     assert "loss_not_scalar" in verdict.unchecked
 
 
+def test_whatever_fails_within_the_users_step_does_not_fail_it(monkeypatch):
+    def broken(*_):
+        raise RuntimeError("inside the optimizer's step")
+
+    monkeypatch.setattr("thalweg.probes.foreach.norms", broken)
+    model = classifier()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with thalweg.watch(model, optimizer) as watch:
+        train(model, optimizer, watch, 30)
+    assert "watching" in watch.diagnose().unchecked
+    assert watch.diagnose().code == "unsure"
+
+
 def test_a_model_without_parameters():
     model, other = nn.Identity(), nn.Linear(2, 2)
     optimizer = torch.optim.SGD(other.parameters(), lr=0.1)

@@ -56,7 +56,14 @@ def runs(striped, tmp_path_factory):
     """A folder with one run that was trained, on striped photos; the weights of each epoch are kept."""
     root = tmp_path_factory.mktemp("served") / "runs"
     config = replace(
-        recipe("quick"), epochs=4, batch_size=16, threads=1, precision="fp32", layout="channels-last", augment="none"
+        recipe("quick"),
+        epochs=4,
+        evaluate_every=1,
+        batch_size=16,
+        threads=1,
+        precision="fp32",
+        layout="channels-last",
+        augment="none",
     )
     run = train(striped, config, root / "striped")
     shutil.copy(run.best, run.best.with_name("epoch-1.safetensors"))

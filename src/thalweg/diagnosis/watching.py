@@ -80,6 +80,8 @@ class Watch:
             self._probe.record(loss)
         except Exception as error:  # noqa: BLE001 - a training never dies of being watched
             self._fail("loss_not_scalar" if _not_scalar(loss) else "watching", error)
+        if self._probe is not None and self._probe.failure is not None:
+            self._fail("watching", self._probe.failure)
 
     def validate(self, loss: float, accuracy: float = math.nan) -> None:
         """Tell a loss on data that is not trained on; overfitting cannot be seen without.

@@ -11,6 +11,7 @@ Shape suffixes: K rows of the table, P tensors, L layers.
 from __future__ import annotations
 
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +24,8 @@ from thalweg.probes.clearing import ClearingCheck
 
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor, nn
     from torch.optim import Optimizer
 
@@ -62,6 +65,7 @@ class StepProbe:
 
     Attributes:
         steps: a history of `STEP_UNITS`, as far as it was read: call `read` first.
+        failure: what went wrong in a hook, after which nothing more is measured; None: nothing.
         layers: a history of each layer's gradient norm, update ratio and weight norm, at the due steps.
     """
 
@@ -94,14 +98,16 @@ class StepProbe:
         self._stepped = False
         self._lr = float("nan")
         self._attached = False
+        self.failure: Exception | None = None
         self._hooks = ExitStack()
         self._forward = ExitStack()
         self._activations: ActivationProbe | None = None
 
     def attach(self) -> None:
         """Hang on the optimizer's step."""
-        self._hooks.callback(self.optimizer.register_step_pre_hook(self._before_step).remove)
-        self._hooks.callback(self.optimizer.register_step_post_hook(self._after_step).remove)
+        before, after = (partial(self._safely, measure) for measure in (self._before_step, self._after_step))
+        self._hooks.callback(self.optimizer.register_step_pre_hook(before).remove)
+        self._hooks.callback(self.optimizer.register_step_post_hook(after).remove)
         self._hooks.callback(self.clearing.forget)
         self._attached = True
         self._prepare()
@@ -184,6 +190,14 @@ class StepProbe:
             self._forward.callback(self.model.register_forward_pre_hook(self._enter).remove)
             self._forward.callback(self.model.register_forward_hook(self._leave, always_call=True).remove)
 
+    def _safely(self, measure: Callable[[], None], *_: Any) -> None:
+        """Measure within the user's own step: whatever fails here must not fail there."""
+        try:
+            measure()
+        except Exception as error:  # noqa: BLE001 - a training never dies of being watched
+            self.failure = error
+            self.detach()
+
     def _enter(self, *_: Any) -> None:
         if self._activations is not None:
             self._activations.__enter__()
@@ -193,7 +207,7 @@ class StepProbe:
             self._activations.__exit__(None, None, None)
 
     @torch.no_grad()
-    def _before_step(self, *_: Any) -> None:
+    def _before_step(self) -> None:
         if self._stepped:  # a second optimizer step within one recorded step
             return
         self._lr = max((_number(group["lr"]) for group in self.optimizer.param_groups), default=float("nan"))
@@ -218,7 +232,7 @@ class StepProbe:
             self._put_tail("uncleared", self.clearing.verdict())
 
     @torch.no_grad()
-    def _after_step(self, *_: Any) -> None:
+    def _after_step(self) -> None:
         if self._stepped:
             return
         self._stepped = True

@@ -15,7 +15,7 @@ SETTLED = {
     "lab": "#player[data-ready=true]",
     "losses": "#losses-player[data-ready=true]",
     "runs": "#run-scores table",
-    "diagnosis": "#diagnosis:is([data-state=told], [data-state=refused])",
+    "diagnosis": "#diagnosis[data-state=told]",
     "embeddings": "#embeddings[data-state=done]",
     "classify": "#classify-run option",
 }
