@@ -35,10 +35,8 @@ def zoo(
 
     table = load_all()
     if listing:
-        rows = [
-            [case.name, case.truth[0], ", ".join(case.networks), ", ".join(case.optimizers)] for case in table.values()
-        ]
-        heads = ("zoo_case", "zoo_cause", "zoo_networks", "zoo_optimizers")
+        rows = [[case.name, case.truth[0], len(case.settings([0]))] for case in table.values()]
+        heads = ("zoo_case", "zoo_cause", "zoo_settings")
         print_table([t(f"diagnosis.{head}") for head in heads], rows)
         return
     chosen = cases.split(",") if cases else list(table)

@@ -130,7 +130,9 @@ RULES: tuple[Rule, ...] = (
         "cosine > 0.15 ?",
         STUCK,
     ),
-    _rule("lr_too_small", "update_ratio < 2e-4", "gain_ratio > 20", "left > 0.3", "lr_left > 0.1 ?", "falling < 0.05"),
+    _rule(
+        "lr_too_small", "update_ratio < 2e-4 ?", "gain_ratio > 20", "left > 0.3", "lr_left > 0.1 ?", "falling < 0.05"
+    ),
     _rule("ravine", "sharpness_ratio > 0.6", "cosine < -0.3", "falling < 0.05", "fit_gain > 0.15", "late_noise < 0.3"),
     _rule("lr_too_large", "sharpness_ratio > 1.5", STUCK, "left > 0.2"),
     _rule("lr_too_large", "gain_less_than_same > 0.1", "update_ratio > 0.01", "late_noise > 0.5", STUCK, "left > 0.2"),

@@ -91,7 +91,8 @@ def reliability(
             label = t(f"figures.reliability_{name}", error=100 * found.error, temperature=temperature)
             held = found.count_B > 0
             above.plot(found.confidence_B[held], found.accuracy_B[held], color=color, marker=marker, label=label)
-        above.legend(loc="upper left")
+        # below both: a point may lie anywhere
+        figure.legend(*above.get_legend_handles_labels(), loc="outside lower left", ncols=1)
         label_axes(above, title=t("figures.reliability_title", count=len(labels_N)), y=t("figures.share_right"))
         _draw_counts(below, scaled)
 

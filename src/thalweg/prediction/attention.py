@@ -68,7 +68,8 @@ def look(model: nn.Module, run: Run, image_HWC: NDArray[np.uint8]) -> Look:
         label = int(logits_1C.argmax())
         gradients = torch.autograd.grad(logits_1C[0, label], list(found.values()), allow_unused=True)
     maps = {name: _weighed(maps, gradient) for (name, maps), gradient in zip(found.items(), gradients, strict=True)}
-    return Look(logits_1C.detach().double().softmax(dim=1)[0].numpy(), label, maps)
+    probability_1C = (logits_1C.detach().double() / run.temperature).softmax(dim=1)  # as prediction says it
+    return Look(probability_1C[0].numpy(), label, maps)
 
 
 def seen_pixels(run: Run, image_HWC: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -94,6 +94,10 @@ def reopen(path: Path, *, listener: Listener | None = None) -> Training:
         RunError: not a run, of another version, or its photos are no longer what they were.
     """
     run = Run.open(path)
+    facts = {**run.environment, **run.data}
+    missing = {"device", "threads", "precision", "path", "stored", "fingerprint", "mean", "std"} - facts.keys()
+    if missing:
+        raise RunError("training.not_a_run", path=path, reason=", ".join(sorted(missing)))
     settled_device(run.environment["device"])
     torch.set_num_threads(run.environment["threads"])
     images = opened(run.data["path"], run.config)
