@@ -20,7 +20,7 @@ CONFIG = TrainingConfig(
 @pytest.fixture(scope="module")
 def slow_run(striped, tmp_path_factory):
     """Trained at a rate that is far too small."""
-    config = replace(CONFIG, lr=1e-8, schedule="constant", optimizer="sgd")
+    config = replace(CONFIG, lr=1e-5, schedule="constant", optimizer="sgd")
     return train(striped, config, tmp_path_factory.mktemp("runs") / "slow").path
 
 
@@ -37,6 +37,7 @@ def test_a_rate_that_is_too_small_is_named_proved_and_the_run_left_alone(slow_ru
     assert files_of(slow_run) == before
 
 
+@pytest.mark.slow
 def test_the_proof_alone(slow_run):
     proof = prove_run(slow_run, steps=4)
     assert proof.steps == 4

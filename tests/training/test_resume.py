@@ -109,7 +109,11 @@ TECHNIQUES = {
 TECHNIQUES["everything"] = {name: value for changes in TECHNIQUES.values() for name, value in changes.items()}
 
 
-@pytest.mark.parametrize("technique", TECHNIQUES)
+# Each alone takes seconds: the quick tests have all of them at once.
+@pytest.mark.parametrize(
+    "technique",
+    [pytest.param(name, marks=() if name == "everything" else pytest.mark.slow) for name in TECHNIQUES],
+)
 def test_killed_with_a_technique_on(striped, tmp_path, technique):
     config = replace(CONFIG, **TECHNIQUES[technique])
     alone, out = train(striped, config, tmp_path / "alone"), tmp_path / "run"

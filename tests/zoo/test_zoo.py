@@ -61,6 +61,7 @@ def test_the_whole_table_of_the_perceptron_for_one_seed():
     assert found["false_alarms"] <= 0.05, wrong
 
 
+@pytest.mark.slow
 def test_counts_add_up():
     outcomes = run_zoo(seeds=[1], cases=["zero_grad_forgotten"])  # nine small trainings
     outcomes = [outcome for outcome in outcomes if outcome.network == "perceptron"]
