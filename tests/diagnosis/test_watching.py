@@ -3,7 +3,9 @@
 import copy
 import json
 import math
+import random
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -70,6 +72,20 @@ def test_a_diagnosis_with_proof_in_the_middle_of_a_training_changes_nothing():
         assert_same(before, state_of(model, optimizer))
         train(model, optimizer, watch, 5)
     assert len(watch.steps) == 45
+
+
+def test_a_model_that_draws_from_python_and_numpy_is_asked_without_moving_them():
+    class Drawing(nn.Sequential):
+        def forward(self, inputs):
+            return super().forward(inputs) * (1 + 1e-3 * random.random()) + 1e-3 * np.random.rand()  # noqa: NPY002
+
+    model = Drawing(nn.Linear(8, 3))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with thalweg.watch(model, optimizer) as watch:
+        train(model, optimizer, watch, 30)
+        before = random.getstate(), np.random.get_state()[1].tolist()  # noqa: NPY002
+        watch.diagnose(batch=batch(), loss_fn=cross_entropy, prove=True)
+        assert before == (random.getstate(), np.random.get_state()[1].tolist())  # noqa: NPY002
 
 
 def test_the_verdict_says_what_was_not_asked():

@@ -11,7 +11,8 @@ from torch.nn.utils import clip_grad_norm_
 
 from thalweg.diagnosis.cures import Patient, cure
 from thalweg.diagnosis.measures.trials import scale_of
-from thalweg.diagnosis.measures.twins import Twin, call, mean_loss, own_randomness
+from thalweg.diagnosis.measures.twins import Twin, call, mean_loss
+from thalweg.diagnosis.randomness import own_randomness
 from thalweg.i18n import t
 
 
@@ -106,7 +107,8 @@ def prove(
         if changed is None:
             continue
         unchanged = Patient(Twin.of(model, optimizer), loss_fn, clear=clear)
-        return _compare(remedy, unchanged, changed, batches, steps=steps, seed=seed)
+        with own_randomness(seed):
+            return _compare(remedy, unchanged, changed, batches, steps=steps, seed=seed)
     return Proof(None, "loss", 0, math.nan, math.nan, math.nan, None, helped=False)
 
 

@@ -9,6 +9,7 @@ from thalweg.diagnosis.measures.batch import of_batch
 from thalweg.diagnosis.measures.bends import bends
 from thalweg.diagnosis.measures.noise import noise_of
 from thalweg.diagnosis.measures.trials import Trials, scale_of
+from thalweg.diagnosis.randomness import own_randomness
 
 
 if TYPE_CHECKING:
@@ -58,7 +59,8 @@ def ask(
 
     def attempt(what: str, question: Callable[[], dict[str, float]]) -> None:
         try:
-            found.update(question())
+            with own_randomness(0):  # whatever the user's model draws from, and whichever question runs it
+                found.update(question())
         except Exception:  # noqa: BLE001 - an answer that is not to be had is said, and the others are asked
             failed.append(what)
 

@@ -7,6 +7,8 @@ import math
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
+import torch
+
 from thalweg._files import replacing, write_text
 from thalweg.diagnosis.judging import judge
 from thalweg.diagnosis.measures.trends import layer_trends, trends, validation_trends
@@ -79,7 +81,7 @@ class Watch:
         try:
             self._probe.record(loss)
         except Exception as error:  # noqa: BLE001 - a training never dies of being watched
-            self._fail("loss_not_scalar" if _not_scalar(loss) else "watching", error)
+            self._fail("watching" if _is_scalar(loss) else "loss_not_scalar", error)
         if self._probe is not None and self._probe.failure is not None:
             self._fail("watching", self._probe.failure)
 
@@ -279,7 +281,5 @@ def _with_proof(verdict: Verdict, proof: Proof | None) -> Verdict:
     return replace(verdict, proof=proof)
 
 
-def _not_scalar(loss: Any) -> bool:
-    from thalweg.diagnosis.measures.batch import scalar_problem
-
-    return scalar_problem(loss) is not None
+def _is_scalar(loss: Any) -> bool:
+    return loss.numel() == 1 if isinstance(loss, torch.Tensor) else isinstance(loss, int | float)

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import copy
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 from torch.nn.functional import cross_entropy, one_hot
 
-from thalweg.diagnosis.measures.twins import call, first_tensor, mean_loss, own_randomness
+from thalweg.diagnosis.measures.twins import call, first_tensor, mean_loss
+from thalweg.diagnosis.randomness import own_randomness
 from thalweg.probes import ActivationProbe
 
 
@@ -199,10 +200,3 @@ def _of_batch_norm(
             losses.append(mean_loss(twin, loss_fn, batches[:1]))
     scale = max(abs(constant), 1e-12) if math.isfinite(constant) else max(abs(losses[1]), 1e-12)
     return {"norm_gap": (losses[0] - losses[1]) / scale, "norm_training": was_training}
-
-
-def scalar_problem(loss: Any) -> str | None:
-    """Why something is no loss: None when it is one."""
-    if isinstance(loss, torch.Tensor):
-        return None if loss.numel() == 1 else f"shape {tuple(loss.shape)}"
-    return None if isinstance(loss, int | float) else type(loss).__name__

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from thalweg.diagnosis.measures.twins import own_randomness, size_of
+from thalweg.diagnosis.measures.twins import size_of
+from thalweg.diagnosis.randomness import own_randomness
 
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from thalweg.diagnosis.measures.twins import Twin, call, mean_loss, own_randomness
+from thalweg.diagnosis.measures.twins import Twin, call, mean_loss
+from thalweg.diagnosis.randomness import own_randomness
 
 
 if TYPE_CHECKING:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +11,6 @@ import torch
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from torch import Tensor, nn
     from torch.optim import Optimizer
 
@@ -34,16 +31,6 @@ class Twin:
         model, optimizer = copy.deepcopy((model, optimizer))
         optimizer.zero_grad(set_to_none=True)
         return cls(model, optimizer)
-
-
-@contextmanager
-def own_randomness(seed: int | None = None) -> Iterator[None]:
-    """What is drawn inside leaves torch's random states as they were; with a seed, it is always the same."""
-    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []
-    with torch.random.fork_rng(devices=devices):
-        if seed is not None:
-            torch.manual_seed(seed)
-        yield
 
 
 def call(model: nn.Module, inputs: Any) -> Any:

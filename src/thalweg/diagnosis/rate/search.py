@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from thalweg.diagnosis.randomness import own_randomness
 from thalweg.diagnosis.rate.batches import some_batches
 from thalweg.diagnosis.rate.curve import Curve, sweep_rates
 from thalweg.diagnosis.rate.ladder import Ladder, lowest_of_parabola
 from thalweg.diagnosis.rate.probes import Probes
-from thalweg.diagnosis.rate.randomness import own_randomness
 from thalweg.diagnosis.rate.result import Edge, RateSweep
 from thalweg.diagnosis.rate.trial import Setting, Trial
 from thalweg.errors import UsageError
