@@ -13,6 +13,9 @@ from thalweg.i18n import set_language
 
 
 os.environ.setdefault("GOMP_SPINCOUNT", SPINS)  # as the command line does, before any test loads torch
+# Workers share the cores out. Two processes with two threads each on two cores wait for each other, ten times as long.
+if workers := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "0")):
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
 
 
 @pytest.fixture(autouse=True, scope="session")

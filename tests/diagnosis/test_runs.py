@@ -28,12 +28,22 @@ def files_of(run):
     return {path: path.read_bytes() for path in sorted(run.rglob("*")) if path.is_file()}
 
 
-def test_a_rate_that_is_too_small_is_named_proved_and_the_run_left_alone(slow_run):
+def test_a_rate_that_is_too_small_is_named_and_the_run_left_alone(slow_run, verb_runner):
+    before = files_of(slow_run)
+    found = json.loads(verb_runner(diagnose_verb, "diagnose")(str(slow_run), "--json").stdout)
+    assert found["code"] == "lr_too_small"
+    assert found["evidence"][0]["supports"]
+    assert not {"batch", "curvature", "trials", "validation"} & set(found["unchecked"])
+    assert files_of(slow_run) == before
+
+
+@pytest.mark.slow
+def test_it_is_proved_in_words_and_the_run_left_alone(slow_run, verb_runner):
     before = files_of(slow_run)
     verdict = diagnose_run(slow_run, prove=True)
     assert verdict.code == "lr_too_small"
     assert verdict.proof.helped
-    assert not {"batch", "curvature", "trials", "validation"} & set(verdict.unchecked)
+    assert "learning rate is too small" in verb_runner(diagnose_verb, "diagnose")(str(slow_run)).stdout
     assert files_of(slow_run) == before
 
 
@@ -42,14 +52,6 @@ def test_the_proof_alone(slow_run):
     proof = prove_run(slow_run, steps=4)
     assert proof.steps == 4
     assert proof.to_dict()["remedy"]["code"] == "raise_rate"
-
-
-def test_the_verb_prints_words_and_json(slow_run, verb_runner):
-    call = verb_runner(diagnose_verb, "diagnose")
-    assert "learning rate is too small" in call(str(slow_run)).stdout
-    found = json.loads(call(str(slow_run), "--json").stdout)
-    assert found["code"] == "lr_too_small"
-    assert found["evidence"][0]["supports"]
 
 
 def test_the_verb_asks_for_what_it_needs(tmp_path, verb_runner):

@@ -7,11 +7,15 @@ from pathlib import Path
 import pytest
 
 
-EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.py"))
+FAST = {"trace_a_valley", "watch_character_model", "watch_timm"}
+EXAMPLES = [
+    pytest.param(path, id=path.stem, marks=() if path.stem in FAST else pytest.mark.slow)
+    for path in sorted((Path(__file__).parents[2] / "examples").glob("*.py"))
+]
 WATCHED = {"watch_character_model": "The learning rate is too small", "watch_photos": "The gradients are not cleared"}
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("example", EXAMPLES)
 def test_an_example_runs_and_says_something(example):
     done = subprocess.run([sys.executable, example], capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr

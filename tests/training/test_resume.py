@@ -156,7 +156,11 @@ class Interrupter(Listener):
             os.kill(os.getpid(), signal.SIGINT)
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw", "rmsprop", "adagrad", "nadam", "rprop", "asgd"])
+QUICK = ["sgd", "adamw", "rprop"]  # state of no, of two, and of another kind of buffer
+REST = [pytest.param(name, marks=pytest.mark.slow) for name in ("adam", "rmsprop", "adagrad", "nadam", "asgd")]
+
+
+@pytest.mark.parametrize("optimizer", [*QUICK, *REST])
 def test_interrupted_and_resumed(striped, tmp_path, optimizer):
     config = replace(CONFIG, optimizer=optimizer, lr=1e-3, epochs=1, schedule="warmup(2) > cosine", clip=1.0)
     alone = train(striped, config, tmp_path / "alone")

@@ -77,7 +77,7 @@ class TrainingConfig:
         keep_epochs: keep the weights of every epoch, and the initial ones, for `thalweg landscape --plane trajectory`.
         seed: of weights, order, views, and the split when the photos have none.
         device: `auto` takes a GPU when there is one.
-        threads: of the processor for one step; None: one a usable core.
+        threads: of the processor for one step; None: what `OMP_NUM_THREADS` says, else one a usable core.
         precision: `auto` measures; else `fp32` or `bf16`.
         layout: `auto` measures; else `channels-first` or `channels-last`.
         on_bad_image: `skip` (named, counted, reported) or `stop`.

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from thalweg.data.decoding import reading
+from thalweg.data.parallel import cores
 from thalweg.errors import BadImageError, UsageError
 
 
@@ -105,11 +106,10 @@ def settled_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def usable_cores() -> int:
-    """Processor cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+def usable_threads() -> int:
+    """Threads for one step: as many as `OMP_NUM_THREADS` allows, else one a core that this process may use."""
+    allowed = os.environ.get("OMP_NUM_THREADS", "")
+    return int(allowed) if allowed.isdecimal() and int(allowed) else cores()
 
 
 def machine_facts(device: torch.device) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from thalweg.training.plan import (
     settled_device,
     settled_sizes,
     typical_side,
-    usable_cores,
+    usable_threads,
 )
 from thalweg.training.probe import choose_format
 from thalweg.training.run import Run
@@ -70,7 +70,7 @@ class Plan:
             DataError: there are no photos.
         """
         device = settled_device(config.device)
-        threads = config.threads or usable_cores()
+        threads = config.threads or usable_threads()
         torch.set_num_threads(threads)
         images = opened(photos, config)
         listener.note("training.found", what=images.describe())
