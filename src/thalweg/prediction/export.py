@@ -71,7 +71,7 @@ def export_onnx(run: Run, path: Path) -> float:
         StorageError: the file cannot be written.
     """
     try:
-        import onnx  # type: ignore[import-not-found]
+        import onnx
         import onnxruntime  # type: ignore[import-not-found]  # noqa: F401 - asked for before the long work
         import onnxscript  # type: ignore[import-not-found]  # noqa: F401 - torch exports by it
     except ImportError as error:

@@ -59,7 +59,7 @@ class OnnxModel:
             RunError: no ONNX, or not exported by this package.
         """
         try:
-            import onnxruntime  # type: ignore[import-not-found]
+            import onnxruntime
         except ImportError as error:
             raise MissingExtraError("onnxruntime", "export") from error
         options = onnxruntime.SessionOptions()
