@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from thalweg.figures import confusion, curves, mistakes, reliability, tsne
+from thalweg.figures import confusion, curves, layers, mistakes, reliability, tsne
 from thalweg.history import HistoryLog
 from thalweg.i18n import set_language
 from thalweg.report.scores import confusion_matrix
@@ -41,6 +41,9 @@ def write_histories(folder):
         log.extend(np.c_[step, step / 100, np.exp(-step / 100), 1 / step, np.full(300, 1e-3)])
     with HistoryLog(folder / "history" / "epochs", EPOCHS) as log:
         log.extend([[100 * epoch, epoch, 1, 0.2 * epoch, 1.1, 0.19 * epoch, 3] for epoch in (1, 2, 3)])
+    names = [f"{layer}.update_ratio" for layer in ("stem.0", "stem.1", "head")]
+    with HistoryLog(folder / "history" / "layers", {"step": "", **dict.fromkeys(names, "")}) as log:
+        log.extend(np.c_[step[::20], np.full(15, 1e-3), 1 / step[::20], np.full(15, 1e-6)])
 
 
 def write_run(folder, *, pictures=True):
@@ -81,6 +84,7 @@ def write_run(folder, *, pictures=True):
 def draw(folder, found):
     labels, predicted = found["labels"], found["logits"].argmax(axis=1)
     curves(HistoryLog.read(folder / "history/steps"), HistoryLog.read(folder / "history/epochs"), folder / "curves.png")
+    layers(HistoryLog.read(folder / "history/layers"), folder / "layers.png")
     confusion(confusion_matrix(labels, predicted, len(CLASSES)), CLASSES, folder / "confusion.png")
     images = np.random.default_rng(0).integers(0, 256, (PHOTOS, 16, 16, 3), dtype=np.uint8)
     names = [f"validation/{index}.jpg" for index in range(PHOTOS)]

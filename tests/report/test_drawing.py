@@ -14,7 +14,8 @@ from thalweg.report import draw_run
 from thalweg.training import Run, TrainingConfig
 
 
-PICTURES = {"curves.png", "confusion.png", "mistakes.png", "reliability.png", "tsne-mid.png", "tsne-top.png"}
+NAMES = ("curves", "layers", "confusion", "mistakes", "reliability", "tsne-mid", "tsne-top")
+PICTURES = {f"{name}.png" for name in NAMES}
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +53,7 @@ def run(made, photos, tmp_path, monkeypatch):
 def test_all_pictures_are_drawn_and_put_into_the_report(run):
     report = draw_run(run.path)
     assert {path.name for path in run.path.glob("*.png")} == PICTURES
-    assert report.read_text(encoding="utf-8").count("data:image/png") == 6
+    assert report.read_text(encoding="utf-8").count("data:image/png") == 7
     summary = run.summary()
     assert summary["messages"] == ["first"]
     assert summary["seconds"]["pictures"] > 0
@@ -78,7 +79,8 @@ def test_a_picture_that_cannot_be_drawn_is_left_out_with_its_reason(run):
     run.save()
     for _ in range(2):  # the reasons do not pile up
         draw_run(run.path)
-    assert {path.name for path in run.path.glob("*.png")} == {"curves.png", "confusion.png", "reliability.png"}
+    left = {path.stem for path in run.path.glob("*.png")}
+    assert left == {"curves", "layers", "confusion", "reliability"}
     _, mistakes, mid, top = run.summary()["messages"]
     assert mistakes.startswith("mistakes.png: the photos in ")
     assert mid.startswith("tsne-mid.png: t-SNE needs at least 4 photos")
@@ -96,7 +98,7 @@ def test_photos_that_are_gone_cost_one_picture_only(run, tmp_path):
 def test_a_run_that_never_finished_an_epoch_has_curves_only(run):
     run.evaluation.unlink()
     draw_run(run.path)
-    assert {path.name for path in run.path.glob("*.png")} == {"curves.png"}
+    assert {path.name for path in run.path.glob("*.png")} == {"curves.png", "layers.png"}
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path):

@@ -64,7 +64,7 @@ def test_it_holds_everything(run, classes):
         *classes,
     ):
         assert part in page.text, part
-    assert [name for name, _ in page.tags].count("img") == 6
+    assert [name for name, _ in page.tags].count("img") == 7
     assert "Left out" not in page.text
 
 
@@ -99,6 +99,7 @@ PARTS = (
     "history",
     "evaluation.safetensors",
     "curves.png",
+    "layers.png",
     "confusion.png",
     "mistakes.png",
     "reliability.png",

@@ -82,6 +82,7 @@ def assert_same_run(resumed, alone):
             told.pop("clock", None)
         assert facts == expected
     np.testing.assert_array_equal(resumed.steps().rows_NC, alone.steps().rows_NC)
+    np.testing.assert_array_equal(resumed.layers().rows_NC, alone.layers().rows_NC)
     without_seconds = slice(0, -1)
     np.testing.assert_array_equal(
         resumed.epochs().rows_NC[:, without_seconds], alone.epochs().rows_NC[:, without_seconds]

@@ -1,4 +1,4 @@
-"""Pictures: of a run (curves, t-SNE of the mid and the top layer, confusion, mistakes) and of surfaces and paths.
+"""Pictures of a run (curves, layers, t-SNE of the mid and the top layer, confusion, mistakes), of surfaces and paths.
 
 Every function takes plain arrays, draws with matplotlib's objects (never pyplot's global state) and writes one PNG,
 whole or not at all. `style` holds what they share. No torch here.
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from thalweg.figures.player import write_player
     from thalweg.figures.run_confusion import confusion
     from thalweg.figures.run_curves import curves
+    from thalweg.figures.run_layers import layers
     from thalweg.figures.run_mistakes import mistakes
     from thalweg.figures.run_reliability import reliability
     from thalweg.figures.run_tsne import Embedding, tsne
@@ -28,6 +29,7 @@ _homes = {
     "curves": ".run_curves",
     "draw_map": ".surface_map",
     "draw_surface": ".surface",
+    "layers": ".run_layers",
     "mistakes": ".run_mistakes",
     "picture": ".style",
     "reliability": ".run_reliability",
@@ -42,6 +44,7 @@ __all__ = [
     "curves",
     "draw_map",
     "draw_surface",
+    "layers",
     "mistakes",
     "picture",
     "reliability",

@@ -12,7 +12,7 @@ from safetensors.numpy import load_file
 
 from thalweg.data import build_cache
 from thalweg.errors import StorageError, ThalwegError
-from thalweg.figures import confusion, curves, mistakes, reliability, tsne
+from thalweg.figures import confusion, curves, layers, mistakes, reliability, tsne
 from thalweg.report.page import write_report
 from thalweg.report.scores import confusion_matrix
 from thalweg.training import Run
@@ -42,7 +42,7 @@ def draw_run(path: Path) -> Path:
     """
     began = time.monotonic()
     run = Run.open(path)
-    jobs = {"curves": _draw_curves}
+    jobs = {"curves": _draw_curves, "layers": _draw_layers}
     if run.evaluation.exists():
         jobs |= {"confusion": _draw_confusion, "mistakes": _draw_mistakes, "reliability": _draw_reliability}
         jobs |= {"tsne-mid": _draw_map, "tsne-top": _draw_map}
@@ -72,6 +72,10 @@ def _keep(run: Run, failures: list[str], seconds: float) -> None:
 
 def _draw_curves(run: Run, picture: Path) -> None:
     curves(run.steps(), run.epochs(), picture)
+
+
+def _draw_layers(run: Run, picture: Path) -> None:
+    layers(run.layers(), picture)
 
 
 def _draw_confusion(run: Run, picture: Path) -> None:

@@ -19,10 +19,11 @@ _CSS_PIXELS_A_PIXEL = 96 / 150  # an inch has 96 pixels in CSS and 150 in our pi
 
 
 def picture_sections(folder: RunFolder) -> list[Html]:
-    """Curves, confusion with the classes' scores, mistakes, and both maps of features."""
+    """Curves, layers, confusion with the classes' scores, mistakes, and both maps of features."""
     maps = [_figure(folder, name) for name in ("tsne-mid", "tsne-top")]
     return [
         tag("section", tag("h2", t("report.curves")), _figure(folder, "curves")),
+        tag("section", tag("h2", t("report.layers")), _figure(folder, "layers")),
         tag("section", tag("h2", t("report.classes")), _figure(folder, "confusion"), _class_table(folder)),
         tag("section", tag("h2", t("report.mistakes")), _figure(folder, "mistakes")),
         tag("section", tag("h2", t("report.reliability")), _figure(folder, "reliability")),

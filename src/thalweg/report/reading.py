@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 Content = TypeVar("Content")
 
-PICTURES = ("curves", "confusion", "mistakes", "reliability", "tsne-mid", "tsne-top")
+PICTURES = ("curves", "layers", "confusion", "mistakes", "reliability", "tsne-mid", "tsne-top")
 
 
 @dataclass(slots=True)

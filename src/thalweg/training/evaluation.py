@@ -13,12 +13,16 @@ import torch
 
 from thalweg.models import features
 from thalweg.training.losses import loss_of
+from thalweg.training.probe import Format
 
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from torch import Tensor, nn
+
+
+EXACT = Format("fp32", "channels-last")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +46,18 @@ def score(logits_NC: Tensor, labels_N: Tensor, loss: str) -> Score:
 
 
 @torch.inference_mode()
-def logits_of(model: nn.Module, batches: Iterable[Tensor]) -> Tensor:
-    """The network's output over batches, in fp32 on the CPU; the model keeps its mode.
+def logits_of(model: nn.Module, batches: Iterable[Tensor], *, number_format: Format = EXACT) -> Tensor:
+    """The network's output over batches; the model keeps its mode.
+
+    Args:
+        model: the network.
+        batches: photos, (N, 3, H, W).
+        number_format: precision of the forward pass.
 
     Returns:
-        (N, C).
+        (N, C), fp32, on the CPU.
     """
-    with _evaluating(model) as (device, memory_format):
+    with _evaluating(model) as (device, memory_format), number_format.autocast(device):
         return torch.cat([model(images.to(device, memory_format=memory_format)).float().cpu() for images in batches])
 
 

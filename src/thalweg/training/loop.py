@@ -17,10 +17,11 @@ from thalweg.data.augment import augmentation
 from thalweg.data.batches import Batches, plain_batches
 from thalweg.data.mixing import Mixing
 from thalweg.errors import TrainingError
+from thalweg.probes import LayerProbe
 from thalweg.training import checkpoint
 from thalweg.training.averaging import Average
 from thalweg.training.clock import Clock
-from thalweg.training.evaluation import features_of, logits_of, score
+from thalweg.training.evaluation import EXACT, features_of, logits_of, score
 from thalweg.training.gradients import Gradients
 from thalweg.training.interrupt import gentle_interrupt
 from thalweg.training.losses import Objective, Targets, balanced_weights
@@ -65,6 +66,7 @@ class Training:
         self.model = self._network()
         models.set_drop_path(self.model, config.drop_path)
         self.optimizer = build_optimizer(self.model, config)
+        self.layers = LayerProbe(self.model)
         self.average = Average(self.model, self._network(), config.ema) if config.ema else None
         self.schedule = schedules.parse(config.schedule)
         self.images_NHWC = in_memory(cache.images_NHWC)
@@ -118,7 +120,7 @@ class Training:
         self.clock.reserve = self.reserve
         self.gradients.told = lambda photos: listener.note("training.smaller_parts", photos=photos)
         with (
-            Recorder(self.run.path, self.state, self.device, listener) as self.recorder,
+            Recorder(self.run.path, self.state, self.device, listener, self.layers) as self.recorder,
             gentle_interrupt() as asked_to_stop,
         ):
             if self.state.step == 0:
@@ -161,7 +163,9 @@ class Training:
             group["lr"] = lr
         loss, logits_NC, state.parts = self.gradients(images_NCHW, targets, state.parts)
         norm = self._gradient_norm()
+        self.layers.before_step(state.step)
         self.optimizer.step()
+        self.layers.after_step()
         self.optimizer.zero_grad(set_to_none=True)
 
         state.step += 1
@@ -201,7 +205,7 @@ class Training:
         state.batch = 0
         if state.epoch % self.config.evaluate_every and self.clock.share(state.step) < 1:
             return
-        valid = self.evaluate("valid")
+        valid = self.evaluate("valid", number_format=self.format)
         if not math.isfinite(valid.loss):  # before these weights could be kept
             raise TrainingError("training.weights_not_finite", step=state.step, run=self.run.path)
         state.valid_losses.append(valid.loss)
@@ -271,10 +275,16 @@ class Training:
         checkpoint.load_model(self.judged, tensors)
         return facts["epoch"]
 
-    def evaluate(self, split: Split) -> Score:
-        """Loss and accuracy of the present weights on a split."""
+    def evaluate(self, split: Split, *, number_format: Format = EXACT) -> Score:
+        """Loss and accuracy of the present weights on a split.
+
+        Args:
+            split: its photos, as they are.
+            number_format: precision of the forward pass: after an epoch that of the training, which is faster; what
+                a run says of itself in the end is exact.
+        """
         began = time.monotonic()
-        logits_NC = logits_of(self.judged, self._plain_batches(split))
+        logits_NC = logits_of(self.judged, self._plain_batches(split), number_format=number_format)
         result = score(logits_NC, torch.from_numpy(self.cache.labels(split)), self.config.loss)
         self.clock.reserve = time.monotonic() - began  # the last one must fit into the budget, too
         self.seconds_spent["evaluation"] += self.clock.reserve

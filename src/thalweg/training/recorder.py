@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Self
 
 from thalweg.errors import TrainingError
@@ -19,28 +20,32 @@ if TYPE_CHECKING:
 
     import torch
 
+    from thalweg.probes import LayerProbe
     from thalweg.training.clock import Clock
     from thalweg.training.listener import Listener
     from thalweg.training.state import State
 
 
 class Recorder:
-    """Keeps the two histories of a run; a context, so that its files are closed.
+    """Keeps the three histories of a run; a context, so that its files are closed.
 
     Args:
         run: the run's folder.
         state: counters of the training; rows after its step are cut, they will be made again.
         device: where losses gather.
         listener: is told.
+        layers: measures the layers; what it has is written whenever the meter is read.
     """
 
-    def __init__(self, run: Path, state: State, device: torch.device, listener: Listener) -> None:
+    def __init__(self, run: Path, state: State, device: torch.device, listener: Listener, layers: LayerProbe) -> None:
         self.meter = Meter(device, state.sums)
-        self._run, self._state, self._listener = run, state, listener
+        self._run, self._state, self._listener, self._measured = run, state, listener, layers
         self._read_at = time.monotonic()
         self._steps = HistoryLog(run / "history" / "steps", STEP_UNITS)
         self._epochs = HistoryLog(run / "history" / "epochs", EPOCH_UNITS)
+        self._layers = HistoryLog(run / "history" / "layers", layers.units)
         self._steps.cut_after(state.step)
+        self._layers.cut_after(state.step)
         # A row of this very step is of an epoch's end that the checkpoint, taken within the epoch, has not seen.
         self._epochs.cut_after(state.step - (0.5 if state.batch else 0))
 
@@ -48,10 +53,9 @@ class Recorder:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        try:
-            self._steps.close()
-        finally:
-            self._epochs.close()
+        with ExitStack() as closing:  # each is closed, whatever happens to the others
+            for log in (self._steps, self._epochs, self._layers):
+                closing.callback(log.close)
 
     def read(self, clock: Clock) -> None:
         """Read the meter, write its rows, and tell how the training stands.
@@ -63,6 +67,7 @@ class Recorder:
         if not readings:
             return
         self._steps.extend([[r.step, r.epoch, r.loss, r.gradient_norm, r.lr] for r in readings])
+        self._layers.extend(self._measured.read())
         for reading in readings:
             if not (math.isfinite(reading.loss) and math.isfinite(reading.gradient_norm)):
                 raise TrainingError(

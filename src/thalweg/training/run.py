@@ -5,7 +5,7 @@ run/
   config.toml              [training] the configuration, [data] what was trained on, [environment] where
   split.csv                path, split, label: every photo that was used, as it was used
   data-check.json          warnings about the photos, and the bad ones by name
-  history/steps, epochs    append-only columns (see thalweg.history)
+  history/steps, epochs, layers   append-only columns (see thalweg.history)
   checkpoints/last, best   .safetensors: to go on from, and to predict with
   checkpoints/epoch-0001   .safetensors: weights of every epoch, 0000 the initial ones, if they were to be kept
   evaluation.safetensors   validation split: logits, labels, features at the mid and top taps
@@ -129,6 +129,10 @@ class Run:
     def epochs(self) -> History:
         """The history of the epochs."""
         return HistoryLog.read(self.path / "history" / "epochs")
+
+    def layers(self) -> History:
+        """The history of the layers: gradient norm, update ratio and weight norm of each, at the steps measured."""
+        return HistoryLog.read(self.path / "history" / "layers")
 
     def summary(self) -> dict[str, Any]:
         """What came out when the training last stopped; empty before."""

@@ -54,7 +54,7 @@ def layer_trends(layers: History) -> dict[str, float]:
     """How gradients and updates differ between the layers, in the order of the model; NaN with fewer than three.
 
     Args:
-        layers: a history of `probes.StepProbe.layers`.
+        layers: a history of `probes.StepProbe.layers` or of `probes.LayerProbe`.
     """
     names = [name.rpartition(".")[0] for name in layers.units if name.endswith(".gradient_norm")]
     if len(names) < 3 or not len(layers):

@@ -1,0 +1,115 @@
+"""How far an update moves each layer, beside its weights and its gradient: of a training whose loop is our own.
+
+Every `every` steps, and in the first ones, weights are copied before the optimizer's step and compared after it.
+The numbers stay on the device until they are read: no host sync in the step.
+
+Shape suffixes: K rows of the table, P tensors, L layers.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from thalweg.probes import foreach
+
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor, nn
+
+EVERY = 20
+DENSE = 10  # the first steps are all measured
+MEASURES = ("gradient_norm", "update_ratio", "weight_norm")
+
+
+class LayerProbe:
+    """Measures the layers of a model around the steps that are due.
+
+    A layer is a module with parameters of its own. Its numbers are Euclidean norms over all of them: of the gradient
+    as the optimizer gets it, of the weights after the step, and of the step divided by that.
+
+    Args:
+        model: what is trained.
+        every: steps from one measured step to the next.
+
+    Attributes:
+        units: of the columns: `step`, then `LAYER.gradient_norm`, `LAYER.update_ratio`, `LAYER.weight_norm`.
+
+    Example:
+        >>> import torch
+        >>> layer = torch.nn.Linear(2, 1, bias=False)
+        >>> probe = LayerProbe(torch.nn.Sequential(layer))
+        >>> _ = torch.nn.init.constant_(layer.weight, 1.0)
+        >>> layer(torch.ones(1, 2)).sum().backward()
+        >>> optimizer = torch.optim.SGD(layer.parameters(), lr=0.5)
+        >>> probe.before_step(0)
+        >>> optimizer.step()
+        >>> probe.after_step()
+        >>> probe.read().round(3).tolist()
+        [[1.0, 1.414, 1.0, 0.707]]
+    """
+
+    def __init__(self, model: nn.Module, *, every: int = EVERY) -> None:
+        self.every = every
+        named = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
+        self._parameters = [parameter for _, parameter in named]
+        homes = [name.rpartition(".")[0] for name, _ in named]
+        layers = list(dict.fromkeys(homes))
+        self._members_L = [np.array([at for at, home in enumerate(homes) if home == layer]) for layer in layers]
+        self.units = {"step": ""} | {f"{layer}.{measure}": "" for layer in layers for measure in MEASURES}
+        self._before: list[Tensor] = []
+        self._norms: tuple[Tensor, ...] = ()
+        self._rows: list[tuple[int, Tensor]] = []
+        self._step: int | None = None
+
+    @torch.no_grad()
+    def before_step(self, step: int) -> None:
+        """Look at gradients and weights before the optimizer moves them, if it is time to.
+
+        Args:
+            step: steps done so far.
+        """
+        if step >= DENSE and step % self.every:
+            return
+        gradients = [parameter.grad for parameter in self._parameters]
+        present = [gradient for gradient in gradients if gradient is not None]
+        if not present or len(present) < len(gradients):  # a layer without a gradient has no update
+            return
+        self._norms = foreach.norms(present)
+        weights = [parameter.detach() for parameter in self._parameters]
+        if not self._before:
+            self._before = [torch.empty_like(weight) for weight in weights]
+        foreach.copy_into(self._before, weights)
+        self._step = step + 1
+
+    @torch.no_grad()
+    def after_step(self) -> None:
+        """Compare the weights with what they were, if they were looked at."""
+        if self._step is None:
+            return
+        weights = [parameter.detach() for parameter in self._parameters]
+        foreach.subtract_from(self._before, weights)
+        rows_3P = [torch.stack(list(norms)) for norms in (self._norms, foreach.norms(self._before))]
+        rows_3P.append(torch.stack(list(foreach.norms(weights))))
+        self._rows.append((self._step, torch.stack(rows_3P)))
+        self._step = None
+
+    def read(self) -> NDArray[np.float64]:
+        """What was measured since the last time.
+
+        Returns:
+            (K, 1 + 3 L), in the columns of `units`.
+        """
+        rows_KC = np.empty((len(self._rows), len(self.units)))
+        for row_C, (step, norms_3P) in zip(rows_KC, self._rows, strict=True):
+            squares_3P = np.square(norms_3P.cpu().numpy().astype(np.float64))
+            row_C[0] = step
+            for layer, members in enumerate(self._members_L):
+                gradient, update, weight = np.sqrt(squares_3P[:, members].sum(axis=1))
+                with np.errstate(divide="ignore", invalid="ignore"):  # weights of 0, and steps that went wrong
+                    row_C[1 + 3 * layer : 4 + 3 * layer] = gradient, update / weight, weight
+        self._rows.clear()
+        return rows_KC
