@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
     from torch.optim import Optimizer
 
-EVERY = 10
+EVERY = 20
 DENSE = 10  # the first steps are all due: how a training begins says most about how it is set up
 CAPACITY = 64
 

@@ -91,8 +91,10 @@ def validation_trends(validation: Mapping[str, NDArray[np.float64]], train_last:
     loss_V = loss_V[np.isfinite(loss_V)]
     if not len(loss_V):
         return {}
-    last = float(np.median(loss_V[-min(3, len(loss_V)) :]))
-    best = float(loss_V.min())
+    # Medians of three: the lowest of many noisy values is low by chance, and the last one would seem a rise.
+    width = min(3, len(loss_V))
+    smooth_V = np.median(np.lib.stride_tricks.sliding_window_view(loss_V, width), axis=1)
+    last, best = float(smooth_V[-1]), float(smooth_V.min())
     return {
         "valid_last": last,
         "valid_rise": (last - best) / max(abs(best), 1e-12),

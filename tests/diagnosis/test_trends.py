@@ -1,0 +1,32 @@
+"""What a validation loss says: a rise is one, scatter is none."""
+
+import numpy as np
+import pytest
+
+from thalweg.diagnosis.measures.trends import validation_trends
+
+
+STEP = np.linspace(0, 1, 20)
+
+
+def test_one_low_value_is_no_lowest():
+    loss_V = np.full(20, 0.5)
+    loss_V[10] = 0.1
+    assert validation_trends({"loss": loss_V}, 0.1)["valid_rise"] == 0
+
+
+def test_a_rise_is_seen_in_full():
+    loss_V = 1 + 4 * (STEP - 0.5) ** 2
+    found = validation_trends({"loss": loss_V}, 0.1)
+    assert found["valid_rise"] == pytest.approx(loss_V[-2] / np.sort(loss_V)[1] - 1, rel=0.01)
+
+
+@pytest.mark.parametrize("losses", [[0.5], [0.5, 0.7], [np.nan, 0.5]])
+def test_one_or_two_values_are_taken_as_they_are(losses):
+    found = validation_trends({"loss": np.array(losses)}, 0.1)
+    assert found["valid_rise"] == 0
+    assert found["valid_last"] == pytest.approx(np.nanmedian(losses))
+
+
+def test_without_values_nothing_is_said():
+    assert validation_trends({"loss": np.array([np.nan])}, 0.1) == {}
