@@ -22,6 +22,7 @@ VERBS = (
     "zoo",
     "data",
     "models",
+    "bench",
     "surface",
     "lesson",
     "schedule",

@@ -16,6 +16,7 @@ from thalweg._lazy import lazy_names
 if TYPE_CHECKING:
     from thalweg.training.config import TrainingConfig
     from thalweg.training.folds import resume_folds, train_folds
+    from thalweg.training.pace import bench
     from thalweg.training.recipes import RECIPES, recipe
     from thalweg.training.run import Run
     from thalweg.training.start import resume, train
@@ -24,6 +25,7 @@ _homes = {
     "RECIPES": ".recipes",
     "Run": ".run",
     "TrainingConfig": ".config",
+    "bench": ".pace",
     "recipe": ".recipes",
     "resume": ".start",
     "resume_folds": ".folds",
@@ -31,6 +33,16 @@ _homes = {
     "train_folds": ".folds",
 }
 
-__all__ = ["RECIPES", "Run", "TrainingConfig", "recipe", "resume", "resume_folds", "train", "train_folds"]
+__all__ = [
+    "RECIPES",
+    "Run",
+    "TrainingConfig",
+    "bench",
+    "recipe",
+    "resume",
+    "resume_folds",
+    "train",
+    "train_folds",
+]
 
 __getattr__, __dir__ = lazy_names(__name__, _homes)

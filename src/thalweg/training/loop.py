@@ -284,7 +284,7 @@ class Training:
                 a run says of itself in the end is exact.
         """
         began = time.monotonic()
-        logits_NC = logits_of(self.judged, self._plain_batches(split), number_format=number_format)
+        logits_NC = logits_of(self.judged, self.plain_batches(split), number_format=number_format)
         result = score(logits_NC, torch.from_numpy(self.cache.labels(split)), self.config.loss)
         self.clock.reserve = time.monotonic() - began  # the last one must fit into the budget, too
         self.seconds_spent["evaluation"] += self.clock.reserve
@@ -292,14 +292,15 @@ class Training:
 
     def features(self, split: Split) -> dict[str, Tensor]:
         """Logits, and the features at the taps, of the present weights on a split."""
-        return features_of(self.judged, self._plain_batches(split))
+        return features_of(self.judged, self.plain_batches(split))
 
     def has_labels(self, split: Split) -> bool:
         """Whether the photos of a split can be scored."""
         labels = self.cache.labels(split)
         return len(labels) > 0 and bool((labels >= 0).all())
 
-    def _plain_batches(self, split: Split) -> Iterator[Tensor]:
+    def plain_batches(self, split: Split) -> Iterator[Tensor]:
+        """The photos of a split as they are, normalized: (N, 3, H, W), in the order of the cache."""
         return plain_batches(
             self.images_NHWC,
             self.cache.rows(split),

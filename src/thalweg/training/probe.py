@@ -89,7 +89,7 @@ def _rate(model: nn.Module, candidate: Format, count: int, size: int, device: to
         with candidate.autocast(device):
             loss = twin(images_NCHW).float().square().mean()
         loss.backward()
-        _wait(device)
+        wait(device)
         now = time.perf_counter()
         if repeat:
             best = min(best, now - start)
@@ -98,7 +98,8 @@ def _rate(model: nn.Module, candidate: Format, count: int, size: int, device: to
     return count / best
 
 
-def _wait(device: torch.device) -> None:
+def wait(device: torch.device) -> None:
+    """Until a GPU has done what it was asked; a processor has."""
     if device.type == "cuda":
         torch.cuda.synchronize()
     elif device.type == "mps":

@@ -1,0 +1,170 @@
+"""How fast this machine trains each network, and where the time goes."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass, replace
+from itertools import count, islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from thalweg import models
+from thalweg.training.evaluation import logits_of
+from thalweg.training.listener import Listener
+from thalweg.training.loop import Training
+from thalweg.training.losses import Targets
+from thalweg.training.plan import matmul_gflops
+from thalweg.training.preparation import Plan, Preparation
+from thalweg.training.probe import choose_format, wait
+
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from thalweg.training.config import TrainingConfig
+
+PRECISIONS = ("fp32", "bf16")
+_FORWARD_AND_BACKWARD = 3  # a backward pass has twice the products of a forward pass
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """What was measured of one network at one precision.
+
+    Attributes:
+        model: its name.
+        size: side of the photos, in pixels.
+        precision: `fp32` or `bf16`.
+        layout: the faster of both for it.
+        photos_per_second: trained on, with reading, augmentation and the optimizer's step; the median step counts.
+        evaluated_per_second: photos, forward only.
+        data_share: of an epoch's time with its evaluation: making batches, in [0, 1].
+        step_share: of the same: forward, backward and the optimizer.
+        evaluation_share: of the same: the validation split.
+        gflops: floating-point operations a second that forward and backward passes make, in 1e9.
+        of_matmul: `gflops` beside those of this machine's matrix product at this precision: how near to the roof.
+    """
+
+    model: str
+    size: int
+    precision: str
+    layout: str
+    photos_per_second: float
+    evaluated_per_second: float
+    data_share: float
+    step_share: float
+    evaluation_share: float
+    gflops: float
+    of_matmul: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """By name."""
+        return asdict(self)
+
+
+def bench(
+    photos: Path | str,
+    config: TrainingConfig,
+    *,
+    names: Iterable[str] | None = None,
+    seconds: float = 3.0,
+    listener: Listener | None = None,
+) -> Iterator[Pace]:
+    """Train each network for some seconds at each precision; nothing is kept but the cache of the photos.
+
+    Right before each, the speed of the matrix product is measured: on a machine that others use, too, it says what
+    there was to be had.
+
+    Args:
+        photos: as `train` takes them.
+        config: size, batch, optimizer, views; its model is not looked at.
+        names: of networks; None: all that can take this size.
+        seconds: of training a network and precision, and half of it evaluating.
+        listener: is told how the preparation goes.
+
+    Yields:
+        One `Pace` after the other, as they are measured.
+
+    Raises:
+        UsageError: the configuration asks for what there is not, as a size that no network takes.
+        UnknownNameError: no such network.
+        DataError: the photos cannot be used.
+
+    Example:
+        >>> from thalweg.training import TrainingConfig
+        >>> paces = bench("builtin", TrainingConfig(batch_size=16), names=["resnet-small"], seconds=0.05)
+        >>> [pace.precision for pace in paces]
+        ['fp32', 'bf16']
+    """
+    names = list(names) if names is not None else None
+    first = names[0] if names else min(models.names(), key=models.smallest_size)
+    fixed = replace(config, model=first, precision="fp32", layout="channels-last")
+    plan = Plan.of(photos, fixed, listener or Listener())
+    chosen = names or [name for name in models.names() if models.smallest_size(name) <= plan.size]
+    prepared = Preparation.of(plan, Path(), listener or Listener())
+    for name in chosen:
+        card = models.describe(name, size=plan.size, classes=len(prepared.run.classes))
+        for precision in PRECISIONS:
+            roof = matmul_gflops(plan.device)[precision]
+            training = _training(prepared, name, precision, plan)
+            data, step = _median_step(training, seconds)
+            evaluated = _evaluated_per_second(training, seconds / 2)
+            batch = min(config.batch_size, len(prepared.cache.rows("train")))
+            trained, gflops = batch / (data + step), _FORWARD_AND_BACKWARD * card.flops * batch / step / 1e9
+            in_training = len(prepared.cache.rows("train")) / trained
+            whole = in_training + len(prepared.cache.rows("valid")) / evaluated
+            yield Pace(
+                name,
+                plan.size,
+                precision,
+                training.format.layout,
+                trained,
+                evaluated,
+                data / (data + step) * in_training / whole,
+                step / (data + step) * in_training / whole,
+                1 - in_training / whole,
+                gflops,
+                gflops / roof,
+            )
+
+
+def _training(prepared: Preparation, name: str, precision: str, plan: Plan) -> Training:
+    config = replace(prepared.run.config, model=name, precision=precision, layout="auto")
+    model = models.build(name, classes=len(prepared.run.classes), size=plan.size)
+    chosen = choose_format(model, config, plan.size, plan.device).format
+    environment = {**prepared.run.environment, "precision": precision, "layout": chosen.layout}
+    return Training(replace(prepared.run, config=config, environment=environment), prepared.cache)
+
+
+def _median_step(training: Training, seconds: float) -> tuple[float, float]:
+    """Seconds for a batch to be made, and for a step on it; the first step, which prepares kernels, is left out."""
+    training.model.train()
+    parts, spent, deadline = 1, [], float("inf")
+    for index in count():
+        began = time.perf_counter()
+        images_NCHW, labels_N = training.batches(index // len(training.batches), index % len(training.batches))
+        images_NCHW = images_NCHW.to(training.device, memory_format=training.format.memory_format)
+        wait(training.device)
+        ready = time.perf_counter()
+        _, _, parts = training.gradients(images_NCHW, Targets(labels_N).to(training.device), parts)
+        training.optimizer.step()
+        training.optimizer.zero_grad(set_to_none=True)
+        wait(training.device)
+        done = time.perf_counter()
+        if index:
+            spent.append((ready - began, done - ready))
+        else:
+            deadline = done + seconds
+        if index and done > deadline:
+            break
+    return sorted(data for data, _ in spent)[len(spent) // 2], sorted(step for _, step in spent)[len(spent) // 2]
+
+
+def _evaluated_per_second(training: Training, seconds: float) -> float:
+    """Photos a second, batch by batch until the time is over or the split is."""
+    photos, began = 0, time.perf_counter()
+    batches = training.plain_batches("valid")
+    while time.perf_counter() - began < seconds and (batch := list(islice(batches, 1))):
+        logits_of(training.model, batch, number_format=training.format)
+        photos += len(batch[0])
+    return photos / (time.perf_counter() - began)
