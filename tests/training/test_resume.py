@@ -108,6 +108,8 @@ TECHNIQUES = {
     "muon": {"optimizer": "muon", "lr": 0.01},
 }
 TECHNIQUES["everything"] = {name: value for changes in TECHNIQUES.values() for name, value in changes.items()}
+TECHNIQUES["schedule-free"] = {"optimizer": "schedule-free", "lr": 0.005, "schedule": "warmup(2)"}
+TECHNIQUES["of pytorch_optimizer"] = {"optimizer": "pytorch_optimizer:lion", "lr": 1e-3}
 
 
 # Each alone takes seconds: the quick tests have all of them at once.

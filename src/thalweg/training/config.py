@@ -43,7 +43,8 @@ class TrainingConfig:
         epochs: passes over the training split; None when `budget` ends the training.
         budget: seconds from start to the last evaluation; the schedule anneals to end with it. None: no limit.
         batch_size: photos a step.
-        optimizer: a name of torch.optim, in lower case, or `muon`.
+        optimizer: a name of torch.optim, in lower case; `muon`; `schedule-free`, for a schedule that does not fall; or
+            `pytorch_optimizer:NAME`, of that library (extra `optimizers`).
         lr: learning rate that the schedule multiplies.
         find_lr: look for `lr` before the training (`thalweg.find_lr`); where nothing is found the `lr` given stays.
         weight_decay: torch.optim's; where the optimizer decouples it (adamw) not applied to biases and norms. None:

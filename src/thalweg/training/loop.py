@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import torch
@@ -18,7 +19,7 @@ from thalweg.data.batches import Batches, plain_batches
 from thalweg.data.mixing import Mixing
 from thalweg.errors import TrainingError
 from thalweg.probes import LayerProbe
-from thalweg.training import checkpoint
+from thalweg.training import checkpoint, norms
 from thalweg.training.averaging import Average
 from thalweg.training.clock import Clock
 from thalweg.training.evaluation import EXACT, features_of, logits_of, score
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from thalweg.training.run import Run
 
 EVALUATION_BATCH = 128
+NORM_BATCHES = 16  # of a training whose statistics are estimated for an evaluation
 MIXES_UNTIL = 0.9  # share of the training after which photos are no longer mixed: the end is of photos as they are
 
 
@@ -199,12 +201,18 @@ class Training:
         return get_total_norm([parameter.grad for parameter in parameters if parameter.grad is not None])
 
     def _end_epoch(self) -> None:
-        """Evaluate if it is time to, keep the weights if they are wanted, and write the epoch's row."""
-        state, sums = self.state, self.state.sums
+        """Count it, and judge the weights if it is time to."""
+        state = self.state
         state.epoch += 1
         state.batch = 0
         if state.epoch % self.config.evaluate_every and self.clock.share(state.step) < 1:
             return
+        with self._at_judged_weights():
+            self._judge()
+
+    def _judge(self) -> None:
+        """Evaluate, keep the weights if they are wanted, and write the epoch's row."""
+        state, sums = self.state, self.state.sums
         valid = self.evaluate("valid", number_format=self.format)
         if not math.isfinite(valid.loss):  # before these weights could be kept
             raise TrainingError("training.weights_not_finite", step=state.step, run=self.run.path)
@@ -225,6 +233,23 @@ class Training:
             }
         )
         sums.clear()
+
+    @contextmanager
+    def _at_judged_weights(self) -> Iterator[None]:
+        """Where an optimizer has weights for evaluation that are not those of its steps, be at them."""
+        if not hasattr(self.optimizer, "eval"):
+            yield
+            return
+        self.optimizer.eval()  # type: ignore[attr-defined] - as schedule-free optimizers have it
+        views = (self.batches(self.state.epoch, index)[0] for index in range(min(len(self.batches), NORM_BATCHES)))
+        with self.format.autocast(self.device):
+            norms.estimate(
+                self.model, (view.to(self.device, memory_format=self.format.memory_format) for view in views)
+            )
+        try:
+            yield
+        finally:
+            self.optimizer.train()  # type: ignore[attr-defined] - the same
 
     def _keep_epoch(self) -> None:
         """Weights after an epoch, 0 before the first, if wanted; an epoch that is done again writes the same again."""

@@ -1,4 +1,4 @@
-"""torch.optim's optimizers by name, fused where they can be, and muon."""
+"""torch.optim's optimizers by name, fused where they can be; muon, schedule-free, and those of pytorch_optimizer."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from thalweg.errors import UnknownNameError, UsageError
+from thalweg.errors import MissingExtraError, UnknownNameError, UsageError
 from thalweg.training.muon import Muon
+from thalweg.training.schedule_free import ScheduleFree
 
 
 if TYPE_CHECKING:
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
 
 # LBFGS calls the loss several times a step, SparseAdam wants sparse gradients, torch's Muon takes matrices only.
 _OTHER_KIND = {"LBFGS", "Muon", "SparseAdam", "Optimizer"}
-_DECOUPLED = {"adamw", "adafactor", "muon"}
+_DECOUPLED = {"adamw", "adafactor", "muon", "schedule-free"}
 DECOUPLED_DECAY = 0.05
+EXTRA = "pytorch_optimizer:"  # before the name of a class of that library
 
 
 def optimizer_names() -> dict[str, type[Optimizer]]:
@@ -41,7 +43,8 @@ def build_optimizer(model: nn.Module, config: TrainingConfig) -> Optimizer:
     have one dimension, and shrinking them does not simplify the function. Elsewhere torch's rule holds as it is.
 
     Raises:
-        UnknownNameError: not an optimizer of torch.optim, nor `muon`; the nearest are offered.
+        UnknownNameError: no such optimizer; the nearest are offered.
+        MissingExtraError: one of pytorch_optimizer, which is not installed.
         UsageError: momentum or weight decay for an optimizer that has none.
     """
     if config.optimizer == "muon":
@@ -56,10 +59,7 @@ def optimizer_over(parameters: Iterable[nn.Parameter], config: TrainingConfig) -
         matrices = [parameter for parameter in parameters if parameter.ndim > 1][:-1]
         chosen = {id(parameter) for parameter in matrices}
         return _build_muon(matrices, [parameter for parameter in parameters if id(parameter) not in chosen], config)
-    known = optimizer_names()
-    if config.optimizer not in known:
-        raise UnknownNameError("optimizer", config.optimizer, [*known, "muon"])
-    kind = known[config.optimizer]
+    kind = _kind(config.optimizer)
     accepted = inspect.signature(kind).parameters
     options: dict[str, Any] = {"lr": config.lr}
     if config.momentum is not None:
@@ -73,8 +73,31 @@ def optimizer_over(parameters: Iterable[nn.Parameter], config: TrainingConfig) -
     if "weight_decay" not in accepted:
         if config.weight_decay:
             raise UsageError("training.no_weight_decay", optimizer=config.optimizer)
-        return kind(parameters, **options)
+        return kind(list(parameters), **options)
     return kind(_groups(list(parameters), config), **options)
+
+
+def _kind(name: str) -> type[Optimizer]:
+    """The class of a name."""
+    if name == "schedule-free":
+        return ScheduleFree
+    if name.startswith(EXTRA):
+        return _kind_of_extra(name)
+    known = optimizer_names()
+    if name not in known:
+        raise UnknownNameError("optimizer", name, [*known, "muon", "schedule-free", f"{EXTRA}NAME"])
+    return known[name]
+
+
+def _kind_of_extra(name: str) -> type[Optimizer]:
+    try:
+        from pytorch_optimizer.optimizer import OPTIMIZERS
+    except ImportError as error:
+        raise MissingExtraError("pytorch_optimizer", "optimizers") from error
+    wanted = name.removeprefix(EXTRA).lower()
+    if wanted not in OPTIMIZERS:
+        raise UnknownNameError("optimizer", name, [EXTRA + known for known in OPTIMIZERS])
+    return OPTIMIZERS[wanted]
 
 
 def _build_muon(matrices: list[nn.Parameter], others: list[nn.Parameter], config: TrainingConfig) -> Muon:
