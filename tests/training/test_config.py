@@ -107,8 +107,8 @@ def test_a_budget_chooses_what_it_affords(striped, monkeypatch):
     }
     found = {
         budget: affordable(striped, budget)
-        for budget in (1e-3, 0.51 * 40 * per_epoch["standard"], 0.51 * 120 * per_epoch["strong"])
+        for budget in (1e-3, 0.51 * 65 * per_epoch["standard"], 0.51 * 120 * per_epoch["strong"])
     }
     assert [one.recipe for one in found.values()] == ["quick", "standard", "strong"]
-    assert list(found.values())[1].epochs == pytest.approx(0.51 * 40)
+    assert list(found.values())[1].epochs == pytest.approx(0.51 * 65)
     assert list(found.values())[2].epochs == pytest.approx(0.51 * 120)

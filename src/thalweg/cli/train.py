@@ -50,9 +50,15 @@ def train(
 
 
 def configured(recipe: str, overrides: dict[str, Any]) -> TrainingConfig:
-    """A recipe with some fields changed: a budget alone takes the place of the epochs, `--lr auto` is `find_lr`."""
+    """A recipe with some fields changed.
+
+    A budget alone takes the place of the epochs, `--lr auto` is `find_lr`, and the sizes that a recipe grows through
+    are for its own network.
+    """
     from thalweg.training.recipes import recipe as named
 
+    if "model" in overrides:
+        overrides = {"smaller_sizes": (), **overrides}
     if overrides.get("lr") == AUTO:  # the recipe's own rate stays, for where nothing is found
         overrides = {**{name: value for name, value in overrides.items() if name != "lr"}, "find_lr": True}
     if "budget" in overrides:

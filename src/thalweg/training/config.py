@@ -33,13 +33,13 @@ _OPTIONAL = ("size", "epochs", "budget", "weight_decay", "momentum", "classes", 
 class TrainingConfig:
     """All that is needed, beside the photos, to do a training again.
 
-    The defaults are the recipe `standard`.
+    The defaults are plain: AdamW, photos of one size. What the command line takes is `recipe("standard")`.
 
     Attributes:
         model: a name of `thalweg models`, or `timm:NAME`.
         size: side of the pictures that the network sees, in pixels; None: 128, or the photos' own if smaller.
         smaller_sizes: sides, in pixels, that it sees before: of `64>96>128` the first two. Each has an equal part of
-            the training; evaluation is always at `size`.
+            the training; evaluation is always at `size`. Where `size` is None, those that are not below it fall away.
         epochs: passes over the training split; None when `budget` ends the training.
         budget: seconds from start to the last evaluation; the schedule anneals to end with it. None: no limit.
         batch_size: photos a step.

@@ -78,7 +78,8 @@ class Plan:
             config = replace(config, classes=str(Path(config.classes).resolve()))  # to be found from elsewhere, later
         typical = typical_side(images)
         size, stored = settled_sizes(config.size, typical, augmentation(config.augment).enlarge)
-        config = replace(config, size=size)
+        smaller = tuple(side for side in config.smaller_sizes if config.size is not None or side < size)
+        config = replace(config, size=size, smaller_sizes=smaller)
         return cls(config, images, _first_network(config, len(images.classes)), device, threads, stored)
 
 

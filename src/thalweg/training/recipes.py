@@ -44,8 +44,17 @@ RECIPES = {
         augment="shift",
         evaluate_every=4,
     ),
-    # The default: from scratch on two cores, a few thousand photos.
-    "standard": TrainingConfig(),
+    # The default: from scratch on two cores, a few thousand photos in ten minutes. Muon, growing photos, most of them mixed.
+    "standard": TrainingConfig(
+        smaller_sizes=(64, 96),
+        epochs=65,
+        optimizer="muon",
+        lr=5e-3,
+        schedule="warmup(5%) > linear",
+        mixup=0.2,
+        cutmix=0.5,
+        evaluate_every=5,
+    ),
     # Hours on two cores: the larger network on growing photos, mixed and averaged.
     "strong": TrainingConfig(
         model="resnet18",

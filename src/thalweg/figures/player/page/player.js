@@ -50,7 +50,9 @@ export function mountPlayer({ part, scene: first, asked, rested, drawn }) {
   }
   function drawStill() {
     const colors = pageColors();
-    built.charts.drawLines(store.get().hidden, colors);
+    const { index, hidden } = store.get();
+    built.charts.drawLines(hidden, colors);
+    built.charts.drawCursor(index, hidden, colors); // lines have new scales
     built.table.drawKeys();
     built.ruleKeys.forEach(({ canvas }, number) => drawKey(canvas, scene.series[number]));
     built.legendKeys.forEach(({ canvas, kind }) => {
@@ -111,7 +113,8 @@ function sceneOf(scene, name) {
   return scene.grounds ? scene.grounds[name === "picture" ? 0 : 1] : scene;
 }
 
-/** At most one drawing a frame; what is asked for meanwhile is drawn with it. */
+/** At most one drawing a frame; what is asked for meanwhile is drawn with it. What moves comes first: the paths are
+ *  what a hand on a slider looks at, and the charts' lines, which take longest, follow in the next frame. */
 function makeRedraw(drawMoving) {
   const before = new Set();
   let waiting = false;
@@ -121,9 +124,10 @@ function makeRedraw(drawMoving) {
     waiting = true;
     requestAnimationFrame(() => {
       waiting = false;
-      for (const draw of before) draw();
+      const later = [...before];
       before.clear();
       drawMoving();
+      if (later.length) requestAnimationFrame(() => later.forEach((draw) => draw()));
     });
   };
 }
