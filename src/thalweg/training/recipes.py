@@ -44,7 +44,7 @@ RECIPES = {
         augment="shift",
         evaluate_every=4,
     ),
-    # The default: from scratch on two cores, a few thousand photos in ten minutes. Muon, growing photos, most of them mixed.
+    # The default: from scratch on two cores, a few thousand photos in ten minutes. Muon, growing photos, most mixed.
     "standard": TrainingConfig(
         smaller_sizes=(64, 96),
         epochs=65,
