@@ -80,7 +80,7 @@ def test_the_weights_that_were_asked_for_are_kept(striped, tmp_path, select):
 
 def test_sizes_have_equal_parts_and_evaluation_the_last(striped, tmp_path, monkeypatch):
     seen, evaluated = [], []
-    step, batches = Training._step, Training._plain_batches
+    step, batches = Training._step, Training.plain_batches
 
     def watched(self):
         step(self)
@@ -92,7 +92,7 @@ def test_sizes_have_equal_parts_and_evaluation_the_last(striped, tmp_path, monke
             yield images_NCHW
 
     monkeypatch.setattr(Training, "_step", watched)
-    monkeypatch.setattr(Training, "_plain_batches", plain)
+    monkeypatch.setattr(Training, "plain_batches", plain)
     train(striped, replace(CONFIG, smaller_sizes=(16, 24)), tmp_path / "run")
     assert seen == [16] * 4 + [24] * 4 + [32] * 4
     assert set(evaluated) == {32}
