@@ -101,9 +101,9 @@ def test_a_device_that_is_not_there_is_refused():
 
 def test_a_budget_chooses_what_it_affords(striped, monkeypatch):
     monkeypatch.setattr(plan, "matmul_gflops", lambda _: {"fp32": 100.0, "bf16": 50.0})
-    per_epoch = {
-        name: 3 * describe(recipe(name).model, size=side, classes=3).flops * 96 / (REACHED * 100e9)
-        for name, side in (("standard", 32), ("strong", 128))
+    per_epoch = {  # photos of 32 px are not grown, those of 128 px are of 96 px for half of the time
+        name: share * 3 * describe(recipe(name).model, size=side, classes=3).flops * 96 / (REACHED * 100e9)
+        for name, side, share in (("standard", 32, 1.0), ("strong", 128, (0.75**2 + 1) / 2))
     }
     found = {
         budget: affordable(striped, budget)

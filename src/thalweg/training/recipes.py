@@ -100,8 +100,9 @@ class Affordable(NamedTuple):
 def affordable(photos: Path | str, budget: float, *, size: int | None = None, device: str = "auto") -> Affordable:
     """The most thorough recipe of which a budget affords half of the epochs, else `quick`.
 
-    The time of an epoch is estimated from the network's FLOPs, three times a forward pass a photo, at `REACHED` of
-    the speed of this machine's matrix product, which is measured for a tenth of a second.
+    The time of an epoch is estimated from the network's FLOPs, three times a forward pass a photo, over the sizes that
+    the photos grow through, at `REACHED` of the speed of this machine's matrix product, which is measured for a tenth
+    of a second.
 
     Args:
         photos: as `train` takes them.
@@ -123,7 +124,9 @@ def affordable(photos: Path | str, budget: float, *, size: int | None = None, de
         seen, _ = settled_sizes(size or config.size, typical, 1.0)
         if seen < models.smallest_size(config.model):
             continue
-        flops = 3 * models.describe(config.model, size=seen, classes=len(images.classes)).flops
+        sides = [*(side for side in config.smaller_sizes if side < seen), seen]
+        pixels = sum(side**2 for side in sides) / len(sides) / seen**2  # of those at full size, on the average
+        flops = 3 * pixels * models.describe(config.model, size=seen, classes=len(images.classes)).flops
         epochs = budget * REACHED * gflops * 1e9 / (flops * count)
         if name == "quick" or epochs >= (config.epochs or 0) / 2:
             break
