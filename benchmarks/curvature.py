@@ -14,12 +14,13 @@ import argparse
 import json
 import os
 import platform
-import subprocess
 import sys
 import time
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
+
+from _peer import Peer
 
 
 ROOT = Path(__file__).parents[1]
@@ -48,7 +49,9 @@ def main() -> None:
     import torch
 
     print(f"{time.strftime('%Y-%m-%d')}, {os.cpu_count()} cores, {processor()}, load {os.getloadavg()[0]:.1f}")
-    with Peers(chosen.peers, torch.__version__.split("+")[0]) as peers:
+    version = torch.__version__.split("+")[0]
+    installs = [wanted.format(torch=version) for wanted in REQUIREMENTS], ["--no-deps", *ALONE]
+    with Peer(__file__, chosen.peers, *installs) as peers:
         found = {"python": platform.python_version(), "torch": torch.__version__, **peers.ask("versions")}
         print(", ".join(f"{name} {version}" for name, version in found.items()))
         print(f"1024² matrix product: {calibration():.1f} GFLOP/s here, {peers.ask('calibration'):.1f} there")
@@ -58,7 +61,7 @@ def main() -> None:
         show_landscape(peers, chosen.rounds)
 
 
-def show_eigenvalue(weights: str, steps: int, peers: Peers, rounds: int) -> None:
+def show_eigenvalue(weights: str, steps: int, peers: Peer, rounds: int) -> None:
     truth = true_largest(steps)
     sides = {"thalweg": lambda: ours(steps)}
     sides |= {name: lambda name=name: peers.ask(f"{name}/{steps}") for name in EIGEN_PEERS}
@@ -122,7 +125,7 @@ def show_saddles() -> None:
     print(f"\nnegative curvature certified at {right} of 50 saddles, with at most {most} products")
 
 
-def show_landscape(peers: Peers, rounds: int) -> None:
+def show_landscape(peers: Peer, rounds: int) -> None:
     import torch
 
     from thalweg.diagnosis import landscape_of
@@ -185,36 +188,6 @@ def processor() -> str:
     lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines() if Path("/proc/cpuinfo").exists() else ()
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor()
-
-
-class Peers:
-    """This file, run by the peers' Python: a question a line, an answer a line."""
-
-    def __init__(self, python: Path, torch_version: str) -> None:
-        self._python, self._torch = python, torch_version
-
-    def __enter__(self) -> Self:
-        if not self._python.exists():
-            subprocess.run([sys.executable, "-m", "venv", str(PEERS)], check=True)
-            install = [str(self._python), "-m", "pip", "install", "--quiet"]
-            subprocess.run([*install, *(wanted.format(torch=self._torch) for wanted in REQUIREMENTS)], check=True)
-            subprocess.run([*install, "--no-deps", *ALONE], check=True)
-        self._process = subprocess.Popen(
-            [str(self._python), str(Path(__file__)), "--answer"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._process.communicate()
-
-    def ask(self, question: str):  # noqa: ANN201 - whatever the answer is
-        """The answer to one of the questions of `answer_for_peers`."""
-        print(question, file=self._process.stdin, flush=True)
-        return json.loads(self._process.stdout.readline())
 
 
 def answer_for_peers() -> None:

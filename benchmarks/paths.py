@@ -17,7 +17,8 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Self
+
+from _peer import Peer
 
 
 ROOT = Path(__file__).parents[1]
@@ -49,12 +50,12 @@ def main() -> None:
         answer_for_optax()
         return
     print(f"{time.strftime('%Y-%m-%d')}, {os.cpu_count()} cores, {processor()}, load {os.getloadavg()[0]:.1f}")
-    with OptaxProcess() as optax:
+    with Peer(__file__, PEERS / "bin" / "python", REQUIREMENTS) as optax:
         print(", ".join(f"{name} {version}" for name, version in {**versions(), **optax.ask("versions")}.items()))
         table(optax, chosen.rounds)
 
 
-def table(optax: OptaxProcess, rounds: int) -> None:
+def table(optax: Peer, rounds: int) -> None:
     import numpy as np
 
     from thalweg import optimizers, paths, surfaces
@@ -79,7 +80,7 @@ def table(optax: OptaxProcess, rounds: int) -> None:
     show("first path, whole process, imports included", first_paths(optax, max(rounds // 3, 1)))
 
 
-def first_paths(optax: OptaxProcess, rounds: int) -> dict[str, float]:
+def first_paths(optax: Peer, rounds: int) -> dict[str, float]:
     """Of processes that are new each time: with no kernel on disk, with the rule's, with all."""
     seconds: dict[str, list[float]] = {}
     for turn in range(rounds):
@@ -165,28 +166,6 @@ def processor() -> str:
         if line.startswith("model name"):
             return line.partition(":")[2].strip()
     return platform.processor()
-
-
-class OptaxProcess:
-    """This file, run by the peers' Python: a question a line, an answer a line."""
-
-    def __enter__(self) -> Self:
-        python = PEERS / "bin" / "python"
-        if not python.exists():
-            subprocess.run([sys.executable, "-m", "venv", str(PEERS)], check=True)
-            subprocess.run([str(python), "-m", "pip", "install", "--quiet", *REQUIREMENTS], check=True)
-        self._process = subprocess.Popen(
-            [str(python), str(Path(__file__)), "--answer"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._process.communicate()
-
-    def ask(self, question: str):  # noqa: ANN201 - whatever the answer is
-        """The answer to one of the questions of `answer_for_optax`."""
-        print(question, file=self._process.stdin, flush=True)
-        return json.loads(self._process.stdout.readline())
 
 
 def answer_for_optax() -> None:

@@ -75,3 +75,22 @@ def striped(tmp_path_factory):
     for number in range(12):
         Image.fromarray(striped_photo(number % 3, random, 32)).save(root / "testing" / f"{number + 1:04}.png")
     return root
+
+
+@pytest.fixture(scope="session")
+def kept_run(striped, tmp_path_factory):
+    """A short training that kept the weights of its epochs."""
+    from thalweg.training import TrainingConfig, train
+
+    config = TrainingConfig(
+        model="cnn",
+        size=32,
+        epochs=3,
+        batch_size=16,
+        precision="fp32",
+        layout="channels-first",
+        threads=1,
+        augment="none",
+        keep_epochs=True,
+    )
+    return train(striped, config, tmp_path_factory.mktemp("kept") / "run")

@@ -7,23 +7,11 @@ import pytest
 from thalweg.cli import landscape
 from thalweg.errors import RunError, UnknownNameError, UsageError
 from thalweg.i18n import set_language
-from thalweg.training import TrainingConfig, train
 
 
-@pytest.fixture(scope="module")
-def run(striped, tmp_path_factory):
-    config = TrainingConfig(
-        model="cnn",
-        size=32,
-        epochs=3,
-        batch_size=16,
-        precision="fp32",
-        layout="channels-first",
-        threads=1,
-        augment="none",
-        keep_epochs=True,
-    )
-    return train(striped, config, tmp_path_factory.mktemp("kept") / "run").path
+@pytest.fixture
+def run(kept_run):
+    return kept_run.path
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from thalweg.diagnosis.landscape import landscape_of, landscape_of_run
 from thalweg.diagnosis.landscape.directions import principal_plane, random_directions
 from thalweg.diagnosis.landscape.grid import Plane
 from thalweg.errors import RunError, UsageError
-from thalweg.training import Run, TrainingConfig, checkpoint, train
+from thalweg.training import Run, checkpoint
 
 
 class Branches(nn.Module):
@@ -162,20 +162,9 @@ def test_what_cannot_be_meant_is_said():
         landscape_of(model, cross_entropy, inputs, targets[:3])
 
 
-@pytest.fixture(scope="module")
-def run(striped, tmp_path_factory):
-    config = TrainingConfig(
-        model="cnn",
-        size=32,
-        epochs=3,
-        batch_size=16,
-        precision="fp32",
-        layout="channels-first",
-        threads=1,
-        augment="none",
-        keep_epochs=True,
-    )
-    return train(striped, config, tmp_path_factory.mktemp("kept") / "run")
+@pytest.fixture
+def run(kept_run):
+    return kept_run
 
 
 def test_a_run_keeps_its_epochs(run):

@@ -1,5 +1,6 @@
 """Every example runs, as it stands, in a process of its own."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 
+SAID = Path(__file__).parents[2] / "docs" / "watch.md"
 FAST = {"trace_a_valley", "watch_character_model", "watch_timm"}
 EXAMPLES = [
     pytest.param(path, id=path.stem, marks=() if path.stem in FAST else pytest.mark.slow)
@@ -23,3 +25,6 @@ def test_an_example_runs_and_says_something(example):
     if example.stem in WATCHED:  # once as it should be, once broken on purpose
         titles = [part.splitlines()[1].partition(" (")[0] for part in done.stdout.split("--- ")[1:]]
         assert titles == ["It is learning", WATCHED[example.stem]]
+        words = [re.sub(r"[-+.\d]+(e-?\d+)?", "#", line) for line in done.stdout.splitlines()]
+        told = re.sub(r"[-+.\d]+(e-?\d+)?", "#", SAID.read_text(encoding="utf-8")).splitlines()
+        assert not set(words) - set(told), "docs/watch.md quotes what it says"

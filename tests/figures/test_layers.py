@@ -3,7 +3,7 @@ import pytest
 
 from thalweg.figures.run_layers import layers
 from thalweg.history import History
-from thalweg.i18n import set_language
+from thalweg.i18n import set_language, t
 
 
 def history(count, rows=30):
@@ -43,4 +43,4 @@ def test_any_number_of_layers_and_steps(tmp_path, language, count, rows):
 
 def test_no_step_yet(drawn, tmp_path):
     layers(History({"step": "", "a.update_ratio": ""}), tmp_path / "layers.png")
-    assert "no" in drawn.axes[0].texts[0].get_text()
+    assert drawn.axes[0].texts[0].get_text() == t("figures.nothing_yet")

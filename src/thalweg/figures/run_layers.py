@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 from thalweg.figures.style import GRID, QUIET, label_axes, picture
+from thalweg.history.columns import UPDATE_RATIO as SUFFIX
 from thalweg.i18n import t
 
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
     from thalweg.history import History
 
-SUFFIX = ".update_ratio"
 USUAL = -3  # a thousandth, as a power of ten
 _REACH = 3  # powers of ten to either side that have colors of their own
 _MOST_NAMES = 40

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 
+UPDATE_RATIO = ".update_ratio"  # ends the columns that say how far an update moved a layer
+
+
 class History:
     """Append-only columns; the first is `step` and never decreases.
 

@@ -17,12 +17,33 @@ from thalweg.probes import foreach
 
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
 EVERY = 20
 DENSE = 10  # the first steps are all measured
 MEASURES = ("gradient_norm", "update_ratio", "weight_norm")
+
+
+class Layers:
+    """Parameters gathered by the module that they belong to, in the order of the model.
+
+    Args:
+        names: of the parameters, as `named_parameters` gives them.
+
+    Attributes:
+        names: of the layers.
+        members_L: positions of the parameters of each.
+        units: of the columns of a history: `step`, then each of `MEASURES` of each layer.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        homes = [name.rpartition(".")[0] for name in names]
+        self.names = list(dict.fromkeys(homes))
+        self.members_L = [np.array([at for at, home in enumerate(homes) if home == layer]) for layer in self.names]
+        self.units = {"step": ""} | {f"{layer}.{measure}": "" for layer in self.names for measure in MEASURES}
 
 
 class LayerProbe:
@@ -56,10 +77,8 @@ class LayerProbe:
         self.every = every
         named = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
         self._parameters = [parameter for _, parameter in named]
-        homes = [name.rpartition(".")[0] for name, _ in named]
-        layers = list(dict.fromkeys(homes))
-        self._members_L = [np.array([at for at, home in enumerate(homes) if home == layer]) for layer in layers]
-        self.units = {"step": ""} | {f"{layer}.{measure}": "" for layer in layers for measure in MEASURES}
+        self._layers = Layers([name for name, _ in named])
+        self.units = self._layers.units
         self._before: list[Tensor] = []
         self._norms: tuple[Tensor, ...] = ()
         self._rows: list[tuple[int, Tensor]] = []
@@ -107,7 +126,7 @@ class LayerProbe:
         for row_C, (step, norms_3P) in zip(rows_KC, self._rows, strict=True):
             squares_3P = np.square(norms_3P.cpu().numpy().astype(np.float64))
             row_C[0] = step
-            for layer, members in enumerate(self._members_L):
+            for layer, members in enumerate(self._layers.members_L):
                 gradient, update, weight = np.sqrt(squares_3P[:, members].sum(axis=1))
                 with np.errstate(divide="ignore", invalid="ignore"):  # weights of 0, and steps that went wrong
                     row_C[1 + 3 * layer : 4 + 3 * layer] = gradient, update / weight, weight

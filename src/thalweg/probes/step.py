@@ -21,6 +21,7 @@ from thalweg.history import History
 from thalweg.probes import foreach
 from thalweg.probes.activations import ActivationProbe
 from thalweg.probes.clearing import ClearingCheck
+from thalweg.probes.layers import Layers
 
 
 if TYPE_CHECKING:
@@ -49,7 +50,6 @@ STEP_UNITS = {
 }
 """Columns of a watched training. NaN where a number was not due."""
 
-LAYER_MEASURES = ("gradient_norm", "update_ratio", "weight_norm")
 _UNKNOWN = -1.0
 # A row of the dear table ends with these, after three numbers a tensor.
 _TAIL = ("cosine", "dead_units", "saturated_units", "uncleared")
@@ -74,15 +74,10 @@ class StepProbe:
         self.steps = History(STEP_UNITS)
         names = {id(parameter): name for name, parameter in model.named_parameters()}
         self._parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-        self._layer_P = [names.get(id(p), f"parameter {k}").rpartition(".")[0] for k, p in enumerate(self._parameters)]
-        self.layer_names = list(dict.fromkeys(self._layer_P))
-        units = {f"{layer}.{measure}": "" for layer in self.layer_names for measure in LAYER_MEASURES}
-        self.layers = History({"step": "", **units})
+        grouped = Layers([names.get(id(p), f"parameter {k}") for k, p in enumerate(self._parameters)])
+        self.layer_names, self._members_L, self.layers = grouped.names, grouped.members_L, History(grouped.units)
         self.step = 0
         self.clearing = ClearingCheck(self._parameters)
-        self._members_L = [
-            np.array([at for at, name in enumerate(self._layer_P) if name == layer]) for layer in self.layer_names
-        ]
         device = self._parameters[0].device if self._parameters else torch.device("cpu")
         count = len(self._parameters)
         self._cheap_KP = torch.empty((CAPACITY, 1 + count), device=device)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from thalweg.figures.player.packing import TYPES, Slot
+from thalweg.figures.player.packing import Slot, plain
 
 
 if TYPE_CHECKING:
@@ -33,10 +33,8 @@ def frame(header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> byte
     parts: list[bytes] = []
     start = 0
     for name, array in arrays.items():
-        kind = f"{array.dtype.kind}{array.dtype.itemsize}"
-        if kind not in TYPES:
-            raise TypeError(f"{name} is {array.dtype}, not one of {', '.join(TYPES)}")
-        content = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<")).tobytes()
+        kind, numbers = plain(name, array)
+        content = numbers.tobytes()
         slots[name] = Slot(type=kind, start=start, count=array.size)
         parts.append(content + bytes(-len(content) % _ALIGNED))
         start += len(parts[-1])

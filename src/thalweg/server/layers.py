@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from thalweg.history.columns import UPDATE_RATIO as SUFFIX
 from thalweg.history.tail import HistoryTail
 from thalweg.i18n import t
 
@@ -13,8 +14,6 @@ from thalweg.i18n import t
 if TYPE_CHECKING:
     from thalweg.server.lab import Answer
     from thalweg.training import Run
-
-SUFFIX: Final = ".update_ratio"
 
 
 def update_ratios(run: Run) -> Answer:

@@ -240,13 +240,12 @@ class Training:
         if not hasattr(self.optimizer, "eval"):
             yield
             return
-        self.optimizer.eval()  # type: ignore[attr-defined] - as schedule-free optimizers have it
         views = (self.batches(self.state.epoch, index)[0] for index in range(min(len(self.batches), NORM_BATCHES)))
-        with self.format.autocast(self.device):
-            norms.estimate(
-                self.model, (view.to(self.device, memory_format=self.format.memory_format) for view in views)
-            )
+        on_device = (view.to(self.device, memory_format=self.format.memory_format) for view in views)
         try:
+            self.optimizer.eval()  # type: ignore[attr-defined] - as schedule-free optimizers have it
+            with self.format.autocast(self.device):
+                norms.estimate(self.model, on_device)
             yield
         finally:
             self.optimizer.train()  # type: ignore[attr-defined] - the same

@@ -206,20 +206,20 @@ def learned_by_heart_wide(setting: Setting) -> Training:
 @case("batchnorm_mismatch")
 def statistics_never_updated(setting: Setting) -> Training:
     """Batch norm with a momentum of zero, on inputs that are not what its first statistics say."""
-    training = plain(setting, norm=True)
-    for module in training.model.modules():
-        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
-            module.momentum = 0.0
-    training.change = lambda inputs_NF, targets_N: (inputs_NF * 3 + 4, targets_N)
-    return training
+    return _stale(setting, momentum=0.0, times=3.0, offset=4.0)
 
 
 @case("batchnorm_mismatch")
 def statistics_too_slow(setting: Setting) -> Training:
     """A momentum for batch norm from a library that counts the other way round: the running statistics lag behind."""
+    return _stale(setting, momentum=0.001, times=2.0, offset=-3.0)
+
+
+def _stale(setting: Setting, *, momentum: float, times: float, offset: float) -> Training:
+    """Running statistics that follow too little, on inputs that are scaled and shifted."""
     training = plain(setting, norm=True)
     for module in training.model.modules():
         if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
-            module.momentum = 0.001
-    training.change = lambda inputs_NF, targets_N: (inputs_NF * 2 - 3, targets_N)
+            module.momentum = momentum
+    training.change = lambda inputs_NF, targets_N: (inputs_NF * times + offset, targets_N)
     return training

@@ -29,6 +29,18 @@ class Slot(TypedDict):
     count: int
 
 
+def plain(name: str, array: NDArray[np.generic]) -> tuple[str, NDArray[np.generic]]:
+    """An array's type, by its name in `TYPES`, and its numbers one after the other, the lowest byte first.
+
+    Raises:
+        TypeError: it is of another type.
+    """
+    kind = f"{array.dtype.kind}{array.dtype.itemsize}"
+    if kind not in TYPES:
+        raise TypeError(f"{name} is {array.dtype}, not one of {', '.join(TYPES)}")
+    return kind, np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
+
+
 def pack(arrays: Mapping[str, NDArray[np.generic]]) -> tuple[str, dict[str, Slot]]:
     """Pack arrays of the types in `TYPES`, flattened.
 
@@ -43,11 +55,8 @@ def pack(arrays: Mapping[str, NDArray[np.generic]]) -> tuple[str, dict[str, Slot
     planes: list[bytes] = []
     start = 0
     for name, array in arrays.items():
-        kind = f"{array.dtype.kind}{array.dtype.itemsize}"
-        if kind not in TYPES:
-            raise TypeError(f"{name} is {array.dtype}, not one of {', '.join(TYPES)}")
-        rows = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<")).reshape(-1, 1).view(np.uint8)
-        planes.append(rows.T.tobytes())
+        kind, numbers = plain(name, array)
+        planes.append(numbers.reshape(-1, 1).view(np.uint8).T.tobytes())
         slots[name] = Slot(type=kind, start=start, count=array.size)
         start += array.nbytes
     return base64.b64encode(zlib.compress(b"".join(planes), level=9)).decode(), slots
