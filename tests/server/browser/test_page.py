@@ -229,6 +229,7 @@ def test_canvases_have_tables_behind_them(open_page):
     page.wait_for_selector("#runs-charts .curve canvas", state="attached")
     page.wait_for_selector("[data-panel=accuracy][data-points='4']")
     page.locator("[data-panel=accuracy] summary").click()
+    page.wait_for_selector("[data-panel=accuracy] details tbody tr")  # it is filled when it has opened
     assert page.locator("[data-panel=accuracy] details tbody tr").count() == 4  # epochs
     page.focus("[data-panel=loss] .chart-home")
     page.keyboard.press("End")
