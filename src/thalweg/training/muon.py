@@ -87,11 +87,11 @@ def orthogonal(matrix: Tensor) -> Tensor:
     wide_RK = wide_RK / wide_RK.norm().clamp(min=1e-7)
     gram_RR = wide_RK @ wide_RK.mT
     identity_RR = torch.eye(len(gram_RR), device=matrix.device)
-    product_RR = identity_RR
     a, b, c = COEFFICIENTS
-    for _ in range(ITERATIONS):
+    product_RR = map_RR = a * identity_RR + b * gram_RR + c * (gram_RR @ gram_RR)
+    for _ in range(ITERATIONS - 1):
+        gram_RR = map_RR @ gram_RR @ map_RR
         map_RR = a * identity_RR + b * gram_RR + c * (gram_RR @ gram_RR)
         product_RR = map_RR @ product_RR
-        gram_RR = map_RR @ gram_RR @ map_RR
     result_RK = (product_RR @ wide_RK).to(matrix.dtype)
     return result_RK.mT if matrix.shape[0] > matrix.shape[1] else result_RK

@@ -12,6 +12,7 @@ import torch
 from thalweg import data, models, schedules
 from thalweg.data.augment import augmentation
 from thalweg.errors import DataError
+from thalweg.training.memory import keep_freed
 from thalweg.training.optimizers import build_optimizer, muon_split
 from thalweg.training.plan import (
     fits_memory,
@@ -72,6 +73,7 @@ class Plan:
         device = settled_device(config.device)
         threads = config.threads or usable_threads()
         torch.set_num_threads(threads)
+        keep_freed()
         images = opened(photos, config)
         listener.note("training.found", what=images.describe())
         if config.classes and Path(config.classes).exists():

@@ -16,6 +16,7 @@ from thalweg.training.calibration import fitted_temperature
 from thalweg.training.evaluation import score
 from thalweg.training.listener import Listener
 from thalweg.training.loop import Training
+from thalweg.training.memory import give_back, keep_freed
 from thalweg.training.plan import settled_device
 from thalweg.training.preparation import Plan, Preparation, cached, opened
 from thalweg.training.rate import with_found_rate
@@ -100,6 +101,7 @@ def reopen(path: Path, *, listener: Listener | None = None) -> Training:
         raise RunError("training.not_a_run", path=path, reason=", ".join(sorted(missing)))
     settled_device(run.environment["device"])
     torch.set_num_threads(run.environment["threads"])
+    keep_freed()
     images = opened(run.data["path"], run.config)
     cache = cached(images, run.config, run.data["stored"], listener or Listener())
     if cache.fingerprint != run.data["fingerprint"]:
@@ -134,6 +136,8 @@ def _finish(training: Training, listener: Listener, preparing: float) -> Run:
     except TrainingError as error:
         _write_summary(training, "nan", preparing, message=str(error))
         raise
+    finally:
+        give_back()
     if stopped == "interrupted" or not run.best.exists():
         _write_summary(training, stopped, preparing)
         return run

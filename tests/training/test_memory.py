@@ -1,0 +1,53 @@
+"""That freed memory is kept, counted by the system: how many pages were touched for the first time."""
+
+import os
+import platform
+import subprocess
+import sys
+
+import pytest
+
+
+# Large arrays, made and dropped again and again, as the activations of a step are.
+STEPS = """
+import resource
+import numpy as np
+from thalweg.training import memory
+
+def faults():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+print(memory.keep_freed() if {kept} else False)
+np.ones(16_000_000)
+before = faults()
+for _ in range(10):
+    np.ones(16_000_000)
+print(faults() - before)
+"""
+PAGES = 16_000_000 * 8 // os.sysconf("SC_PAGE_SIZE")
+
+
+def steps(*, kept, **environment):
+    clean = {name: value for name, value in os.environ.items() if name not in ("GLIBC_TUNABLES", "MALLOC_ARENA_MAX")}
+    done = subprocess.run(
+        [sys.executable, "-c", STEPS.format(kept=kept)],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=clean | {"NUMPY_MADVISE_HUGEPAGE": "0"} | environment,
+    )
+    said, faults = done.stdout.split()
+    return said == "True", int(faults)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc is told")
+def test_pages_are_touched_once():
+    assert steps(kept=True) == (True, pytest.approx(0, abs=PAGES // 100))
+    said, faults = steps(kept=False)
+    assert not said
+    assert faults > 9 * PAGES  # or there would be nothing to keep
+
+
+def test_what_the_environment_says_stays():
+    said, _ = steps(kept=True, MALLOC_ARENA_MAX="2")
+    assert not said
