@@ -1,5 +1,6 @@
 """The bridge to timm, with a small stand-in for timm: the real one needs a torchvision that is built for this torch."""
 
+import copy
 import sys
 from types import ModuleType
 
@@ -67,6 +68,12 @@ def test_taps_are_found(timm, name, mid):
     assert found["top"].shape == (2, model.taps["top"].in_features)
     assert found["mid"].shape[0] == 2
     assert found["mid"].ndim == 2
+
+
+def test_a_copy_has_taps_of_its_own(timm):
+    model = build("timm:convnet", classes=5, size=32)
+    twin = copy.deepcopy(model)  # as choosing a format and averaging weights do
+    assert twin.taps["mid"] is twin.get_submodule("layer1")
 
 
 def test_weights_keep_timms_names(timm):

@@ -6,7 +6,6 @@ The model is timm's own, its weights named as timm names them; what is added is 
 from __future__ import annotations
 
 from difflib import get_close_matches
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -47,7 +46,7 @@ def build_timm(name: str, *, classes: int, size: int) -> nn.Module:
             model.eval()(torch.zeros(1, 3, size, size))
     except (AssertionError, RuntimeError, ValueError) as error:
         raise UsageError("models.timm_refuses", name=name, size=size, reason=error) from error
-    model.taps = MappingProxyType({"mid": _middle(model), "top": _last_linear(model)})  # type: ignore[assignment]
+    model.taps = {"mid": _middle(model), "top": _last_linear(model)}  # type: ignore[assignment]
     return model.train()
 
 
