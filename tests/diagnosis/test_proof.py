@@ -84,6 +84,13 @@ def test_the_first_that_can_be_tried_is_tried():
     assert prove(wanted, model, optimizer, cross_entropy, [batch]).remedy.code == "momentum"
 
 
+def test_any_of_them_can_be_asked_for():
+    model, optimizer, batch = training()
+    wanted = verdict_with(("more_data", {}), ("momentum", {}), ("adaptive", {}))
+    asked = [prove(wanted, model, optimizer, cross_entropy, [batch], remedy=code) for code in ("adaptive", "more_data")]
+    assert [proof.remedy and proof.remedy.code for proof in asked] == ["adaptive", None]
+
+
 def test_the_originals_are_left_alone():
     model, optimizer, batch = training()
     before = [parameter.clone() for parameter in model.parameters()]

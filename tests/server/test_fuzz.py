@@ -15,7 +15,7 @@ from thalweg.server.verdicts import Proofs
 ORIGIN = "http://127.0.0.1"
 NAMES = (
     *("surface", "rules", "rule", "steps", "start", "noise", "seed", "lr", "schedule", "window", "parameters"),
-    *("name", "photos", "recipe", "options", "run", "follow", "x", ""),
+    *("name", "photos", "recipe", "options", "run", "remedy", "follow", "x", ""),
 )
 TEXTS = (
     *("", "valley", "bowl", "x**2", "adam", "sgd", "constant", "warmup(5%) > cosine", "first", "deep/second"),
@@ -56,7 +56,7 @@ def harmless(monkeypatch):
         raise AssertionError(f"{name}: a training would have been started by {arguments}")
 
     monkeypatch.setattr(Trainings, "_launch", nothing)
-    monkeypatch.setattr(Proofs, "start", lambda _self, _name, _path: {"state": "none"})
+    monkeypatch.setattr(Proofs, "start", lambda _self, _name, _path, _remedy: {"state": "none"})
     monkeypatch.setattr(Trainings, "sources", lambda _self: ["nothing that is drawn"])
 
 

@@ -40,6 +40,11 @@ class Patient:
     clear: bool = True
 
 
+def can_be_tried(remedy: str) -> bool:
+    """Whether a remedy is something that a copy can be given."""
+    return remedy in _CURES
+
+
 def cure(patient: Patient, remedy: str, values: Mapping[str, Any]) -> Patient | None:
     """The patient with the remedy; None when it is nothing that a copy can be given."""
     make = _CURES.get(remedy)

@@ -83,10 +83,11 @@ def prove(
     loss_fn: LossFunction,
     batches: Sequence[Batch],
     *,
+    remedy: str | None = None,
     steps: int = STEPS,
     seed: int = 0,
 ) -> Proof:
-    """Try the first remedy of a verdict that a copy can be given.
+    """Try a remedy of a verdict on a copy.
 
     Args:
         verdict: whose remedies are tried.
@@ -94,6 +95,7 @@ def prove(
         optimizer: copied with it.
         loss_fn: of (outputs, targets).
         batches: taken in turn, by both copies alike.
+        remedy: its code; None: the first that a copy can be given.
         steps: of each copy, 1 or more.
         seed: of dropout and whatever else is drawn, the same for both.
 
@@ -101,14 +103,16 @@ def prove(
         What came out; model, optimizer and random states are as they were.
     """
     clear = verdict.code != "gradients_not_cleared"
-    for remedy in verdict.remedies:
+    for wanted in verdict.remedies:
+        if remedy not in (None, wanted.code):
+            continue
         with own_randomness(seed):
-            changed = cure(Patient(Twin.of(model, optimizer), loss_fn, clear=clear), remedy.code, remedy.values)
+            changed = cure(Patient(Twin.of(model, optimizer), loss_fn, clear=clear), wanted.code, wanted.values)
         if changed is None:
             continue
         unchanged = Patient(Twin.of(model, optimizer), loss_fn, clear=clear)
         with own_randomness(seed):
-            return _compare(remedy, unchanged, changed, batches, steps=steps, seed=seed)
+            return _compare(wanted, unchanged, changed, batches, steps=steps, seed=seed)
     return Proof(None, "loss", 0, math.nan, math.nan, math.nan, None, helped=False)
 
 
@@ -195,11 +199,12 @@ def _is_better(value: float, other: float, yardstick: str) -> bool:
     return value > other if yardstick == "accuracy" else value < other
 
 
-def prove_run(path: Path, *, steps: int | None = None) -> Proof:
-    """Diagnose a run and try the first remedy from its last checkpoint, on its own batches.
+def prove_run(path: Path, *, remedy: str | None = None, steps: int | None = None) -> Proof:
+    """Diagnose a run and try a remedy from its last checkpoint, on its own batches.
 
     Args:
         path: the run's folder; it is not changed.
+        remedy: its code; None: the first that a copy can be given.
         steps: of each copy; None: `RUN_STEPS`.
 
     Raises:
@@ -209,5 +214,11 @@ def prove_run(path: Path, *, steps: int | None = None) -> Proof:
 
     patient = open_patient(path)
     return prove(
-        patient.verdict(), patient.model, patient.optimizer, patient.loss_fn, patient.batches, steps=steps or RUN_STEPS
+        patient.verdict(),
+        patient.model,
+        patient.optimizer,
+        patient.loss_fn,
+        patient.batches,
+        remedy=remedy,
+        steps=steps or RUN_STEPS,
     )

@@ -8,8 +8,6 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from safetensors.numpy import load_file
-
 from thalweg.data import build_cache
 from thalweg.errors import StorageError, ThalwegError
 from thalweg.figures import confusion, curves, layers, mistakes, reliability, tsne
@@ -79,13 +77,13 @@ def _draw_layers(run: Run, picture: Path) -> None:
 
 
 def _draw_confusion(run: Run, picture: Path) -> None:
-    outputs = load_file(run.evaluation)
+    outputs = run.outputs()
     predicted_N = outputs["logits"].argmax(axis=1)
     confusion(confusion_matrix(outputs["labels"], predicted_N, len(run.classes)), run.classes, picture)
 
 
 def _draw_mistakes(run: Run, picture: Path) -> None:
-    outputs = load_file(run.evaluation)
+    outputs = run.outputs()
     probability_NC = probabilities(outputs["logits"], run.temperature)
     config = run.config
     images = opened(run.data["path"], config)
@@ -105,13 +103,13 @@ def _draw_mistakes(run: Run, picture: Path) -> None:
 
 
 def _draw_reliability(run: Run, picture: Path) -> None:
-    outputs = load_file(run.evaluation)
+    outputs = run.outputs()
     plain_NC, scaled_NC = (probabilities(outputs["logits"], temperature) for temperature in (1.0, run.temperature))
     reliability(plain_NC, scaled_NC, outputs["labels"], picture, temperature=run.temperature)
 
 
 def _draw_map(run: Run, picture: Path) -> None:
     layer = picture.stem.removeprefix("tsne-")
-    outputs = load_file(run.evaluation)
+    outputs = run.outputs()
     predicted_N = outputs["logits"].argmax(axis=1)
     tsne(outputs[layer], outputs["labels"], run.classes, picture, title_key=layer, predicted_N=predicted_N)

@@ -10,4 +10,4 @@ from thalweg.server.verdicts import prove
 
 
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps(prove(Path(sys.argv[1])), ensure_ascii=False, default=str) + "\n")
+    sys.stdout.write(json.dumps(prove(Path(sys.argv[1]), sys.argv[2]), ensure_ascii=False, default=str) + "\n")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from safetensors.numpy import load_file
 
 from thalweg.errors import RunError
 from thalweg.i18n import t
@@ -29,7 +28,7 @@ def scores(run: Run) -> dict[str, Any]:
     weights so far.
 
     Raises:
-        RunError: no epoch has ended yet.
+        RunError: no epoch has ended yet, or what is kept of the evaluation is broken.
     """
     outputs, part = _outputs(run)
     probability_NC = softmax(outputs["logits"])
@@ -51,7 +50,7 @@ def scores(run: Run) -> dict[str, Any]:
 
 def _outputs(run: Run) -> tuple[dict[str, NDArray[Any]], bool]:
     if run.evaluation.exists():
-        return load_file(run.evaluation), False
+        return run.outputs(), False
     if not run.best.exists():
         raise RunError("prediction.no_weights", run=run.path)
     return outputs_at(run, run.best), True

@@ -185,7 +185,7 @@ def _verdict(visit: Visit) -> Any:
 
 async def _prove(visit: Visit) -> Any:
     name = visit.query.get("run", "")
-    return visit.service.proofs.start(name, visit.service.folder.path(name))
+    return visit.service.proofs.start(name, visit.service.folder.path(name), visit.form.text("remedy", longest=40))
 
 
 def _proof(visit: Visit) -> Any:

@@ -1,4 +1,4 @@
-"""The diagnosis of a run in the words of the catalogue, and the proof of its first remedy."""
+"""The diagnosis of a run in the words of the catalogue, and the proof of its remedies."""
 
 from __future__ import annotations
 
@@ -27,9 +27,10 @@ def verdict(path: Path) -> dict[str, Any]:
         RunError: not a run, of another version, its photos are no longer what they were, or a part of the package
             is missing.
     """
-    from thalweg.diagnosis import diagnose_run
-
     try:
+        from thalweg.diagnosis import diagnose_run
+        from thalweg.diagnosis.cures import can_be_tried
+
         found = diagnose_run(path)
     except ImportError as error:
         raise RunError("page.no_diagnosis", reason=error) from error
@@ -48,7 +49,9 @@ def verdict(path: Path) -> dict[str, Any]:
             }
             for one in found.evidence
         ],
-        "remedies": [{"code": one.code, "text": str(one)} for one in found.remedies],
+        "remedies": [
+            {"code": one.code, "text": str(one), "can_be_tried": can_be_tried(one.code)} for one in found.remedies
+        ],
         "alternatives": [
             {"title": t(f"diagnosis.verdict_{code}_title"), "confidence": confidence}
             for code, confidence in found.alternatives
@@ -64,12 +67,12 @@ class Proofs:
         self._found: dict[str, dict[str, Any]] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
-    def start(self, name: str, path: Path) -> dict[str, Any]:
-        """Begin the proof of a run, unless it is under way; how it stands."""
+    def start(self, name: str, path: Path, remedy: str) -> dict[str, Any]:
+        """Begin the proof of a run's remedy, unless one of the run's is under way; how it stands."""
         task = self._tasks.get(name)
         if task is None or task.done():
-            self._found[name] = {"state": "running"}
-            self._tasks[name] = asyncio.create_task(self._prove(name, path))
+            self._found[name] = {"state": "running", "remedy": remedy}
+            self._tasks[name] = asyncio.create_task(self._prove(name, path, remedy))
         return self._found[name]
 
     def standing(self, name: str) -> dict[str, Any]:
@@ -82,10 +85,10 @@ class Proofs:
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
-    async def _prove(self, name: str, path: Path) -> None:
+    async def _prove(self, name: str, path: Path, remedy: str) -> None:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
-            *("-m", "thalweg.server.proving", str(path)),
+            *("-m", "thalweg.server.proving", str(path), remedy),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
@@ -94,13 +97,14 @@ class Proofs:
         )
         try:
             output, _ = await asyncio.wait_for(process.communicate(), _LONGEST)
-            self._found[name] = _read(output)
+            found = _read(output)
         except TimeoutError:
-            self._found[name] = {"state": "failed", "message": t("page.proof_too_long", seconds=_LONGEST)}
+            found = {"state": "failed", "message": t("page.proof_too_long", seconds=_LONGEST)}
         finally:
             if process.returncode is None:
                 process.kill()
                 await process.wait()
+        self._found[name] = {"remedy": remedy, **found}
 
 
 def _read(output: bytes) -> dict[str, Any]:
@@ -111,12 +115,12 @@ def _read(output: bytes) -> dict[str, Any]:
         return {"state": "failed", "message": t("page.proof_failed")}
 
 
-def prove(path: Path) -> dict[str, Any]:
-    """Try the first remedy on a copy beside the unchanged training; what a process of its own prints."""
+def prove(path: Path, remedy: str) -> dict[str, Any]:
+    """Try a remedy on a copy beside the unchanged training; what a process of its own prints."""
     from thalweg.diagnosis import prove_run
 
     try:
-        proof = prove_run(path)
+        proof = prove_run(path, remedy=remedy)
     except ThalwegError as error:
         return {"state": "failed", "message": str(error)}
     return {"state": "done", "text": str(proof), "proof": proof.to_dict()}

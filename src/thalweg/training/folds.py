@@ -12,7 +12,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from safetensors.numpy import load_file
 
 from thalweg._files import write_text
 from thalweg.errors import RunError, UsageError
@@ -97,7 +96,7 @@ def _write_out_of_fold(runs: Sequence[Run], out: Path) -> None:
     writer.writerow(["path", "fold", "label", "predicted", *classes])
     accuracies, right, count = [], 0, 0
     for fold, run in enumerate(runs):
-        outputs = load_file(run.evaluation)
+        outputs = run.outputs()
         probability_NC, label_N = probabilities(outputs["logits"]), outputs["labels"]
         for path, label, probability_C in zip(_validated(run), label_N, probability_NC, strict=True):
             shares = [f"{probability:.6f}" for probability in probability_C]

@@ -23,6 +23,9 @@ import tomllib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
+
 from thalweg._files import write_text
 from thalweg.errors import RunError, UsageError
 from thalweg.history import HistoryLog
@@ -32,6 +35,8 @@ from thalweg.training.config import TrainingConfig
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
     from thalweg.data import Photo
     from thalweg.history import History
@@ -121,6 +126,17 @@ class Run:
     def evaluation(self) -> Path:
         """Logits, labels and features of the validation split."""
         return self.path / "evaluation.safetensors"
+
+    def outputs(self) -> dict[str, NDArray[Any]]:
+        """What `evaluation` has: `logits` (N, classes), `labels` (N), `mid` and `top` (N, features).
+
+        Raises:
+            RunError: it is missing or broken.
+        """
+        try:
+            return load_file(self.evaluation)
+        except (OSError, SafetensorError) as error:
+            raise RunError("training.no_outputs", path=self.evaluation, reason=error) from error
 
     def steps(self) -> History:
         """The history of the steps."""

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from thalweg.history import HistoryLog
-from thalweg.training import Run
+from thalweg.training import Run, TrainingConfig, train
 from thalweg.training.run import STEP_UNITS
 
 
@@ -63,3 +63,29 @@ def test_the_server_is_killed_and_back(open_page, tmp_path, runs, server_at):
     log.extend(rows_of(1, 1_500))
     page.wait_for_selector("#runs-charts[data-rows='1501']", state="attached")
     log.close()
+
+
+@pytest.mark.slow
+def test_a_remedys_button_proves_it(open_page, striped, tmp_path, server_at):
+    config = TrainingConfig(
+        model="resnet-small",
+        size=32,
+        epochs=12,
+        batch_size=16,
+        augment="none",
+        threads=1,
+        precision="fp32",
+        layout="channels-last",
+        optimizer="sgd",
+        lr=1e-5,
+        schedule="constant",
+    )
+    train(striped, config, tmp_path / "runs" / "slow")
+    page = open_page("tab=diagnosis&run=slow", url=server_at(tmp_path / "runs", 0).url)
+    page.wait_for_selector("#verdict-title[data-code=lr_too_small]", timeout=120_000)
+    page.click("[data-remedy=raise_rate] button.prove")
+    page.wait_for_selector("[data-remedy=raise_rate] .proof[data-state=running]")
+    assert page.locator("button.prove:enabled").count() == 0
+    page.wait_for_selector("[data-remedy=raise_rate] .proof[data-state=done]", timeout=120_000)
+    assert "it helped" in page.inner_text("[data-remedy=raise_rate] .proof")
+    assert page.locator("button.prove:disabled").count() == 0

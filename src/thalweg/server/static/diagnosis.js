@@ -31,8 +31,12 @@ export async function mountDiagnosis(page) {
     }
   }
   function told(run, verdict) {
-    const remedies = verdict.remedies.map((remedy, at) =>
-      make("li", {}, make("p", {}, remedy.text), at === 0 ? button(t("diagnosis_prove"), () => prove(run), { class: "primary", id: "prove" }) : null),
+    const remedies = verdict.remedies.map(({ code, text, can_be_tried: can }) =>
+      make("li", { data: { remedy: code } },
+        make("p", {}, text),
+        can ? button(t("diagnosis_prove"), () => prove(run, code), { class: "prove" }) : make("p", { class: "note" }, t("diagnosis_not_tried")),
+        make("div", { class: "proof", "aria-live": "polite" }),
+      ),
     );
     return [
       make("article", { class: "verdict" },
@@ -42,24 +46,25 @@ export async function mountDiagnosis(page) {
         make("h3", {}, t("diagnosis_evidence")),
         evidenceOf(verdict.evidence),
         ...(remedies.length ? [make("h3", {}, t("diagnosis_remedies")), make("ol", {}, ...remedies)] : []),
-        make("div", { id: "proof", "aria-live": "polite" }),
         ...othersOf(verdict),
       ),
     ];
   }
-  async function prove(run) {
+  async function prove(run, remedy) {
     try {
-      follow(run, await postJson("proof", {}, { run }));
+      follow(run, await postJson("proof", { remedy }, { run }));
     } catch (error) {
       page.fail(error);
     }
   }
+  /** What comes out stands below its remedy; one proof of a run is made at a time. */
   async function follow(run, proof) {
     let now = proof;
     while (mine === run) {
-      const place = byId("proof");
+      const place = home.querySelector(`[data-remedy="${CSS.escape(now.remedy)}"] .proof`);
       if (!place) return;
       place.dataset.state = now.state;
+      for (const one of home.querySelectorAll("button.prove")) one.disabled = now.state === "running";
       const said = { running: t("diagnosis_proving"), done: now.text, failed: now.message };
       place.replaceChildren(make("p", { class: now.state === "failed" ? "error" : "message" }, said[now.state] ?? ""));
       if (now.state !== "running") return;
