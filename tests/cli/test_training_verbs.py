@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from thalweg.cli._main import main
+from thalweg.cli.train import configured
 from thalweg.training import TrainingConfig
 
 
@@ -199,3 +200,19 @@ def test_the_folder_of_a_run_is_the_first_free_one(tmp_path, monkeypatch):
     assert free_folder(Path("runs"), "photos/food.zip") == Path("runs/food")
     Path("runs/food").mkdir(parents=True)
     assert free_folder(Path("runs"), "photos/food") == Path("runs/food-2")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "lr"),
+    [
+        ({}, 5e-3),  # the recipe's own
+        ({"optimizer": "muon"}, 5e-3),  # which is the recipe's
+        ({"optimizer": "adamw"}, 1e-3),
+        ({"optimizer": "adamw", "lr": 0.02}, 0.02),
+        ({"optimizer": "adagrad", "lr": "auto"}, 1e-2),  # where nothing is found
+    ],
+)
+def test_another_optimizer_comes_with_its_usual_rate(overrides, lr, capsys):
+    assert configured("standard", overrides).lr == lr
+    told = capsys.readouterr().err
+    assert ("usual" in told) == (overrides == {"optimizer": "adamw"})

@@ -28,6 +28,7 @@ from thalweg.training.recipes import REACHED, affordable
         ({"mixup": 1.5}, "--mixup must lie in 0 to"),
         ({"mixup": 0.6, "cutmix": 0.6}, "together 1 at most"),
         ({"ema": 1.0}, "--ema must lie in"),
+        ({"ema": 0.9, "optimizer": "schedule-free"}, "Leave --ema out"),
         ({"drop_path": -0.1}, "--drop-path must lie in"),
         ({"smaller_sizes": (64, 0)}, "64>0"),
         ({"evaluate_every": 0}, "--evaluate-every must lie in"),

@@ -52,7 +52,8 @@ def train(
 def configured(recipe: str, overrides: dict[str, Any]) -> TrainingConfig:
     """A recipe with some fields changed.
 
-    A budget alone takes the place of the epochs, `--lr auto` is `find_lr`, and the sizes that a recipe grows through
+    A budget alone takes the place of the epochs, `--lr auto` is `find_lr`, another optimizer comes with its own usual
+    rate, since the recipe's was chosen for the recipe's optimizer, and the sizes that a recipe grows through
     are for its own network.
     """
     from thalweg.training.recipes import recipe as named
@@ -63,7 +64,15 @@ def configured(recipe: str, overrides: dict[str, Any]) -> TrainingConfig:
         overrides = {**{name: value for name, value in overrides.items() if name != "lr"}, "find_lr": True}
     if "budget" in overrides:
         overrides = {"epochs": None, **overrides}
-    return replace(named(recipe), **overrides)
+    config = named(recipe)
+    if overrides.get("optimizer", config.optimizer) != config.optimizer and "lr" not in overrides:
+        from thalweg.cli._progress import say
+        from thalweg.training.optimizers import usual_rate
+
+        overrides = {"lr": usual_rate(overrides["optimizer"]), **overrides}
+        if "find_lr" not in overrides:
+            say(t("training.usual_rate", lr=overrides["lr"], optimizer=overrides["optimizer"], recipe=recipe))
+    return replace(config, **overrides)
 
 
 def default_recipe(photos: str, overrides: dict[str, Any]) -> str:

@@ -173,6 +173,8 @@ class TrainingConfig:
         for field in ("drop_path", "ema"):
             if not 0 <= getattr(self, field) < 1:
                 raise UsageError("training.not_a_share", option=option_name(field), value=getattr(self, field))
+        if self.ema and self.optimizer == "schedule-free":
+            raise UsageError("training.averaged_twice")
         if self.fold is not None and not 0 <= self.fold < (self.folds or 0):
             raise UsageError("training.bad_fold", value=self.fold, most=max((self.folds or 0) - 1, 0))
         if self.mixup + self.cutmix > 1:

@@ -52,6 +52,21 @@ def build_optimizer(model: nn.Module, config: TrainingConfig) -> Optimizer:
     return optimizer_over(model.parameters(), config)
 
 
+def usual_rate(name: str) -> float:
+    """The learning rate that an optimizer has where none is said: its class's default.
+
+    Raises:
+        UnknownNameError: no such optimizer; the nearest are offered.
+        MissingExtraError: one of pytorch_optimizer, which is not installed.
+
+    Example:
+        >>> usual_rate("adamw")
+        0.001
+    """
+    kind = Muon if name == "muon" else _kind(name)
+    return float(inspect.signature(kind).parameters["lr"].default)
+
+
 def optimizer_over(parameters: Iterable[nn.Parameter], config: TrainingConfig) -> Optimizer:
     """The same over parameters of anything; for muon, the last matrix is taken for the classifier."""
     if config.optimizer == "muon":
