@@ -35,14 +35,21 @@ export function mountPlayer({ part, scene: first, asked, rested, drawn }) {
   const say = makeSpeaker(part("live"));
   let built = build(null);
 
+  /** What the page has for a scene; of the one before, all that would be the same: a slider's paths change numbers, not
+   *  rows, and laying out a new table takes longer than the paths do. */
   function build(before) {
-    for (const name of ["table", "events", "rules", "legend"]) part(name)?.replaceChildren();
-    const kept = before?.charts.renew();
-    if (!kept) part("charts").replaceChildren();
+    part("events")?.replaceChildren();
     if (part("events")) makeEvents(part("events"), scene, moveToStep);
     part("step").max = String(scene.steps[scene.steps.length - 1]);
+    const kept = before?.charts.renew();
+    if (!kept) part("charts").replaceChildren();
+    const charts = kept ? before.charts : makeCharts(part("charts"), scene, playback.moveTo);
+    const rows = JSON.stringify([scene.series.map(({ label }) => label), scene.table, scene.criticalKinds]);
+    if (rows === before?.rows) return { ...before, charts };
+    for (const name of ["table", "rules", "legend"]) part(name)?.replaceChildren();
     return {
-      charts: kept ? before.charts : makeCharts(part("charts"), scene, playback.moveTo),
+      rows,
+      charts,
       table: makeTable(part("table"), scene),
       ruleKeys: makeRules(part("rules"), scene, store),
       legendKeys: part("legend") ? makeLegend(part("legend"), scene) : [],
