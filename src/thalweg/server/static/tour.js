@@ -46,6 +46,10 @@ export function makeTour(page) {
     );
     if (!lesson.stage) showPicture(home, lesson, null);
   }
+  function failed(error) {
+    byId("lesson").hidden = true;
+    page.fail(error);
+  }
   function close() {
     const { lesson, ...fields } = readFields();
     page.goTo(fields);
@@ -55,7 +59,7 @@ export function makeTour(page) {
       if (name === shown) return;
       shown = name;
       byId("tour-all").value = name ?? "";
-      if (name) tell(name).catch(page.fail);
+      if (name) tell(name).catch(failed);
       else byId("lesson").hidden = true;
     },
   };
