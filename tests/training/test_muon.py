@@ -1,5 +1,6 @@
 """Muon against its definition, against torch's for matrices, and the split of a network's parameters."""
 
+import copy
 from dataclasses import replace
 
 import pytest
@@ -81,6 +82,32 @@ def test_kernels_are_muons_and_the_rest_is_adamws():
     groups = build_optimizer(model, TrainingConfig(optimizer="muon", lr=0.01)).param_groups
     assert [group["weight_decay"] for group in groups] == [0.05, 0.05, 0.0]
     assert sum(len(group["params"]) for group in groups) == len(list(model.parameters()))
+
+
+@pytest.mark.parametrize("name", ["muon", "schedule-free"])
+def test_a_copy_and_a_loaded_state_go_on_as_the_original(name):
+    """As the diagnosis copies a model with its optimizer, and as anybody's own loop keeps one."""
+    torch.manual_seed(4)
+    model = models.build("resnet-small", classes=3, size=16)
+    config = TrainingConfig(optimizer=name, lr=0.01)
+    optimizer = build_optimizer(model, config)
+    images, labels = torch.randn(8, 3, 16, 16), torch.arange(8) % 3
+
+    def steps(model, optimizer):
+        for _ in range(2):
+            optimizer.zero_grad()
+            torch.nn.functional.cross_entropy(model(images), labels).backward()
+            optimizer.step()
+
+    steps(model, optimizer)
+    twin, twins = copy.deepcopy((model, optimizer))
+    loaded = copy.deepcopy(model)
+    loadeds = build_optimizer(loaded, config)
+    loadeds.load_state_dict(copy.deepcopy(optimizer.state_dict()))  # torch does not copy what it loads
+    for one in ((model, optimizer), (twin, twins), (loaded, loadeds)):
+        steps(*one)
+    for other in (twin, loaded):
+        assert all(map(torch.equal, model.parameters(), other.parameters()))
 
 
 def test_a_network_without_matrices_is_refused():

@@ -47,11 +47,20 @@ class Muon(Optimizer):
         weight_decay: float = 0.05,
         momentum: float = 0.95,
     ) -> None:
-        self._adamw = AdamW(list(rest), lr=lr, fused=True)
         first = {"params": list(matrices), "weight_decay": weight_decay, "momentum": momentum}
-        super().__init__([first, *self._adamw.param_groups], {"lr": lr})
-        # One place for groups and state: whoever sets a rate or keeps a checkpoint sees all of it here.
-        self._adamw.param_groups, self._adamw.state = self.param_groups[1:], self.state
+        super().__init__([first, *AdamW(list(rest), lr=lr, fused=True).param_groups], {"lr": lr})
+        self._adamw = self._for_the_rest()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """As a copy, a pickle or `load_state_dict` sets it."""
+        super().__setstate__(state)
+        self._adamw = self._for_the_rest()
+
+    def _for_the_rest(self) -> AdamW:
+        """AdamW on our groups and state: whoever sets a rate or keeps a checkpoint sees all of it in one place."""
+        adamw = AdamW([{"params": group["params"]} for group in self.param_groups[1:]], fused=True)
+        adamw.param_groups, adamw.state = self.param_groups[1:], self.state
+        return adamw
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]

@@ -60,6 +60,10 @@ class ScheduleFree(Optimizer):
         super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay})
         self._at_average = False
 
+    def __getstate__(self) -> dict[str, Any]:
+        """As a copy or a pickle takes it: with where it stands."""
+        return {**super().__getstate__(), "_at_average": self._at_average}
+
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
         """One step along the gradients that lie in the parameters, which must hold y."""
