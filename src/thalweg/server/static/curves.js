@@ -11,7 +11,8 @@ const COLORS = {
 };
 const DASHES = [[], [9, 4], [3, 3], [9, 3, 3, 3], [2, 5], [12, 3, 3, 3, 3, 3], [6, 2], [4, 5]];
 const HEIGHT = 250;
-const REST = 24; // times as long as a drawing took, before the next: a training beside the page keeps the processor
+const REST = 60; // times as long as a drawing took, before the next: a training beside the page keeps the processor. The
+// browser paints for about as long again, and where two threads train, both wait for the one that is disturbed
 const TOLD = 40; // rows of a table
 
 export const PANELS = [
