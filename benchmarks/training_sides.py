@@ -107,7 +107,7 @@ def keras(photos: str, epochs: int) -> dict[str, Any]:
             transforms.RandomHorizontalFlip(),
             transforms.ToTensor(),
             transforms.Normalize(*IMAGENET),
-            functools.partial(_channels_last),
+            _channels_last,
         ]
     )
     loader = DataLoader(
@@ -177,16 +177,10 @@ def machine(packages: list[str]) -> dict[str, Any]:
     """Versions, and how fast a matrix product is at this moment, in GFLOP/s."""
     import torch
 
-    speeds = {}
-    for name, kind in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
-        matrix, times = torch.ones(1024, 1024, dtype=kind), []
-        for _ in range(20):
-            began = time.perf_counter()
-            torch.mm(matrix, matrix)
-            times.append(time.perf_counter() - began)
-        speeds[name] = 2 * 1024**3 / min(times) / 1e9
+    from thalweg.training.plan import matmul_gflops
+
     versions = {name: metadata.version(name) for name in ["torch", *packages]}
-    return {"matmul": speeds, "versions": {"python": platform.python_version(), **versions}}
+    return {"matmul": matmul_gflops(torch.device("cpu")), "versions": {"python": platform.python_version(), **versions}}
 
 
 SIDES = {side.__name__: side for side in (thalweg, timm, torchvision, fastai, keras)}

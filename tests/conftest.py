@@ -78,6 +78,26 @@ def striped(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def slow_run(striped, tmp_path_factory):
+    """The folder of a run that was trained at a rate that is far too small; nothing else is beside it."""
+    from thalweg.training import TrainingConfig, train
+
+    config = TrainingConfig(
+        model="resnet-small",
+        size=32,
+        epochs=12,
+        batch_size=16,
+        precision="fp32",
+        layout="channels-last",
+        augment="none",
+        optimizer="sgd",
+        lr=1e-5,
+        schedule="constant",
+    )
+    return train(striped, config, tmp_path_factory.mktemp("runs") / "slow").path
+
+
+@pytest.fixture(scope="session")
 def kept_run(striped, tmp_path_factory):
     """A short training that kept the weights of its epochs."""
     from thalweg.training import TrainingConfig, train

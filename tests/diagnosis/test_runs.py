@@ -1,7 +1,6 @@
 """Runs of the project, diagnosed from their folder; and the verb."""
 
 import json
-from dataclasses import replace
 
 import pytest
 
@@ -9,19 +8,6 @@ from thalweg.cli import diagnose as diagnose_verb
 from thalweg.cli import zoo as zoo_verb
 from thalweg.diagnosis import diagnose_run, prove_run
 from thalweg.errors import RunError, UsageError
-from thalweg.training import TrainingConfig, train
-
-
-CONFIG = TrainingConfig(
-    model="resnet-small", size=32, epochs=12, batch_size=16, augment="none", precision="fp32", layout="channels-last"
-)
-
-
-@pytest.fixture(scope="module")
-def slow_run(striped, tmp_path_factory):
-    """Trained at a rate that is far too small."""
-    config = replace(CONFIG, lr=1e-5, schedule="constant", optimizer="sgd")
-    return train(striped, config, tmp_path_factory.mktemp("runs") / "slow").path
 
 
 def files_of(run):

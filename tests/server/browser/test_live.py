@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from thalweg.history import HistoryLog
-from thalweg.training import Run, TrainingConfig, train
+from thalweg.training import Run
 from thalweg.training.run import STEP_UNITS
 
 
@@ -66,22 +66,8 @@ def test_the_server_is_killed_and_back(open_page, tmp_path, runs, server_at):
 
 
 @pytest.mark.slow
-def test_a_remedys_button_proves_it(open_page, striped, tmp_path, server_at):
-    config = TrainingConfig(
-        model="resnet-small",
-        size=32,
-        epochs=12,
-        batch_size=16,
-        augment="none",
-        threads=1,
-        precision="fp32",
-        layout="channels-last",
-        optimizer="sgd",
-        lr=1e-5,
-        schedule="constant",
-    )
-    train(striped, config, tmp_path / "runs" / "slow")
-    page = open_page("tab=diagnosis&run=slow", url=server_at(tmp_path / "runs", 0).url)
+def test_a_remedys_button_proves_it(open_page, slow_run, server_at):
+    page = open_page("tab=diagnosis&run=slow", url=server_at(slow_run.parent, 0).url)
     page.wait_for_selector("#verdict-title[data-code=lr_too_small]", timeout=120_000)
     page.click("[data-remedy=raise_rate] button.prove")
     page.wait_for_selector("[data-remedy=raise_rate] .proof[data-state=running]")
