@@ -7,6 +7,7 @@ from torch.nn.functional import interpolate
 
 from thalweg.data.augment import AUGMENTATIONS, Augmentation, augmentation, draw_views
 from thalweg.data.batches import Batches, plain_batches
+from thalweg.data.viewing import DeviceViewer, HostViewer
 from thalweg.errors import UnknownNameError
 
 
@@ -21,18 +22,9 @@ def images_NHWC():  # noqa: N802 - shape suffix
 LABELS = np.arange(20) % 4
 
 
-def batches(images_NHWC, policy, *, seed=3, labels=LABELS):
-    return Batches(
-        images_NHWC,
-        np.arange(20),
-        labels,
-        size=32,
-        batch_size=8,
-        policy=policy,
-        mean=MEAN,
-        std=STD,
-        seed=seed,
-    )
+def batches(images_NHWC, policy, *, seed=3, labels=LABELS, viewer=None):
+    viewer = viewer or HostViewer(images_NHWC, MEAN, STD)
+    return Batches(viewer, np.arange(20), labels, size=32, batch_size=8, policy=policy, seed=seed)
 
 
 def literal_view(image_HWC, views, position, size):
@@ -58,10 +50,17 @@ def literal_view(image_HWC, views, position, size):
     return pixels_HWC.transpose(2, 0, 1)
 
 
+def viewer_of(kind, images_NHWC):
+    if kind == "host":
+        return HostViewer(images_NHWC, MEAN, STD)
+    return DeviceViewer(images_NHWC, MEAN, STD, torch.device("cpu"))  # it runs on every device
+
+
+@pytest.mark.parametrize("kind", ["host", "device"])
 @pytest.mark.parametrize("name", sorted(AUGMENTATIONS))
-def test_batches_equal_the_literal_twin(images_NHWC, name):
+def test_batches_equal_the_literal_twin(images_NHWC, name, kind):
     policy = augmentation(name)
-    made = batches(images_NHWC, policy)
+    made = batches(images_NHWC, policy, viewer=viewer_of(kind, images_NHWC))
     epoch, index = 2, 1
     images_NCHW, labels_N = made(epoch, index)
     order = np.random.default_rng([3, 0, epoch]).permutation(20)[8:16]
@@ -73,6 +72,18 @@ def test_batches_equal_the_literal_twin(images_NHWC, name):
         off = np.abs(images_NCHW[position].numpy() - expected_CHW)
         assert off.max() < 4 / 255 / min(STD)
         assert off.mean() < 0.5 / 255 / min(STD)
+
+
+@pytest.mark.parametrize("size", [24, 40, 56])
+@pytest.mark.parametrize("name", sorted(AUGMENTATIONS))
+def test_views_made_on_a_device_are_those_of_the_host_up_to_a_byte(images_NHWC, name, size):
+    """The host rounds to bytes before color; apart from that, both are the same numbers."""
+    host, device = (viewer_of(kind, images_NHWC) for kind in ("host", "device"))
+    rows_N = np.array([3, 3, 19, 0, 7])
+    views = draw_views(augmentation(name), 5, 40, size, np.random.default_rng(5))
+    views = views._replace(colors_N3=np.ones((5, 3), dtype=np.float32))
+    off = (host(rows_N, views, size) - device(rows_N, views, size)).abs()
+    assert off.max() < 0.51 / 255 / min(STD)
 
 
 def test_an_epoch_sees_each_photo_once_and_epochs_differ(images_NHWC):
@@ -95,10 +106,11 @@ def test_a_batch_is_a_function_of_seed_epoch_and_index(images_NHWC):
 
 def test_plain_batches_show_the_whole_photo_mirrored_or_not(images_NHWC):
     rows = np.array([5, 3, 9])
-    plain = torch.cat([b.clone() for b in plain_batches(images_NHWC, rows, size=40, batch_size=2, mean=MEAN, std=STD)])
+    viewer = HostViewer(images_NHWC, MEAN, STD)
+    plain = torch.cat([b.clone() for b in plain_batches(viewer, rows, size=40, batch_size=2)])
     expected = ((images_NHWC[rows] / 255 - MEAN) / STD).transpose(0, 3, 1, 2)
     np.testing.assert_allclose(plain.numpy(), expected, atol=2e-5)
-    mirrored = next(plain_batches(images_NHWC, rows, size=40, batch_size=3, mean=MEAN, std=STD, flip=True))
+    mirrored = next(plain_batches(viewer, rows, size=40, batch_size=3, flip=True))
     np.testing.assert_allclose(mirrored.numpy(), expected[..., ::-1], atol=2e-5)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from thalweg.data.mixing import Mixing, draw_mix
+from thalweg.data.mixing import Mixing, draw_mix, mix_on_device
 from thalweg.data.streams import MIXES
 
 
@@ -30,6 +30,16 @@ def test_a_mixed_batch_is_the_literal_one(mixup, cutmix):
                 expected = share * plain[n, :, y, x] + (1 - share) * other[:, y, x]
                 np.testing.assert_allclose(mixed[n, :, y, x], expected, atol=1e-5)
         assert shares_N[n] == pytest.approx(own, abs=1e-5)
+
+
+@pytest.mark.parametrize(("mixup", "cutmix"), [(1.0, 0.0), (0.0, 1.0), (0.5, 0.5)])
+def test_all_photos_mixed_at_once_are_as_one_after_the_other(mixup, cutmix):
+    one_by_one, at_once = batch(), batch()
+    partners_N, shares_N = Mixing(mixup, cutmix, seed=3)(one_by_one, epoch=2, index=5)
+    found = mix_on_device(at_once, draw_mix(mixup, cutmix, 8, 6, np.random.default_rng([3, MIXES, 2, 5])))
+    torch.testing.assert_close(at_once, one_by_one)
+    assert torch.equal(found[0], partners_N)
+    assert torch.equal(found[1], shares_N)
 
 
 def test_as_many_are_mixed_as_promised():

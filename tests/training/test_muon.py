@@ -9,7 +9,7 @@ import torch
 from thalweg import models
 from thalweg.errors import UsageError
 from thalweg.training import TrainingConfig
-from thalweg.training.muon import COEFFICIENTS, ITERATIONS, Muon, orthogonal
+from thalweg.training.muon import COEFFICIENTS, ITERATIONS, Muon, orthogonal, orthogonal_together
 from thalweg.training.optimizers import build_optimizer, muon_split
 
 
@@ -39,6 +39,37 @@ def test_singular_values_come_close_to_one_and_directions_stay():
     assert (found.diagonal() > 0.6).all()
     assert (found.diagonal() < 1.25).all()
     assert (found - torch.diag(found.diagonal())).abs().max() < 1e-2
+
+
+def test_matrices_taken_together_become_what_each_becomes_alone():
+    torch.manual_seed(5)
+    matrices = [torch.randn(shape) for shape in ((16, 144), (100, 9), (16, 144), (16, 20), (9, 9))]
+    for found, matrix in zip(orthogonal_together(matrices), matrices, strict=True):
+        torch.testing.assert_close(found, orthogonal(matrix), rtol=1e-3, atol=1e-4)
+
+
+def test_a_step_of_all_at_once_is_a_step_of_one_by_one():
+    """As a GPU does it, done here; a kernel without a gradient stays."""
+    torch.manual_seed(6)
+    starts = [torch.randn(8, 3, 3, 3), torch.randn(4, 8, 1, 1), torch.randn(8, 2, 3, 3)]
+
+    def moved(together):
+        kernels = [torch.nn.Parameter(start.to(memory_format=torch.channels_last, copy=True)) for start in starts]
+        muon = Muon(kernels, [{"params": [torch.nn.Parameter(torch.zeros(1))]}], lr=0.02, weight_decay=0.1)
+        for seed in range(3):
+            gradients = [torch.randn(s.shape, generator=torch.Generator().manual_seed(seed)) for s in starts]
+            gradients[2] = None
+            for kernel, gradient in zip(kernels, gradients, strict=True):
+                kernel.grad = gradient
+            with torch.no_grad():
+                if together:
+                    muon._together(torch.tensor([0.02, 0.1, 0.95]), *gradients)
+                else:
+                    muon._one_by_one(muon.param_groups[0])
+        return kernels
+
+    for one, other in zip(moved(together=True), moved(together=False), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4)
 
 
 def test_for_matrices_it_is_torchs_up_to_bf16():

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from thalweg.data.streams import MIXES
+from thalweg.data.viewing import inside, on_device
 
 
 if TYPE_CHECKING:
@@ -90,6 +91,8 @@ class Mixing:
         """
         count, _, size, _ = images_NCHW.shape
         mix = draw_mix(self.mixup, self.cutmix, count, size, np.random.default_rng([self.seed, MIXES, epoch, index]))
+        if images_NCHW.is_cuda:
+            return mix_on_device(images_NCHW, mix)
         images_NHWC = images_NCHW.permute(0, 2, 3, 1)
         partners_N = torch.from_numpy(mix.partners_N)
         if self._others_NHWC.shape != images_NHWC.shape:
@@ -102,3 +105,18 @@ class Mixing:
             box = (position, slice(top, top + height), slice(left, left + width))
             images_NHWC[box] = others_NHWC[box]
         return partners_N, torch.from_numpy(mix.shares_N)
+
+
+def mix_on_device(images_NCHW: torch.Tensor, mix: Mix) -> tuple[torch.Tensor, torch.Tensor]:
+    """The same for all photos at once, where they are: a rectangle at a time would be a kernel at a time.
+
+    Returns:
+        As `Mixing` does.
+    """
+    device = images_NCHW.device
+    partners_N, boxes_N4 = on_device(mix.partners_N, device), on_device(mix.boxes_N4, device)
+    numbers_2N = on_device(np.stack([mix.blends_N, mix.shares_N]), device)
+    inside_NHW = inside(boxes_N4, images_NCHW.shape[-1])
+    of_other_N1HW = torch.where(inside_NHW, 1.0, numbers_2N[0, :, None, None])[:, None]
+    images_NCHW.lerp_(images_NCHW.index_select(0, partners_N), of_other_N1HW)
+    return partners_N, numbers_2N[1]

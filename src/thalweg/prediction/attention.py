@@ -13,7 +13,9 @@ import numpy as np
 import torch
 
 from thalweg.data.augment import Views
-from thalweg.data.batches import cut_views, plain_batches
+from thalweg.data.batches import plain_batches
+from thalweg.data.cutting import cut_views
+from thalweg.data.viewing import HostViewer
 
 
 if TYPE_CHECKING:
@@ -56,12 +58,10 @@ def look(model: nn.Module, run: Run, image_HWC: NDArray[np.uint8]) -> Look:
     """
     assert run.config.size is not None, "a run's size is settled"  # noqa: S101 - for the type checker
     batches = plain_batches(
-        seen_pixels(run, image_HWC)[None],
+        HostViewer(seen_pixels(run, image_HWC)[None], run.data["mean"], run.data["std"]),
         np.zeros(1, dtype=np.int64),
         size=run.config.size,
         batch_size=1,
-        mean=run.data["mean"],
-        std=run.data["std"],
     )
     with torch.enable_grad():
         logits_1C, found = _with_maps(model, next(iter(batches)))

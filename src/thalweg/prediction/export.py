@@ -16,6 +16,7 @@ from torch import nn
 from thalweg._files import replacing
 from thalweg.data import build_cache
 from thalweg.data.batches import plain_batches
+from thalweg.data.viewing import HostViewer
 from thalweg.errors import MissingExtraError, RunError
 from thalweg.prediction.onnx_model import FORMAT, METADATA, OnnxModel, shown
 from thalweg.prediction.predictor import best_model
@@ -120,9 +121,8 @@ def _difference(run: Run, path: Path) -> float:
     """
     cache = build_cache(opened(run.data["path"], run.config), size=run.data["stored"], fit=run.config.fit)
     rows, size = cache.rows("valid")[:CHECKED], run.config.sizes[-1]
-    (images_NCHW,) = plain_batches(
-        cache.images_NHWC, rows, size=size, batch_size=CHECKED, mean=run.data["mean"], std=run.data["std"]
-    )
+    viewer = HostViewer(cache.images_NHWC, run.data["mean"], run.data["std"])
+    (images_NCHW,) = plain_batches(viewer, rows, size=size, batch_size=CHECKED)
     expected_NC = probabilities(logits_of(best_model(run), [images_NCHW]).numpy(), run.temperature)
     whole = View((0, 0, cache.size, cache.size), flip=False)
     found_NC = OnnxModel.open(path).probabilities(shown(cache, rows, whole, size))

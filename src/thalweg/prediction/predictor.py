@@ -14,6 +14,7 @@ import torch
 from thalweg import models
 from thalweg.data import build_cache, open_photos
 from thalweg.data.batches import plain_batches
+from thalweg.data.viewing import HostViewer
 from thalweg.errors import RunError
 from thalweg.prediction.ensemble import check_classes, expanded, together
 from thalweg.prediction.predictions import Predictions, in_order
@@ -91,15 +92,14 @@ def _probabilities(model: nn.Module, run: Run, cache: Cache, tta: int) -> NDArra
     """Weighted mean over the views, aligned with the cache's photos."""
     assert run.config.size is not None, "a run's size is settled"  # noqa: S101 - for the type checker
     chosen = views(tta, cache.size)
+    viewer = HostViewer(cache.images_NHWC, run.data["mean"], run.data["std"])
     total_NC = np.zeros((len(cache.photos), len(run.classes)))
     for view, weight in zip(chosen, view_weights(tta), strict=True):
         batches = plain_batches(
-            cache.images_NHWC,
+            viewer,
             np.arange(len(cache.photos)),
             size=run.config.size,
             batch_size=BATCH,
-            mean=run.data["mean"],
-            std=run.data["std"],
             flip=view.flip,
             box=view.box,
         )

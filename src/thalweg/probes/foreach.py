@@ -1,4 +1,4 @@
-"""Three operations over lists of tensors in one call each, which torch has under private names only."""
+"""Operations over lists of tensors in one call each, which torch has under private names only."""
 
 from __future__ import annotations
 
@@ -28,3 +28,13 @@ def copy_into(targets: Sequence[Tensor], sources: Sequence[Tensor]) -> None:
 def subtract_from(targets: Sequence[Tensor], others: Sequence[Tensor]) -> None:
     """Subtract each of the others from its target, in place."""
     _torch._foreach_sub_(targets, others)
+
+
+def add(targets: Sequence[Tensor], others: Sequence[Tensor]) -> None:
+    """Add each of the others to its target, in place."""
+    _torch._foreach_add_(targets, others)
+
+
+def multiply(targets: Sequence[Tensor], factor: Tensor) -> None:
+    """Multiply each target by one factor, a scalar on its device, in place."""
+    _torch._foreach_mul_(targets, factor)

@@ -156,6 +156,7 @@ def _open_photos(run: Run) -> Cache:
 
 def _run(run: Run, checkpoint: Path) -> dict[str, NDArray[Any]]:
     from thalweg.data.batches import plain_batches
+    from thalweg.data.viewing import HostViewer
     from thalweg.training.evaluation import features_of
 
     cache = photos_of(run)
@@ -163,12 +164,10 @@ def _run(run: Run, checkpoint: Path) -> dict[str, NDArray[Any]]:
     places = np.sort(np.random.default_rng(0).permutation(len(rows))[:_PHOTOS])
     assert run.config.size is not None, "a run's size is settled"  # noqa: S101 - for the type checker
     batches = plain_batches(
-        cache.images_NHWC,
+        HostViewer(cache.images_NHWC, run.data["mean"], run.data["std"]),
         rows[places],
         size=run.config.size,
         batch_size=64,
-        mean=run.data["mean"],
-        std=run.data["std"],
     )
     found = features_of(model_at(run, checkpoint), batches)
     arrays = {name: tensor.numpy() for name, tensor in found.items()}

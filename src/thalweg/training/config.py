@@ -74,7 +74,8 @@ class TrainingConfig:
         select: which weights are kept to predict with: those of the `last` epoch, or of the `best` on validation.
         evaluate_every: epochs from one evaluation to the next; the last epoch always has one.
         patience: epochs without a better validation accuracy after which the training stops; 0: never.
-        checkpoint_every: seconds between checkpoints within an epoch; one is also kept at each epoch's end.
+        checkpoint_every: seconds from one checkpoint to the next within an epoch; one is also kept at an epoch's end,
+            unless that would take more than a twentieth of the time.
         keep_epochs: keep the weights of every epoch, and the initial ones, for `thalweg landscape --plane trajectory`.
         seed: of weights, order, views, and the split when the photos have none.
         device: `auto` takes a GPU when there is one.

@@ -1,13 +1,19 @@
-"""Forward and backward: one batch's gradients, in several parts where the device's memory is too small for one."""
+"""Forward and backward: one batch's gradients, in several parts where the device's memory is too small for one.
+
+Shape suffixes: N photos, C channels or classes, H height, W width.
+"""
 
 from __future__ import annotations
 
 import gc
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
+from torch.nn.utils import clip_grad_norm_, get_total_norm
 
+from thalweg._replay import Replay
 from thalweg.errors import TrainingError
+from thalweg.training.losses import Targets
 
 
 if TYPE_CHECKING:
@@ -15,38 +21,63 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-    from thalweg.training.losses import Objective, Targets
+    from thalweg.training.losses import Objective
     from thalweg.training.probe import Format
 
 
+class Outcome(NamedTuple):
+    """What a batch gave beside its gradients; valid until the next batch.
+
+    Attributes:
+        loss: the mean, a scalar without gradient.
+        norm: Euclidean, of the gradients of all parameters before any clipping; a scalar.
+        logits_NC: the output, without gradient.
+        parts: equal parts that the batch was taken in.
+    """
+
+    loss: Tensor
+    norm: Tensor
+    logits_NC: Tensor
+    parts: int
+
+
 class Gradients:
-    """Puts the gradients of a batch's mean loss into the parameters.
+    """Puts the gradients of a batch's mean loss into the parameters, which must have none.
+
+    On a GPU the kernels of a whole batch are recorded once and then repeated: see `Replay`.
 
     Args:
         model: the network.
         objective: the loss.
         number_format: precision of the forward pass.
+        clip: largest norm of the gradients, longer ones are shortened to it; None: no clipping.
+
+    Attributes:
         told: is called with the photos a part when memory was exhausted and parts became smaller.
     """
 
-    def __init__(self, model: nn.Module, objective: Objective, number_format: Format) -> None:
-        self.model, self.objective, self.format = model, objective, number_format
+    def __init__(
+        self, model: nn.Module, objective: Objective, number_format: Format, *, clip: float | None = None
+    ) -> None:
+        self.model, self.objective, self.format, self.clip = model, objective, number_format, clip
         self.told: Callable[[int], None] = lambda photos: None  # noqa: ARG005 - nobody listens yet
+        self._parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        self._replay = Replay(self._whole)
 
-    def __call__(self, images_NCHW: Tensor, targets: Targets, parts: int) -> tuple[Tensor, Tensor, int]:
+    def __call__(self, images_NCHW: Tensor, targets: Targets, parts: int) -> Outcome:
         """Gradients in `parts` equal parts, and in twice as many when memory is exhausted.
 
         Batch norms see one part at a time, so their statistics are of fewer photos than a batch has.
-
-        Returns:
-            The loss, the logits (N, C), both without gradient, and the parts that it took.
 
         Raises:
             TrainingError: not even one photo fits into the memory.
         """
         while True:
             try:
-                return *self._in_parts(images_NCHW, targets, parts), parts
+                if parts == 1:
+                    return self._replayed(images_NCHW, targets)
+                loss, logits_NC = self._in_parts(images_NCHW, targets, parts)
+                return Outcome(loss, self._clipped_norm(), logits_NC, parts)
             except torch.OutOfMemoryError as error:
                 if parts >= len(images_NCHW):
                     raise TrainingError("training.out_of_memory", size=images_NCHW.shape[-1]) from error
@@ -57,6 +88,27 @@ class Gradients:
                 torch.cuda.empty_cache()
             parts *= 2
             self.told(-(-len(images_NCHW) // parts))
+
+    def _replayed(self, images_NCHW: Tensor, targets: Targets) -> Outcome:
+        loss, norm, logits_NC, *gradients = self._replay(images_NCHW, *targets)
+        assert loss is not None, "of a whole batch"  # noqa: S101 - for the type checker
+        assert norm is not None, "the same"  # noqa: S101 - for the type checker
+        assert logits_NC is not None, "the same"  # noqa: S101 - for the type checker
+        for parameter, gradient in zip(self._parameters, gradients, strict=True):
+            parameter.grad = gradient
+        return Outcome(loss, norm, logits_NC, 1)
+
+    def _whole(
+        self, images_NCHW: Tensor, labels_N: Tensor, others_N: Tensor | None, shares_N: Tensor | None
+    ) -> tuple[Tensor | None, ...]:
+        loss, logits_NC = self._in_parts(images_NCHW, Targets(labels_N, others_N, shares_N), 1)
+        return loss, self._clipped_norm(), logits_NC, *(parameter.grad for parameter in self._parameters)
+
+    def _clipped_norm(self) -> Tensor:
+        """The norm of all gradients; then they are no longer than `clip`."""
+        if self.clip is not None:
+            return clip_grad_norm_(self._parameters, self.clip)
+        return get_total_norm([parameter.grad for parameter in self._parameters if parameter.grad is not None])
 
     def _in_parts(self, images_NCHW: Tensor, targets: Targets, parts: int) -> tuple[Tensor, Tensor]:
         count = len(images_NCHW)

@@ -11,12 +11,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import torch
-from torch.nn.utils import clip_grad_norm_, get_total_norm
+from torch.nn.utils import get_total_norm
 
 from thalweg import models, schedules
 from thalweg.data.augment import augmentation
 from thalweg.data.batches import Batches, plain_batches
 from thalweg.data.mixing import Mixing
+from thalweg.data.viewing import DeviceViewer, HostViewer
 from thalweg.errors import TrainingError
 from thalweg.probes import LayerProbe
 from thalweg.training import checkpoint, norms
@@ -27,7 +28,7 @@ from thalweg.training.gradients import Gradients
 from thalweg.training.interrupt import gentle_interrupt
 from thalweg.training.losses import Objective, Targets, balanced_weights
 from thalweg.training.optimizers import build_optimizer
-from thalweg.training.plan import in_memory
+from thalweg.training.plan import fits_device, in_memory
 from thalweg.training.probe import Format
 from thalweg.training.recorder import Recorder
 from thalweg.training.state import State
@@ -41,12 +42,14 @@ if TYPE_CHECKING:
 
     from thalweg.data import Cache
     from thalweg.data.photos import Split
+    from thalweg.data.viewing import Viewer
     from thalweg.training.evaluation import Score
     from thalweg.training.listener import Listener
     from thalweg.training.run import Run
 
 EVALUATION_BATCH = 128
 NORM_BATCHES = 16  # of a training whose statistics are estimated for an evaluation
+MOST_KEEPING = 0.05  # of the time, by checkpoints at the ends of epochs: those of a GPU may take half a second
 MIXES_UNTIL = 0.9  # share of the training after which photos are no longer mixed: the end is of photos as they are
 
 
@@ -71,17 +74,15 @@ class Training:
         self.layers = LayerProbe(self.model)
         self.average = Average(self.model, self._network(), config.ema) if config.ema else None
         self.schedule = schedules.parse(config.schedule)
-        self.images_NHWC = in_memory(cache.images_NHWC)
+        self.viewer = self._viewer()
         labels = cache.labels("train")
         self.batches = Batches(
-            self.images_NHWC,
+            self.viewer,
             cache.rows("train"),
             labels,
             size=config.size,
             batch_size=config.batch_size,
             policy=augmentation(config.augment),
-            mean=run.data["mean"],
-            std=run.data["std"],
             seed=config.seed,
         )
         self.mixing = Mixing(config.mixup, config.cutmix, config.seed) if config.mixup + config.cutmix else None
@@ -89,11 +90,12 @@ class Training:
         if config.class_weights == "balanced":
             weights_C = torch.from_numpy(balanced_weights(labels, len(run.classes))).to(self.device)
         objective = Objective(config.loss, config.label_smoothing, weights_C)
-        self.gradients = Gradients(self.model, objective, self.format)
+        self.gradients = Gradients(self.model, objective, self.format, clip=config.clip)
         self.state = State(seconds=seconds_before)
         self.first_step_at = seconds_before
         self.reserve = 0.0
         self.seconds_spent = {"data": 0.0, "training": 0.0, "evaluation": 0.0}
+        self._kept_at, self._keeping_took = time.monotonic(), 0.0
 
     def _network(self) -> nn.Module:
         """With its first weights, which are the seed's."""
@@ -101,6 +103,13 @@ class Training:
         torch.manual_seed(self.config.seed)
         model = models.build(self.config.model, classes=len(self.run.classes), size=self.config.size)
         return model.to(self.device, memory_format=self.format.memory_format)  # type: ignore[call-overload] - torch types leave it out
+
+    def _viewer(self) -> Viewer:
+        """Of photos that lie where the network is, if they fit there."""
+        images_NHWC, normal = self.cache.images_NHWC, (self.run.data["mean"], self.run.data["std"])
+        if self.device.type != "cpu" and fits_device(images_NHWC, self.device):
+            return DeviceViewer(images_NHWC, *normal, self.device)
+        return HostViewer(in_memory(images_NHWC), *normal)
 
     @property
     def judged(self) -> nn.Module:
@@ -132,12 +141,13 @@ class Training:
             stopped = self._why_stop() if between_epochs else ""
             while not stopped:
                 stopped = self._epoch(asked_to_stop) or self._why_stop()
-                self._checkpoint()
+                if stopped or time.monotonic() - self._kept_at > self._keeping_took / MOST_KEEPING:
+                    self._checkpoint()
             return stopped
 
     def _epoch(self, asked_to_stop: threading.Event) -> str:
         """The rest of an epoch and its evaluation, with checkpoints on the way."""
-        state, saved = self.state, time.monotonic()
+        state = self.state
         self.model.train()
         # An epoch has a step at least, however short the budget: what is evaluated has been trained.
         while state.batch < len(self.batches) and (state.batch == 0 or self.clock.share(state.step) < 1):
@@ -146,9 +156,8 @@ class Training:
                 return "interrupted"
             if self.recorder.meter.due:
                 self.recorder.read(self.clock)
-            if time.monotonic() - saved > self.config.checkpoint_every and state.batch < len(self.batches):
+            if time.monotonic() - self._kept_at > self.config.checkpoint_every and state.batch < len(self.batches):
                 self._checkpoint()
-                saved = time.monotonic()
         self.recorder.read(self.clock)
         self._end_epoch()
         return ""
@@ -163,8 +172,8 @@ class Training:
         lr = self.config.lr * self.schedule(*self.clock.schedule_position(state.step), state.valid_losses)
         for group in self.optimizer.param_groups:
             group["lr"] = lr
-        loss, logits_NC, state.parts = self.gradients(images_NCHW, targets, state.parts)
-        norm = self._gradient_norm()
+        outcome = self.gradients(images_NCHW, targets, state.parts)
+        state.parts = outcome.parts
         self.layers.before_step(state.step)
         self.optimizer.step()
         self.layers.after_step()
@@ -175,11 +184,11 @@ class Training:
         if self.average:
             self.average.update(state.step)
         if not state.valid_losses:  # no evaluation has been timed yet: a forward pass is about a third of a step
-            a_photo = (time.monotonic() - began) / len(logits_NC) / 3 * (self.config.sizes[-1] / self.batches.size) ** 2
-            self.clock.reserve = a_photo * len(self.cache.rows("valid"))
+            a_photo = (time.monotonic() - began) / len(images_NCHW) / 3
+            larger = (self.config.sizes[-1] / self.batches.size) ** 2
+            self.clock.reserve = a_photo * larger * len(self.cache.rows("valid"))
         epoch = state.epoch + state.batch / len(self.batches)
-        told = {"loss": loss, "norm": norm, "logits_NC": logits_NC, "labels_N": targets.labels_N}
-        self.recorder.meter.add(state.step, epoch, lr, **told)
+        self.recorder.meter.add(state.step, epoch, lr, outcome, targets.labels_N)
         self.seconds_spent["data"] += ready - began
         self.seconds_spent["training"] += time.monotonic() - ready
 
@@ -192,13 +201,6 @@ class Training:
             partners_N, shares_N = self.mixing(images_NCHW, state.epoch, state.batch)
             targets = Targets(labels_N, labels_N[partners_N], shares_N)
         return images_NCHW.to(self.device, memory_format=self.format.memory_format), targets.to(self.device)
-
-    def _gradient_norm(self) -> Tensor:
-        """Over all parameters, before any clipping."""
-        parameters = [parameter for parameter in self.model.parameters() if parameter.grad is not None]
-        if self.config.clip is not None:
-            return clip_grad_norm_(parameters, self.config.clip)
-        return get_total_norm([parameter.grad for parameter in parameters if parameter.grad is not None])
 
     def _end_epoch(self) -> None:
         """Count it, and judge the weights if it is time to."""
@@ -266,6 +268,7 @@ class Training:
 
     def _checkpoint(self) -> None:
         """Keep all that is needed to go on; never over a good checkpoint with weights that are no numbers."""
+        began = time.monotonic()
         self.recorder.read(self.clock)
         self.state.seconds = self.clock.seconds
         weights = [parameter.detach() for parameter in self.model.parameters()]
@@ -277,6 +280,8 @@ class Training:
         if self.average:
             tensors |= checkpoint.model_tensors(self.average.twin, "average")
         checkpoint.save(self.run.last, checkpoint.model_tensors(self.model) | tensors, facts)
+        self._kept_at = time.monotonic()
+        self._keeping_took = self._kept_at - began
         self.recorder.restart_rate()
 
     def restore(self) -> None:
@@ -326,10 +331,8 @@ class Training:
     def plain_batches(self, split: Split) -> Iterator[Tensor]:
         """The photos of a split as they are, normalized: (N, 3, H, W), in the order of the cache."""
         return plain_batches(
-            self.images_NHWC,
+            self.viewer,
             self.cache.rows(split),
             size=self.config.sizes[-1],
             batch_size=min(EVALUATION_BATCH, 2 * self.config.batch_size),  # what trains must not fail here
-            mean=self.run.data["mean"],
-            std=self.run.data["std"],
         )

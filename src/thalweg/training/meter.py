@@ -12,6 +12,8 @@ import torch
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from thalweg.training.gradients import Outcome
+
 CAPACITY = 64
 SECONDS_BETWEEN_READS = 0.5
 
@@ -54,14 +56,10 @@ class Meter:
     def __post_init__(self) -> None:
         self._values_K3 = torch.zeros(CAPACITY, 3, device=self.device)
 
-    def add(
-        self, step: int, epoch: float, lr: float, *, loss: Tensor, norm: Tensor, logits_NC: Tensor, labels_N: Tensor
-    ) -> None:
+    def add(self, step: int, epoch: float, lr: float, outcome: Outcome, labels_N: Tensor) -> None:
         """Keep one step's numbers on the device."""
-        row_3 = self._values_K3[len(self._known)]
-        row_3[0] = loss.detach()
-        row_3[1] = norm.detach()
-        row_3[2] = (logits_NC.detach().argmax(dim=1) == labels_N).sum()
+        right = (outcome.logits_NC.argmax(dim=1) == labels_N).sum()
+        torch.stack([outcome.loss, outcome.norm, right], out=self._values_K3[len(self._known)])
         self._known.append((step, epoch, len(labels_N), lr))
 
     @property

@@ -1,6 +1,6 @@
 """Muon: momentum whose every matrix is made orthogonal, so that all its directions move alike.
 
-Shape suffixes: R rows, K columns, R ≤ K.
+Shape suffixes: R rows, K columns, R ≤ K; B matrices.
 """
 
 from __future__ import annotations
@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.optim import AdamW, Optimizer
+
+from thalweg._replay import Replay
+from thalweg.probes import foreach
 
 
 if TYPE_CHECKING:
@@ -49,12 +52,12 @@ class Muon(Optimizer):
     ) -> None:
         first = {"params": list(matrices), "weight_decay": weight_decay, "momentum": momentum}
         super().__init__([first, *AdamW(list(rest), lr=lr, fused=True).param_groups], {"lr": lr})
-        self._adamw = self._for_the_rest()
+        self._adamw, self._replay = self._for_the_rest(), Replay(self._together)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """As a copy, a pickle or `load_state_dict` sets it."""
         super().__setstate__(state)
-        self._adamw = self._for_the_rest()
+        self._adamw, self._replay = self._for_the_rest(), Replay(self._together)
 
     def _for_the_rest(self) -> AdamW:
         """AdamW on our groups and state: whoever sets a rate or keeps a checkpoint sees all of it in one place."""
@@ -67,18 +70,52 @@ class Muon(Optimizer):
         """One step along the gradients that lie in the parameters."""
         loss = None if closure is None else torch.enable_grad()(closure)()
         group = self.param_groups[0]
+        if group["params"][0].is_cuda:
+            numbers_3 = torch.tensor([group["lr"], group["weight_decay"], group["momentum"]], pin_memory=True)
+            gradients = [parameter.grad for parameter in group["params"]]
+            self._replay(numbers_3.to(group["params"][0].device, non_blocking=True), *gradients)
+        else:
+            self._one_by_one(group)
+        self._adamw.step()
+        return loss
+
+    def _one_by_one(self, group: dict[str, Any]) -> None:
         for parameter in group["params"]:
             if parameter.grad is None:
                 continue
-            state = self.state[parameter]
-            moment = state.setdefault("momentum_buffer", torch.zeros_like(parameter))
+            moment = self._moment(parameter)
             moment.mul_(group["momentum"]).add_(parameter.grad)
             direction = parameter.grad.add(moment, alpha=group["momentum"]).reshape(len(parameter), -1)
             scale = 0.2 * math.sqrt(max(direction.shape))
             parameter.mul_(1 - group["lr"] * group["weight_decay"])
             parameter.add_(orthogonal(direction).view(parameter.shape), alpha=-group["lr"] * scale)
-        self._adamw.step()
-        return loss
+
+    def _together(self, numbers_3: Tensor, *gradients: Tensor | None) -> tuple[()]:
+        """The same for all matrices at once, as a GPU likes it.
+
+        Args:
+            numbers_3: rate, weight decay and momentum.
+            *gradients: in the order of the matrices; one without a gradient stays.
+        """
+        lr, decay, momentum = numbers_3
+        given = [gradient for gradient in gradients if gradient is not None]
+        places = [place for place, gradient in enumerate(gradients) if gradient is not None]
+        parameters = [self.param_groups[0]["params"][place] for place in places]
+        moments = [self._moment(parameter) for parameter in parameters]
+        foreach.multiply(moments, momentum)
+        foreach.add(moments, given)
+        directions = [gradient.addcmul(moment, momentum) for moment, gradient in zip(moments, given, strict=True)]
+        updates = orthogonal_together([direction.reshape(len(direction), -1) for direction in directions])
+        foreach.multiply(parameters, 1 - lr * decay)
+        for parameter, update in zip(parameters, updates, strict=True):
+            parameter.addcmul_(update.view(parameter.shape), lr, value=-0.2 * math.sqrt(max(update.shape)))
+        return ()
+
+    def _moment(self, parameter: Tensor) -> Tensor:
+        state = self.state[parameter]
+        if "momentum_buffer" not in state:
+            state["momentum_buffer"] = torch.zeros_like(parameter)
+        return state["momentum_buffer"]
 
 
 def orthogonal(matrix: Tensor) -> Tensor:
@@ -92,15 +129,41 @@ def orthogonal(matrix: Tensor) -> Tensor:
         >>> bool((near.diagonal() > 0.6).all())
         True
     """
+    wide_RK = _wide(matrix)
+    return _as_was((_map_of(wide_RK @ wide_RK.mT) @ wide_RK), matrix)
+
+
+def orthogonal_together(matrices: Sequence[Tensor]) -> list[Tensor]:
+    """`orthogonal` of each; those with as many rows are multiplied together, since all of it happens in R by R."""
+    wides = [_wide(matrix) for matrix in matrices]
+    members: dict[int, list[int]] = {}
+    for position, wide_RK in enumerate(wides):
+        members.setdefault(len(wide_RK), []).append(position)
+    maps: dict[int, Tensor] = {}
+    for positions in members.values():
+        maps_BRR = _map_of(torch.stack([wides[position] @ wides[position].mT for position in positions]))
+        maps |= dict(zip(positions, maps_BRR, strict=True))
+    return [_as_was(maps[at] @ wides[at], matrix) for at, matrix in enumerate(matrices)]
+
+
+def _wide(matrix: Tensor) -> Tensor:
+    """With no more rows than columns, and no singular value above 1."""
     wide_RK = (matrix.mT if matrix.shape[0] > matrix.shape[1] else matrix).float()
-    wide_RK = wide_RK / wide_RK.norm().clamp(min=1e-7)
-    gram_RR = wide_RK @ wide_RK.mT
-    identity_RR = torch.eye(len(gram_RR), device=matrix.device)
+    return wide_RK / wide_RK.norm().clamp(min=1e-7)
+
+
+def _as_was(wide_RK: Tensor, matrix: Tensor) -> Tensor:
+    wide_RK = wide_RK.to(matrix.dtype)
+    return wide_RK.mT if matrix.shape[0] > matrix.shape[1] else wide_RK
+
+
+def _map_of(gram_RR: Tensor) -> Tensor:
+    """What all iterations together multiply X by, from `G = X·Xᵀ`; for one matrix, or for many as (B, R, R)."""
+    identity_RR = torch.eye(gram_RR.shape[-1], device=gram_RR.device)
     a, b, c = COEFFICIENTS
     product_RR = map_RR = a * identity_RR + b * gram_RR + c * (gram_RR @ gram_RR)
     for _ in range(ITERATIONS - 1):
         gram_RR = map_RR @ gram_RR @ map_RR
         map_RR = a * identity_RR + b * gram_RR + c * (gram_RR @ gram_RR)
         product_RR = map_RR @ product_RR
-    result_RK = (product_RR @ wide_RK).to(matrix.dtype)
-    return result_RK.mT if matrix.shape[0] > matrix.shape[1] else result_RK
+    return product_RR

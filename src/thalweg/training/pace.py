@@ -146,7 +146,7 @@ def _median_step(training: Training, seconds: float) -> tuple[float, float]:
         images_NCHW = images_NCHW.to(training.device, memory_format=training.format.memory_format)
         wait(training.device)
         ready = time.perf_counter()
-        _, _, parts = training.gradients(images_NCHW, Targets(labels_N).to(training.device), parts)
+        parts = training.gradients(images_NCHW, Targets(labels_N).to(training.device), parts).parts
         training.optimizer.step()
         training.optimizer.zero_grad(set_to_none=True)
         wait(training.device)

@@ -15,6 +15,7 @@ import torch
 from thalweg.data.decoding import reading
 from thalweg.data.parallel import cores
 from thalweg.errors import BadImageError, UsageError
+from thalweg.training.memory import keep_freed
 
 
 if TYPE_CHECKING:
@@ -63,6 +64,11 @@ def in_memory(images_NHWC: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.array(images_NHWC) if fits_memory(images_NHWC) else images_NHWC
 
 
+def fits_device(images_NHWC: NDArray[np.uint8], device: torch.device) -> bool:
+    """Whether all photos may be held in a GPU's memory."""
+    return device.type == "cuda" and images_NHWC.nbytes <= SHARE_OF_MEMORY * torch.cuda.mem_get_info(device)[0]
+
+
 def free_memory() -> float:
     """Bytes that a process may still take without harm; infinite where the system does not say."""
     try:
@@ -104,6 +110,12 @@ def settled_device(name: str) -> torch.device:
     if not available[name]:
         raise UsageError("training.no_device", device=name, available=", ".join(k for k, v in available.items() if v))
     return torch.device(name)
+
+
+def ready_machine(threads: int) -> None:
+    """Set what holds for the whole process: the threads of a step, and that what it frees is kept."""
+    torch.set_num_threads(threads)
+    keep_freed()
 
 
 def usable_threads() -> int:

@@ -12,12 +12,13 @@ import torch
 from thalweg import data, models, schedules
 from thalweg.data.augment import augmentation
 from thalweg.errors import DataError
-from thalweg.training.memory import keep_freed
 from thalweg.training.optimizers import build_optimizer, muon_split
 from thalweg.training.plan import (
+    fits_device,
     fits_memory,
     free_memory,
     machine_facts,
+    ready_machine,
     settled_device,
     settled_sizes,
     typical_side,
@@ -72,8 +73,7 @@ class Plan:
         """
         device = settled_device(config.device)
         threads = config.threads or usable_threads()
-        torch.set_num_threads(threads)
-        keep_freed()
+        ready_machine(threads)
         images = opened(photos, config)
         listener.note("training.found", what=images.describe())
         if config.classes and Path(config.classes).exists():
@@ -115,7 +115,7 @@ class Preparation:
         cache = cached(plan.images, config, plan.stored, listener)
         if not len(cache.rows("train")) or not len(cache.rows("valid")):
             raise DataError("training.split_empty", path=plan.images.root)
-        _say_where_photos_are(cache, listener)
+        _say_where_photos_are(cache, plan.device, listener)
         choice = choose_format(plan.model, config, plan.size, plan.device)
         if config.optimizer == "muon":
             _say_what_muon_updates(plan.model, listener)
@@ -155,7 +155,12 @@ def _first_network(config: TrainingConfig, classes: int) -> nn.Module:
     return model
 
 
-def _say_where_photos_are(cache: Cache, listener: Listener) -> None:
+def _say_where_photos_are(cache: Cache, device: torch.device, listener: Listener) -> None:
+    if device.type == "cuda":
+        if fits_device(cache.images_NHWC, device):
+            return
+        needed, free = cache.images_NHWC.nbytes / 1e9, torch.cuda.mem_get_info(device)[0] / 1e9
+        listener.note("training.not_on_device", needed=needed, free=free)
     if not fits_memory(cache.images_NHWC):
         needed, free = cache.images_NHWC.nbytes / 1e9, free_memory() / 1e9
         listener.note("training.mapped", needed=needed, free=free)

@@ -7,15 +7,18 @@ grouped convolutions turn the order round: so the very network is timed on the v
 from __future__ import annotations
 
 import copy
+import gc
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 
+from thalweg._replay import EAGER_CALLS, Replay
+
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from thalweg.training.config import TrainingConfig
 
@@ -23,6 +26,7 @@ SECONDS = 0.5  # for all, after each has had a step
 FEWEST_TURNS = 3
 BEHIND = 1.3
 MOST_PHOTOS = 16
+UNCOUNTED_ON_GPU = EAGER_CALLS + 1  # the last of them records
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +76,26 @@ def choose_format(model: nn.Module, config: TrainingConfig, size: int, device: t
     ]
     if len(allowed) == 1:
         return Choice(allowed[0], {})
-    count = min(config.batch_size, MOST_PHOTOS)
+    # A GPU's time for a few photos is that of starting its kernels.
+    count = config.batch_size if device.type == "cuda" else min(config.batch_size, MOST_PHOTOS)
     with torch.random.fork_rng():
-        rates = _rates(model, allowed, count, size, device)
+        rates = _rates_that_fit(model, allowed, count, size, device)
     enough = TIE * max(rates.values())
     return Choice(next(candidate for candidate in allowed if rates[candidate] >= enough), rates)
+
+
+def _rates_that_fit(
+    model: nn.Module, candidates: list[Format], count: int, size: int, device: torch.device
+) -> dict[Format, float]:
+    """Those of `_rates`, of fewer photos where the memory is too small: the training will go in parts, then."""
+    while True:
+        try:
+            return _rates(model, candidates, count, size, device)
+        except torch.OutOfMemoryError:
+            if count == 1:
+                raise
+        count = max(1, count // 4)  # outside of the handler, whose error holds the memory
+        gc.collect()
 
 
 def _rates(
@@ -89,7 +108,8 @@ def _rates(
     steps = {candidate: _Step(model, candidate, count, size, device) for candidate in candidates}
     best = {candidate: float("inf") for candidate in candidates}
     for step in steps.values():
-        step.seconds()
+        for _ in range(UNCOUNTED_ON_GPU if device.type == "cuda" else 1):
+            step.seconds()
     deadline = time.perf_counter() + SECONDS
     turns = 0
     while turns < FEWEST_TURNS or time.perf_counter() < deadline:
@@ -110,15 +130,20 @@ class _Step:
         self.twin.to(device, memory_format=candidate.memory_format)  # type: ignore[call-overload] - torch types leave it out
         images_NCHW = torch.zeros(count, 3, size, size, device=device)
         self.images_NCHW = images_NCHW.to(memory_format=candidate.memory_format)
+        self._replay = Replay(self._step)  # as a training will
 
     def seconds(self) -> float:
         start = time.perf_counter()
-        with self.format.autocast(self.device):
-            loss = self.twin(self.images_NCHW).float().square().mean()
-        loss.backward()
+        self._replay(self.images_NCHW)
         self.twin.zero_grad(set_to_none=True)
         wait(self.device)
         return time.perf_counter() - start
+
+    def _step(self, images_NCHW: Tensor) -> tuple[Tensor | None, ...]:
+        with self.format.autocast(self.device):
+            loss = self.twin(images_NCHW).float().square().mean()
+        loss.backward()
+        return (loss.detach(), *(parameter.grad for parameter in self.twin.parameters()))
 
 
 def wait(device: torch.device) -> None:

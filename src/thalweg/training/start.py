@@ -16,8 +16,8 @@ from thalweg.training.calibration import fitted_temperature
 from thalweg.training.evaluation import score
 from thalweg.training.listener import Listener
 from thalweg.training.loop import Training
-from thalweg.training.memory import give_back, keep_freed
-from thalweg.training.plan import settled_device
+from thalweg.training.memory import give_back
+from thalweg.training.plan import ready_machine, settled_device
 from thalweg.training.preparation import Plan, Preparation, cached, opened
 from thalweg.training.rate import with_found_rate
 from thalweg.training.run import Run
@@ -100,8 +100,7 @@ def reopen(path: Path, *, listener: Listener | None = None) -> Training:
     if missing:
         raise RunError("training.not_a_run", path=path, reason=", ".join(sorted(missing)))
     settled_device(run.environment["device"])
-    torch.set_num_threads(run.environment["threads"])
-    keep_freed()
+    ready_machine(run.environment["threads"])
     images = opened(run.data["path"], run.config)
     cache = cached(images, run.config, run.data["stored"], listener or Listener())
     if cache.fingerprint != run.data["fingerprint"]:

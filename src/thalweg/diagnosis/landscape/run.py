@@ -14,6 +14,7 @@ import torch
 
 from thalweg import data, models
 from thalweg.data.batches import plain_batches
+from thalweg.data.viewing import HostViewer
 from thalweg.diagnosis.landscape.directions import principal_plane
 from thalweg.diagnosis.landscape.grid import Plane
 from thalweg.diagnosis.landscape.landscape import Kind, Landscape, Trajectory, check_grid, landscape_of
@@ -162,12 +163,10 @@ def _photos(run: Run, count: int, split: Split) -> tuple[Tensor, Tensor]:
     chosen = np.linspace(0, len(labels) - 1, min(count, len(labels))).round().astype(int)
     assert config.size is not None, "a run's size is settled"  # noqa: S101 - for the type checker
     batches = plain_batches(
-        cache.images_NHWC,
+        HostViewer(cache.images_NHWC, run.data["mean"], run.data["std"]),
         cache.rows(split)[chosen],
         size=config.size,
         batch_size=_BATCH,
-        mean=run.data["mean"],
-        std=run.data["std"],
     )
     pictures = torch.cat([batch.clone() for batch in batches])
     return pictures, torch.from_numpy(labels[chosen])
