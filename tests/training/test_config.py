@@ -102,14 +102,14 @@ def test_a_device_that_is_not_there_is_refused():
 
 def test_a_budget_chooses_what_it_affords(striped, monkeypatch):
     monkeypatch.setattr(plan, "matmul_gflops", lambda _: {"fp32": 100.0, "bf16": 50.0})
-    per_epoch = {  # photos of 32 px are not grown, those of 128 px are of 96 px for half of the time
+    per_epoch = {  # photos of 32 px are not grown, those of 160 px are of 96 and 128 px for two thirds of the time
         name: share * 3 * describe(recipe(name).model, size=side, classes=3).flops * 96 / (REACHED * 100e9)
-        for name, side, share in (("standard", 32, 1.0), ("strong", 128, (0.75**2 + 1) / 2))
+        for name, side, share in (("standard", 32, 1.0), ("strong", 160, (0.6**2 + 0.8**2 + 1) / 3))
     }
     found = {
         budget: affordable(striped, budget)
-        for budget in (1e-3, 0.51 * 65 * per_epoch["standard"], 0.51 * 120 * per_epoch["strong"])
+        for budget in (1e-3, 0.51 * 65 * per_epoch["standard"], 0.51 * 80 * per_epoch["strong"])
     }
     assert [one.recipe for one in found.values()] == ["quick", "standard", "strong"]
     assert list(found.values())[1].epochs == pytest.approx(0.51 * 65)
-    assert list(found.values())[2].epochs == pytest.approx(0.51 * 120)
+    assert list(found.values())[2].epochs == pytest.approx(0.51 * 80)

@@ -55,21 +55,21 @@ RECIPES = {
         cutmix=0.5,
         evaluate_every=5,
     ),
-    # Hours on two cores: the larger network on growing photos, mixed and averaged.
+    # An hour on two cores for a few thousand photos: standard's, with a network of twice the width, larger photos, more
+    # decay, and the average of the weights.
     "strong": TrainingConfig(
         model="resnet18",
-        size=128,
-        smaller_sizes=(96,),
-        epochs=120,
+        size=160,
+        smaller_sizes=(96, 128),
+        epochs=80,
         optimizer="muon",
-        lr=4e-3,
-        schedule="warmup(5%) > cosine",
-        mixup=0.25,
-        cutmix=0.25,
-        drop_path=0.1,
-        clip=5.0,
+        lr=5e-3,
+        weight_decay=0.1,
+        schedule="warmup(5%) > linear",
+        mixup=0.2,
+        cutmix=0.5,
         ema=0.998,
-        evaluate_every=2,
+        evaluate_every=5,
     ),
 }
 
