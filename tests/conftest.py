@@ -8,11 +8,11 @@ import typer
 from PIL import Image
 from typer.testing import CliRunner
 
-from thalweg.cli._main import SPINS
+from thalweg._spinning import bound_spinning
 from thalweg.i18n import set_language
 
 
-os.environ.setdefault("GOMP_SPINCOUNT", SPINS)  # as the command line does, before any test loads torch
+bound_spinning()  # before any test loads torch
 # Workers share the cores out. Two processes with two threads each on two cores wait for each other, ten times as long.
 if workers := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "0")):
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))

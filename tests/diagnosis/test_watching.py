@@ -103,9 +103,10 @@ def test_several_batches_are_taken():
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
     with thalweg.watch(model, optimizer) as watch:
         train(model, optimizer, watch, 60)
-    verdict = watch.diagnose(batch=[batch(1), batch(2)], loss_fn=cross_entropy)
+    verdict = watch.diagnose(batch=[batch(1), batch(2)], loss_fn=cross_entropy, prove=True)
     assert verdict.code == "healthy"
     assert verdict.measures["curvature_most"] > 0
+    assert verdict.proof is None  # there is nothing to prove
 
 
 def test_a_loss_that_is_no_scalar_is_said_and_the_training_goes_on():

@@ -44,6 +44,14 @@ def test_every_step_is_drawn_and_the_smoothing_is_named(drawn, tmp_path):
     assert loss.get_ylabel() == "loss (nat)"
 
 
+def test_where_the_training_changed_there_is_a_line_with_its_name(drawn, tmp_path):
+    curves(*histories(), tmp_path / "curves.png", changes=[(150, "96 px"), (360, "unmixed"), (500, "too late")])
+    for panel in drawn.axes[:4]:
+        upright = [line for line in panel.get_lines() if len({*line.get_xdata()}) == 1]
+        assert [line.get_xdata()[0] for line in upright] == [150, 360]
+    assert [text.get_text() for text in drawn.axes[0].texts] == ["96 px", "unmixed"]
+
+
 def test_the_panels_are_aligned(drawn, tmp_path):
     curves(*histories(), tmp_path / "curves.png")
     panels = drawn.axes[:4]

@@ -11,7 +11,7 @@ import pytest
 SRC = Path(__file__).parents[2] / "src" / "thalweg"
 
 RUNGS = [
-    {"errors", "i18n", "_files", "_lazy", "_native", "_pointing", "_replay"},
+    {"errors", "i18n", "_files", "_lazy", "_native", "_pointing", "_replay", "_spinning"},
     {"surfaces", "optimizers", "schedules", "history"},
     {"paths", "data", "models", "probes"},
     {"training", "diagnosis"},

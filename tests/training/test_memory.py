@@ -51,3 +51,14 @@ def test_pages_are_touched_once():
 def test_what_the_environment_says_stays():
     said, _ = steps(kept=True, MALLOC_ARENA_MAX="2")
     assert not said
+
+
+@pytest.mark.parametrize("given", [None, "7"])
+def test_threads_that_wait_do_not_spin_for_ever_unless_somebody_wants_it(given):
+    """Before torch is loaded, from Python as from the command line."""
+    code = "import sys, os, thalweg.training; print('torch' in sys.modules, os.environ['GOMP_SPINCOUNT'])"
+    environment = {name: value for name, value in os.environ.items() if name != "GOMP_SPINCOUNT"}
+    if given:
+        environment["GOMP_SPINCOUNT"] = given
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
+    assert found.stdout.split() == ["False", given or "20000"]

@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 
+from thalweg._spinning import bound_spinning
 from thalweg.errors import ThalwegError, UnknownNameError
 from thalweg.i18n import LANGUAGES, set_language
-
-
-# How often a thread of GNU's OpenMP looks for work before it sleeps. Its own default is endless where there are as many
-# threads as cores, and then one other process on the machine makes a training many times slower: two threads spin for
-# each other while neither runs. With this bound a busy machine costs its share, and a quiet one nothing measurable.
-SPINS = "20000"
 
 
 def main() -> None:
     """Run the command line and exit: 0 done, 1 failed, 2 wrong use, 130 interrupted."""
     arguments = sys.argv[1:]
-    os.environ.setdefault("GOMP_SPINCOUNT", SPINS)  # before torch is loaded, which reads it once
+    bound_spinning()
     try:
         set_language(_language(arguments))
         from thalweg.cli._app import build_app  # after the language: help texts are made in it

@@ -126,7 +126,7 @@ def diagnose_run(path: Path | str, *, prove: bool = False) -> Verdict:
 
     patient = open_patient(Path(path))
     verdict = patient.verdict()
-    if not prove:
+    if not (prove and verdict.remedies):
         return verdict
     from thalweg.diagnosis.proof import RUN_STEPS
     from thalweg.diagnosis.proof import prove as try_first

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 import torch
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer
 
     from thalweg.diagnosis.measures.twins import Batch, LossFunction
-    from thalweg.diagnosis.proof import Proof
     from thalweg.diagnosis.verdict import Verdict
 
 FORMAT = "thalweg-watch-1"
@@ -126,7 +126,8 @@ class Watch:
             batch: inputs and targets, or several such pairs: questions are asked of a copy of the model with them.
                 Without, only the history speaks, and what was not asked is named.
             loss_fn: of (outputs, targets), a scalar tensor that is the mean over the batch.
-            prove: try the first remedy on a copy beside the unchanged training; the verdict then has a `proof`.
+            prove: try the first remedy on a copy beside the unchanged training; the verdict then has a `proof`, if it
+                has remedies.
             seconds: that the trials may take, about.
 
         Returns:
@@ -143,9 +144,12 @@ class Watch:
             self._asked = asked
             problems += more
         verdict = judge({**measures, **self._asked}, problems=problems)
-        if prove and batches and loss_fn is not None:
+        if prove and verdict.remedies and batches and loss_fn is not None:
+            from thalweg.diagnosis.proof import prove as try_first
+
             with self._paused():
-                return _with_proof(verdict, self._prove(verdict, loss_fn, batches))
+                proof = try_first(verdict, self.model, self.optimizer, loss_fn, batches)
+            return replace(verdict, proof=proof)
         return verdict
 
     def measures(self) -> dict[str, float]:
@@ -182,11 +186,6 @@ class Watch:
             "problems": self.problems,
         }
         write_text(folder / "watch.json", json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
-
-    def _prove(self, verdict: Verdict, loss_fn: LossFunction, batches: Sequence[Batch]) -> Proof | None:
-        from thalweg.diagnosis.proof import prove
-
-        return prove(verdict, self.model, self.optimizer, loss_fn, batches)
 
     @contextmanager
     def _paused(self) -> Iterator[None]:
@@ -273,12 +272,6 @@ def decay_measures(optimizer: Optimizer, found: dict[str, float]) -> dict[str, f
         "decay_to_gradient": decay * norm / gradient if gradient else math.inf,
         "decay_to_update": found.get("lr_last", math.nan) * decay / ratio if ratio else math.inf,
     }
-
-
-def _with_proof(verdict: Verdict, proof: Proof | None) -> Verdict:
-    from dataclasses import replace
-
-    return replace(verdict, proof=proof)
 
 
 def _is_scalar(loss: Any) -> bool:

@@ -16,6 +16,7 @@ from thalweg.i18n import t
 
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from matplotlib.axes import Axes
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 _SPREAD = 30  # a largest loss so many times the median one is drawn on a logarithmic axis
 
 
-def curves(steps: History, epochs: History, path: Path) -> None:
+def curves(steps: History, epochs: History, path: Path, *, changes: Sequence[tuple[float, str]] = ()) -> None:
     """Draw a run's histories.
 
     Every step is drawn, pale; over it its mean over a window of steps, whose length is said. Where a value is not
@@ -36,6 +37,8 @@ def curves(steps: History, epochs: History, path: Path) -> None:
         steps: columns `step`, `loss`, `gradient_norm`, `lr`.
         epochs: columns `step`, `epoch`, `train_accuracy`, `valid_loss`, `valid_accuracy`; shares in [0, 1].
         path: the PNG file.
+        changes: steps at which the training became another one, and what it became: a line for each. Those that lie
+            after the last step are left out.
 
     Raises:
         StorageError: the file cannot be written.
@@ -47,6 +50,8 @@ def curves(steps: History, epochs: History, path: Path) -> None:
         _draw_gradient(panels[2], steps)
         _draw_rate(panels[3], steps)
         _count_epochs(panels[-1], epochs)
+        if len(steps):
+            _mark_changes(panels, [change for change in changes if change[0] < steps["step"][-1]])
         figure.align_ylabels()
         figure.suptitle(t("figures.curves_title"))
 
@@ -142,6 +147,17 @@ def _count_epochs(axes: Axes, epochs: History) -> None:
     scale = axes.secondary_xaxis(-0.42)
     scale.set_xticks(epochs["step"][chosen], [f"{epoch:.0f}" for epoch in epochs["epoch"][chosen]])
     scale.set_xlabel(t("figures.epoch"))
+
+
+def _mark_changes(panels: Sequence[Axes], changes: Sequence[tuple[float, str]]) -> None:
+    """A line through all panels, named at the top of the first."""
+    for step, name in changes:
+        for axes in panels:
+            axes.axvline(step, color=QUIET, linewidth=0.8, linestyle=(0, (1, 2)), zorder=0)
+        panels[0].annotate(
+            name, (step, 1), (3, -3), xycoords=panels[0].get_xaxis_transform(), textcoords="offset points",
+            va="top", color=QUIET, fontsize="small",
+        )  # fmt: skip
 
 
 def _add_legend(axes: Axes) -> None:

@@ -11,6 +11,7 @@ and a resumed run is, bit by bit, the run.
 from typing import TYPE_CHECKING
 
 from thalweg._lazy import lazy_names
+from thalweg._spinning import bound_spinning
 
 
 if TYPE_CHECKING:
@@ -44,5 +45,7 @@ __all__ = [
     "train",
     "train_folds",
 ]
+
+bound_spinning()
 
 __getattr__, __dir__ = lazy_names(__name__, _homes)

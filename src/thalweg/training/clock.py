@@ -3,11 +3,36 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 
 if TYPE_CHECKING:
     from thalweg.training.config import TrainingConfig
+
+
+MIXES_UNTIL = 0.9  # share of the training after which photos are no longer mixed: the end is of photos as they are
+
+
+class Change(NamedTuple):
+    """Where a training becomes another one, as its losses show: `size` px from `step` on; None: photos unmixed."""
+
+    step: float
+    size: int | None
+
+
+def changes(config: TrainingConfig, steps_an_epoch: int) -> list[Change]:
+    """Where photos grow, and where they are no longer mixed; unknown, so empty, where a budget ends the training.
+
+    Example:
+        >>> from thalweg.training import TrainingConfig
+        >>> changes(TrainingConfig(size=128, smaller_sizes=(64,), cutmix=0.5, epochs=10), 100)
+        [Change(step=500.0, size=128), Change(step=900.0, size=None)]
+    """
+    if config.budget is not None or config.epochs is None:
+        return []
+    steps, sizes = config.epochs * steps_an_epoch, config.sizes
+    grows = [Change(steps * at / len(sizes), size) for at, size in enumerate(sizes) if at]
+    return grows + [Change(steps * MIXES_UNTIL, None)] * bool(config.mixup + config.cutmix)
 
 
 class Clock:

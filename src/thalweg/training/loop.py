@@ -22,7 +22,7 @@ from thalweg.errors import TrainingError
 from thalweg.probes import LayerProbe
 from thalweg.training import checkpoint, norms
 from thalweg.training.averaging import Average
-from thalweg.training.clock import Clock
+from thalweg.training.clock import MIXES_UNTIL, Clock
 from thalweg.training.evaluation import EXACT, features_of, logits_of, score
 from thalweg.training.gradients import Gradients
 from thalweg.training.interrupt import gentle_interrupt
@@ -50,7 +50,6 @@ if TYPE_CHECKING:
 EVALUATION_BATCH = 128
 NORM_BATCHES = 16  # of a training whose statistics are estimated for an evaluation
 MOST_KEEPING = 0.05  # of the time, by checkpoints at the ends of epochs: those of a GPU may take half a second
-MIXES_UNTIL = 0.9  # share of the training after which photos are no longer mixed: the end is of photos as they are
 
 
 class Training:
