@@ -26,7 +26,7 @@ class Replay:
 
     The function may also read and write tensors that outlive it, as weights and the statistics of norms are: always
     the same ones. It must ask the GPU for nothing (no `.item()`, no branch on a value), and what it draws comes from
-    torch's own generator. Where recording fails for want of memory, it goes on being called.
+    torch's own generator. Where recording fails, for want of memory or because it does ask, it goes on being called.
 
     Args:
         function: takes tensors on one device, or None for one that is not there; gives the same.
@@ -76,10 +76,10 @@ class _Recorded:
 
 
 def _record(function: Callable[..., Results], tensors: Sequence[Tensor | None]) -> _Recorded | None:
-    """The recording, which runs nothing; None: the memory is too small for it."""
+    """The recording, which runs nothing; None: the memory is too small for it, or the function cannot be recorded."""
     try:
         return _Recorded(function, tensors)
-    except torch.OutOfMemoryError:
+    except RuntimeError:  # as torch calls both; what is really wrong with the function, calling it will say
         return None
 
 

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+COPIED = 1024  # photos at once
+FAR = 1e6  # pixels, where no triangle reaches
+
+
 class Viewer(Protocol):
     """Makes views of photos; `stored` is the side of the cached photos in pixels, `device` where the views are."""
 
@@ -110,9 +114,9 @@ class DeviceViewer:
         self.device = device
         # Rows, channels, columns: so both products are of plain matrices, without a copy between them.
         self._images_NSCS = torch.empty(len(images_NHWC), self.stored, 3, self.stored, dtype=torch.uint8, device=device)
-        for start in range(0, len(images_NHWC), _COPIED):  # in parts: the map of a file need not fit into memory
-            part_NHWC = torch.from_numpy(np.array(images_NHWC[start : start + _COPIED])).to(device)
-            self._images_NSCS[start : start + _COPIED] = part_NHWC.permute(0, 1, 3, 2)
+        for start in range(0, len(images_NHWC), COPIED):  # in parts: the map of a file need not fit into memory
+            part_NHWC = torch.from_numpy(np.array(images_NHWC[start : start + COPIED])).to(device)
+            self._images_NSCS[start : start + COPIED] = part_NHWC.permute(0, 1, 3, 2)
         self._kind = torch.half if device.type == "cuda" else torch.float32
         self._mean_3 = torch.tensor(mean, dtype=torch.float32, device=device)
         self._std_3 = torch.tensor(std, dtype=torch.float32, device=device)
@@ -135,7 +139,7 @@ class DeviceViewer:
         assert images_NCHW is not None  # noqa: S101 - for the type checker
         return images_NCHW
 
-    def _views(self, size: int, mirrored: bool, places_NK: Tensor, colors_N3: Tensor) -> tuple[Tensor]:  # noqa: FBT001
+    def _views(self, size: int, mirrored: bool, places_NK: Tensor, colors_N3: Tensor) -> tuple[Tensor]:  # noqa: FBT001 - bound by `partial`
         rows_N, boxes_N4, flips_N, erased_N4 = places_NK[:, 0], places_NK[:, 1:5], places_NK[:, 5], places_NK[:, 6:]
         count, stored = len(rows_N), self.stored
         down_NVS = _weights(boxes_N4[:, 0], boxes_N4[:, 2], stored, size, mirrored=mirrored)
@@ -159,10 +163,6 @@ class DeviceViewer:
         maps_N33 = brightness_N11 * contrast_N11 * torch.lerp(to_gray_33, identity_33, saturation_N11)
         offset_N13 = (brightness_N11 * (1 - contrast_N11) * gray_N11 - self._mean_3) / self._std_3
         return torch.baddbmm(offset_N13, pixels_NPC, maps_N33 / (255 * self._std_3))
-
-
-_COPIED = 1024  # photos at once
-_FAR = 1e6  # pixels, where no triangle reaches
 
 
 def on_device(values: NDArray[np.generic], device: torch.device) -> Tensor:
@@ -205,7 +205,7 @@ def _weights(first_N: Tensor, side_N: Tensor, stored: int, size: int, *, mirrore
     for places_S, there_S in images:
         off_NS = places_S - first_N[:, None]
         within_NS = (off_NS >= 0) & (off_NS < side_N[:, None]) & there_S
-        at_NS = torch.where(within_NS, (off_NS + 0.5) / reach_N1, _FAR)
+        at_NS = torch.where(within_NS, (off_NS + 0.5) / reach_N1, FAR)
         triangle_NVS = (at_NS[:, None, :] - center_NV[:, :, None]).abs_().neg_().add_(1).relu_()
         weights_NVS = triangle_NVS if weights_NVS is None else weights_NVS.add_(triangle_NVS)
     assert weights_NVS is not None  # noqa: S101 - for the type checker

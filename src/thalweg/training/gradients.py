@@ -101,6 +101,8 @@ class Gradients:
     def _whole(
         self, images_NCHW: Tensor, labels_N: Tensor, others_N: Tensor | None, shares_N: Tensor | None
     ) -> tuple[Tensor | None, ...]:
+        for parameter in self._parameters:
+            parameter.grad = None  # what a recording that failed has left is no gradient
         loss, logits_NC = self._in_parts(images_NCHW, Targets(labels_N, others_N, shares_N), 1)
         return loss, self._clipped_norm(), logits_NC, *(parameter.grad for parameter in self._parameters)
 
