@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from notebook import Notebook
 from thalweg import models
 from thalweg._replay import EAGER_CALLS, Replay
 from thalweg.data.augment import AUGMENTATIONS, augmentation, draw_views
@@ -30,35 +31,35 @@ CONFIG = TrainingConfig(model="resnet18-half", size=32, epochs=6, batch_size=16,
 class TestReplay:
     def test_what_is_repeated_is_what_is_called(self):
         weight = torch.randn(4, 4, device="cuda")
-        replay = Replay(lambda x, _none: (x @ weight, None))
+        replay = Replay()
         for call in range(2 * EAGER_CALLS):
             x = torch.randn(3, 4, device="cuda")
             weight.normal_()  # what outlives the function is read anew
-            result, nothing = replay(x, None)
+            result, nothing = replay(lambda x, _none: (x @ weight, None), x, None)
             assert nothing is None
             torch.testing.assert_close(result, x @ weight, msg=f"call {call}")
 
     def test_another_shape_is_another_recording(self):
-        replay = Replay(lambda x: (x * 2,))
+        replay = Replay()
         for count in [3, 5] * 6:
             x = torch.randn(count, device="cuda")
-            torch.testing.assert_close(replay(x)[0], x * 2)
+            torch.testing.assert_close(replay(lambda x: (x * 2,), x)[0], x * 2)
         assert len(replay._recorded) == 2
 
     def test_what_is_drawn_is_drawn_anew_and_follows_the_seed(self):
-        replay = Replay(lambda x: (torch.rand_like(x),))
+        replay, draw = Replay(), lambda x: (torch.rand_like(x),)
         x = torch.zeros(100, device="cuda")
         drawn = []
         for _ in range(3 * EAGER_CALLS):
             torch.manual_seed(7)
-            drawn.append(replay(x)[0].clone())
+            drawn.append(replay(draw, x)[0].clone())
         assert all(torch.equal(one, drawn[0]) for one in drawn)
-        assert not torch.equal(replay(x)[0], drawn[0])
+        assert not torch.equal(replay(draw, x)[0], drawn[0])
 
 
 @pytest.mark.parametrize("name", ["sgd", "adamw", "muon"])
 @pytest.mark.parametrize("mixed", [False, True])
-def test_recorded_steps_train_as_called_ones(name, mixed):
+def test_recorded_steps_train_as_called_ones(name, mixed, monkeypatch):
     """In fp32, beside the same training on the CPU."""
 
     def trained(device):
@@ -77,7 +78,7 @@ def test_recorded_steps_train_as_called_ones(name, mixed):
             optimizer.zero_grad(set_to_none=True)
         return losses
 
-    torch.backends.cudnn.allow_tf32 = False
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
     np.testing.assert_allclose(trained("cuda"), trained("cpu"), rtol=2e-3)
 
 
@@ -135,14 +136,14 @@ def test_the_photos_lie_on_the_gpu_and_where_they_do_not_fit_they_travel(striped
 
 
 def test_memory_that_runs_out_halves_the_batch(striped, tmp_path):
-    free, _ = torch.cuda.mem_get_info()
+    notebook = Notebook()
     total = torch.cuda.get_device_properties(0).total_memory
     torch.cuda.empty_cache()
     torch.cuda.set_per_process_memory_fraction((torch.cuda.memory_reserved() + 1.5e9) / total)
     try:
-        config = replace(CONFIG, model="resnet18", size=256, batch_size=150, epochs=1, precision="fp32")
-        run = train(striped, config, tmp_path / "run")
+        config = replace(CONFIG, model="resnet18", size=384, batch_size=96, epochs=1, precision="fp32")
+        run = train(striped, config, tmp_path / "run", listener=notebook)
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)
     assert run.summary()["stopped"] == "done"
-    assert free > 0
+    assert "training.smaller_parts" in dict(notebook.notes)

@@ -1,20 +1,23 @@
 """Each technique of the engine against what it promises: closed forms, literal twins, injected faults."""
 
+import gc
+import weakref
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
+from notebook import Notebook
 from thalweg import models
 from thalweg.errors import TrainingError, UsageError
 from thalweg.training import TrainingConfig, checkpoint, plan, train
 from thalweg.training.averaging import Average
 from thalweg.training.clock import Clock
 from thalweg.training.gradients import Gradients
-from thalweg.training.listener import Listener
 from thalweg.training.loop import Training
 from thalweg.training.losses import Objective, Targets
+from thalweg.training.optimizers import build_optimizer
 from thalweg.training.probe import Format
 
 
@@ -22,16 +25,6 @@ CONFIG = TrainingConfig(
     model="resnet18-half", size=32, epochs=2, batch_size=16, augment="flip", precision="fp32", layout="channels-last",
     threads=1,
 )  # fmt: skip
-
-
-class Notebook(Listener):
-    """Writes down the sentences that it is told."""
-
-    def __init__(self):
-        self.notes = []
-
-    def note(self, key, **values):
-        self.notes.append((key, values))
 
 
 def test_an_average_is_the_sum_over_all_that_was():
@@ -178,6 +171,23 @@ def test_the_norm_is_of_the_gradients_before_they_are_clipped():
         assert clipping(images, targets, parts).norm.item() == pytest.approx(whole.norm.item(), rel=1e-5)
         shortened = torch.cat([parameter.grad.flatten() for parameter in model.parameters()])
         torch.testing.assert_close(shortened, gradient / 3, rtol=1e-4, atol=1e-6)
+
+
+def test_who_lets_go_of_a_training_step_lets_go_of_its_weights():
+    """At once, and not when Python next looks for cycles: a search makes many copies of a network."""
+    model = models.build("resnet-small", classes=3, size=16)
+    held = [Gradients(model, Objective("cross-entropy", 0.0), Format("fp32", "channels-last"))]
+    held.append(build_optimizer(model, TrainingConfig(optimizer="muon")))
+    held[0](torch.zeros(2, 3, 16, 16), Targets(torch.tensor([0, 1])), 1)
+    held[1].step()
+    weight = weakref.ref(next(model.parameters()))
+    gc.collect()
+    gc.disable()
+    try:
+        del model, held
+        assert weight() is None
+    finally:
+        gc.enable()
 
 
 def test_memory_for_not_even_one_photo_is_an_error():

@@ -128,15 +128,15 @@ class DeviceViewer:
         first_N2, sides_N2 = views.boxes_N4[:, :2], views.boxes_N4[:, 2:]
         mirrored = bool(first_N2.min() < 0 or (first_N2 + sides_N2).max() > self.stored)
         if (size, mirrored) not in self._makers:
-            self._makers[size, mirrored] = Replay(partial(self._views, size, mirrored))
+            self._makers[size, mirrored] = Replay()
         columns = (rows_N[:, None], views.boxes_N4, views.flips_N[:, None], views.erased_N4)
         # What is recorded while one evaluates, at another precision, is repeated while one trains.
         with torch.inference_mode(mode=False), torch.no_grad(), torch.autocast(self.device.type, enabled=False):
             (images_NCHW,) = self._makers[size, mirrored](
+                partial(self._views, size, mirrored),
                 on_device(np.concatenate(columns, axis=1).astype(np.int32), self.device),
                 on_device(views.colors_N3, self.device),
             )
-        assert images_NCHW is not None  # noqa: S101 - for the type checker
         return images_NCHW
 
     def _views(self, size: int, mirrored: bool, places_NK: Tensor, colors_N3: Tensor) -> tuple[Tensor]:  # noqa: FBT001 - bound by `partial`
@@ -193,20 +193,20 @@ def _weights(first_N: Tensor, side_N: Tensor, stored: int, size: int, *, mirrore
     Returns:
         (N, V, S); every row adds up to 1.
     """
-    device = first_N.device
     scale_N1 = side_N[:, None] / size
     reach_N1 = scale_N1.clamp(min=1)
-    center_NV = (torch.arange(size, device=device) + 0.5) * scale_N1 / reach_N1
-    pixels_S = torch.arange(stored, device=device)
-    images = [(pixels_S, pixels_S >= 0)]  # where a pixel lies, and which pixels there are
-    if mirrored:  # what lies at the edge itself is its own mirror image
-        images += [(-pixels_S, pixels_S > 0), (2 * stored - 2 - pixels_S, pixels_S < stored - 1)]
-    weights_NVS = None
-    for places_S, there_S in images:
+    center_NV = (torch.arange(size, device=first_N.device) + 0.5) * scale_N1 / reach_N1
+    pixels_S = torch.arange(stored, device=first_N.device)
+
+    def triangles(places_S: Tensor, there_S: Tensor) -> Tensor:
+        """Of pixels that lie at some places, those that there are."""
         off_NS = places_S - first_N[:, None]
         within_NS = (off_NS >= 0) & (off_NS < side_N[:, None]) & there_S
         at_NS = torch.where(within_NS, (off_NS + 0.5) / reach_N1, FAR)
-        triangle_NVS = (at_NS[:, None, :] - center_NV[:, :, None]).abs_().neg_().add_(1).relu_()
-        weights_NVS = triangle_NVS if weights_NVS is None else weights_NVS.add_(triangle_NVS)
-    assert weights_NVS is not None  # noqa: S101 - for the type checker
+        return (at_NS[:, None, :] - center_NV[:, :, None]).abs_().neg_().add_(1).relu_()
+
+    weights_NVS = triangles(pixels_S, pixels_S >= 0)
+    if mirrored:  # what lies at the edge itself is its own mirror image
+        weights_NVS += triangles(-pixels_S, pixels_S > 0)
+        weights_NVS += triangles(2 * stored - 2 - pixels_S, pixels_S < stored - 1)
     return weights_NVS / weights_NVS.sum(dim=2, keepdim=True)

@@ -42,7 +42,7 @@ class Outcome(NamedTuple):
 
 
 class Gradients:
-    """Puts the gradients of a batch's mean loss into the parameters, which must have none.
+    """Puts the gradients of a batch's mean loss into the parameters, in place of what is there.
 
     On a GPU the kernels of a whole batch are recorded once and then repeated: see `Replay`.
 
@@ -62,7 +62,7 @@ class Gradients:
         self.model, self.objective, self.format, self.clip = model, objective, number_format, clip
         self.told: Callable[[int], None] = lambda photos: None  # noqa: ARG005 - nobody listens yet
         self._parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        self._replay = Replay(self._whole)
+        self._replay = Replay()
 
     def __call__(self, images_NCHW: Tensor, targets: Targets, parts: int) -> Outcome:
         """Gradients in `parts` equal parts, and in twice as many when memory is exhausted.
@@ -82,7 +82,6 @@ class Gradients:
                 if parts >= len(images_NCHW):
                     raise TrainingError("training.out_of_memory", size=images_NCHW.shape[-1]) from error
             # outside of the handler, whose error holds the frames, and they the tensors
-            self.model.zero_grad(set_to_none=True)
             gc.collect()
             if images_NCHW.device.type == "cuda":
                 torch.cuda.empty_cache()
@@ -90,10 +89,7 @@ class Gradients:
             self.told(-(-len(images_NCHW) // parts))
 
     def _replayed(self, images_NCHW: Tensor, targets: Targets) -> Outcome:
-        loss, norm, logits_NC, *gradients = self._replay(images_NCHW, *targets)
-        assert loss is not None, "of a whole batch"  # noqa: S101 - for the type checker
-        assert norm is not None, "the same"  # noqa: S101 - for the type checker
-        assert logits_NC is not None, "the same"  # noqa: S101 - for the type checker
+        loss, norm, logits_NC, *gradients = self._replay(self._whole, images_NCHW, *targets)
         for parameter, gradient in zip(self._parameters, gradients, strict=True):
             parameter.grad = gradient
         return Outcome(loss, norm, logits_NC, 1)
@@ -101,8 +97,6 @@ class Gradients:
     def _whole(
         self, images_NCHW: Tensor, labels_N: Tensor, others_N: Tensor | None, shares_N: Tensor | None
     ) -> tuple[Tensor | None, ...]:
-        for parameter in self._parameters:
-            parameter.grad = None  # what a recording that failed has left is no gradient
         loss, logits_NC = self._in_parts(images_NCHW, Targets(labels_N, others_N, shares_N), 1)
         return loss, self._clipped_norm(), logits_NC, *(parameter.grad for parameter in self._parameters)
 
@@ -113,6 +107,7 @@ class Gradients:
         return get_total_norm([parameter.grad for parameter in self._parameters if parameter.grad is not None])
 
     def _in_parts(self, images_NCHW: Tensor, targets: Targets, parts: int) -> tuple[Tensor, Tensor]:
+        self.model.zero_grad(set_to_none=True)  # also of what exhausted memory, or a recording that failed, has left
         count = len(images_NCHW)
         each = -(-count // parts)
         losses, logits = [], []

@@ -52,12 +52,12 @@ class Muon(Optimizer):
     ) -> None:
         first = {"params": list(matrices), "weight_decay": weight_decay, "momentum": momentum}
         super().__init__([first, *AdamW(list(rest), lr=lr, fused=True).param_groups], {"lr": lr})
-        self._adamw, self._replay = self._for_the_rest(), Replay(self._together)
+        self._adamw, self._replay = self._for_the_rest(), Replay()
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """As a copy, a pickle or `load_state_dict` sets it."""
         super().__setstate__(state)
-        self._adamw, self._replay = self._for_the_rest(), Replay(self._together)
+        self._adamw, self._replay = self._for_the_rest(), Replay()
 
     def _for_the_rest(self) -> AdamW:
         """AdamW on our groups and state: whoever sets a rate or keeps a checkpoint sees all of it in one place."""
@@ -73,7 +73,7 @@ class Muon(Optimizer):
         if group["params"][0].is_cuda:
             numbers_3 = torch.tensor([group["lr"], group["weight_decay"], group["momentum"]], pin_memory=True)
             gradients = [parameter.grad for parameter in group["params"]]
-            self._replay(numbers_3.to(group["params"][0].device, non_blocking=True), *gradients)
+            self._replay(self._together, numbers_3.to(group["params"][0].device, non_blocking=True), *gradients)
         else:
             self._one_by_one(group)
         self._adamw.step()

@@ -80,6 +80,8 @@ def choose_format(model: nn.Module, config: TrainingConfig, size: int, device: t
     count = config.batch_size if device.type == "cuda" else min(config.batch_size, MOST_PHOTOS)
     with torch.random.fork_rng():
         rates = _rates_that_fit(model, allowed, count, size, device)
+    if device.type == "cuda":
+        torch.cuda.empty_cache()  # what was measured leaves room for the photos
     enough = TIE * max(rates.values())
     return Choice(next(candidate for candidate in allowed if rates[candidate] >= enough), rates)
 
@@ -130,11 +132,11 @@ class _Step:
         self.twin.to(device, memory_format=candidate.memory_format)  # type: ignore[call-overload] - torch types leave it out
         images_NCHW = torch.zeros(count, 3, size, size, device=device)
         self.images_NCHW = images_NCHW.to(memory_format=candidate.memory_format)
-        self._replay = Replay(self._step)  # as a training will
+        self._replay = Replay()  # as a training will
 
     def seconds(self) -> float:
         start = time.perf_counter()
-        self._replay(self.images_NCHW)
+        self._replay(self._step, self.images_NCHW)
         self.twin.zero_grad(set_to_none=True)
         wait(self.device)
         return time.perf_counter() - start
