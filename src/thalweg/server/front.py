@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from starlette.responses import HTMLResponse, Response
 
+from thalweg.figures.player.document import transport
 from thalweg.i18n import LANGUAGES, get_language, t
 
 
@@ -36,6 +37,8 @@ def page_in(language: str) -> str:
         "lang": language,
         "other": next(other for other in LANGUAGES if other != language),
         "texts": _embedded(language),
+        "lab_transport": transport(),
+        "losses_transport": transport("losses-"),
         "preload": "".join(f'<link rel="modulepreload" href="/{path}">' for path in modules()),
     }
     template = (STATIC / "index.html").read_text(encoding="utf-8")

@@ -15,6 +15,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from thalweg.i18n import t
+
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -45,6 +47,18 @@ def fill_page(texts: Mapping[str, str], payload: Mapping[str, Any], *, raw: Mapp
         "payload": embed_json(payload),
     }
     return _SLOT.sub(lambda match: slots[match[1]], _read("page.html"))
+
+
+def transport(prefix: str = "") -> str:
+    """The buttons, slider and fields that move through the steps, as HTML in the language in force.
+
+    Args:
+        prefix: of every id, where a page has two of them.
+    """
+    filled = _SLOT.sub(
+        lambda slot: prefix if slot[1] == "prefix" else html.escape(t(f"lab.{slot[1]}")), _read("transport.html")
+    )
+    return filled.rstrip()
 
 
 def bundle(entry: str) -> str:

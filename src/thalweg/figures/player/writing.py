@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from thalweg._files import write_text
 from thalweg.figures.lab.scene import make_scene
 from thalweg.figures.lab.texts import formula_of, settings_text, title_of
-from thalweg.figures.player.document import fill_page
+from thalweg.figures.player.document import fill_page, transport
 from thalweg.figures.player.payload import payload_of
 from thalweg.i18n import get_language, t
 
@@ -64,32 +64,23 @@ def write_player(surface: Surface, paths: Sequence[Path], file: File, *, view: V
         "picture_summary": t("lab.page_summary", title=title, labels=", ".join(look.label for look in scene.looks)),
         **{name: t(f"lab.{name}") for name in _PAGE_TEXTS},
     }
-    write_text(file, fill_page(texts, payload_of(scene, view=view), raw={"help": _help()}))
+    write_text(file, fill_page(texts, payload_of(scene, view=view), raw={"help": _help(), "transport": transport()}))
 
 
 _PAGE_TEXTS: Final = (
     "page_3d",
-    "page_back",
     "page_charts",
     "page_contour",
     "page_critical",
     "page_events",
     "page_failure",
-    "page_first",
-    "page_forward",
     "page_keys",
-    "page_last",
     "page_noscript",
     "page_picture",
     "page_picture_keys",
-    "page_play",
     "page_rules",
-    "page_scrub",
-    "page_speed",
-    "page_step",
     "page_table",
     "page_theme",
-    "page_transport",
     "page_view",
     "page_zoom",
     "page_zoom_in",
