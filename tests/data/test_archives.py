@@ -158,3 +158,13 @@ def test_a_compressed_tar_is_decompressed_once(homework, tmp_path, own_cache):
     open_images(path)
     assert list(own_cache.rglob("*.tar")) == plain
     assert plain[0].stat().st_mtime_ns == written
+
+
+def test_a_tar_with_names_of_chinese_windows(tmp_path, picture):
+    path = tmp_path / "a.tar"
+    with tarfile.open(path, "w", format=tarfile.GNU_FORMAT, encoding="gb18030") as archive:
+        for name in ("猫/1.jpg", "猫/2.jpg", "狗/1.jpg", "狗/2.jpg"):
+            info = tarfile.TarInfo(name)
+            info.size = len(picture())
+            archive.addfile(info, io.BytesIO(picture()))
+    assert set(open_images(path).classes) == {"猫", "狗"}

@@ -135,3 +135,17 @@ def test_views_stay_inside_the_photo_and_keep_the_area_promised(name):
 def test_an_unknown_augmentation_offers_the_nearest():
     with pytest.raises(UnknownNameError, match="standard"):
         augmentation("standart")
+
+
+@pytest.mark.parametrize(
+    ("photos", "batch_size", "sizes"),
+    [(17, 8, [8, 9]), (16, 8, [8, 8]), (18, 8, [8, 8, 2]), (1, 8, [1]), (3, 1, [1, 1, 1])],
+)
+def test_no_photo_is_left_alone_in_the_last_batch(images_NHWC, photos, batch_size, sizes):
+    made = Batches(
+        HostViewer(images_NHWC, MEAN, STD), np.arange(photos), np.arange(photos), size=16, batch_size=batch_size,
+        policy=augmentation("none"), seed=0,
+    )  # fmt: skip
+    seen = [made(0, index)[1].tolist() for index in range(len(made))]
+    assert [len(labels) for labels in seen] == sizes
+    assert sorted(label for labels in seen for label in labels) == list(range(photos))

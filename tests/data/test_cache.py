@@ -307,3 +307,30 @@ def test_what_a_thread_raises_is_raised_here_and_stops_the_rest():
     with pytest.raises(BadImageError):
         list(in_order(fail, range(10_000), workers=2))
     assert len(started) < 1000
+
+
+def test_a_drive_that_was_away_is_not_remembered(images, monkeypatch):
+    build_cache(images, size=8)  # digests are known now
+    read = type(images.source).read
+
+    def away(self, name):
+        if name == "training/0_1.jpg":
+            raise BadImageError("data.bad_unreadable", path=name, reason="Input/output error")
+        return read(self, name)
+
+    old = time.time() - 60
+    for photo in images.photos:
+        os.utime(images.root / photo.path, (old, old))  # old enough for digests to be remembered
+    build_cache(images, size=8)
+    monkeypatch.setattr(type(images.source), "read", away)
+    assert [bad.path for bad in build_cache(images, size=9).bad] == ["training/0_1.jpg"]
+    monkeypatch.undo()
+    assert not build_cache(images, size=9).bad
+
+
+def test_a_photo_that_never_was_there_is_remembered(plant, picture, monkeypatch):
+    files = {f"{n}.jpg": picture(n) for n in range(4)}
+    root = plant(files | {"labels.csv": b"path,label\n" + b"".join(b"%d.jpg,%d\n" % (n, n % 2) for n in range(6))})
+    assert len(build_cache(open_images(root), size=8).bad) == 2
+    monkeypatch.setattr("thalweg.data.cache.decode_into", lambda *_: pytest.fail("decoded again"))
+    assert len(build_cache(open_images(root), size=8).bad) == 2

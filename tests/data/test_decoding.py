@@ -198,8 +198,13 @@ def huge_png(width, height):
 
 
 def test_a_bomb_is_refused_before_it_is_decoded():
-    with pytest.raises(BadImageError, match="more than 200 megapixels"):
+    with pytest.raises(BadImageError, match="more than 178 megapixels"):
         decode(huge_png(60_000, 60_000), 8, path="bomb.png")
+
+
+def test_between_pillows_limit_and_ours_a_png_is_told_pillows():
+    with pytest.raises(BadImageError, match="more than 178 megapixels"):
+        decode(huge_png(14_000, 13_500), 8)
 
 
 def test_a_large_jpeg_is_decoded_at_a_fraction_of_its_size():

@@ -280,3 +280,39 @@ def test_a_single_photo(plant, picture):
 def test_no_photos_to_classify(plant):
     with pytest.raises(DataError):
         open_photos(plant({"readme.md": b"nothing"}))
+
+
+def test_runs_among_the_photos_are_no_photos(plant, picture):
+    files = {f"{name}/{n}.jpg": picture(n) for name in ("cat", "dog") for n in range(3)}
+    files |= {f"runs/photos/{name}": b"" for name in ("config.toml", "split.csv")}
+    files |= {f"runs/photos/{name}.png": picture(kind="PNG") for name in ("curves", "folds/0/tsne-top")}
+    root = plant(files)
+    assert open_images(root).classes == ("cat", "dog")
+    assert len(open_photos(root).photos) == 6
+
+
+@pytest.mark.parametrize("name", ["train", "test", "val"])
+def test_a_class_may_be_called_like_a_split(plant, picture, name):
+    images = open_images(
+        plant({f"{kind}/{n}.jpg": picture() for kind in ("bus", "car", name) for n in ("a", "b", "c")})
+    )
+    assert set(images.classes) == {"bus", "car", name}
+    assert len(images.photos) == 9
+
+
+def test_names_of_another_encoding_are_refused_with_what_they_say(tmp_path, picture):
+    (tmp_path / "cat").mkdir()
+    path = os.fsencode(tmp_path / "cat") + b"/" + "照片.jpg".encode("gb18030")
+    try:
+        with open(path, "wb") as file:  # noqa: PTH123 - pathlib takes no bytes
+            file.write(picture())
+    except OSError:
+        pytest.skip("this file system takes UTF-8 only")
+    with pytest.raises(DataError, match=r"照片\.jpg"):
+        open_images(tmp_path)
+
+
+def test_names_of_classes_in_another_encoding_are_refused(plant, picture):
+    files = {f"{name}/{n}.jpg": picture() for name in "ab" for n in range(3)}
+    with pytest.raises(DataError, match=r"classes\.txt is not UTF-8"):
+        open_images(plant(files | {"classes.txt": "猫\n狗\n".encode("gb18030")}))

@@ -41,6 +41,12 @@ def test_a_table_in_the_folder_is_found(table):
     assert open_images(table(rows())).layout == "csv"
 
 
+def test_photos_to_predict_are_those_of_the_table_wherever_it_lies(table, tmp_path):
+    root = table(rows(split=lambda n: "test" if n >= 8 else "train"))
+    for path in (root, root / "labels.csv"):
+        assert [photo.path for photo in open_photos(path).photos] == PATHS[8:]
+
+
 def test_other_tables_do_not_count(table, plant, homework):
     assert open_images(plant(homework | {"sample_submission.csv": b"Id,Category\n0001,0\n"}, "flat")).layout == "flat"
 

@@ -14,6 +14,7 @@ import struct
 import tarfile
 import zipfile
 import zlib
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
@@ -26,6 +27,7 @@ from thalweg.errors import BadImageError, DataError
 
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 # No photo is larger; a member that claims more is a bomb or a mistake.
@@ -122,7 +124,7 @@ class TarSource:
                         found[info.name] = found[info.linkname]
         except (tarfile.TarError, OSError) as error:
             raise DataError("data.broken_archive", path=path, reason=error) from error
-        self._members, self.notes = _safe({name.removeprefix("./"): member for name, member in found.items()})
+        self._members, self.notes = _safe(dict(zip(_tar_names(list(found)), found.values(), strict=True)))
         self._stamp = stamp_of(self._plain)
 
     def names(self) -> tuple[str, ...]:
@@ -185,6 +187,15 @@ def _zip_name(info: zipfile.ZipInfo) -> str:
             except UnicodeDecodeError:
                 continue
     return name.replace("\\", "/")
+
+
+def _tar_names(names: Sequence[str]) -> list[str]:
+    """The names, also from tools that wrote bytes of Chinese Windows (GBK): some are UTF-8 by chance, hardly all."""
+    raw = [name.removeprefix("./").encode("utf-8", "surrogateescape") for name in names]
+    for encoding in ("utf-8", "gb18030"):
+        with suppress(UnicodeDecodeError):
+            return [name.decode(encoding) for name in raw]
+    return [name.decode("utf-8", "replace") for name in raw]
 
 
 def _safe(found: dict[str, _Member]) -> tuple[dict[str, _Member], tuple[Note, ...]]:

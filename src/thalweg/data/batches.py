@@ -35,7 +35,8 @@ class Batches:
         rows: which of its photos belong to the training split.
         labels: their classes, aligned with `rows`.
         size: side of the pictures in a batch, in pixels.
-        batch_size: photos a batch; the last batch of an epoch may be smaller.
+        batch_size: photos a batch; the last batch of an epoch may be smaller. A single photo that is left over joins
+            the batch before: alone it gives batch norm nothing to average.
         policy: how far the views may differ.
         seed: of order and views.
     """
@@ -62,7 +63,9 @@ class Batches:
 
     def __len__(self) -> int:
         """Batches an epoch."""
-        return math.ceil(len(self.rows) / self.batch_size)
+        batches = math.ceil(len(self.rows) / self.batch_size)
+        alone = len(self.rows) % self.batch_size == 1
+        return batches - 1 if alone and batches > 1 and self.batch_size > 1 else batches
 
     def __call__(self, epoch: int, index: int) -> tuple[torch.Tensor, torch.Tensor]:
         """The batch of an index in an epoch.
@@ -71,7 +74,8 @@ class Batches:
             images_NCHW, float32 in channels-last order, valid until the next call; and labels_N, int64; both on the
             viewer's device.
         """
-        chosen = self._epoch_order(epoch)[index * self.batch_size : (index + 1) * self.batch_size]
+        last = None if index == len(self) - 1 else (index + 1) * self.batch_size
+        chosen = self._epoch_order(epoch)[index * self.batch_size : last]
         random = np.random.default_rng([self.seed, VIEWS, epoch, index])
         views = draw_views(self.policy, len(chosen), self.viewer.stored, self.size, random)
         images_NCHW = self.viewer(self.rows[chosen], views, self.size)

@@ -140,11 +140,12 @@ def build_cache(
     photos = sorted(images.photos, key=lambda photo: natural_key(photo.path))
     digests = digests_of(images.source, [photo.path for photo in photos], folder=folder, workers=workers)
     home = folder / "pixels" / name_of(digests, size, fit)
-    manifest = read_manifest(home, size)
+    manifest = read_manifest(home, size, again=True)
     if manifest is None:
         job = Decoding(
             source=images.source,
             photos=photos,
+            digests=digests,
             size=size,
             fit=fit,
             stop=on_bad_image == "stop",
@@ -152,7 +153,7 @@ def build_cache(
             workers=workers,
         )
         decode_into(home, job)
-        manifest = read_manifest(home, size)
+        manifest = read_manifest(home, size, again=False)
     if manifest is None:
         raise StorageError("data.cannot_write_cache", path=home, reason=MANIFEST)
     cache = _open(home, manifest, photos, size)

@@ -29,6 +29,7 @@ def given_names(choice: str | None, source: Source, root: str) -> tuple[str, ...
 
     Raises:
         UsageError: the choice is neither.
+        DataError: `classes.txt` is not UTF-8.
     """
     if choice == FOOD11:
         return food11_names()
@@ -39,7 +40,10 @@ def given_names(choice: str | None, source: Source, root: str) -> tuple[str, ...
             raise UsageError("data.no_names_file", path=choice, known=FOOD11, reason=error) from error
     for name in (root + NAMES_FILE, NAMES_FILE):
         if name in source.names():
-            return _lines(source.read(name))
+            try:
+                return _lines(source.read(name))
+            except UnicodeDecodeError as error:
+                raise DataError("data.names_not_utf8", path=source.path, file=name) from error
     return None
 
 

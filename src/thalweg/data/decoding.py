@@ -34,6 +34,7 @@ DECODER_VERSION = 1
 # The largest sensors in phones give 199.8 megapixels; what claims more is a bomb, a map or a mistake.
 MAX_PIXELS = 200_000_000
 
+_JPEG = b"\xff\xd8\xff"
 _ORIENTATION = 0x0112
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -100,7 +101,7 @@ def reading(content: bytes, path: str) -> Iterator[Image.Image]:
             _refuse_bomb(image)
             yield image
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise BadImageError("data.bad_too_many_pixels", path=path, limit=MAX_PIXELS // 1_000_000) from error
+        raise BadImageError("data.bad_too_many_pixels", path=path, limit=_limit(content) // 1_000_000) from error
     except UnidentifiedImageError as error:
         raise BadImageError("data.bad_not_a_picture", path=path, head=_head(content)) from error
     except MemoryError as error:
@@ -133,12 +134,19 @@ def quiet() -> Iterator[None]:
 
 def _open(content: bytes) -> Image.Image:
     # `Image.open` refuses JPEGs of 180 megapixels and more by their full size, though they are decoded at an eighth.
-    if content.startswith(b"\xff\xd8\xff"):
+    if content.startswith(_JPEG):
         try:
             return JpegImageFile(BytesIO(content))
         except SyntaxError as error:  # what `Image.open` turns into this:
             raise UnidentifiedImageError from error
     return Image.open(BytesIO(content))
+
+
+def _limit(content: bytes) -> int:
+    """Pixels that a picture may have: Pillow's own limit, twice its threshold for a warning, holds for all but JPEG."""
+    if content.startswith(_JPEG) or Image.MAX_IMAGE_PIXELS is None:
+        return MAX_PIXELS
+    return min(MAX_PIXELS, 2 * Image.MAX_IMAGE_PIXELS)
 
 
 def _refuse_bomb(image: Image.Image) -> None:

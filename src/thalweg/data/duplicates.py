@@ -30,7 +30,8 @@ MIN_CORRELATION_MIRRORED = 0.95
 
 _LUMA_C = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601
 _ROWS, _COLUMNS, _BLUR = 8, 9, 4
-_BLOCK = 2048  # rows of the table of distances at a time: 2,048 × 50,000 bytes are 100 MB
+_BLOCK = 256  # rows of the table of distances at a time: 256 × 50,000 of 8 bytes are 100 MB
+_PAIRS = 2048  # that are compared at a time
 
 
 class NearPair(NamedTuple):
@@ -112,8 +113,8 @@ def _candidates(
     for start in range(0, len(left_N), _BLOCK):
         distance_NM = np.bitwise_count(left_N[start : start + _BLOCK, None] ^ right_M)
         left, right = np.nonzero(distance_NM <= MAX_DISTANCE)
-        for part in range(0, len(left), _BLOCK):
-            yield left[part : part + _BLOCK] + start, right[part : part + _BLOCK]
+        for part in range(0, len(left), _PAIRS):
+            yield left[part : part + _PAIRS] + start, right[part : part + _PAIRS]
 
 
 def _averages(source: int, target: int) -> NDArray[np.float32]:

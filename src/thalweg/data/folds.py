@@ -48,4 +48,5 @@ def fold_of(images: ImageSet, *, folds: int, fold: int, seed: int) -> ImageSet:
                 chosen.update(photo.path for photo in groups[key])
     moved = [replace(photo, split="valid" if photo.path in chosen else "train") for photo in photos]
     kept = [photo for photo in images.photos if photo.split == "test"]
-    return replace(images, photos=tuple(sorted([*moved, *kept], key=by_split)))
+    notes = tuple(note for note in images.notes if note.key != "data.note_split_made")  # that split is no longer there
+    return replace(images, photos=tuple(sorted([*moved, *kept], key=by_split)), notes=notes)

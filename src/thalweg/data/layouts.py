@@ -99,8 +99,9 @@ def recognise(names: Sequence[str], path: Path) -> Found:
     root, splits, strays = split_pictures(names)
     if not splits and not strays:
         raise DataError("data.no_images", path=path)
-    if not splits:
-        splits, strays = {"train": strays}, []
+    if not splits or _is_class(splits, strays):
+        everything = [*strays, *(picture for pictures in splits.values() for picture in pictures)]
+        splits, strays = {"train": [_Picture(one.path, one.path.removeprefix(root)) for one in everything]}, []
     if "train" not in splits:
         raise DataError("data.no_training_split", path=path, found=", ".join(sorted(splits)))
     entries = _labelled("train", splits["train"], strays, path)
@@ -150,6 +151,14 @@ def _wrapper(pictures: Sequence[str]) -> str:
         if not any("/" in name or _NUMBER_IN_NAME.match(name) for name in below):
             return root
         root += f"{top}/"
+
+
+def _is_class(splits: dict[Split, list[_Picture]], strays: Iterable[_Picture]) -> bool:
+    """Whether the one split is a class that is called like one, as trains are, beside folders of other classes."""
+    if len(splits) != 1 or not _in_folders(strays):
+        return False
+    (pictures,) = splits.values()
+    return not _in_folders(pictures) and not any(picture.number for picture in pictures)
 
 
 def _in_folders(pictures: Iterable[_Picture]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from thalweg.data.archives import TarSource, ZipSource, is_tar
 from thalweg.data.builtin import ARCHIVE
@@ -14,6 +15,9 @@ from thalweg.data.splitting import choose_valid
 from thalweg.data.tables import find_table, read_table
 from thalweg.errors import DataError
 
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 BUILTIN = "builtin"
 
@@ -85,13 +89,12 @@ def open_photos(path: Path | str) -> ImageSet:
         DataError: no photos there.
     """
     path = ARCHIVE if path == BUILTIN else Path(path)
-    if path.suffix.lower() == ".csv" and path.is_file():
-        source = FolderSource(path.parent)
-        entries = read_table(source, path.name)
+    source, names, table = _look(path)
+    if table:
+        entries = read_table(source, table)
         paths = [entry.path for entry in entries if entry.split == "test"] or [entry.path for entry in entries]
     else:
-        source = _open_source(path)
-        _, splits, strays = split_pictures(source.names())
+        _, splits, strays = split_pictures(names)
         everything = [*strays, *(picture for pictures in splits.values() for picture in pictures)]
         paths = [picture.path for picture in splits.get("test", everything)]
     if not paths:
@@ -101,15 +104,19 @@ def open_photos(path: Path | str) -> ImageSet:
 
 
 def _find(path: Path) -> tuple[Source, Found]:
-    if path.suffix.lower() == ".csv" and path.is_file():
-        source = FolderSource(path.parent)
-        return source, Found("csv", tuple(read_table(source, path.name)))
-    source = _open_source(path)
-    names = source.names()
-    table = find_table(source, names)
+    source, names, table = _look(path)
     if table:
         return source, Found("csv", tuple(read_table(source, table)), root=table[: table.rfind("/") + 1])
     return source, recognise(names, path)
+
+
+def _look(path: Path) -> tuple[Source, Sequence[str], str | None]:
+    """The source, its files, and the table among them: the path itself, or one that lies beside the photos."""
+    if path.suffix.lower() == ".csv" and path.is_file():
+        return FolderSource(path.parent), (), path.name
+    source = _open_source(path)
+    names = source.names()
+    return source, names, find_table(source, names)
 
 
 def _open_source(path: Path) -> Source:

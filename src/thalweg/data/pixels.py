@@ -38,6 +38,8 @@ PIXELS = "pixels.u8"
 SUMS = "sums.npy"
 MANIFEST = "manifest.json"
 
+# What says nothing about a content that was read once: a drive that was away, a memory that was full.
+_MAY_PASS = {"data.bad_missing", "data.bad_unreadable", "data.bad_memory"}
 _ABANDONED_S = 3600.0  # a build writes all the time: a `.part` untouched for an hour was killed
 
 
@@ -48,6 +50,7 @@ class Decoding:
     Attributes:
         source: reads the files.
         photos: one a row, in the order of the rows.
+        digests: of their contents, `None` where a file cannot be read.
         size: width and height of the result, in pixels.
         fit: how a photo that is not square becomes square.
         stop: raise at the first photo that cannot be used, instead of leaving it out.
@@ -57,6 +60,7 @@ class Decoding:
 
     source: Source
     photos: Sequence[Photo]
+    digests: Sequence[str | None]
     size: int
     fit: Fit
     stop: bool
@@ -70,16 +74,17 @@ def name_of(digests: Sequence[str | None], size: int, fit: Fit) -> str:
     return blake2b(content.encode(), digest_size=16).hexdigest()
 
 
-def read_manifest(home: Path, size: int) -> dict[str, Any] | None:
+def read_manifest(home: Path, size: int, *, again: bool) -> dict[str, Any] | None:
     """What a whole folder says of itself: `rows`, and `bad` as (position, key, values); `None` if it is not whole.
 
-    A damaged folder is removed.
+    A damaged folder is removed; so is, with `again`, one that lacks photos for a reason that may have passed.
     """
     if not home.exists():
         return None
     try:
         manifest = json.loads((home / MANIFEST).read_bytes())
-        if (home / PIXELS).stat().st_size == manifest["rows"] * size * size * 3 and (home / SUMS).exists():
+        whole = (home / PIXELS).stat().st_size == manifest["rows"] * size * size * 3 and (home / SUMS).exists()
+        if whole and not (again and manifest.get("may_pass")):
             return manifest
     except (OSError, ValueError, KeyError, TypeError):
         pass
@@ -116,6 +121,7 @@ def _decode(part: Path, job: Decoding) -> None:
         return image_HWC.tobytes(), _channel_sums(image_HWC)
 
     bad: list[tuple[int, str, dict[str, int | str]]] = []
+    may_pass = False
     sums: list[NDArray[np.float64]] = []
     with quiet(), (part / PIXELS).open("wb") as file:
         for position, result in enumerate(in_order(decode_one, job.photos, workers=job.workers)):
@@ -126,12 +132,20 @@ def _decode(part: Path, job: Decoding) -> None:
                 raise result
             else:
                 bad.append((position, result.key, {name: _plain(value) for name, value in result.values.items()}))
+                may_pass |= result.key in _MAY_PASS and job.digests[position] is not None
             if job.progress:
                 job.progress(position + 1, len(job.photos))
         file.flush()
         os.fsync(file.fileno())
     np.save(part / SUMS, np.array(sums).reshape(-1, 2, 3))
-    manifest = {"decoder": DECODER_VERSION, "size": job.size, "fit": job.fit, "rows": len(sums), "bad": bad}
+    manifest = {
+        "decoder": DECODER_VERSION,
+        "size": job.size,
+        "fit": job.fit,
+        "rows": len(sums),
+        "bad": bad,
+        "may_pass": may_pass,
+    }
     (part / MANIFEST).write_text(json.dumps(manifest, ensure_ascii=False, indent=1), encoding="utf-8")
 
 

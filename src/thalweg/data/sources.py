@@ -31,6 +31,7 @@ UNREAD_SUFFIXES = frozenset(
     f".{ending}" for ending in ("heic", "heif", "jxl", "dng", "cr2", "cr3", "nef", "arw", "psd")
 )
 
+_IS_RUN = {"config.toml", "split.csv"}
 _LITTER = frozenset(["__MACOSX", "Thumbs.db", "ehthumbs.db", "desktop.ini", "@eaDir", "$RECYCLE.BIN"])
 # File systems keep times in ticks of up to two seconds: a younger file may change again within the same tick.
 _TICK_NS = 2_000_000_000
@@ -86,8 +87,12 @@ class FolderSource:
         self.path = path
 
     def names(self) -> tuple[str, ...]:
-        """All files below the folder; links to folders are followed, each folder once."""
-        return tuple(sorted(_walk(self.path)))
+        """All files below the folder but those of runs; links to folders are followed, each folder once.
+
+        Raises:
+            DataError: a folder cannot be read, or a name is not UTF-8.
+        """
+        return tuple(sorted(readable(_walk(self.path), self.path)))
 
     def read(self, name: str) -> bytes:
         """The content of one file."""
@@ -140,6 +145,21 @@ def without_litter(names: Iterable[str]) -> Iterator[str]:
             yield name
 
 
+def readable(names: Iterable[str], path: Path) -> Iterator[str]:
+    """The names, each of which can be written as text.
+
+    Raises:
+        DataError: a name's bytes are of another encoding than UTF-8, as old archives leave them.
+    """
+    for name in names:
+        try:
+            name.encode()
+        except UnicodeEncodeError as error:
+            shown = name.encode("utf-8", "surrogateescape").decode("gb18030", "replace")
+            raise DataError("data.name_not_utf8", path=path, name=shown) from error
+        yield name
+
+
 def points_outside(name: str) -> bool:
     """Whether a name, taken as a path, leads out of the folder it is relative to.
 
@@ -184,4 +204,7 @@ def _walk(root: Path) -> Iterator[str]:
         seen.add((status.st_dev, status.st_ino))
         prefix = "" if folder == str(root) else Path(folder).relative_to(root).as_posix() + "/"
         subfolders[:] = without_litter(subfolders)
+        if set(files) >= _IS_RUN:  # of this package: `thalweg train .` leaves it among the photos, charts and all
+            subfolders.clear()
+            continue
         yield from without_litter(prefix + name for name in files)

@@ -76,8 +76,9 @@ class HostViewer:
     def _normalized(self, images_NHWC: Tensor, colors_N3: NDArray[np.float32]) -> Tensor:
         count, height, width, channels = images_NHWC.shape
         if images_NHWC.shape not in self._buffers:
-            pixels_NPC = torch.empty((count, height * width, channels))
-            self._buffers[images_NHWC.shape] = pixels_NPC, torch.empty_like(pixels_NPC)
+            with torch.inference_mode(mode=False):  # what is allocated while one evaluates is written while one trains
+                pixels_NPC = torch.empty((count, height * width, channels))
+                self._buffers[images_NHWC.shape] = pixels_NPC, torch.empty_like(pixels_NPC)
         pixels_NPC, normalized_NPC = self._buffers[images_NHWC.shape]
         pixels_NPC.copy_(images_NHWC.view(count, -1, channels))
         gray_N = (pixels_NPC.mean(dim=1).numpy() @ LUMA_C) / 255
