@@ -62,3 +62,25 @@ def test_other_columns_and_other_files_are_refused(tmp_path):
         HistoryLog.read(tmp_path / "other")
     with pytest.raises(RunError, match="cannot be read"):
         HistoryLog.read(tmp_path / "none")
+
+
+def test_a_file_of_an_older_version_goes_on_with_its_own_columns(tmp_path):
+    path = tmp_path / "steps"
+    with HistoryLog(path, UNITS) as log:
+        log.extend([[1, 0.5]])
+    with HistoryLog(path, UNITS | {"size": "px"}) as log:
+        log.extend([[2, 0.25, 96]])
+        assert len(log) == 2
+    history = HistoryLog.read(path)
+    assert history.units == UNITS
+    assert history["loss"].tolist() == [0.5, 0.25]
+    with pytest.raises(RunError):
+        HistoryLog(path, {"step": "", "accuracy": "", "size": "px"})
+
+
+def test_a_header_of_any_length_is_read(tmp_path):
+    units = {"step": ""} | {f"{layer:0200}.gradient_norm": "" for layer in range(1000)}
+    with HistoryLog(tmp_path / "layers", units) as log:
+        log.extend(np.ones((1, 1001)))
+        log.cut_after(1)
+    assert HistoryLog.read(tmp_path / "layers").units == units

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 _MAGIC = "thalweg-history-1"
+_LONGEST_HEADER = 1 << 24  # bytes; that of a network with 200 layers has 30,000: this only bounds what is no history
 
 
 class HistoryLog:
@@ -31,7 +32,8 @@ class HistoryLog:
 
     Args:
         path: the file; made when it is not there.
-        units: column name to unit, as for `History`; must agree with an existing file.
+        units: column name to unit, as for `History`; must agree with an existing file, but that the last columns may
+            be missing there, as in one of an older version: then they are not written.
 
     Raises:
         RunError: the file is not a history, or has other columns.
@@ -49,13 +51,15 @@ class HistoryLog:
 
     def __init__(self, path: Path, units: Mapping[str, str]) -> None:
         self.path = path
-        self._width = 8 * len(units)
+        self._columns = len(units)
+        self._kept = len(units)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             if path.exists() and path.stat().st_size:
                 found, self._start = _read_header(path)
-                if found != dict(units):
+                if not found or list(found.items()) != list(units.items())[: len(found)]:
                     raise RunError("history.other_columns", path=path, found=list(found), expected=list(units))
+                self._kept = len(found)
                 self._file = path.open("r+b")
                 self._cut(len(self))
             else:
@@ -74,11 +78,11 @@ class HistoryLog:
         self.close()
 
     def __len__(self) -> int:
-        return (os.path.getsize(self.path) - self._start) // self._width  # noqa: PTH202 - one call, often
+        return (os.path.getsize(self.path) - self._start) // (8 * self._kept)  # noqa: PTH202 - one call, often
 
     def extend(self, rows_NC: ArrayLike) -> None:
         """Append rows of shape (rows, columns); they are with the operating system when this returns."""
-        rows_NC = np.ascontiguousarray(rows_NC, dtype="<f8").reshape(-1, self._width // 8)
+        rows_NC = np.asarray(rows_NC, dtype="<f8").reshape(-1, self._columns)[:, : self._kept]
         try:
             self._file.write(rows_NC.tobytes())
             self._file.flush()
@@ -115,14 +119,14 @@ class HistoryLog:
         return history
 
     def _cut(self, rows: int) -> None:
-        self._file.truncate(self._start + rows * self._width)
+        self._file.truncate(self._start + rows * 8 * self._kept)
         self._file.seek(0, os.SEEK_END)
 
 
 def _read_header(path: Path) -> tuple[dict[str, str], int]:
     try:
         with path.open("rb") as file:
-            line = file.readline(65536)
+            line = file.readline(_LONGEST_HEADER)
     except OSError as error:
         raise RunError("history.unreadable", path=path, reason=error.strerror or error) from error
     try:
