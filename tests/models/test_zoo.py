@@ -39,10 +39,26 @@ class Transformer(nn.Module):
         return self.head(self.blocks(self.patches(images).flatten(2).transpose(1, 2)).mean(1))
 
 
+class Listing(Convolutional):
+    """Its middle stage gives a list, and a convolution over one pixel is its classifier."""
+
+    def __init__(self, classes):
+        super().__init__(classes, listed=True)
+        self.fc = nn.Conv2d(8, classes, 1)
+        self.layer1 = nn.Sequential(self.layer1)
+        self.layer1.register_forward_hook(lambda _module, _inputs, output: [output])
+
+    def forward(self, images):
+        (maps,) = self.layer1(self.stem(images))
+        return self.fc(self.layer2(maps).mean(dim=(2, 3), keepdim=True)).flatten(1)
+
+
 def create_model(name, *, pretrained, num_classes, **options):
     assert not pretrained
     if name == "fixed":
         options["img_size"] = 224
+    if name == "listing":
+        return Listing(num_classes)
     if name in ("vit", "fixed"):
         return Transformer(num_classes, **options)
     return Convolutional(num_classes, listed=name == "convnet", **options)
@@ -51,7 +67,7 @@ def create_model(name, *, pretrained, num_classes, **options):
 @pytest.fixture
 def timm(monkeypatch):
     module = ModuleType("timm")
-    module.list_models = lambda: ["convnet", "unlisted", "vit", "fixed"]
+    module.list_models = lambda: ["convnet", "unlisted", "vit", "fixed", "listing"]
     module.create_model = create_model
     monkeypatch.setitem(sys.modules, "timm", module)
     return module
@@ -68,6 +84,13 @@ def test_taps_are_found(timm, name, mid):
     assert found["top"].shape == (2, model.taps["top"].in_features)
     assert found["mid"].shape[0] == 2
     assert found["mid"].ndim == 2
+
+
+def test_where_a_stage_gives_lists_the_classifier_is_looked_at(timm):
+    model = build("timm:listing", classes=5, size=32)
+    assert model.taps == {"mid": model.fc, "top": model.fc}
+    found = features(model, torch.randn(2, 3, 32, 32))
+    assert {name: tuple(found[name].shape) for name in found} == {"mid": (2, 5), "top": (2, 8), "logits": (2, 5)}
 
 
 def test_a_copy_has_taps_of_its_own(timm):

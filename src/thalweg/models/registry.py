@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -39,12 +40,12 @@ def names() -> list[str]:
 
 
 def smallest_size(name: str) -> int:
-    """The smallest side of photos, in pixels, that a network of this package takes.
+    """The smallest side of photos, in pixels, that a network of this package takes; of timm's it is not known: 1.
 
     Raises:
         UnknownNameError: no such network.
     """
-    return _entry(name).smallest
+    return 1 if name.startswith(zoo.PREFIX) else _entry(name).smallest
 
 
 def build(name: str, *, classes: int, size: int) -> nn.Module:
@@ -76,28 +77,30 @@ def build(name: str, *, classes: int, size: int) -> nn.Module:
     return entry.build(classes, size)
 
 
-def check_sizes(model: nn.Module, name: str, sizes: Sequence[int]) -> None:
+def check_sizes(model: nn.Module, name: str, sizes: Sequence[int], *, alone: bool = False) -> None:
     """Refuse sizes that a network was not made for: linear layers over whole maps know one size only.
 
     Args:
         model: the network, built for another size; its mode, weights and buffers stay.
         name: of the network, for the message.
         sizes: sides of photos in pixels.
+        alone: photos come one at a time, so maps of one pixel leave batch norm nothing to average.
 
     Raises:
         UsageError: it cannot take one of them.
     """
     mode = model.training
-    model.eval()
+    tried = copy.deepcopy(model) if alone else model.eval()
     try:
         for size in sizes:
-            if not name.startswith(zoo.PREFIX) and size < _entry(name).smallest:
-                raise UsageError("models.too_small", name=name, size=size, smallest=_entry(name).smallest)
+            if size < smallest_size(name):
+                raise UsageError("models.too_small", name=name, size=size, smallest=smallest_size(name))
             try:
                 with torch.inference_mode():
-                    model(torch.zeros(1, 3, size, size))
+                    tried(torch.zeros(1, 3, size, size))
             except (AssertionError, RuntimeError, ValueError) as error:
-                raise UsageError("models.one_size", name=name, size=size) from error
+                reason = "models.one_photo" if alone else "models.one_size"
+                raise UsageError(reason, name=name, size=size) from error
     finally:
         model.train(mode)
 

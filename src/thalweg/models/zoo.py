@@ -5,6 +5,7 @@ The model is timm's own, its weights named as timm names them; what is added is 
 
 from __future__ import annotations
 
+from contextlib import suppress
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ import torch
 from torch import nn
 
 from thalweg.errors import MissingExtraError, ThalwegError, UsageError
+from thalweg.models.taps import features
 
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ def build_timm(name: str, *, classes: int, size: int) -> nn.Module:
     Raises:
         MissingExtraError: timm is not installed.
         ThalwegError: timm is installed, but cannot be imported.
-        UsageError: timm has no such model, or the model cannot take the size.
+        UsageError: timm has no such model, or the model cannot take the size, or nothing can be seen inside of it.
 
     Source: Wightman 2019, https://github.com/huggingface/pytorch-image-models.
     """
@@ -41,13 +43,19 @@ def build_timm(name: str, *, classes: int, size: int) -> nn.Module:
         nearest = get_close_matches(name, known, n=5, cutoff=0.4)
         raise UsageError("models.unknown_timm", name=name, nearest=", ".join(nearest) or "-")
     model = _create(timm, name, classes, size)
+    images_NCHW = torch.zeros(1, 3, size, size)
     try:
         with torch.inference_mode():
-            model.eval()(torch.zeros(1, 3, size, size))
+            model.eval()(images_NCHW)
     except (AssertionError, RuntimeError, ValueError) as error:
         raise UsageError("models.timm_refuses", name=name, size=size, reason=error) from error
-    model.taps = {"mid": _middle(model), "top": _last_linear(model)}  # type: ignore[assignment]
-    return model.train()
+    top = _classifier(model)
+    for mid in (_middle(model), top):  # some have stages that give lists of maps: there the top alone is looked at
+        model.taps = {"mid": mid, "top": top}  # type: ignore[assignment]
+        with suppress(AttributeError, RuntimeError, ValueError), torch.inference_mode():
+            features(model, images_NCHW)
+            return model.train()
+    raise UsageError("models.timm_untapped", name=name)
 
 
 def _import_timm() -> ModuleType:
@@ -83,5 +91,8 @@ def _middle(model: nn.Module) -> nn.Module:
     return longest[len(longest) // 2]
 
 
-def _last_linear(model: nn.Module) -> nn.Module:
-    return [module for module in model.modules() if isinstance(module, nn.Linear)][-1]
+def _classifier(model: nn.Module) -> nn.Module:
+    """The last linear layer; some have a convolution over one pixel in its place."""
+    linear = [module for module in model.modules() if isinstance(module, nn.Linear)]
+    convolutions = [module for module in model.modules() if isinstance(module, nn.Conv2d)]
+    return [model, *convolutions, *linear][-1]
