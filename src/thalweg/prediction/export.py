@@ -18,7 +18,7 @@ from thalweg.data import build_cache
 from thalweg.data.batches import plain_batches
 from thalweg.data.viewing import HostViewer
 from thalweg.errors import MissingExtraError, RunError
-from thalweg.prediction.onnx_model import FORMAT, METADATA, OnnxModel, shown
+from thalweg.prediction.onnx_model import FORMAT, METADATA, OnnxModel
 from thalweg.prediction.predictor import best_model
 from thalweg.prediction.views import View
 from thalweg.training.calibration import probabilities
@@ -68,7 +68,8 @@ def export_onnx(run: Run, path: Path) -> float:
 
     Raises:
         MissingExtraError: onnx, onnxscript or onnxruntime is not installed.
-        RunError: the run has no weights, its photos are not there, or the file does not say what the run says.
+        RunError: the run has no weights, or the file does not say what the run says.
+        DataError: its photos are no longer there.
         StorageError: the file cannot be written.
     """
     try:
@@ -125,7 +126,7 @@ def _difference(run: Run, path: Path) -> float:
     (images_NCHW,) = plain_batches(viewer, rows, size=size, batch_size=CHECKED)
     expected_NC = probabilities(logits_of(best_model(run), [images_NCHW]).numpy(), run.temperature)
     whole = View((0, 0, cache.size, cache.size), flip=False)
-    found_NC = OnnxModel.open(path).probabilities(shown(cache, rows, whole, size))
+    found_NC = OnnxModel.open(path).probabilities(cache, rows, whole)
     difference = float(np.abs(found_NC - expected_NC).max())
     if not difference <= TOLERANCE:
         raise RunError("prediction.export_differs", run=run.path, difference=difference, most=TOLERANCE)

@@ -78,13 +78,11 @@ class OnnxModel:
         """Names of the classes, in the order of the columns."""
         return tuple(self.facts["classes"])
 
-    def probabilities(self, images_NHWC: NDArray[np.uint8]) -> NDArray[np.float64]:
-        """Of the classes, (N, C), for pictures of `size` by `size` bytes."""
+    def probabilities(self, cache: Cache, rows_N: NDArray[np.int64], view: View) -> NDArray[np.float64]:
+        """Of the classes, (N, C), for a view of some photos; a batch of them is in memory at a time."""
         name = self.session.get_inputs()[0].name
-        parts = [
-            self.session.run(None, {name: images_NHWC[start : start + BATCH]})[0]
-            for start in range(0, len(images_NHWC), BATCH)
-        ]
+        batches = (rows_N[start : start + BATCH] for start in range(0, len(rows_N), BATCH))
+        parts = [self.session.run(None, {name: _shown(cache, rows, view, self.facts["size"])})[0] for rows in batches]
         return np.concatenate(parts).astype(np.float64)
 
 
@@ -123,11 +121,11 @@ def _seen(model: OnnxModel, cache: Cache, tta: int) -> NDArray[np.float64]:
     rows_N = np.arange(len(cache.photos))
     total_NC = np.zeros((len(rows_N), len(model.classes)))
     for view, weight in zip(views(tta, cache.size), view_weights(tta), strict=True):
-        total_NC += weight * model.probabilities(shown(cache, rows_N, view, model.facts["size"]))
+        total_NC += weight * model.probabilities(cache, rows_N, view)
     return total_NC
 
 
-def shown(cache: Cache, rows_N: NDArray[np.int64], view: View, size: int) -> NDArray[np.uint8]:
+def _shown(cache: Cache, rows_N: NDArray[np.int64], view: View, size: int) -> NDArray[np.uint8]:
     """The same view of each photo, as bytes (N, size, size, 3)."""
     count = len(rows_N)
     boxes_N4 = np.tile(np.array(view.box, dtype=np.int64), (count, 1))
