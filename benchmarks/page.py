@@ -221,7 +221,8 @@ def write_rows(run: Path, ended: threading.Event) -> None:
 def rows_of(count: int, first: int = 0) -> np.ndarray:
     steps = np.arange(first + 1, first + count + 1, dtype=float)
     noise = np.random.default_rng(first).random((2, count))
-    return np.stack([steps, steps / 94, 0.2 + noise[0], 0.5 + noise[1], 1 / (1 + steps)], axis=1)
+    size, mixed = np.full((2, count), [[28.0], [0.0]])
+    return np.stack([steps, steps / 94, 0.2 + noise[0], 0.5 + noise[1], 1 / (1 + steps), size, mixed], axis=1)
 
 
 def make_long_run(root: Path) -> None:

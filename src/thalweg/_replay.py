@@ -56,6 +56,12 @@ class Replay:
         recorded = self._recorded[kind]
         return function(*tensors) if recorded is None else recorded(tensors)
 
+    def forget(self) -> bool:
+        """Drop all recordings, whose memory nothing else can have; False if there was none."""
+        had_some = bool(self._recorded)
+        self._recorded.clear()
+        return had_some
+
 
 class _Recorded:
     """A graph with its own copies of what goes in."""

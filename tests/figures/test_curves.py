@@ -6,18 +6,19 @@ from thalweg.figures.run_curves import curves
 from thalweg.figures.running_mean import smooth, window_of
 from thalweg.history import History
 from thalweg.i18n import set_language
+from thalweg.training.run import STEP_UNITS
 
 
-STEPS = {"step": "", "epoch": "epochs", "loss": "nat", "gradient_norm": "", "lr": ""}
 EPOCHS = dict.fromkeys(("step", "epoch", "train_loss", "train_accuracy", "valid_loss", "valid_accuracy", "seconds"), "")
 
 
 def histories(count=400, per_epoch=100):
     rng = np.random.default_rng(0)
     step = np.arange(1, count + 1)
-    steps, epochs = History(STEPS), History(EPOCHS)
+    steps, epochs = History(STEP_UNITS), History(EPOCHS)
     loss = 2.4 * np.exp(-step / count) + rng.normal(0, 0.1, count)
-    steps.extend(np.c_[step, step / per_epoch, loss, np.exp(rng.normal(size=count)), 3e-4 * np.ones(count)])
+    lr, size, mixed = np.full((3, count), [[3e-4], [64], [1]])
+    steps.extend(np.c_[step, step / per_epoch, loss, np.exp(rng.normal(size=count)), lr, size, mixed])
     for end in range(per_epoch, count + 1, per_epoch):
         share = end / count
         epochs.append(step=end, epoch=end / per_epoch, train_accuracy=share, valid_loss=1, valid_accuracy=0.9 * share)
@@ -45,11 +46,23 @@ def test_every_step_is_drawn_and_the_smoothing_is_named(drawn, tmp_path):
 
 
 def test_where_the_training_changed_there_is_a_line_with_its_name(drawn, tmp_path):
-    curves(*histories(), tmp_path / "curves.png", changes=[(150, "96 px"), (360, "unmixed"), (500, "too late")])
+    steps, epochs = histories()
+    steps["size"][150:] = 96
+    steps["mixed"][360:] = 0
+    steps["mixed"][380:] = 1  # as in a run that was resumed with more epochs
+    curves(steps, epochs, tmp_path / "curves.png")
     for panel in drawn.axes[:4]:
         upright = [line for line in panel.get_lines() if len({*line.get_xdata()}) == 1]
-        assert [line.get_xdata()[0] for line in upright] == [150, 360]
-    assert [text.get_text() for text in drawn.axes[0].texts] == ["96 px", "unmixed"]
+        assert [line.get_xdata()[0] for line in upright] == [150, 360, 380]
+    assert [text.get_text() for text in drawn.axes[0].texts] == ["96 px", "no mixing", "mixing"]
+
+
+def test_an_older_run_has_no_such_lines(drawn, tmp_path):
+    steps, epochs = histories()
+    older = History({name: unit for name, unit in steps.units.items() if name not in {"size", "mixed"}})
+    older.extend(steps.rows_NC[:, :5])
+    curves(older, epochs, tmp_path / "curves.png")
+    assert not drawn.axes[0].texts
 
 
 def test_the_panels_are_aligned(drawn, tmp_path):

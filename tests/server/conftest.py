@@ -22,7 +22,8 @@ def step_rows():
 
     def rows(count, first=0):
         steps = np.arange(first + 1, first + count + 1, dtype=float)
-        return np.stack([steps, steps / 50, 2.3 / steps, 1 / (1 + steps), np.full(count, 0.01)], axis=1)
+        level = np.full(count, 0.01)
+        return np.stack([steps, steps / 50, 2.3 / steps, 1 / (1 + steps), level, level, level], axis=1)
 
     return rows
 

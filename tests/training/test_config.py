@@ -88,10 +88,12 @@ def test_an_unknown_recipe_offers_the_nearest():
 
 
 def test_sizes_are_settled_without_enlarging_photos():
-    assert settled_sizes(None, 512, 1.25) == (128, 160)
-    assert settled_sizes(None, 28, 1.25) == (28, 28)
-    assert settled_sizes(128, 28, 1.25) == (128, 128)
-    assert settled_sizes(64, 1000, 1.0) == (64, 64)
+    assert settled_sizes(None, 128, 512, 1.25) == (128, 160)
+    assert settled_sizes(None, 160, 512, 1.25) == (160, 200)
+    assert settled_sizes(None, 128, 28, 1.25) == (28, 28)
+    assert settled_sizes(None, 128, float("inf"), 1.25) == (128, 160)  # no photo could be looked at
+    assert settled_sizes(128, 128, 28, 1.25) == (128, 128)
+    assert settled_sizes(64, 128, 1000, 1.0) == (64, 64)
 
 
 def test_a_device_that_is_not_there_is_refused():
@@ -102,9 +104,13 @@ def test_a_device_that_is_not_there_is_refused():
 
 def test_a_budget_chooses_what_it_affords(striped, monkeypatch):
     monkeypatch.setattr(plan, "matmul_gflops", lambda _: {"fp32": 100.0, "bf16": 50.0})
-    per_epoch = {  # photos of 32 px are not grown, those of 160 px are of 96 and 128 px for two thirds of the time
+    monkeypatch.setattr(plan, "typical_side", lambda _: 200)
+    per_epoch = {  # photos are smaller for two thirds of the time
         name: share * 3 * describe(recipe(name).model, size=side, classes=3).flops * 96 / (REACHED * 100e9)
-        for name, side, share in (("standard", 32, 1.0), ("strong", 160, (0.6**2 + 0.8**2 + 1) / 3))
+        for name, side, share in (
+            ("standard", 128, (0.5**2 + 0.75**2 + 1) / 3),
+            ("strong", 160, (0.6**2 + 0.8**2 + 1) / 3),
+        )
     }
     found = {
         budget: affordable(striped, budget)
@@ -113,3 +119,16 @@ def test_a_budget_chooses_what_it_affords(striped, monkeypatch):
     assert [one.recipe for one in found.values()] == ["quick", "standard", "strong"]
     assert list(found.values())[1].epochs == pytest.approx(0.51 * 65)
     assert list(found.values())[2].epochs == pytest.approx(0.51 * 80)
+    monkeypatch.undo()
+    monkeypatch.setattr(plan, "matmul_gflops", lambda _: {"fp32": 100.0, "bf16": 50.0})
+    small = 3 * describe("resnet18", size=32, classes=3).flops * 96 / (REACHED * 100e9)  # its photos are not enlarged
+    assert affordable(striped, 0.51 * 80 * small) == ("strong", pytest.approx(0.51 * 80), 100.0)
+
+
+def test_what_a_budget_affords_is_shared_by_folds_and_knows_what_else_was_asked(striped, monkeypatch):
+    monkeypatch.setattr(plan, "matmul_gflops", lambda _: {"fp32": 1e5, "bf16": 1e5})
+    whole = affordable(striped, 60.0)
+    # 96 photos train and 24 validate; of four folds each trains on 90 of them, for a quarter of the time
+    assert affordable(striped, 60.0, folds=4).epochs == pytest.approx(whole.epochs / 4 * 96 / 90)
+    assert affordable(striped, 60.0, max_size=24).epochs > 1.5 * whole.epochs
+    assert affordable(striped, 60.0, model="cnn").epochs != pytest.approx(whole.epochs)

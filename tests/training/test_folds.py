@@ -12,9 +12,9 @@ import pytest
 import torch
 
 from thalweg.data import fold_of, open_images
-from thalweg.errors import UsageError
+from thalweg.errors import RunError, UsageError
 from thalweg.prediction import predict
-from thalweg.training import TrainingConfig, checkpoint, resume_folds, train, train_folds
+from thalweg.training import Run, TrainingConfig, checkpoint, resume_folds, train, train_folds
 from thalweg.training.listener import Listener
 
 
@@ -28,6 +28,12 @@ CONFIG = TrainingConfig(
 def folds(striped, tmp_path_factory):
     out = tmp_path_factory.mktemp("folds") / "run"
     return out, train_folds(striped, CONFIG, out)
+
+
+@pytest.fixture
+def plant_unsplit(striped, tmp_path):
+    shutil.copytree(striped / "training", tmp_path / "photos")
+    return open_images(tmp_path / "photos")
 
 
 def split_of(run):
@@ -60,6 +66,21 @@ def test_the_same_content_is_never_in_two_folds(striped, tmp_path):
         images = fold_of(open_images(photos), folds=4, fold=fold, seed=1)
         contents = {split: {images.read(photo) for photo in images.split(split)} for split in ("train", "valid")}
         assert not contents["train"] & contents["valid"]
+
+
+def test_folds_do_not_speak_of_a_split_that_they_replaced(plant_unsplit):
+    notes = fold_of(plant_unsplit, folds=3, fold=0, seed=0).notes
+    assert "data.note_split_made" in [note.key for note in plant_unsplit.notes]
+    assert "data.note_split_made" not in [note.key for note in notes]
+
+
+def test_a_fold_that_failed_is_not_passed_over(folds, tmp_path):
+    out = tmp_path / "run"
+    shutil.copytree(folds[0], out)
+    run = Run.open(out / "folds" / "1")
+    run.write_json("summary.json", {"stopped": "nan", "messages": ["At step 7 the loss is nan."]})
+    with pytest.raises(RunError, match="At step 7"):
+        resume_folds(out)
 
 
 def test_out_of_fold_is_what_each_run_said_of_its_own_part(folds):

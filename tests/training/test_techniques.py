@@ -215,6 +215,35 @@ def test_a_training_goes_on_in_smaller_parts_and_says_so(striped, tmp_path, monk
     assert run.summary()["steps"] == 6
 
 
+def test_recordings_are_dropped_before_a_batch_is_halved():
+    model = torch.nn.Linear(3, 2)
+    gradients = Gradients(model, Objective("cross-entropy", 0.0), Format("fp32", "channels-last"))
+    gradients._replay._recorded["of smaller photos"] = None
+    attempts = []
+    whole = gradients._whole
+
+    def exhausted_once(*tensors):
+        attempts.append(len(gradients._replay._recorded))
+        if len(attempts) == 1:
+            raise torch.OutOfMemoryError
+        return whole(*tensors)
+
+    gradients._whole = exhausted_once
+    assert gradients(torch.randn(4, 3), Targets(torch.zeros(4, dtype=torch.int64)), 1).parts == 1
+    assert attempts == [1, 0]
+
+
+def test_what_is_done_of_a_training_never_falls():
+    clock = Clock(
+        replace(CONFIG, epochs=None, budget=100.0, smaller_sizes=(16,)), 10, seconds_before=40.0, first_step_at=0.0
+    )
+    clock.reserve = 30.0
+    before = clock.share(5)
+    clock.reserve = 0.0  # the last evaluation will take less than was thought
+    assert clock.share(5) >= before > 0.5
+    assert clock.size(5) == 32
+
+
 def test_photos_that_do_not_fit_stay_in_their_file_and_it_is_said(striped, tmp_path, monkeypatch):
     alone = train(striped, replace(CONFIG, epochs=1), tmp_path / "alone")
     monkeypatch.setattr(plan, "free_memory", lambda: 1000.0)
@@ -222,6 +251,21 @@ def test_photos_that_do_not_fit_stay_in_their_file_and_it_is_said(striped, tmp_p
     mapped = train(striped, replace(CONFIG, epochs=1), tmp_path / "mapped", listener=notebook)
     assert "training.mapped" in [key for key, _ in notebook.notes]
     np.testing.assert_array_equal(mapped.steps()["loss"], alone.steps()["loss"])
+
+
+def test_photos_grow_to_batches_that_were_first_seen_in_an_evaluation(striped, tmp_path):
+    """24 photos validate, and 24 are a batch: the evaluation makes the buffers of 32 px, and then they train."""
+    run = train(striped, replace(CONFIG, epochs=2, smaller_sizes=(16,), batch_size=24), tmp_path / "run")
+    assert run.steps()["size"].tolist() == [16] * 4 + [32] * 4
+
+
+def test_the_history_says_what_photos_each_step_had(striped, tmp_path):
+    steps = train(striped, replace(CONFIG, epochs=5, smaller_sizes=(16,), cutmix=1.0), tmp_path / "run").steps()
+    assert steps["size"].tolist() == [16] * 15 + [32] * 15
+    assert steps["mixed"].tolist() == [1] * 27 + [0] * 3
+    plain = train(striped, replace(CONFIG, epochs=1), tmp_path / "plain").steps()
+    assert {*plain["size"]} == {32}
+    assert {*plain["mixed"]} == {0}
 
 
 def test_seldom_evaluated_has_a_row_of_the_last_epoch(striped, tmp_path):

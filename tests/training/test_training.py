@@ -17,7 +17,7 @@ from thalweg.training import Run, TrainingConfig, checkpoint, train
 from thalweg.training.evaluation import features_of, logits_of
 from thalweg.training.listener import Listener
 from thalweg.training.loop import Training
-from thalweg.training.optimizers import build_optimizer, optimizer_names
+from thalweg.training.optimizers import EXTRA, build_optimizer, optimizer_names
 from thalweg.training.probe import Format, choose_format
 
 
@@ -207,7 +207,7 @@ def test_a_validation_split_without_a_usable_photo_is_refused(striped, tmp_path)
     photos = _copied(striped, tmp_path / "photos")
     for path in (photos / "validation").iterdir():
         path.write_bytes(b"")
-    with pytest.raises(DataError, match="not one photo can be used"):
+    with pytest.raises(DataError, match="not one photo of the training split, or of the validation"):
         train(photos, CONFIG, tmp_path / "run")
 
 
@@ -217,6 +217,16 @@ def test_a_photo_that_is_gone_does_not_stop_a_training(striped, tmp_path):
     (photos / "training" / "0_0.png").symlink_to(tmp_path / "nowhere")
     run = train(photos, replace(CONFIG, epochs=1), tmp_path / "run")
     assert run.data["train"] == 95
+
+
+def test_patience_waits_for_an_evaluation(striped, tmp_path):
+    config = replace(CONFIG, lr=1e-12, epochs=50, patience=2, evaluate_every=3)
+    run = train(striped, config, tmp_path / "run")
+    summary = run.summary()
+    assert summary["stopped"] == "patience"
+    assert summary["epochs"] == summary["best_epoch"] + 3
+    assert summary["epochs"] % 3 == 0
+    assert summary["valid"]["count"] == 24
 
 
 def test_optimizer_state_goes_to_the_device_of_its_parameter():
@@ -308,8 +318,26 @@ def test_momentum_is_refused_where_there_is_none(striped, tmp_path):
         train(striped, replace(CONFIG, optimizer="adam", momentum=0.9), tmp_path / "run")
 
 
-@pytest.mark.parametrize("name", sorted(optimizer_names()))
+# Of pytorch_optimizer: counts and estimates in groups, lists and dictionaries of tensors in states.
+OTHERS = [f"{EXTRA}{name}" for name in ("adabelief", "prodigy", "soap", "shampoo", "aggmo", "avagrad")]
+
+
+def test_an_optimizer_that_cannot_be_kept_or_cannot_step_is_refused_before_any_work(striped, tmp_path):
+    pytest.importorskip("pytorch_optimizer")
+    for name, said in (
+        ("scalableshampoo", "kept in a checkpoint"),
+        ("bsam", "cannot train here"),
+        ("ranger21", "num_iterations"),
+    ):
+        with pytest.raises(UsageError, match=said):
+            train(striped, replace(CONFIG, optimizer=EXTRA + name), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("name", [*sorted(optimizer_names()), *OTHERS])
 def test_every_optimizer_takes_a_step_and_comes_back_from_a_checkpoint(name, tmp_path):
+    if name in OTHERS:
+        pytest.importorskip("pytorch_optimizer")
     torch.manual_seed(0)
     model = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.Flatten(), torch.nn.Linear(16, 2))
     twin = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.Flatten(), torch.nn.Linear(16, 2))

@@ -26,7 +26,7 @@ def _bench(
     names: Annotated[
         str | None, typer.Option("--models", metavar="NAME,NAME", help=t("training.bench_help_models"))
     ] = None,
-    size: Annotated[int | None, typer.Option(min=1, metavar="PX", help=t("training.option_size"))] = None,
+    size: Annotated[int | None, typer.Option(min=1, metavar="PX", help=t("training.bench_size"))] = None,
     batch_size: Annotated[int, typer.Option(min=1, metavar="N", help=t("training.option_batch_size"))] = 64,
     seconds: Annotated[float, typer.Option(min=0.1, help=t("training.bench_help_seconds"))] = 3.0,
     as_json: JsonFlag = False,

@@ -9,7 +9,7 @@ import typer
 
 from thalweg.cli._options import flags_of
 from thalweg.cli._output import JsonFlag, note, print_json, print_table
-from thalweg.cli.train import configured
+from thalweg.cli.train import configured, default_recipe
 from thalweg.i18n import t
 from thalweg.training.config import TrainingConfig
 
@@ -28,7 +28,7 @@ def register(app: typer.Typer) -> None:
 @flags_of(TrainingConfig, "training")
 def _find_lr(
     photos: Annotated[str, typer.Argument(metavar="DIR", help=t("training.help_photos"))],
-    recipe: Annotated[str, typer.Option(help=t("training.help_recipe"))] = "standard",
+    recipe: Annotated[str | None, typer.Option(help=t("training.help_recipe"))] = None,
     lowest: Annotated[float, typer.Option(metavar="RATE", help=t("rate.help_lowest"))] = 1e-7,
     highest: Annotated[float, typer.Option(metavar="RATE", help=t("rate.help_highest"))] = 10.0,
     steps: Annotated[int | None, typer.Option(metavar="N", help=t("rate.help_steps"))] = None,
@@ -36,7 +36,7 @@ def _find_lr(
     as_json: JsonFlag = False,
     **overrides: Any,
 ) -> None:
-    config = configured(recipe, overrides)
+    config = configured(recipe or default_recipe(photos, overrides), overrides)
     from thalweg.cli._progress import showing
     from thalweg.training.rate import search_photos
 

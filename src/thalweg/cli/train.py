@@ -52,27 +52,38 @@ def train(
 def configured(recipe: str, overrides: dict[str, Any]) -> TrainingConfig:
     """A recipe with some fields changed.
 
-    A budget alone takes the place of the epochs, `--lr auto` is `find_lr`, another optimizer comes with its own usual
-    rate, since the recipe's was chosen for the recipe's optimizer, and the sizes that a recipe grows through
-    are for its own network.
+    Another optimizer comes with its own usual rate, since the recipe's was chosen for the recipe's optimizer; the rest
+    is as in `fields_of`.
     """
     from thalweg.training.recipes import recipe as named
 
-    if "model" in overrides:
-        overrides = {"smaller_sizes": (), **overrides}
-    if overrides.get("lr") == AUTO:  # the recipe's own rate stays, for where nothing is found
-        overrides = {**{name: value for name, value in overrides.items() if name != "lr"}, "find_lr": True}
-    if "budget" in overrides:
-        overrides = {"epochs": None, **overrides}
+    fields = fields_of(overrides)
     config = named(recipe)
-    if overrides.get("optimizer", config.optimizer) != config.optimizer and "lr" not in overrides:
+    if fields.get("optimizer", config.optimizer) != config.optimizer and "lr" not in fields:
         from thalweg.cli._progress import say
         from thalweg.training.optimizers import usual_rate
 
-        overrides = {"lr": usual_rate(overrides["optimizer"]), **overrides}
-        if "find_lr" not in overrides:
-            say(t("training.usual_rate", lr=overrides["lr"], optimizer=overrides["optimizer"], recipe=recipe))
-    return replace(config, **overrides)
+        fields["lr"] = usual_rate(fields["optimizer"])
+        if "find_lr" not in fields:
+            say(t("training.usual_rate", lr=fields["lr"], optimizer=fields["optimizer"], recipe=recipe))
+    return replace(config, **fields)
+
+
+def fields_of(overrides: dict[str, Any]) -> dict[str, Any]:
+    """The fields that options mean.
+
+    A budget alone takes the place of the epochs, `--lr auto` is `find_lr`, and the sizes that a recipe grows through
+    are for its own network.
+    """
+    fields = dict(overrides)
+    if "model" in fields:
+        fields.setdefault("smaller_sizes", ())
+    if fields.get("lr") == AUTO:  # the recipe's own rate stays, for where nothing is found
+        del fields["lr"]
+        fields["find_lr"] = True
+    if "budget" in fields:
+        fields.setdefault("epochs", None)
+    return fields
 
 
 def default_recipe(photos: str, overrides: dict[str, Any]) -> str:
@@ -82,8 +93,9 @@ def default_recipe(photos: str, overrides: dict[str, Any]) -> str:
     from thalweg.cli._progress import say
     from thalweg.training.recipes import affordable
 
-    device, size = overrides.get("device", "auto"), overrides.get("size")
-    found = affordable(photos, overrides["budget"], size=size, device=device)
+    fields = fields_of(overrides)
+    del fields["epochs"]  # the recipe's: it is asked how many of them the budget affords
+    found = affordable(photos, **fields)
     say(t("training.recipe_chosen", **found._asdict()))
     return found.recipe
 

@@ -27,18 +27,17 @@ if TYPE_CHECKING:
 _SPREAD = 30  # a largest loss so many times the median one is drawn on a logarithmic axis
 
 
-def curves(steps: History, epochs: History, path: Path, *, changes: Sequence[tuple[float, str]] = ()) -> None:
+def curves(steps: History, epochs: History, path: Path) -> None:
     """Draw a run's histories.
 
     Every step is drawn, pale; over it its mean over a window of steps, whose length is said. Where a value is not
-    finite the step is marked.
+    finite the step is marked. A line marks where photos grow and where they are no longer mixed: there the loss changes
+    at once, and not because the network did.
 
     Args:
-        steps: columns `step`, `loss`, `gradient_norm`, `lr`.
+        steps: columns `step`, `loss`, `gradient_norm`, `lr`, and, where they were recorded, `size` and `mixed`.
         epochs: columns `step`, `epoch`, `train_accuracy`, `valid_loss`, `valid_accuracy`; shares in [0, 1].
         path: the PNG file.
-        changes: steps at which the training became another one, and what it became: a line for each. Those that lie
-            after the last step are left out.
 
     Raises:
         StorageError: the file cannot be written.
@@ -50,8 +49,7 @@ def curves(steps: History, epochs: History, path: Path, *, changes: Sequence[tup
         _draw_gradient(panels[2], steps)
         _draw_rate(panels[3], steps)
         _count_epochs(panels[-1], epochs)
-        if len(steps):
-            _mark_changes(panels, [change for change in changes if change[0] < steps["step"][-1]])
+        _mark_changes(panels, steps)
         figure.align_ylabels()
         figure.suptitle(t("figures.curves_title"))
 
@@ -149,15 +147,27 @@ def _count_epochs(axes: Axes, epochs: History) -> None:
     scale.set_xlabel(t("figures.epoch"))
 
 
-def _mark_changes(panels: Sequence[Axes], changes: Sequence[tuple[float, str]]) -> None:
-    """A line through all panels, named at the top of the first."""
-    for step, name in changes:
-        for axes in panels:
-            axes.axvline(step, color=QUIET, linewidth=0.8, linestyle=(0, (1, 2)), zorder=0)
-        panels[0].annotate(
-            name, (step, 1), (3, -3), xycoords=panels[0].get_xaxis_transform(), textcoords="offset points",
-            va="top", color=QUIET, fontsize="small",
-        )  # fmt: skip
+def _mark_changes(panels: Sequence[Axes], steps: History) -> None:
+    """A line through all panels, named at the top of the first, where photos of another size or kind begin."""
+    for column, name_of in (("size", _name_size), ("mixed", _name_mixing)):
+        if column not in steps.units:  # a run of an older version
+            continue
+        for row in np.flatnonzero(np.diff(steps[column])):
+            before, name = steps["step"][row], name_of(steps[column][row + 1])
+            for axes in panels:
+                axes.axvline(before, color=QUIET, linewidth=0.8, linestyle=(0, (1, 2)), zorder=0)
+            panels[0].annotate(
+                name, (before, 1), (3, -3), xycoords=panels[0].get_xaxis_transform(), textcoords="offset points",
+                va="top", color=QUIET, fontsize="small",
+            )  # fmt: skip
+
+
+def _name_size(size: float) -> str:
+    return t("figures.grown", size=round(size))
+
+
+def _name_mixing(mixed: float) -> str:
+    return t("figures.mixed") if mixed else t("figures.unmixed")
 
 
 def _add_legend(axes: Axes) -> None:

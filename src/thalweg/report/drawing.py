@@ -5,19 +5,16 @@ Shape suffixes: N photos of the validation split, C classes.
 
 from __future__ import annotations
 
-import math
 import time
 from typing import TYPE_CHECKING, Any
 
 from thalweg.data import build_cache
 from thalweg.errors import StorageError, ThalwegError
 from thalweg.figures import confusion, curves, layers, mistakes, reliability, tsne
-from thalweg.i18n import t
 from thalweg.report.page import write_report
 from thalweg.report.scores import confusion_matrix
 from thalweg.training import Run
 from thalweg.training.calibration import probabilities
-from thalweg.training.clock import changes
 from thalweg.training.preparation import opened
 
 
@@ -72,13 +69,7 @@ def _keep(run: Run, failures: list[str], seconds: float) -> None:
 
 
 def _draw_curves(run: Run, picture: Path) -> None:
-    config = run.config
-    found = changes(config, math.ceil(run.data["train"] / config.batch_size))
-    named = [
-        (change.step, t("figures.unmixed") if change.size is None else t("figures.grown", size=change.size))
-        for change in found
-    ]
-    curves(run.steps(), run.epochs(), picture, changes=named)
+    curves(run.steps(), run.epochs(), picture)
 
 
 def _draw_layers(run: Run, picture: Path) -> None:

@@ -3,8 +3,8 @@
 `last` holds weights, optimizer state and counters: all that a training needs to go on, bit by bit.
 `best` holds the weights to predict with: the best epoch's or the last one's, or their average.
 
-Tensors are named `model.<name>`, `average.<name>` and `optimizer.<parameter>.<key>`; the file's metadata is one
-JSON text with everything that is not a tensor.
+Tensors are named `model.<name>`, `average.<name>`, `optimizer.<parameter>.<key>` and `optimizer.group<n>.<key>`; the
+file's metadata is one JSON text with everything that is not a tensor.
 """
 
 from __future__ import annotations
@@ -17,16 +17,19 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from thalweg._files import replacing
-from thalweg.errors import RunError, StorageError
+from thalweg.errors import RunError, StorageError, UsageError
 
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from torch import Tensor, nn
     from torch.optim import Optimizer
 
 FORMAT = "thalweg-checkpoint-1"
+# Of a group: what it is made with anew.
+_NOT_KEPT = {"params", "lr", "fused", "foreach", "capturable", "differentiable", "maximize"}
 
 
 def save(path: Path, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
@@ -85,37 +88,93 @@ def load_model(model: nn.Module, tensors: dict[str, Tensor], prefix: str = "mode
 
 
 def optimizer_tensors(optimizer: Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The state of every parameter: its tensors by name, and its plain numbers."""
+    """The state of every parameter and of every group: its tensors by name, and the rest as JSON can hold it.
+
+    Raises:
+        UsageError: it has something that is neither, nor a list, tuple or dictionary of such things.
+    """
     tensors: dict[str, Tensor] = {}
-    numbers: dict[str, Any] = {}
-    for position, parameter in enumerate(_parameters(optimizer)):
-        for key, value in optimizer.state.get(parameter, {}).items():
+    rest: dict[str, Any] = {}
+    kept = {f"{at}": optimizer.state.get(parameter, {}) for at, parameter in enumerate(_parameters(optimizer))}
+    for at, group in enumerate(optimizer.param_groups):
+        kept[f"group{at}"] = {key: value for key, value in group.items() if key not in _NOT_KEPT}
+    for home, values in kept.items():
+        for key, value in values.items():
             if isinstance(value, torch.Tensor):
-                tensors[f"optimizer.{position}.{key}"] = value
+                tensors[f"optimizer.{home}.{key}"] = value
             else:
-                numbers[f"{position}.{key}"] = value
-    return tensors, numbers
+                rest[f"{home}.{key}"] = _plain(value, f"optimizer.{home}.{key}", tensors)
+    return tensors, rest
 
 
-def load_optimizer(optimizer: Optimizer, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
+def load_optimizer(optimizer: Optimizer, tensors: dict[str, Tensor], rest: dict[str, Any]) -> None:
     """Put back what `optimizer_tensors` gave.
 
     A state of its parameter's shape gets its parameter's memory layout, as it had when it was made. All go to their
     parameter's device but for step counts, which torch keeps on the CPU unless the optimizer is fused.
     """
     parameters = _parameters(optimizer)
+    device = parameters[0].device
     fused = any(group.get("fused") for group in optimizer.param_groups)
+    for name, value in rest.items():
+        home, key = name.split(".", 1)
+        _home(optimizer, parameters, home)[key] = _from_plain(value, tensors, device)
+    inner = set(_names_within(rest))
     for name, tensor in tensors.items():
-        if name.startswith("optimizer."):
-            _, position, key = name.split(".", 2)
-            parameter = parameters[int(position)]
-            value = tensor if key == "step" and not fused else tensor.to(parameter.device)
-            if tensor.shape == parameter.shape:
-                value = torch.empty_like(parameter, dtype=tensor.dtype).copy_(tensor)
-            optimizer.state[parameter][key] = value.detach()
-    for name, number in numbers.items():
-        position, key = name.split(".", 1)
-        optimizer.state[parameters[int(position)]][key] = number
+        if not name.startswith("optimizer.") or name in inner:
+            continue
+        _, home, key = name.split(".", 2)
+        values = _home(optimizer, parameters, home)
+        value = tensor if key == "step" and not fused else tensor.to(device)
+        if home.isdecimal() and tensor.shape == parameters[int(home)].shape:
+            value = torch.empty_like(parameters[int(home)], dtype=tensor.dtype).copy_(tensor)
+        values[key] = value.detach()
+
+
+def _home(optimizer: Optimizer, parameters: list[nn.Parameter], name: str) -> dict[str, Any]:
+    """The values of a group, or of the parameter at a position."""
+    if name.startswith("group"):
+        return optimizer.param_groups[int(name.removeprefix("group"))]
+    return optimizer.state[parameters[int(name)]]
+
+
+def _plain(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
+    """A value as JSON; a tensor within it goes to `tensors` under a name of its own, which stands in its place."""
+    if isinstance(value, torch.Tensor):
+        tensors[name] = value
+        return {"tensor": name}
+    if isinstance(value, list | tuple):
+        return {type(value).__name__: [_plain(part, f"{name}.{at}", tensors) for at, part in enumerate(value)]}
+    if isinstance(value, dict):
+        return {"dict": [[key, _plain(part, f"{name}.{at}", tensors)] for at, (key, part) in enumerate(value.items())]}
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise UsageError("training.optimizer_not_kept", key=name.rsplit(".", 1)[-1], kind=type(value).__name__)
+
+
+def _from_plain(value: Any, tensors: dict[str, Tensor], device: torch.device) -> Any:
+    """Back from `_plain`."""
+    if not isinstance(value, dict):
+        return value
+    (kind, content), *_ = value.items()
+    if kind == "tensor":
+        return tensors[content].to(device)
+    if kind == "dict":
+        return {key: _from_plain(part, tensors, device) for key, part in content}
+    parts = [_from_plain(part, tensors, device) for part in content]
+    return tuple(parts) if kind == "tuple" else parts
+
+
+def _names_within(value: Any) -> Iterator[str]:
+    """The tensors that stand within lists, tuples and dictionaries."""
+    if isinstance(value, dict):
+        if isinstance(value.get("tensor"), str):
+            yield value["tensor"]
+        for part in value.values():
+            yield from _names_within(part)
+    elif isinstance(value, list):
+        for part in value:
+            yield from _names_within(part)
 
 
 def _parameters(optimizer: Optimizer) -> list[nn.Parameter]:

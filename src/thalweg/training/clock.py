@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 
 if TYPE_CHECKING:
@@ -11,28 +11,6 @@ if TYPE_CHECKING:
 
 
 MIXES_UNTIL = 0.9  # share of the training after which photos are no longer mixed: the end is of photos as they are
-
-
-class Change(NamedTuple):
-    """Where a training becomes another one, as its losses show: `size` px from `step` on; None: photos unmixed."""
-
-    step: float
-    size: int | None
-
-
-def changes(config: TrainingConfig, steps_an_epoch: int) -> list[Change]:
-    """Where photos grow, and where they are no longer mixed; unknown, so empty, where a budget ends the training.
-
-    Example:
-        >>> from thalweg.training import TrainingConfig
-        >>> changes(TrainingConfig(size=128, smaller_sizes=(64,), cutmix=0.5, epochs=10), 100)
-        [Change(step=500.0, size=128), Change(step=900.0, size=None)]
-    """
-    if config.budget is not None or config.epochs is None:
-        return []
-    steps, sizes = config.epochs * steps_an_epoch, config.sizes
-    grows = [Change(steps * at / len(sizes), size) for at, size in enumerate(sizes) if at]
-    return grows + [Change(steps * MIXES_UNTIL, None)] * bool(config.mixup + config.cutmix)
 
 
 class Clock:
@@ -57,6 +35,7 @@ class Clock:
         self._first_step_at = first_step_at
         self.reserve = 0.0
         self._sizes = config.sizes
+        self._share = 0.0
 
     @property
     def seconds(self) -> float:
@@ -64,17 +43,25 @@ class Clock:
         return time.monotonic() - self._began
 
     def share(self, step: int) -> float:
-        """Of the training that is done after `step` steps, in [0, 1]; whichever of epochs and budget ends first."""
+        """Of the training that is done after `step` steps, in [0, 1]; whichever of epochs and budget ends first.
+
+        It never falls: where the last evaluation turns out to take less than was thought, photos that have grown stay.
+        """
         by_steps = step / self._total_steps if self._total_steps else 0.0
         by_time = 0.0
         if self._budget:
             end = max(self._budget - self.reserve, self._first_step_at + 1e-3)
             by_time = (self.seconds - self._first_step_at) / (end - self._first_step_at)
-        return min(1.0, max(by_steps, by_time))
+        self._share = min(1.0, max(by_steps, by_time, self._share))
+        return self._share
 
     def size(self, step: int) -> int:
         """Side of the photos of the next step, in pixels: the sizes have equal parts of the training."""
         return self._sizes[min(int(self.share(step) * len(self._sizes)), len(self._sizes) - 1)]
+
+    def mixes(self, step: int) -> bool:
+        """Whether the photos of the next step may be mixed."""
+        return self.share(step) < MIXES_UNTIL
 
     def schedule_position(self, step: int) -> tuple[float, float]:
         """`step` and `steps` for the schedule: exact when steps are counted, estimated when seconds are."""

@@ -37,7 +37,8 @@ class TrainingConfig:
 
     Attributes:
         model: a name of `thalweg models`, or `timm:NAME`.
-        size: side of the pictures that the network sees, in pixels; None: 128, or the photos' own if smaller.
+        size: side of the pictures that the network sees, in pixels; None: the photos' own, and `max_size` at most.
+        max_size: in pixels, where `size` is None: photos are shrunk to it, and never enlarged.
         smaller_sizes: sides, in pixels, that it sees before: of `64>96>128` the first two. Each has an equal part of
             the training; evaluation is always at `size`. Where `size` is None, those that are not below it fall away.
         epochs: passes over the training split; None when `budget` ends the training.
@@ -73,7 +74,8 @@ class TrainingConfig:
             evaluated and kept. 0: none.
         select: which weights are kept to predict with: those of the `last` epoch, or of the `best` on validation.
         evaluate_every: epochs from one evaluation to the next; the last epoch always has one.
-        patience: epochs without a better validation accuracy after which the training stops; 0: never.
+        patience: epochs without a better validation accuracy after which the training stops, at an evaluation; 0:
+            never.
         checkpoint_every: seconds from one checkpoint to the next within an epoch; one is also kept at an epoch's end,
             unless that would take more than a twentieth of the time.
         keep_epochs: keep the weights of every epoch, and the initial ones, for `thalweg landscape --plane trajectory`.
@@ -87,6 +89,7 @@ class TrainingConfig:
 
     model: str = "resnet18-half"
     size: int | None = None
+    max_size: int = 128
     smaller_sizes: tuple[int, ...] = ()
     epochs: int | None = 40
     budget: float | None = None
@@ -139,6 +142,7 @@ class TrainingConfig:
         """
         ranges = {
             "size": (1, 4096),
+            "max_size": (1, 4096),
             "epochs": (1, 1_000_000),
             "batch_size": (1, 65_536),
             "weight_decay": (0, 1e6),

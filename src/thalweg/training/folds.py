@@ -48,6 +48,8 @@ def train_folds(
     Raises:
         UsageError: no folds, or the folder is taken.
         DataError: the photos cannot be used.
+        TrainingError: the loss of a fold became no number.
+        RunError: the same has happened before.
     """
     if not config.folds:
         raise UsageError("training.no_folds")
@@ -70,7 +72,7 @@ def resume_folds(out: Path, *, listener: Listener | None = None) -> list[Run]:
     """Go on with `train_folds` where it was interrupted.
 
     Raises:
-        RunError: no folder of folds.
+        RunError: no folder of folds, or the loss of one became no number.
     """
     if not (out / FOLDS / "0" / "config.toml").exists():
         raise RunError("training.not_a_run", path=out, reason=f"{FOLDS}/0")
@@ -84,7 +86,10 @@ def _trained(photos: Path | str, config: TrainingConfig, path: Path, listener: L
     if not (path / "config.toml").exists():
         return train(photos, config, path, listener=listener)
     run = Run.open(path)
-    if run.summary().get("stopped", "interrupted") != "interrupted":
+    stopped = run.summary().get("stopped", "interrupted")
+    if stopped == "nan":  # would end so again, and without its predictions the others are in vain
+        raise RunError("training.fold_failed", run=path, reason=" ".join(run.summary().get("messages", [])))
+    if stopped != "interrupted":
         return run
     return resume(path, listener=listener)
 

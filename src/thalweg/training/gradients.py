@@ -65,7 +65,7 @@ class Gradients:
         self._replay = Replay()
 
     def __call__(self, images_NCHW: Tensor, targets: Targets, parts: int) -> Outcome:
-        """Gradients in `parts` equal parts, and in twice as many when memory is exhausted.
+        """Gradients in `parts` equal parts, and in twice as many when memory is exhausted, also without recordings.
 
         Batch norms see one part at a time, so their statistics are of fewer photos than a batch has.
 
@@ -83,8 +83,11 @@ class Gradients:
                     raise TrainingError("training.out_of_memory", size=images_NCHW.shape[-1]) from error
             # outside of the handler, whose error holds the frames, and they the tensors
             gc.collect()
+            forgotten = self._replay.forget()  # of smaller photos perhaps, before they grew: each has its own memory
             if images_NCHW.device.type == "cuda":
                 torch.cuda.empty_cache()
+            if forgotten:
+                continue
             parts *= 2
             self.told(-(-len(images_NCHW) // parts))
 

@@ -22,7 +22,7 @@ from thalweg.errors import TrainingError
 from thalweg.probes import LayerProbe
 from thalweg.training import checkpoint, norms
 from thalweg.training.averaging import Average
-from thalweg.training.clock import MIXES_UNTIL, Clock
+from thalweg.training.clock import Clock
 from thalweg.training.evaluation import EXACT, features_of, logits_of, score
 from thalweg.training.gradients import Gradients
 from thalweg.training.interrupt import gentle_interrupt
@@ -93,7 +93,7 @@ class Training:
         self.state = State(seconds=seconds_before)
         self.first_step_at = seconds_before
         self.reserve = 0.0
-        self.seconds_spent = {"data": 0.0, "training": 0.0, "evaluation": 0.0}
+        self.seconds_spent = {"preparing": seconds_before, "data": 0.0, "training": 0.0, "evaluation": 0.0}
         self._kept_at, self._keeping_took = time.monotonic(), 0.0
 
     def _network(self) -> nn.Module:
@@ -187,7 +187,8 @@ class Training:
             larger = (self.config.sizes[-1] / self.batches.size) ** 2
             self.clock.reserve = a_photo * larger * len(self.cache.rows("valid"))
         epoch = state.epoch + state.batch / len(self.batches)
-        self.recorder.meter.add(state.step, epoch, lr, outcome, targets.labels_N)
+        facts = {"step": state.step, "epoch": epoch, "lr": lr, "size": self.batches.size, "mixed": targets.are_mixed}
+        self.recorder.meter.add(outcome, targets.labels_N, **facts)
         self.seconds_spent["data"] += ready - began
         self.seconds_spent["training"] += time.monotonic() - ready
 
@@ -196,7 +197,7 @@ class Training:
         state = self.state
         images_NCHW, labels_N = self.batches(state.epoch, state.batch)
         targets = Targets(labels_N)
-        if self.mixing and self.clock.share(state.step) < MIXES_UNTIL:
+        if self.mixing and self.clock.mixes(state.step):
             partners_N, shares_N = self.mixing(images_NCHW, state.epoch, state.batch)
             targets = Targets(labels_N, labels_N[partners_N], shares_N)
         return images_NCHW.to(self.device, memory_format=self.format.memory_format), targets.to(self.device)
@@ -206,7 +207,7 @@ class Training:
         state = self.state
         state.epoch += 1
         state.batch = 0
-        if state.epoch % self.config.evaluate_every and self.clock.share(state.step) < 1:
+        if not self._evaluates() and self.clock.share(state.step) < 1:
             return
         with self._at_judged_weights():
             self._judge()
@@ -261,9 +262,14 @@ class Training:
         """Whether an epoch that has just ended was the last, and why."""
         if self.clock.share(self.state.step) >= 1:
             return "done" if self.config.budget is None else "budget"
-        if self.config.patience and self.state.epoch - self.state.best_epoch >= self.config.patience:
+        patience = self.config.patience
+        if patience and self._evaluates() and self.state.epoch - self.state.best_epoch >= patience:
             return "patience"
         return ""
+
+    def _evaluates(self) -> bool:
+        """Whether the epoch that has just ended is one that is evaluated."""
+        return self.state.epoch % self.config.evaluate_every == 0
 
     def _checkpoint(self) -> None:
         """Keep all that is needed to go on; never over a good checkpoint with weights that are no numbers."""
@@ -274,7 +280,7 @@ class Training:
         if not torch.isfinite(get_total_norm(weights)):
             raise TrainingError("training.weights_not_finite", step=self.state.step, run=self.run.path)
         tensors, numbers = checkpoint.optimizer_tensors(self.optimizer)
-        clock = {"first_step_at": self.first_step_at, "reserve": self.clock.reserve}
+        clock = {"first_step_at": self.first_step_at, "reserve": self.clock.reserve, "spent": self.seconds_spent}
         facts = {"state": self.state.to_dict(), "optimizer": numbers, "clock": clock}
         if self.average:
             tensors |= checkpoint.model_tensors(self.average.twin, "average")
@@ -296,6 +302,7 @@ class Training:
             checkpoint.load_model(self.average.twin, tensors, "average")
         self.state = State.from_dict(facts["state"])
         self.first_step_at, self.reserve = facts["clock"]["first_step_at"], facts["clock"]["reserve"]
+        self.seconds_spent |= facts["clock"].get("spent", {})  # an older run has not kept it
 
     def use_best(self) -> int:
         """Go to the weights that were kept, for evaluation; gives their epoch."""

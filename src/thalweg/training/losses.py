@@ -66,6 +66,11 @@ class Targets(NamedTuple):
     others_N: Tensor | None = None
     shares_N: Tensor | None = None
 
+    @property
+    def are_mixed(self) -> bool:
+        """Whether there are others."""
+        return self.others_N is not None
+
     def to(self, device: torch.device) -> Targets:
         """The same on a device."""
         return self._each(lambda part: part.to(device))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -39,6 +39,8 @@ class Reading:
     epoch: float
     photos: int
     lr: float
+    size: int
+    mixed: bool
     loss: float
     gradient_norm: float
 
@@ -49,18 +51,18 @@ class Meter:
 
     device: torch.device
     sums: EpochSums = field(default_factory=EpochSums)
-    _known: list[tuple[int, float, int, float]] = field(default_factory=list)  # step, epoch, photos, lr: on the host
+    _known: list[dict[str, Any]] = field(default_factory=list)  # what the host knows of each row
     _values_K3: Tensor = field(init=False)
     _read_at: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
         self._values_K3 = torch.zeros(CAPACITY, 3, device=self.device)
 
-    def add(self, step: int, epoch: float, lr: float, outcome: Outcome, labels_N: Tensor) -> None:
-        """Keep one step's numbers on the device."""
+    def add(self, outcome: Outcome, labels_N: Tensor, **known: Any) -> None:
+        """Keep one step's numbers on the device, and what the host knows of it: the other fields of its `Reading`."""
         right = (outcome.logits_NC.argmax(dim=1) == labels_N).sum()
         torch.stack([outcome.loss, outcome.norm, right], out=self._values_K3[len(self._known)])
-        self._known.append((step, epoch, len(labels_N), lr))
+        self._known.append({"photos": len(labels_N), **known})
 
     @property
     def due(self) -> bool:
@@ -71,11 +73,11 @@ class Meter:
         """Empty the table and add it to the epoch's sums."""
         values = self._values_K3[: len(self._known)].tolist()
         readings = []
-        for (step, epoch, photos, lr), (loss, norm, right) in zip(self._known, values, strict=True):
-            self.sums.loss += loss * photos
+        for known, (loss, norm, right) in zip(self._known, values, strict=True):
+            self.sums.loss += loss * known["photos"]
             self.sums.right += right
-            self.sums.photos += photos
-            readings.append(Reading(step, epoch, photos, lr, loss, norm))
+            self.sums.photos += known["photos"]
+            readings.append(Reading(**known, loss=loss, gradient_norm=norm))
         self._known.clear()
         self._read_at = time.monotonic()
         return readings

@@ -23,13 +23,15 @@ if TYPE_CHECKING:
 
     from thalweg.data import ImageSet
 
-USUAL_SIZE = 128
 PHOTOS_LOOKED_AT = 48
 SHARE_OF_MEMORY = 0.5  # of what is free: the rest is for the network and for others
 
 
-def typical_side(images: ImageSet) -> int:
-    """The median short side, in pixels, of some photos of the training split; only their headers are read."""
+def typical_side(images: ImageSet) -> float:
+    """The median short side, in pixels, of some photos of the training split; only their headers are read.
+
+    Infinite if none of them can be read.
+    """
     photos = images.split("train")
     sides = []
     for photo in photos[:: max(1, len(photos) // PHOTOS_LOOKED_AT)]:
@@ -38,20 +40,20 @@ def typical_side(images: ImageSet) -> int:
                 sides.append(min(header.size))
         except BadImageError:
             continue  # the check names the bad ones
-    return int(median(sides)) if sides else USUAL_SIZE
+    return int(median(sides)) if sides else float("inf")
 
 
-def settled_sizes(size: int | None, typical: int, enlarge: float) -> tuple[int, int]:
+def settled_sizes(size: int | None, max_size: int, typical: float, enlarge: float) -> tuple[int, int]:
     """Sides, in pixels, of what the network sees and of what the cache keeps.
 
     Nothing is enlarged that the photos do not have.
 
     Example:
-        >>> settled_sizes(None, 400, 1.25), settled_sizes(None, 28, 1.25), settled_sizes(64, 70, 1.25)
+        >>> settled_sizes(None, 128, 400, 1.25), settled_sizes(None, 128, 28, 1.25), settled_sizes(64, 128, 70, 1.25)
         ((128, 160), (28, 28), (64, 70))
     """
-    seen = size or min(USUAL_SIZE, typical)
-    return seen, max(seen, min(round(seen * enlarge), typical))
+    seen = size or int(min(max_size, typical))
+    return seen, max(seen, int(min(round(seen * enlarge), typical)))
 
 
 def fits_memory(images_NHWC: NDArray[np.uint8]) -> bool:
@@ -70,11 +72,26 @@ def fits_device(images_NHWC: NDArray[np.uint8], device: torch.device) -> bool:
 
 
 def free_memory() -> float:
-    """Bytes that a process may still take without harm; infinite where the system does not say."""
+    """Bytes that a process may still take without harm; infinite where the system does not say.
+
+    In a container it is what its own limit leaves.
+    """
     try:
         lines = Path("/proc/meminfo").read_text(encoding="utf-8").splitlines()
-        return next(float(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
+        free = next(float(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
     except (OSError, StopIteration):
+        free = float("inf")
+    return min(free, _left_in_group(Path("/sys/fs/cgroup")))
+
+
+def _left_in_group(group: Path) -> float:
+    """Bytes that a control group may still take, files that it may forget not counted; infinite without a limit."""
+    try:
+        limit, used = ((group / name).read_text(encoding="utf-8") for name in ("memory.max", "memory.current"))
+        lines = (group / "memory.stat").read_text(encoding="utf-8").splitlines()
+        files = next(float(line.split()[1]) for line in lines if line.startswith("inactive_file "))
+        return max(0.0, float(limit) - float(used) + files)
+    except (OSError, StopIteration, ValueError):  # no limit is the word `max`
         return float("inf")
 
 

@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
+from torch import nn
 
 from thalweg import data, models, schedules
 from thalweg.data.augment import augmentation
-from thalweg.errors import DataError
-from thalweg.training.optimizers import build_optimizer, muon_split
+from thalweg.data.classes import FOOD11
+from thalweg.errors import DataError, ThalwegError, UsageError
+from thalweg.training import checkpoint
+from thalweg.training.optimizers import EXTRA, build_optimizer, muon_split, optimizer_over
 from thalweg.training.plan import (
     fits_device,
     fits_memory,
@@ -29,8 +32,6 @@ from thalweg.training.run import Run
 
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from thalweg.data import Cache, Check, ImageSet
     from thalweg.training.config import TrainingConfig
     from thalweg.training.listener import Listener
@@ -76,10 +77,10 @@ class Plan:
         ready_machine(threads)
         images = opened(photos, config)
         listener.note("training.found", what=images.describe())
-        if config.classes and Path(config.classes).exists():
+        if config.classes not in (None, FOOD11) and Path(config.classes).exists():
             config = replace(config, classes=str(Path(config.classes).resolve()))  # to be found from elsewhere, later
         typical = typical_side(images)
-        size, stored = settled_sizes(config.size, typical, augmentation(config.augment).enlarge)
+        size, stored = settled_sizes(config.size, config.max_size, typical, augmentation(config.augment).enlarge)
         smaller = tuple(side for side in config.smaller_sizes if config.size is not None or side < size)
         config = replace(config, size=size, smaller_sizes=smaller)
         return cls(config, images, _first_network(config, len(images.classes)), device, threads, stored)
@@ -149,10 +150,33 @@ def _first_network(config: TrainingConfig, classes: int) -> nn.Module:
     assert config.size is not None, "sizes are settled first"  # noqa: S101 - for the type checker
     model = models.build(config.model, classes=classes, size=config.size)
     models.set_drop_path(model, config.drop_path)
+    if config.optimizer.startswith(EXTRA):
+        _try(config)
     build_optimizer(model, config)
     schedules.parse(config.schedule)
     models.check_sizes(model, config.model, config.smaller_sizes)
+    if config.batch_size == 1:
+        models.check_sizes(model, config.model, config.sizes, alone=True)
     return model
+
+
+def _try(config: TrainingConfig) -> None:
+    """Two steps of an optimizer of another library on a toy: what it cannot do is said now, and not after an hour.
+
+    Raises:
+        UsageError: it fails in steps like ours, or its state cannot be kept in a checkpoint.
+    """
+    toy = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(4, 3))
+    try:
+        optimizer = optimizer_over(toy.parameters(), config)
+        for _ in range(2):
+            toy(torch.ones(2, 3, 3, 3)).square().mean().backward()
+            optimizer.step()
+    except ThalwegError:
+        raise
+    except Exception as error:  # whatever another library raises
+        raise UsageError("training.optimizer_fails", optimizer=config.optimizer, reason=error) from error
+    checkpoint.optimizer_tensors(optimizer)
 
 
 def _say_where_photos_are(cache: Cache, device: torch.device, listener: Listener) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from thalweg.errors import UnknownNameError
 from thalweg.training.config import TrainingConfig
@@ -39,7 +40,7 @@ RECIPES = {
         epochs=20,
         batch_size=128,
         optimizer="muon",
-        lr=1e-2,
+        lr=2e-2,
         schedule="warmup(10%) > linear",
         augment="shift",
         evaluate_every=4,
@@ -59,7 +60,7 @@ RECIPES = {
     # decay, and the average of the weights.
     "strong": TrainingConfig(
         model="resnet18",
-        size=160,
+        max_size=160,
         smaller_sizes=(96, 128),
         epochs=80,
         optimizer="muon",
@@ -97,7 +98,7 @@ class Affordable(NamedTuple):
     gflops: float
 
 
-def affordable(photos: Path | str, budget: float, *, size: int | None = None, device: str = "auto") -> Affordable:
+def affordable(photos: Path | str, budget: float, **fields: Any) -> Affordable:
     """The most thorough recipe of which a budget affords half of the epochs, else `quick`.
 
     The time of an epoch is estimated from the network's FLOPs, three times a forward pass a photo, over the sizes that
@@ -106,22 +107,26 @@ def affordable(photos: Path | str, budget: float, *, size: int | None = None, de
 
     Args:
         photos: as `train` takes them.
-        budget: in seconds.
-        size: side of the photos in pixels, if it is not the recipe's.
-        device: as `TrainingConfig` has it.
+        budget: in seconds; where there are folds, they share it.
+        **fields: of the configuration that are not the recipe's.
 
     Raises:
         DataError: there are no photos.
     """
-    from thalweg import data, models
+    from thalweg import models
     from thalweg.training.plan import matmul_gflops, settled_device, settled_sizes, typical_side
+    from thalweg.training.preparation import opened
 
-    images = data.open_images(photos)
+    asked = replace(TrainingConfig(), **fields)
+    images = opened(photos, asked)
     typical, count = typical_side(images), len(images.split("train"))
-    gflops = max(matmul_gflops(settled_device(device)).values())
+    if asked.folds and asked.fold is None:
+        count = round((count + len(images.split("valid"))) * (1 - 1 / asked.folds))
+        budget /= asked.folds
+    gflops = max(matmul_gflops(settled_device(asked.device)).values())
     for name in ("strong", "standard", "quick"):
-        config = RECIPES[name]
-        seen, _ = settled_sizes(size or config.size, typical, 1.0)
+        config = replace(RECIPES[name], **fields)
+        seen, _ = settled_sizes(config.size, config.max_size, typical, 1.0)
         if seen < models.smallest_size(config.model):
             continue
         sides = [*(side for side in config.smaller_sizes if side < seen), seen]

@@ -66,7 +66,7 @@ class Recorder:
         readings = self.meter.read()
         if not readings:
             return
-        self._steps.extend([[r.step, r.epoch, r.loss, r.gradient_norm, r.lr] for r in readings])
+        self._steps.extend([[getattr(reading, name) for name in STEP_UNITS] for reading in readings])
         self._layers.extend(self._measured.read())
         for reading in readings:
             if not (math.isfinite(reading.loss) and math.isfinite(reading.gradient_norm)):

@@ -44,7 +44,15 @@ if TYPE_CHECKING:
 FORMAT = 1
 FOLDS = "folds"  # below it, a folder of folds has its runs
 
-STEP_UNITS = {"step": "", "epoch": "epochs", "loss": "nat", "gradient_norm": "", "lr": ""}
+STEP_UNITS = {
+    "step": "",
+    "epoch": "epochs",
+    "loss": "nat",
+    "gradient_norm": "",
+    "lr": "",
+    "size": "px",  # side of the step's photos
+    "mixed": "",  # 1: photos were mixed with others; 0: they were as they are
+}
 EPOCH_UNITS = {
     "step": "",
     "epoch": "epochs",

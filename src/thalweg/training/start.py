@@ -72,7 +72,7 @@ def train(photos: Path | str, config: TrainingConfig, out: Path, *, listener: Li
     run.save()  # last: a folder with config.toml is a run
     card = models.describe(run.config.model, size=plan.size, classes=len(run.classes))
     listener.started(run.path, {"model": card, "choice": prepared.choice, "run": run})
-    return _finish(Training(run, cache, seconds_before=time.monotonic() - began), listener, time.monotonic() - began)
+    return _finish(Training(run, cache, seconds_before=time.monotonic() - began), listener)
 
 
 def resume(path: Path, *, listener: Listener | None = None) -> Run:
@@ -81,11 +81,10 @@ def resume(path: Path, *, listener: Listener | None = None) -> Run:
     Raises:
         RunError: not a run, of another version, or its photos are no longer what they were.
     """
-    began = time.monotonic()
     listener = listener or Listener()
     training = reopen(path, listener=listener)
     listener.started(training.run.path, {"run": training.run, "resumed_at": training.state.step})
-    return _finish(training, listener, time.monotonic() - began)
+    return _finish(training, listener)
 
 
 def reopen(path: Path, *, listener: Listener | None = None) -> Training:
@@ -127,18 +126,18 @@ def _claim(out: Path) -> None:
         raise UsageError("training.out_taken", path=out)
 
 
-def _finish(training: Training, listener: Listener, preparing: float) -> Run:
+def _finish(training: Training, listener: Listener) -> Run:
     """Train to the end, then write down what came out, with the weights that were kept."""
     run = training.run
     try:
         stopped = training.run_to_end(listener)
     except TrainingError as error:
-        _write_summary(training, "nan", preparing, message=str(error))
+        _write_summary(training, "nan", message=str(error))
         raise
     finally:
         give_back()
     if stopped == "interrupted" or not run.best.exists():
-        _write_summary(training, stopped, preparing)
+        _write_summary(training, stopped)
         return run
     kept = training.use_best()
     outputs = training.features("valid")
@@ -148,12 +147,12 @@ def _finish(training: Training, listener: Listener, preparing: float) -> Run:
     scores = {"valid": asdict(score(outputs["logits"], labels, run.config.loss)), "test": None}
     if training.has_labels("test"):
         scores["test"] = asdict(training.evaluate("test"))
-    _write_summary(training, stopped, preparing, scores={"kept_epoch": kept, "temperature": temperature, **scores})
+    _write_summary(training, stopped, scores={"kept_epoch": kept, "temperature": temperature, **scores})
     return run
 
 
 def _write_summary(
-    training: Training, stopped: str, preparing: float, *, scores: dict[str, Any] | None = None, message: str = ""
+    training: Training, stopped: str, *, scores: dict[str, Any] | None = None, message: str = ""
 ) -> None:
     state = training.state
     training.run.write_json(
@@ -164,7 +163,7 @@ def _write_summary(
             "steps": state.step,
             "best_epoch": state.best_epoch,
             **(scores or {}),
-            "seconds": {"preparing": preparing, **training.seconds_spent, "total": training.clock.seconds},
+            "seconds": {**training.seconds_spent, "total": training.clock.seconds},
             "messages": [message] if message else [],
         },
     )

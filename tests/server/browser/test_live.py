@@ -13,7 +13,21 @@ pytestmark = pytest.mark.browser
 
 def rows_of(count, first=0):
     steps = np.arange(first + 1, first + count + 1, dtype=float)
-    return np.stack([steps, steps / 50, 2.3 / steps, 1 / (1 + steps), np.full(count, 0.01)], axis=1)
+    level = np.full(count, 0.01)
+    return np.stack([steps, steps / 50, 2.3 / steps, 1 / (1 + steps), level, level, level], axis=1)
+
+
+def test_the_charts_mark_where_photos_grow_and_where_mixing_ends(open_page, tmp_path, runs, server_at):
+    made = Run.open(runs / "striped")
+    Run(tmp_path / "grown", made.config, made.data, made.environment).save()
+    rows = rows_of(100)
+    rows[:, -2:] = [64, 1]
+    rows[40:, -2] = 96
+    rows[90:, -1] = 0
+    with HistoryLog(tmp_path / "grown" / "history" / "steps", STEP_UNITS) as log:
+        log.extend(rows)
+    page = open_page("tab=runs", url=server_at(tmp_path, 0).url)
+    page.wait_for_selector(".uplot[data-changes='40 96 px; 90 no mixing']", state="attached")
 
 
 def test_a_training_is_started_and_followed_to_its_end(open_page, runs, until):

@@ -3,7 +3,7 @@
 // for the keyboard, which is read aloud, and a table.
 
 import { make, table } from "./dom.js";
-import { short, t, whole } from "./texts.js";
+import { percent, short, t, whole } from "./texts.js";
 
 const COLORS = {
   light: ["#0072b2", "#c04f00", "#00805d", "#9a4f7c", "#000000", "#8a5a00", "#2a7fb3", "#6b6300"],
@@ -16,12 +16,12 @@ const REST = 60; // times as long as a drawing took, before the next: a training
 const TOLD = 40; // rows of a table
 
 export const PANELS = [
-  { id: "loss", stream: "steps", column: "loss", log: true, unit: "nat" },
-  { id: "gradient", stream: "steps", column: "gradient_norm", log: true, unit: "" },
-  { id: "accuracy", stream: "epochs", column: "valid_accuracy", log: false, unit: "" },
-  { id: "train", stream: "epochs", column: "train_accuracy", log: false, unit: "" },
-  { id: "valid", stream: "epochs", column: "valid_loss", log: false, unit: "nat" },
-  { id: "lr", stream: "steps", column: "lr", log: false, unit: "" },
+  { id: "loss", stream: "steps", column: "loss", log: true, say: short },
+  { id: "gradient", stream: "steps", column: "gradient_norm", log: true, say: short },
+  { id: "accuracy", stream: "epochs", column: "valid_accuracy", log: false, say: percent },
+  { id: "train", stream: "epochs", column: "train_accuracy", log: false, say: percent },
+  { id: "valid", stream: "epochs", column: "valid_loss", log: false, say: short },
+  { id: "lr", stream: "steps", column: "lr", log: false, say: short },
 ];
 
 export const colorOf = (number) => COLORS[document.documentElement.dataset.theme === "dark" ? "dark" : "light"][number % 8];
@@ -77,7 +77,7 @@ function makeChart(home, panel, runs, historyOf) {
   home.append(figure);
   let data = joined(panel, runs, historyOf);
   // @ts-ignore - uPlot is a script of its own
-  const plot = new uPlot(optionsOf(panel, runs, place), data, place);
+  const plot = new uPlot(optionsOf(panel, runs, place, historyOf), data, place);
   plot.root.querySelector("canvas")?.setAttribute("aria-hidden", "true");
   let cursor = -1;
 
@@ -90,14 +90,14 @@ function makeChart(home, panel, runs, historyOf) {
     const from = cursor < 0 ? last : cursor;
     cursor = Math.min(last, Math.max(0, from + by * (event.shiftKey ? 10 : 1)));
     plot.setCursor({ left: plot.valToPos(data[0][cursor], "x"), top: plot.bbox.height / 4 });
-    note.textContent = sayRow(data, cursor, runs);
+    note.textContent = sayRow(panel, data, cursor, runs);
   });
   details.addEventListener("toggle", () => details.open && fillTable());
   function fillTable() {
     const count = data[0].length;
     const step = Math.max(1, Math.ceil(count / TOLD));
     const places = [...Array(Math.ceil(count / step)).keys()].map((at) => Math.max(0, count - 1 - at * step));
-    const cells = places.map((at) => [whole(data[0][at]), ...data.slice(1).map((column) => short(column[at]))]);
+    const cells = places.map((at) => [whole(data[0][at]), ...data.slice(1).map((column) => panel.say(column[at]))]);
     rows.replaceChildren(
       table([t("curve_step"), ...runs], cells, { rowHeads: true, caption: title }),
       make("p", { class: "note" }, step > 1 ? t("curve_some_rows", { shown: whole(places.length), of: whole(count) }) : ""),
@@ -127,7 +127,7 @@ function joined(panel, runs, historyOf) {
   return uPlot.join(tables.map(([steps, values]) => [Array.from(steps), Array.from(values)]));
 }
 
-function optionsOf(panel, runs, place) {
+function optionsOf(panel, runs, place, historyOf) {
   const style = getComputedStyle(document.documentElement);
   const [ink, faint] = [style.getPropertyValue("--muted").trim(), style.getPropertyValue("--faint").trim()];
   const axis = { stroke: ink, grid: { stroke: faint, width: 1 }, ticks: { stroke: faint, width: 1 }, font: "12px system-ui" };
@@ -137,9 +137,10 @@ function optionsOf(panel, runs, place) {
     scales: { x: { time: false }, y: panel.log ? { distr: 3 } : {} },
     axes: [
       { ...axis, label: t("curve_step"), labelSize: 18, labelFont: "12px system-ui" },
-      { ...axis, size: 62, values: (_, splits) => splits.map((value) => (value === null ? "" : short(value))) },
+      { ...axis, size: 62, values: (_, splits) => splits.map((value) => (value === null ? "" : panel.say(value))) },
     ],
     cursor: { drag: { x: true, y: false } },
+    hooks: { draw: [(plot) => runs.length === 1 && markChanges(plot, changesOf(historyOf(runs[0]).steps), ink)] },
     series: [
       { label: t("curve_step"), value: (_, value) => whole(value) },
       ...runs.map((run, number) => ({
@@ -149,14 +150,53 @@ function optionsOf(panel, runs, place) {
         width: panel.stream === "epochs" ? 2 : 1,
         points: { show: panel.stream === "epochs" },
         spanGaps: true,
-        value: (_, value) => short(value),
+        value: (_, value) => panel.say(value),
       })),
     ],
   };
 }
 
-function sayRow(data, at, runs) {
-  const values = runs.map((run, number) => `${run} ${short(data[number + 1][at])}`);
+/** Where photos of another size or kind begin, and their name: there the loss changes at once, and not by learning. */
+function changesOf(history) {
+  const [steps, sizes, mixed] = ["step", "size", "mixed"].map((name) => history.get(name));
+  const found = [];
+  for (let row = 1; row < sizes.length; row++) {
+    const at = steps[row - 1];
+    if (sizes[row] !== sizes[row - 1]) found.push({ at, name: t("curve_size", { size: whole(sizes[row]) }) });
+    if (mixed[row] !== mixed[row - 1]) found.push({ at, name: t(mixed[row] ? "curve_mixed" : "curve_unmixed") });
+  }
+  return found;
+}
+
+/** A dotted line with its name at the top; at its other side where the right edge would cut the name off. */
+function markChanges(plot, changes, ink) {
+  const { ctx, bbox } = plot;
+  // @ts-ignore - uPlot is a script of its own
+  const pixels = uPlot.pxRatio;
+  ctx.save();
+  ctx.strokeStyle = ctx.fillStyle = ink;
+  ctx.lineWidth = pixels;
+  ctx.setLineDash([pixels, 3 * pixels]);
+  ctx.font = `${11 * pixels}px system-ui`;
+  ctx.textBaseline = "top";
+  for (const { at, name } of changes) {
+    const x = plot.valToPos(at, "x", true);
+    if (x < bbox.left || x > bbox.left + bbox.width) continue;
+    ctx.beginPath();
+    ctx.moveTo(x, bbox.top);
+    ctx.lineTo(x, bbox.top + bbox.height);
+    ctx.stroke();
+    const gap = 4 * pixels;
+    const fits = x + gap + ctx.measureText(name).width < bbox.left + bbox.width;
+    ctx.textAlign = fits ? "left" : "right";
+    ctx.fillText(name, fits ? x + gap : x - gap, bbox.top + gap);
+  }
+  plot.root.dataset.changes = changes.map(({ at, name }) => `${at} ${name}`).join("; ");
+  ctx.restore();
+}
+
+function sayRow(panel, data, at, runs) {
+  const values = runs.map((run, number) => `${run} ${panel.say(data[number + 1][at])}`);
   return `${t("curve_step")} ${whole(data[0][at])}: ${values.join(", ")}`;
 }
 
