@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
+import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from thalweg.errors import StorageError
 
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+_ATTEMPTS = 20
 
 
 @contextmanager
@@ -41,6 +50,37 @@ def replacing(path: Path) -> Iterator[Path]:
         raise StorageError("errors.cannot_write", path=path, reason=error.strerror or error) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def hold(file: IO[bytes]) -> bool:
+    """Lock an open file for this process until it is closed, also by a kill; False: another process has done so.
+
+    Where the system has no such locks nobody holds anything, and it is always True.
+    """
+    for _ in range(_ATTEMPTS):
+        if _lock(file, shared=False):
+            return True
+        time.sleep(0.01)  # somebody may only have been looking
+    return False
+
+
+def is_held(path: Path) -> bool:
+    """Whether somebody holds a file."""
+    try:
+        with path.open("rb") as file:
+            return not _lock(file, shared=True)
+    except OSError:
+        return False
+
+
+def _lock(file: IO[bytes], *, shared: bool) -> bool:
+    if fcntl is None:
+        return True
+    try:
+        fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except OSError as error:
+        return error.errno not in {errno.EAGAIN, errno.EACCES}  # others: a file system without locks
+    return True
 
 
 def cache_folder() -> Path:

@@ -210,3 +210,19 @@ def test_what_is_not_a_run_is_refused(tmp_path):
     (tmp_path / "config.toml").write_text("format = 99\n")
     with pytest.raises(RunError, match="format 99"):
         Run.open(tmp_path)
+
+
+def test_a_run_that_another_process_trains_is_not_resumed(striped, tmp_path):
+    run = train(striped, replace(CONFIG, epochs=1), tmp_path / "run")
+    code = (
+        "import sys; from pathlib import Path; from thalweg.history import HistoryLog; "
+        "from thalweg.training.run import STEP_UNITS; log = HistoryLog(Path(sys.argv[1]), STEP_UNITS); "
+        "print(log.hold(), flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", code, str(run.path / "history" / "steps")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "True\n"
+        with pytest.raises(RunError, match="another process"):
+            resume(run.path)
+        other.kill()
+    assert resume(run.path).summary()["stopped"] == "done"

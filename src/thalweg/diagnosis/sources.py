@@ -112,19 +112,20 @@ class RunPatient:
         return judge({**self.measures, **asked}, problems=failed)
 
 
-def diagnose_run(path: Path | str, *, prove: bool = False) -> Verdict:
+def diagnose_run(path: Path | str, *, prove: bool = False, threads: int | None = None) -> Verdict:
     """Diagnose a run of this project: its history, and questions to its last checkpoint with its own photos.
 
     Args:
         path: the run's folder; it is not changed.
         prove: try the first remedy on a copy, beside the unchanged training.
+        threads: of the processor; None: as many as the run had.
 
     Raises:
         RunError: not a run, of another version, or its photos are no longer what they were.
     """
     from dataclasses import replace
 
-    patient = open_patient(Path(path))
+    patient = open_patient(Path(path), threads=threads)
     verdict = patient.verdict()
     if not (prove and verdict.remedies):
         return verdict
@@ -135,8 +136,12 @@ def diagnose_run(path: Path | str, *, prove: bool = False) -> Verdict:
     return replace(verdict, proof=proof)
 
 
-def open_patient(path: Path) -> RunPatient:
+def open_patient(path: Path, *, threads: int | None = None) -> RunPatient:
     """Open a run for questions, as its last checkpoint left it.
+
+    Args:
+        path: the run's folder.
+        threads: of the processor; None: as many as the run had.
 
     Raises:
         RunError: not a run, of another version, or its photos are no longer what they were.
@@ -145,7 +150,7 @@ def open_patient(path: Path) -> RunPatient:
     from thalweg.training.losses import loss_of
     from thalweg.training.start import reopen
 
-    training = reopen(path)
+    training = reopen(path, threads=threads)
     config, run = training.config, training.run
     batches = []
     for index in range(min(BATCHES, len(training.batches))):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
+from thalweg._files import hold
 from thalweg.errors import RunError, StorageError
 from thalweg.history.columns import History
 
@@ -88,6 +89,10 @@ class HistoryLog:
             self._file.flush()
         except OSError as error:
             raise StorageError("errors.cannot_write", path=self.path, reason=error.strerror or error) from error
+
+    def hold(self) -> bool:
+        """Keep other processes from writing to the file until it is closed; False: another one does so."""
+        return hold(self._file)
 
     def cut_after(self, step: float) -> None:
         """Drop every row whose step is greater than `step`: a resumed run goes on from its checkpoint."""

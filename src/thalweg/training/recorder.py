@@ -7,7 +7,7 @@ import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Self
 
-from thalweg.errors import TrainingError
+from thalweg.errors import RunError, TrainingError
 from thalweg.history import HistoryLog
 from thalweg.training.listener import Progress
 from thalweg.training.meter import Meter
@@ -35,6 +35,9 @@ class Recorder:
         device: where losses gather.
         listener: is told.
         layers: measures the layers; what it has is written whenever the meter is read.
+
+    Raises:
+        RunError: another process trains this run.
     """
 
     def __init__(self, run: Path, state: State, device: torch.device, listener: Listener, layers: LayerProbe) -> None:
@@ -42,6 +45,9 @@ class Recorder:
         self._run, self._state, self._listener, self._measured = run, state, listener, layers
         self._read_at = time.monotonic()
         self._steps = HistoryLog(run / "history" / "steps", STEP_UNITS)
+        if not self._steps.hold():
+            self._steps.close()
+            raise RunError("training.in_use", run=run)
         self._epochs = HistoryLog(run / "history" / "epochs", EPOCH_UNITS)
         self._layers = HistoryLog(run / "history" / "layers", layers.units)
         self._steps.cut_after(state.step)

@@ -87,8 +87,13 @@ def resume(path: Path, *, listener: Listener | None = None) -> Run:
     return _finish(training, listener)
 
 
-def reopen(path: Path, *, listener: Listener | None = None) -> Training:
+def reopen(path: Path, *, listener: Listener | None = None, threads: int | None = None) -> Training:
     """A run as its last checkpoint left it, with its photos: to go on, or to be asked questions.
+
+    Args:
+        path: the run's folder.
+        listener: is told how the photos come.
+        threads: of the processor; None: as many as the run had.
 
     Raises:
         RunError: not a run, of another version, or its photos are no longer what they were.
@@ -99,7 +104,7 @@ def reopen(path: Path, *, listener: Listener | None = None) -> Training:
     if missing:
         raise RunError("training.not_a_run", path=path, reason=", ".join(sorted(missing)))
     settled_device(run.environment["device"])
-    ready_machine(run.environment["threads"])
+    ready_machine(threads or run.environment["threads"])
     images = opened(run.data["path"], run.config)
     cache = cached(images, run.config, run.data["stored"], listener or Listener())
     if cache.fingerprint != run.data["fingerprint"]:
