@@ -1,10 +1,15 @@
 """Increments: every row once, in order, exact; all again after a cut."""
 
+import os
+from contextlib import suppress
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from thalweg.history import HistoryLog
 from thalweg.history.tail import HistoryTail
+from thalweg.i18n import LANGUAGES, speaking, t
 from thalweg.server.frames import frame, read_frame
 from thalweg.server.live import Feed
 from thalweg.training.run import STEP_UNITS
@@ -61,7 +66,7 @@ class TestTail:
 
 class TestFeed:
     def test_every_row_comes_once(self, log, step_rows):
-        feed, kept = Feed("run", "steps", HistoryTail(log.path)), np.empty((0, 5))
+        feed, kept = Feed("run", "steps", HistoryTail(log.path)), np.empty((0, len(STEP_UNITS)))
         for count, first in ((7, 0), (1, 7), (200, 8)):
             log.extend(step_rows(count, first))
             kept = gather(feed.news(), kept)
@@ -79,9 +84,9 @@ class TestFeed:
         """A resumed training cuts what came after its checkpoint, and writes other rows, fewer or more."""
         log.extend(step_rows(10))
         feed = Feed("run", "steps", HistoryTail(log.path))
-        kept = gather(feed.news(), np.empty((0, 5)))
+        kept = gather(feed.news(), np.empty((0, len(STEP_UNITS))))
         log.cut_after(4)
-        other = step_rows(again, 4) * [1, 1, 2, 2, 1]
+        other = step_rows(again, 4) * [1, 1, 2, 2, 1, 1, 1]
         log.extend(other)
         kept = gather(feed.news(), kept)
         np.testing.assert_array_equal(kept, np.concatenate([step_rows(4), other]))
@@ -118,8 +123,9 @@ class TestSocket:
         _, arrays = read_frame(answer.content)
         np.testing.assert_array_equal(arrays["gradient_norm"], step_rows(100)[90:, 3])
 
-    @pytest.mark.parametrize("message", ["", "[", "[]", "{}", '{"follow": 1}', '{"follow": {"none": {}}}',
-                                         '{"follow": {"first": {"steps": -1}}}', "x" * 5000])  # fmt: skip
+    @pytest.mark.parametrize(
+        "message", ["", "[", "[]", "{}", '{"follow": 1}', '{"follow": {"first": {"steps": -1}}}', "x" * 5000]
+    )
     def test_nonsense_is_answered_with_a_sentence(self, client, message):
         with client.websocket_connect("ws://127.0.0.1/api/live", headers={"origin": "http://127.0.0.1"}) as socket:
             socket.receive_json()
@@ -127,6 +133,12 @@ class TestSocket:
             assert socket.receive_json()["error"]["message"]
             socket.send_json({"follow": {"first": {}}})
             assert socket.receive_bytes()
+
+    def test_a_run_that_is_not_there_yet_holds_up_no_other(self, client):
+        with client.websocket_connect("ws://127.0.0.1/api/live", headers={"origin": "http://127.0.0.1"}) as socket:
+            socket.receive_json()
+            socket.send_json({"follow": {"none": {}, "first": {}}})
+            assert read_frame(socket.receive_bytes())[0]["run"] == "first"
 
 
 def test_the_table_says_what_the_histories_say(client):
@@ -143,3 +155,47 @@ def test_a_broken_run_is_listed_with_its_reason(client, folder):
     (folder / "broken" / "summary.json").write_text("[")
     row = next(run for run in client.get("/api/runs").json()["runs"] if run["run"] == "broken")
     assert "--lr" in row["broken"]
+
+
+def test_a_run_that_somebody_holds_is_training_however_long_it_writes_nothing(client, folder, monkeypatch):
+    monkeypatch.setattr("thalweg.server.folder._ALIVE", 0.0)
+    states = lambda: {run["run"]: run["state"] for run in client.get("/api/runs").json()["runs"]}  # noqa: E731 - short
+    monkeypatch.setattr("thalweg.server.folder._FRESH", 0.0)
+    assert states()["first"] == "stopped"
+    with HistoryLog(folder / "first" / "history" / "steps", STEP_UNITS) as log:
+        assert log.hold()
+        assert states()["first"] == "training"
+        answer = client.post("/api/trainings/resume", json={"run": "first"})
+        assert answer.status_code == 400
+    assert states()["first"] == "stopped"
+
+
+def test_a_folder_that_cannot_be_read_or_named_takes_no_other_down(client, folder, monkeypatch):
+    (folder / "locked").mkdir()
+    with suppress(OSError):  # of a file system that takes UTF-8 only
+        (folder / os.fsdecode("照片".encode("gb18030"))).mkdir()
+    is_file = Path.is_file
+
+    def refuse(path):
+        if path.parent.name == "locked":
+            raise PermissionError
+        return is_file(path)
+
+    monkeypatch.setattr(Path, "is_file", refuse)
+    assert {run["run"] for run in client.get("/api/runs").json()["runs"]} == {"first", "deep/second"}
+
+
+def test_a_row_is_read_again_when_its_files_change(client, folder, step_rows, monkeypatch):
+    monkeypatch.setattr("thalweg.server.folder._FRESH", 0.0)
+    client.get("/api/runs")
+    with HistoryLog(folder / "first" / "history" / "steps", STEP_UNITS) as log:
+        log.extend(step_rows(5, 100))
+    runs = {run["run"]: run for run in client.get("/api/runs").json()["runs"]}
+    assert runs["first"]["steps"] == 105
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("stopped", ["done", "budget", "patience", "interrupted", "nan", "stopped", "training"])
+def test_every_end_of_a_training_has_words(language, stopped):
+    with speaking(language):
+        assert t(f"page.state_{stopped}")

@@ -35,6 +35,14 @@ class TestHost:
         assert answer.status_code == 421
         assert "first" not in answer.text
 
+    def test_other_numbers_of_this_machine_are_answered(self, client):
+        assert client.get("/api/runs", headers={"host": "127.0.0.2:8642"}).status_code == 200
+
+    def test_beyond_loopback_the_name_that_visitors_are_told_is_answered(self, folder):
+        app = build_app(folder, token=TOKEN, host="Studio.local")
+        with TestClient(app, base_url="http://studio.local") as named:
+            assert named.get("/api/runs", params={"token": TOKEN}).status_code == 200
+
     def test_beyond_loopback_numbers_are_answered_and_names_are_not(self, guarded):
         asked = {"token": TOKEN}
         assert guarded.get("/api/runs", params=asked).status_code == 200
@@ -50,6 +58,10 @@ class TestOrigin:
     def test_a_browser_that_says_it_comes_from_elsewhere_is_refused(self, client):
         headers = {"sec-fetch-site": "cross-site"}
         assert client.post("/api/trainings/stop", json={"run": "first"}, headers=headers).status_code == 403
+
+    def test_a_foreign_page_makes_us_work_for_nothing(self, client):
+        assert client.get("/api/verdict?run=first", headers={"sec-fetch-site": "cross-site"}).status_code == 403
+        assert client.get("/", headers={"sec-fetch-site": "cross-site"}).status_code == 200  # a link to us
 
     def test_a_page_of_ours_is_heard(self, client):
         assert client.post("/api/trainings/stop", json={"run": "first"}).status_code == 404  # nothing to stop

@@ -1,5 +1,6 @@
 """A training started from the page: a checked configuration, one argument a field, and no command of a visitor."""
 
+import asyncio
 import json
 import shlex
 import subprocess
@@ -10,7 +11,7 @@ from dataclasses import fields
 import pytest
 from starlette.testclient import TestClient
 
-from thalweg.errors import ThalwegError
+from thalweg.errors import ThalwegError, UsageError
 from thalweg.history.tail import HistoryTail
 from thalweg.server import build_app
 from thalweg.server.asking import Form
@@ -42,9 +43,14 @@ def test_a_form_becomes_the_command_that_a_terminal_takes(trainings, folder):
     assert shlex.split(command)[0] == "thalweg"
 
 
-def test_every_field_but_those_that_name_files_is_offered(trainings):
+def test_every_field_is_offered_but_those_that_name_files_or_make_many_runs(trainings):
     offered = {field["name"] for field in form_facts(trainings.sources())["fields"]}
-    assert offered == {field.name for field in fields(TrainingConfig)} - {"classes"}
+    assert offered == {field.name for field in fields(TrainingConfig)} - {
+        "classes",
+        "fold",
+        "folds",
+        "smaller_sizes",
+    }
 
 
 @pytest.mark.parametrize("name", ["", "..", "../up", "/etc/x", "-x", "--out=/x", "a b", "a\n", "a/b", ".x", "x" * 65,
@@ -116,3 +122,16 @@ def test_it_starts_stops_and_goes_on(folder, striped):
     summary = json.loads((folder / "new" / "summary.json").read_text())
     assert summary["stopped"] == "interrupted"
     assert summary["steps"] > stopped_at
+
+
+def test_two_trainings_of_one_name_are_not_both_started(trainings, monkeypatch):
+    """The folder is made seconds after the start; the second visitor comes before."""
+    monkeypatch.setattr("thalweg.server.trainings.sys.executable", "/bin/true")
+
+    async def both():
+        results = await asyncio.gather(*(trainings.start(Form(GOOD)) for _ in range(2)), return_exceptions=True)
+        await trainings.end()
+        return results
+
+    results = asyncio.run(both())
+    assert sum(isinstance(result, UsageError) for result in results) == 1

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from contextvars import copy_context
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from starlette.applications import Starlette
@@ -46,24 +49,29 @@ class Service:
         folder: that is served.
         trainings: that were started here.
         proofs: that were started here.
+        networks: the thread in which networks work, one visitor's after the other's.
     """
 
     folder: Folder
     trainings: Trainings
     proofs: Proofs
+    networks: ThreadPoolExecutor
 
 
-def build_app(root: Path, *, token: str | None = None, photos: Sequence[Path] = (), warm: bool = False) -> Starlette:
+def build_app(
+    root: Path, *, token: str | None = None, host: str = "", photos: Sequence[Path] = (), warm: bool = False
+) -> Starlette:
     """The page as an ASGI application.
 
     Args:
         root: the folder with the runs.
         token: what visitors must know; None: only those on this machine are answered.
+        host: a name of this machine that visitors are told, if it is no address.
         photos: folders that a training may be started on, besides `builtin` and those of the runs that are there.
         warm: load what the first tab needs before it is asked.
     """
     folder = Folder(root)
-    service = Service(folder, Trainings(folder, photos), Proofs())
+    service = Service(folder, Trainings(folder, photos), Proofs(), ThreadPoolExecutor(1, "networks"))
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -73,6 +81,7 @@ def build_app(root: Path, *, token: str | None = None, photos: Sequence[Path] = 
             await warming
         await service.proofs.end()
         await service.trainings.end()
+        service.networks.shutdown(wait=False, cancel_futures=True)
 
     async def live(socket: WebSocket) -> None:
         await follow(socket, service.folder, service.trainings)
@@ -87,7 +96,7 @@ def build_app(root: Path, *, token: str | None = None, photos: Sequence[Path] = 
         Mount("/static", StaticFiles(directory=STATIC)),
         Mount("/player", StaticFiles(directory=PLAYER)),
     ]
-    return Starlette(routes=routes, middleware=[Middleware(Guard, token=token)], lifespan=lifespan)
+    return Starlette(routes=routes, middleware=[Middleware(Guard, token=token, host=host)], lifespan=lifespan)
 
 
 def _endpoint(handler: Callable[..., Any], service: Service) -> Callable[[Request], Any]:
@@ -96,7 +105,9 @@ def _endpoint(handler: Callable[..., Any], service: Service) -> Callable[[Reques
             visit = await tabs.Visit.of(request, service, handler)
             if inspect.iscoroutinefunction(handler):
                 return answer_of(await handler(visit))
-            return answer_of(await asyncio.to_thread(handler, visit))
+            line = service.networks if handler in tabs.ONE_BY_ONE else None
+            work = partial(copy_context().run, handler, visit)  # the language goes with it
+            return answer_of(await asyncio.get_running_loop().run_in_executor(line, work))
         except ThalwegError as error:
             return refusal_of(error)
 

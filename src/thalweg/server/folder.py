@@ -7,6 +7,7 @@ import math
 import time
 from typing import TYPE_CHECKING, Any, Final
 
+from thalweg._files import is_held
 from thalweg.errors import RunError, ThalwegError
 from thalweg.history.tail import HistoryTail
 from thalweg.training.run import Run
@@ -32,7 +33,7 @@ class Folder:
     def __init__(self, root: Path) -> None:
         self.root = root.resolve()
         self._listed: tuple[float, list[dict[str, Any]]] = (-1.0, [])
-        self._facts: dict[tuple[Path, int], dict[str, Any]] = {}
+        self._rows: dict[Path, tuple[Any, dict[str, Any]]] = {}
 
     def run(self, name: str) -> Run:
         """The run of a name, as `listing` gives it.
@@ -67,24 +68,37 @@ class Folder:
         return runs
 
     def is_training(self, path: Path) -> bool:
-        """Whether steps are being written: by a training of this page or of anybody else."""
-        steps = changed(path / "history" / "steps")
-        return steps > changed(path / "summary.json") and time.time() - steps < _ALIVE
+        """Whether a training is at work on it: of this page or of anybody else.
+
+        It holds its steps locked; where the system has no locks, that it has written some of late must do.
+        """
+        history = path / "history" / "steps"
+        steps = changed(history)
+        return is_held(history) or (steps > changed(path / "summary.json") and time.time() - steps < _ALIVE)
 
     def _runs(self, folder: Path, depth: int) -> Iterator[Path]:
-        if (folder / "config.toml").is_file():
-            yield folder
-            return
         try:
-            children = sorted(child for child in folder.iterdir() if child.is_dir() and not child.name.startswith("."))
-        except OSError:
+            if (folder / "config.toml").is_file():
+                yield folder
+                return
+            children = sorted(child for child in folder.iterdir() if child.is_dir() and _can_be_named(child.name))
+        except OSError:  # as of a folder that only root may read
             return
         for child in children:
             if depth < _DEEPEST and child.resolve().is_relative_to(self.root):
                 yield from self._runs(child, depth + 1)
 
     def _row(self, path: Path) -> dict[str, Any]:
-        training = self.is_training(path)
+        files = ("config.toml", "summary.json", "history/steps", "history/epochs")
+        stamps = tuple(stamp(path / name) for name in files)
+        if path not in self._rows or self._rows[path][0] != stamps:
+            self._rows[path] = stamps, self._read_row(path)
+        row = dict(self._rows[path][1])
+        if self.is_training(path):
+            row["state"] = "training"
+        return row
+
+    def _read_row(self, path: Path) -> dict[str, Any]:
         row = {
             "run": path.relative_to(self.root).as_posix(),
             "changed": max(changed(path / "config.toml"), changed(path / "history" / "steps")),
@@ -92,29 +106,21 @@ class Folder:
         }
         row |= self._of_histories(path)
         summary = self._of_summary(path)
-        row["state"] = "training" if training else summary.get("stopped", "stopped")
+        row["state"] = summary.get("stopped", "stopped")
         row["best"] = summary.get("valid") or row["best"]
         row["test"] = summary.get("test")
         row["seconds"] = summary.get("seconds") or row["seconds"]
         return row
 
     def _of_config(self, path: Path) -> dict[str, Any]:
-        key = path, int(1e6 * changed(path / "config.toml"))
-        if key not in self._facts:
-            try:
-                run = Run.open(path)
-            except ThalwegError as error:
-                return {"broken": str(error), "photos": "", "classes": 0}
+        try:
+            run = Run.open(path)
             values = run.config.to_dict()
             facts = {name: values.get(name) for name in _SHOWN}
-            train, classes = run.data.get("train", 0), len(run.classes)
-            self._facts[key] = {
-                **facts,
-                "photos": photos_name(str(run.data["path"])),
-                "train": train,
-                "classes": classes,
-            }
-        return self._facts[key]
+            photos, train, classes = photos_name(str(run.data["path"])), run.data.get("train", 0), len(run.classes)
+        except (ThalwegError, KeyError, TypeError) as error:
+            return {"broken": str(error), "photos": "", "classes": 0}
+        return {**facts, "photos": photos, "train": train, "classes": classes}
 
     def _of_histories(self, path: Path) -> dict[str, Any]:
         row: dict[str, Any] = {"steps": 0, "epoch": 0.0, "last_loss": None, "best": None, "seconds": None}
@@ -152,6 +158,20 @@ def changed(path: Path) -> float:
         return path.stat().st_mtime
     except OSError:
         return 0.0
+
+
+def stamp(path: Path) -> tuple[int, int] | None:
+    """Size and time of the last change of a file, which tell whether it is worth reading again; None: no such file."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns
+
+
+def _can_be_named(name: str) -> bool:
+    """Whether a folder is shown: not hidden, and with a name that JSON can hold."""
+    return not name.startswith(".") and name.encode("utf-8", "replace").decode() == name
 
 
 def _finite(value: float | None) -> float | None:

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from starlette.websockets import WebSocketDisconnect
 
-from thalweg.errors import ThalwegError, UsageError
+from thalweg.errors import RunError, ThalwegError, UsageError
 from thalweg.history.tail import HistoryTail
 from thalweg.server.asking import Form, parse_form
-from thalweg.server.folder import changed
+from thalweg.server.folder import changed, stamp
 from thalweg.server.frames import frame
 from thalweg.training.run import Run
 
@@ -51,9 +51,14 @@ class Feed:
         self.run, self.stream, self._tail, self._known, self._batch = run, stream, tail, known, batch
         self._latest: NDArray[np.float64] | None = None
         self._written = 0.0
+        self._seen: tuple[int, int] | None = None
 
     def news(self) -> bytes | None:
         """A frame with the rows that came since, or None."""
+        seen = stamp(self._tail.path)
+        if seen is not None and seen == self._seen:
+            return None  # as ten times a second nearly always: nothing is opened
+        self._seen = seen
         count = len(self._tail)
         reset = count < self._known or self._was_rewritten()
         if reset:
@@ -139,15 +144,17 @@ def feeds_of(form: Form, folder: Folder) -> list[Feed]:
 
     Raises:
         UsageError: no such message.
-        RunError: no such run.
     """
     wanted = form.values.get("follow")
     if not isinstance(wanted, dict) or len(wanted) > _MOST:
         form.refuse("follow")
     feeds = []
     for name, known in wanted.items():
-        path = folder.path(str(name))
-        batch = Run.open(path).config.batch_size
+        try:
+            path = folder.path(str(name))
+            batch = Run.open(path).config.batch_size
+        except RunError:  # one that is gone, or not there yet, is no reason to leave the others out
+            continue
         rows = Form(known if isinstance(known, dict) else {})
         for stream in STREAMS:
             count = rows.whole(stream, least=0, most=2**53, default=0)

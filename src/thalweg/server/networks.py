@@ -142,13 +142,10 @@ def _load(run: Run, checkpoint: Path) -> Any:
 
 
 def _open_photos(run: Run) -> Cache:
-    from thalweg.data import build_cache, open_images
+    from thalweg.data import build_cache
+    from thalweg.training.preparation import opened
 
-    config = run.config
-    images = open_images(
-        run.data["path"], classes=config.classes, seed=config.seed, valid_fraction=config.valid_fraction
-    )
-    cache = build_cache(images, size=run.data["stored"], fit=config.fit)
+    cache = build_cache(opened(run.data["path"], run.config), size=run.data["stored"], fit=run.config.fit)
     if cache.fingerprint != run.data["fingerprint"]:
         raise DataError("report.photos_changed", path=run.data["path"])
     return cache

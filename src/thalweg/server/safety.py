@@ -2,7 +2,8 @@
 
 - *Host*: a name that is not this machine's is refused, so that a foreign page cannot reach the server by a name of its
   own that it has turned to 127.0.0.1 (DNS rebinding). Numbers cannot be turned, and are let through beyond loopback.
-- *Origin*: what changes something, and every socket, must come from a page of this very server.
+- *Origin*: what changes something, and every socket, must come from a page of this very server; what works for an
+  answer must not come from a foreign one.
 - *Token*: beyond loopback, whoever does not know it is refused. It is given once in the address, then kept in a cookie.
 - *Content security policy*: the page loads and runs what this server sends, and nothing else.
 """
@@ -23,8 +24,6 @@ from thalweg.i18n import LANGUAGES, speaking, t
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
-
 _UNSAFE: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _COOKIE: Final = "thalweg_token"
 _MONTH: Final = 30 * 86_400  # seconds
@@ -40,10 +39,11 @@ class Guard:
     Args:
         app: what it guards.
         token: what visitors must know; None on loopback.
+        host: a name of this machine that is in the address that visitors are told.
     """
 
-    def __init__(self, app: ASGIApp, *, token: str | None = None) -> None:
-        self._app, self._token = app, token
+    def __init__(self, app: ASGIApp, *, token: str | None = None, host: str = "") -> None:
+        self._app, self._token, self._host = app, token, host.lower()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or refuse."""
@@ -72,7 +72,9 @@ class Guard:
         changes = socket or scope["method"] in _UNSAFE
         if (socket and origin is None) or (changes and origin is not None and not _is_same(origin, host)):
             return PlainTextResponse(t("page.wrong_origin", origin=(origin or "")[:200]), 403)
-        if changes and headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
+        site = headers.get("sec-fetch-site", "same-origin")
+        works = scope["path"].startswith("/api/")  # a foreign page could keep the processor busy by pictures of ours
+        if (changes and site not in {"same-origin", "none"}) or (works and site == "cross-site"):
             return PlainTextResponse(t("page.wrong_origin", origin=""), 403)
         if self._token is not None and not self._knows(headers, asked):
             return PlainTextResponse(t("page.no_token"), 403)
@@ -83,7 +85,11 @@ class Guard:
             name = urlsplit(f"//{host}").hostname or ""
         except ValueError:
             return False
-        return name in LOOPBACK or (self._token is not None and _is_address(name))
+        return is_loopback(name) or (self._token is not None and self._is_told(name))
+
+    def _is_told(self, name: str) -> bool:
+        """Whether a name is an address, or the one that this server was told to be."""
+        return _is_address(name) or name == self._host
 
     def _knows(self, headers: Headers, asked: dict[str, str]) -> bool:
         kept = [part.partition("=") for part in headers.get("cookie", "").split(";")]
@@ -101,6 +107,14 @@ class Guard:
         response = RedirectResponse("/" + ("?" + "&".join(rest) if any(rest) else ""), 303)
         response.set_cookie(_COOKIE, self._token or "", max_age=_MONTH, httponly=True, samesite="strict")
         return response
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a name or address is of this machine only; numbers cannot be turned to another one."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _query(scope: Scope) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import ipaddress
+import os
 import secrets
 import socket
 from dataclasses import dataclass
@@ -65,6 +65,7 @@ def serve(
     import uvicorn
 
     from thalweg.server.app import build_app
+    from thalweg.server.safety import is_loopback
 
     if not root.is_dir():
         raise UsageError("page.no_folder", path=root)
@@ -72,7 +73,7 @@ def serve(
     bound = bind(host, port)
     address = Address(host, bound.getsockname()[1], token)
     config = uvicorn.Config(
-        build_app(root, token=token, photos=photos, warm=True),
+        build_app(root, token=token, host=host, photos=photos, warm=True),
         log_level="warning",
         lifespan="on",
         ws="websockets-sansio",
@@ -104,7 +105,8 @@ def bind(host: str, port: int | None) -> socket.socket:
             found = socket.socket(family, kind, protocol)
         except (socket.gaierror, OverflowError, UnicodeError) as error:
             raise UsageError("page.bad_address", host=host, port=number) from error
-        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if os.name == "posix":  # elsewhere it would let two servers have one port
+            found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             found.bind(where)
         except OSError as error:
@@ -114,11 +116,3 @@ def bind(host: str, port: int | None) -> socket.socket:
             return found
     assert reason is not None  # noqa: S101 - for the type checker
     raise StorageError("page.port_taken", host=host, port=wanted[0], reason=reason.strerror or reason)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether an address is of this machine only."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

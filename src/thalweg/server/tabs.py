@@ -216,6 +216,9 @@ def _stop(visit: Visit) -> Any:
     return {"run": name}
 
 
+# What asks a network, or waits for one: in a line of their own, so that a slow one holds up none of the others.
+ONE_BY_ONE: Final = frozenset({_scores, _embedding, _photo, _classify, _classify_own, _verdict})
+
 HANDLERS: Final[dict[tuple[str, str], Callable[[Visit], Any]]] = {
     ("GET", "lab"): _lab,
     ("POST", "lab/ground"): _ground,

@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 BUILTIN: Final = "builtin"
 
 # What only somebody at the machine may say: files that are read, and what the machine is asked to do.
-_NOT_HERE: Final = frozenset({"classes"})
+# Folds are runs below a folder, and sizes to grow through are several numbers: both are for the terminal.
+_NOT_HERE: Final = frozenset({"classes", "fold", "folds", "smaller_sizes"})
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 _LINES: Final = 12
 _PATIENCE: Final = 30.0  # seconds in which a training saves itself when the server ends
@@ -73,6 +74,7 @@ class Trainings:
         self._folder = folder
         self._photos = [str(path.resolve()) for path in photos]
         self._started: dict[str, Started] = {}
+        self._launching: set[str] = set()
         self._readers: set[asyncio.Task[None]] = set()
 
     def sources(self) -> list[str]:
@@ -120,7 +122,7 @@ class Trainings:
         if not _NAME.fullmatch(name) or name.endswith("."):
             raise UsageError("page.bad_name", name=name)
         out = self._folder.root / name
-        if out.exists():
+        if out.exists() or self._is_going(name):  # the folder is made seconds after the start
             raise UsageError("page.name_taken", name=name)
         photos = form.text("photos")
         if photos not in self.sources():
@@ -139,7 +141,7 @@ class Trainings:
             UsageError: it is training.
         """
         path = self._folder.path(name)
-        if self._folder.is_training(path) or (name in self._started and self._started[name].goes_on):
+        if self._folder.is_training(path) or self._is_going(name):
             raise UsageError("page.is_training", name=name)
         return await self._launch(name, ["train", f"--resume={path}"])
 
@@ -168,16 +170,24 @@ class Trainings:
         for reader in list(self._readers):
             reader.cancel()
 
+    def _is_going(self, name: str) -> bool:
+        """Whether a training of this server is under way, or about to be."""
+        return name in self._launching or (name in self._started and self._started[name].goes_on)
+
     async def _launch(self, name: str, arguments: list[str]) -> Started:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-m", "thalweg", *arguments),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            env={**os.environ, "THALWEG_LANG": get_language()},
-            start_new_session=True,  # a Ctrl-C for the server reaches it once, from `end`
-        )
+        self._launching.add(name)
+        try:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                *("-m", "thalweg", *arguments),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.STDOUT,
+                env={**os.environ, "THALWEG_LANG": get_language()},
+                start_new_session=True,  # a Ctrl-C for the server reaches it once, from `end`
+            )
+        finally:
+            self._launching.discard(name)
         one = Started(name, typed(arguments), process)
         self._started.pop(name, None)
         self._started[name] = one

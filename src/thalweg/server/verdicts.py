@@ -31,7 +31,7 @@ def verdict(path: Path) -> dict[str, Any]:
         from thalweg.diagnosis import diagnose_run
         from thalweg.diagnosis.cures import can_be_tried
 
-        found = diagnose_run(path)
+        found = diagnose_run(path, threads=1)  # the others are for a training that may run beside
     except ImportError as error:
         raise RunError("page.no_diagnosis", reason=error) from error
     return {

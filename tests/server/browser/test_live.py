@@ -17,6 +17,31 @@ def rows_of(count, first=0):
     return np.stack([steps, steps / 50, 2.3 / steps, 1 / (1 + steps), level, level, level], axis=1)
 
 
+def test_keys_are_the_controls_own_where_the_tab_has_no_player(open_page):
+    page = open_page("tab=runs")
+    page.wait_for_selector("#runs-table tbody tr input")
+    box = page.locator("#runs-table tbody tr input").first
+    before = box.is_checked()
+    box.press(" ")
+    assert box.is_checked() != before
+    page.locator("#runs-filter").press_sequentially("no such 1")
+    assert page.input_value("#runs-filter") == "no such 1"
+
+
+def test_a_row_under_the_finger_stays_while_its_numbers_change(open_page, tmp_path, runs, server_at):
+    made = Run.open(runs / "striped")
+    Run(tmp_path / "long", made.config, made.data, made.environment).save()
+    log = HistoryLog(tmp_path / "long" / "history" / "steps", STEP_UNITS)
+    log.extend(rows_of(100))
+    page = open_page("tab=runs", url=server_at(tmp_path, 0).url)
+    row = page.wait_for_selector("#runs-table tr[data-run=long]")
+    page.focus("#runs-table tr[data-run=long] button")
+    log.extend(rows_of(50, 100))
+    page.wait_for_selector("#runs-table tr[data-run=long] td:has-text('150')")
+    assert row.evaluate("row => row.isConnected && row.contains(document.activeElement)")
+    log.close()
+
+
 def test_the_charts_mark_where_photos_grow_and_where_mixing_ends(open_page, tmp_path, runs, server_at):
     made = Run.open(runs / "striped")
     Run(tmp_path / "grown", made.config, made.data, made.environment).save()

@@ -48,6 +48,35 @@ class TestLab:
         assert step_of(page) == 200
         assert page.get_attribute("#player", "data-playing") == "false"
 
+    def test_a_formula_is_typed_key_by_key(self, open_page, until):
+        page = open_page("tab=lab&surface=bowl&rules=sgd:0.05:&steps=200")
+        page.wait_for_selector(SETTLED["lab"])
+        step = step_of(page)
+        page.fill("#lab-formula", "")
+        page.locator("#lab-formula").press_sequentially("0.01*x**2 + 10*y**2 - 3")
+        assert page.input_value("#lab-formula") == "0.01*x**2 + 10*y**2 - 3"
+        assert step_of(page) == step  # no key of it played, zoomed or stepped
+        page.press("#lab-formula", "Home")
+        page.locator("#lab-formula").press_sequentially("1*")
+        page.press("#lab-formula", "Enter")
+        until(page, "document.querySelector('#lab-formula-shown').textContent.includes('10')")
+        assert page.input_value("#lab-formula").startswith("1*0.01")
+
+    def test_a_refused_setting_leaves_the_ground_of_what_is_drawn(self, open_page, until):
+        page = open_page("tab=lab&surface=valley&rules=sgd:0.05:&steps=200")
+        page.wait_for_selector(SETTLED["lab"])
+        title = page.inner_text("#lab-title")
+        schedule = page.locator("#lab-rules input.schedule").first
+        schedule.fill("nonsense(")
+        schedule.press("Enter")
+        page.wait_for_selector("#lab-error:not(:empty)")
+        page.select_option("#lab-surface", "bowl")
+        page.wait_for_timeout(500)
+        assert page.inner_text("#lab-title") == title
+        schedule.fill("constant")
+        schedule.press("Enter")
+        until(page, f"document.querySelector('#lab-title').textContent !== {json.dumps(title)}")
+
     def test_three_clicks_from_the_first_screen_to_decay_calms(self, open_page):
         page = open_page("")
         page.click("#tour-first [data-lesson=adagrad-arrives-and-bursts]")  # one

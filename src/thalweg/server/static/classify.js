@@ -13,18 +13,24 @@ export async function mountClassify(page) {
   let run = "";
   const choice = makeChoice(byId("classify-run"), (chosen) => {
     run = chosen;
+    newest++;
     home.replaceChildren();
   });
   const own = button(t("classify_own"), () => classify(() => ownPhoto(run)), { id: "classify-own" });
   drop.append(make("p", { class: "note" }, t("classify_or")), own);
 
+  let newest = 0;
   async function classify(ask) {
+    const number = ++newest; // an answer that was overtaken, or whose run is no longer chosen, is not shown
     home.replaceChildren(make("p", { class: "note" }, t("js_working")));
     home.dataset.state = "working";
     try {
-      home.replaceChildren(...shown(await ask()));
+      const answer = await ask();
+      if (number !== newest) return;
+      home.replaceChildren(...shown(answer));
       home.dataset.state = "done";
     } catch (error) {
+      if (number !== newest) return;
       home.replaceChildren(make("p", { class: "error" }, error.message));
       home.dataset.state = "refused";
     }
@@ -34,7 +40,10 @@ export async function mountClassify(page) {
     if (photo.size > MOST) page.fail(new Error(t("classify_too_large")));
     else classify(() => postFile("classify", { run }, photo));
   };
-  file.addEventListener("change", () => send(file.files[0]));
+  file.addEventListener("change", () => {
+    send(file.files[0]);
+    file.value = ""; // so that the same photo can be chosen again, for another run
+  });
   for (const kind of ["dragenter", "dragover", "dragleave", "drop"]) {
     drop.addEventListener(kind, (event) => {
       event.preventDefault();

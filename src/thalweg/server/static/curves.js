@@ -3,7 +3,7 @@
 // for the keyboard, which is read aloud, and a table.
 
 import { make, table } from "./dom.js";
-import { percent, short, t, whole } from "./texts.js";
+import { exactPercent, short, t, whole } from "./texts.js";
 
 const COLORS = {
   light: ["#0072b2", "#c04f00", "#00805d", "#9a4f7c", "#000000", "#8a5a00", "#2a7fb3", "#6b6300"],
@@ -11,15 +11,15 @@ const COLORS = {
 };
 const DASHES = [[], [9, 4], [3, 3], [9, 3, 3, 3], [2, 5], [12, 3, 3, 3, 3, 3], [6, 2], [4, 5]];
 const HEIGHT = 250;
-const REST = 60; // times as long as a drawing took, before the next: a training beside the page keeps the processor. The
-// browser paints for about as long again, and where two threads train, both wait for the one that is disturbed
+const REST = 40; // times as long as a drawing took, before the next: a training beside the page keeps the processor, and
+// where two threads train, both wait for the one that is disturbed
 const TOLD = 40; // rows of a table
 
 export const PANELS = [
   { id: "loss", stream: "steps", column: "loss", log: true, say: short },
   { id: "gradient", stream: "steps", column: "gradient_norm", log: true, say: short },
-  { id: "accuracy", stream: "epochs", column: "valid_accuracy", log: false, say: percent },
-  { id: "train", stream: "epochs", column: "train_accuracy", log: false, say: percent },
+  { id: "accuracy", stream: "epochs", column: "valid_accuracy", log: false, say: exactPercent },
+  { id: "train", stream: "epochs", column: "train_accuracy", log: false, say: exactPercent },
   { id: "valid", stream: "epochs", column: "valid_loss", log: false, say: short },
   { id: "lr", stream: "steps", column: "lr", log: false, say: short },
 ];
@@ -47,11 +47,15 @@ export function makeCurves(home, historyOf) {
   function flush() {
     const began = performance.now();
     asked = false;
+    if (!home.offsetParent) return; // on another tab: drawn when this one is shown
     for (const chart of charts) if (waiting.has(chart.panel.stream)) chart.update();
     waiting.clear();
     home.dataset.rows = String(runs.reduce((sum, run) => sum + historyOf(run).steps.length, 0));
-    const now = performance.now();
-    free = now + REST * (now - began);
+    queueMicrotask(() => {
+      // behind those in which uPlot draws
+      const now = performance.now();
+      free = now + REST * (now - began);
+    });
   }
   new ResizeObserver(() => charts.forEach((chart) => chart.resize())).observe(home);
   return {
@@ -76,8 +80,9 @@ function makeChart(home, panel, runs, historyOf) {
   const figure = make("div", { class: "curve", data: { panel: panel.id } }, make("h3", {}, title), place, note, details);
   home.append(figure);
   let data = joined(panel, runs, historyOf);
+  const changes = () => (runs.length === 1 ? changesOf(historyOf(runs[0]).steps) : []);
   // @ts-ignore - uPlot is a script of its own
-  const plot = new uPlot(optionsOf(panel, runs, place, historyOf), data, place);
+  const plot = new uPlot(optionsOf(panel, runs, place, changes), data, place);
   plot.root.querySelector("canvas")?.setAttribute("aria-hidden", "true");
   let cursor = -1;
 
@@ -90,7 +95,7 @@ function makeChart(home, panel, runs, historyOf) {
     const from = cursor < 0 ? last : cursor;
     cursor = Math.min(last, Math.max(0, from + by * (event.shiftKey ? 10 : 1)));
     plot.setCursor({ left: plot.valToPos(data[0][cursor], "x"), top: plot.bbox.height / 4 });
-    note.textContent = sayRow(panel, data, cursor, runs);
+    note.textContent = sayRow(panel, data, cursor, runs, changes());
   });
   details.addEventListener("toggle", () => details.open && fillTable());
   function fillTable() {
@@ -127,7 +132,7 @@ function joined(panel, runs, historyOf) {
   return uPlot.join(tables.map(([steps, values]) => [Array.from(steps), Array.from(values)]));
 }
 
-function optionsOf(panel, runs, place, historyOf) {
+function optionsOf(panel, runs, place, changes) {
   const style = getComputedStyle(document.documentElement);
   const [ink, faint] = [style.getPropertyValue("--muted").trim(), style.getPropertyValue("--faint").trim()];
   const axis = { stroke: ink, grid: { stroke: faint, width: 1 }, ticks: { stroke: faint, width: 1 }, font: "12px system-ui" };
@@ -140,7 +145,7 @@ function optionsOf(panel, runs, place, historyOf) {
       { ...axis, size: 62, values: (_, splits) => splits.map((value) => (value === null ? "" : panel.say(value))) },
     ],
     cursor: { drag: { x: true, y: false } },
-    hooks: { draw: [(plot) => runs.length === 1 && markChanges(plot, changesOf(historyOf(runs[0]).steps), ink)] },
+    hooks: { draw: [(plot) => markChanges(plot, changes(), ink)] },
     series: [
       { label: t("curve_step"), value: (_, value) => whole(value) },
       ...runs.map((run, number) => ({
@@ -156,8 +161,13 @@ function optionsOf(panel, runs, place, historyOf) {
   };
 }
 
+/** Found once for all charts. @type {WeakMap<object, {rows: number, found: {at: number, name: string}[]}>} */
+const changesKnown = new WeakMap();
+
 /** Where photos of another size or kind begin, and their name: there the loss changes at once, and not by learning. */
 function changesOf(history) {
+  const known = changesKnown.get(history);
+  if (known?.rows === history.length) return known.found;
   const [steps, sizes, mixed] = ["step", "size", "mixed"].map((name) => history.get(name));
   const found = [];
   for (let row = 1; row < sizes.length; row++) {
@@ -165,10 +175,11 @@ function changesOf(history) {
     if (sizes[row] !== sizes[row - 1]) found.push({ at, name: t("curve_size", { size: whole(sizes[row]) }) });
     if (mixed[row] !== mixed[row - 1]) found.push({ at, name: t(mixed[row] ? "curve_mixed" : "curve_unmixed") });
   }
+  changesKnown.set(history, { rows: history.length, found });
   return found;
 }
 
-/** A dotted line with its name at the top; at its other side where the right edge would cut the name off. */
+/** A dotted line with its name at the top, on two levels in turn; left of it where the right edge would cut it off. */
 function markChanges(plot, changes, ink) {
   const { ctx, bbox } = plot;
   // @ts-ignore - uPlot is a script of its own
@@ -179,7 +190,7 @@ function markChanges(plot, changes, ink) {
   ctx.setLineDash([pixels, 3 * pixels]);
   ctx.font = `${11 * pixels}px system-ui`;
   ctx.textBaseline = "top";
-  for (const { at, name } of changes) {
+  for (const [number, { at, name }] of changes.entries()) {
     const x = plot.valToPos(at, "x", true);
     if (x < bbox.left || x > bbox.left + bbox.width) continue;
     ctx.beginPath();
@@ -189,15 +200,16 @@ function markChanges(plot, changes, ink) {
     const gap = 4 * pixels;
     const fits = x + gap + ctx.measureText(name).width < bbox.left + bbox.width;
     ctx.textAlign = fits ? "left" : "right";
-    ctx.fillText(name, fits ? x + gap : x - gap, bbox.top + gap);
+    ctx.fillText(name, fits ? x + gap : x - gap, bbox.top + gap + 13 * pixels * (number % 2));
   }
   plot.root.dataset.changes = changes.map(({ at, name }) => `${at} ${name}`).join("; ");
   ctx.restore();
 }
 
-function sayRow(panel, data, at, runs) {
+function sayRow(panel, data, at, runs, changes) {
   const values = runs.map((run, number) => `${run} ${panel.say(data[number + 1][at])}`);
-  return `${t("curve_step")} ${whole(data[0][at])}: ${values.join(", ")}`;
+  const here = changes.filter((change) => change.at === data[0][at]).map((change) => change.name);
+  return `${t("curve_step")} ${whole(data[0][at])}: ${[...values, ...here].join(", ")}`;
 }
 
 /** uPlot, when the first chart is wanted. */

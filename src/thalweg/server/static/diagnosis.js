@@ -26,6 +26,7 @@ export async function mountDiagnosis(page) {
       const proof = await getJson("proof", { run });
       if (proof.state !== "none") follow(run, proof);
     } catch (error) {
+      if (mine !== run) return;
       home.replaceChildren(make("p", { class: "message" }, error.message));
       home.dataset.state = "refused";
     }
@@ -69,7 +70,7 @@ export async function mountDiagnosis(page) {
       place.replaceChildren(make("p", { class: now.state === "failed" ? "error" : "message" }, said[now.state] ?? ""));
       if (now.state !== "running") return;
       await new Promise((done) => setTimeout(done, ASK));
-      now = await getJson("proof", { run });
+      now = await getJson("proof", { run }).catch(() => now); // a server that is away for a moment is asked again
     }
   }
   const choice = makeChoice(byId("diagnosis-run"), open);

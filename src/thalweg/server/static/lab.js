@@ -18,7 +18,6 @@ export async function mountLab(page) {
   let player = null;
   let handle = null;
   let ground = null;
-  let groundFor = "";
   let shownFor = "";
 
   const draw = newestOnly(async () => {
@@ -27,6 +26,8 @@ export async function mountLab(page) {
     try {
       const [nextGround, traces] = await Promise.all([groundFrom(asked), postFrame("lab/paths", asked)]);
       ground = nextGround;
+      byId("lab-title").textContent = ground.title;
+      byId("lab-formula-shown").textContent = ground.formula;
       form.showRates(traces.header.rates);
       byId("lab-note").textContent = traces.header.note;
       byId("lab-error").textContent = "";
@@ -41,13 +42,11 @@ export async function mountLab(page) {
 
   async function groundFrom({ surface, parameters, window }) {
     const key = JSON.stringify([surface, parameters, window]);
-    if (key === groundFor && ground) return ground;
+    if (key === ground?.key) return ground;
     const { header, arrays } = await postFrame("lab/ground", { surface, parameters, window });
-    groundFor = key;
-    byId("lab-title").textContent = header.title;
-    byId("lab-formula-shown").textContent = header.formula;
     form.showStart(header.start);
-    return { start: header.start, scene: { view: "contour", texts: header.texts, ...groundOf(header, arrays) } };
+    const { title, formula, start } = header;
+    return { key, title, formula, start, scene: { view: "contour", texts: header.texts, ...groundOf(header, arrays) } };
   }
 
   function show(scene) {

@@ -1,6 +1,6 @@
 // @ts-check
-// The socket: which runs are followed, their rows as they come, and the listing of the folder. After a break it goes on
-// from the beginning of what is followed.
+// The socket: which runs are followed, their rows as they come, and the listing of the folder. After a break all rows
+// of what is followed come anew.
 
 import { readFrame } from "./frames.js";
 import { byId } from "./dom.js";
@@ -55,6 +55,7 @@ export function connect(told) {
     socket.binaryType = "arraybuffer";
     socket.addEventListener("open", () => {
       state("live");
+      histories.clear(); // what was cut and written anew meanwhile would not be seen
       follow(followed);
     });
     socket.addEventListener("message", ({ data }) => (typeof data === "string" ? hear(JSON.parse(data)) : take(readFrame(data))));
@@ -67,8 +68,9 @@ export function connect(told) {
     if (message.runs) told.listing(message);
   }
   function take({ header: { run, stream, first, ...header }, arrays }) {
-    const history = historyOf(run);
-    history[stream].put(first, arrays);
+    const rows = histories.get(run)?.[stream];
+    if (!rows || first > rows.length) return; // it was under way when the run was no longer wanted
+    rows.put(first, arrays);
     told.rows(run, stream, header);
   }
   function historyOf(run) {

@@ -18,7 +18,11 @@ const LOADERS = {
 
 const mounted = new Map();
 const themeListeners = new Set();
+/** @type {Map<string, Record<string, string>>} what the address said when each tab was left */
+const left = new Map();
 let shown = "";
+/** @type {any} */
+let view = null;
 
 /** What a tab may use of the page. */
 const page = {
@@ -52,7 +56,10 @@ async function follow() {
   byId("language").href = `?${query}${location.hash}`;
   try {
     if (!mounted.has(tab)) mounted.set(tab, LOADERS[tab](page));
-    const view = await mounted.get(tab);
+    view = null;
+    const found = await mounted.get(tab);
+    if (shown !== tab) return; // another one was chosen while this one was loaded
+    view = found;
     view.show?.(fields);
   } catch (error) {
     mounted.delete(tab);
@@ -88,7 +95,7 @@ function keys() {
     if (link instanceof HTMLElement) link.click();
   });
   const actions = new Proxy({ help }, {
-    get: (own, name) => own[name] ?? ((...given) => mounted.get(shown)?.then((view) => view.actions?.[name]?.(...given))),
+    get: (own, name) => own[name] ?? view?.actions?.[name],
   });
   listenToKeys({ isPicture: (target) => target instanceof HTMLElement && target.matches(".frame"), actions });
 }
@@ -102,7 +109,9 @@ for (const link of document.querySelectorAll("#tabs a")) {
   link.addEventListener("click", (event) => {
     event.preventDefault();
     const { theme, run } = readFields();
-    page.goTo({ tab: link instanceof HTMLElement ? link.dataset.to : "lab", ...(run && { run }), ...(theme && { theme }) });
+    left.set(shown, readFields());
+    const tab = (link instanceof HTMLElement && link.dataset.to) || "lab";
+    page.goTo({ ...left.get(tab), tab, ...(run && { run }), ...(theme && { theme }) });
   });
 }
 byId("help").addEventListener("click", help);

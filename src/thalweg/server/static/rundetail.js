@@ -28,8 +28,11 @@ export function makeDetail(page) {
     load();
   }
   function draw() {
+    if (!parts.facts) return;
     const run = listing.runs.find((one) => one.run === name);
-    if (!run || !parts.facts) return;
+    const started = listing.trainings.find((one) => one.run === name);
+    if (started) showStarted(started);
+    if (!run) return; // it has not made its folder yet, or it failed before
     home.dataset.state = run.state;
     parts.facts.replaceChildren(
       facts([
@@ -43,23 +46,28 @@ export function makeDetail(page) {
         [t("column_photos"), `${run.photos} (${whole(run.train)}, ${t("classes", { count: run.classes })})`],
       ]),
     );
-    const started = listing.trainings.find((one) => one.run === name);
     const going = started?.goes_on || run.state === "training";
+    const key = `${name} ${going} ${started?.goes_on}`;
+    if (parts.buttons.dataset.shown === key) return; // a button that is replaced under a finger is not pressed
+    parts.buttons.dataset.shown = key;
     parts.buttons.replaceChildren(
       ...(going && started?.goes_on ? [button(t("run_stop"), () => act("stop"), { id: "run-stop" })] : []),
       ...(going && !started?.goes_on ? [make("span", { class: "note" }, t("run_elsewhere"))] : []),
       ...(!going ? [button(t("run_resume"), () => act("resume"), { id: "run-resume" })] : []),
       ...["diagnosis", "embeddings", "classify"].map((tab) => button(t(`run_to_${tab}`), () => page.goTo({ tab, run: name }))),
     );
-    if (started) showStarted(started);
   }
   function showStarted({ command, lines, goes_on, exit_code }) {
-    parts.said.replaceChildren(
-      make("p", { class: "note" }, t("run_command")),
-      make("code", { class: "command", tabindex: 0 }, command),
-      make("p", { class: "note", data: { exit: String(exit_code) } }, lines[lines.length - 1] ?? ""),
-      ...(goes_on || !exit_code ? [] : [make("p", { class: "error" }, lines.slice(-3).join("\n"))]),
-    );
+    if (parts.said.dataset.shown !== command) {
+      parts.said.dataset.shown = command; // stays as it is, so that it can be copied
+      parts.line = make("p", { class: "note" });
+      parts.failure = make("p", { class: "error" });
+      const typed = make("code", { class: "command", tabindex: 0 }, command);
+      parts.said.replaceChildren(make("p", { class: "note" }, t("run_command")), typed, parts.line, parts.failure);
+    }
+    parts.line.dataset.exit = String(exit_code);
+    parts.line.textContent = lines[lines.length - 1] ?? "";
+    parts.failure.textContent = goes_on || !exit_code ? "" : lines.slice(-3).join("\n");
   }
   async function act(what) {
     try {
@@ -97,6 +105,7 @@ export function makeDetail(page) {
       const after = listing.runs.find((one) => one.run === name)?.state;
       if (before === "training" && after !== "training") load();
     },
+    shown: () => name,
     rate(run, value) {
       if (run === name && value) rate = value;
     },

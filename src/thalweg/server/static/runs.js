@@ -9,6 +9,8 @@ import { makeNewRun } from "./newrun.js";
 import { makeDetail } from "./rundetail.js";
 import { makeRunTable } from "./runtable.js";
 
+const MOST = 8; // runs in the charts
+
 export async function mountRuns(page) {
   await loadCharts();
   let listing = { runs: [], trainings: [] };
@@ -19,18 +21,25 @@ export async function mountRuns(page) {
   const table = makeRunTable({ choose, open });
   makeNewRun(page, (run) => open(run));
 
+  const home = byId("tab-runs");
+  const isListed = (name) => listing.runs.some((one) => one.run === name);
+
   function heard(next) {
+    const before = new Set(listing.runs.map((one) => one.run));
     listing = next;
-    table.show(listing.runs);
-    detail.heard(listing);
+    if (!home.hidden) show();
     const { run, runs } = readFields();
     if (first && listing.runs.length) {
       first = false;
-      const wanted = (runs ?? run ?? listing.runs[0].run).split(",").filter((name) => listing.runs.some((one) => one.run === name));
+      const wanted = (runs ? namesIn(runs) : [run ?? listing.runs[0].run]).filter(isListed);
       follow(wanted.length ? wanted : [listing.runs[0].run], run ?? wanted[0] ?? listing.runs[0].run);
-    } else if (run && !curves.runs().includes(run) && listing.runs.some((one) => one.run === run)) {
-      follow([...curves.runs(), run], run); // a training that was just started has made its folder
+    } else if (curves.runs().some((name) => !before.has(name) && isListed(name))) {
+      live.follow(curves.runs()); // a training that was just started has made its folder
     }
+  }
+  function show() {
+    table.show(listing.runs);
+    detail.heard(listing);
   }
   function came(run, stream, header) {
     curves.update(stream);
@@ -46,20 +55,29 @@ export async function mountRuns(page) {
     detail.open(opened, listing);
   }
   function choose(runs) {
-    writeFields({ runs: runs.join(",") || null });
+    writeFields({ runs: namesOut(runs) || null });
     follow(runs, readFields().run ?? "");
   }
   function open(run) {
-    const runs = curves.runs().includes(run) ? curves.runs() : [...curves.runs(), run].slice(-8);
-    writeFields({ tab: "runs", run, runs: runs.join(",") }, { push: true });
+    const runs = curves.runs().includes(run) ? curves.runs() : [...curves.runs(), run].slice(-MOST);
+    writeFields({ tab: "runs", run, runs: namesOut(runs) }, { push: true });
     follow(runs, run);
   }
   page.onTheme(() => follow(curves.runs(), readFields().run ?? curves.runs()[0] ?? ""));
 
   return {
-    show() {
+    show({ run }) {
+      show();
+      if (run && run !== detail.shown() && isListed(run)) {
+        follow(curves.runs().includes(run) ? curves.runs() : [...curves.runs(), run].slice(-MOST), run);
+        return;
+      }
       curves.update("steps");
       curves.update("epochs");
     },
   };
 }
+
+/** Names of runs in one field of the address, and back; a name may have a comma. */
+const namesOut = (runs) => runs.map(encodeURIComponent).join(",");
+const namesIn = (text) => text.split(",").map(decodeURIComponent);

@@ -28,6 +28,8 @@ export function makeRunTable(told) {
   let sort = { id: "changed", down: true };
   let chosen = [];
   let opened = "";
+  /** @type {Map<string, any>} */
+  const rows = new Map();
   byId("runs-filter").addEventListener("input", draw);
 
   const head = make("tr", {}, make("th", { scope: "col" }, t("runs_chart")), ...COLUMNS.map(heading));
@@ -48,37 +50,54 @@ export function makeRunTable(told) {
       const text = COLUMNS.map((column) => cellText(column, run)).join(" ").toLowerCase();
       return words.every((word) => text.includes(word));
     });
-    const key = (run) => run[sort.id] ?? (typeof run[sort.id] === "number" ? -Infinity : "");
-    const order = (one, other) => (key(one) < key(other) ? -1 : key(one) > key(other) ? 1 : 0);
-    return found.sort((one, other) => (sort.down ? -order(one, other) : order(one, other)));
+    const key = (run) => run[sort.id] ?? null;
+    return found.sort((one, other) => {
+      if (key(one) === null || key(other) === null) return Number(key(one) === null) - Number(key(other) === null); // last
+      const order = key(one) < key(other) ? -1 : Number(key(one) > key(other));
+      return sort.down ? -order : order;
+    });
   }
   function draw() {
-    const focused = document.activeElement instanceof HTMLElement ? document.activeElement.dataset.key : null;
     for (const cell of head.querySelectorAll("th[data-column]")) {
       const mine = cell.dataset.column === sort.id;
       if (mine) cell.setAttribute("aria-sort", sort.down ? "descending" : "ascending");
       else cell.removeAttribute("aria-sort");
     }
-    body.replaceChildren(...shown().map(rowOf));
-    if (focused) body.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus();
+    const wanted = shown().map(rowOf);
+    const same = wanted.length === body.children.length && wanted.every((row, at) => row === body.children[at]);
+    if (!same) {
+      const focused = document.activeElement;
+      body.replaceChildren(...wanted);
+      if (focused instanceof HTMLElement && body.contains(focused)) focused.focus();
+    }
     byId("runs-empty").hidden = runs.length > 0;
   }
+  /** The row of a run: made once, so that what is pressed or has the focus stays, and filled anew. */
   function rowOf(run) {
-    const box = make("input", {
-      ...{ type: "checkbox", "aria-label": t("runs_choose", { run: run.run }), data: { key: `box ${run.run}` } },
-      on: { change: (event) => choose(run.run, event.target.checked) },
-    });
+    if (!rows.has(run.run)) rows.set(run.run, makeRow(run.run));
+    const { row, box, cells, name } = rows.get(run.run);
     box.checked = chosen.includes(run.run);
-    const cells = COLUMNS.map((column) => {
-      if (column.id === "run") return make("th", { scope: "row" }, nameOf(run));
-      const training = column.id === "state" && run.state === "training";
-      return make("td", { class: [column.text && "text", training && "training"].filter(Boolean).join(" ") || null }, cellText(column, run));
+    name.title = run.broken ?? "";
+    if (run.run === opened) row.setAttribute("aria-selected", "true");
+    else row.removeAttribute("aria-selected");
+    COLUMNS.forEach((column, at) => {
+      if (column.id === "run") return;
+      const text = cellText(column, run);
+      if (cells[at].textContent !== text) cells[at].textContent = text;
+      if (column.id === "state") cells[at].classList.toggle("training", run.state === "training");
     });
-    return make("tr", { "aria-selected": run.run === opened ? "true" : null, data: { run: run.run } }, make("td", {}, box), ...cells);
+    return row;
   }
-  function nameOf(run) {
-    const attributes = { type: "button", class: "name", title: run.broken ?? null, data: { key: `name ${run.run}` } };
-    return make("button", { ...attributes, on: { click: () => told.open(run.run) } }, run.run);
+  function makeRow(run) {
+    const box = make("input", {
+      ...{ type: "checkbox", "aria-label": t("runs_choose", { run }) },
+      on: { change: (event) => choose(run, event.target.checked) },
+    });
+    const name = make("button", { type: "button", class: "name", on: { click: () => told.open(run) } }, run);
+    const cells = COLUMNS.map((column) =>
+      column.id === "run" ? make("th", { scope: "row" }, name) : make("td", { class: column.text ? "text" : null }),
+    );
+    return { row: make("tr", { data: { run } }, make("td", {}, box), ...cells), box, cells, name };
   }
   function choose(name, wanted) {
     chosen = wanted ? [...chosen, name].slice(-MOST) : chosen.filter((one) => one !== name);

@@ -48,11 +48,13 @@ export function makeScatter(home, { title, keys, look }) {
     circle(context, x, y, 10, pageColors().ground, 6);
     circle(context, x, y, 10, pageColors().accent ?? pageColors().ink, 3);
   }
-  frame.addEventListener("pointermove", (event) => {
-    const box = canvas.getBoundingClientRect();
-    const found = nearest(places, event.clientX - box.left, event.clientY - box.top, NEAR);
-    if (found !== null && found !== ringed) look(found);
-  });
+  for (const kind of ["pointermove", "pointerdown"]) {
+    frame.addEventListener(kind, (event) => {
+      const box = canvas.getBoundingClientRect();
+      const found = nearest(places, event.clientX - box.left, event.clientY - box.top, NEAR);
+      if (found !== null && found !== ringed) look(found);
+    });
+  }
   frame.addEventListener("keydown", (event) => {
     const arrow = ARROWS[event.key];
     if (!arrow && !["Home", "End"].includes(event.key)) return;

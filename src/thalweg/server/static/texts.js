@@ -15,11 +15,14 @@ export function t(key, values = {}) {
 const WHOLE = new Intl.NumberFormat(language, { maximumFractionDigits: 0 });
 const SHORT = new Intl.NumberFormat(language, { maximumSignificantDigits: 4 });
 const SHARE = new Intl.NumberFormat(language, { style: "percent", maximumFractionDigits: 1 });
+const EXACT_SHARE = new Intl.NumberFormat(language, { style: "percent", maximumFractionDigits: 2 });
 
 const orDash = (format) => (value) => (value === null || value === undefined || Number.isNaN(value) ? "–" : format(value));
 
 export const whole = orDash((value) => WHOLE.format(value));
 export const percent = orDash((value) => SHARE.format(value));
+/** With two decimals: where neighbors are told apart. */
+export const exactPercent = orDash((value) => EXACT_SHARE.format(value));
 /** Four digits; very small ones by their power of ten. */
 export const short = orDash((value) => {
   const size = Math.abs(value);

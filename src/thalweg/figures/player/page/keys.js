@@ -16,28 +16,33 @@ export function listenToKeys({ isPicture, actions }) {
   });
 }
 
-/** Fields and lists keep their own keys; the slider does not: its arrows step, as everywhere. */
+/** Fields, lists and what opens keep their own keys; the player's slider does not: its arrows step, as everywhere. */
 function keepsKeys(target) {
-  return target instanceof HTMLElement && target.matches("input[type=number], select");
+  return target instanceof HTMLElement && target.matches("input:not(.scrub), textarea, select, summary");
 }
 
+/** What a key does; nothing where the page has no such action. */
 function actionFor(event, onPicture, actions) {
   const { key, shiftKey } = event;
   if (key === " ") return event.target instanceof HTMLButtonElement ? null : actions.toggle;
   if (key in ARROWS) return arrow(ARROWS[key], shiftKey, onPicture, actions);
-  if (/^[1-8]$/.test(key)) return () => actions.toggleRule(Number(key) - 1);
+  if (/^[1-8]$/.test(key)) return withGiven(actions.toggleRule, Number(key) - 1);
   return {
     Home: actions.first,
     End: actions.last,
-    "+": () => actions.zoom(1.25),
-    "=": () => actions.zoom(1.25),
-    "-": () => actions.zoom(0.8),
+    "+": withGiven(actions.zoom, 1.25),
+    "=": withGiven(actions.zoom, 1.25),
+    "-": withGiven(actions.zoom, 0.8),
     0: actions.resetPicture,
     "?": actions.help,
   }[key];
 }
 
 function arrow([dx, dy], far, onPicture, actions) {
-  if (onPicture) return () => actions.movePicture(dx * TURN, dy * TURN);
-  return dx ? () => actions.step(dx * (far ? 10 : 1)) : null;
+  if (onPicture) return withGiven(actions.movePicture, dx * TURN, dy * TURN);
+  return dx ? withGiven(actions.step, dx * (far ? 10 : 1)) : null;
+}
+
+function withGiven(action, ...given) {
+  return action && (() => action(...given));
 }
