@@ -11,7 +11,7 @@ const COLORS = {
 };
 const DASHES = [[], [9, 4], [3, 3], [9, 3, 3, 3], [2, 5], [12, 3, 3, 3, 3, 3], [6, 2], [4, 5]];
 const HEIGHT = 250;
-const REST = 40; // times as long as a drawing took, before the next: a training beside the page keeps the processor, and
+const REST = 60; // times as long as a drawing took, before the next: a training beside the page keeps the processor, and
 // where two threads train, both wait for the one that is disturbed
 const TOLD = 40; // rows of a table
 
@@ -85,6 +85,20 @@ function makeChart(home, panel, runs, historyOf) {
   const plot = new uPlot(optionsOf(panel, runs, place, changes), data, place);
   plot.root.querySelector("canvas")?.setAttribute("aria-hidden", "true");
   let cursor = -1;
+  let isSeen = true;
+  let isStale = false;
+  const seen = new IntersectionObserver(([{ isIntersecting }]) => {
+    isSeen = isIntersecting;
+    if (isSeen && isStale) update();
+  });
+  seen.observe(place);
+  function update() {
+    data = joined(panel, runs, historyOf);
+    figure.dataset.points = String(data[0].length);
+    if (details.open) fillTable();
+    isStale = !isSeen; // below the edge of the window: drawn when it is scrolled to
+    if (isSeen) plot.setData(data);
+  }
 
   place.addEventListener("keydown", (event) => {
     const last = data[0].length - 1;
@@ -110,14 +124,12 @@ function makeChart(home, panel, runs, historyOf) {
   }
   return {
     panel,
-    update() {
-      data = joined(panel, runs, historyOf);
-      plot.setData(data);
-      figure.dataset.points = String(data[0].length);
-      if (details.open) fillTable();
-    },
+    update,
     resize: () => plot.setSize({ width: place.clientWidth, height: HEIGHT }),
-    destroy: () => plot.destroy(),
+    destroy() {
+      seen.disconnect();
+      plot.destroy();
+    },
   };
 }
 
