@@ -12,6 +12,7 @@ import importlib
 import json
 import os
 import platform
+import shutil
 import sys
 import tempfile
 import time
@@ -25,8 +26,12 @@ IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 def thalweg(photos: str, epochs: int, model: str, optimizer: str, lr: float) -> dict[str, Any]:
-    """Our training at the format that its probe chooses, with a new cache of the photos."""
+    """Our training at the format that its probe chooses, with a new cache of photos; kernels were compiled before."""
     with tempfile.TemporaryDirectory() as folder:
+        from thalweg._files import cache_folder
+
+        if (cache_folder() / "kernels").exists():
+            shutil.copytree(cache_folder() / "kernels", Path(folder) / "kernels")
         os.environ["THALWEG_CACHE"] = folder
         from thalweg.training import TrainingConfig, loop, preparation, train
 

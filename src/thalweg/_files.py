@@ -21,6 +21,7 @@ except ImportError:  # Windows
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+CAN_HOLD = fcntl is not None  # whether this system has locks that end with their process
 _ATTEMPTS = 20
 
 

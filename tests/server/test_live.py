@@ -158,7 +158,6 @@ def test_a_broken_run_is_listed_with_its_reason(client, folder):
 
 
 def test_a_run_that_somebody_holds_is_training_however_long_it_writes_nothing(client, folder, monkeypatch):
-    monkeypatch.setattr("thalweg.server.folder._ALIVE", 0.0)
     states = lambda: {run["run"]: run["state"] for run in client.get("/api/runs").json()["runs"]}  # noqa: E731 - short
     monkeypatch.setattr("thalweg.server.folder._FRESH", 0.0)
     assert states()["first"] == "stopped"

@@ -7,7 +7,7 @@ import math
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from thalweg._files import is_held
+from thalweg._files import CAN_HOLD, is_held
 from thalweg.errors import RunError, ThalwegError
 from thalweg.history.tail import HistoryTail
 from thalweg.training.run import Run
@@ -73,8 +73,10 @@ class Folder:
         It holds its steps locked; where the system has no locks, that it has written some of late must do.
         """
         history = path / "history" / "steps"
+        if CAN_HOLD:
+            return is_held(history)
         steps = changed(history)
-        return is_held(history) or (steps > changed(path / "summary.json") and time.time() - steps < _ALIVE)
+        return steps > changed(path / "summary.json") and time.time() - steps < _ALIVE
 
     def _runs(self, folder: Path, depth: int) -> Iterator[Path]:
         try:

@@ -25,6 +25,11 @@ AXE = """async () => {
 }"""
 
 
+def pixels(page, canvas):
+    with Image.open(io.BytesIO(page.locator(canvas).screenshot())) as image:
+        return image.convert("RGB").tobytes()
+
+
 def step_of(page, player="player"):
     return float(page.get_attribute(f"#{player}", "data-step"))
 
@@ -61,6 +66,22 @@ class TestLab:
         page.press("#lab-formula", "Enter")
         until(page, "document.querySelector('#lab-formula-shown').textContent.includes('10')")
         assert page.input_value("#lab-formula").startswith("1*0.01")
+
+    def test_the_surface_that_is_chosen_is_the_one_that_is_drawn(self, open_page):
+        """The picture after a choice is, to the pixel, that of a page that was opened with it."""
+        page = open_page("tab=lab&surface=valley&rules=sgd:0.001:&steps=50")
+        page.wait_for_selector(SETTLED["lab"])
+        before = pixels(page, "#picture-canvas")
+        page.select_option("#lab-surface", "rosenbrock")
+        page.wait_for_selector("#lab-title:has-text('osenbrock')")
+        page.wait_for_timeout(1_000)
+        chosen = pixels(page, "#picture-canvas")
+        address = page.url.partition("#")[2]
+        fresh = open_page(address)
+        fresh.wait_for_selector(SETTLED["lab"])
+        fresh.wait_for_timeout(1_000)
+        assert chosen != before
+        assert chosen == pixels(fresh, "#picture-canvas")
 
     def test_a_refused_setting_leaves_the_ground_of_what_is_drawn(self, open_page, until):
         page = open_page("tab=lab&surface=valley&rules=sgd:0.05:&steps=200")

@@ -87,6 +87,7 @@ function makeChart(home, panel, runs, historyOf) {
   let cursor = -1;
   let isSeen = true;
   let isStale = false;
+  let drawn = 0; // rows
   const seen = new IntersectionObserver(([{ isIntersecting }]) => {
     isSeen = isIntersecting;
     if (isSeen && isStale) update();
@@ -96,8 +97,10 @@ function makeChart(home, panel, runs, historyOf) {
     data = joined(panel, runs, historyOf);
     figure.dataset.points = String(data[0].length);
     if (details.open) fillTable();
-    isStale = !isSeen; // below the edge of the window: drawn when it is scrolled to
-    if (isSeen) plot.setData(data);
+    isStale = !isSeen && drawn > 0; // out of sight, what comes after the first rows is drawn when it is scrolled to
+    if (isStale) return;
+    drawn = data[0].length;
+    plot.setData(data);
   }
 
   place.addEventListener("keydown", (event) => {

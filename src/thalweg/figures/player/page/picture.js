@@ -11,24 +11,25 @@ import { drawTrails } from "./trails.js";
 export function makePicture(frame, first, store, redraw) {
   const canvas = frame.querySelector("canvas");
   let scene = first;
-  let views = viewsOf(scene);
+  let surface = scene.surface; // the scene itself may be the same one, filled anew
+  let views = viewsOf(surface);
   let camera = START;
-  let shown = scene.surface.window;
+  let shown = surface.window;
 
   /** Move by shares of the picture: a pan from above, a turn of the relief. */
   const move = (dx, dy) => {
     if (store.get().view === "3d") camera = turned(camera, dx * canvas.clientWidth, dy * canvas.clientHeight);
-    else shown = panned(shown, scene.surface.window, dx, dy);
+    else shown = panned(shown, surface.window, dx, dy);
     redraw();
   };
   const zoom = (factor) => {
     if (store.get().view === "3d") camera = { ...camera, zoom: Math.min(8, Math.max(0.5, camera.zoom * factor)) };
-    else shown = zoomed(shown, scene.surface.window, factor);
+    else shown = zoomed(shown, surface.window, factor);
     redraw();
   };
   const reset = () => {
     camera = START;
-    shown = scene.surface.window;
+    shown = surface.window;
     redraw();
   };
   onDrag(frame, canvas, move);
@@ -39,9 +40,10 @@ export function makePicture(frame, first, store, redraw) {
     reset,
     /** Show another scene; on the same surface, from the same side. */
     show(next) {
-      if (next.surface !== scene.surface) {
-        views = viewsOf(next);
-        shown = next.surface.window;
+      if (next.surface !== surface) {
+        surface = next.surface;
+        views = viewsOf(surface);
+        shown = surface.window;
       }
       scene = next;
     },
@@ -59,7 +61,7 @@ export function makePicture(frame, first, store, redraw) {
   };
 }
 
-function viewsOf({ surface }) {
+function viewsOf(surface) {
   return { contour: contourView(surface), "3d": reliefView(surface) };
 }
 
