@@ -105,7 +105,8 @@ def stage_of(name: str) -> dict[str, str] | None:
         fields.setdefault("steps", str(settings["steps"]))
     if "start" in settings:
         x, y = settings["start"]
-        fields.setdefault("start", f"{x:g},{y:g}")
+        own = {"x": f"{x:g}", "y": f"{y:g}"} if fields["tab"] == "losses" else {"start": f"{x:g},{y:g}"}
+        fields = {**own, **fields}
     return fields
 
 

@@ -28,6 +28,28 @@ def test_keys_are_the_controls_own_where_the_tab_has_no_player(open_page):
     assert page.input_value("#runs-filter") == "no such 1"
 
 
+def test_back_and_forth_show_what_the_address_says(open_page, tmp_path, runs, server_at, until):
+    made = Run.open(runs / "striped")
+    for name in ("one", "two"):
+        Run(tmp_path / name, made.config, made.data, made.environment).save()
+        with HistoryLog(tmp_path / name / "history" / "steps", STEP_UNITS) as log:
+            log.extend(rows_of(100))
+    page = open_page("tab=runs&run=one", url=server_at(tmp_path, 0).url)
+    page.wait_for_selector("#runs-charts[data-rows='100']", state="attached")
+    page.click("#runs-table tr[data-run=two] button")
+    page.wait_for_selector("#runs-charts[data-rows='200']", state="attached")
+    page.go_back()
+    page.wait_for_selector("#runs-charts[data-rows='100']", state="attached")
+    assert page.inner_text("#run-detail h2") == "one"
+    assert not page.is_checked("#runs-table tr[data-run=two] input")
+    page.uncheck("#runs-table tr[data-run=one] input")
+    until(page, "!document.querySelector('#runs-charts .curve')")
+    assert page.inner_text("#run-detail h2") == "one"
+    page.reload()
+    page.wait_for_selector("#run-detail h2")
+    assert not page.query_selector("#runs-charts .curve")
+
+
 def test_a_row_under_the_finger_stays_while_its_numbers_change(open_page, tmp_path, runs, server_at):
     made = Run.open(runs / "striped")
     Run(tmp_path / "long", made.config, made.data, made.environment).save()

@@ -83,6 +83,44 @@ class TestLab:
         assert chosen != before
         assert chosen == pixels(fresh, "#picture-canvas")
 
+    def test_a_link_within_the_page_stands_as_it_says(self, open_page, until):
+        page = open_page("tab=lab&surface=bowl&rules=sgd:0.05:;adam:0.05:&steps=200")
+        page.wait_for_selector(SETTLED["lab"])
+        page.evaluate(
+            "location.hash = '#tab=lab&surface=bowl&rules=sgd:0.05:;adam:0.05:&steps=200&step=40&view=3d&hide=1'"
+        )
+        until(page, "document.querySelector('#player').dataset.step === '40'")
+        assert page.get_attribute("#view-3d", "aria-pressed") == "true"
+        assert page.get_attribute("#rules button >> nth=0", "aria-pressed") == "false"
+        page.go_back()
+        until(page, "document.querySelector('#player').dataset.step === '200'")
+        assert page.get_attribute("#view-3d", "aria-pressed") == "false"
+        assert page.get_attribute("#rules button >> nth=0", "aria-pressed") == "true"
+
+    def test_a_rule_that_is_taken_out_takes_no_others_hiding_along(self, open_page, until):
+        page = open_page("tab=lab&surface=bowl&rules=sgd:0.05:;adam:0.05:;rmsprop:0.01:&steps=200&hide=2")
+        page.wait_for_selector(SETTLED["lab"])
+        page.click("#lab-rules .rule-row >> nth=0 >> button")
+        until(page, "document.querySelectorAll('#rules button').length === 2")
+        states = [page.get_attribute(f"#rules button >> nth={at}", "aria-pressed") for at in range(2)]
+        assert states == ["false", "true"]
+
+    def test_the_other_language_keeps_the_setting(self, open_page):
+        page = open_page("tab=lab&surface=bowl&rules=sgd:0.05:&steps=200")
+        page.wait_for_selector(SETTLED["lab"])
+        page.select_option("#lab-surface", "rosenbrock")
+        page.wait_for_selector("#lab-title:has-text('osenbrock')")
+        page.click("#language")
+        page.wait_for_selector("html[lang=zh-CN] " + SETTLED["lab"])
+        assert page.input_value("#lab-formula") == "rosenbrock"
+
+    def test_the_lesson_of_the_losses_is_told_and_played_there(self, open_page, until):
+        page = open_page("")
+        page.click("#tour-first [data-lesson=mse-or-cross-entropy]")
+        page.wait_for_selector("#lesson td:has-text('✓')")
+        assert page.is_visible("#losses-player")
+        until(page, "document.querySelector('#losses-player').dataset.playing === 'true'")
+
     def test_a_refused_setting_leaves_the_ground_of_what_is_drawn(self, open_page, until):
         page = open_page("tab=lab&surface=valley&rules=sgd:0.05:&steps=200")
         page.wait_for_selector(SETTLED["lab"])

@@ -19,6 +19,7 @@ export async function mountEmbeddings(page) {
   let known = [];
   let scatters = null;
   let shown = null;
+  let front = 0; // the photo that is looked at
 
   const load = newestOnly(async () => {
     const asked = run;
@@ -52,20 +53,21 @@ export async function mountEmbeddings(page) {
       scatters[place].note(t("embeddings_agreement", { share: percent(header.agreement[layer]) }));
     });
     byId("embeddings-right").textContent = t("embeddings_right", { share: percent(header.right), count: arrays.rows.length });
-    look(0, false);
+    look(front < arrays.rows.length ? front : 0, false);
   }
   function build(header) {
-    const front = make("div", { class: "front", "aria-live": "polite" });
+    const before = make("div", { class: "front", "aria-live": "polite" });
     const maps = make("div", { class: "maps" });
     home.replaceChildren(make("p", { class: "note", id: "embeddings-right" }), maps, swatchesOf(header.classes));
     if (known.length < 2) home.append(make("p", { class: "note" }, t("embeddings_no_epochs")));
     scatters = LAYERS.map((layer) => makeScatter(maps, { title: t(`embeddings_${layer}`), keys: t("embeddings_keys"), look }));
-    maps.append(front);
-    front.id = "embeddings-front";
+    maps.append(before);
+    before.id = "embeddings-front";
   }
   /** Show a photo in front, and ring it on both maps. */
   function look(place, told = true) {
     const { header, arrays } = shown;
+    front = place;
     for (const scatter of scatters) scatter.ring(place);
     const [right, said] = [header.classes[arrays.labels[place]], header.classes[arrays.predicted[place]]];
     byId("embeddings-front").replaceChildren(
@@ -78,7 +80,7 @@ export async function mountEmbeddings(page) {
   }
   const choice = makeChoice(byId("embeddings-run"), (chosen) => {
     run = chosen;
-    [known, scatters] = [[], null];
+    [known, scatters, front] = [[], null, 0];
     load();
   });
   scrub.addEventListener("input", load);

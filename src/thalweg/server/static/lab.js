@@ -3,22 +3,22 @@
 
 import { getJson, newestOnly, postFrame, Refusal } from "./api.js";
 import { readFields, writeFields } from "./address.js";
+import { cursorOf, fieldsOf, startOver } from "./cursor.js";
 import { byId } from "./dom.js";
 import { makeHandle } from "./handle.js";
 import { makeForm } from "./labform.js";
-import { makeTour } from "./tour.js";
 import { mountPlayer } from "../player/player.js";
 import { groundOf, tracesOf } from "../player/scene.js";
 
 const PART = (name) => byId(name);
 
 export async function mountLab(page) {
-  const tour = makeTour(page);
-  const form = makeForm(await getJson("lab"), changed);
+  const form = makeForm(await getJson("lab"), changed, (number) => player?.forget(number));
   let player = null;
   let handle = null;
   let ground = null;
   let shownFor = "";
+  let lesson = "";
 
   const draw = newestOnly(async () => {
     const began = performance.now();
@@ -54,10 +54,6 @@ export async function mountLab(page) {
       player.replace(scene);
       return;
     }
-    const fields = readFields();
-    const hidden = new Set((fields.hide ?? "").split(",").filter(Boolean).map((number) => Number(number) - 1));
-    const step = fields.step === undefined ? null : Number(fields.step);
-    const asked = { step: Number.isFinite(step) ? step : null, view: fields.view === "3d" ? "3d" : null, hidden };
     handle = makeHandle(byId("lab-handle"), (start) => {
       form.setStart(start);
       changed();
@@ -65,7 +61,7 @@ export async function mountLab(page) {
     player = mountPlayer({
       part: PART,
       scene,
-      asked,
+      asked: cursorOf(readFields()),
       rested: keep,
       drawn: (view) => handle.follow(view),
     });
@@ -74,8 +70,7 @@ export async function mountLab(page) {
 
   function keep(state, step) {
     if ((readFields().tab ?? "lab") !== "lab") return;
-    const hide = [...state.hidden].map((number) => number + 1).join(",");
-    writeFields({ step: String(step), view: state.view === "3d" ? "3d" : null, hide: hide || null });
+    writeFields(fieldsOf(state, step));
   }
 
   /** The form has changed: say so in the address, and draw. */
@@ -89,19 +84,13 @@ export async function mountLab(page) {
     actions: new Proxy({}, { get: (_, name) => player?.actions[name] }),
     async show(fields) {
       await form.fill(fields);
-      tour.show(fields.lesson ?? null);
-      if (form.key() !== shownFor) {
-        shownFor = form.key();
-        await draw();
-        if (fields.lesson && player) startOver(player);
-      } else player?.refresh();
+      const isOther = form.key() !== shownFor;
+      shownFor = form.key();
+      if (isOther) await draw();
+      player?.stand(cursorOf(fields));
+      if (fields.lesson && (isOther || fields.lesson !== lesson) && player) startOver(player);
+      lesson = fields.lesson ?? "";
+      player?.refresh();
     },
   };
-}
-
-/** A lesson is played from its beginning; where less motion is wanted, it lies there finished. */
-function startOver(player) {
-  if (matchMedia("(prefers-reduced-motion: reduce)").matches) return;
-  player.actions.first();
-  player.actions.toggle();
 }

@@ -8,9 +8,14 @@ import { t } from "./texts.js";
 const FIRST = { surface: "valley", rules: "sgd::;adagrad::;rmsprop::;adam::", steps: "2000" };
 const FIELDS = ["surface", "parameters", "rules", "steps", "noise", "seed", "start"];
 
-export function makeForm(catalogue, changed) {
+/**
+ * @param {any} catalogue
+ * @param {() => void} changed
+ * @param {(number: number) => void} removed told which path is taken out, before it is
+ */
+export function makeForm(catalogue, changed, removed) {
   const named = new Map(catalogue.surfaces.map((surface) => [surface.name, surface]));
-  const rows = makeRuleRows(catalogue, changed);
+  const rows = makeRuleRows(catalogue, changed, removed);
   const entries = catalogue.surfaces.map(({ name, about }) => [name, `${name}: ${about}`]);
   fillSelect(byId("lab-surface"), [...entries, ["", t("lab_own_formula")]]);
   byId("schedules").append(...catalogue.schedules.map((name) => make("option", { value: name })));
@@ -44,6 +49,7 @@ export function makeForm(catalogue, changed) {
   }
   const text = (id) => byId(id).value.trim();
   const number = (id) => (text(id) === "" ? undefined : Number(text(id)));
+  const coordinate = (id) => text(id) || byId(id).placeholder; // one of two alone: the other is where it would be
   const fields = () => ({
     surface: text("lab-formula"),
     parameters: text("lab-parameters"),
@@ -51,7 +57,7 @@ export function makeForm(catalogue, changed) {
     steps: text("lab-steps"),
     noise: Number(text("lab-noise")) ? text("lab-noise") : "",
     seed: Number(text("lab-seed")) ? text("lab-seed") : "",
-    start: text("lab-x") && text("lab-y") ? `${text("lab-x")},${text("lab-y")}` : "",
+    start: text("lab-x") || text("lab-y") ? `${coordinate("lab-x")},${coordinate("lab-y")}` : "",
   });
   return {
     setStart,
@@ -93,5 +99,7 @@ export function makeForm(catalogue, changed) {
 /** `angle=0.05, condition=100` as an object; what cannot be read goes to Python, which says so. */
 function parametersOf(text) {
   const pairs = text.split(/[,;]/).map((pair) => pair.trim()).filter(Boolean).map((pair) => pair.split("="));
-  return Object.fromEntries(pairs.map(([name, value]) => [name.trim(), value === undefined ? null : Number(value)]));
+  return Object.fromEntries(pairs.map(([name, value]) => [name.trim(), value === undefined ? null : numberOr(value.trim())]));
 }
+
+const numberOr = (text) => (text === "" || Number.isNaN(Number(text)) ? text : Number(text));

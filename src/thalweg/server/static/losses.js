@@ -3,6 +3,7 @@
 
 import { getJson, newestOnly, postFrame } from "./api.js";
 import { readFields, writeFields } from "./address.js";
+import { cursorOf, fieldsOf, startOver } from "./cursor.js";
 import { byId, fillSelect } from "./dom.js";
 import { mountPlayer } from "../player/player.js";
 import { groundOf, tracesOf } from "../player/scene.js";
@@ -15,6 +16,7 @@ export async function mountLosses(page) {
   const usual = read();
   let player = null;
   let shownFor = "";
+  let lesson = "";
 
   const draw = newestOnly(async () => {
     const { x, y, ...rest } = read();
@@ -34,9 +36,12 @@ export async function mountLosses(page) {
       player.replace(scene);
       return;
     }
-    const asked = { step: null, view: readFields().view === "3d" ? "3d" : null, hidden: new Set() };
-    player = mountPlayer({ part: (name) => byId(`losses-${name}`), scene, asked, rested: () => {} });
+    const asked = cursorOf(readFields());
+    player = mountPlayer({ part: (name) => byId(`losses-${name}`), scene, asked, rested: keep });
     page.onTheme(player.refresh);
+  }
+  function keep(state, step) {
+    if (readFields().tab === "losses") writeFields(fieldsOf(state, step));
   }
   function changed() {
     const fields = read();
@@ -52,10 +57,13 @@ export async function mountLosses(page) {
     async show(fields) {
       for (const [name, id] of Object.entries(FIELDS)) byId(id).value = fields[name] ?? usual[name];
       const key = JSON.stringify(read());
-      if (key !== shownFor) {
-        shownFor = key;
-        await draw();
-      } else player?.refresh();
+      const isOther = key !== shownFor;
+      shownFor = key;
+      if (isOther) await draw();
+      player?.stand(cursorOf(fields));
+      if (fields.lesson && fields.lesson !== lesson && player) startOver(player);
+      lesson = fields.lesson ?? "";
+      player?.refresh();
     },
   };
 }

@@ -5,6 +5,7 @@ import { readFields, replaceFields, writeFields } from "./address.js";
 import { byId, make } from "./dom.js";
 import { mountLab } from "./lab.js";
 import { t } from "./texts.js";
+import { makeTour } from "./tour.js";
 import { listenToKeys } from "../player/keys.js";
 
 const LOADERS = {
@@ -23,6 +24,8 @@ const left = new Map();
 let shown = "";
 /** @type {any} */
 let view = null;
+/** @type {any} */
+let tour = null;
 
 /** What a tab may use of the page. */
 const page = {
@@ -43,18 +46,20 @@ async function follow() {
   const fields = readFields();
   const tab = fields.tab in LOADERS ? fields.tab : "lab";
   for (const section of document.querySelectorAll("main > section")) {
-    section.toggleAttribute("hidden", section instanceof HTMLElement && section.dataset.tab !== tab);
+    section.toggleAttribute("hidden", section instanceof HTMLElement && !(section.dataset.tab ?? "").split(" ").includes(tab));
   }
+  if (fields.theme && fields.theme !== document.documentElement.dataset.theme) setTheme(fields.theme);
   for (const link of document.querySelectorAll("#tabs a")) {
     if (link instanceof HTMLElement && link.dataset.to === tab) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
   byId("failure").hidden = true;
   shown = tab;
-  const query = new URLSearchParams(location.search);
-  query.set("lang", document.documentElement.dataset.other ?? "en");
-  byId("language").href = `?${query}${location.hash}`;
   try {
+    if (!byId("tour").hidden) {
+      tour ??= makeTour(page);
+      tour.show(fields.lesson ?? null);
+    }
     if (!mounted.has(tab)) mounted.set(tab, LOADERS[tab](page));
     view = null;
     const found = await mounted.get(tab);
@@ -71,6 +76,13 @@ async function follow() {
 function setTheme(theme) {
   document.documentElement.dataset.theme = theme;
   for (const listener of themeListeners) listener(theme);
+}
+
+/** The same page in the other language, as it is now. */
+function otherLanguage() {
+  const query = new URLSearchParams(location.search);
+  query.set("lang", document.documentElement.dataset.other ?? "en");
+  return `?${query}#${new URLSearchParams(readFields())}`;
 }
 
 function help() {
@@ -114,6 +126,7 @@ for (const link of document.querySelectorAll("#tabs a")) {
     page.goTo({ ...left.get(tab), tab, ...(run && { run }), ...(theme && { theme }) });
   });
 }
+for (const kind of ["pointerdown", "click"]) byId("language").addEventListener(kind, () => (byId("language").href = otherLanguage()));
 byId("help").addEventListener("click", help);
 fillHelp();
 keys();

@@ -9,7 +9,7 @@ const MOST = 8;
 const SPAN = 1000; // the slider reaches so many times below and above the rate that suits the surface
 const NOTCHES = 400;
 
-export function makeRuleRows(catalogue, changed) {
+export function makeRuleRows(catalogue, changed, removed) {
   const home = byId("lab-rules");
   let rows = [];
   byId("lab-add").addEventListener("click", () => {
@@ -20,6 +20,7 @@ export function makeRuleRows(catalogue, changed) {
   function add({ rule, lr, schedule }) {
     if (rows.length >= MOST) return;
     const row = makeRow(catalogue, changed, () => {
+      removed(rows.indexOf(row));
       rows = rows.filter((other) => other !== row);
       row.element.remove();
       limit();

@@ -25,8 +25,9 @@ export function makeDetail(page) {
     });
     home.append(make("h2", {}, name), parts.facts, parts.buttons, parts.said, parts.scores, parts.layers);
     draw();
-    load();
+    if (isListed()) load(); // one that was just started has nothing to be read yet
   }
+  const isListed = () => listing.runs.some((one) => one.run === name);
   function draw() {
     if (!parts.facts) return;
     const run = listing.runs.find((one) => one.run === name);
@@ -51,7 +52,7 @@ export function makeDetail(page) {
     if (parts.buttons.dataset.shown === key) return; // a button that is replaced under a finger is not pressed
     parts.buttons.dataset.shown = key;
     parts.buttons.replaceChildren(
-      ...(going && started?.goes_on ? [button(t("run_stop"), () => act("stop"), { id: "run-stop" })] : []),
+      ...(going && started?.goes_on ? [button(t("run_stop"), (event) => ((event.currentTarget.disabled = true), act("stop")), { id: "run-stop" })] : []),
       ...(going && !started?.goes_on ? [make("span", { class: "note" }, t("run_elsewhere"))] : []),
       ...(!going ? [button(t("run_resume"), () => act("resume"), { id: "run-resume" })] : []),
       ...["diagnosis", "embeddings", "classify"].map((tab) => button(t(`run_to_${tab}`), () => page.goTo({ tab, run: name }))),
@@ -103,7 +104,7 @@ export function makeDetail(page) {
       listing = next;
       draw();
       const after = listing.runs.find((one) => one.run === name)?.state;
-      if (before === "training" && after !== "training") load();
+      if (parts.scores && after && (before === undefined || (before === "training" && after !== "training"))) load();
     },
     shown: () => name,
     rate(run, value) {

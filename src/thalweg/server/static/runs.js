@@ -28,11 +28,9 @@ export async function mountRuns(page) {
     const before = new Set(listing.runs.map((one) => one.run));
     listing = next;
     if (!home.hidden) show();
-    const { run, runs } = readFields();
     if (first && listing.runs.length) {
       first = false;
-      const wanted = (runs ? namesIn(runs) : [run ?? listing.runs[0].run]).filter(isListed);
-      follow(wanted.length ? wanted : [listing.runs[0].run], run ?? wanted[0] ?? listing.runs[0].run);
+      follow(...wantedBy(readFields()));
     } else if (curves.runs().some((name) => !before.has(name) && isListed(name))) {
       live.follow(curves.runs()); // a training that was just started has made its folder
     }
@@ -40,6 +38,13 @@ export async function mountRuns(page) {
   function show() {
     table.show(listing.runs);
     detail.heard(listing);
+  }
+  /** Which runs are charted, and which is opened, by an address: those it names, else the one it names, else the newest. */
+  function wantedBy({ run, runs }) {
+    const newest = listing.runs[0].run;
+    const opened = run && isListed(run) ? run : null;
+    const charted = runs ? namesIn(runs).filter(isListed) : [opened ?? newest];
+    return /** @type {[string[], string]} */ ([charted, opened ?? charted[0] ?? newest]);
   }
   function came(run, stream, header) {
     curves.update(stream);
@@ -55,8 +60,8 @@ export async function mountRuns(page) {
     detail.open(opened, listing);
   }
   function choose(runs) {
-    writeFields({ runs: namesOut(runs) || null });
-    follow(runs, readFields().run ?? "");
+    writeFields({ run: detail.shown() || null, runs: namesOut(runs) });
+    follow(runs, detail.shown());
   }
   function open(run) {
     const runs = curves.runs().includes(run) ? curves.runs() : [...curves.runs(), run].slice(-MOST);
@@ -66,18 +71,17 @@ export async function mountRuns(page) {
   page.onTheme(() => follow(curves.runs(), readFields().run ?? curves.runs()[0] ?? ""));
 
   return {
-    show({ run }) {
+    show(fields) {
       show();
-      if (run && run !== detail.shown() && isListed(run)) {
-        follow(curves.runs().includes(run) ? curves.runs() : [...curves.runs(), run].slice(-MOST), run);
-        return;
-      }
+      if (!listing.runs.length || !curves.runs().every(isListed)) return; // one that was just started is not listed yet
+      const [charted, opened] = wantedBy(fields);
+      if (opened !== detail.shown() || charted.join("\n") !== curves.runs().join("\n")) follow(charted, opened);
       curves.update("steps");
       curves.update("epochs");
     },
   };
 }
 
-/** Names of runs in one field of the address, and back; a name may have a comma. */
-const namesOut = (runs) => runs.map(encodeURIComponent).join(",");
+/** Names of runs in one field of the address, and back; a name may have a comma. A comma alone: none. */
+const namesOut = (runs) => runs.map(encodeURIComponent).join(",") || ",";
 const namesIn = (text) => text.split(",").map(decodeURIComponent);

@@ -44,6 +44,7 @@ export function makePicture(frame, first, store, redraw) {
         surface = next.surface;
         views = viewsOf(surface);
         shown = surface.window;
+        camera = START;
       }
       scene = next;
     },

@@ -91,6 +91,19 @@ export function mountPlayer({ part, scene: first, asked, rested, drawn }) {
     store,
     actions,
     moveToStep,
+    /** As an address says; what it does not say is as at first: the end, from the scene's side, nothing hidden. */
+    stand({ step, view, hidden }) {
+      const index = step === null ? scene.steps.length - 1 : nearestIndex(scene.steps, step);
+      const wanted = { index, view: view ?? scene.view, hidden, playing: false };
+      const now = store.get();
+      const same = wanted.index === now.index && wanted.view === now.view && String([...hidden]) === String([...now.hidden]);
+      if (!same || now.playing) store.set(wanted);
+    },
+    /** A path is about to be taken out: those behind it move up, and so does what is hidden of them. */
+    forget(number) {
+      const kept = [...store.get().hidden].filter((one) => one !== number);
+      store.set({ hidden: new Set(kept.map((one) => (one > number ? one - 1 : one))) });
+    },
     /** Everything again, in the colors and sizes of now. */
     refresh: () => redraw(drawStill),
     /** Play something else; a cursor that stood at the end stays at the end. */
