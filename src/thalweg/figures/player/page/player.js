@@ -96,7 +96,8 @@ export function mountPlayer({ part, scene: first, asked, rested, drawn }) {
       const index = step === null ? scene.steps.length - 1 : nearestIndex(scene.steps, step);
       const wanted = { index, view: view ?? scene.view, hidden, playing: false };
       const now = store.get();
-      const same = wanted.index === now.index && wanted.view === now.view && String([...hidden]) === String([...now.hidden]);
+      const isHidden = String([...hidden]) === String([...now.hidden]);
+      const same = isHidden && wanted.index === now.index && wanted.view === now.view;
       if (!same || now.playing) store.set(wanted);
     },
     /** A path is about to be taken out: those behind it move up, and so does what is hidden of them. */
