@@ -57,8 +57,8 @@ class Replay:
         return function(*tensors) if recorded is None else recorded(tensors)
 
     def forget(self) -> bool:
-        """Drop all recordings, whose memory nothing else can have; False if there was none."""
-        had_some = bool(self._recorded)
+        """Drop all recordings, whose memory nothing else can have; False if there was none but such as failed."""
+        had_some = any(recorded is not None for recorded in self._recorded.values())
         self._recorded.clear()
         return had_some
 

@@ -126,7 +126,7 @@ def test_it_starts_stops_and_goes_on(folder, striped):
 
 def test_two_trainings_of_one_name_are_not_both_started(trainings, monkeypatch):
     """The folder is made seconds after the start; the second visitor comes before."""
-    monkeypatch.setattr("thalweg.server.trainings.sys.executable", "/bin/true")
+    monkeypatch.setattr("thalweg.server.processes.sys.executable", "/bin/true")
 
     async def both():
         results = await asyncio.gather(*(trainings.start(Form(GOOD)) for _ in range(2)), return_exceptions=True)

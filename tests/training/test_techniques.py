@@ -10,6 +10,7 @@ import torch
 
 from notebook import Notebook
 from thalweg import models
+from thalweg._replay import Replay
 from thalweg.errors import TrainingError, UsageError
 from thalweg.training import TrainingConfig, checkpoint, plan, train
 from thalweg.training.averaging import Average
@@ -218,7 +219,7 @@ def test_a_training_goes_on_in_smaller_parts_and_says_so(striped, tmp_path, monk
 def test_recordings_are_dropped_before_a_batch_is_halved():
     model = torch.nn.Linear(3, 2)
     gradients = Gradients(model, Objective("cross-entropy", 0.0), Format("fp32", "channels-last"))
-    gradients._replay._recorded["of smaller photos"] = None
+    gradients._replay._recorded["of smaller photos"] = object()
     attempts = []
     whole = gradients._whole
 
@@ -231,6 +232,13 @@ def test_recordings_are_dropped_before_a_batch_is_halved():
     gradients._whole = exhausted_once
     assert gradients(torch.randn(4, 3), Targets(torch.zeros(4, dtype=torch.int64)), 1).parts == 1
     assert attempts == [1, 0]
+
+
+def test_recordings_that_failed_hold_no_memory_to_wait_for():
+    """Or a batch that does not fit would be tried for ever."""
+    replay = Replay()
+    replay._recorded["too large"] = None
+    assert not replay.forget()
 
 
 def test_what_is_done_of_a_training_never_falls():

@@ -93,7 +93,8 @@ class Folder:
     def _row(self, path: Path) -> dict[str, Any]:
         files = ("config.toml", "summary.json", "history/steps", "history/epochs")
         stamps = tuple(stamp(path / name) for name in files)
-        if path not in self._rows or self._rows[path][0] != stamps:
+        known, row = self._rows.get(path, (None, {}))
+        if known != stamps or "broken" in row:  # whose reason is in the visitor's language
             self._rows[path] = stamps, self._read_row(path)
         row = dict(self._rows[path][1])
         if self.is_training(path):

@@ -7,18 +7,17 @@ and there is no argument that is not a field of the configuration.
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 import shlex
 import signal
-import sys
 from collections import deque
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args, get_origin, get_type_hints
 
 from thalweg import schedules
 from thalweg.errors import RunError, UnknownNameError, UsageError
-from thalweg.i18n import get_language, t
+from thalweg.i18n import t
+from thalweg.server.processes import launch
 from thalweg.training.config import TrainingConfig, option_name
 from thalweg.training.recipes import RECIPES, recipe
 
@@ -177,15 +176,7 @@ class Trainings:
     async def _launch(self, name: str, arguments: list[str]) -> Started:
         self._launching.add(name)
         try:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                *("-m", "thalweg", *arguments),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.STDOUT,
-                env={**os.environ, "THALWEG_LANG": get_language()},
-                start_new_session=True,  # a Ctrl-C for the server reaches it once, from `end`
-            )
+            process = await launch("-m", "thalweg", *arguments, stderr=asyncio.subprocess.STDOUT)
         finally:
             self._launching.discard(name)
         one = Started(name, typed(arguments), process)

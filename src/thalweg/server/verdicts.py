@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from thalweg.errors import RunError, ThalwegError
-from thalweg.i18n import get_language, t
+from thalweg.i18n import t
 from thalweg.server.networks import at_a_time
+from thalweg.server.processes import launch
 
 
 if TYPE_CHECKING:
@@ -86,15 +85,8 @@ class Proofs:
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
     async def _prove(self, name: str, path: Path, remedy: str) -> None:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-m", "thalweg.server.proving", str(path), remedy),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-            env={**os.environ, "THALWEG_LANG": get_language()},
-            start_new_session=True,
-        )
+        arguments = ("-m", "thalweg.server.proving", str(path), remedy)
+        process = await launch(*arguments, stderr=asyncio.subprocess.DEVNULL)
         try:
             output, _ = await asyncio.wait_for(process.communicate(), _LONGEST)
             found = _read(output)
