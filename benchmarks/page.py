@@ -38,7 +38,7 @@ FLAGS = [
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 ]
 POINTS = 100_000
-EIGHT = ";".join(f"{rule}::" for rule in ("sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "lion", "nadam"))
+EIGHT = ";".join(f"{name}::" for name in ("sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "lion", "nadam"))
 
 # Frames of so many milliseconds: how long each took, in the browser's own clock.
 FRAMES = """(wanted) => new Promise((done) => {
@@ -55,7 +55,7 @@ FRAMES = """(wanted) => new Promise((done) => {
 
 # From a slider's event to the frame in which its paths are drawn.
 SLIDE = """(share) => new Promise((done) => {
-  const slider = document.querySelector(".rule-row input[type=range]");
+  const slider = document.querySelector(".optimizer-row input[type=range]");
   const player = document.getElementById("player");
   const began = performance.now();
   const seen = new MutationObserver(() => {
@@ -120,7 +120,7 @@ def weight(browser: Browser, url: str, _rounds: int) -> dict[str, Any]:
 
 
 def frames(browser: Browser, url: str, rounds: int) -> dict[str, Any]:
-    lab = f"{url}#tab=lab&surface=valley&rules={EIGHT}&steps=1999"
+    lab = f"{url}#tab=lab&surface=valley&optimizers={EIGHT}&steps=1999"
     found: dict[str, Any] = {}
     for view in ("contour", "3d"):
         with opened(browser, f"{lab}&view={view}", "#player[data-ready=true]") as page:
@@ -152,7 +152,9 @@ def charts(browser: Browser, url: str, root: Path, rounds: int) -> dict[str, Any
 
 
 def slider(browser: Browser, url: str, rounds: int) -> dict[str, Any]:
-    with opened(browser, f"{url}#tab=lab&surface=valley&rules={EIGHT}&steps=1000", "#player[data-ready=true]") as page:
+    with opened(
+        browser, f"{url}#tab=lab&surface=valley&optimizers={EIGHT}&steps=1000", "#player[data-ready=true]"
+    ) as page:
         page.wait_for_timeout(500)
         times = [page.evaluate(SLIDE, 0.4 + 0.01 * place) for place in range(10 * rounds)]
     return {"slider to screen, eight paths of 1,000 steps (ms)": spread(times[3:])}

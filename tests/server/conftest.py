@@ -1,4 +1,4 @@
-"""A folder of runs, made without a training or with one, and the page on it."""
+"""A folder of runs, some of them trained, and the page on it."""
 
 import shutil
 from dataclasses import replace
@@ -18,7 +18,7 @@ ORIGIN = "http://127.0.0.1"
 
 @pytest.fixture
 def step_rows():
-    """So many rows of a history of steps, after the first `first`."""
+    """Rows of a history of steps, after the first `first`."""
 
     def rows(count, first=0):
         steps = np.arange(first + 1, first + count + 1, dtype=float)
@@ -47,14 +47,14 @@ def folder(tmp_path, step_rows):
 
 @pytest.fixture
 def client(folder):
-    """The page on that folder, asked as a page of its own asks."""
+    """The page on that folder, with requests as its own page sends them."""
     with TestClient(build_app(folder), base_url=ORIGIN, headers={"origin": ORIGIN}) as found:
         yield found
 
 
 @pytest.fixture(scope="session")
 def runs(striped, tmp_path_factory):
-    """A folder with one run that was trained, on striped photos; the weights of each epoch are kept."""
+    """A folder with one run, trained on striped photos; it has the weights of an epoch, which are its best."""
     root = tmp_path_factory.mktemp("served") / "runs"
     config = replace(
         recipe("quick"),
@@ -67,5 +67,5 @@ def runs(striped, tmp_path_factory):
         augment="none",
     )
     run = train(striped, config, root / "striped")
-    shutil.copy(run.best, run.best.with_name("epoch-1.safetensors"))
+    shutil.copy(run.best, run.best.with_name("epoch-0001.safetensors"))
     return root

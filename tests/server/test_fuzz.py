@@ -1,4 +1,4 @@
-"""Whatever is sent, the server answers with a sentence, and goes on."""
+"""Whatever a visitor sends, the server answers with a sentence, and goes on."""
 
 import json
 import random
@@ -7,15 +7,27 @@ import pytest
 from starlette.testclient import TestClient
 
 from thalweg.server import build_app
-from thalweg.server.tabs import HANDLERS
-from thalweg.server.trainings import Trainings
-from thalweg.server.verdicts import Proofs
+from thalweg.server.app import ROUTES
+from thalweg.server.processes import Trainings, Trials
+from thalweg.server.routes import trainings
 
 
 ORIGIN = "http://127.0.0.1"
 NAMES = (
-    *("surface", "rules", "rule", "steps", "start", "noise", "seed", "lr", "schedule", "window", "parameters"),
-    *("name", "photos", "recipe", "options", "run", "remedy", "follow", "x", ""),
+    *(
+        "surface",
+        "optimizers",
+        "optimizer",
+        "steps",
+        "start",
+        "noise",
+        "seed",
+        "lr",
+        "schedule",
+        "window",
+        "parameters",
+    ),
+    *("name", "photos", "recipe", "options", "run", "fix", "follow", "x", ""),
 )
 TEXTS = (
     *("", "valley", "bowl", "x**2", "adam", "sgd", "constant", "warmup(5%) > cosine", "first", "deep/second"),
@@ -42,22 +54,22 @@ def anything(draw, depth=0):
 
 
 def form(draw):
-    """Often nearly right, so that it is read far."""
-    body = {"surface": draw.choice(("valley", "bowl")), "rules": [{"rule": "sgd", "lr": 0.1}], "steps": 20}
+    """Often nearly valid, so that it is read far."""
+    body = {"surface": draw.choice(("valley", "bowl")), "optimizers": [{"optimizer": "sgd", "lr": 0.1}], "steps": 20}
     body |= {draw.choice(NAMES): anything(draw) for _ in range(draw.randrange(1, 5))}
     return draw.choice(RAW) if draw.random() < 0.1 else json.dumps(body).encode()
 
 
 @pytest.fixture
 def harmless(monkeypatch):
-    """No process is started, whatever is asked."""
+    """No process is started, whatever a visitor sends."""
 
     async def nothing(self, name, arguments):
         raise AssertionError(f"{name}: a training would have been started by {arguments}")
 
-    monkeypatch.setattr(Trainings, "_launch", nothing)
-    monkeypatch.setattr(Proofs, "start", lambda _self, _name, _path, _remedy: {"state": "none"})
-    monkeypatch.setattr(Trainings, "sources", lambda _self: ["nothing that is drawn"])
+    monkeypatch.setattr(Trainings, "start", nothing)
+    monkeypatch.setattr(Trials, "start", lambda _self, _name, _path, _fix: {"state": "none"})
+    monkeypatch.setattr(trainings, "sources", lambda _service: ["nothing that is drawn"])
 
 
 @pytest.fixture
@@ -71,7 +83,7 @@ def fuzzed(folder, harmless):
 
 def ask_routes(client, seed, count):
     draw = random.Random(seed)
-    routes = [route for route in HANDLERS if route != ("POST", "trainings/resume")]
+    routes = [(entry.method, entry.path) for entry in ROUTES if entry.path != "trainings/resume"]
     seen = set()
     for _ in range(count):
         method, path = draw.choice(routes)

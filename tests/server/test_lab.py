@@ -1,4 +1,4 @@
-"""The lab's answers are the library's own numbers; what cannot be meant is refused with its sentence."""
+"""The lab's answers are the library's own numbers; invalid requests are refused with a sentence."""
 
 import json
 
@@ -7,8 +7,11 @@ import pytest
 
 from thalweg import lessons, paths, schedules, surfaces
 from thalweg.i18n import LANGUAGES
-from thalweg.server.frames import read_frame
-from thalweg.server.tour import listing
+from thalweg.server.answers import read_frame
+from thalweg.server.routes.lessons import listing
+
+
+SETUPS = [one["setup"] for one in listing() if "optimizers" in (one["setup"] or {})]
 
 
 def ask(client, path, **form):
@@ -17,57 +20,64 @@ def ask(client, path, **form):
     return read_frame(answer.content)
 
 
-class TestPaths:
-    def test_every_number_is_the_paths_own(self, client):
-        rules = [{"rule": "adam", "lr": 0.05, "schedule": "warmup(5%) > cosine"}, {"rule": "sgd", "lr": 0.1}]
+class TestTraces:
+    def test_every_number_is_the_traces_own(self, client):
+        optimizers = [
+            {"optimizer": "adam", "lr": 0.05, "schedule": "warmup(5%) > cosine"},
+            {"optimizer": "sgd", "lr": 0.1},
+        ]
         drive = {"steps": 700, "noise": 0.1, "seed": 3, "start": (-4, 1)}
-        header, arrays = ask(client, "lab/paths", surface="valley", rules=rules, **drive)
-        for number, rule in enumerate(rules):
-            named = {"schedule": "constant", **rule}
-            path = paths.trace(surfaces.get("valley"), named.pop("rule"), **named, **drive)
-            np.testing.assert_array_equal(arrays[f"{number}.x"], path.positions_S2[:, 0])
-            np.testing.assert_array_equal(arrays[f"{number}.loss"], path.loss)
-            np.testing.assert_array_equal(arrays[f"{number}.lr"][1:], path.lr_S)
-            np.testing.assert_array_equal(arrays[f"{number}.sigma_y"][1:], path.scale_S2[:, 1])
+        header, arrays = ask(client, "lab/traces", surface="valley", optimizers=optimizers, **drive)
+        for number, row in enumerate(optimizers):
+            named = {"schedule": "constant", **row}
+            trace = paths.trace(surfaces.get("valley"), named.pop("optimizer"), **named, **drive)
+            np.testing.assert_array_equal(arrays[f"{number}.x"], trace.positions_S2[:, 0])
+            np.testing.assert_array_equal(arrays[f"{number}.loss"], trace.loss)
+            np.testing.assert_array_equal(arrays[f"{number}.lr"][1:], trace.lr_S)
+            np.testing.assert_array_equal(arrays[f"{number}.sigma_y"][1:], trace.scale_S2[:, 1])
         assert header["rates"] == [0.05, 0.1]
         assert [panel["column"] for panel in header["panels"]][:3] == ["loss", "gradient_norm", "lr"]
 
     def test_without_a_rate_one_is_taken_that_suits_the_surface(self, client):
-        header, _ = ask(client, "lab/paths", surface="bowl", rules=[{"rule": "sgd"}], steps=5)
+        header, _ = ask(client, "lab/traces", surface="bowl", optimizers=[{"optimizer": "sgd"}], steps=5)
         assert header["rates"] == [1.8]
 
-    def test_paths_of_one_rule_are_told_apart(self, client):
-        rules = [{"rule": "adagrad_mean", "lr": 0.2}, {"rule": "adagrad_mean", "lr": 0.2, "schedule": "cosine"}]
-        header, _ = ask(client, "lab/paths", surface="valley", rules=rules, steps=10)
+    def test_traces_of_one_optimizer_have_different_labels(self, client):
+        optimizers = [
+            {"optimizer": "adagrad_mean", "lr": 0.2},
+            {"optimizer": "adagrad_mean", "lr": 0.2, "schedule": "cosine"},
+        ]
+        header, _ = ask(client, "lab/traces", surface="valley", optimizers=optimizers, steps=10)
         assert len({series["label"] for series in header["series"]}) == 2
 
-    def test_what_is_left_out_of_long_paths_is_said(self, client):
-        header, arrays = ask(client, "lab/paths", surface="bowl", rules=[{"rule": "sgd"}] * 8, steps=100_000)
+    def test_a_long_trace_says_what_is_left_out(self, client):
+        header, arrays = ask(client, "lab/traces", surface="bowl", optimizers=[{"optimizer": "sgd"}] * 8, steps=100_000)
         assert len(arrays["steps"]) < 100_001
         assert "100,001" in header["note"]
 
-    def test_no_rule_is_no_path(self, client):
-        header, arrays = ask(client, "lab/paths", surface="bowl", rules=[], steps=10)
+    def test_no_optimizer_is_no_trace(self, client):
+        header, arrays = ask(client, "lab/traces", surface="bowl", optimizers=[], steps=10)
         assert header["series"] == []
         assert arrays["steps"].tolist() == [0]
 
     def test_a_formula_is_a_surface(self, client):
-        header, arrays = ask(client, "lab/ground", surface="x^2 + 3*y^2", window=[-1, 1, -2, 2])
+        header, arrays = ask(client, "lab/background", surface="x^2 + 3*y^2", window=[-1, 1, -2, 2])
         assert header["surface"]["window"] == [[-1, 1], [-2, 2]]
         assert arrays["heights"].size == header["surface"]["side"] ** 2
 
     @pytest.mark.parametrize("form", [
         {"surface": "__import__('os')"}, {"surface": ""}, {"surface": "nowhere"}, {"surface": 3}, {},
         {"surface": "valley", "parameters": {"angle": "x"}}, {"surface": "valley", "parameters": {"none": 1}},
-        {"surface": "bowl", "rules": [{"rule": "none"}]}, {"surface": "bowl", "rules": [{"rule": "sgd"}] * 9},
-        {"surface": "bowl", "rules": [{"rule": "sgd", "lr": -1}]}, {"surface": "bowl", "steps": 1e12},
-        {"surface": "bowl", "rules": [{"rule": "sgd"}] * 8, "steps": 2_000_000}, {"surface": "bowl", "start": [1]},
-        {"surface": "bowl", "rules": [{"rule": "sgd", "schedule": "cosin"}]}, {"surface": "bowl", "noise": -1},
-        {"surface": "bowl", "rules": "sgd"}, {"surface": "bowl", "start": [float("1e400"), 0]},
+        {"surface": "bowl", "optimizers": [{"optimizer": "none"}]}, {"surface": "bowl", "steps": 1e12},
+        {"surface": "bowl", "optimizers": [{"optimizer": "sgd"}] * 9}, {"surface": "bowl", "noise": -1},
+        {"surface": "bowl", "optimizers": [{"optimizer": "sgd", "lr": -1}]}, {"surface": "bowl", "start": [1]},
+        {"surface": "bowl", "optimizers": [{"optimizer": "sgd"}] * 8, "steps": 2_000_000},
+        {"surface": "bowl", "optimizers": [{"optimizer": "sgd", "schedule": "cosin"}]},
+        {"surface": "bowl", "optimizers": "sgd"}, {"surface": "bowl", "start": [float("1e400"), 0]},
         {"surface": "\ud800"}, {"surface": "bowl", "window": [1, 0, 0, 1]}, {"surface": "x" * 3000},
     ])  # fmt: skip
-    def test_what_cannot_be_meant_is_refused_with_a_sentence(self, client, form):
-        answer = client.post("/api/lab/paths", content=json.dumps(form))
+    def test_an_invalid_form_is_refused_with_a_sentence(self, client, form):
+        answer = client.post("/api/lab/traces", content=json.dumps(form))
         assert answer.status_code == 400
         assert len(answer.json()["error"]["message"]) > 10
 
@@ -86,7 +96,7 @@ def test_both_losses_are_the_lessons_own(client):
     for number, loss in enumerate(("mse", "cross_entropy")):
         right_S = evidence.data["right"][loss]
         np.testing.assert_array_equal(arrays[f"{number}.right"], right_S[arrays["steps"].astype(int)])
-        assert arrays[f"ground{number}.heights"].size == header["grounds"][number]["surface"]["side"] ** 2
+        assert arrays[f"background{number}.heights"].size == header["backgrounds"][number]["surface"]["side"] ** 2
     assert arrays["0.right"][-1] < 1e-3
     assert arrays["1.right"][-1] > 0.99
 
@@ -96,7 +106,7 @@ class TestTour:
         assert [lesson["name"] for lesson in client.get("/api/lessons").json()["lessons"]] == list(lessons.names())
 
     @pytest.mark.parametrize("language", LANGUAGES)
-    def test_a_lesson_tells_and_shows_its_check(self, client, language):
+    def test_a_lesson_has_its_sentences_and_checks(self, client, language):
         found = client.get("/api/lesson", params={"name": "decay-calms", "lang": language}).json()
         lesson = lessons.get("decay-calms")
         assert len(found["lines"]) == 10
@@ -104,34 +114,33 @@ class TestTour:
         assert len(found["checks"]) == len(lesson.checks(lesson.run()))
         assert ("学习率" in found["title"]) == (language == "zh-CN")
 
-    @pytest.mark.parametrize("stage", [one["stage"] for one in listing() if one["stage"] and "rules" in one["stage"]],
-                             ids=lambda stage: stage["surface"])  # fmt: skip
-    def test_what_a_lesson_sets_is_what_the_lab_takes(self, client, stage):
+    @pytest.mark.parametrize("setup", SETUPS, ids=lambda setup: setup["surface"])
+    def test_the_lab_takes_what_a_lesson_sets_up(self, client, setup):
         """As the page's script reads the address."""
-        parts = [row.split(":", 2) for row in stage["rules"].split(";")]
-        rules = [{"rule": rule, "lr": float(lr), "schedule": schedule} for rule, lr, schedule in parts]
-        pairs = [pair.split("=") for pair in stage.get("parameters", "").split(",") if pair]
-        form = {"surface": stage["surface"], "rules": rules, "steps": int(stage["steps"]),
+        parts = [row.split(":", 2) for row in setup["optimizers"].split(";")]
+        optimizers = [{"optimizer": name, "lr": float(lr), "schedule": schedule} for name, lr, schedule in parts]
+        pairs = [pair.split("=") for pair in setup.get("parameters", "").split(",") if pair]
+        form = {"surface": setup["surface"], "optimizers": optimizers, "steps": int(setup["steps"]),
                 "parameters": {name: float(value) for name, value in pairs}}  # fmt: skip
-        if "start" in stage:
-            form["start"] = [float(part) for part in stage["start"].split(",")]
-        _, arrays = ask(client, "lab/paths", **form)
-        assert all(np.isfinite(arrays[f"{number}.loss"][0]) for number in range(len(rules)))
+        if "start" in setup:
+            form["start"] = [float(part) for part in setup["start"].split(",")]
+        _, arrays = ask(client, "lab/traces", **form)
+        assert all(np.isfinite(arrays[f"{number}.loss"][0]) for number in range(len(optimizers)))
 
     def test_adagrad_bursts_and_decay_calms_on_the_page_too(self, client):
-        """The two steps that a newcomer takes: the events that the page lists say so."""
-        stages = {one["name"]: one["stage"] for one in listing()}
-        told = {}
+        """The first two lessons of the tour: the events that the page lists say so."""
+        setups = {one["name"]: one["setup"] for one in listing()}
+        events = {}
         for name in ("adagrad-arrives-and-bursts", "decay-calms"):
-            stage = stages[name]
-            rows = [row.split(":", 2) for row in stage["rules"].split(";")]
-            rules = [{"rule": rule, "lr": float(lr), "schedule": schedule} for rule, lr, schedule in rows]
-            header, _ = ask(client, "lab/paths", surface=stage["surface"], rules=rules, steps=int(stage["steps"]),
-                            parameters={"angle": 0.05}, start=[-10, 2])  # fmt: skip
-            told[name] = [{event["text"] for event in header["events"] if event["series"] == one} for one in (0, 1)]
-        bursting, steady = told["adagrad-arrives-and-bursts"]
+            setup = setups[name]
+            rows = [row.split(":", 2) for row in setup["optimizers"].split(";")]
+            optimizers = [{"optimizer": name, "lr": float(lr), "schedule": schedule} for name, lr, schedule in rows]
+            drive = {"steps": int(setup["steps"]), "parameters": {"angle": 0.05}, "start": [-10, 2]}
+            header, _ = ask(client, "lab/traces", surface=setup["surface"], optimizers=optimizers, **drive)
+            events[name] = [{event["text"] for event in header["events"] if event["series"] == one} for one in (0, 1)]
+        bursting, steady = events["adagrad-arrives-and-bursts"]
         assert any("bursts" in text for text in bursting)
         assert not any("bursts" in text for text in steady)
-        constant, decayed = told["decay-calms"]
+        constant, decayed = events["decay-calms"]
         assert any("bursts" in text for text in constant)
         assert not any("bursts" in text for text in decayed)

@@ -1,4 +1,4 @@
-"""A training started from the page: a checked configuration, one argument a field, and no command of a visitor."""
+"""A training run started from the page: a checked configuration, one argument a field, and no shell."""
 
 import asyncio
 import json
@@ -11,12 +11,15 @@ from dataclasses import fields
 import pytest
 from starlette.testclient import TestClient
 
+from thalweg.cli.train import configured
 from thalweg.errors import ThalwegError, UsageError
 from thalweg.history.tail import HistoryTail
+from thalweg.i18n import LANGUAGES, speaking
 from thalweg.server import build_app
-from thalweg.server.asking import Form
-from thalweg.server.folder import Folder
-from thalweg.server.trainings import Trainings, form_facts
+from thalweg.server.processes import Trainings, Trials, typed
+from thalweg.server.request import Form, Service, Visit
+from thalweg.server.routes.trainings import NOT_HERE, ROUTES, asked, form_facts
+from thalweg.server.run_index import RunIndex
 from thalweg.training import TrainingConfig
 
 
@@ -25,45 +28,61 @@ GOOD = {"name": "new", "photos": "builtin", "recipe": "quick"}
 
 
 @pytest.fixture
-def trainings(folder):
-    return Trainings(Folder(folder))
+def service(folder):
+    return Service(RunIndex(folder), Trainings(), Trials(), None)
 
 
-def arguments(trainings, **changes):
-    return trainings.arguments(Form({**GOOD, **changes}))[1]
+def arguments(service, **changes):
+    return asked(service, Form({**GOOD, **changes}))[2]
 
 
-def test_a_form_becomes_the_command_that_a_terminal_takes(trainings, folder):
-    found = arguments(
-        trainings, options={"epochs": 2, "lr": 1e-5, "normalize": False, "schedule": "warmup(5%) > cosine"}
-    )
+def test_a_form_becomes_the_command_that_a_terminal_takes(service, folder):
+    found = arguments(service, options={"epochs": 2, "lr": 1e-5, "normalize": False, "schedule": "warmup(5%) > cosine"})
     assert found == ["train", "--recipe=quick", f"--out={folder / 'new'}", "--epochs=2", "--lr=1e-05",
                      "--no-normalize", "--schedule=warmup(5%) > cosine", "--", "builtin"]  # fmt: skip
-    command = trainings.command(Form({**GOOD, "options": {"lr": 1e-5}}))
-    assert shlex.split(command)[0] == "thalweg"
+    assert shlex.split(typed(found))[:2] == ["thalweg", "train"]
 
 
-def test_every_field_is_offered_but_those_that_name_files_or_make_many_runs(trainings):
-    offered = {field["name"] for field in form_facts(trainings.sources())["fields"]}
-    assert offered == {field.name for field in fields(TrainingConfig)} - {
-        "classes",
-        "fold",
-        "folds",
-        "smaller_sizes",
-    }
+@pytest.mark.parametrize("options", [
+    {}, {"optimizer": "adam"}, {"optimizer": "adam", "lr": 0.1}, {"optimizer": "muon"}, {"budget": 60}, {"epochs": 3},
+    {"model": "cnn"},
+])  # fmt: skip
+@pytest.mark.parametrize("recipe", ["quick", "standard"])
+def test_the_page_plots_what_the_command_trains(client, recipe, options):
+    """The configuration beside the command is the one that the command line makes of it."""
+    answer = client.post("/api/trainings/command", json={**GOOD, "recipe": recipe, "options": options}).json()
+    assert answer["config"] == json.loads(json.dumps(configured(recipe, options).to_dict()))
+
+
+def test_another_optimizer_brings_its_own_rate(client):
+    answer = client.post("/api/trainings/command", json={**GOOD, "options": {"optimizer": "adam"}}).json()
+    assert answer["config"]["lr"] == 0.001
+
+
+def test_every_field_is_offered_but_those_that_name_files_or_make_many_runs():
+    offered = {field["name"] for field in form_facts([])["fields"]}
+    assert offered == {field.name for field in fields(TrainingConfig)} - NOT_HERE
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_field_has_a_label_in_words(language):
+    with speaking(language):
+        labels = [field["label"] for field in form_facts([])["fields"]]
+    assert len(set(labels)) == len(labels)
+    assert not any(label.startswith("--") or "_" in label for label in labels)
 
 
 @pytest.mark.parametrize("name", ["", "..", "../up", "/etc/x", "-x", "--out=/x", "a b", "a\n", "a/b", ".x", "x" * 65,
                                   "a.", "first", None, 7, "好"])  # fmt: skip
-def test_a_name_is_a_new_folder_here_and_nothing_else(trainings, name):
+def test_a_name_is_a_new_folder_here_and_nothing_else(service, name):
     with pytest.raises(ThalwegError):
-        arguments(trainings, name=name)
+        arguments(service, name=name)
 
 
 @pytest.mark.parametrize("photos", ["", "/", "/etc", "../..", "--resume", "builtin ", None, ["builtin"]])
-def test_photos_are_one_of_the_list(trainings, photos):
+def test_photos_are_one_of_the_list(service, photos):
     with pytest.raises(ThalwegError):
-        arguments(trainings, photos=photos)
+        arguments(service, photos=photos)
 
 
 @pytest.mark.parametrize("options", [
@@ -72,14 +91,14 @@ def test_photos_are_one_of_the_list(trainings, photos):
     {"model": "a\nb"}, {"model": 3}, {"schedule": "$(reboot)"}, {"loss": "none"}, {"budget": 0}, [], "x", {"lr": [1]},
     {"model": "x" * 201}, {"epochs": None, "budget": 1e400},
 ])  # fmt: skip
-def test_options_are_fields_with_values_that_can_be_meant(trainings, options):
+def test_options_are_fields_with_valid_values(service, options):
     with pytest.raises(ThalwegError):
-        arguments(trainings, options=options)
+        arguments(service, options=options)
 
 
-def test_a_value_that_looks_like_an_option_stays_a_value(trainings):
-    found = arguments(trainings, options={"model": "--resume=/x", "optimizer": "; touch /x #"})
-    assert "--model=--resume=/x" in found
+def test_a_value_that_looks_like_an_option_stays_a_value(service):
+    found = arguments(service, options={"model": "--resume=/x", "augment": "; touch /x #"})
+    assert found[3:5] == ["--model=--resume=/x", "--augment=; touch /x #"]
     done = subprocess.run(
         [sys.executable, "-m", "thalweg", "train", "--json", *found[1:]], capture_output=True, text=True
     )
@@ -111,6 +130,7 @@ def test_it_starts_stops_and_goes_on(folder, striped):
             lambda: next((one for one in client.get("/api/runs").json()["trainings"] if not one["goes_on"]), None)
         )
         assert started["exit_code"] == 130
+        assert not started["failed"]  # it was stopped, and has saved itself
         assert f"--out={folder / 'new'}" in started["command"]
         summary = json.loads((folder / "new" / "summary.json").read_text())
         assert summary["stopped"] == "interrupted"
@@ -124,13 +144,15 @@ def test_it_starts_stops_and_goes_on(folder, striped):
     assert summary["steps"] > stopped_at
 
 
-def test_two_trainings_of_one_name_are_not_both_started(trainings, monkeypatch):
+def test_two_runs_of_one_name_are_not_both_started(service, monkeypatch):
     """The folder is made seconds after the start; the second visitor comes before."""
     monkeypatch.setattr("thalweg.server.processes.sys.executable", "/bin/true")
+    start = next(entry.handler for entry in ROUTES if entry.path == "trainings")
 
     async def both():
-        results = await asyncio.gather(*(trainings.start(Form(GOOD)) for _ in range(2)), return_exceptions=True)
-        await trainings.end()
+        visits = (Visit(service, {}, json.dumps(GOOD).encode()) for _ in range(2))
+        results = await asyncio.gather(*(start(visit) for visit in visits), return_exceptions=True)
+        await service.trainings.end()
         return results
 
     results = asyncio.run(both())

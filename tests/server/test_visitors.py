@@ -13,7 +13,7 @@ from websockets.asyncio.client import connect
 
 from thalweg.history import HistoryLog
 from thalweg.server import build_app
-from thalweg.server.frames import read_frame
+from thalweg.server.answers import read_frame
 from thalweg.training.run import STEP_UNITS
 
 

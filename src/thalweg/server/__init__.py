@@ -1,7 +1,7 @@
 """The local page: `thalweg serve DIR`.
 
-Python computes and answers, the page's script draws. `app` puts the routes together, `safety` decides who is answered,
-`asking` reads what is asked, `frames` are the answers in numbers; the rest is a module a tab.
+Python computes and answers, the page's script draws. `app` joins the routes of all tabs (`routes`, a module a tab),
+`middleware` decides who is answered, `request` reads what is asked, `answers` writes what is sent.
 """
 
 from typing import TYPE_CHECKING

@@ -25,9 +25,9 @@ class Address:
     """Where the page is.
 
     Attributes:
-        host: that is listened on.
-        port: that is listened on.
-        token: that visitors must know; None on loopback.
+        host: the address that the server listens on.
+        port: the port that it listens on.
+        token: what visitors must know; None on loopback.
     """
 
     host: str
@@ -36,7 +36,7 @@ class Address:
 
     @property
     def url(self) -> str:
-        """What is opened in a browser."""
+        """The address for the browser."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"http://{host}:{self.port}/" + (f"?token={self.token}" if self.token else "")
 
@@ -53,19 +53,19 @@ def serve(
 
     Args:
         root: the folder.
-        host: an address of this machine; beyond loopback a token is made, and asked of everybody.
-        port: None: 8642, or the next that is free; 0: any that is free.
-        photos: folders that a training may be started on, besides `builtin` and those of the runs that are there.
-        ready: told where the page is, once it is.
+        host: an address of this machine; beyond loopback visitors need a token, which the server makes.
+        port: None: 8642, or the next free one; 0: any free one.
+        photos: folders that a training run may be started on, besides the built-in set and those of existing runs.
+        ready: called with the address when the page can be opened.
 
     Raises:
-        UsageError: no such folder, or no such address.
+        UsageError: the folder or the address does not exist.
         StorageError: the port is taken.
     """
     import uvicorn
 
     from thalweg.server.app import build_app
-    from thalweg.server.safety import is_loopback
+    from thalweg.server.middleware import is_loopback
 
     if not root.is_dir():
         raise UsageError("page.no_folder", path=root)
@@ -82,19 +82,19 @@ def serve(
         server_header=False,
     )
     server = uvicorn.Server(config)
-    bound.listen(128)  # who comes before the server has started waits for it
+    bound.listen(128)  # early visitors wait until the server has started
     ready(address)
     try:
         server.run(sockets=[bound])
-    except KeyboardInterrupt:  # uvicorn has ended in order, and raises again what asked for it
+    except KeyboardInterrupt:  # uvicorn has shut down cleanly, and raises again what stopped it
         return
 
 
 def bind(host: str, port: int | None) -> socket.socket:
-    """A socket on a port of an address; without a port, the first of ten that is free.
+    """A socket on a port of an address; without a port, the first free one of ten.
 
     Raises:
-        UsageError: no such address here.
+        UsageError: this machine has no such address.
         StorageError: the port is taken.
     """
     wanted = range(PORT, PORT + 10) if port is None else [port]
@@ -105,7 +105,7 @@ def bind(host: str, port: int | None) -> socket.socket:
             found = socket.socket(family, kind, protocol)
         except (socket.gaierror, OverflowError, UnicodeError) as error:
             raise UsageError("page.bad_address", host=host, port=number) from error
-        if os.name == "posix":  # elsewhere it would let two servers have one port
+        if os.name == "posix":  # elsewhere it would let two servers share a port
             found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             found.bind(where)

@@ -85,7 +85,7 @@ def test_a_training_is_started_and_followed_to_its_end(open_page, runs, until):
     page.fill("#new-name", "from-the-page")
     page.select_option("#new-photos", index=1)  # the striped ones; the first are those that come with the package
     for option, value in {"--epochs": "3", "--batch-size": "16", "--threads": "1"}.items():
-        field = page.locator("#runs-form label", has_text=option).locator("input").first
+        field = page.locator(f"#runs-form label[data-option='{option}'] input")
         field.evaluate(
             "(input, value) => { input.value = value; input.dispatchEvent(new Event('change', { bubbles: true })); }",
             value,
@@ -127,12 +127,12 @@ def test_the_server_is_killed_and_back(open_page, tmp_path, runs, server_at):
 
 
 @pytest.mark.slow
-def test_a_remedys_button_proves_it(open_page, slow_run, server_at):
+def test_a_fixs_button_tries_it(open_page, slow_run, server_at):
     page = open_page("tab=diagnosis&run=slow", url=server_at(slow_run.parent, 0).url)
     page.wait_for_selector("#verdict-title[data-code=lr_too_small]", timeout=120_000)
-    page.click("[data-remedy=raise_rate] button.prove")
-    page.wait_for_selector("[data-remedy=raise_rate] .proof[data-state=running]")
-    assert page.locator("button.prove:enabled").count() == 0
-    page.wait_for_selector("[data-remedy=raise_rate] .proof[data-state=done]", timeout=120_000)
-    assert "it helped" in page.inner_text("[data-remedy=raise_rate] .proof")
-    assert page.locator("button.prove:disabled").count() == 0
+    page.click("[data-fix=raise_rate] button.try")
+    page.wait_for_selector("[data-fix=raise_rate] .trial[data-state=running]")
+    assert page.locator("button.try:enabled").count() == 0
+    page.wait_for_selector("[data-fix=raise_rate] .trial[data-state=done]", timeout=120_000)
+    assert "it helped" in page.inner_text("[data-fix=raise_rate] .trial")
+    assert page.locator("button.try:disabled").count() == 0

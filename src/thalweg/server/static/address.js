@@ -1,17 +1,21 @@
 // @ts-check
-// The whole setting lives in the address, behind the hash: whoever gets the link sees the same.
+// The whole setting is in the address, behind the hash: whoever opens the link sees the same.
 
 const PAUSE = 300; // milliseconds between two changes in place: browsers refuse more than a hundred in half a minute
 
-/** What the address is about to say. @type {string | null} */
+/** The address that is about to be written. @type {string | null} */
 let waiting = null;
 let written = 0;
 
+/** Fields of older addresses, and their names of today. */
+const RENAMED = { rules: "optimizers", rule: "optimizer" };
+
 export function readFields() {
-  return Object.fromEntries(new URLSearchParams((waiting ?? location.hash).replace(/^#/, "")));
+  const fields = [...new URLSearchParams((waiting ?? location.hash).replace(/^#/, ""))];
+  return Object.fromEntries(fields.map(([name, value]) => [RENAMED[name] ?? name, value]));
 }
 
-/** Change some fields; null takes one away. A new step in the browser's history only when `push` says so. */
+/** Change some fields; null removes one. Only `push` makes a new step in the browser's history. */
 export function writeFields(change, { push = false } = {}) {
   const fields = { ...readFields(), ...change };
   for (const [name, value] of Object.entries(fields)) if (value === null || value === "") delete fields[name];
@@ -37,5 +41,5 @@ function write() {
   written = performance.now();
 }
 
-// Whoever goes back or forth means another step of the history: what was about to be said of this one is void.
+// After a step back or forward, what was about to be written belongs to another step of the history.
 addEventListener("popstate", () => (waiting = null));

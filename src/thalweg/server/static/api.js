@@ -1,10 +1,10 @@
 // @ts-check
-// Questions to the server. What it refuses is thrown with its sentence.
+// Requests to the server. A refusal is thrown with its sentence.
 
 import { readFrame } from "./frames.js";
 import { language, t } from "./texts.js";
 
-/** What the server would not do, in its own words. */
+/** A refusal in the server's words. */
 export class Refusal extends Error {}
 
 async function ask(path, query, options) {
@@ -20,7 +20,7 @@ async function ask(path, query, options) {
   try {
     message = (await response.json()).error.message;
   } catch {
-    // an answer that is no JSON has nothing more to say
+    // no JSON: the status is all there is
   }
   throw new Refusal(message);
 }
@@ -37,7 +37,7 @@ export const postFile = async (path, query, file) => (await ask(path, query, { m
 export const pictureAddress = (path, query) => `/api/${path}?${new URLSearchParams({ ...query, lang: language })}`;
 
 /**
- * Do the newest only: while one is under way, later wishes wait, and of them the last is done.
+ * Run one at a time: of the calls that come meanwhile, only the last is run.
  * @param {() => Promise<void>} work
  */
 export function newestOnly(work) {

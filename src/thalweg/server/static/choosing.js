@@ -1,5 +1,5 @@
 // @ts-check
-// The choice of a run, the same on three tabs, and kept in the address.
+// The choice of a run, the same on three tabs, and in the address.
 
 import { getJson } from "./api.js";
 import { readFields, writeFields } from "./address.js";
@@ -20,7 +20,7 @@ export function makeChoice(select, chosen) {
     choose(select.value);
   });
   return {
-    /** Fill the list; choose what the address says, else the newest. */
+    /** Fill the list; choose the run of the address, else the newest. */
     async show(fields) {
       const { runs } = await getJson("runs");
       const names = runs.map(({ run }) => run);

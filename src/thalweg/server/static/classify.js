@@ -1,5 +1,5 @@
 // @ts-check
-// A photo, dropped or chosen: the top five, the picture as the network saw it, and where it looked.
+// A photo, dropped or chosen: its top five, the picture that the network sees, and where it looks.
 
 import { getJson, postFile, postJson } from "./api.js";
 import { bar, button, byId, make } from "./dom.js";
@@ -21,7 +21,7 @@ export async function mountClassify(page) {
 
   let newest = 0;
   async function classify(ask) {
-    const number = ++newest; // an answer that was overtaken, or whose run is no longer chosen, is not shown
+    const number = ++newest; // an answer that comes too late is not shown
     home.replaceChildren(make("p", { class: "note" }, t("js_working")));
     home.dataset.state = "working";
     try {

@@ -1,5 +1,5 @@
 // @ts-check
-// Where a player's cursor stands, in the address and back: the step, the view, and the paths that are hidden.
+// A player's cursor in the address: the step, the view, and the traces that are hidden.
 
 export function cursorOf({ step, view, hide }) {
   const at = step === undefined ? null : Number(step);
@@ -12,7 +12,7 @@ export function fieldsOf({ view, hidden }, step) {
   return { step: String(step), view: view === "3d" ? "3d" : null, hide: hide || null };
 }
 
-/** A lesson is played from its beginning; where less motion is wanted, it lies there finished. */
+/** Play a lesson from its beginning; where less motion is preferred, show its end. */
 export function startOver(player) {
   if (matchMedia("(prefers-reduced-motion: reduce)").matches) return;
   player.actions.first();

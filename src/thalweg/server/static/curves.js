@@ -1,6 +1,6 @@
 // @ts-check
-// Histories of several runs over one another, by uPlot: every row is drawn, none left out. Beside each chart a cursor
-// for the keyboard, which is read aloud, and a table.
+// Histories of several runs over one another, by uPlot, with every row drawn. Each chart has a keyboard cursor, which
+// screen readers speak, and a table.
 
 import { make, table } from "./dom.js";
 import { exactPercent, short, t, whole } from "./texts.js";
@@ -11,8 +11,8 @@ const COLORS = {
 };
 const DASHES = [[], [9, 4], [3, 3], [9, 3, 3, 3], [2, 5], [12, 3, 3, 3, 3, 3], [6, 2], [4, 5]];
 const HEIGHT = 250;
-const REST = 60; // times as long as a drawing took, before the next: a training beside the page keeps the processor, and
-// where two threads train, both wait for the one that is disturbed
+const REST = 60; // times the duration of a drawing, before the next: a training run keeps the processor, and of two
+// threads that train, both wait for the one that is disturbed
 const TOLD = 40; // rows of a table
 
 export const PANELS = [
@@ -52,7 +52,7 @@ export function makeCurves(home, historyOf) {
     waiting.clear();
     home.dataset.rows = String(runs.reduce((sum, run) => sum + historyOf(run).steps.length, 0));
     queueMicrotask(() => {
-      // behind those in which uPlot draws
+      // after the microtasks in which uPlot draws
       const now = performance.now();
       free = now + REST * (now - began);
     });
@@ -97,7 +97,7 @@ function makeChart(home, panel, runs, historyOf) {
     data = joined(panel, runs, historyOf);
     figure.dataset.points = String(data[0].length);
     if (details.open) fillTable();
-    isStale = !isSeen && drawn > 0; // out of sight, what comes after the first rows is drawn when it is scrolled to
+    isStale = !isSeen && drawn > 0; // out of sight: drawn when it is scrolled to
     if (isStale) return;
     drawn = data[0].length;
     plot.setData(data);
@@ -179,7 +179,7 @@ function optionsOf(panel, runs, place, changes) {
 /** Found once for all charts. @type {WeakMap<object, {rows: number, found: {at: number, name: string}[]}>} */
 const changesKnown = new WeakMap();
 
-/** Where photos of another size or kind begin, and their name: there the loss changes at once, and not by learning. */
+/** Where photos of another size begin, or mixing starts or ends: there the loss jumps, which is no learning. */
 function changesOf(history) {
   const known = changesKnown.get(history);
   if (known?.rows === history.length) return known.found;
@@ -194,7 +194,7 @@ function changesOf(history) {
   return found;
 }
 
-/** A dotted line with its name at the top, on two levels in turn; left of it where the right edge would cut it off. */
+/** A dotted line with its name at the top, on two levels in turn, and left of the line at the right edge. */
 function markChanges(plot, changes, ink) {
   const { ctx, bbox } = plot;
   // @ts-ignore - uPlot is a script of its own

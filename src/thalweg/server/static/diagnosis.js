@@ -1,5 +1,5 @@
 // @ts-check
-// The verdict in plain words, its evidence drawn, and its remedies as buttons that start the proof.
+// The verdict in plain words, its evidence drawn, and its fixes with buttons that try them.
 
 import { getJson, postJson } from "./api.js";
 import { bar, button, byId, make } from "./dom.js";
@@ -7,7 +7,7 @@ import { makeChoice } from "./choosing.js";
 import { percent, short, t } from "./texts.js";
 import { makeScale } from "../player/scales.js";
 
-const ASK = 1000; // milliseconds between two looks at a proof
+const ASK = 1000; // milliseconds between two looks at a trial
 const WIDE = 30; // ratio from which on a bar is logarithmic
 
 export async function mountDiagnosis(page) {
@@ -21,56 +21,56 @@ export async function mountDiagnosis(page) {
     try {
       const verdict = await getJson("verdict", { run });
       if (mine !== run) return;
-      home.replaceChildren(...told(run, verdict));
-      home.dataset.state = "told";
-      const proof = await getJson("proof", { run });
-      if (proof.state !== "none") follow(run, proof);
+      home.replaceChildren(...shown(run, verdict));
+      home.dataset.state = "done";
+      const trial = await getJson("trial", { run });
+      if (trial.state !== "none") follow(run, trial);
     } catch (error) {
       if (mine !== run) return;
       home.replaceChildren(make("p", { class: "message" }, error.message));
       home.dataset.state = "refused";
     }
   }
-  function told(run, verdict) {
-    const remedies = verdict.remedies.map(({ code, text, can_be_tried: can }) =>
-      make("li", { data: { remedy: code } },
+  function shown(run, verdict) {
+    const fixes = verdict.fixes.map(({ code, text, can_be_tried: can }) =>
+      make("li", { data: { fix: code } },
         make("p", {}, text),
-        can ? button(t("diagnosis_prove"), () => prove(run, code), { class: "prove" }) : make("p", { class: "note" }, t("diagnosis_not_tried")),
-        make("div", { class: "proof", "aria-live": "polite" }),
+        can ? button(t("diagnosis_try"), () => tryFix(run, code), { class: "try" }) : make("p", { class: "note" }, t("diagnosis_not_tried")),
+        make("div", { class: "trial", "aria-live": "polite" }),
       ),
     );
     return [
       make("article", { class: "verdict" },
         make("h3", { id: "verdict-title", data: { code: verdict.code } }, verdict.title),
         make("p", {}, verdict.text),
-        make("p", { class: "note" }, t("diagnosis_confidence", { share: percent(verdict.confidence) })),
+        ...(verdict.confidence === null ? [] : [make("p", { class: "note" }, t("diagnosis_confidence", { share: percent(verdict.confidence) }))]),
         make("h3", {}, t("diagnosis_evidence")),
         evidenceOf(verdict.evidence),
-        ...(remedies.length ? [make("h3", {}, t("diagnosis_remedies")), make("ol", {}, ...remedies)] : []),
+        ...(fixes.length ? [make("h3", {}, t("diagnosis_fixes")), make("ol", {}, ...fixes)] : []),
         ...othersOf(verdict),
       ),
     ];
   }
-  async function prove(run, remedy) {
+  async function tryFix(run, fix) {
     try {
-      follow(run, await postJson("proof", { remedy }, { run }));
+      follow(run, await postJson("trials", { fix }, { run }));
     } catch (error) {
       page.fail(error);
     }
   }
-  /** What comes out stands below its remedy; one proof of a run is made at a time. */
-  async function follow(run, proof) {
-    let now = proof;
+  /** Show the trial below its fix; a run has one trial at a time. */
+  async function follow(run, trial) {
+    let now = trial;
     while (mine === run) {
-      const place = home.querySelector(`[data-remedy="${CSS.escape(now.remedy)}"] .proof`);
+      const place = home.querySelector(`[data-fix="${CSS.escape(now.fix)}"] .trial`);
       if (!place) return;
       place.dataset.state = now.state;
-      for (const one of home.querySelectorAll("button.prove")) one.disabled = now.state === "running";
-      const said = { running: t("diagnosis_proving"), done: now.text, failed: now.message };
-      place.replaceChildren(make("p", { class: now.state === "failed" ? "error" : "message" }, said[now.state] ?? ""));
+      for (const one of home.querySelectorAll("button.try")) one.disabled = now.state === "running";
+      const text = { running: t("diagnosis_trying"), done: now.text, failed: now.message };
+      place.replaceChildren(make("p", { class: now.state === "failed" ? "error" : "message" }, text[now.state] ?? ""));
       if (now.state !== "running") return;
       await new Promise((done) => setTimeout(done, ASK));
-      now = await getJson("proof", { run }).catch(() => now); // a server that is away for a moment is asked again
+      now = await getJson("trial", { run }).catch(() => now); // the server may be away for a moment
     }
   }
   const choice = makeChoice(byId("diagnosis-run"), open);
@@ -97,7 +97,7 @@ function evidenceOf(evidence) {
   return make("div", { class: "bars evidence" }, ...rows);
 }
 
-/** Where value and threshold lie on a bar, in shares of its width. */
+/** Where value and threshold are on a bar, as shares of its width. */
 function placesOf(value, threshold) {
   if (value === null || threshold === null) return [0, 0];
   const [low, high] = [Math.min(value, threshold, 0), Math.max(value, threshold)];
@@ -110,7 +110,7 @@ function placesOf(value, threshold) {
 }
 
 function othersOf({ alternatives, unchecked }) {
-  const other = alternatives.map(({ title, confidence }) => make("li", {}, `${title}: ${percent(confidence)}`));
+  const other = alternatives.map(({ title, confidence }) => make("li", {}, confidence === null ? title : `${title}: ${percent(confidence)}`));
   return [
     ...(other.length ? [make("h3", {}, t("diagnosis_alternatives")), make("ul", {}, ...other)] : []),
     ...(unchecked.length ? [make("p", { class: "note" }, t("diagnosis_unchecked", { names: unchecked.join(", ") }))] : []),

@@ -1,10 +1,10 @@
 // @ts-check
-// Elements, made and found. Text is always text: nothing of a run's or a visitor's is read as HTML.
+// Elements, made and found. Text is always text: nothing from a run or a visitor becomes HTML.
 
 export const byId = (id) => /** @type {any} */ (document.getElementById(id));
 
 /**
- * An element with attributes and children; what is null is left out.
+ * An element with attributes and children; null ones are left out.
  * @param {string} name
  * @param {Record<string, any>} [attributes] `on` holds listeners, `data` the dataset
  * @param {...any} children
@@ -26,7 +26,7 @@ export function make(name, attributes = {}, ...children) {
 export const button = (text, action, attributes = {}) =>
   make("button", { type: "button", ...attributes, on: { click: action } }, text);
 
-/** A table with a head; cells are texts or elements, those of `numeric` columns stand right. */
+/** A table with a head; cells are texts or elements, the first of a row may be its head. */
 export function table(columns, rows, { rowHeads = false, className = "", caption = "" } = {}) {
   const head = make("tr", {}, ...columns.map((text) => make("th", { scope: "col" }, text)));
   const body = rows.map((cells) =>

@@ -1,5 +1,5 @@
 // @ts-check
-// Photos by what the middle and the top of the network find alike, side by side and linked, over the epochs.
+// Photos laid out by the middle and the top layer, side by side and linked, over the epochs.
 
 import { getFrame, newestOnly, pictureAddress } from "./api.js";
 import { byId, make } from "./dom.js";
@@ -19,7 +19,7 @@ export async function mountEmbeddings(page) {
   let known = [];
   let scatters = null;
   let shown = null;
-  let front = 0; // the photo that is looked at
+  let front = 0; // the photo in front
 
   const load = newestOnly(async () => {
     const asked = run;
@@ -65,18 +65,18 @@ export async function mountEmbeddings(page) {
     before.id = "embeddings-front";
   }
   /** Show a photo in front, and ring it on both maps. */
-  function look(place, told = true) {
+  function look(place, chosen = true) {
     const { header, arrays } = shown;
     front = place;
     for (const scatter of scatters) scatter.ring(place);
-    const [right, said] = [header.classes[arrays.labels[place]], header.classes[arrays.predicted[place]]];
+    const [right, predicted] = [header.classes[arrays.labels[place]], header.classes[arrays.predicted[place]]];
     byId("embeddings-front").replaceChildren(
       make("img", { src: pictureAddress("photo", { run, row: arrays.rows[place], side: 200 }), alt: right }),
       make("p", {}, t("embeddings_true", { name: right })),
-      make("p", {}, t("embeddings_predicted", { name: said, share: percent(arrays.probability[place]) })),
-      make("p", { class: "note" }, right === said ? t("embeddings_is_right") : t("embeddings_is_wrong")),
+      make("p", {}, t("embeddings_predicted", { name: predicted, share: percent(arrays.probability[place]) })),
+      make("p", { class: "note" }, right === predicted ? t("embeddings_is_right") : t("embeddings_is_wrong")),
     );
-    if (told) home.dataset.looked = String(place);
+    if (chosen) home.dataset.looked = String(place);
   }
   const choice = makeChoice(byId("embeddings-run"), (chosen) => {
     run = chosen;

@@ -1,5 +1,5 @@
 // @ts-check
-// Answers in numbers: the length of a JSON text, the text, then arrays, which are used where they lie. Pure.
+// Frames of numbers: the length of a JSON text, the text, then arrays, which are not copied. Pure.
 
 const VIEWS = { f8: Float64Array, f4: Float32Array, u4: Uint32Array, u2: Uint16Array, u1: Uint8Array };
 

@@ -1,5 +1,5 @@
 // @ts-check
-// The start of all paths as a ring on the picture: dragged by the pointer, or moved by arrow keys.
+// The start of all traces as a ring on the picture: dragged by the pointer, or moved by arrow keys.
 
 const STEP = 0.02; // of the window, a key
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
@@ -53,7 +53,7 @@ export function makeHandle(ring, moved) {
       start = [...next];
       draw();
     },
-    /** The picture was drawn: stay on it. From the side there is no ring, since no place has one height. */
+    /** The picture was drawn: stay on it. The 3-D view has no ring. */
     follow(drawn) {
       view = drawn;
       draw();

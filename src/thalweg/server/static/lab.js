@@ -1,5 +1,5 @@
 // @ts-check
-// The lab: what the form says goes to Python, and what comes back is played.
+// The lab: the form goes to Python, and the answer is played.
 
 import { getJson, newestOnly, postFrame, Refusal } from "./api.js";
 import { readFields, writeFields } from "./address.js";
@@ -8,7 +8,7 @@ import { byId } from "./dom.js";
 import { makeHandle } from "./handle.js";
 import { makeForm } from "./labform.js";
 import { mountPlayer } from "../player/player.js";
-import { groundOf, tracesOf } from "../player/scene.js";
+import { groundOf as backgroundOf, tracesOf } from "../player/scene.js";
 
 const PART = (name) => byId(name);
 
@@ -16,7 +16,7 @@ export async function mountLab(page) {
   const form = makeForm(await getJson("lab"), changed, (number) => player?.forget(number));
   let player = null;
   let handle = null;
-  let ground = null;
+  let background = null;
   let shownFor = "";
   let lesson = "";
 
@@ -24,15 +24,15 @@ export async function mountLab(page) {
     const began = performance.now();
     const asked = form.read();
     try {
-      const [nextGround, traces] = await Promise.all([groundFrom(asked), postFrame("lab/paths", asked)]);
-      ground = nextGround;
-      byId("lab-title").textContent = ground.title;
-      byId("lab-formula-shown").textContent = ground.formula;
+      const [next, traces] = await Promise.all([backgroundFrom(asked), postFrame("lab/traces", asked)]);
+      background = next;
+      byId("lab-title").textContent = background.title;
+      byId("lab-formula-shown").textContent = background.formula;
       form.showRates(traces.header.rates);
       byId("lab-note").textContent = traces.header.note;
       byId("lab-error").textContent = "";
-      show({ ...ground.scene, ...tracesOf(traces.header, traces.arrays) });
-      handle.place(asked.start ?? ground.start);
+      show({ ...background.scene, ...tracesOf(traces.header, traces.arrays) });
+      handle.place(asked.start ?? background.start);
       byId("player").dataset.drawn = String(Math.round(performance.now() - began));
     } catch (error) {
       byId("lab-error").textContent = error.message;
@@ -40,13 +40,13 @@ export async function mountLab(page) {
     }
   });
 
-  async function groundFrom({ surface, parameters, window }) {
+  async function backgroundFrom({ surface, parameters, window }) {
     const key = JSON.stringify([surface, parameters, window]);
-    if (key === ground?.key) return ground;
-    const { header, arrays } = await postFrame("lab/ground", { surface, parameters, window });
+    if (key === background?.key) return background;
+    const { header, arrays } = await postFrame("lab/background", { surface, parameters, window });
     form.showStart(header.start);
     const { title, formula, start } = header;
-    return { key, title, formula, start, scene: { view: "contour", texts: header.texts, ...groundOf(header, arrays) } };
+    return { key, title, formula, start, scene: { view: "contour", texts: header.texts, ...backgroundOf(header, arrays) } };
   }
 
   function show(scene) {
@@ -73,7 +73,7 @@ export async function mountLab(page) {
     writeFields(fieldsOf(state, step));
   }
 
-  /** The form has changed: say so in the address, and draw. */
+  /** The form has changed: write it into the address, and draw. */
   function changed() {
     shownFor = form.key();
     writeFields({ tab: "lab", ...form.write() });

@@ -2,20 +2,20 @@
 // The lab's form: read for Python, written into the address, and filled from it.
 
 import { byId, fillSelect, make } from "./dom.js";
-import { makeRuleRows } from "./rulerows.js";
+import { makeOptimizerRows } from "./optimizerrows.js";
 import { t } from "./texts.js";
 
-const FIRST = { surface: "valley", rules: "sgd::;adagrad::;rmsprop::;adam::", steps: "2000" };
-const FIELDS = ["surface", "parameters", "rules", "steps", "noise", "seed", "start"];
+const FIRST = { surface: "valley", optimizers: "sgd::;adagrad::;rmsprop::;adam::", steps: "2000" };
+const FIELDS = ["surface", "parameters", "optimizers", "steps", "noise", "seed", "start"];
 
 /**
  * @param {any} catalogue
  * @param {() => void} changed
- * @param {(number: number) => void} removed told which path is taken out, before it is
+ * @param {(number: number) => void} removed called with the number of a trace before it is removed
  */
 export function makeForm(catalogue, changed, removed) {
   const named = new Map(catalogue.surfaces.map((surface) => [surface.name, surface]));
-  const rows = makeRuleRows(catalogue, changed, removed);
+  const rows = makeOptimizerRows(catalogue, changed, removed);
   const entries = catalogue.surfaces.map(({ name, about }) => [name, `${name}: ${about}`]);
   fillSelect(byId("lab-surface"), [...entries, ["", t("lab_own_formula")]]);
   byId("schedules").append(...catalogue.schedules.map((name) => make("option", { value: name })));
@@ -49,11 +49,11 @@ export function makeForm(catalogue, changed, removed) {
   }
   const text = (id) => byId(id).value.trim();
   const number = (id) => (text(id) === "" ? undefined : Number(text(id)));
-  const coordinate = (id) => text(id) || byId(id).placeholder; // one of two alone: the other is where it would be
+  const coordinate = (id) => text(id) || byId(id).placeholder; // where only one of the two is given, the other is the default
   const fields = () => ({
     surface: text("lab-formula"),
     parameters: text("lab-parameters"),
-    rules: rows.write(),
+    optimizers: rows.write(),
     steps: text("lab-steps"),
     noise: Number(text("lab-noise")) ? text("lab-noise") : "",
     seed: Number(text("lab-seed")) ? text("lab-seed") : "",
@@ -62,7 +62,7 @@ export function makeForm(catalogue, changed, removed) {
   return {
     setStart,
     showRates: rows.showRates,
-    /** Where paths begin unless told otherwise. */
+    /** Show where traces begin by default. */
     showStart: ([x, y]) => ([byId("lab-x").placeholder, byId("lab-y").placeholder] = [String(x), String(y)]),
     key: () => JSON.stringify(fields()),
     /** The fields for the address, empty ones as null. */
@@ -76,17 +76,17 @@ export function makeForm(catalogue, changed, removed) {
       byId("lab-seed").value = all.seed ?? "0";
       const start = (all.start ?? "").split(",").map(Number);
       setStart(start.length === 2 && start.every(Number.isFinite) ? start : null);
-      rows.fill(all.rules ?? "");
+      rows.fill(all.optimizers ?? "");
       showSurface();
     },
-    /** What Python is asked. */
+    /** The request to Python. */
     read() {
       showSurface();
       const { start } = fields();
       return {
         surface: text("lab-formula"),
         parameters: parametersOf(text("lab-parameters")),
-        rules: rows.read(),
+        optimizers: rows.read(),
         steps: number("lab-steps"),
         noise: number("lab-noise"),
         seed: number("lab-seed"),
@@ -96,7 +96,7 @@ export function makeForm(catalogue, changed, removed) {
   };
 }
 
-/** `angle=0.05, condition=100` as an object; what cannot be read goes to Python, which says so. */
+/** `angle=0.05, condition=100` as an object; Python reports what is invalid. */
 function parametersOf(text) {
   const pairs = text.split(/[,;]/).map((pair) => pair.trim()).filter(Boolean).map((pair) => pair.split("="));
   return Object.fromEntries(pairs.map(([name, value]) => [name.trim(), value === undefined ? null : numberOr(value.trim())]));

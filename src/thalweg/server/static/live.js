@@ -1,6 +1,6 @@
 // @ts-check
-// The socket: which runs are followed, their rows as they come, and the listing of the folder. After a break all rows
-// of what is followed come anew.
+// The socket: which runs are followed, their new rows, and the listing of the folder. After a break, all rows of the
+// followed runs come again.
 
 import { readFrame } from "./frames.js";
 import { byId } from "./dom.js";
@@ -18,7 +18,7 @@ export class Columns {
     this.columns = {};
   }
 
-  /** Put rows after the first `first`; what was behind them is forgotten. */
+  /** Put rows after the first `first`, in place of all that followed. */
   put(first, arrays) {
     const count = Object.values(arrays)[0]?.length ?? 0;
     for (const [name, values] of Object.entries(arrays)) {
@@ -41,9 +41,9 @@ export class Columns {
 }
 
 /**
- * @param {{listing: (listing: any) => void, rows: (run: string, stream: string, header: any) => void}} told
+ * @param {{listing: (listing: any) => void, rows: (run: string, stream: string, header: any) => void}} listener
  */
-export function connect(told) {
+export function connect(listener) {
   let socket = null;
   let followed = [];
   /** @type {Map<string, Record<string, Columns>>} */
@@ -55,23 +55,23 @@ export function connect(told) {
     socket.binaryType = "arraybuffer";
     socket.addEventListener("open", () => {
       state("live");
-      histories.clear(); // what was cut and written anew meanwhile would not be seen
+      histories.clear(); // a file that was cut and written again meanwhile would go unnoticed
       follow(followed);
     });
-    socket.addEventListener("message", ({ data }) => (typeof data === "string" ? hear(JSON.parse(data)) : take(readFrame(data))));
+    socket.addEventListener("message", ({ data }) => (typeof data === "string" ? takeMessage(JSON.parse(data)) : take(readFrame(data))));
     socket.addEventListener("close", () => {
       state("lost");
       setTimeout(open, AGAIN);
     });
   }
-  function hear(message) {
-    if (message.runs) told.listing(message);
+  function takeMessage(message) {
+    if (message.runs) listener.listing(message);
   }
   function take({ header: { run, stream, first, ...header }, arrays }) {
     const rows = histories.get(run)?.[stream];
-    if (!rows || first > rows.length) return; // it was under way when the run was no longer wanted
+    if (!rows || first > rows.length) return; // it came too late: the run is no longer followed
     rows.put(first, arrays);
-    told.rows(run, stream, header);
+    listener.rows(run, stream, header);
   }
   function historyOf(run) {
     if (!histories.has(run)) histories.set(run, { steps: new Columns(), epochs: new Columns() });

@@ -6,13 +6,13 @@ import { readFields, writeFields } from "./address.js";
 import { cursorOf, fieldsOf, startOver } from "./cursor.js";
 import { byId, fillSelect } from "./dom.js";
 import { mountPlayer } from "../player/player.js";
-import { groundOf, tracesOf } from "../player/scene.js";
+import { groundOf as backgroundOf, tracesOf } from "../player/scene.js";
 
-const FIELDS = { rule: "losses-rule", lr: "losses-lr", schedule: "losses-schedule", steps: "losses-steps", x: "losses-x", y: "losses-y" };
+const FIELDS = { optimizer: "losses-optimizer", lr: "losses-lr", schedule: "losses-schedule", steps: "losses-steps", x: "losses-x", y: "losses-y" };
 
 export async function mountLosses(page) {
-  const { rules } = await getJson("lab");
-  fillSelect(byId("losses-rule"), rules.map((name) => [name, name]), "sgd");
+  const { optimizers } = await getJson("lab");
+  fillSelect(byId("losses-optimizer"), optimizers.map((name) => [name, name]), "sgd");
   const usual = read();
   let player = null;
   let shownFor = "";
@@ -31,7 +31,7 @@ export async function mountLosses(page) {
     }
   });
   function show(scene) {
-    scene.grounds.forEach(({ title }, number) => (byId(`losses-name-${number + 1}`).textContent = title));
+    scene.backgrounds.forEach(({ title }, number) => (byId(`losses-name-${number + 1}`).textContent = title));
     if (player) {
       player.replace(scene);
       return;
@@ -72,14 +72,14 @@ function read() {
   return Object.fromEntries(Object.entries(FIELDS).map(([name, id]) => [name, byId(id).value.trim()]));
 }
 
-/** One scene with both paths for charts and table, and a ground with its own path for each picture. */
+/** One scene with both traces for charts and table, and a background with its own trace for each picture. */
 function sceneFrom(header, arrays) {
   const traces = tracesOf(header, arrays);
-  const grounds = header.grounds.map((ground, number) => {
-    const prefix = `ground${number}.`;
+  const backgrounds = header.backgrounds.map((background, number) => {
+    const prefix = `background${number}.`;
     const own = Object.entries(arrays).filter(([name]) => name.startsWith(prefix));
-    const drawn = groundOf(ground, Object.fromEntries(own.map(([name, array]) => [name.slice(prefix.length), array])));
-    return { ...drawn, title: ground.title, steps: traces.steps, series: [{ ...traces.series[number], number }] };
+    const drawn = backgroundOf(background, Object.fromEntries(own.map(([name, array]) => [name.slice(prefix.length), array])));
+    return { ...drawn, title: background.title, steps: traces.steps, series: [{ ...traces.series[number], number }] };
   });
-  return { view: "contour", texts: header.texts, ...traces, grounds };
+  return { view: "contour", texts: header.texts, ...traces, backgrounds, grounds: backgrounds };
 }

@@ -1,5 +1,5 @@
 // @ts-check
-// Tabs, theme, language and keys. Each tab is loaded when it is first shown.
+// Tabs, theme, language and keys. A tab is loaded when it is first shown.
 
 import { readFields, replaceFields, writeFields } from "./address.js";
 import { byId, make } from "./dom.js";
@@ -19,7 +19,7 @@ const LOADERS = {
 
 const mounted = new Map();
 const themeListeners = new Set();
-/** @type {Map<string, Record<string, string>>} what the address said when each tab was left */
+/** @type {Map<string, Record<string, string>>} the address of each tab when it was left */
 const left = new Map();
 let shown = "";
 /** @type {any} */
@@ -63,7 +63,7 @@ async function follow() {
     if (!mounted.has(tab)) mounted.set(tab, LOADERS[tab](page));
     view = null;
     const found = await mounted.get(tab);
-    if (shown !== tab) return; // another one was chosen while this one was loaded
+    if (shown !== tab) return; // another tab was chosen meanwhile
     view = found;
     view.show?.(fields);
   } catch (error) {
@@ -78,16 +78,16 @@ function setTheme(theme) {
   for (const listener of themeListeners) listener(theme);
 }
 
-/** The same page in the other language, as it is now. */
+/** The page in the other language, with the same setting. */
 function otherLanguage() {
   const query = new URLSearchParams(location.search);
   query.set("lang", document.documentElement.dataset.other ?? "en");
   return `?${query}#${new URLSearchParams(readFields())}`;
 }
 
-function help() {
-  byId("help-text").hidden = !byId("help-text").hidden;
-  byId("help").setAttribute("aria-expanded", String(!byId("help-text").hidden));
+function help(isHidden = !byId("help-text").hidden) {
+  byId("help-text").hidden = isHidden;
+  byId("help").setAttribute("aria-expanded", String(!isHidden));
 }
 
 function fillHelp() {
@@ -97,16 +97,20 @@ function fillHelp() {
   }
 }
 
-/** The keys of the tab that is shown; Alt+1 to Alt+6 choose a tab anywhere. */
+/** The keys of the visible tab; Alt+1 to Alt+6 choose a tab anywhere, Escape closes the list of keys. */
 function keys() {
   document.addEventListener("keydown", (event) => {
+    if (event.key === "Escape" && !byId("help-text").hidden) {
+      help(true);
+      byId("help").focus();
+    }
     const place = event.altKey && !event.ctrlKey && /^Digit[1-6]$/.test(event.code) ? Number(event.code[5]) : 0;
     if (!place) return;
     event.preventDefault();
     const link = document.querySelectorAll("#tabs a")[place - 1];
     if (link instanceof HTMLElement) link.click();
   });
-  const actions = new Proxy({ help }, {
+  const actions = new Proxy({ help: () => help() }, {
     get: (own, name) => own[name] ?? view?.actions?.[name],
   });
   listenToKeys({ isPicture: (target) => target instanceof HTMLElement && target.matches(".frame"), actions });
@@ -127,7 +131,7 @@ for (const link of document.querySelectorAll("#tabs a")) {
   });
 }
 for (const kind of ["pointerdown", "click"]) byId("language").addEventListener(kind, () => (byId("language").href = otherLanguage()));
-byId("help").addEventListener("click", help);
+byId("help").addEventListener("click", () => help());
 fillHelp();
 keys();
 addEventListener("popstate", follow);

@@ -1,6 +1,6 @@
 // @ts-check
-// A new training: a form of the configuration's own fields, its command for the terminal, and the schedule as Python
-// computes it.
+// A new training run: a form of the configuration's fields, its command for the terminal, and the learning rate that
+// will train.
 
 import { getFrame, getJson, newestOnly, postJson } from "./api.js";
 import { byId, fillSelect, make } from "./dom.js";
@@ -41,12 +41,13 @@ function build(form, offered, started) {
   const picture = make("div", { class: "wide" }, canvas);
   picture.style.height = "130px";
 
-  const field = ({ name: id, option, kind, choices, help }) => {
+  const field = ({ name: id, label, option, kind, choices, help }) => {
+    const hint = `${option}: ${help}`;
     const input = choices || kind === "flag"
-      ? make("select", { title: help }, make("option", { value: "" }, ""), ...(choices ?? ["true", "false"]).map((one) => make("option", { value: one }, one)))
-      : make("input", { type: kind === "text" ? "text" : "number", step: kind === "whole" ? 1 : "any", title: help, autocomplete: "off" });
+      ? make("select", { title: hint }, make("option", { value: "" }, ""), ...(choices ?? ["true", "false"]).map((one) => make("option", { value: one }, one)))
+      : make("input", { type: kind === "text" ? "text" : "number", step: kind === "whole" ? 1 : "any", title: hint, autocomplete: "off" });
     inputs.set(id, { input, kind });
-    return make("label", {}, option, input);
+    return make("label", { data: { option } }, label, input);
   };
   const usual = USUAL.map((id) => field(offered.fields.find((one) => one.name === id)));
   const rest = offered.fields.filter((one) => !USUAL.includes(one.name)).map(field);
@@ -67,14 +68,12 @@ function build(form, offered, started) {
 
   const read = () => ({ name: name.value.trim(), photos: photos.value, recipe: recipe.value, options: optionsOf(inputs) });
   const check = newestOnly(async () => {
-    const settled = offered.recipes[recipe.value];
-    for (const [id, { input }] of inputs) input.placeholder = String(settled[id] ?? "");
     try {
-      command.textContent = (await postJson("trainings/command", read())).command;
+      const { command: text, config } = await postJson("trainings/command", read());
+      command.textContent = text;
       error.textContent = "";
-      const spec = inputs.get("schedule").input.value.trim() || settled.schedule;
-      const lr = Number(inputs.get("lr").input.value || settled.lr);
-      drawSchedule(canvas, await getFrame("schedule", { spec, steps: 1000 }), lr);
+      for (const [id, { input }] of inputs) showDefault(input, config[id]);
+      drawSchedule(canvas, await getFrame("schedule", { spec: config.schedule, steps: 1000 }), config);
     } catch (refused) {
       error.textContent = refused.message;
     }
@@ -113,15 +112,23 @@ function freeName() {
   return `run-${new Date().toISOString().slice(5, 19).replace(/[:T]/g, "-")}`;
 }
 
-/** The factors that Python computed, as a line over the whole training. */
-function drawSchedule(canvas, { arrays }, lr) {
+/** What the run has where a field is left empty. */
+function showDefault(input, value) {
+  const text = value === undefined ? "" : String(value);
+  if (input instanceof HTMLSelectElement) input.options[0].textContent = text && `(${text})`;
+  else input.placeholder = text;
+}
+
+/** The learning rate over the run; where Python will look for the rate, its factor alone. */
+function drawSchedule(canvas, { arrays }, { lr: rate, find_lr: isSought }) {
+  const lr = isSought ? 1 : rate;
   const { context, width, height } = prepare(canvas);
   const colors = pageColors();
   const frame = frameOf(width, height);
   const highest = Math.max(...arrays.factor, 1e-12);
   const x = makeScale("linear", [0, 100], [frame.left, frame.right]);
   const y = makeScale("linear", [0, 1.08 * highest * lr], [frame.bottom, frame.top]);
-  drawAxes(context, frame, { x, y, xName: t("new_share"), yName: "η", colors, grid: true });
+  drawAxes(context, frame, { x, y, xName: t("new_share"), yName: isSought ? t("new_factor") : "η", colors, grid: true });
   const last = arrays.steps[arrays.steps.length - 1] || 1;
   context.beginPath();
   arrays.steps.forEach((step, at) => context.lineTo(x((100 * step) / last), y(arrays.factor[at] * lr)));

@@ -1,5 +1,5 @@
 // @ts-check
-// One run: how it goes, how it is stopped and resumed, its confusion matrix, its layers, and some photos.
+// One run: its state, stop and resume, its confusion matrix, its layers, and some photos.
 
 import { getFrame, getJson, pictureAddress, postJson } from "./api.js";
 import { button, byId, facts, make, table } from "./dom.js";
@@ -8,6 +8,7 @@ import { heatColor } from "./heat.js";
 
 export function makeDetail(page) {
   const home = byId("run-detail");
+  const results = byId("run-results");
   let name = "";
   let listing = { runs: [], trainings: [] };
   let rate = null;
@@ -15,17 +16,19 @@ export function makeDetail(page) {
 
   function build() {
     home.replaceChildren();
+    results.replaceChildren();
     if (!name) return;
     Object.assign(parts, {
       facts: make("div"),
       buttons: make("div", { class: "buttons" }),
-      said: make("div"),
+      output: make("div"),
       scores: make("div", { id: "run-scores" }),
       layers: make("div"),
     });
-    home.append(make("h2", {}, name), parts.facts, parts.buttons, parts.said, parts.scores, parts.layers);
+    home.append(make("h2", {}, name), parts.facts, parts.buttons, parts.output);
+    results.append(parts.scores, parts.layers);
     draw();
-    if (isListed()) load(); // one that was just started has nothing to be read yet
+    if (isListed()) load(); // a run that was just started has nothing to read yet
   }
   const isListed = () => listing.runs.some((one) => one.run === name);
   function draw() {
@@ -33,7 +36,7 @@ export function makeDetail(page) {
     const run = listing.runs.find((one) => one.run === name);
     const started = listing.trainings.find((one) => one.run === name);
     if (started) showStarted(started);
-    if (!run) return; // it has not made its folder yet, or it failed before
+    if (!run) return; // its folder is not there yet, or it failed before
     home.dataset.state = run.state;
     parts.facts.replaceChildren(
       facts([
@@ -49,7 +52,7 @@ export function makeDetail(page) {
     );
     const going = started?.goes_on || run.state === "training";
     const key = `${name} ${going} ${started?.goes_on}`;
-    if (parts.buttons.dataset.shown === key) return; // a button that is replaced under a finger is not pressed
+    if (parts.buttons.dataset.shown === key) return; // a button that is replaced under a finger would not be pressed
     parts.buttons.dataset.shown = key;
     parts.buttons.replaceChildren(
       ...(going && started?.goes_on ? [button(t("run_stop"), (event) => ((event.currentTarget.disabled = true), act("stop")), { id: "run-stop" })] : []),
@@ -58,17 +61,17 @@ export function makeDetail(page) {
       ...["diagnosis", "embeddings", "classify"].map((tab) => button(t(`run_to_${tab}`), () => page.goTo({ tab, run: name }))),
     );
   }
-  function showStarted({ command, lines, goes_on, exit_code }) {
-    if (parts.said.dataset.shown !== command) {
-      parts.said.dataset.shown = command; // stays as it is, so that it can be copied
+  function showStarted({ command, lines, exit_code, failed }) {
+    if (parts.output.dataset.shown !== command) {
+      parts.output.dataset.shown = command; // stays, so that it can be copied
       parts.line = make("p", { class: "note" });
       parts.failure = make("p", { class: "error" });
       const typed = make("code", { class: "command", tabindex: 0 }, command);
-      parts.said.replaceChildren(make("p", { class: "note" }, t("run_command")), typed, parts.line, parts.failure);
+      parts.output.replaceChildren(make("p", { class: "note" }, t("run_command")), typed, parts.line, parts.failure);
     }
     parts.line.dataset.exit = String(exit_code);
     parts.line.textContent = lines[lines.length - 1] ?? "";
-    parts.failure.textContent = goes_on || !exit_code ? "" : lines.slice(-3).join("\n");
+    parts.failure.textContent = !failed ? "" : lines.slice(-3).join("\n");
   }
   async function act(what) {
     try {
@@ -99,7 +102,7 @@ export function makeDetail(page) {
       rate = null;
       return build();
     },
-    heard(next) {
+    update(next) {
       const before = listing.runs.find((one) => one.run === name)?.state;
       listing = next;
       draw();
@@ -129,8 +132,8 @@ function scoresOf(run, { classes, matrix, scores, note, samples, right }) {
   });
   const confusion = table(columns, rows, { rowHeads: true, className: "confusion", caption: t("scores_title") });
   for (const cell of confusion.querySelectorAll("span[data-share]")) {
-    const { ground, ink } = heatColor(Number(cell.dataset.share));
-    cell.parentElement.style.backgroundColor = ground;
+    const { background, ink } = heatColor(Number(cell.dataset.share));
+    cell.parentElement.style.backgroundColor = background;
     cell.parentElement.style.color = ink;
   }
   const cards = samples.map(({ row, ...sample }) =>

@@ -1,5 +1,5 @@
 // @ts-check
-// Runs: the table, the charts of those chosen, and one run in detail.
+// Runs: the table, the charts of the chosen runs, and one run in detail.
 
 import { readFields, writeFields } from "./address.js";
 import { byId } from "./dom.js";
@@ -15,7 +15,7 @@ export async function mountRuns(page) {
   await loadCharts();
   let listing = { runs: [], trainings: [] };
   let first = true;
-  const live = connect({ listing: heard, rows: came });
+  const live = connect({ listing: take, rows: came });
   const curves = makeCurves(byId("runs-charts"), live.historyOf);
   const detail = makeDetail(page);
   const table = makeRunTable({ choose, open });
@@ -24,7 +24,7 @@ export async function mountRuns(page) {
   const home = byId("tab-runs");
   const isListed = (name) => listing.runs.some((one) => one.run === name);
 
-  function heard(next) {
+  function take(next) {
     const before = new Set(listing.runs.map((one) => one.run));
     listing = next;
     if (!home.hidden) show();
@@ -32,14 +32,14 @@ export async function mountRuns(page) {
       first = false;
       follow(...wantedBy(readFields()));
     } else if (curves.runs().some((name) => !before.has(name) && isListed(name))) {
-      live.follow(curves.runs()); // a training that was just started has made its folder
+      live.follow(curves.runs()); // a run that was just started has made its folder
     }
   }
   function show() {
     table.show(listing.runs);
-    detail.heard(listing);
+    detail.update(listing);
   }
-  /** Which runs are charted, and which is opened, by an address: those it names, else the one it names, else the newest. */
+  /** Which runs an address charts, and which it opens: those it names, else the newest. */
   function wantedBy({ run, runs }) {
     const newest = listing.runs[0].run;
     const opened = run && isListed(run) ? run : null;
@@ -73,7 +73,7 @@ export async function mountRuns(page) {
   return {
     show(fields) {
       show();
-      if (!listing.runs.length || !curves.runs().every(isListed)) return; // one that was just started is not listed yet
+      if (!listing.runs.length || !curves.runs().every(isListed)) return; // a run that was just started is not listed yet
       const [charted, opened] = wantedBy(fields);
       if (opened !== detail.shown() || charted.join("\n") !== curves.runs().join("\n")) follow(charted, opened);
       curves.update("steps");
@@ -82,6 +82,6 @@ export async function mountRuns(page) {
   };
 }
 
-/** Names of runs in one field of the address, and back; a name may have a comma. A comma alone: none. */
+/** Names of runs in one field of the address, and back; a name may have a comma. A comma alone means none. */
 const namesOut = (runs) => runs.map(encodeURIComponent).join(",") || ",";
 const namesIn = (text) => text.split(",").map(decodeURIComponent);

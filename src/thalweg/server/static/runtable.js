@@ -1,5 +1,5 @@
 // @ts-check
-// All runs in a table: sorted by any column, filtered by any word, chosen for the charts.
+// All runs in a table: sorted by a column, filtered by words, chosen for the charts. A damaged run says what is wrong.
 
 import { byId, make } from "./dom.js";
 import { duration, percent, short, t, whole } from "./texts.js";
@@ -21,9 +21,9 @@ const COLUMNS = [
 const MOST = 8;
 
 /**
- * @param {{choose: (runs: string[]) => void, open: (run: string) => void}} told
+ * @param {{choose: (runs: string[]) => void, open: (run: string) => void}} listener
  */
-export function makeRunTable(told) {
+export function makeRunTable(listener) {
   let runs = [];
   let sort = { id: "changed", down: true };
   let chosen = [];
@@ -72,12 +72,12 @@ export function makeRunTable(told) {
     }
     byId("runs-empty").hidden = runs.length > 0;
   }
-  /** The row of a run: made once, so that what is pressed or has the focus stays, and filled anew. */
+  /** The row of a run: made once, so that the pressed or focused element stays, and filled again. */
   function rowOf(run) {
     if (!rows.has(run.run)) rows.set(run.run, makeRow(run.run));
-    const { row, box, cells, name } = rows.get(run.run);
+    const { row, box, cells, problem } = rows.get(run.run);
     box.checked = chosen.includes(run.run);
-    name.title = run.broken ?? "";
+    if (problem.textContent !== (run.broken ?? "")) problem.textContent = run.broken ?? "";
     if (run.run === opened) row.setAttribute("aria-selected", "true");
     else row.removeAttribute("aria-selected");
     COLUMNS.forEach((column, at) => {
@@ -93,23 +93,24 @@ export function makeRunTable(told) {
       ...{ type: "checkbox", "aria-label": t("runs_choose", { run }) },
       on: { change: (event) => choose(run, event.target.checked) },
     });
-    const name = make("button", { type: "button", class: "name", on: { click: () => told.open(run) } }, run);
+    const name = make("button", { type: "button", class: "name", on: { click: () => listener.open(run) } }, run);
+    const problem = make("p", { class: "error" });
     const cells = COLUMNS.map((column) =>
-      column.id === "run" ? make("th", { scope: "row" }, name) : make("td", { class: column.text ? "text" : null }),
+      column.id === "run" ? make("th", { scope: "row" }, name, problem) : make("td", { class: column.text ? "text" : null }),
     );
-    return { row: make("tr", { data: { run } }, make("td", {}, box), ...cells), box, cells, name };
+    return { row: make("tr", { data: { run } }, make("td", {}, box), ...cells), box, cells, problem };
   }
   function choose(name, wanted) {
     chosen = wanted ? [...chosen, name].slice(-MOST) : chosen.filter((one) => one !== name);
     draw();
-    told.choose(chosen);
+    listener.choose(chosen);
   }
   return {
     show(next) {
       runs = next;
       draw();
     },
-    /** Mark without telling. */
+    /** Mark without calling the listener. */
     mark(names, open) {
       chosen = names;
       opened = open;

@@ -1,5 +1,5 @@
 // @ts-check
-// One map of photos: points by class, a ring around those that were wrong, and one photo that is looked at.
+// One map of photos: points by class, a ring around wrong predictions, and one photo in front.
 
 import { make } from "./dom.js";
 import { colorOf } from "./curves.js";
@@ -7,7 +7,7 @@ import { drawMark, pageColors, prepare } from "../player/canvas.js";
 import { makeScale } from "../player/scales.js";
 
 const MARGIN = 14; // pixels
-const NEAR = 24; // pixels from the pointer within which a photo is taken
+const NEAR = 24; // pixels from the pointer within which a photo is chosen
 const SIZE = 3.4; // pixels
 const MARKS = ["circle", "square", "triangle", "diamond", "down", "plus", "cross"];
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };

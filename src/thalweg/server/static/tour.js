@@ -1,5 +1,5 @@
 // @ts-check
-// The guided tour: a lesson sets the page, says what to look at, and shows its check.
+// The guided tour: a lesson sets up the page, says what to look at, and shows its checks.
 
 import { getJson, pictureAddress } from "./api.js";
 import { readFields } from "./address.js";
@@ -21,8 +21,8 @@ export function makeTour(page) {
 
   function go(name) {
     const { theme } = readFields();
-    const stage = known.get(name).stage ?? { tab: "lab" };
-    page.goTo({ ...stage, lesson: name, ...(theme && { theme }) });
+    const setup = known.get(name).setup ?? { tab: "lab" };
+    page.goTo({ ...setup, lesson: name, ...(theme && { theme }) });
   }
   async function tell(name) {
     const home = byId("lesson");
@@ -40,11 +40,11 @@ export function makeTour(page) {
       make("div", {}, table(columns, rows, { rowHeads: true, className: "checks", caption: t("tour_checks") })),
       make("div", { class: "buttons" },
         next ? button(t("tour_next", { title: next.title }), () => go(lesson.next), { class: "primary", id: "tour-next" }) : null,
-        lesson.stage ? button(t("tour_picture"), (event) => showPicture(home, lesson, event.target)) : null,
+        lesson.setup ? button(t("tour_picture"), (event) => showPicture(home, lesson, event.target)) : null,
         button(t("tour_close"), close),
       ),
     );
-    if (!lesson.stage) showPicture(home, lesson, null);
+    if (!lesson.setup) showPicture(home, lesson, null);
   }
   function failed(error) {
     byId("lesson").hidden = true;

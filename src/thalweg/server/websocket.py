@@ -1,23 +1,22 @@
-"""Increments of histories: over a socket ten times a second, or by asking, in the same bytes.
+"""New rows of histories: over a socket ten times a second, or on request, in the same bytes.
 
-The page says how many rows of each history it has, and gets those that came since. Where a file was cut, as a resumed
-training does, it gets all of them again.
+The page says how many rows of each history it has, and gets those that came since. After a file was cut, as a resumed
+run does, it gets all rows again.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from starlette.websockets import WebSocketDisconnect
 
 from thalweg.errors import RunError, ThalwegError, UsageError
 from thalweg.history.tail import HistoryTail
-from thalweg.server.asking import Form, parse_form
-from thalweg.server.folder import changed, stamp
-from thalweg.server.frames import frame
+from thalweg.server.answers import error_of, frame, json_text
+from thalweg.server.request import Form, parse_form
+from thalweg.server.run_index import changed, stamp
 from thalweg.training.run import Run
 
 
@@ -25,8 +24,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from starlette.websockets import WebSocket
 
-    from thalweg.server.folder import Folder
-    from thalweg.server.trainings import Trainings
+    from thalweg.server.request import Service
+    from thalweg.server.run_index import RunIndex
 
 BEAT: Final = 0.1  # seconds
 STREAMS: Final = ("steps", "epochs")
@@ -40,10 +39,10 @@ class Feed:
     """One history for one visitor.
 
     Args:
-        run: its name.
+        run: the run's name.
         stream: one of `STREAMS`.
-        tail: its file.
-        known: rows that the visitor has.
+        tail: the history's file.
+        known: how many rows the visitor has.
         batch: photos a row, where rows are steps.
     """
 
@@ -54,10 +53,10 @@ class Feed:
         self._seen: tuple[int, int] | None = None
 
     def news(self) -> bytes | None:
-        """A frame with the rows that came since, or None."""
+        """A frame with the rows that came since, or None where there are none."""
         seen = stamp(self._tail.path)
         if seen is not None and seen == self._seen:
-            return None  # as ten times a second nearly always: nothing is opened
+            return None  # the usual case, ten times a second: nothing is opened
         self._seen = seen
         count = len(self._tail)
         reset = count < self._known or self._was_rewritten()
@@ -73,34 +72,34 @@ class Feed:
         return frame(header, {name: rows_NC[:, place] for place, name in enumerate(self._tail.columns)})
 
     def _rate(self, rows: int) -> float | None:
-        """Photos a second between the last two writings; None before there were two."""
+        """Photos a second between the last two writes; None before the second."""
         written, before = changed(self._tail.path), self._written
         self._written = written
         return self._batch * rows / (written - before) if before and written > before else None
 
     def _was_rewritten(self) -> bool:
-        """Whether the last row that was sent is another one now."""
+        """Whether the last row that was sent has changed."""
         if self._latest is None or not self._known:
             return False
         now_1C = self._tail.rows(self._known - 1, 1)
         return len(now_1C) == 1 and not np.array_equal(now_1C[0], self._latest, equal_nan=True)
 
 
-async def follow(socket: WebSocket, folder: Folder, trainings: Trainings) -> None:
+async def follow(socket: WebSocket, service: Service) -> None:
     """Serve one socket until it closes.
 
-    The page sends `{"follow": {"run": {"steps": 120, "epochs": 2}}}`, the rows that it has; it gets frames, and the
-    listing of the folder as JSON whenever that changes.
+    The page sends the rows that it has, `{"follow": {"run": {"steps": 120, "epochs": 2}}}`. It gets frames, and the
+    listing of the folder as JSON whenever the listing changes.
     """
     await socket.accept()
     feeds: list[Feed] = []
-    listening = asyncio.create_task(_listen(socket, folder, feeds))
+    listening = asyncio.create_task(_listen(socket, service.index, feeds))
     listed = ""
     beat = 0
     try:
         while not listening.done():
             if beat % _LISTING == 0:
-                text = await asyncio.to_thread(lambda: json.dumps(listing_of(folder, trainings)))
+                text = await asyncio.to_thread(lambda: json_text(service.listing()))
                 if text != listed:
                     await socket.send_text(text)
                     listed = text
@@ -111,21 +110,13 @@ async def follow(socket: WebSocket, folder: Folder, trainings: Trainings) -> Non
             beat += 1
             await asyncio.wait({listening}, timeout=BEAT)
         listening.result()
-    except (WebSocketDisconnect, RuntimeError):  # closed, also in the middle of a sending
+    except (WebSocketDisconnect, RuntimeError):  # closed, perhaps while something was sent
         return
     finally:
         listening.cancel()
 
 
-def listing_of(folder: Folder, trainings: Trainings) -> dict[str, Any]:
-    """The runs of the folder, and the trainings that this server has started: those that prepare photos train, too."""
-    started = trainings.listing()
-    going = {one["run"] for one in started if one["goes_on"]}
-    runs = [{**row, "state": "training"} if row["run"] in going else row for row in folder.listing()]
-    return {"runs": runs, "trainings": started}
-
-
-async def _listen(socket: WebSocket, folder: Folder, feeds: list[Feed]) -> None:
+async def _listen(socket: WebSocket, index: RunIndex, feeds: list[Feed]) -> None:
     while True:
         message = await socket.receive()
         if message["type"] == "websocket.disconnect":
@@ -134,16 +125,16 @@ async def _listen(socket: WebSocket, folder: Folder, feeds: list[Feed]) -> None:
         try:
             if len(content) > _LONGEST:
                 raise UsageError("page.too_long", most=f"{_LONGEST:,}")
-            feeds[:] = feeds_of(parse_form(content), folder)
+            feeds[:] = feeds_of(parse_form(content), index)
         except ThalwegError as error:
-            await socket.send_text(json.dumps({"error": {"code": error.key, "message": str(error)}}))
+            await socket.send_text(json_text(error_of(error)))
 
 
-def feeds_of(form: Form, folder: Folder) -> list[Feed]:
-    """What a message asks to follow.
+def feeds_of(form: Form, index: RunIndex) -> list[Feed]:
+    """The histories that a message asks for.
 
     Raises:
-        UsageError: no such message.
+        UsageError: the message is invalid.
     """
     wanted = form.values.get("follow")
     if not isinstance(wanted, dict) or len(wanted) > _MOST:
@@ -151,9 +142,9 @@ def feeds_of(form: Form, folder: Folder) -> list[Feed]:
     feeds = []
     for name, known in wanted.items():
         try:
-            path = folder.path(str(name))
+            path = index.path(str(name))
             batch = Run.open(path).config.batch_size
-        except RunError:  # one that is gone, or not there yet, is no reason to leave the others out
+        except RunError:  # a run that is gone, or not there yet, must not hold up the others
             continue
         rows = Form(known if isinstance(known, dict) else {})
         for stream in STREAMS:

@@ -1,4 +1,4 @@
-"""Networks behind the page: a photo classified as prediction does it, maps by gradients, photos laid out by layers."""
+"""Networks behind the page: classification as prediction does it, maps by gradients, photos laid out by layers."""
 
 import base64
 import io
@@ -16,9 +16,9 @@ from thalweg.prediction import predict
 from thalweg.prediction.attention import look
 from thalweg.prediction.predictor import best_model
 from thalweg.server import build_app
-from thalweg.server.embeddings import turned_like
-from thalweg.server.frames import read_frame
-from thalweg.server.networks import photos_of
+from thalweg.server.answers import read_frame
+from thalweg.server.model_cache import photos_of
+from thalweg.server.routes.embeddings import turned_like
 from thalweg.training import Run
 
 
@@ -112,16 +112,16 @@ class TestEmbeddings:
         answer = page.get("/api/embedding", params={"run": "striped", "at": "best"})
         header, arrays = read_frame(answer.content)
         count = len(photos_of(run).rows("valid"))
-        assert header["known"] == ["epoch-1", "best"]
+        assert header["known"] == ["epoch-0001", "best"]
         for layer in ("mid", "top"):
             assert arrays[layer].shape == (2 * count,)
             assert np.isfinite(arrays[layer]).all()
         assert header["right"] == pytest.approx((arrays["labels"] == arrays["predicted"]).mean())
 
     def test_a_checkpoint_with_the_same_weights_lies_the_same(self, page):
-        """`epoch-1` is a copy of `best`: turned to lie like it, it lies on it."""
+        """`epoch-0001` is a copy of `best`: turned to lie like it, it lies on it."""
         maps = [read_frame(page.get("/api/embedding", params={"run": "striped", "at": at}).content)[1]["mid"]
-                for at in ("epoch-1", "best")]  # fmt: skip
+                for at in ("epoch-0001", "best")]  # fmt: skip
         centered = maps[1].reshape(-1, 2) - maps[1].reshape(-1, 2).mean(axis=0)
         np.testing.assert_allclose(maps[0].reshape(-1, 2), centered, atol=1e-2)
 
@@ -146,11 +146,21 @@ class TestScores:
         assert found["right"] == pytest.approx(np.trace(matrix) / matrix.sum())
         assert found["right"] == pytest.approx(run.summary()["valid"]["accuracy"])
 
-    def test_samples_are_what_they_are_said_to_be(self, page, run):
+    def test_samples_have_their_own_labels(self, page, run):
         cache = photos_of(run)
         for sample in page.get("/api/scores", params={"run": "striped"}).json()["samples"]:
             assert run.classes[cache.photos[sample["row"]].label] == sample["true"]
             assert sample["right"] == (sample["true"] == sample["predicted"])
+
+    def test_a_photo_has_one_probability_on_all_tabs(self, page, run):
+        """Runs, Embeddings and Classify all heed the run's temperature."""
+        assert run.temperature != 1
+        _, arrays = read_frame(page.get("/api/embedding", params={"run": "striped", "at": "best"}).content)
+        laid_out = dict(zip(arrays["rows"].tolist(), arrays["probability"].tolist(), strict=True))
+        for sample in page.get("/api/scores", params={"run": "striped"}).json()["samples"][:3]:
+            found = page.post("/api/classify/own", params={"run": "striped", "row": sample["row"]}, json={}).json()
+            assert found["top"][0]["probability"] == pytest.approx(sample["probability"], abs=1e-5)
+            assert laid_out[sample["row"]] == pytest.approx(sample["probability"], abs=1e-5)
 
     def test_before_the_end_the_best_weights_so_far_answer(self, page, runs, tmp_path):
         shutil.copytree(runs / "striped", tmp_path / "runs" / "going")
@@ -161,7 +171,7 @@ class TestScores:
         assert "so far" in part["note"]
 
 
-def test_photos_that_were_changed_are_said_to_be(runs, tmp_path, striped):
+def test_changed_photos_are_reported(runs, tmp_path, striped):
     shutil.copytree(striped, tmp_path / "photos")
     shutil.copytree(runs / "striped", tmp_path / "runs" / "moved")
     config = tmp_path / "runs" / "moved" / "config.toml"

@@ -1,4 +1,4 @@
-"""How well each class is found, and some photos with what was said of them."""
+"""How well a run finds each class, and some of its photos with their predictions."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import numpy as np
 
 from thalweg.errors import RunError
 from thalweg.i18n import t
-from thalweg.report.scores import class_scores, confusion_matrix
-from thalweg.server.networks import at_a_time, outputs_at, photos_of, softmax
+from thalweg.server.model_cache import at_a_time, outputs_of, photos_of, probabilities_of
+from thalweg.server.request import Entry
 
 
 if TYPE_CHECKING:
@@ -24,26 +24,28 @@ _SAMPLES: Final = 12  # photos of each kind
 def scores(run: Run) -> dict[str, Any]:
     """Confusion matrix, precision and recall of the classes, and samples.
 
-    Of a run that has ended, over its whole validation split; of one that trains, over a part of it with the best
-    weights so far.
+    They are over the whole validation split of a run that has ended. While it trains, they are over a part of the
+    split, with the best weights so far.
 
     Raises:
-        RunError: no epoch has ended yet, or what is kept of the evaluation is broken.
+        RunError: no epoch has ended yet, or the file of the evaluation is damaged.
     """
-    outputs, part = _outputs(run)
-    probability_NC = softmax(outputs["logits"])
+    from thalweg.report.scores import class_scores, confusion_matrix
+
+    outputs, is_part = _outputs(run)
+    probability_NC = probabilities_of(run, outputs["logits"])
     predicted_N, labels_N = probability_NC.argmax(axis=1), outputs["labels"]
     matrix_CC = confusion_matrix(labels_N, predicted_N, len(run.classes))
     return {
         "classes": list(run.classes),
         "matrix": matrix_CC.tolist(),
         "scores": [
-            {"photos": one.photos, "recall": _finite(one.recall), "precision": _finite(one.precision)}
+            {"photos": one.photos, "recall": float(one.recall), "precision": float(one.precision)}
             for one in class_scores(matrix_CC)
         ],
         "right": float((predicted_N == labels_N).mean()),
         "count": len(labels_N),
-        "note": t("page.scores_part" if part else "page.scores_whole", count=len(labels_N)),
+        "note": t("page.scores_part" if is_part else "page.scores_whole", count=len(labels_N)),
         "samples": _samples(run, outputs, probability_NC),
     }
 
@@ -53,15 +55,16 @@ def _outputs(run: Run) -> tuple[dict[str, NDArray[Any]], bool]:
         return run.outputs(), False
     if not run.best.exists():
         raise RunError("prediction.no_weights", run=run.path)
-    return outputs_at(run, run.best), True
+    return outputs_of(run), True
 
 
 def _samples(run: Run, outputs: dict[str, NDArray[Any]], probability_NC: NDArray[np.float64]) -> list[dict[str, Any]]:
-    """The surest mistakes, then some that were right."""
-    labels_N, predicted_N, sure_N = outputs["labels"], probability_NC.argmax(axis=1), probability_NC.max(axis=1)
+    """The mistakes with the highest probability, then some photos that were right."""
+    labels_N, predicted_N = outputs["labels"], probability_NC.argmax(axis=1)
+    highest_N = probability_NC.max(axis=1)
     rows_N = outputs["rows"] if "rows" in outputs else photos_of(run).rows("valid")
     wrong = np.flatnonzero(predicted_N != labels_N)
-    wrong = wrong[np.argsort(-sure_N[wrong], kind="stable")][:_SAMPLES]
+    wrong = wrong[np.argsort(-highest_N[wrong], kind="stable")][:_SAMPLES]
     right = np.flatnonzero(predicted_N == labels_N)
     right = np.sort(np.random.default_rng(0).permutation(right)[:_SAMPLES])
     return [
@@ -69,12 +72,11 @@ def _samples(run: Run, outputs: dict[str, NDArray[Any]], probability_NC: NDArray
             "row": int(rows_N[place]),
             "true": run.classes[int(labels_N[place])],
             "predicted": run.classes[int(predicted_N[place])],
-            "probability": float(sure_N[place]),
+            "probability": float(highest_N[place]),
             "right": bool(predicted_N[place] == labels_N[place]),
         }
         for place in [*wrong.tolist(), *right.tolist()]
     ]
 
 
-def _finite(value: float) -> float | None:
-    return value if np.isfinite(value) else None
+ROUTES: Final = (Entry("GET", "scores", lambda visit: scores(visit.run), needs_network=True),)

@@ -1,17 +1,12 @@
-"""Increments: every row once, in order, exact; all again after a cut."""
-
-import os
-from contextlib import suppress
-from pathlib import Path
+"""New rows: each once, in order, exact; all again after a cut."""
 
 import numpy as np
 import pytest
 
 from thalweg.history import HistoryLog
 from thalweg.history.tail import HistoryTail
-from thalweg.i18n import LANGUAGES, speaking, t
-from thalweg.server.frames import frame, read_frame
-from thalweg.server.live import Feed
+from thalweg.server.answers import frame, read_frame
+from thalweg.server.websocket import Feed
 from thalweg.training.run import STEP_UNITS
 
 
@@ -22,7 +17,7 @@ def log(tmp_path):
 
 
 def gather(news, kept):
-    """Do what the page does with a frame."""
+    """Add a frame as the page does."""
     header, arrays = read_frame(news)
     rows = np.stack([arrays[name] for name in header["columns"]], axis=1)
     return np.concatenate([kept[: header["first"]], rows])
@@ -93,7 +88,7 @@ class TestFeed:
 
     def test_its_rate_is_photos_over_the_time_between_writings(self, log, step_rows, monkeypatch):
         written = iter([100.0, 104.0])
-        monkeypatch.setattr("thalweg.server.live.changed", lambda _path: next(written))
+        monkeypatch.setattr("thalweg.server.websocket.changed", lambda _path: next(written))
         feed = Feed("run", "steps", HistoryTail(log.path), batch=64)
         log.extend(step_rows(5))
         assert read_frame(feed.news())[0]["photos_per_second"] is None
@@ -139,62 +134,3 @@ class TestSocket:
             socket.receive_json()
             socket.send_json({"follow": {"none": {}, "first": {}}})
             assert read_frame(socket.receive_bytes())[0]["run"] == "first"
-
-
-def test_the_table_says_what_the_histories_say(client):
-    runs = {run["run"]: run for run in client.get("/api/runs").json()["runs"]}
-    first, second = runs["first"], runs["deep/second"]
-    assert (first["steps"], first["epoch"], first["best"], first["seconds"]) == (100, 2.0, 0.75, 20.0)
-    assert first["last_loss"] == pytest.approx(0.023)
-    assert (second["steps"], second["best"], second["state"]) == (0, None, "stopped")
-
-
-def test_a_broken_run_is_listed_with_its_reason(client, folder):
-    (folder / "broken").mkdir()
-    (folder / "broken" / "config.toml").write_text("format = 1\n[training]\nlr = -1\n[data]\n[environment]\n")
-    (folder / "broken" / "summary.json").write_text("[")
-    row = next(run for run in client.get("/api/runs").json()["runs"] if run["run"] == "broken")
-    assert "--lr" in row["broken"]
-
-
-def test_a_run_that_somebody_holds_is_training_however_long_it_writes_nothing(client, folder, monkeypatch):
-    states = lambda: {run["run"]: run["state"] for run in client.get("/api/runs").json()["runs"]}  # noqa: E731 - short
-    monkeypatch.setattr("thalweg.server.folder._FRESH", 0.0)
-    assert states()["first"] == "stopped"
-    with HistoryLog(folder / "first" / "history" / "steps", STEP_UNITS) as log:
-        assert log.hold()
-        assert states()["first"] == "training"
-        answer = client.post("/api/trainings/resume", json={"run": "first"})
-        assert answer.status_code == 400
-    assert states()["first"] == "stopped"
-
-
-def test_a_folder_that_cannot_be_read_or_named_takes_no_other_down(client, folder, monkeypatch):
-    (folder / "locked").mkdir()
-    with suppress(OSError):  # of a file system that takes UTF-8 only
-        (folder / os.fsdecode("照片".encode("gb18030"))).mkdir()
-    is_file = Path.is_file
-
-    def refuse(path):
-        if path.parent.name == "locked":
-            raise PermissionError
-        return is_file(path)
-
-    monkeypatch.setattr(Path, "is_file", refuse)
-    assert {run["run"] for run in client.get("/api/runs").json()["runs"]} == {"first", "deep/second"}
-
-
-def test_a_row_is_read_again_when_its_files_change(client, folder, step_rows, monkeypatch):
-    monkeypatch.setattr("thalweg.server.folder._FRESH", 0.0)
-    client.get("/api/runs")
-    with HistoryLog(folder / "first" / "history" / "steps", STEP_UNITS) as log:
-        log.extend(step_rows(5, 100))
-    runs = {run["run"]: run for run in client.get("/api/runs").json()["runs"]}
-    assert runs["first"]["steps"] == 105
-
-
-@pytest.mark.parametrize("language", LANGUAGES)
-@pytest.mark.parametrize("stopped", ["done", "budget", "patience", "interrupted", "nan", "stopped", "training"])
-def test_every_end_of_a_training_has_words(language, stopped):
-    with speaking(language):
-        assert t(f"page.state_{stopped}")

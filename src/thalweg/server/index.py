@@ -1,4 +1,4 @@
-"""The first answer: the page itself, its texts filled in from the catalogue."""
+"""The page itself, its texts filled in from the catalogue."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ async def index(_request: Request) -> Response:
 
 @cache
 def page_in(language: str) -> str:
-    """The page's text; the language in force must be the one named."""
+    """The page's HTML in a language, which must be the one in force."""
     own = {
         "lang": language,
         "other": next(other for other in LANGUAGES if other != language),
@@ -46,7 +46,7 @@ def page_in(language: str) -> str:
 
 
 def modules() -> list[str]:
-    """Every module of the page's script, so that the browser asks for all of them at once."""
+    """All modules that the page's script imports, so that the browser loads them at once."""
     found: dict[str, None] = {}
     waiting = ["static/main.js"]
     while waiting:
@@ -63,14 +63,16 @@ def modules() -> list[str]:
 
 
 def file_of(path: str) -> Path:
-    """The file behind an address below `static` or `player`."""
+    """The file of an address below `static` or `player`."""
     home, _, rest = path.partition("/")
     return {"static": STATIC, "player": PLAYER}[home] / rest
 
 
 def _embedded(language: str) -> str:
-    """The page's own sentences, which the script fills in; JSON that cannot end its element."""
+    """The sentences that the script fills in, as JSON that cannot end its element."""
     path = Path(__file__).parents[1] / "i18n" / language / "page.json"
     sentences = json.loads(path.read_text(encoding="utf-8"))
-    spoken = {name: text for name, text in sentences.items() if not name.startswith(("help", "bad_", "no_json"))}
+    spoken = {
+        name: text for name, text in sentences.items() if not name.startswith(("help", "bad_", "field_", "no_json"))
+    }
     return json.dumps(spoken, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")

@@ -1,10 +1,10 @@
-"""Who is answered, and what the page may do in the browser.
+"""The middleware that decides who is answered, and what the page may do in the browser.
 
 - *Host*: a name that is not this machine's is refused, so that a foreign page cannot reach the server by a name of its
-  own that it has turned to 127.0.0.1 (DNS rebinding). Numbers cannot be turned, and are let through beyond loopback.
-- *Origin*: what changes something, and every socket, must come from a page of this very server; what works for an
-  answer must not come from a foreign one.
-- *Token*: beyond loopback, whoever does not know it is refused. It is given once in the address, then kept in a cookie.
+  own that points to 127.0.0.1 (DNS rebinding). Numbers cannot be rebound, and pass beyond loopback.
+- *Origin*: a request that changes something, and every socket, must come from a page of this server; a request that
+  costs work must not come from a foreign page.
+- *Token*: beyond loopback, visitors without it are refused. It comes once in the address, then stays in a cookie.
 - *Content security policy*: the page loads and runs what this server sends, and nothing else.
 """
 
@@ -34,19 +34,19 @@ _POLICY: Final = (
 
 
 class Guard:
-    """Stands before all routes.
+    """Stands in front of all routes.
 
     Args:
-        app: what it guards.
+        app: the application behind it.
         token: what visitors must know; None on loopback.
-        host: a name of this machine that is in the address that visitors are told.
+        host: a name of this machine in the address that visitors get, if it is no number.
     """
 
     def __init__(self, app: ASGIApp, *, token: str | None = None, host: str = "") -> None:
         self._app, self._token, self._host = app, token, host.lower()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer, or refuse."""
+        """Pass a request on, or refuse it."""
         if scope["type"] not in {"http", "websocket"}:
             await self._app(scope, receive, send)
             return
@@ -73,8 +73,8 @@ class Guard:
         if (socket and origin is None) or (changes and origin is not None and not _is_same(origin, host)):
             return PlainTextResponse(t("page.wrong_origin", origin=(origin or "")[:200]), 403)
         site = headers.get("sec-fetch-site", "same-origin")
-        works = scope["path"].startswith("/api/")  # a foreign page could keep the processor busy by pictures of ours
-        if (changes and site not in {"same-origin", "none"}) or (works and site == "cross-site"):
+        is_work = scope["path"].startswith("/api/")  # a foreign page could keep the processor busy with our pictures
+        if (changes and site not in {"same-origin", "none"}) or (is_work and site == "cross-site"):
             return PlainTextResponse(t("page.wrong_origin", origin=""), 403)
         if self._token is not None and not self._knows(headers, asked):
             return PlainTextResponse(t("page.no_token"), 403)
@@ -85,10 +85,10 @@ class Guard:
             name = urlsplit(f"//{host}").hostname or ""
         except ValueError:
             return False
-        return is_loopback(name) or (self._token is not None and self._is_told(name))
+        return is_loopback(name) or (self._token is not None and self._is_known(name))
 
-    def _is_told(self, name: str) -> bool:
-        """Whether a name is an address, or the one that this server was told to be."""
+    def _is_known(self, name: str) -> bool:
+        """Whether a name is a number, or the name that this server was started with."""
         return _is_address(name) or name == self._host
 
     def _knows(self, headers: Headers, asked: dict[str, str]) -> bool:
@@ -102,7 +102,7 @@ class Guard:
         return self._token is not None and scope["type"] == "http" and scope["path"] == "/" and "token" in asked
 
     def _keep_token(self, scope: Scope) -> Response:
-        """From the address into a cookie, so that it is in no history and no shared link."""
+        """Move the token from the address into a cookie, so that no history and no shared link has it."""
         rest = [part for part in scope["query_string"].decode("latin-1").split("&") if not part.startswith("token=")]
         response = RedirectResponse("/" + ("?" + "&".join(rest) if any(rest) else ""), 303)
         response.set_cookie(_COOKIE, self._token or "", max_age=_MONTH, httponly=True, samesite="strict")
@@ -110,7 +110,7 @@ class Guard:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a name or address is of this machine only; numbers cannot be turned to another one."""
+    """Whether a name or number means this machine only."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -123,7 +123,7 @@ def _query(scope: Scope) -> dict[str, str]:
 
 
 def _language(asked: str | None, accepted: str) -> str | None:
-    """The language of the address, else the first that the browser would take and we speak, else the process' own."""
+    """The language of the address, else the first of the browser's that the catalogue has, else None."""
     if asked in LANGUAGES:
         return asked
     for part in accepted.split(","):

@@ -1,4 +1,4 @@
-"""A photo that was dropped on the page: the top five, the picture as the network saw it, and where it looked."""
+"""A photo, dropped on the page or of the run: its top five, the picture that the network sees, and where it looks."""
 
 from __future__ import annotations
 
@@ -9,18 +9,20 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from thalweg.errors import BadImageError, RunError
-from thalweg.server.networks import at_a_time, model_at, photos_of
+from thalweg.server.model_cache import at_a_time, network_of, photos_of
+from thalweg.server.request import LARGEST_PHOTO, Entry
 
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from thalweg.server.request import Visit
     from thalweg.training import Run
 
 MOST_PIXELS: Final = 64_000_000
 
-_TOLD: Final = 5
-_SHOWN: Final = 224  # pixels: smaller pictures are enlarged by whole pixels
+_TOP: Final = 5
+_SHOWN: Final = 224  # pixels; smaller pictures are enlarged by a whole number
 
 
 @at_a_time
@@ -28,11 +30,11 @@ def classify(run: Run, content: bytes) -> dict[str, Any]:
     """Classify one photo with the best weights of a run.
 
     Args:
-        run: any that has ended an epoch.
+        run: any with at least one finished epoch.
         content: the file, encoded.
 
     Raises:
-        BadImageError: it is no picture that can be used.
+        BadImageError: the file is no picture, or too large a one.
         RunError: no epoch has ended yet.
     """
     from thalweg.data.decoding import decode, quiet, reading
@@ -47,10 +49,10 @@ def classify(run: Run, content: bytes) -> dict[str, Any]:
 
 @at_a_time
 def classify_own(run: Run, row: int) -> dict[str, Any]:
-    """Classify a photo of the run's own validation split.
+    """Classify one of the run's own photos.
 
     Raises:
-        RunError: no such photo, or no epoch has ended yet.
+        RunError: there is no such photo, or no epoch has ended yet.
     """
     image_HWC, label = photo(run, row)
     return {**look_at(run, image_HWC), "true": None if label is None else run.classes[label]}
@@ -58,10 +60,10 @@ def classify_own(run: Run, row: int) -> dict[str, Any]:
 
 @at_a_time
 def photo(run: Run, row: int) -> tuple[NDArray[np.uint8], int | None]:
-    """A row of the run's photos, and its label.
+    """A photo of the run, and its label.
 
     Raises:
-        RunError: no such photo.
+        RunError: there is no such photo.
     """
     cache = photos_of(run)
     if not 0 <= row < len(cache.photos):
@@ -70,13 +72,13 @@ def photo(run: Run, row: int) -> tuple[NDArray[np.uint8], int | None]:
 
 
 def look_at(run: Run, image_HWC: NDArray[np.uint8]) -> dict[str, Any]:
-    """The answer of a network about one decoded photo, as JSON can hold it."""
+    """What the network predicts for a decoded photo, as JSON can hold it."""
     from thalweg.prediction.attention import look, seen_pixels
 
     if not run.best.exists():
         raise RunError("prediction.no_weights", run=run.path)
-    seen = look(model_at(run, run.best), run, image_HWC)
-    best = np.argsort(-seen.probability_C)[:_TOLD]
+    seen = look(network_of(run), run, image_HWC)
+    best = np.argsort(-seen.probability_C)[:_TOP]
     return {
         "top": [{"name": run.classes[label], "probability": float(seen.probability_C[label])} for label in best],
         "seen": data_address(seen_pixels(run, image_HWC)),
@@ -86,7 +88,7 @@ def look_at(run: Run, image_HWC: NDArray[np.uint8]) -> dict[str, Any]:
 
 
 def heat(map_HW: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """A map in viridis, smooth, of shape (224, 224, 3)."""
+    """A map in the colors of viridis, smooth, of shape (224, 224, 3)."""
     from matplotlib import colormaps
     from PIL import Image
 
@@ -95,7 +97,7 @@ def heat(map_HW: NDArray[np.float32]) -> NDArray[np.uint8]:
 
 
 def png(image_HWC: NDArray[np.uint8], *, side: int = _SHOWN) -> bytes:
-    """A square picture as PNG, each pixel a whole number of the screen's, so that nothing is smoothed."""
+    """A square picture as PNG, each pixel enlarged by a whole number, so that nothing is smoothed."""
     from PIL import Image
 
     times = max(1, side // len(image_HWC))
@@ -105,5 +107,17 @@ def png(image_HWC: NDArray[np.uint8], *, side: int = _SHOWN) -> bytes:
 
 
 def data_address(image_HWC: NDArray[np.uint8]) -> str:
-    """A picture as an address that needs no second request."""
+    """A picture as an address, which needs no second request."""
     return f"data:image/png;base64,{base64.b64encode(png(image_HWC)).decode()}"
+
+
+def _photo(visit: Visit) -> bytes:
+    image_HWC, _ = photo(visit.run, visit.whole("row"))
+    return png(image_HWC, side=visit.whole("side", most=512) or 112)
+
+
+ROUTES: Final = (
+    Entry("GET", "photo", _photo, needs_network=True),
+    Entry("POST", "classify", lambda visit: classify(visit.run, visit.body), needs_network=True, longest=LARGEST_PHOTO),
+    Entry("POST", "classify/own", lambda visit: classify_own(visit.run, visit.whole("row")), needs_network=True),
+)

@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
 from thalweg.server import build_app
-from thalweg.server.asking import LARGEST_PHOTO, LONGEST_FORM
+from thalweg.server.request import LARGEST_PHOTO, LONGEST_FORM
 
 
 TOKEN = "let-me-in"  # noqa: S105 - of this test
@@ -118,7 +118,7 @@ def test_every_answer_carries_the_policy(client, path):
 
 class TestBounds:
     def test_a_long_form_is_refused(self, client):
-        answer = client.post("/api/lab/paths", content=b'{"surface": "' + b"x" * LONGEST_FORM + b'"}')
+        answer = client.post("/api/lab/traces", content=b'{"surface": "' + b"x" * LONGEST_FORM + b'"}')
         assert answer.status_code == 400
         assert answer.json()["error"]["code"] == "page.too_long"
 

@@ -1,0 +1,259 @@
+"""A request, read field by field: nothing is used before it was checked.
+
+A route module lists `Entry`s; each handler gets a `Visit`, which has the address, the body and what all handlers share.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+from thalweg.errors import UnknownNameError, UsageError
+
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Sequence
+    from concurrent.futures import Executor
+    from pathlib import Path
+
+    from starlette.requests import Request
+
+    from thalweg.server.processes import Trainings, Trials
+    from thalweg.server.run_index import RunIndex
+    from thalweg.training import Run
+
+LONGEST_FORM: Final = 65_536  # bytes
+LARGEST_PHOTO: Final = 24 * 2**20  # bytes
+
+
+class Form:
+    """A JSON object whose fields are read by type and range.
+
+    Args:
+        values: from `parse_form`.
+
+    Example:
+        >>> Form({"steps": 10}).whole("steps", least=1, most=100)
+        10
+    """
+
+    def __init__(self, values: dict[str, Any]) -> None:
+        self.values = values
+
+    def number(
+        self, name: str, *, least: float = -math.inf, most: float = math.inf, default: float | None = None
+    ) -> float:
+        """A finite number in a range.
+
+        Raises:
+            UsageError: the field is no such number.
+        """
+        value = self.values.get(name, default)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not _within(value, least, most):
+            self.refuse(name)
+        return float(value)
+
+    def whole(self, name: str, *, least: int, most: int, default: int | None = None) -> int:
+        """A whole number in a range.
+
+        Raises:
+            UsageError: the field is no such number.
+        """
+        value = self.number(name, least=least, most=most, default=default)
+        if not value.is_integer():
+            self.refuse(name)
+        return int(value)
+
+    def text(self, name: str, *, longest: int = 2_000, default: str | None = None) -> str:
+        """A text of limited length.
+
+        Raises:
+            UsageError: the field is no text, or too long.
+        """
+        value = self.values.get(name, default)
+        if not isinstance(value, str) or len(value) > longest:
+            self.refuse(name)
+        return value
+
+    def choice(self, name: str, kind: str, choices: Collection[str], *, default: str | None = None) -> str:
+        """One of several names.
+
+        Raises:
+            UsageError: the field is no text, or none of the names; `kind` is what the catalogue calls them.
+        """
+        value = self.text(name, longest=200, default=default)
+        if value not in choices:
+            raise UnknownNameError(kind, value, choices)
+        return value
+
+    def numbers(self, name: str, count: int) -> tuple[float, ...] | None:
+        """A list of `count` finite numbers; None where the field is missing.
+
+        Raises:
+            UsageError: the field is no such list.
+        """
+        value = self.values.get(name)
+        if value is None:
+            return None
+        if not isinstance(value, list) or len(value) != count:
+            self.refuse(name)
+        numbered = Form(dict(enumerate(value)))  # type: ignore[arg-type] - positions serve as names
+        return tuple(numbered.number(place) for place in range(count))  # type: ignore[arg-type]
+
+    def forms(self, name: str, *, most: int) -> list[Form]:
+        """A list of at most `most` objects; empty where the field is missing.
+
+        Raises:
+            UsageError: the field is no such list.
+        """
+        value = self.values.get(name, [])
+        if not isinstance(value, list) or len(value) > most or not all(isinstance(item, dict) for item in value):
+            self.refuse(name)
+        return [Form(item) for item in value]
+
+    def refuse(self, name: object) -> NoReturn:
+        """Report that the value of a field is invalid.
+
+        Raises:
+            UsageError: always.
+        """
+        raise UsageError("page.bad_field", name=name, value=str(self.values.get(name))[:80])  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What all handlers share.
+
+    Attributes:
+        index: the runs of the folder that is served.
+        trainings: the training runs that were started here.
+        trials: the trials of fixes that were started here.
+        network_thread: the one thread in which networks work, for one visitor after the other.
+        photos: folders that a training run may be started on, besides the built-in set and those of existing runs.
+    """
+
+    index: RunIndex
+    trainings: Trainings
+    trials: Trials
+    network_thread: Executor
+    photos: Sequence[Path] = ()
+
+    def listing(self) -> dict[str, Any]:
+        """The runs of the folder, and the training runs that this server started: preparing photos is training, too."""
+        started = self.trainings.listing()
+        going = {one["run"] for one in started if one["goes_on"]}
+        runs = [{**row, "state": "training"} if row["run"] in going else row for row in self.index.listing()]
+        return {"runs": runs, "trainings": started}
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """One request with its body read.
+
+    Attributes:
+        service: what all handlers share.
+        query: the parameters of the address.
+        body: the content of a POST request.
+    """
+
+    service: Service
+    query: dict[str, str]
+    body: bytes
+
+    @property
+    def form(self) -> Form:
+        """The JSON object of the body.
+
+        Raises:
+            UsageError: the body is no JSON object.
+        """
+        return parse_form(self.body)
+
+    @property
+    def run_name(self) -> str:
+        """The name of the run in the address; empty where there is none."""
+        return self.query.get("run", "")
+
+    @property
+    def run(self) -> Run:
+        """The run that the address names.
+
+        Raises:
+            RunError: there is no such run.
+        """
+        return self.service.index.run(self.run_name)
+
+    def whole(self, name: str, *, most: int = 2**31) -> int:
+        """A whole number of the address, 0 where it is missing.
+
+        Raises:
+            UsageError: the parameter is no such number.
+        """
+        text = self.query.get(name, "0")
+        if not text.isascii() or not text.isdecimal() or len(text) > 12 or int(text) > most:
+            raise UsageError("page.bad_field", name=name, value=text[:80])
+        return int(text)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A route of the page's API.
+
+    Attributes:
+        method: `GET` or `POST`.
+        path: below `/api/`.
+        handler: gets a `Visit`; returns a dictionary (JSON), facts and arrays (a frame) or the bytes of a PNG.
+        needs_network: whether it asks a network, or waits for one: it runs in the one thread for that, so that a slow
+            network holds up no other request.
+        longest: the longest body, in bytes.
+    """
+
+    method: str
+    path: str
+    handler: Callable[[Visit], Any]
+    needs_network: bool = False
+    longest: int = LONGEST_FORM
+
+
+def parse_form(content: bytes | str) -> Form:
+    """A JSON object from its text.
+
+    Raises:
+        UsageError: the text is no JSON object.
+    """
+    try:
+        values = json.loads(content, parse_constant=_no_constant)
+        json.dumps(values, ensure_ascii=False).encode()  # JSON may name half of a surrogate pair, which is no character
+    except (ValueError, RecursionError):
+        raise UsageError("page.no_json") from None
+    if not isinstance(values, dict):
+        raise UsageError("page.no_json")
+    return Form(values)
+
+
+async def read_body(request: Request, longest: int) -> bytes:
+    """The body of a request, read only as far as it may go.
+
+    Raises:
+        UsageError: the body has more than `longest` bytes.
+    """
+    parts, length = [], 0
+    async for part in request.stream():
+        length += len(part)
+        if length > longest:
+            raise UsageError("page.too_long", most=f"{longest:,}")
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _within(value: float, least: float, most: float) -> bool:
+    try:
+        return math.isfinite(value) and least <= value <= most
+    except OverflowError:  # a whole number of hundreds of digits
+        return False
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(name)

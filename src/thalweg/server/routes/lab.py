@@ -1,0 +1,209 @@
+"""The lab: surfaces and traces over them, in numbers that the page draws."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from thalweg.errors import UsageError
+from thalweg.i18n import t
+from thalweg.server.request import Entry, Form
+
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from thalweg.figures.lab.relief import Relief
+    from thalweg.figures.lab.scene import Scene
+    from thalweg.paths import Trace
+    from thalweg.server.request import Visit
+    from thalweg.surfaces import Surface
+
+    Frame = tuple[dict[str, Any], dict[str, NDArray[Any]]]
+
+MOST_OPTIMIZERS: Final = 8
+CHARTS: Final = ("loss", "gradient_norm", "lr", "rate_x", "rate_y", "stability_y")
+
+_BUDGET: Final = 16_000  # kept steps times traces: what is drawn within one frame
+_MOST_KEPT: Final = 4_000
+_MOST_UPDATES: Final = 2_000_000  # steps times traces: seconds of one core, and 130 MB
+_SIDE: Final = 385  # grid points a side of the surface
+_DRAWN_FACTORS: Final = 400  # of a schedule
+
+
+def warm_up() -> None:
+    """Load what the lab needs, and compile its first surface: seconds that the first visitor need not wait."""
+    form = Form({"surface": "valley", "optimizers": [{"optimizer": "sgd"}, {"optimizer": "adam"}], "steps": 100})
+    background_of(form)
+    traces_of(form)
+
+
+def catalogue(_visit: Visit) -> dict[str, Any]:
+    """What can be chosen: surfaces with their words, optimizers and schedules."""
+    from thalweg import optimizers, schedules, surfaces
+    from thalweg.surfaces.catalogue import CATALOGUE
+
+    return {
+        "surfaces": [
+            {"name": name, "about": t(f"lab.about_{name}"), "parameters": dict(CATALOGUE[name].parameters)}
+            for name in surfaces.names()
+        ],
+        "optimizers": list(optimizers.names()),
+        "schedules": list(schedules.names()),
+    }
+
+
+def background_of(form: Form) -> Frame:
+    """A surface as it is drawn.
+
+    Raises:
+        UsageError: the formula or the window is invalid.
+    """
+    from thalweg.figures.lab.texts import formula_of, title_of
+    from thalweg.figures.player.payload import texts
+
+    surface = surface_of(form)
+    facts, arrays = draw_background(surface)
+    named = {"title": title_of(surface), "formula": formula_of(surface, longest=240), "start": surface.start}
+    return {**facts, **named, "texts": texts()}, arrays
+
+
+def traces_of(form: Form) -> Frame:
+    """Up to eight traces over a surface, at the steps that are drawn.
+
+    Raises:
+        UsageError: an optimizer, a learning rate, a schedule or a start is invalid.
+    """
+    surface = surface_of(form)
+    traces, labels = trace_all(form, surface)
+    facts, arrays, _ = draw_traces(surface, traces, labels, shown=CHARTS)
+    return {**facts, "rates": [trace.lr for trace in traces]}, arrays
+
+
+def trace_all(form: Form, surface: Surface) -> tuple[list[Trace], list[str]]:
+    """The traces that a form asks for, and their labels.
+
+    Raises:
+        UsageError: see `traces_of`.
+    """
+    from thalweg import optimizers
+    from thalweg.paths import trace
+    from thalweg.paths.rates import suggest_lr
+
+    rows = form.forms("optimizers", most=MOST_OPTIMIZERS)
+    steps = form.whole("steps", least=1, most=_MOST_UPDATES, default=1_000)
+    if steps * len(rows) > _MOST_UPDATES:
+        raise UsageError("page.too_many_updates", most=f"{_MOST_UPDATES:,}")
+    noise = form.number("noise", least=0, most=1e6, default=0.0)
+    seed = form.whole("seed", least=0, most=2**32 - 1, default=0)
+    traces, words = [], []
+    for row in rows:
+        optimizer = optimizers.get(row.text("optimizer", longest=60))
+        schedule = row.text("schedule", longest=400, default="constant") or "constant"
+        if row.values.get("lr") is None:
+            lr = suggest_lr(surface, optimizer)
+        else:
+            lr = row.number("lr", least=1e-300, most=1e300)
+        traces.append(trace(surface, optimizer, lr=lr, schedule=schedule, steps=steps, noise=noise, seed=seed))
+        words.append((optimizer.name, f"η={lr:g}", schedule))
+    return traces, labels_of(words)
+
+
+def labels_of(words: Sequence[tuple[str, str, str]]) -> list[str]:
+    """A name for each trace: its optimizer, and as much of rate and schedule as tells it from its namesakes.
+
+    Example:
+        >>> labels_of([("sgd", "η=1", "constant"), ("adam", "η=1", "constant"), ("adam", "η=1", "cosine")])
+        ['sgd', 'adam constant', 'adam cosine']
+    """
+    labels = []
+    for word in words:
+        alike = [other for other in words if other[0] == word[0]]
+        telling = [word[place] for place in (1, 2) if len({other[place] for other in alike}) > 1]
+        labels.append(" ".join([word[0], *telling]))
+    return labels
+
+
+def surface_of(form: Form) -> Surface:
+    """The surface that a form names, or writes as a formula.
+
+    Raises:
+        UsageError: the name, the formula, a parameter, the window or the start is invalid.
+    """
+    from thalweg import surfaces
+
+    given = form.values.get("parameters") or {}
+    if not isinstance(given, dict) or len(given) > MOST_OPTIMIZERS:
+        form.refuse("parameters")
+    values = Form(given)
+    window, start = form.numbers("window", 4), form.numbers("start", 2)
+    return surfaces.read(
+        form.text("surface"),
+        {str(name): values.number(name) for name in given},
+        None if window is None else ((window[0], window[1]), (window[2], window[3])),
+        None if start is None else (start[0], start[1]),
+    )
+
+
+def draw_background(surface: Surface) -> Frame:
+    """The numbers of a surface's picture."""
+    from thalweg.figures.player.payload import ground_of
+
+    return ground_of(surface, heightmap_of(surface))
+
+
+def draw_traces(
+    surface: Surface, traces: Sequence[Trace], labels: Sequence[str], *, shown: tuple[str, ...]
+) -> tuple[dict[str, Any], dict[str, NDArray[Any]], Scene]:
+    """The numbers of the traces' lines, charts and table; the scene that they are of."""
+    from thalweg.figures.lab.columns import columns_of
+    from thalweg.figures.lab.decimation import keep_steps
+    from thalweg.figures.lab.looks import looks_of
+    from thalweg.figures.lab.scene import Scene
+    from thalweg.figures.player import payload
+
+    kept = keep_steps(traces, limit=min(_MOST_KEPT, _BUDGET // max(1, len(traces))))
+    styles = [replace(style, label=label) for style, label in zip(looks_of(traces), labels, strict=True)]
+    columns = [columns_of(trace, kept.steps_K) for trace in traces]
+    scene = Scene(surface, traces, styles, heightmap_of(surface), kept, columns, shown)
+    facts, arrays = payload.traces_of(scene)
+    return {**facts, "note": kept.note}, arrays, scene
+
+
+def heightmap_of(surface: Surface) -> Relief:
+    """The surface's grid, kept for the last few that were looked at: another start needs no new one."""
+    return _heightmap(replace(surface, start=(0.0, 0.0)))
+
+
+@lru_cache(maxsize=8)
+def _heightmap(surface: Surface) -> Relief:
+    from thalweg.figures.lab.relief import relief_of
+
+    return relief_of(surface, side=_SIDE)
+
+
+def schedule(visit: Visit) -> Frame:
+    """The factors of a schedule at no more than 400 steps, by the function that training uses.
+
+    Raises:
+        UsageError: the schedule is invalid.
+    """
+    from thalweg import schedules
+
+    steps = max(1, visit.whole("steps", most=_MOST_UPDATES))
+    factor_S = schedules.factors(schedules.parse(visit.query.get("spec", "constant")[:2000]), steps)
+    places_K = np.unique(np.linspace(0, steps - 1, min(steps, _DRAWN_FACTORS)).astype(np.int64))
+    return {}, {"steps": places_K.astype(np.float64), "factor": factor_S[places_K]}
+
+
+ROUTES: Final = (
+    Entry("GET", "lab", catalogue),
+    Entry("POST", "lab/background", lambda visit: background_of(visit.form)),
+    Entry("POST", "lab/traces", lambda visit: traces_of(visit.form)),
+    Entry("GET", "schedule", schedule),
+)

@@ -1,0 +1,129 @@
+"""The lessons as a guided tour: each sets up the page, says what to look at, and shows its checks."""
+
+from __future__ import annotations
+
+from functools import cache
+from io import BytesIO
+from typing import TYPE_CHECKING, Any, Final
+
+from thalweg import lessons
+from thalweg.server.request import Entry
+
+
+if TYPE_CHECKING:
+    from thalweg.lessons import Evidence
+    from thalweg.server.request import Visit
+
+# What each lesson of the lab puts into the address; the lesson's own settings fill in the numbers.
+_SETUPS: Final[dict[str, dict[str, Any]]] = {
+    "saddle-or-minimum": {
+        "surface": "toy_network",
+        "optimizers": "sgd:0.05:;adam:0.02:",
+        "steps": 300,
+        "start": "0.02,0.02",
+    },
+    "momentum-escapes": {"surface": "{surface}", "optimizers": "sgd:{lr}:;momentum:{lr}:"},
+    "convex-valley": {
+        "surface": "valley",
+        "parameters": "condition={condition:g}",
+        "optimizers": "sgd:0.19:;adagrad:{adagrad_rate:g}:",
+        "steps": 10_000,
+    },
+    "adagrad-arrives-and-bursts": {
+        "surface": "valley",
+        "parameters": "angle={angle}",
+        "optimizers": "adagrad_mean:{lr}:;adagrad:{lr}:",
+    },
+    "decay-calms": {
+        "surface": "valley",
+        "parameters": "angle={angle}",
+        "optimizers": "adagrad_mean:{lr}:constant;adagrad_mean:{lr}:inverse_time(10%)",
+    },
+    "rmsprop-forgets": {"surface": "turn", "optimizers": "rmsprop:{lr}:;adagrad:{lr}:;adagrad_mean:{lr}:"},
+    "adam-is-both": {"surface": "valley", "optimizers": "momentum:{lr}:;rmsprop:{lr}:;adam:{lr}:"},
+    "warm-up": {
+        "surface": "{formula}",
+        "optimizers": "adam:{lr}:constant;adam:{lr}:warmup({warmup})",
+        "noise": "{noise}",
+    },
+    "mse-or-cross-entropy": {"tab": "losses"},
+}
+
+
+def listing() -> list[dict[str, Any]]:
+    """Every lesson with its title and its setup of the page, in the order of the course."""
+    return [{"name": name, "title": lessons.title_of(name), "setup": setup_of(name)} for name in lessons.names()]
+
+
+def lesson(name: str) -> dict[str, Any]:
+    """A lesson's sentences with its numbers, and its checks.
+
+    Raises:
+        UnknownNameError: there is no such lesson.
+    """
+    found = lessons.get(name)
+    evidence = _evidence(name)
+    order = lessons.names()
+    place = order.index(name)
+    return {
+        "name": name,
+        "title": found.title,
+        "lines": found.tell(evidence),
+        "checks": [
+            {"claim": found.claim(check), "got": f"{check.got:.4g}", "expected": check.expected, "holds": check.passed}
+            for check in found.checks(evidence)
+        ],
+        "setup": setup_of(name),
+        "next": order[place + 1] if place + 1 < len(order) else None,
+    }
+
+
+def picture(name: str) -> bytes:
+    """A lesson's own picture as PNG.
+
+    Raises:
+        UnknownNameError: there is no such lesson.
+    """
+    from thalweg.figures.style import drawing
+
+    found = lessons.get(name)
+    file = BytesIO()
+    with drawing(width=found.size[0], height=found.size[1], dpi=100) as figure:
+        figure.suptitle(found.title, x=0.01, ha="left")
+        found.draw(_evidence(name), figure)
+        figure.savefig(file, format="png", metadata={"Software": None})
+    return file.getvalue()
+
+
+def setup_of(name: str) -> dict[str, str] | None:
+    """The fields of the page's address for a lesson; None for a lesson that has only a picture."""
+    setup = _SETUPS.get(name)
+    if setup is None:
+        return None
+    found = lessons.get(name)
+    settings = {**vars(found), "lr": getattr(found, "learning_rate", None)}
+    fields = {"tab": "lab", **{key: str(value).format(**settings) for key, value in setup.items()}}
+    if "steps" in settings:
+        fields.setdefault("steps", str(settings["steps"]))
+    if "start" in settings:
+        x, y = settings["start"]
+        own = {"x": f"{x:g}", "y": f"{y:g}"} if fields["tab"] == "losses" else {"start": f"{x:g},{y:g}"}
+        fields = {**own, **fields}
+    return fields
+
+
+@cache
+def _evidence(name: str) -> Evidence:
+    """A lesson runs once; its numbers are the same every time."""
+    return lessons.get(name).run()
+
+
+def _name(visit: Visit) -> str:
+    return visit.query.get("name", "")
+
+
+ROUTES: Final = (
+    Entry("GET", "lessons", lambda _visit: {"lessons": listing()}),
+    Entry("GET", "lesson", lambda visit: lesson(_name(visit))),
+    Entry("GET", "lesson/picture", lambda visit: picture(_name(visit))),
+)

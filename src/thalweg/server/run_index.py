@@ -1,0 +1,224 @@
+"""The runs below the folder that is served; nothing outside of it can be named."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from thalweg._files import CAN_HOLD, is_held
+from thalweg.errors import RunError, ThalwegError
+from thalweg.history.tail import HistoryTail
+from thalweg.i18n import t
+from thalweg.training.run import Run
+
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_DEEPEST: Final = 3  # folders below the one served
+_ALIVE: Final = 30.0  # seconds without a written step after which a run counts as stopped
+_FRESH: Final = 0.5  # seconds for which all visitors share a listing
+_SHOWN: Final = ("model", "optimizer", "lr", "schedule", "batch_size", "epochs", "budget", "augment", "loss", "seed")
+
+# What a damaged file leaves empty in a row.
+_OF_CONFIG: Final[dict[str, Any]] = {**dict.fromkeys(_SHOWN), "photos": "", "train": None, "classes": 0}
+_OF_STEPS: Final[dict[str, Any]] = {"steps": 0, "epoch": 0.0, "last_loss": None}
+_OF_EPOCHS: Final[dict[str, Any]] = {"best": None, "seconds": None}
+_OF_SUMMARY: Final[dict[str, Any]] = {"state": "stopped", "test": None}
+
+
+class RunIndex:
+    """Runs below a folder.
+
+    Args:
+        root: the folder.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.resolve()
+        self._listed: tuple[float, list[dict[str, Any]]] = (-1.0, [])
+        self._rows: dict[Path, tuple[Any, dict[str, Any]]] = {}
+
+    def run(self, name: str) -> Run:
+        """The run of a name, as `listing` gives it.
+
+        Raises:
+            RunError: there is no such run, or it is outside the folder.
+        """
+        return Run.open(self.path(name))
+
+    def path(self, name: str) -> Path:
+        """The folder of a run.
+
+        Raises:
+            RunError: there is no such run, or it is outside the folder.
+        """
+        path = self.root
+        try:
+            path = (self.root / name).resolve()
+            inside = path.is_relative_to(self.root) and (path / "config.toml").is_file()
+        except (OSError, ValueError, RuntimeError):  # a zero byte, too long a name, or links in a circle
+            inside = False
+        if not inside:
+            raise RunError("page.no_run", name=name[:200])
+        return path
+
+    def listing(self) -> list[dict[str, Any]]:
+        """A row for every run, the newest first. A damaged run has `broken`, which says what is wrong with it."""
+        at, rows = self._listed
+        if time.monotonic() - at > _FRESH:
+            rows = sorted((self._row(path) for path in self._runs(self.root, 0)), key=lambda row: -row["changed"])
+            self._listed = time.monotonic(), rows
+        return rows
+
+    def is_training(self, path: Path) -> bool:
+        """Whether a training run is writing to a folder, whoever started it.
+
+        It keeps its history of steps locked; where the system has no locks, a recent write counts.
+        """
+        history = path / "history" / "steps"
+        if CAN_HOLD:
+            return is_held(history)
+        steps = changed(history)
+        return steps > changed(path / "summary.json") and time.time() - steps < _ALIVE
+
+    def _runs(self, folder: Path, depth: int) -> Iterator[Path]:
+        try:
+            if (folder / "config.toml").is_file():
+                yield folder
+                return
+            children = sorted(child for child in folder.iterdir() if child.is_dir() and _can_be_named(child.name))
+            children = [child for child in children if child.resolve().is_relative_to(self.root)]
+        except (OSError, RuntimeError):  # such as a folder that only root may read, or links in a circle
+            return
+        for child in children:
+            if depth < _DEEPEST:
+                yield from self._runs(child, depth + 1)
+
+    def _row(self, path: Path) -> dict[str, Any]:
+        files = ("config.toml", "summary.json", "history/steps", "history/epochs")
+        stamps = tuple(stamp(path / name) for name in files)
+        known, row = self._rows.get(path, (None, {}))
+        if known != stamps or "broken" in row:  # the reason is in the visitor's language
+            self._rows[path] = stamps, _read_row(path)
+        row = {"run": path.relative_to(self.root).as_posix(), **self._rows[path][1]}
+        if self.is_training(path):
+            row["state"] = "training"
+        return row
+
+
+def _read_row(path: Path) -> dict[str, Any]:
+    """What a table shows of a run; each file is read by itself, so that a damaged one hides nothing of the others."""
+    row: dict[str, Any] = {"changed": max(changed(path / "config.toml"), changed(path / "history" / "steps"))}
+    problems = []
+    parts = (
+        ("config.toml", _of_config, _OF_CONFIG),
+        ("history/steps", _of_steps, _OF_STEPS),
+        ("history/epochs", _of_epochs, _OF_EPOCHS),
+        ("summary.json", _of_summary, _OF_SUMMARY),
+    )
+    for name, read, empty in parts:
+        try:
+            found = read(path)
+        except ThalwegError as error:
+            found = {}
+            problems.append(str(error))
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with one run must not hide the others
+            found = {}
+            problems.append(t("page.damaged", file=name, reason=f"{type(error).__name__}: {error}"[:200]))
+        row |= {**empty, **{key: value for key, value in found.items() if value is not None or key not in row}}
+    if problems:
+        row |= {"broken": "\n".join(problems), "state": "broken"}
+    return row
+
+
+def _of_config(path: Path) -> dict[str, Any]:
+    run = Run.open(path)
+    values = run.config.to_dict()
+    facts = {name: values.get(name) for name in _SHOWN}
+    photos = photos_name(str(run.data["path"]))
+    return {**facts, "photos": photos, "train": int(run.data.get("train", 0)), "classes": len(run.classes)}
+
+
+def _of_steps(path: Path) -> dict[str, Any]:
+    last = _tail(path / "history" / "steps").last() or {}
+    return {
+        "steps": int(_finite(last.get("step")) or 0),
+        "epoch": _finite(last.get("epoch")) or 0.0,
+        "last_loss": _finite(last.get("loss")),
+    }
+
+
+def _of_epochs(path: Path) -> dict[str, Any]:
+    epochs = _tail(path / "history" / "epochs")
+    rows_NC = epochs.rows(0)
+    if not len(rows_NC) or not {"valid_accuracy", "seconds"} <= set(epochs.columns):
+        return {}
+    best = float(rows_NC[:, epochs.columns.index("valid_accuracy")].max())
+    return {"best": _finite(best), "seconds": _finite(float(rows_NC[-1, epochs.columns.index("seconds")]))}
+
+
+def _of_summary(path: Path) -> dict[str, Any]:
+    """What came out; empty before a training run has ended for the first time."""
+    try:
+        summary = json.loads((path / "summary.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    return {
+        "state": str(summary.get("stopped", "stopped")),
+        "best": _number((summary.get("valid") or {}).get("accuracy")),
+        "test": _number((summary.get("test") or {}).get("accuracy")),
+        "seconds": _number((summary.get("seconds") or {}).get("total")),
+    }
+
+
+def _tail(path: Path) -> HistoryTail:
+    """A history that may be read row by row.
+
+    Raises:
+        RunError: there is a file that is no history.
+    """
+    tail = HistoryTail(path)
+    if not tail.columns and changed(path) and path.stat().st_size:
+        raise RunError("page.damaged", file=path.name, reason=t("page.no_history"))
+    return tail
+
+
+def photos_name(path: str) -> str:
+    """What a set of photos is called: `builtin` for the one of the package, else its path."""
+    from thalweg.data.builtin import ARCHIVE
+
+    return "builtin" if path == str(ARCHIVE) else path
+
+
+def changed(path: Path) -> float:
+    """When a file was last written, in seconds; 0 where there is none."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def stamp(path: Path) -> tuple[int, int] | None:
+    """Size and last change of a file, which tell whether to read it again; None where there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns
+
+
+def _can_be_named(name: str) -> bool:
+    """Whether a folder is shown: not hidden, and with a name that JSON can hold."""
+    return not name.startswith(".") and name.encode("utf-8", "replace").decode() == name
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None else _finite(float(value))
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
