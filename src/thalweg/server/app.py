@@ -7,7 +7,6 @@ import inspect
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from contextvars import copy_context
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from starlette.applications import Starlette
@@ -101,8 +100,9 @@ def _endpoint(entry: Entry, service: Service) -> Callable[[Request], Any]:
             if inspect.iscoroutinefunction(entry.handler):
                 return answer_of(await entry.handler(visit))
             thread = service.network_thread if entry.needs_network else None
-            work = partial(copy_context().run, entry.handler, visit)  # with the visitor's language
-            return answer_of(await asyncio.get_running_loop().run_in_executor(thread, work))
+            run = copy_context().run  # with the visitor's language
+            loop = asyncio.get_running_loop()
+            return answer_of(await loop.run_in_executor(thread, run, entry.handler, visit))
         except ThalwegError as error:
             return refusal_of(error)
 

@@ -37,6 +37,7 @@ function build(form, offered, started) {
   fillSelect(recipe, Object.keys(offered.recipes).map((one) => [one, one]), "quick");
   const command = make("code", { class: "command", tabindex: 0, id: "new-command" });
   const error = make("p", { class: "error wide", role: "alert" });
+  const heading = make("p", { class: "note wide" }, t("new_schedule"));
   const canvas = make("canvas", { role: "img", "aria-label": t("new_schedule") });
   const picture = make("div", { class: "wide" }, canvas);
   picture.style.height = "130px";
@@ -59,6 +60,7 @@ function build(form, offered, started) {
     make("label", {}, t("new_recipe"), recipe),
     ...usual,
     more,
+    heading,
     picture,
     make("p", { class: "note wide" }, t("run_command")),
     make("div", { class: "wide" }, command),
@@ -73,6 +75,7 @@ function build(form, offered, started) {
       command.textContent = text;
       error.textContent = "";
       for (const [id, { input }] of inputs) showDefault(input, config[id]);
+      heading.textContent = t(config.find_lr ? "new_factor" : "new_schedule");
       drawSchedule(canvas, await getFrame("schedule", { spec: config.schedule, steps: 1000 }), config);
     } catch (refused) {
       error.textContent = refused.message;
@@ -128,7 +131,7 @@ function drawSchedule(canvas, { arrays }, { lr: rate, find_lr: isSought }) {
   const highest = Math.max(...arrays.factor, 1e-12);
   const x = makeScale("linear", [0, 100], [frame.left, frame.right]);
   const y = makeScale("linear", [0, 1.08 * highest * lr], [frame.bottom, frame.top]);
-  drawAxes(context, frame, { x, y, xName: t("new_share"), yName: isSought ? t("new_factor") : "η", colors, grid: true });
+  drawAxes(context, frame, { x, y, xName: t("new_share"), yName: "", colors, grid: true });
   const last = arrays.steps[arrays.steps.length - 1] || 1;
   context.beginPath();
   arrays.steps.forEach((step, at) => context.lineTo(x((100 * step) / last), y(arrays.factor[at] * lr)));
