@@ -91,7 +91,7 @@ def open_page(browser, server):
         context = browser.new_context(viewport={"width": 1280, "height": 900}, **options)
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(30_000)
+        page.set_default_timeout(120_000)  # a diagnosis beside other work takes its time
         page.on("request", check)
         page.on("pageerror", lambda error: wrong.append(f"error {error}"))
         if clock:
