@@ -17,8 +17,8 @@ from thalweg.cli import lesson as verb
 from thalweg.errors import ThalwegError, UnknownNameError
 from thalweg.i18n import LANGUAGES, set_language
 from thalweg.lessons import Check, get, names, title_of
+from thalweg.lessons._measures import softmax
 from thalweg.lessons._network import train
-from thalweg.lessons._softmax import softmax
 from thalweg.lessons.one_hot_not_numbers import fit_numbers, fit_one_hot
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from thalweg.figures.style import BLUE, GREEN, QUIET, VERMILLION, label_axes
-from thalweg.lessons._axes import number_steps
+from thalweg.lessons._drawing import number_steps
 from thalweg.lessons._network import Training, train
 from thalweg.lessons.lesson import Check, Evidence, Lesson
 
@@ -45,7 +45,7 @@ class StuckButGradientLarge(Lesson):
     seed: int = 3
 
     def run(self) -> Evidence:
-        """Train, look at the last quarter and the one before it, and train on with the smaller rate."""
+        """Train, style at the last quarter and the one before it, and train on with the smaller rate."""
         stuck = train(self.learning_rate, self.steps, seed=self.seed)
         cured = train(self.cure * self.learning_rate, self.cure_steps, weights=stuck.weights)
         quarter = self.steps // 4
