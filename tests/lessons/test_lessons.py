@@ -125,7 +125,7 @@ def test_a_burst_that_does_not_come_is_not_claimed():
 @pytest.mark.parametrize(
     ("name", "settings", "claim"),
     [
-        ("stuck-but-gradient-large", {"learning_rate": 0.02, "steps": 400, "cure_steps": 50}, "product"),
+        ("stuck-but-gradient-large", {"learning_rate": 0.02, "steps": 400, "fix_steps": 50}, "product"),
         ("convex-valley", {"condition": 100.0, "rates": 5}, "best_left"),
         ("decay-calms", {"schedules": ("constant",)}, "stays"),
         ("rmsprop-forgets", {"steps": 100}, "arrives"),
