@@ -22,7 +22,7 @@ _JSON_POINTS = 500
 
 
 def register(app: typer.Typer) -> None:
-    """Add the verb."""
+    """Add the command."""
     app.command("schedule", help=t("schedules.help"))(_schedule)
 
 

@@ -12,22 +12,22 @@ from __future__ import annotations
 
 import warnings
 from contextlib import contextmanager
+from functools import cache
 from itertools import accumulate
+from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from unicodedata import east_asian_width
 
-from matplotlib import rc_context
+from matplotlib import font_manager, rc_context
 from matplotlib.figure import Figure
 from matplotlib.patheffects import Normal, Stroke
 
 from thalweg._files import replacing
-from thalweg.figures.fonts import families
 
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from matplotlib.axes import Axes
     from matplotlib.patheffects import AbstractPathEffect
@@ -47,6 +47,20 @@ QUIET: Final = "#5C5C5C"  # notes: contrast 6.7 on white
 GRID: Final = "#E3E3E3"
 
 DPI: Final = 150
+
+BUNDLED_FONT: Final = Path(__file__).parent / "fonts" / "ThalwegSansSC-Regular.otf"
+
+_INSTALLED: Final = (
+    "Noto Sans CJK SC",
+    "Noto Sans SC",
+    "Source Han Sans SC",
+    "Source Han Sans CN",
+    "WenQuanYi Micro Hei",
+    "PingFang SC",
+    "Hiragino Sans GB",
+    "Microsoft YaHei",
+    "SimHei",
+)
 
 
 class Series(NamedTuple):
@@ -214,3 +228,18 @@ def _parameters() -> dict[RcKeyType, Any]:
         "ytick.color": INK,
         "ytick.labelsize": 9,
     }
+
+
+@cache
+def families() -> tuple[str, ...]:
+    """Font families, in the order in which a glyph is looked for.
+
+    Example:
+        >>> families()[:2]
+        ('DejaVu Sans', 'Thalweg Sans SC')
+    """
+    manager = font_manager.fontManager
+    manager.addfont(BUNDLED_FONT)
+    bundled = font_manager.FontProperties(fname=BUNDLED_FONT).get_name()
+    known = set(manager.get_font_names())
+    return ("DejaVu Sans", bundled, *(name for name in _INSTALLED if name in known))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from thalweg.figures.style import BLUE, VERMILLION, label_axes
-from thalweg.lessons._softmax import softmax
+from thalweg.lessons._measures import softmax
 from thalweg.lessons.lesson import Check, Evidence, Lesson
 
 

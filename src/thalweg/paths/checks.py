@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from thalweg import optimizers
 from thalweg.errors import UsageError
-from thalweg.paths.adaptive import looks_at_the_loss
-from thalweg.schedules import Schedule, factors, parse
 
 
 if TYPE_CHECKING:
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from thalweg.optimizers import Optimizer
     from thalweg.surfaces import Surface
 
 MAX_STEPS = 2_000_000
@@ -68,6 +68,15 @@ def check_noise(noise: Any) -> float:
     return float(noise)
 
 
+def check_optimizer(optimizer: Optimizer | str) -> Optimizer:
+    """An optimizer, by name or already made.
+
+    Raises:
+        UnknownNameError: there is no optimizer of this name.
+    """
+    return optimizers.get(optimizer) if isinstance(optimizer, str) else optimizer
+
+
 def check_points(points: Any) -> int:
     """The number of points along a side of a map, when it is a whole number above 0.
 
@@ -95,20 +104,3 @@ def check_starts(surface: Surface, starts: Sequence[tuple[float, float]] | NDArr
     for x, y in start_N2[~known_N][:1]:
         raise UsageError("paths.start_outside_domain", formula=surface.formula, x=float(x), y=float(y))
     return start_N2
-
-
-def fixed_factors(schedule: Schedule | str, steps: int) -> NDArray[np.float64]:
-    """The factors of a schedule that every path shares, shape (steps,).
-
-    Raises:
-        UsageError: the schedule looks at the loss, so that every path would have its own.
-    """
-    schedule = check_schedule(schedule)
-    if looks_at_the_loss(schedule):
-        raise UsageError("paths.plateau_needs_one_path", schedule=schedule)
-    return factors(schedule, steps)
-
-
-def check_schedule(schedule: Schedule | str) -> Schedule:
-    """A schedule, parsed when it is text."""
-    return parse(schedule) if isinstance(schedule, str) else schedule

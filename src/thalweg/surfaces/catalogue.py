@@ -1,14 +1,15 @@
-"""The surfaces with a name: formula, window, start, and what each one teaches."""
+"""Where surfaces come from: a catalogue of named ones, and formulas that a person typed."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+import re
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from thalweg.errors import UnknownNameError, UsageError
 from thalweg.surfaces.surface import Surface, Window
-from thalweg.surfaces.syntax import canonical, check
+from thalweg.surfaces.syntax import CONSTANTS, COORDINATES, canonical, check
 
 
 if TYPE_CHECKING:
@@ -86,6 +87,9 @@ CATALOGUE: dict[str, Entry] = {
 }
 
 
+_NAME = re.compile(r"[A-Za-z_]\w*")
+
+
 def names() -> tuple[str, ...]:
     """The names of the catalogue, sorted."""
     return tuple(sorted(CATALOGUE))
@@ -143,6 +147,43 @@ def parse(
         'x ** 2 + sin(y)'
     """
     return Surface("formula", canonical(check(formula)), window, start)
+
+
+def read(
+    text: str,
+    parameters: Mapping[str, float] | None = None,
+    window: Window | None = None,
+    start: tuple[float, float] | None = None,
+) -> Surface:
+    """The surface that a text means, ready to be traced and drawn.
+
+    The command line and the page both read what a person typed here.
+
+    Args:
+        text: a name of the catalogue, or a formula as for `parse`; one word is a name, unless it is a coordinate or a
+            constant.
+        parameters: of a surface of the catalogue.
+        window: ((x0, x1), (y0, y1)); the surface's own when not given.
+        start: (x, y); the surface's own when not given.
+
+    Raises:
+        UnknownNameError: no such surface, or no such parameter.
+        UsageError: no formula, a value out of its range, parameters of a formula, or an empty window.
+
+    Example:
+        >>> read("valley", {"condition": 100.0}, start=(3.0, 1.0)).start
+        (3.0, 1.0)
+        >>> read("x**2 + 10*y**2").name
+        'formula'
+    """
+    text = text.strip()
+    if _NAME.fullmatch(text) and text not in {*COORDINATES, *CONSTANTS}:
+        surface = get(text, **(parameters or {}))
+    elif parameters:
+        raise UsageError("surfaces.parameter_of_formula")
+    else:
+        surface = parse(text)
+    return replace(surface, window=window or surface.window, start=start or surface.start)
 
 
 def _positive(surface: str, parameter: str, value: float) -> None:

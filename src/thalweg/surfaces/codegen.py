@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 import sympy
 
 from thalweg.errors import UsageError
-from thalweg.surfaces.functions import Elementary, Expression, Power, Sign
-from thalweg.surfaces.symbolic import X, Y
+from thalweg.surfaces.symbolic import Elementary, Expression, Power, Sign, X, Y
 
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from thalweg.surfaces.symbolic import Derivatives
 
 
-POINT = "point"
-"""What loops call the function of a surface: (x, y, results) sets three results."""
+_POINT = "point"
+"""The symbol of a surface's function, (x, y, results): it sets three results. `loops` calls it by this symbol."""
 
 
 def slope_part(formula: str) -> Part:
@@ -49,8 +49,8 @@ def _point(what: str, formula: str, select: Callable[[Derivatives], Sequence[Any
 
         return build_point(select(_derivatives(formula)))
 
-    source = f"{_text('functions.py', 'symbolic.py', 'codegen.py')}\n{version('sympy')}\n{what}\n{formula}"
-    return Part(POINT, "ddp", source, build)
+    source = f"{_text('symbolic.py', 'codegen.py')}\n{version('sympy')}\n{what}\n{formula}"
+    return Part(_POINT, "ddp", source, build)
 
 
 def _at_points() -> Part:

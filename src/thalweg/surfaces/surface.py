@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from thalweg.errors import UsageError
+from thalweg.surfaces.critical import find
 from thalweg.surfaces.kernels import hessian_kernel, slope_kernel
-from thalweg.surfaces.latex import to_latex
-from thalweg.surfaces.syntax import check
+from thalweg.surfaces.syntax import check, to_latex
 
 
 if TYPE_CHECKING:
@@ -84,8 +84,6 @@ class Surface:
     @cached_property
     def critical_points(self) -> tuple[CriticalPoint, ...]:
         """Where the gradient vanishes inside the window, the lowest first: see `critical.find`."""
-        from thalweg.surfaces.critical import find
-
         return find(self)
 
     @property

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -18,7 +16,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from thalweg.figures.lab.relief import Relief
     from thalweg.figures.lab.scene import Scene
     from thalweg.paths import Trace
     from thalweg.server.request import Visit
@@ -32,15 +29,14 @@ CHARTS: Final = ("loss", "gradient_norm", "lr", "rate_x", "rate_y", "stability_y
 _BUDGET: Final = 16_000  # kept steps times traces: what is drawn within one frame
 _MOST_KEPT: Final = 4_000
 _MOST_UPDATES: Final = 2_000_000  # steps times traces: seconds of one core, and 130 MB
-_SIDE: Final = 385  # grid points a side of the surface
 _DRAWN_FACTORS: Final = 400  # of a schedule
 
 
 def warm_up() -> None:
     """Load what the lab needs, and compile its first surface: seconds that the first visitor need not wait."""
     form = Form({"surface": "valley", "optimizers": [{"optimizer": "sgd"}, {"optimizer": "adam"}], "steps": 100})
-    background_of(form)
-    traces_of(form)
+    draw_background(form)
+    draw_traces(form)
 
 
 def catalogue(_visit: Visit) -> dict[str, Any]:
@@ -58,40 +54,39 @@ def catalogue(_visit: Visit) -> dict[str, Any]:
     }
 
 
-def background_of(form: Form) -> Frame:
+def draw_background(form: Form) -> Frame:
     """A surface as it is drawn.
 
     Raises:
         UsageError: the formula or the window is invalid.
     """
-    from thalweg.figures.lab.texts import formula_of, title_of
-    from thalweg.figures.player.payload import texts
+    from thalweg.figures.player.payload import background_of, texts
 
-    surface = surface_of(form)
-    facts, arrays = draw_background(surface)
-    named = {"title": title_of(surface), "formula": formula_of(surface, longest=240), "start": surface.start}
-    return {**facts, **named, "texts": texts()}, arrays
+    facts, arrays = background_of(surface_of(form))
+    return {**facts, "texts": texts()}, arrays
 
 
-def traces_of(form: Form) -> Frame:
+def draw_traces(form: Form) -> Frame:
     """Up to eight traces over a surface, at the steps that are drawn.
 
     Raises:
         UsageError: an optimizer, a learning rate, a schedule or a start is invalid.
     """
+    from thalweg.figures.player.payload import traces_of
+
     surface = surface_of(form)
     traces, labels = trace_all(form, surface)
-    facts, arrays, _ = draw_traces(surface, traces, labels, shown=CHARTS)
-    return {**facts, "rates": [trace.lr for trace in traces]}, arrays
+    return traces_of(scene_of(surface, traces, labels, shown=CHARTS))
 
 
 def trace_all(form: Form, surface: Surface) -> tuple[list[Trace], list[str]]:
     """The traces that a form asks for, and their labels.
 
     Raises:
-        UsageError: see `traces_of`.
+        UsageError: see `draw_traces`.
     """
     from thalweg import optimizers
+    from thalweg.figures.lab.scene import labels_of
     from thalweg.paths import trace
     from thalweg.paths.rates import suggest_lr
 
@@ -101,7 +96,7 @@ def trace_all(form: Form, surface: Surface) -> tuple[list[Trace], list[str]]:
         raise UsageError("page.too_many_updates", most=f"{_MOST_UPDATES:,}")
     noise = form.number("noise", least=0, most=1e6, default=0.0)
     seed = form.whole("seed", least=0, most=2**32 - 1, default=0)
-    traces, words = [], []
+    traces, schedules = [], []
     for row in rows:
         optimizer = optimizers.get(row.text("optimizer", longest=60))
         schedule = row.text("schedule", longest=400, default="constant") or "constant"
@@ -110,23 +105,8 @@ def trace_all(form: Form, surface: Surface) -> tuple[list[Trace], list[str]]:
         else:
             lr = row.number("lr", least=1e-300, most=1e300)
         traces.append(trace(surface, optimizer, lr=lr, schedule=schedule, steps=steps, noise=noise, seed=seed))
-        words.append((optimizer.name, f"η={lr:g}", schedule))
-    return traces, labels_of(words)
-
-
-def labels_of(words: Sequence[tuple[str, str, str]]) -> list[str]:
-    """A name for each trace: its optimizer, and as much of rate and schedule as tells it from its namesakes.
-
-    Example:
-        >>> labels_of([("sgd", "η=1", "constant"), ("adam", "η=1", "constant"), ("adam", "η=1", "cosine")])
-        ['sgd', 'adam constant', 'adam cosine']
-    """
-    labels = []
-    for word in words:
-        alike = [other for other in words if other[0] == word[0]]
-        telling = [word[place] for place in (1, 2) if len({other[place] for other in alike}) > 1]
-        labels.append(" ".join([word[0], *telling]))
-    return labels
+        schedules.append(schedule)
+    return traces, labels_of(traces, schedules)
 
 
 def surface_of(form: Form) -> Surface:
@@ -150,41 +130,12 @@ def surface_of(form: Form) -> Surface:
     )
 
 
-def draw_background(surface: Surface) -> Frame:
-    """The numbers of a surface's picture."""
-    from thalweg.figures.player.payload import ground_of
+def scene_of(surface: Surface, traces: Sequence[Trace], labels: Sequence[str], *, shown: tuple[str, ...]) -> Scene:
+    """Traces over a surface, with as many steps as are drawn within one frame."""
+    from thalweg.figures.lab.scene import make_scene
 
-    return ground_of(surface, heightmap_of(surface))
-
-
-def draw_traces(
-    surface: Surface, traces: Sequence[Trace], labels: Sequence[str], *, shown: tuple[str, ...]
-) -> tuple[dict[str, Any], dict[str, NDArray[Any]], Scene]:
-    """The numbers of the traces' lines, charts and table; the scene that they are of."""
-    from thalweg.figures.lab.columns import columns_of
-    from thalweg.figures.lab.decimation import keep_steps
-    from thalweg.figures.lab.looks import looks_of
-    from thalweg.figures.lab.scene import Scene
-    from thalweg.figures.player import payload
-
-    kept = keep_steps(traces, limit=min(_MOST_KEPT, _BUDGET // max(1, len(traces))))
-    styles = [replace(style, label=label) for style, label in zip(looks_of(traces), labels, strict=True)]
-    columns = [columns_of(trace, kept.steps_K) for trace in traces]
-    scene = Scene(surface, traces, styles, heightmap_of(surface), kept, columns, shown)
-    facts, arrays = payload.traces_of(scene)
-    return {**facts, "note": kept.note}, arrays, scene
-
-
-def heightmap_of(surface: Surface) -> Relief:
-    """The surface's grid, kept for the last few that were looked at: another start needs no new one."""
-    return _heightmap(replace(surface, start=(0.0, 0.0)))
-
-
-@lru_cache(maxsize=8)
-def _heightmap(surface: Surface) -> Relief:
-    from thalweg.figures.lab.relief import relief_of
-
-    return relief_of(surface, side=_SIDE)
+    limit = min(_MOST_KEPT, _BUDGET // max(1, len(traces)))
+    return make_scene(surface, traces, limit=limit, labels=labels, shown=shown)
 
 
 def schedule(visit: Visit) -> Frame:
@@ -203,7 +154,7 @@ def schedule(visit: Visit) -> Frame:
 
 ROUTES: Final = (
     Entry("GET", "lab", catalogue),
-    Entry("POST", "lab/background", lambda visit: background_of(visit.form)),
-    Entry("POST", "lab/traces", lambda visit: traces_of(visit.form)),
+    Entry("POST", "lab/background", lambda visit: draw_background(visit.form)),
+    Entry("POST", "lab/traces", lambda visit: draw_traces(visit.form)),
     Entry("GET", "schedule", schedule),
 )

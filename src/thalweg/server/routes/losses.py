@@ -8,7 +8,7 @@ import numpy as np
 
 from thalweg.i18n import t
 from thalweg.server.request import Entry, Form
-from thalweg.server.routes.lab import draw_background, draw_traces, heightmap_of, surface_of
+from thalweg.server.routes.lab import scene_of, surface_of
 
 
 if TYPE_CHECKING:
@@ -24,7 +24,8 @@ def both(visit: Visit) -> Frame:
     Raises:
         UsageError: the optimizer, the learning rate, the schedule or the start is invalid.
     """
-    from thalweg.figures.player.payload import texts
+    from thalweg.figures.lab.heightmap import heightmap_of
+    from thalweg.figures.player.payload import background_of, texts, traces_of
     from thalweg.lessons.mse_or_cross_entropy import LOSSES, right_share
     from thalweg.paths import trace
 
@@ -39,10 +40,11 @@ def both(visit: Visit) -> Frame:
         traces.append(trace(surface, optimizer, lr=lr, schedule=schedule, steps=steps))
     names = [t(f"lessons.mse_or_cross_entropy_{loss}_name") for loss in LOSSES]
     axes = [t(f"lessons.mse_or_cross_entropy_{axis}_axis") for axis in ("first", "second")]
-    facts, arrays, scene = draw_traces(traces[0].surface, traces, names, shown=_CHARTS)
+    scene = scene_of(traces[0].surface, traces, names, shown=_CHARTS)
+    facts, arrays = traces_of(scene)
     backgrounds: list[dict[str, Any]] = []
     for number, one in enumerate(traces):
-        background, drawn = draw_background(one.surface)
+        background, drawn = background_of(one.surface)
         background["surface"]["axes"] = axes
         backgrounds.append({**background, "title": names[number]})
         arrays |= {f"background{number}.{name}": array for name, array in drawn.items()}

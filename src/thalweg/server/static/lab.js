@@ -8,7 +8,7 @@ import { byId } from "./dom.js";
 import { makeHandle } from "./handle.js";
 import { makeForm } from "./labform.js";
 import { mountPlayer } from "../player/player.js";
-import { groundOf as backgroundOf, tracesOf } from "../player/scene.js";
+import { backgroundOf, tracesOf } from "../player/scene.js";
 
 const PART = (name) => byId(name);
 

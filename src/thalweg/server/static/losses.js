@@ -6,7 +6,7 @@ import { readFields, writeFields } from "./address.js";
 import { cursorOf, fieldsOf, startOver } from "./cursor.js";
 import { byId, fillSelect } from "./dom.js";
 import { mountPlayer } from "../player/player.js";
-import { groundOf as backgroundOf, tracesOf } from "../player/scene.js";
+import { backgroundOf, tracesOf } from "../player/scene.js";
 
 const FIELDS = { optimizer: "losses-optimizer", lr: "losses-lr", schedule: "losses-schedule", steps: "losses-steps", x: "losses-x", y: "losses-y" };
 
@@ -81,5 +81,5 @@ function sceneFrom(header, arrays) {
     const drawn = backgroundOf(background, Object.fromEntries(own.map(([name, array]) => [name.slice(prefix.length), array])));
     return { ...drawn, title: background.title, steps: traces.steps, series: [{ ...traces.series[number], number }] };
   });
-  return { view: "contour", texts: header.texts, ...traces, backgrounds, grounds: backgrounds };
+  return { view: "contour", texts: header.texts, ...traces, backgrounds };
 }
