@@ -24,8 +24,8 @@ import numpy as np
 from playwright.sync_api import Page, sync_playwright
 
 from thalweg.history import HistoryLog
-from thalweg.training import Run, TrainingConfig
-from thalweg.training.run import STEP_UNITS
+from thalweg.runs import Run, TrainingConfig
+from thalweg.runs.run import STEP_UNITS
 
 
 if TYPE_CHECKING:

@@ -8,9 +8,10 @@ import pytest
 from starlette.testclient import TestClient
 
 from thalweg.history import HistoryLog
+from thalweg.runs import Run, TrainingConfig
+from thalweg.runs.run import EPOCH_UNITS, STEP_UNITS
 from thalweg.server import build_app
-from thalweg.training import Run, TrainingConfig, recipe, train
-from thalweg.training.run import EPOCH_UNITS, STEP_UNITS
+from thalweg.training import recipe, train
 
 
 ORIGIN = "http://127.0.0.1"

@@ -10,9 +10,9 @@ import pytest
 from thalweg.history import HistoryLog
 from thalweg.history.tail import HistoryTail
 from thalweg.i18n import LANGUAGES, speaking, t
+from thalweg.runs.run import STEP_UNITS
 from thalweg.server.frames import frame, read_frame
 from thalweg.server.live import Feed
-from thalweg.training.run import STEP_UNITS
 
 
 @pytest.fixture

@@ -15,11 +15,11 @@ from thalweg.data.viewing import HostViewer
 from thalweg.prediction import predict
 from thalweg.prediction.attention import look
 from thalweg.prediction.predictor import best_model
+from thalweg.runs import Run
 from thalweg.server import build_app
 from thalweg.server.embeddings import turned_like
 from thalweg.server.frames import read_frame
 from thalweg.server.networks import photos_of
-from thalweg.training import Run
 
 
 ORIGIN = "http://127.0.0.1"

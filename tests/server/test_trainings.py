@@ -13,11 +13,11 @@ from starlette.testclient import TestClient
 
 from thalweg.errors import ThalwegError, UsageError
 from thalweg.history.tail import HistoryTail
+from thalweg.runs import TrainingConfig
 from thalweg.server import build_app
 from thalweg.server.asking import Form
 from thalweg.server.folder import Folder
 from thalweg.server.trainings import Trainings, form_facts
-from thalweg.training import TrainingConfig
 
 
 ORIGIN = "http://127.0.0.1"

@@ -118,7 +118,12 @@ def predict_onnx(
     found: list[NDArray[np.float64]] = []
     bad: tuple[BadImage, ...] = ()
     for model in opened:
-        cache = build_cache(images, size=model.facts["stored"], fit={"stretch": "squash", "center-crop": "crop"}[model.facts["resize"]], progress=progress)
+        cache = build_cache(
+            images,
+            size=model.facts["stored"],
+            fit=model.facts["resize"],
+            progress=progress,
+        )
         found.append(in_order(_probabilities(model, cache, tta), cache, images.photos, model.facts["class_shares"]))
         bad = cache.bad
     return Predictions(images.photos, opened[0].classes, together(found, vote=vote), bad)

@@ -13,9 +13,9 @@ import numpy as np
 
 from thalweg.data import open_photos
 from thalweg.models import logits_of
+from thalweg.prediction.crops import crop_weights, crops
 from thalweg.prediction.ensemble import check_classes, together
 from thalweg.prediction.predictions import Predictions, in_order
-from thalweg.prediction.crops import crop_weights, crops
 from thalweg.runs import Run, expand_folds, softmax
 from thalweg.runs.photos import decode_photos
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from thalweg.i18n import t
 from thalweg.report.html import Html, join, table, tag
-from thalweg.runs.folder import mapping, number, sequence
 from thalweg.report.words import duration
+from thalweg.runs.folder import mapping, number, sequence
 from thalweg.runs.options import flag_of
 
 

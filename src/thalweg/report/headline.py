@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from thalweg.i18n import t
 from thalweg.report.html import Html, join, tag
-from thalweg.runs.folder import mapping, number, sequence
 from thalweg.report.scores import wilson_interval
 from thalweg.report.words import duration, percent
+from thalweg.runs.folder import mapping, number, sequence
 
 
 if TYPE_CHECKING:

@@ -163,7 +163,7 @@ class TrainingConfig:
         options = training_options()
         unknown = values.keys() - options.keys()
         if unknown:
-            raise RunError("training.unknown_fields", names=", ".join(sorted(unknown)))
+            raise RunError("runs.unknown_fields", names=", ".join(sorted(unknown)))
         missing = dict.fromkeys(name for name, option in options.items() if option.optional)
         return cls(**{**missing, **values})
 

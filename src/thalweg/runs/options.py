@@ -24,7 +24,12 @@ _LONGEST_TEXT = 1000
 
 
 def within(
-    least: float = -math.inf, most: float = math.inf, *, open_least: bool = False, open_most: bool = False, unit: str = ""
+    least: float = -math.inf,
+    most: float = math.inf,
+    *,
+    open_least: bool = False,
+    open_most: bool = False,
+    unit: str = "",
 ) -> dict[str, Any]:
     """The metadata of a field that is a number.
 
@@ -75,27 +80,18 @@ class Option:
             UsageError: it is of another type, or out of range.
             UnknownNameError: it is none of the choices.
         """
-        if value is None:
-            if self.optional:
-                return None
-            raise self._wrong(value)
-        if self.kind == "choice":
-            if not isinstance(value, str) or value not in self.choices:
-                raise UnknownNameError(self.name, str(value)[:80], self.choices)
-            return value
-        if self.kind == "flag":
-            if not isinstance(value, bool):
-                raise self._wrong(value)
-            return value
-        if self.kind == "text":
-            if not isinstance(value, str) or len(value) > _LONGEST_TEXT:
-                raise self._wrong(value)
-            return value
-        if self.kind == "sizes":
-            if not isinstance(value, list | tuple):
-                raise self._wrong(value)
+        if value is None and self.optional:
+            return None
+        if self.kind == "choice" and value not in self.choices:
+            raise UnknownNameError(self.name, str(value)[:80], self.choices)
+        if self.kind == "sizes" and isinstance(value, list | tuple):
             return tuple(self._number(size, whole=True) for size in value)
-        return self._number(value, whole=self.kind == "whole")
+        if self.kind in ("whole", "number", "duration"):
+            return self._number(value, whole=self.kind == "whole")
+        wanted = bool if self.kind == "flag" else str
+        if not isinstance(value, wanted) or len(str(value)) > _LONGEST_TEXT:
+            raise self._wrong(value)
+        return value
 
     def parse(self, text: str) -> Any:
         """The value that a text stands for.
@@ -146,7 +142,9 @@ class Option:
         return f"{left}{least}, {most}{right}"
 
     def _wrong(self, value: Any) -> UsageError:
-        return UsageError("training.wrong_type", option=self.flag, value=repr(value)[:80], kind=t(f"training.kind_{self.kind}"))
+        return UsageError(
+            "training.wrong_type", option=self.flag, value=repr(value)[:80], kind=t(f"training.kind_{self.kind}")
+        )
 
 
 def options_of(config: type) -> dict[str, Option]:

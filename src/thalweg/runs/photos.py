@@ -52,7 +52,11 @@ def decode_photos(
         StorageError: the cache cannot be written.
     """
     return data.build_cache(
-        images, size=stored, fit={"stretch": "squash", "center-crop": "crop"}[config.resize], on_bad_image=config.on_bad_image, progress=progress
+        images,
+        size=stored,
+        fit=config.resize,
+        on_bad_image=config.on_bad_image,
+        progress=progress,
     )
 
 

@@ -21,9 +21,8 @@ import io
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Self
 
-import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
@@ -39,6 +38,7 @@ from thalweg.runs.probabilities import softmax
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    import numpy as np
     import torch
     from numpy.typing import NDArray
     from torch import Tensor, nn
@@ -46,7 +46,6 @@ if TYPE_CHECKING:
     from thalweg.data import Cache, Photo
     from thalweg.data.photos import Split
     from thalweg.history import History
-
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +85,15 @@ class Run:
         data = schema.checked(facts.get("data"), schema.DATA, file, "data")
         if len(data["class_shares"]) != len(data["classes"]):
             wanted = len(data["classes"])
-            raise RunError("runs.damaged", path=file, name="class_shares", value=len(data["class_shares"]), wanted=wanted)
+            raise RunError(
+                "runs.damaged", path=file, name="class_shares", value=len(data["class_shares"]), wanted=wanted
+            )
         environment = schema.checked(facts.get("environment"), schema.ENVIRONMENT, file, "environment")
         training = schema.checked(facts.get("training"), {"size": schema.whole(1, 4096)}, file, "training")
         try:
-            config = SettledConfig.from_dict(translated(training) if facts["format"] == files.FORMAT_OF_0_1 else training)
+            config = SettledConfig.from_dict(
+                translated(training) if facts["format"] == files.FORMAT_OF_0_1 else training
+            )
         except UsageError as error:
             raise RunError("runs.not_readable", path=file, reason=error) from error
         return cls(path, config, data, environment)
@@ -127,7 +130,9 @@ class Run:
 
     def saved_epochs(self) -> list[int]:
         """The epochs whose weights were kept, in order; 0 stands for the initial weights."""
-        names = (path.stem.removeprefix(files.EPOCH) for path in (self.path / files.CHECKPOINTS).glob("epoch-*.safetensors"))
+        names = (
+            path.stem.removeprefix(files.EPOCH) for path in (self.path / files.CHECKPOINTS).glob("epoch-*.safetensors")
+        )
         return sorted(int(name) for name in names if name.isdecimal())
 
     @property
@@ -233,7 +238,9 @@ class Run:
 
         path = self.checkpoint(which)
         if not path.exists():
-            raise RunError("runs.no_weights" if which == files.BEST else "runs.no_such_checkpoint", run=self.path, name=which)
+            raise RunError(
+                "runs.no_weights" if which == files.BEST else "runs.no_such_checkpoint", run=self.path, name=which
+            )
         return checkpoint.load(path)[0]
 
     def steps(self) -> History:

@@ -255,7 +255,7 @@ class TrainingLoop:
             self.optimizer.train()  # type: ignore[attr-defined] - the same
 
     def _save_epoch(self) -> None:
-        """Save the epoch's weights if asked for; epoch 0 has the initial ones. A repeated epoch writes the same again."""
+        """Save the epoch's weights if asked for; epoch 0 has the initial ones."""
         if self.config.save_every_epoch:
             epoch = self.state.epoch
             checkpoint.save(self.run.checkpoint(epoch), checkpoint.model_tensors(self.model), {"epoch": epoch})
@@ -340,5 +340,5 @@ class TrainingLoop:
             self.viewer,
             self.cache.rows(split),
             size=self.config.sizes[-1],
-            batch_size=min(EVALUATION_BATCH, 2 * self.config.batch_size),  # memory that suffices for training suffices here
+            batch_size=min(EVALUATION_BATCH, 2 * self.config.batch_size),  # fits if training fits
         )

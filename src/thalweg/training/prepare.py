@@ -74,7 +74,9 @@ class Plan:
         images = find_photos(photos, config)
         listener.note("training.found", what=images.describe())
         if config.classes not in (None, FOOD11) and Path(config.classes).exists():
-            config = replace(config, classes=str(Path(config.classes).resolve()))  # found from other working directories, too
+            config = replace(
+                config, classes=str(Path(config.classes).resolve())
+            )  # found from other working directories, too
         size, stored = choose_sizes(
             config.size, config.max_size, typical_side(images), augmentation(config.augment).enlarge
         )

@@ -38,7 +38,7 @@ RECIPES: Final = {
         augment="shift",
         evaluate_every=4,
     ),
-    # The default: a few thousand photos from scratch in ten minutes on two cores. Muon, growing photos, most of them mixed.
+    # The default: a few thousand photos from scratch in ten minutes on two cores. Muon, growing photos, most mixed.
     "standard": TrainingConfig(
         smaller_sizes=(64, 96),
         epochs=65,

@@ -84,7 +84,7 @@ class Gradients:
                     raise TrainingError("training.out_of_memory", size=images_NCHW.shape[-1]) from error
             # outside of the handler, whose error holds the frames, and they the tensors
             gc.collect()
-            forgotten = self._replay.forget()  # perhaps of smaller photos, before they grew: each recording has its own memory
+            forgotten = self._replay.forget()  # recordings for smaller photos hold memory of their own
             if images_NCHW.device.type == "cuda":
                 torch.cuda.empty_cache()
             if forgotten:
