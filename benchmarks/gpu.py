@@ -19,11 +19,11 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from thalweg.training import recipe
-from thalweg.training.listener import Listener
 from thalweg.training.loop import Training
-from thalweg.training.plan import matmul_gflops
-from thalweg.training.preparation import Plan, Preparation
-from thalweg.training.probe import wait
+from thalweg.training.machine import matmul_gflops
+from thalweg.training.number_format import wait
+from thalweg.training.prepare import Plan, Preparation
+from thalweg.training.progress import Listener
 
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from threading import Event
 
     from thalweg.data import Cache
-    from thalweg.training import Run
+    from thalweg.runs import Run
 
 PROFILED_AFTER, PROFILED = 40, 40  # steps
 

@@ -24,8 +24,8 @@ import numpy as np
 from playwright.sync_api import Page, sync_playwright
 
 from thalweg.history import HistoryLog
-from thalweg.training import Run, TrainingConfig
-from thalweg.training.run import STEP_UNITS
+from thalweg.runs import Run, TrainingConfig
+from thalweg.runs.run import STEP_UNITS
 
 
 if TYPE_CHECKING:
@@ -228,10 +228,11 @@ def rows_of(count: int, first: int = 0) -> np.ndarray:
 
 
 def make_long_run(root: Path) -> None:
-    data = {"path": "/photos", "classes": ["a", "b"], "train": 6000, "stored": 28, "fingerprint": "", "mean": [0.0] * 3,
-            "std": [1.0] * 3}  # fmt: skip
+    data = {"path": "/photos", "layout": "folders", "classes": ["a", "b"], "class_shares": [0.5, 0.5], "train": 6000,
+            "valid": 1000, "test": 0, "stored": 28, "fingerprint": "", "mean": [0.0] * 3, "std": [1.0] * 3}  # fmt: skip
+    environment = {"device": "cpu", "threads": 1, "precision": "fp32", "layout": "channels-last"}
     (root / "long").mkdir()
-    Run(root / "long", TrainingConfig(size=28), data, {"device": "cpu"}).save()
+    Run(root / "long", TrainingConfig(size=28), data, environment).save()
     with HistoryLog(root / "long" / "history" / "steps", STEP_UNITS) as log:
         log.extend(rows_of(POINTS))
 

@@ -33,7 +33,8 @@ def thalweg(photos: str, epochs: int, model: str, optimizer: str, lr: float) -> 
         if (cache_folder() / "kernels").exists():
             shutil.copytree(cache_folder() / "kernels", Path(folder) / "kernels")
         os.environ["THALWEG_CACHE"] = folder
-        from thalweg.training import TrainingConfig, loop, preparation, train
+        from thalweg.runs import TrainingConfig
+        from thalweg.training import loop, preparation, train
 
         whole, ends = timed(loop.Training, "_epoch"), timed(loop.Training, "_end_epoch")
         decoding, batches = timed(preparation, "cached"), timed(loop.Training, "_batch")
@@ -182,7 +183,7 @@ def machine(packages: list[str]) -> dict[str, Any]:
     """Versions, and how fast a matrix product is at this moment, in GFLOP/s."""
     import torch
 
-    from thalweg.training.plan import matmul_gflops
+    from thalweg.training.machine import matmul_gflops
 
     versions = {name: metadata.version(name) for name in ["torch", *packages]}
     return {"matmul": matmul_gflops(torch.device("cpu")), "versions": {"python": platform.python_version(), **versions}}

@@ -80,7 +80,8 @@ def striped(tmp_path_factory):
 @pytest.fixture(scope="session")
 def slow_run(striped, tmp_path_factory):
     """The folder of a run that was trained at a rate that is far too small; nothing else is beside it."""
-    from thalweg.training import TrainingConfig, train
+    from thalweg.runs import TrainingConfig
+    from thalweg.training import train
 
     config = TrainingConfig(
         model="resnet-small",
@@ -100,7 +101,8 @@ def slow_run(striped, tmp_path_factory):
 @pytest.fixture(scope="session")
 def kept_run(striped, tmp_path_factory):
     """A short training that kept the weights of its epochs."""
-    from thalweg.training import TrainingConfig, train
+    from thalweg.runs import TrainingConfig
+    from thalweg.training import train
 
     config = TrainingConfig(
         model="cnn",
@@ -111,6 +113,6 @@ def kept_run(striped, tmp_path_factory):
         layout="channels-first",
         threads=1,
         augment="none",
-        keep_epochs=True,
+        save_every_epoch=True,
     )
     return train(striped, config, tmp_path_factory.mktemp("kept") / "run")

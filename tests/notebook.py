@@ -1,6 +1,6 @@
 """A listener that writes down the sentences that it is told."""
 
-from thalweg.training.listener import Listener
+from thalweg.training.progress import Listener
 
 
 class Notebook(Listener):

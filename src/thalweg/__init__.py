@@ -1,4 +1,4 @@
-"""thalweg: train an image classifier from a folder of photos, see why a training stalls, and cure it with proof.
+"""thalweg: train an image classifier from a folder of photos, see why a training stalls, and try the cure before you believe it.
 
 The public names are loaded on first use: `import thalweg` loads no torch.
 """
@@ -14,14 +14,15 @@ if TYPE_CHECKING:
     from thalweg.history import History
     from thalweg.paths import trace
     from thalweg.prediction import predict
-    from thalweg.training import Run, TrainingConfig, recipe, resume, train
+    from thalweg.runs import Run, TrainingConfig
+    from thalweg.training import recipe, resume, train
 
 __version__ = "0.1.0"
 
 _homes = {
     "History": ".history",
-    "Run": ".training",
-    "TrainingConfig": ".training",
+    "Run": ".runs",
+    "TrainingConfig": ".runs",
     "Verdict": ".diagnosis",
     "find_lr": ".diagnosis",
     "open_images": ".data",

@@ -16,7 +16,7 @@ from PIL import Image
 
 from thalweg.cli._main import main
 from thalweg.cli.train import configured
-from thalweg.training import TrainingConfig
+from thalweg.runs import TrainingConfig
 
 
 QUICK = ["--model", "resnet18-half", "--size", "32", "--epochs", "1", "--batch-size", "16", "--threads", "1",

@@ -12,7 +12,8 @@ from thalweg.diagnosis.landscape import landscape_of, landscape_of_run
 from thalweg.diagnosis.landscape.directions import principal_plane, random_directions
 from thalweg.diagnosis.landscape.grid import Plane
 from thalweg.errors import RunError, UsageError
-from thalweg.training import Run, checkpoint
+from thalweg.runs import Run
+from thalweg.runs import checkpoint
 
 
 class Branches(nn.Module):
@@ -197,7 +198,7 @@ def test_a_run_without_epochs_or_labels_is_told_what_to_do(run, tmp_path):
     for path in run.kept_epochs()[1:]:
         path.rename(tmp_path / path.name)
     try:
-        with pytest.raises(RunError, match="--keep-epochs"):
+        with pytest.raises(RunError, match="--save-every-epoch"):
             landscape_of_run(run.path, plane="trajectory")
     finally:
         for path in tmp_path.iterdir():

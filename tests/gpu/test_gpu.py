@@ -15,12 +15,13 @@ from thalweg._replay import EAGER_CALLS, Replay
 from thalweg.data.augment import AUGMENTATIONS, augmentation, draw_views
 from thalweg.data.mixing import Mixing
 from thalweg.data.viewing import DeviceViewer, HostViewer
-from thalweg.training import TrainingConfig, plan, resume, train
-from thalweg.training.gradients import Gradients
+from thalweg.runs import TrainingConfig
+from thalweg.training import plan, resume, train
 from thalweg.training.losses import Objective, Targets
+from thalweg.training.number_format import Format
 from thalweg.training.optimizers import build_optimizer
-from thalweg.training.probe import Format
-from thalweg.training.start import reopen
+from thalweg.training.session import reopen
+from thalweg.training.step import Gradients
 
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

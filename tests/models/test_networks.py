@@ -224,5 +224,5 @@ def test_an_unknown_name_offers_the_nearest():
 
 def test_without_timm_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "timm", None)  # what an import of nothing looks like
-    with pytest.raises(MissingExtraError, match=r"thalweg\[zoo\]"):
+    with pytest.raises(MissingExtraError, match=r"thalweg\[timm\]"):
         build("timm:resnet50", classes=3, size=64)

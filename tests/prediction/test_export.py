@@ -9,7 +9,8 @@ import pytest
 from thalweg.errors import MissingExtraError, RunError, UsageError
 from thalweg.prediction import export as export_module
 from thalweg.prediction import export_onnx, predict, predict_onnx
-from thalweg.training import TrainingConfig, train
+from thalweg.runs import TrainingConfig
+from thalweg.training import train
 
 
 onnx = pytest.importorskip("onnx", reason='the extra "export" is not installed')

@@ -9,10 +9,11 @@ import torch
 from thalweg.data import Photo, build_cache, open_photos
 from thalweg.errors import RunError, UsageError
 from thalweg.prediction import Predictions, predict, submission_text
+from thalweg.prediction.crops import views
 from thalweg.prediction.ensemble import together
 from thalweg.prediction.predictor import best_model
-from thalweg.prediction.views import views
-from thalweg.training import Run, TrainingConfig, train
+from thalweg.runs import Run, TrainingConfig
+from thalweg.training import train
 
 
 CONFIG = TrainingConfig(

@@ -11,7 +11,7 @@ from safetensors.numpy import save_file
 from thalweg.data import build_cache, open_images
 from thalweg.errors import RunError, StorageError
 from thalweg.report import draw_run
-from thalweg.training import Run, TrainingConfig
+from thalweg.runs import Run, TrainingConfig
 
 
 NAMES = ("curves", "layers", "confusion", "mistakes", "reliability", "tsne-mid", "tsne-top")

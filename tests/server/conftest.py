@@ -8,12 +8,14 @@ import pytest
 from starlette.testclient import TestClient
 
 from thalweg.history import HistoryLog
+from thalweg.runs import Run, TrainingConfig
+from thalweg.runs.files import EPOCH_UNITS, STEP_UNITS
 from thalweg.server import build_app
-from thalweg.training import Run, TrainingConfig, recipe, train
-from thalweg.training.run import EPOCH_UNITS, STEP_UNITS
+from thalweg.training import recipe, train
 
 
 ORIGIN = "http://127.0.0.1"
+ENVIRONMENT = {"device": "cpu", "threads": 1, "precision": "fp32", "layout": "channels-last"}
 
 
 @pytest.fixture
@@ -35,9 +37,10 @@ def folder(tmp_path, step_rows):
     for name in ("first", "deep/second"):
         path = root / name
         path.mkdir(parents=True)
-        data = {"path": "/photos", "classes": ["cat", "dog"], "train": 96, "stored": 32, "fingerprint": "0",
-                "mean": [0.5] * 3, "std": [0.2] * 3}  # fmt: skip
-        Run(path, TrainingConfig(size=32), data, {"device": "cpu"}).save()
+        data = {"path": "/photos", "layout": "folders", "classes": ["cat", "dog"], "class_shares": [0.5, 0.5],
+                "train": 96, "valid": 24, "test": 0, "stored": 32, "fingerprint": "0", "mean": [0.5] * 3,
+                "std": [0.2] * 3}  # fmt: skip
+        Run(path, TrainingConfig(size=32), data, ENVIRONMENT).save()
     with HistoryLog(root / "first" / "history" / "steps", STEP_UNITS) as steps:
         steps.extend(step_rows(100))
     with HistoryLog(root / "first" / "history" / "epochs", EPOCH_UNITS) as epochs:

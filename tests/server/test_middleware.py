@@ -148,7 +148,7 @@ class TestBounds:
         file = io.BytesIO()
         Image.new("RGB", (8, 8)).save(file, "PNG")
         answer = client.post("/api/classify", params={"run": "first"}, content=file.getvalue())
-        assert (answer.status_code, answer.json()["error"]["code"]) == (404, "prediction.no_weights")
+        assert (answer.status_code, answer.json()["error"]["code"]) == (404, "runs.no_weights")
 
 
 class TestFolder:

@@ -13,13 +13,12 @@ from starlette.testclient import TestClient
 from thalweg.data.batches import plain_batches
 from thalweg.data.viewing import HostViewer
 from thalweg.prediction import predict
-from thalweg.prediction.attention import look
-from thalweg.prediction.predictor import best_model
+from thalweg.prediction.attention import attention
+from thalweg.runs import Run
 from thalweg.server import build_app
 from thalweg.server.answers import read_frame
 from thalweg.server.model_cache import photos_of
 from thalweg.server.routes.embeddings import turned_like
-from thalweg.training import Run
 
 
 ORIGIN = "http://127.0.0.1"
@@ -77,11 +76,11 @@ class TestClassify:
         assert page.get("/api/photo", params={"run": "striped", "row": 10**6}).status_code == 404
 
 
-class TestLook:
+class TestAttention:
     def test_the_map_is_the_formula_written_out(self, run):
         """With the gradient taken by the literal route: a forward pass of the head, from the maps on."""
-        model, image_HWC = best_model(run), np.array(photos_of(run).images_NHWC[0])
-        found = look(model, run, image_HWC)
+        model, image_HWC = run.load_network(), np.array(photos_of(run).images_NHWC[0])
+        found = attention(model, run, image_HWC)
         viewer = HostViewer(image_HWC[None], run.data["mean"], run.data["std"])
         images = next(iter(plain_batches(viewer, np.zeros(1, dtype=np.int64), size=32, batch_size=1)))
         maps = images
@@ -99,9 +98,9 @@ class TestLook:
         assert found.label == int(logits_1C.argmax())
 
     def test_looking_changes_nothing(self, run):
-        model, image_HWC = best_model(run), np.array(photos_of(run).images_NHWC[1])
+        model, image_HWC = run.load_network(), np.array(photos_of(run).images_NHWC[1])
         before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-        look(model, run, image_HWC)
+        attention(model, run, image_HWC)
         assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
         assert not any(module._forward_hooks for module in model.modules())
         assert all(parameter.grad is None for parameter in model.parameters())
@@ -179,4 +178,4 @@ def test_changed_photos_are_reported(runs, tmp_path, striped):
     Image.new("RGB", (32, 32)).save(tmp_path / "photos" / "training" / "0_0.png")
     with TestClient(build_app(tmp_path / "runs"), base_url=ORIGIN) as client:
         answer = client.get("/api/embedding", params={"run": "moved", "at": "best"})
-    assert (answer.status_code, answer.json()["error"]["code"]) == (422, "report.photos_changed")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "runs.photos_changed")

@@ -9,7 +9,7 @@ import pytest
 
 from thalweg.history import HistoryLog
 from thalweg.i18n import LANGUAGES, speaking, t
-from thalweg.training.run import STEP_UNITS
+from thalweg.runs.files import STEP_UNITS
 
 
 def listed(client):
@@ -25,9 +25,10 @@ def test_the_table_says_what_the_histories_say(client):
 
 
 def test_a_run_with_an_invalid_configuration_is_listed_with_the_reason(client, folder):
+    config = (folder / "first" / "config.toml").read_text()
+    assert "\nlr = 0.002\n" in config
     (folder / "broken").mkdir()
-    (folder / "broken" / "config.toml").write_text("format = 1\n[training]\nlr = -1\n[data]\n[environment]\n")
-    (folder / "broken" / "summary.json").write_text("[")
+    (folder / "broken" / "config.toml").write_text(config.replace("\nlr = 0.002\n", "\nlr = -1\n"))
     row = next(run for run in listed(client) if run["run"] == "broken")
     assert "--lr" in row["broken"]
 

@@ -11,16 +11,16 @@ from dataclasses import fields
 import pytest
 from starlette.testclient import TestClient
 
-from thalweg.cli.train import configured
+from thalweg.cli import train
 from thalweg.errors import ThalwegError, UsageError
 from thalweg.history.tail import HistoryTail
 from thalweg.i18n import LANGUAGES, speaking
+from thalweg.runs import TrainingConfig
 from thalweg.server import build_app
 from thalweg.server.processes import Trainings, Trials, typed
 from thalweg.server.request import Form, Service, Visit
 from thalweg.server.routes.trainings import NOT_HERE, ROUTES, asked, form_facts
 from thalweg.server.run_index import RunIndex
-from thalweg.training import TrainingConfig
 
 
 ORIGIN = "http://127.0.0.1"
@@ -44,14 +44,20 @@ def test_a_form_becomes_the_command_that_a_terminal_takes(service, folder):
 
 
 @pytest.mark.parametrize("options", [
-    {}, {"optimizer": "adam"}, {"optimizer": "adam", "lr": 0.1}, {"optimizer": "muon"}, {"budget": 60}, {"epochs": 3},
-    {"model": "cnn"},
+    {}, {"optimizer": "adam"}, {"optimizer": "adam", "lr": 0.1}, {"budget": "1h30m"}, {"budget": 60}, {"epochs": 3},
+    {"model": "cnn"}, {"size": "64>96>128"}, {"size": 64}, {"normalize": False, "lr": 1e-5},
 ])  # fmt: skip
 @pytest.mark.parametrize("recipe", ["quick", "standard"])
-def test_the_page_plots_what_the_command_trains(client, recipe, options):
-    """The configuration beside the command is the one that the command line makes of it."""
+def test_the_page_plots_what_the_command_trains(client, verb_runner, monkeypatch, recipe, options):
+    """The command that the page shows, read by the command line, gives the configuration that the page shows."""
     answer = client.post("/api/trainings/command", json={**GOOD, "recipe": recipe, "options": options}).json()
-    assert answer["config"] == json.loads(json.dumps(configured(recipe, options).to_dict()))
+    given = []
+    monkeypatch.setattr(train, "begin", lambda _photos, config, _out, **_named: given.append(config))
+    program, name, *arguments = shlex.split(answer["command"])
+    assert (program, name) == ("thalweg", "train")
+    result = verb_runner(train, name)(*arguments)
+    assert result.exit_code == 0, result.output
+    assert answer["config"] == json.loads(json.dumps(given[0].to_dict()))
 
 
 def test_another_optimizer_brings_its_own_rate(client):
@@ -61,7 +67,7 @@ def test_another_optimizer_brings_its_own_rate(client):
 
 def test_every_field_is_offered_but_those_that_name_files_or_make_many_runs():
     offered = {field["name"] for field in form_facts([])["fields"]}
-    assert offered == {field.name for field in fields(TrainingConfig)} - NOT_HERE
+    assert offered == {field.name for field in fields(TrainingConfig)} - NOT_HERE - {"smaller_sizes"}
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -86,7 +92,8 @@ def test_photos_are_one_of_the_list(service, photos):
 
 
 @pytest.mark.parametrize("options", [
-    {"classes": "/etc/passwd"}, {"out": "/x"}, {"resume": "/x"}, {"__class__": 1}, {"lr": -1}, {"lr": "0.1"},
+    {"classes": "/etc/passwd"}, {"smaller_sizes": [64]}, {"out": "/x"}, {"resume": "/x"}, {"__class__": 1}, {"lr": -1},
+    {"lr": "fast"},
     {"lr": True}, {"epochs": 1.5}, {"epochs": 10**400}, {"seed": -1}, {"normalize": "yes"}, {"device": "; reboot"},
     {"model": "a\nb"}, {"model": 3}, {"schedule": "$(reboot)"}, {"loss": "none"}, {"budget": 0}, [], "x", {"lr": [1]},
     {"model": "x" * 201}, {"epochs": None, "budget": 1e400},

@@ -12,9 +12,9 @@ import uvicorn
 from websockets.asyncio.client import connect
 
 from thalweg.history import HistoryLog
+from thalweg.runs.files import STEP_UNITS
 from thalweg.server import build_app
 from thalweg.server.answers import read_frame
-from thalweg.training.run import STEP_UNITS
 
 
 VISITORS = 20

@@ -5,9 +5,9 @@ import pytest
 
 from thalweg.history import HistoryLog
 from thalweg.history.tail import HistoryTail
+from thalweg.runs.files import STEP_UNITS
 from thalweg.server.answers import frame, read_frame
 from thalweg.server.websocket import Feed
-from thalweg.training.run import STEP_UNITS
 
 
 @pytest.fixture

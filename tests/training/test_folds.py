@@ -14,8 +14,9 @@ import torch
 from thalweg.data import fold_of, open_images
 from thalweg.errors import RunError, UsageError
 from thalweg.prediction import predict
-from thalweg.training import Run, TrainingConfig, checkpoint, resume_folds, train, train_folds
-from thalweg.training.listener import Listener
+from thalweg.runs import Run, TrainingConfig, checkpoint
+from thalweg.training import resume_folds, train, train_folds
+from thalweg.training.progress import Listener
 
 
 CONFIG = TrainingConfig(
@@ -78,7 +79,7 @@ def test_a_fold_that_failed_is_not_passed_over(folds, tmp_path):
     out = tmp_path / "run"
     shutil.copytree(folds[0], out)
     run = Run.open(out / "folds" / "1")
-    run.write_json("summary.json", {"stopped": "nan", "messages": ["At step 7 the loss is nan."]})
+    run.write_json("summary.json", {**run.summary(), "stopped": "nan", "messages": ["At step 7 the loss is nan."]})
     with pytest.raises(RunError, match="At step 7"):
         resume_folds(out)
 
@@ -137,5 +138,5 @@ def test_a_fold_needs_folds(striped, tmp_path):
         replace(CONFIG, folds=None, fold=1)
     with pytest.raises(UsageError, match="--fold must"):
         replace(CONFIG, fold=3)
-    with pytest.raises(UsageError, match="--fold must"):
+    with pytest.raises(UsageError, match="train_folds"):
         train(striped, CONFIG, tmp_path / "run")

@@ -12,12 +12,12 @@ import pytest
 STEPS = """
 import resource
 import numpy as np
-from thalweg.training import memory
+from thalweg.training import machine
 
 def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 
-print(memory.keep_freed() if {kept} else False)
+print(machine.keep_freed() if {kept} else False)
 np.ones(16_000_000)
 before = faults()
 for _ in range(10):

@@ -8,7 +8,7 @@ import torch
 
 from thalweg import models
 from thalweg.errors import UsageError
-from thalweg.training import TrainingConfig
+from thalweg.runs import TrainingConfig
 from thalweg.training.muon import COEFFICIENTS, ITERATIONS, Muon, orthogonal, orthogonal_together
 from thalweg.training.optimizers import build_optimizer, muon_split
 

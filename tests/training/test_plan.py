@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from thalweg.cli.train import configured
 from thalweg.data.parallel import cores
 from thalweg.errors import UsageError
+from thalweg.runs.photos import find_photos
 from thalweg.training import recipe
-from thalweg.training.listener import Listener
-from thalweg.training.plan import _left_in_group, free_memory, usable_threads
-from thalweg.training.preparation import Plan, opened
+from thalweg.training.machine import _left_in_group, free_memory, usable_threads
+from thalweg.training.prepare import Plan
+from thalweg.training.progress import Listener
 
 
 @pytest.mark.parametrize(("allowed", "expected"), [("3", 3), ("", cores()), ("0", cores()), ("many", cores())])
@@ -30,9 +30,9 @@ def test_sizes_to_grow_through_fall_away_where_photos_are_no_larger(striped):
 
 
 def test_another_network_does_not_grow_unless_asked_to():
-    assert configured("standard", {"model": "cnn"}).smaller_sizes == ()
+    assert recipe("standard", model="cnn").smaller_sizes == ()
     asked = {"model": "residual", "size": 96, "smaller_sizes": (64,)}
-    assert configured("standard", asked).smaller_sizes == (64,)
+    assert recipe("standard", **asked).smaller_sizes == (64,)
 
 
 def test_the_homeworks_names_are_not_taken_for_a_folder_of_that_name(striped, tmp_path, monkeypatch):
@@ -40,7 +40,7 @@ def test_the_homeworks_names_are_not_taken_for_a_folder_of_that_name(striped, tm
     monkeypatch.chdir(tmp_path)
     plan = Plan.of(striped, replace(recipe("quick"), classes="food11"), Listener())
     assert plan.config.classes == "food11"
-    assert opened(striped, plan.config).classes[0] == "Bread"
+    assert find_photos(striped, plan.config).classes[0] == "Bread"
 
 
 def test_memory_is_what_the_container_leaves(tmp_path, monkeypatch):
@@ -54,7 +54,7 @@ def test_memory_is_what_the_container_leaves(tmp_path, monkeypatch):
     (tmp_path / "memory.max").write_text("max")
     assert _left_in_group(tmp_path) == float("inf")
     assert _left_in_group(tmp_path / "none") == float("inf")
-    monkeypatch.setattr("thalweg.training.plan._left_in_group", lambda _: 7.0)
+    monkeypatch.setattr("thalweg.training.machine._left_in_group", lambda _: 7.0)
     assert free_memory() == 7.0
 
 

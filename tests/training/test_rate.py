@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from thalweg.diagnosis.rate import search
-from thalweg.training import Run, TrainingConfig, checkpoint, resume, train
-from thalweg.training.listener import Listener
-from thalweg.training.rate import SWEEP_FILE, search_photos
+from thalweg.runs import files, Run, TrainingConfig, checkpoint
+from thalweg.training import resume, train
+from thalweg.training.progress import Listener
+from thalweg.training.rate import search_photos
 
 
 CONFIG = TrainingConfig(
@@ -51,7 +52,7 @@ def found(_short_search, striped, tmp_path_factory):
 
 def test_the_run_says_what_was_asked_and_what_was_found(found):
     run = Run.open(found.path)
-    sweep = json.loads((run.path / SWEEP_FILE).read_text())
+    sweep = json.loads((run.path / files.RATE_SWEEP).read_text())
     assert run.config.find_lr
     assert run.config.lr == sweep["suggestion"] != CONFIG.lr
     assert run.environment["lr_found"] is True
@@ -60,7 +61,7 @@ def test_the_run_says_what_was_asked_and_what_was_found(found):
 
 def test_it_is_the_training_that_was_given_the_rate(found, striped, tmp_path):
     given = train(striped, replace(CONFIG, lr=found.config.lr), tmp_path / "run")
-    assert not (given.path / SWEEP_FILE).exists()
+    assert not (given.path / files.RATE_SWEEP).exists()
     ours, theirs = (checkpoint.load(run.last)[0] for run in (found, given))
     assert ours.keys() == theirs.keys()
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)

@@ -12,8 +12,9 @@ import pytest
 import torch
 
 from thalweg.errors import RunError
-from thalweg.training import Run, TrainingConfig, checkpoint, resume, train
-from thalweg.training.listener import Listener
+from thalweg.runs import Run, TrainingConfig, checkpoint
+from thalweg.training import resume, train
+from thalweg.training.progress import Listener
 
 
 CONFIG = TrainingConfig(
@@ -31,7 +32,8 @@ CONFIG = TrainingConfig(
 START = """
 import sys
 from pathlib import Path
-from thalweg.training import TrainingConfig, resume, train
+from thalweg.runs import TrainingConfig
+from thalweg.training import resume, train
 out = Path(sys.argv[1])
 if (out / "config.toml").exists():
     resume(out)
@@ -103,7 +105,7 @@ TECHNIQUES = {
     "growing": {"smaller_sizes": (16, 24)},
     "dropped": {"drop_path": 0.3},
     "weighted": {"class_weights": "balanced"},
-    "best": {"select": "best"},
+    "best": {"keep": "best"},
     "seldom-evaluated": {"evaluate_every": 2},
     "muon": {"optimizer": "muon", "lr": 0.01},
 }
@@ -165,7 +167,7 @@ REST = [pytest.param(name, marks=pytest.mark.slow) for name in ("adam", "rmsprop
 
 @pytest.mark.parametrize("optimizer", [*QUICK, *REST])
 def test_interrupted_and_resumed(striped, tmp_path, optimizer):
-    config = replace(CONFIG, optimizer=optimizer, lr=1e-3, epochs=1, schedule="warmup(2) > cosine", clip=1.0)
+    config = replace(CONFIG, optimizer=optimizer, lr=1e-3, epochs=1, schedule="warmup(2) > cosine", clip_grad_norm=1.0)
     alone = train(striped, config, tmp_path / "alone")
     stopped = train(striped, config, tmp_path / "stopped", listener=Interrupter())
     assert stopped.summary()["stopped"] == "interrupted"
@@ -216,7 +218,7 @@ def test_a_run_that_another_process_trains_is_not_resumed(striped, tmp_path):
     run = train(striped, replace(CONFIG, epochs=1), tmp_path / "run")
     code = (
         "import sys; from pathlib import Path; from thalweg.history import HistoryLog; "
-        "from thalweg.training.run import STEP_UNITS; log = HistoryLog(Path(sys.argv[1]), STEP_UNITS); "
+        "from thalweg.runs.files import STEP_UNITS; log = HistoryLog(Path(sys.argv[1]), STEP_UNITS); "
         "print(log.hold(), flush=True); sys.stdin.read()"
     )
     command = [sys.executable, "-c", code, str(run.path / "history" / "steps")]

@@ -7,10 +7,11 @@ import torch
 from torch import nn
 
 from thalweg.errors import UnknownNameError
-from thalweg.training import TrainingConfig, train
-from thalweg.training.norms import estimate
+from thalweg.runs import TrainingConfig
+from thalweg.training import train
 from thalweg.training.optimizers import build_optimizer
 from thalweg.training.schedule_free import ScheduleFree
+from thalweg.training.weight_averaging import estimate_norms
 
 
 def literal(gradient, start, rates, beta1, beta2, decay):
@@ -63,7 +64,7 @@ def test_statistics_are_those_of_the_batches_and_the_rest_stays():
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(3, 4), nn.Dropout(0.5), nn.BatchNorm1d(4, momentum=0.3)).train()
     batches = [torch.randn(50, 3) for _ in range(4)]
-    estimate(model, batches)
+    estimate_norms(model, batches)
     outputs = [model[0](batch) for batch in batches]
     torch.testing.assert_close(model[2].running_mean, torch.stack([o.mean(dim=0) for o in outputs]).mean(dim=0))
     torch.testing.assert_close(model[2].running_var, torch.stack([o.var(dim=0) for o in outputs]).mean(dim=0))

@@ -12,14 +12,14 @@ from notebook import Notebook
 from thalweg import models
 from thalweg._replay import Replay
 from thalweg.errors import TrainingError, UsageError
-from thalweg.training import TrainingConfig, checkpoint, plan, train
-from thalweg.training.averaging import Average
-from thalweg.training.clock import Clock
-from thalweg.training.gradients import Gradients
-from thalweg.training.loop import Training
+from thalweg.runs import TrainingConfig, checkpoint
+from thalweg.training import machine, prepare, train
 from thalweg.training.losses import Objective, Targets
+from thalweg.training.number_format import Format
 from thalweg.training.optimizers import build_optimizer
-from thalweg.training.probe import Format
+from thalweg.training.progress import Clock
+from thalweg.training.step import Gradients
+from thalweg.training.weight_averaging import Average
 
 
 CONFIG = TrainingConfig(
@@ -63,38 +63,37 @@ def test_what_is_averaged_is_what_is_kept(striped, tmp_path):
     assert any(not torch.equal(best[f"model.{name}"], last[f"model.{name}"]) for name in kept)
 
 
-@pytest.mark.parametrize("select", ["best", "last"])
-def test_the_weights_that_were_asked_for_are_kept(striped, tmp_path, select):
-    run = train(striped, replace(CONFIG, epochs=4, select=select), tmp_path / "run")
+@pytest.mark.parametrize("keep", ["best", "last"])
+def test_the_weights_that_were_asked_for_are_kept(striped, tmp_path, keep):
+    run = train(striped, replace(CONFIG, epochs=4, keep=keep), tmp_path / "run")
     summary = run.summary()
-    expected = summary["best_epoch"] if select == "best" else 4
+    expected = summary["best_epoch"] if keep == "best" else 4
     assert summary["kept_epoch"] == checkpoint.load(run.best)[1]["epoch"] == expected
     assert summary["valid"]["accuracy"] == pytest.approx(run.epochs()["valid_accuracy"][expected - 1])
 
 
 def test_sizes_have_equal_parts_and_evaluation_the_last(striped, tmp_path, monkeypatch):
-    seen, evaluated = [], []
-    step, batches = Training._step, Training.plain_batches
+    evaluated = []
+    forward = models.network.Network.forward
 
-    def watched(self):
-        step(self)
-        seen.append(self.batches.size)
-
-    def plain(self, split):
-        for images_NCHW in batches(self, split):
+    def watched(self, images_NCHW):
+        if not self.training:
             evaluated.append(images_NCHW.shape[-1])
-            yield images_NCHW
+        return forward(self, images_NCHW)
 
-    monkeypatch.setattr(Training, "_step", watched)
-    monkeypatch.setattr(Training, "plain_batches", plain)
-    train(striped, replace(CONFIG, smaller_sizes=(16, 24)), tmp_path / "run")
-    assert seen == [16] * 4 + [24] * 4 + [32] * 4
+    config = replace(CONFIG, size=32, smaller_sizes=(16, 24))
+    plan = prepare.Plan.of(striped, config, Notebook())  # which tries every size on a copy
+    monkeypatch.setattr(models.network.Network, "forward", watched)
+    monkeypatch.setattr(prepare.Plan, "of", lambda *_: plan)
+    monkeypatch.setattr(models, "describe", lambda *_, **__: None)
+    run = train(striped, config, tmp_path / "run")
+    assert run.steps()["size"].tolist() == [16] * 4 + [24] * 4 + [32] * 4
     assert set(evaluated) == {32}
 
 
 def test_the_time_left_knows_that_larger_photos_take_longer():
     config = replace(CONFIG, smaller_sizes=(16,), epochs=10)
-    clock = Clock(config, 10, seconds_before=60.0, first_step_at=0.0)
+    clock = Clock(config.settle(32), 10, seconds_before=60.0, first_step_at=0.0)
     assert clock.seconds_left(50) == pytest.approx(240.0, rel=0.01)  # a quarter of the pixels in the first half
     assert clock.seconds_left(100) == 0
 
@@ -148,14 +147,14 @@ def test_exhausted_memory_halves_the_batch_and_gives_the_same_gradient():
     small.load_state_dict(large.state_dict())
     told = []
     gradients = Gradients(small, Objective("cross-entropy", 0.1), Format("fp32", "channels-last"))
-    gradients.told = told.append
+    gradients.on_smaller = told.append
     found = gradients(images, targets, 1)
     expected = Gradients(large, gradients.objective, gradients.format)(images, targets, 1)
-    assert (found.parts, expected.parts, told) == (4, 1, [5, 3])
+    assert (found.micro_batches, expected.micro_batches, told) == (4, 1, [5, 3])
     torch.testing.assert_close(small.linear.weight.grad, large.linear.weight.grad)
     torch.testing.assert_close(found[:3], expected[:3])
     small.tries.clear()
-    gradients(images, targets, found.parts)
+    gradients(images, targets, found.micro_batches)
     assert max(small.tries) <= 3  # what was learned is not forgotten
 
 
@@ -168,7 +167,9 @@ def test_the_norm_is_of_the_gradients_before_they_are_clipped():
     for parts in (1, 2):
         model.zero_grad()
         most = whole.norm.item() / 3
-        clipping = Gradients(model, Objective("cross-entropy", 0.0), Format("fp32", "channels-last"), clip=most)
+        clipping = Gradients(
+            model, Objective("cross-entropy", 0.0), Format("fp32", "channels-last"), clip_grad_norm=most
+        )
         assert clipping(images, targets, parts).norm.item() == pytest.approx(whole.norm.item(), rel=1e-5)
         shortened = torch.cat([parameter.grad.flatten() for parameter in model.parameters()])
         torch.testing.assert_close(shortened, gradient / 3, rtol=1e-4, atol=1e-6)
@@ -208,11 +209,11 @@ def test_a_training_goes_on_in_smaller_parts_and_says_so(striped, tmp_path, monk
     monkeypatch.setattr(models.network.Network, "forward", exhausted)
     notebook = Notebook()
     run = train(striped, replace(CONFIG, epochs=1), tmp_path / "run", listener=notebook)
-    assert [values for key, values in notebook.notes if key == "training.smaller_parts"] == [
+    assert [values for key, values in notebook.notes if key == "training.micro_batches"] == [
         {"photos": 8},
         {"photos": 4},
     ]
-    assert checkpoint.load(run.last)[1]["state"]["parts"] == 4
+    assert checkpoint.load(run.last)[1]["state"]["micro_batches"] == 4
     assert run.summary()["steps"] == 6
 
 
@@ -230,7 +231,7 @@ def test_recordings_are_dropped_before_a_batch_is_halved():
         return whole(*tensors)
 
     gradients._whole = exhausted_once
-    assert gradients(torch.randn(4, 3), Targets(torch.zeros(4, dtype=torch.int64)), 1).parts == 1
+    assert gradients(torch.randn(4, 3), Targets(torch.zeros(4, dtype=torch.int64)), 1).micro_batches == 1
     assert attempts == [1, 0]
 
 
@@ -243,7 +244,10 @@ def test_recordings_that_failed_hold_no_memory_to_wait_for():
 
 def test_what_is_done_of_a_training_never_falls():
     clock = Clock(
-        replace(CONFIG, epochs=None, budget=100.0, smaller_sizes=(16,)), 10, seconds_before=40.0, first_step_at=0.0
+        replace(CONFIG, epochs=None, budget=100.0, smaller_sizes=(16,)).settle(32),
+        10,
+        seconds_before=40.0,
+        first_step_at=0.0,
     )
     clock.reserve = 30.0
     before = clock.share(5)
@@ -254,7 +258,7 @@ def test_what_is_done_of_a_training_never_falls():
 
 def test_photos_that_do_not_fit_stay_in_their_file_and_it_is_said(striped, tmp_path, monkeypatch):
     alone = train(striped, replace(CONFIG, epochs=1), tmp_path / "alone")
-    monkeypatch.setattr(plan, "free_memory", lambda: 1000.0)
+    monkeypatch.setattr(machine, "free_memory", lambda: 1000.0)
     notebook = Notebook()
     mapped = train(striped, replace(CONFIG, epochs=1), tmp_path / "mapped", listener=notebook)
     assert "training.mapped" in [key for key, _ in notebook.notes]

@@ -11,15 +11,16 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from thalweg.i18n import t
-from thalweg.training.listener import Listener
+from thalweg.runs import files
+from thalweg.training.progress import Listener
 
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from thalweg.training import Run, TrainingConfig
-    from thalweg.training.listener import Progress as TrainingProgress
+    from thalweg.runs import Run, TrainingConfig
+    from thalweg.training.progress import Progress as TrainingProgress
 
 SECONDS_BETWEEN_PLAIN_LINES = 30.0
 BAR_WIDTH = 8  # the numbers matter more, and all of it must fit into 80 columns
@@ -167,7 +168,7 @@ def say_result(run: Run) -> None:
                     f"training.result_{split}",
                     accuracy=result["accuracy"],
                     count=result["count"],
-                    loss=result["loss"],
+                    loss=result["loss"] if result["loss"] is not None else float("nan"),
                     epoch=summary["kept_epoch"],
                 )
             )
@@ -181,7 +182,7 @@ def say_result(run: Run) -> None:
             evaluation=duration(seconds["evaluation"]),
         )
     )
-    lines.append(t("training.result_report", report=run.path / "report.html"))
+    lines.append(t("training.result_report", report=run.path / files.REPORT))
     lines.append(t("training.result_predict", run=run.path))
     print("\n".join(lines))  # noqa: T201 - this is the output
 

@@ -11,7 +11,7 @@ from thalweg.i18n import t
 
 
 if TYPE_CHECKING:
-    from thalweg.training.pace import Pace
+    from thalweg.training.speed import Speed
 
 _COLUMNS = ("model", "precision", "layout", "trained", "evaluated", "data", "step", "evaluation", "gflops", "matmul")
 
@@ -32,31 +32,32 @@ def _bench(
     as_json: JsonFlag = False,
 ) -> None:
     from thalweg.cli._progress import showing
-    from thalweg.training import TrainingConfig, bench
-    from thalweg.training.plan import usable_threads
+    from thalweg.runs import TrainingConfig
+    from thalweg.training import bench
+    from thalweg.training.machine import usable_threads
 
     config = TrainingConfig(size=size, batch_size=batch_size)
     with showing(config) as listener:
-        paces = list(
+        speeds = list(
             bench(photos, config, names=names.split(",") if names else None, seconds=seconds, listener=listener)
         )
     if as_json:
-        print_json([pace.to_dict() for pace in paces])
+        print_json([speed.to_dict() for speed in speeds])
         return
-    title = t("training.bench_title", size=paces[0].size, batch=batch_size, threads=usable_threads())
-    print_table([t(f"training.bench_column_{column}") for column in _COLUMNS], map(_row, paces), title=title)
+    title = t("training.bench_title", size=speeds[0].size, batch=batch_size, threads=usable_threads())
+    print_table([t(f"training.bench_column_{column}") for column in _COLUMNS], map(_row, speeds), title=title)
     note(t("training.bench_about"))
 
 
-def _row(pace: Pace) -> list[str]:
-    shares = (pace.data_share, pace.step_share, pace.evaluation_share)
+def _row(speed: Speed) -> list[str]:
+    shares = (speed.data_share, speed.step_share, speed.evaluation_share)
     return [
-        pace.model,
-        pace.precision,
-        pace.layout,
-        f"{pace.photos_per_second:.1f}",
-        f"{pace.evaluated_per_second:.1f}",
+        speed.model,
+        speed.precision,
+        speed.layout,
+        f"{speed.photos_per_second:.1f}",
+        f"{speed.evaluated_per_second:.1f}",
         *(f"{share:.1%}" for share in shares),
-        f"{pace.gflops:.0f}",
-        f"{pace.of_matmul:.0%}",
+        f"{speed.gflops:.0f}",
+        f"{speed.of_matmul:.0%}",
     ]

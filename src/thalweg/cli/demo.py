@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from thalweg.cli._output import JsonFlag
-from thalweg.cli.train import begin, configured, free_folder
+from thalweg.cli.train import begin
 from thalweg.i18n import t
 
 
@@ -22,4 +22,7 @@ def demo(
     as_json: JsonFlag = False,
 ) -> None:
     """Train on the built-in set."""
-    begin("builtin", configured("quick", {}), out or free_folder(Path("runs"), "demo"), as_json=as_json)
+    from thalweg.training import recipe
+    from thalweg.training.session import new_folder
+
+    begin("builtin", recipe("quick"), out or new_folder("demo"), as_json=as_json)

@@ -23,7 +23,7 @@ def export(
 ) -> None:
     """Write the file, and say how well it agrees with the run."""
     from thalweg.prediction import export_onnx
-    from thalweg.training import Run
+    from thalweg.runs import Run
 
     difference = export_onnx(Run.open(run), onnx)
     if as_json:

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from thalweg.cli._options import flags_of
+from thalweg.cli._options import training_flags
 from thalweg.cli._output import JsonFlag, note, print_json, print_table
-from thalweg.cli.train import configured, default_recipe
+from thalweg.cli.train import requested
 from thalweg.i18n import t
-from thalweg.training.config import TrainingConfig
 
 
 if TYPE_CHECKING:
@@ -25,7 +24,7 @@ def register(app: typer.Typer) -> None:
     app.command("find-lr", help=t("rate.help"))(_find_lr)
 
 
-@flags_of(TrainingConfig, "training")
+@training_flags
 def _find_lr(
     photos: Annotated[str, typer.Argument(metavar="DIR", help=t("training.help_photos"))],
     recipe: Annotated[str | None, typer.Option(help=t("training.help_recipe"))] = None,
@@ -36,7 +35,7 @@ def _find_lr(
     as_json: JsonFlag = False,
     **overrides: Any,
 ) -> None:
-    config = configured(recipe or default_recipe(photos, overrides), overrides)
+    config = requested(photos, recipe, overrides)
     from thalweg.cli._progress import showing
     from thalweg.training.rate import search_photos
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from thalweg.errors import UnknownNameError, UsageError
-from thalweg.models import cnn, residual, resnet, small, zoo
+from thalweg.models import cnn, residual, resnet, small, timm
 
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def smallest_size(name: str) -> int:
     Raises:
         UnknownNameError: no such network.
     """
-    return 1 if name.startswith(zoo.PREFIX) else _entry(name).smallest
+    return 1 if name.startswith(timm.PREFIX) else _entry(name).smallest
 
 
 def build(name: str, *, classes: int, size: int) -> nn.Module:
@@ -69,8 +69,8 @@ def build(name: str, *, classes: int, size: int) -> nn.Module:
         >>> build("resnet18-half", classes=11, size=128)(torch.zeros(2, 3, 128, 128)).shape
         torch.Size([2, 11])
     """
-    if name.startswith(zoo.PREFIX):
-        return zoo.build_timm(name.removeprefix(zoo.PREFIX), classes=classes, size=size)
+    if name.startswith(timm.PREFIX):
+        return timm.build_timm(name.removeprefix(timm.PREFIX), classes=classes, size=size)
     entry = _entry(name)
     if size < entry.smallest:
         raise UsageError("models.too_small", name=name, size=size, smallest=entry.smallest)
@@ -107,5 +107,5 @@ def check_sizes(model: nn.Module, name: str, sizes: Sequence[int], *, alone: boo
 
 def _entry(name: str) -> _Entry:
     if name not in _ENTRIES:
-        raise UnknownNameError("model", name, [*_ENTRIES, f"{zoo.PREFIX}NAME"])
+        raise UnknownNameError("model", name, [*_ENTRIES, f"{timm.PREFIX}NAME"])
     return _ENTRIES[name]

@@ -1,4 +1,4 @@
-"""Where a network looked: the gradient of a class's logit, averaged over each map, weighs the maps.
+"""Where a network looked: the maps, weighted by the mean gradient of a class's logit.
 
 Shape suffixes: C classes or channels, H height, W width.
 """
@@ -13,9 +13,8 @@ import numpy as np
 import torch
 
 from thalweg.data.augment import Views
-from thalweg.data.batches import plain_batches
 from thalweg.data.cutting import cut_views
-from thalweg.data.viewing import HostViewer
+from thalweg.runs.photos import evaluation_batches
 
 
 if TYPE_CHECKING:
@@ -24,18 +23,18 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
-    from thalweg.training import Run
+    from thalweg.runs import Run
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """What a network makes of one photo.
+class Attention:
+    """What a network makes of one photo, and where it looked.
 
     Attributes:
         probability_C: of each class.
         label: the class whose logit is highest.
-        maps: `mid` and `top`, each (H, W) in [0, 1]: how much each place spoke for the class; a tap without maps of
-            its own (tokens, vectors) has none.
+        maps: `mid` and `top`, each (H, W) in [0, 1]: how much each place contributed to the class; a tap without
+            maps (tokens, vectors) has none.
     """
 
     probability_C: NDArray[np.float64]
@@ -43,38 +42,32 @@ class Look:
     maps: Mapping[str, NDArray[np.float32]]
 
 
-def look(model: nn.Module, run: Run, image_HWC: NDArray[np.uint8]) -> Look:
-    """Classify one photo, and see which places spoke for the answer.
+def attention(model: nn.Module, run: Run, image_HWC: NDArray[np.uint8]) -> Attention:
+    """Classify one photo, and see which places contributed to the answer.
 
     `map = relu(Σ_C α_C A_C)`, `α_C = mean over H, W of ∂ logit / ∂ A_C`, divided by the map's largest value. `mid` is
     the tap of that name; `top` are the last maps before the tap of that name, which is a vector.
 
     Args:
-        model: from `predictor.best_model`.
-        run: that it is of.
+        model: from `run.load_network()`.
+        run: the run.
         image_HWC: RGB, as the cache keeps it: `data.decoding.decode` at the run's stored size.
 
     Source: Selvaraju et al. 2017, https://arxiv.org/abs/1610.02391.
     """
-    assert run.config.size is not None, "a run's size is settled"  # noqa: S101 - for the type checker
-    batches = plain_batches(
-        HostViewer(seen_pixels(run, image_HWC)[None], run.data["mean"], run.data["std"]),
-        np.zeros(1, dtype=np.int64),
-        size=run.config.size,
-        batch_size=1,
-    )
+    pixels_1HWC, first = seen_pixels(run, image_HWC)[None], np.zeros(1, dtype=np.int64)
+    batches = evaluation_batches(pixels_1HWC, run.data, first, size=run.config.size, batch_size=1)
     with torch.enable_grad():
         logits_1C, found = _with_maps(model, next(iter(batches)))
         label = int(logits_1C.argmax())
         gradients = torch.autograd.grad(logits_1C[0, label], list(found.values()), allow_unused=True)
     maps = {name: _weighed(maps, gradient) for (name, maps), gradient in zip(found.items(), gradients, strict=True)}
-    probability_1C = (logits_1C.detach().double() / run.temperature).softmax(dim=1)  # as prediction says it
-    return Look(probability_1C[0].numpy(), label, maps)
+    probability_1C = (logits_1C.detach().double() / run.temperature).softmax(dim=1)
+    return Attention(probability_1C[0].numpy(), label, maps)
 
 
 def seen_pixels(run: Run, image_HWC: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The very pixels that the network is given, before they are normalized: (size, size, 3)."""
-    assert run.config.size is not None, "a run's size is settled"  # noqa: S101 - for the type checker
+    """The pixels that the network is given, before normalization: (size, size, 3)."""
     side, size = len(image_HWC), run.config.size
     whole = Views(
         np.array([[0, 0, side, side]]), np.array([False]), np.ones((1, 3), np.float32), np.zeros((1, 4), np.int64)
@@ -83,7 +76,7 @@ def seen_pixels(run: Run, image_HWC: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _with_maps(model: nn.Module, images_NCHW: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-    """Logits, and the maps at the middle tap and the last ones of all, as they were on the way."""
+    """Logits, the maps at the middle tap, and the last maps of all."""
     middle: nn.Module = model.taps["mid"]  # type: ignore[index] - every network has taps
     found: dict[str, Tensor] = {}
 

@@ -1,44 +1,31 @@
-"""Several runs that decide together.
+"""Several runs that predict together.
 
 Shape suffixes: N photos, C classes.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from thalweg.errors import RunError
-from thalweg.training.run import FOLDS
 
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
-TIE_BREAK = 1e-3  # share of the mean probability beside whole votes: decides where votes are equal, and nowhere else
-
-
-def expanded(paths: Sequence[Path | str]) -> list[Path]:
-    """The runs of paths: a folder of folds stands for all of its folds."""
-    runs: list[Path] = []
-    for path in map(Path, paths):
-        folds = path / FOLDS
-        if (path / "config.toml").exists() or not folds.is_dir():
-            runs.append(path)
-        else:
-            runs += sorted(folds.iterdir(), key=lambda fold: (len(fold.name), fold.name))
-    return runs
+TIE_BREAK = 1e-3  # weight of the mean probability beside whole votes: it breaks ties and decides nothing else
 
 
 def check_classes(runs: Sequence[tuple[Path, tuple[str, ...]]]) -> None:
-    """Refuse to let runs decide together that know other classes, or the same in another order.
+    """Refuse runs with different classes, or the same classes in another order.
 
     Raises:
-        RunError: which run, and which classes are only in one of them.
+        RunError: names the run, and the classes that only one of them has.
     """
     first, classes = runs[0]
     for other, theirs in runs[1:]:
@@ -48,14 +35,14 @@ def check_classes(runs: Sequence[tuple[Path, tuple[str, ...]]]) -> None:
 
 
 def together(found: Sequence[NDArray[np.float64]], *, vote: bool = False) -> NDArray[np.float64]:
-    """The probabilities of all runs made one: their mean, or the shares of their votes.
+    """The probabilities of all runs combined: their mean, or the fractions of their votes.
 
     Args:
         found: of each run, (N, C).
-        vote: count the most probable classes.
+        vote: count the most probable classes instead.
 
     Returns:
-        (N, C), rows adding up to 1.
+        (N, C), whose rows add up to 1.
 
     Example:
         >>> sure, unsure = np.array([[0.9, 0.1]]), np.array([[0.4, 0.6]])

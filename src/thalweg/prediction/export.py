@@ -14,16 +14,11 @@ import torch
 from torch import nn
 
 from thalweg._files import replacing
-from thalweg.data import build_cache
-from thalweg.data.batches import plain_batches
-from thalweg.data.viewing import HostViewer
 from thalweg.errors import MissingExtraError, RunError
+from thalweg.models import logits_of
+from thalweg.prediction.crops import Crop
 from thalweg.prediction.onnx_model import FORMAT, METADATA, OnnxModel
-from thalweg.prediction.predictor import best_model
-from thalweg.prediction.views import View
-from thalweg.training.calibration import probabilities
-from thalweg.training.evaluation import logits_of
-from thalweg.training.preparation import opened
+from thalweg.runs import softmax
 
 
 if TYPE_CHECKING:
@@ -31,10 +26,10 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from thalweg.training import Run
+    from thalweg.runs import Run
 
 OPSET = 18
-CHECKED = 64  # real photos on which the file must say what the run says
+CHECKED = 64  # real photos on which the file must agree with the run
 TOLERANCE = 2e-3  # of a probability: the run may compute in another order
 
 
@@ -68,7 +63,7 @@ def export_onnx(run: Run, path: Path) -> float:
 
     Raises:
         MissingExtraError: onnx, onnxscript or onnxruntime is not installed.
-        RunError: the run has no weights, or the file does not say what the run says.
+        RunError: the run has no weights, or the file disagrees with it.
         DataError: its photos are no longer there.
         StorageError: the file cannot be written.
     """
@@ -78,8 +73,8 @@ def export_onnx(run: Run, path: Path) -> float:
         import onnxscript  # type: ignore[import-not-found]  # noqa: F401 - torch exports by it
     except ImportError as error:
         raise MissingExtraError(error.name or "onnx", "export") from error
-    model = best_model(run).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload] - as elsewhere
-    size = run.config.sizes[-1]
+    model = run.load_network().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload] - as elsewhere
+    size = run.config.size
     example = torch.zeros(2, size, size, 3, dtype=torch.uint8)
     with warnings.catch_warnings(), replacing(path) as temporary:
         warnings.simplefilter("ignore")  # the exporter's own deprecations
@@ -105,9 +100,9 @@ def _facts(run: Run) -> dict[str, object]:
         "format": FORMAT,
         "classes": list(run.classes),
         "class_shares": run.data["class_shares"],
-        "size": run.config.sizes[-1],
+        "size": run.config.size,
         "stored": run.data["stored"],
-        "fit": run.config.fit,
+        "resize": run.config.resize,
         "model": run.config.model,
         "temperature": run.temperature,
         "thalweg": run.environment.get("thalweg", ""),
@@ -118,14 +113,13 @@ def _difference(run: Run, path: Path) -> float:
     """The largest difference between run and file on photos of the validation split.
 
     Raises:
-        RunError: it is too large.
+        RunError: the difference is too large.
     """
-    cache = build_cache(opened(run.data["path"], run.config), size=run.data["stored"], fit=run.config.fit)
-    rows, size = cache.rows("valid")[:CHECKED], run.config.sizes[-1]
-    viewer = HostViewer(cache.images_NHWC, run.data["mean"], run.data["std"])
-    (images_NCHW,) = plain_batches(viewer, rows, size=size, batch_size=CHECKED)
-    expected_NC = probabilities(logits_of(best_model(run), [images_NCHW]).numpy(), run.temperature)
-    whole = View((0, 0, cache.size, cache.size), flip=False)
+    cache = run.open_photos()
+    rows = cache.rows("valid")[:CHECKED]
+    logits_NC = logits_of(run.load_network(), run.batches(cache, rows, batch_size=CHECKED))
+    expected_NC = softmax(logits_NC.numpy(), run.temperature)
+    whole = Crop((0, 0, cache.size, cache.size), flip=False)
     found_NC = OnnxModel.open(path).probabilities(cache, rows, whole)
     difference = float(np.abs(found_NC - expected_NC).max())
     if not difference <= TOLERANCE:

@@ -1,6 +1,6 @@
 """Prediction with an exported model: onnxruntime in place of torch.
 
-The file holds everything: classes, sizes and fit as metadata; normalization, temperature and softmax in the graph.
+The file holds everything: classes, sizes and resizing as metadata; normalization, temperature and softmax in the graph.
 
 Shape suffixes: N photos, H height, W width, C channels or classes.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
@@ -18,9 +18,11 @@ from thalweg.data import build_cache, open_photos
 from thalweg.data.augment import Views
 from thalweg.data.cutting import cut_views
 from thalweg.errors import MissingExtraError, RunError
+from thalweg.prediction.crops import crop_weights, crops
 from thalweg.prediction.ensemble import check_classes, together
 from thalweg.prediction.predictions import Predictions, in_order
-from thalweg.prediction.views import view_weights, views
+from thalweg.runs import schema
+from thalweg.runs.config import RESIZE_OF_FORMAT_1, Resize
 
 
 if TYPE_CHECKING:
@@ -29,11 +31,20 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from thalweg.data import BadImage, Cache
-    from thalweg.prediction.views import View
+    from thalweg.prediction.crops import Crop
 
-FORMAT = 1
+FORMAT = 2
+_FORMAT_OF_0_1 = 1  # which called resize fit
 METADATA = "thalweg"
 BATCH = 64
+
+_SCHEMA = {
+    "classes": schema.texts(fewest=2),
+    "class_shares": schema.numbers(least=0.0),
+    "size": schema.whole(1, 4096),
+    "stored": schema.whole(1, 8192),
+    "resize": schema.one_of(*get_args(Resize)),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +53,7 @@ class OnnxModel:
 
     Attributes:
         path: the file.
-        facts: `classes`, `class_shares`, `size` and `stored` in pixels, `fit`.
+        facts: `classes`, `class_shares`, `size` and `stored` in pixels, `resize`.
         session: onnxruntime's.
     """
 
@@ -68,21 +79,18 @@ class OnnxModel:
             session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's errors have no common class of their own
             raise RunError("prediction.no_onnx", path=path, reason=str(error).splitlines()[0]) from error
-        facts = json.loads(session.get_modelmeta().custom_metadata_map.get(METADATA, "{}"))
-        if facts.get("format") != FORMAT:
-            raise RunError("prediction.foreign_onnx", path=path)
-        return cls(path, facts, session)
+        return cls(path, _facts(session.get_modelmeta().custom_metadata_map.get(METADATA, "{}"), path), session)
 
     @property
     def classes(self) -> tuple[str, ...]:
         """Names of the classes, in the order of the columns."""
         return tuple(self.facts["classes"])
 
-    def probabilities(self, cache: Cache, rows_N: NDArray[np.int64], view: View) -> NDArray[np.float64]:
-        """Of the classes, (N, C), for a view of some photos; a batch of them is in memory at a time."""
+    def probabilities(self, cache: Cache, rows_N: NDArray[np.int64], crop: Crop) -> NDArray[np.float64]:
+        """Of the classes, (N, C), for one crop of each photo; one batch is in memory at a time."""
         name = self.session.get_inputs()[0].name
         batches = (rows_N[start : start + BATCH] for start in range(0, len(rows_N), BATCH))
-        parts = [self.session.run(None, {name: _shown(cache, rows, view, self.facts["size"])})[0] for rows in batches]
+        parts = [self.session.run(None, {name: _cropped(cache, rows, crop, self.facts["size"])})[0] for rows in batches]
         return np.concatenate(parts).astype(np.float64)
 
 
@@ -105,30 +113,52 @@ def predict_onnx(
     opened = [OnnxModel.open(Path(path)) for path in models]
     check_classes([(model.path, model.classes) for model in opened])
     for model in opened:
-        views(tta, model.facts["stored"])  # refused before any photo is decoded
+        crops(tta, model.facts["stored"])  # refused before any photo is decoded
     images = open_photos(photos)
     found: list[NDArray[np.float64]] = []
     bad: tuple[BadImage, ...] = ()
     for model in opened:
-        cache = build_cache(images, size=model.facts["stored"], fit=model.facts["fit"], progress=progress)
-        found.append(in_order(_seen(model, cache, tta), cache, images.photos, model.facts["class_shares"]))
+        cache = build_cache(
+            images,
+            size=model.facts["stored"],
+            fit=model.facts["resize"],
+            progress=progress,
+        )
+        found.append(in_order(_probabilities(model, cache, tta), cache, images.photos, model.facts["class_shares"]))
         bad = cache.bad
     return Predictions(images.photos, opened[0].classes, together(found, vote=vote), bad)
 
 
-def _seen(model: OnnxModel, cache: Cache, tta: int) -> NDArray[np.float64]:
-    """Weighted mean over the views, aligned with the cache's photos."""
+def _probabilities(model: OnnxModel, cache: Cache, tta: int) -> NDArray[np.float64]:
+    """Weighted mean over the crops, aligned with the cache's photos."""
     rows_N = np.arange(len(cache.photos))
     total_NC = np.zeros((len(rows_N), len(model.classes)))
-    for view, weight in zip(views(tta, cache.size), view_weights(tta), strict=True):
-        total_NC += weight * model.probabilities(cache, rows_N, view)
+    for crop, weight in zip(crops(tta, cache.size), crop_weights(tta), strict=True):
+        total_NC += weight * model.probabilities(cache, rows_N, crop)
     return total_NC
 
 
-def _shown(cache: Cache, rows_N: NDArray[np.int64], view: View, size: int) -> NDArray[np.uint8]:
-    """The same view of each photo, as bytes (N, size, size, 3)."""
+def _facts(text: str, path: Path) -> dict[str, Any]:
+    """The metadata, checked; of an older file by today's names.
+
+    Raises:
+        RunError: it is not this package's, or damaged.
+    """
+    try:
+        facts = json.loads(text)
+    except (ValueError, RecursionError):
+        facts = None
+    if not isinstance(facts, dict) or facts.get("format") not in (FORMAT, _FORMAT_OF_0_1):
+        raise RunError("prediction.foreign_onnx", path=path)
+    if facts["format"] == _FORMAT_OF_0_1:
+        facts["resize"] = RESIZE_OF_FORMAT_1.get(str(facts.get("fit")), facts.get("fit"))
+    return schema.checked(facts, _SCHEMA, path)
+
+
+def _cropped(cache: Cache, rows_N: NDArray[np.int64], crop: Crop, size: int) -> NDArray[np.uint8]:
+    """The same crop of each photo, as bytes (N, size, size, 3)."""
     count = len(rows_N)
-    boxes_N4 = np.tile(np.array(view.box, dtype=np.int64), (count, 1))
+    boxes_N4 = np.tile(np.array(crop.box, dtype=np.int64), (count, 1))
     colors_N3, erased_N4 = np.ones((count, 3), np.float32), np.zeros((count, 4), np.int64)
-    same = Views(boxes_N4, np.full(count, view.flip), colors_N3, erased_N4)
+    same = Views(boxes_N4, np.full(count, crop.flip), colors_N3, erased_N4)
     return cut_views(cache.images_NHWC, rows_N, same, size)

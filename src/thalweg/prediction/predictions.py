@@ -1,14 +1,20 @@
-"""What is said of photos, whoever says it; nothing here needs torch.
+"""Predictions for photos, from a run or an exported model, and the homework's submission; nothing here needs torch.
 
 Shape suffixes: N photos, C classes.
 """
 
 from __future__ import annotations
 
+import csv
+import io
+from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from thalweg._files import write_text
 
 
 if TYPE_CHECKING:
@@ -21,14 +27,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Predictions:
-    """What the network says of each photo.
+    """The probabilities of the classes for each photo.
 
     Attributes:
         photos: all photos, in natural order of their paths.
         classes: names, in the order of the columns.
         probability_NC: of each class; rows add up to 1.
-        bad: photos that could not be read. Their rows are the shares of the classes in the training split, so that a
-            submission has as many rows as there are pictures.
+        bad: photos that could not be read. Their rows are the class frequencies of the training split, so that a
+            submission has a row for every photo.
     """
 
     photos: tuple[Photo, ...]
@@ -45,7 +51,55 @@ class Predictions:
 def in_order(
     cached_NC: NDArray[np.float64], cache: Cache, photos: Sequence[Photo], class_shares: Sequence[float]
 ) -> NDArray[np.float64]:
-    """One row a photo, also for those that the cache left out: they get the shares of the classes."""
+    """One row per photo; those that the cache left out get the class frequencies."""
     row_of = {photo.path: row for row, photo in enumerate(cache.photos)}
     prior_C = np.asarray(class_shares)
     return np.stack([cached_NC[row_of[photo.path]] if photo.path in row_of else prior_C for photo in photos])
+
+
+def submission_text(predictions: Predictions, *, names: bool = False, probabilities: bool = False) -> str:
+    """The text of a submission, `Id,Category`, in natural order of the photos.
+
+    Args:
+        predictions: from `predict`.
+        names: write the class's name instead of its number.
+        probabilities: add a column for each class.
+
+    Returns:
+        CSV with the columns Id (the file's name without its ending; with its folders, and then its ending, where two
+        photos would share it) and Category.
+    """
+    lines = io.StringIO()
+    writer = csv.writer(lines, lineterminator="\n")
+    writer.writerow(["Id", "Category", *(predictions.classes if probabilities else ())])
+    for identity, label, probability_C in zip(
+        _identities(predictions), predictions.label_N, predictions.probability_NC, strict=True
+    ):
+        category = predictions.classes[label] if names else label
+        columns = [f"{probability:.6f}" for probability in probability_C] if probabilities else []
+        writer.writerow([identity, category, *columns])
+    return lines.getvalue()
+
+
+def write_submission(
+    predictions: Predictions, path: Path | str, *, names: bool = False, probabilities: bool = False
+) -> None:
+    """Write a submission, whole or not at all.
+
+    Raises:
+        StorageError: the file cannot be written.
+    """
+    write_text(Path(path), submission_text(predictions, names=names, probabilities=probabilities))
+
+
+def _identities(predictions: Predictions) -> list[str]:
+    paths = [PurePosixPath(photo.path) for photo in predictions.photos]
+    times = Counter(path.stem for path in paths)
+    longer = Counter(path.with_suffix("") for path in paths)
+
+    def identity(path: PurePosixPath) -> str:
+        if times[path.stem] == 1:
+            return path.stem
+        return str(path.with_suffix("") if longer[path.with_suffix("")] == 1 else path)
+
+    return [identity(path) for path in paths]

@@ -8,14 +8,11 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from thalweg.data import build_cache
 from thalweg.errors import StorageError, ThalwegError
 from thalweg.figures import confusion, curves, layers, mistakes, reliability, tsne
 from thalweg.report.page import write_report
 from thalweg.report.scores import confusion_matrix
-from thalweg.training import Run
-from thalweg.training.calibration import probabilities
-from thalweg.training.preparation import opened
+from thalweg.runs import Run, files, softmax
 
 
 if TYPE_CHECKING:
@@ -65,7 +62,7 @@ def _keep(run: Run, failures: list[str], seconds: float) -> None:
     summary = run.summary()
     messages = list(dict.fromkeys([*summary.get("messages", []), *failures]))
     times = {**summary.get("seconds", {}), "pictures": seconds}
-    run.write_json("summary.json", {**summary, "messages": messages, "seconds": times})
+    run.write_json(files.SUMMARY, {**summary, "messages": messages, "seconds": times})
 
 
 def _draw_curves(run: Run, picture: Path) -> None:
@@ -84,13 +81,9 @@ def _draw_confusion(run: Run, picture: Path) -> None:
 
 def _draw_mistakes(run: Run, picture: Path) -> None:
     outputs = run.outputs()
-    probability_NC = probabilities(outputs["logits"], run.temperature)
-    config = run.config
-    images = opened(run.data["path"], config)
-    cache = build_cache(images, size=run.data["stored"], fit=config.fit)
+    probability_NC = run.probabilities()
+    cache = run.open_photos()
     rows = cache.rows("valid")
-    if cache.fingerprint != run.data["fingerprint"]:
-        raise ThalwegError("report.photos_changed", path=run.data["path"])
     mistakes(
         [cache.images_NHWC[row] for row in rows],  # views: the photos stay on the disk until they are drawn
         outputs["labels"],
@@ -104,7 +97,7 @@ def _draw_mistakes(run: Run, picture: Path) -> None:
 
 def _draw_reliability(run: Run, picture: Path) -> None:
     outputs = run.outputs()
-    plain_NC, scaled_NC = (probabilities(outputs["logits"], temperature) for temperature in (1.0, run.temperature))
+    plain_NC, scaled_NC = softmax(outputs["logits"]), run.probabilities()
     reliability(plain_NC, scaled_NC, outputs["labels"], picture, temperature=run.temperature)
 
 

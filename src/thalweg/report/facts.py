@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from thalweg.i18n import t
 from thalweg.report.html import Html, join, table, tag
-from thalweg.report.reading import mapping, number, sequence
 from thalweg.report.words import duration
-from thalweg.training.config import option_name
+from thalweg.runs.folder import mapping, number, sequence
+from thalweg.runs.options import flag_of
 
 
 if TYPE_CHECKING:
-    from thalweg.report.reading import RunFolder
+    from thalweg.runs import RunFolder
 
 _NOT_HERE = {"class_shares", "classes", "mean", "std"}  # long, and of use to programs only
 _SPLITS = ("train", "valid", "test")
@@ -95,7 +95,7 @@ def _configuration(folder: RunFolder) -> Html | None:
     """Every option as it is written on the command line, and what it is in the words of its help."""
     if not folder.training:
         return None
-    rows = [(tag("code", option_name(name)), _value(value), _meaning(name)) for name, value in folder.training.items()]
+    rows = [(tag("code", flag_of(name)), _value(value), _meaning(name)) for name, value in folder.training.items()]
     columns = [t(f"report.column_{column}") for column in ("option", "value", "meaning")]
     return tag("section", tag("h2", t("report.configuration")), table(columns, rows, name=t("report.configuration")))
 

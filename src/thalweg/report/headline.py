@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 from thalweg.i18n import t
 from thalweg.report.html import Html, join, tag
-from thalweg.report.reading import mapping, number, sequence
 from thalweg.report.scores import wilson_interval
 from thalweg.report.words import duration, percent
+from thalweg.runs.folder import mapping, number, sequence
 
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from thalweg.report.reading import RunFolder
+    from thalweg.runs import RunFolder
 
 _ENDINGS = ("budget", "done", "interrupted", "nan", "patience")
 _SPLITS = ("valid", "test")

@@ -12,13 +12,11 @@ from thalweg.report.facts import fact_sections
 from thalweg.report.headline import headline
 from thalweg.report.html import Html, join, tag
 from thalweg.report.pictures import picture_sections
-from thalweg.report.reading import read_folder
+from thalweg.runs import RunFolder
 
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from thalweg.report.reading import RunFolder
 
 # Nothing may be loaded from anywhere: pictures and style are in the file, and there is no script.
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
@@ -46,7 +44,7 @@ def write_report(run: Path) -> Path:
         'report.html'
     """
     path = run / "report.html"
-    write_text(path, _page(read_folder(run)))
+    write_text(path, _page(RunFolder(run).read_all()))
     return path
 
 

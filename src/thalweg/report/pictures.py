@@ -13,7 +13,7 @@ from thalweg.report.words import percent
 
 
 if TYPE_CHECKING:
-    from thalweg.report.reading import RunFolder
+    from thalweg.runs import RunFolder
 
 _CSS_PIXELS_A_PIXEL = 96 / 150  # an inch has 96 pixels in CSS and 150 in our pictures: letters get their true size
 
@@ -43,10 +43,10 @@ def _figure(folder: RunFolder, name: str) -> Html:
 
 
 def _class_table(folder: RunFolder) -> Html:
-    if folder.logits_NC is None or folder.labels_N is None:
+    if folder.outputs is None:
         return tag("p", t("report.no_outputs"), class_="note")
-    names = folder.classes
-    matrix_CC = confusion_matrix(folder.labels_N, folder.logits_NC.argmax(axis=1), len(names))
+    (logits_NC, labels_N), names = folder.outputs, folder.classes
+    matrix_CC = confusion_matrix(labels_N, logits_NC.argmax(axis=1), len(names))
     rows = [
         (
             name,

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from thalweg.errors import DataError, RunError
+from thalweg.errors import RunError
+from thalweg.runs import files
+from thalweg.runs.probabilities import softmax
 
 
 if TYPE_CHECKING:
@@ -23,9 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from thalweg.data import Cache
-    from thalweg.training import Run
-
-BEST: Final = "best"
+    from thalweg.runs import Run
 
 _ANSWERS: Final = 24
 _PHOTOS: Final = 600  # of the validation split: t-SNE of more takes longer than a person waits
@@ -70,7 +70,7 @@ _networks, _caches, _outputs = Recent(3), Recent(4), Recent()
 
 
 @at_a_time
-def network_of(run: Run, checkpoint: str = BEST) -> Any:
+def network_of(run: Run, checkpoint: str = files.BEST) -> Any:
     """The network with the weights of a checkpoint, ready to evaluate.
 
     Args:
@@ -80,7 +80,7 @@ def network_of(run: Run, checkpoint: str = BEST) -> Any:
     Raises:
         RunError: there is no such checkpoint, or it is of another network.
     """
-    return _networks.get(key_of(run, checkpoint), lambda: _load_network(run, checkpoint))
+    return _networks.get(key_of(run, checkpoint), lambda: run.load_network(_which(checkpoint)))
 
 
 @at_a_time
@@ -88,21 +88,22 @@ def photos_of(run: Run) -> Cache:
     """The photos of a run, decoded.
 
     Raises:
-        DataError: they are gone, or have changed.
+        DataError: they are gone.
+        RunError: they have changed.
     """
-    return _caches.get((run.path, run.data["fingerprint"]), lambda: _open_photos(run))
+    return _caches.get((run.path, run.data["fingerprint"]), run.open_photos)
 
 
 @at_a_time
-def outputs_of(run: Run, checkpoint: str = BEST) -> dict[str, NDArray[Any]]:
+def outputs_of(run: Run, checkpoint: str = files.BEST) -> dict[str, NDArray[Any]]:
     """Logits and features at both taps over up to 600 photos of the validation split.
 
     Returns:
         `rows` (N,) of the cache, `labels` (N,), `logits` (N, C), `mid` (N, D), `top` (N, D).
 
     Raises:
-        RunError: there is no such checkpoint.
-        DataError: the photos are gone, or have changed.
+        RunError: there is no such checkpoint, or the photos have changed.
+        DataError: the photos are gone.
     """
     return _outputs.get(key_of(run, checkpoint), lambda: _evaluate(run, checkpoint))
 
@@ -113,13 +114,9 @@ def checkpoints_of(run: Run) -> list[str]:
     Raises:
         RunError: there is none.
     """
-    found = sorted(
-        (path for path in (run.path / "checkpoints").glob("epoch-*.safetensors") if path.stem[6:].isdecimal()),
-        key=lambda path: int(path.stem[6:]),
-    )
-    names = [path.stem for path in found] + ([BEST] if run.best.exists() else [])
+    names = [run.checkpoint(epoch).stem for epoch in run.saved_epochs()] + ([files.BEST] if run.best.exists() else [])
     if not names:
-        raise RunError("prediction.no_weights", run=run.path)
+        raise RunError("runs.no_weights", run=run.path)
     return names
 
 
@@ -129,62 +126,33 @@ def key_of(run: Run, checkpoint: str) -> tuple[Path, int]:
     Raises:
         RunError: there is no such checkpoint.
     """
+    missing = RunError("page.no_checkpoint", name=checkpoint[:80], run=run.path.name)
     if checkpoint not in checkpoints_of(run):
-        raise RunError("page.no_checkpoint", name=checkpoint[:80], run=run.path.name)
-    path = run.path / "checkpoints" / f"{checkpoint}.safetensors"
+        raise missing
+    path = run.checkpoint(_which(checkpoint))
     try:
         return path, path.stat().st_mtime_ns
-    except OSError as error:  # it was deleted a moment ago
-        raise RunError("training.no_checkpoint", path=path, reason=error.strerror or error) from error
+    except OSError:  # it was deleted a moment ago
+        raise missing from None
 
 
 def probabilities_of(run: Run, logits_NC: NDArray[np.floating]) -> NDArray[np.float64]:
     """The probabilities of the classes, with the run's temperature, of shape (N, C)."""
-    from thalweg.training.calibration import probabilities
-
-    return probabilities(logits_NC, run.temperature)
+    return softmax(logits_NC, run.temperature)
 
 
-def _load_network(run: Run, checkpoint: str) -> Any:
-    import torch
-
-    from thalweg import models
-    from thalweg.training import checkpoint as format_
-
-    assert run.config.size is not None, "a run's size is settled"  # noqa: S101 - for the type checker
-    model = models.build(run.config.model, classes=len(run.classes), size=run.config.size)
-    tensors, _ = format_.load(run.path / "checkpoints" / f"{checkpoint}.safetensors")
-    format_.load_model(model, tensors)
-    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload] - torch types leave it out
-    return model.eval()
-
-
-def _open_photos(run: Run) -> Cache:
-    from thalweg.data import build_cache
-    from thalweg.training.preparation import opened
-
-    cache = build_cache(opened(run.data["path"], run.config), size=run.data["stored"], fit=run.config.fit)
-    if cache.fingerprint != run.data["fingerprint"]:
-        raise DataError("report.photos_changed", path=run.data["path"])
-    return cache
-
-
-def _batches(run: Run, cache: Cache, rows_N: NDArray[np.int64]) -> Any:
-    from thalweg.data.batches import plain_batches
-    from thalweg.data.viewing import HostViewer
-
-    assert run.config.size is not None, "a run's size is settled"  # noqa: S101 - for the type checker
-    viewer = HostViewer(cache.images_NHWC, run.data["mean"], run.data["std"])
-    return plain_batches(viewer, rows_N, size=run.config.size, batch_size=64)
+def _which(checkpoint: str) -> str | int:
+    """A checkpoint's name as `Run` takes it: an epoch is a number."""
+    return int(checkpoint.removeprefix(files.EPOCH)) if checkpoint.startswith(files.EPOCH) else checkpoint
 
 
 def _evaluate(run: Run, checkpoint: str) -> dict[str, NDArray[Any]]:
-    from thalweg.training.evaluation import features_of
+    from thalweg.models import features_of
 
     cache = photos_of(run)
     rows = cache.rows("valid")
     places = np.sort(np.random.default_rng(0).permutation(len(rows))[:_PHOTOS])
-    found = features_of(network_of(run, checkpoint), _batches(run, cache, rows[places]))
+    found = features_of(network_of(run, checkpoint), run.batches(cache, rows[places]))
     arrays = {name: tensor.numpy() for name, tensor in found.items()}
     return {"rows": rows[places], "labels": cache.labels("valid")[places], **arrays}
 

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
+    from thalweg.runs import Run
     from thalweg.server.processes import Trainings, Trials
     from thalweg.server.run_index import RunIndex
-    from thalweg.training import Run
 
 LONGEST_FORM: Final = 65_536  # bytes
 LARGEST_PHOTO: Final = 24 * 2**20  # bytes

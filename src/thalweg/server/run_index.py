@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from typing import TYPE_CHECKING, Any, Final
@@ -11,7 +10,7 @@ from thalweg._files import CAN_HOLD, is_held
 from thalweg.errors import RunError, ThalwegError
 from thalweg.history.tail import HistoryTail
 from thalweg.i18n import t
-from thalweg.training.run import Run
+from thalweg.runs import Run, files, schema
 
 
 if TYPE_CHECKING:
@@ -59,7 +58,7 @@ class RunIndex:
         path = self.root
         try:
             path = (self.root / name).resolve()
-            inside = path.is_relative_to(self.root) and (path / "config.toml").is_file()
+            inside = path.is_relative_to(self.root) and (path / files.CONFIG).is_file()
         except (OSError, ValueError, RuntimeError):  # a zero byte, too long a name, or links in a circle
             inside = False
         if not inside:
@@ -79,15 +78,15 @@ class RunIndex:
 
         It keeps its history of steps locked; where the system has no locks, a recent write counts.
         """
-        history = path / "history" / "steps"
+        history = path / files.STEPS
         if CAN_HOLD:
             return is_held(history)
         steps = changed(history)
-        return steps > changed(path / "summary.json") and time.time() - steps < _ALIVE
+        return steps > changed(path / files.SUMMARY) and time.time() - steps < _ALIVE
 
     def _runs(self, folder: Path, depth: int) -> Iterator[Path]:
         try:
-            if (folder / "config.toml").is_file():
+            if (folder / files.CONFIG).is_file():
                 yield folder
                 return
             children = sorted(child for child in folder.iterdir() if child.is_dir() and _can_be_named(child.name))
@@ -99,8 +98,8 @@ class RunIndex:
                 yield from self._runs(child, depth + 1)
 
     def _row(self, path: Path) -> dict[str, Any]:
-        files = ("config.toml", "summary.json", "history/steps", "history/epochs")
-        stamps = tuple(stamp(path / name) for name in files)
+        names = (files.CONFIG, files.SUMMARY, files.STEPS, files.EPOCHS)
+        stamps = tuple(stamp(path / name) for name in names)
         known, row = self._rows.get(path, (None, {}))
         if known != stamps or "broken" in row:  # the reason is in the visitor's language
             self._rows[path] = stamps, _read_row(path)
@@ -112,13 +111,13 @@ class RunIndex:
 
 def _read_row(path: Path) -> dict[str, Any]:
     """What a table shows of a run; each file is read by itself, so that a damaged one hides nothing of the others."""
-    row: dict[str, Any] = {"changed": max(changed(path / "config.toml"), changed(path / "history" / "steps"))}
+    row: dict[str, Any] = {"changed": max(changed(path / files.CONFIG), changed(path / files.STEPS))}
     problems = []
     parts = (
-        ("config.toml", _of_config, _OF_CONFIG),
-        ("history/steps", _of_steps, _OF_STEPS),
-        ("history/epochs", _of_epochs, _OF_EPOCHS),
-        ("summary.json", _of_summary, _OF_SUMMARY),
+        (files.CONFIG, _of_config, _OF_CONFIG),
+        (files.STEPS, _of_steps, _OF_STEPS),
+        (files.EPOCHS, _of_epochs, _OF_EPOCHS),
+        (files.SUMMARY, _of_summary, _OF_SUMMARY),
     )
     for name, read, empty in parts:
         try:
@@ -144,7 +143,7 @@ def _of_config(path: Path) -> dict[str, Any]:
 
 
 def _of_steps(path: Path) -> dict[str, Any]:
-    last = _tail(path / "history" / "steps").last() or {}
+    last = _tail(path / files.STEPS).last() or {}
     return {
         "steps": int(_finite(last.get("step")) or 0),
         "epoch": _finite(last.get("epoch")) or 0.0,
@@ -153,7 +152,7 @@ def _of_steps(path: Path) -> dict[str, Any]:
 
 
 def _of_epochs(path: Path) -> dict[str, Any]:
-    epochs = _tail(path / "history" / "epochs")
+    epochs = _tail(path / files.EPOCHS)
     rows_NC = epochs.rows(0)
     if not len(rows_NC) or not {"valid_accuracy", "seconds"} <= set(epochs.columns):
         return {}
@@ -163,10 +162,9 @@ def _of_epochs(path: Path) -> dict[str, Any]:
 
 def _of_summary(path: Path) -> dict[str, Any]:
     """What came out; empty before a training run has ended for the first time."""
-    try:
-        summary = json.loads((path / "summary.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not (path / files.SUMMARY).exists():
         return {}
+    summary = schema.checked(schema.read_json(path / files.SUMMARY), schema.SUMMARY, path / files.SUMMARY)
     return {
         "state": str(summary.get("stopped", "stopped")),
         "best": _number((summary.get("valid") or {}).get("accuracy")),

@@ -14,10 +14,11 @@ from starlette.websockets import WebSocketDisconnect
 
 from thalweg.errors import RunError, ThalwegError, UsageError
 from thalweg.history.tail import HistoryTail
+from thalweg.runs import RunFolder, files
+from thalweg.runs.folder import number
 from thalweg.server.answers import error_of, frame, json_text
 from thalweg.server.request import Form, parse_form
 from thalweg.server.run_index import changed, stamp
-from thalweg.training.run import Run
 
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from thalweg.server.run_index import RunIndex
 
 BEAT: Final = 0.1  # seconds
-STREAMS: Final = ("steps", "epochs")
+STREAMS: Final = {"steps": files.STEPS, "epochs": files.EPOCHS}
 
 _LISTING: Final = 10  # beats between two looks at the folder
 _MOST: Final = 16  # runs that one page follows
@@ -143,11 +144,11 @@ def feeds_of(form: Form, index: RunIndex) -> list[Feed]:
     for name, known in wanted.items():
         try:
             path = index.path(str(name))
-            batch = Run.open(path).config.batch_size
         except RunError:  # a run that is gone, or not there yet, must not hold up the others
             continue
+        batch = number(RunFolder(path).training.get("batch_size")) or 0  # charts of a damaged run are drawn, too
         rows = Form(known if isinstance(known, dict) else {})
-        for stream in STREAMS:
+        for stream, file in STREAMS.items():
             count = rows.whole(stream, least=0, most=2**53, default=0)
-            feeds.append(Feed(name, stream, HistoryTail(path / "history" / stream), count, batch=batch))
+            feeds.append(Feed(name, stream, HistoryTail(path / file), count, batch=int(batch)))
     return feeds

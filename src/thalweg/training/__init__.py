@@ -1,11 +1,12 @@
-"""Training: from photos and a configuration to a run, which is a folder.
+"""Training: from a request to a run, which is a folder.
 
-`config` says what is wanted, `recipes` are configurations with a name, `start` and `loop` do it, `checkpoint` keeps
-it, `probe` chooses precision and layout by measuring, `run` reads what a training left.
+`request` resolves what was asked for, starting from one of the `recipes`. `session` starts a run or goes on with one:
+`prepare` finds and decodes the photos and settles sizes and the `number_format` on this `machine`; `loop` trains, `step`
+by step; `progress` knows how far it is, `record` writes the histories, `evaluation` what comes out.
 
-A training is a pure function of its configuration: the order of the photos, their views and the random numbers of
-a step are computed from (seed, epoch, step), so that a checkpoint holds weights, optimizer state and counters,
-and a resumed run is, bit by bit, the run.
+A run is a pure function of its configuration: the order of the photos, their augmentation and the random numbers of a
+step are computed from (seed, epoch, step). So a checkpoint needs only weights, optimizer state and counters, and a
+resumed run is bit-identical to one that was never stopped.
 """
 
 from typing import TYPE_CHECKING
@@ -15,31 +16,28 @@ from thalweg._spinning import bound_spinning
 
 
 if TYPE_CHECKING:
-    from thalweg.training.config import TrainingConfig
     from thalweg.training.folds import resume_folds, train_folds
-    from thalweg.training.pace import bench
-    from thalweg.training.recipes import RECIPES, recipe
-    from thalweg.training.run import Run
-    from thalweg.training.start import resume, train
+    from thalweg.training.recipes import RECIPES
+    from thalweg.training.request import recipe, resolve
+    from thalweg.training.session import resume, train
+    from thalweg.training.speed import bench
 
 _homes = {
     "RECIPES": ".recipes",
-    "Run": ".run",
-    "TrainingConfig": ".config",
-    "bench": ".pace",
-    "recipe": ".recipes",
-    "resume": ".start",
+    "bench": ".speed",
+    "recipe": ".request",
+    "resolve": ".request",
+    "resume": ".session",
     "resume_folds": ".folds",
-    "train": ".start",
+    "train": ".session",
     "train_folds": ".folds",
 }
 
 __all__ = [
     "RECIPES",
-    "Run",
-    "TrainingConfig",
     "bench",
     "recipe",
+    "resolve",
     "resume",
     "resume_folds",
     "train",

@@ -1,41 +1,45 @@
-"""A network on a split: its output, loss and accuracy, and, when asked, the features at its taps.
-
-Shape suffixes: N photos, C classes, D features, H height, W width.
-"""
+"""What comes out of a training run: loss and accuracy, the validation outputs, the temperature, the summary."""
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+import math
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 import torch
+from safetensors.torch import save
 
-from thalweg.models import features
+from thalweg._files import write_bytes
+from thalweg.runs import files
+from thalweg.runs.probabilities import fitted_temperature
 from thalweg.training.losses import loss_of
-from thalweg.training.probe import Format
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Mapping
 
-    from torch import Tensor, nn
+    from numpy.typing import NDArray
+    from torch import Tensor
 
-
-EXACT = Format("fp32", "channels-last")
+    from thalweg.runs import Run
+    from thalweg.training.progress import State
 
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """Mean loss (nats for cross-entropy), share of the photos that are right, and how many photos there were."""
+    """Mean loss (nats for cross-entropy), fraction of correct photos, and the number of photos."""
 
     loss: float
     accuracy: float
     count: int
 
+    def to_dict(self) -> dict[str, Any]:
+        """For the summary's JSON, which has no NaN."""
+        return {**asdict(self), "loss": self.loss if math.isfinite(self.loss) else None}
+
 
 def score(logits_NC: Tensor, labels_N: Tensor, loss: str) -> Score:
-    """Loss and accuracy of an output; the loss is without label smoothing, so that it compares between trainings.
+    """Loss and accuracy of logits, without label smoothing, so that it can be compared between runs.
 
     Example:
         >>> score(torch.tensor([[9.0, 0.0], [9.0, 0.0]]), torch.tensor([0, 1]), "cross-entropy").accuracy
@@ -45,48 +49,45 @@ def score(logits_NC: Tensor, labels_N: Tensor, loss: str) -> Score:
     return Score(float(loss_of(loss, logits_NC, labels_N, 0.0)), right / len(labels_N), len(labels_N))
 
 
-@torch.inference_mode()
-def logits_of(model: nn.Module, batches: Iterable[Tensor], *, number_format: Format = EXACT) -> Tensor:
-    """The network's output over batches; the model keeps its mode.
+def keep_outputs(run: Run, outputs: Mapping[str, Tensor], labels_N: NDArray[Any]) -> dict[str, Any]:
+    """Write what the network made of the validation split, and fit the temperature on it.
 
     Args:
-        model: the network.
-        batches: photos, (N, 3, H, W).
-        number_format: precision of the forward pass.
+        run: where it is written.
+        outputs: `logits` (N, C), `mid` and `top` (N, D), with the weights that the run kept.
+        labels_N: the true classes.
 
     Returns:
-        (N, C), fp32, on the CPU.
+        `valid` and `temperature` of the summary.
     """
-    with _evaluating(model) as (device, memory_format), number_format.autocast(device):
-        outputs = [model(images.to(device, memory_format=memory_format)).float() for images in batches]
-        return torch.cat(outputs).cpu()  # once: a GPU is not waited for after every batch
+    labels = torch.from_numpy(labels_N)
+    write_bytes(run.evaluation, save({**outputs, "labels": labels}))
+    found = score(outputs["logits"], labels, run.config.loss)
+    return {"valid": found.to_dict(), "temperature": fitted_temperature(outputs["logits"].numpy(), labels_N)}
 
 
-@torch.inference_mode()
-def features_of(model: nn.Module, batches: Iterable[Tensor]) -> dict[str, Tensor]:
-    """Output and features at the taps over batches, in fp32 on the CPU; the model keeps its mode.
+def write_summary(
+    run: Run, state: State, seconds: Mapping[str, float], stopped: str, *, scores: Mapping[str, Any], message: str = ""
+) -> None:
+    """Write what came out, and why the training stopped.
 
-    Returns:
-        `logits` (N, C), `mid` (N, D), `top` (N, D).
+    Args:
+        run: where it is written.
+        state: the counters.
+        seconds: spent on what, and `total`.
+        stopped: `done`, `budget`, `patience`, `interrupted` or `nan`.
+        scores: what was evaluated in the end; empty where nothing was.
+        message: an error's sentence.
     """
-    collected: dict[str, list[Tensor]] = {}
-    with _evaluating(model) as (device, memory_format):
-        for images in batches:
-            for name, tensor in features(model, images.to(device, memory_format=memory_format)).items():
-                collected.setdefault(name, []).append(tensor.float().cpu())
-    return {name: torch.cat(parts) for name, parts in collected.items()}
-
-
-@contextmanager
-def _evaluating(model: nn.Module) -> Iterator[tuple[torch.device, torch.memory_format]]:
-    mode = model.training
-    weight = next(parameter for parameter in model.parameters())
-    kernels = [parameter for parameter in model.parameters() if parameter.ndim == 4]
-    last = any(
-        kernel.is_contiguous(memory_format=torch.channels_last) and not kernel.is_contiguous() for kernel in kernels
+    run.write_json(
+        files.SUMMARY,
+        {
+            "stopped": stopped,
+            "epochs": state.epoch,
+            "steps": state.step,
+            "best_epoch": state.best_epoch,
+            **scores,
+            "seconds": dict(seconds),
+            "messages": [message] if message else [],
+        },
     )
-    model.eval()
-    try:
-        yield weight.device, torch.channels_last if last else torch.contiguous_format
-    finally:
-        model.train(mode)

@@ -19,19 +19,19 @@ from thalweg.data.batches import Batches, plain_batches
 from thalweg.data.mixing import Mixing
 from thalweg.data.viewing import DeviceViewer, HostViewer
 from thalweg.errors import TrainingError
+from thalweg.models import features_of, logits_of
 from thalweg.probes import LayerProbe
-from thalweg.training import checkpoint, norms
-from thalweg.training.averaging import Average
-from thalweg.training.clock import Clock
-from thalweg.training.evaluation import EXACT, features_of, logits_of, score
-from thalweg.training.gradients import Gradients
-from thalweg.training.interrupt import gentle_interrupt
+from thalweg.runs import checkpoint
+from thalweg.runs.photos import EVALUATION_BATCH
+from thalweg.training.evaluation import score
 from thalweg.training.losses import Objective, Targets, balanced_weights
+from thalweg.training.machine import fits_device, gentle_interrupt, in_memory
+from thalweg.training.number_format import Format
 from thalweg.training.optimizers import build_optimizer
-from thalweg.training.plan import fits_device, in_memory
-from thalweg.training.probe import Format
-from thalweg.training.recorder import Recorder
-from thalweg.training.state import State
+from thalweg.training.progress import Clock, State
+from thalweg.training.record import Recorder
+from thalweg.training.step import Gradients
+from thalweg.training.weight_averaging import Average, estimate_norms
 
 
 if TYPE_CHECKING:
@@ -43,27 +43,25 @@ if TYPE_CHECKING:
     from thalweg.data import Cache
     from thalweg.data.photos import Split
     from thalweg.data.viewing import Viewer
+    from thalweg.runs import Run
     from thalweg.training.evaluation import Score
-    from thalweg.training.listener import Listener
-    from thalweg.training.run import Run
+    from thalweg.training.progress import Listener
 
-EVALUATION_BATCH = 128
-NORM_BATCHES = 16  # of a training whose statistics are estimated for an evaluation
-MOST_KEEPING = 0.05  # of the time, by checkpoints at the ends of epochs: those of a GPU may take half a second
+NORM_BATCHES = 16  # from which batch-norm statistics are estimated for an evaluation
+MOST_SAVING = 0.05  # of the time, on checkpoints at the ends of epochs: a GPU's may take half a second
 
 
-class Training:
-    """A training under way: a run's configuration made into a network, an optimizer and batches.
+class TrainingLoop:
+    """A training run in progress: its configuration made into a network, an optimizer and batches.
 
     Args:
-        run: where it is kept; its environment says device, precision and layout.
-        cache: the photos.
+        run: the run; its environment says device, precision and layout.
+        cache: its photos.
         seconds_before: spent on preparing; part of the budget.
     """
 
     def __init__(self, run: Run, cache: Cache, *, seconds_before: float = 0.0) -> None:
         config = run.config
-        assert config.size is not None, "a run's size is settled"  # noqa: S101 - for the type checker
         self.run, self.cache, self.config = run, cache, config
         self.device = torch.device(run.environment["device"])
         self.format = Format(run.environment["precision"], run.environment["layout"])
@@ -89,73 +87,77 @@ class Training:
         if config.class_weights == "balanced":
             weights_C = torch.from_numpy(balanced_weights(labels, len(run.classes))).to(self.device)
         objective = Objective(config.loss, config.label_smoothing, weights_C)
-        self.gradients = Gradients(self.model, objective, self.format, clip=config.clip)
+        self.gradients = Gradients(self.model, objective, self.format, clip_grad_norm=config.clip_grad_norm)
         self.state = State(seconds=seconds_before)
         self.first_step_at = seconds_before
         self.reserve = 0.0
         self.seconds_spent = {"preparing": seconds_before, "data": 0.0, "training": 0.0, "evaluation": 0.0}
-        self._kept_at, self._keeping_took = time.monotonic(), 0.0
+        self._saved_at, self._saving_took = time.monotonic(), 0.0
 
     def _network(self) -> nn.Module:
-        """With its first weights, which are the seed's."""
-        assert self.config.size is not None, "a run's size is settled"  # noqa: S101 - for the type checker
+        """The network with its initial weights, which the seed determines."""
         torch.manual_seed(self.config.seed)
         model = models.build(self.config.model, classes=len(self.run.classes), size=self.config.size)
         return model.to(self.device, memory_format=self.format.memory_format)  # type: ignore[call-overload] - torch types leave it out
 
     def _viewer(self) -> Viewer:
-        """Of photos that lie where the network is, if they fit there."""
+        """Makes batches where the network is, if the photos fit there."""
         images_NHWC, normal = self.cache.images_NHWC, (self.run.data["mean"], self.run.data["std"])
         if self.device.type != "cpu" and fits_device(images_NHWC, self.device):
             return DeviceViewer(images_NHWC, *normal, self.device)
         return HostViewer(in_memory(images_NHWC), *normal)
 
     @property
-    def judged(self) -> nn.Module:
+    def seconds(self) -> dict[str, float]:
+        """Seconds spent on what, and `total`."""
+        return {**self.seconds_spent, "total": self.clock.seconds}
+
+    @property
+    def evaluated(self) -> nn.Module:
         """The network that is evaluated and kept: the average of the weights where there is one."""
         return self.average.twin if self.average else self.model
 
     def run_to_end(self, listener: Listener) -> str:
-        """Train until epochs, budget or patience end it, or somebody asks to stop.
+        """Train until epochs, budget or patience are used up, or an interrupt asks to stop.
 
         Returns:
             Why it stopped: `done`, `budget`, `patience` or `interrupted`.
 
         Raises:
-            TrainingError: the loss is no finite number; the last good checkpoint is kept.
+            TrainingError: the loss is not finite; the last good checkpoint is kept.
         """
         self.clock = Clock(
             self.config, len(self.batches), seconds_before=self.state.seconds, first_step_at=self.first_step_at
         )
         self.clock.reserve = self.reserve
-        self.gradients.told = lambda photos: listener.note("training.smaller_parts", photos=photos)
+        self.gradients.on_smaller = lambda photos: listener.note("training.micro_batches", photos=photos)
         with (
             Recorder(self.run.path, self.state, self.device, listener, self.layers) as self.recorder,
             gentle_interrupt() as asked_to_stop,
         ):
             if self.state.step == 0:
-                self._keep_epoch()
+                self._save_epoch()
                 self._checkpoint()
             between_epochs = self.state.epoch and not self.state.batch
             stopped = self._why_stop() if between_epochs else ""
             while not stopped:
                 stopped = self._epoch(asked_to_stop) or self._why_stop()
-                if stopped or time.monotonic() - self._kept_at > self._keeping_took / MOST_KEEPING:
+                if stopped or time.monotonic() - self._saved_at > self._saving_took / MOST_SAVING:
                     self._checkpoint()
             return stopped
 
     def _epoch(self, asked_to_stop: threading.Event) -> str:
-        """The rest of an epoch and its evaluation, with checkpoints on the way."""
+        """Train the rest of an epoch and evaluate, with checkpoints on the way."""
         state = self.state
         self.model.train()
-        # An epoch has a step at least, however short the budget: what is evaluated has been trained.
+        # An epoch has at least one step, however short the budget: untrained weights are never evaluated.
         while state.batch < len(self.batches) and (state.batch == 0 or self.clock.share(state.step) < 1):
             self._step()
             if asked_to_stop.is_set():
                 return "interrupted"
             if self.recorder.meter.due:
                 self.recorder.read(self.clock)
-            if time.monotonic() - self._kept_at > self.config.checkpoint_every and state.batch < len(self.batches):
+            if time.monotonic() - self._saved_at > self.config.checkpoint_every and state.batch < len(self.batches):
                 self._checkpoint()
         self.recorder.read(self.clock)
         self._end_epoch()
@@ -171,8 +173,8 @@ class Training:
         lr = self.config.lr * self.schedule(*self.clock.schedule_position(state.step), state.valid_losses)
         for group in self.optimizer.param_groups:
             group["lr"] = lr
-        outcome = self.gradients(images_NCHW, targets, state.parts)
-        state.parts = outcome.parts
+        outcome = self.gradients(images_NCHW, targets, state.micro_batches)
+        state.micro_batches = outcome.micro_batches
         self.layers.before_step(state.step)
         self.optimizer.step()
         self.layers.after_step()
@@ -182,7 +184,7 @@ class Training:
         state.batch += 1
         if self.average:
             self.average.update(state.step)
-        if not state.valid_losses:  # no evaluation has been timed yet: a forward pass is about a third of a step
+        if not state.valid_losses:  # no evaluation has been timed yet: a forward pass takes about a third of a step
             a_photo = (time.monotonic() - began) / len(images_NCHW) / 3
             larger = (self.config.sizes[-1] / self.batches.size) ** 2
             self.clock.reserve = a_photo * larger * len(self.cache.rows("valid"))
@@ -193,36 +195,36 @@ class Training:
         self.seconds_spent["training"] += time.monotonic() - ready
 
     def _batch(self) -> tuple[Tensor, Targets]:
-        """The next photos and what they should become, on the device."""
+        """The next photos and their targets, on the device."""
         state = self.state
         images_NCHW, labels_N = self.batches(state.epoch, state.batch)
         targets = Targets(labels_N)
         if self.mixing and self.clock.mixes(state.step):
-            partners_N, shares_N = self.mixing(images_NCHW, state.epoch, state.batch)
-            targets = Targets(labels_N, labels_N[partners_N], shares_N)
+            permutation_N, lambda_N = self.mixing(images_NCHW, state.epoch, state.batch)
+            targets = Targets(labels_N, labels_N[permutation_N], lambda_N)
         return images_NCHW.to(self.device, memory_format=self.format.memory_format), targets.to(self.device)
 
     def _end_epoch(self) -> None:
-        """Count it, and judge the weights if it is time to."""
+        """Count the epoch, and evaluate the weights if it is time."""
         state = self.state
         state.epoch += 1
         state.batch = 0
         if not self._evaluates() and self.clock.share(state.step) < 1:
             return
-        with self._at_judged_weights():
-            self._judge()
+        with self._at_evaluation_weights():
+            self._evaluate_epoch()
 
-    def _judge(self) -> None:
-        """Evaluate, keep the weights if they are wanted, and write the epoch's row."""
+    def _evaluate_epoch(self) -> None:
+        """Evaluate, keep the weights if they are to be kept, and write the epoch's row."""
         state, sums = self.state, self.state.sums
-        valid = self.evaluate("valid", number_format=self.format)
+        valid = self.evaluate("valid")
         if not math.isfinite(valid.loss):  # before these weights could be kept
             raise TrainingError("training.weights_not_finite", step=state.step, run=self.run.path)
         state.valid_losses.append(valid.loss)
         better = state.keep_if_better(valid.accuracy, valid.loss)
-        if better or self.config.select == "last":
-            checkpoint.save(self.run.best, checkpoint.model_tensors(self.judged), {"epoch": state.epoch})
-        self._keep_epoch()
+        if better or self.config.keep == "last":
+            checkpoint.save(self.run.best, checkpoint.model_tensors(self.evaluated), {"epoch": state.epoch})
+        self._save_epoch()
         self.recorder.end_epoch(
             {
                 "step": state.step,
@@ -237,29 +239,29 @@ class Training:
         sums.clear()
 
     @contextmanager
-    def _at_judged_weights(self) -> Iterator[None]:
-        """Where an optimizer has weights for evaluation that are not those of its steps, be at them."""
+    def _at_evaluation_weights(self) -> Iterator[None]:
+        """Switch to the optimizer's evaluation weights where they differ from those of its steps."""
         if not hasattr(self.optimizer, "eval"):
             yield
             return
-        views = (self.batches(self.state.epoch, index)[0] for index in range(min(len(self.batches), NORM_BATCHES)))
-        on_device = (view.to(self.device, memory_format=self.format.memory_format) for view in views)
+        images = (self.batches(self.state.epoch, index)[0] for index in range(min(len(self.batches), NORM_BATCHES)))
+        on_device = (batch.to(self.device, memory_format=self.format.memory_format) for batch in images)
         try:
             self.optimizer.eval()  # type: ignore[attr-defined] - as schedule-free optimizers have it
             with self.format.autocast(self.device):
-                norms.estimate(self.model, on_device)
+                estimate_norms(self.model, on_device)
             yield
         finally:
             self.optimizer.train()  # type: ignore[attr-defined] - the same
 
-    def _keep_epoch(self) -> None:
-        """Weights after an epoch, 0 before the first, if wanted; an epoch that is done again writes the same again."""
-        if self.config.keep_epochs:
+    def _save_epoch(self) -> None:
+        """Save the epoch's weights if asked for; epoch 0 has the initial ones."""
+        if self.config.save_every_epoch:
             epoch = self.state.epoch
-            checkpoint.save(self.run.epoch_weights(epoch), checkpoint.model_tensors(self.model), {"epoch": epoch})
+            checkpoint.save(self.run.checkpoint(epoch), checkpoint.model_tensors(self.model), {"epoch": epoch})
 
     def _why_stop(self) -> str:
-        """Whether an epoch that has just ended was the last, and why."""
+        """Why the training ends with the epoch that just ended; empty if it does not."""
         if self.clock.share(self.state.step) >= 1:
             return "done" if self.config.budget is None else "budget"
         patience = self.config.patience
@@ -268,11 +270,11 @@ class Training:
         return ""
 
     def _evaluates(self) -> bool:
-        """Whether the epoch that has just ended is one that is evaluated."""
+        """Whether the epoch that just ended is evaluated."""
         return self.state.epoch % self.config.evaluate_every == 0
 
     def _checkpoint(self) -> None:
-        """Keep all that is needed to go on; never over a good checkpoint with weights that are no numbers."""
+        """Save all that is needed to go on; weights that are not finite never replace a good checkpoint."""
         began = time.monotonic()
         self.recorder.read(self.clock)
         self.state.seconds = self.clock.seconds
@@ -285,15 +287,15 @@ class Training:
         if self.average:
             tensors |= checkpoint.model_tensors(self.average.twin, "average")
         checkpoint.save(self.run.last, checkpoint.model_tensors(self.model) | tensors, facts)
-        self._kept_at = time.monotonic()
-        self._keeping_took = self._kept_at - began
+        self._saved_at = time.monotonic()
+        self._saving_took = self._saved_at - began
         self.recorder.restart_rate()
 
     def restore(self) -> None:
         """Go back to the last checkpoint.
 
         Raises:
-            RunError: it is missing, or of another version or network.
+            RunError: it is missing, damaged, or of another version or network.
         """
         tensors, facts = checkpoint.load(self.run.last)
         checkpoint.load_model(self.model, tensors)
@@ -302,43 +304,41 @@ class Training:
             checkpoint.load_model(self.average.twin, tensors, "average")
         self.state = State.from_dict(facts["state"])
         self.first_step_at, self.reserve = facts["clock"]["first_step_at"], facts["clock"]["reserve"]
-        self.seconds_spent |= facts["clock"].get("spent", {})  # an older run has not kept it
+        self.seconds_spent |= facts["clock"].get("spent", {})  # an older run has none
 
     def use_best(self) -> int:
-        """Go to the weights that were kept, for evaluation; gives their epoch."""
+        """Load the weights that were kept, for evaluation; returns their epoch."""
         tensors, facts = checkpoint.load(self.run.best)
-        checkpoint.load_model(self.judged, tensors)
+        checkpoint.load_model(self.evaluated, tensors)
         return facts["epoch"]
 
-    def evaluate(self, split: Split, *, number_format: Format = EXACT) -> Score:
-        """Loss and accuracy of the present weights on a split.
+    def evaluate(self, split: Split) -> Score:
+        """Loss and accuracy of the current weights on a split, in fp32, so that every figure of a run agrees.
 
         Args:
-            split: its photos, as they are.
-            number_format: precision of the forward pass: after an epoch that of the training, which is faster; what
-                a run says of itself in the end is exact.
+            split: its photos are not augmented.
         """
         began = time.monotonic()
-        logits_NC = logits_of(self.judged, self.plain_batches(split), number_format=number_format)
+        logits_NC = logits_of(self.evaluated, self.plain_batches(split))
         result = score(logits_NC, torch.from_numpy(self.cache.labels(split)), self.config.loss)
         self.clock.reserve = time.monotonic() - began  # the last one must fit into the budget, too
         self.seconds_spent["evaluation"] += self.clock.reserve
         return result
 
     def features(self, split: Split) -> dict[str, Tensor]:
-        """Logits, and the features at the taps, of the present weights on a split."""
-        return features_of(self.judged, self.plain_batches(split))
+        """Logits and the features at the taps, of the current weights on a split."""
+        return features_of(self.evaluated, self.plain_batches(split))
 
     def has_labels(self, split: Split) -> bool:
-        """Whether the photos of a split can be scored."""
+        """Whether every photo of a split has a label."""
         labels = self.cache.labels(split)
         return len(labels) > 0 and bool((labels >= 0).all())
 
     def plain_batches(self, split: Split) -> Iterator[Tensor]:
-        """The photos of a split as they are, normalized: (N, 3, H, W), in the order of the cache."""
+        """The photos of a split without augmentation, normalized: (N, 3, H, W), in the order of the cache."""
         return plain_batches(
             self.viewer,
             self.cache.rows(split),
             size=self.config.sizes[-1],
-            batch_size=min(EVALUATION_BATCH, 2 * self.config.batch_size),  # what trains must not fail here
+            batch_size=min(EVALUATION_BATCH, 2 * self.config.batch_size),  # fits if training fits
         )

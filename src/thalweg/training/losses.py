@@ -1,4 +1,4 @@
-"""What is minimized: cross-entropy, or mean squared error to see why it is not used.
+"""The loss: cross-entropy, or mean squared error to see why it is not used.
 
 Shape suffixes: N photos, C classes.
 """
@@ -54,42 +54,42 @@ def losses_of(name: str, logits_NC: Tensor, labels_N: Tensor, smoothing: float) 
 
 
 class Targets(NamedTuple):
-    """What a batch should become.
+    """The targets of a batch.
 
     Attributes:
         labels_N: the true classes, int64.
         others_N: the classes of the photos that were mixed in; None: no photo is mixed.
-        shares_N: the share of a photo's own label in its target.
+        lambda_N: the weight λ of a photo's own label in its target, in [0, 1].
     """
 
     labels_N: Tensor
     others_N: Tensor | None = None
-    shares_N: Tensor | None = None
+    lambda_N: Tensor | None = None
 
     @property
     def are_mixed(self) -> bool:
-        """Whether there are others."""
+        """Whether photos are mixed."""
         return self.others_N is not None
 
     def to(self, device: torch.device) -> Targets:
-        """The same on a device."""
+        """The targets on a device."""
         return self._each(lambda part: part.to(device))
 
-    def part(self, rows: slice) -> Targets:
-        """Those of some of the photos."""
+    def rows(self, rows: slice) -> Targets:
+        """The targets of some of the photos."""
         return self._each(lambda part: part[rows])
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> Targets:
-        if self.others_N is None or self.shares_N is None:
+        if self.others_N is None or self.lambda_N is None:
             return Targets(change(self.labels_N))
-        return Targets(change(self.labels_N), change(self.others_N), change(self.shares_N))
+        return Targets(change(self.labels_N), change(self.others_N), change(self.lambda_N))
 
 
 class Objective:
-    """The loss of a training batch: two labels with their shares where photos are mixed, weights of classes.
+    """The loss of a training batch, with mixed labels and class weights.
 
-    `mean of w[a]·s·loss(a) + w[b]·(1 - s)·loss(b)` over the photos, with their own label a, its share s, the other
-    label b, and the weight w of a class.
+    `mean of λ·w[a]·loss(a) + (1 - λ)·w[b]·loss(b)` over the photos, with the photo's own label a, the mixed-in label b,
+    the weight λ of the own label, and the weight w of a class.
 
     Args:
         name: `cross-entropy` or `mse`.
@@ -103,8 +103,8 @@ class Objective:
     def __call__(self, logits_NC: Tensor, targets: Targets) -> Tensor:
         """The mean loss, a scalar."""
         losses_N = self._weighted(logits_NC, targets.labels_N)
-        if targets.others_N is not None and targets.shares_N is not None:
-            losses_N = torch.lerp(self._weighted(logits_NC, targets.others_N), losses_N, targets.shares_N)
+        if targets.others_N is not None and targets.lambda_N is not None:
+            losses_N = torch.lerp(self._weighted(logits_NC, targets.others_N), losses_N, targets.lambda_N)
         return losses_N.mean()
 
     def _weighted(self, logits_NC: Tensor, labels_N: Tensor) -> Tensor:
@@ -113,9 +113,9 @@ class Objective:
 
 
 def balanced_weights(labels_N: NDArray[np.int64], classes: int) -> NDArray[np.float32]:
-    """Photos / (classes · photos of the class), so that every class has the same weight in all; their mean is 1.
+    """Photos / (classes · photos of the class): every class has the same total weight, and the mean weight is 1.
 
-    Only classes that have photos are counted; the others get 0.
+    Classes without photos get 0.
 
     Example:
         >>> balanced_weights(np.array([0, 0, 0, 1]), 2).tolist()

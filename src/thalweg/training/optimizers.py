@@ -1,4 +1,4 @@
-"""torch.optim's optimizers by name, fused where they can be; muon, schedule-free, and those of pytorch_optimizer."""
+"""torch.optim's optimizers by name, fused where possible; muon, schedule-free, and those of pytorch_optimizer."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from torch import nn
     from torch.optim import Optimizer
 
-    from thalweg.training.config import TrainingConfig
+    from thalweg.runs import TrainingConfig
 
 # LBFGS calls the loss several times a step, SparseAdam wants sparse gradients, torch's Muon takes matrices only.
 _OTHER_KIND = {"LBFGS", "Muon", "SparseAdam", "Optimizer"}
@@ -39,8 +39,8 @@ def optimizer_names() -> dict[str, type[Optimizer]]:
 def build_optimizer(model: nn.Module, config: TrainingConfig) -> Optimizer:
     """The optimizer of a configuration over all parameters of a model.
 
-    Where the weight decay is decoupled from the gradient, biases and the gains of norms are left out of it: they
-    have one dimension, and shrinking them does not simplify the function. Elsewhere torch's rule holds as it is.
+    Where the weight decay is decoupled from the gradient, it skips biases and the gains of norms: they have one
+    dimension, and shrinking them does not simplify the function. Elsewhere torch's behavior is unchanged.
 
     Raises:
         UnknownNameError: no such optimizer; the nearest are offered.
@@ -53,7 +53,7 @@ def build_optimizer(model: nn.Module, config: TrainingConfig) -> Optimizer:
 
 
 def usual_rate(name: str) -> float:
-    """The learning rate that an optimizer has where none is said: its class's default.
+    """The default learning rate of an optimizer's class.
 
     Raises:
         UnknownNameError: no such optimizer; the nearest are offered.
@@ -68,7 +68,7 @@ def usual_rate(name: str) -> float:
 
 
 def optimizer_over(parameters: Iterable[nn.Parameter], config: TrainingConfig) -> Optimizer:
-    """The same over parameters of anything; for muon, the last matrix is taken for the classifier."""
+    """The optimizer of a configuration over any parameters; for muon, the last matrix counts as the classifier."""
     if config.optimizer == "muon":
         parameters = list(parameters)
         matrices = [parameter for parameter in parameters if parameter.ndim > 1][:-1]
@@ -126,7 +126,7 @@ def _build_muon(matrices: list[nn.Parameter], others: list[nn.Parameter], config
 def muon_split(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
     """What muon updates as matrices, and what AdamW updates: biases, norms and the classifier.
 
-    The classifier's rows belong to classes that are not alike in number: it is left to AdamW, as the source advises.
+    The rows of the classifier belong to classes of different frequency: it stays with AdamW, as the source advises.
     """
     taps: Mapping[str, nn.Module] = model.taps  # type: ignore[assignment]
     top = {id(parameter) for parameter in taps["top"].parameters()}

@@ -1,4 +1,4 @@
-"""The learning rate of a training that is to find its own: searched before the first step, written down, then fixed."""
+"""The learning rate of a training that finds its own: searched before the first step, written down, then fixed."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from thalweg import schedules
 from thalweg.diagnosis.rate import find_lr
-from thalweg.training.listener import Listener
-from thalweg.training.loop import Training
+from thalweg.runs import files
+from thalweg.training.loop import TrainingLoop
 from thalweg.training.losses import loss_of
 from thalweg.training.optimizers import optimizer_over
-from thalweg.training.preparation import Plan, Preparation
+from thalweg.training.prepare import Plan, Preparation
+from thalweg.training.progress import Listener
 
 
 if TYPE_CHECKING:
@@ -21,27 +22,25 @@ if TYPE_CHECKING:
     import torch
 
     from thalweg.diagnosis.rate import RateSweep
-    from thalweg.training.config import TrainingConfig
-    from thalweg.training.run import Run
+    from thalweg.runs import Run, TrainingConfig
 
-SWEEP_FILE = "lr-sweep.json"
 _SCHEDULE_STEPS = 100
 
 
 def with_found_rate(prepared: Preparation, listener: Listener) -> Run:
-    """The run with the learning rate that was found; the sweep is left in its folder.
+    """The run with the learning rate that was found; the sweep stays in its folder.
 
-    `lr` in the run's configuration becomes the rate found, so that a resumed run searches nothing; that it was found
-    is a fact of the environment. Where the sweep is unusable `lr` stays as it was given.
+    The found rate replaces `lr` in the run's configuration, so that a resumed run searches nothing; the environment
+    records that it was found. Where the sweep is unusable, the given `lr` stays.
 
     Args:
-        prepared: photos, format and the run, whose folder is there.
+        prepared: photos, number format and the run, whose folder exists.
         listener: is told the rate, or why there is none.
     """
     run = prepared.run
     listener.note("rate.searching")
     sweep = search(prepared)
-    run.write_json(SWEEP_FILE, sweep.to_dict())
+    run.write_json(files.RATE_SWEEP, sweep.to_dict())
     if sweep.suggestion is None:
         listener.note(f"rate.unusable_{sweep.reason}")
         listener.note("rate.keeps", rate=run.config.lr)
@@ -57,7 +56,7 @@ def with_found_rate(prepared: Preparation, listener: Listener) -> Run:
 def search_photos(
     photos: Path | str, config: TrainingConfig, *, listener: Listener | None = None, **options: Any
 ) -> RateSweep:
-    """Search the learning rate for a training that is not begun: nothing is written but the cache of the photos.
+    """Search the learning rate for a training that has not started; only the cache of the photos is written.
 
     Args:
         photos: as `thalweg.train` takes them.
@@ -66,7 +65,7 @@ def search_photos(
         **options: of `thalweg.find_lr`.
 
     Raises:
-        UsageError: the configuration or an option asks for what there is not.
+        UsageError: the configuration or an option is invalid.
         DataError: the photos cannot be used.
     """
     listener = listener or Listener()
@@ -76,13 +75,13 @@ def search_photos(
 
 
 def search(prepared: Preparation, **options: Any) -> RateSweep:
-    """Search the learning rate for a prepared training: its network, optimizer, views, loss, precision and clipping.
+    """Search the learning rate for a prepared training, with its network, optimizer, augmentation, loss and clipping.
 
     Args:
         prepared: photos, format and configuration.
         **options: of `thalweg.find_lr`.
     """
-    training = Training(prepared.run, prepared.cache)
+    training = TrainingLoop(prepared.run, prepared.cache)
     config = training.config
 
     def batches() -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
@@ -98,11 +97,11 @@ def search(prepared: Preparation, **options: Any) -> RateSweep:
             lambda parameters: optimizer_over(parameters, config),
             batches,
             loss_fn,
-            **{"clip": config.clip, "seed": config.seed, "anneal": _anneals(config.schedule), **options},
+            **{"clip": config.clip_grad_norm, "seed": config.seed, "anneal": _anneals(config.schedule), **options},
         )
 
 
 def _anneals(schedule: str) -> bool:
-    """Whether a schedule ends far below where it was."""
+    """Whether a schedule ends far below its peak."""
     factors_N = schedules.factors(schedules.parse(schedule), _SCHEDULE_STEPS)
     return bool(factors_N[-1] < 0.2 * factors_N.max())

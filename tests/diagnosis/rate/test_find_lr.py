@@ -79,7 +79,7 @@ def test_groups_keep_their_ratio():
 def test_clipping_is_part_of_the_training():
     model = Quadratic([1e4])  # a gradient of 10,000: clipped to 1, a step is as long as the rate
     free = find_lr(model, torch.optim.SGD, NOTHING, anneal=False)
-    clipped = find_lr(model, torch.optim.SGD, NOTHING, anneal=False, clip=1.0)
+    clipped = find_lr(model, torch.optim.SGD, NOTHING, anneal=False, clip_grad_norm=1.0)
     assert clipped.suggestion > 20 * free.suggestion
 
 

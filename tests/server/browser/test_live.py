@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from thalweg.history import HistoryLog
-from thalweg.training import Run
-from thalweg.training.run import STEP_UNITS
+from thalweg.runs import Run
+from thalweg.runs.files import STEP_UNITS
 
 
 pytestmark = pytest.mark.browser

@@ -16,8 +16,8 @@ from thalweg.server.request import LARGEST_PHOTO, Entry
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from thalweg.runs import Run
     from thalweg.server.request import Visit
-    from thalweg.training import Run
 
 MOST_PIXELS: Final = 64_000_000
 
@@ -43,7 +43,7 @@ def classify(run: Run, content: bytes) -> dict[str, Any]:
         with reading(content, "photo") as header:
             if header.width * header.height > MOST_PIXELS:
                 raise BadImageError("data.bad_too_many_pixels", path="photo", limit=MOST_PIXELS // 1_000_000)
-        image_HWC = decode(content, run.data["stored"], run.config.fit, path="photo")
+        image_HWC = decode(content, run.data["stored"], run.config.resize, path="photo")
     return look_at(run, image_HWC)
 
 
@@ -73,11 +73,11 @@ def photo(run: Run, row: int) -> tuple[NDArray[np.uint8], int | None]:
 
 def look_at(run: Run, image_HWC: NDArray[np.uint8]) -> dict[str, Any]:
     """What the network predicts for a decoded photo, as JSON can hold it."""
-    from thalweg.prediction.attention import look, seen_pixels
+    from thalweg.prediction.attention import attention, seen_pixels
 
     if not run.best.exists():
-        raise RunError("prediction.no_weights", run=run.path)
-    seen = look(network_of(run), run, image_HWC)
+        raise RunError("runs.no_weights", run=run.path)
+    seen = attention(network_of(run), run, image_HWC)
     best = np.argsort(-seen.probability_C)[:_TOP]
     return {
         "top": [{"name": run.classes[label], "probability": float(seen.probability_C[label])} for label in best],

@@ -9,23 +9,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from thalweg.server.model_cache import (
-    BEST,
-    Recent,
-    at_a_time,
-    checkpoints_of,
-    key_of,
-    outputs_of,
-    probabilities_of,
-)
+from thalweg.runs import files
+from thalweg.server.model_cache import Recent, at_a_time, checkpoints_of, key_of, outputs_of, probabilities_of
 from thalweg.server.request import Entry
 
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from thalweg.runs import Run
     from thalweg.server.request import Visit
-    from thalweg.training import Run
 
 LAYERS: Final = ("mid", "top")
 
@@ -37,8 +30,8 @@ def embedding(run: Run, checkpoint: str) -> tuple[dict[str, Any], dict[str, NDAr
     """Both layers at a checkpoint; the maps of earlier epochs are turned to lie like the last one.
 
     Raises:
-        RunError: there is no such checkpoint.
-        DataError: the photos are gone, have changed, or are too few.
+        RunError: there is no such checkpoint, or the photos have changed.
+        DataError: the photos are gone, or too few.
     """
     outputs = outputs_of(run, checkpoint)
     known = checkpoints_of(run)
@@ -91,7 +84,7 @@ def _embed(run: Run, checkpoint: str, layer: str) -> tuple[NDArray[np.float32], 
 
 
 def _embedding(visit: Visit) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    return embedding(visit.run, visit.query.get("at", BEST))
+    return embedding(visit.run, visit.query.get("at", files.BEST))
 
 
 ROUTES: Final = (Entry("GET", "embedding", _embedding, needs_network=True),)

@@ -10,6 +10,7 @@ from thalweg.errors import UsageError
 from thalweg.history.columns import UPDATE_RATIO
 from thalweg.history.tail import HistoryTail
 from thalweg.i18n import t
+from thalweg.runs import files
 from thalweg.server.answers import read_frame
 from thalweg.server.request import Entry
 from thalweg.server.websocket import STREAMS, Feed
@@ -18,8 +19,8 @@ from thalweg.server.websocket import STREAMS, Feed
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from thalweg.runs import Run
     from thalweg.server.request import Visit
-    from thalweg.training import Run
 
     Frame = tuple[dict[str, Any], dict[str, NDArray[Any]]]
 
@@ -34,7 +35,7 @@ def rows(visit: Visit) -> Frame:
     stream = visit.query.get("stream", "steps")
     if stream not in STREAMS:
         raise UsageError("page.bad_field", name="stream", value=stream[:80])
-    tail = HistoryTail(visit.run.path / "history" / stream)
+    tail = HistoryTail(visit.run.path / STREAMS[stream])
     news = Feed(visit.run_name, stream, tail, visit.whole("since")).news()
     return read_frame(news) if news else ({"run": visit.run_name, "stream": stream, "columns": []}, {})
 
@@ -45,7 +46,7 @@ def update_ratios(run: Run) -> Frame:
     Returns:
         The layers' names and a sentence that says what is usual; `step` and one array a layer.
     """
-    tail = HistoryTail(run.path / "history" / "layers")
+    tail = HistoryTail(run.path / files.LAYERS)
     names = [name for name in tail.columns if name.endswith(UPDATE_RATIO)]
     if not names or "step" not in tail.columns:
         missing = {"layers": [], "sentence": t("page.layers_sentence"), "missing": t("page.layers_missing")}

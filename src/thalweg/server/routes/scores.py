@@ -15,7 +15,7 @@ from thalweg.server.request import Entry
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from thalweg.training import Run
+    from thalweg.runs import Run
 
 _SAMPLES: Final = 12  # photos of each kind
 
@@ -54,7 +54,7 @@ def _outputs(run: Run) -> tuple[dict[str, NDArray[Any]], bool]:
     if run.evaluation.exists():
         return run.outputs(), False
     if not run.best.exists():
-        raise RunError("prediction.no_weights", run=run.path)
+        raise RunError("runs.no_weights", run=run.path)
     return outputs_of(run), True
 
 

@@ -8,35 +8,29 @@ from __future__ import annotations
 
 import asyncio
 import re
-from dataclasses import fields, replace
-from typing import TYPE_CHECKING, Any, Final, Literal, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Final
 
-from thalweg import schedules
 from thalweg.errors import UnknownNameError, UsageError
 from thalweg.i18n import t
 from thalweg.server.processes import typed
 from thalweg.server.request import Entry
-from thalweg.training.config import TrainingConfig, option_name
-from thalweg.training.recipes import RECIPES, recipe
+from thalweg.training.recipes import RECIPES
+from thalweg.training.request import command, resolve, typed_options
 
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
+    from thalweg.runs import TrainingConfig
+    from thalweg.runs.options import Option
     from thalweg.server.request import Form, Service, Visit
 
 BUILTIN: Final = "builtin"
 
-# For the terminal only: `classes` may name a file to read, folds are many runs, and sizes are several numbers.
-NOT_HERE: Final = frozenset({"classes", "fold", "folds", "smaller_sizes"})
+NOT_HERE: Final = frozenset({"classes", "fold", "folds"})  # `classes` may name a file to read, folds are many runs
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
-_RENAMED: Final = {  # fields whose words in the catalogue have their coming names
-    "clip": "clip_grad_norm",
-    "fit": "resize",
-    "keep_epochs": "save_every_epoch",
-    "select": "keep",
-}
+_LONGEST: Final = 200  # characters of a text
+_LARGEST: Final = 2**63  # of a number
 
 
 def sources(service: Service) -> list[str]:
@@ -62,43 +56,14 @@ def asked(service: Service, form: Form) -> tuple[str, TrainingConfig, list[str]]
         raise UnknownNameError("photos", photos, sources(service))
     chosen = form.choice("recipe", "recipe", RECIPES, default="standard")
     overrides = overrides_of(form.values.get("options", {}))
-    return name, resolve(chosen, overrides), command(photos, chosen, overrides, out)
-
-
-def resolve(name: str, overrides: dict[str, Any]) -> TrainingConfig:
-    """The configuration that `thalweg train` uses: a recipe with some fields changed.
-
-    Another optimizer brings its own usual learning rate, and a budget takes the place of the epochs.
-
-    Raises:
-        UsageError: a field is invalid.
-    """
-    chosen = dict(overrides)
-    config = recipe(name)
-    if "model" in chosen:
-        chosen["smaller_sizes"] = ()
-    if "budget" in chosen:
-        chosen.setdefault("epochs", None)
-    if chosen.get("optimizer", config.optimizer) != config.optimizer and "lr" not in chosen:
-        from thalweg.training.optimizers import usual_rate
-
-        chosen["lr"] = usual_rate(chosen["optimizer"])
-    config = replace(config, **chosen)
-    schedules.parse(config.schedule)
-    return config
-
-
-def command(photos: str, name: str, overrides: dict[str, Any], out: Path) -> list[str]:
-    """The arguments of `thalweg` that train so."""
-    flags = [_flag(field, value) for field, value in overrides.items()]
-    return ["train", f"--recipe={name}", f"--out={out}", *flags, "--", photos]
+    return name, resolve(chosen, overrides), command(photos, chosen, overrides, str(out))
 
 
 def overrides_of(values: Any) -> dict[str, Any]:
-    """Fields of the configuration from JSON, without the empty ones.
+    """Options from JSON, without the empty ones; `resolve` checks them further.
 
     Raises:
-        UsageError: there is no such field, or a value is of another kind.
+        UsageError: the page does not offer such an option, or a value is no number, flag or printable text.
 
     Example:
         >>> overrides_of({"epochs": 3, "lr": 0.01, "model": ""})
@@ -106,72 +71,42 @@ def overrides_of(values: Any) -> dict[str, Any]:
     """
     if not isinstance(values, dict):
         raise UsageError("page.bad_field", name="options", value=str(values)[:80])
-    kinds = _kinds()
+    known = offered()
     found = {}
     for name, value in values.items():
-        if name not in kinds:
-            raise UnknownNameError("option", str(name)[:80], kinds)
-        if value is not None and value != "":
-            found[name] = _checked(name, value, kinds[name])
+        if name not in known:
+            raise UnknownNameError("option", str(name)[:80], known)
+        if value is None or value == "":
+            continue
+        is_text = isinstance(value, str) and len(value) <= _LONGEST and value.isprintable()
+        if not is_text and not (isinstance(value, int | float) and abs(value) < _LARGEST):
+            raise UsageError("page.bad_field", name=name, value=str(value)[:80])
+        found[name] = value
     return found
 
 
+def offered() -> dict[str, Option]:
+    """The options that the page offers: all that have a flag but those for the terminal."""
+    return {name: option for name, option in typed_options().items() if name not in NOT_HERE}
+
+
 def form_facts(photos: Sequence[str]) -> dict[str, Any]:
-    """What the form offers: photos, recipes, and each field with its kind, its words and its flag."""
-    hints = get_type_hints(TrainingConfig)
+    """What the form offers: photos, recipes, and each option with its kind, its words and its flag."""
     return {
         "photos": list(photos),
-        "recipes": {name: config.to_dict() for name, config in RECIPES.items()},
+        "recipes": list(RECIPES),
         "fields": [
             {
                 "name": name,
-                "label": t(f"page.field_{_RENAMED.get(name, name)}"),
-                "option": option_name(name),
-                "kind": {bool: "flag", int: "whole", float: "number", str: "text"}[kind],
-                "choices": list(get_args(hints[name])) if get_origin(hints[name]) is Literal else None,
+                "label": t(f"page.field_{name}"),
+                "option": option.flag,
+                "kind": "sizes" if name == "size" else option.kind,  # `64>96>128`: one field that sets two
+                "choices": list(option.choices) or None,
                 "help": t(f"training.option_{name}"),
             }
-            for name, kind in _kinds().items()
+            for name, option in offered().items()
         ],
     }
-
-
-def _kinds() -> dict[str, type]:
-    """The type of each field that the page offers."""
-    hints = get_type_hints(TrainingConfig)
-    return {one.name: _kind(hints[one.name]) for one in fields(TrainingConfig) if one.name not in NOT_HERE}
-
-
-def _kind(hint: Any) -> type:
-    if isinstance(hint, type):
-        return hint
-    if get_origin(hint) is Literal:
-        return str
-    return next(part for part in get_args(hint) if part is not type(None))
-
-
-def _checked(name: str, value: Any, kind: type) -> Any:
-    whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
-    right = {
-        bool: isinstance(value, bool),
-        int: whole and not isinstance(value, bool),
-        float: isinstance(value, int | float) and not isinstance(value, bool),
-        str: isinstance(value, str) and len(value) <= 200 and value.isprintable(),
-    }[kind]
-    if not right:
-        raise UsageError("page.bad_field", name=name, value=str(value)[:80])
-    try:
-        return kind(value)
-    except OverflowError:
-        raise UsageError("page.bad_field", name=name, value=str(value)[:80]) from None
-
-
-def _flag(name: str, value: Any) -> str:
-    """One argument that holds name and value, so that no value is read as another option."""
-    option = option_name(name)
-    if isinstance(value, bool):
-        return option if value else f"--no-{option.removeprefix('--')}"
-    return f"{option}={value:f}" if name == "budget" else f"{option}={value}"
 
 
 def _command(visit: Visit) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import { drawAxes, frameOf } from "../player/axes.js";
 import { pageColors, prepare } from "../player/canvas.js";
 import { makeScale } from "../player/scales.js";
 
+const NUMBERS = ["whole", "number"]; // kinds that are sent as numbers
 const USUAL = ["model", "epochs", "budget", "batch_size", "optimizer", "lr", "schedule", "augment", "loss", "seed"];
 
 export function makeNewRun(page, started) {
@@ -34,7 +35,7 @@ function build(form, offered, started) {
   const photos = make("select", { id: "new-photos" });
   const recipe = make("select", { id: "new-recipe" });
   fillSelect(photos, offered.photos.map((path) => [path, path]));
-  fillSelect(recipe, Object.keys(offered.recipes).map((one) => [one, one]), "quick");
+  fillSelect(recipe, offered.recipes.map((one) => [one, one]), "quick");
   const command = make("code", { class: "command", tabindex: 0, id: "new-command" });
   const error = make("p", { class: "error wide", role: "alert" });
   const heading = make("p", { class: "note wide" }, t("new_schedule"));
@@ -46,7 +47,7 @@ function build(form, offered, started) {
     const hint = `${option}: ${help}`;
     const input = choices || kind === "flag"
       ? make("select", { title: hint }, make("option", { value: "" }, ""), ...(choices ?? ["true", "false"]).map((one) => make("option", { value: one }, one)))
-      : make("input", { type: kind === "text" ? "text" : "number", step: kind === "whole" ? 1 : "any", title: hint, autocomplete: "off" });
+      : make("input", { type: NUMBERS.includes(kind) ? "number" : "text", step: kind === "whole" ? 1 : "any", title: hint, autocomplete: "off" });
     inputs.set(id, { input, kind });
     return make("label", { data: { option } }, label, input);
   };
@@ -106,7 +107,7 @@ function optionsOf(inputs) {
   const found = {};
   for (const [id, { input, kind }] of inputs) {
     const text = input.value.trim();
-    if (text !== "") found[id] = kind === "flag" ? text === "true" : kind === "text" ? text : Number(text);
+    if (text !== "") found[id] = kind === "flag" ? text === "true" : NUMBERS.includes(kind) ? Number(text) : text;
   }
   return found;
 }

@@ -1,4 +1,4 @@
-"""The bridge to timm, which comes with the extra `zoo`: `timm:NAME` is its model of that name, untrained.
+"""The bridge to timm, which comes with the extra `timm`: `timm:NAME` is its model of that name, untrained.
 
 The model is timm's own, its weights named as timm names them; what is added is `taps`.
 """
@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from thalweg.errors import MissingExtraError, ThalwegError, UsageError
-from thalweg.models.taps import features
+from thalweg.models.outputs import features
 
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def _import_timm() -> ModuleType:
         import timm  # type: ignore[import-not-found]
     except ModuleNotFoundError as error:
         if error.name == "timm":
-            raise MissingExtraError("timm", "zoo") from error
+            raise MissingExtraError("timm", "timm") from error
         raise ThalwegError("models.broken_timm", reason=error) from error
     except (ImportError, RuntimeError) as error:  # torchvision beside a torch of another build
         raise ThalwegError("models.broken_timm", reason=error) from error

@@ -1,7 +1,7 @@
-"""Checkpoints: one safetensors file that is written whole or not at all; never pickle.
+"""The format of checkpoints: one safetensors file, written whole or not at all; never pickle.
 
 `last` holds weights, optimizer state and counters: all that a training needs to go on, bit by bit.
-`best` holds the weights to predict with: the best epoch's or the last one's, or their average.
+`best` holds the weights to predict with: those of the best or the last epoch, or their average.
 
 Tensors are named `model.<name>`, `average.<name>`, `optimizer.<parameter>.<key>` and `optimizer.group<n>.<key>`; the
 file's metadata is one JSON text with everything that is not a tensor.
@@ -61,10 +61,11 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         with safe_open(path, framework="pt") as file:
             facts = json.loads((file.metadata() or {}).get("thalweg", "{}"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
-    except (OSError, SafetensorError) as error:
-        raise RunError("training.no_checkpoint", path=path, reason=error) from error
-    if facts.get("format") != FORMAT:
-        raise RunError("training.other_checkpoint", path=path, found=facts.get("format"), expected=FORMAT)
+    except (OSError, SafetensorError, ValueError, RecursionError) as error:
+        raise RunError("runs.no_checkpoint", path=path, reason=error) from error
+    found = facts.get("format") if isinstance(facts, dict) else None
+    if found != FORMAT:
+        raise RunError("runs.other_checkpoint", path=path, found=found, expected=FORMAT)
     return tensors, facts
 
 
@@ -73,17 +74,21 @@ def model_tensors(model: nn.Module, prefix: str = "model") -> dict[str, Tensor]:
     return {f"{prefix}.{name}": tensor for name, tensor in model.state_dict().items()}
 
 
+def names_of_model(tensors: dict[str, Tensor], prefix: str = "model") -> dict[str, Tensor]:
+    """The weights and buffers among a checkpoint's tensors, by the model's own names."""
+    prefix += "."
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
 def load_model(model: nn.Module, tensors: dict[str, Tensor], prefix: str = "model") -> None:
     """Copy weights and buffers into a model, which keeps its memory layout.
 
     Raises:
         RunError: the checkpoint is of another network.
     """
-    ours = model.state_dict()
-    prefix += "."
-    theirs = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+    ours, theirs = model.state_dict(), names_of_model(tensors, prefix)
     if ours.keys() != theirs.keys() or any(ours[name].shape != theirs[name].shape for name in ours):
-        raise RunError("training.other_network", names=", ".join(sorted(ours.keys() ^ theirs.keys())[:3]))
+        raise RunError("runs.other_network", names=", ".join(sorted(ours.keys() ^ theirs.keys())[:3]))
     model.load_state_dict(theirs)
 
 
@@ -149,7 +154,7 @@ def _plain(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
         return {"dict": [[key, _plain(part, f"{name}.{at}", tensors)] for at, (key, part) in enumerate(value.items())]}
     if value is None or isinstance(value, bool | int | float | str):
         return value
-    raise UsageError("training.optimizer_not_kept", key=name.rsplit(".", 1)[-1], kind=type(value).__name__)
+    raise UsageError("runs.optimizer_not_kept", key=name.rsplit(".", 1)[-1], kind=type(value).__name__)
 
 
 def _from_plain(value: Any, tensors: dict[str, Tensor], device: torch.device) -> Any:

@@ -1,7 +1,7 @@
-"""Precision and memory layout are chosen by measuring for about two seconds, not by belief.
+"""The number format of a step, precision and memory layout, chosen by measuring for about two seconds.
 
-On one processor bf16 in channels-last order is twice as fast as fp32, on another it is four times slower, and
-grouped convolutions turn the order round: so the very network is timed on the very machine.
+On one CPU bf16 in channels-last order is twice as fast as fp32, on another it is four times slower, and grouped
+convolutions reverse the order: so the actual network is timed on the actual machine.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from thalweg._replay import EAGER_CALLS, Replay
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from thalweg.training.config import TrainingConfig
+    from thalweg.runs import TrainingConfig
 
 SECONDS = 0.5  # for all, after each has had a step
 FEWEST_TURNS = 3
@@ -46,7 +46,7 @@ class Format:
         return torch.autocast(device.type, dtype=torch.bfloat16, enabled=self.precision == "bf16")
 
 
-# In the order of preference: a rate within `TIE` of the fastest is as good, and noise should not decide.
+# In order of preference: a speed within `TIE` of the fastest is as good, so that noise does not decide.
 TIE = 0.95
 CANDIDATES = (
     Format("bf16", "channels-last"),
@@ -58,16 +58,16 @@ CANDIDATES = (
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The format chosen, and what was measured: format to photos a second, forward and backward."""
+    """The chosen format, and photos per second, forward and backward, of each that was measured."""
 
     format: Format
     photos_per_second: dict[Format, float]
 
 
 def choose_format(model: nn.Module, config: TrainingConfig, size: int, device: torch.device) -> Choice:
-    """The fastest of the formats that the configuration allows, measured on a copy of the model.
+    """The fastest format that the configuration allows, measured on a copy of the model.
 
-    Leaves the model and the random state as they were.
+    The model and the random state stay unchanged.
     """
     allowed = [
         candidate
@@ -76,12 +76,12 @@ def choose_format(model: nn.Module, config: TrainingConfig, size: int, device: t
     ]
     if len(allowed) == 1:
         return Choice(allowed[0], {})
-    # A GPU's time for a few photos is that of starting its kernels.
+    # For a few photos a GPU spends its time on starting kernels.
     count = config.batch_size if device.type == "cuda" else min(config.batch_size, MOST_PHOTOS)
     with torch.random.fork_rng():
         rates = _rates_that_fit(model, allowed, count, size, device)
     if device.type == "cuda":
-        torch.cuda.empty_cache()  # what was measured leaves room for the photos
+        torch.cuda.empty_cache()  # make room for the photos
     enough = TIE * max(rates.values())
     return Choice(next(candidate for candidate in allowed if rates[candidate] >= enough), rates)
 
@@ -89,7 +89,7 @@ def choose_format(model: nn.Module, config: TrainingConfig, size: int, device: t
 def _rates_that_fit(
     model: nn.Module, candidates: list[Format], count: int, size: int, device: torch.device
 ) -> dict[Format, float]:
-    """Those of `_rates`, of fewer photos where the memory is too small: the training will go in parts, then."""
+    """`_rates` with fewer photos where memory is too small; the training then uses micro-batches."""
     while True:
         try:
             return _rates(model, candidates, count, size, device)
@@ -103,9 +103,9 @@ def _rates_that_fit(
 def _rates(
     model: nn.Module, candidates: list[Format], count: int, size: int, device: torch.device
 ) -> dict[Format, float]:
-    """Photos a second of each, the best of several steps, in turns: what else the machine does slows all of them.
+    """Photos per second of each, the best of several steps, in turns, so that other load slows all of them alike.
 
-    Who is far behind the fastest is asked no more; the first step of each, which prepares kernels, is not counted.
+    A format far behind the fastest is dropped; the first step of each, which prepares kernels, is not counted.
     """
     steps = {candidate: _Step(model, candidate, count, size, device) for candidate in candidates}
     best = {candidate: float("inf") for candidate in candidates}
@@ -132,7 +132,7 @@ class _Step:
         self.twin.to(device, memory_format=candidate.memory_format)  # type: ignore[call-overload] - torch types leave it out
         images_NCHW = torch.zeros(count, 3, size, size, device=device)
         self.images_NCHW = images_NCHW.to(memory_format=candidate.memory_format)
-        self._replay = Replay()  # as a training will
+        self._replay = Replay()  # as in training
 
     def seconds(self) -> float:
         start = time.perf_counter()
@@ -149,7 +149,7 @@ class _Step:
 
 
 def wait(device: torch.device) -> None:
-    """Until a GPU has done what it was asked; a processor has."""
+    """Wait until a GPU has finished its work; a CPU has."""
     if device.type == "cuda":
         torch.cuda.synchronize()
     elif device.type == "mps":

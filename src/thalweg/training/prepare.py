@@ -1,9 +1,10 @@
-"""All that a training needs and that is known before its first step: photos in the cache, format, sizes, facts."""
+"""What a training run needs before its first step: sizes, photos in the cache, number format, facts."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -13,88 +14,85 @@ from torch import nn
 from thalweg import data, models, schedules
 from thalweg.data.augment import augmentation
 from thalweg.data.classes import FOOD11
-from thalweg.errors import DataError, ThalwegError, UsageError
-from thalweg.training import checkpoint
-from thalweg.training.optimizers import EXTRA, build_optimizer, muon_split, optimizer_over
-from thalweg.training.plan import (
+from thalweg.data.decoding import reading
+from thalweg.errors import BadImageError, DataError, ThalwegError, UsageError
+from thalweg.runs import Run, checkpoint
+from thalweg.runs.photos import decode_photos, find_photos
+from thalweg.training.machine import (
     fits_device,
     fits_memory,
     free_memory,
     machine_facts,
     ready_machine,
     settled_device,
-    settled_sizes,
-    typical_side,
     usable_threads,
 )
-from thalweg.training.probe import choose_format
-from thalweg.training.run import Run
+from thalweg.training.number_format import choose_format
+from thalweg.training.optimizers import EXTRA, build_optimizer, muon_split, optimizer_over
 
 
 if TYPE_CHECKING:
     from thalweg.data import Cache, Check, ImageSet
-    from thalweg.training.config import TrainingConfig
-    from thalweg.training.listener import Listener
-    from thalweg.training.probe import Choice
+    from thalweg.runs import SettledConfig, TrainingConfig
+    from thalweg.training.number_format import Choice
+    from thalweg.training.progress import Listener
+
+_PHOTOS_LOOKED_AT = 48
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a training will be: settled in a moment, before any photo is decoded.
+    """What a training run will be, known in a moment, before any photo is decoded.
 
     Attributes:
-        config: with its size settled.
-        images: the photos, found and not yet opened.
-        model: the network with its first weights.
+        config: with its size known.
+        images: the photos, found and not yet decoded.
+        model: the network with its initial weights.
         device: where it trains.
-        threads: of the processor.
-        stored: side of the pictures in the cache, in pixels.
+        threads: of the CPU.
+        stored: side of the photos in the cache, in pixels.
     """
 
-    config: TrainingConfig
+    config: SettledConfig
     images: ImageSet
     model: nn.Module
     device: torch.device
     threads: int
     stored: int
 
-    @property
-    def size(self) -> int:
-        """Side of what the network sees, in pixels."""
-        assert self.config.size is not None, "a plan's size is settled"  # noqa: S101 - for the type checker
-        return self.config.size
-
     @classmethod
     def of(cls, photos: Path | str, config: TrainingConfig, listener: Listener) -> Self:
-        """Find the photos and settle what the configuration leaves open.
+        """Find the photos and decide what the configuration leaves open.
 
         Raises:
-            UsageError: the configuration asks for what there is not.
+            UsageError: the configuration is invalid here.
             DataError: there are no photos.
         """
         device = settled_device(config.device)
         threads = config.threads or usable_threads()
         ready_machine(threads)
-        images = opened(photos, config)
+        images = find_photos(photos, config)
         listener.note("training.found", what=images.describe())
         if config.classes not in (None, FOOD11) and Path(config.classes).exists():
-            config = replace(config, classes=str(Path(config.classes).resolve()))  # to be found from elsewhere, later
-        typical = typical_side(images)
-        size, stored = settled_sizes(config.size, config.max_size, typical, augmentation(config.augment).enlarge)
-        smaller = tuple(side for side in config.smaller_sizes if config.size is not None or side < size)
-        config = replace(config, size=size, smaller_sizes=smaller)
-        return cls(config, images, _first_network(config, len(images.classes)), device, threads, stored)
+            config = replace(
+                config, classes=str(Path(config.classes).resolve())
+            )  # found from other working directories, too
+        size, stored = choose_sizes(
+            config.size, config.max_size, typical_side(images), augmentation(config.augment).enlarge
+        )
+        settled = config.settle(size)
+        return cls(settled, images, _first_network(settled, len(images.classes)), device, threads, stored)
 
 
 @dataclass(frozen=True, slots=True)
 class Preparation:
-    """A plan with its photos decoded and its format measured.
+    """A plan with its photos decoded and its number format measured.
 
     Attributes:
-        run: not yet written.
+        run: not written yet.
         cache: the photos.
         check: what may be wrong with them.
-        choice: precision and layout, and what was measured.
+        choice: precision and layout, with the measured speeds.
     """
 
     run: Run
@@ -104,22 +102,22 @@ class Preparation:
 
     @classmethod
     def of(cls, plan: Plan, out: Path, listener: Listener) -> Self:
-        """Check and decode the photos, and choose the format.
+        """Check and decode the photos, and choose the number format.
 
         Raises:
-            DataError: a split has no photo that can be used.
+            DataError: a split has no usable photo.
         """
         config = plan.config
         check = data.check_images(plan.images, progress=listener.checking)
         for warning in check.warnings():
             listener.note(warning.key, **warning.values)
-        cache = cached(plan.images, config, plan.stored, listener)
+        cache = decode_photos(plan.images, config, plan.stored, listener.caching)
         if not len(cache.rows("train")) or not len(cache.rows("valid")):
             raise DataError("training.split_empty", path=plan.images.root)
-        _say_where_photos_are(cache, plan.device, listener)
-        choice = choose_format(plan.model, config, plan.size, plan.device)
+        _note_where_photos_are(cache, plan.device, listener)
+        choice = choose_format(plan.model, config, config.size, plan.device)
         if config.optimizer == "muon":
-            _say_what_muon_updates(plan.model, listener)
+            _note_what_muon_updates(plan.model, listener)
         environment = {
             **machine_facts(plan.device),
             "threads": plan.threads,
@@ -129,25 +127,33 @@ class Preparation:
         return cls(Run(out, config, _data_facts(plan.images, cache, config), environment), cache, check, choice)
 
 
-def opened(photos: Path | str, config: TrainingConfig) -> ImageSet:
-    """The photos, with the splits and the classes that a configuration asks for."""
-    images = data.open_images(photos, classes=config.classes, seed=config.seed, valid_fraction=config.valid_fraction)
-    if config.folds is None or config.fold is None:
-        return images
-    return data.fold_of(images, folds=config.folds, fold=config.fold, seed=config.seed)
+def typical_side(images: ImageSet) -> float:
+    """The median short side, in pixels, of some training photos, from their headers; infinite if none can be read."""
+    photos = images.split("train")
+    sides = []
+    for photo in photos[:: max(1, len(photos) // _PHOTOS_LOOKED_AT)]:
+        try:
+            with reading(images.read(photo), photo.path) as header:
+                sides.append(min(header.size))
+        except BadImageError:
+            continue  # the data check names the bad ones
+    return int(median(sides)) if sides else float("inf")
 
 
-def cached(images: ImageSet, config: TrainingConfig, stored: int, listener: Listener) -> Cache:
-    """The photos, decoded."""
-    return data.build_cache(
-        images, size=stored, fit=config.fit, on_bad_image=config.on_bad_image, progress=listener.caching
-    )
+def choose_sizes(size: int | None, max_size: int, typical: float, enlarge: float) -> tuple[int, int]:
+    """Sides, in pixels, of the network's input and of the photos in the cache; no photo is enlarged.
+
+    Example:
+        >>> choose_sizes(None, 128, 400, 1.25), choose_sizes(None, 128, 28, 1.25), choose_sizes(64, 128, 70, 1.25)
+        ((128, 160), (28, 28), (64, 70))
+    """
+    seen = size or int(min(max_size, typical))
+    return seen, max(seen, int(min(round(seen * enlarge), typical)))
 
 
-def _first_network(config: TrainingConfig, classes: int) -> nn.Module:
-    """The network before any photo is decoded: what is misspelt is said at once."""
+def _first_network(config: SettledConfig, classes: int) -> nn.Module:
+    """The network before any photo is decoded, so that a misspelt name fails at once."""
     torch.manual_seed(config.seed)
-    assert config.size is not None, "sizes are settled first"  # noqa: S101 - for the type checker
     model = models.build(config.model, classes=classes, size=config.size)
     models.set_drop_path(model, config.drop_path)
     if config.optimizer.startswith(EXTRA):
@@ -161,10 +167,10 @@ def _first_network(config: TrainingConfig, classes: int) -> nn.Module:
 
 
 def _try(config: TrainingConfig) -> None:
-    """Two steps of an optimizer of another library on a toy: what it cannot do is said now, and not after an hour.
+    """Two steps of another library's optimizer on a toy, so that one that does not fit fails now and not after an hour.
 
     Raises:
-        UsageError: it fails in steps like ours, or its state cannot be kept in a checkpoint.
+        UsageError: it fails in a step, or its state cannot be saved in a checkpoint.
     """
     toy = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(4, 3))
     try:
@@ -179,7 +185,7 @@ def _try(config: TrainingConfig) -> None:
     checkpoint.optimizer_tensors(optimizer)
 
 
-def _say_where_photos_are(cache: Cache, device: torch.device, listener: Listener) -> None:
+def _note_where_photos_are(cache: Cache, device: torch.device, listener: Listener) -> None:
     if device.type == "cuda":
         if fits_device(cache.images_NHWC, device):
             return
@@ -190,7 +196,7 @@ def _say_where_photos_are(cache: Cache, device: torch.device, listener: Listener
         listener.note("training.mapped", needed=needed, free=free)
 
 
-def _say_what_muon_updates(model: nn.Module, listener: Listener) -> None:
+def _note_what_muon_updates(model: nn.Module, listener: Listener) -> None:
     matrices, rest = muon_split(model)
     share = sum(map(torch.numel, matrices)) / sum(map(torch.numel, model.parameters()))
     listener.note("training.muon_line", matrices=len(matrices), rest=len(rest), share=share)

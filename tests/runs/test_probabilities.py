@@ -3,18 +3,18 @@
 import numpy as np
 import pytest
 
-from thalweg.training.calibration import fitted_temperature, probabilities
+from thalweg.runs.probabilities import fitted_temperature, softmax
 
 
 def cross_entropy(logits, labels, temperature):
-    return -np.log(probabilities(logits, temperature)[np.arange(len(labels)), labels]).mean()
+    return -np.log(softmax(logits, temperature)[np.arange(len(labels)), labels]).mean()
 
 
 @pytest.mark.parametrize("scale", [0.3, 1.0, 4.0])
 def test_labels_drawn_from_probabilities_give_their_temperature_back(scale):
     random = np.random.default_rng(0)
     logits = random.normal(size=(40_000, 5)) * 2
-    labels = np.array([random.choice(5, p=row) for row in probabilities(logits)])
+    labels = np.array([random.choice(5, p=row) for row in softmax(logits)])
     found = fitted_temperature(scale * logits, labels)
     assert found == pytest.approx(scale, rel=0.03)
 
@@ -32,5 +32,5 @@ def test_outputs_that_are_all_right_get_the_coldest():
 
 
 def test_probabilities_add_up_and_do_not_overflow():
-    found = probabilities(np.array([[1e4, 0.0], [-1e4, 0.0]]), 0.05)
+    found = softmax(np.array([[1e4, 0.0], [-1e4, 0.0]]), 0.05)
     assert found.tolist() == [[1, 0], [0, 1]]

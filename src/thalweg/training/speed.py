@@ -9,26 +9,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from thalweg import models
-from thalweg.training.evaluation import logits_of
-from thalweg.training.listener import Listener
-from thalweg.training.loop import Training
+from thalweg.training.loop import TrainingLoop
 from thalweg.training.losses import Targets
-from thalweg.training.plan import matmul_gflops
-from thalweg.training.preparation import Plan, Preparation
-from thalweg.training.probe import choose_format, wait
+from thalweg.training.machine import matmul_gflops
+from thalweg.training.number_format import choose_format, wait
+from thalweg.training.prepare import Plan, Preparation
+from thalweg.training.progress import Listener
 
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from thalweg.training.config import TrainingConfig
+    from thalweg.runs import TrainingConfig
 
 PRECISIONS = ("fp32", "bf16")
 _FORWARD_AND_BACKWARD = 3  # a backward pass has twice the products of a forward pass
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class Speed:
     """What was measured of one network at one precision.
 
     Attributes:
@@ -69,7 +68,7 @@ def bench(
     names: Iterable[str] | None = None,
     seconds: float = 3.0,
     listener: Listener | None = None,
-) -> Iterator[Pace]:
+) -> Iterator[Speed]:
     """Train each network for some seconds at each precision; nothing is kept but the cache of the photos.
 
     Right before each, the speed of the matrix product is measured: on a machine that others use, too, it says what
@@ -83,7 +82,7 @@ def bench(
         listener: is told how the preparation goes.
 
     Yields:
-        One `Pace` after the other, as they are measured.
+        One `Speed` after the other, as they are measured.
 
     Raises:
         UsageError: the configuration asks for what there is not, as a size that no network takes.
@@ -92,18 +91,18 @@ def bench(
 
     Example:
         >>> from thalweg.training import TrainingConfig
-        >>> paces = bench("builtin", TrainingConfig(batch_size=16), names=["resnet-small"], seconds=0.05)
-        >>> [pace.precision for pace in paces]
+        >>> speeds = bench("builtin", TrainingConfig(batch_size=16), names=["resnet-small"], seconds=0.05)
+        >>> [one.precision for one in speeds]
         ['fp32', 'bf16']
     """
     names = list(names) if names is not None else None
     first = names[0] if names else min(models.names(), key=models.smallest_size)
     fixed = replace(config, model=first, precision="fp32", layout="channels-last")
     plan = Plan.of(photos, fixed, listener or Listener())
-    chosen = names or [name for name in models.names() if models.smallest_size(name) <= plan.size]
+    chosen = names or [name for name in models.names() if models.smallest_size(name) <= plan.config.size]
     prepared = Preparation.of(plan, Path(), listener or Listener())
     for name in chosen:
-        card = models.describe(name, size=plan.size, classes=len(prepared.run.classes))
+        card = models.describe(name, size=plan.config.size, classes=len(prepared.run.classes))
         for precision in PRECISIONS:
             roof = matmul_gflops(plan.device)[precision]
             training = _training(prepared, name, precision, plan)
@@ -113,9 +112,9 @@ def bench(
             trained, gflops = batch / (data + step), _FORWARD_AND_BACKWARD * card.flops * batch / step / 1e9
             in_training = len(prepared.cache.rows("train")) / trained
             whole = in_training + len(prepared.cache.rows("valid")) / evaluated
-            yield Pace(
+            yield Speed(
                 name,
-                plan.size,
+                plan.config.size,
                 precision,
                 training.format.layout,
                 trained,
@@ -128,25 +127,26 @@ def bench(
             )
 
 
-def _training(prepared: Preparation, name: str, precision: str, plan: Plan) -> Training:
+def _training(prepared: Preparation, name: str, precision: str, plan: Plan) -> TrainingLoop:
     config = replace(prepared.run.config, model=name, precision=precision, layout="auto")
-    model = models.build(name, classes=len(prepared.run.classes), size=plan.size)
-    chosen = choose_format(model, config, plan.size, plan.device).format
+    model = models.build(name, classes=len(prepared.run.classes), size=plan.config.size)
+    chosen = choose_format(model, config, plan.config.size, plan.device).format
     environment = {**prepared.run.environment, "precision": precision, "layout": chosen.layout}
-    return Training(replace(prepared.run, config=config, environment=environment), prepared.cache)
+    return TrainingLoop(replace(prepared.run, config=config, environment=environment), prepared.cache)
 
 
-def _median_step(training: Training, seconds: float) -> tuple[float, float]:
+def _median_step(training: TrainingLoop, seconds: float) -> tuple[float, float]:
     """Seconds for a batch to be made, and for a step on it; the first step, which prepares kernels, is left out."""
     training.model.train()
-    parts, spent, deadline = 1, [], float("inf")
+    micro_batches, spent, deadline = 1, [], float("inf")
     for index in count():
         began = time.perf_counter()
         images_NCHW, labels_N = training.batches(index // len(training.batches), index % len(training.batches))
         images_NCHW = images_NCHW.to(training.device, memory_format=training.format.memory_format)
         wait(training.device)
         ready = time.perf_counter()
-        parts = training.gradients(images_NCHW, Targets(labels_N).to(training.device), parts).parts
+        targets = Targets(labels_N).to(training.device)
+        micro_batches = training.gradients(images_NCHW, targets, micro_batches).micro_batches
         training.optimizer.step()
         training.optimizer.zero_grad(set_to_none=True)
         wait(training.device)
@@ -160,11 +160,11 @@ def _median_step(training: Training, seconds: float) -> tuple[float, float]:
     return sorted(data for data, _ in spent)[len(spent) // 2], sorted(step for _, step in spent)[len(spent) // 2]
 
 
-def _evaluated_per_second(training: Training, seconds: float) -> float:
+def _evaluated_per_second(training: TrainingLoop, seconds: float) -> float:
     """Photos a second, batch by batch until the time is over or the split is."""
     photos, began = 0, time.perf_counter()
     batches = training.plain_batches("valid")
     while time.perf_counter() - began < seconds and (batch := list(islice(batches, 1))):
-        logits_of(training.model, batch, number_format=training.format)
+        models.logits_of(training.model, batch)
         photos += len(batch[0])
     return photos / (time.perf_counter() - began)

@@ -1,4 +1,4 @@
-"""Forward and backward: one batch's gradients, in several parts where the device's memory is too small for one.
+"""Forward and backward: the gradients of one batch, in micro-batches where memory is too small for all of it.
 
 Shape suffixes: N photos, C channels or classes, H height, W width.
 """
@@ -22,74 +22,75 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from thalweg.training.losses import Objective
-    from thalweg.training.probe import Format
+    from thalweg.training.number_format import Format
 
 
 class Outcome(NamedTuple):
-    """What a batch gave beside its gradients; valid until the next batch.
+    """What a batch yields besides its gradients; valid until the next batch.
 
     Attributes:
         loss: the mean, a scalar without gradient.
         norm: Euclidean, of the gradients of all parameters before any clipping; a scalar.
         logits_NC: the output, without gradient.
-        parts: equal parts that the batch was taken in.
+        micro_batches: how many of them the batch was cut into.
     """
 
     loss: Tensor
     norm: Tensor
     logits_NC: Tensor
-    parts: int
+    micro_batches: int
 
 
 class Gradients:
-    """Puts the gradients of a batch's mean loss into the parameters, in place of what is there.
+    """Sets the parameters' gradients to those of a batch's mean loss.
 
-    On a GPU the kernels of a whole batch are recorded once and then repeated: see `Replay`.
+    On a GPU the kernels of a whole batch are recorded once and then replayed: see `Replay`.
 
     Args:
         model: the network.
         objective: the loss.
         number_format: precision of the forward pass.
-        clip: largest norm of the gradients, longer ones are shortened to it; None: no clipping.
+        clip_grad_norm: largest norm of the gradients; longer ones are scaled down to it. None: no clipping.
 
     Attributes:
-        told: is called with the photos a part when memory was exhausted and parts became smaller.
+        on_smaller: called with the photos per micro-batch when memory ran out and they became smaller.
     """
 
     def __init__(
-        self, model: nn.Module, objective: Objective, number_format: Format, *, clip: float | None = None
+        self, model: nn.Module, objective: Objective, number_format: Format, *, clip_grad_norm: float | None = None
     ) -> None:
-        self.model, self.objective, self.format, self.clip = model, objective, number_format, clip
-        self.told: Callable[[int], None] = lambda photos: None  # noqa: ARG005 - nobody listens yet
+        self.model, self.objective, self.format = model, objective, number_format
+        self.clip_grad_norm = clip_grad_norm
+        self.on_smaller: Callable[[int], None] = lambda photos: None  # noqa: ARG005 - nobody listens yet
         self._parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
         self._replay = Replay()
 
-    def __call__(self, images_NCHW: Tensor, targets: Targets, parts: int) -> Outcome:
-        """Gradients in `parts` equal parts, and in twice as many when memory is exhausted, also without recordings.
+    def __call__(self, images_NCHW: Tensor, targets: Targets, micro_batches: int) -> Outcome:
+        """Compute the gradients in equal micro-batches, and in twice as many each time memory runs out.
 
-        Batch norms see one part at a time, so their statistics are of fewer photos than a batch has.
+        Batch norms see one micro-batch at a time, so their statistics cover fewer photos than a batch has.
 
         Raises:
             TrainingError: not even one photo fits into the memory.
         """
         while True:
             try:
-                if parts == 1:
+                if micro_batches == 1:
                     return self._replayed(images_NCHW, targets)
-                loss, logits_NC = self._in_parts(images_NCHW, targets, parts)
-                return Outcome(loss, self._clipped_norm(), logits_NC, parts)
+                loss, logits_NC = self._accumulated(images_NCHW, targets, micro_batches)
+                return Outcome(loss, self._clipped_norm(), logits_NC, micro_batches)
             except torch.OutOfMemoryError as error:
-                if parts >= len(images_NCHW):
+                if micro_batches >= len(images_NCHW):
                     raise TrainingError("training.out_of_memory", size=images_NCHW.shape[-1]) from error
             # outside of the handler, whose error holds the frames, and they the tensors
             gc.collect()
-            forgotten = self._replay.forget()  # of smaller photos perhaps, before they grew: each has its own memory
+            forgotten = self._replay.forget()  # recordings for smaller photos hold memory of their own
             if images_NCHW.device.type == "cuda":
                 torch.cuda.empty_cache()
             if forgotten:
                 continue
-            parts *= 2
-            self.told(-(-len(images_NCHW) // parts))
+            micro_batches *= 2
+            self.on_smaller(-(-len(images_NCHW) // micro_batches))
 
     def _replayed(self, images_NCHW: Tensor, targets: Targets) -> Outcome:
         loss, norm, logits_NC, *gradients = self._replay(self._whole, images_NCHW, *targets)
@@ -98,27 +99,27 @@ class Gradients:
         return Outcome(loss, norm, logits_NC, 1)
 
     def _whole(
-        self, images_NCHW: Tensor, labels_N: Tensor, others_N: Tensor | None, shares_N: Tensor | None
+        self, images_NCHW: Tensor, labels_N: Tensor, others_N: Tensor | None, lambda_N: Tensor | None
     ) -> tuple[Tensor | None, ...]:
-        loss, logits_NC = self._in_parts(images_NCHW, Targets(labels_N, others_N, shares_N), 1)
+        loss, logits_NC = self._accumulated(images_NCHW, Targets(labels_N, others_N, lambda_N), 1)
         return loss, self._clipped_norm(), logits_NC, *(parameter.grad for parameter in self._parameters)
 
     def _clipped_norm(self) -> Tensor:
-        """The norm of all gradients; then they are no longer than `clip`."""
-        if self.clip is not None:
-            return clip_grad_norm_(self._parameters, self.clip)
+        """The norm of all gradients, which are then clipped."""
+        if self.clip_grad_norm is not None:
+            return clip_grad_norm_(self._parameters, self.clip_grad_norm)
         return get_total_norm([parameter.grad for parameter in self._parameters if parameter.grad is not None])
 
-    def _in_parts(self, images_NCHW: Tensor, targets: Targets, parts: int) -> tuple[Tensor, Tensor]:
-        self.model.zero_grad(set_to_none=True)  # also of what exhausted memory, or a recording that failed, has left
+    def _accumulated(self, images_NCHW: Tensor, targets: Targets, micro_batches: int) -> tuple[Tensor, Tensor]:
+        self.model.zero_grad(set_to_none=True)  # also what a failed attempt has left
         count = len(images_NCHW)
-        each = -(-count // parts)
+        each = -(-count // micro_batches)
         losses, logits = [], []
         for start in range(0, count, each):
             rows = slice(start, start + each)
             with self.format.autocast(images_NCHW.device):
                 logits_NC = self.model(images_NCHW[rows])
-            loss = self.objective(logits_NC, targets.part(rows)) * (len(logits_NC) / count)
+            loss = self.objective(logits_NC, targets.rows(rows)) * (len(logits_NC) / count)
             loss.backward()
             losses.append(loss.detach())
             logits.append(logits_NC.detach())

@@ -1,18 +1,19 @@
-"""Features of photos at the taps of a network, for t-SNE and whoever wants to see inside.
+"""What a network makes of photos: logits over batches, and the features at its taps.
 
 Shape suffixes: N photos, C channels or classes, D features, H height, W width, T tokens.
 """
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
+import torch
 from torch.nn.functional import adaptive_avg_pool2d
 
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from torch import Tensor, nn
 
@@ -23,8 +24,8 @@ def features(model: nn.Module, images_NCHW: Tensor) -> dict[str, Tensor]:
     """Logits and the features at both taps, from one forward pass.
 
     Maps are averaged over a grid of at most 2×2 cells and then flattened, which keeps where things are, roughly, and
-    makes the features few enough for t-SNE; tokens of a transformer are averaged over the photo. The model is run as
-    it is: set `eval()` and `inference_mode` before. Its hooks are gone afterwards, also when it fails.
+    makes the features few enough for t-SNE; tokens of a transformer are averaged over the photo. The model runs in its
+    present mode: call `eval()` and enter `inference_mode` first. No hook stays behind, even on failure.
 
     Args:
         model: a network of this package or of timm.
@@ -66,3 +67,49 @@ def _vectors(activations: Tensor) -> Tensor:
         height, width = activations.shape[2:]
         activations = adaptive_avg_pool2d(activations, (min(height, MID_SIDE), min(width, MID_SIDE)))
     return activations.flatten(start_dim=1)
+
+
+@torch.inference_mode()
+def logits_of(model: nn.Module, batches: Iterable[Tensor]) -> Tensor:
+    """The network's output over batches, in evaluation mode and fp32; the model keeps its mode.
+
+    Args:
+        model: the network.
+        batches: photos, (N, 3, H, W).
+
+    Returns:
+        (N, C), fp32, on the CPU.
+    """
+    with _evaluating(model) as (device, memory_format):
+        outputs = [model(images.to(device, memory_format=memory_format)).float() for images in batches]
+        return torch.cat(outputs).cpu()  # once: a GPU is not waited for after every batch
+
+
+@torch.inference_mode()
+def features_of(model: nn.Module, batches: Iterable[Tensor]) -> dict[str, Tensor]:
+    """Logits and the features at both taps over batches, in evaluation mode and fp32; the model keeps its mode.
+
+    Returns:
+        `logits` (N, C), `mid` (N, D), `top` (N, D), on the CPU.
+    """
+    collected: dict[str, list[Tensor]] = {}
+    with _evaluating(model) as (device, memory_format):
+        for images in batches:
+            for name, tensor in features(model, images.to(device, memory_format=memory_format)).items():
+                collected.setdefault(name, []).append(tensor.float().cpu())
+    return {name: torch.cat(parts) for name, parts in collected.items()}
+
+
+@contextmanager
+def _evaluating(model: nn.Module) -> Iterator[tuple[torch.device, torch.memory_format]]:
+    mode = model.training
+    weight = next(parameter for parameter in model.parameters())
+    kernels = [parameter for parameter in model.parameters() if parameter.ndim == 4]
+    last = any(
+        kernel.is_contiguous(memory_format=torch.channels_last) and not kernel.is_contiguous() for kernel in kernels
+    )
+    model.eval()
+    try:
+        yield weight.device, torch.channels_last if last else torch.contiguous_format
+    finally:
+        model.train(mode)

@@ -1,0 +1,202 @@
+"""What a training run is asked to do: every field is a flag of `thalweg train`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final, Literal, Self
+
+from thalweg.errors import RunError, UsageError
+from thalweg.runs.options import Option, check_all, options_of, within
+
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ClassWeights = Literal["none", "balanced"]
+Device = Literal["auto", "cpu", "cuda", "mps"]
+Keep = Literal["best", "last"]
+Layout = Literal["auto", "channels-first", "channels-last"]
+Loss = Literal["cross-entropy", "mse"]
+OnBadImage = Literal["skip", "stop"]
+Precision = Literal["auto", "fp32", "bf16"]
+Resize = Literal["stretch", "center-crop"]
+
+# Runs of format 1 (0.1.0) have these fields and values under other names.
+_FIELDS_OF_FORMAT_1: Final = {
+    "clip": "clip_grad_norm",
+    "fit": "resize",
+    "keep_epochs": "save_every_epoch",
+    "select": "keep",
+}
+RESIZE_OF_FORMAT_1: Final = {"squash": "stretch", "crop": "center-crop"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainingConfig:
+    """Everything needed, besides the photos, to repeat a training run.
+
+    The defaults are plain: AdamW, photos of one size. `thalweg train` starts from `recipe("standard")`.
+
+    Attributes:
+        model: a name from `thalweg models`, or `timm:NAME`.
+        size: side of the network's input, in pixels; None: the photos' own, at most `max_size`.
+        max_size: in pixels, where `size` is None. Larger photos are shrunk to it; smaller ones are never enlarged.
+        smaller_sizes: sides, in pixels, that come before `size`: the first two of `64>96>128`. Each gets an equal part
+            of the training; evaluation always uses `size`. Where `size` is None, only those below it are used.
+        epochs: passes over the training split; None when `budget` ends the training.
+        budget: seconds from the start to the last evaluation; the schedule anneals to end with it. None: no limit.
+        batch_size: photos per step.
+        optimizer: a name from torch.optim, in lower case; `muon`; `schedule-free`, for a schedule that does not decay;
+            or `pytorch_optimizer:NAME`, from that library (extra `optimizers`).
+        lr: learning rate, which the schedule multiplies.
+        find_lr: search for `lr` before the training (`thalweg.find_lr`); where nothing is found, the given `lr` stays.
+        weight_decay: as in torch.optim; where the optimizer decouples it (adamw), biases and norms are exempt. None:
+            0.05 where it is decoupled, else 0.
+        momentum: for the optimizers that have it (sgd, rmsprop, muon); None: torch's default.
+        schedule: the factor of the learning rate over the training, in the language of `thalweg schedule`.
+        augment: a name from `AUGMENTATIONS`.
+        mixup: fraction of the photos that are blended with another photo of their batch, target included, in [0, 1].
+        cutmix: fraction of the photos in which a rectangle is replaced with another photo's, target included, in
+            [0, 1]; at most 1 together with `mixup`. Both stop for the last tenth of the training.
+        drop_path: probability of skipping the last residual block in a step, lower for earlier blocks (stochastic
+            depth), in [0, 1).
+        normalize: subtract the training split's mean and divide by its standard deviation, per channel.
+        classes: names of the classes: `food11`, or a text file with one name per line; None: from the folders.
+        valid_fraction: fraction of the training split that is set aside where there is no validation split, in (0, 1).
+        folds: number of runs that each validate on a different part of the labeled photos, at least 2; None: the
+            splits stay as they are.
+        fold: the fold that this run validates on, from 0 to `folds` - 1; None: all, one after the other.
+        resize: how a photo becomes a square: `stretch` (all of it) or `center-crop`.
+        loss: `cross-entropy`, or `mse` (mean squared error between softmax and one-hot target).
+        label_smoothing: fraction of the target that is spread over all classes, in [0, 1).
+        class_weights: `balanced` weights each photo by photos / (classes · photos of its class), so that rare classes
+            count as much as frequent ones.
+        clip_grad_norm: largest gradient norm; longer gradients are scaled down to it. None: no clipping.
+        ema: decay of the exponential moving average of the weights, in [0, 1); the average is what is evaluated and
+            kept. 0: no average.
+        keep: which weights are kept for prediction: those of the `last` epoch, or the `best` on validation.
+        evaluate_every: epochs between evaluations; the last epoch is always evaluated.
+        patience: epochs without a better validation accuracy after which the training stops, at an evaluation; 0:
+            never.
+        checkpoint_every: seconds between checkpoints within an epoch. One is also saved at the end of an epoch, unless
+            saving would take more than a twentieth of the time.
+        save_every_epoch: keep the weights of every epoch, and the initial ones, for `thalweg landscape --plane
+            trajectory`.
+        seed: of weights, order, augmentation, and of the split when the photos have none.
+        device: `auto` takes a GPU when there is one.
+        threads: CPU threads for one step; None: the value of `OMP_NUM_THREADS`, else one per usable core.
+        precision: `auto` measures; else `fp32` or `bf16`.
+        layout: memory layout; `auto` measures; else `channels-first` or `channels-last`.
+        on_bad_image: `skip` (named, counted, reported) or `stop`.
+    """
+
+    model: str = "resnet18-half"
+    size: int | None = field(default=None, metadata=within(1, 4096, unit="px"))
+    max_size: int = field(default=128, metadata=within(1, 4096, unit="px"))
+    smaller_sizes: tuple[int, ...] = field(default=(), metadata=within(1, 4096, unit="px"))
+    epochs: int | None = field(default=40, metadata=within(1, 1_000_000))
+    budget: float | None = field(default=None, metadata=within(0, open_least=True, unit="s"))
+    batch_size: int = field(default=64, metadata=within(1, 65_536))
+    optimizer: str = "adamw"
+    lr: float = field(default=2e-3, metadata=within(0, open_least=True))
+    find_lr: bool = False
+    weight_decay: float | None = field(default=None, metadata=within(0, 1e6))
+    momentum: float | None = field(default=None, metadata=within(0, 1))
+    schedule: str = "warmup(5%) > cosine"
+    augment: str = "standard"
+    mixup: float = field(default=0.0, metadata=within(0, 1))
+    cutmix: float = field(default=0.0, metadata=within(0, 1))
+    drop_path: float = field(default=0.0, metadata=within(0, 1, open_most=True))
+    normalize: bool = True
+    classes: str | None = None
+    valid_fraction: float = field(default=0.2, metadata=within(0, 1, open_least=True, open_most=True))
+    folds: int | None = field(default=None, metadata=within(2, 1000))
+    fold: int | None = field(default=None, metadata=within(0, 999))
+    resize: Resize = "stretch"
+    loss: Loss = "cross-entropy"
+    label_smoothing: float = field(default=0.1, metadata=within(0, 1, open_most=True))
+    class_weights: ClassWeights = "none"
+    clip_grad_norm: float | None = field(default=None, metadata=within(0, open_least=True))
+    ema: float = field(default=0.0, metadata=within(0, 1, open_most=True))
+    keep: Keep = "last"
+    evaluate_every: int = field(default=1, metadata=within(1, 1_000_000))
+    patience: int = field(default=0, metadata=within(0, 1_000_000))
+    checkpoint_every: float = field(default=120.0, metadata=within(0, open_least=True, unit="s"))
+    save_every_epoch: bool = False
+    seed: int = field(default=0, metadata=within(0, 2**32 - 1))
+    device: Device = "auto"
+    threads: int | None = field(default=None, metadata=within(1, 1024))
+    precision: Precision = "auto"
+    layout: Layout = "auto"
+    on_bad_image: OnBadImage = "skip"
+
+    def __post_init__(self) -> None:
+        for name, value in check_all(self, _options(type(self))).items():
+            object.__setattr__(self, name, value)
+        if self.epochs is None and self.budget is None:
+            raise UsageError("training.no_end")
+        if self.ema and self.optimizer == "schedule-free":
+            raise UsageError("training.averaged_twice")
+        if self.fold is not None and self.fold >= (self.folds or 0):
+            raise UsageError("training.bad_fold", value=self.fold, most=max((self.folds or 0) - 1, 0))
+        if self.mixup + self.cutmix > 1:
+            raise UsageError("training.mixed_twice", mixup=self.mixup, cutmix=self.cutmix)
+
+    def settle(self, size: int) -> SettledConfig:
+        """The configuration with its size known: `smaller_sizes` that are not below a size taken from the photos go."""
+        smaller = tuple(side for side in self.smaller_sizes if self.size is not None or side < size)
+        return SettledConfig(**{**_values(self), "size": size, "smaller_sizes": smaller})
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields that are not None, for `config.toml`, which has no null."""
+        return {name: value for name, value in _values(self).items() if value is not None}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """The configuration that `to_dict` wrote; a missing optional field was None.
+
+        Raises:
+            RunError: a field of another version.
+            UsageError: a value of another type, or out of range.
+        """
+        options = training_options()
+        unknown = values.keys() - options.keys()
+        if unknown:
+            raise RunError("runs.unknown_fields", names=", ".join(sorted(unknown)))
+        missing = dict.fromkeys(name for name, option in options.items() if option.optional)
+        return cls(**{**missing, **values})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SettledConfig(TrainingConfig):
+    """The configuration of a run: the size is known."""
+
+    size: int = field(default=128, metadata=within(1, 4096, unit="px"))
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Sides in pixels, one for each equal part of the training."""
+        return (*self.smaller_sizes, self.size)
+
+
+def translated(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a configuration of format 1, by today's names and in today's values."""
+    found = {_FIELDS_OF_FORMAT_1.get(name, name): value for name, value in values.items()}
+    if isinstance(found.get("resize"), str):
+        found["resize"] = RESIZE_OF_FORMAT_1.get(found["resize"], found["resize"])
+    return found
+
+
+def training_options() -> dict[str, Option]:
+    """Every field of `TrainingConfig` by name: its flag, kind and range."""
+    return _options(TrainingConfig)
+
+
+@cache
+def _options(config: type) -> dict[str, Option]:
+    return options_of(config)
+
+
+def _values(config: TrainingConfig) -> dict[str, Any]:
+    return {one.name: getattr(config, one.name) for one in fields(config)}

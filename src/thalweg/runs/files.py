@@ -1,0 +1,49 @@
+"""The names of the files in a run's folder, and the columns of its histories."""
+
+from __future__ import annotations
+
+from typing import Final
+
+
+FORMAT: Final = 2
+FORMAT_OF_0_1: Final = 1  # the same files, other names for some options
+
+CONFIG: Final = "config.toml"  # what was asked for, what it was trained on, and where; a folder that has it is a run
+CLAIM: Final = ".claim"  # locked by the process that prepares a run in the folder
+SPLIT: Final = "split.csv"  # path, split, label: every photo that was used
+CHECK: Final = "data-check.json"  # warnings about the photos, and the bad ones by name
+RATE_SWEEP: Final = "lr-sweep.json"  # the search of the learning rate, where there was one
+STEPS: Final = "history/steps"
+EPOCHS: Final = "history/epochs"
+LAYERS: Final = "history/layers"
+CHECKPOINTS: Final = "checkpoints"
+LAST: Final = "last"  # the checkpoint to go on from
+BEST: Final = "best"  # the weights to predict with
+EPOCH: Final = "epoch-"  # before the number of an epoch whose weights were kept
+EVALUATION: Final = "evaluation.safetensors"  # validation split: logits, labels, features at both taps
+SUMMARY: Final = "summary.json"  # what came out, and how long it took
+SUBMISSION: Final = "submission.csv"
+REPORT: Final = "report.html"
+PICTURES: Final = ("curves", "layers", "confusion", "mistakes", "reliability", "tsne-mid", "tsne-top")  # .png
+
+FOLDS: Final = "folds"  # below a folder of folds, the runs 0, 1, ...
+OUT_OF_FOLD: Final = "out-of-fold.csv"
+
+STEP_UNITS: Final = {
+    "step": "",
+    "epoch": "epochs",
+    "loss": "nat",
+    "gradient_norm": "",
+    "lr": "",
+    "size": "px",  # side of the step's photos
+    "mixed": "",  # 1: some photos of the step are mixed with others; 0: none is
+}
+EPOCH_UNITS: Final = {
+    "step": "",
+    "epoch": "epochs",
+    "train_loss": "nat",
+    "train_accuracy": "",
+    "valid_loss": "nat",
+    "valid_accuracy": "",
+    "seconds": "s",
+}

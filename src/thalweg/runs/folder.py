@@ -1,0 +1,161 @@
+"""What is in a run's folder, read tolerantly: every part may be missing, damaged, or of another version.
+
+For lists of runs and for reports, which show what there is and name what there is not. `Run` is the strict reader.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from safetensors import SafetensorError, safe_open
+
+from thalweg.errors import RunError
+from thalweg.history import History, HistoryLog
+from thalweg.i18n import t
+from thalweg.runs import files, schema
+from thalweg.runs.config import translated
+
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+Content = TypeVar("Content")
+
+
+class RunFolder:
+    """The parts of a run that can be read; each is read when it is first asked for.
+
+    Args:
+        path: the folder.
+
+    Attributes:
+        path: the folder.
+        missing: what could not be read so far, and why, in the language in force.
+
+    Raises:
+        RunError: no such folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        if not path.is_dir():
+            raise RunError("runs.no_folder", path=path)
+        self.path = path
+        self.missing: list[str] = []
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """The tables of `config.toml`: `training`, `data`, `environment`."""
+        return mapping(self._read(files.CONFIG, schema.read_toml))
+
+    @property
+    def training(self) -> dict[str, Any]:
+        """The configuration, by field."""
+        values = mapping(self.config.get("training"))
+        return translated(values) if self.config.get("format") == files.FORMAT_OF_0_1 else values
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """What it was trained on."""
+        return mapping(self.config.get("data"))
+
+    @property
+    def environment(self) -> dict[str, Any]:
+        """Versions and machine."""
+        return mapping(self.config.get("environment"))
+
+    @cached_property
+    def summary(self) -> dict[str, Any]:
+        """What came out."""
+        return mapping(self._read(files.SUMMARY, schema.read_json))
+
+    @cached_property
+    def check(self) -> dict[str, Any]:
+        """What the data check found."""
+        return mapping(self._read(files.CHECK, schema.read_json))
+
+    @cached_property
+    def steps(self) -> History | None:
+        """The history of the steps, None if there is none."""
+        return self._read(files.STEPS, HistoryLog.read)
+
+    @cached_property
+    def epochs(self) -> History | None:
+        """The history of the epochs, None if there is none."""
+        return self._read(files.EPOCHS, HistoryLog.read)
+
+    @cached_property
+    def outputs(self) -> tuple[NDArray[np.float32], NDArray[np.int64]] | None:
+        """Logits (N, C) and labels (N,) of the validation split, None if there are none."""
+        return self._read(files.EVALUATION, _outputs)
+
+    @cached_property
+    def pictures(self) -> dict[str, bytes]:
+        """PNG files by name."""
+        found = {name: self._read(f"{name}.png", _png) for name in files.PICTURES}
+        return {name: content for name, content in found.items() if content is not None}
+
+    @property
+    def classes(self) -> list[str]:
+        """Names of the classes; numbers where the run does not say."""
+        named = [str(name) for name in sequence(self.data.get("classes"))]
+        count = 0 if self.outputs is None else self.outputs[0].shape[1]
+        return named + [str(index) for index in range(len(named), count)]
+
+    @property
+    def temperature(self) -> float:
+        """The number by which logits are divided; 1 where none was fitted."""
+        return number(self.summary.get("temperature")) or 1.0
+
+    def read_all(self) -> RunFolder:
+        """Read every part, so that `missing` is complete."""
+        for _ in (self.config, self.summary, self.check, self.steps, self.epochs, self.outputs, self.pictures):
+            pass
+        return self
+
+    def _read(self, name: str, reader: Callable[[Path], Content]) -> Content | None:
+        path = self.path / name
+        if not path.exists():
+            self.missing.append(t("runs.absent", name=name))
+            return None
+        try:
+            return reader(path)
+        except (OSError, ValueError, TypeError, SafetensorError) as error:
+            self.missing.append(t("runs.broken", name=name, reason=error))
+        except RunError as error:  # it names its file by itself
+            self.missing.append(str(error))
+        return None
+
+
+def mapping(value: Any) -> dict[str, Any]:
+    """The value, if it is a JSON object; else an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def sequence(value: Any) -> list[Any]:
+    """The value, if it is a JSON array; else an empty one."""
+    return value if isinstance(value, list) else []
+
+
+def number(value: Any) -> float | None:
+    """The value, if it is a number; else None."""
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _png(path: Path) -> bytes:
+    content = path.read_bytes()
+    if not content.startswith(b"\x89PNG\r\n\x1a\n") or len(content) < 24:
+        raise ValueError(t("runs.no_png"))
+    return content
+
+
+def _outputs(path: Path) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Logits and labels; the features stay in the file."""
+    with safe_open(path, framework="numpy") as file:
+        arrays = {name: file.get_tensor(name) for name in ("logits", "labels")}
+    found = schema.check_outputs(arrays, None, path)
+    return found["logits"], found["labels"]

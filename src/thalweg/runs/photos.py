@@ -1,0 +1,91 @@
+"""The photos of a run: the set that its configuration asks for, decoded, and as the network sees them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from thalweg import data
+
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+    from typing import Any
+
+    import numpy as np
+    import torch
+    from numpy.typing import NDArray
+
+    from thalweg.data import Cache, ImageSet
+    from thalweg.runs.config import TrainingConfig
+
+EVALUATION_BATCH = 128
+
+
+def find_photos(photos: Path | str, config: TrainingConfig) -> ImageSet:
+    """The photos with the classes, the splits and the fold that a configuration asks for; none is decoded.
+
+    Raises:
+        DataError: there are no photos, or their layout is unknown.
+        UsageError: `classes` is no list of names, or there are too few photos for the folds.
+    """
+    images = data.open_images(photos, classes=config.classes, seed=config.seed, valid_fraction=config.valid_fraction)
+    if config.folds is None or config.fold is None:
+        return images
+    return data.fold_of(images, folds=config.folds, fold=config.fold, seed=config.seed)
+
+
+def decode_photos(
+    images: ImageSet, config: TrainingConfig, stored: int, progress: Callable[[int, int], None] | None = None
+) -> Cache:
+    """The photos, decoded into the cache as a configuration asks for.
+
+    Args:
+        images: from `find_photos`.
+        config: says how a photo becomes a square, and what a bad one does.
+        stored: side of the decoded photos, in pixels.
+        progress: called with (photos decoded, all photos).
+
+    Raises:
+        BadImageError: a photo cannot be used, and `on_bad_image` is `stop`.
+        DataError: no photo can be used.
+        StorageError: the cache cannot be written.
+    """
+    return data.build_cache(
+        images,
+        size=stored,
+        fit=config.resize,
+        on_bad_image=config.on_bad_image,
+        progress=progress,
+    )
+
+
+def evaluation_batches(
+    images_NHWC: NDArray[np.uint8],
+    facts: Mapping[str, Any],
+    rows_N: NDArray[np.int64],
+    *,
+    size: int,
+    batch_size: int = EVALUATION_BATCH,
+    flip: bool = False,
+    box: tuple[int, int, int, int] | None = None,
+) -> Iterator[torch.Tensor]:
+    """Batches of photos without augmentation, normalized, in the order of `rows_N`.
+
+    Args:
+        images_NHWC: decoded photos.
+        facts: of the run: `mean` and `std` of the training split.
+        rows_N: which of the photos.
+        size: side of the network's input, in pixels.
+        batch_size: photos per batch.
+        flip: mirror all of them.
+        box: top, left, height, width of the crop, in pixels of the decoded photo; None: all of it.
+
+    Yields:
+        images_NCHW, float32, on the CPU; valid until the next batch.
+    """
+    from thalweg.data.batches import plain_batches
+    from thalweg.data.viewing import HostViewer
+
+    viewer = HostViewer(images_NHWC, facts["mean"], facts["std"])
+    return plain_batches(viewer, rows_N, size=size, batch_size=batch_size, flip=flip, box=box)

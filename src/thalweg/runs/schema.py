@@ -1,0 +1,244 @@
+"""What the files of a run must hold, checked where they are read.
+
+A run's folder travels: it is copied, cut off by a full disk, edited by hand, written by another version. Each table is
+checked against its schema once, at the door, so that everything behind it may rely on types and ranges.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import tomllib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from thalweg.errors import RunError
+from thalweg.i18n import t
+
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    Check = Callable[[Any], bool]
+
+_LARGEST_FILE: Final = 1 << 26  # bytes of a table: a check of a million photos has less
+_MOST_PHOTOS: Final = 1 << 40
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One value of a table.
+
+    Attributes:
+        check: whether a value is right.
+        wanted: what it should be, as a key of the catalogue (`runs.wanted_...`).
+        required: whether it must be there.
+    """
+
+    check: Check
+    wanted: str
+    required: bool = True
+
+
+def text(*, required: bool = True) -> Entry:
+    """A text."""
+    return Entry(lambda value: isinstance(value, str), "text", required)
+
+
+def whole(least: int = 0, most: int = _MOST_PHOTOS, *, required: bool = True) -> Entry:
+    """A whole number in a range."""
+    return Entry(lambda value: _is_number(value, whole=True) and least <= value <= most, "whole", required)
+
+
+def number(least: float = -math.inf, most: float = math.inf, *, required: bool = True, finite: bool = True) -> Entry:
+    """A number in a range."""
+
+    def check(value: Any) -> bool:
+        if value is None:
+            return not finite  # JSON has no NaN: a loss that is none is null
+        return _is_number(value, finite=finite) and (least <= value <= most or not math.isfinite(value))
+
+    return Entry(check, "number", required)
+
+
+def numbers(length: int | None = None, *, least: float = -math.inf) -> Entry:
+    """A list of finite numbers."""
+
+    def check(value: Any) -> bool:
+        right = isinstance(value, list) and all(_is_number(part) and part >= least for part in value)
+        return right and (length is None or len(value) == length)
+
+    return Entry(check, "numbers")
+
+
+def texts(*, fewest: int = 0, required: bool = True) -> Entry:
+    """A list of texts."""
+
+    def check(value: Any) -> bool:
+        return isinstance(value, list) and len(value) >= fewest and all(isinstance(part, str) for part in value)
+
+    return Entry(check, "texts", required)
+
+
+def one_of(*choices: str) -> Entry:
+    """One of some words."""
+    return Entry(lambda value: value in choices, "choice")
+
+
+def table(schema: Mapping[str, Entry], *, required: bool = True) -> Entry:
+    """A table within the table; None stands for one that is not there."""
+
+    def check(value: Any) -> bool:
+        if value is None:
+            return not required
+        return isinstance(value, dict) and all(_fits(value, name, entry) for name, entry in schema.items())
+
+    return Entry(check, "table", required)
+
+
+DATA: Final = {
+    "path": text(),
+    "layout": text(),
+    "classes": texts(fewest=2),
+    "fingerprint": text(),
+    "stored": whole(1, 8192),
+    "mean": numbers(3),
+    "std": numbers(3, least=1e-9),
+    "class_shares": numbers(least=0.0),
+    "train": whole(1),
+    "valid": whole(1),
+    "test": whole(),
+    "bad": whole(required=False),
+}
+ENVIRONMENT: Final = {
+    "device": text(),
+    "threads": whole(1, 1024),
+    "precision": one_of("fp32", "bf16"),
+    "layout": one_of("channels-first", "channels-last"),
+}
+_SCORE: Final = table(
+    {"loss": number(finite=False), "accuracy": number(0, 1), "count": whole(1)},
+    required=False,
+)
+SUMMARY: Final = {
+    "stopped": text(),
+    "epochs": whole(),
+    "steps": whole(),
+    "best_epoch": whole(required=False),
+    "kept_epoch": whole(required=False),
+    "temperature": number(1e-6, 1e6, required=False),
+    "valid": _SCORE,
+    "test": _SCORE,
+    "seconds": table({"total": number(0)}),
+    "messages": texts(required=False),
+}
+
+
+def checked(values: Any, schema: Mapping[str, Entry], path: Path, name: str = "") -> dict[str, Any]:
+    """The table, if all of it is as its schema says; entries that the schema does not name are kept.
+
+    Args:
+        values: as the file was parsed.
+        schema: name to entry.
+        path: the file, for the message.
+        name: of the table within the file.
+
+    Raises:
+        RunError: the first entry that is missing, of another type or out of range.
+    """
+    if not isinstance(values, dict):
+        raise RunError(
+            "runs.damaged", path=path, name=name or "{}", value=_short(values), wanted=t("runs.wanted_table")
+        )
+    for key, entry in schema.items():
+        if not _fits(values, key, entry):
+            value = _short(values[key]) if key in values else t("runs.wanted_missing")
+            place = f"{name}.{key}" if name else key
+            raise RunError("runs.damaged", path=path, name=place, value=value, wanted=t(f"runs.wanted_{entry.wanted}"))
+    return values
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """A TOML file, parsed.
+
+    Raises:
+        RunError: no such file, or it cannot be parsed.
+    """
+    return _parsed(path, tomllib.loads)
+
+
+def read_json(path: Path) -> Any:
+    """A JSON file, parsed; numbers that JSON does not have become None.
+
+    Raises:
+        RunError: no such file, or it cannot be parsed.
+    """
+    return _parsed(path, lambda content: json.loads(content, parse_constant=lambda _name: None))
+
+
+def check_outputs(arrays: Mapping[str, NDArray[Any]], classes: int | None, path: Path) -> dict[str, NDArray[Any]]:
+    """The evaluation's arrays: `logits` (N, C), `labels` (N,) in [0, C), and features (N, D) where there are some.
+
+    Args:
+        arrays: by name.
+        classes: C; None: as many as the logits say.
+        path: the file, for the message.
+
+    Raises:
+        RunError: an array is missing, of another shape, or not finite.
+    """
+    logits_NC, labels_N = arrays.get("logits"), arrays.get("labels")
+    right = (
+        logits_NC is not None
+        and labels_N is not None
+        and logits_NC.ndim == 2
+        and labels_N.shape == logits_NC.shape[:1]
+        and len(labels_N) > 0
+        and logits_NC.shape[1] == (classes or logits_NC.shape[1])
+        and labels_N.dtype.kind in "iu"
+        and logits_NC.dtype.kind == "f"
+        and bool(((labels_N >= 0) & (labels_N < logits_NC.shape[1])).all())
+        and bool(np.isfinite(logits_NC).all())
+        and all(arrays[tap].ndim == 2 and len(arrays[tap]) == len(labels_N) for tap in ("mid", "top") if tap in arrays)
+    )
+    if not right:
+        raise RunError("runs.outputs_do_not_fit", path=path)
+    return dict(arrays)
+
+
+def _parsed(path: Path, parse: Callable[[str], Any]) -> Any:
+    try:
+        if path.stat().st_size > _LARGEST_FILE:
+            raise RunError("runs.not_readable", path=path, reason=t("runs.too_large"))
+        return parse(path.read_text(encoding="utf-8"))
+    except RecursionError as error:
+        raise RunError("runs.not_readable", path=path, reason=t("runs.too_deep")) from error
+    except OSError as error:
+        raise RunError("runs.not_readable", path=path, reason=error.strerror or error) from error
+    except ValueError as error:  # TOML's, JSON's and Unicode's errors are ValueErrors
+        raise RunError("runs.not_readable", path=path, reason=error) from error
+
+
+def _fits(values: Mapping[str, Any], key: str, entry: Entry) -> bool:
+    if key not in values:
+        return not entry.required
+    return entry.check(values[key])
+
+
+def _is_number(value: Any, *, whole: bool = False, finite: bool = True) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
+        return False
+    try:
+        return math.isfinite(value) or not finite
+    except OverflowError:  # a whole number of hundreds of digits
+        return False
+
+
+def _short(value: Any) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= 60 else shown[:57] + "..."

@@ -1,0 +1,166 @@
+"""From the device to the history on disk: losses, gradient norms and counts gather without a host sync in the step."""
+
+from __future__ import annotations
+
+import math
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Self
+
+import torch
+
+from thalweg.errors import RunError, TrainingError
+from thalweg.history import HistoryLog
+from thalweg.runs import files
+from thalweg.training.progress import EpochSums, Progress
+
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import TracebackType
+
+    from torch import Tensor
+
+    from thalweg.probes import LayerProbe
+    from thalweg.training.progress import Clock, Listener, State
+    from thalweg.training.step import Outcome
+
+CAPACITY = 64
+SECONDS_BETWEEN_READS = 0.5
+
+
+@dataclass(slots=True)
+class Reading:
+    """One step, as read from the device."""
+
+    step: int
+    epoch: float
+    photos: int
+    lr: float
+    size: int
+    mixed: bool
+    loss: float
+    gradient_norm: float
+
+
+@dataclass(slots=True)
+class Meter:
+    """A small table on the device, one row per step: loss, gradient norm, correct photos."""
+
+    device: torch.device
+    sums: EpochSums = field(default_factory=EpochSums)
+    _known: list[dict[str, Any]] = field(default_factory=list)  # what the host knows of each row
+    _values_K3: Tensor = field(init=False)
+    _read_at: float = field(default_factory=time.monotonic)
+
+    def __post_init__(self) -> None:
+        self._values_K3 = torch.zeros(CAPACITY, 3, device=self.device)
+
+    def add(self, outcome: Outcome, labels_N: Tensor, **known: Any) -> None:
+        """Keep one step's numbers on the device, and the other fields of its `Reading` on the host."""
+        right = (outcome.logits_NC.argmax(dim=1) == labels_N).sum()
+        torch.stack([outcome.loss, outcome.norm, right], out=self._values_K3[len(self._known)])
+        self._known.append({"photos": len(labels_N), **known})
+
+    @property
+    def due(self) -> bool:
+        """Whether the table is full, or it is time to read it."""
+        return len(self._known) == CAPACITY or time.monotonic() - self._read_at > SECONDS_BETWEEN_READS
+
+    def read(self) -> list[Reading]:
+        """Empty the table and add it to the epoch's sums."""
+        values = self._values_K3[: len(self._known)].tolist()
+        readings = []
+        for known, (loss, norm, right) in zip(self._known, values, strict=True):
+            self.sums.loss += loss * known["photos"]
+            self.sums.right += right
+            self.sums.photos += known["photos"]
+            readings.append(Reading(**known, loss=loss, gradient_norm=norm))
+        self._known.clear()
+        self._read_at = time.monotonic()
+        return readings
+
+
+class Recorder:
+    """Writes the three histories of a run; a context manager, so that its files are closed.
+
+    Args:
+        run: the run's folder.
+        state: counters of the training; rows after its step are cut, because their steps will be repeated.
+        device: where losses gather.
+        listener: is told about progress.
+        layers: measures the layers; its rows are written whenever the meter is read.
+
+    Raises:
+        RunError: another process trains this run.
+    """
+
+    def __init__(self, run: Path, state: State, device: torch.device, listener: Listener, layers: LayerProbe) -> None:
+        self.meter = Meter(device, state.sums)
+        self._run, self._state, self._listener, self._measured = run, state, listener, layers
+        self._read_at = time.monotonic()
+        self._steps = HistoryLog(run / files.STEPS, files.STEP_UNITS)
+        if not self._steps.hold():
+            self._steps.close()
+            raise RunError("training.in_use", run=run)
+        self._epochs = HistoryLog(run / files.EPOCHS, files.EPOCH_UNITS)
+        self._layers = HistoryLog(run / files.LAYERS, layers.units)
+        self._steps.cut_after(state.step)
+        self._layers.cut_after(state.step)
+        # A row of this very step belongs to an epoch's end that the checkpoint, saved within the epoch, has not seen.
+        self._epochs.cut_after(state.step - (0.5 if state.batch else 0))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        with ExitStack() as closing:  # each is closed, whatever happens to the others
+            for log in (self._steps, self._epochs, self._layers):
+                closing.callback(log.close)
+
+    def read(self, clock: Clock) -> None:
+        """Read the meter, write its rows, and report the progress.
+
+        Raises:
+            TrainingError: a loss or a gradient norm is no finite number; its step is named.
+        """
+        readings = self.meter.read()
+        if not readings:
+            return
+        self._steps.extend([[getattr(reading, name) for name in files.STEP_UNITS] for reading in readings])
+        self._layers.extend(self._measured.read())
+        for reading in readings:
+            if not (math.isfinite(reading.loss) and math.isfinite(reading.gradient_norm)):
+                raise TrainingError(
+                    "training.not_finite",
+                    step=reading.step,
+                    loss=reading.loss,
+                    norm=reading.gradient_norm,
+                    run=self._run,
+                )
+        now, latest, sums = time.monotonic(), readings[-1], self._state.sums
+        self._listener.progressed(
+            Progress(
+                share=clock.share(latest.step),
+                step=latest.step,
+                epoch=latest.epoch,
+                loss=latest.loss,
+                accuracy=sums.right / sums.photos,
+                gradient_norm=latest.gradient_norm,
+                lr=latest.lr,
+                photos_per_second=sum(reading.photos for reading in readings) / (now - self._read_at),
+                seconds=clock.seconds,
+                seconds_left=clock.seconds_left(latest.step),
+            )
+        )
+        self._read_at = now
+
+    def restart_rate(self) -> None:
+        """Leave the time of an evaluation or a checkpoint out of the photos per second."""
+        self._read_at = time.monotonic()
+
+    def end_epoch(self, row: dict[str, float]) -> None:
+        """Write an epoch's row, and report it."""
+        self._epochs.extend([[row[name] for name in files.EPOCH_UNITS]])
+        self._listener.epoch_ended(row)

@@ -1,0 +1,230 @@
+"""A request resolved: from a recipe and some options to the configuration that trains.
+
+Command line, page and Python all call `resolve`, so the same request gives the same configuration everywhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from thalweg import schedules
+from thalweg.errors import UnknownNameError, UsageError
+from thalweg.runs.config import TrainingConfig, training_options
+from thalweg.runs.options import sizes_of
+from thalweg.training.recipes import RECIPES
+
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from thalweg.runs.options import Option
+
+    Note = Callable[..., None]
+
+AUTO: Final = "auto"  # a learning rate that is to be found
+REACHED: Final = 0.5  # of the matrix product's speed, by a whole training
+
+
+def recipe(name: str, **overrides: Any) -> TrainingConfig:
+    """The configuration of a recipe, with some fields changed as the command line would change them.
+
+    Args:
+        name: of a recipe: `homework`, `quick`, `standard` or `strong`.
+        **overrides: fields of `TrainingConfig`.
+
+    Raises:
+        UnknownNameError: no such recipe or field; the nearest are offered.
+        UsageError: a value is invalid.
+
+    Example:
+        >>> recipe("homework").lr, recipe("homework", epochs=2).epochs
+        (0.0003, 2)
+    """
+    return resolve(name, overrides)
+
+
+def resolve(
+    recipe: str | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    *,
+    photos: Path | str | None = None,
+    note: Note | None = None,
+) -> TrainingConfig:
+    """The configuration that a recipe and some options ask for.
+
+    A budget alone replaces the recipe's epochs. Another optimizer than the recipe's brings its own usual learning rate,
+    because the recipe's was chosen for the recipe's optimizer. Another model does not grow through the recipe's sizes.
+
+    Args:
+        recipe: name; None: `standard`, or what a budget affords on `photos`.
+        overrides: field to value: typed, or a text as on the command line (`"10m"`, `"64>96>128"`; `lr` also
+            `"auto"`).
+        photos: what will be trained on, where a budget is to choose the recipe.
+        note: called with (key, **values) of the catalogue for each choice that was made here.
+
+    Raises:
+        UnknownNameError: no such recipe or field; the nearest are offered.
+        UsageError: a value is invalid.
+        DataError: a budget is to choose the recipe, and there are no photos.
+
+    Example:
+        >>> config = resolve("quick", {"optimizer": "adam", "budget": "10m"})
+        >>> config.lr, config.epochs, config.budget
+        (0.001, None, 600.0)
+    """
+    values = read(overrides or {})
+    if "model" in values:
+        values.setdefault("smaller_sizes", ())
+    if recipe is None:
+        recipe = _default_recipe(values, photos, note)
+    if "budget" in values:
+        values.setdefault("epochs", None)
+    if recipe not in RECIPES:
+        raise UnknownNameError("recipe", recipe, RECIPES)
+    config = RECIPES[recipe]
+    if values.get("optimizer", config.optimizer) != config.optimizer and "lr" not in values:
+        from thalweg.training.optimizers import usual_rate
+
+        values["lr"] = usual_rate(values["optimizer"])
+        if note is not None and "find_lr" not in values:
+            note("training.usual_rate", lr=values["lr"], optimizer=values["optimizer"], recipe=recipe)
+    config = replace(config, **values)
+    schedules.parse(config.schedule)
+    return config
+
+
+def read(overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Options as fields of the configuration, each checked by the table of `training_options`.
+
+    Raises:
+        UnknownNameError: no such field; the nearest are offered.
+        UsageError: a value is invalid.
+
+    Example:
+        >>> read({"epochs": "3", "size": "64>96>128", "lr": "auto"})
+        {'epochs': 3, 'size': 128, 'smaller_sizes': (64, 96), 'find_lr': True}
+    """
+    options = training_options()
+    found: dict[str, Any] = {}
+    for name, value in overrides.items():
+        if name not in options:
+            raise UnknownNameError("option", str(name)[:80], options)
+        if name == "size" and value is not None:
+            found |= _read_sizes(value, found.get("smaller_sizes"))
+        elif name == "lr" and isinstance(value, str) and value.strip().lower() == AUTO:
+            found["find_lr"] = True  # the recipe's own rate stays, for where nothing is found
+        else:
+            found[name] = _read_one(options[name], value)
+    return found
+
+
+def command(photos: str, recipe: str, overrides: Mapping[str, Any], out: str) -> list[str]:
+    """The arguments of `thalweg` that make the same request; each flag holds its value, so none can be misread.
+
+    Args:
+        photos: a folder, an archive, a table, or `builtin`.
+        recipe: name.
+        overrides: as for `resolve`.
+        out: the run's folder.
+
+    Example:
+        >>> command("my photos", "quick", {"epochs": 3, "normalize": False}, "runs/a")
+        ['train', '--recipe=quick', '--out=runs/a', '--epochs=3', '--no-normalize', '--', 'my photos']
+    """
+    values = read(overrides)
+    sizes = (*values.pop("smaller_sizes", ()), *([values.pop("size")] if values.get("size") else ()))
+    options = training_options()
+    flags = [_typed(options[name], value) for name, value in values.items() if value is not None]
+    if sizes:
+        flags.append(f"{options['size'].flag}={options['smaller_sizes'].show(sizes)}")
+    return ["train", f"--recipe={recipe}", f"--out={out}", *flags, "--", photos]
+
+
+def typed_options() -> dict[str, Option]:
+    """The options that have a flag: all fields but `smaller_sizes`, which `--size 64>96>128` sets."""
+    return {name: option for name, option in training_options().items() if name != "smaller_sizes"}
+
+
+class Affordable(NamedTuple):
+    """A recipe for a budget: its name, the epochs that fit into the budget, and the machine's speed."""
+
+    recipe: str
+    epochs: float
+    gflops: float
+
+
+def affordable(photos: Path | str, budget: float, **fields: Any) -> Affordable:
+    """The most thorough recipe of which half of the epochs fit into a budget, else `quick`.
+
+    The time of an epoch is estimated from the network's FLOPs, three forward passes per photo, over the sizes that the
+    photos grow through, at `REACHED` of the speed of this machine's matrix product, measured for a tenth of a second.
+
+    Args:
+        photos: as `train` takes them.
+        budget: in seconds; folds share it.
+        **fields: of the configuration that are not the recipe's.
+
+    Raises:
+        DataError: there are no photos.
+    """
+    from thalweg import models
+    from thalweg.runs.photos import find_photos
+    from thalweg.training.machine import matmul_gflops, settled_device
+    from thalweg.training.prepare import choose_sizes, typical_side
+
+    asked = replace(TrainingConfig(), **fields)
+    images = find_photos(photos, asked)
+    typical, photo_count = typical_side(images), len(images.split("train"))
+    if asked.folds and asked.fold is None:
+        photo_count = round((photo_count + len(images.split("valid"))) * (1 - 1 / asked.folds))
+        budget /= asked.folds
+    gflops = max(matmul_gflops(settled_device(asked.device)).values())
+    for name in ("strong", "standard", "quick"):
+        config = replace(RECIPES[name], **fields)
+        size, _ = choose_sizes(config.size, config.max_size, typical, 1.0)
+        if size < models.smallest_size(config.model):
+            continue
+        sides = [*(side for side in config.smaller_sizes if side < size), size]
+        pixels = sum(side**2 for side in sides) / len(sides) / size**2  # on average, relative to full size
+        flops = 3 * pixels * models.describe(config.model, size=size, classes=len(images.classes)).flops
+        epochs = budget * REACHED * gflops * 1e9 / (flops * photo_count)
+        if name == "quick" or epochs >= (config.epochs or 0) / 2:
+            break
+    return Affordable(name, epochs, gflops)
+
+
+def _default_recipe(values: Mapping[str, Any], photos: Path | str | None, note: Note | None) -> str:
+    """`standard`; with a budget and no number of epochs, what the budget affords."""
+    if photos is None or values.get("budget") is None or "epochs" in values:
+        return "standard"
+    found = affordable(photos, **values)
+    if note is not None:
+        note("training.recipe_chosen", **found._asdict())
+    return found.recipe
+
+
+def _read_one(option: Option, value: Any) -> Any:
+    if isinstance(value, str) and option.kind not in ("text", "choice"):
+        value = option.parse(value)
+    return option.check(value)
+
+
+def _read_sizes(value: Any, smaller: tuple[int, ...] | None) -> dict[str, Any]:
+    """`64>96>128` is two fields: the last size, and those before it."""
+    options = training_options()
+    sizes = sizes_of(value) if isinstance(value, str) else tuple(value) if isinstance(value, list | tuple) else (value,)
+    if not sizes:
+        raise UsageError("training.bad_sizes", value=value)
+    *before, size = sizes
+    return {
+        "size": options["size"].check(size),
+        "smaller_sizes": options["smaller_sizes"].check(before) if before else smaller or (),
+    }
+
+
+def _typed(option: Option, value: Any) -> str:
+    if option.kind == "flag":
+        return option.flag if value else f"--no-{option.flag.removeprefix('--')}"
+    return f"{option.flag}={option.show(value)}"

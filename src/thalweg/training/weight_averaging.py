@@ -1,0 +1,80 @@
+"""The moving average of the weights, and batch-norm statistics for weights that no step was made with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch.nn.modules.batchnorm import _BatchNorm
+
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from torch import Tensor, nn
+
+
+class Average:
+    """An exponential moving average of a network: `a ← a + (1 - d)·(θ - a)`, with `d = min(decay, (1 + t)/(10 + t))`.
+
+    The decay is warmed up, so that the first steps, far from any goal, are soon forgotten. Batch-norm statistics are
+    averaged as well; counters are copied.
+
+    Args:
+        model: the network in training.
+        twin: another network of the same architecture and layout; it becomes the average.
+        decay: in [0, 1).
+
+    Source: Polyak and Juditsky 1992, https://doi.org/10.1137/0330046; the warm-up is TensorFlow's.
+    """
+
+    def __init__(self, model: nn.Module, twin: nn.Module, decay: float) -> None:
+        twin.load_state_dict(model.state_dict())
+        self.twin, self.decay = twin.eval().requires_grad_(requires_grad=False), decay
+        self._pairs = _pairs(twin, model)
+
+    def update(self, step: int) -> None:
+        """Move toward the current weights after `step` steps, counted from 1."""
+        averages, values, counters, counts = self._pairs
+        decay = min(self.decay, (1 + step) / (10 + step))
+        torch._foreach_lerp_(averages, values, 1 - decay)  # pyright: ignore[reportPrivateImportUsage] - as torch's own
+        for counter, count in zip(counters, counts, strict=True):
+            counter.copy_(count)
+
+
+@torch.no_grad()
+def estimate_norms(model: nn.Module, batches: Iterable[Tensor]) -> None:
+    """Set the running statistics of batch norms to the mean over some batches; nothing else changes.
+
+    Args:
+        model: with batch norms or without, in which case nothing is done.
+        batches: of what it is trained on, as it is trained on.
+
+    Source: Izmailov et al. 2018 (SWA), section 3.2, https://arxiv.org/abs/1803.05407.
+    """
+    norms = [module for module in model.modules() if isinstance(module, _BatchNorm) and module.track_running_stats]
+    if not norms:
+        return
+    modes = [(module, module.training) for module in model.modules()]
+    momenta = [norm.momentum for norm in norms]
+    model.eval()
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.train()
+        norm.momentum = None  # torch's word for a mean over all batches
+    try:
+        for images_NCHW in batches:
+            model(images_NCHW)
+    finally:
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+        for module, mode in modes:
+            module.training = mode
+
+
+def _pairs(twin: nn.Module, model: nn.Module) -> tuple[list[Tensor], list[Tensor], list[Tensor], list[Tensor]]:
+    """Averages and the values they follow; then counters and the counts they copy."""
+    theirs = model.state_dict()
+    floats = [(ours, theirs[name]) for name, ours in twin.state_dict().items() if ours.is_floating_point()]
+    others = [(ours, theirs[name]) for name, ours in twin.state_dict().items() if not ours.is_floating_point()]
+    return [a for a, _ in floats], [v for _, v in floats], [a for a, _ in others], [v for _, v in others]
