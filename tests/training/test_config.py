@@ -44,7 +44,7 @@ def test_what_cannot_be_meant_is_refused(changes, said):
 
 
 @pytest.mark.parametrize(
-    "field", ["class_weights", "device", "fit", "layout", "loss", "on_bad_image", "precision", "select"]
+    "field", ["class_weights", "device", "layout", "loss", "on_bad_image", "precision", "resize", "select"]
 )
 def test_an_unknown_choice_names_the_known_ones(field):
     with pytest.raises(UnknownNameError, match="Known"):
@@ -76,7 +76,7 @@ def test_the_homework_is_the_notebook_to_the_letter():
     homework = recipe("homework")
     assert (homework.model, homework.size, homework.epochs, homework.batch_size) == ("cnn", 128, 8, 64)
     assert (homework.optimizer, homework.lr, homework.weight_decay, homework.clip) == ("adam", 3e-4, 1e-5, 10.0)
-    assert (homework.augment, homework.fit, homework.schedule) == ("none", "squash", "constant")
+    assert (homework.augment, homework.resize, homework.schedule) == ("none", "stretch", "constant")
     assert (homework.normalize, homework.label_smoothing, homework.patience) == (False, 0, 300)
     assert (homework.select, homework.ema, homework.mixup, homework.cutmix, homework.drop_path) == ("best", 0, 0, 0, 0)
     assert (homework.class_weights, homework.smaller_sizes, homework.evaluate_every) == ("none", (), 1)

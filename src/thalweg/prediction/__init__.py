@@ -1,6 +1,6 @@
 """The trained network on new photos: probabilities, and the homework's submission.
 
-Photos are decoded and shown to the network by the very code that training used, with the sizes, the fit and the
+Photos are decoded and shown to the network by the very code that training used, with the sizes, the resize and the
 normalization that the run wrote down, so that validation and prediction cannot differ.
 """
 

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from thalweg.data.augment import Views
+from thalweg.data.augmentation import Crops
+from thalweg.data.augmenters import HostAugmenter
 from thalweg.data.batches import plain_batches
-from thalweg.data.cutting import cut_views
-from thalweg.data.viewing import HostViewer
+from thalweg.data.cropping import crop_photos
 
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def look(model: nn.Module, run: Run, image_HWC: NDArray[np.uint8]) -> Look:
     """
     assert run.config.size is not None, "a run's size is settled"  # noqa: S101 - for the type checker
     batches = plain_batches(
-        HostViewer(seen_pixels(run, image_HWC)[None], run.data["mean"], run.data["std"]),
+        HostAugmenter(seen_pixels(run, image_HWC)[None], run.data["mean"], run.data["std"]),
         np.zeros(1, dtype=np.int64),
         size=run.config.size,
         batch_size=1,
@@ -76,10 +76,10 @@ def seen_pixels(run: Run, image_HWC: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """The very pixels that the network is given, before they are normalized: (size, size, 3)."""
     assert run.config.size is not None, "a run's size is settled"  # noqa: S101 - for the type checker
     side, size = len(image_HWC), run.config.size
-    whole = Views(
+    whole = Crops(
         np.array([[0, 0, side, side]]), np.array([False]), np.ones((1, 3), np.float32), np.zeros((1, 4), np.int64)
     )
-    return cut_views(image_HWC[None], np.zeros(1, dtype=np.int64), whole, size)[0]
+    return crop_photos(image_HWC[None], np.zeros(1, dtype=np.int64), whole, size)[0]
 
 
 def _with_maps(model: nn.Module, images_NCHW: Tensor) -> tuple[Tensor, dict[str, Tensor]]:

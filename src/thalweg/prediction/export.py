@@ -15,8 +15,8 @@ from torch import nn
 
 from thalweg._files import replacing
 from thalweg.data import build_cache
+from thalweg.data.augmenters import HostAugmenter
 from thalweg.data.batches import plain_batches
-from thalweg.data.viewing import HostViewer
 from thalweg.errors import MissingExtraError, RunError
 from thalweg.prediction.onnx_model import FORMAT, METADATA, OnnxModel
 from thalweg.prediction.predictor import best_model
@@ -107,7 +107,7 @@ def _facts(run: Run) -> dict[str, object]:
         "class_shares": run.data["class_shares"],
         "size": run.config.sizes[-1],
         "stored": run.data["stored"],
-        "fit": run.config.fit,
+        "resize": run.config.resize,
         "model": run.config.model,
         "temperature": run.temperature,
         "thalweg": run.environment.get("thalweg", ""),
@@ -120,10 +120,10 @@ def _difference(run: Run, path: Path) -> float:
     Raises:
         RunError: it is too large.
     """
-    cache = build_cache(opened(run.data["path"], run.config), size=run.data["stored"], fit=run.config.fit)
+    cache = build_cache(opened(run.data["path"], run.config), size=run.data["stored"], resize=run.config.resize)
     rows, size = cache.rows("valid")[:CHECKED], run.config.sizes[-1]
-    viewer = HostViewer(cache.images_NHWC, run.data["mean"], run.data["std"])
-    (images_NCHW,) = plain_batches(viewer, rows, size=size, batch_size=CHECKED)
+    augmenter = HostAugmenter(cache.images_NHWC, run.data["mean"], run.data["std"])
+    (images_NCHW,) = plain_batches(augmenter, rows, size=size, batch_size=CHECKED)
     expected_NC = probabilities(logits_of(best_model(run), [images_NCHW]).numpy(), run.temperature)
     whole = View((0, 0, cache.size, cache.size), flip=False)
     found_NC = OnnxModel.open(path).probabilities(cache, rows, whole)

@@ -1,6 +1,6 @@
 """Prediction with an exported model: onnxruntime in place of torch.
 
-The file holds everything: classes, sizes and fit as metadata; normalization, temperature and softmax in the graph.
+The file holds everything: classes, sizes and resize as metadata; normalization, temperature and softmax in the graph.
 
 Shape suffixes: N photos, H height, W width, C channels or classes.
 """
@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from thalweg.data import build_cache, open_photos
-from thalweg.data.augment import Views
-from thalweg.data.cutting import cut_views
+from thalweg.data.augmentation import Crops
+from thalweg.data.cropping import crop_photos
 from thalweg.errors import MissingExtraError, RunError
 from thalweg.prediction.ensemble import check_classes, together
 from thalweg.prediction.predictions import Predictions, in_order
@@ -42,7 +42,7 @@ class OnnxModel:
 
     Attributes:
         path: the file.
-        facts: `classes`, `class_shares`, `size` and `stored` in pixels, `fit`.
+        facts: `classes`, `class_shares`, `size` and `stored` in pixels, `resize`.
         session: onnxruntime's.
     """
 
@@ -110,7 +110,7 @@ def predict_onnx(
     found: list[NDArray[np.float64]] = []
     bad: tuple[BadImage, ...] = ()
     for model in opened:
-        cache = build_cache(images, size=model.facts["stored"], fit=model.facts["fit"], progress=progress)
+        cache = build_cache(images, size=model.facts["stored"], resize=model.facts["resize"], progress=progress)
         found.append(in_order(_seen(model, cache, tta), cache, images.photos, model.facts["class_shares"]))
         bad = cache.bad
     return Predictions(images.photos, opened[0].classes, together(found, vote=vote), bad)
@@ -130,5 +130,5 @@ def _shown(cache: Cache, rows_N: NDArray[np.int64], view: View, size: int) -> ND
     count = len(rows_N)
     boxes_N4 = np.tile(np.array(view.box, dtype=np.int64), (count, 1))
     colors_N3, erased_N4 = np.ones((count, 3), np.float32), np.zeros((count, 4), np.int64)
-    same = Views(boxes_N4, np.full(count, view.flip), colors_N3, erased_N4)
-    return cut_views(cache.images_NHWC, rows_N, same, size)
+    same = Crops(boxes_N4, np.full(count, view.flip), colors_N3, erased_N4)
+    return crop_photos(cache.images_NHWC, rows_N, same, size)

@@ -13,8 +13,8 @@ import torch
 
 from thalweg import models
 from thalweg.data import build_cache, open_photos
+from thalweg.data.augmenters import HostAugmenter
 from thalweg.data.batches import plain_batches
-from thalweg.data.viewing import HostViewer
 from thalweg.errors import RunError
 from thalweg.prediction.ensemble import check_classes, expanded, together
 from thalweg.prediction.predictions import Predictions, in_order
@@ -66,7 +66,7 @@ def predict(
     found: list[NDArray[np.float64]] = []
     bad: tuple[BadImage, ...] = ()
     for run, model in zip(opened, models_of, strict=True):
-        cache = build_cache(images, size=run.data["stored"], fit=run.config.fit, progress=progress)
+        cache = build_cache(images, size=run.data["stored"], resize=run.config.resize, progress=progress)
         found.append(in_order(_probabilities(model, run, cache, tta), cache, images.photos, run.data["class_shares"]))
         bad = cache.bad
     return Predictions(images.photos, opened[0].classes, together(found, vote=vote), bad)
@@ -92,11 +92,11 @@ def _probabilities(model: nn.Module, run: Run, cache: Cache, tta: int) -> NDArra
     """Weighted mean over the views, aligned with the cache's photos."""
     assert run.config.size is not None, "a run's size is settled"  # noqa: S101 - for the type checker
     chosen = views(tta, cache.size)
-    viewer = HostViewer(cache.images_NHWC, run.data["mean"], run.data["std"])
+    augmenter = HostAugmenter(cache.images_NHWC, run.data["mean"], run.data["std"])
     total_NC = np.zeros((len(cache.photos), len(run.classes)))
     for view, weight in zip(chosen, view_weights(tta), strict=True):
         batches = plain_batches(
-            viewer,
+            augmenter,
             np.arange(len(cache.photos)),
             size=run.config.size,
             batch_size=BATCH,

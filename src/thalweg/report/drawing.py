@@ -87,7 +87,7 @@ def _draw_mistakes(run: Run, picture: Path) -> None:
     probability_NC = probabilities(outputs["logits"], run.temperature)
     config = run.config
     images = opened(run.data["path"], config)
-    cache = build_cache(images, size=run.data["stored"], fit=config.fit)
+    cache = build_cache(images, size=run.data["stored"], resize=config.resize)
     rows = cache.rows("valid")
     if cache.fingerprint != run.data["fingerprint"]:
         raise ThalwegError("report.photos_changed", path=run.data["path"])

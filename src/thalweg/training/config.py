@@ -10,20 +10,20 @@ from thalweg.errors import RunError, UnknownNameError, UsageError
 
 ClassWeights = Literal["none", "balanced"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
-Fit = Literal["squash", "crop"]
 Layout = Literal["auto", "channels-first", "channels-last"]
 Loss = Literal["cross-entropy", "mse"]
 OnBadImage = Literal["skip", "stop"]
 Precision = Literal["auto", "fp32", "bf16"]
+Resize = Literal["stretch", "center-crop"]
 Select = Literal["best", "last"]
 _CHOICES = {
     "class_weights": ClassWeights,
     "device": Device,
-    "fit": Fit,
     "layout": Layout,
     "loss": Loss,
     "on_bad_image": OnBadImage,
     "precision": Precision,
+    "resize": Resize,
     "select": Select,
 }
 _OPTIONAL = ("size", "epochs", "budget", "weight_decay", "momentum", "classes", "clip", "threads", "folds", "fold")
@@ -64,7 +64,7 @@ class TrainingConfig:
         folds: trainings that each validate on another part of the training and validation photos taken together, at
             least 2; None: the splits are as they are.
         fold: which of the folds this training validates on, in 0 to `folds` - 1; None: all, one after the other.
-        fit: how a photo becomes a square: `squash` (all of it) or `crop` (its middle).
+        resize: how a photo becomes a square: `stretch` (all of it) or `center-crop` (its middle).
         loss: `cross-entropy`, or `mse` (mean squared error between softmax and one-hot target).
         label_smoothing: share of the target spread over all classes, in [0, 1).
         class_weights: `balanced` weighs every photo by photos / (classes · photos of its class), so that rare classes
@@ -109,7 +109,7 @@ class TrainingConfig:
     valid_fraction: float = 0.2
     folds: int | None = None
     fold: int | None = None
-    fit: Fit = "squash"
+    resize: Resize = "stretch"
     loss: Loss = "cross-entropy"
     label_smoothing: float = 0.1
     class_weights: ClassWeights = "none"

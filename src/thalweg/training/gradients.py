@@ -98,9 +98,9 @@ class Gradients:
         return Outcome(loss, norm, logits_NC, 1)
 
     def _whole(
-        self, images_NCHW: Tensor, labels_N: Tensor, others_N: Tensor | None, shares_N: Tensor | None
+        self, images_NCHW: Tensor, labels_N: Tensor, others_N: Tensor | None, lambda_N: Tensor | None
     ) -> tuple[Tensor | None, ...]:
-        loss, logits_NC = self._in_parts(images_NCHW, Targets(labels_N, others_N, shares_N), 1)
+        loss, logits_NC = self._in_parts(images_NCHW, Targets(labels_N, others_N, lambda_N), 1)
         return loss, self._clipped_norm(), logits_NC, *(parameter.grad for parameter in self._parameters)
 
     def _clipped_norm(self) -> Tensor:

@@ -14,10 +14,10 @@ import torch
 from torch.nn.utils import get_total_norm
 
 from thalweg import models, schedules
-from thalweg.data.augment import augmentation
+from thalweg.data.augmentation import augmentation
+from thalweg.data.augmenters import DeviceAugmenter, HostAugmenter
 from thalweg.data.batches import Batches, plain_batches
 from thalweg.data.mixing import Mixing
-from thalweg.data.viewing import DeviceViewer, HostViewer
 from thalweg.errors import TrainingError
 from thalweg.probes import LayerProbe
 from thalweg.training import checkpoint, norms
@@ -41,8 +41,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from thalweg.data import Cache
+    from thalweg.data.augmenters import Augmenter
     from thalweg.data.photos import Split
-    from thalweg.data.viewing import Viewer
     from thalweg.training.evaluation import Score
     from thalweg.training.listener import Listener
     from thalweg.training.run import Run
@@ -73,10 +73,10 @@ class Training:
         self.layers = LayerProbe(self.model)
         self.average = Average(self.model, self._network(), config.ema) if config.ema else None
         self.schedule = schedules.parse(config.schedule)
-        self.viewer = self._viewer()
+        self.augmenter = self._augmenter()
         labels = cache.labels("train")
         self.batches = Batches(
-            self.viewer,
+            self.augmenter,
             cache.rows("train"),
             labels,
             size=config.size,
@@ -103,12 +103,12 @@ class Training:
         model = models.build(self.config.model, classes=len(self.run.classes), size=self.config.size)
         return model.to(self.device, memory_format=self.format.memory_format)  # type: ignore[call-overload] - torch types leave it out
 
-    def _viewer(self) -> Viewer:
+    def _augmenter(self) -> Augmenter:
         """Of photos that lie where the network is, if they fit there."""
         images_NHWC, normal = self.cache.images_NHWC, (self.run.data["mean"], self.run.data["std"])
         if self.device.type != "cpu" and fits_device(images_NHWC, self.device):
-            return DeviceViewer(images_NHWC, *normal, self.device)
-        return HostViewer(in_memory(images_NHWC), *normal)
+            return DeviceAugmenter(images_NHWC, *normal, self.device)
+        return HostAugmenter(in_memory(images_NHWC), *normal)
 
     @property
     def judged(self) -> nn.Module:
@@ -198,8 +198,8 @@ class Training:
         images_NCHW, labels_N = self.batches(state.epoch, state.batch)
         targets = Targets(labels_N)
         if self.mixing and self.clock.mixes(state.step):
-            partners_N, shares_N = self.mixing(images_NCHW, state.epoch, state.batch)
-            targets = Targets(labels_N, labels_N[partners_N], shares_N)
+            permutation_N, lambda_N = self.mixing(images_NCHW, state.epoch, state.batch)
+            targets = Targets(labels_N, labels_N[permutation_N], lambda_N)
         return images_NCHW.to(self.device, memory_format=self.format.memory_format), targets.to(self.device)
 
     def _end_epoch(self) -> None:
@@ -337,7 +337,7 @@ class Training:
     def plain_batches(self, split: Split) -> Iterator[Tensor]:
         """The photos of a split as they are, normalized: (N, 3, H, W), in the order of the cache."""
         return plain_batches(
-            self.viewer,
+            self.augmenter,
             self.cache.rows(split),
             size=self.config.sizes[-1],
             batch_size=min(EVALUATION_BATCH, 2 * self.config.batch_size),  # what trains must not fail here

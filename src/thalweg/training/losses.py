@@ -59,12 +59,12 @@ class Targets(NamedTuple):
     Attributes:
         labels_N: the true classes, int64.
         others_N: the classes of the photos that were mixed in; None: no photo is mixed.
-        shares_N: the share of a photo's own label in its target.
+        lambda_N: the share of a photo's own label in its target.
     """
 
     labels_N: Tensor
     others_N: Tensor | None = None
-    shares_N: Tensor | None = None
+    lambda_N: Tensor | None = None
 
     @property
     def are_mixed(self) -> bool:
@@ -80,9 +80,9 @@ class Targets(NamedTuple):
         return self._each(lambda part: part[rows])
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> Targets:
-        if self.others_N is None or self.shares_N is None:
+        if self.others_N is None or self.lambda_N is None:
             return Targets(change(self.labels_N))
-        return Targets(change(self.labels_N), change(self.others_N), change(self.shares_N))
+        return Targets(change(self.labels_N), change(self.others_N), change(self.lambda_N))
 
 
 class Objective:
@@ -103,8 +103,8 @@ class Objective:
     def __call__(self, logits_NC: Tensor, targets: Targets) -> Tensor:
         """The mean loss, a scalar."""
         losses_N = self._weighted(logits_NC, targets.labels_N)
-        if targets.others_N is not None and targets.shares_N is not None:
-            losses_N = torch.lerp(self._weighted(logits_NC, targets.others_N), losses_N, targets.shares_N)
+        if targets.others_N is not None and targets.lambda_N is not None:
+            losses_N = torch.lerp(self._weighted(logits_NC, targets.others_N), losses_N, targets.lambda_N)
         return losses_N.mean()
 
     def _weighted(self, logits_NC: Tensor, labels_N: Tensor) -> Tensor:

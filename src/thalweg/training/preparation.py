@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from thalweg import data, models, schedules
-from thalweg.data.augment import augmentation
+from thalweg.data.augmentation import augmentation
 from thalweg.data.classes import FOOD11
 from thalweg.errors import DataError, ThalwegError, UsageError
 from thalweg.training import checkpoint
@@ -140,7 +140,7 @@ def opened(photos: Path | str, config: TrainingConfig) -> ImageSet:
 def cached(images: ImageSet, config: TrainingConfig, stored: int, listener: Listener) -> Cache:
     """The photos, decoded."""
     return data.build_cache(
-        images, size=stored, fit=config.fit, on_bad_image=config.on_bad_image, progress=listener.caching
+        images, size=stored, resize=config.resize, on_bad_image=config.on_bad_image, progress=listener.caching
     )
 
 
