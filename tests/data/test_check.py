@@ -8,9 +8,9 @@ import pytest
 from PIL import Image, ImageEnhance, ImageOps
 
 from thalweg.data import check_images, open_images
+from thalweg.data.check import inspect
 from thalweg.data.decoding import decode
 from thalweg.data.duplicates import MAX_DISTANCE, difference_hash, near_duplicates
-from thalweg.data.inspection import inspect
 from thalweg.errors import DataError
 from thalweg.i18n import set_language
 

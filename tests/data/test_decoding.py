@@ -144,8 +144,8 @@ def test_crop_keeps_the_middle_square():
     image.paste((0, 0, 0), (100, 0, 200, 100))
     for kind in ("PNG", "JPEG"):
         content = encoded(image, kind)
-        assert decode(content, 20, "crop")[:, 1:-1].max() < 12  # the black middle third, and nothing else
-        assert decode(content, 20, "squash")[:, :5].min() > 243
+        assert decode(content, 20, "center-crop")[:, 1:-1].max() < 12  # the black middle third, and nothing else
+        assert decode(content, 20, "stretch")[:, :5].min() > 243
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"])

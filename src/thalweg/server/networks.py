@@ -145,15 +145,15 @@ def _open_photos(run: Run) -> Cache:
     from thalweg.data import build_cache
     from thalweg.training.preparation import opened
 
-    cache = build_cache(opened(run.data["path"], run.config), size=run.data["stored"], fit=run.config.fit)
+    cache = build_cache(opened(run.data["path"], run.config), size=run.data["stored"], resize=run.config.resize)
     if cache.fingerprint != run.data["fingerprint"]:
         raise DataError("report.photos_changed", path=run.data["path"])
     return cache
 
 
 def _run(run: Run, checkpoint: Path) -> dict[str, NDArray[Any]]:
+    from thalweg.data.augmenters import HostAugmenter
     from thalweg.data.batches import plain_batches
-    from thalweg.data.viewing import HostViewer
     from thalweg.training.evaluation import features_of
 
     cache = photos_of(run)
@@ -161,7 +161,7 @@ def _run(run: Run, checkpoint: Path) -> dict[str, NDArray[Any]]:
     places = np.sort(np.random.default_rng(0).permutation(len(rows))[:_PHOTOS])
     assert run.config.size is not None, "a run's size is settled"  # noqa: S101 - for the type checker
     batches = plain_batches(
-        HostViewer(cache.images_NHWC, run.data["mean"], run.data["std"]),
+        HostAugmenter(cache.images_NHWC, run.data["mean"], run.data["std"]),
         rows[places],
         size=run.config.size,
         batch_size=64,
