@@ -13,8 +13,8 @@ from notebook import Notebook
 from thalweg import models
 from thalweg._replay import EAGER_CALLS, Replay
 from thalweg.data.augmentation import AUGMENTATIONS, augmentation, draw_crops
-from thalweg.data.mixing import Mixing
 from thalweg.data.augmenters import DeviceAugmenter, HostAugmenter
+from thalweg.data.mixing import Mixing
 from thalweg.runs import TrainingConfig
 from thalweg.training import plan, resume, train
 from thalweg.training.losses import Objective, Targets

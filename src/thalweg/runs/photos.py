@@ -84,8 +84,8 @@ def evaluation_batches(
     Yields:
         images_NCHW, float32, on the CPU; valid until the next batch.
     """
-    from thalweg.data.batches import plain_batches
     from thalweg.data.augmenters import HostAugmenter
+    from thalweg.data.batches import plain_batches
 
     augmenter = HostAugmenter(images_NHWC, facts["mean"], facts["std"])
     return plain_batches(augmenter, rows_N, size=size, batch_size=batch_size, flip=flip, box=box)

@@ -15,9 +15,9 @@ from torch.nn.utils import get_total_norm
 
 from thalweg import models, schedules
 from thalweg.data.augmentation import augmentation
+from thalweg.data.augmenters import DeviceAugmenter, HostAugmenter
 from thalweg.data.batches import Batches, plain_batches
 from thalweg.data.mixing import Mixing
-from thalweg.data.augmenters import DeviceAugmenter, HostAugmenter
 from thalweg.errors import TrainingError
 from thalweg.models import features_of, logits_of
 from thalweg.probes import LayerProbe
@@ -41,8 +41,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from thalweg.data import Cache
-    from thalweg.data.photos import Split
     from thalweg.data.augmenters import Augmenter
+    from thalweg.data.photos import Split
     from thalweg.runs import Run
     from thalweg.training.evaluation import Score
     from thalweg.training.progress import Listener
