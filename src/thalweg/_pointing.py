@@ -25,10 +25,14 @@ class SpecError(UsageError):
 
     def __str__(self) -> str:
         line = "".join(" " if character.isspace() else character for character in self.spec)
-        indent = sum(_columns(character) for character in line[: self.position])
-        return f"{super().__str__()}\n  {line}\n  {' ' * indent}^"
+        return f"{super().__str__()}\n  {line}\n  {' ' * columns_of(line[: self.position])}^"
 
 
-def _columns(character: str) -> int:
-    """How many columns of a terminal a character takes."""
-    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+def columns_of(text: str) -> int:
+    """How many columns of a terminal a text takes: a Chinese character takes two.
+
+    Example:
+        >>> columns_of("step 步")
+        7
+    """
+    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)
