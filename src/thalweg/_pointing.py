@@ -1,4 +1,4 @@
-"""An error that points at a character."""
+"""An error that points at a character, and how wide a text is on a terminal."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from thalweg.errors import UsageError
 
 
 class SpecError(UsageError):
-    """A schedule or a formula that cannot be read; the message shows the text with a caret below the place.
+    """A schedule or formula does not parse; the message shows the text with a caret below the place.
 
     Args:
         key: the message's key in the catalogue.
         spec: the whole text.
-        position: index of the character that is wrong; the length of the text for its end.
-        **values: what the message names.
+        position: index of the wrong character; the length of the text stands for its end.
+        **values: values for the placeholders of the message.
     """
 
     def __init__(self, key: str, spec: str, position: int, /, **values: Any) -> None:

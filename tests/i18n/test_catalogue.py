@@ -105,7 +105,7 @@ def test_language_is_set(language):
     set_language(language)
     try:
         assert get_language() == language
-        assert "timm" in t("errors.missing_extra", package="timm", extra="zoo")
+        assert "timm" in t("errors.missing_extra", package="timm", extra="timm")
     finally:
         set_language(None)
 
