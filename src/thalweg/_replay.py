@@ -92,7 +92,7 @@ def _record(function: Callable[..., Results], tensors: Sequence[Tensor | None]) 
 
 
 def _on_a_side_stream(function: Callable[..., Results], tensors: Sequence[Tensor | None]) -> Results:
-    """Run the function on a side stream, as a recording does: libraries allocate one workspace per stream, beforehand."""
+    """Run the function on a side stream, as a recording does: libraries have one workspace per stream."""
     stream = torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):

@@ -49,7 +49,8 @@ def t(key: str, /, **values: Any) -> str:
 def get_language() -> str:
     """The current language.
 
-    The one of `speaking`, else the one that was set, else the one of `THALWEG_LANG`, `LC_ALL`, `LC_MESSAGES`, `LANG`, else English.
+    The one of `speaking`, else the one that was set, else the one of `THALWEG_LANG`, `LC_ALL`, `LC_MESSAGES` or `LANG`,
+    else English.
     """
     return _spoken.get() or _language or _language_of_environment()
 
