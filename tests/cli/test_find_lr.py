@@ -12,13 +12,13 @@ from thalweg.errors import UsageError
 from thalweg.i18n import LANGUAGES, set_language
 
 
-SMALL = ["--size", "16", "--batch-size", "16", "--optimizer", "sgd", "--augment", "flip", "--threads", "1",
-         "--precision", "fp32", "--layout", "channels-last"]  # fmt: skip
+SMALL = ["--model", "resnet-small", "--size", "16", "--batch-size", "16", "--optimizer", "sgd", "--augment", "flip",
+         "--threads", "1", "--precision", "fp32", "--layout", "channels-last"]  # fmt: skip
 
 
 @pytest.fixture
 def verb(verb_runner, monkeypatch):
-    monkeypatch.setattr(search, "SHORT", 2)  # what is tested here is the verb
+    monkeypatch.setattr(search, "SHORT", 2)  # the command is tested here, not the search
     monkeypatch.setattr(search, "LONG", 4)
     return verb_runner(find_lr, "find-lr")
 
