@@ -19,7 +19,7 @@ RUNGS = [
     {"runs", "rate"},
     {"training"},
     {"diagnosis"},
-    {"prediction", "race", "callbacks"},
+    {"prediction", "callbacks"},
     {"figures"},
     {"report", "lessons", "server"},
     {"cli"},
