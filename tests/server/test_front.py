@@ -66,14 +66,6 @@ def test_every_module_that_is_asked_for_first_is_there(client):
         assert "javascript" in answer.headers["content-type"]
 
 
-@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
-def test_a_module_is_short_and_speaks_no_language(script):
-    source = script.read_text(encoding="utf-8")
-    assert len(source.splitlines()) < 300
-    assert not re.search(r"innerHTML|insertAdjacentHTML|document\.write|eval\(|new Function", source)
-    assert not re.search(r"[\u4e00-\u9fff]", source)
-
-
 def test_every_sentence_that_a_script_names_is_in_the_catalogue():
     known = json.loads((STATIC.parents[1] / "i18n" / "en" / "page.json").read_text(encoding="utf-8"))
     for script in SCRIPTS:
