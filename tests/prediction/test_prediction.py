@@ -33,7 +33,7 @@ def shown(run, cache, crop):
     crops_NCHW = torch.from_numpy(crops_NHWC.copy()).permute(0, 3, 1, 2)
     if height != 32:
         crops_NCHW = torch.nn.functional.interpolate(crops_NCHW, (32, 32), mode="bilinear", antialias=True)
-    mean, std = (torch.tensor(run.data[key], dtype=torch.float64).crop(3, 1, 1) for key in ("mean", "std"))
+    mean, std = (torch.tensor(run.data[key], dtype=torch.float64).view(3, 1, 1) for key in ("mean", "std"))
     pixels_NCHW = (crops_NCHW.double() / 255 - mean) / std
     if crop.flip:
         pixels_NCHW = pixels_NCHW.flip(3)
@@ -106,13 +106,13 @@ def test_equal_votes_are_decided_by_the_mean():
     assert together([first, second], vote=True).argmax() == 1
 
 
-def test_runs_of_other_classes_do_not_decide_together(run, other, striped, tmp_path):
+def test_runs_of_other_classes_do_not_predict_together(run, other, striped, tmp_path):
     renamed = replace(other, path=tmp_path, data={**other.data, "classes": ["0", "1", "cat"]})
     renamed.save()
     with pytest.raises(RunError, match="cat"):
         predict([run.path, tmp_path], striped)
     replace(renamed, data={**other.data, "classes": ["1", "0", "2"]}).save()
-    with pytest.raises(RunError, match="other classes"):
+    with pytest.raises(RunError, match="different classes"):
         predict([run.path, tmp_path], striped)
 
 

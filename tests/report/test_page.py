@@ -57,7 +57,7 @@ def test_it_holds_everything(run, classes):
         "truncated after 12,288 bytes",
         "/photos/food & <drink>",
         "--batch-size",
-        "Photos a step.",
+        "Photos per step.",
         "2.13.0",
         "PHOTOS -o submission.csv",
         "thalweg train --resume '",
