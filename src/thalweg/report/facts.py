@@ -6,9 +6,8 @@ import shlex
 from typing import TYPE_CHECKING, Any
 
 from thalweg.i18n import t
-from thalweg.report.html import Html, join, table, tag
+from thalweg.report.html import Html, duration, join, table, tag
 from thalweg.report.reading import mapping, number, sequence
-from thalweg.report.words import duration
 from thalweg.training.config import option_name
 
 

@@ -21,7 +21,6 @@ from thalweg.schedules.constant import Constant
 from thalweg.schedules.cosine import Cosine
 from thalweg.schedules.cosine_restarts import CosineRestarts
 from thalweg.schedules.exponential import Exponential
-from thalweg.schedules.extent import Extent, Point, extent_of
 from thalweg.schedules.inverse_sqrt import InverseSqrt
 from thalweg.schedules.inverse_time import InverseTime
 from thalweg.schedules.language import parse
@@ -30,7 +29,7 @@ from thalweg.schedules.multi_step import MultiStep
 from thalweg.schedules.one_cycle import OneCycle
 from thalweg.schedules.plateau import Plateau
 from thalweg.schedules.polynomial import Polynomial
-from thalweg.schedules.schedule import Moment, Schedule, factors
+from thalweg.schedules.schedule import Extent, Moment, Point, Schedule, extent_of, factors
 from thalweg.schedules.step import Step
 from thalweg.schedules.warmup import Warmup
 from thalweg.schedules.wsd import WarmupStableDecay
