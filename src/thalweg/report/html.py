@@ -30,7 +30,7 @@ def tag(name: str, /, *children: Child, **attributes: str | int | None) -> Html:
 
     Args:
         name: of the element.
-        *children: `Html` is taken as it is, anything else is escaped.
+        *children: `Html` is kept, anything else is escaped.
         **attributes: by name; a trailing `_` is dropped (`class_`), and other underscores become hyphens.
 
     Example:
@@ -53,13 +53,13 @@ def join(children: Iterable[Child]) -> Html:
 
 
 def table(columns: Sequence[Child], rows: Iterable[Sequence[Child]], *, numeric: Sequence[int] = (), name: str) -> Html:
-    """A table that scrolls on its own when it is wider than the page.
+    """A table that scrolls by itself when it is wider than the page.
 
     Args:
         columns: headings.
         rows: as many cells each; the first names its row.
         numeric: which columns hold numbers, set right.
-        name: of the table, for those who do not see it.
+        name: of the table, for screen readers.
     """
 
     def cell(kind: str, index: int, content: Child, scope: str | None = None) -> Html:
@@ -103,7 +103,7 @@ def duration(seconds: float) -> str:
 
 
 def _plain(child: Child) -> str:
-    """Text that a page can hold: control characters, and halves of characters, show as a mark."""
+    """Text that a page can hold: control characters and lone surrogates show as a mark."""
     text = "" if child is None else str(child)
     return "".join("\ufffd" if _is_unfit(character) else character for character in text)
 

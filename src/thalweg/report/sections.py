@@ -1,4 +1,4 @@
-"""The sections that show what came out: the headline with its numbers, then the pictures with the classes' scores."""
+"""The sections with the results: the headline with its numbers, then the pictures with the classes' scores."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _CSS_PIXELS_A_PIXEL = 96 / 150  # an inch has 96 pixels in CSS and 150 in our pi
 
 
 def headline(folder: RunFolder) -> Html:
-    """Accuracies, time, network and photos; how it ended; what the training had to say."""
+    """Accuracies, time, network and photos; how the run ended; its messages."""
     cards = [
         tag("div", tag("dt", name), tag("dd", value), tag("dd", note, class_="note"))
         for name, value, note in _cards(folder)

@@ -1,8 +1,8 @@
 """The learning rate's factor as a pure function of progress, and the little language that composes such functions.
 
 A schedule is an immutable value without state: called with the step and the number of steps, it gives the factor
-that multiplies the learning rate. So it can be drawn before the training, a resumed training needs nothing but the
-step, and steps, epochs and seconds can drive it alike. The same objects drive the ball on a surface and the network.
+that multiplies the learning rate. So it can be drawn before training, a resumed run needs nothing but the step, and
+steps, epochs and seconds can drive it alike. The same objects drive the ball on a surface and the network.
 
 ```python
 schedule = parse("warmup(5%) > cosine")
@@ -10,7 +10,7 @@ learning_rate = 0.001 * schedule(step, steps)
 ```
 
 `A > B` runs A over its own length and B over what remains; B counts its steps from its own beginning. Percentages
-are of the whole training wherever they stand, plain lengths are steps. Any schedule gets a length by `over`:
+are of the whole run wherever they stand; plain lengths are steps. Any schedule gets a length by `over`:
 `constant over 60% > linear`.
 """
 

@@ -6,7 +6,7 @@ part     = name ["(" [argument ("," argument)*] ")"] ["over" length]
 argument = [name "="] (number | number "%" | word)
 ```
 
-A plain number is a number of steps where a length is meant; a percentage is of the whole training.
+In a length, a plain number counts steps and a percentage is of the whole training.
 """
 
 from __future__ import annotations
@@ -51,10 +51,10 @@ def parse(spec: str) -> Schedule:
     """Read a schedule.
 
     Args:
-        spec: the text, at most 1,000 characters. Full-width signs, as Chinese keyboards give them, are understood.
+        spec: the text, at most 1,000 characters. Full-width signs, as from Chinese keyboards, are fine.
 
     Raises:
-        UsageError: the text is no schedule; the message shows the place, and what would have been right there.
+        UsageError: the text is not a schedule; the message shows the place and what is expected there.
 
     Example:
         >>> schedule = parse("warmup(5%) > cosine(end=0.01)")
@@ -192,7 +192,7 @@ def _tokens_of(spec: str) -> list[Token]:
     """Cut a text into tokens; the last is the end.
 
     Raises:
-        SpecError: a character that has no place in the language.
+        SpecError: a character is not part of the language.
     """
     text = spec.translate(_FULL_WIDTH).lower()
     tokens: list[Token] = []
