@@ -61,7 +61,7 @@ def table(optax: Peer, rounds: int) -> None:
     from thalweg import optimizers, paths, surfaces
 
     valley = surfaces.get("valley")
-    rules = [name for name in optimizers.names() if name != "sgd"]
+    optimizers = [name for name in optimizers.names() if name != "sgd"]
     rates = [1e-4 * 1e4 ** (k / (SWEEP_RATES - 1)) for k in range(SWEEP_RATES)]
     starts = np.column_stack([np.linspace(-10.0, 10.0, PATHS), np.full(PATHS, 2.0)])
     one = {
@@ -73,15 +73,15 @@ def table(optax: Peer, rounds: int) -> None:
         "thalweg": lambda: timed(lambda: paths.sweep(valley, ["adam"], [LR], starts, steps=PATH_UPDATES)),
         "optax vmap(scan)": lambda: optax.ask("many"),
     }
-    sweep = {"thalweg": lambda: timed(lambda: paths.sweep(valley, rules, rates, steps=SWEEP_UPDATES))}
+    sweep = {"thalweg": lambda: timed(lambda: paths.sweep(valley, optimizers, rates, steps=SWEEP_UPDATES))}
     show(f"one path, {UPDATES:,} Adam updates, every step kept", best(one, rounds))
     show(f"{PATHS:,} paths x {PATH_UPDATES:,} Adam updates", best(many, rounds))
-    show(f"{len(rules)} rules x {SWEEP_RATES} learning rates x {SWEEP_UPDATES:,} updates", best(sweep, rounds))
+    show(f"{len(optimizers)} optimizers x {SWEEP_RATES} learning rates x {SWEEP_UPDATES:,} updates", best(sweep, rounds))
     show("first path, whole process, imports included", first_paths(optax, max(rounds // 3, 1)))
 
 
 def first_paths(optax: Peer, rounds: int) -> dict[str, float]:
-    """Of processes that are new each time: with no kernel on disk, with the rule's, with all."""
+    """Of processes that are new each time: with no kernel on disk, with the optimizer's, with all."""
     seconds: dict[str, list[float]] = {}
     for turn in range(rounds):
         with tempfile.TemporaryDirectory() as cache:

@@ -1,4 +1,4 @@
-"""Two rules in a valley that is steep one way and flat the other, with the same kind of history as a training's."""
+"""Two optimizers in a valley that is steep one way and flat the other, with the same kind of history as a training's."""
 
 import thalweg
 from thalweg import optimizers, surfaces

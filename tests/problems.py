@@ -13,8 +13,8 @@ class Problem(NamedTuple):
     Args:
         surface: the surface.
         starts: three points away from its critical points and from its lines of symmetry.
-        lr_of_slope: a learning rate for rules whose step grows with the gradient: below 1 / the curvature on the way.
-        lr_of_length: a learning rate for rules that divide by the gradient's size: a small part of the window.
+        lr_of_slope: a learning rate for optimizers whose step grows with the gradient: below 1 / the curvature on the way.
+        lr_of_length: a learning rate for optimizers that divide by the gradient's size: a small part of the window.
     """
 
     surface: surfaces.Surface
@@ -34,9 +34,9 @@ PROBLEMS = {
 }
 
 BY_SLOPE = frozenset({"sgd", "momentum", "nesterov"})
-"""The rules that take `lr_of_slope`."""
+"""The optimizers that take `lr_of_slope`."""
 
 
-def lr_for(problem: Problem, rule: str) -> float:
-    """The learning rate with which a rule walks a problem without drama."""
-    return problem.lr_of_slope if rule in BY_SLOPE else problem.lr_of_length
+def lr_for(problem: Problem, optimizer: str) -> float:
+    """The learning rate with which an optimizer walks a problem without drama."""
+    return problem.lr_of_slope if optimizer in BY_SLOPE else problem.lr_of_length

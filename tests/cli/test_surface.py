@@ -8,7 +8,7 @@ from PIL import Image
 
 from thalweg import optimizers, paths, surfaces
 from thalweg.cli import surface as verb
-from thalweg.cli._lab_options import read_rules
+from thalweg.cli._lab_options import read_optimizers
 from thalweg.errors import UsageError
 from thalweg.figures.surface_map import outcomes_of
 
@@ -23,10 +23,10 @@ def document(result):
 
 
 class TestNumbers:
-    def test_without_arguments_it_lists_surfaces_and_rules(self, run):
+    def test_without_arguments_it_lists_surfaces_and_optimizers(self, run):
         found = document(run("--json"))
         assert [surface["name"] for surface in found["surfaces"]] == list(surfaces.names())
-        assert found["rules"] == list(optimizers.names())
+        assert found["optimizers"] == list(optimizers.names())
         assert "rosenbrock" in run().stdout
 
     def test_a_surface_alone_tells_its_critical_points(self, run):
@@ -36,20 +36,20 @@ class TestNumbers:
         assert "saddle point" in run("saddle").stdout
 
     def test_the_document_has_the_paths_numbers(self, run):
-        options = "--rules", "sgd=0.1,adam", "--steps", "500", "--noise", "0.1", "--seed", "3"
+        options = "--optimizers", "sgd=0.1,adam", "--steps", "500", "--noise", "0.1", "--seed", "3"
         found = document(run("valley", *options, "--schedule", "linear", "--start", "-4,1", "--json"))
         sgd = paths.trace(
             surfaces.get("valley"), "sgd", lr=0.1, steps=500, noise=0.1, seed=3, schedule="linear", start=(-4.0, 1.0)
         )
-        assert [path["rule"] for path in found["paths"]] == ["sgd", "adam"]
+        assert [path["optimizer"] for path in found["paths"]] == ["sgd", "adam"]
         assert found["paths"][0]["loss"] == sgd.loss[-1]
         assert found["paths"][0]["position"] == sgd.positions_S2[-1].tolist()
         assert found["surface"]["start"] == [-4.0, 1.0]
         assert found["columns"] is None
 
     def test_columns_are_bounded_and_say_so(self, run):
-        every = document(run("bowl", "--rules", "sgd", "--steps", "50", "--json", "--points", "100"))["columns"]
-        some = document(run("bowl", "--rules", "sgd", "--steps", "5000", "--json", "--points", "100"))["columns"]
+        every = document(run("bowl", "--optimizers", "sgd", "--steps", "50", "--json", "--points", "100"))["columns"]
+        some = document(run("bowl", "--optimizers", "sgd", "--steps", "5000", "--json", "--points", "100"))["columns"]
         assert every["steps_are_all"]
         assert len(every["step"]) == 51
         assert not some["steps_are_all"]
@@ -58,12 +58,12 @@ class TestNumbers:
         path = paths.trace(surfaces.get("bowl"), "sgd", lr=1.8, steps=5000)
         np.testing.assert_array_equal(some["paths"][0]["loss"], path.loss[some["step"]])
 
-    def test_the_table_has_a_row_a_rule(self, run):
-        result = run("valley", "--rules", "sgd,adagrad,rmsprop,adam", "--steps", "1000")
+    def test_the_table_has_a_row_a_optimizer(self, run):
+        result = run("valley", "--optimizers", "sgd,adagrad,rmsprop,adam", "--steps", "1000")
         assert all(f"  {name} " in result.stdout for name in ("sgd", "adagrad", "rmsprop", "adam"))
 
     def test_a_diverged_path_is_valid_json(self, run):
-        result = document(run("valley", "--rules", "sgd=100", "--json"))
+        result = document(run("valley", "--optimizers", "sgd=100", "--json"))
         assert result["paths"][0]["last_step"] < 10_000
         assert "diverged" in [event["kind"] for event in result["paths"][0]["events"]]
 
@@ -78,7 +78,7 @@ class TestPictures:
     @pytest.mark.parametrize("suffix", [".png", ".gif", ".html"])
     def test_the_ending_says_what_is_written(self, run, tmp_path, suffix):
         file = tmp_path / f"bowl{suffix}"
-        result = run("bowl", "--rules", "sgd,adam", "--steps", "8", "--view", "3d", "-o", str(file))
+        result = run("bowl", "--optimizers", "sgd,adam", "--steps", "8", "--view", "3d", "-o", str(file))
         assert str(file) in result.stderr.replace("\n", "")
         head = file.read_bytes()[:16]
         assert head.startswith({".png": b"\x89PNG", ".gif": b"GIF89a", ".html": b"<!doctype html>"}[suffix])
@@ -93,7 +93,7 @@ class TestPictures:
 class TestMaps:
     def test_a_map_of_starts_says_where_paths_end(self, run, tmp_path):
         file = tmp_path / "map.png"
-        options = "--rules", "sgd=0.005", "--steps", "500", "--map", "starts", "-o", str(file), "--json"
+        options = "--optimizers", "sgd=0.005", "--steps", "500", "--map", "starts", "-o", str(file), "--json"
         found = document(run("himmelblau", *options))
         assert file.exists()
         same = paths.map_starts(surfaces.get("himmelblau"), "sgd", lr=0.005, steps=500, points=(81, 81))
@@ -102,7 +102,7 @@ class TestMaps:
         assert sum(end["share"] for end in found["map"]["ends"]) == pytest.approx(1)
 
     def test_a_map_of_hyper_parameters_covers_what_was_asked(self, run):
-        options = "--rules", "adam", "--steps", "50", "--map", "lr=0.01:1,beta2", "--json"
+        options = "--optimizers", "adam", "--steps", "50", "--map", "lr=0.01:1,beta2", "--json"
         found = document(run("valley", *options))["map"]
         assert (found["x"]["name"], found["y"]["name"]) == ("lr", "beta2")
         assert (found["x"]["values"][0], found["x"]["values"][-1]) == pytest.approx((0.01, 1))
@@ -116,37 +116,37 @@ class TestRefusals:
         [
             (["vally"], "valley"),
             (["import os"], "\\^"),
-            (["valley", "--rules", "adamm"], "adam"),
-            (["valley", "--rules", "sgd,,adam"], "between two commas"),
-            (["valley", "--rules", "sgd,sgd"], "twice"),
-            (["valley", "--rules", "adam=fast"], "'fast' is no number"),
-            (["valley", "--rules", "adam", "--lr", "sgd=0.1"], "not among --rules"),
-            (["valley", "--rules", "adam", "--lr", "-1"], "out of range"),
-            (["valley", "--rules", "adam", "--lr", "nan"], "out of range"),
-            (["valley", "--rules", "adam", "--steps", "0"], "at least 1"),
-            (["valley", "--rules", "adam", "--steps", "1.5"], "whole number"),
-            (["valley", "--rules", "adam", "--steps", "inf"], "whole number|more than"),
-            (["valley", "--rules", "adam", "--steps", "1e12"], "more than"),
-            (["valley", "--rules", "adam", "--noise", "-1"], "noise"),
-            (["valley", "--rules", "adam", "--schedule", "cosinus"], "cosine"),
-            (["valley", "--rules", "adam", "--start", "1"], "2 numbers"),
-            (["valley", "--rules", "adam", "--start", "1,b"], "'b' is no number"),
-            (["log(x) + y", "--rules", "adam", "--start", "-1,0"], "start"),
+            (["valley", "--optimizers", "adamm"], "adam"),
+            (["valley", "--optimizers", "sgd,,adam"], "between two commas"),
+            (["valley", "--optimizers", "sgd,sgd"], "twice"),
+            (["valley", "--optimizers", "adam=fast"], "'fast' is not a number"),
+            (["valley", "--optimizers", "adam", "--lr", "sgd=0.1"], "not among --optimizers"),
+            (["valley", "--optimizers", "adam", "--lr", "-1"], "out of range"),
+            (["valley", "--optimizers", "adam", "--lr", "nan"], "out of range"),
+            (["valley", "--optimizers", "adam", "--steps", "0"], "at least 1"),
+            (["valley", "--optimizers", "adam", "--steps", "1.5"], "whole number"),
+            (["valley", "--optimizers", "adam", "--steps", "inf"], "whole number|more than"),
+            (["valley", "--optimizers", "adam", "--steps", "1e12"], "more than"),
+            (["valley", "--optimizers", "adam", "--noise", "-1"], "noise"),
+            (["valley", "--optimizers", "adam", "--schedule", "cosinus"], "cosine"),
+            (["valley", "--optimizers", "adam", "--start", "1"], "2 numbers"),
+            (["valley", "--optimizers", "adam", "--start", "1,b"], "'b' is not a number"),
+            (["log(x) + y", "--optimizers", "adam", "--start", "-1,0"], "start"),
             (["valley", "--window", "1,-1,0,1"], "window"),
             (["valley", "--parameter", "condition"], "condition"),
             (["valley", "--parameter", "conditoin=3"], "condition"),
             (["x**2", "--parameter", "a=1"], "formula"),
-            (["valley", "--rules", "adam", "-o", "picture.bmp"], ".png, .gif, .html"),
-            (["valley", "-o", "picture.html"], "--rules"),
+            (["valley", "--optimizers", "adam", "-o", "picture.bmp"], ".png, .gif, .html"),
+            (["valley", "-o", "picture.html"], "--optimizers"),
             (["valley", "--points", "10"], "--json"),
-            (["valley", "--map", "starts"], "one rule"),
-            (["valley", "--rules", "sgd,adam", "--map", "starts"], "one rule"),
-            (["valley", "--rules", "adam", "--map", "ends"], "starts"),
-            (["valley", "--rules", "adam", "--map", "lr"], "two hyper-parameters"),
-            (["valley", "--rules", "adam", "--map", "lr,gamma=0:1"], "gamma"),
-            (["valley", "--rules", "adam", "--map", "lr,eps"], "eps=0.001:1"),
-            (["valley", "--rules", "adam", "--map", "lr=1:0,beta1"], "lower first"),
-            (["valley", "--rules", "adam", "--map", "starts", "-o", "map.gif"], ".png"),
+            (["valley", "--map", "starts"], "one optimizer"),
+            (["valley", "--optimizers", "sgd,adam", "--map", "starts"], "one optimizer"),
+            (["valley", "--optimizers", "adam", "--map", "ends"], "starts"),
+            (["valley", "--optimizers", "adam", "--map", "lr"], "two hyper-parameters"),
+            (["valley", "--optimizers", "adam", "--map", "lr,gamma=0:1"], "gamma"),
+            (["valley", "--optimizers", "adam", "--map", "lr,eps"], "eps=0.001:1"),
+            (["valley", "--optimizers", "adam", "--map", "lr=1:0,beta1"], "lower first"),
+            (["valley", "--optimizers", "adam", "--map", "starts", "-o", "map.gif"], ".png"),
         ],
     )
     def test_what_cannot_be_meant_is_said_and_nothing_is_written(self, run, tmp_path, monkeypatch, arguments, says):
@@ -155,17 +155,17 @@ class TestRefusals:
             run(*arguments)
         assert not list(tmp_path.iterdir())
 
-    def test_nine_rules_are_too_many_for_a_picture_and_fine_for_a_table(self, run, tmp_path):
+    def test_nine_optimizers_are_too_many_for_a_picture_and_fine_for_a_table(self, run, tmp_path):
         nine = ",".join(optimizers.names()[:9])
-        assert run("bowl", "--rules", nine, "--steps", "10").exit_code == 0
+        assert run("bowl", "--optimizers", nine, "--steps", "10").exit_code == 0
         with pytest.raises(UsageError, match="at most 8"):
-            run("bowl", "--rules", nine, "--steps", "10", "-o", str(tmp_path / "nine.png"))
+            run("bowl", "--optimizers", nine, "--steps", "10", "-o", str(tmp_path / "nine.png"))
 
 
 class TestRates:
     def test_rates_are_shared_named_or_own(self):
-        assert [choice.lr for choice in read_rules("sgd,adam", "0.1")] == [0.1, 0.1]
-        assert [choice.lr for choice in read_rules("sgd,adam", "adam=0.2")] == [None, 0.2]
-        assert [choice.lr for choice in read_rules("sgd=0.3,adam", "0.1")] == [0.3, 0.1]
-        assert [choice.lr for choice in read_rules("adam=0.1,adam=0.2", None)] == [0.1, 0.2]
-        assert [choice.rule.name for choice in read_rules("sign-sgd", "sign-sgd=1")] == ["sign_sgd"]
+        assert [choice.lr for choice in read_optimizers("sgd,adam", "0.1")] == [0.1, 0.1]
+        assert [choice.lr for choice in read_optimizers("sgd,adam", "adam=0.2")] == [None, 0.2]
+        assert [choice.lr for choice in read_optimizers("sgd=0.3,adam", "0.1")] == [0.3, 0.1]
+        assert [choice.lr for choice in read_optimizers("adam=0.1,adam=0.2", None)] == [0.1, 0.2]
+        assert [choice.optimizer.name for choice in read_optimizers("sign-sgd", "sign-sgd=1")] == ["sign_sgd"]

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from thalweg.figures.run_confusion import confusion, shares_of_rows
+from thalweg.figures.run_evaluation import confusion, shares_of_rows
 from thalweg.i18n import set_language
 
 

@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from thalweg.figures.run_curves import curves
-from thalweg.figures.running_mean import smooth, window_of
+from thalweg.figures.run_curves import curves, smooth, window_of
 from thalweg.history import History
 from thalweg.i18n import set_language
 from thalweg.runs.run import STEP_UNITS

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from thalweg.figures.run_mistakes import mistakes, most_confident
+from thalweg.figures.run_evaluation import mistakes, most_confident
 from thalweg.i18n import set_language
 
 

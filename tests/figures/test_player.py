@@ -14,7 +14,7 @@ import pytest
 from thalweg import paths, surfaces
 from thalweg.errors import UsageError
 from thalweg.figures.lab.columns import columns_of
-from thalweg.figures.lab.relief import relief_of
+from thalweg.figures.lab.heightmap import heightmap_of
 from thalweg.figures.player import document, write_player
 from thalweg.figures.player.packing import pack, unpack
 from thalweg.figures.player.payload import MARKS, TABLE
@@ -110,7 +110,7 @@ class TestNumbers:
             for name, column in columns_of(path, steps).items():
                 np.testing.assert_array_equal(arrays[f"{number}.{name}"], column)
 
-    def test_the_table_reads_m_sigma_and_step_of_every_rule(self, payload):
+    def test_the_table_reads_m_sigma_and_step_of_every_optimizer(self, payload):
         assert [column["column"] for column in payload["table"]] == list(TABLE)
         assert {"m_x", "m_y", "sigma_x", "sigma_y", "step_length", "lr", "loss"} <= set(TABLE)
         assert {f"{number}.{name}" for number in range(8) for name in TABLE} <= payload["slots"].keys()
@@ -127,8 +127,8 @@ class TestNumbers:
     def test_heights_are_the_reliefs(self, payload):
         arrays = unpack(payload["block"], payload["slots"])
         side = payload["surface"]["side"]
-        relief = relief_of(VALLEY, side=4 * (side - 1) + 1)
-        wanted = relief.heights(relief.values_HW[::4, ::4]).ravel()
+        heightmap = heightmap_of(VALLEY, side=4 * (side - 1) + 1)
+        wanted = heightmap.heights(heightmap.values_HW[::4, ::4]).ravel()
         np.testing.assert_allclose(arrays["heights"] / 65535, wanted, atol=1e-5)
 
     def test_what_was_left_out_is_said(self, html, payload):

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from thalweg.figures import reliability
-from thalweg.figures.run_reliability import BINS, reliability_of
+from thalweg.figures.run_evaluation import BINS, reliability_of
 from thalweg.i18n import set_language
 
 

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from thalweg.figures.running_mean import smooth, window_of
+from thalweg.figures.run_curves import smooth, window_of
 
 
 def naive(values, window, mean=np.mean):

@@ -9,11 +9,11 @@ from matplotlib import font_manager
 from PIL import Image
 
 from thalweg.errors import StorageError
-from thalweg.figures import fonts, style
+from thalweg.figures import style
 from thalweg.figures.style import DPI, SERIES, class_marks, label_axes, literal, picture
 
 
-CATALOGUE = Path(fonts.__file__).parents[1] / "i18n" / "zh-CN"
+CATALOGUE = Path(style.__file__).parents[1] / "i18n" / "zh-CN"
 
 
 def luminance(color):
@@ -32,18 +32,18 @@ def glyphs(path):
 
 
 def test_every_character_of_the_chinese_catalogue_has_a_glyph():
-    ours = glyphs(fonts.BUNDLED) | glyphs(font_manager.findfont("DejaVu Sans"))
+    ours = glyphs(style.BUNDLED_FONT) | glyphs(font_manager.findfont("DejaVu Sans"))
     wanted = {character for file in CATALOGUE.glob("*.json") for character in file.read_text(encoding="utf-8")} - {"\n"}
     missing = sorted(character for character in wanted if ord(character) not in ours)
     assert not missing, "run tools/make_font.py again"
 
 
 def test_the_bundled_font_is_small_renamed_and_licensed():
-    names = TTFont(fonts.BUNDLED)["name"]
-    assert fonts.BUNDLED.stat().st_size <= 1_500_000
+    names = TTFont(style.BUNDLED_FONT)["name"]
+    assert style.BUNDLED_FONT.stat().st_size <= 1_500_000
     assert names.getDebugName(1) == "Thalweg Sans SC"
     assert not any("Noto" in names.getDebugName(identifier) for identifier in (1, 3, 4, 6))
-    assert "SIL OPEN FONT LICENSE Version 1.1" in (fonts.BUNDLED.parent / "OFL.txt").read_text(encoding="utf-8")
+    assert "SIL OPEN FONT LICENSE Version 1.1" in (style.BUNDLED_FONT.parent / "OFL.txt").read_text(encoding="utf-8")
 
 
 def test_chinese_is_drawn_with_the_bundled_font_and_not_as_boxes(tmp_path):

@@ -17,8 +17,8 @@ from thalweg.cli import lesson as verb
 from thalweg.errors import ThalwegError, UnknownNameError
 from thalweg.i18n import LANGUAGES, set_language
 from thalweg.lessons import Check, get, names, title_of
+from thalweg.lessons._measures import softmax
 from thalweg.lessons._network import train
-from thalweg.lessons._softmax import softmax
 from thalweg.lessons.one_hot_not_numbers import fit_numbers, fit_one_hot
 
 
@@ -125,7 +125,7 @@ def test_a_burst_that_does_not_come_is_not_claimed():
 @pytest.mark.parametrize(
     ("name", "settings", "claim"),
     [
-        ("stuck-but-gradient-large", {"learning_rate": 0.02, "steps": 400, "cure_steps": 50}, "product"),
+        ("stuck-but-gradient-large", {"learning_rate": 0.02, "steps": 400, "fix_steps": 50}, "product"),
         ("convex-valley", {"condition": 100.0, "rates": 5}, "best_left"),
         ("decay-calms", {"schedules": ("constant",)}, "stays"),
         ("rmsprop-forgets", {"steps": 100}, "arrives"),

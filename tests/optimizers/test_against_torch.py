@@ -1,4 +1,4 @@
-"""Every rule that torch.optim has walks exactly as torch.optim does: five surfaces, three starts, 1,000 steps."""
+"""Every optimizer that torch.optim has walks exactly as torch.optim does: five surfaces, three starts, 1,000 steps."""
 
 import numpy as np
 import pytest
@@ -51,8 +51,8 @@ CASES = [
     for number, options in enumerate([{}, *more])
     for climb in ((False, True) if number == 0 else (False,))
 ]
-"""Each rule with its defaults and with every option of its counterpart; memories are long and scales not too small,
-for a rule that forgets near a minimum blows the last bit of a rounding up until it is a step."""
+"""Each optimizer with its defaults and with every option of its counterpart. Memories are long and scales not small:
+near a minimum, an optimizer that forgets blows up the last bit of a rounding error to a whole step."""
 
 
 @pytest.fixture(autouse=True)
@@ -70,10 +70,10 @@ UPSIDE_DOWN = {
 """What `maximize` climbs: where it leads upwards without end, there is nothing to compare."""
 
 
-def walk_with_torch(rule, problems, lr):
+def walk_with_torch(optimizer, problems, lr):
     """Positions of shape (problems, starts, steps + 1, 2): torch.optim walks all of them as one tensor."""
     points = torch.tensor([problem.starts for problem in problems], requires_grad=True)
-    optimizer = getattr(torch.optim, rule.torch_class)([points], lr=lr, **rule.torch_options())
+    optimizer = getattr(torch.optim, optimizer.torch_class)([points], lr=lr, **optimizer.torch_options())
     walked = [points.detach().numpy().copy()]
     for _ in range(STEPS):
         slopes = [problem.surface.gradient(at) for problem, at in zip(problems, walked[-1], strict=True)]
@@ -83,18 +83,18 @@ def walk_with_torch(rule, problems, lr):
     return np.stack(walked, axis=2)
 
 
-def test_every_rule_with_a_counterpart_is_in_the_table():
+def test_every_optimizer_with_a_counterpart_is_in_the_table():
     assert set(OPTIONS) == {name for name in optimizers.names() if optimizers.get(name).torch_class}
 
 
 @pytest.mark.parametrize(("name", "options"), CASES)
 def test_walks_as_torch_does(name, options):
-    rule = optimizers.get(name, **options)
-    problems = list((UPSIDE_DOWN if rule.maximize else PROBLEMS).values())
+    optimizer = optimizers.get(name, **options)
+    problems = list((UPSIDE_DOWN if optimizer.maximize else PROBLEMS).values())
     lr = min(lr_for(problem, name) for problem in problems)
-    expected = walk_with_torch(rule, problems, lr)
+    expected = walk_with_torch(optimizer, problems, lr)
     for problem, by_start in zip(problems, expected, strict=True):
         for start, positions_S2 in zip(problem.starts, by_start, strict=True):
-            path = paths.trace(problem.surface, rule, lr=lr, steps=STEPS, start=start)
+            path = paths.trace(problem.surface, optimizer, lr=lr, steps=STEPS, start=start)
             np.testing.assert_allclose(path.positions_S2, positions_S2, rtol=1e-12, atol=1e-12)
             assert np.abs(path.positions_S2[-1] - start).max() > 1e-5  # it did walk

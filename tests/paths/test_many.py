@@ -20,7 +20,7 @@ def test_many_paths_are_one_path_many_times_to_the_last_bit(name):
     rates, starts = [lr, 2 * lr], PROBLEMS["himmelblau"].starts * 7  # past a vector's width, with a rest
     drive = {"steps": 200, "schedule": "warmup(10%) > cosine", "noise": 0.3, "seed": 5}
     result = paths.sweep(HIMMELBLAU, [name], rates, starts, **drive)
-    for rate, ends_P2, losses_P in zip(rates, result.positions_RLP2[0], result.loss_RLP[0], strict=True):
+    for rate, ends_P2, losses_P in zip(rates, result.positions_OLP2[0], result.loss_OLP[0], strict=True):
         for start, end_2, loss in zip(starts[:3], ends_P2, losses_P, strict=False):
             path = paths.trace(HIMMELBLAU, name, lr=rate, start=start, **drive)
             np.testing.assert_array_equal(end_2, path.positions_S2[-1])
@@ -32,27 +32,27 @@ def test_more_paths_than_a_block_holds():
     starts = np.random.default_rng(0).uniform(-4, 4, (1_000, 2))
     together = paths.sweep(HIMMELBLAU, ["adam"], [0.05], starts, steps=50)
     apart = [paths.sweep(HIMMELBLAU, ["adam"], [0.05], [start], steps=50) for start in starts[::97]]
-    np.testing.assert_array_equal(together.positions_RLP2[0, 0, ::97], [one.positions_RLP2[0, 0, 0] for one in apart])
+    np.testing.assert_array_equal(together.positions_OLP2[0, 0, ::97], [one.positions_OLP2[0, 0, 0] for one in apart])
 
 
 def test_a_sweep_s_axes():
-    rules, rates, starts = ["sgd", "adam", "lion"], [1e-3, 1e-2], [(1.0, 1.0), (-2.0, 3.0), (0.0, 4.0), (3.0, 3.0)]
-    result = paths.sweep(HIMMELBLAU, rules, rates, starts, steps=300)
-    assert result.loss_RLP.shape == result.steps_RLP.shape == (3, 2, 4)
-    assert result.positions_RLP2.shape == (3, 2, 4, 2)
+    optimizers, rates, starts = ["sgd", "adam", "lion"], [1e-3, 1e-2], [(1.0, 1.0), (-2.0, 3.0), (0.0, 4.0), (3.0, 3.0)]
+    result = paths.sweep(HIMMELBLAU, optimizers, rates, starts, steps=300)
+    assert result.loss_OLP.shape == result.steps_OLP.shape == (3, 2, 4)
+    assert result.positions_OLP2.shape == (3, 2, 4, 2)
     path = paths.trace(HIMMELBLAU, "adam", lr=1e-2, steps=300, start=starts[2])
-    assert result.loss_RLP[1, 1, 2] == path.loss[-1]
-    assert result.gradient_norm_RLP[1, 1, 2] == pytest.approx(path.gradient_norm[-1], rel=1e-12)
+    assert result.loss_OLP[1, 1, 2] == path.loss[-1]
+    assert result.gradient_norm_OLP[1, 1, 2] == pytest.approx(path.gradient_norm[-1], rel=1e-12)
 
 
 def test_divergence_is_seen_at_the_same_step_as_in_a_trace():
     rates = [0.001, 0.02, 0.05, 0.3]
     result = paths.sweep(HIMMELBLAU, ["sgd"], rates, steps=500)
-    for lr, diverged, steps in zip(rates, result.diverged_RLP[0, :, 0], result.steps_RLP[0, :, 0], strict=True):
+    for lr, diverged, steps in zip(rates, result.diverged_OLP[0, :, 0], result.steps_OLP[0, :, 0], strict=True):
         path = paths.trace(HIMMELBLAU, "sgd", lr=lr, steps=500)
         assert diverged == path.diverged
         assert steps == path.last
-    assert result.diverged_RLP[0, :, 0].tolist() == [False, False, True, True]
+    assert result.diverged_OLP[0, :, 0].tolist() == [False, False, True, True]
 
 
 def test_the_best_rate_is_the_one_with_the_lowest_median_loss():
@@ -89,18 +89,18 @@ def test_a_map_over_hyper_parameters_is_traces():
     )
     for row, beta2 in enumerate((0.9, 0.99)):
         for column, beta1 in enumerate((0.0, 0.5, 0.9)):
-            rule = optimizers.get("adam", betas=(beta1, beta2))
-            path = paths.trace(HIMMELBLAU, rule, lr=0.05, steps=400)
+            optimizer = optimizers.get("adam", betas=(beta1, beta2))
+            path = paths.trace(HIMMELBLAU, optimizer, lr=0.05, steps=400)
             np.testing.assert_array_equal(found.positions_HW2[row, column], path.positions_S2[-1])
 
 
 def test_threads_may_sweep_at_the_same_time():
     """A server does: there is no threading layer that two callers could break."""
-    expected = paths.sweep(HIMMELBLAU, ["adam"], np.geomspace(1e-3, 1e-1, 600), steps=300).positions_RLP2
+    expected = paths.sweep(HIMMELBLAU, ["adam"], np.geomspace(1e-3, 1e-1, 600), steps=300).positions_OLP2
     results = []
 
     def work():
-        results.append(paths.sweep(HIMMELBLAU, ["adam"], np.geomspace(1e-3, 1e-1, 600), steps=300).positions_RLP2)
+        results.append(paths.sweep(HIMMELBLAU, ["adam"], np.geomspace(1e-3, 1e-1, 600), steps=300).positions_OLP2)
 
     threads = [threading.Thread(target=work) for _ in range(6)]
     for thread in threads:
@@ -118,16 +118,16 @@ def test_threads_may_sweep_at_the_same_time():
         {"steps": 1e12},
         {"steps": 0},
         {"lrs": [0.1, -1]},
-        {"rules": ["adm"]},
+        {"optimizers": ["adm"]},
         {"starts": [(0.0, 1.0), (float("nan"), 1.0)]},
         {"schedule": "plateau"},
         {"steps": 2_000_000, "lrs": [0.1] * 5_000},
     ],
 )
 def test_a_bad_sweep_is_refused_before_it_begins(wrong):
-    arguments = {"rules": ["adam"], "lrs": [0.1], "starts": None, "steps": 100, **wrong}
+    arguments = {"optimizers": ["adam"], "lrs": [0.1], "starts": None, "steps": 100, **wrong}
     with pytest.raises(UsageError, match=r".{20}"):
-        paths.sweep(HIMMELBLAU, arguments.pop("rules"), arguments.pop("lrs"), arguments.pop("starts"), **arguments)
+        paths.sweep(HIMMELBLAU, arguments.pop("optimizers"), arguments.pop("lrs"), arguments.pop("starts"), **arguments)
 
 
 def test_a_bad_map_is_refused_before_it_begins():

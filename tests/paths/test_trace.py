@@ -139,14 +139,14 @@ def test_plateau_against_torch():
         {"noise": float("inf")},
         {"schedule": "cosin"},
         {"schedule": "step(30%, 0.1"},
-        {"rule": "adm"},
+        {"optimizer": "adm"},
         {"schedule": "plateau", "steps": 100_000},
     ],
 )
 def test_bad_input_gets_a_sentence(wrong):
-    arguments = {"rule": "adam", "steps": 100, **wrong}
+    arguments = {"optimizer": "adam", "steps": 100, **wrong}
     with pytest.raises(ThalwegError) as error:
-        paths.trace(BOWL, arguments.pop("rule"), **arguments)
+        paths.trace(BOWL, arguments.pop("optimizer"), **arguments)
     assert error.value.exit_code == 2
     assert len(str(error.value)) > 20
 

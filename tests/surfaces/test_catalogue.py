@@ -64,7 +64,7 @@ def test_along_the_turn_rmsprop_beats_adagrad_at_any_rate():
     (goal,) = surface.critical_points
     rates = np.geomspace(1e-3, 3.0, 12)
     result = paths.sweep(surface, ["adagrad", "rmsprop"], rates, steps=2_000)
-    distances = np.hypot(*(result.positions_RLP2[:, :, 0] - goal.position).transpose(2, 0, 1))
+    distances = np.hypot(*(result.positions_OLP2[:, :, 0] - goal.position).transpose(2, 0, 1))
     assert distances[0].min() > 0.5
     assert distances[1].min() < 0.05
     assert (distances[1] < distances[0]).all()

@@ -14,7 +14,7 @@ from thalweg.i18n import t
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from thalweg.cli._lab_options import RuleChoice
+    from thalweg.cli._lab_options import OptimizerChoice
     from thalweg.paths import Map
     from thalweg.surfaces import Surface
 
@@ -22,27 +22,27 @@ POINTS: Final = 81
 """Paths along each side of a map."""
 
 _DECADES: Final = 2.0
-"""How far a map of learning rates reaches to both sides of the rule's own."""
+"""How far a map of learning rates reaches on both sides of the suggested one."""
 
 _MEMORIES: Final = ("alpha", "beta1", "beta2", "momentum", "rho")
-"""Hyper-parameters that say how slowly something is forgotten: what matters is their distance from 1."""
+"""Hyper-parameters that set how slowly the optimizer forgets: what matters is their distance from 1."""
 
 
 def read_map(
-    text: str, surface: Surface, choice: RuleChoice, *, steps: Any, schedule: str, noise: float, seed: int
+    text: str, surface: Surface, choice: OptimizerChoice, *, steps: Any, schedule: str, noise: float, seed: int
 ) -> Map:
     """Run the map of `--map starts`, or of `--map lr,beta1=0:0.99`."""
     from thalweg.paths import map_hyperparameters, map_starts
     from thalweg.paths.rates import suggest_lr
 
-    lr = suggest_lr(surface, choice.rule) if choice.lr is None else choice.lr
+    lr = suggest_lr(surface, choice.optimizer) if choice.lr is None else choice.lr
     shared: dict[str, Any] = {"lr": lr, "steps": steps, "schedule": schedule, "noise": noise, "seed": seed}
     if text == "starts":
-        return map_starts(surface, choice.rule, points=(POINTS, POINTS), **shared)
+        return map_starts(surface, choice.optimizer, points=(POINTS, POINTS), **shared)
     words = [word.strip() for word in text.split(",")]
     if len(words) != 2:
         raise UsageError("lab.bad_map", text=text)
-    return map_hyperparameters(surface, choice.rule, *(_axis(word, lr) for word in words), **shared)
+    return map_hyperparameters(surface, choice.optimizer, *(_axis(word, lr) for word in words), **shared)
 
 
 def print_map(found: Map) -> None:
@@ -54,7 +54,7 @@ def print_map(found: Map) -> None:
 def map_document(found: Map) -> dict[str, Any]:
     """Everything that a map's picture shows."""
     return {
-        "rule": found.rule.name,
+        "optimizer": found.optimizer.name,
         "steps": found.steps,
         "x": {"name": found.x_name, "values": found.x_W},
         "y": {"name": found.y_name, "values": found.y_H},
@@ -93,7 +93,7 @@ def _axis(word: str, lr: float) -> tuple[str, list[float]]:
 
 
 def _between(name: str, low: float, high: float) -> NDArray[np.float64]:
-    """Values from low to high, even in what matters: the distance from 1, the magnitude, or the value itself."""
+    """Values from low to high, spaced evenly in the distance from 1, in the magnitude, or in the value itself."""
     if name in _MEMORIES and high < 1:
         return 1 - np.geomspace(1 - low, 1 - high, POINTS)
     return np.geomspace(low, high, POINTS) if low > 0 else np.linspace(low, high, POINTS)

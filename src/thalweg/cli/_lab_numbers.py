@@ -13,29 +13,29 @@ from thalweg.i18n import t
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from thalweg.paths import Path
+    from thalweg.paths import Trace
     from thalweg.surfaces import Surface
 
 
 def print_catalogue() -> None:
-    """All surfaces that have a name, and all rules."""
+    """All named surfaces and all optimizers."""
     from thalweg import optimizers, surfaces
 
     columns = [t(f"lab.heading_{name}") for name in ("surface", "about", "parameters")]
     rows = [(name, t(f"lab.about_{name}"), _parameters(name)) for name in surfaces.names()]
     print_table(columns, rows)
-    note(t("lab.list_note", rules=", ".join(optimizers.names())))
+    note(t("lab.list_note", optimizers=", ".join(optimizers.names())))
 
 
 def catalogue_document() -> dict[str, Any]:
-    """The same for programs."""
+    """The surfaces and optimizers, as JSON."""
     from thalweg import optimizers, surfaces
 
     return {
         "surfaces": [
             {**_surface_head(surfaces.get(name)), "about": t(f"lab.about_{name}")} for name in surfaces.names()
         ],
-        "rules": list(optimizers.names()),
+        "optimizers": list(optimizers.names()),
     }
 
 
@@ -59,22 +59,22 @@ def print_surface(surface: Surface) -> None:
     print_table(columns, rows, title=t("lab.critical_title"))
 
 
-def print_paths(paths: Sequence[Path]) -> None:
-    """Where each path ends, and what happened on it."""
-    from thalweg.figures.lab.looks import labels_of
+def print_traces(traces: Sequence[Trace]) -> None:
+    """Where each trace ends, and what happened on it."""
+    from thalweg.figures.lab.scene import labels_of
     from thalweg.figures.lab.texts import event_summary
 
-    headings = ("rule", "lr", "loss_end", "gradient_end", "converged", "events")
+    headings = ("optimizer", "lr", "loss_end", "gradient_end", "converged", "events")
     rows = [
         (
             label,
-            path.lr,
-            float(path.loss[path.last]),
-            float(path.gradient_norm[path.last]),
-            "–" if (step := converged_at(path)) is None else step,
-            ", ".join(words for _, words in event_summary(path)) or "–",
+            trace.lr,
+            float(trace.loss[trace.last]),
+            float(trace.gradient_norm[trace.last]),
+            "–" if (step := converged_at(trace)) is None else step,
+            ", ".join(words for _, words in event_summary(trace)) or "–",
         )
-        for label, path in zip(labels_of(paths), paths, strict=True)
+        for label, trace in zip(labels_of(traces), traces, strict=True)
     ]
     print_table([t(f"lab.heading_{name}") for name in headings], rows)
 
@@ -94,38 +94,37 @@ def surface_document(surface: Surface) -> dict[str, Any]:
     return {**_surface_head(surface), "critical_points": points}
 
 
-def path_document(path: Path) -> dict[str, Any]:
-    """Where a path ends, and what happened on it."""
+def trace_document(trace: Trace) -> dict[str, Any]:
+    """Where a trace ends, and what happened on it."""
     return {
-        "rule": path.rule.name,
-        "lr": path.lr,
-        "steps": path.steps,
-        "last_step": path.last,
-        "position": path.positions_S2[path.last],
-        "loss": path.loss[path.last],
-        "gradient_norm": path.gradient_norm[path.last],
-        "converged_at": converged_at(path),
-        "events": [{"kind": event.kind, "step": event.step, "values": dict(event.values)} for event in path.events],
+        "optimizer": trace.optimizer.name,
+        "lr": trace.lr,
+        "steps": trace.steps,
+        "last_step": trace.last,
+        "position": trace.positions_S2[trace.last],
+        "loss": trace.loss[trace.last],
+        "gradient_norm": trace.gradient_norm[trace.last],
+        "converged_at": converged_at(trace),
+        "events": [{"kind": event.kind, "step": event.step, "values": dict(event.values)} for event in trace.events],
     }
 
 
-def columns_document(paths: Sequence[Path], points: int) -> dict[str, Any]:
-    """Every number of the paths at no more than so many steps, and whether that is all of them."""
-    from thalweg.figures.lab.columns import columns_of
-    from thalweg.figures.lab.decimation import keep_steps
+def columns_document(surface: Surface, traces: Sequence[Trace], points: int) -> dict[str, Any]:
+    """Every number of the traces at up to so many steps, and whether those are all steps."""
+    from thalweg.figures.lab.scene import make_scene
 
-    kept = keep_steps(paths, limit=points)
+    scene = make_scene(surface, traces, limit=points)
     return {
-        "step": kept.steps_K,
-        "steps_are_all": kept.all,
-        "note": kept.note,
-        "paths": [columns_of(path, kept.steps_K) for path in paths],
+        "step": scene.kept.steps_K,
+        "steps_are_all": scene.kept.all,
+        "note": scene.kept.note,
+        "paths": scene.columns,
     }
 
 
-def converged_at(path: Path) -> int | None:
-    """The step from which the path stayed at its goal; `None` if it did not."""
-    return next((event.step for event in path.events if event.kind == "converged"), None)
+def converged_at(trace: Trace) -> int | None:
+    """The step from which the trace stays at its goal; `None` if it does not."""
+    return next((event.step for event in trace.events if event.kind == "converged"), None)
 
 
 def _surface_head(surface: Surface) -> dict[str, Any]:

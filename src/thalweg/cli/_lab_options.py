@@ -1,9 +1,8 @@
-"""What is typed behind `thalweg surface`, read into objects: surface, rules with their rates, points, file."""
+"""The arguments of `thalweg surface`, read into objects: surface, optimizers with their learning rates, file."""
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from thalweg.errors import UsageError
@@ -13,63 +12,56 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from thalweg.optimizers import Rule
+    from thalweg.optimizers import Optimizer
     from thalweg.surfaces import Surface
 
 SUFFIXES: Final = (".png", ".gif", ".html")
 
-_NAME: Final = re.compile(r"[A-Za-z_]\w*")
-_LETTERS: Final = ("x", "y", "w1", "w2", "pi", "e")  # formulas of one word
-
 
 @dataclass(frozen=True)
-class RuleChoice:
-    """A rule and its learning rate; `None`: one that suits the surface."""
+class OptimizerChoice:
+    """An optimizer and its learning rate; `None` for one that suits the surface."""
 
-    rule: Rule
+    optimizer: Optimizer
     lr: float | None
 
 
 def read_surface(text: str, parameters: Sequence[str], window: str | None, start: str | None) -> Surface:
-    """A surface of the catalogue, where the text is a name, else a formula."""
+    """The surface of the argument with `--parameter`, `--window` and `--start`."""
     from thalweg import surfaces
 
-    if _NAME.fullmatch(text) and text not in _LETTERS:
-        surface = surfaces.get(text, **dict(_pair(parameter, "--parameter") for parameter in parameters))
-    elif parameters:
-        raise UsageError("lab.parameter_of_formula")
-    else:
-        surface = surfaces.parse(text)
+    sides = None
     if window is not None:
         left, right, bottom, top = read_numbers(window, 4, "--window")
-        surface = replace(surface, window=((left, right), (bottom, top)))
+        sides = (left, right), (bottom, top)
+    place = None
     if start is not None:
         x, y = read_numbers(start, 2, "--start")
-        surface = replace(surface, start=(x, y))
-    return surface
+        place = x, y
+    return surfaces.read(text, dict(_pair(parameter, "--parameter") for parameter in parameters), sides, place)
 
 
-def read_rules(rules: str, rates: str | None) -> list[RuleChoice]:
-    """The rules of `--rules sgd,adam=0.1` with the rates of `--lr 0.01` or `--lr sgd=0.01,adam=0.1`."""
-    from thalweg import optimizers
+def read_optimizers(optimizers: str, rates: str | None) -> list[OptimizerChoice]:
+    """The optimizers of `--optimizers sgd,adam=0.1` with the rates of `--lr 0.01` or `--lr sgd=0.01,adam=0.1`."""
+    from thalweg.optimizers import get
 
     shared, named = _read_rates(rates)
-    choices: list[RuleChoice] = []
-    for word in _words(rules, "--rules"):
+    choices: list[OptimizerChoice] = []
+    for word in _words(optimizers, "--optimizers"):
         name, equals, _ = word.partition("=")
-        rule = optimizers.get(name.strip())
-        own = _pair(word, "--rules")[1] if equals else None
-        choice = RuleChoice(rule, own if own is not None else named.pop(rule.name, shared))
+        optimizer = get(name.strip())
+        own = _pair(word, "--optimizers")[1] if equals else None
+        choice = OptimizerChoice(optimizer, own if own is not None else named.pop(optimizer.name, shared))
         if choice in choices:
-            raise UsageError("lab.rule_twice", rule=word)
+            raise UsageError("lab.optimizer_twice", optimizer=word)
         choices.append(choice)
     for name in named:
-        raise UsageError("lab.rate_without_rule", rule=name)
+        raise UsageError("lab.rate_without_optimizer", optimizer=name)
     return choices
 
 
 def read_numbers(text: str, count: int, option: str) -> list[float]:
-    """So many numbers with commas between."""
+    """A given count of numbers separated by commas."""
     words = _words(text, option)
     if len(words) != count:
         raise UsageError("lab.bad_count", option=option, count=count, text=text)
@@ -83,7 +75,7 @@ def check_file(file: Path) -> None:
 
 
 def _read_rates(rates: str | None) -> tuple[float | None, dict[str, float]]:
-    """One rate for all, or rates by rule."""
+    """One rate for all, or rates by optimizer."""
     if rates is None:
         return None, {}
     if "=" not in rates:

@@ -1,4 +1,4 @@
-"""`thalweg lesson`: a claim of the course, drawn, told and checked."""
+"""`thalweg lesson`: a claim of the course, drawn, explained and checked."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def register(app: typer.Typer) -> None:
-    """Add the verb."""
+    """Add the command."""
     app.command("lesson", help=t("lessons.help"))(_lesson)
 
 

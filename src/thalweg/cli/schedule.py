@@ -1,4 +1,4 @@
-"""`thalweg schedule`: draw a schedule before anything is trained with it."""
+"""`thalweg schedule`: draw a schedule before training with it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _JSON_POINTS = 500
 
 
 def register(app: typer.Typer) -> None:
-    """Add the verb."""
+    """Add the command."""
     app.command("schedule", help=t("schedules.help"))(_schedule)
 
 

@@ -1,4 +1,4 @@
-"""`thalweg surface`: rules on an error surface, as a table, a picture, an animation, or an offline page."""
+"""`thalweg surface`: optimizers on an error surface, as a table, a picture, an animation, or an offline page."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from thalweg.i18n import t
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from thalweg.cli._lab_options import RuleChoice
-    from thalweg.paths import Path as Trace
+    from thalweg.cli._lab_options import OptimizerChoice
+    from thalweg.paths import Trace
     from thalweg.surfaces import Surface
 
 View = Literal["contour", "3d"]
@@ -25,13 +25,13 @@ _LEAST_POINTS, _MOST_POINTS = 8, 100_000
 
 
 def register(app: typer.Typer) -> None:
-    """Add the verb."""
+    """Add the command."""
     app.command("surface", help=t("lab.help"))(_surface)
 
 
 def _surface(
     surface: Annotated[str | None, typer.Argument(metavar="[NAME|FORMULA]", help=t("lab.help_surface"))] = None,
-    rules: Annotated[str | None, typer.Option(metavar="RULE,...", help=t("lab.help_rules"))] = None,
+    optimizers: Annotated[str | None, typer.Option(metavar="NAME,...", help=t("lab.help_optimizers"))] = None,
     learning_rate: Annotated[str | None, typer.Option("--lr", metavar="RATE", help=t("lab.help_lr"))] = None,
     schedule: Annotated[str, typer.Option(metavar="SPEC", help=t("lab.help_schedule"))] = "constant",
     steps: Annotated[float, typer.Option(metavar="N", help=t("lab.help_steps"))] = 10_000,
@@ -49,7 +49,7 @@ def _surface(
     as_json: JsonFlag = False,
 ) -> None:
     from thalweg.cli import _lab_numbers as numbers
-    from thalweg.cli._lab_options import check_file, read_rules, read_surface
+    from thalweg.cli._lab_options import check_file, read_optimizers, read_surface
 
     if surface is None:
         print_json(numbers.catalogue_document()) if as_json else numbers.print_catalogue()
@@ -58,8 +58,8 @@ def _surface(
         check_file(out)
     if points is not None and not as_json:
         raise UsageError("lab.points_need_json")
-    ground = read_surface(surface, parameter or [], window, start)
-    choices = read_rules(rules, learning_rate) if rules else []
+    chosen = read_surface(surface, parameter or [], window, start)
+    choices = read_optimizers(optimizers, learning_rate) if optimizers else []
     drive: dict[str, Any] = {
         "schedule": schedule,
         "steps": int(steps) if steps == steps // 1 else steps,  # 1e5 may be typed; what is no whole number is refused
@@ -67,9 +67,9 @@ def _surface(
         "seed": seed,
     }
     if map_over is not None:
-        _map(map_over, ground, choices, out, as_json=as_json, drive=drive)
+        _map(map_over, chosen, choices, out, as_json=as_json, drive=drive)
     else:
-        _paths(ground, choices, out, view=view, points=points, as_json=as_json, drive=drive)
+        _traces(chosen, choices, out, view=view, points=points, as_json=as_json, drive=drive)
     if out is not None:
         note(t("lab.drawn", path=out))
 
@@ -77,7 +77,7 @@ def _surface(
 def _map(
     text: str,
     surface: Surface,
-    choices: Sequence[RuleChoice],
+    choices: Sequence[OptimizerChoice],
     out: Path | None,
     *,
     as_json: bool,
@@ -86,12 +86,12 @@ def _map(
     from thalweg.cli import _lab_map, _lab_numbers
 
     if len(choices) != 1:
-        raise UsageError("lab.map_one_rule", count=len(choices))
+        raise UsageError("lab.map_one_optimizer", count=len(choices))
     if out is not None and out.suffix.lower() != ".png":
         raise UsageError("lab.bad_map_file", path=out)
     found = _lab_map.read_map(text, surface, choices[0], **drive)
     if out is not None:
-        from thalweg.figures.surface_map import draw_map
+        from thalweg.figures import draw_map
 
         draw_map(found, out)
     if as_json:
@@ -101,9 +101,9 @@ def _map(
         _lab_map.print_map(found)
 
 
-def _paths(
+def _traces(
     surface: Surface,
-    choices: Sequence[RuleChoice],
+    choices: Sequence[OptimizerChoice],
     out: Path | None,
     *,
     view: View,
@@ -115,8 +115,8 @@ def _paths(
     from thalweg.paths import trace
     from thalweg.paths.rates import suggest_lr
 
-    rates = [suggest_lr(surface, choice.rule) if choice.lr is None else choice.lr for choice in choices]
-    traces = [trace(surface, choice.rule, lr=lr, **drive) for choice, lr in zip(choices, rates, strict=True)]
+    rates = [suggest_lr(surface, choice.optimizer) if choice.lr is None else choice.lr for choice in choices]
+    traces = [trace(surface, choice.optimizer, lr=lr, **drive) for choice, lr in zip(choices, rates, strict=True)]
     if out is not None:
         _draw(surface, traces, out, view)
     if as_json:
@@ -124,13 +124,13 @@ def _paths(
             {
                 "surface": numbers.surface_document(surface),
                 **drive,
-                "paths": [numbers.path_document(path) for path in traces],
-                "columns": numbers.columns_document(traces, points) if points is not None else None,
+                "paths": [numbers.trace_document(one) for one in traces],
+                "columns": numbers.columns_document(surface, traces, points) if points is not None else None,
                 "picture": None if out is None else str(out),
             }
         )
     elif traces:
-        numbers.print_paths(traces)
+        numbers.print_traces(traces)
     else:
         numbers.print_surface(surface)
 
@@ -139,16 +139,16 @@ def _draw(surface: Surface, traces: Sequence[Trace], file: Path, view: View) -> 
     """Write the kind of picture that the file's name asks for."""
     kind = file.suffix.lower()
     if not traces and kind != ".png":
-        raise UsageError("lab.needs_rules", kind=kind)
+        raise UsageError("lab.needs_optimizers", kind=kind)
     if kind == ".html":
-        from thalweg.figures.player import write_player
+        from thalweg.figures import write_player
 
         write_player(surface, traces, file, view=view)
     elif kind == ".gif":
-        from thalweg.figures.surface_animation import animate_surface
+        from thalweg.figures import animate_surface
 
         animate_surface(surface, traces, file, view=view)
     else:
-        from thalweg.figures.surface import draw_surface
+        from thalweg.figures import draw_surface
 
         draw_surface(surface, traces, file, view=view)

@@ -14,13 +14,13 @@ from thalweg.diagnosis.measures.trends import trends
 
 if TYPE_CHECKING:
     from thalweg.diagnosis.verdict import Verdict
-    from thalweg.paths.path import Path
+    from thalweg.paths import Trace
 
 TRIAL_STEPS = 100
 _FACTORS = {"tenth": 0.1, "same": 1.0, "tenfold": 10.0, "hundredfold": 100.0, "thousandfold": 1000.0}
 
 
-def diagnose_trace(path: Path) -> Verdict:
+def diagnose_trace(path: Trace) -> Verdict:
     """Say why a path stands where it stands.
 
     Args:
@@ -39,7 +39,7 @@ def diagnose_trace(path: Path) -> Verdict:
     return judge({**found, "scale": scale, **_motion(path), **_curvature(path, scale), **_trials(path, scale)})
 
 
-def _motion(path: Path) -> dict[str, float]:
+def _motion(path: Trace) -> dict[str, float]:
     gradients_S2 = path.surface.gradient(path.positions_S2)
     late_S2 = gradients_S2[len(gradients_S2) // 2 :]
     lengths_S = np.linalg.norm(late_S2, axis=1)
@@ -53,15 +53,15 @@ def _motion(path: Path) -> dict[str, float]:
     }
 
 
-def _curvature(path: Path, scale: float) -> dict[str, float]:
+def _curvature(path: Trace, scale: float) -> dict[str, float]:
     end_2 = path.positions_S2[path.last]
     hessian_22 = path.surface.hessian(end_2[None])[0]
     gradient_2 = path.surface.gradient(end_2[None])[0]
     least, most = np.linalg.eigvalsh(hessian_22)
     sigma_2 = path.scale_S2[-1]
     balanced_22 = hessian_22 / np.sqrt(np.outer(sigma_2, sigma_2))
-    bears = 2 * (1 + getattr(path.rule, "momentum", 0.0))
-    if betas := getattr(path.rule, "betas", None):  # Cohen et al. 2022, https://arxiv.org/abs/2207.14484
+    bears = 2 * (1 + getattr(path.optimizer, "momentum", 0.0))
+    if betas := getattr(path.optimizer, "betas", None):  # Cohen et al. 2022, https://arxiv.org/abs/2207.14484
         bears = 2 * (1 + betas[0]) / (1 - betas[0])
     return {
         "curvature_most": float(most),
@@ -73,13 +73,14 @@ def _curvature(path: Path, scale: float) -> dict[str, float]:
     }
 
 
-def _trials(path: Path, scale: float) -> dict[str, float]:
-    """What the same rule gains from the end of the path, at other rates."""
+def _trials(path: Trace, scale: float) -> dict[str, float]:
+    """What the same optimizer gains from the end of the path, at other rates."""
     x, y = path.positions_S2[path.last]
     rate = float(path.lr_S[-1])
     found = {}
     for name, factor in _FACTORS.items():
-        trial = paths.trace(path.surface, path.rule, lr=max(rate * factor, 1e-300), steps=TRIAL_STEPS, start=(x, y))
+        lr = max(rate * factor, 1e-300)
+        trial = paths.trace(path.surface, path.optimizer, lr=lr, steps=TRIAL_STEPS, start=(x, y))
         after = float(trial.loss[trial.last]) if not trial.diverged else math.inf
         found[f"gain_{name}"] = (float(path.loss[path.last]) - after) / scale
     return found

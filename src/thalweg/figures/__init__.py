@@ -1,4 +1,4 @@
-"""Pictures of a run (curves, layers, t-SNE of the mid and the top layer, confusion, mistakes), of surfaces and paths.
+"""Pictures of a run (curves, layers, t-SNE of the mid and the top layer, confusion, mistakes), of surfaces and traces.
 
 Every function takes plain arrays, draws with matplotlib's objects (never pyplot's global state) and writes one PNG,
 whole or not at all. `style` holds what they share. No torch here.
@@ -11,28 +11,25 @@ from thalweg._lazy import lazy_names
 
 if TYPE_CHECKING:
     from thalweg.figures.player import write_player
-    from thalweg.figures.run_confusion import confusion
     from thalweg.figures.run_curves import curves
+    from thalweg.figures.run_evaluation import confusion, mistakes, reliability
     from thalweg.figures.run_layers import layers
-    from thalweg.figures.run_mistakes import mistakes
-    from thalweg.figures.run_reliability import reliability
     from thalweg.figures.run_tsne import Embedding, tsne
     from thalweg.figures.style import picture
-    from thalweg.figures.surface import draw_surface
-    from thalweg.figures.surface_animation import animate_surface
     from thalweg.figures.surface_map import draw_map
+    from thalweg.figures.traces import animate_surface, draw_surface
 
 _homes = {
     "Embedding": ".run_tsne",
-    "animate_surface": ".surface_animation",
-    "confusion": ".run_confusion",
+    "animate_surface": ".traces",
+    "confusion": ".run_evaluation",
     "curves": ".run_curves",
     "draw_map": ".surface_map",
-    "draw_surface": ".surface",
+    "draw_surface": ".traces",
     "layers": ".run_layers",
-    "mistakes": ".run_mistakes",
+    "mistakes": ".run_evaluation",
     "picture": ".style",
-    "reliability": ".run_reliability",
+    "reliability": ".run_evaluation",
     "tsne": ".run_tsne",
     "write_player": ".player",
 }

@@ -1,4 +1,4 @@
-"""A map: for each start, or each pair of hyper-parameters, where the path ends and how many steps it takes."""
+"""A map: for each start, or each pair of hyper-parameters, where the trace ends and how many steps it takes."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import numpy as np
 from matplotlib.colors import LogNorm, to_rgb
 from matplotlib.patches import Patch
 
-from thalweg.figures.lab.contour import draw_criticals
-from thalweg.figures.lab.relief import level_text, relief_of
+from thalweg.figures.lab.background import draw_criticals
+from thalweg.figures.lab.heightmap import heightmap_of, level_text
 from thalweg.figures.lab.texts import by_hand, title_of
 from thalweg.figures.style import BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILLION, label_axes, literal, picture
 from thalweg.i18n import t
@@ -17,7 +17,7 @@ from thalweg.paths.maps import DIVERGED, ELSEWHERE
 
 
 if TYPE_CHECKING:
-    from pathlib import Path as File
+    from pathlib import Path
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 
     from thalweg.paths import Map
 
-_COLORS: Final = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY)  # of critical points where paths end
+_COLORS: Final = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY)  # of critical points where traces end
 _ELSEWHERE, _DIVERGED = "#E4E7EA", "#6B6B6B"
 _PALE: Final = 0.72
 _TICKS: Final = 5
 
 
-def draw_map(found: Map, file: File) -> None:
-    r"""Draw where the paths of a map end, and beside it how long they take, as PNG.
+def draw_map(found: Map, file: Path) -> None:
+    r"""Draw where the traces of a map end, and beside it how long they take, as PNG.
 
     Args:
         found: from `paths.map_starts` or `paths.map_hyperparameters`.
@@ -60,12 +60,14 @@ def draw_map(found: Map, file: File) -> None:
         _draw_times(figure, times, found)
         for axes in (ends, times):
             _finish(axes, found)
-        title = t("lab.map_title", surface=title_of(found.surface), rule=found.rule.name, steps=f"{found.steps:,}")
+        title = t(
+            "lab.map_title", surface=title_of(found.surface), optimizer=found.optimizer.name, steps=f"{found.steps:,}"
+        )
         figure.suptitle(literal(f"{title}  {by_hand(found.surface.formula)[:80]}"), x=0.01, ha="left")
 
 
 def outcomes_of(found: Map) -> list[tuple[int, str]]:
-    """The ends that occur, the most frequent first, each with its words; of critical points, kind and place.
+    """The ends that occur, the most frequent first, each with its words; critical points with kind and place.
 
     Example:
         >>> from thalweg import paths, surfaces
@@ -102,7 +104,7 @@ def _draw_ends(axes: Axes, found: Map) -> None:
 
 
 def _draw_losses(figure: Figure, axes: Axes, found: Map) -> None:
-    """Where paths end in too many places to name: how low they get."""
+    """Where traces end in too many places to name: how low they get."""
     loss_HW = np.where(found.outcome_HW == DIVERGED, np.nan, found.loss_HW)
     mesh = axes.pcolormesh(*_grid(found), loss_HW, shading="nearest", cmap="viridis", rasterized=True)
     axes.patch.set(hatch="///", edgecolor=_DIVERGED)
@@ -129,10 +131,15 @@ def _finish(axes: Axes, found: Map) -> None:
             chosen = np.unique(np.linspace(0, len(values) - 1, _TICKS).round().astype(int))
             axis.set_ticks(chosen, [level_text(float(values[index])) for index in chosen])
     if found.x_name == "x":
-        relief = relief_of(found.surface)
-        if len(relief.levels_L):
+        heightmap = heightmap_of(found.surface)
+        if len(heightmap.levels_L):
             axes.contour(
-                relief.x_W, relief.y_H, relief.values_HW, levels=relief.levels_L, colors="white", linewidths=0.4
+                heightmap.x_W,
+                heightmap.y_H,
+                heightmap.values_HW,
+                levels=heightmap.levels_L,
+                colors="white",
+                linewidths=0.4,
             )
         draw_criticals(axes, found.surface)
 
@@ -142,7 +149,7 @@ def _axis_name(name: str) -> str:
 
 
 def _grid(found: Map) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Where the cells lie: at their values where these are even, else one beside the other."""
+    """The places of the cells: at their values if these are even, else side by side."""
     return _places(found.x_W), _places(found.y_H)
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, ClassVar, Final
 import numpy as np
 
 from thalweg.figures.style import BLUE, INK, QUIET, VERMILLION, casing, label_axes
-from thalweg.lessons._axes import number_steps
-from thalweg.lessons._valley import UNSTABLE, across, crossings, distance, first_below, steepness
+from thalweg.lessons._drawing import number_steps
+from thalweg.lessons._measures import UNSTABLE, across, crossings, distance, first_below, steepness
 from thalweg.lessons.lesson import Check, Evidence, Lesson
 from thalweg.paths import trace
 from thalweg.surfaces import get
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from thalweg.paths import Path
+    from thalweg.paths import Trace
 
 
 _SETTLED: Final = 100  # steps after which the first bounces, which both forms make, are over
@@ -55,8 +55,8 @@ class AdagradArrivesAndBursts(Lesson):
         """Trace both; find the crossing, the calm before it, and the peak after it."""
         valley = get("valley", angle=self.angle)
         mean, total = (
-            trace(valley, rule, lr=self.learning_rate, steps=self.steps, start=self.start)
-            for rule in ("adagrad_mean", "adagrad")
+            trace(valley, optimizer, lr=self.learning_rate, steps=self.steps, start=self.start)
+            for optimizer in ("adagrad_mean", "adagrad")
         )
         steepness_S, across_S = steepness(mean), across(mean)
         crossing, after = [*crossings(steepness_S), self.steps - 1, self.steps - 1][:2]
@@ -103,11 +103,11 @@ class AdagradArrivesAndBursts(Lesson):
         """The distance from the floor, σ and the steepness of both forms against steps, with the crossing marked."""
         top, middle, bottom = figure.subplots(3, 1, sharex=True, height_ratios=(4, 3, 3))
         for key, color, dashes in (("sum", BLUE, (0, (6, 2))), ("mean", VERMILLION, (0, ()))):
-            path: Path = evidence.data[key]
-            look = {"color": color, "linestyle": dashes, "linewidth": 1.5, "label": self.say(key)}
-            top.plot(across(path), **look)
-            middle.plot(path.scale_S2[:, 1], **look)
-            bottom.plot(steepness(path), **look)
+            path: Trace = evidence.data[key]
+            style = {"color": color, "linestyle": dashes, "linewidth": 1.5, "label": self.say(key)}
+            top.plot(across(path), **style)
+            middle.plot(path.scale_S2[:, 1], **style)
+            bottom.plot(steepness(path), **style)
         for axes, panel in ((top, "across"), (middle, "scale"), (bottom, "steepness")):
             axes.axvline(evidence.numbers["crossing"], color=INK, linewidth=1, linestyle=(0, (3, 2)))
             label_axes(axes, title=self.say(f"{panel}_title"), y=self.axis(panel))

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from thalweg.figures.style import label_axes
-from thalweg.lessons._axes import number_steps
-from thalweg.lessons._map import LINES, draw_map
-from thalweg.lessons._valley import distance, first_below
+from thalweg.lessons._drawing import LINES, draw_map, number_steps
+from thalweg.lessons._measures import distance, first_below
 from thalweg.lessons.lesson import Check, Evidence, Lesson
 from thalweg.optimizers.adam import Adam
 from thalweg.paths import trace
@@ -21,14 +20,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-    from thalweg.paths import Path
+    from thalweg.paths import Trace
 
-_RULES = ("momentum", "rmsprop", "adam")
+_OPTIMIZERS = ("momentum", "rmsprop", "adam")
 
 
 @dataclass(frozen=True)
 class AdamIsBoth(Lesson):
-    """The three rules down one valley at one learning rate, and Adam's m and σ written out as averages.
+    """The three optimizers down one valley at one learning rate, and Adam's m and σ written out as averages.
 
     Args:
         learning_rate: of all three.
@@ -55,7 +54,8 @@ class AdamIsBoth(Lesson):
         """Trace the three; compare Adam's m and σ with sums over its past gradients."""
         valley = get("valley")
         paths = {
-            rule: trace(valley, rule, lr=self.learning_rate, steps=self.steps, start=self.start) for rule in _RULES
+            optimizer: trace(valley, optimizer, lr=self.learning_rate, steps=self.steps, start=self.start)
+            for optimizer in _OPTIMIZERS
         }
         late = slice(-self.steps // 4, None)
         direction_gap, scale_gap = _gaps(paths["adam"], self.written_out)
@@ -66,14 +66,14 @@ class AdamIsBoth(Lesson):
                 "written_out": self.written_out,
                 "direction_gap": direction_gap,
                 "scale_gap": scale_gap,
-                **{f"{rule}_arrival": first_below(distance(path), self.near) for rule, path in paths.items()},
-                **{f"{rule}_late": float(distance(path)[late].mean()) for rule, path in paths.items()},
+                **{f"{optimizer}_arrival": first_below(distance(path), self.near) for optimizer, path in paths.items()},
+                **{f"{optimizer}_late": float(distance(path)[late].mean()) for optimizer, path in paths.items()},
             },
             {"paths": paths},
         )
 
     def checks(self, evidence: Evidence) -> tuple[Check, ...]:
-        """Both averages are in it to the last digits; it arrives before the one and rests where the other trembles."""
+        """It contains both averages to the last digits; it arrives before momentum and rests where RMSprop trembles."""
         numbers = evidence.numbers
         return (
             Check("direction", numbers["direction_gap"], "<", 1e-10),
@@ -88,22 +88,22 @@ class AdamIsBoth(Lesson):
         paths = evidence.data["paths"]
         draw_map(left, paths["adam"].surface, paths, legend="upper right")
         left.set_title(self.say("map_title"))
-        for (rule, path), look in zip(paths.items(), LINES, strict=False):
-            right.plot(distance(path), color=look.color, linestyle=look.dashes, linewidth=1.5, label=rule)
+        for (optimizer, path), style in zip(paths.items(), LINES, strict=False):
+            right.plot(distance(path), color=style.color, linestyle=style.dashes, linewidth=1.5, label=optimizer)
         right.set(yscale="log", ylim=(1e-6, 20))
         right.legend(loc="upper right")
         label_axes(right, title=self.say("distance_title"), y=self.axis("distance"))
         number_steps(right, self.steps)
 
 
-def _gaps(path: Path, steps: int) -> tuple[float, float]:
+def _gaps(path: Trace, steps: int) -> tuple[float, float]:
     """How far Adam's m and σ are from sums over all past gradients, relative to their size."""
-    rule = path.rule
-    if not isinstance(rule, Adam):
-        raise TypeError(f"not a path of Adam: {rule.name}")
+    optimizer = path.optimizer
+    if not isinstance(optimizer, Adam):
+        raise TypeError(f"not a path of Adam: {optimizer.name}")
     gradient_S2 = path.surface.gradient(path.positions_S2[:steps])
-    direction_S2 = _average(gradient_S2, rule.betas[0])
-    scale_S2 = np.sqrt(_average(gradient_S2**2, rule.betas[1])) + rule.eps
+    direction_S2 = _average(gradient_S2, optimizer.betas[0])
+    scale_S2 = np.sqrt(_average(gradient_S2**2, optimizer.betas[1])) + optimizer.eps
     return (
         float(np.abs(path.direction_S2[:steps] - direction_S2).max() / np.abs(direction_S2).max()),
         float(np.abs(path.scale_S2[:steps] / scale_S2 - 1).max()),

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from thalweg.figures.style import BLUE, QUIET, VERMILLION, label_axes
-from thalweg.lessons._map import draw_map
-from thalweg.lessons._valley import distance, first_below
+from thalweg.lessons._drawing import draw_map
+from thalweg.lessons._measures import distance, first_below
 from thalweg.lessons.lesson import Check, Evidence, Lesson
 from thalweg.paths import trace
 from thalweg.surfaces import get
@@ -78,7 +78,7 @@ class ConvexValley(Lesson):
         )
 
     def checks(self, evidence: Evidence) -> tuple[Check, ...]:
-        """Convex, yet no rate gets a fifth of the way; a rate for each weight gets there."""
+        """Convex, yet no single rate gets a fifth of the way; a rate for each weight gets there."""
         numbers = evidence.numbers
         return (
             Check("convex", numbers["flat"], ">", 0),
@@ -95,7 +95,8 @@ class ConvexValley(Lesson):
 
     def _map(self, axes: Axes, evidence: Evidence) -> None:
         paths = {
-            f"{path.rule.name}  η = {path.lr:.4g}": path for path in (evidence.data["best"], evidence.data["adagrad"])
+            f"{path.optimizer.name}  η = {path.lr:.4g}": path
+            for path in (evidence.data["best"], evidence.data["adagrad"])
         }
         draw_map(axes, evidence.data["best"].surface, paths, legend="lower left")
         axes.set_title(self.say("map_title", steps=self.steps))

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from thalweg.figures.style import QUIET, SERIES, label_axes
-from thalweg.lessons._axes import number_steps
-from thalweg.lessons._valley import UNSTABLE, crossings, distance, first_below, steepness
+from thalweg.lessons._drawing import number_steps
+from thalweg.lessons._measures import UNSTABLE, crossings, distance, first_below, steepness
 from thalweg.lessons.lesson import Check, Evidence, Lesson
 from thalweg.paths import trace
 from thalweg.surfaces import get
@@ -18,7 +18,7 @@ from thalweg.surfaces import get
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from thalweg.paths import Path
+    from thalweg.paths import Trace
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class DecayCalms(Lesson):
         steps: of each path.
         start: (x, y).
         near: distance from the goal that counts as arrived.
-        schedules: those that are tried; the first is told about.
+        schedules: those to try; the words describe the first.
 
     Source:
         Hung-yi Lee, Machine Learning, 2021, "Error surface is rugged: tips for training, adaptive learning rate"
@@ -100,7 +100,7 @@ class DecayCalms(Lesson):
         number_steps(panels[2], self.steps)
         figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, handlelength=4)
 
-    def _away(self, path: Path) -> float:
+    def _away(self, path: Trace) -> float:
         """The greatest distance from the goal after the first arrival."""
         distance_S = distance(path)
         arrival = first_below(distance_S, self.near)

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from thalweg.figures.style import INK, casing, label_axes
-from thalweg.lessons._axes import number_steps
-from thalweg.lessons._map import LINES, draw_map
+from thalweg.lessons._drawing import LINES, draw_map, number_steps
 from thalweg.lessons.lesson import Check, Evidence, Lesson
 from thalweg.paths import trace
 from thalweg.surfaces import get
@@ -19,12 +18,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from thalweg.paths import Path
+    from thalweg.paths import Trace
 
 
 @dataclass(frozen=True)
 class MomentumEscapes(Lesson):
-    """Both rules from one start above a local minimum that is not the lowest.
+    """Both optimizers from one start above a local minimum that is not the lowest.
 
     Args:
         surface: with a local minimum on the way to the lowest.
@@ -50,8 +49,8 @@ class MomentumEscapes(Lesson):
         """Trace both; where each ends, and how far momentum climbed against the gradient."""
         surface = get(self.surface)
         plain, rolling = (
-            trace(surface, rule, lr=self.learning_rate, steps=self.steps, start=self.start)
-            for rule in ("sgd", "momentum")
+            trace(surface, optimizer, lr=self.learning_rate, steps=self.steps, start=self.start)
+            for optimizer in ("sgd", "momentum")
         )
         uphill_S = np.diff(rolling.loss) > 0
         end_2 = plain.positions_S2[-1]
@@ -96,9 +95,9 @@ class MomentumEscapes(Lesson):
         left.set_title(self.say("map_title"))
         self._losses(right, plain, rolling)
 
-    def _losses(self, axes: Axes, plain: Path, rolling: Path) -> None:
-        for name, path, look in (("sgd", plain, LINES[0]), ("momentum", rolling, LINES[1])):
-            axes.plot(path.loss, color=look.color, linestyle=look.dashes, linewidth=1.8, label=name)
+    def _losses(self, axes: Axes, plain: Trace, rolling: Trace) -> None:
+        for name, path, style in (("sgd", plain, LINES[0]), ("momentum", rolling, LINES[1])):
+            axes.plot(path.loss, color=style.color, linestyle=style.dashes, linewidth=1.8, label=name)
         up_N = np.flatnonzero(np.diff(rolling.loss) > 0.1)  # rises too small to be seen would paint the end grey
         rising_S = np.full_like(rolling.loss, np.nan)
         rising_S[up_N], rising_S[up_N + 1] = rolling.loss[up_N], rolling.loss[up_N + 1]
@@ -108,6 +107,6 @@ class MomentumEscapes(Lesson):
         number_steps(axes, min(self.steps, 120))
 
 
-def _highest_climb(path: Path) -> float:
-    """The most that the loss rose from a lowest point so far."""
+def _highest_climb(path: Trace) -> float:
+    """The largest rise of the loss above its lowest value so far."""
     return float((path.loss - np.minimum.accumulate(path.loss)).max())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from thalweg.figures.style import label_axes
-from thalweg.lessons._map import LINES, draw_map
+from thalweg.lessons._drawing import LINES, draw_map
 from thalweg.lessons.lesson import Check, Evidence, Lesson
 from thalweg.paths import trace
 from thalweg.surfaces import get
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-    from thalweg.paths import Path
+    from thalweg.paths import Trace
 
 LOSSES = {"mse": "softmax_mse", "cross_entropy": "softmax_cross_entropy"}
 
 
 @dataclass(frozen=True)
 class MseOrCrossEntropy(Lesson):
-    """The same start, rule and learning rate on both losses; the right class is the first of three, y₃ = −1000.
+    """The same start, optimizer and learning rate on both losses; the right class is the first of three, y₃ = −1000.
 
     Args:
         learning_rate: of gradient descent.
@@ -92,17 +92,17 @@ class MseOrCrossEntropy(Lesson):
         self._lines(last, evidence.data["right"])
 
     def _lines(self, axes: Axes, right: dict[str, NDArray[np.float64]]) -> None:
-        for (loss, right_S), look in zip(right.items(), LINES[1:], strict=False):
+        for (loss, right_S), style in zip(right.items(), LINES[1:], strict=False):
             steps_S = np.arange(1, len(right_S) + 1)
             axes.plot(
-                steps_S, right_S, color=look.color, linestyle=look.dashes, linewidth=2, label=self.say(f"{loss}_name")
+                steps_S, right_S, color=style.color, linestyle=style.dashes, linewidth=2, label=self.say(f"{loss}_name")
             )
         axes.set(xscale="log", ylim=(-0.03, 1.03), xlim=(1, self.steps))
         axes.legend(loc="center right", handlelength=3.2)
         label_axes(axes, title=self.say("right_title"), x=self.axis("step"), y=self.say("right_axis"))
 
 
-def right_share(path: Path) -> NDArray[np.float64]:
+def right_share(path: Trace) -> NDArray[np.float64]:
     """Softmax's probability of the first of two classes at every position, shape (S + 1,)."""
     difference_S = path.positions_S2[:, 0] - path.positions_S2[:, 1]
     return 1 / (1 + np.exp(-difference_S))

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from thalweg.figures.style import label_axes
-from thalweg.lessons._axes import number_steps
-from thalweg.lessons._map import LINES, draw_map
-from thalweg.lessons._valley import first_below
+from thalweg.lessons._drawing import LINES, draw_map, number_steps
+from thalweg.lessons._measures import first_below
 from thalweg.lessons.lesson import Check, Evidence, Lesson
 from thalweg.optimizers.rmsprop import RMSprop
 from thalweg.paths import trace
@@ -21,14 +20,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-    from thalweg.paths import Path
+    from thalweg.paths import Trace
 
-_RULES = ("adagrad", "adagrad_mean", "rmsprop")
+_OPTIMIZERS = ("adagrad", "adagrad_mean", "rmsprop")
 
 
 @dataclass(frozen=True)
 class RmspropForgets(Lesson):
-    """Three rules down a surface that is steep where they begin and gentle from then on.
+    """Three optimizers down a surface that is steep where they begin and gentle from then on.
 
     Args:
         learning_rate: of the paths that are drawn.
@@ -54,7 +53,7 @@ class RmspropForgets(Lesson):
     def run(self) -> Evidence:
         """Trace the three; σ and distance when RMSprop arrives; who is first at each rate."""
         paths = self._paths(self.learning_rate)
-        away = {rule: _away(path) for rule, path in paths.items()}
+        away = {optimizer: _away(path) for optimizer, path in paths.items()}
         arrival = first_below(away["rmsprop"], self.near)
         then = int(arrival) if np.isfinite(arrival) else self.steps - 1
         gradient_S = np.abs(paths["rmsprop"].surface.gradient(paths["rmsprop"].positions_S2)[:, 0])
@@ -66,9 +65,9 @@ class RmspropForgets(Lesson):
                 "arrival": arrival,
                 "first_gradient": float(gradient_S[0]),
                 "then_gradient": float(gradient_S[then]),
-                **{f"{rule}_scale": float(path.scale_S2[then, 0]) for rule, path in paths.items()},
-                **{f"{rule}_then": float(away_S[then]) for rule, away_S in away.items()},
-                **{f"{rule}_end": float(away_S[-1]) for rule, away_S in away.items()},
+                **{f"{optimizer}_scale": float(path.scale_S2[then, 0]) for optimizer, path in paths.items()},
+                **{f"{optimizer}_then": float(away_S[then]) for optimizer, away_S in away.items()},
+                **{f"{optimizer}_end": float(away_S[-1]) for optimizer, away_S in away.items()},
                 "weight_mean": 100 / (then + 1),
                 "weight_rmsprop": 100 * RMSprop().alpha ** then,
                 "rates": len(self.rates),
@@ -96,10 +95,10 @@ class RmspropForgets(Lesson):
         paths = evidence.data["paths"]
         draw_map(left, paths["rmsprop"].surface, paths, legend="lower right")
         left.set_title(self.say("map_title"))
-        for (rule, path), look in zip(paths.items(), LINES, strict=False):
-            style = {"color": look.color, "linestyle": look.dashes, "linewidth": 1.8}
+        for (optimizer, path), series in zip(paths.items(), LINES, strict=False):
+            style = {"color": series.color, "linestyle": series.dashes, "linewidth": 1.8}
             middle.plot(path.scale_S2[:, 0], **style)
-            right.plot(evidence.data["away"][rule], **style)
+            right.plot(evidence.data["away"][optimizer], **style)
         middle.set_yscale("log")
         label_axes(middle, title=self.say("scale_title"), y=self.say("scale_axis"))
         right.set_ylim(bottom=0)
@@ -107,8 +106,8 @@ class RmspropForgets(Lesson):
         for axes in (middle, right):
             number_steps(axes, self.steps)
 
-    def _paths(self, rate: float) -> dict[str, Path]:
-        return {rule: trace(get("turn"), rule, lr=rate, steps=self.steps) for rule in _RULES}
+    def _paths(self, rate: float) -> dict[str, Trace]:
+        return {optimizer: trace(get("turn"), optimizer, lr=rate, steps=self.steps) for optimizer in _OPTIMIZERS}
 
     def _is_first(self, rate: float) -> bool:
         """Whether RMSprop arrives, and before both forms of AdaGrad, at a rate."""
@@ -116,7 +115,7 @@ class RmspropForgets(Lesson):
         return bool(np.isfinite(own)) and all(np.isnan(other) or own < other for other in others)
 
 
-def _away(path: Path) -> NDArray[np.float64]:
+def _away(path: Trace) -> NDArray[np.float64]:
     """The distance from the surface's lowest point at every position."""
     goal_2 = np.array(path.surface.critical_points[0].position)
     return np.hypot(*(path.positions_S2 - goal_2).T)

@@ -1,4 +1,4 @@
-"""A gradient of zero does not say where one is; the eigenvalues of the Hessian do."""
+"""A gradient of zero does not tell minimum from saddle point; the eigenvalues of the Hessian do."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from thalweg.figures.style import BLUE, INK, VERMILLION, casing, label_axes
-from thalweg.lessons._map import draw_map
+from thalweg.lessons._drawing import draw_map
 from thalweg.lessons.lesson import Check, Evidence, Lesson
 from thalweg.surfaces import get
 

@@ -1,4 +1,4 @@
-"""Softmax keeps the order, makes the differences larger, and gives shares of one."""
+"""Softmax keeps the order, sharpens the differences, and makes outputs that sum to one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from thalweg.figures.style import INK, QUIET, SERIES, label_axes
-from thalweg.lessons._softmax import softmax
+from thalweg.lessons._measures import softmax
 from thalweg.lessons.lesson import Check, Evidence, Lesson
 
 

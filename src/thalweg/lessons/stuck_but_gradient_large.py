@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from thalweg.figures.style import BLUE, GREEN, QUIET, VERMILLION, label_axes
-from thalweg.lessons._axes import number_steps
+from thalweg.lessons._drawing import number_steps
 from thalweg.lessons._network import Training, train
 from thalweg.lessons.lesson import Check, Evidence, Lesson
 
@@ -25,8 +25,8 @@ class StuckButGradientLarge(Lesson):
     Args:
         learning_rate: of the first part.
         steps: of the first part.
-        cure: what the rate is multiplied by afterwards.
-        cure_steps: of the second part.
+        fix: what the rate is multiplied by afterwards.
+        fix_steps: of the second part.
         seed: of the network's first weights.
 
     Source:
@@ -40,24 +40,24 @@ class StuckButGradientLarge(Lesson):
 
     learning_rate: float = 0.3
     steps: int = 2_000
-    cure: float = 0.1
-    cure_steps: int = 500
+    fix: float = 0.1
+    fix_steps: int = 500
     seed: int = 3
 
     def run(self) -> Evidence:
-        """Train, look at the last quarter and the one before it, and train on with the smaller rate."""
+        """Train, compare the last quarter with the one before it, and train on with the smaller rate."""
         stuck = train(self.learning_rate, self.steps, seed=self.seed)
-        cured = train(self.cure * self.learning_rate, self.cure_steps, weights=stuck.weights)
+        fixed = train(self.fix * self.learning_rate, self.fix_steps, weights=stuck.weights)
         quarter = self.steps // 4
         before, last = slice(-2 * quarter, -quarter), slice(-quarter, None)
         return Evidence(
             {
                 "weights": len(stuck.weights),
                 "learning_rate": self.learning_rate,
-                "smaller_rate": self.cure * self.learning_rate,
+                "smaller_rate": self.fix * self.learning_rate,
                 "steps": self.steps,
                 "quarter": quarter,
-                "cure_steps": self.cure_steps,
+                "fix_steps": self.fix_steps,
                 "loss_start": float(stuck.loss_S[0]),
                 "loss_before": float(stuck.loss_S[before].mean()),
                 "loss_last": float(stuck.loss_S[last].mean()),
@@ -66,29 +66,29 @@ class StuckButGradientLarge(Lesson):
                 "turns": 100 * _share_of_turns(stuck, quarter),
                 "curvature": stuck.curvature,
                 "product": self.learning_rate * stuck.curvature,
-                "cured_loss": float(cured.loss_S[-1]),
-                "cured_norm": float(cured.norm_S[-1]),
+                "fixed_loss": float(fixed.loss_S[-1]),
+                "fixed_norm": float(fixed.norm_S[-1]),
             },
-            {"stuck": stuck, "cured": cured},
+            {"stuck": stuck, "fixed": fixed},
         )
 
     def checks(self, evidence: Evidence) -> tuple[Check, ...]:
-        """The loss has stopped, the gradient has not; the walls throw the weights back; a smaller rate goes on."""
+        """The loss stands still, the gradient does not; the walls throw the weights back; a smaller rate gets on."""
         numbers = evidence.numbers
         return (
             Check("loss_stays", numbers["loss_last"] / numbers["loss_before"], ">", 0.9),
             Check("gradient_large", numbers["norm_last"] / numbers["norm_before"], ">", 0.9),
             Check("turns", numbers["turns"], ">", 80),
             Check("product", abs(numbers["product"] - 2), "<", 0.3),
-            Check("cured_loss", numbers["cured_loss"] / numbers["loss_last"], "<", 0.6),
-            Check("cured_norm", numbers["cured_norm"] / numbers["norm_last"], "<", 0.1),
+            Check("fixed_loss", numbers["fixed_loss"] / numbers["loss_last"], "<", 0.6),
+            Check("fixed_norm", numbers["fixed_norm"] / numbers["norm_last"], "<", 0.1),
         )
 
     def draw(self, evidence: Evidence, figure: Figure) -> None:
-        """Loss and gradient norm against steps, the cure in another color."""
-        stuck, cured = evidence.data["stuck"], evidence.data["cured"]
+        """Loss and gradient norm against steps, the fix in another color."""
+        stuck, fixed = evidence.data["stuck"], evidence.data["fixed"]
         for axes, column in zip(figure.subplots(2, 1, sharex=True), ("loss", "norm"), strict=True):
-            first_S, second_S = getattr(stuck, f"{column}_S"), getattr(cured, f"{column}_S")
+            first_S, second_S = getattr(stuck, f"{column}_S"), getattr(fixed, f"{column}_S")
             axes.plot(first_S, color=VERMILLION, linewidth=0.8, label=self.say("large", rate=self.learning_rate))
             cure_S = np.arange(len(second_S)) + self.steps
             rate = evidence.numbers["smaller_rate"]
@@ -98,10 +98,10 @@ class StuckButGradientLarge(Lesson):
             self._quarter(axes, evidence, {"loss": "loss_last", "norm": "norm_last"}[column])
             label_axes(axes, title=self.say(f"{column}_title"), y=self.axis(column))
         figure.axes[0].legend(loc="lower left")
-        number_steps(figure.axes[1], self.steps + self.cure_steps)
+        number_steps(figure.axes[1], self.steps + self.fix_steps)
 
     def _quarter(self, axes: Axes, evidence: Evidence, key: str) -> None:
-        """The mean over the last quarter before the cure, as a line with its value."""
+        """The mean over the last quarter before the fix, as a line with its value."""
         mean = evidence.numbers[key]
         begin = self.steps - evidence.numbers["quarter"]
         axes.plot((begin, self.steps), (mean, mean), color=GREEN, linewidth=1.6)

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from thalweg.figures.style import INK, QUIET, label_axes
-from thalweg.lessons._axes import number_steps
-from thalweg.lessons._map import LINES, draw_map
+from thalweg.lessons._drawing import LINES, draw_map, number_steps
 from thalweg.lessons.lesson import Check, Evidence, Lesson
 from thalweg.paths import trace
 from thalweg.surfaces import parse
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from thalweg.figures.style import Series
-    from thalweg.paths import Path
+    from thalweg.paths import Trace
 
 
 _VIEW = 10.0  # half the width of the map
@@ -107,10 +106,10 @@ class WarmUp(Lesson):
         self._spread(left, evidence)
         draw_map(middle, evidence.data["paths"]["cold"][0].surface, {})
         middle.set_title(self.say("map_title", paths=_SHOWN, steps=_FIRST))
-        for (key, paths), look in zip(evidence.data["paths"].items(), LINES[1::-1], strict=True):
-            _first_steps(middle, paths, look, self.say(key))
+        for (key, paths), style in zip(evidence.data["paths"].items(), LINES[1::-1], strict=True):
+            _first_steps(middle, paths, style, self.say(key))
             away_S = 100 * np.mean([path.loss > self.lost for path in paths], axis=0)
-            right.plot(away_S, color=look.color, linestyle=look.dashes, linewidth=2, label=self.say(key))
+            right.plot(away_S, color=style.color, linestyle=style.dashes, linewidth=2, label=self.say(key))
         middle.plot(
             *self.start, "*", color=INK, markersize=13, markeredgecolor="white", zorder=6, label=self.say("start")
         )
@@ -129,7 +128,7 @@ class WarmUp(Lesson):
         label_axes(axes, title=self.say("spread_title"), y=self.say("spread_axis"))
         number_steps(axes, self.steps)
 
-    def _paths(self, schedule: str) -> list[Path]:
+    def _paths(self, schedule: str) -> list[Trace]:
         surface = parse(self.formula, window=((-_VIEW, _VIEW), (-_VIEW, _VIEW)))
         return [
             trace(
@@ -145,20 +144,20 @@ class WarmUp(Lesson):
             for seed in range(self.seeds)
         ]
 
-    def _lost(self, paths: Sequence[Path]) -> float:
+    def _lost(self, paths: Sequence[Trace]) -> float:
         """How many end on the plateau, in percent."""
         return 100 * float(np.mean([path.loss[-1] > self.lost for path in paths]))
 
 
-def _walked(paths: Sequence[Path], steps: int) -> float:
+def _walked(paths: Sequence[Trace], steps: int) -> float:
     """The mean length of the first steps together."""
     return float(np.mean([path.step_length[:steps].sum() for path in paths]))
 
 
-def _first_steps(axes: Axes, paths: Sequence[Path], look: Series, name: str) -> None:
+def _first_steps(axes: Axes, paths: Sequence[Trace], style: Series, name: str) -> None:
     """The beginning of some paths as thin lines, each with a mark where it leads to."""
     for path in paths[:_SHOWN]:
         xy_2S = path.positions_S2[: _FIRST + 1].T
-        axes.plot(*xy_2S, color=look.color, linewidth=0.7, alpha=0.6)
-        axes.plot(*xy_2S[:, -1], look.marker, color=look.color, markersize=5, markeredgecolor="white", zorder=4)
-    axes.plot([], [], look.marker, color=look.color, label=name)
+        axes.plot(*xy_2S, color=style.color, linewidth=0.7, alpha=0.6)
+        axes.plot(*xy_2S[:, -1], style.marker, color=style.color, markersize=5, markeredgecolor="white", zorder=4)
+    axes.plot([], [], style.marker, color=style.color, label=name)

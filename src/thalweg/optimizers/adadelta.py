@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from math import sqrt
 from typing import Any, ClassVar
 
-from thalweg.optimizers.rule import DecayingRule, State, Step
+from thalweg.optimizers.optimizer import DecayingOptimizer, State, Step
 
 
 @dataclass(frozen=True, kw_only=True)
-class Adadelta(DecayingRule):
+class Adadelta(DecayingOptimizer):
     """The root mean square of recent steps over that of recent gradients.
 
     v_t = ρ v_{t−1} + (1 − ρ) g_t²; σ_t = √(v_t + ε); m_t = √(d_{t−1} + ε) g_t; d_t = ρ d_{t−1} + (1 − ρ) (m_t / σ_t)².
@@ -39,12 +39,12 @@ class Adadelta(DecayingRule):
         """(ρ, ε)."""
         return self.rho, self.eps
 
-    def start(self, lr: Any) -> State:  # noqa: ARG002 - as for every rule
+    def start(self, lr: Any) -> State:  # noqa: ARG002 - as for every optimizer
         """(v, d)."""
         return 0.0, 0.0
 
     @staticmethod
-    def step(g: float, state: State, clock: State, hyper: State) -> Step:  # noqa: ARG004 - as for every rule
+    def step(g: float, state: State, clock: State, hyper: State) -> Step:  # noqa: ARG004 - as for every optimizer
         """See the class."""
         v, d = state
         rho, eps = hyper

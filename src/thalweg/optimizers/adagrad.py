@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from math import sqrt
 from typing import Any, ClassVar
 
-from thalweg.optimizers.rule import DecayingRule, State, Step
+from thalweg.optimizers.optimizer import DecayingOptimizer, State, Step
 
 
 @dataclass(frozen=True, kw_only=True)
-class Adagrad(DecayingRule):
+class Adagrad(DecayingOptimizer):
     """A rate for each coordinate that only ever falls.
 
     s_t = s_{t−1} + g_t²; m_t = g_t / (1 + (t − 1) δ); σ_t = √s_t + ε.
@@ -39,7 +39,7 @@ class Adagrad(DecayingRule):
         """(δ, ε)."""
         return self.lr_decay, self.eps
 
-    def start(self, lr: Any) -> State:  # noqa: ARG002 - as for every rule
+    def start(self, lr: Any) -> State:  # noqa: ARG002 - as for every optimizer
         """(s_0,)."""
         return (self.initial_accumulator_value,)
 

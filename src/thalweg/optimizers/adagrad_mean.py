@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from math import sqrt
 from typing import Any, ClassVar
 
-from thalweg.optimizers.rule import DecayingRule, State, Step
+from thalweg.optimizers.optimizer import DecayingOptimizer, State, Step
 
 
 @dataclass(frozen=True, kw_only=True)
-class AdagradMean(DecayingRule):
+class AdagradMean(DecayingOptimizer):
     """Each coordinate divided by the root mean square of all its gradients so far.
 
     m_t = g_t; σ_t = √((g_1² + ... + g_t²) / t) + ε. Unlike `adagrad`, σ falls where gradients stay small: along a
@@ -36,7 +36,7 @@ class AdagradMean(DecayingRule):
         """(ε,)."""
         return (self.eps,)
 
-    def start(self, lr: Any) -> State:  # noqa: ARG002 - as for every rule
+    def start(self, lr: Any) -> State:  # noqa: ARG002 - as for every optimizer
         """(the sum of the squares,)."""
         return (0.0,)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from thalweg.optimizers.rule import DecouplingRule, State, Step, correction
+from thalweg.optimizers.optimizer import DecouplingOptimizer, State, Step, correction
 
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Adam(DecouplingRule):
+class Adam(DecouplingOptimizer):
     """Both moments of the recent gradients, each corrected for having begun at zero.
 
     a_t = β₁ a_{t−1} + (1 − β₁) g_t; v_t = β₂ v_{t−1} + (1 − β₂) g_t²;
@@ -49,7 +49,7 @@ class Adam(DecouplingRule):
         """(β₁, β₂, ε, amsgrad)."""
         return *self.betas, self.eps, float(self.amsgrad)
 
-    def start(self, lr: Any) -> State:  # noqa: ARG002 - as for every rule
+    def start(self, lr: Any) -> State:  # noqa: ARG002 - as for every optimizer
         """(a, v, the largest v)."""
         return 0.0, 0.0, 0.0
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from thalweg.optimizers.rule import DecayingRule, State, Step, correction
+from thalweg.optimizers.optimizer import DecayingOptimizer, State, Step, correction
 
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Adamax(DecayingRule):
+class Adamax(DecayingOptimizer):
     """Adam with the infinity norm in place of the root mean square.
 
     a_t = β₁ a_{t−1} + (1 − β₁) g_t; m_t = a_t / (1 − β₁ᵗ); σ_t = max(β₂ σ_{t−1}, |g_t| + ε).
@@ -43,7 +43,7 @@ class Adamax(DecayingRule):
         """(β₁, β₂, ε)."""
         return *self.betas, self.eps
 
-    def start(self, lr: Any) -> State:  # noqa: ARG002 - as for every rule
+    def start(self, lr: Any) -> State:  # noqa: ARG002 - as for every optimizer
         """(a, σ)."""
         return 0.0, 0.0
 

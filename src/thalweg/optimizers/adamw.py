@@ -27,7 +27,7 @@ class AdamW(Adam):
     torch_class: ClassVar[str | None] = "AdamW"
 
     def torch_options(self) -> dict[str, Any]:
-        """As for every rule; torch's class knows that it decouples."""
+        """As for every optimizer; torch's class knows that it decouples."""
         options = super().torch_options()
         del options["decoupled_weight_decay"]
         return options

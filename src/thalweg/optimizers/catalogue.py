@@ -1,4 +1,4 @@
-"""The rules by name."""
+"""The optimizers by name."""
 
 from __future__ import annotations
 
@@ -26,29 +26,29 @@ from thalweg.optimizers.sign_sgd import SignSGD
 
 
 if TYPE_CHECKING:
-    from thalweg.optimizers.rule import Rule
+    from thalweg.optimizers.optimizer import Optimizer
 
-_RULES: tuple[type[Rule], ...] = (
+_OPTIMIZERS: tuple[type[Optimizer], ...] = (
     *(Adadelta, Adagrad, AdagradMean, Adam, Adamax, AdamW, AMSGrad, Lion, Momentum, NAdam, Nesterov, RAdam),
     *(RMSprop, RMSpropCentered, Rprop, SGD, SignSGD),
 )
-RULES: dict[str, type[Rule]] = {rule.name: rule for rule in _RULES}
+OPTIMIZERS: dict[str, type[Optimizer]] = {optimizer.name: optimizer for optimizer in _OPTIMIZERS}
 
 
 def names() -> tuple[str, ...]:
-    """The names of all rules, sorted."""
-    return tuple(sorted(RULES))
+    """The names of all optimizers, sorted."""
+    return tuple(sorted(OPTIMIZERS))
 
 
-def get(name: str, **hyper: Any) -> Rule:
-    """A rule by name.
+def get(name: str, **hyper: Any) -> Optimizer:
+    """An optimizer by name.
 
     Args:
         name: one of `names()`; `-` may stand for `_`.
         **hyper: hyper-parameters by torch.optim's names; the rest have its defaults.
 
     Raises:
-        UnknownNameError: no such rule, or no such hyper-parameter.
+        UnknownNameError: no such optimizer, or no such hyper-parameter.
         UsageError: a value out of its range.
 
     Example:
@@ -56,11 +56,11 @@ def get(name: str, **hyper: Any) -> Rule:
         (0.9, 0.99)
     """
     spelled = name.replace("-", "_")
-    if spelled not in RULES:
-        raise UnknownNameError("rule", name, RULES)
-    rule = RULES[spelled]
-    known = [field.name for field in fields(rule)]
+    if spelled not in OPTIMIZERS:
+        raise UnknownNameError("optimizer", name, OPTIMIZERS)
+    optimizer = OPTIMIZERS[spelled]
+    known = [field.name for field in fields(optimizer)]
     for given in hyper:
         if given not in known:
             raise UnknownNameError("hyper_parameter", given, known)
-    return rule(**hyper)
+    return optimizer(**hyper)

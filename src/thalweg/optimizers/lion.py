@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from thalweg.optimizers.rule import DecayingRule, State, Step
+from thalweg.optimizers.optimizer import DecayingOptimizer, State, Step
 
 
 @dataclass(frozen=True, kw_only=True)
-class Lion(DecayingRule):
+class Lion(DecayingOptimizer):
     """Every coordinate moves by η, up or down; weight decay is decoupled.
 
     m_t = sign(β₁ a_{t−1} + (1 − β₁) g_t); σ_t = 1; a_t = β₂ a_{t−1} + (1 − β₂) g_t.
@@ -40,12 +40,12 @@ class Lion(DecayingRule):
         """(β₁, β₂)."""
         return self.betas
 
-    def start(self, lr: Any) -> State:  # noqa: ARG002 - as for every rule
+    def start(self, lr: Any) -> State:  # noqa: ARG002 - as for every optimizer
         """(a,)."""
         return (0.0,)
 
     @staticmethod
-    def step(g: float, state: State, clock: State, hyper: State) -> Step:  # noqa: ARG004 - as for every rule
+    def step(g: float, state: State, clock: State, hyper: State) -> Step:  # noqa: ARG004 - as for every optimizer
         """See the class."""
         (a,) = state
         beta1, beta2 = hyper

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from thalweg.optimizers.rule import DecouplingRule, State, Step, correction
+from thalweg.optimizers.optimizer import DecouplingOptimizer, State, Step, correction
 
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class NAdam(DecouplingRule):
+class NAdam(DecouplingOptimizer):
     """Adam whose momentum already counts the gradient of now, and warms up.
 
     μ_t = β₁ (1 − ½ · 0.96^(t ψ)); a_t, v_t as in Adam; σ_t = √(v_t / (1 − β₂ᵗ)) + ε;
@@ -48,7 +48,7 @@ class NAdam(DecouplingRule):
         """(β₁, β₂, ε)."""
         return *self.betas, self.eps
 
-    def start(self, lr: Any) -> State:  # noqa: ARG002 - as for every rule
+    def start(self, lr: Any) -> State:  # noqa: ARG002 - as for every optimizer
         """(a, v)."""
         return 0.0, 0.0
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from thalweg.optimizers.rule import DecouplingRule, State, Step, correction
+from thalweg.optimizers.optimizer import DecouplingOptimizer, State, Step, correction
 
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RAdam(DecouplingRule):
+class RAdam(DecouplingOptimizer):
     """Adam whose scale counts only once it rests on enough gradients: a warm-up without a schedule.
 
     a_t, v_t as in Adam; ρ_∞ = 2 / (1 − β₂) − 1; ρ_t = ρ_∞ − 2 t β₂ᵗ / (1 − β₂ᵗ). While ρ_t ≤ 5: m_t = a_t / (1 − β₁ᵗ),
@@ -47,7 +47,7 @@ class RAdam(DecouplingRule):
         """(β₁, β₂, ε)."""
         return *self.betas, self.eps
 
-    def start(self, lr: Any) -> State:  # noqa: ARG002 - as for every rule
+    def start(self, lr: Any) -> State:  # noqa: ARG002 - as for every optimizer
         """(a, v)."""
         return 0.0, 0.0
 

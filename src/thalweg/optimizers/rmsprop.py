@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from math import sqrt
 from typing import Any, ClassVar
 
-from thalweg.optimizers.rule import DecayingRule, State, Step
+from thalweg.optimizers.optimizer import DecayingOptimizer, State, Step
 
 
 @dataclass(frozen=True, kw_only=True)
-class RMSprop(DecayingRule):
+class RMSprop(DecayingOptimizer):
     """A rate for each coordinate that forgets.
 
     v_t = α v_{t−1} + (1 − α) g_t²; σ_t = √v_t + ε, or √(v_t − ā_t²) + ε when centered, ā being the mean gradient;
@@ -45,12 +45,12 @@ class RMSprop(DecayingRule):
         """(α, ε, μ, centered)."""
         return self.alpha, self.eps, self.momentum, float(self.centered)
 
-    def start(self, lr: Any) -> State:  # noqa: ARG002 - as for every rule
+    def start(self, lr: Any) -> State:  # noqa: ARG002 - as for every optimizer
         """(v, ā, b)."""
         return 0.0, 0.0, 0.0
 
     @staticmethod
-    def step(g: float, state: State, clock: State, hyper: State) -> Step:  # noqa: ARG004 - as for every rule
+    def step(g: float, state: State, clock: State, hyper: State) -> Step:  # noqa: ARG004 - as for every optimizer
         """See the class."""
         v, mean, buffer = state
         alpha, eps, momentum, centered = hyper

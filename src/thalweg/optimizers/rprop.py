@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from thalweg.errors import UsageError
-from thalweg.optimizers.rule import Rule, State, Step
+from thalweg.optimizers.optimizer import Optimizer, State, Step
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rprop(Rule):
+class Rprop(Optimizer):
     """A step that grows while the gradient keeps its sign and shrinks, and waits once, when it turns.
 
     s_t = s_{t−1} η₊ where g_t g_{t−1} > 0, s_{t−1} η₋ where it is < 0 (and then g_t counts as 0), within the limits;
@@ -48,7 +48,7 @@ class Rprop(Rule):
         return 0.0, lr, lr
 
     @staticmethod
-    def step(g: float, state: State, clock: State, hyper: State) -> Step:  # noqa: ARG004 - as for every rule
+    def step(g: float, state: State, clock: State, hyper: State) -> Step:  # noqa: ARG004 - as for every optimizer
         """See the class."""
         before, size, lr = state
         shrink, grow, least, largest = hyper

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from thalweg.errors import UsageError
-from thalweg.optimizers.rule import DecayingRule, State, Step
+from thalweg.optimizers.optimizer import DecayingOptimizer, State, Step
 
 
 @dataclass(frozen=True, kw_only=True)
-class SGD(DecayingRule):
+class SGD(DecayingOptimizer):
     """Gradient descent, with momentum when it is asked for.
 
     b_t = μ b_{t−1} + (1 − τ) g_t (b_1 = g_1); m_t = b_t, or g_t + μ b_t with Nesterov's look ahead; σ_t = 1.
@@ -45,7 +45,7 @@ class SGD(DecayingRule):
         """(μ, τ, nesterov)."""
         return self.momentum, self.dampening, float(self.nesterov)
 
-    def start(self, lr: Any) -> State:  # noqa: ARG002 - as for every rule
+    def start(self, lr: Any) -> State:  # noqa: ARG002 - as for every optimizer
         """(b,)."""
         return (0.0,)
 

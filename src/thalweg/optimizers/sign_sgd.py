@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from thalweg.optimizers.rule import DecayingRule, State, Step
+from thalweg.optimizers.optimizer import DecayingOptimizer, State, Step
 
 
 @dataclass(frozen=True, kw_only=True)
-class SignSGD(DecayingRule):
+class SignSGD(DecayingOptimizer):
     """Every coordinate moves by η, up or down: by the gradient's sign, or with momentum by its mean's.
 
     a_t = μ a_{t−1} + (1 − μ) g_t; m_t = sign(a_t); σ_t = 1.
@@ -34,12 +34,12 @@ class SignSGD(DecayingRule):
         """(μ,)."""
         return (self.momentum,)
 
-    def start(self, lr: Any) -> State:  # noqa: ARG002 - as for every rule
+    def start(self, lr: Any) -> State:  # noqa: ARG002 - as for every optimizer
         """(a,)."""
         return (0.0,)
 
     @staticmethod
-    def step(g: float, state: State, clock: State, hyper: State) -> Step:  # noqa: ARG004 - as for every rule
+    def step(g: float, state: State, clock: State, hyper: State) -> Step:  # noqa: ARG004 - as for every optimizer
         """See the class."""
         (a,) = state
         (momentum,) = hyper

@@ -1,4 +1,4 @@
-"""What paths refuse before anything is allocated."""
+"""The arguments of traces, checked before anything is allocated."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from thalweg import optimizers
 from thalweg.errors import UsageError
-from thalweg.paths.adaptive import looks_at_the_loss
-from thalweg.schedules import Schedule, factors, parse
 
 
 if TYPE_CHECKING:
@@ -17,20 +16,21 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from thalweg.optimizers import Optimizer
     from thalweg.surfaces import Surface
 
 MAX_STEPS = 2_000_000
-"""Steps of one path: it keeps 64 bytes of each."""
+"""Steps of one trace, which keeps 64 bytes per step."""
 
 MAX_UPDATES = 4_000_000_000
-"""Steps × paths of a sweep or a map: seconds on two cores, or a minute where every step takes an exponential."""
+"""Steps × traces of a sweep or a map: seconds on two cores, or a minute where every step takes an exponential."""
 
 MAX_PATHS = 4_000_000
-"""Paths of a sweep or a map."""
+"""Traces of a sweep or a map."""
 
 
 def check_steps(steps: Any, paths: int = 1) -> int:
-    """The number of steps, when it is a whole number in its limits.
+    """The number of steps, if it is a whole number within the limits.
 
     Raises:
         UsageError: it is not, or `steps` × `paths` is too many.
@@ -47,7 +47,7 @@ def check_steps(steps: Any, paths: int = 1) -> int:
 
 
 def check_lr(lr: Any) -> float:
-    """The learning rate, when it is a finite number above 0.
+    """The learning rate, if it is a finite number above 0.
 
     Raises:
         UsageError: it is not.
@@ -58,7 +58,7 @@ def check_lr(lr: Any) -> float:
 
 
 def check_noise(noise: Any) -> float:
-    """The standard deviation of the gradient's noise, when it is a finite number, at least 0.
+    """The standard deviation of the gradient's noise, if it is a finite number of at least 0.
 
     Raises:
         UsageError: it is not.
@@ -68,8 +68,17 @@ def check_noise(noise: Any) -> float:
     return float(noise)
 
 
+def check_optimizer(optimizer: Optimizer | str) -> Optimizer:
+    """An optimizer, by name or already made.
+
+    Raises:
+        UnknownNameError: there is no optimizer of this name.
+    """
+    return optimizers.get(optimizer) if isinstance(optimizer, str) else optimizer
+
+
 def check_points(points: Any) -> int:
-    """The number of points along a side of a map, when it is a whole number above 0.
+    """The number of points along a side of a map, if it is a whole number above 0.
 
     Raises:
         UsageError: it is not.
@@ -80,10 +89,10 @@ def check_points(points: Any) -> int:
 
 
 def check_starts(surface: Surface, starts: Sequence[tuple[float, float]] | NDArray[np.float64]) -> NDArray[np.float64]:
-    """Starts as an array of shape (N, 2), when the surface has a value and a gradient at each.
+    """Starts as an array of shape (N, 2), if the surface has a value and a gradient at each.
 
     Raises:
-        UsageError: one is no pair of finite numbers, or lies outside the surface's domain.
+        UsageError: one is not a pair of finite numbers, or lies outside the surface's domain.
     """
     try:
         start_N2 = np.array(starts, dtype=np.float64).reshape(len(starts), 2)
@@ -95,20 +104,3 @@ def check_starts(surface: Surface, starts: Sequence[tuple[float, float]] | NDArr
     for x, y in start_N2[~known_N][:1]:
         raise UsageError("paths.start_outside_domain", formula=surface.formula, x=float(x), y=float(y))
     return start_N2
-
-
-def fixed_factors(schedule: Schedule | str, steps: int) -> NDArray[np.float64]:
-    """The factors of a schedule that every path shares, shape (steps,).
-
-    Raises:
-        UsageError: the schedule looks at the loss, so that every path would have its own.
-    """
-    schedule = check_schedule(schedule)
-    if looks_at_the_loss(schedule):
-        raise UsageError("paths.plateau_needs_one_path", schedule=schedule)
-    return factors(schedule, steps)
-
-
-def check_schedule(schedule: Schedule | str) -> Schedule:
-    """A schedule, parsed when it is text."""
-    return parse(schedule) if isinstance(schedule, str) else schedule

@@ -1,4 +1,4 @@
-"""From a rule, a surface and numbers to the compiled loops, and back."""
+"""From an optimizer, a surface and numbers to the compiled loops, and back."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from thalweg.optimizers import Rule
+    from thalweg.optimizers import Optimizer
     from thalweg.surfaces import Surface
 
 FAR = 1e6
-"""A path that is farther from the window's middle than this many of its longer sides has diverged."""
+"""A trace farther from the window's middle than this many of its longer sides has diverged."""
 
 BLOCK = 256
-"""Paths that one call of the loop takes: their numbers stay in the processor's first cache."""
+"""Traces in one call of the loop: their numbers stay in the processor's first cache."""
 
 _SIGNATURES = {"one": "ipppppipppp", "many": "iiippppppipppp"}
 
 
 class Drive(NamedTuple):
-    """What all paths of a sweep share, step by step.
+    """What all traces of a sweep share, step by step.
 
     Args:
-        factor_S: what the schedule multiplies the learning rate by.
-        noise_S2: what is added to the gradient; `None` for nothing.
+        factor_S: the schedule's factors of the learning rate.
+        noise_S2: added to the gradient; `None` for none.
     """
 
     factor_S: NDArray[np.float64]
@@ -45,39 +45,39 @@ class Drive(NamedTuple):
 
 
 class Job(NamedTuple):
-    """Paths of one rule.
+    """Traces of one optimizer.
 
     Args:
-        rule: the rule.
-        start_N2: where each begins.
+        optimizer: the optimizer.
+        start_N2: the start of each.
         lr_N: the learning rate of each.
-        target_N3: for each a point and a radius, of which `Ends.settled_N` speaks; `None` when it does not matter.
+        target_N3: a point and a radius for each, for `Ends.settled_N`; `None` when it does not matter.
     """
 
-    rule: Rule
+    optimizer: Optimizer
     start_N2: NDArray[np.float64]
     lr_N: NDArray[np.float64]
     target_N3: NDArray[np.float64] | None = None
 
     def blocks(self) -> list[Job]:
-        """The same paths in portions that a processor's first cache holds."""
+        """The same traces in blocks that fit into the processor's first cache."""
         cuts = [slice(first, first + BLOCK) for first in range(0, len(self.lr_N), BLOCK)]
         targets = [None if self.target_N3 is None else self.target_N3[cut] for cut in cuts]
         return [
-            Job(self.rule, self.start_N2[cut], self.lr_N[cut], target)
+            Job(self.optimizer, self.start_N2[cut], self.lr_N[cut], target)
             for cut, target in zip(cuts, targets, strict=True)
         ]
 
 
 class Ends(NamedTuple):
-    """Where paths ended.
+    """Where traces end.
 
     Args:
-        position_N2: the last position; of a path that diverged, the last in reach or the first out of it.
+        position_N2: the last position; for a diverged trace, the last in reach or the first out of it.
         loss_N: f there.
         gradient_norm_N: ‖∇f‖ there.
-        steps_N: steps made in reach; fewer than asked for means diverged.
-        settled_N: steps after which the path stayed within its target's radius.
+        steps_N: steps made in reach; fewer than requested means diverged.
+        settled_N: steps after which the trace stays within its target's radius.
     """
 
     position_N2: NDArray[np.float64]
@@ -89,39 +89,39 @@ class Ends(NamedTuple):
 
 def run_one(
     surface: Surface,
-    rule: Rule,
+    optimizer: Optimizer,
     start_2: NDArray[np.float64],
     *,
     lr: float,
     rate_S: NDArray[np.float64],
     noise_S2: NDArray[np.float64] | None,
 ) -> tuple[NDArray[np.float64], int]:
-    """One path with everything kept.
+    """One trace with everything kept.
 
     Args:
         surface: the surface.
-        rule: the rule.
-        start_2: where it begins.
+        optimizer: the optimizer.
+        start_2: the start.
         lr: the learning rate before the schedule.
         rate_S: the learning rate of each step.
-        noise_S2: what is added to the gradient; `None` for nothing.
+        noise_S2: added to the gradient; `None` for none.
 
     Returns:
-        Rows (x, y, loss, gradient norm, m_x, m_y, σ_x, σ_y) of shape (steps + 1, 8), of which the last has no m and σ
-        and those after a divergence nothing: NaN; and the last step whose position is known.
+        Rows (x, y, loss, gradient norm, m_x, m_y, σ_x, σ_y) of shape (steps + 1, 8), and the last step with a known
+        position. The last row's m and σ are NaN, as are all rows after a divergence.
     """
-    clock_SC = _clock(rule, len(rate_S))
+    clock_SC = _clock(optimizer, len(rate_S))
     record_S8 = np.empty((len(rate_S) + 1, 8))
     done = np.zeros(1)
-    _one(type(rule), surface.formula)(
+    _one(type(optimizer), surface.formula)(
         len(rate_S),
         start_2,
-        np.repeat(rule.start(lr), 2).astype(np.float64),
+        np.repeat(optimizer.start(lr), 2).astype(np.float64),
         rate_S,
         clock_SC,
-        np.array(rule.hyper()),
+        np.array(optimizer.hyper()),
         *_noise(noise_S2),
-        _settings(surface, rule),
+        _settings(surface, optimizer),
         record_S8,
         done,
     )
@@ -132,23 +132,23 @@ def run_one(
 
 
 def run_many(surface: Surface, jobs: Sequence[Job], drive: Drive) -> Ends:
-    """Many paths, their ends only, on all cores; schedule and noise are the same for all.
+    """Many traces, only their ends, on all cores; all share schedule and noise.
 
-    Threads share the blocks of paths: a loop holds no lock of the interpreter, and no threading layer is needed.
+    Threads share the blocks: a loop does not hold the interpreter's lock, and no threading layer is needed.
 
     Returns:
-        The paths of all jobs, one after the other.
+        The traces of all jobs, one after the other.
     """
     slope = slope_kernel(surface.formula)
     tasks = []
     for job in jobs:
         shared = (
             drive.factor_S,
-            _clock(job.rule, len(drive.factor_S)),
-            np.array(job.rule.hyper()),
+            _clock(job.optimizer, len(drive.factor_S)),
+            np.array(job.optimizer.hyper()),
             *_noise(drive.noise_S2),
         )
-        loop, settings = _many(type(job.rule)), _settings(surface, job.rule)
+        loop, settings = _many(type(job.optimizer)), _settings(surface, job.optimizer)
         tasks += [(loop, slope, block, (*shared, settings)) for block in job.blocks()]
     with ThreadPoolExecutor(cpu_count()) as pool:
         points, done = zip(*pool.map(lambda task: _run_block(*task), tasks), strict=True)
@@ -165,7 +165,7 @@ def _run_block(
     lr_N = np.ascontiguousarray(block.lr_N)
     point_5N = np.zeros((5, n))
     point_5N[:2] = block.start_N2.T
-    state_K2N = np.array([np.broadcast_to(number, (2, n)) for number in block.rule.start(lr_N)])
+    state_K2N = np.array([np.broadcast_to(number, (2, n)) for number in block.optimizer.start(lr_N)])
     target_3N = np.zeros((3, n)) if block.target_N3 is None else block.target_N3.T.copy()
     target_3N[2] **= 2
     done_2N = np.zeros((2, n))
@@ -174,35 +174,35 @@ def _run_block(
 
 
 @lru_cache(maxsize=256)
-def _one(rule: type[Rule], formula: str) -> Kernel:
-    return get_kernel(_loop("one", rule), slope_part(formula))
+def _one(optimizer: type[Optimizer], formula: str) -> Kernel:
+    return get_kernel(_loop("one", optimizer), slope_part(formula))
 
 
 @cache
-def _many(rule: type[Rule]) -> Kernel:
-    return get_kernel(_loop("many", rule))
+def _many(optimizer: type[Optimizer]) -> Kernel:
+    return get_kernel(_loop("many", optimizer))
 
 
-def _loop(name: str, rule: type[Rule]) -> Part:
-    """The loop `one` or `many` around a rule's step; rules that share a step share the loop."""
-    default = rule()
+def _loop(name: str, optimizer: type[Optimizer]) -> Part:
+    """The loop `one` or `many` around an optimizer's step; optimizers that share a step share the loop."""
+    default = optimizer()
     sizes = len(default.start(1.0)), len(default.clock(np.ones(1))), len(default.hyper())
-    home, *_ = rule.step.__qualname__.split(".")
-    files = Path(inspect.getfile(rule.step)), Path(__file__).with_name("loops.py")
+    home, *_ = optimizer.step.__qualname__.split(".")
+    files = Path(inspect.getfile(optimizer.step)), Path(__file__).with_name("loops.py")
     source = "\n".join([repr(sizes), loops_text(), *(file.read_text(encoding="utf-8") for file in files)])
 
     def build() -> Callable[..., None]:
         from thalweg.paths import loops
 
-        return {"one": loops.make_one, "many": loops.make_many}[name](rule, sizes)
+        return {"one": loops.make_one, "many": loops.make_many}[name](optimizer, sizes)
 
     return Part(f"{name}_{home.lower()}", _SIGNATURES[name], source, build)
 
 
 @lru_cache(maxsize=8)
-def _clock(rule: Rule, steps: int) -> NDArray[np.float64]:
-    """The rule's clock, a row a step; kept, for whoever moves a slider asks for the same one again and again."""
-    clock_SC = np.stack(rule.clock(np.arange(1.0, steps + 1)), axis=1)
+def _clock(optimizer: Optimizer, steps: int) -> NDArray[np.float64]:
+    """The optimizer's clock, one row per step; cached, because moving a slider asks for the same one again."""
+    clock_SC = np.stack(optimizer.clock(np.arange(1.0, steps + 1)), axis=1)
     clock_SC.setflags(write=False)
     return clock_SC
 
@@ -211,8 +211,8 @@ def _noise(noise_S2: NDArray[np.float64] | None) -> tuple[int, NDArray[np.float6
     return (0, np.zeros(2)) if noise_S2 is None else (1, noise_S2)
 
 
-def _settings(surface: Surface, rule: Rule) -> NDArray[np.float64]:
+def _settings(surface: Surface, optimizer: Optimizer) -> NDArray[np.float64]:
     """What `loops` reads: sign, coupled and decoupled decay, and the reach of the window."""
     (x0, x1), (y0, y1) = surface.window
-    sign = -1.0 if rule.maximize else 1.0
-    return np.array([sign, *rule.decays, (x0 + x1) / 2, (y0 + y1) / 2, FAR * max(x1 - x0, y1 - y0)])
+    sign = -1.0 if optimizer.maximize else 1.0
+    return np.array([sign, *optimizer.decays, (x0 + x1) / 2, (y0 + y1) / 2, FAR * max(x1 - x0, y1 - y0)])

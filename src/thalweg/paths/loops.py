@@ -1,11 +1,11 @@
-"""The two loops that run a rule over a surface, as Numba compiles them: one path with everything kept, and many.
+"""The two loops that run an optimizer over a surface, as Numba compiles them: one with everything kept, and many.
 
-Both are made around the `step` of a rule, the very function that Python runs, and know no surface, so that seventeen
-rules and sixteen surfaces need 33 compilations, not 272. `one` is linked with the surface, so that a step calls
-nothing. `many` calls the surface by its address, for a block of paths at once: it goes step by step over the block, so
-that the processor works on several paths at a time.
+Both are made around the `step` of an optimizer, the very function that Python runs, and know no surface: seventeen
+optimizers and sixteen surfaces need 33 compilations, not 272. `one` is linked with the surface, so a step calls
+nothing. `many` calls the surface by its address, for a block of traces at once: it goes step by step over the block, so
+the processor works on several traces at a time.
 
-Importing this module imports Numba: it is loaded only when a loop is on no disk.
+Importing this module imports Numba: it is loaded only when a loop is not on disk yet.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ from thalweg.surfaces.loops import point
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from thalweg.optimizers import Rule
+    from thalweg.optimizers import Optimizer
 
 _OPTIONS: dict[str, Any] = {"error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-"""For what only compiled code calls: its wrappers for Python and for C would take half of Numba's time."""
+"""For functions that only compiled code calls: wrappers for Python and C would take half of Numba's time."""
 
 _inner: Any = njit(**_OPTIONS)
 
 
-def make_one(rule: type[Rule], sizes: tuple[int, int, int]) -> Callable[..., None]:
-    """The loop of one path, in which every step is kept.
+def make_one(optimizer: type[Optimizer], sizes: tuple[int, int, int]) -> Callable[..., None]:
+    """The loop of one trace, which keeps every step.
 
     Args:
-        rule: whose `step`.
+        optimizer: whose `step`.
         sizes: how many numbers `step` unpacks as state, clock and hyper.
     """
-    advance = _make_advance(rule)
+    advance = _make_advance(optimizer)
     read_state, read_clock, read_hyper = (_READ[size] for size in sizes)
     read_three = _READ[3]
 
@@ -77,9 +77,9 @@ def make_one(rule: type[Rule], sizes: tuple[int, int, int]) -> Callable[..., Non
     return one
 
 
-def make_many(rule: type[Rule], sizes: tuple[int, int, int]) -> Callable[..., None]:
-    """The loop of a block of paths, of which only the ends are kept; arguments as for `make_one`."""
-    advance = _make_advance(rule)
+def make_many(optimizer: type[Optimizer], sizes: tuple[int, int, int]) -> Callable[..., None]:
+    """The loop of a block of traces, which keeps only their ends; arguments as for `make_one`."""
+    advance = _make_advance(optimizer)
     read_state, read_clock, read_hyper = (_READ[size] for size in sizes)
     write_state, read_three = _WRITE[sizes[0]], _READ[3]
 
@@ -119,9 +119,9 @@ def make_many(rule: type[Rule], sizes: tuple[int, int, int]) -> Callable[..., No
     return many
 
 
-def _make_advance(rule: type[Rule]) -> Callable[..., Any]:
+def _make_advance(optimizer: type[Optimizer]) -> Callable[..., Any]:
     """One coordinate, one step: θ, m, σ and the state after it."""
-    step = _inner(rule.step)
+    step = _inner(optimizer.step)
 
     @_inner
     def advance(  # noqa: PLR0917 - compiled code has no keywords
@@ -163,7 +163,7 @@ _READ: dict[int, Callable[..., Any]] = {
     3: _inner(lambda a, i, stride: (a[i], a[i + stride], a[i + 2 * stride])),
     4: _inner(lambda a, i, stride: (a[i], a[i + stride], a[i + 2 * stride], a[i + 3 * stride])),
 }
-"""Numba's tuples have a length of their own each, so reading one needs a function for each length."""
+"""The length of a tuple is part of its type in Numba, so reading one needs a function for each length."""
 
 
 @_inner

@@ -1,4 +1,4 @@
-"""Maps: over starts or over two hyper-parameters, where each path ends and how long it took."""
+"""Maps: over starts or over two hyper-parameters, where each trace ends and how long it takes."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from thalweg import optimizers
 from thalweg.errors import UnknownNameError
-from thalweg.paths.checks import check_lr, check_points, check_starts, check_steps, fixed_factors
+from thalweg.paths.checks import check_lr, check_optimizer, check_points, check_starts, check_steps
 from thalweg.paths.engine import Drive, Ends, Job, run_many
+from thalweg.paths.rates import fixed_factors
 from thalweg.paths.trace import draw_noise
 
 
@@ -19,27 +19,27 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from thalweg.optimizers import Rule
+    from thalweg.optimizers import Optimizer
     from thalweg.schedules import Schedule
     from thalweg.surfaces import Surface
 
     Axis = tuple[str, NDArray[np.float64]]
 
 ELSEWHERE = -1
-"""The outcome of a path that ended near no critical point."""
+"""The outcome of a trace that ends near no critical point."""
 DIVERGED = -2
-"""The outcome of a path that went out of reach."""
+"""The outcome of a trace that goes out of reach."""
 NEAR = 0.02
-"""A path has come to where it stays within this part of the window's shorter side."""
+"""A trace has settled once it stays within this part of the window's shorter side."""
 
 
 @dataclass(frozen=True, eq=False)
 class Map:
-    """Where each path of a grid ended, and how long it took; row h, column w of every array is (x_W[w], y_H[h]).
+    """Where each trace of a grid ends, and how long it takes; row h, column w of every array is (x_W[w], y_H[h]).
 
     Args:
-        surface: what was walked on.
-        rule: what walked; of a map over hyper-parameters, with those that the map does not change.
+        surface: the surface.
+        optimizer: the optimizer; in a map over hyper-parameters, with those that the map does not change.
         x_name: what changes along a row: `x`, or a hyper-parameter.
         y_name: what changes along a column.
         x_W: its values.
@@ -48,12 +48,12 @@ class Map:
         positions_HW2: the ends.
         loss_HW: f there.
         outcome_HW: index into `surface.critical_points` of the one nearby, `ELSEWHERE`, or `DIVERGED`.
-        settled_HW: steps after which the path stayed near its end (`NEAR`); of a diverged one, steps until it was out
+        settled_HW: steps after which the trace stays near its end (`NEAR`); for a diverged one, steps until it is out
             of reach.
     """
 
     surface: Surface
-    rule: Rule
+    optimizer: Optimizer
     x_name: str
     y_name: str
     x_W: NDArray[np.float64] = field(repr=False)
@@ -67,7 +67,7 @@ class Map:
 
 def map_starts(
     surface: Surface,
-    rule: Rule | str,
+    optimizer: Optimizer | str,
     *,
     lr: float | None = None,
     steps: int,
@@ -76,20 +76,20 @@ def map_starts(
     noise: float = 0.0,
     seed: int = 0,
 ) -> Map:
-    """Start a path at each point of a grid over the surface's window.
+    """Start a trace at each point of a grid over the surface's window.
 
     Args:
         surface: from `surfaces.get` or `surfaces.parse`.
-        rule: from `optimizers.get`, or its name.
-        lr: η; the rule's own default when not given.
-        steps: number of steps of each path.
+        optimizer: from `optimizers.get`, or its name.
+        lr: η; the optimizer's own default when not given.
+        steps: number of steps of each trace.
         points: how many starts along x and along y.
         schedule: what multiplies η; not one that looks at the loss.
-        noise: standard deviation of the gradient's noise; the same draws for every path.
+        noise: standard deviation of the gradient's noise; the same draws for every trace.
         seed: of the noise.
 
     Raises:
-        UsageError: a value out of its range, or a start outside the surface's domain.
+        UsageError: a value is out of range, or a start is outside the surface's domain.
 
     Example:
         >>> from thalweg import surfaces
@@ -97,18 +97,18 @@ def map_starts(
         >>> found.outcome_HW[:, 0].tolist()
         [0, 0, 1, 1]
     """
-    rule = optimizers.get(rule) if isinstance(rule, str) else rule
+    optimizer = check_optimizer(optimizer)
     x_W, y_H = (np.linspace(*side, check_points(n)) for side, n in zip(surface.window, points, strict=True))
     steps = check_steps(steps, paths=2 * len(x_W) * len(y_H))
     start_N2 = check_starts(surface, np.stack(np.meshgrid(x_W, y_H), axis=-1).reshape(-1, 2))
-    lr_N = np.full(len(start_N2), check_lr(rule.default_lr if lr is None else lr))
+    lr_N = np.full(len(start_N2), check_lr(optimizer.default_lr if lr is None else lr))
     drive = Drive(fixed_factors(schedule, steps), draw_noise(steps, noise, seed))
-    return _map(surface, rule, (("x", x_W), ("y", y_H)), [Job(rule, start_N2, lr_N)], drive)
+    return _map(surface, optimizer, (("x", x_W), ("y", y_H)), [Job(optimizer, start_N2, lr_N)], drive)
 
 
 def map_hyperparameters(
     surface: Surface,
-    rule: Rule | str,
+    optimizer: Optimizer | str,
     x: tuple[str, Sequence[float]],
     y: tuple[str, Sequence[float]],
     *,
@@ -119,24 +119,24 @@ def map_hyperparameters(
     noise: float = 0.0,
     seed: int = 0,
 ) -> Map:
-    """Run a path for each pair of values of two hyper-parameters.
+    """Run a trace for each pair of values of two hyper-parameters.
 
     Args:
         surface: from `surfaces.get` or `surfaces.parse`.
-        rule: from `optimizers.get`, or its name.
-        x: a hyper-parameter and its values: `lr`, a number among the rule's own, or a part of a pair, counted from 1:
-            `beta1`, `beta2` of `betas`, `eta1` of `etas`, `step_size2` of `step_sizes`.
+        optimizer: from `optimizers.get`, or its name.
+        x: a hyper-parameter and its values: `lr`, one of the optimizer's own numbers, or a member of a pair, counted
+            from 1: `beta1`, `beta2` of `betas`, `eta1` of `etas`, `step_size2` of `step_sizes`.
         y: another.
-        lr: η where no axis changes it; the rule's own default when not given.
-        steps: number of steps of each path.
+        lr: η where no axis changes it; the optimizer's own default when not given.
+        steps: number of steps of each trace.
         start: (x, y); the surface's own when not given.
         schedule: what multiplies η; not one that looks at the loss.
-        noise: standard deviation of the gradient's noise; the same draws for every path.
+        noise: standard deviation of the gradient's noise; the same draws for every trace.
         seed: of the noise.
 
     Raises:
-        UnknownNameError: the rule has no such hyper-parameter.
-        UsageError: a value out of its range.
+        UnknownNameError: the optimizer has no such hyper-parameter.
+        UsageError: a value is out of range.
 
     Example:
         >>> from thalweg import surfaces
@@ -145,22 +145,22 @@ def map_hyperparameters(
         >>> (found.outcome_HW == DIVERGED).tolist()
         [[False, True], [False, False]]
     """
-    rule = optimizers.get(rule) if isinstance(rule, str) else rule
-    base_lr = check_lr(rule.default_lr if lr is None else lr)
+    optimizer = check_optimizer(optimizer)
+    base_lr = check_lr(optimizer.default_lr if lr is None else lr)
     x_W, y_H = np.array(x[1], dtype=np.float64), np.array(y[1], dtype=np.float64)
     steps = check_steps(steps, paths=2 * len(x_W) * len(y_H))
     start_2 = check_starts(surface, [surface.start if start is None else start])[0]
     jobs = []
     for value_y in y_H.tolist():
-        row_rule, row_lr = _changed(rule, base_lr, y[0], value_y)
-        pairs = [_changed(row_rule, row_lr, x[0], value_x) for value_x in x_W.tolist()]
+        row_optimizer, row_lr = _changed(optimizer, base_lr, y[0], value_y)
+        pairs = [_changed(row_optimizer, row_lr, x[0], value_x) for value_x in x_W.tolist()]
         jobs += [_job(start_2, group) for group in _alike(pairs)]
     drive = Drive(fixed_factors(schedule, steps), draw_noise(steps, noise, seed))
-    return _map(surface, rule, ((x[0], x_W), (y[0], y_H)), jobs, drive)
+    return _map(surface, optimizer, ((x[0], x_W), (y[0], y_H)), jobs, drive)
 
 
-def _map(surface: Surface, rule: Rule, axes: tuple[Axis, Axis], jobs: list[Job], drive: Drive) -> Map:
-    """Run twice: once to see where each path ends, once to see from when on it stays there."""
+def _map(surface: Surface, optimizer: Optimizer, axes: tuple[Axis, Axis], jobs: list[Job], drive: Drive) -> Map:
+    """Run twice: once to find where each trace ends, once to find when it settles there."""
     ends = run_many(surface, jobs, drive)
     radius = NEAR * min(high - low for low, high in surface.window)
     target_N3 = np.column_stack([ends.position_N2, np.full(len(ends.loss_N), radius)])
@@ -175,7 +175,7 @@ def _map(surface: Surface, rule: Rule, axes: tuple[Axis, Axis], jobs: list[Job],
     shape = len(y_H), len(x_W)
     return Map(
         surface,
-        rule,
+        optimizer,
         x_name,
         y_name,
         x_W,
@@ -200,13 +200,13 @@ def _nearby(surface: Surface, ends: Ends, radius: float) -> NDArray[np.int64]:
     return outcome_N
 
 
-def _changed(rule: Rule, lr: float, name: str, value: float) -> tuple[Rule, float]:
-    """A rule and a learning rate with one number changed."""
+def _changed(optimizer: Optimizer, lr: float, name: str, value: float) -> tuple[Optimizer, float]:
+    """An optimizer and a learning rate with one number changed."""
     if name == "lr":
-        return rule, check_lr(value)
+        return optimizer, check_lr(value)
     known: dict[str, Any] = {}
-    for one in fields(rule):
-        current = getattr(rule, one.name)
+    for one in fields(optimizer):
+        current = getattr(optimizer, one.name)
         if isinstance(current, tuple):
             known |= {f"{one.name[:-1]}1": (one.name, (value, current[1]))}
             known |= {f"{one.name[:-1]}2": (one.name, (current[0], value))}
@@ -215,12 +215,12 @@ def _changed(rule: Rule, lr: float, name: str, value: float) -> tuple[Rule, floa
     if name not in known:
         raise UnknownNameError("hyper_parameter", name, ["lr", *known])
     changed, new = known[name]
-    return replace(rule, **{changed: new}), lr
+    return replace(optimizer, **{changed: new}), lr
 
 
-def _alike(pairs: list[tuple[Rule, float]]) -> list[list[tuple[Rule, float]]]:
-    """Neighbors with the same rule, together: they run side by side."""
-    groups: list[list[tuple[Rule, float]]] = []
+def _alike(pairs: list[tuple[Optimizer, float]]) -> list[list[tuple[Optimizer, float]]]:
+    """Neighbors with the same optimizer in one group, so that they run side by side."""
+    groups: list[list[tuple[Optimizer, float]]] = []
     for pair in pairs:
         if groups and groups[-1][0][0] == pair[0]:
             groups[-1].append(pair)
@@ -229,5 +229,5 @@ def _alike(pairs: list[tuple[Rule, float]]) -> list[list[tuple[Rule, float]]]:
     return groups
 
 
-def _job(start_2: NDArray[np.float64], group: list[tuple[Rule, float]]) -> Job:
+def _job(start_2: NDArray[np.float64], group: list[tuple[Optimizer, float]]) -> Job:
     return Job(group[0][0], np.tile(start_2, (len(group), 1)), np.array([lr for _, lr in group]))

@@ -1,39 +1,50 @@
-"""A learning rate to begin with, for any rule on any surface: torch.optim's defaults are meant for networks."""
+"""Learning rates along a trace: one to begin with, and what a schedule makes of it step by step."""
 
 from __future__ import annotations
 
+from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from thalweg.errors import UsageError
+from thalweg.schedules import Moment, Plateau, Schedule, factors, parse
+
 
 if TYPE_CHECKING:
-    from thalweg.optimizers import Rule
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from thalweg.optimizers import Optimizer
     from thalweg.surfaces import Surface
 
+MAX_STEPS_WITH_PLATEAU: Final = 5_000
+"""A schedule that looks at the loss reads the whole list of losses again at every step, so long traces take minutes."""
+
 GRID: Final = 61
-"""Points along each side of the window at which curvature is looked at."""
+"""Points along each side of the window at which curvature is sampled."""
 
 _OF_CURVATURE: Final = {"sgd": 1.8, "momentum": 0.45, "nesterov": 0.45}
-"""η · largest curvature, for rules whose step grows with the gradient; plain descent is stable below 2."""
+"""η · largest curvature, for optimizers whose step grows with the gradient; plain descent is stable below 2."""
 
 _OF_WINDOW: Final = {"adagrad": 1 / 20, "lion": 1 / 2000, "sign_sgd": 1 / 2000}
-"""η / the window's longer side, for rules that normalize: adagrad's steps shrink, those of signs never do."""
+"""η / the window's longer side, for optimizers that normalize: adagrad's steps shrink, those of signs never do."""
 
 _OF_WINDOW_ELSE: Final = 1 / 400
 
 
-def suggest_lr(surface: Surface, rule: Rule, *, start: tuple[float, float] | None = None) -> float:
-    """A learning rate with which the rule neither crawls nor leaps, to two digits.
+def suggest_lr(surface: Surface, optimizer: Optimizer, *, start: tuple[float, float] | None = None) -> float:
+    """A learning rate with which the optimizer neither crawls nor leaps, to two digits.
 
-    A rule that normalizes its steps gets a share of the window. One that does not gets a share of 1/L, where L is the
-    largest curvature met below the start's height: descent at less than 2/L never climbs out of there (Nesterov,
-    "Introductory Lectures on Convex Optimization", 2004, section 1.2.3). Adadelta, which has units of its own, keeps
-    torch.optim's 1.
+    torch.optim's defaults are meant for networks. Here an optimizer that normalizes its steps gets a share of the
+    window. One that does not gets a share of 1/L, where L is the largest curvature below the start's height: descent
+    at less than 2/L never climbs out of there (Nesterov, "Introductory Lectures on Convex Optimization", 2004, section
+    1.2.3). Adadelta, which has units of its own, keeps torch.optim's 1.
 
     Args:
         surface: any.
-        rule: any.
+        optimizer: any.
         start: (x, y); the surface's own when not given.
 
     Example:
@@ -42,17 +53,90 @@ def suggest_lr(surface: Surface, rule: Rule, *, start: tuple[float, float] | Non
         >>> [suggest_lr(bowl, optimizers.get(name)) for name in ("sgd", "adagrad", "adam")]
         [1.8, 0.3, 0.015]
     """
-    if rule.name == "adadelta":
-        return rule.default_lr
-    if rule.name in _OF_CURVATURE:
+    if optimizer.name == "adadelta":
+        return optimizer.default_lr
+    if optimizer.name in _OF_CURVATURE:
         curvature = _largest_curvature(surface, surface.start if start is None else start)
-        return _two_digits(_OF_CURVATURE[rule.name] / curvature) if curvature else rule.default_lr
+        return _two_digits(_OF_CURVATURE[optimizer.name] / curvature) if curvature else optimizer.default_lr
     side = max(high - low for low, high in surface.window)
-    return _two_digits(side * _OF_WINDOW.get(rule.name, _OF_WINDOW_ELSE))
+    return _two_digits(side * _OF_WINDOW.get(optimizer.name, _OF_WINDOW_ELSE))
+
+
+def fixed_factors(schedule: Schedule | str, steps: int) -> NDArray[np.float64]:
+    """The factors of a schedule that all traces share, shape (steps,).
+
+    Raises:
+        UsageError: the schedule looks at the loss, so every trace would have its own factors.
+    """
+    schedule = parse(schedule) if isinstance(schedule, str) else schedule
+    if _looks_at_the_loss(schedule):
+        raise UsageError("paths.plateau_needs_one_path", schedule=schedule)
+    return factors(schedule, steps)
+
+
+def factors_along(
+    schedule: Schedule | str, steps: int, loss_of: Callable[[NDArray[np.float64]], NDArray[np.float64]]
+) -> NDArray[np.float64]:
+    """The factors of a schedule along one trace, shape (steps,).
+
+    Args:
+        schedule: any; where it looks at the loss, factors and trace depend on each other.
+        steps: number of steps.
+        loss_of: the losses θ_0 … θ_S of the trace that factors of shape (S,) lead to.
+
+    Raises:
+        UsageError: the schedule looks at the loss, and there are more than `MAX_STEPS_WITH_PLATEAU` steps.
+    """
+    schedule = parse(schedule) if isinstance(schedule, str) else schedule
+    return _settle(schedule, steps, loss_of) if _looks_at_the_loss(schedule) else factors(schedule, steps)
+
+
+def _looks_at_the_loss(schedule: object) -> bool:
+    """Whether a schedule contains a `Plateau`."""
+    if isinstance(schedule, tuple):
+        return any(map(_looks_at_the_loss, schedule))
+    if isinstance(schedule, Schedule) and is_dataclass(schedule):
+        parts = [getattr(schedule, field.name) for field in fields(schedule)]
+        return isinstance(schedule, Plateau) or any(map(_looks_at_the_loss, parts))
+    return False
+
+
+def _settle(
+    schedule: Schedule, steps: int, loss_of: Callable[[NDArray[np.float64]], NDArray[np.float64]]
+) -> NDArray[np.float64]:
+    """Factors that the losses of their own trace ask for; the factor may only drop because of a loss.
+
+    Run with what is known, find the first step at which the losses so far ask for another factor, and run again from
+    there: each round settles the factors up to one more drop.
+    """
+    limit = MAX_STEPS_WITH_PLATEAU
+    if steps > limit:
+        raise UsageError("paths.too_many_steps_for_plateau", steps=f"{steps:,}", limit=f"{limit:,}")
+    factor_S = _factors(schedule, steps, ())
+    settled = 0
+    while True:
+        losses = loss_of(factor_S)[:steps].tolist()
+        low, high = settled, steps  # the first step whose factor is another: in low..high, `steps` for none
+        while low < high:
+            middle = (low + high) // 2
+            if schedule(middle, steps, losses[:middle]) == factor_S[middle]:
+                low = middle + 1
+            else:
+                high = middle
+        if low == steps:
+            return factor_S
+        factor_S[low:] = _factors(schedule, steps, losses[:low])[low:]
+        settled = low + 1
+
+
+def _factors(schedule: Schedule, steps: int, losses: Sequence[float]) -> NDArray[np.float64]:
+    """The factors at all steps if the losses ended here."""
+    step_S = np.arange(steps, dtype=np.float64)
+    return np.array(schedule.factor(Moment(step_S, steps, 0.0, steps, losses)))
 
 
 def _largest_curvature(surface: Surface, start: tuple[float, float]) -> float:
-    """The largest eigenvalue of the Hessian, by size, at points of the window no higher than the start."""
+    """The Hessian's eigenvalue of largest size, over points of the window that are no higher than the start."""
     axes = (np.linspace(*side, GRID) for side in surface.window)
     points_N2 = np.vstack([np.stack(np.meshgrid(*axes), axis=-1).reshape(-1, 2), start])
     with np.errstate(all="ignore"):

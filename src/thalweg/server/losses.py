@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from thalweg.i18n import t
-from thalweg.server.lab import relief_for, scene_of, surface_of
+from thalweg.server.lab import scene_of, surface_of
 
 
 if TYPE_CHECKING:
@@ -23,7 +23,8 @@ def both(form: Form) -> Answer:
     Raises:
         UsageError: a rule, a rate or a start cannot be meant.
     """
-    from thalweg.figures.player.payload import ground_of, texts, traces_of
+    from thalweg.figures.lab.heightmap import heightmap_of
+    from thalweg.figures.player.payload import background_of, texts, traces_of
     from thalweg.lessons.mse_or_cross_entropy import LOSSES, right_share
     from thalweg.paths import trace
 
@@ -40,12 +41,13 @@ def both(form: Form) -> Answer:
     facts, arrays = traces_of(scene)
     grounds: list[dict[str, Any]] = []
     for number, path in enumerate(found.values()):
-        relief = relief_for(path.surface)
-        ground, drawn = ground_of(path.surface, relief)
+        ground, drawn = background_of(path.surface)
         ground["surface"]["axes"] = [t(f"lessons.mse_or_cross_entropy_{axis}_axis") for axis in ("first", "second")]
         grounds.append({**ground, "title": words[number]})
         arrays |= {f"ground{number}.{name}": array for name, array in drawn.items()}
-        arrays[f"{number}.height"] = relief.heights(scene.columns[number]["loss"]).astype(np.float32)
+        arrays[f"{number}.height"] = (
+            heightmap_of(path.surface).heights(scene.columns[number]["loss"]).astype(np.float32)
+        )
         right_S = right_share(path)
         arrays[f"{number}.right"] = right_S[scene.kept.steps_K]
     facts["panels"].append(
@@ -58,4 +60,4 @@ def both(form: Form) -> Answer:
         }
     )
     facts["table"] = [{"column": "right", "title": t("page.losses_right")}, *facts["table"]]
-    return {**facts, "grounds": grounds, "note": scene.kept.note, "texts": texts()}, arrays
+    return {**facts, "grounds": grounds, "texts": texts()}, arrays

@@ -1,14 +1,15 @@
-"""The surfaces with a name: formula, window, start, and what each one teaches."""
+"""Where surfaces come from: a catalogue of named ones, and formulas that a person typed."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+import re
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from thalweg.errors import UnknownNameError, UsageError
 from thalweg.surfaces.surface import Surface, Window
-from thalweg.surfaces.syntax import canonical, check
+from thalweg.surfaces.syntax import CONSTANTS, COORDINATES, canonical, check
 
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ class Entry:
     """A row of the catalogue.
 
     Args:
-        formula: the text, or a function of the parameters that gives it.
+        formula: the text, or a function from the parameters to the text.
         window: ((x0, x1), (y0, y1)).
         start: (x, y).
         parameters: name to default.
@@ -86,6 +87,9 @@ CATALOGUE: dict[str, Entry] = {
 }
 
 
+_NAME = re.compile(r"[A-Za-z_]\w*")
+
+
 def names() -> tuple[str, ...]:
     """The names of the catalogue, sorted."""
     return tuple(sorted(CATALOGUE))
@@ -96,11 +100,11 @@ def get(name: str, **parameters: float) -> Surface:
 
     Args:
         name: one of `names()`.
-        **parameters: such as `condition=` of the valley; the defaults stand in the catalogue.
+        **parameters: such as `condition=` of the valley; the catalogue has the defaults.
 
     Raises:
-        UnknownNameError: no such surface, or no such parameter.
-        UsageError: a parameter that is no finite number, or not in its range.
+        UnknownNameError: there is no such surface or parameter.
+        UsageError: a parameter is not finite or out of range.
 
     Example:
         >>> get("valley", condition=100.0).formula
@@ -132,17 +136,54 @@ def parse(
 
     Args:
         formula: such as `0.01*x**2 + 10*y**2`.
-        window: ((x0, x1), (y0, y1)), the part that is looked at.
-        start: (x, y), where paths begin unless told otherwise.
+        window: ((x0, x1), (y0, y1)), the part that is drawn and searched.
+        start: (x, y), where traces begin by default.
 
     Raises:
-        UsageError: the text is no such formula; a caret marks the place.
+        UsageError: the text is not such a formula; a caret marks the place.
 
     Example:
         >>> parse("x^2 + sin(y)").formula
         'x ** 2 + sin(y)'
     """
     return Surface("formula", canonical(check(formula)), window, start)
+
+
+def read(
+    text: str,
+    parameters: Mapping[str, float] | None = None,
+    window: Window | None = None,
+    start: tuple[float, float] | None = None,
+) -> Surface:
+    """The surface that a text means, ready to be traced and drawn.
+
+    The command line and the page both read what a person typed here.
+
+    Args:
+        text: a name of the catalogue, or a formula as for `parse`; one word is a name, unless it is a coordinate or a
+            constant.
+        parameters: of a surface of the catalogue.
+        window: ((x0, x1), (y0, y1)); the surface's own when not given.
+        start: (x, y); the surface's own when not given.
+
+    Raises:
+        UnknownNameError: there is no such surface or parameter.
+        UsageError: the text is no formula, a value is out of range, a formula has parameters, or the window is empty.
+
+    Example:
+        >>> read("valley", {"condition": 100.0}, start=(3.0, 1.0)).start
+        (3.0, 1.0)
+        >>> read("x**2 + 10*y**2").name
+        'formula'
+    """
+    text = text.strip()
+    if _NAME.fullmatch(text) and text not in {*COORDINATES, *CONSTANTS}:
+        surface = get(text, **(parameters or {}))
+    elif parameters:
+        raise UsageError("surfaces.parameter_of_formula")
+    else:
+        surface = parse(text)
+    return replace(surface, window=window or surface.window, start=start or surface.start)
 
 
 def _positive(surface: str, parameter: str, value: float) -> None:

@@ -1,26 +1,24 @@
-"""Critical points: where the gradient vanishes, and of what kind each is.
+"""Critical points: where the gradient vanishes, and the kind of each.
 
-Newton's method on ∇f = 0 from a grid of starts over the window, all at once; what it finds is merged, refined to the
-last digit, and told apart by the eigenvalues of the exact Hessian.
+Newton's method on ∇f = 0 runs from a grid of starts over the window, all at once. What it finds is merged, refined to
+the last digit, and classified by the eigenvalues of the exact Hessian.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from thalweg.surfaces.surface import Surface
+    from numpy.typing import ArrayLike, NDArray
 
 Kind = Literal["minimum", "maximum", "saddle", "degenerate"]
 
 STARTS = 40
-"""Newton begins at this many places along each side of the window."""
+"""Newton's method starts at this many places along each side of the window."""
 ROUNDS = 120
 """Newton's steps from each: at a degenerate point they only halve the distance."""
 SETTLED = 1e-9
@@ -32,7 +30,7 @@ FLAT = 1e-7
 CHAIN = 0.05
 """Degenerate points with gaps below this part of the window fill one curve."""
 CIRCLE = 1e-3
-"""Radius, as a part of the window, of the circle on which the way down from a degenerate point is looked for."""
+"""Radius, as a part of the window, of the circle that is searched for the way down from a degenerate point."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +41,7 @@ class CriticalPoint:
         position: (x, y).
         value: f there.
         kind: `minimum` when both eigenvalues are positive, `maximum` when both are negative, `saddle` when they
-            differ in sign, `degenerate` when one is zero, so that the Hessian cannot tell.
+            differ in sign, `degenerate` when one is zero and the Hessian decides nothing.
         eigenvalues: of the Hessian, the lowest first.
         escape: unit vector along which f falls fastest: the eigenvector of the lowest eigenvalue, or at a degenerate
             point the direction in which f is lowest on a small circle; `None` where no direction leads down.
@@ -56,7 +54,28 @@ class CriticalPoint:
     escape: tuple[float, float] | None
 
 
-def find(surface: Surface) -> tuple[CriticalPoint, ...]:
+class Differentiable(Protocol):
+    """A function of two weights with exact derivatives: a `Surface`."""
+
+    @property
+    def window(self) -> tuple[tuple[float, float], tuple[float, float]]:
+        """((x0, x1), (y0, y1)), searched for critical points."""
+        ...
+
+    def value(self, x: ArrayLike, y: ArrayLike) -> NDArray[np.float64]:
+        """The function at points of any shape."""
+        ...
+
+    def gradient(self, xy_N2: ArrayLike) -> NDArray[np.float64]:
+        """∇f at points of shape (..., 2)."""
+        ...
+
+    def hessian(self, xy_N2: ArrayLike) -> NDArray[np.float64]:
+        """Second derivatives at points of shape (..., 2)."""
+        ...
+
+
+def find(surface: Differentiable) -> tuple[CriticalPoint, ...]:
     """The critical points inside the surface's window, the lowest first.
 
     Where they fill a curve (the minima of `(1 - x*y)**2`), one point stands for each piece of it.
@@ -74,14 +93,14 @@ def find(surface: Surface) -> tuple[CriticalPoint, ...]:
     return tuple(sorted(_thin_out(surface, points), key=lambda point: (point.value, point.position)))
 
 
-def _grid(surface: Surface) -> NDArray[np.float64]:
+def _grid(surface: Differentiable) -> NDArray[np.float64]:
     """The middles of a grid of cells over the window: off its axes, where Newton's steps can be undefined."""
     share = (np.arange(STARTS) + 0.5) / STARTS
     x, y = (low + (high - low) * share for low, high in surface.window)
     return np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
 
 
-def _newton(surface: Surface, xy_N2: NDArray[np.float64]) -> NDArray[np.float64]:
+def _newton(surface: Differentiable, xy_N2: NDArray[np.float64]) -> NDArray[np.float64]:
     """Where Newton's method on ∇f = 0 arrives inside the window; singular Hessians take the least step."""
     slopes_N = np.hypot(*surface.gradient(xy_N2).T)
     nothing = 1e-12 * float(np.median(slopes_N[np.isfinite(slopes_N)])) if np.isfinite(slopes_N).any() else 0.0
@@ -107,7 +126,7 @@ def _within(xy_N2: NDArray[np.float64], low_2: NDArray[np.float64], high_2: NDAr
     return np.asarray(np.all((xy_N2 >= low_2) & (xy_N2 <= high_2), axis=1))
 
 
-def _newton_steps(surface: Surface, xy_N2: NDArray[np.float64], nothing: float) -> NDArray[np.float64]:
+def _newton_steps(surface: Differentiable, xy_N2: NDArray[np.float64], nothing: float) -> NDArray[np.float64]:
     """H⁺ ∇f at each point; NaN where more than `nothing` of the gradient lies along a direction without curvature."""
     gradient_N2, hessian_N22 = surface.gradient(xy_N2), surface.hessian(xy_N2)
     known_N = np.asarray(np.isfinite(np.column_stack([gradient_N2, hessian_N22.reshape(-1, 4)])).all(axis=1))
@@ -120,14 +139,14 @@ def _newton_steps(surface: Surface, xy_N2: NDArray[np.float64], nothing: float) 
     return np.einsum("nij,nj->ni", vectors_N22, step_N2)
 
 
-def _median_curvature(surface: Surface, xy_N2: NDArray[np.float64]) -> float:
+def _median_curvature(surface: Differentiable, xy_N2: NDArray[np.float64]) -> float:
     hessian_N22 = surface.hessian(xy_N2)
     largest_N = np.abs(hessian_N22[np.isfinite(hessian_N22).all(axis=(1, 2))]).max(axis=(1, 2), initial=0.0)
     return float(np.median(largest_N)) if len(largest_N) else 0.0
 
 
-def _merge(surface: Surface, xy_N2: NDArray[np.float64]) -> list[NDArray[np.float64]]:
-    """One of each group of arrivals that lie together, the one with the smallest gradient."""
+def _merge(surface: Differentiable, xy_N2: NDArray[np.float64]) -> list[NDArray[np.float64]]:
+    """One of each cluster of arrivals: the one with the smallest gradient."""
     size_2 = np.ptp(surface.window, axis=1)
     kept: list[NDArray[np.float64]] = []
     for xy_2 in xy_N2[np.argsort(np.hypot(*surface.gradient(xy_N2).T))]:
@@ -136,7 +155,7 @@ def _merge(surface: Surface, xy_N2: NDArray[np.float64]) -> list[NDArray[np.floa
     return kept
 
 
-def _classify(surface: Surface, xy_2: NDArray[np.float64], curvature: float) -> CriticalPoint:
+def _classify(surface: Differentiable, xy_2: NDArray[np.float64], curvature: float) -> CriticalPoint:
     eigenvalues_2, vectors_22 = np.linalg.eigh(surface.hessian(xy_2))
     low, high = (float(value) for value in eigenvalues_2)
     kind: Kind
@@ -156,7 +175,7 @@ def _classify(surface: Surface, xy_2: NDArray[np.float64], curvature: float) -> 
     )
 
 
-def _steepest_fall(surface: Surface, xy_2: NDArray[np.float64]) -> NDArray[np.float64] | None:
+def _steepest_fall(surface: Differentiable, xy_2: NDArray[np.float64]) -> NDArray[np.float64] | None:
     """The direction in which f is lowest on a small circle; `None` when it is lower nowhere."""
     angle_N = np.linspace(0.0, 2 * np.pi, 360, endpoint=False)
     circle_N2 = np.stack([np.cos(angle_N), np.sin(angle_N)], axis=1)
@@ -167,7 +186,7 @@ def _steepest_fall(surface: Surface, xy_2: NDArray[np.float64]) -> NDArray[np.fl
     return circle_N2[np.nanargmin(rise_N)]
 
 
-def _thin_out(surface: Surface, points: list[CriticalPoint]) -> list[CriticalPoint]:
+def _thin_out(surface: Differentiable, points: list[CriticalPoint]) -> list[CriticalPoint]:
     """Where degenerate points fill a curve, the one nearest to the window's middle stands for each piece of it."""
     isolated = [point for point in points if point.kind != "degenerate"]
     waiting = [point for point in points if point.kind == "degenerate"]
@@ -181,7 +200,7 @@ def _thin_out(surface: Surface, points: list[CriticalPoint]) -> list[CriticalPoi
 def _connected(
     points: list[CriticalPoint], reach_2: NDArray[np.float64]
 ) -> tuple[list[CriticalPoint], list[CriticalPoint]]:
-    """The points that hang together with the first one by gaps within reach, and the rest."""
+    """The points connected to the first one by gaps within reach, and the rest."""
     position_N2 = np.array([point.position for point in points])
     reached_N = np.zeros(len(points), dtype=bool)
     fresh = [0]

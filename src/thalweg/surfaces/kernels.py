@@ -1,4 +1,4 @@
-"""The compiled loops of a formula; SymPy and Numba are imported only when a loop is on no disk."""
+"""The compiled loops of a formula; SymPy and Numba are imported only for a loop that is not on disk yet."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from thalweg.surfaces.symbolic import Derivatives
 
 
-POINT = "point"
-"""What loops call the function of a surface: (x, y, results) sets three results."""
+_POINT = "point"
+"""The symbol of a surface's function, (x, y, results): it sets three results. `loops` calls it by this symbol."""
 
 
 def slope_part(formula: str) -> Part:
@@ -39,7 +39,7 @@ def hessian_kernel(formula: str) -> Kernel:
 
 
 def loops_text() -> str:
-    """What every loop over a surface is made from besides its own text."""
+    """The source that every loop over a surface depends on, besides its own."""
     return _text("loops.py")
 
 
@@ -49,8 +49,8 @@ def _point(what: str, formula: str, select: Callable[[Derivatives], Sequence[Any
 
         return build_point(select(_derivatives(formula)))
 
-    source = f"{_text('functions.py', 'symbolic.py', 'codegen.py')}\n{version('sympy')}\n{what}\n{formula}"
-    return Part(POINT, "ddp", source, build)
+    source = f"{_text('symbolic.py', 'codegen.py')}\n{version('sympy')}\n{what}\n{formula}"
+    return Part(_POINT, "ddp", source, build)
 
 
 def _at_points() -> Part:
@@ -71,5 +71,5 @@ def _derivatives(formula: str) -> Derivatives:
 
 @cache
 def _text(*files: str) -> str:
-    """What a part depends on besides its formula: how this package writes it."""
+    """The source that a part depends on, besides its formula."""
     return "\n".join(Path(__file__).with_name(file).read_text(encoding="utf-8") for file in files)

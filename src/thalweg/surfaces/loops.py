@@ -1,6 +1,6 @@
 """How compiled loops see a surface: one function of a point, and the loop that evaluates it at many.
 
-Importing this module imports Numba: it is loaded only when a loop is on no disk.
+Importing this module imports Numba: it is loaded only for a loop that is not on disk yet.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from numba import types
 from numba.core.cgutils import alloca_once, get_or_insert_function
 from numba.extending import intrinsic
 
-from thalweg.surfaces.kernels import POINT
+
+_POINT = "point"  # the symbol by which `kernels` links the function of a surface
 
 
 def at_points(  # noqa: PLR0917 - compiled code has no keywords
@@ -27,7 +28,7 @@ def at_points(  # noqa: PLR0917 - compiled code has no keywords
 
 
 def _call_point(_typing: Any, _x: Any, _y: Any) -> Any:
-    """(x, y) → three numbers, by the function of a surface that the caller is linked with.
+    """(x, y) → three numbers, from the surface's function that the caller is linked with.
 
     Until it is linked there is a weak one that does nothing.
     """
@@ -35,7 +36,7 @@ def _call_point(_typing: Any, _x: Any, _y: Any) -> Any:
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
         number, nothing = ir.DoubleType(), ir.IntType(8).as_pointer()  # what Numba makes of a function without result
         prototype = ir.FunctionType(nothing, [number, number, number.as_pointer()])
-        function: Any = get_or_insert_function(builder.module, prototype, POINT)
+        function: Any = get_or_insert_function(builder.module, prototype, _POINT)
         if function.is_declaration:
             function.linkage = "weak"
             ir.IRBuilder(function.append_basic_block()).ret(nothing(None))

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from thalweg.errors import UsageError
+from thalweg.surfaces.critical import find
 from thalweg.surfaces.kernels import hessian_kernel, slope_kernel
-from thalweg.surfaces.latex import to_latex
-from thalweg.surfaces.syntax import check
+from thalweg.surfaces.syntax import check, to_latex
 
 
 if TYPE_CHECKING:
@@ -26,17 +26,17 @@ Window = tuple[tuple[float, float], tuple[float, float]]
 class Surface:
     """An error surface over two weights, x and y.
 
-    Value, gradient and Hessian are exact (SymPy) and compiled (Numba) when first asked for. Outside the formula's
+    Value, gradient and Hessian are exact (SymPy) and compiled (Numba) on first use. Outside the formula's
     domain (the logarithm of a negative number) they are NaN, as in NumPy.
 
     Args:
-        name: what it is called, `formula` for one that a person typed.
+        name: its name in the catalogue, or `formula`.
         formula: in the spelling of `syntax.canonical`.
-        window: ((x0, x1), (y0, y1)), the part that is looked at.
-        start: (x, y), where paths begin unless told otherwise.
+        window: ((x0, x1), (y0, y1)), the part that is drawn and searched.
+        start: (x, y), where traces begin by default.
 
     Raises:
-        UsageError: window or start is not made of finite numbers, or a side of the window is empty.
+        UsageError: window or start contains a number that is not finite, or a side of the window is empty.
 
     Example:
         >>> from thalweg import surfaces
@@ -84,8 +84,6 @@ class Surface:
     @cached_property
     def critical_points(self) -> tuple[CriticalPoint, ...]:
         """Where the gradient vanishes inside the window, the lowest first: see `critical.find`."""
-        from thalweg.surfaces.critical import find
-
         return find(self)
 
     @property

@@ -1,7 +1,7 @@
-"""A typed formula, checked against an allow-list.
+"""A typed formula: checked against an allow-list, spelled in one way, written as LaTeX.
 
-What passes is a tree of numbers, x, y, `+ - * / **` and named functions. The text is parsed, never run; everything that
-is not on the list is refused with the place marked.
+Only numbers, x, y, `+ - * / **` and named functions pass. The text is parsed, never run; anything that is not on the
+list is refused, with its place marked.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import re
 from difflib import get_close_matches
-from typing import NoReturn
+from typing import Final, NoReturn
 
 from thalweg._pointing import SpecError
 from thalweg.errors import UsageError
@@ -32,6 +32,14 @@ FUNCTIONS = (
 _FOREIGN = re.compile(r"[^0-9A-Za-z.+\-*/^() ,]")
 _OPERATORS = (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.Pow)
 
+_SUM, _SIGN, _PRODUCT, _POWER, _ATOM = range(5)  # what binds more tightly has the larger number
+
+_LATEX_NAMES: Final = {"pi": r"\pi", "w1": "w_1", "w2": "w_2"}
+_LATEX_FUNCTIONS: Final = {"acos": "arccos", "asin": "arcsin", "atan": "arctan"}
+_LATEX_PLAIN: Final = frozenset(
+    {"arccos", "arcsin", "arctan", "cos", "cosh", "exp", "ln", "log", "sin", "sinh", "tan", "tanh"}
+)
+
 
 def check(text: str) -> ast.expr:
     """The tree of a formula.
@@ -40,7 +48,7 @@ def check(text: str) -> ast.expr:
         text: such as `0.01*x**2 + 10*y**2`; `^` is read as `**`.
 
     Raises:
-        UsageError: it is no formula, or one past a limit; most often a `SpecError`, which marks the place.
+        UsageError: it is not a formula or exceeds a limit; most often a `SpecError`, which marks the place.
     """
     if not text.strip():
         raise UsageError("surfaces.empty")
@@ -59,8 +67,18 @@ def canonical(tree: ast.expr) -> str:
     return ast.unparse(tree)
 
 
+def to_latex(tree: ast.expr) -> str:
+    r"""The formula between a pair of dollar signs.
+
+    Example:
+        >>> print(to_latex(check("0.01*x**2 - (1 - x)/sqrt(y)")))
+        0.01 \, x^{2} - \frac{1 - x}{\sqrt{y}}
+    """
+    return _written(tree)[0]
+
+
 class _Reader:
-    """From text to tree, with the places of the tree's nodes those of the text."""
+    """From text to tree, keeping each node's place in the text."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -92,7 +110,7 @@ class _Checker:
         self.nodes = 0
 
     def check(self, node: ast.expr, depth: int = 1, powers: int = 0) -> None:
-        """Args: the node, how deep it lies, and within how many powers."""
+        """Args: the node, its depth, and the number of powers around it."""
         self.nodes += 1
         if self.nodes > MAX_NODES:
             raise UsageError("surfaces.too_many_terms", limit=MAX_NODES)
@@ -153,3 +171,53 @@ class _Checker:
 
     def _refuse(self, key: str, node: ast.expr, **values: object) -> NoReturn:
         raise SpecError(key, self.text, node.col_offset, **values)
+
+
+def _written(node: ast.expr) -> tuple[str, int]:  # noqa: PLR0911 - one a kind of node
+    """The text of a node, and how tightly it binds."""
+    match node:
+        case ast.Constant(value=value):
+            return f"{value:g}" if isinstance(value, float) and len(f"{value}") > 9 else f"{value}", _ATOM
+        case ast.Name(id=name):
+            return _LATEX_NAMES.get(name, name), _ATOM
+        case ast.UnaryOp(op=operator, operand=operand):
+            sign = "-" if isinstance(operator, ast.USub) else "+"
+            return f"{sign}{_within(operand, _PRODUCT)}", _SIGN
+        case ast.BinOp(left=left, op=ast.Pow(), right=right):
+            return f"{_within(left, _ATOM)}^{{{to_latex(right)}}}", _POWER
+        case ast.BinOp(left=left, op=ast.Div(), right=right):
+            return rf"\frac{{{to_latex(left)}}}{{{to_latex(right)}}}", _PRODUCT
+        case ast.BinOp(left=left, op=ast.Mult(), right=right):
+            return rf"{_within(left, _SIGN)} {_times(right)} {_within(right, _POWER)}", _PRODUCT
+        case ast.BinOp(left=left, op=ast.Add(), right=right):
+            return f"{_within(left, _SUM)} + {_within(right, _PRODUCT)}", _SUM
+        case ast.BinOp(left=left, right=right):
+            return f"{_within(left, _SUM)} - {_within(right, _PRODUCT)}", _SUM
+        case ast.Call(func=ast.Name(id=name), args=[argument]):
+            return _called(_LATEX_FUNCTIONS.get(name, name), to_latex(argument)), _ATOM
+    raise AssertionError(ast.dump(node))  # the check lets nothing else through
+
+
+def _within(node: ast.expr, least: int) -> str:
+    """The text of a node, in parentheses where it binds less tightly than its place asks."""
+    text, binds = _written(node)
+    return text if binds >= least else rf"\left({text}\right)"
+
+
+def _times(right: ast.expr) -> str:
+    """A thin space between factors; a cross before a number, which would otherwise run into the one on its left."""
+    while isinstance(right, ast.BinOp):
+        right = right.left
+    return r"\times" if isinstance(right, ast.Constant) else r"\,"
+
+
+def _called(name: str, argument: str) -> str:
+    match name:
+        case "abs":
+            return rf"\left|{argument}\right|"
+        case "sqrt":
+            return rf"\sqrt{{{argument}}}"
+        case "exp":
+            return f"e^{{{argument}}}"
+    command = rf"\{name}" if name in _LATEX_PLAIN else rf"\operatorname{{{name}}}"
+    return rf"{command}\left({argument}\right)"

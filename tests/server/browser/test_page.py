@@ -91,17 +91,17 @@ class TestLab:
         )
         until(page, "document.querySelector('#player').dataset.step === '40'")
         assert page.get_attribute("#view-3d", "aria-pressed") == "true"
-        assert page.get_attribute("#rules button >> nth=0", "aria-pressed") == "false"
+        assert page.get_attribute("#optimizers button >> nth=0", "aria-pressed") == "false"
         page.go_back()
         until(page, "document.querySelector('#player').dataset.step === '200'")
         assert page.get_attribute("#view-3d", "aria-pressed") == "false"
-        assert page.get_attribute("#rules button >> nth=0", "aria-pressed") == "true"
+        assert page.get_attribute("#optimizers button >> nth=0", "aria-pressed") == "true"
 
     def test_a_rule_that_is_taken_out_takes_no_others_hiding_along(self, open_page, until):
         page = open_page("tab=lab&surface=bowl&rules=sgd:0.05:;adam:0.05:;rmsprop:0.01:&steps=200&hide=2")
         page.wait_for_selector(SETTLED["lab"])
         page.click("#lab-rules .rule-row >> nth=0 >> button")
-        shown = "[...document.querySelectorAll('#rules button')].map((one) => one.ariaPressed).join()"
+        shown = "[...document.querySelectorAll('#optimizers button')].map((one) => one.ariaPressed).join()"
         until(page, f"{shown} === 'false,true'")
 
     def test_the_other_language_keeps_the_setting(self, open_page):
@@ -142,7 +142,7 @@ class TestLab:
         page.wait_for_selector("#lesson td:has-text('✓')")
         page.click("#tour-next")  # two
         page.wait_for_selector("#lesson h3:has-text('calms')")
-        page.wait_for_selector("#rules button:has-text('inverse_time')")
+        page.wait_for_selector("#optimizers button:has-text('inverse_time')")
         told = page.inner_text("#events")
         assert "constant bursts" in told
         assert "inverse_time(10%) bursts" not in told
@@ -166,14 +166,14 @@ class TestLab:
         page.fill("#lab-steps", "70")
         page.press("#lab-steps", "Enter")
         page.wait_for_selector("#player[data-step='70']")
-        page.click("#rules button >> nth=1")
+        page.click("#optimizers button >> nth=1")
         until(page, "location.hash.includes('hide=2')")
         again = open_page(page.evaluate("location.hash.slice(1)"))
         again.wait_for_selector(SETTLED["lab"])
         assert again.input_value("#lab-formula") == "x**2 + 4*y**2"
         assert (again.input_value("#lab-x"), again.input_value("#lab-y")) == ("1", "2")
-        assert again.locator("#rules button").all_inner_texts() == ["adam\n1", "sgd\n2"]
-        assert again.get_attribute("#rules button >> nth=1", "aria-pressed") == "false"
+        assert again.locator("#optimizers button").all_inner_texts() == ["adam\n1", "sgd\n2"]
+        assert again.get_attribute("#optimizers button >> nth=1", "aria-pressed") == "false"
         assert again.get_attribute("html", "data-theme") == "dark"
 
     def test_the_start_is_dragged_and_typed_and_moved_by_keys(self, open_page, until):

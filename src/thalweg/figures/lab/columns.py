@@ -1,4 +1,4 @@
-"""The numbers of paths that pictures draw and tables read, at the kept steps, and the charts they make.
+"""The numbers of traces that pictures draw and tables read, at the kept steps, and the charts they make.
 
 Legend: K kept steps.
 """
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from thalweg.figures.lab.relief import Relief
-    from thalweg.paths import Path
+    from thalweg.figures.lab.heightmap import Heightmap
+    from thalweg.paths import Trace
 
     Columns = dict[str, NDArray[np.float64]]
 
@@ -51,12 +51,12 @@ class Chart:
         return t(f"lab.chart_{self.column}")
 
     def drawn(self, values_K: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Values as the chart draws them: what lies outside is laid on its edge."""
+        """Values as the chart draws them: those outside lie on its edge."""
         return np.clip(values_K, self.low, self.high)
 
 
-def columns_of(path: Path, steps_K: NDArray[np.int64]) -> Columns:
-    """Every number of a path at the kept steps; NaN where it has none: after its end, and of updates at step 0.
+def columns_of(trace: Trace, steps_K: NDArray[np.int64]) -> Columns:
+    """Every number of a trace at the kept steps; NaN where it has none: after its end, and for updates at step 0.
 
     Returns:
         Position `x`, `y`; `loss`; `gradient_norm`; and of the update that led there: rate `lr`, direction `m_x`,
@@ -64,22 +64,22 @@ def columns_of(path: Path, steps_K: NDArray[np.int64]) -> Columns:
         `stability_x`, `stability_y`, and `step_length`.
     """
     here = {
-        "x": path.positions_S2[:, 0],
-        "y": path.positions_S2[:, 1],
-        "loss": path.loss,
-        "gradient_norm": path.gradient_norm,
+        "x": trace.positions_S2[:, 0],
+        "y": trace.positions_S2[:, 1],
+        "loss": trace.loss,
+        "gradient_norm": trace.gradient_norm,
     }
     led_here = {
-        "lr": path.lr_S,
-        "m_x": path.direction_S2[:, 0],
-        "m_y": path.direction_S2[:, 1],
-        "sigma_x": path.scale_S2[:, 0],
-        "sigma_y": path.scale_S2[:, 1],
-        "rate_x": path.rates_S2[:, 0],
-        "rate_y": path.rates_S2[:, 1],
-        "stability_x": path.stability_S2[:, 0],
-        "stability_y": path.stability_S2[:, 1],
-        "step_length": path.step_length,
+        "lr": trace.lr_S,
+        "m_x": trace.direction_S2[:, 0],
+        "m_y": trace.direction_S2[:, 1],
+        "sigma_x": trace.scale_S2[:, 0],
+        "sigma_y": trace.scale_S2[:, 1],
+        "rate_x": trace.rates_S2[:, 0],
+        "rate_y": trace.rates_S2[:, 1],
+        "stability_x": trace.stability_S2[:, 0],
+        "stability_y": trace.stability_S2[:, 1],
+        "step_length": trace.step_length,
     }
     return {
         **{name: _at(column_S, steps_K) for name, column_S in here.items()},
@@ -87,13 +87,15 @@ def columns_of(path: Path, steps_K: NDArray[np.int64]) -> Columns:
     }
 
 
-def charts_of(columns: Sequence[Columns], relief: Relief, names: Sequence[str] = CHARTS) -> list[Chart]:
-    """The charts, their scales and ranges chosen so that paths are seen well while they are inside the window."""
-    inside = [relief.contains(path["x"], path["y"]) for path in columns]
+def charts_of(columns: Sequence[Columns], heightmap: Heightmap, names: Sequence[str] = CHARTS) -> list[Chart]:
+    """The charts, with scales and ranges that show traces well while they are inside the window."""
+    inside = [heightmap.contains(trace["x"], trace["y"]) for trace in columns]
     return [
         _chart(
             name,
-            np.concatenate([np.empty(0), *(path[name][seen_K] for path, seen_K in zip(columns, inside, strict=True))]),
+            np.concatenate(
+                [np.empty(0), *(trace[name][seen_K] for trace, seen_K in zip(columns, inside, strict=True))]
+            ),
         )
         for name in names
     ]
@@ -101,7 +103,7 @@ def charts_of(columns: Sequence[Columns], relief: Relief, names: Sequence[str] =
 
 def _at(column_S: NDArray[np.float64], steps_K: NDArray[np.int64]) -> NDArray[np.float64]:
     if len(steps_K) and len(column_S) == len(steps_K) and steps_K[0] == 0 and steps_K[-1] == len(steps_K) - 1:
-        return column_S  # all are kept, as of short paths
+        return column_S  # all are kept, as of short traces
     values_K = np.full(len(steps_K), np.nan)
     inside_K = (steps_K >= 0) & (steps_K < len(column_S))
     values_K[inside_K] = column_S[steps_K[inside_K]]

@@ -1,10 +1,10 @@
-"""Which steps of long paths a picture draws: never an average, and nothing that stands out is left out.
+"""The steps of long traces that a picture draws: never an average, and nothing that stands out is lost.
 
-At least half of what may be kept is spread evenly, on a logarithmic scale; up to half goes to the peaks and dips of
-loss and gradient norm that would be missed most, and to the steps at which something first happened. Every value at a
-kept step is exact. `Kept.note` says on the picture what was done.
+At least half of what may be kept is spread evenly, on a logarithmic scale; up to half goes to the
+most prominent peaks and dips of loss and gradient norm, and to the steps at which something first happens. Every value
+at a kept step is exact. `Kept.note` states on the picture what was kept.
 
-Legend: S steps of a path (the start is step 0), K kept steps.
+Legend: S steps of a trace (the start is step 0), K kept steps.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from thalweg.paths import Path
+    from thalweg.paths import Trace
 
 _LOG_FROM = 300  # steps
 _PROMINENT = 0.02  # decades by which a peak must stand above what is drawn around it
@@ -34,7 +34,7 @@ class Kept:
 
     Attributes:
         steps_K: rising, from 0 to `last`.
-        last: the last step of the paths.
+        last: the last step of the traces.
     """
 
     steps_K: NDArray[np.int64]
@@ -47,7 +47,7 @@ class Kept:
 
     @property
     def note(self) -> str:
-        """What was kept, as a sentence for the picture."""
+        """A sentence for the picture about what was kept."""
         kept, of = f"{len(self.steps_K):,}", f"{self.last + 1:,}"
         if self.all:
             return t("lab.kept_all", kept=kept)
@@ -55,12 +55,12 @@ class Kept:
 
     @property
     def axis_key(self) -> str:
-        """The name of the step axis, as a key of the catalogue: in the language in force."""
+        """The key of the step axis's name in the catalogue."""
         return "lab.axis_step_log" if self.logarithmic else "lab.axis_step"
 
     @property
     def logarithmic(self) -> bool:
-        """Whether the step axis is: most paths run far at first, and a long time near the end."""
+        """Whether the step axis is logarithmic: most traces run far at first, and stay near the end for long."""
         return self.last > _LOG_FROM
 
     @property
@@ -70,21 +70,21 @@ class Kept:
         return int(self.steps_K[gaps[0]]) if len(gaps) else self.last
 
 
-def keep_steps(paths: Sequence[Path], *, limit: int) -> Kept:
-    """Choose the steps at which all paths are drawn.
+def keep_steps(traces: Sequence[Trace], *, limit: int) -> Kept:
+    """Choose the steps at which all traces are drawn.
 
     Args:
-        paths: any number; a shorter one ends earlier.
+        traces: any number; a shorter one ends earlier.
         limit: how many steps may be kept, at least 8.
 
     Returns:
         At most `limit` steps; all of them, where they are no more than that.
     """
-    last = max((path.steps for path in paths), default=0)
+    last = max((trace.steps for trace in traces), default=0)
     if last + 1 <= limit:
         return Kept(np.arange(last + 1), last)
     even_K = _log_spaced(last, limit // 2)
-    candidates = [*_first_events(paths, last), *_extremes(paths, even_K)]
+    candidates = [*_first_events(traces, last), *_extremes(traces, even_K)]
     wanted = _first_distinct(candidates, set(even_K.tolist()), limit - len(even_K))
     even_K = _log_spaced(last, limit - len(wanted))
     return Kept(np.union1d(even_K, np.array(wanted, dtype=np.int64)), last)
@@ -106,19 +106,19 @@ def _rounded(last: int, count: int) -> NDArray[np.int64]:
     return np.unique(np.rint(np.expm1(np.linspace(0.0, np.log1p(last), count)))).astype(np.int64)
 
 
-def _first_events(paths: Sequence[Path], last: int) -> Iterator[int]:
-    """The steps around the first event of each kind on each path; later ones stand out by themselves."""
-    for path in paths:
-        firsts = {event.kind: event.step for event in reversed(path.events)}
+def _first_events(traces: Sequence[Trace], last: int) -> Iterator[int]:
+    """The steps around the first event of each kind on each trace; later ones stand out by themselves."""
+    for trace in traces:
+        firsts = {event.kind: event.step for event in reversed(trace.events)}
         for step in firsts.values():
             yield from (near for near in (step - 1, step, step + 1) if 0 <= near <= last)
 
 
-def _extremes(paths: Sequence[Path], even_K: NDArray[np.int64]) -> list[int]:
-    """Steps of peaks and dips between the even steps, those that stand out most first."""
+def _extremes(traces: Sequence[Trace], even_K: NDArray[np.int64]) -> list[int]:
+    """Steps of peaks and dips between the even steps, the most prominent first."""
     found: list[tuple[float, int]] = []
-    for path in paths:
-        for column_S in (path.loss, path.gradient_norm):
+    for trace in traces:
+        for column_S in (trace.loss, trace.gradient_norm):
             found += _extremes_of(_decades(column_S), even_K)
     return [step for _, step in sorted(found, reverse=True)]
 
@@ -139,7 +139,7 @@ def _extremes_of(decades_S: NDArray[np.float64], even_K: NDArray[np.int64]) -> l
 
 
 def _decades(column_S: NDArray[np.float64]) -> NDArray[np.float64]:
-    """log10 of the size; what has none counts as the smallest that has one."""
+    """log10 of the size; zeros and NaN count as the smallest finite one."""
     with np.errstate(divide="ignore", invalid="ignore"):
         decades_S = np.log10(np.abs(column_S))
     finite_S = np.isfinite(decades_S)

@@ -1,14 +1,16 @@
-"""A surface and paths on it, ready to be drawn as PNG, GIF or page."""
+"""A scene: a surface and the traces on it, with everything that a picture, an animation or a page shows of them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, Final
 
+from thalweg.errors import UsageError
 from thalweg.figures.lab.columns import CHARTS, charts_of, columns_of
 from thalweg.figures.lab.decimation import keep_steps
-from thalweg.figures.lab.looks import looks_of
-from thalweg.figures.lab.relief import relief_of
+from thalweg.figures.lab.heightmap import heightmap_of
+from thalweg.figures.style import BLACK, BLUE, ORANGE, SERIES, SKY, YELLOW
 
 
 if TYPE_CHECKING:
@@ -16,54 +18,138 @@ if TYPE_CHECKING:
 
     from thalweg.figures.lab.columns import Chart, Columns
     from thalweg.figures.lab.decimation import Kept
-    from thalweg.figures.lab.looks import Look
-    from thalweg.figures.lab.relief import Relief
-    from thalweg.paths import Path
+    from thalweg.figures.lab.heightmap import Heightmap
+    from thalweg.paths import Trace
     from thalweg.surfaces import Surface
+
+MOST: Final = len(SERIES)
+
+# Open shapes need more room to look as large as a disk.
+_SIZES: Final = {"P": 1.25, "X": 1.25, "*": 1.6, "D": 0.9}
+
+# On white and on pale grey, these have less than the 3:1 contrast that a line needs.
+_ON_LIGHT: Final = {ORANGE: "#A86B00", SKY: "#2F8DC6", YELLOW: "#857B00"}
+_ON_DARK: Final = {BLACK: "#F2F4F6", BLUE: "#3D95D8"}
 
 
 @dataclass(frozen=True)
-class Scene:
-    """What every picture of paths on a surface shows.
+class Style:
+    """How one trace is drawn, the same in every picture.
 
     Attributes:
-        surface: what the paths run on.
-        paths: none to eight.
-        looks: one a path.
-        relief: the surface's values over its window.
+        label: its name.
+        color: on a light background.
+        color_on_dark: on a dark background.
+        dashes: matplotlib's (offset, (on, off, ...)).
+        marker: matplotlib's sign.
+        size: of the marker, where a disk has 1.
+    """
+
+    label: str
+    color: str
+    color_on_dark: str
+    dashes: tuple[float, tuple[float, ...]]
+    marker: str
+    size: float
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """What every picture of traces on a surface shows; what is costly is computed when it is first asked for.
+
+    Attributes:
+        surface: the surface; its window is what pictures show.
+        traces: none to eight.
+        labels: a name for each trace.
         kept: the steps that are drawn.
-        columns: each path's numbers at these steps.
         shown: the columns that have a chart.
     """
 
     surface: Surface
-    paths: Sequence[Path]
-    looks: Sequence[Look]
-    relief: Relief
+    traces: Sequence[Trace]
+    labels: Sequence[str]
     kept: Kept
-    columns: Sequence[Columns]
     shown: Sequence[str] = CHARTS
 
-    @property
+    @cached_property
+    def styles(self) -> list[Style]:
+        """A style for each trace.
+
+        Raises:
+            UsageError: more than eight traces; more cannot be told apart.
+        """
+        if len(self.traces) > MOST:
+            raise UsageError("lab.too_many_optimizers", count=len(self.traces), most=MOST)
+        return [
+            Style(
+                label=label,
+                color=_ON_LIGHT.get(series.color, series.color),
+                color_on_dark=_ON_DARK.get(series.color, series.color),
+                dashes=series.dashes,
+                marker=series.marker,
+                size=_SIZES.get(series.marker, 1.0),
+            )
+            for label, series in zip(self.labels, SERIES, strict=False)
+        ]
+
+    @cached_property
+    def heightmap(self) -> Heightmap:
+        """The surface's values over its window, with the levels of the contour lines."""
+        return heightmap_of(self.surface)
+
+    @cached_property
+    def columns(self) -> list[Columns]:
+        """Each trace's numbers at the kept steps."""
+        return [columns_of(trace, self.kept.steps_K) for trace in self.traces]
+
+    @cached_property
     def charts(self) -> list[Chart]:
         """The charts beside the picture."""
-        return charts_of(self.columns, self.relief, self.shown)
+        return charts_of(self.columns, self.heightmap, self.shown)
 
 
-def make_scene(surface: Surface, paths: Sequence[Path], *, limit: int, side: int = 385) -> Scene:
-    """Make ready what is drawn.
+def make_scene(
+    surface: Surface,
+    traces: Sequence[Trace],
+    *,
+    limit: int,
+    labels: Sequence[str] | None = None,
+    shown: Sequence[str] = CHARTS,
+) -> Scene:
+    """A scene of traces on a surface.
 
     Args:
         surface: any.
-        paths: none to eight paths on this surface.
-        limit: how many steps may be drawn.
-        side: grid points a side of the surface's relief.
+        traces: on this surface; a scene that is drawn may have eight.
+        limit: how many steps may be drawn, at least 8.
+        labels: a name for each trace; those of `labels_of` when not given.
+        shown: the columns that have a chart.
 
-    Raises:
-        UsageError: more than eight paths.
+    Example:
+        >>> from thalweg import paths, surfaces
+        >>> bowl = surfaces.get("bowl")
+        >>> scene = make_scene(bowl, [paths.trace(bowl, "adam", lr=0.1, steps=100)], limit=1000)
+        >>> [style.label for style in scene.styles], len(scene.columns[0]["loss"])
+        (['adam'], 101)
     """
-    looks = looks_of(paths)
-    kept = keep_steps(paths, limit=limit)
-    return Scene(
-        surface, paths, looks, relief_of(surface, side=side), kept, [columns_of(p, kept.steps_K) for p in paths]
-    )
+    return Scene(surface, traces, labels or labels_of(traces), keep_steps(traces, limit=limit), shown)
+
+
+def labels_of(traces: Sequence[Trace], schedules: Sequence[str] | None = None) -> list[str]:
+    """A name for each trace: the optimizer's, followed by rate or schedule where these tell it from its namesakes.
+
+    Example:
+        >>> from thalweg import paths, surfaces
+        >>> bowl = surfaces.get("bowl")
+        >>> traces = [paths.trace(bowl, "adam", lr=lr, steps=1) for lr in (0.1, 0.2)]
+        >>> labels_of([paths.trace(bowl, "sgd", steps=1), *traces])
+        ['sgd', 'adam η=0.1', 'adam η=0.2']
+    """
+    given = schedules or [""] * len(traces)
+    words = [(trace.optimizer.name, f"η={trace.lr:g}", text) for trace, text in zip(traces, given, strict=True)]
+    labels = []
+    for word in words:
+        namesakes = [other for other in words if other[0] == word[0]]
+        telling = [word[place] for place in (1, 2) if len({other[place] for other in namesakes}) > 1]
+        labels.append(" ".join([word[0], *telling]))
+    return labels

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from thalweg.figures.lab.scene import Scene
-    from thalweg.paths import Event, Path
+    from thalweg.paths import Event, Trace
     from thalweg.surfaces import Surface
 
 _POWER: Final = re.compile(r" \*\* (\d+)(?![\d.]| \*\*)")
@@ -29,7 +29,7 @@ def title_of(surface: Surface) -> str:
 
 
 def formula_of(surface: Surface, *, longest: int) -> str:
-    """The formula as it is written by hand, cut where it is long."""
+    """The formula in handwritten form, cut where it is long."""
     formula = f"f({', '.join(letters_of(surface))}) = {by_hand(surface.formula)}"
     return formula if len(formula) <= longest else f"{formula[: longest - 1]}…"
 
@@ -57,20 +57,21 @@ def by_hand(formula: str) -> str:
 
 
 def settings_text(scene: Scene) -> str:
-    """With what the paths were made."""
-    rules = ", ".join(f"{look.label} (η = {path.lr:g})" for path, look in zip(scene.paths, scene.looks, strict=True))
-    return t("lab.settings", rules=rules, steps=f"{scene.kept.last:,}")
+    """The optimizers, learning rates and steps of the traces."""
+    used = zip(scene.labels, scene.traces, strict=True)
+    optimizers = ", ".join(f"{label} (η = {trace.lr:g})" for label, trace in used)
+    return t("lab.settings", optimizers=optimizers, steps=f"{scene.kept.last:,}")
 
 
 def event_sentence(label: str, event: Event) -> str:
-    """One sentence: which path, what, and at which step."""
+    """One sentence: which trace, what, and at which step."""
     return t(f"lab.event_{event.kind}", label=label, step=f"{event.step:,}")
 
 
-def event_summary(path: Path) -> list[tuple[Event, str]]:
-    """The first event of each kind, in the order of steps, each with a few words that say how often it came."""
-    times = Counter(event.kind for event in path.events)
-    firsts = {event.kind: event for event in reversed(path.events)}
+def event_summary(trace: Trace) -> list[tuple[Event, str]]:
+    """The first event of each kind, in the order of steps, each with a few words and how often it came."""
+    times = Counter(event.kind for event in trace.events)
+    firsts = {event.kind: event for event in reversed(trace.events)}
     return [
         (event, _short(event, times[event.kind])) for event in sorted(firsts.values(), key=lambda event: event.step)
     ]

@@ -1,7 +1,7 @@
-"""The offline player: paths on a surface as one HTML file that plays, steps and is scrubbed without any server.
+"""The offline player: traces on a surface as one HTML file that plays, steps and is scrubbed without any server.
 
 Python computes everything (`payload`), packs the numbers (`packing`) and puts one page together (`document`); the
-page's own modules in `page/` only draw. Every number at a kept step is exact; what was left out is said on the page.
+page's own modules in `page/` only draw. Every number at a kept step is exact; the page says what was left out.
 """
 
 from typing import TYPE_CHECKING
@@ -10,9 +10,9 @@ from thalweg._lazy import lazy_names
 
 
 if TYPE_CHECKING:
-    from thalweg.figures.player.writing import write_player
+    from thalweg.figures.player.payload import write_player
 
-_homes = {"write_player": ".writing"}
+_homes = {"write_player": ".payload"}
 
 __all__ = ["write_player"]
 

@@ -1,30 +1,45 @@
-"""What the page draws, in numbers: all of it computed here, so that no formula lives in the page's script."""
+"""The player's one file: everything that its page draws, as numbers, so that no formula lives in the page's script."""
 
 from __future__ import annotations
 
+import html
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from contourpy import LineType, contour_generator
 
-from thalweg.figures.lab.relief import level_text
-from thalweg.figures.lab.texts import axis_names, event_sentence, event_summary
+from thalweg._files import write_text
+from thalweg.figures.lab.heightmap import heightmap_of, level_text
+from thalweg.figures.lab.scene import make_scene
+from thalweg.figures.lab.texts import axis_names, event_sentence, event_summary, formula_of, settings_text, title_of
+from thalweg.figures.player.document import fill_page, transport
 from thalweg.figures.player.packing import pack
-from thalweg.i18n import t
+from thalweg.i18n import get_language, t
 
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
+    from thalweg.figures.lab.axes import View
     from thalweg.figures.lab.columns import Chart
-    from thalweg.figures.lab.looks import Look
-    from thalweg.figures.lab.relief import Relief
-    from thalweg.figures.lab.scene import Scene
-    from thalweg.figures.lab.stage import View
+    from thalweg.figures.lab.heightmap import Heightmap
+    from thalweg.figures.lab.scene import Scene, Style
+    from thalweg.paths import Trace
     from thalweg.surfaces import Surface
 
-_TOLD: Final = 4  # events of one kind on one path
-_COARSE: Final = 4  # every fourth grid point is enough for shading and relief
+    Facts = tuple[dict[str, Any], dict[str, NDArray[Any]]]
+    """What JSON can hold, and arrays by name."""
+
+_BUDGET: Final = 12_000  # kept steps times traces: keeps the file near a megabyte
+_MOST_KEPT: Final = 4_000  # steps
+_LONGEST_LINE, _LONGEST_FORMULA = 240, 2_000  # letters of a formula
+_MOST_EVENTS: Final = 4  # of one kind on one trace, each with a sentence of its own
+_COARSE: Final = 4  # every fourth grid point is enough for shading and for the view in space
+
+_KEYS: Final = ("space", "arrows", "shift", "home", "picture", "zoom", "digits", "help")
 
 MARKS: Final = {
     "o": "circle",
@@ -54,66 +69,134 @@ TABLE: Final = (
     "step_length",
 )
 
-_TEXTS: Final = ("page_rule", "page_loss", "page_step_of", "page_play", "page_pause", "page_no_events")
+_TEXTS: Final = ("page_optimizer", "page_loss", "page_step_of", "page_play", "page_pause", "page_no_events")
+
+_PAGE_TEXTS: Final = (
+    "page_3d",
+    "page_charts",
+    "page_contour",
+    "page_critical",
+    "page_events",
+    "page_failure",
+    "page_keys",
+    "page_noscript",
+    "page_picture",
+    "page_picture_keys",
+    "page_optimizers",
+    "page_table",
+    "page_theme",
+    "page_view",
+    "page_zoom",
+    "page_zoom_in",
+    "page_zoom_out",
+    "page_zoom_reset",
+)
+
+
+def write_player(surface: Surface, traces: Sequence[Trace], file: Path, *, view: View = "contour") -> None:
+    """Write one HTML file that plays the traces over the surface, without a network.
+
+    Args:
+        surface: what the traces run on.
+        traces: one to eight traces on this surface.
+        file: where to write; replaced whole or not at all.
+        view: what the page shows first, `contour` or `3d`.
+
+    Raises:
+        UsageError: more than eight traces.
+        StorageError: the file cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from thalweg import paths, surfaces
+        >>> bowl = surfaces.get("bowl")
+        >>> file = Path(tempfile.mkdtemp()) / "bowl.html"
+        >>> write_player(bowl, [paths.trace(bowl, "adam", lr=0.1, steps=100)], file)
+        >>> file.read_bytes()[:15]
+        b'<!doctype html>'
+    """
+    scene = make_scene(surface, traces, limit=min(_MOST_KEPT, _BUDGET // len(traces)))
+    title = title_of(surface)
+    texts = {
+        "lang": get_language(),
+        "title": title,
+        "formula": formula_of(surface, longest=_LONGEST_FORMULA),
+        "kept_note": f"{scene.kept.note} {t('lab.page_edge_note')}",
+        "settings_note": settings_text(scene),
+        "table_note": t("lab.page_table_note"),
+        "picture_summary": t("lab.page_summary", title=title, labels=", ".join(scene.labels)),
+        **{name: t(f"lab.{name}") for name in _PAGE_TEXTS},
+    }
+    write_text(file, fill_page(texts, payload_of(scene, view=view), raw={"help": _help(), "transport": transport()}))
 
 
 def payload_of(scene: Scene, *, view: View) -> dict[str, Any]:
-    """Everything that the page draws, as JSON can hold it; its numbers in one packed block."""
-    ground, ground_arrays = ground_of(scene.surface, scene.relief)
+    """Everything that the page draws, as JSON; its numbers are in one packed block."""
+    background, background_arrays = background_of(scene.surface)
     traces, trace_arrays = traces_of(scene)
-    block, slots = pack({**ground_arrays, **trace_arrays})
-    return {"view": view, "texts": texts(), **ground, **traces, "slots": slots, "block": block}
+    block, slots = pack({**background_arrays, **trace_arrays})
+    return {"view": view, "texts": texts(), **background, **traces, "slots": slots, "block": block}
 
 
 def texts() -> dict[str, str]:
-    """The sentences that the page's script says by itself."""
+    """The sentences that the page's script uses."""
     return {name: t(f"lab.{name}") for name in _TEXTS}
 
 
-def ground_of(surface: Surface, relief: Relief) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    """What is drawn of the surface alone: facts and arrays."""
-    drawing, arrays = _surface(surface, relief)
-    return {"surface": drawing, "critical_kinds": _kinds(surface)}, arrays
-
-
-def traces_of(scene: Scene) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    """What is drawn of the paths: facts and arrays."""
-    kept = scene.kept
-    arrays: dict[str, NDArray[Any]] = {"steps": kept.steps_K.astype(np.float64)}
-    for number, columns in enumerate(scene.columns):
-        arrays |= {f"{number}.{name}": column_K for name, column_K in columns.items()}
-        arrays[f"{number}.height"] = scene.relief.heights(columns["loss"]).astype(np.float32)
+def background_of(surface: Surface) -> Facts:
+    """What a page shows of a surface without traces."""
+    drawing, arrays = _surface(surface, heightmap_of(surface))
     facts = {
-        "step_axis": {"kind": "log1p" if kept.logarithmic else "linear", "name": t(kept.axis_key)},
-        "panels": [_panel(chart) for chart in scene.charts],
-        "table": [{"column": name, "title": t(f"lab.column_{name}")} for name in TABLE],
-        "series": [_series(look) for look in scene.looks],
-        "events": _events(scene),
+        "surface": drawing,
+        "critical_kinds": _kinds(surface),
+        "title": title_of(surface),
+        "formula": formula_of(surface, longest=_LONGEST_LINE),
+        "start": surface.start,
     }
     return facts, arrays
 
 
-def _surface(surface: Surface, relief: Relief) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    lines, starts, level_of = _contours(relief)
-    heights_HW = relief.heights(relief.values_HW[::_COARSE, ::_COARSE])
+def traces_of(scene: Scene) -> Facts:
+    """What a page shows of the traces."""
+    kept = scene.kept
+    arrays: dict[str, NDArray[Any]] = {"steps": kept.steps_K.astype(np.float64)}
+    for number, columns in enumerate(scene.columns):
+        arrays |= {f"{number}.{name}": column_K for name, column_K in columns.items()}
+        arrays[f"{number}.height"] = scene.heightmap.heights(columns["loss"]).astype(np.float32)
+    facts = {
+        "step_axis": {"kind": "log1p" if kept.logarithmic else "linear", "name": t(kept.axis_key)},
+        "panels": [_panel(chart) for chart in scene.charts],
+        "table": [{"column": name, "title": t(f"lab.column_{name}")} for name in TABLE],
+        "series": [_series(style) for style in scene.styles],
+        "events": _events(scene),
+        "rates": [trace.lr for trace in scene.traces],
+        "note": kept.note,
+    }
+    return facts, arrays
+
+
+def _surface(surface: Surface, heightmap: Heightmap) -> Facts:
+    lines, starts, level_of = _contours(heightmap)
+    heights_HW = heightmap.heights(heightmap.values_HW[::_COARSE, ::_COARSE])
     drawing = {
         "window": surface.window,
         "side": len(heights_HW),
         "axes": axis_names(surface),
-        "levels": [level_text(level) for level in relief.levels_L],
+        "levels": [level_text(level) for level in heightmap.levels_L],
         "critical": [
             {
                 "kind": point.kind,
                 "x": point.position[0],
                 "y": point.position[1],
-                "height": float(relief.heights(point.value)),
+                "height": float(heightmap.heights(point.value)),
             }
             for point in surface.critical_points
         ],
         "height_ticks": [
-            {"height": float(relief.heights(level)), "text": level_text(level)} for level in relief.levels_L[::3]
+            {"height": float(heightmap.heights(level)), "text": level_text(level)} for level in heightmap.levels_L[::3]
         ],
-        "height_name": relief.height_name,
+        "height_name": heightmap.height_name,
     }
     arrays = {
         "heights": np.rint(heights_HW * 65535).astype(np.uint16),
@@ -124,12 +207,12 @@ def _surface(surface: Surface, relief: Relief) -> tuple[dict[str, Any], dict[str
     return drawing, arrays
 
 
-def _contours(relief: Relief) -> tuple[NDArray[np.float32], NDArray[np.uint32], NDArray[np.uint16]]:
+def _contours(heightmap: Heightmap) -> tuple[NDArray[np.float32], NDArray[np.uint32], NDArray[np.uint16]]:
     """All contour lines: points one after another, where each line starts (and the last ends), and its level."""
-    generator = contour_generator(relief.x_W, relief.y_H, relief.values_HW, line_type=LineType.Separate)
+    generator = contour_generator(heightmap.x_W, heightmap.y_H, heightmap.values_HW, line_type=LineType.Separate)
     lines = [
         (number, np.asarray(line_N2, dtype=np.float64))
-        for number, level in enumerate(relief.levels_L)
+        for number, level in enumerate(heightmap.levels_L)
         for line_N2 in generator.lines(float(level))
     ]
     points = np.concatenate([np.empty((0, 2)), *(line_N2 for _, line_N2 in lines)])
@@ -154,25 +237,33 @@ def _panel(chart: Chart) -> dict[str, Any]:
     }
 
 
-def _series(look: Look) -> dict[str, Any]:
+def _series(style: Style) -> dict[str, Any]:
     return {
-        "label": look.label,
-        "color": {"light": look.color, "dark": look.color_on_dark},
-        "dash": [length * 2.2 for length in look.dashes[1]],  # from line widths to pixels
-        "mark": MARKS[look.marker],
+        "label": style.label,
+        "color": {"light": style.color, "dark": style.color_on_dark},
+        "dash": [length * 2.2 for length in style.dashes[1]],  # from line widths to pixels
+        "mark": MARKS[style.marker],
     }
 
 
 def _events(scene: Scene) -> list[dict[str, Any]]:
-    """What happened on each path; of what came often, the first times, and how often it came."""
-    told = []
-    for number, (path, look) in enumerate(zip(scene.paths, scene.looks, strict=True)):
-        for first, words in event_summary(path):
-            alike = [event for event in path.events if event.kind == first.kind]
-            told += [
-                {"series": number, "step": event.step, "text": event_sentence(look.label, event)}
-                for event in alike[:_TOLD]
+    """What happened on each trace; for frequent events, the first few and their number."""
+    found = []
+    for number, (trace, label) in enumerate(zip(scene.traces, scene.labels, strict=True)):
+        for first, words in event_summary(trace):
+            alike = [event for event in trace.events if event.kind == first.kind]
+            found += [
+                {"series": number, "step": event.step, "text": event_sentence(label, event)}
+                for event in alike[:_MOST_EVENTS]
             ]
-            if len(alike) > _TOLD:
-                told.append({"series": number, "step": None, "text": t("lab.told", label=look.label, words=words)})
-    return told
+            if len(alike) > _MOST_EVENTS:
+                found.append({"series": number, "step": None, "text": t("lab.told", label=label, words=words)})
+    return found
+
+
+def _help() -> str:
+    rows = (
+        f"<dt><kbd>{html.escape(t(f'lab.key_{name}'))}</kbd></dt><dd>{html.escape(t(f'lab.key_{name}_does'))}</dd>"
+        for name in _KEYS
+    )
+    return f"<dl>{''.join(rows)}</dl>"

@@ -98,7 +98,7 @@ function swatchesOf(classes) {
   classes.forEach((name, number) => {
     const canvas = make("canvas", { "aria-hidden": "true" });
     list.append(make("li", {}, canvas, name));
-    requestAnimationFrame(() => drawMark(prepare(canvas).context, MARKS[number % MARKS.length], 8, 8, 5, colorOf(number), pageColors().ground));
+    requestAnimationFrame(() => drawMark(prepare(canvas).context, MARKS[number % MARKS.length], 8, 8, 5, colorOf(number), pageColors().background));
   });
   return list;
 }

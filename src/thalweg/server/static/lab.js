@@ -8,7 +8,7 @@ import { byId } from "./dom.js";
 import { makeHandle } from "./handle.js";
 import { makeForm } from "./labform.js";
 import { mountPlayer } from "../player/player.js";
-import { groundOf, tracesOf } from "../player/scene.js";
+import { backgroundOf, tracesOf } from "../player/scene.js";
 
 const PART = (name) => byId(name);
 
@@ -46,7 +46,7 @@ export async function mountLab(page) {
     const { header, arrays } = await postFrame("lab/ground", { surface, parameters, window });
     form.showStart(header.start);
     const { title, formula, start } = header;
-    return { key, title, formula, start, scene: { view: "contour", texts: header.texts, ...groundOf(header, arrays) } };
+    return { key, title, formula, start, scene: { view: "contour", texts: header.texts, ...backgroundOf(header, arrays) } };
   }
 
   function show(scene) {

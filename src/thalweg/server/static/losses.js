@@ -6,7 +6,7 @@ import { readFields, writeFields } from "./address.js";
 import { cursorOf, fieldsOf, startOver } from "./cursor.js";
 import { byId, fillSelect } from "./dom.js";
 import { mountPlayer } from "../player/player.js";
-import { groundOf, tracesOf } from "../player/scene.js";
+import { backgroundOf, tracesOf } from "../player/scene.js";
 
 const FIELDS = { rule: "losses-rule", lr: "losses-lr", schedule: "losses-schedule", steps: "losses-steps", x: "losses-x", y: "losses-y" };
 
@@ -31,7 +31,7 @@ export async function mountLosses(page) {
     }
   });
   function show(scene) {
-    scene.grounds.forEach(({ title }, number) => (byId(`losses-name-${number + 1}`).textContent = title));
+    scene.backgrounds.forEach(({ title }, number) => (byId(`losses-name-${number + 1}`).textContent = title));
     if (player) {
       player.replace(scene);
       return;
@@ -78,8 +78,8 @@ function sceneFrom(header, arrays) {
   const grounds = header.grounds.map((ground, number) => {
     const prefix = `ground${number}.`;
     const own = Object.entries(arrays).filter(([name]) => name.startsWith(prefix));
-    const drawn = groundOf(ground, Object.fromEntries(own.map(([name, array]) => [name.slice(prefix.length), array])));
+    const drawn = backgroundOf(ground, Object.fromEntries(own.map(([name, array]) => [name.slice(prefix.length), array])));
     return { ...drawn, title: ground.title, steps: traces.steps, series: [{ ...traces.series[number], number }] };
   });
-  return { view: "contour", texts: header.texts, ...traces, grounds };
+  return { view: "contour", texts: header.texts, ...traces, backgrounds: grounds };
 }

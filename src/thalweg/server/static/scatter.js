@@ -33,7 +33,7 @@ export function makeScatter(home, { title, keys, look }) {
     places = placesOf(points.positions, width, height);
     places.forEach(([x, y], at) => {
       const label = points.labels[at];
-      drawMark(context, MARKS[label % MARKS.length], x, y, SIZE, colorOf(label), colors.ground);
+      drawMark(context, MARKS[label % MARKS.length], x, y, SIZE, colorOf(label), colors.background);
       if (points.predicted[at] !== label) circle(context, x, y, 6.5, colors.ink, 1);
     });
     kept = document.createElement("canvas");
@@ -45,7 +45,7 @@ export function makeScatter(home, { title, keys, look }) {
     const { context, width, height } = prepare(canvas);
     context.drawImage(kept, 0, 0, width, height);
     const [x, y] = places[ringed];
-    circle(context, x, y, 10, pageColors().ground, 6);
+    circle(context, x, y, 10, pageColors().background, 6);
     circle(context, x, y, 10, pageColors().accent ?? pageColors().ink, 3);
   }
   for (const kind of ["pointermove", "pointerdown"]) {

@@ -1,6 +1,6 @@
 // @ts-check
 // What every drawing shares: a canvas at the screen's resolution, the page's colors, text with a halo, and the marks of
-// rules and of critical points.
+// traces and of critical points.
 
 /** Size a canvas to its box, and give its context in CSS pixels. */
 export function prepare(canvas) {
@@ -30,16 +30,16 @@ export function clipTo(context, { left, right, top, bottom }) {
   context.clip();
 }
 
-/** The page's colors in force, by their names in the style sheet, and the theme that chooses a rule's color. */
+/** The page's colors in force, by their names in the style sheet, and the theme that chooses a trace's color. */
 export function pageColors() {
   const style = getComputedStyle(document.documentElement);
   const read = (name) => style.getPropertyValue(`--${name}`).trim();
-  const names = ["ground", "ink", "muted", "line", "faint", "low", "high", "contour"];
+  const names = ["background", "ink", "muted", "line", "faint", "low", "high", "contour"];
   const colors = Object.fromEntries(names.map((name) => [name, read(name)]));
   return { ...colors, theme: document.documentElement.dataset.theme };
 }
 
-/** Text on a halo of the ground's color, so that it is read on any line. */
+/** Text on a halo of the background's color, so that it is read on any line. */
 export function haloText(context, text, x, y, color, halo) {
   context.lineWidth = 4;
   context.strokeStyle = halo;
@@ -71,7 +71,7 @@ function polar(radius, angle) {
   return [radius * Math.cos(angle), radius * Math.sin(angle)];
 }
 
-/** A rule's mark: filled with its color, cased by the ground. */
+/** A trace's mark: filled with its color, cased by the background. */
 export function drawMark(context, shape, x, y, radius, color, casing) {
   context.beginPath();
   if (shape in CORNERS) {

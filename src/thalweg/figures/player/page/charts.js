@@ -4,7 +4,7 @@
 import { drawAxes, frameOf } from "./axes.js";
 import { clipTo, drawMark, pageColors, prepare } from "./canvas.js";
 import { makeScale, nearestIndex } from "./scales.js";
-import { polyline, stroke } from "./trails.js";
+import { polyline, stroke } from "./lines.js";
 
 /**
  * @param {HTMLElement} home
@@ -63,7 +63,7 @@ function drawChart(chart, scene, hidden, colors) {
   clipTo(context, { ...frame, bottom: frame.bottom + 1 });
   const shown = scene.series.filter((_, number) => !hidden.has(number));
   const lines = shown.map((series) => curveOf(chart, scene.steps, series));
-  for (const line of lines) stroke(context, line, colors.ground, 3.5, []);
+  for (const line of lines) stroke(context, line, colors.background, 3.5, []);
   shown.forEach(({ color, dash }, number) => stroke(context, lines[number], color[colors.theme], 1.7, dash));
   context.restore();
 }
@@ -92,7 +92,7 @@ function drawCursor(chart, scene, index, hidden, colors) {
   scene.series.forEach((series, number) => {
     const y = height(chart, series.columns[chart.panel.column][index]);
     if (hidden.has(number) || Number.isNaN(y)) return;
-    drawMark(context, series.mark, at, y, 4, series.color[colors.theme], colors.ground);
+    drawMark(context, series.mark, at, y, 4, series.color[colors.theme], colors.background);
   });
 }
 
@@ -109,7 +109,7 @@ function drag(event, chart, scene, moveTo) {
   chart.lines.addEventListener("pointercancel", stop, { once: true });
 }
 
-/** A rule's line and mark in small, for its button. */
+/** A trace's line and mark in small, for its button. */
 export function drawKey(canvas, series, markOnly = false) {
   const { context, width, height: tall } = prepare(canvas);
   const colors = pageColors();
@@ -120,5 +120,5 @@ export function drawKey(canvas, series, markOnly = false) {
     line.lineTo(width - 1, tall / 2);
     stroke(context, line, color, 2.2, series.dash);
   }
-  drawMark(context, series.mark, width / 2, tall / 2, 4.5, color, colors.ground);
+  drawMark(context, series.mark, width / 2, tall / 2, 4.5, color, colors.background);
 }

@@ -61,7 +61,7 @@ function paint(surface, width, height, frame, { x, y }, colors) {
   context.drawImage(shading(surface, colors), x(left), y(high), x(right) - x(left), y(low) - y(high));
   drawLines(context, surface, frame, { x, y }, colors);
   for (const { kind, x: px, y: py } of surface.critical) {
-    drawCritical(context, kind, x(px), y(py), colors.ink, colors.ground, surface.criticalSize);
+    drawCritical(context, kind, x(px), y(py), colors.ink, colors.background, surface.criticalSize);
   }
   context.restore();
   drawAxes(context, frame, { x, y, xName: surface.axes[0], yName: surface.axes[1], colors, grid: false });
@@ -113,7 +113,7 @@ function drawLines(context, surface, frame, { x, y }, colors) {
     context.save();
     context.translate(at[0], at[1]);
     context.rotate(angle);
-    haloText(context, text, 0, 0, colors.muted, colors.ground);
+    haloText(context, text, 0, 0, colors.muted, colors.background);
     context.restore();
   }
 }

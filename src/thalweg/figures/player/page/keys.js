@@ -26,7 +26,7 @@ function actionFor(event, onPicture, actions) {
   const { key, shiftKey } = event;
   if (key === " ") return event.target instanceof HTMLButtonElement ? null : actions.toggle;
   if (key in ARROWS) return arrow(ARROWS[key], shiftKey, onPicture, actions);
-  if (/^[1-8]$/.test(key)) return withGiven(actions.toggleRule, Number(key) - 1);
+  if (/^[1-8]$/.test(key)) return withGiven(actions.toggleOptimizer, Number(key) - 1);
   return {
     Home: actions.first,
     End: actions.last,

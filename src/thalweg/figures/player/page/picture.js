@@ -1,11 +1,11 @@
 // @ts-check
-// The large picture: contour or relief, the paths on it, and how it is moved: by keys, by buttons, or by dragging.
+// The large picture, from above or in space: the traces on it, and how keys, buttons and dragging move it.
 
 import { START, turned } from "./camera.js";
 import { clipTo, pageColors, prepare } from "./canvas.js";
 import { contourView } from "./contour.js";
-import { reliefView } from "./relief.js";
-import { drawTrails } from "./trails.js";
+import { heightmapView } from "./heightmap.js";
+import { drawLines } from "./lines.js";
 
 /** @param {HTMLElement} frame the focusable box around the canvas */
 export function makePicture(frame, first, store, redraw) {
@@ -16,7 +16,7 @@ export function makePicture(frame, first, store, redraw) {
   let camera = START;
   let shown = surface.window;
 
-  /** Move by shares of the picture: a pan from above, a turn of the relief. */
+  /** Move by shares of the picture: a pan from above, a turn of the view in space. */
   const move = (dx, dy) => {
     if (store.get().view === "3d") camera = turned(camera, dx * canvas.clientWidth, dy * canvas.clientHeight);
     else shown = panned(shown, surface.window, dx, dy);
@@ -53,9 +53,9 @@ export function makePicture(frame, first, store, redraw) {
       const colors = pageColors();
       const drawn = views[view].draw(context, width, height, view === "3d" ? camera : shown, colors);
       const seen = scene.series.filter((series, number) => !hidden.has(series.number ?? number));
-      const trails = seen.map((series) => trailOf(series, drawn.point, colors.theme));
+      const traces = seen.map((series) => lineFor(series, drawn.point, colors.theme));
       clipTo(context, drawn.frame);
-      drawTrails(context, trails, index, drawn.frame, colors);
+      drawLines(context, traces, index, drawn.frame, colors);
       context.restore();
       return drawn;
     },
@@ -63,10 +63,10 @@ export function makePicture(frame, first, store, redraw) {
 }
 
 function viewsOf(surface) {
-  return { contour: contourView(surface), "3d": reliefView(surface) };
+  return { contour: contourView(surface), "3d": heightmapView(surface) };
 }
 
-function trailOf({ label, color, dash, mark, columns: { x, y, height } }, point, theme) {
+function lineFor({ label, color, dash, mark, columns: { x, y, height } }, point, theme) {
   return { label, color: color[theme], dash, mark, point: (index) => point(x[index], y[index], height[index]) };
 }
 

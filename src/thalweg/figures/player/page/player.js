@@ -46,12 +46,12 @@ export function mountPlayer({ part, scene: first, asked, rested, drawn }) {
     const charts = kept ? before.charts : makeCharts(part("charts"), scene, playback.moveTo);
     const rows = JSON.stringify([scene.series.map(({ label }) => label), scene.table, scene.criticalKinds]);
     if (rows === before?.rows) return { ...before, charts };
-    for (const name of ["table", "rules", "legend"]) part(name)?.replaceChildren();
+    for (const name of ["table", "optimizers", "legend"]) part(name)?.replaceChildren();
     return {
       rows,
       charts,
       table: makeTable(part("table"), scene),
-      ruleKeys: makeRules(part("rules"), scene, store),
+      optimizerKeys: makeOptimizers(part("optimizers"), scene, store),
       legendKeys: part("legend") ? makeLegend(part("legend"), scene) : [],
     };
   }
@@ -61,9 +61,9 @@ export function mountPlayer({ part, scene: first, asked, rested, drawn }) {
     built.charts.drawLines(hidden, colors);
     built.charts.drawCursor(index, hidden, colors); // lines have new scales
     built.table.drawKeys();
-    built.ruleKeys.forEach(({ canvas }, number) => drawKey(canvas, scene.series[number]));
+    built.optimizerKeys.forEach(({ canvas }, number) => drawKey(canvas, scene.series[number]));
     built.legendKeys.forEach(({ canvas, kind }) => {
-      drawCritical(prepare(canvas).context, kind, 8, 8, colors.ink, colors.ground);
+      drawCritical(prepare(canvas).context, kind, 8, 8, colors.ink, colors.background);
     });
   }
   function drawMoving() {
@@ -73,7 +73,7 @@ export function mountPlayer({ part, scene: first, asked, rested, drawn }) {
     drawn?.(views[0]);
     built.charts.drawCursor(state.index, state.hidden, pageColors());
     built.table.show(state);
-    showControls(part, scene, timeline, built.ruleKeys, state);
+    showControls(part, scene, timeline, built.optimizerKeys, state);
   }
   store.subscribe((state, change) => {
     if ("hidden" in change) redraw(drawStill);
@@ -129,9 +129,9 @@ function pictureNames(part) {
   return ["picture", "picture-2"].filter((name) => part(name));
 }
 
-/** What one picture shows: all of the scene, or, of two, each its own ground with its own path. */
+/** What one picture shows: all of the scene, or, of two, each its own background with its own trace. */
 function sceneOf(scene, name) {
-  return scene.grounds ? scene.grounds[name === "picture" ? 0 : 1] : scene;
+  return scene.backgrounds ? scene.backgrounds[name === "picture" ? 0 : 1] : scene;
 }
 
 /** At most one drawing a frame; what is asked for meanwhile is drawn with it. What moves comes first: the paths are
@@ -153,22 +153,22 @@ function makeRedraw(drawMoving) {
   };
 }
 
-function makeRules(home, scene, store) {
+function makeOptimizers(home, scene, store) {
   return scene.series.map(({ label }, number) => {
     const button = document.createElement("button");
     const [canvas, key] = [document.createElement("canvas"), document.createElement("kbd")];
     button.type = "button";
-    button.dataset.rule = String(number);
+    button.dataset.optimizer = String(number);
     canvas.setAttribute("aria-hidden", "true");
     key.textContent = String(number + 1);
     button.append(canvas, label, key);
-    button.addEventListener("click", () => toggleRule(store, number));
+    button.addEventListener("click", () => toggleOptimizer(store, number));
     home.append(button);
     return { canvas, button };
   });
 }
 
-function toggleRule(store, number) {
+function toggleOptimizer(store, number) {
   const hidden = new Set(store.get().hidden);
   if (!hidden.delete(number)) hidden.add(number);
   store.set({ hidden });
@@ -194,7 +194,7 @@ function makeSpeaker(live) {
   };
 }
 
-function showControls(part, scene, timeline, ruleKeys, state) {
+function showControls(part, scene, timeline, optimizerKeys, state) {
   const step = scene.steps[state.index];
   part("player").dataset.step = String(step);
   part("scrub").value = String(timeline.at(state.index));
@@ -204,7 +204,7 @@ function showControls(part, scene, timeline, ruleKeys, state) {
   part("play").setAttribute("aria-label", state.playing ? scene.texts.page_pause : scene.texts.page_play);
   part("view-contour").setAttribute("aria-pressed", String(state.view === "contour"));
   part("view-3d").setAttribute("aria-pressed", String(state.view === "3d"));
-  ruleKeys.forEach(({ button }, number) => button.setAttribute("aria-pressed", String(!state.hidden.has(number))));
+  optimizerKeys.forEach(({ button }, number) => button.setAttribute("aria-pressed", String(!state.hidden.has(number))));
 }
 
 function connect(part, scene, store, { playback, timeline, pictures, moveToStep }) {
@@ -217,7 +217,7 @@ function connect(part, scene, store, { playback, timeline, pictures, moveToStep 
     zoom: each("zoom"),
     movePicture: each("move"),
     resetPicture: each("reset"),
-    toggleRule: (number) => number < scene.series.length && toggleRule(store, number),
+    toggleOptimizer: (number) => number < scene.series.length && toggleOptimizer(store, number),
   };
   const click = (id, action) => part(id).addEventListener("click", action);
   click("first", actions.first);

@@ -6,7 +6,7 @@ import { unpack } from "./unpack.js";
 /** @param {any} payload */
 export async function readScene(payload) {
   const arrays = await unpack(payload.block, payload.slots);
-  return { view: payload.view, texts: payload.texts, ...groundOf(payload, arrays), ...tracesOf(payload, arrays) };
+  return { view: payload.view, texts: payload.texts, ...backgroundOf(payload, arrays), ...tracesOf(payload, arrays) };
 }
 
 /** The paths: their steps, their numbers, and how these are charted. */
@@ -22,7 +22,7 @@ export function tracesOf(payload, arrays) {
 }
 
 /** The surface alone. */
-export function groundOf(payload, arrays) {
+export function backgroundOf(payload, arrays) {
   const { surface } = payload;
   return {
     criticalKinds: payload.critical_kinds,

@@ -8,7 +8,7 @@
  * @property {boolean} playing
  * @property {number} speed
  * @property {"contour" | "3d"} view
- * @property {Set<number>} hidden rules
+ * @property {Set<number>} hidden optimizers, by number
  */
 
 /** @param {State} state */

@@ -1,5 +1,5 @@
 // @ts-check
-// Every rule's numbers at the cursor, as a table that can be read aloud, and the list of what happened.
+// Every trace's numbers at the cursor, as a table that can be read aloud, and the list of what happened.
 
 import { drawKey } from "./charts.js";
 import { readingText } from "./scales.js";
@@ -7,7 +7,7 @@ import { readingText } from "./scales.js";
 /** @param {HTMLTableElement} table */
 export function makeTable(table, scene) {
   const head = table.createTHead().insertRow();
-  for (const text of [scene.texts.page_rule, ...scene.table.map(({ title }) => title)]) {
+  for (const text of [scene.texts.page_optimizer, ...scene.table.map(({ title }) => title)]) {
     const cell = document.createElement("th");
     cell.scope = "col";
     cell.textContent = text;

@@ -1,4 +1,4 @@
-"""What every update rule is: named hyper-parameters and a pure step."""
+"""What every optimizer is: named hyper-parameters and a pure step."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Step = tuple[float, float, State]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rule:
+class Optimizer:
     """θ ← θ − η_t m_t / σ_t, for each coordinate by itself.
 
     A subclass has the hyper-parameters as fields, with torch.optim's names and defaults, and `step`, the formula of its
@@ -40,7 +40,7 @@ class Rule:
     default_lr: ClassVar[float] = 1e-2
     """The learning rate when none is given: torch.optim's."""
     ranges: ClassVar[dict[str, tuple[float, float]]] = {}
-    """Of each number that is not merely at least 0: the least it may be, and what it must stay below."""
+    """The range of each number that is not simply at least 0: its minimum, and the bound it stays below."""
     step: ClassVar[Callable[[float, State, State, State], Step]]
     """(g, state, clock, hyper) → (m, σ, state): one coordinate, one step. Plain arithmetic, which Numba compiles."""
 
@@ -66,7 +66,7 @@ class Rule:
         return (t_S,)
 
     def torch_options(self) -> dict[str, Any]:
-        """The keyword arguments, besides `lr`, that make `torch_class` this rule."""
+        """The keyword arguments, besides `lr`, that make `torch_class` this optimizer."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
     def _check(self, name: str, value: Any, default: Any) -> None:
@@ -80,12 +80,14 @@ class Rule:
             right = _is_within(value, least, below)
         if not right:
             kind = {bool: "switch", tuple: "pair"}.get(type(default), "number")
-            raise UsageError(f"optimizers.bad_{kind}", rule=self.name, name=name, value=value, least=least, below=below)
+            raise UsageError(
+                f"optimizers.bad_{kind}", optimizer=self.name, name=name, value=value, least=least, below=below
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
-class DecayingRule(Rule):
-    """A rule with weight decay: g ← g + λ θ before the step.
+class DecayingOptimizer(Optimizer):
+    """An optimizer with weight decay: g ← g + λ θ before the step.
 
     Args:
         weight_decay: λ, at least 0.
@@ -100,8 +102,8 @@ class DecayingRule(Rule):
 
 
 @dataclass(frozen=True, kw_only=True)
-class DecouplingRule(DecayingRule):
-    """A rule whose weight decay may leave the gradient alone: θ ← θ − η_t λ θ before the step.
+class DecouplingOptimizer(DecayingOptimizer):
+    """An optimizer whose weight decay may leave the gradient alone: θ ← θ − η_t λ θ before the step.
 
     Args:
         decoupled_weight_decay: whether it does.

@@ -13,18 +13,18 @@ from thalweg import optimizers, paths, surfaces
 from thalweg.errors import UsageError
 from thalweg.figures.lab.columns import charts_of, columns_of
 from thalweg.figures.lab.decimation import keep_steps
-from thalweg.figures.lab.looks import labels_of, looks_of
-from thalweg.figures.lab.relief import relief_of
+from thalweg.figures.lab.heightmap import heightmap_of
+from thalweg.figures.lab.lines import spread
+from thalweg.figures.lab.scene import labels_of, make_scene
 from thalweg.figures.lab.texts import event_sentence, event_summary, formula_of
-from thalweg.figures.lab.trails import spread
-from thalweg.figures.surface import draw_surface
+from thalweg.figures.traces import draw_surface
 from thalweg.i18n import LANGUAGES, set_language, t
 from thalweg.paths import Event
 
 
 VALLEY = surfaces.get("valley")
 EIGHT = ("sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "lion", "rprop")
-ON_DARK = "#14171b"  # the page's dark ground
+ON_DARK = "#14171b"  # the page's dark background
 
 
 def luminance(color):
@@ -50,32 +50,32 @@ def bursting():
 
 class TestRelief:
     def test_a_steep_surface_has_logarithmic_levels_inside_its_values(self):
-        relief = relief_of(surfaces.get("rosenbrock"))
-        assert relief.scale == "log"
-        assert 5 <= len(relief.levels_L) <= 14
-        assert (np.diff(relief.levels_L) > 0).all()
-        assert relief.values_HW.min() < relief.levels_L[0]
-        assert relief.levels_L[-1] < relief.values_HW.max()
+        heightmap = heightmap_of(surfaces.get("rosenbrock"))
+        assert heightmap.scale == "log"
+        assert 5 <= len(heightmap.levels_L) <= 14
+        assert (np.diff(heightmap.levels_L) > 0).all()
+        assert heightmap.values_HW.min() < heightmap.levels_L[0]
+        assert heightmap.levels_L[-1] < heightmap.values_HW.max()
 
     def test_a_surface_with_negative_values_has_even_levels(self):
-        relief = relief_of(surfaces.get("styblinski_tang"))
-        assert relief.scale == "linear"
-        np.testing.assert_allclose(np.diff(relief.levels_L), np.diff(relief.levels_L)[0])
+        heightmap = heightmap_of(surfaces.get("styblinski_tang"))
+        assert heightmap.scale == "linear"
+        np.testing.assert_allclose(np.diff(heightmap.levels_L), np.diff(heightmap.levels_L)[0])
 
     @pytest.mark.parametrize("name", surfaces.names())
     def test_heights_rise_with_values_and_fill_the_box(self, name):
-        relief = relief_of(surfaces.get(name), side=65)
-        order = np.argsort(relief.values_HW, axis=None)
-        heights = relief.heights(relief.values_HW).ravel()[order]
+        heightmap = heightmap_of(surfaces.get(name), side=65)
+        order = np.argsort(heightmap.values_HW, axis=None)
+        heights = heightmap.heights(heightmap.values_HW).ravel()[order]
         assert (np.diff(heights) >= 0).all()
         assert 0 <= heights[0] < 0.05
         assert heights[-1] == pytest.approx(1)
 
     def test_where_the_surface_has_no_value_nothing_is_drawn_but_the_rest_is(self):
-        relief = relief_of(surfaces.parse("log(x) + y**2", start=(1.0, 1.0)))
-        assert np.isnan(relief.values_HW[:, 0]).all()
-        assert len(relief.levels_L) > 3
-        assert np.isfinite(relief.heights(relief.values_HW)).all()
+        heightmap = heightmap_of(surfaces.parse("log(x) + y**2", start=(1.0, 1.0)))
+        assert np.isnan(heightmap.values_HW[:, 0]).all()
+        assert len(heightmap.levels_L) > 3
+        assert np.isfinite(heightmap.heights(heightmap.values_HW)).all()
 
     def test_a_flat_surface_can_be_drawn(self, tmp_path):
         draw_surface(surfaces.parse("x - x"), [], tmp_path / "flat.png")
@@ -148,9 +148,9 @@ class TestColumns:
         assert all(np.isnan(column[11:]).all() for column in columns.values())
 
     def test_charts_are_logarithmic_where_values_are_positive_and_spread(self):
-        relief = relief_of(VALLEY, side=33)
+        heightmap = heightmap_of(VALLEY, side=33)
         path = paths.trace(VALLEY, "sgd", lr=0.1, steps=500)
-        loss, gradient_norm, rate_x, _ = charts_of([columns_of(path, np.arange(501))], relief)
+        loss, gradient_norm, rate_x, _ = charts_of([columns_of(path, np.arange(501))], heightmap)
         assert (loss.scale, gradient_norm.scale, rate_x.scale) == ("log", "log", "linear")
         assert loss.low < path.loss.min()
         assert path.loss.max() < loss.high
@@ -159,26 +159,27 @@ class TestColumns:
         surface = surfaces.get("monkey_saddle")
         path = paths.trace(surface, "sgd", lr=0.1, steps=200)
         assert np.nanmin(path.loss) < -1e6
-        loss = charts_of([columns_of(path, np.arange(201))], relief_of(surface, side=33))[0]
+        loss = charts_of([columns_of(path, np.arange(201))], heightmap_of(surface, side=33))[0]
         assert loss.low > -100
         assert loss.drawn(np.array([-1e20])).tolist() == [loss.low]
 
 
 class TestLooks:
-    def test_eight_paths_differ_in_color_dash_and_mark_and_are_seen_on_both_grounds(self):
-        looks = looks_of([paths.trace(VALLEY, name, lr=0.01, steps=2) for name in EIGHT])
+    def test_eight_paths_differ_in_color_dash_and_mark_and_are_seen_on_both_backgrounds(self):
+        traces = [paths.trace(VALLEY, name, lr=0.01, steps=2) for name in EIGHT]
+        styles = make_scene(VALLEY, traces, limit=8).styles
         for part in ("label", "color", "color_on_dark", "dashes", "marker"):
-            assert len({getattr(look, part) for look in looks}) == 8, part
-        assert all(contrast(look.color, "#ffffff") >= 3 for look in looks)
-        assert all(contrast(look.color_on_dark, ON_DARK) >= 3 for look in looks)
+            assert len({getattr(style, part) for style in styles}) == 8, part
+        assert all(contrast(style.color, "#ffffff") >= 3 for style in styles)
+        assert all(contrast(style.color_on_dark, ON_DARK) >= 3 for style in styles)
 
     def test_nine_are_refused_and_nothing_is_written(self, tmp_path):
         nine = [paths.trace(VALLEY, name, lr=0.01, steps=2) for name in optimizers.names()[:9]]
-        with pytest.raises(UsageError, match=r"9 rules.* at most 8"):
+        with pytest.raises(UsageError, match=r"9 optimizers.* at most 8"):
             draw_surface(VALLEY, nine, tmp_path / "nine.png")
         assert not list(tmp_path.iterdir())
 
-    def test_a_rule_with_two_rates_carries_them_in_its_name(self):
+    def test_a_optimizer_with_two_rates_carries_them_in_its_name(self):
         two = [paths.trace(VALLEY, "adam", lr=lr, steps=2) for lr in (0.1, 0.01)]
         other = paths.trace(VALLEY, "sgd", lr=0.01, steps=2)
         assert labels_of([*two, other]) == ["adam η=0.1", "adam η=0.01", "sgd"]

@@ -8,8 +8,9 @@ Legend: H rows (y), W columns (x), L levels.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 
@@ -21,14 +22,16 @@ if TYPE_CHECKING:
 
     from thalweg.surfaces import Surface
 
+SIDE: Final = 385  # grid points a side
+
 _LOG_FROM = 20.0  # ratio of the 95th to the 5th percentile
 _MOST_LEVELS = 14
 _DECADES = 6.0  # of height below the highest; deeper is the floor
 
 
 @dataclass(frozen=True)
-class Relief:
-    """What is drawn of a surface.
+class Heightmap:
+    """The shape of a surface over its window.
 
     Attributes:
         x_W: grid of the first weight.
@@ -49,7 +52,7 @@ class Relief:
     high: float
 
     def heights(self, values: ArrayLike) -> NDArray[np.float64]:
-        """Values as heights in [0, 1], of the same shape; what has no value lies at the top."""
+        """Values as heights in [0, 1], of the same shape; NaN lies at the top."""
         clipped = np.clip(np.nan_to_num(np.asarray(values, dtype=np.float64), nan=np.inf), self.low, self.high)
         if self.scale == "log":
             return np.log(clipped / self.low) / np.log(self.high / self.low)
@@ -66,20 +69,25 @@ class Relief:
         return t("lab.axis_loss_log" if self.scale == "log" else "lab.axis_loss")
 
 
-def relief_of(surface: Surface, *, side: int = 385) -> Relief:
-    """Lay a grid over the surface's window and choose levels.
+def heightmap_of(surface: Surface, *, side: int = SIDE) -> Heightmap:
+    """Lay a grid over the surface's window and choose levels; cached, because moving the start changes nothing.
 
     Args:
         surface: any.
         side: grid points a side.
     """
     (left, right), (bottom, top) = surface.window
-    x_W, y_H = np.linspace(left, right, side), np.linspace(bottom, top, side)
+    return _laid(replace(surface, name="", window=((left, right), (bottom, top)), start=(0.0, 0.0)), side)
+
+
+@lru_cache(maxsize=8)
+def _laid(surface: Surface, side: int) -> Heightmap:
+    x_W, y_H = (np.linspace(*ends, side) for ends in surface.window)
     with np.errstate(all="ignore"):
         values_HW = np.asarray(surface.value(*np.meshgrid(x_W, y_H)), dtype=np.float64)
     values_HW = np.where(np.isfinite(values_HW), values_HW, np.nan)
     scale, low, high = _span(values_HW[np.isfinite(values_HW)])
-    return Relief(x_W, y_H, values_HW, _levels(scale, low, high), scale, low, high)
+    return Heightmap(x_W, y_H, values_HW, _levels(scale, low, high), scale, low, high)
 
 
 def level_text(value: float) -> str:

@@ -6,7 +6,7 @@ from PIL import Image
 
 from thalweg import paths, surfaces
 from thalweg.errors import UsageError
-from thalweg.figures.surface_animation import animate_surface, frame_indices
+from thalweg.figures.traces import animate_surface, frame_indices
 
 
 def frames_of(file):

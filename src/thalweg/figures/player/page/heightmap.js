@@ -1,5 +1,5 @@
 // @ts-check
-// The surface as a relief: shaded quads, drawn from far to near.
+// The surface as a heightmap in space: shaded quads, drawn from far to near.
 
 import { farToNear, projector } from "./camera.js";
 import { drawCritical, haloText, useFont } from "./canvas.js";
@@ -12,7 +12,7 @@ const WIDE = 6; // quads between two lines of the net
 const EDGES = [[-1, -1], [1, -1], [1, 1], [-1, 1]]; // of the floor
 
 /** @param {import("./contour.js").Surface} surface */
-export function reliefView(surface) {
+export function heightmapView(surface) {
   const mesh = coarse(surface.heights, surface.side, QUADS + 1);
   const [x, y] = surface.window.map((range) => makeScale("linear", range, [-1, 1]));
   return {
@@ -22,7 +22,7 @@ export function reliefView(surface) {
       drawQuads(context, mesh, project, camera, colors);
       drawScales(context, surface, { x, y }, project, camera, colors);
       for (const { kind, x: px, y: py, height: pz } of surface.critical) {
-        drawCritical(context, kind, ...project(x(px), y(py), pz), colors.ink, colors.ground, surface.criticalSize);
+        drawCritical(context, kind, ...project(x(px), y(py), pz), colors.ink, colors.background, surface.criticalSize);
       }
       const frame = { left: 4, right: width - 4, top: 4, bottom: height - 4 };
       return { frame, point: (px, py, pz) => project(x(px), y(py), pz) };
@@ -118,7 +118,7 @@ function makeSpread(context, colors) {
       trace(context, [from, [from[0] + (to[0] - from[0]) * 0.4, from[1] + (to[1] - from[1]) * 0.4]]);
       paint(context, colors.line, 1);
     }
-    haloText(context, text, to[0], to[1], colors.muted, colors.ground);
+    haloText(context, text, to[0], to[1], colors.muted, colors.background);
   };
 }
 
@@ -129,9 +129,9 @@ function drawUpright(context, surface, project, colors) {
   context.textAlign = "right";
   for (const { height, text } of surface.heightTicks) {
     const [px, py] = project(x, y, height);
-    haloText(context, `${text} –`, px - 2, py, colors.muted, colors.ground);
+    haloText(context, `${text} –`, px - 2, py, colors.muted, colors.background);
   }
   const [px, py] = project(x, y, 1);
   context.textAlign = "left";
-  haloText(context, surface.heightName, Math.max(6, px - 40), py - 18, colors.muted, colors.ground);
+  haloText(context, surface.heightName, Math.max(6, px - 40), py - 18, colors.muted, colors.background);
 }

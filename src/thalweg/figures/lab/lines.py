@@ -1,4 +1,4 @@
-"""Paths on matplotlib's axes, from above or in space: cased lines, a mark at the head, and the rule's name beside it.
+"""Traces on matplotlib's axes, from above or in space: cased lines, a mark at the head, a name beside it.
 
 Legend: K kept steps; positions on paper are the axes' own two coordinates, NaN where nothing is drawn.
 """
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from thalweg.figures.lab.columns import Columns
-    from thalweg.figures.lab.looks import Look
-    from thalweg.figures.lab.relief import Relief
+    from thalweg.figures.lab.heightmap import Heightmap
+    from thalweg.figures.lab.scene import Style
 
 _FAR: Final = 3.0  # window widths out of the window: a line that goes farther is broken there
 _ROW: Final = 0.042  # of the axes' height, one line of label
@@ -30,31 +30,31 @@ _LETTER: Final = 0.019  # of the axes' width
 _GAP: Final = 0.02  # of the axes' width, between head and label
 
 
-class Trail(NamedTuple):
-    """One path's artists: casing, line and head."""
+class TraceLine(NamedTuple):
+    """One trace's artists: casing, line and head."""
 
-    lines: tuple[Line2D, Line2D]
+    artists: tuple[Line2D, Line2D]
     head: Line2D
 
     def show(self, xy_K2: NDArray[np.float64], head_2: NDArray[np.float64] | None) -> None:
-        """Draw these positions, and the head there or nowhere."""
-        for line in self.lines:
-            line.set_data(*xy_K2.T)
+        """Draw these positions and the head, if there is one."""
+        for artist in self.artists:
+            artist.set_data(*xy_K2.T)
         self.head.set_data(*([[value] for value in head_2] if head_2 is not None else ((), ())))
 
 
-def make_trail(axes: Axes, look: Look) -> Trail:
-    """A path's artists, still empty, on the axes: all casings below all lines, so that none hides another path."""
+def make_line(axes: Axes, style: Style) -> TraceLine:
+    """A trace's artists, still empty, on the axes: all casings below all lines, so that none hides another trace."""
     shared = {"transform": axes.transData, "clip_path": axes.patch}
     case = Line2D([], [], color="white", linewidth=4.0, zorder=2, **shared)
-    line = Line2D([], [], color=look.color, linestyle=look.dashes, linewidth=1.8, zorder=3, **shared)
+    line = Line2D([], [], color=style.color, linestyle=style.dashes, linewidth=1.8, zorder=3, **shared)
     head = Line2D(
         [],
         [],
-        color=look.color,
-        marker=look.marker,
+        color=style.color,
+        marker=style.marker,
         linestyle="none",
-        markersize=8 * look.size,
+        markersize=8 * style.size,
         markeredgewidth=0.8,
         markeredgecolor="white",
         zorder=5,
@@ -62,56 +62,60 @@ def make_trail(axes: Axes, look: Look) -> Trail:
     )
     for artist in (case, line, head):
         axes.add_artist(artist)
-    return Trail((case, line), head)
+    return TraceLine((case, line), head)
 
 
-def from_above(columns: Columns, relief: Relief) -> NDArray[np.float64]:
-    """A path's positions on contour axes: those far out of the window are NaN, as they overflow what draws lines."""
+def from_above(columns: Columns, heightmap: Heightmap) -> NDArray[np.float64]:
+    """A trace's positions on contour axes: those far outside the window are NaN, because they overflow."""
     xy_K2 = np.stack((columns["x"], columns["y"]), axis=1)
-    low_2, high_2 = np.array([relief.x_W[0], relief.y_H[0]]), np.array([relief.x_W[-1], relief.y_H[-1]])
+    low_2, high_2 = np.array([heightmap.x_W[0], heightmap.y_H[0]]), np.array([heightmap.x_W[-1], heightmap.y_H[-1]])
     far_2 = _FAR * (high_2 - low_2)
     near_K2 = np.logical_and(xy_K2 > low_2 - far_2, xy_K2 < high_2 + far_2)
     return np.where(np.all(near_K2, axis=1, keepdims=True), xy_K2, np.nan)
 
 
-def head_of(columns: Columns, relief: Relief, last: int) -> int | None:
-    """The index of the last position up to `last`, if the path has not left the window by then."""
+def head_of(columns: Columns, heightmap: Heightmap, last: int) -> int | None:
+    """The index of the last position up to `last`, if the trace has not left the window by then."""
     known = np.flatnonzero(~np.isnan(columns["x"][: last + 1]))
-    if not len(known) or not relief.contains(columns["x"][known[-1]], columns["y"][known[-1]]):
+    if not len(known) or not heightmap.contains(columns["x"][known[-1]], columns["y"][known[-1]]):
         return None
     return int(known[-1])
 
 
-def draw_labels(axes: Axes, heads: Sequence[tuple[Look, NDArray[np.float64]]]) -> list[Annotation]:
-    """The name of each rule beside its head; names that would cover each other are moved apart.
+def draw_labels(axes: Axes, heads: Sequence[tuple[Style, NDArray[np.float64]]]) -> list[Annotation]:
+    """The name of each trace beside its head; names that would cover each other move apart.
 
     Args:
         axes: where.
-        heads: looks and position on paper of each path that has a head.
+        heads: styles and position on paper of each trace that has a head.
     """
-    placed: list[tuple[Look, float, float]] = [(look, *axes.transLimits.transform(where_2)) for look, where_2 in heads]
+    placed: list[tuple[Style, float, float]] = [
+        (style, *axes.transLimits.transform(where_2)) for style, where_2 in heads
+    ]
     placed.sort(key=lambda item: item[2], reverse=True)
-    places = spread([(x, y, _LETTER * len(look.label)) for look, x, y in placed])
+    places = spread([(x, y, _LETTER * len(style.label)) for style, x, y in placed])
     return [
         axes.annotate(
-            look.label,
+            style.label,
             (x, y),
             place,
             xycoords="axes fraction",
             textcoords="axes fraction",
-            color=look.color,
+            color=style.color,
             fontsize=9,
             va="center",
             zorder=6,
             path_effects=casing(),
-            arrowprops={"arrowstyle": "-", "color": look.color, "linewidth": 0.6} if abs(place[1] - y) > 0.02 else None,
+            arrowprops={"arrowstyle": "-", "color": style.color, "linewidth": 0.6}
+            if abs(place[1] - y) > 0.02
+            else None,
         )
-        for (look, x, y), place in zip(placed, places, strict=True)
+        for (style, x, y), place in zip(placed, places, strict=True)
     ]
 
 
 def spread(heads: Sequence[tuple[float, float, float]]) -> list[tuple[float, float]]:
-    """Places for labels, none over another nor over a head.
+    """Places for labels, so that none covers another or a head.
 
     Args:
         heads: (x, y) of what is labelled and the label's width, all as shares of the axes.

@@ -1,5 +1,5 @@
 // @ts-check
-// The paths over either picture: a cased line each, a mark at the head, and the rule's name beside it.
+// The traces over either picture: a cased line each, a mark at the head, and a name beside it.
 
 import { drawMark, haloText } from "./canvas.js";
 
@@ -7,7 +7,7 @@ const FAR = 1e4; // pixels: beyond this a line only leaves the picture
 const NEAR = 0.5; // pixels
 
 /**
- * @typedef {object} Trail
+ * @typedef {object} TraceLine
  * @property {string} label
  * @property {string} color
  * @property {number[]} dash
@@ -15,20 +15,20 @@ const NEAR = 0.5; // pixels
  * @property {(index: number) => [number, number]} point where a kept step lies on the canvas
  *
  * @param {CanvasRenderingContext2D} context
- * @param {Trail[]} trails
+ * @param {TraceLine[]} traces
  * @param {number} last index up to which each is drawn
  */
-export function drawTrails(context, trails, last, frame, colors) {
-  const lines = trails.map((trail) => lineOf(trail, last));
-  for (const line of lines) stroke(context, line, colors.ground, 5, []); // all casings first: they hide no other path
-  trails.forEach(({ color, dash }, number) => stroke(context, lines[number], color, 2.2, dash));
-  const heads = trails.flatMap((trail) => head(trail, last, frame));
-  for (const { trail, x, y } of heads) drawMark(context, trail.mark, x, y, 5, trail.color, colors.ground);
+export function drawLines(context, traces, last, frame, colors) {
+  const lines = traces.map((trace) => lineOf(trace, last));
+  for (const line of lines) stroke(context, line, colors.background, 5, []); // all casings first: they hide no line
+  traces.forEach(({ color, dash }, number) => stroke(context, lines[number], color, 2.2, dash));
+  const heads = traces.flatMap((trace) => head(trace, last, frame));
+  for (const { trace, x, y } of heads) drawMark(context, trace.mark, x, y, 5, trace.color, colors.background);
   drawLabels(context, heads, frame, colors);
 }
 
-function lineOf(trail, last) {
-  return polyline(last + 1, (index) => trail.point(index));
+function lineOf(trace, last) {
+  return polyline(last + 1, (index) => trace.point(index));
 }
 
 /**
@@ -67,10 +67,10 @@ export function stroke(context, line, color, width, dash) {
 }
 
 /** Where the mark stands: nothing when the path is out of the picture. */
-function head(trail, last, frame) {
-  const [x, y] = trail.point(last);
+function head(trace, last, frame) {
+  const [x, y] = trace.point(last);
   const inside = x >= frame.left && x <= frame.right && y >= frame.top && y <= frame.bottom;
-  return inside ? [{ trail, x, y }] : [];
+  return inside ? [{ trace, x, y }] : [];
 }
 
 /** Labels to the right of the heads (to the left near the edge), pushed apart until none covers another or a head. */
@@ -78,13 +78,13 @@ function drawLabels(context, heads, frame, colors) {
   const taken = heads.map(({ x, y }) => ({ left: x - 6, right: x + 6, y }));
   context.textBaseline = "middle";
   context.textAlign = "left";
-  for (const { trail, x, y } of [...heads].sort((one, other) => one.y - other.y)) {
-    const width = context.measureText(trail.label).width;
+  for (const { trace, x, y } of [...heads].sort((one, other) => one.y - other.y)) {
+    const width = context.measureText(trace.label).width;
     const left = x + 12 + width > frame.right ? x - 12 - width : x + 12;
     const box = { left, right: left + width, y: freeRow(taken, left, left + width, y, frame) };
     taken.push(box);
-    if (Math.abs(box.y - y) > 6) leader(context, x, y, left < x ? box.right + 2 : left - 2, box.y, trail.color);
-    haloText(context, trail.label, left, box.y, trail.color, colors.ground);
+    if (Math.abs(box.y - y) > 6) leader(context, x, y, left < x ? box.right + 2 : left - 2, box.y, trace.color);
+    haloText(context, trace.label, left, box.y, trace.color, colors.background);
   }
 }
 

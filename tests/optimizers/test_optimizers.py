@@ -1,4 +1,4 @@
-"""What holds for every rule: names, ranges, and that compiled loops run the very step that Python runs."""
+"""What holds for every optimizer: names, ranges, and that compiled loops run the very step that Python runs."""
 
 from dataclasses import FrozenInstanceError, fields
 
@@ -13,19 +13,19 @@ from thalweg.errors import UnknownNameError, UsageError
 NAMES = optimizers.names()
 
 
-def walk_in_python(surface, rule, lr, start, steps):
-    """The design's formula, word for word, around `rule.step`: positions, m and σ."""
-    clocks = np.stack(rule.clock(np.arange(1.0, steps + 1)), axis=1).tolist()
-    coupled, decoupled = rule.decays
-    sign = -1.0 if rule.maximize else 1.0
-    theta, states = list(start), [rule.start(lr), rule.start(lr)]
+def walk_in_python(surface, optimizer, lr, start, steps):
+    """The design's formula, word for word, around `optimizer.step`: positions, m and σ."""
+    clocks = np.stack(optimizer.clock(np.arange(1.0, steps + 1)), axis=1).tolist()
+    coupled, decoupled = optimizer.decays
+    sign = -1.0 if optimizer.maximize else 1.0
+    theta, states = list(start), [optimizer.start(lr), optimizer.start(lr)]
     positions, directions, scales = [tuple(theta)], [], []
     for clock in clocks:
         gradient = surface.gradient(theta).tolist()
         step = [(0.0, 0.0)] * 2
         for axis in (0, 1):
             g = sign * gradient[axis] + coupled * theta[axis]
-            m, sigma, states[axis] = rule.step(g, states[axis], tuple(clock), rule.hyper())
+            m, sigma, states[axis] = optimizer.step(g, states[axis], tuple(clock), optimizer.hyper())
             theta[axis] = theta[axis] * (1.0 - lr * decoupled) - lr * m / sigma
             step[axis] = m, sigma
         positions.append(tuple(theta))
@@ -35,13 +35,13 @@ def walk_in_python(surface, rule, lr, start, steps):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_compiled_loop_is_the_python_rule_to_the_last_bit(name):
+def test_the_compiled_loop_is_the_python_optimizer_to_the_last_bit(name):
     problem = PROBLEMS["himmelblau"]
     known = {field.name for field in fields(optimizers.get(name))}
-    rule = optimizers.get(name, **({"weight_decay": 0.02} if "weight_decay" in known else {}))
+    optimizer = optimizers.get(name, **({"weight_decay": 0.02} if "weight_decay" in known else {}))
     lr = lr_for(problem, name)
-    expected = walk_in_python(problem.surface, rule, lr, problem.starts[0], 300)
-    path = paths.trace(problem.surface, rule, lr=lr, steps=300, start=problem.starts[0])
+    expected = walk_in_python(problem.surface, optimizer, lr, problem.starts[0], 300)
+    path = paths.trace(problem.surface, optimizer, lr=lr, steps=300, start=problem.starts[0])
     for got, wanted in zip((path.positions_S2, path.direction_S2, path.scale_S2), expected, strict=True):
         np.testing.assert_array_equal(got, wanted)
 
@@ -50,7 +50,7 @@ def test_the_compiled_loop_is_the_python_rule_to_the_last_bit(name):
 def test_each_move_is_the_rate_times_m_over_sigma(name):
     problem = PROBLEMS["valley"]
     path = paths.trace(problem.surface, name, lr=lr_for(problem, name), schedule="cosine", steps=200)
-    _, decoupled = path.rule.decays
+    _, decoupled = path.optimizer.decays
     moved_S2 = -path.lr_S[:, None] * (path.direction_S2 / path.scale_S2 + decoupled * path.positions_S2[:-1])
     np.testing.assert_allclose(np.diff(path.positions_S2, axis=0), moved_S2, rtol=1e-9, atol=1e-12)
 
@@ -65,15 +65,15 @@ def test_it_goes_down(name):
         assert path.loss[-1] < 0.35 * path.loss[0]
 
 
-def test_rules_are_values():
-    rule = optimizers.get("adam")
-    assert rule == optimizers.get("adam") != optimizers.get("adam", eps=1e-6)
-    assert hash(rule) == hash(optimizers.get("adam"))
+def test_optimizers_are_values():
+    optimizer = optimizers.get("adam")
+    assert optimizer == optimizers.get("adam") != optimizers.get("adam", eps=1e-6)
+    assert hash(optimizer) == hash(optimizers.get("adam"))
     with pytest.raises(FrozenInstanceError):
-        rule.eps = 1.0
+        optimizer.eps = 1.0
 
 
-def test_seventeen_rules_and_dashes():
+def test_seventeen_optimizers_and_dashes():
     assert len(NAMES) == 17
     assert list(NAMES) == sorted(NAMES)
     assert optimizers.get("sign-sgd") == optimizers.get("sign_sgd")

@@ -1,0 +1,56 @@
+"""What the lessons' pictures share: a surface from above with named traces on it, and the axis of steps."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.ticker import StrMethodFormatter
+
+from thalweg.figures.lab.background import draw_background
+from thalweg.figures.lab.heightmap import heightmap_of
+from thalweg.figures.style import ORANGE, SERIES, SKY, YELLOW
+from thalweg.i18n import t
+
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from matplotlib.axes import Axes
+    from matplotlib.typing import LegendLocType
+
+    from thalweg.paths import Trace
+    from thalweg.surfaces import Surface
+
+LINES = [series for series in SERIES if series.color not in {ORANGE, SKY, YELLOW}]
+"""The series that stand out from pale grey."""
+
+_FAR = 3.0  # window widths beyond the window: matplotlib need not draw what lies farther away
+
+
+def draw_map(axes: Axes, surface: Surface, traces: Mapping[str, Trace], *, legend: LegendLocType = "best") -> None:
+    """Draw the surface's contour lines, each trace in a style of its own, and a legend on white.
+
+    Args:
+        axes: empty.
+        surface: what the optimizers walked on.
+        traces: name to trace, at most five.
+        legend: where it covers nothing, in matplotlib's words.
+    """
+    draw_background(axes, surface, heightmap_of(surface))
+    low_2, high_2 = np.transpose(surface.window)
+    far_2 = _FAR * (high_2 - low_2)
+    for (name, trace), style in zip(traces.items(), LINES, strict=False):
+        xy_2S = np.clip(trace.positions_S2[: trace.last + 1], low_2 - far_2, high_2 + far_2).T
+        axes.plot(*xy_2S, color="white", linewidth=4, zorder=2)
+        axes.plot(*xy_2S, color=style.color, linestyle=style.dashes, linewidth=1.8, zorder=3, label=name)
+        axes.plot(*xy_2S[:, -1], style.marker, color=style.color, markersize=8, markeredgecolor="white", zorder=5)
+    if traces:
+        axes.legend(loc=legend, frameon=True, framealpha=1, edgecolor="none", handlelength=3.2)
+
+
+def number_steps(axes: Axes, last: int) -> None:
+    """Steps from 0 to `last` along x, with thousands separators."""
+    axes.set_xlim(0, last)
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    axes.set_xlabel(t("lessons.axis_step"))
