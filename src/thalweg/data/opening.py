@@ -22,7 +22,7 @@ BUILTIN = "builtin"
 
 
 def open_images(
-    path: Path | str, *, classes: str | None = None, seed: int = 0, valid_fraction: float = 0.2
+    path: Path | str, *, classes: Path | str | None = None, seed: int = 0, valid_fraction: float = 0.2
 ) -> ImageSet:
     """Open a set of photos for training, whatever its layout.
 
