@@ -193,7 +193,7 @@ def test_a_size_that_is_none(images, size):
 # The disk
 
 
-def test_an_unwritable_folder_is_told(images, tmp_path):
+def test_an_unwritable_folder_is_reported(images, tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(StorageError, match="THALWEG_CACHE"):
         build_cache(images, size=8, folder=tmp_path / "file")

@@ -1,4 +1,4 @@
-"""Mixed batches against a literal twin, pixel by pixel, and what is drawn against what it promises."""
+"""Mixed batches against a literal twin, pixel by pixel, and the draws against the shares asked for."""
 
 import numpy as np
 import pytest

@@ -78,7 +78,7 @@ class Kernel:
     def __call__(self, *arguments: float | NDArray[Any]) -> None:
         self._function(
             *(
-                value.ctypes.data if is_pointer else value  # type: ignore[union-attr] - the signature says so
+                value.ctypes.data if is_pointer else value  # type: ignore[union-attr] - the signature has the types
                 for is_pointer, value in zip(self._pointers, arguments, strict=True)
             )
         )

@@ -160,8 +160,9 @@ def build_cache(
     photos = sorted(images.photos, key=lambda photo: natural_key(photo.path))
     digests = digests_of(images.source, [photo.path for photo in photos], folder=folder, workers=workers)
     home = folder / "pixels" / _name_of(digests, size, resize)
-    manifest = _read_manifest(home, size)
-    if home.exists() and (manifest is None or manifest.get("may_pass")):
+    existed = home.exists()  # asked first: what another process publishes after this is whole and stays
+    manifest = _read_manifest(home, size) if existed else None
+    if existed and (manifest is None or manifest.get("may_pass")):
         shutil.rmtree(home, ignore_errors=True)  # damaged, or lacking photos that may be readable by now
         manifest = None
     if manifest is None:

@@ -19,7 +19,7 @@ NAMES_FILE = "classes.txt"
 FOOD11 = "food11"
 
 
-def given_names(choice: str | None, source: Source, root: str) -> tuple[str, ...] | None:
+def given_names(choice: Path | str | None, source: Source, root: str) -> tuple[str, ...] | None:
     """The names given by the user, or those in `classes.txt` beside the photos; `None` if there are neither.
 
     Args:

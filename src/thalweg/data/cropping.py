@@ -53,7 +53,7 @@ def _kernel() -> Kernel:
     return get_kernel(Part("crop_photos", "iiiibqqqfb", source, lambda: crop))
 
 
-def crop(  # noqa: C901, PLR0912, PLR0917 - compiled code has no keywords, and what it calls it must be linked with
+def crop(  # noqa: C901, PLR0912, PLR0917 - compiled code takes no keywords and calls no Python
     count: Any, stored: Any, size: Any, room: Any,
     images: Any, rows: Any, boxes: Any, flips: Any, scratch: Any, cropped: Any,
 ) -> None:  # fmt: skip

@@ -90,7 +90,7 @@ def recognize(names: Sequence[str], path: Path) -> Found:
 
     Args:
         names: all files of the source.
-        path: what to call the source in an error.
+        path: name of the source in an error.
 
     Raises:
         DataError: there are no pictures, no training split, or no class in a name.
@@ -228,13 +228,13 @@ def _labeled(split: Split, pictures: list[_Picture], strays: list[_Picture], pat
 def _test(pictures: list[_Picture], known: set[str | None], *, flat: bool) -> list[Entry]:
     """The photos of the test split: labeled if every name has a class, else all unlabeled."""
     if _in_folders(pictures):
-        told = [picture.folder for picture in pictures]
-        labeled = None not in told and (len(set(told)) > 1 or told[0] in known)
+        named = [picture.folder for picture in pictures]
+        labeled = None not in named and (len(set(named)) > 1 or named[0] in known)
     else:
-        told = [picture.number for picture in pictures]
-        labeled = flat and known.issuperset(told)
+        named = [picture.number for picture in pictures]
+        labeled = flat and known.issuperset(named)
     return [
-        Entry(picture.path, "test", name if labeled else None) for picture, name in zip(pictures, told, strict=True)
+        Entry(picture.path, "test", name if labeled else None) for picture, name in zip(pictures, named, strict=True)
     ]
 
 

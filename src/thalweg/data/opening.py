@@ -22,7 +22,7 @@ BUILTIN = "builtin"
 
 
 def open_images(
-    path: Path | str, *, classes: str | None = None, seed: int = 0, valid_fraction: float = 0.2
+    path: Path | str, *, classes: Path | str | None = None, seed: int = 0, valid_fraction: float = 0.2
 ) -> ImageSet:
     """Open a set of photos for training, whatever its layout.
 
@@ -101,7 +101,7 @@ def open_photos(path: Path | str) -> ImageSet:
     if not paths:
         raise DataError("data.no_images", path=path)
     photos = sorted((Photo(name, "test", None) for name in paths), key=by_split)
-    return ImageSet(path, "unlabelled", (), tuple(photos), source, source.notes)
+    return ImageSet(path, "unlabeled", (), tuple(photos), source, source.notes)
 
 
 def _find(path: Path) -> tuple[Source, Found]:

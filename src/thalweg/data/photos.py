@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from thalweg.data.sources import Note, Source
 
 Split = Literal["train", "valid", "test"]
-Layout = Literal["flat", "class_folders", "csv", "unlabelled"]
+Layout = Literal["flat", "class_folders", "csv", "unlabeled"]
 
 SPLITS: tuple[Split, ...] = ("train", "valid", "test")
 
@@ -76,8 +76,8 @@ class ImageSet:
 
     def describe(self) -> str:
         """One sentence: the layout, and how many photos each split has."""
-        if self.layout == "unlabelled":
-            return t("data.describe_unlabelled", root=self.root, count=len(self.photos))
+        if self.layout == "unlabeled":
+            return t("data.describe_unlabeled", root=self.root, count=len(self.photos))
         return t(
             "data.describe",
             root=self.root,
