@@ -2,29 +2,34 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# One process a core; a file's tests stay together, because they share what is dear to make.
+# One process a core. The tests of a file stay together, because they share fixtures that take long to make.
 PARALLEL := --numprocesses auto --dist loadfile
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-slow check format clean browser
+.PHONY: demo test test-slow lint check format clean browser
 
 demo: $(READY)  ## train on the built-in set; leaves runs/demo with its report
 	$(BIN)/thalweg demo
 
-test: $(READY) check browser  ## lint, types, and every test that is not marked slow
-	$(BIN)/python -m pytest -m "not slow" $(PARALLEL)
+# Types are checked beside the tests, on what the cores have left; what pyright says is printed after them.
+test: $(READY) lint browser  ## lint, types, and every test that is not marked slow
+	@$(BIN)/pyright >$(VENV)/types.log 2>&1 & types=$$!; \
+	$(BIN)/python -m pytest -m "not slow" $(PARALLEL); tests=$$?; \
+	wait $$types; wrong=$$?; cat $(VENV)/types.log; exit $$((tests | wrong))
 
 test-slow: $(READY) browser  ## the tests that take longer
 	$(BIN)/python -m pytest -m slow $(PARALLEL)
 
-# The page's tests drive Debian's Chromium. Where apt cannot install it, they are skipped, and said to be.
+# The page's tests drive Debian's Chromium. Where apt cannot install it, they are skipped, and a line says so.
 browser:
 	@command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq chromium; } >/dev/null 2>&1 \
 		|| echo "chromium cannot be installed here: the page's browser tests will be skipped"
 
-check: $(READY)
+lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+check: lint  ## lint and types
 	$(BIN)/pyright
 
 format: $(READY)

@@ -18,6 +18,16 @@ if workers := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "0")):
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
 
 
+# Examples in docstrings that open the built-in set or measure the machine: seconds each.
+SLOW_EXAMPLES = (".bench", ".build_cache", ".train")
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if isinstance(item, pytest.DoctestItem) and item.name.endswith(SLOW_EXAMPLES):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _own_cache(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
@@ -35,7 +45,7 @@ def _english():
 
 @pytest.fixture
 def verb_runner():
-    """Give a verb's module and its name, get a function that runs it with arguments and raises what it raises."""
+    """Give the module of a command and its name, get a function that runs it and raises what it raises."""
 
     def runner(module, name):
         app = typer.Typer()

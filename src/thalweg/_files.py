@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Files are written whole or not at all; locks that end with their process; the folder of caches."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ _ATTEMPTS = 20
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it is synced and renamed over `path`, else removed.
 
-    A reader, or a process killed at any moment, sees the old file or the new one, never a part.
+    A reader sees the old file or the new one, never a part, even if the writing process is killed.
 
     Raises:
-        StorageError: the folder cannot be written, or the disk is full.
+        StorageError: the folder is not writable, or the disk is full.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -54,19 +54,20 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def hold(file: IO[bytes]) -> bool:
-    """Lock an open file for this process until it is closed, also by a kill; False: another process has done so.
+    """Lock an open file for this process until the file is closed or the process dies.
 
-    Where the system has no such locks nobody holds anything, and it is always True.
+    Returns:
+        False if another process holds the lock. Always True on a system without such locks.
     """
     for _ in range(_ATTEMPTS):
         if _lock(file, shared=False):
             return True
-        time.sleep(0.01)  # somebody may only have been looking
+        time.sleep(0.01)  # `is_held` of another process takes the lock for a moment
     return False
 
 
 def is_held(path: Path) -> bool:
-    """Whether somebody holds a file."""
+    """Whether a process holds the lock on a file."""
     try:
         with path.open("rb") as file:
             return not _lock(file, shared=True)
@@ -85,7 +86,7 @@ def _lock(file: IO[bytes], *, shared: bool) -> bool:
 
 
 def cache_folder() -> Path:
-    """Where caches go: `THALWEG_CACHE`, else `thalweg` in `XDG_CACHE_HOME`, else in `~/.cache`."""
+    """The folder of caches: `THALWEG_CACHE`, else `thalweg` in `XDG_CACHE_HOME`, else in `~/.cache`."""
     own = os.environ.get("THALWEG_CACHE")
     if own:
         return Path(own).expanduser()

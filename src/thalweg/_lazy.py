@@ -1,4 +1,4 @@
-"""Public names that are loaded on first use, so that `import thalweg` and `--help` load no torch."""
+"""Public names load on first use, so that `import thalweg` and `--help` load no torch."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ def lazy_names(package: str, homes: Mapping[str, str]) -> tuple[Callable[[str], 
         homes: public name to the module that defines it, relative to the package (`".loop"`).
 
     Returns:
-        The two functions, to be bound as `__getattr__, __dir__` in the package.
+        The two functions; the package binds them as `__getattr__, __dir__`.
     """
 
-    def __getattr__(name: str) -> Any:  # noqa: N807 - this is what PEP 562 calls it
+    def __getattr__(name: str) -> Any:  # noqa: N807 - the name that PEP 562 gives
         if name not in homes:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         return getattr(import_module(homes[name], package), name)

@@ -1,4 +1,4 @@
-"""An error that points at a character."""
+"""An error that points at a character, and how wide a text is on a terminal."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from thalweg.errors import UsageError
 
 
 class SpecError(UsageError):
-    """A schedule or a formula that cannot be read; the message shows the text with a caret below the place.
+    """A schedule or formula does not parse; the message shows the text with a caret below the place.
 
     Args:
         key: the message's key in the catalogue.
         spec: the whole text.
-        position: index of the character that is wrong; the length of the text for its end.
-        **values: what the message names.
+        position: index of the wrong character; the length of the text stands for its end.
+        **values: values for the placeholders of the message.
     """
 
     def __init__(self, key: str, spec: str, position: int, /, **values: Any) -> None:
@@ -25,10 +25,14 @@ class SpecError(UsageError):
 
     def __str__(self) -> str:
         line = "".join(" " if character.isspace() else character for character in self.spec)
-        indent = sum(_columns(character) for character in line[: self.position])
-        return f"{super().__str__()}\n  {line}\n  {' ' * indent}^"
+        return f"{super().__str__()}\n  {line}\n  {' ' * columns_of(line[: self.position])}^"
 
 
-def _columns(character: str) -> int:
-    """How many columns of a terminal a character takes."""
-    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+def columns_of(text: str) -> int:
+    """How many columns of a terminal a text takes: a Chinese character takes two.
+
+    Example:
+        >>> columns_of("step 步")
+        7
+    """
+    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)

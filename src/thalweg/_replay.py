@@ -1,7 +1,7 @@
 """A function of tensors whose kernels a GPU records once and then repeats.
 
-A step of ResNet-18 is some 560 kernels of a few microseconds each; Python takes longer to start them than the GPU to
-run them. A CUDA graph is started as one.
+A step of ResNet-18 is about 560 kernels of a few microseconds each: Python takes longer to launch them than the GPU to
+run them. A CUDA graph launches all of them at once.
 """
 
 from __future__ import annotations
@@ -18,17 +18,20 @@ if TYPE_CHECKING:
 
     Results = tuple[Any, ...]  # tensors, or None for one that is not there
 
-EAGER_CALLS = 3  # of a kind before it is recorded: libraries choose their kernels, and allocators grow, in the first
+EAGER_CALLS = (
+    3  # with one set of shapes before recording: in the first ones, libraries choose kernels and allocators grow
+)
 
 
 class Replay:
-    """Calls a function of tensors; on a GPU, after a few calls with tensors of one kind, repeats what it recorded.
+    """Calls a function of tensors; on a GPU, after a few calls with the same shapes, replays a recording of it.
 
-    The function is the same one in every call. It is not kept: whoever has a `Replay` for a method of its own would be
-    kept by it, with weights and all, until Python looks for cycles. It may also read and write tensors that outlive it,
-    as weights and the statistics of norms are: always the same ones. It must ask the GPU for nothing (no `.item()`, no
-    branch on a value), and what it draws comes from torch's own generator. Where recording fails, for want of memory
-    or because it does ask, it goes on being called.
+    Pass the same function in every call. A `Replay` keeps no reference to it: an object that has a `Replay` for one of
+    its own methods would otherwise live, with all its weights, until Python collects cycles. The function may read and
+    write tensors that outlive it, such as weights and the statistics of norms, if they are the same ones in every call.
+    It must not wait for the GPU (no `.item()`, no branch on a value), and must draw random numbers from torch's own
+    generator. If recording fails, for lack of memory or because the function waits for the GPU, every call runs the
+    function itself.
 
     Source: https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs.
     """
@@ -38,11 +41,11 @@ class Replay:
         self._recorded: dict[tuple[object, ...], _Recorded | None] = {}
 
     def __call__(self, function: Callable[..., Results], *tensors: Tensor | None) -> Results:
-        """What the function gives; on a GPU valid until the next call.
+        """The results of the function; on a GPU they are valid until the next call.
 
         Args:
-            function: takes tensors on one device, or None for one that is not there; gives the same.
-            *tensors: of any shape; another shape, type or layout is another recording.
+            function: takes tensors on one device, or None for an absent one; returns the same.
+            *tensors: of any shape; each combination of shapes, types and strides has its own recording.
         """
         present = [tensor for tensor in tensors if tensor is not None]
         if not present or not present[0].is_cuda:
@@ -57,14 +60,14 @@ class Replay:
         return function(*tensors) if recorded is None else recorded(tensors)
 
     def forget(self) -> bool:
-        """Drop all recordings, whose memory nothing else can have; False if there was none but such as failed."""
+        """Drop all recordings, which hold memory; False if there was none (failed ones do not count)."""
         had_some = any(recorded is not None for recorded in self._recorded.values())
         self._recorded.clear()
         return had_some
 
 
 class _Recorded:
-    """A graph with its own copies of what goes in."""
+    """A graph with its own copies of the inputs."""
 
     def __init__(self, function: Callable[..., Results], tensors: Sequence[Tensor | None]) -> None:
         self._inputs = [None if tensor is None else tensor.clone() for tensor in tensors]
@@ -81,15 +84,15 @@ class _Recorded:
 
 
 def _record(function: Callable[..., Results], tensors: Sequence[Tensor | None]) -> _Recorded | None:
-    """The recording, which runs nothing; None: the memory is too small for it, or the function cannot be recorded."""
+    """The recording, made without running the kernels; None if memory is short or the function cannot be recorded."""
     try:
         return _Recorded(function, tensors)
-    except RuntimeError:  # as torch calls both; what is really wrong with the function, calling it will say
+    except RuntimeError:  # torch raises it for both; a real fault of the function appears when it is called
         return None
 
 
 def _on_a_side_stream(function: Callable[..., Results], tensors: Sequence[Tensor | None]) -> Results:
-    """As a recording will run: libraries keep workspaces a stream, which must be there by then."""
+    """Run the function on a side stream, as a recording does: libraries have one workspace per stream."""
     stream = torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):

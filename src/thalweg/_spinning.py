@@ -1,16 +1,17 @@
-"""Threads that wait for work do not spin for ever."""
+"""Threads that wait for work do not spin forever."""
 
 from __future__ import annotations
 
 import os
 
 
-# How often a thread of GNU's OpenMP looks for work before it sleeps. Its own default is endless where there are as many
-# threads as cores, and then one other process on the machine makes a training many times slower: two threads spin for
-# each other while neither runs. With this bound a busy machine costs its share, and a quiet one nothing measurable.
+# How often a thread of GNU OpenMP looks for work before it sleeps. With as many threads as cores, its default is to
+# spin forever. Then one other process on the machine makes training many times slower: threads spin while they wait
+# for threads that cannot run. With this bound, other work costs its share of time, and an idle machine loses nothing
+# measurable.
 SPINS = "20000"
 
 
 def bound_spinning() -> None:
-    """Set the bound, unless the environment has one; it is read once, when torch is loaded, so to be called before."""
+    """Set the bound, unless the environment has one. Call it before torch is loaded: OpenMP reads it once, then."""
     os.environ.setdefault("GOMP_SPINCOUNT", SPINS)

@@ -2,18 +2,18 @@
 
 ```
 ThalwegError                exit code 1
-├── UsageError              exit code 2: an option, a value, a formula that cannot be meant
-│   └── UnknownNameError    a name that is not in a list; offers the nearest
+├── UsageError              exit code 2: an invalid option, value or formula
+│   └── UnknownNameError    an unknown name; suggests the nearest known ones
 ├── DataError               the photos
-│   └── BadImageError       one photo; carries its path
-├── RunError                a run's folder
-├── TrainingError           a training that cannot go on
-├── MissingExtraError       an optional package is not installed; says the command that installs it
+│   └── BadImageError       one unusable photo
+├── RunError                the folder of a run
+├── TrainingError           a training run that cannot continue
+├── MissingExtraError       an optional package is missing; the message has the command that installs it
 └── StorageError            a file that cannot be written
 ```
 
-An error is a key of the catalogue (`i18n`) with values, so that it can be said in every language:
-what, which, why, and what to try.
+An error is a key of the catalogue (`i18n`) with values, so its message is in the language of the reader. The message
+states what went wrong, where, why, and what to try.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 
 
 class ThalwegError(Exception):
-    """The root: everything that this package raises on purpose.
+    """The root of all errors that this package raises on purpose.
 
     Args:
         key: the message's key in the catalogue, such as `"data.no_images"`.
-        **values: what the message names.
+        **values: values for the placeholders of the message.
     """
 
     exit_code: ClassVar[int] = 1
@@ -48,18 +48,18 @@ class ThalwegError(Exception):
 
 
 class UsageError(ThalwegError):
-    """An option, a value or a formula that cannot be meant."""
+    """An invalid option, value or formula."""
 
     exit_code: ClassVar[int] = 2
 
 
 class UnknownNameError(UsageError):
-    """A name that is not in a list; the message offers the nearest.
+    """An unknown name; the message suggests the nearest known ones.
 
     Args:
-        kind: what the name should be, as a key of the catalogue under `kinds` (`"optimizer"`).
-        name: what was got.
-        known: the names that would have been right.
+        kind: what the name stands for, as a key of the catalogue under `kinds` (`"optimizer"`).
+        name: the unknown name.
+        known: the valid names.
     """
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
@@ -76,27 +76,27 @@ class UnknownNameError(UsageError):
 
 
 class DataError(ThalwegError):
-    """The photos, or how they are laid out."""
+    """Something is wrong with the photos, or with the structure of their folders."""
 
 
 class BadImageError(DataError):
-    """One photo that cannot be used."""
+    """One photo cannot be used."""
 
 
 class RunError(ThalwegError):
-    """A run's folder."""
+    """The folder of a run is missing, damaged or in use."""
 
 
 class TrainingError(ThalwegError):
-    """A training that cannot go on."""
+    """A training run cannot continue."""
 
 
 class MissingExtraError(ThalwegError):
     """An optional package is not installed.
 
     Args:
-        package: what is missing (`"timm"`).
-        extra: the extra of this package that brings it (`"zoo"`).
+        package: the missing package (`"timm"`).
+        extra: the extra of this package that installs it (`"timm"`).
     """
 
     def __init__(self, package: str, extra: str) -> None:
@@ -104,4 +104,4 @@ class MissingExtraError(ThalwegError):
 
 
 class StorageError(ThalwegError):
-    """A file that cannot be written."""
+    """A file cannot be written."""

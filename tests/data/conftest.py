@@ -54,7 +54,7 @@ def plant(tmp_path):
 
 @pytest.fixture
 def homework(picture):
-    """The files of a set in the homework's layout: three classes, two photos each, and four unlabelled ones."""
+    """The files of a set in the homework's layout: three classes, two photos each, and four unlabeled ones."""
     names = [f"training/{label}_{n}.jpg" for label in (0, 2, 10) for n in range(4)]
     names += [f"validation/{label}_{n}.jpg" for label in (0, 2, 10) for n in range(2)]
     names += [f"testing/{n:04}.jpg" for n in range(1, 5)]

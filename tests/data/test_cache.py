@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from thalweg.data import build_cache, open_images, open_photos
+from thalweg.data.cache import _name_of
 from thalweg.data.decoding import decode
 from thalweg.data.parallel import in_order
 from thalweg.errors import BadImageError, DataError, StorageError, UsageError
@@ -56,7 +57,7 @@ def test_nothing_is_decoded_twice(images, monkeypatch):
     calls = []
     build_cache(images, size=8, progress=lambda done, total: calls.append((done, total)))
     assert calls == [(done, 22) for done in range(1, 23)]
-    monkeypatch.setattr("thalweg.data.pixels.decode", None)
+    monkeypatch.setattr("thalweg.data.cache.decode", None)
     build_cache(images, size=8, progress=lambda done, total: calls.append((done, total)))
     assert len(calls) == 22
 
@@ -65,7 +66,7 @@ def test_splits_and_names_may_change_without_decoding_again(plant, picture, monk
     root = plant({f"{name}/{n}.jpg": picture(n) for name in ("cat", "dog") for n in range(6)})
     first = build_cache(open_images(root, seed=0), size=8)
     again = build_cache(open_images(root, seed=0), size=8)
-    monkeypatch.setattr("thalweg.data.pixels.decode", None)
+    monkeypatch.setattr("thalweg.data.cache.decode", None)
     second = build_cache(open_images(root, seed=1), size=8)
     assert second.path == first.path
     assert second.rows("valid").tolist() != first.rows("valid").tolist()
@@ -74,9 +75,16 @@ def test_splits_and_names_may_change_without_decoding_again(plant, picture, monk
     assert build_cache(open_images(root), size=8).path == first.path
 
 
-@pytest.mark.parametrize("change", [{"size": 9}, {"fit": "crop"}])
-def test_another_size_or_fit_is_another_cache(images, change):
+@pytest.mark.parametrize("change", [{"size": 9}, {"resize": "center-crop"}])
+def test_another_size_or_resize_is_another_cache(images, change):
     assert build_cache(images, **{"size": 8} | change).path != build_cache(images, size=8).path
+
+
+def test_caches_made_under_the_former_words_are_still_found():
+    """`stretch` was `squash` and `center-crop` was `crop`: nobody should decode all photos again for a word."""
+    digests = ["ab12", None]
+    assert _name_of(digests, 8, "stretch") == "cb699ef5cbe38165502128b29d4fb9b0"
+    assert _name_of(digests, 8, "center-crop") == "48ccc8505a57e72a821b2743226060e2"
 
 
 def test_a_changed_photo_is_seen(plant, homework, picture):
@@ -185,7 +193,7 @@ def test_a_size_that_is_none(images, size):
 # The disk
 
 
-def test_an_unwritable_folder_is_told(images, tmp_path):
+def test_an_unwritable_folder_is_reported(images, tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(StorageError, match="THALWEG_CACHE"):
         build_cache(images, size=8, folder=tmp_path / "file")
@@ -332,5 +340,5 @@ def test_a_photo_that_never_was_there_is_remembered(plant, picture, monkeypatch)
     files = {f"{n}.jpg": picture(n) for n in range(4)}
     root = plant(files | {"labels.csv": b"path,label\n" + b"".join(b"%d.jpg,%d\n" % (n, n % 2) for n in range(6))})
     assert len(build_cache(open_images(root), size=8).bad) == 2
-    monkeypatch.setattr("thalweg.data.cache.decode_into", lambda *_: pytest.fail("decoded again"))
+    monkeypatch.setattr("thalweg.data.cache._decode_into", lambda *_: pytest.fail("decoded again"))
     assert len(build_cache(open_images(root), size=8).bad) == 2

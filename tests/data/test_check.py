@@ -8,9 +8,9 @@ import pytest
 from PIL import Image, ImageEnhance, ImageOps
 
 from thalweg.data import check_images, open_images
+from thalweg.data.check import inspect
 from thalweg.data.decoding import decode
 from thalweg.data.duplicates import MAX_DISTANCE, difference_hash, near_duplicates
-from thalweg.data.inspection import inspect
 from thalweg.errors import DataError
 from thalweg.i18n import set_language
 
@@ -160,7 +160,7 @@ def test_what_is_unusual_is_counted_by_kind(plant, scenes):
     assert len(found.oddities["wrong_extension"]) == 1
 
 
-def colour_png_of_sixteen_bits(side=64):
+def color_png_of_sixteen_bits(side=64):
     def chunk(name, content):
         return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
 
@@ -173,14 +173,14 @@ def colour_png_of_sixteen_bits(side=64):
 
 
 @pytest.mark.parametrize(
-    ("content", "path"), [(colour_png_of_sixteen_bits(), "a.png"), (encoded(sixteen_bits(3), "TIFF"), "a.tif")]
+    ("content", "path"), [(color_png_of_sixteen_bits(), "a.png"), (encoded(sixteen_bits(3), "TIFF"), "a.tif")]
 )
 def test_sixteen_bits_are_seen_also_where_pillow_hides_them(content, path):
     assert "sixteen_bit" in inspect(content, path).oddities
 
 
-def test_sixteen_bits_of_colour_are_scaled():
-    assert decode(colour_png_of_sixteen_bits(), 4)[0, 0].tolist() == [255, 128, 0]
+def test_sixteen_bits_of_color_are_scaled():
+    assert decode(color_png_of_sixteen_bits(), 4)[0, 0].tolist() == [255, 128, 0]
 
 
 def test_bad_photos_are_named(plant, scenes):
@@ -195,7 +195,7 @@ def test_imbalance(plant, scenes):
     few = {name: content for name, content in scenes.items() if not name.startswith("training/1_") or "_0" in name}
     found = check(plant(few))
     assert found.imbalance == 8
-    assert "(0) has 8.0 times the photos of the smallest (1)" in str(found.warnings()[0])
+    assert "(0) has 8.0 times as many photos as the smallest (1)" in str(found.warnings()[0])
 
 
 def test_a_class_without_photos_is_not_the_smallest(plant, scenes):

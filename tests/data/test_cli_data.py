@@ -64,7 +64,7 @@ def test_no_photos_is_an_error(plant):
         run("check", plant({"notes.txt": b""}))
 
 
-def test_get_of_what_is_there_tells_what_comes_next(tmp_path, capsys):
+def test_get_of_what_is_there_prints_the_next_command(tmp_path, capsys):
     (tmp_path / "set.zip").write_bytes(b"here already")
     assert run("get", "food11", "--url", "http://127.0.0.1:9/set.zip", "--out", tmp_path) == 0
     assert f"thalweg data check {tmp_path / 'set.zip'}" in capsys.readouterr().err

@@ -108,9 +108,9 @@ def test_every_mode_becomes_rgb(mode):
     assert result.min() >= 253
 
 
-@pytest.mark.parametrize("colour", ["red", "lime", "blue", "white", "black"])
-def test_cmyk_jpeg_keeps_its_colours(colour):
-    image = Image.new("RGB", (64, 64), colour)
+@pytest.mark.parametrize("color", ["red", "lime", "blue", "white", "black"])
+def test_cmyk_jpeg_keeps_its_colors(color):
+    image = Image.new("RGB", (64, 64), color)
     result = decode(encoded(image.convert("CMYK"), "JPEG", quality=95), 8)
     assert difference(result, np.asarray(image.resize((8, 8)))) < 4
 
@@ -124,7 +124,7 @@ def test_alpha_lies_over_white():
         assert result[10, 17].tolist() == [255, 255, 255]
 
 
-def test_a_transparent_palette_colour_lies_over_white():
+def test_a_transparent_palette_color_lies_over_white():
     image = Image.new("P", (8, 8), 0)
     image.putpalette([10, 20, 30] + [0] * 765)
     assert decode(encoded(image, "PNG", transparency=0), 4).min() == 255
@@ -132,7 +132,7 @@ def test_a_transparent_palette_colour_lies_over_white():
 
 
 def test_the_first_picture_of_an_animation_counts():
-    frames = [Image.new("RGB", (16, 16), colour) for colour in ("red", "blue", "lime")]
+    frames = [Image.new("RGB", (16, 16), color) for color in ("red", "blue", "lime")]
     for kind in ("GIF", "PNG", "WEBP"):
         options = {"lossless": True} if kind == "WEBP" else {}
         content = encoded(frames[0], kind, save_all=True, append_images=frames[1:], **options)
@@ -144,8 +144,8 @@ def test_crop_keeps_the_middle_square():
     image.paste((0, 0, 0), (100, 0, 200, 100))
     for kind in ("PNG", "JPEG"):
         content = encoded(image, kind)
-        assert decode(content, 20, "crop")[:, 1:-1].max() < 12  # the black middle third, and nothing else
-        assert decode(content, 20, "squash")[:, :5].min() > 243
+        assert decode(content, 20, "center-crop")[:, 1:-1].max() < 12  # the black middle third, and nothing else
+        assert decode(content, 20, "stretch")[:, :5].min() > 243
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"])
@@ -202,7 +202,7 @@ def test_a_bomb_is_refused_before_it_is_decoded():
         decode(huge_png(60_000, 60_000), 8, path="bomb.png")
 
 
-def test_between_pillows_limit_and_ours_a_png_is_told_pillows():
+def test_between_pillows_limit_and_ours_a_png_gets_pillows():
     with pytest.raises(BadImageError, match="more than 178 megapixels"):
         decode(huge_png(14_000, 13_500), 8)
 

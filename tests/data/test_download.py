@@ -253,7 +253,7 @@ def test_only_the_web_is_fetched_from(url, target):
         download(url, target)
 
 
-def test_a_folder_that_cannot_be_written_is_told(server, tmp_path):
+def test_a_folder_that_cannot_be_written_is_reported(server, tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(StorageError):
         download(f"{server.url}/food.zip", tmp_path / "file" / "food.zip", patience=QUICK)
@@ -342,7 +342,7 @@ def test_a_given_address_is_used_instead(server, tmp_path):
 
 
 @pytest.mark.parametrize("status", [404, 500])
-def test_a_list_that_cannot_be_had_is_told(server, tmp_path, status):
+def test_a_list_that_cannot_be_had_is_reported(server, tmp_path, status):
     server.statuses = [status]
     with pytest.raises(DataError) as caught:
         fetch(server, tmp_path)
@@ -350,7 +350,7 @@ def test_a_list_that_cannot_be_had_is_told(server, tmp_path, status):
     assert "--url" in str(caught.value)
 
 
-def test_a_set_without_photos_is_told(server, tmp_path):
+def test_a_set_without_photos_is_reported(server, tmp_path):
     server.pages = {("", 1): [entry("README.md")]}
     with pytest.raises(DataError) as caught:
         fetch(server, tmp_path)

@@ -37,7 +37,7 @@ def test_numbers_are_read_as_numbers(plant, picture):
     assert [photo.path for photo in images.split("train")] == names
 
 
-def test_an_unlabelled_test_split_is_in_natural_order(plant, homework, picture):
+def test_an_unlabeled_test_split_is_in_natural_order(plant, homework, picture):
     del homework["testing/0001.jpg"]
     ids = ["1.jpg", "2.jpg", "10.jpg", "100.jpg"]
     images = open_images(plant(homework | {f"testing/{name}": picture() for name in ids}))
@@ -99,15 +99,15 @@ def test_what_systems_leave_behind_is_ignored(plant, homework, picture):
     assert not images.notes[1:]
 
 
-def test_pictures_outside_the_layout_are_told(plant, homework, picture):
+def test_pictures_outside_the_layout_are_reported(plant, homework, picture):
     images = open_images(plant(homework | {"cover.jpg": picture(), "unlabeled/1.jpg": picture()}))
     assert len(images.photos) == len(homework)
-    assert any("2 pictures lie outside" in str(note) and "cover.jpg" in str(note) for note in images.notes)
+    assert any("2 pictures outside" in str(note) and "cover.jpg" in str(note) for note in images.notes)
 
 
-def test_photos_of_kinds_that_cannot_be_read_are_told(plant, homework):
+def test_photos_of_kinds_that_cannot_be_read_are_reported(plant, homework):
     images = open_images(plant(homework | {"training/0_77.HEIC": b"ftypheic", "classes.md": b""}))
-    assert any("1 photos are of a kind" in str(note) and "0_77.HEIC" in str(note) for note in images.notes)
+    assert any("1 photos of a format" in str(note) and "0_77.HEIC" in str(note) for note in images.notes)
 
 
 def test_a_link_that_leads_back_does_not_go_round_for_ever(plant, homework):
@@ -144,7 +144,7 @@ def test_the_eleven_names_of_food_11(plant, homework, language, name):
         set_language(None)
 
 
-def test_classes_without_a_photo_are_told(plant, homework):
+def test_classes_without_a_photo_are_reported(plant, homework):
     images = open_images(plant(homework), classes="food11")
     note = next(str(note) for note in images.notes if "no photo in the training split" in str(note))
     assert "Dairy product" in note
@@ -254,7 +254,7 @@ def test_a_folder_that_may_not_be_read_is_not_skipped(plant, homework, monkeypat
     assert "training" in str(error)
 
 
-# Photos to be classified
+# Photos to classify
 
 
 def test_photos_need_no_labels(plant, picture):

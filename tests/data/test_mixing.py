@@ -1,11 +1,11 @@
-"""Mixed batches against a literal twin, pixel by pixel, and what is drawn against what it promises."""
+"""Mixed batches against a literal twin, pixel by pixel, and the draws against the shares asked for."""
 
 import numpy as np
 import pytest
 import torch
 
+from thalweg.data.augmentation import MIXES
 from thalweg.data.mixing import Mixing, draw_mix, mix_on_device
-from thalweg.data.streams import MIXES
 
 
 def batch(count=8, size=6):
@@ -16,10 +16,10 @@ def batch(count=8, size=6):
 @pytest.mark.parametrize(("mixup", "cutmix"), [(1.0, 0.0), (0.0, 1.0), (0.5, 0.5), (0.3, 0.3)])
 def test_a_mixed_batch_is_the_literal_one(mixup, cutmix):
     plain, mixed = batch().numpy(), batch()
-    partners_N, shares_N = Mixing(mixup, cutmix, seed=3)(mixed, epoch=2, index=5)
+    permutation_N, lambda_N = Mixing(mixup, cutmix, seed=3)(mixed, epoch=2, index=5)
     mix = draw_mix(mixup, cutmix, 8, 6, np.random.default_rng([3, MIXES, 2, 5]))
     for n in range(8):
-        other = plain[partners_N[n]]
+        other = plain[permutation_N[n]]
         top, left, height, width = mix.boxes_N4[n]
         own = 0.0
         for y in range(6):
@@ -29,17 +29,17 @@ def test_a_mixed_batch_is_the_literal_one(mixup, cutmix):
                 own += share / 36
                 expected = share * plain[n, :, y, x] + (1 - share) * other[:, y, x]
                 np.testing.assert_allclose(mixed[n, :, y, x], expected, atol=1e-5)
-        assert shares_N[n] == pytest.approx(own, abs=1e-5)
+        assert lambda_N[n] == pytest.approx(own, abs=1e-5)
 
 
 @pytest.mark.parametrize(("mixup", "cutmix"), [(1.0, 0.0), (0.0, 1.0), (0.5, 0.5)])
 def test_all_photos_mixed_at_once_are_as_one_after_the_other(mixup, cutmix):
     one_by_one, at_once = batch(), batch()
-    partners_N, shares_N = Mixing(mixup, cutmix, seed=3)(one_by_one, epoch=2, index=5)
+    permutation_N, lambda_N = Mixing(mixup, cutmix, seed=3)(one_by_one, epoch=2, index=5)
     found = mix_on_device(at_once, draw_mix(mixup, cutmix, 8, 6, np.random.default_rng([3, MIXES, 2, 5])))
     torch.testing.assert_close(at_once, one_by_one)
-    assert torch.equal(found[0], partners_N)
-    assert torch.equal(found[1], shares_N)
+    assert torch.equal(found[0], permutation_N)
+    assert torch.equal(found[1], lambda_N)
 
 
 def test_as_many_are_mixed_as_promised():
@@ -49,7 +49,7 @@ def test_as_many_are_mixed_as_promised():
     assert blended.mean() == pytest.approx(0.3, abs=0.02)
     assert cut.mean() == pytest.approx(0.5, abs=0.03)
     assert mix.blends_N.max() <= 0.5
-    assert sorted(mix.partners_N) == list(range(20_000))
+    assert sorted(mix.permutation_N) == list(range(20_000))
 
 
 def test_a_mix_is_a_function_of_seed_epoch_and_batch():

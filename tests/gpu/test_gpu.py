@@ -12,9 +12,9 @@ import torch
 from notebook import Notebook
 from thalweg import models
 from thalweg._replay import EAGER_CALLS, Replay
-from thalweg.data.augment import AUGMENTATIONS, augmentation, draw_views
+from thalweg.data.augmentation import AUGMENTATIONS, augmentation, draw_crops
+from thalweg.data.augmenters import DeviceAugmenter, HostAugmenter
 from thalweg.data.mixing import Mixing
-from thalweg.data.viewing import DeviceViewer, HostViewer
 from thalweg.runs import TrainingConfig
 from thalweg.training import plan, resume, train
 from thalweg.training.losses import Objective, Targets
@@ -88,9 +88,9 @@ def test_recorded_steps_train_as_called_ones(name, mixed, monkeypatch):
 def test_views_made_on_a_gpu_are_those_of_the_host_up_to_a_byte(name, size):
     images_NHWC = np.random.default_rng(0).integers(0, 256, (20, 160, 160, 3), dtype=np.uint8)
     normal = ((0.5, 0.4, 0.3), (0.2, 0.25, 0.3))
-    host, device = HostViewer(images_NHWC, *normal), DeviceViewer(images_NHWC, *normal, torch.device("cuda"))
+    host, device = HostAugmenter(images_NHWC, *normal), DeviceAugmenter(images_NHWC, *normal, torch.device("cuda"))
     for seed in range(2 * EAGER_CALLS):
-        views = draw_views(augmentation(name), 8, 160, size, np.random.default_rng(seed))
+        views = draw_crops(augmentation(name), 8, 160, size, np.random.default_rng(seed))
         views = views._replace(colors_N3=np.ones((8, 3), dtype=np.float32))
         rows_N = np.random.default_rng(seed).integers(0, 20, 8)
         off = (host(rows_N, views, size) - device(rows_N, views, size).cpu()).abs()
@@ -100,11 +100,11 @@ def test_views_made_on_a_gpu_are_those_of_the_host_up_to_a_byte(name, size):
 def test_photos_mixed_on_a_gpu_are_those_of_the_host():
     images = torch.randn(16, 3, 32, 32).to(memory_format=torch.channels_last)
     there = images.to("cuda", copy=True)
-    partners_N, shares_N = Mixing(0.5, 0.5, 3)(images, 1, 2)
+    permutation_N, lambda_N = Mixing(0.5, 0.5, 3)(images, 1, 2)
     found = Mixing(0.5, 0.5, 3)(there, 1, 2)
     torch.testing.assert_close(there.cpu(), images)
-    torch.testing.assert_close(found[0].cpu(), partners_N)
-    torch.testing.assert_close(found[1].cpu(), shares_N)
+    torch.testing.assert_close(found[0].cpu(), permutation_N)
+    torch.testing.assert_close(found[1].cpu(), lambda_N)
 
 
 @pytest.mark.parametrize(
@@ -129,10 +129,10 @@ def test_a_training_learns_and_a_resumed_one_goes_on(striped, tmp_path, techniqu
 
 def test_the_photos_lie_on_the_gpu_and_where_they_do_not_fit_they_travel(striped, tmp_path, monkeypatch):
     run = train(striped, CONFIG, tmp_path / "run")
-    assert isinstance(reopen(run.path).viewer, DeviceViewer)
+    assert isinstance(reopen(run.path).augmenter, DeviceAugmenter)
     monkeypatch.setattr(plan, "SHARE_OF_MEMORY", 0.0)
     travelling = train(striped, CONFIG, tmp_path / "travelling")
-    assert isinstance(reopen(travelling.path).viewer, HostViewer)
+    assert isinstance(reopen(travelling.path).augmenter, HostAugmenter)
     assert travelling.summary()["valid"]["accuracy"] > 0.5
 
 

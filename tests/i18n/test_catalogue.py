@@ -23,17 +23,64 @@ def placeholders(sentence):
     return {name for _, name, _, _ in Formatter().parse(sentence) if name}
 
 
-@pytest.mark.parametrize("domain", DOMAINS)
-def test_languages_agree(domain):
-    english, chinese = catalogue("en", domain), catalogue("zh-CN", domain)
-    assert english.keys() == chinese.keys()
-    assert list(english) == sorted(english)
-    for key in english:
-        assert placeholders(english[key]) == placeholders(chinese[key]), key
+def test_languages_agree():
+    wrong = []
+    for domain in DOMAINS:
+        english, chinese = catalogue("en", domain), catalogue("zh-CN", domain)
+        if list(english) != sorted(english):
+            wrong.append(f"{domain}: the keys are not sorted")
+        wrong += [f"{domain}.{key}: in one language only" for key in english.keys() ^ chinese.keys()]
+        wrong += [
+            f"{domain}.{key}: other placeholders in Chinese"
+            for key in english.keys() & chinese.keys()
+            if placeholders(english[key]) != placeholders(chinese[key])
+        ]
+    assert not wrong, "\n".join(wrong)
 
 
 def test_no_domain_is_in_one_language_only():
     assert sorted(path.stem for path in (SRC / "i18n" / "zh-CN").glob("*.json")) == DOMAINS
+
+
+# One word for one thing, and the reader is addressed in one way.
+CHINESE_WORDS_NOT_USED = ("您", "标注", "把握", "动词", "更新规则", "轮数")
+
+
+def test_chinese_has_one_word_for_one_thing():
+    wrong = []
+    for domain in DOMAINS:
+        for key, sentence in catalogue("zh-CN", domain).items():
+            wrong += [f"{domain}.{key}: {word}" for word in CHINESE_WORDS_NOT_USED if word in sentence]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_chinese_sentences_have_full_width_punctuation():
+    half_width = re.compile(r"[\u4e00-\u9fff][,;!?]|[,;!?][\u4e00-\u9fff]|[\u4e00-\u9fff]\(|\)[\u4e00-\u9fff]")
+    wrong = []
+    for domain in DOMAINS:
+        for key, sentence in catalogue("zh-CN", domain).items():
+            wrong += [f"{domain}.{key}: {found}" for found in half_width.findall(re.sub(r"`[^`]*`", "", sentence))]
+    assert not wrong, "\n".join(wrong)
+
+
+ENGLISH_WORDS_NOT_USED = (
+    "remed",
+    "cure ",
+    "cured",
+    "verb ",
+    "update rule",
+    "cannot be meant",
+    "is not to be had",
+    "colour",
+)
+
+
+def test_english_has_the_words_of_the_field():
+    wrong = []
+    for domain in DOMAINS:
+        for key, sentence in catalogue("en", domain).items():
+            wrong += [f"{domain}.{key}: {word}" for word in ENGLISH_WORDS_NOT_USED if word in sentence.lower()]
+    assert not wrong, "\n".join(wrong)
 
 
 def keys_named_in_the_code():
@@ -58,7 +105,7 @@ def test_language_is_set(language):
     set_language(language)
     try:
         assert get_language() == language
-        assert "timm" in t("errors.missing_extra", package="timm", extra="zoo")
+        assert "timm" in t("errors.missing_extra", package="timm", extra="timm")
     finally:
         set_language(None)
 

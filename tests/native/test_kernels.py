@@ -8,7 +8,7 @@ from weakref import WeakValueDictionary
 import numpy as np
 import pytest
 
-from thalweg._native import Part, get_kernel, kernels, store
+from thalweg._native import Part, get_kernel, kernels
 from thalweg.surfaces.kernels import slope_part
 from thalweg.surfaces.loops import at_points
 
@@ -96,12 +96,12 @@ def test_a_folder_that_cannot_be_written_is_done_without(tmp_path, monkeypatch):
 
 
 def test_the_oldest_make_room(empty, monkeypatch):
-    monkeypatch.setattr(store, "KEPT", 4)
+    monkeypatch.setattr(kernels, "KEPT", 4)
     for number in range(6):
-        store.write(f"kernel-{number}", b"body")
+        kernels._write(f"kernel-{number}", b"body")
         os.utime(empty / f"kernel-{number}", (number, number))
-    assert store.read("kernel-5") == b"body"
-    assert store.read("kernel-0") is None
+    assert kernels._read("kernel-5") == b"body"
+    assert kernels._read("kernel-0") is None
     assert len(list(empty.iterdir())) <= 4
 
 

@@ -51,7 +51,7 @@ CASES = [
     for number, options in enumerate([{}, *more])
     for climb in ((False, True) if number == 0 else (False,))
 ]
-"""Each optimizer with its defaults and with every option of its counterpart. Memories are long and scales not too small:
+"""Each optimizer with its defaults and with every option of its counterpart. Memories are long and scales not small:
 near a minimum, an optimizer that forgets blows up the last bit of a rounding error to a whole step."""
 
 

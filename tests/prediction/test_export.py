@@ -66,7 +66,7 @@ def test_onnx_of_another_model_is_refused(exported, striped, tmp_path):
     model = onnx.load(exported)
     del model.metadata_props[:]
     onnx.save(model, tmp_path / "foreign.onnx")
-    with pytest.raises(RunError, match="not of this package"):
+    with pytest.raises(RunError, match="did not export"):
         predict_onnx([tmp_path / "foreign.onnx"], striped)
     (tmp_path / "text.onnx").write_text("no model")
     with pytest.raises(RunError, match="cannot be read"):
@@ -87,8 +87,8 @@ def test_without_the_extra_the_command_that_installs_it_is_said(run, tmp_path, m
         export_onnx(run, tmp_path / "model.onnx")
 
 
-def test_runs_and_files_do_not_decide_together(run, exported, striped, verb_runner):
+def test_runs_and_files_do_not_predict_together(run, exported, striped, verb_runner):
     from thalweg.cli import predict as verb
 
-    with pytest.raises(UsageError, match="do not decide together"):
+    with pytest.raises(UsageError, match="cannot predict together"):
         verb_runner(verb, "predict")(str(run.path), str(exported), str(striped))

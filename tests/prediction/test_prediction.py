@@ -1,4 +1,4 @@
-"""Prediction against its literal twin: views cut by hand, identities, rows of pictures that cannot be read."""
+"""Prediction against its literal twin: crops cut by hand, identities, rows of pictures that cannot be read."""
 
 from dataclasses import replace
 
@@ -9,9 +9,8 @@ import torch
 from thalweg.data import Photo, build_cache, open_photos
 from thalweg.errors import RunError, UsageError
 from thalweg.prediction import Predictions, predict, submission_text
-from thalweg.prediction.crops import views
+from thalweg.prediction.crops import crops
 from thalweg.prediction.ensemble import together
-from thalweg.prediction.predictor import best_model
 from thalweg.runs import Run, TrainingConfig
 from thalweg.training import train
 
@@ -27,33 +26,33 @@ def run(striped, tmp_path_factory):
     return train(striped, CONFIG, tmp_path_factory.mktemp("predicted") / "run")
 
 
-def shown(run, cache, view):
-    """The network's probabilities for one view, cut and normalized photo by photo in float64."""
-    top, left, height, width = view.box
+def shown(run, cache, crop):
+    """The network's probabilities for one crop, cut and normalized photo by photo in float64."""
+    top, left, height, width = crop.box
     crops_NHWC = cache.images_NHWC[:, top : top + height, left : left + width]
     crops_NCHW = torch.from_numpy(crops_NHWC.copy()).permute(0, 3, 1, 2)
     if height != 32:
         crops_NCHW = torch.nn.functional.interpolate(crops_NCHW, (32, 32), mode="bilinear", antialias=True)
     mean, std = (torch.tensor(run.data[key], dtype=torch.float64).view(3, 1, 1) for key in ("mean", "std"))
     pixels_NCHW = (crops_NCHW.double() / 255 - mean) / std
-    if view.flip:
+    if crop.flip:
         pixels_NCHW = pixels_NCHW.flip(3)
     with torch.inference_mode():
-        return (best_model(run).double()(pixels_NCHW) / run.temperature).softmax(1).numpy()
+        return (run.load_network().double()(pixels_NCHW) / run.temperature).softmax(1).numpy()
 
 
 @pytest.mark.parametrize("tta", [1, 2, 12])
 def test_probabilities_are_the_weighted_mean_over_the_views(run, striped, tta):
     found = predict(run.path, striped, tta=tta)
     cache = build_cache(open_photos(striped), size=32)
-    seen = [shown(run, cache, view) for view in views(tta, 32)]
+    seen = [shown(run, cache, crop) for crop in crops(tta, 32)]
     expected_NC = seen[0] if tta == 1 else (seen[0] + np.mean(seen[1:], axis=0)) / 2
     np.testing.assert_allclose(found.probability_NC, expected_NC, atol=2e-3)
     np.testing.assert_allclose(found.probability_NC.sum(axis=1), 1)
 
 
 def test_views_differ_and_stay_inside():
-    every = views(12, 160)
+    every = crops(12, 160)
     assert len(set(every)) == 12
     for (top, left, height, width), _ in every:
         assert 0 <= top <= top + height <= 160
@@ -107,13 +106,13 @@ def test_equal_votes_are_decided_by_the_mean():
     assert together([first, second], vote=True).argmax() == 1
 
 
-def test_runs_of_other_classes_do_not_decide_together(run, other, striped, tmp_path):
+def test_runs_of_other_classes_do_not_predict_together(run, other, striped, tmp_path):
     renamed = replace(other, path=tmp_path, data={**other.data, "classes": ["0", "1", "cat"]})
     renamed.save()
     with pytest.raises(RunError, match="cat"):
         predict([run.path, tmp_path], striped)
     replace(renamed, data={**other.data, "classes": ["1", "0", "2"]}).save()
-    with pytest.raises(RunError, match="other classes"):
+    with pytest.raises(RunError, match="different classes"):
         predict([run.path, tmp_path], striped)
 
 
@@ -121,6 +120,6 @@ def test_the_temperature_is_the_runs_and_moves_no_prediction(run, striped):
     assert run.temperature == run.summary()["temperature"] != 1
     scaled = predict(run.path, striped).probability_NC
     plain_NC = scaled**run.temperature / (scaled**run.temperature).sum(axis=1, keepdims=True)
-    expected = shown(run, build_cache(open_photos(striped), size=32), views(1, 32)[0])
+    expected = shown(run, build_cache(open_photos(striped), size=32), crops(1, 32)[0])
     np.testing.assert_allclose(scaled, expected, atol=2e-3)
     np.testing.assert_array_equal(plain_NC.argmax(axis=1), scaled.argmax(axis=1))

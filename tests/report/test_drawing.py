@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 from safetensors.numpy import save_file
 
+from made import ENVIRONMENT, facts
 from thalweg.data import build_cache, open_images
 from thalweg.errors import RunError, StorageError
 from thalweg.report import draw_run
@@ -16,6 +17,15 @@ from thalweg.runs import Run, TrainingConfig
 
 NAMES = ("curves", "layers", "confusion", "mistakes", "reliability", "tsne-mid", "tsne-top")
 PICTURES = {f"{name}.png" for name in NAMES}
+
+
+SUMMARY = {
+    "stopped": "done",
+    "epochs": 1,
+    "steps": 3,
+    "seconds": {"training": 1.5, "total": 2.0},
+    "messages": ["first"],
+}
 
 
 @pytest.fixture(scope="module")
@@ -38,10 +48,10 @@ def run(made, photos, tmp_path, monkeypatch):
     cache = build_cache(open_images(photos), size=16)
     path = tmp_path / "run"
     shutil.copytree(made / "history", path / "history")
-    data = {"path": str(photos), "layout": "folders", "classes": ["dark", "light"], "stored": 16}
-    run = Run(path, TrainingConfig(size=16), data | {"fingerprint": cache.fingerprint, "train": 40, "valid": 80}, {})
+    data = facts(["dark", "light"], photos, fingerprint=cache.fingerprint, train=40, valid=80)
+    run = Run(path, TrainingConfig().settle(16), data, ENVIRONMENT)
     run.save()
-    run.write_json("summary.json", {"stopped": "done", "seconds": {"training": 1.5}, "messages": ["first"]})
+    run.write_json("summary.json", SUMMARY)
     labels = cache.labels("valid")
     logits = np.eye(2, dtype=np.float32)[labels]
     logits[3] = [0.0, 4.0] if labels[3] == 0 else [4.0, 0.0]
@@ -82,7 +92,7 @@ def test_a_picture_that_cannot_be_drawn_is_left_out_with_its_reason(run):
     left = {path.stem for path in run.path.glob("*.png")}
     assert left == {"curves", "layers", "confusion", "reliability"}
     _, mistakes, mid, top = run.summary()["messages"]
-    assert mistakes.startswith("mistakes.png: the photos in ")
+    assert mistakes.startswith("mistakes.png: ")
     assert mid.startswith("tsne-mid.png: t-SNE needs at least 4 photos")
     assert top.startswith("tsne-top.png: ")
 

@@ -43,7 +43,7 @@ def test_it_holds_everything(run, classes):
     page = Page(write_report(run))
     for part in (
         "Report of the run food & <10>",
-        "The training is complete. The weights of epoch 3",
+        "The run is complete. Predictions use the weights of epoch 3",
         "A message with <b>markup</b>.",
         "70.0 %",
         "68.8 %",
@@ -57,7 +57,7 @@ def test_it_holds_everything(run, classes):
         "truncated after 12,288 bytes",
         "/photos/food & <drink>",
         "--batch-size",
-        "Photos a step.",
+        "Photos per step.",
         "2.13.0",
         "PHOTOS -o submission.csv",
         "thalweg train --resume '",
@@ -87,7 +87,7 @@ def test_it_needs_nothing_else_and_runs_nothing(run, language):
 def test_chinese_is_chinese(run):
     set_language("zh-CN")
     page = Page(write_report(run))
-    assert "训练已完成。保留的是第 3 轮的权重" in page.text
+    assert "训练已完成。预测使用第 3 回合的权重" in page.text
     english = [word for word in ("The ", "accuracy", "photos", "precision") if word in page.text]
     assert english == ["photos"]  # the made-up warning and the path
 
@@ -113,7 +113,7 @@ def test_a_part_that_is_missing_is_left_out_and_named(run, part):
     target = run / part
     shutil.rmtree(target) if target.is_dir() else target.unlink()
     page = Page(write_report(run))
-    assert "Left out of this report" in page.text
+    assert "Missing from this report" in page.text
     assert part in page.text
 
 
@@ -139,7 +139,7 @@ def test_a_data_check_of_another_shape_is_no_failure(run, check):
 
 def test_an_empty_folder_gives_a_page_that_says_so(tmp_path):
     text = Page(write_report(tmp_path)).text
-    assert "The run does not say how it ended." in text
+    assert "The run does not record how it ended." in text
     for part in ("config.toml", "history/steps", "tsne-top.png"):
         assert part in text
 

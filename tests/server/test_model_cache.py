@@ -10,8 +10,8 @@ import torch
 from PIL import Image
 from starlette.testclient import TestClient
 
+from thalweg.data.augmenters import HostAugmenter
 from thalweg.data.batches import plain_batches
-from thalweg.data.viewing import HostViewer
 from thalweg.prediction import predict
 from thalweg.prediction.attention import attention
 from thalweg.runs import Run
@@ -81,8 +81,8 @@ class TestAttention:
         """With the gradient taken by the literal route: a forward pass of the head, from the maps on."""
         model, image_HWC = run.load_network(), np.array(photos_of(run).images_NHWC[0])
         found = attention(model, run, image_HWC)
-        viewer = HostViewer(image_HWC[None], run.data["mean"], run.data["std"])
-        images = next(iter(plain_batches(viewer, np.zeros(1, dtype=np.int64), size=32, batch_size=1)))
+        augmenter = HostAugmenter(image_HWC[None], run.data["mean"], run.data["std"])
+        images = next(iter(plain_batches(augmenter, np.zeros(1, dtype=np.int64), size=32, batch_size=1)))
         maps = images
         for stage in model.stages[: model.middle + 1]:
             maps = stage(maps)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from thalweg.diagnosis.rate import search
-from thalweg.runs import files, Run, TrainingConfig, checkpoint
+from thalweg.runs import Run, TrainingConfig, checkpoint, files
 from thalweg.training import resume, train
 from thalweg.training.progress import Listener
 from thalweg.training.rate import search_photos

@@ -11,9 +11,9 @@ import torch
 from PIL import Image
 
 from thalweg import models
-from thalweg.models import features_of, logits_of
 from thalweg.data import build_cache, open_images
 from thalweg.errors import BadImageError, DataError, StorageError, TrainingError, UnknownNameError, UsageError
+from thalweg.models import features_of, logits_of
 from thalweg.runs import Run, TrainingConfig, checkpoint
 from thalweg.training import train
 from thalweg.training.number_format import Format, choose_format

@@ -1,14 +1,15 @@
-"""From Python functions to machine code.
+"""From Python functions to machine code of this processor.
 
-Numba turns each function into LLVM's bitcode; LLVM links them, makes one of them, and writes an object file.
+Numba turns each function into LLVM's bitcode; LLVM links several, optimizes them as one, and writes an object file.
 """
 
 from __future__ import annotations
 
 import re
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING
-
-from thalweg._native.machine import target_machine
 
 
 if TYPE_CHECKING:
@@ -19,19 +20,19 @@ if TYPE_CHECKING:
 _MATHEMATICS = frozenset(
     {"acos", "asin", "atan", "cos", "cosh", "exp", "log", "pow", "sin", "sinh", "sqrt", "tan", "tanh"}
 )
-"""What kernels may call of the C library."""
+"""The functions of the C library that kernels may call."""
 
 
 def compile_bitcode(function: Callable[..., None], signature: str, symbol: str) -> bytes:
     """Compile `function` for this machine.
 
     Args:
-        function: loops and arithmetic only; pointers are indexed, nothing is allocated, nothing is raised.
+        function: loops and arithmetic over indexed pointers; it allocates nothing and raises nothing.
         signature: one letter an argument, see `Part`.
-        symbol: what it is called where it is linked; it has C's calling convention.
+        symbol: its name when linked; it has C's calling convention.
 
     Returns:
-        A module whose only symbols for others are `symbol` and, weak, those that it calls of other parts.
+        A module that exports only `symbol` and, weakly, the symbols of other parts that it calls.
     """
     import llvmlite.binding as llvm
     from numba import cfunc, types
@@ -39,7 +40,7 @@ def compile_bitcode(function: Callable[..., None], signature: str, symbol: str) 
     pointers = {"p": types.float64, "f": types.float32, "q": types.int64, "b": types.uint8}
     kinds = {"i": types.int64, "d": types.float64} | {key: types.CPointer(kind) for key, kind in pointers.items()}
     compiled = cfunc(types.void(*(kinds[letter] for letter in signature)), error_model="numpy")(function)
-    # Numba keeps its wrappers apart from what they wrap; here they are to become one.
+    # Numba never inlines into its wrappers; here both become one function.
     text = re.sub(r"^(attributes .*)\bnoinline\b", r"\1alwaysinline", compiled.inspect_llvm(), flags=re.MULTILINE)
     module = llvm.parse_assembly(text)
     for defined in _definitions(module):
@@ -51,11 +52,11 @@ def compile_bitcode(function: Callable[..., None], signature: str, symbol: str) 
 
 
 def link_object(parts: Sequence[bytes], symbol: str) -> bytes:
-    """Link modules into one object file that defines `symbol` and nothing else, what it calls made part of it.
+    """Link modules into one object file that exports `symbol` alone, with everything it calls.
 
     Raises:
-        RuntimeError: the code needs more than the C library's mathematics, so it could not run without Numba.
-            What Numba's wrappers do with an exception does not count: LLVM drops it where it sees that none is raised.
+        RuntimeError: the code needs more than the C library's mathematics, so it cannot run without Numba. The
+            exception handling of Numba's wrappers does not count: LLVM removes it from code that raises nothing.
     """
     import llvmlite.binding as llvm
 
@@ -74,5 +75,32 @@ def link_object(parts: Sequence[bytes], symbol: str) -> bytes:
     return machine.emit_object(module)
 
 
+def target_machine() -> llvm.TargetMachine:
+    """The target of generated code: this processor with all its features. An engine takes ownership of it."""
+    import llvmlite.binding as llvm
+
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    target = llvm.Target.from_triple(llvm.get_process_triple())
+    name, features = _processor()
+    return target.create_target_machine(cpu=name, features=features, opt=3, codemodel="jitdefault", jit=True)
+
+
+@cache
+def fingerprint() -> str:
+    """What machine code depends on besides its source: this module, the compilers' versions, the processor."""
+    import llvmlite.binding as llvm
+
+    how = Path(__file__).read_text(encoding="utf-8")
+    return "\n".join((how, version("numba"), version("llvmlite"), llvm.get_process_triple(), *_processor()))
+
+
 def _definitions(module: llvm.ModuleRef) -> list[llvm.ValueRef]:
     return [function for function in module.functions if not function.is_declaration]
+
+
+@cache
+def _processor() -> tuple[str, str]:
+    import llvmlite.binding as llvm
+
+    return llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()

@@ -1,4 +1,4 @@
-"""The verbs, gathered into one application."""
+"""The commands, gathered into one application."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from typing import Annotated
 
 import typer
 
+from thalweg.cli._help import WIDEST, speak
 from thalweg.i18n import t
 
 
-VERBS = (
+COMMANDS = (
     "train",
     "find_lr",
     "demo",
@@ -30,7 +31,7 @@ VERBS = (
 
 
 def build_app() -> typer.Typer:
-    """The application with all verbs, its texts in the language in force."""
+    """The application with all commands, its texts in the language in force."""
     app = typer.Typer(
         name="thalweg",
         help=t("cli.about"),
@@ -38,13 +39,12 @@ def build_app() -> typer.Typer:
         add_completion=False,
         pretty_exceptions_enable=False,
         rich_markup_mode=None,  # boxes would cost a third of the 0.2 s in which --help should answer
-        context_settings={"help_option_names": ["-h", "--help"]},
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": WIDEST},
     )
     app.callback()(_root)
-    for verb in VERBS:
-        import_module(f"thalweg.cli.{verb}").register(app)
-    for entry in (*app.registered_commands, *app.registered_groups):
-        entry.short_help = entry.help  # else the list of verbs would cut it off in the middle of a sentence
+    for command in COMMANDS:
+        import_module(f"thalweg.cli.{command}").register(app)
+    speak(app)
     return app
 
 

@@ -22,10 +22,10 @@ POINTS: Final = 81
 """Paths along each side of a map."""
 
 _DECADES: Final = 2.0
-"""How far a map of learning rates reaches to both sides of the optimizer's own."""
+"""How far a map of learning rates reaches on both sides of the suggested one."""
 
 _MEMORIES: Final = ("alpha", "beta1", "beta2", "momentum", "rho")
-"""Hyper-parameters that say how slowly something is forgotten: what matters is their distance from 1."""
+"""Hyper-parameters that set how slowly the optimizer forgets: what matters is their distance from 1."""
 
 
 def read_map(
@@ -93,7 +93,7 @@ def _axis(word: str, lr: float) -> tuple[str, list[float]]:
 
 
 def _between(name: str, low: float, high: float) -> NDArray[np.float64]:
-    """Values from low to high, even in what matters: the distance from 1, the magnitude, or the value itself."""
+    """Values from low to high, spaced evenly in the distance from 1, in the magnitude, or in the value itself."""
     if name in _MEMORIES and high < 1:
         return 1 - np.geomspace(1 - low, 1 - high, POINTS)
     return np.geomspace(low, high, POINTS) if low > 0 else np.linspace(low, high, POINTS)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def print_catalogue() -> None:
-    """All surfaces that have a name, and all optimizers."""
+    """All named surfaces and all optimizers."""
     from thalweg import optimizers, surfaces
 
     columns = [t(f"lab.heading_{name}") for name in ("surface", "about", "parameters")]
@@ -28,7 +28,7 @@ def print_catalogue() -> None:
 
 
 def catalogue_document() -> dict[str, Any]:
-    """The same for programs."""
+    """The surfaces and optimizers, as JSON."""
     from thalweg import optimizers, surfaces
 
     return {
@@ -110,7 +110,7 @@ def trace_document(trace: Trace) -> dict[str, Any]:
 
 
 def columns_document(surface: Surface, traces: Sequence[Trace], points: int) -> dict[str, Any]:
-    """Every number of the traces at no more than so many steps, and whether that is all of them."""
+    """Every number of the traces at up to so many steps, and whether those are all steps."""
     from thalweg.figures.lab.scene import make_scene
 
     scene = make_scene(surface, traces, limit=points)
@@ -123,7 +123,7 @@ def columns_document(surface: Surface, traces: Sequence[Trace], points: int) -> 
 
 
 def converged_at(trace: Trace) -> int | None:
-    """The step from which the trace stayed at its goal; `None` if it did not."""
+    """The step from which the trace stays at its goal; `None` if it does not."""
     return next((event.step for event in trace.events if event.kind == "converged"), None)
 
 

@@ -1,4 +1,4 @@
-"""What is typed behind `thalweg surface`, read into objects: surface, optimizers with their rates, points, file."""
+"""The arguments of `thalweg surface`, read into objects: surface, optimizers with their learning rates, file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SUFFIXES: Final = (".png", ".gif", ".html")
 
 @dataclass(frozen=True)
 class OptimizerChoice:
-    """An optimizer and its learning rate; `None`: one that suits the surface."""
+    """An optimizer and its learning rate; `None` for one that suits the surface."""
 
     optimizer: Optimizer
     lr: float | None
@@ -61,7 +61,7 @@ def read_optimizers(optimizers: str, rates: str | None) -> list[OptimizerChoice]
 
 
 def read_numbers(text: str, count: int, option: str) -> list[float]:
-    """So many numbers with commas between."""
+    """A given count of numbers separated by commas."""
     words = _words(text, option)
     if len(words) != count:
         raise UsageError("lab.bad_count", option=option, count=count, text=text)

@@ -6,7 +6,7 @@ import json
 import sys
 
 from thalweg._spinning import bound_spinning
-from thalweg.errors import ThalwegError, UnknownNameError
+from thalweg.errors import ThalwegError, UnknownNameError, UsageError
 from thalweg.i18n import LANGUAGES, set_language
 
 
@@ -16,12 +16,23 @@ def main() -> None:
     bound_spinning()
     try:
         set_language(_language(arguments))
-        from thalweg.cli._app import build_app  # after the language: help texts are made in it
-
-        build_app()(args=arguments, prog_name="thalweg")
+        sys.exit(_run(arguments))
     except ThalwegError as error:
         _report(error, as_json="--json" in arguments)
         sys.exit(error.exit_code)
+
+
+def _run(arguments: list[str]) -> int:
+    """The exit code of a command line, once the language of its texts is set."""
+    from thalweg.cli._app import build_app
+    from thalweg.cli._help import WrongUse, wrong_use
+
+    try:
+        code = build_app()(args=arguments, prog_name="thalweg", standalone_mode=False)
+    except WrongUse as error:
+        print(wrong_use(error), file=sys.stderr)  # noqa: T201 - the command line speaks
+        return UsageError.exit_code
+    return code or 0
 
 
 def _language(arguments: list[str]) -> str | None:

@@ -1,4 +1,4 @@
-"""`thalweg data`: look at a set of photos before training, or fetch the homework's."""
+"""`thalweg data`: check a set of photos before training, or download the homework's."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def check(
     strict: Annotated[bool, typer.Option("--strict", help=t("data.help_strict"))] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Read every photo of a set and say what is wrong with it."""
+    """Read every photo of a set and report what is wrong."""
     from thalweg.data import check_images, open_images
 
     images = open_images(folder, classes=classes)
@@ -58,7 +58,7 @@ def get(
     out: Annotated[Path, typer.Option(metavar="DIR", help=t("data.help_out"))] = Path("food11"),
     as_json: JsonFlag = False,
 ) -> None:
-    """Fetch a set of photos."""
+    """Download a set of photos."""
     from thalweg.data.download import get_set
 
     with _progress(t("data.fetching"), unit_bytes=True) as advance:
@@ -108,7 +108,7 @@ def _findings(found: Check) -> Iterator[str]:
 
 @contextmanager
 def _progress(label: str, *, unit_bytes: bool = False) -> Iterator[Callable[[int, int], None] | None]:
-    """A bar on stderr, where somebody watches."""
+    """A progress bar on stderr, if that is a terminal."""
     if not sys.stderr.isatty():
         yield None
         return

@@ -1,4 +1,4 @@
-"""`thalweg lesson`: a claim of the course, drawn, told and checked."""
+"""`thalweg lesson`: a claim of the course, drawn, explained and checked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`thalweg models`: the networks, and what they cost at a size."""
+"""`thalweg models`: the networks, and their cost at a given size."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def register(app: typer.Typer) -> None:
-    """Add the verb."""
+    """Add the command."""
     app.command("models", help=t("models.help"))(_models)
 
 
@@ -35,7 +35,7 @@ def _models(
     columns = [t(f"models.column_{column}") for column in ("name", "parameters", "flops", "smallest", "about")]
     rows = [_row(name, card, smallest_size(name)) for name, card in cards.items()]
     print_table(columns, rows, title=t("models.title", size=size, classes=classes))
-    note(t("models.zoo"))
+    note(t("models.note"))
 
 
 def _entry(name: str, card: ModelCard | None, smallest: int) -> dict[str, object]:

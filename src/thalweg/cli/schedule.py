@@ -1,4 +1,4 @@
-"""`thalweg schedule`: draw a schedule before anything is trained with it."""
+"""`thalweg schedule`: draw a schedule before training with it."""
 
 from __future__ import annotations
 

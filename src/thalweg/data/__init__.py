@@ -1,29 +1,52 @@
 """Photos, from a folder to batches.
 
-`open_images` recognises a set (the homework's flat layout, class folders, a table, or an archive of any of these) and
-says which it found. `build_cache` decodes every photo once into bytes that training maps into memory; `check_images`
-looks for what is wrong with the photos before a training does.
+`open_images` recognizes a set of photos (the homework's flat layout, class folders, a table, or an archive of any of
+these) and reports which it found. `check_images` looks for what is wrong with the photos before training does.
+`build_cache` decodes every photo once into bytes that training maps into memory; `batches` draws augmented images
+from there.
 
-What is here never imports torch; only `batches` does.
+Only `augmenters`, `batches` and `mixing` import torch; none of the names below does.
 """
+
+from typing import TYPE_CHECKING
 
 from thalweg._lazy import lazy_names
 
+
+if TYPE_CHECKING:
+    from thalweg.data.cache import BadImage, Cache, build_cache
+    from thalweg.data.check import Check, check_images
+    from thalweg.data.opening import open_images, open_photos
+    from thalweg.data.photos import ImageSet, Photo
+    from thalweg.data.sources import Note
+    from thalweg.data.splits import fold_of
 
 _homes = {
     "BadImage": ".cache",
     "Cache": ".cache",
     "Check": ".check",
     "ImageSet": ".photos",
-    "Note": ".photos",
+    "Note": ".sources",
     "Photo": ".photos",
     "build_cache": ".cache",
     "check_images": ".check",
-    "fold_of": ".folds",
+    "fold_of": ".splits",
     "open_images": ".opening",
     "open_photos": ".opening",
 }
 
-__all__ = sorted(_homes)  # noqa: PLE0605 - computed, so that it cannot differ from what loads
+__all__ = [
+    "BadImage",
+    "Cache",
+    "Check",
+    "ImageSet",
+    "Note",
+    "Photo",
+    "build_cache",
+    "check_images",
+    "fold_of",
+    "open_images",
+    "open_photos",
+]
 
 __getattr__, __dir__ = lazy_names(__name__, _homes)

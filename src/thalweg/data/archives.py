@@ -1,7 +1,7 @@
-"""Zip and tar archives, read in place: nothing is ever unpacked over anything.
+"""Zip and tar archives, read in place: no member is ever unpacked to disk.
 
-A directory of the members is made once; a member is then read by its offset from a file opened for that read,
-so that threads never share a file position and no file stays open. A compressed tar has no such offsets and is
+Opening an archive lists the members with their offsets. Each read opens the file, reads at the offset and closes it,
+so threads never share a file position and no file stays open. A compressed tar has no such offsets: it is
 decompressed once, as a plain tar, into the cache.
 """
 
@@ -14,23 +14,21 @@ import struct
 import tarfile
 import zipfile
 import zlib
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
 from thalweg._files import cache_folder, replacing
 from thalweg.data.digests import digest_file
-from thalweg.data.photos import Note
-from thalweg.data.sources import points_outside, stamp_of, without_litter
-from thalweg.data.storage import telling_where
-from thalweg.errors import BadImageError, DataError
+from thalweg.data.sources import Note, points_outside, stamp_of, without_litter
+from thalweg.errors import BadImageError, DataError, StorageError
 
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-# No photo is larger; a member that claims more is a bomb or a mistake.
+# No photo is larger: a member that claims more is a zip bomb or a mistake.
 MAX_MEMBER_BYTES = 1 << 30
 
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
@@ -41,7 +39,7 @@ _OPENERS = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\x00": lzma.open
 
 @dataclass(frozen=True, slots=True)
 class _Member:
-    """Where a member lies, in bytes, and how it is packed."""
+    """Offset and sizes of a member in bytes, and its compression."""
 
     offset: int
     packed: int
@@ -57,7 +55,7 @@ class ZipSource:
         path: the archive.
 
     Raises:
-        DataError: not a zip, or a broken one.
+        DataError: not a zip, or damaged.
     """
 
     def __init__(self, path: Path) -> None:
@@ -75,7 +73,7 @@ class ZipSource:
         self._members, self.notes = _safe(found)
 
     def names(self) -> tuple[str, ...]:
-        """All members but folders."""
+        """All members except folders."""
         return tuple(self._members)
 
     def read(self, name: str) -> bytes:
@@ -95,20 +93,20 @@ class ZipSource:
         return content
 
     def stamp(self, name: str) -> str | None:
-        """The checksum that the archive keeps, with the size."""
+        """The checksum stored in the archive, with the size."""
         member = self._members.get(name)
         return f"{member.crc}-{member.size}" if member else None
 
 
 class TarSource:
-    """The members of a tar, which may be compressed with gzip, bzip2 or xz.
+    """The members of a tar, plain or compressed with gzip, bzip2 or xz.
 
     Args:
         path: the archive.
 
     Raises:
-        DataError: not a tar, or a broken one.
-        StorageError: a compressed tar, and the cache cannot be written.
+        DataError: not a tar, or damaged.
+        StorageError: the tar is compressed and the cache cannot be written.
     """
 
     def __init__(self, path: Path) -> None:
@@ -145,13 +143,13 @@ class TarSource:
         return content
 
     def stamp(self, name: str) -> str | None:
-        """The archive's own stamp with the member's place in it: a tar keeps no checksums of contents."""
+        """The archive's own stamp with the member's offset: a tar stores no checksums of contents."""
         member = self._members.get(name)
         return f"{self._stamp}-{member.offset}" if member and self._stamp else None
 
 
 def is_tar(path: Path) -> bool:
-    """Whether the name is a tar's, compressed or not."""
+    """Whether the name has a tar's extension, compressed or not."""
     return path.name.lower().endswith((".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz"))
 
 
@@ -173,7 +171,7 @@ def _unpack(packed: bytes, member: _Member, name: str) -> bytes:
 
 
 def _zip_name(info: zipfile.ZipInfo) -> str:
-    """The name, also from tools that wrote bytes of UTF-8 or Chinese Windows (GBK) without saying so."""
+    """The name; tools that declare no encoding wrote UTF-8 or that of Chinese Windows (GBK)."""
     name = info.filename
     if not info.flag_bits & _UTF8_NAME and not name.isascii():
         try:
@@ -190,7 +188,7 @@ def _zip_name(info: zipfile.ZipInfo) -> str:
 
 
 def _tar_names(names: Sequence[str]) -> list[str]:
-    """The names, also from tools that wrote bytes of Chinese Windows (GBK): some are UTF-8 by chance, hardly all."""
+    """The names, in UTF-8 or that of Chinese Windows (GBK): one GBK name may be valid UTF-8 by chance, hardly all."""
     raw = [name.removeprefix("./").encode("utf-8", "surrogateescape") for name in names]
     for encoding in ("utf-8", "gb18030"):
         with suppress(UnicodeDecodeError):
@@ -199,7 +197,7 @@ def _tar_names(names: Sequence[str]) -> list[str]:
 
 
 def _safe(found: dict[str, _Member]) -> tuple[dict[str, _Member], tuple[Note, ...]]:
-    """Leave out members whose names point out of the archive, and say so; litter is left out silently."""
+    """Leave out members whose names point out of the archive, with a note; litter is left out silently."""
     outside = [name for name in found if points_outside(name)]
     members = {name: found[name] for name in sorted(without_litter(found.keys() - outside))}
     if not outside:
@@ -208,7 +206,7 @@ def _safe(found: dict[str, _Member]) -> tuple[dict[str, _Member], tuple[Note, ..
 
 
 def _plain_tar(path: Path) -> Path:
-    """The path itself, or of its decompressed copy in the cache, keyed by content."""
+    """The path itself, or that of its decompressed copy in the cache, keyed by content."""
     with path.open("rb") as file:
         head = file.read(6)
     opener = next((opener for magic, opener in _OPENERS.items() if head.startswith(magic)), None)
@@ -216,15 +214,33 @@ def _plain_tar(path: Path) -> Path:
         return path
     plain = cache_folder() / "archives" / f"{digest_file(path)}.tar"
     if not plain.exists():
-        with telling_where(plain), opener(path, "rb") as packed, replacing(plain) as part, part.open("wb") as file:
+        with (
+            _pointing_to_the_cache(plain),
+            opener(path, "rb") as packed,
+            replacing(plain) as part,
+            part.open("wb") as file,
+        ):
             while block := _read_packed(packed, path):
                 file.write(block)
     return plain
 
 
 def _read_packed(packed: IO[bytes], path: Path) -> bytes:
-    """One block; a broken archive is told apart here from a disk that cannot be written."""
+    """One block; separates a damaged archive from a disk that cannot be written."""
     try:
         return packed.read(1 << 20)
     except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
         raise DataError("data.broken_archive", path=path, reason=error) from error
+
+
+@contextmanager
+def _pointing_to_the_cache(path: Path) -> Iterator[None]:
+    """Turn a failed write into a message that says how to move the cache.
+
+    Raises:
+        StorageError: in place of any `StorageError` raised inside.
+    """
+    try:
+        yield
+    except StorageError as error:
+        raise StorageError("data.cannot_write_cache", path=path, reason=error.values.get("reason", error)) from error

@@ -1,7 +1,7 @@
-"""Batches straight from the cache, as a `Viewer` makes them.
+"""Batches of augmented images, made from the cache by an `Augmenter`.
 
-The order of an epoch and the views of a batch are pure functions of (seed, epoch, batch), so a training that is
-resumed in the middle of an epoch goes on with the very batches that it would have seen.
+The order of an epoch and the crops of a batch are pure functions of (seed, epoch, batch), so a run that is resumed in
+the middle of an epoch continues with the batches that it would have seen.
 
 Shape suffixes: N photos, C channels, H height, W width.
 """
@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from thalweg.data.augment import Augmentation, Views, draw_views
-from thalweg.data.streams import ORDER, VIEWS
-from thalweg.data.viewing import on_device
+from thalweg.data.augmentation import CROPS, ORDER, Augmentation, Crops, draw_crops
+from thalweg.data.augmenters import on_device
 
 
 if TYPE_CHECKING:
@@ -24,26 +23,26 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
-    from thalweg.data.viewing import Viewer
+    from thalweg.data.augmenters import Augmenter
 
 
 class Batches:
-    """Augmented training batches.
+    """Batches of augmented images for training.
 
     Args:
-        viewer: makes the views, where they are wanted.
-        rows: which of its photos belong to the training split.
+        augmenter: makes the images, on its device.
+        rows: the cached photos of the training split.
         labels: their classes, aligned with `rows`.
-        size: side of the pictures in a batch, in pixels.
-        batch_size: photos a batch; the last batch of an epoch may be smaller. A single photo that is left over joins
-            the batch before: alone it gives batch norm nothing to average.
-        policy: how far the views may differ.
-        seed: of order and views.
+        size: side of the images, in pixels.
+        batch_size: photos per batch; the last batch of an epoch may be smaller. A single photo left over joins the
+            batch before, because batch norm cannot average over one photo.
+        policy: bounds of the augmentation.
+        seed: of order and crops.
     """
 
     def __init__(
         self,
-        viewer: Viewer,
+        augmenter: Augmenter,
         rows: NDArray[np.int64],
         labels: NDArray[np.int64],
         *,
@@ -52,7 +51,7 @@ class Batches:
         policy: Augmentation,
         seed: int,
     ) -> None:
-        self.viewer = viewer
+        self.augmenter = augmenter
         self.rows = rows
         self.labels = labels
         self.size = size
@@ -62,7 +61,7 @@ class Batches:
         self._order: tuple[int, NDArray[np.int64]] = (-1, rows)
 
     def __len__(self) -> int:
-        """Batches an epoch."""
+        """Batches per epoch."""
         batches = math.ceil(len(self.rows) / self.batch_size)
         alone = len(self.rows) % self.batch_size == 1
         return batches - 1 if alone and batches > 1 and self.batch_size > 1 else batches
@@ -72,14 +71,14 @@ class Batches:
 
         Returns:
             images_NCHW, float32 in channels-last order, valid until the next call; and labels_N, int64; both on the
-            viewer's device.
+            augmenter's device.
         """
         last = None if index == len(self) - 1 else (index + 1) * self.batch_size
         chosen = self._epoch_order(epoch)[index * self.batch_size : last]
-        random = np.random.default_rng([self.seed, VIEWS, epoch, index])
-        views = draw_views(self.policy, len(chosen), self.viewer.stored, self.size, random)
-        images_NCHW = self.viewer(self.rows[chosen], views, self.size)
-        return images_NCHW, on_device(self.labels[chosen], self.viewer.device)
+        random = np.random.default_rng([self.seed, CROPS, epoch, index])
+        crops = draw_crops(self.policy, len(chosen), self.augmenter.stored, self.size, random)
+        images_NCHW = self.augmenter(self.rows[chosen], crops, self.size)
+        return images_NCHW, on_device(self.labels[chosen], self.augmenter.device)
 
     def _epoch_order(self, epoch: int) -> NDArray[np.int64]:
         if self._order[0] != epoch:
@@ -89,7 +88,7 @@ class Batches:
 
 
 def plain_batches(
-    viewer: Viewer,
+    augmenter: Augmenter,
     rows: NDArray[np.int64],
     *,
     size: int,
@@ -97,27 +96,27 @@ def plain_batches(
     flip: bool = False,
     box: tuple[int, int, int, int] | None = None,
 ) -> Iterator[torch.Tensor]:
-    """Batches for evaluation, in the order of `rows`: the same view of each photo, the whole of it by default.
+    """Batches for evaluation, in the order of `rows`: the same crop of each photo, by default the whole of it.
 
     Args:
-        viewer: makes the views.
-        rows: which of its photos, in the order wanted.
-        size: side of the pictures in a batch, in pixels.
-        batch_size: photos a batch.
-        flip: mirror all of them.
-        box: top, left, height, width of the crop, in pixels of the cached picture.
+        augmenter: makes the images.
+        rows: the cached photos, in the order of the batches.
+        size: side of the images, in pixels.
+        batch_size: photos per batch.
+        flip: whether to mirror all images left to right.
+        box: top, left, height, width of the crop, in pixels of the cached photo.
 
     Yields:
         images_NCHW, float32 in channels-last order, valid until the next batch.
     """
-    whole = (0, 0, viewer.stored, viewer.stored)
+    whole = (0, 0, augmenter.stored, augmenter.stored)
     for start in range(0, len(rows), batch_size):
         chosen = rows[start : start + batch_size]
         count = len(chosen)
-        views = Views(
+        crops = Crops(
             np.tile(np.array(box or whole, dtype=np.int64), (count, 1)),
             np.full(count, flip),
             np.ones((count, 3), dtype=np.float32),
             np.zeros((count, 4), dtype=np.int64),
         )
-        yield viewer(chosen, views, size)
+        yield augmenter(chosen, crops, size)

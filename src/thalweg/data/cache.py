@@ -1,37 +1,58 @@
-"""Photos decoded once, as bytes on the disk that training maps into memory.
+"""Photos decoded once, as bytes on disk that training maps into memory.
 
-Splits and labels are no part of what is kept, so changing them decodes nothing again.
+A cache is a folder named after its content: the digests of the photos in the order of their paths, the size, how
+photos become squares, and the decoder's version. Splits and labels are not part of it, so changing them decodes
+nothing again. The folder is built under another name and renamed once whole. If two processes build the same one, the
+second keeps the first one's; a killed process leaves a `.part` folder, which a later build removes.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import shutil
+import tempfile
+import time
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from PIL import Image
 
 from thalweg._files import cache_folder
+from thalweg.data.decoding import DECODER_VERSION, Resize, decode, quiet
 from thalweg.data.digests import digests_of
-from thalweg.data.photos import SPLITS, ImageSet, Note, Photo, Split, natural_key
-from thalweg.data.pixels import MANIFEST, PIXELS, SUMS, Decoding, decode_into, name_of, read_manifest
+from thalweg.data.parallel import in_order
+from thalweg.data.photos import SPLITS, ImageSet, Photo, Split, natural_key
+from thalweg.data.sources import Note
 from thalweg.errors import BadImageError, DataError, StorageError, UsageError
 
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from thalweg.data.decoding import Fit
+    from thalweg.data.sources import Source
+
+PIXELS = "pixels.u8"
+SUMS = "sums.npy"
+MANIFEST = "manifest.json"
+
+# The words of the first caches, kept in names on disk: renaming them would decode every photo again.
+_RESIZE_ON_DISK: dict[Resize, str] = {"stretch": "squash", "center-crop": "crop"}
+# Failures that may pass, for a content that was read once: an unplugged drive, a full memory.
+_MAY_PASS = {"data.bad_missing", "data.bad_unreadable", "data.bad_memory"}
+_ABANDONED_S = 3600.0  # a build writes all the time: a `.part` untouched for an hour was killed
 
 
 @dataclass(frozen=True)
 class BadImage:
-    """A photo that was left out.
+    """A photo that cannot be used.
 
     Attributes:
         path: within the set's root.
@@ -52,10 +73,10 @@ class Cache:
     Attributes:
         path: the file of pixels.
         size: width and height, in pixels.
-        images_NHWC: RGB bytes, of shape (photos, size, size, 3); a read-only map of the file.
-        photos: what each row shows; photos that cannot be used are left out.
-        bad: the photos left out.
-        fingerprint: of pixels, splits and labels together, whatever the files are called.
+        images_NHWC: RGB bytes, of shape (photos, size, size, 3); the file, memory-mapped and read-only.
+        photos: the photo of each row, without those that cannot be used.
+        bad: the photos that cannot be used.
+        fingerprint: of pixels, splits and labels, but not of file names.
     """
 
     path: Path
@@ -67,7 +88,7 @@ class Cache:
 
     @property
     def mean(self) -> tuple[float, float, float]:
-        """Mean of red, green and blue over the training split (over all photos if it is empty), in 0 to 1."""
+        """Mean of red, green and blue over the training split (over all photos if that is empty), in 0 to 1."""
         return self._moments[0]
 
     @property
@@ -80,7 +101,7 @@ class Cache:
         return self._rows[split]
 
     def labels(self, split: Split) -> NDArray[np.int64]:
-        """The labels of a split, aligned with `rows`; -1 where the label is not known."""
+        """The labels of a split, aligned with `rows`; -1 where the label is unknown."""
         found = [self.photos[row].label for row in self.rows(split)]
         return np.array([-1 if label is None else label for label in found], dtype=np.int64)
 
@@ -103,57 +124,60 @@ def build_cache(
     images: ImageSet,
     *,
     size: int,
-    fit: Fit = "squash",
+    resize: Resize = "stretch",
     on_bad_image: Literal["skip", "stop"] = "skip",
-    folder: Path | None = None,
+    folder: Path | str | None = None,
     progress: Callable[[int, int], None] | None = None,
     workers: int | None = None,
 ) -> Cache:
-    """Decode every photo of a set once, or find that it was done before.
+    """Decode every photo of a set, or open the cache that an earlier call has built.
 
     Args:
         images: the set.
         size: width and height of the decoded pictures, in pixels; at least 1.
-        fit: `squash` scales both sides to `size`; `crop` keeps the aspect ratio and cuts the middle square.
-        on_bad_image: `skip` leaves a photo that cannot be used out and names it; `stop` raises.
+        resize: `stretch` scales both sides to `size`; `center-crop` keeps the aspect ratio and cuts out the middle.
+        on_bad_image: `skip` leaves out a photo that cannot be used and lists it in `bad`; `stop` raises.
         folder: where caches are kept; `THALWEG_CACHE` or the user's cache folder by default.
         progress: called with (photos done, photos) while decoding.
         workers: threads; one a core by default.
 
     Raises:
-        UsageError: a size below 1.
+        UsageError: the size is below 1.
         BadImageError: a photo cannot be used, and `on_bad_image` is `stop`.
-        DataError: none of the photos, or none of the training split's, can be used.
+        DataError: no photo at all, or none of the training split, can be used.
         StorageError: the cache cannot be written, or the disk is full; nothing is left behind.
 
     Example:
         >>> import tempfile
-        >>> from pathlib import Path
         >>> from thalweg.data import open_images
-        >>> cache = build_cache(open_images("builtin"), size=28, folder=Path(tempfile.mkdtemp()))
+        >>> cache = build_cache(open_images("builtin"), size=28, folder=tempfile.mkdtemp())
         >>> cache.images_NHWC.shape, len(cache.rows("train"))
         ((8000, 28, 28, 3), 6000)
     """
     if size < 1:
         raise UsageError("data.size_too_small", size=size)
-    folder = folder or cache_folder()
+    folder = Path(folder) if folder else cache_folder()
     photos = sorted(images.photos, key=lambda photo: natural_key(photo.path))
     digests = digests_of(images.source, [photo.path for photo in photos], folder=folder, workers=workers)
-    home = folder / "pixels" / name_of(digests, size, fit)
-    manifest = read_manifest(home, size, again=True)
+    home = folder / "pixels" / _name_of(digests, size, resize)
+    existed = home.exists()  # asked first: what another process publishes after this is whole and stays
+    manifest = _read_manifest(home, size) if existed else None
+    if existed and (manifest is None or manifest.get("may_pass")):
+        shutil.rmtree(home, ignore_errors=True)  # damaged, or lacking photos that may be readable by now
+        manifest = None
     if manifest is None:
-        job = Decoding(
+        job = _Decoding(
             source=images.source,
             photos=photos,
             digests=digests,
             size=size,
-            fit=fit,
+            resize=resize,
             stop=on_bad_image == "stop",
             progress=progress,
             workers=workers,
         )
-        decode_into(home, job)
-        manifest = read_manifest(home, size, again=False)
+        _decode_into(home, job)
+        manifest = _read_manifest(home, size)
     if manifest is None:
         raise StorageError("data.cannot_write_cache", path=home, reason=MANIFEST)
     cache = _open(home, manifest, photos, size)
@@ -181,3 +205,129 @@ def _open(home: Path, manifest: dict[str, Any], photos: Sequence[Photo], size: i
 def _triple(values_C: NDArray[np.float64]) -> tuple[float, float, float]:
     red, green, blue = values_C.tolist()
     return red, green, blue
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Decoding:
+    """What to decode, and how.
+
+    Attributes:
+        source: reads the files.
+        photos: one a row, in the order of the rows.
+        digests: of their contents; `None` for a file that cannot be read.
+        size: width and height of the result, in pixels.
+        resize: how a photo becomes a square.
+        stop: raise at the first photo that cannot be used instead of leaving it out.
+        progress: called with (photos done, photos).
+        workers: threads; one a core by default.
+    """
+
+    source: Source
+    photos: Sequence[Photo]
+    digests: Sequence[str | None]
+    size: int
+    resize: Resize
+    stop: bool
+    progress: Callable[[int, int], None] | None
+    workers: int | None
+
+
+def _name_of(digests: Sequence[str | None], size: int, resize: Resize) -> str:
+    """The name of the folder for these photos at this size."""
+    content = json.dumps([DECODER_VERSION, size, _RESIZE_ON_DISK[resize], digests])
+    return blake2b(content.encode(), digest_size=16).hexdigest()
+
+
+def _read_manifest(home: Path, size: int) -> dict[str, Any] | None:
+    """The manifest of a whole folder: `rows`, and `bad` as (position, key, values); `None` if damaged or missing."""
+    try:
+        manifest = json.loads((home / MANIFEST).read_bytes())
+        whole = (home / PIXELS).stat().st_size == manifest["rows"] * size * size * 3 and (home / SUMS).exists()
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return manifest if whole else None
+
+
+def _decode_into(home: Path, job: _Decoding) -> None:
+    """Decode into a folder beside `home`, then rename it.
+
+    Raises:
+        BadImageError: a photo cannot be used and the job is to stop then.
+        StorageError: the folder cannot be written, or the disk is full; nothing is left behind.
+    """
+    try:
+        home.parent.mkdir(parents=True, exist_ok=True)
+        _remove_abandoned(home.parent)
+        part = Path(tempfile.mkdtemp(dir=home.parent, prefix=f".{home.name}.", suffix=".part"))
+        try:
+            _decode(part, job)
+            _publish(part, home)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+    except OSError as error:
+        raise StorageError("data.cannot_write_cache", path=home, reason=error.strerror or error) from error
+
+
+def _decode(part: Path, job: _Decoding) -> None:
+    def decode_one(photo: Photo) -> tuple[bytes, NDArray[np.float64]] | BadImageError:
+        try:
+            image_HWC = decode(job.source.read(photo.path), job.size, job.resize, path=photo.path)
+        except BadImageError as error:
+            return error
+        return image_HWC.tobytes(), _channel_sums(image_HWC)
+
+    bad: list[tuple[int, str, dict[str, int | str]]] = []
+    may_pass = False
+    sums: list[NDArray[np.float64]] = []
+    with quiet(), (part / PIXELS).open("wb") as file:
+        for position, result in enumerate(in_order(decode_one, job.photos, workers=job.workers)):
+            if not isinstance(result, BadImageError):
+                file.write(result[0])
+                sums.append(result[1])
+            elif job.stop:
+                raise result
+            else:
+                bad.append((position, result.key, {name: _plain(value) for name, value in result.values.items()}))
+                may_pass |= result.key in _MAY_PASS and job.digests[position] is not None
+            if job.progress:
+                job.progress(position + 1, len(job.photos))
+        file.flush()
+        os.fsync(file.fileno())
+    np.save(part / SUMS, np.array(sums).reshape(-1, 2, 3))
+    manifest = {
+        "decoder": DECODER_VERSION,
+        "size": job.size,
+        "fit": _RESIZE_ON_DISK[job.resize],
+        "rows": len(sums),
+        "bad": bad,
+        "may_pass": may_pass,
+    }
+    (part / MANIFEST).write_text(json.dumps(manifest, ensure_ascii=False, indent=1), encoding="utf-8")
+
+
+def _plain(value: Any) -> int | str:
+    """A value of a message, as JSON can store it."""
+    return value if isinstance(value, int) else str(value)
+
+
+def _publish(part: Path, home: Path) -> None:
+    part.chmod(0o755)  # mkdtemp creates private folders; caches may be shared
+    try:
+        part.rename(home)
+    except OSError:
+        if not home.exists():  # else another process was faster, with the same content
+            raise
+
+
+def _channel_sums(image_HWC: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Exact sum and sum of squares of each channel, of shape (2, 3); the deviation of any split follows from them."""
+    counts_CV = np.array(Image.fromarray(image_HWC).histogram(), dtype=np.float64).reshape(3, 256)
+    values_V = np.arange(256.0)
+    return np.stack([counts_CV @ values_V, counts_CV @ values_V**2])
+
+
+def _remove_abandoned(folder: Path) -> None:
+    for part in folder.glob(".*.part"):
+        with contextlib.suppress(OSError):
+            if time.time() - max(path.stat().st_mtime for path in (part, *part.iterdir())) > _ABANDONED_S:
+                shutil.rmtree(part, ignore_errors=True)

@@ -1,44 +1,86 @@
-"""What is wrong, or merely unusual, with a set of photos, before a training finds out the hard way."""
+"""What is wrong or unusual with a set of photos, reported before training finds out the hard way."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
 from dataclasses import asdict, dataclass
 from itertools import combinations
-from typing import TYPE_CHECKING, Any
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from PIL import Image
 
 from thalweg.data.cache import BadImage
-from thalweg.data.decoding import quiet
-from thalweg.data.duplicates import near_duplicates
-from thalweg.data.inspection import ODDITIES, Facts, Oddity, inspect
+from thalweg.data.decoding import orientation, quiet, reading, to_square
+from thalweg.data.digests import digest
+from thalweg.data.duplicates import THUMBNAIL, near_duplicates
 from thalweg.data.parallel import in_order
-from thalweg.data.photos import SPLITS, ImageSet, Layout, Note, Photo, Split
+from thalweg.data.photos import SPLITS, ImageSet, Layout, Photo, Split
+from thalweg.data.sources import Note
 from thalweg.errors import BadImageError, DataError
 
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-# Smaller pictures are so alike that nearly the same tells nothing: two T-shirts of 28 pixels are not a leak.
+    from numpy.typing import NDArray
+
+Oddity = Literal["wrong_extension", "sixteen_bit", "cmyk", "palette", "alpha", "rotated", "animated", "large"]
+
+ODDITIES: tuple[Oddity, ...] = (
+    "wrong_extension",
+    "sixteen_bit",
+    "cmyk",
+    "palette",
+    "alpha",
+    "rotated",
+    "animated",
+    "large",
+)
+
+LARGE_PIXELS = 50_000_000
+# Smaller pictures look too much alike: two T-shirts of 28 pixels are not a leak.
 MIN_SIDE_FOR_NEAR = 64
-# From this ratio of the largest to the smallest class on, the imbalance is worth a warning.
-WORTH_TELLING = 3.0
+# The smallest ratio of the largest class to the smallest that is worth a warning.
+IMBALANCED = 3.0
 
 _EXAMPLES = 5
+_BITS_OF_PNG = 24  # the byte of the header with the bits per channel
+_BITS_OF_TIFF = 258  # the tag with the bits per channel
+
+
+@dataclass(frozen=True, eq=False)
+class Facts:
+    """What the file of one photo contains.
+
+    Attributes:
+        digest: of the file.
+        size_bytes: size of the file.
+        width: in pixels, as stored.
+        height: in pixels, as stored.
+        oddities: what is unusual about it, though handled.
+        thumbnail_HWC: the photo at 32 × 32 pixels, of shape (32, 32, 3).
+    """
+
+    digest: str
+    size_bytes: int
+    width: int
+    height: int
+    oddities: frozenset[Oddity]
+    thumbnail_HWC: NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
 class Duplicate:
-    """Photos of different splits, or of different classes, that show the same.
+    """Photos of different splits or classes that show the same picture.
 
     Attributes:
         paths: which photos.
         splits: the split of each.
-        classes: the class of each, `None` where it is not known.
-        correlation: 1 for equal files; for similar pictures what `near_duplicates` found.
-        mirrored: whether they are mirror images of one another.
+        classes: the class of each; `None` if unknown.
+        correlation: 1 for equal files; for similar pictures the correlation of `near_duplicates`.
+        mirrored: whether they are mirror images of each other.
     """
 
     paths: tuple[str, ...]
@@ -50,7 +92,7 @@ class Duplicate:
 
 @dataclass(frozen=True)
 class Range:
-    """Smallest, median and largest of something."""
+    """Smallest, median and largest value of a quantity."""
 
     smallest: int
     median: int
@@ -58,31 +100,31 @@ class Range:
 
     @classmethod
     def of(cls, values: Sequence[int]) -> Range:
-        """The range of some values, at least one."""
+        """The range of one or more values."""
         return cls(min(values), int(np.median(values)), max(values))
 
 
 @dataclass(frozen=True)
 class Check:
-    """What a check of a set has found.
+    """The findings of a check.
 
     Attributes:
-        root: the set.
-        layout: which one was found.
-        photos: how many there are.
-        counts: photos for each split and class; unlabelled ones are counted under the empty name.
+        root: the folder, the table or the archive.
+        layout: how classes and splits are laid out.
+        photos: number of photos.
+        counts: photos per split and class; unlabeled ones count under the empty name.
         width: in pixels.
         height: in pixels.
-        size_bytes: of the files.
-        imbalance: photos of the largest class of the training split, to those of the smallest that has any.
+        size_bytes: size of the files.
+        imbalance: ratio of the largest class of the training split to the smallest that is not empty.
         bad: photos that cannot be used.
-        oddities: paths of photos that are unusual, and handled, by what is unusual.
-        repeated: how many photos repeat the file of another, whatever the split.
-        leaks: the same file in different splits.
-        near_leaks: nearly the same picture in different splits.
-        near_checked: how many photos were large enough to look for those.
-        conflicts: the same file under different classes.
-        notes: what was said when the set was opened.
+        oddities: paths of photos that are unusual though handled, by what is unusual.
+        repeated: photos whose file equals an earlier one, in any split.
+        leaks: equal files in different splits.
+        near_leaks: nearly equal pictures in different splits.
+        near_checked: photos large enough to be compared for near leaks.
+        conflicts: equal files of different classes.
+        notes: messages from opening the set.
     """
 
     root: str
@@ -103,17 +145,17 @@ class Check:
     notes: tuple[Note, ...]
 
     def warnings(self) -> tuple[Note, ...]:
-        """What a person should know before training, the gravest first."""
+        """What the user should know before training, the most serious first."""
         found: list[Note] = []
         if self.conflicts:
-            found.append(_told("data.warn_conflicts", self.conflicts))
+            found.append(_listed("data.warn_conflicts", self.conflicts))
         if self.leaks:
-            found.append(_told("data.warn_leaks", self.leaks))
+            found.append(_listed("data.warn_leaks", self.leaks))
         if self.near_leaks:
-            found.append(_told("data.warn_near_leaks", self.near_leaks, " ≈ "))
+            found.append(_listed("data.warn_near_leaks", self.near_leaks, " ≈ "))
         if self.bad:
             found.append(Note("data.warn_bad", {"count": len(self.bad), "examples": _first(map(str, self.bad))}))
-        if self.imbalance >= WORTH_TELLING:
+        if self.imbalance >= IMBALANCED:
             counts = {name: count for name, count in self.counts["train"].items() if count}
             largest, smallest = max(counts, key=counts.__getitem__), min(counts, key=counts.__getitem__)
             values = {"ratio": self.imbalance, "largest": largest, "smallest": smallest}
@@ -121,7 +163,7 @@ class Check:
         return (*found, *self.notes)
 
     def to_json(self) -> dict[str, Any]:
-        """Everything found, as JSON's types; sentences in the language in force."""
+        """All findings as JSON types; sentences in the current language."""
         return asdict(self) | {
             "bad": [{"path": image.path, "reason": str(image.reason)} for image in self.bad],
             "notes": [str(note) for note in self.notes],
@@ -132,7 +174,7 @@ class Check:
 def check_images(
     images: ImageSet, *, progress: Callable[[int, int], None] | None = None, workers: int | None = None
 ) -> Check:
-    """Read and decode every photo of a set, and look for what is wrong.
+    """Read and decode every photo of a set and report what is wrong.
 
     Args:
         images: the set.
@@ -140,7 +182,7 @@ def check_images(
         workers: threads; one a core by default.
 
     Raises:
-        DataError: none of the photos can be used.
+        DataError: no photo can be used.
 
     Example:
         >>> from thalweg.data import open_images
@@ -195,13 +237,32 @@ def check_images(
     )
 
 
-def _told(key: str, duplicates: Sequence[Duplicate], sign: str = " = ") -> Note:
+def inspect(content: bytes, path: str) -> Facts:
+    """Decode a photo, small, and note what is unusual about it.
+
+    Args:
+        content: the file.
+        path: its name; the extension is compared with the content.
+
+    Raises:
+        BadImageError: the photo cannot be decoded.
+    """
+    with reading(content, path) as image:
+        oddities = _oddities(image, content, path)
+        width, height = image.size
+        thumbnail_HWC = to_square(image, THUMBNAIL, "stretch")
+        if orientation(image) != 1:  # after decoding: a PNG may store it behind its pixels
+            oddities.add("rotated")
+    return Facts(digest(content), len(content), width, height, frozenset(oddities), thumbnail_HWC)
+
+
+def _listed(key: str, duplicates: Sequence[Duplicate], sign: str = " = ") -> Note:
     examples = _first(sign.join(duplicate.paths) for duplicate in duplicates)
     return Note(key, {"count": len(duplicates), "examples": examples})
 
 
 def _first(lines: Iterable[str]) -> str:
-    """The first few, one below the other; dots where there are more."""
+    """The first few, one a line; an ellipsis if there are more."""
     lines = list(lines)
     return "\n  ".join(lines[:_EXAMPLES] + ["…"] * (len(lines) > _EXAMPLES))
 
@@ -248,5 +309,28 @@ def _near_leaks(images: ImageSet, good: Sequence[tuple[Photo, Facts]]) -> tuple[
     return tuple(found), len(large)
 
 
-def _thumbnails(photos: Sequence[tuple[Photo, Facts]]) -> np.ndarray[Any, np.dtype[np.uint8]]:
+def _thumbnails(photos: Sequence[tuple[Photo, Facts]]) -> NDArray[np.uint8]:
     return np.stack([facts.thumbnail_HWC for _, facts in photos])
+
+
+def _oddities(image: Image.Image, content: bytes, path: str) -> set[Oddity]:
+    expected = Image.registered_extensions().get(PurePosixPath(path).suffix.lower())
+    found: dict[Oddity, bool] = {
+        "wrong_extension": expected != image.format,
+        "sixteen_bit": _bits(image, content) > 8,
+        "cmyk": image.mode == "CMYK",
+        "palette": image.mode in {"P", "PA"},
+        "alpha": image.has_transparency_data,
+        "animated": getattr(image, "n_frames", 1) > 1,
+        "large": image.width * image.height > LARGE_PIXELS,
+    }
+    return {name for name, true in found.items() if true}
+
+
+def _bits(image: Image.Image, content: bytes) -> int:
+    """Bits per channel in the file."""
+    if image.format == "PNG":
+        return content[_BITS_OF_PNG]
+    if image.format == "TIFF":
+        return max(getattr(image, "tag_v2", {}).get(_BITS_OF_TIFF, (8,)))
+    return 16 if image.mode.startswith(("I", "F")) else 8

@@ -1,4 +1,4 @@
-"""From the classes that file names tell to labels 0, 1, 2, … and names that people read."""
+"""From the classes in file names to labels 0, 1, 2, … and names for people."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ NAMES_FILE = "classes.txt"
 FOOD11 = "food11"
 
 
-def given_names(choice: str | None, source: Source, root: str) -> tuple[str, ...] | None:
-    """The names that a user gave, or that lie in `classes.txt` beside the photos.
+def given_names(choice: Path | str | None, source: Source, root: str) -> tuple[str, ...] | None:
+    """The names given by the user, or those in `classes.txt` beside the photos; `None` if there are neither.
 
     Args:
-        choice: `food11` for the homework's eleven kinds, a file with one name a line, or `None`.
+        choice: `food11` for the homework's eleven classes, a file with one name a line, or `None`.
         source: the set.
         root: the folder inside the source where the layout begins.
 
     Raises:
-        UsageError: the choice is neither.
+        UsageError: the choice is neither `food11` nor a file that can be read.
         DataError: `classes.txt` is not UTF-8.
     """
     if choice == FOOD11:
@@ -48,7 +48,7 @@ def given_names(choice: str | None, source: Source, root: str) -> tuple[str, ...
 
 
 def food11_names() -> tuple[str, ...]:
-    """The eleven kinds of food of Food-11, in the homework's order and in the language in force.
+    """The eleven classes of Food-11, in the homework's order and the current language.
 
     Example:
         >>> from thalweg.i18n import set_language
@@ -64,17 +64,17 @@ def number_classes(
 ) -> tuple[tuple[str, ...], dict[str, int]]:
     """Give each class its label.
 
-    Where classes are numbers (flat layout, tables of numbers), the label is the number, also where a number in between
-    is missing. Other classes are ordered by the names given, else naturally.
+    If classes are numbers (flat layout, tables of numbers), the label is the number, even if numbers in between are
+    missing. Other classes follow the order of the given names, or natural order.
 
     Args:
-        found: the classes that the training split has.
-        names: as people read them, in the order of the labels.
-        path: what to call the set in an error.
+        found: the classes of the training split.
+        names: names for people, in the order of the labels.
+        path: name of the set in an error.
         numbered: whether the classes are numbers.
 
     Returns:
-        The names, and the label of each class found.
+        The names, and the label of each class.
 
     Raises:
         DataError: names and classes do not match.

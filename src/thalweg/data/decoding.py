@@ -1,9 +1,9 @@
-"""From a file's bytes to a square of RGB pixels, whatever the file is.
+"""From the bytes of a file, whatever its format, to a square of RGB pixels.
 
-JPEG is decoded at a reduced scale where the target allows it (the inverse DCT of fewer coefficients, which is
-itself an antialiased reduction); the rest is reduced by a bicubic filter whose support covers the source pixels.
-Orientation from EXIF is applied, alpha is laid over white, 16 bits are scaled and not clipped, of an animation
-the first picture counts. A file that is cut short is an error and never filled with gray.
+JPEG is decoded at a reduced scale where the target size allows it (the inverse DCT of fewer coefficients is itself an
+antialiased reduction); a bicubic filter whose support covers the source pixels does the rest. EXIF orientation is
+applied, alpha is composited over white, 16 bits are scaled rather than clipped, and an animation gives its first
+frame. A truncated file is an error; it is never filled with gray.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-Fit = Literal["squash", "crop"]
+Resize = Literal["stretch", "center-crop"]
 
-# Part of every cache's key: to be raised whenever pixels would come out differently.
+# Part of every cache's name: raise it whenever pixels change.
 DECODER_VERSION = 1
-# The largest sensors in phones give 199.8 megapixels; what claims more is a bomb, a map or a mistake.
+# Phones' largest sensors have 199.8 megapixels; a file that claims more is a bomb, a map or a mistake.
 MAX_PIXELS = 200_000_000
 
 _JPEG = b"\xff\xd8\xff"
@@ -48,24 +48,24 @@ _TURNS = {
 _BIG = 32_000_000
 _one_big_at_a_time = Lock()  # two hundred megapixels are 600 MB as RGB: not in every thread at once
 
-# What Pillow's plugins raise on files that are not what they claim to be.
+# Raised by Pillow's plugins on malformed files.
 _BROKEN = (OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, EOFError, OverflowError, struct.error)
 
 
-def decode(content: bytes, size: int, fit: Fit = "squash", *, path: str = "") -> NDArray[np.uint8]:
+def decode(content: bytes, size: int, resize: Resize = "stretch", *, path: str = "") -> NDArray[np.uint8]:
     """Decode one photo to `size` × `size` pixels.
 
     Args:
         content: the file, encoded.
         size: width and height of the result, in pixels.
-        fit: `squash` scales both sides to `size`; `crop` keeps the aspect ratio and cuts the middle square.
-        path: what to call the photo in an error.
+        resize: `stretch` scales both sides to `size`; `center-crop` keeps the aspect ratio and cuts out the middle.
+        path: name of the photo in an error.
 
     Returns:
         RGB, of shape (size, size, 3).
 
     Raises:
-        BadImageError: empty, cut short, not a picture, or too large.
+        BadImageError: the file is empty, truncated, not a picture, or too large.
 
     Example:
         >>> file = BytesIO()
@@ -74,22 +74,22 @@ def decode(content: bytes, size: int, fit: Fit = "squash", *, path: str = "") ->
         [200, 200, 200]
     """
     with reading(content, path) as image:
-        return to_square(image, size, fit)
+        return to_square(image, size, resize)
 
 
-def to_square(image: Image.Image, size: int, fit: Fit) -> NDArray[np.uint8]:
+def to_square(image: Image.Image, size: int, resize: Resize) -> NDArray[np.uint8]:
     """Decode an opened picture to `size` × `size` pixels of RGB, upright."""
     image.draft(None, (size, size))
     with _one_big_at_a_time if image.width * image.height > _BIG else nullcontext():
         image.load()
-        square = _reduce(_to_rgb(image), size, fit)
+        square = _reduce(_to_rgb(image), size, resize)
     turn = _TURNS.get(orientation(image))
     return np.asarray(square.transpose(turn) if turn is not None else square)
 
 
 @contextmanager
 def reading(content: bytes, path: str) -> Iterator[Image.Image]:
-    """Open a picture, not yet decoded; whatever goes wrong inside is raised as what is wrong with the photo.
+    """Open a picture without decoding it; failures inside the block are raised as `BadImageError`.
 
     Raises:
         BadImageError: in place of Pillow's exceptions.
@@ -113,18 +113,18 @@ def reading(content: bytes, path: str) -> Iterator[Image.Image]:
 
 
 def orientation(image: Image.Image) -> int:
-    """The EXIF orientation, 1 to 8; 1 where there is none, or none that can be read."""
+    """The EXIF orientation, 1 to 8; 1 if there is none or it cannot be read."""
     try:
         return image.getexif().get(_ORIENTATION, 1)
     except _BROKEN:
-        return 1  # the picture is whole, its description is not
+        return 1  # the picture is intact, its metadata is not
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep Pillow's warnings from the user while pictures are decoded; what matters is checked here.
+    """Hide Pillow's warnings while pictures are decoded; what matters is checked here.
 
-    To be entered before threads start and left after they end: Python's filters belong to the process.
+    Enter it before threads start and leave it after they end: Python's filters belong to the process.
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"PIL\.")
@@ -137,13 +137,13 @@ def _open(content: bytes) -> Image.Image:
     if content.startswith(_JPEG):
         try:
             return JpegImageFile(BytesIO(content))
-        except SyntaxError as error:  # what `Image.open` turns into this:
+        except SyntaxError as error:  # as `Image.open` does
             raise UnidentifiedImageError from error
     return Image.open(BytesIO(content))
 
 
 def _limit(content: bytes) -> int:
-    """Pixels that a picture may have: Pillow's own limit, twice its threshold for a warning, holds for all but JPEG."""
+    """Pixels that a picture may have: Pillow's own limit, twice that of its warning, holds for all but JPEG."""
     if content.startswith(_JPEG) or Image.MAX_IMAGE_PIXELS is None:
         return MAX_PIXELS
     return min(MAX_PIXELS, 2 * Image.MAX_IMAGE_PIXELS)
@@ -168,10 +168,10 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     return image if image.mode in {"L", "RGB"} else image.convert("RGB")
 
 
-def _reduce(image: Image.Image, size: int, fit: Fit) -> Image.Image:
+def _reduce(image: Image.Image, size: int, resize: Resize) -> Image.Image:
     width, height = image.size
     box = (0.0, 0.0, float(width), float(height))
-    if fit == "crop":
+    if resize == "center-crop":
         side = min(width, height)
         left, top = (width - side) / 2, (height - side) / 2
         box = (left, top, left + side, top + side)
@@ -184,7 +184,7 @@ def _from_numbers(values_HW: NDArray[np.float64]) -> Image.Image:
 
 
 def _to_bytes_range(values_HW: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Pictures of integers or floats say nowhere what white is: 1, 65,535, or else their own maximum."""
+    """Scale integers or floats to 0..255; their white is not stored, so take 1, 255, 65,535 or else their maximum."""
     values_HW = np.nan_to_num(values_HW, posinf=0.0, neginf=0.0)
     low, high = values_HW.min(), values_HW.max()
     if low >= 0:
@@ -194,5 +194,5 @@ def _to_bytes_range(values_HW: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _head(content: bytes) -> str:
-    """The first bytes, as people may recognise them."""
+    """The first bytes as text that people may recognize."""
     return "".join(chr(byte) if 32 <= byte < 127 else "·" for byte in content[:16])

@@ -1,6 +1,6 @@
-"""Content digests: what a photo is, whatever it is called and wherever it lies.
+"""Digests of contents: they identify a photo whatever its name and place.
 
-Digests are remembered by path and stamp (size and time of change), so that an unchanged folder is not read again.
+Digests are stored with path and stamp (size and time of change), so an unchanged folder is not read again.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ _DIGEST_BYTES = 16
 
 
 def digest(content: bytes) -> str:
-    """BLAKE2b of a content, 128 bits, as hexadecimal text."""
+    """The 128-bit BLAKE2b digest of a content, as hexadecimal text."""
     return blake2b(content, digest_size=_DIGEST_BYTES).hexdigest()
 
 
 def digest_file(path: Path) -> str:
-    """BLAKE2b of a file of any length."""
+    """The digest of a file of any length."""
     running = blake2b(digest_size=_DIGEST_BYTES)
     with path.open("rb") as file:
         while block := file.read(1 << 20):
@@ -40,12 +40,12 @@ def digest_file(path: Path) -> str:
 def digests_of(
     source: Source, names: Sequence[str], *, folder: Path | None = None, workers: int | None = None
 ) -> list[str | None]:
-    """The digest of each file, `None` where it cannot be read.
+    """The digest of each file; `None` for a file that cannot be read.
 
     Args:
         source: where the files are.
         names: which files.
-        folder: the cache folder that remembers; the user's by default.
+        folder: the cache folder that stores digests; the user's by default.
         workers: threads; one a core by default.
     """
     memory = (folder or cache_folder()) / "digests" / f"{digest(str(source.path.resolve()).encode())}.json"
@@ -76,11 +76,11 @@ def _recall(memory: Path) -> dict[str, tuple[str, str]]:
     try:
         return {name: (stamp, content) for name, (stamp, content) in json.loads(memory.read_bytes()).items()}
     except (OSError, ValueError, TypeError, AttributeError):
-        return {}  # never written, or damaged: it is made again
+        return {}  # never written, or damaged
 
 
 def _remember(memory: Path, entries: dict[str, tuple[str, str]]) -> None:
     try:
         write_text(memory, json.dumps(entries, ensure_ascii=False))
     except StorageError:
-        return  # it only saves time
+        return  # storing digests only saves time

@@ -1,4 +1,4 @@
-"""Sets of photos that can be fetched: the homework's, from ModelScope or from a URL that the user gives."""
+"""Download a set of photos: the homework's, from ModelScope or from a URL that the user gives."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 MODELSCOPE = "https://www.modelscope.cn"
-# Name to the data set's place on ModelScope.
+# Data sets by name: their owner and name on ModelScope.
 SETS = {"food11": "Datawhale/LeeDL-HW3-CNN"}
 
 _PAGE = 200
-_CONNECTIONS = 8  # photos are small: most of the time is spent waiting for the server
+_CONNECTIONS = 8  # photos are small: most of the time is waiting for the server
 _TIMEOUT_S = 30.0
 
 
 @dataclass(frozen=True)
 class Fetched:
-    """What a download has left.
+    """The files of a download.
 
     Attributes:
-        folder: where the files are.
+        folder: the folder of the files.
         files: the files.
-        opens: what to give to `open_images`: the archive if there is one, else the folder.
+        opens: the path for `open_images`: the archive if there is one, else the folder.
     """
 
     folder: Path
@@ -45,7 +45,7 @@ class Fetched:
     opens: Path
 
     def to_json(self) -> dict[str, Any]:
-        """Paths as text."""
+        """The paths as JSON types."""
         return {"folder": str(self.folder), "files": [str(file) for file in self.files], "opens": str(self.opens)}
 
 
@@ -54,7 +54,7 @@ class RemoteFile(NamedTuple):
 
     Attributes:
         path: within the data set.
-        url: where it can be fetched.
+        url: its address.
         size: in bytes, if known.
         sha256: hexadecimal, if known.
     """
@@ -68,31 +68,32 @@ class RemoteFile(NamedTuple):
 def get_set(
     name: str,
     *,
-    out: Path,
+    out: Path | str,
     url: str | None = None,
     sha256: str | None = None,
     progress: Callable[[int, int], None] | None = None,
     server: str = MODELSCOPE,
     patience: Patience | None = None,
 ) -> Fetched:
-    """Fetch a set of photos into a folder; what is there already is kept, what broke off is continued.
+    """Download a set of photos into a folder; existing files are kept, interrupted downloads are continued.
 
     Args:
-        name: which set (`food11`).
+        name: the set; only `food11` is known.
         out: the folder.
-        url: fetch this file instead of the set's usual ones.
-        sha256: the checksum that the file from `url` must have.
-        progress: called with (bytes done, bytes in all).
-        server: where ModelScope is.
+        url: download this file instead of those on ModelScope.
+        sha256: the expected checksum of the file from `url`.
+        progress: called with (bytes done, bytes in total).
+        server: address of ModelScope.
         patience: how long to keep trying when a connection breaks.
 
     Raises:
-        UnknownNameError: no such set.
+        UnknownNameError: there is no such set.
         DataError: the server refuses or cannot be reached, or a checksum is wrong.
         StorageError: a file cannot be written.
     """
     if name not in SETS:
         raise UnknownNameError("data_set", name, SETS)
+    out = Path(out)
     if url is not None:
         remote = [RemoteFile(name_in(url) or f"{name}.zip", url, None, sha256)]
     else:
@@ -115,10 +116,10 @@ def list_modelscope(dataset: str, *, server: str = MODELSCOPE) -> Iterator[Remot
 
     Args:
         dataset: `owner/name`.
-        server: where ModelScope is.
+        server: address of ModelScope.
 
     Raises:
-        DataError: no such data set, or the answer is not understood.
+        DataError: there is no such data set, or the answer is malformed.
     """
     folders = [""]
     while folders:
@@ -135,7 +136,7 @@ def list_modelscope(dataset: str, *, server: str = MODELSCOPE) -> Iterator[Remot
 
 
 def name_in(url: str) -> str:
-    """The file's name that a URL tells, as its last part or as ModelScope's `FilePath`.
+    """The file name in a URL: its last part, or ModelScope's `FilePath`.
 
     Example:
         >>> name_in("https://example.org/sets/food-11.zip?download=1")
@@ -144,12 +145,12 @@ def name_in(url: str) -> str:
         'food.tar'
     """
     parts = urlsplit(url)
-    told = parse_qs(parts.query).get("FilePath", [parts.path])[0]
-    return PurePosixPath(told).name
+    named = parse_qs(parts.query).get("FilePath", [parts.path])[0]
+    return PurePosixPath(named).name
 
 
 def _worth_fetching(files: list[RemoteFile]) -> list[RemoteFile]:
-    """The archives; of a set without archives its photos and tables."""
+    """The archives; if there are none, the photos and tables."""
     archives = [file for file in files if file.path.lower().endswith(".zip") or is_tar(Path(file.path))]
     return archives or [file for file in files if is_picture(file.path) or file.path.endswith((".csv", "classes.txt"))]
 
@@ -163,7 +164,7 @@ def _list_folder(dataset: str, folder: str, server: str) -> Iterator[dict[str, A
         fresh = [entry for entry in entries if entry["Path"] not in seen]
         yield from fresh
         seen.update(entry["Path"] for entry in fresh)
-        if len(entries) < _PAGE or not fresh:  # a server that knows no pages sends the first one again
+        if len(entries) < _PAGE or not fresh:  # a server without pages sends the first one again
             return
         page += 1
 
@@ -181,7 +182,7 @@ def _ask(url: str) -> list[dict[str, Any]]:
 
 
 class _Total:
-    """Adds the progress of files that come at the same time."""
+    """Adds up the progress of concurrent downloads."""
 
     def __init__(self, progress: Callable[[int, int], None] | None, total: int) -> None:
         self._progress = progress
@@ -190,7 +191,7 @@ class _Total:
         self._lock = Lock()
 
     def of(self, path: str) -> Callable[[int, int], None] | None:
-        """What one file reports to."""
+        """The callback for one file."""
         if self._progress is None:
             return None
         report = self._progress

@@ -1,29 +1,33 @@
-"""Which layout a set has, recognised from the names of its files alone.
+"""The layout of a set of photos, recognized from the names of its files or read from a table.
 
 - flat: `<split>/<class>_<n>.<ext>`, the class a number, as in the Food-11 homework
 - class folders: `<split>/<class>/…`
 - either of them without splits
-- a table, `path,label[,split]` (see `tables`)
+- a table, `path,label[,split]`: one line a photo, UTF-8, paths relative to the table
 
-A folder around all of it, as archives like to have, is stepped into.
+A folder around everything, common in archives, is skipped.
 """
 
 from __future__ import annotations
 
+import csv
 import re
 from collections import defaultdict
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from thalweg.data.photos import Note, Split
-from thalweg.data.sources import UNREAD_SUFFIXES, is_picture
-from thalweg.errors import DataError
+from thalweg.data.sources import UNREAD_SUFFIXES, Note, is_picture
+from thalweg.errors import BadImageError, DataError
 
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
+
+    from thalweg.data.photos import Split
+    from thalweg.data.sources import Source
 
 SPLIT_NAMES: dict[str, Split] = {
     "train": "train",
@@ -40,7 +44,7 @@ _NUMBER_IN_NAME = re.compile(r"(\d+)_")
 
 
 class Entry(NamedTuple):
-    """One photo as its name tells it: the class is still a text, `None` where the name tells none."""
+    """One photo as named: the class is still a text, `None` if the name has none."""
 
     path: str
     split: Split
@@ -49,13 +53,13 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True)
 class Found:
-    """What names of files, or a table, say about a set.
+    """The layout and the photos of a set, from the names of its files or from a table.
 
     Attributes:
-        layout: which one.
+        layout: how classes and splits are laid out.
         entries: the photos.
-        root: the folder inside the source where the layout begins: empty, or with a slash at its end.
-        notes: what the user should be told.
+        root: the folder inside the source where the layout begins: empty, or ending in a slash.
+        notes: messages for the user.
     """
 
     layout: Literal["flat", "class_folders", "csv"]
@@ -70,30 +74,30 @@ class _Picture(NamedTuple):
 
     @property
     def folder(self) -> str | None:
-        """The first folder of the rest: the class, if the layout is one of folders."""
+        """The first folder of the rest: the class, in a layout of class folders."""
         first, slash, _ = self.rest.partition("/")
         return first if slash else None
 
     @property
     def number(self) -> str | None:
-        """The number that the file's name begins with, if it is followed by `_`."""
+        """The number that begins the file's name, if `_` follows it."""
         match = _NUMBER_IN_NAME.match(self.rest)
         return str(int(match[1])) if match else None
 
 
-def recognise(names: Sequence[str], path: Path) -> Found:
-    """Find out which layout the files have.
+def recognize(names: Sequence[str], path: Path) -> Found:
+    """Recognize the layout from the names of the files.
 
     Args:
         names: all files of the source.
-        path: what to call the source in an error.
+        path: name of the source in an error.
 
     Raises:
-        DataError: no pictures, no training split, or names that tell no class.
+        DataError: there are no pictures, no training split, or no class in a name.
 
     Example:
         >>> from pathlib import Path
-        >>> recognise(["training/0_1.jpg", "training/10_1.jpg", "testing/0001.jpg"], Path("food")).entries[1]
+        >>> recognize(["training/0_1.jpg", "training/10_1.jpg", "testing/0001.jpg"], Path("food")).entries[1]
         Entry(path='training/10_1.jpg', split='train', class_name='10')
     """
     root, splits, strays = split_pictures(names)
@@ -104,11 +108,11 @@ def recognise(names: Sequence[str], path: Path) -> Found:
         splits, strays = {"train": [_Picture(one.path, one.path.removeprefix(root)) for one in everything]}, []
     if "train" not in splits:
         raise DataError("data.no_training_split", path=path, found=", ".join(sorted(splits)))
-    entries = _labelled("train", splits["train"], strays, path)
+    entries = _labeled("train", splits["train"], strays, path)
     known = {entry.class_name for entry in entries}
     flat = not _in_folders(splits["train"])
     if "valid" in splits:
-        entries += _labelled("valid", splits["valid"], strays, path)
+        entries += _labeled("valid", splits["valid"], strays, path)
     if "test" in splits:
         entries += _test(splits["test"], known, flat=flat)
     notes = [Note("data.note_strays", {"count": len(strays), "example": strays[0].path})] if strays else []
@@ -119,10 +123,10 @@ def recognise(names: Sequence[str], path: Path) -> Found:
 
 
 def split_pictures(names: Iterable[str]) -> tuple[str, dict[Split, list[_Picture]], list[_Picture]]:
-    """Sort pictures by the split folders they lie in.
+    """Group pictures by their split folders.
 
     Returns:
-        The folder where the layout begins, the pictures of each split, and the pictures in none.
+        The folder where the layout begins, the pictures of each split, and the pictures outside all splits.
     """
     pictures = [name for name in names if is_picture(name)]
     root = _wrapper(pictures)
@@ -139,8 +143,53 @@ def split_pictures(names: Iterable[str]) -> tuple[str, dict[Split, list[_Picture
     return root, dict(splits), strays
 
 
+def find_table(source: Source, names: Sequence[str]) -> str | None:
+    """The one `.csv`, at most one folder deep, whose first line has `path` and `label`; `None` if there is none.
+
+    Raises:
+        DataError: two tables list photos.
+    """
+    candidates = [name for name in names if name.lower().endswith(".csv") and name.count("/") <= 1]
+    tables = [name for name in candidates if {"path", "label"} <= set(_header(source.read(name)))]
+    if len(tables) > 1:
+        raise DataError("data.two_tables", path=source.path, first=tables[0], second=tables[1])
+    return tables[0] if tables else None
+
+
+def read_table(source: Source, name: str) -> list[Entry]:
+    """The photos listed in a table; their paths are relative to the table.
+
+    In the test split an empty label means unknown.
+
+    Raises:
+        DataError: the header is wrong, a split is unknown, a photo is listed twice, a label is missing, or the file is
+            not UTF-8.
+    """
+    table = source.path / name if source.path.is_dir() else f"{source.path}: {name}"
+    try:
+        text = source.read(name).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError("data.table_not_utf8", table=table) from error
+    except BadImageError as error:
+        raise DataError("data.unreadable_table", table=table, reason=error) from error
+    lines = csv.DictReader(StringIO(text, newline=""), skipinitialspace=True)
+    lines.fieldnames = [column.strip().lower() for column in lines.fieldnames or ()]
+    if not {"path", "label"} <= set(lines.fieldnames):
+        raise DataError("data.table_header", table=table, found=",".join(lines.fieldnames))
+    folder = name.rpartition("/")[0]
+    entries: dict[str, Entry] = {}
+    for line in lines:
+        entry = _entry(line, folder, f"{table}:{lines.line_num}")
+        if entry.path in entries:
+            raise DataError("data.table_twice", line=f"{table}:{lines.line_num}", photo=entry.path)
+        entries[entry.path] = entry
+    if not entries:
+        raise DataError("data.no_images", path=table)
+    return list(entries.values())
+
+
 def _wrapper(pictures: Sequence[str]) -> str:
-    """The folders around the layout: each the only one, not a split, and not a class full of pictures."""
+    """The folders around the layout: each is the only one at its level, neither a split nor a class."""
     root = ""
     while True:
         rests = [name.removeprefix(root) for name in pictures]
@@ -154,7 +203,7 @@ def _wrapper(pictures: Sequence[str]) -> str:
 
 
 def _is_class(splits: dict[Split, list[_Picture]], strays: Iterable[_Picture]) -> bool:
-    """Whether the one split is a class that is called like one, as trains are, beside folders of other classes."""
+    """Whether the only split folder is in fact a class beside others, such as photos of trains in `train`."""
     if len(splits) != 1 or not _in_folders(strays):
         return False
     (pictures,) = splits.values()
@@ -165,8 +214,8 @@ def _in_folders(pictures: Iterable[_Picture]) -> bool:
     return any(picture.folder for picture in pictures)
 
 
-def _labelled(split: Split, pictures: list[_Picture], strays: list[_Picture], path: Path) -> list[Entry]:
-    """The photos of a split whose classes must be told; a picture beside class folders is a stray."""
+def _labeled(split: Split, pictures: list[_Picture], strays: list[_Picture], path: Path) -> list[Entry]:
+    """The photos of a split that needs classes; a picture beside class folders is a stray."""
     if _in_folders(pictures):
         strays += [picture for picture in pictures if not picture.folder]
         return [Entry(picture.path, split, picture.folder) for picture in pictures if picture.folder]
@@ -177,13 +226,30 @@ def _labelled(split: Split, pictures: list[_Picture], strays: list[_Picture], pa
 
 
 def _test(pictures: list[_Picture], known: set[str | None], *, flat: bool) -> list[Entry]:
-    """The photos of the test split: labelled if every name tells a class, else none of them is."""
+    """The photos of the test split: labeled if every name has a class, else all unlabeled."""
     if _in_folders(pictures):
-        told = [picture.folder for picture in pictures]
-        labelled = None not in told and (len(set(told)) > 1 or told[0] in known)
+        named = [picture.folder for picture in pictures]
+        labeled = None not in named and (len(set(named)) > 1 or named[0] in known)
     else:
-        told = [picture.number for picture in pictures]
-        labelled = flat and known.issuperset(told)
+        named = [picture.number for picture in pictures]
+        labeled = flat and known.issuperset(named)
     return [
-        Entry(picture.path, "test", name if labelled else None) for picture, name in zip(pictures, told, strict=True)
+        Entry(picture.path, "test", name if labeled else None) for picture, name in zip(pictures, named, strict=True)
     ]
+
+
+def _entry(line: dict[str, str | None], folder: str, where: str) -> Entry:
+    path = (line["path"] or "").strip().replace("\\", "/").removeprefix("./")
+    label = (line["label"] or "").strip() or None
+    split_name = (line.get("split") or "train").strip()
+    split = SPLIT_NAMES.get(split_name.casefold())
+    if split is None:
+        raise DataError("data.table_split", line=where, split=split_name, known=", ".join(SPLIT_NAMES))
+    if not path or (label is None and split != "test"):
+        raise DataError("data.table_gap", line=where)
+    return Entry(f"{folder}/{path}" if folder else path, split, label)
+
+
+def _header(content: bytes) -> list[str]:
+    first = content[:4096].decode("utf-8-sig", errors="replace").partition("\n")[0]
+    return [column.strip().strip('"').lower() for column in first.split(",")]

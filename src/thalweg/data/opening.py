@@ -1,4 +1,4 @@
-"""Open a set of photos: find its source, its layout, its classes and its splits."""
+"""Open a set of photos: find its source, layout, classes and splits."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 from thalweg.data.archives import TarSource, ZipSource, is_tar
 from thalweg.data.builtin import ARCHIVE
 from thalweg.data.classes import given_names, number_classes
-from thalweg.data.layouts import Found, recognise, split_pictures
-from thalweg.data.photos import ImageSet, Note, Photo, by_split
-from thalweg.data.sources import FileSource, FolderSource, Source, is_picture
-from thalweg.data.splitting import choose_valid
-from thalweg.data.tables import find_table, read_table
+from thalweg.data.layouts import Found, find_table, read_table, recognize, split_pictures
+from thalweg.data.photos import ImageSet, Photo, by_split
+from thalweg.data.sources import FileSource, FolderSource, Note, Source, is_picture
+from thalweg.data.splits import choose_valid
 from thalweg.errors import DataError
 
 
@@ -23,24 +22,25 @@ BUILTIN = "builtin"
 
 
 def open_images(
-    path: Path | str, *, classes: str | None = None, seed: int = 0, valid_fraction: float = 0.2
+    path: Path | str, *, classes: Path | str | None = None, seed: int = 0, valid_fraction: float = 0.2
 ) -> ImageSet:
-    """Recognise a set of photos for training.
+    """Open a set of photos for training, whatever its layout.
 
     Args:
         path: a folder, a `.csv`, a `.zip`, a `.tar` (also compressed), or the word `builtin` for the set that comes
             with the package.
         classes: `food11` for the homework's eleven names, or a file with one class name a line; by default the names
-            come from `classes.txt` beside the photos, else from folders or numbers.
-        seed: chooses the validation split of a set that has none.
-        valid_fraction: share of every class for that split, in (0, 1).
+            come from `classes.txt` beside the photos, or else from folders or numbers.
+        seed: determines the validation split of a set that has none.
+        valid_fraction: share of every class in that split, in (0, 1).
 
     Returns:
-        The set. `describe()` says which layout was found, `notes` what else the user should know.
+        The set; `describe()` states its layout, `notes` what else the user should know.
 
     Raises:
-        DataError: no photos, no layout that is known, one class only, or a class that only validation has.
-        UsageError: `classes` or `valid_fraction` cannot be meant.
+        DataError: there are no photos, the layout is unknown, there is only one class, or a class is missing from the
+            training split.
+        UsageError: `classes` or `valid_fraction` is invalid.
 
     Example:
         >>> images = open_images("builtin")
@@ -77,16 +77,17 @@ def open_images(
 
 
 def open_photos(path: Path | str) -> ImageSet:
-    """Open photos for prediction; nothing needs a label.
+    """Open photos for prediction; labels are ignored.
 
     Args:
-        path: a folder, an archive, a table, or a single photo. Of a set with a test split, it is the test split.
+        path: a folder, an archive, a table, or a single photo. If there is a test split, only its photos are
+            opened.
 
     Returns:
-        The photos in natural order, all in the split `test`, without labels.
+        The photos in natural order, all unlabeled and in the split `test`.
 
     Raises:
-        DataError: no photos there.
+        DataError: there are no photos.
     """
     path = ARCHIVE if path == BUILTIN else Path(path)
     source, names, table = _look(path)
@@ -100,18 +101,18 @@ def open_photos(path: Path | str) -> ImageSet:
     if not paths:
         raise DataError("data.no_images", path=path)
     photos = sorted((Photo(name, "test", None) for name in paths), key=by_split)
-    return ImageSet(path, "unlabelled", (), tuple(photos), source, source.notes)
+    return ImageSet(path, "unlabeled", (), tuple(photos), source, source.notes)
 
 
 def _find(path: Path) -> tuple[Source, Found]:
     source, names, table = _look(path)
     if table:
         return source, Found("csv", tuple(read_table(source, table)), root=table[: table.rfind("/") + 1])
-    return source, recognise(names, path)
+    return source, recognize(names, path)
 
 
 def _look(path: Path) -> tuple[Source, Sequence[str], str | None]:
-    """The source, its files, and the table among them: the path itself, or one that lies beside the photos."""
+    """The source, its files, and the table: the path itself, or one beside the photos."""
     if path.suffix.lower() == ".csv" and path.is_file():
         return FolderSource(path.parent), (), path.name
     source = _open_source(path)

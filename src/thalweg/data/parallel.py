@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-_AHEAD = 32  # items in flight for each thread: enough to ride over one slow file, few enough to hold in memory
+_AHEAD = 32  # items in flight per thread: enough to hide one slow file, few enough to fit in memory
 
 
 def cores() -> int:
-    """How many cores this process may use."""
+    """The number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -28,13 +28,13 @@ def cores() -> int:
 def in_order(
     function: Callable[[Item], Result], items: Iterable[Item], *, workers: int | None = None
 ) -> Iterator[Result]:
-    """Apply a function in threads and give the results in the order of the items.
+    """Apply a function in threads and yield the results in the order of the items.
 
-    At most a few items for each thread are in flight, so that results do not pile up behind a slow one.
+    Few items per thread are in flight, so results do not pile up behind a slow one.
 
     Args:
-        function: what each thread does; what it raises is raised here, and nothing more is started.
-        items: one a call.
+        function: called in a thread; its first exception is raised here, and no further call starts.
+        items: one for each call.
         workers: threads; one a core by default.
 
     Example:

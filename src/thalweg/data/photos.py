@@ -1,45 +1,26 @@
-"""A set of photos as it was found: which belongs to which split and class, and where its bytes are."""
+"""A set of photos as found: the split and class of each photo, and where its bytes are."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from thalweg.i18n import t
 
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
-    from thalweg.data.sources import Source
+    from thalweg.data.sources import Note, Source
 
 Split = Literal["train", "valid", "test"]
-Layout = Literal["flat", "class_folders", "csv", "unlabelled"]
+Layout = Literal["flat", "class_folders", "csv", "unlabeled"]
 
 SPLITS: tuple[Split, ...] = ("train", "valid", "test")
 
 _DIGITS = re.compile(r"(\d+)")
-
-
-@dataclass(frozen=True)
-class Note:
-    """Something that the user should be told; a key of the catalogue with its values.
-
-    Example:
-        >>> from thalweg.i18n import set_language
-        >>> set_language("en")
-        >>> str(Note("data.bad_empty", {"path": "3_17.jpg"}))
-        '3_17.jpg: empty file.'
-    """
-
-    key: str
-    values: Mapping[str, Any] = field(default_factory=dict)
-
-    def __str__(self) -> str:
-        return t(self.key, **self.values)
 
 
 @dataclass(frozen=True)
@@ -48,8 +29,8 @@ class Photo:
 
     Attributes:
         path: within the set's root, with forward slashes.
-        split: what it is for.
-        label: the class, an index into `ImageSet.classes`; `None` where it is not known.
+        split: which split it belongs to.
+        label: the class, an index into `ImageSet.classes`; `None` if unknown.
     """
 
     path: str
@@ -59,15 +40,15 @@ class Photo:
 
 @dataclass(frozen=True)
 class ImageSet:
-    """The photos of a folder, a table or an archive, recognised but not yet decoded.
+    """The photos of a folder, a table or an archive, recognized but not yet decoded.
 
     Attributes:
         root: the folder, the table or the archive.
-        layout: which one was found.
-        classes: their names; a label is an index into them.
+        layout: how classes and splits are laid out.
+        classes: the names of the classes; a label is an index into them.
         photos: by split (train, valid, test), in natural order within a split.
         source: reads the bytes.
-        notes: what the user should be told about how the set was read.
+        notes: what the user should know about how the set was read.
     """
 
     root: Path
@@ -89,14 +70,14 @@ class ImageSet:
         """The file's content, still encoded.
 
         Raises:
-            BadImageError: it is not there, or cannot be read.
+            BadImageError: the file does not exist or cannot be read.
         """
         return self.source.read(photo.path)
 
     def describe(self) -> str:
-        """One sentence: which layout was found, and how many photos each split has."""
-        if self.layout == "unlabelled":
-            return t("data.describe_unlabelled", root=self.root, count=len(self.photos))
+        """One sentence: the layout, and how many photos each split has."""
+        if self.layout == "unlabeled":
+            return t("data.describe_unlabeled", root=self.root, count=len(self.photos))
         return t(
             "data.describe",
             root=self.root,
@@ -109,7 +90,7 @@ class ImageSet:
 
 
 def natural_key(name: str) -> tuple[tuple[int, int | str], ...]:
-    """Sort key that reads digits as numbers, so that 10 comes after 9.
+    """Sort key that reads digits as numbers, so that 10 follows 9.
 
     Example:
         >>> sorted(["10.jpg", "9.jpg", "b.jpg", "009.jpg"], key=natural_key)
@@ -117,9 +98,9 @@ def natural_key(name: str) -> tuple[tuple[int, int | str], ...]:
     """
     parts = [part for part in _DIGITS.split(name) if part]
     key = tuple((0, int(part)) if part.isdecimal() else (1, part.casefold()) for part in parts)
-    return (*key, (2, name))  # names that differ in case or leading zeros only keep one order
+    return (*key, (2, name))  # a fixed order for names that differ only in case or leading zeros
 
 
 def by_split(photo: Photo) -> tuple[int, tuple[tuple[int, int | str], ...]]:
-    """Sort key of photos: splits in their order, natural order within."""
+    """Sort key of photos: train, valid, test; natural order within a split."""
     return SPLITS.index(photo.split), natural_key(photo.path)

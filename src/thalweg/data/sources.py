@@ -1,22 +1,22 @@
-"""Where bytes come from: a folder, or an archive that is read in place.
+"""Where bytes come from: a folder, a single file, or an archive read in place (see `archives`).
 
-A source is thread-safe and keeps no file open, so that it may be dropped at any time.
+A source is thread-safe and keeps no file open, so it needs no closing.
 """
 
 from __future__ import annotations
 
 import os
 import time
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from thalweg.errors import BadImageError, DataError
+from thalweg.i18n import t
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from thalweg.data.photos import Note
+    from collections.abc import Iterable, Iterator, Mapping
 
 PICTURE_SUFFIXES = frozenset(
     f".{ending}"
@@ -26,19 +26,37 @@ PICTURE_SUFFIXES = frozenset(
     )
 )
 
-# Photos by their endings, but of kinds that Pillow does not read.
+# Formats of photos that Pillow does not read.
 UNREAD_SUFFIXES = frozenset(
     f".{ending}" for ending in ("heic", "heif", "jxl", "dng", "cr2", "cr3", "nef", "arw", "psd")
 )
 
 _IS_RUN = {"config.toml", "split.csv"}
 _LITTER = frozenset(["__MACOSX", "Thumbs.db", "ehthumbs.db", "desktop.ini", "@eaDir", "$RECYCLE.BIN"])
-# File systems keep times in ticks of up to two seconds: a younger file may change again within the same tick.
+# File systems store times in ticks of up to two seconds: a file may change twice within one tick.
 _TICK_NS = 2_000_000_000
 
 
+@dataclass(frozen=True)
+class Note:
+    """A message for the user: a key of the catalogue with its values.
+
+    Example:
+        >>> from thalweg.i18n import set_language
+        >>> set_language("en")
+        >>> str(Note("data.bad_empty", {"path": "3_17.jpg"}))
+        '3_17.jpg: empty file.'
+    """
+
+    key: str
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return t(self.key, **self.values)
+
+
 class Source(Protocol):
-    """Files with names, which are relative, with forward slashes."""
+    """Files with relative names that use forward slashes."""
 
     @property
     def path(self) -> Path:
@@ -51,19 +69,19 @@ class Source(Protocol):
         ...
 
     def names(self) -> tuple[str, ...]:
-        """All files, without hidden ones and what operating systems leave behind."""
+        """All files, excluding hidden ones and what operating systems leave behind."""
         ...
 
     def read(self, name: str) -> bytes:
         """The content of one file.
 
         Raises:
-            BadImageError: it is not there, or cannot be read.
+            BadImageError: the file does not exist or cannot be read.
         """
         ...
 
     def stamp(self, name: str) -> str | None:
-        """A text that changes when the content does; `None` when the file is too young to tell."""
+        """A text that changes when the content does; `None` if the file changed too recently to tell."""
         ...
 
 
@@ -87,7 +105,7 @@ class FolderSource:
         self.path = path
 
     def names(self) -> tuple[str, ...]:
-        """All files below the folder but those of runs; links to folders are followed, each folder once.
+        """All files below the folder, excluding runs; links to folders are followed, each folder once.
 
         Raises:
             DataError: a folder cannot be read, or a name is not UTF-8.
@@ -104,7 +122,7 @@ class FolderSource:
 
 
 class FileSource:
-    """One single file.
+    """A single file.
 
     Args:
         path: the file.
@@ -129,7 +147,7 @@ class FileSource:
 
 
 def is_picture(name: str) -> bool:
-    """Whether the name ends like a picture's.
+    """Whether the name has a picture's extension.
 
     Example:
         >>> is_picture("training/0_1.JPG"), is_picture("notes.txt")
@@ -146,10 +164,10 @@ def without_litter(names: Iterable[str]) -> Iterator[str]:
 
 
 def readable(names: Iterable[str], path: Path) -> Iterator[str]:
-    """The names, each of which can be written as text.
+    """The names unchanged, each checked to be valid text.
 
     Raises:
-        DataError: a name's bytes are of another encoding than UTF-8, as old archives leave them.
+        DataError: a name is not UTF-8, as tools for old archives leave them.
     """
     for name in names:
         try:
@@ -161,7 +179,7 @@ def readable(names: Iterable[str], path: Path) -> Iterator[str]:
 
 
 def points_outside(name: str) -> bool:
-    """Whether a name, taken as a path, leads out of the folder it is relative to.
+    """Whether a name, as a relative path, leads out of its folder.
 
     Example:
         >>> points_outside("../secret.jpg"), points_outside("training/0_1.jpg")
@@ -171,7 +189,7 @@ def points_outside(name: str) -> bool:
 
 
 def stamp_of(path: Path) -> str | None:
-    """Size and time of the last change of a file; `None` when it is too young to tell, or is not there."""
+    """Size and time of the last change of a file; `None` if it changed too recently to tell or does not exist."""
     try:
         status = path.stat()
     except OSError:
@@ -197,14 +215,14 @@ def _walk(root: Path) -> Iterator[str]:
         raise DataError("data.unreadable_folder", path=error.filename, reason=error.strerror or error)
 
     for folder, subfolders, files in os.walk(root, followlinks=True, onerror=stop):
-        status = os.stat(folder)  # noqa: PTH116 - a link may lead back to where we came from
+        status = os.stat(folder)  # noqa: PTH116 - a link may lead back to a parent
         if (status.st_dev, status.st_ino) in seen:
             subfolders.clear()
             continue
         seen.add((status.st_dev, status.st_ino))
         prefix = "" if folder == str(root) else Path(folder).relative_to(root).as_posix() + "/"
         subfolders[:] = without_litter(subfolders)
-        if set(files) >= _IS_RUN:  # of this package: `thalweg train .` leaves it among the photos, charts and all
+        if set(files) >= _IS_RUN:  # a run of `thalweg train .` lies among the photos, with its charts
             subfolders.clear()
             continue
         yield from without_litter(prefix + name for name in files)

@@ -1,9 +1,9 @@
-"""One file over HTTP, continued where it broke off.
+"""Download one file over HTTP; an interrupted download is continued.
 
-What has come lies in `<name>.part`, with the server's mark of the version (ETag or Last-Modified) beside it. The rest
-is asked for under the condition that the version is the same (RFC 9110, sections 13.1.5 and 14.2); a server that cannot
-do that sends the whole file, and what was there is replaced. The file gets its name when it is whole and its checksum,
-where one is known, is right.
+Received bytes are kept in `<name>.part`, with the server's mark of the version (ETag or Last-Modified) in a file beside
+it. The rest is requested on condition that the version is unchanged (RFC 9110, sections 13.1.5 and 14.2); a server
+without this feature sends the whole file, which replaces the part. The file gets its name once it is whole and, where
+a checksum is known, matches it.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Patience:
     """How long to keep trying.
 
     Attributes:
-        attempts: failures in a row, without a byte between them, after which it is given up.
+        attempts: consecutive failures without a byte in between, after which the download fails.
         pause_s: seconds before the second attempt; doubled for each further one.
     """
 
@@ -54,21 +54,21 @@ def download(
     progress: Callable[[int, int], None] | None = None,
     patience: Patience | None = None,
 ) -> None:
-    """Fetch a file, unless it is there already.
+    """Download a file, unless it exists already.
 
     Args:
         url: `http` or `https`.
-        path: where to put it. A file that is there is kept if size and checksum, as far as they are known, agree.
-        sha256: the checksum that it must have, hexadecimal.
-        size: the size that it must have, in bytes.
-        progress: called with (bytes done, bytes in all; 0 if the server does not say).
+        path: the target. An existing file is kept if its size and checksum match, as far as they are known.
+        sha256: the expected checksum, hexadecimal.
+        size: the expected size, in bytes.
+        progress: called with (bytes done, bytes in total; 0 if unknown).
         patience: how long to keep trying when the connection breaks.
 
     Raises:
-        DataError: the server refuses or cannot be reached, or the checksum is wrong. What has come stays, except where
-            the checksum is wrong, and the next call goes on from there.
+        DataError: the server refuses or cannot be reached, or the checksum is wrong. Unless the checksum is wrong, the
+            received bytes are kept and the next call continues from there.
         StorageError: the file cannot be written.
-        UsageError: not a URL of `http` or `https`.
+        UsageError: the URL is not `http` or `https`.
     """
     if urlsplit(url).scheme not in {"http", "https"}:
         raise UsageError("data.get_bad_url", url=url)
@@ -86,7 +86,7 @@ def download(
 
 
 class _Part:
-    """What has come of a file, and of which version of it."""
+    """The received part of a file, and its version."""
 
     def __init__(self, target: Path, url: str) -> None:
         self.target = target
@@ -98,7 +98,7 @@ class _Part:
         return self.path.stat().st_size if self.path.exists() else 0
 
     def version(self) -> str | None:
-        """The server's mark of what has come; `None` if it cannot be continued."""
+        """The server's mark of the version; `None` if the download cannot be continued."""
         try:
             notes = json.loads(self._notes.read_bytes())
             return notes["version"] if notes["url"] == self._url and self.size() else None
@@ -106,19 +106,19 @@ class _Part:
             return None
 
     def open(self, *, at: int, version: str | None) -> IO[bytes]:
-        """Open for writing at the end, or anew."""
+        """Open for appending, or start anew."""
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             if at == 0:
                 write_text(self._notes, json.dumps({"url": self._url, "version": version}))
-            file = self.path.open("r+b" if at else "wb", buffering=0)  # what is written is there, or an error is
+            file = self.path.open("r+b" if at else "wb", buffering=0)  # a failed write must raise here, not on close
             file.seek(at)
         except OSError as error:
             raise self._cannot_write(error) from error
         return file
 
     def write(self, file: IO[bytes], block: bytes) -> None:
-        """Write a block; a full disk is told apart here from a broken connection."""
+        """Write a block; separates a full disk from a broken connection."""
         try:
             rest = memoryview(block)
             while rest:
@@ -139,7 +139,7 @@ class _Part:
 
 
 def _fetch(part: _Part, url: str, progress: Callable[[int, int], None], patience: Patience) -> None:
-    """Ask again and again until the whole file has come."""
+    """Send requests until the file is whole."""
     failures = 0
     while True:
         before = part.size()
@@ -148,7 +148,7 @@ def _fetch(part: _Part, url: str, progress: Callable[[int, int], None], patience
         except HTTPError as error:
             with error:  # it holds the connection
                 if error.code == _RANGE_NOT_SATISFIABLE and before:
-                    part.discard()  # what is here is longer than the file
+                    part.discard()  # the part is longer than the file
                 elif error.code not in _MAY_PASS:
                     raise DataError("data.get_refused", url=url, status=error.code, reason=error.reason) from error
             reason: Any = error
@@ -163,7 +163,7 @@ def _fetch(part: _Part, url: str, progress: Callable[[int, int], None], patience
 
 
 def _ask(part: _Part, url: str, progress: Callable[[int, int], None]) -> None:
-    """One request, for the whole file or for the rest of it.
+    """Send one request, for the whole file or the rest of it.
 
     Raises:
         HTTPException: the connection ended before the file did.
@@ -175,7 +175,7 @@ def _ask(part: _Part, url: str, progress: Callable[[int, int], None]) -> None:
     with urlopen(Request(url, headers=headers), timeout=_TIMEOUT_S) as answer:  # noqa: S310 - http or https, see `download`
         at = part.size() if answer.status == 206 else 0
         if at and not answer.headers.get("Content-Range", "").startswith(f"bytes {at}-"):
-            raise HTTPException(f"bytes from {at:,} were asked for, others came")
+            raise HTTPException(f"requested bytes from {at:,}, received others")
         length = answer.headers.get("Content-Length")
         total = at + int(length) if length else 0
         done = at
@@ -190,7 +190,7 @@ def _ask(part: _Part, url: str, progress: Callable[[int, int], None]) -> None:
 
 
 def _version(headers: Any) -> str | None:
-    """A mark that stands for these bytes and no others: a strong ETag, else the time of the last change."""
+    """A mark of exactly these bytes: a strong ETag, else the time of the last change."""
     etag = headers.get("ETag")
     if etag and not etag.startswith("W/"):
         return etag
@@ -206,4 +206,4 @@ def _sha256(path: Path) -> str:
 
 
 def _ignore(_done: int, _total: int) -> None:
-    """Nobody watches."""
+    """Report nothing."""

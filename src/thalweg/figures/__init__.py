@@ -1,4 +1,4 @@
-"""Pictures of a run (curves, layers, t-SNE of the mid and the top layer, confusion, mistakes), of surfaces and paths.
+"""Pictures of a run (curves, layers, t-SNE of the mid and the top layer, confusion, mistakes), of surfaces and traces.
 
 Every function takes plain arrays, draws with matplotlib's objects (never pyplot's global state) and writes one PNG,
 whole or not at all. `style` holds what they share. No torch here.

@@ -1,4 +1,4 @@
-"""A plot of plain characters for the terminal, and what any plot of many steps must show. Needs no matplotlib."""
+"""A plot of plain characters for the terminal, and the steps that any plot of many must show. Needs no matplotlib."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def telling_steps(values_N: NDArray[np.float64], buckets: int) -> NDArray[np.int
 
     Args:
         values_N: shape (N,).
-        buckets: how many stretches of steps are told apart.
+        buckets: how many stretches of steps to distinguish.
 
     Returns:
         Rising, with the first and the last step; all of them where there are few.

@@ -1,4 +1,4 @@
-"""The course of a training: loss, accuracy, gradient norm and learning rate against steps, one below the other.
+"""The curves of a run: loss, accuracy, gradient norm and learning rate against steps, one below the other.
 
 Loss and gradient norm stand together because training that is stuck is not the same as a small gradient.
 """
@@ -29,9 +29,9 @@ _SPREAD = 30  # a largest loss so many times the median one is drawn on a logari
 def curves(steps: History, epochs: History, path: Path) -> None:
     """Draw a run's histories.
 
-    Every step is drawn, pale; over it its mean over a window of steps, whose length is said. Where a value is not
-    finite the step is marked. A line marks where photos grow and where they are no longer mixed: there the loss changes
-    at once, and not because the network did.
+    Every step is drawn in pale color, under its mean over a window of steps; the legend states the window's length.
+    Steps with a value that is not finite are marked. A line marks where photos grow and where mixing ends: there the
+    loss changes at once, but not because of the network.
 
     Args:
         steps: columns `step`, `loss`, `gradient_norm`, `lr`, and, where they were recorded, `size` and `mixed`.
@@ -147,7 +147,7 @@ def _count_epochs(axes: Axes, epochs: History) -> None:
 
 
 def _mark_changes(panels: Sequence[Axes], steps: History) -> None:
-    """A line through all panels, named at the top of the first, where photos of another size or kind begin."""
+    """A line through all panels, named at the top of the first, where the photos' size or kind changes."""
     for column, name_of in (("size", _name_size), ("mixed", _name_mixing)):
         if column not in steps.units:  # a run of an older version
             continue
@@ -170,7 +170,7 @@ def _name_mixing(mixed: float) -> str:
 
 
 def _add_legend(axes: Axes) -> None:
-    """In the row of the title, at its right: it covers no data."""
+    """A legend in the row of the title, at the right: it covers no data."""
     if axes.get_legend_handles_labels()[0]:
         axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=4, borderaxespad=0, columnspacing=1.2)
 
@@ -188,7 +188,7 @@ def window_of(count: int) -> int:
 def smooth(
     values_N: NDArray[np.float64], window: int, *, mean: Literal["arithmetic", "geometric"] = "arithmetic"
 ) -> NDArray[np.float64]:
-    """The mean of the finite values among the `window` around each; at the ends, of those that there are.
+    """The mean of the finite values in the `window` around each; shorter at the ends.
 
     Args:
         values_N: what was measured; values that are not finite are left out, for `geometric` those below or at 0 too.
@@ -214,8 +214,8 @@ def smooth(
 def _window_sums(values_N: NDArray[np.float64], window: int) -> NDArray[np.float64]:
     """Sums over the window around each value, in linear time and without a subtraction.
 
-    A difference of running sums would lose, after one huge value, all that follow it. Here the values are cut into
-    blocks as long as the window, which then covers the end of one block and the beginning of the next.
+    After one huge value, a difference of running sums would lose all that follow. Here the values are cut into blocks
+    as long as the window, which then covers the end of one block and the start of the next.
 
     Source: van Herk 1992 and Gil and Werman 1993, who take maxima so, https://doi.org/10.1016/0167-8655(92)90069-C.
     """

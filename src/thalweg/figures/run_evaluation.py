@@ -1,4 +1,4 @@
-"""What a run's network takes for what: the confusion of classes, the surest mistakes, and how far its confidence holds.
+"""The evaluation of a run in pictures: confusion of classes, most confident mistakes, reliability of the confidence.
 
 Shape suffixes: N photos, M of them shown, C classes (channels of a photo), B bins, H height, W width.
 """
@@ -101,7 +101,7 @@ def _write_numbers(axes: Axes, matrix_CC: NDArray[np.integer], shares_CC: NDArra
 def most_confident(
     labels_N: NDArray[np.integer], predicted_N: NDArray[np.integer], probability_N: NDArray[np.floating]
 ) -> NDArray[np.int64]:
-    """The wrong photos, the surest first; of equals, in their order.
+    """The misclassified photos, the most confident first; ties in their order.
 
     Example:
         >>> most_confident(np.array([0, 1, 1]), np.array([1, 1, 0]), np.array([0.6, 0.9, 0.8])).tolist()
@@ -120,7 +120,7 @@ def mistakes(  # noqa: PLR0917 - four arrays of one length, then what all pictur
     path: Path,
     names: Sequence[str],
 ) -> NDArray[np.int64]:
-    """Draw the most confident mistakes, at most 24, each with its true class, the predicted one, and how sure.
+    """Draw the most confident mistakes, at most 24, each with its true class, the predicted one, and its probability.
 
     Args:
         images_NHWC: RGB photos as the network saw them, in [0, 255].
@@ -132,7 +132,7 @@ def mistakes(  # noqa: PLR0917 - four arrays of one length, then what all pictur
         names: of the photos.
 
     Returns:
-        (M,), which photos are shown, the surest first.
+        (M,), the photos that are shown, the most confident first.
 
     Raises:
         StorageError: the file cannot be written.
@@ -220,14 +220,14 @@ def reliability(
     *,
     temperature: float,
 ) -> None:
-    """Draw the reliability of probabilities as the network gives them, and scaled by a temperature.
+    """Draw the reliability of the network's own probabilities, and of those scaled by a temperature.
 
     Args:
-        plain_NC: as the network gives them.
+        plain_NC: the network's own.
         scaled_NC: scaled.
         labels_N: the true classes.
         path: the PNG file.
-        temperature: by which they are scaled.
+        temperature: the scale.
 
     Raises:
         StorageError: the file cannot be written.
@@ -247,7 +247,7 @@ def reliability(
 
 
 def _draw_counts(axes: Axes, found: Reliability) -> None:
-    """How many photos a point stands for: few photos prove little."""
+    """How many photos a point stands for."""
     middle_B = (np.arange(BINS) + 0.5) / BINS
     bars = axes.bar(middle_B, found.count_B, width=0.9 / BINS, color=GRID, edgecolor=INK, linewidth=0.8)
     axes.bar_label(bars, labels=[f"{count:,}" for count in found.count_B], fontsize=8)

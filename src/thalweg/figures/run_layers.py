@@ -1,4 +1,4 @@
-"""How far each layer was moved by its updates, over the course of a training: one row a layer."""
+"""How far updates moved each layer over the course of a run: one row per layer."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ _MOST_NAMES = 40
 def layers(history: History, path: Path) -> None:
     """Draw the update ratio of every layer as a color, in the order of the model.
 
-    White is about a thousandth, which is usual; the redder, the further an update throws the weights; the bluer, the
-    less a layer learns. Grey: not measured, or no finite number.
+    White is about a thousandth, which is usual. The redder a layer, the farther an update throws its weights; the
+    bluer, the less it learns. Grey: not measured or not finite.
 
     Args:
         history: columns `step` and `LAYER.update_ratio`.

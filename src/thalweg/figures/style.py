@@ -1,11 +1,11 @@
-"""The look that all pictures share: one size, one set of letters, colors that a color-blind person can tell apart.
+"""The style that all pictures share: one size, one set of fonts, colors that a color-blind person can tell apart.
 
 A picture is drawn inside `picture(path)`, which gives an empty `Figure` in the house's style and writes the file
 whole or not at all. Nothing here touches pyplot.
 
 The colors are Okabe and Ito's ("Color Universal Design", 2008, https://jfly.uni-koeln.de/color/). On white, sky,
-orange and yellow have too little contrast for thin lines: a series is therefore also told apart by dash and marker,
-and by a name beside it. Over a surface, lines need pale greys below them and a white casing.
+orange and yellow have too little contrast for thin lines: a series therefore also differs by dash and marker, and
+has a name beside it. Over a surface, lines need pale greys below them and a white casing.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ def picture(path: Path, *, width: float = 9.0, height: float = 6.0) -> Iterator[
 
 @contextmanager
 def drawing(*, width: float, height: float, dpi: int = DPI) -> Iterator[Figure]:
-    """Give an empty figure in the house's style, for whoever writes it himself (the frames of an animation).
+    """An empty figure in the house's style, for callers that write it themselves (the frames of an animation).
 
     Args:
         width: in inches.
@@ -147,7 +147,7 @@ def label_axes(axes: Axes, *, title: str = "", x: str = "", y: str = "") -> None
 
 
 def literal(text: str, longest: int | None = None) -> str:
-    r"""Text of a user (a class, a file) as it is, never read as a formula or as several lines.
+    r"""Text of a user (a class, a file) unchanged, never read as a formula or as several lines.
 
     Args:
         text: any characters.
@@ -180,7 +180,7 @@ def _fitting(text: str, width: int) -> str:
 
 
 def casing(width: float = 1.5, color: str = "white") -> list[AbstractPathEffect]:
-    """A rim around a line or a text, so that it is seen over anything: for `path_effects=`.
+    """A rim around a line or a text, so that it stands out from anything: for `path_effects=`.
 
     Args:
         width: of the rim on each side, in points, for a line of 1.5 points.
@@ -190,7 +190,7 @@ def casing(width: float = 1.5, color: str = "white") -> list[AbstractPathEffect]
 
 
 def class_marks(count: int) -> list[tuple[str, str]]:
-    """Color and marker of each class; neighbors differ in both, and a pair comes again after 63 classes.
+    """Color and marker of each class; neighbors differ in both, and pairs repeat after 63 classes.
 
     Example:
         >>> len(set(class_marks(63)))
@@ -232,7 +232,7 @@ def _parameters() -> dict[RcKeyType, Any]:
 
 @cache
 def families() -> tuple[str, ...]:
-    """Font families, in the order in which a glyph is looked for.
+    """Font families, in the order in which a glyph is searched.
 
     Example:
         >>> families()[:2]

@@ -67,7 +67,7 @@ def draw_map(found: Map, file: Path) -> None:
 
 
 def outcomes_of(found: Map) -> list[tuple[int, str]]:
-    """The ends that occur, the most frequent first, each with its words; of critical points, kind and place.
+    """The ends that occur, the most frequent first, each with its words; critical points with kind and place.
 
     Example:
         >>> from thalweg import paths, surfaces
@@ -149,7 +149,7 @@ def _axis_name(name: str) -> str:
 
 
 def _grid(found: Map) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Where the cells lie: at their values where these are even, else one beside the other."""
+    """The places of the cells: at their values if these are even, else side by side."""
     return _places(found.x_W), _places(found.y_H)
 
 

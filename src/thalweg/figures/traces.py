@@ -85,12 +85,12 @@ def draw_surface(surface: Surface, traces: Sequence[Trace], file: Path, *, view:
 
 
 def animate_surface(surface: Surface, traces: Sequence[Trace], file: Path, *, view: View = "contour") -> None:
-    """Write the traces' running as GIF: at most 100 frames of 990 × 558 pixels.
+    """Write an animation of the traces as GIF: at most 100 frames of 990 × 558 pixels.
 
     The frames lie evenly on the scale of the step axis: on a logarithmic one for long traces.
 
     Args:
-        surface: what the traces run on.
+        surface: the surface that the traces run on.
         traces: one to eight traces on this surface.
         file: where to write; replaced whole or not at all.
         view: `contour` from above, or `3d`.
@@ -135,7 +135,7 @@ def _draw_title(figure: Figure, surface: Surface, *, longest: int) -> None:
 
 
 def draw_key(home: Figure | SubFigure, scene: Scene) -> None:
-    """What lines and marks mean, below the picture, where it covers nothing."""
+    """A legend of lines and marks below the picture, where it covers nothing."""
     optimizers = [
         Line2D([], [], color=style.color, linestyle=style.dashes, marker=style.marker, label=style.label, linewidth=1.8)
         for style in scene.styles
@@ -171,7 +171,7 @@ def frame_indices(steps_K: NDArray[np.int64], *, logarithmic: bool, most: int = 
 
 
 def _frames(figure: Figure, scene: Scene, view: View) -> Iterator[NDArray[np.uint8]]:
-    """Draw what stays once; on a copy of it, what moves."""
+    """Draw the still parts once, and the moving ones on copies of them."""
     left, right = figure.subfigures(1, 2, width_ratios=(10, 7), squeeze=False)[0]
     surface_axes = SurfaceAxes(left, scene, view)
     panels = right.subplots(2, 1)

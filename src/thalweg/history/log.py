@@ -1,6 +1,6 @@
 """The file of a history: a line of JSON that names the columns, then rows of float64.
 
-Rows have one width, so a reader needs no index, a torn last row is seen by its length, and a resumed run cuts
+All rows have the same width: a reader needs no index, a torn last row shows by its length, and a resumed run cuts off
 what came after its checkpoint.
 """
 
@@ -25,19 +25,19 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 _MAGIC = "thalweg-history-1"
-_LONGEST_HEADER = 1 << 24  # bytes; that of a network with 200 layers has 30,000: this only bounds what is no history
+_LONGEST_HEADER = 1 << 24  # bytes; that of a network with 200 layers has 30,000: only bounds files that are no history
 
 
 class HistoryLog:
-    """Append rows to a file; open an existing one to go on.
+    """Append rows to a file, new or existing.
 
     Args:
-        path: the file; made when it is not there.
-        units: column name to unit, as for `History`; must agree with an existing file, but that the last columns may
-            be missing there, as in one of an older version: then they are not written.
+        path: the file; created if it does not exist.
+        units: column name to unit, as for `History`; must agree with an existing file, except that the
+            last columns may be missing there, as in a file of an older version: then they are not written.
 
     Raises:
-        RunError: the file is not a history, or has other columns.
+        RunError: the file is not a history or has other columns.
         StorageError: the file cannot be written.
 
     Example:
@@ -82,7 +82,7 @@ class HistoryLog:
         return (os.path.getsize(self.path) - self._start) // (8 * self._kept)  # noqa: PTH202 - one call, often
 
     def extend(self, rows_NC: ArrayLike) -> None:
-        """Append rows of shape (rows, columns); they are with the operating system when this returns."""
+        """Append rows of shape (rows, columns); the operating system has them when this returns."""
         rows_NC = np.asarray(rows_NC, dtype="<f8").reshape(-1, self._columns)[:, : self._kept]
         try:
             self._file.write(rows_NC.tobytes())
@@ -91,11 +91,11 @@ class HistoryLog:
             raise StorageError("errors.cannot_write", path=self.path, reason=error.strerror or error) from error
 
     def hold(self) -> bool:
-        """Keep other processes from writing to the file until it is closed; False: another one does so."""
+        """Keep other processes from writing to the file until it is closed; False if another one already does."""
         return hold(self._file)
 
     def cut_after(self, step: float) -> None:
-        """Drop every row whose step is greater than `step`: a resumed run goes on from its checkpoint."""
+        """Drop every row whose step is greater than `step`: a resumed run continues from its checkpoint."""
         steps = HistoryLog.read(self.path)["step"]
         self._cut(int(np.searchsorted(steps, step, side="right")))
 
@@ -103,7 +103,7 @@ class HistoryLog:
         """Close the file.
 
         Raises:
-            StorageError: what was left to write could not be written.
+            StorageError: the last rows cannot be written.
         """
         try:
             self._file.close()
@@ -112,10 +112,10 @@ class HistoryLog:
 
     @staticmethod
     def read(path: Path) -> History:
-        """Read a file, also one that is being written; a torn last row is left out.
+        """Read a file, even while it is being written; a torn last row is left out.
 
         Raises:
-            RunError: no such file, or not a history.
+            RunError: the file does not exist or is not a history.
         """
         units, start = _read_header(path)
         history = History(units)

@@ -1,4 +1,4 @@
-"""The end of a history that is being written: only what is new is read."""
+"""The end of a history that is being written: only new rows are read."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 class HistoryTail:
-    """Rows of a history's file from any row on, without reading those before.
+    """Rows of a history's file from any row on, without reading the earlier ones.
 
     Args:
-        path: the file; it need not be there yet.
+        path: the file; it need not exist yet.
 
     Example:
         >>> import tempfile
@@ -43,7 +43,7 @@ class HistoryTail:
 
     @property
     def columns(self) -> list[str]:
-        """Names of the columns; none while there is no file."""
+        """Names of the columns; empty while there is no file."""
         self._open()
         return list(self._units)
 
@@ -70,12 +70,12 @@ class HistoryTail:
         return values[: len(values) // width * width].reshape(-1, width)
 
     def last(self) -> dict[str, float] | None:
-        """The last row; None where there is none."""
+        """The last row; None if there is none."""
         rows_NC = self.rows(max(0, len(self) - 1))
         return dict(zip(self._units, rows_NC[-1].tolist(), strict=True)) if len(rows_NC) else None
 
     def _open(self) -> bool:
-        """Whether the header has been read; a file that is not there yet, or not yet written, may come."""
+        """Whether the header has been read; the file may still be missing or empty."""
         if not self._units:
             try:
                 self._units, self._start = _read_header(self.path)

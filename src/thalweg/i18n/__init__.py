@@ -1,7 +1,7 @@
 """One catalogue of sentences for page, report and command line: English and 简体中文.
 
-A key is `domain.name`; a domain is a file, `en/<domain>.json`, read when its first sentence is needed.
-A test holds both languages to the same keys and the same placeholders.
+A key is `domain.name`. A domain is a file, `en/<domain>.json`, which is read when its first sentence is needed.
+A test checks that both languages have the same keys and placeholders.
 """
 
 from __future__ import annotations
@@ -28,55 +28,56 @@ _spoken: ContextVar[str | None] = ContextVar("spoken", default=None)
 
 
 def t(key: str, /, **values: Any) -> str:
-    """The sentence of a key in the language in force.
+    """The sentence with this key, in the current language.
 
     Args:
         key: `domain.name`.
-        **values: filled into the sentence's placeholders, as `str.format` does.
+        **values: values for the placeholders of the sentence, as in `str.format`.
 
     Raises:
-        KeyError: no such sentence.
+        KeyError: there is no such sentence.
 
     Example:
         >>> set_language("en")
-        >>> t("errors.missing_extra", package="timm", extra="zoo")
-        'timm is not installed. Try: pip install "thalweg[zoo]"'
+        >>> t("errors.missing_extra", package="timm", extra="timm")
+        'timm is not installed. Try: pip install "thalweg[timm]"'
     """
     domain, name = key.split(".", 1)
     return _catalogue(get_language(), domain)[name].format(**values)
 
 
 def get_language() -> str:
-    """The language in force.
+    """The current language.
 
-    That of `speaking`, else as set, else from `THALWEG_LANG`, `LC_ALL`, `LC_MESSAGES`, `LANG`, else English.
+    The one of `speaking`, else the one that was set, else the one of `THALWEG_LANG`, `LC_ALL`, `LC_MESSAGES` or `LANG`,
+    else English.
     """
     return _spoken.get() or _language or _language_of_environment()
 
 
 def set_language(language: str | None) -> None:
-    """Set the language in force; `None` goes back to the environment's.
+    """Set the language of this process; `None` returns to the one of the environment.
 
     Raises:
         ValueError: not one of `LANGUAGES`.
     """
-    global _language  # noqa: PLW0603 - a process speaks one language, but for whom `speaking` says otherwise
+    global _language  # noqa: PLW0603 - one language a process, except inside `speaking`
     _check(language)
     _language = language
 
 
 @contextmanager
 def speaking(language: str | None) -> Iterator[None]:
-    """Speak a language inside the block, in this thread or task only; `None` changes nothing.
+    """Use a language inside the block, in this thread or task only; `None` changes nothing.
 
-    A server answers each visitor in the visitor's own.
+    A server answers each visitor in the visitor's language.
 
     Raises:
         ValueError: not one of `LANGUAGES`.
 
     Example:
         >>> with speaking("zh-CN"):
-        ...     t("errors.missing_extra", package="timm", extra="zoo")[:9]
+        ...     t("errors.missing_extra", package="timm", extra="timm")[:9]
         '没有安装 timm'
     """
     _check(language)

@@ -50,7 +50,7 @@ def draw_map(axes: Axes, surface: Surface, traces: Mapping[str, Trace], *, legen
 
 
 def number_steps(axes: Axes, last: int) -> None:
-    """Steps from 0 to `last` along x, the thousands set apart."""
+    """Steps from 0 to `last` along x, with thousands separators."""
     axes.set_xlim(0, last)
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     axes.set_xlabel(t("lessons.axis_step"))

@@ -1,4 +1,4 @@
-"""A small network that learns a sine wave, through torch."""
+"""A small network in torch that learns a sine wave."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def train(learning_rate: float, steps: int, *, seed: int = 0, weights: NDArray[n
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Matrices of 64 by 8 are done before a second thread has woken up."""
+    """Matrices of 64 by 8 are done before a second thread wakes up."""
     import torch
 
     threads = torch.get_num_threads()

@@ -73,7 +73,7 @@ class AdamIsBoth(Lesson):
         )
 
     def checks(self, evidence: Evidence) -> tuple[Check, ...]:
-        """Both averages are in it to the last digits; it arrives before the one and rests where the other trembles."""
+        """It contains both averages to the last digits; it arrives before momentum and rests where RMSprop trembles."""
         numbers = evidence.numbers
         return (
             Check("direction", numbers["direction_gap"], "<", 1e-10),

@@ -78,7 +78,7 @@ class ConvexValley(Lesson):
         )
 
     def checks(self, evidence: Evidence) -> tuple[Check, ...]:
-        """Convex, yet no rate gets a fifth of the way; a rate for each weight gets there."""
+        """Convex, yet no single rate gets a fifth of the way; a rate for each weight gets there."""
         numbers = evidence.numbers
         return (
             Check("convex", numbers["flat"], ">", 0),

@@ -31,7 +31,7 @@ class DecayCalms(Lesson):
         steps: of each path.
         start: (x, y).
         near: distance from the goal that counts as arrived.
-        schedules: those that are tried; the first is told about.
+        schedules: those to try; the words describe the first.
 
     Source:
         Hung-yi Lee, Machine Learning, 2021, "Error surface is rugged: tips for training, adaptive learning rate"

@@ -30,8 +30,8 @@ class Evidence:
     """What a lesson's experiment gave.
 
     Args:
-        numbers: what the words name, the checks hold and `--json` prints.
-        data: what the picture draws besides, such as paths.
+        numbers: for the words, the checks and `--json`.
+        data: whatever else the picture draws, such as traces.
     """
 
     numbers: Mapping[str, float]
@@ -46,7 +46,7 @@ class Check:
         claim: key of its sentence in the catalogue.
         got: what the experiment gave.
         relation: `<`, `≤`, `=`, `≥` or `>`.
-        bound: what it is held against.
+        bound: what it is compared with.
 
     Example:
         >>> check = Check("arrives", 0.001, "<", 0.01)
@@ -66,7 +66,7 @@ class Check:
 
     @property
     def passed(self) -> bool:
-        """Whether the claim holds; never for a number that is none."""
+        """Whether the claim holds; False for NaN."""
         return _RELATIONS[self.relation](self.got, self.bound)
 
 
@@ -78,7 +78,7 @@ class Lesson(ABC):
 
     name: ClassVar[str]
     size: ClassVar[tuple[float, float]] = (12.0, 5.6)
-    """Of the picture, in inches."""
+    """Size of the picture, in inches."""
 
     @abstractmethod
     def run(self) -> Evidence:
@@ -86,7 +86,7 @@ class Lesson(ABC):
 
     @abstractmethod
     def checks(self, evidence: Evidence) -> tuple[Check, ...]:
-        """The claims, held against the evidence."""
+        """The claims, compared with the evidence."""
 
     @abstractmethod
     def draw(self, evidence: Evidence, figure: Figure) -> None:

@@ -108,5 +108,5 @@ class MomentumEscapes(Lesson):
 
 
 def _highest_climb(path: Trace) -> float:
-    """The most that the loss rose from a lowest point so far."""
+    """The largest rise of the loss above its lowest value so far."""
     return float((path.loss - np.minimum.accumulate(path.loss)).max())

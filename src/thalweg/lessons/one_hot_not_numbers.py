@@ -65,7 +65,7 @@ class OneHotNotNumbers(Lesson):
         )
 
     def checks(self, evidence: Evidence) -> tuple[Check, ...]:
-        """One-hot is right far more often, and only it does not care what the classes are called."""
+        """One-hot is right far more often, and only one-hot does not depend on the numbering."""
         numbers = evidence.numbers
         return (
             Check("one_hot_right", numbers["one_hot_right"], "≥", 95),
@@ -139,7 +139,7 @@ def _features(points_N2: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _changed(fit: Callable[..., Classifier], points_N2: NDArray[np.float64], classes_N: NDArray[np.int64]) -> float:
-    """The share of points whose answer is another one under some other numbering of the same classes."""
+    """The share of points whose prediction changes under some other numbering of the same classes."""
     first_N = fit(points_N2, classes_N)(points_N2)
     changed_N = np.zeros(len(classes_N), dtype=bool)
     for renamed in permutations(range(3)):

@@ -1,4 +1,4 @@
-"""A gradient of zero does not say where one is; the eigenvalues of the Hessian do."""
+"""A gradient of zero does not tell minimum from saddle point; the eigenvalues of the Hessian do."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ class SigmoidIsTwoClassSoftmax(Lesson):
         )
 
     def checks(self, evidence: Evidence) -> tuple[Check, ...]:
-        """No difference but rounding's, and for the gradient that of finite differences."""
+        """No difference except for rounding, and for finite differences in the gradient."""
         bounds = {"share": 1e-12, "loss": 1e-12, "shift": 1e-12, "gradient": 1e-8}
         return tuple(Check(claim, evidence.numbers[f"{claim}_gap"], "<", bound) for claim, bound in bounds.items())
 
@@ -105,7 +105,7 @@ def cross_entropy(logits_N2: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _slopes(logits_N2: NDArray[np.float64], width: float = 1e-5) -> NDArray[np.float64]:
-    """∂ cross-entropy / ∂ logits by central differences: no formula of ours stands in it."""
+    """∂ cross-entropy / ∂ logits by central differences, without a formula for the gradient."""
     nudges = width * np.eye(2)
     rises = [(cross_entropy(logits_N2 + nudge) - cross_entropy(logits_N2 - nudge)) for nudge in nudges]
     return np.column_stack(rises) / (2 * width)

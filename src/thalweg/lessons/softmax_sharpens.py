@@ -1,4 +1,4 @@
-"""Softmax keeps the order, makes the differences larger, and gives shares of one."""
+"""Softmax keeps the order, sharpens the differences, and makes outputs that sum to one."""
 
 from __future__ import annotations
 

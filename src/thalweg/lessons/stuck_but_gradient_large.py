@@ -45,7 +45,7 @@ class StuckButGradientLarge(Lesson):
     seed: int = 3
 
     def run(self) -> Evidence:
-        """Train, style at the last quarter and the one before it, and train on with the smaller rate."""
+        """Train, compare the last quarter with the one before it, and train on with the smaller rate."""
         stuck = train(self.learning_rate, self.steps, seed=self.seed)
         fixed = train(self.fix * self.learning_rate, self.fix_steps, weights=stuck.weights)
         quarter = self.steps // 4
@@ -73,7 +73,7 @@ class StuckButGradientLarge(Lesson):
         )
 
     def checks(self, evidence: Evidence) -> tuple[Check, ...]:
-        """The loss has stopped, the gradient has not; the walls throw the weights back; a smaller rate goes on."""
+        """The loss stands still, the gradient does not; the walls throw the weights back; a smaller rate gets on."""
         numbers = evidence.numbers
         return (
             Check("loss_stays", numbers["loss_last"] / numbers["loss_before"], ">", 0.9),

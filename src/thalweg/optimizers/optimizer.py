@@ -40,7 +40,7 @@ class Optimizer:
     default_lr: ClassVar[float] = 1e-2
     """The learning rate when none is given: torch.optim's."""
     ranges: ClassVar[dict[str, tuple[float, float]]] = {}
-    """Of each number that is not merely at least 0: the least it may be, and what it must stay below."""
+    """The range of each number that is not simply at least 0: its minimum, and the bound it stays below."""
     step: ClassVar[Callable[[float, State, State, State], Step]]
     """(g, state, clock, hyper) → (m, σ, state): one coordinate, one step. Plain arithmetic, which Numba compiles."""
 

@@ -1,4 +1,4 @@
-"""What paths refuse before anything is allocated."""
+"""The arguments of traces, checked before anything is allocated."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
     from thalweg.surfaces import Surface
 
 MAX_STEPS = 2_000_000
-"""Steps of one path: it keeps 64 bytes of each."""
+"""Steps of one trace, which keeps 64 bytes per step."""
 
 MAX_UPDATES = 4_000_000_000
-"""Steps × paths of a sweep or a map: seconds on two cores, or a minute where every step takes an exponential."""
+"""Steps × traces of a sweep or a map: seconds on two cores, or a minute where every step takes an exponential."""
 
 MAX_PATHS = 4_000_000
-"""Paths of a sweep or a map."""
+"""Traces of a sweep or a map."""
 
 
 def check_steps(steps: Any, paths: int = 1) -> int:
-    """The number of steps, when it is a whole number in its limits.
+    """The number of steps, if it is a whole number within the limits.
 
     Raises:
         UsageError: it is not, or `steps` × `paths` is too many.
@@ -47,7 +47,7 @@ def check_steps(steps: Any, paths: int = 1) -> int:
 
 
 def check_lr(lr: Any) -> float:
-    """The learning rate, when it is a finite number above 0.
+    """The learning rate, if it is a finite number above 0.
 
     Raises:
         UsageError: it is not.
@@ -58,7 +58,7 @@ def check_lr(lr: Any) -> float:
 
 
 def check_noise(noise: Any) -> float:
-    """The standard deviation of the gradient's noise, when it is a finite number, at least 0.
+    """The standard deviation of the gradient's noise, if it is a finite number of at least 0.
 
     Raises:
         UsageError: it is not.
@@ -78,7 +78,7 @@ def check_optimizer(optimizer: Optimizer | str) -> Optimizer:
 
 
 def check_points(points: Any) -> int:
-    """The number of points along a side of a map, when it is a whole number above 0.
+    """The number of points along a side of a map, if it is a whole number above 0.
 
     Raises:
         UsageError: it is not.
@@ -89,10 +89,10 @@ def check_points(points: Any) -> int:
 
 
 def check_starts(surface: Surface, starts: Sequence[tuple[float, float]] | NDArray[np.float64]) -> NDArray[np.float64]:
-    """Starts as an array of shape (N, 2), when the surface has a value and a gradient at each.
+    """Starts as an array of shape (N, 2), if the surface has a value and a gradient at each.
 
     Raises:
-        UsageError: one is no pair of finite numbers, or lies outside the surface's domain.
+        UsageError: one is not a pair of finite numbers, or lies outside the surface's domain.
     """
     try:
         start_N2 = np.array(starts, dtype=np.float64).reshape(len(starts), 2)

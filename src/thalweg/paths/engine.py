@@ -24,20 +24,20 @@ if TYPE_CHECKING:
     from thalweg.surfaces import Surface
 
 FAR = 1e6
-"""A path that is farther from the window's middle than this many of its longer sides has diverged."""
+"""A trace farther from the window's middle than this many of its longer sides has diverged."""
 
 BLOCK = 256
-"""Paths that one call of the loop takes: their numbers stay in the processor's first cache."""
+"""Traces in one call of the loop: their numbers stay in the processor's first cache."""
 
 _SIGNATURES = {"one": "ipppppipppp", "many": "iiippppppipppp"}
 
 
 class Drive(NamedTuple):
-    """What all paths of a sweep share, step by step.
+    """What all traces of a sweep share, step by step.
 
     Args:
-        factor_S: what the schedule multiplies the learning rate by.
-        noise_S2: what is added to the gradient; `None` for nothing.
+        factor_S: the schedule's factors of the learning rate.
+        noise_S2: added to the gradient; `None` for none.
     """
 
     factor_S: NDArray[np.float64]
@@ -45,13 +45,13 @@ class Drive(NamedTuple):
 
 
 class Job(NamedTuple):
-    """Paths of one optimizer.
+    """Traces of one optimizer.
 
     Args:
         optimizer: the optimizer.
-        start_N2: where each begins.
+        start_N2: the start of each.
         lr_N: the learning rate of each.
-        target_N3: for each a point and a radius, of which `Ends.settled_N` speaks; `None` when it does not matter.
+        target_N3: a point and a radius for each, for `Ends.settled_N`; `None` when it does not matter.
     """
 
     optimizer: Optimizer
@@ -60,7 +60,7 @@ class Job(NamedTuple):
     target_N3: NDArray[np.float64] | None = None
 
     def blocks(self) -> list[Job]:
-        """The same paths in portions that a processor's first cache holds."""
+        """The same traces in blocks that fit into the processor's first cache."""
         cuts = [slice(first, first + BLOCK) for first in range(0, len(self.lr_N), BLOCK)]
         targets = [None if self.target_N3 is None else self.target_N3[cut] for cut in cuts]
         return [
@@ -70,14 +70,14 @@ class Job(NamedTuple):
 
 
 class Ends(NamedTuple):
-    """Where paths ended.
+    """Where traces end.
 
     Args:
-        position_N2: the last position; of a path that diverged, the last in reach or the first out of it.
+        position_N2: the last position; for a diverged trace, the last in reach or the first out of it.
         loss_N: f there.
         gradient_norm_N: ‖∇f‖ there.
-        steps_N: steps made in reach; fewer than asked for means diverged.
-        settled_N: steps after which the path stayed within its target's radius.
+        steps_N: steps made in reach; fewer than requested means diverged.
+        settled_N: steps after which the trace stays within its target's radius.
     """
 
     position_N2: NDArray[np.float64]
@@ -96,19 +96,19 @@ def run_one(
     rate_S: NDArray[np.float64],
     noise_S2: NDArray[np.float64] | None,
 ) -> tuple[NDArray[np.float64], int]:
-    """One path with everything kept.
+    """One trace with everything kept.
 
     Args:
         surface: the surface.
         optimizer: the optimizer.
-        start_2: where it begins.
+        start_2: the start.
         lr: the learning rate before the schedule.
         rate_S: the learning rate of each step.
-        noise_S2: what is added to the gradient; `None` for nothing.
+        noise_S2: added to the gradient; `None` for none.
 
     Returns:
-        Rows (x, y, loss, gradient norm, m_x, m_y, σ_x, σ_y) of shape (steps + 1, 8), of which the last has no m and σ
-        and those after a divergence nothing: NaN; and the last step whose position is known.
+        Rows (x, y, loss, gradient norm, m_x, m_y, σ_x, σ_y) of shape (steps + 1, 8), and the last step with a known
+        position. The last row's m and σ are NaN, as are all rows after a divergence.
     """
     clock_SC = _clock(optimizer, len(rate_S))
     record_S8 = np.empty((len(rate_S) + 1, 8))
@@ -132,12 +132,12 @@ def run_one(
 
 
 def run_many(surface: Surface, jobs: Sequence[Job], drive: Drive) -> Ends:
-    """Many paths, their ends only, on all cores; schedule and noise are the same for all.
+    """Many traces, only their ends, on all cores; all share schedule and noise.
 
-    Threads share the blocks of paths: a loop holds no lock of the interpreter, and no threading layer is needed.
+    Threads share the blocks: a loop does not hold the interpreter's lock, and no threading layer is needed.
 
     Returns:
-        The paths of all jobs, one after the other.
+        The traces of all jobs, one after the other.
     """
     slope = slope_kernel(surface.formula)
     tasks = []
@@ -201,7 +201,7 @@ def _loop(name: str, optimizer: type[Optimizer]) -> Part:
 
 @lru_cache(maxsize=8)
 def _clock(optimizer: Optimizer, steps: int) -> NDArray[np.float64]:
-    """The optimizer's clock, a row a step; kept, for whoever moves a slider asks for the same one again and again."""
+    """The optimizer's clock, one row per step; cached, because moving a slider asks for the same one again."""
     clock_SC = np.stack(optimizer.clock(np.arange(1.0, steps + 1)), axis=1)
     clock_SC.setflags(write=False)
     return clock_SC

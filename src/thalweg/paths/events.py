@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 Kind = Literal["diverged", "converged", "stalled", "burst", "left_window"]
 
 FLAT = 1e-6
-"""A gradient is nothing when it is below this part of the largest on the trace."""
+"""A gradient counts as zero below this part of the largest on the trace."""
 IDLE = 0.01
 """A trace stalls when the lowest loss falls by less than this part of its whole fall, ..."""
 IDLE_SHARE = 0.25
 """... over this share of the steps or more, ..."""
 FADED = 0.01
-"""... while the gradient never sinks below this part of what it was: a loss that falls by powers of ten is no stall."""
+"""... while the gradient never sinks below this part of its earlier size: a loss that falls by decades is no stall."""
 CALM = 1e-3
 """A coordinate is calm while its steps are below this part of its longest so far, ..."""
 CALM_STEPS = 10
@@ -39,9 +39,9 @@ class Event:
     """Something that happened at a step.
 
     Args:
-        kind: what.
+        kind: what happened.
         step: the row of the positions at which it is first true.
-        values: the numbers that say so.
+        values: the numbers behind it.
     """
 
     kind: Kind
@@ -92,10 +92,9 @@ def find(trace: Walk) -> tuple[Event, ...]:
     """The events of a trace, in the order of steps.
 
     - `diverged`: from here on the loss is not finite, or the trace is out of reach (`engine.FAR`).
-    - `converged`: from here to the end the gradient is nothing beside the largest on the trace, and no direction at the
-      end leads down.
+    - `converged`: from here to the end the gradient counts as zero, and no direction at the end leads down.
     - `stalled`: from here to the end the loss hardly falls and the gradient does not fade, or a direction leads
-      down: `eigenvalue_low` and `eigenvalue_high`, of the Hessian at the end, say of what kind the place is.
+      down: `eigenvalue_low` and `eigenvalue_high`, of the Hessian at the end, show the kind of the place.
     - `burst`: after a calm, the steps of a coordinate grow at once and the loss rises; `axis` 0 is x, 1 is y.
     - `left_window`: the first position outside the surface's window.
 
@@ -157,7 +156,7 @@ def _holds_from(holds_S: NDArray[np.bool_]) -> int | None:
 
 
 def _bursts(trace: Walk) -> Iterator[Event]:
-    """Bursts of either coordinate; where both burst together, the first speaks for both."""
+    """Bursts of either coordinate; where both burst together, only the first counts."""
     moves_S2 = np.abs(np.diff(trace.positions_S2[: trace.last + 1], axis=0))
     found = [event for axis in (0, 1) for event in _bursts_along(trace, moves_S2[:, axis], axis)]
     previous = -CALM_STEPS

@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     from thalweg.optimizers import Optimizer
 
 _OPTIONS: dict[str, Any] = {"error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-"""For what only compiled code calls: its wrappers for Python and for C would take half of Numba's time."""
+"""For functions that only compiled code calls: wrappers for Python and C would take half of Numba's time."""
 
 _inner: Any = njit(**_OPTIONS)
 
 
 def make_one(optimizer: type[Optimizer], sizes: tuple[int, int, int]) -> Callable[..., None]:
-    """The loop of one path, in which every step is kept.
+    """The loop of one trace, which keeps every step.
 
     Args:
         optimizer: whose `step`.
@@ -78,7 +78,7 @@ def make_one(optimizer: type[Optimizer], sizes: tuple[int, int, int]) -> Callabl
 
 
 def make_many(optimizer: type[Optimizer], sizes: tuple[int, int, int]) -> Callable[..., None]:
-    """The loop of a block of paths, of which only the ends are kept; arguments as for `make_one`."""
+    """The loop of a block of traces, which keeps only their ends; arguments as for `make_one`."""
     advance = _make_advance(optimizer)
     read_state, read_clock, read_hyper = (_READ[size] for size in sizes)
     write_state, read_three = _WRITE[sizes[0]], _READ[3]
@@ -163,7 +163,7 @@ _READ: dict[int, Callable[..., Any]] = {
     3: _inner(lambda a, i, stride: (a[i], a[i + stride], a[i + 2 * stride])),
     4: _inner(lambda a, i, stride: (a[i], a[i + stride], a[i + 2 * stride], a[i + 3 * stride])),
 }
-"""Numba's tuples have a length of their own each, so reading one needs a function for each length."""
+"""The length of a tuple is part of its type in Numba, so reading one needs a function for each length."""
 
 
 @_inner

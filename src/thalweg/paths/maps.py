@@ -1,4 +1,4 @@
-"""Maps: over starts or over two hyper-parameters, where each path ends and how long it took."""
+"""Maps: over starts or over two hyper-parameters, where each trace ends and how long it takes."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ if TYPE_CHECKING:
     Axis = tuple[str, NDArray[np.float64]]
 
 ELSEWHERE = -1
-"""The outcome of a path that ended near no critical point."""
+"""The outcome of a trace that ends near no critical point."""
 DIVERGED = -2
-"""The outcome of a path that went out of reach."""
+"""The outcome of a trace that goes out of reach."""
 NEAR = 0.02
-"""A path has come to where it stays within this part of the window's shorter side."""
+"""A trace has settled once it stays within this part of the window's shorter side."""
 
 
 @dataclass(frozen=True, eq=False)
 class Map:
-    """Where each path of a grid ended, and how long it took; row h, column w of every array is (x_W[w], y_H[h]).
+    """Where each trace of a grid ends, and how long it takes; row h, column w of every array is (x_W[w], y_H[h]).
 
     Args:
-        surface: what was walked on.
-        optimizer: what walked; of a map over hyper-parameters, with those that the map does not change.
+        surface: the surface.
+        optimizer: the optimizer; in a map over hyper-parameters, with those that the map does not change.
         x_name: what changes along a row: `x`, or a hyper-parameter.
         y_name: what changes along a column.
         x_W: its values.
@@ -48,7 +48,7 @@ class Map:
         positions_HW2: the ends.
         loss_HW: f there.
         outcome_HW: index into `surface.critical_points` of the one nearby, `ELSEWHERE`, or `DIVERGED`.
-        settled_HW: steps after which the path stayed near its end (`NEAR`); of a diverged one, steps until it was out
+        settled_HW: steps after which the trace stays near its end (`NEAR`); for a diverged one, steps until it is out
             of reach.
     """
 
@@ -76,20 +76,20 @@ def map_starts(
     noise: float = 0.0,
     seed: int = 0,
 ) -> Map:
-    """Start a path at each point of a grid over the surface's window.
+    """Start a trace at each point of a grid over the surface's window.
 
     Args:
         surface: from `surfaces.get` or `surfaces.parse`.
         optimizer: from `optimizers.get`, or its name.
         lr: η; the optimizer's own default when not given.
-        steps: number of steps of each path.
+        steps: number of steps of each trace.
         points: how many starts along x and along y.
         schedule: what multiplies η; not one that looks at the loss.
-        noise: standard deviation of the gradient's noise; the same draws for every path.
+        noise: standard deviation of the gradient's noise; the same draws for every trace.
         seed: of the noise.
 
     Raises:
-        UsageError: a value out of its range, or a start outside the surface's domain.
+        UsageError: a value is out of range, or a start is outside the surface's domain.
 
     Example:
         >>> from thalweg import surfaces
@@ -119,7 +119,7 @@ def map_hyperparameters(
     noise: float = 0.0,
     seed: int = 0,
 ) -> Map:
-    """Run a path for each pair of values of two hyper-parameters.
+    """Run a trace for each pair of values of two hyper-parameters.
 
     Args:
         surface: from `surfaces.get` or `surfaces.parse`.
@@ -128,15 +128,15 @@ def map_hyperparameters(
             from 1: `beta1`, `beta2` of `betas`, `eta1` of `etas`, `step_size2` of `step_sizes`.
         y: another.
         lr: η where no axis changes it; the optimizer's own default when not given.
-        steps: number of steps of each path.
+        steps: number of steps of each trace.
         start: (x, y); the surface's own when not given.
         schedule: what multiplies η; not one that looks at the loss.
-        noise: standard deviation of the gradient's noise; the same draws for every path.
+        noise: standard deviation of the gradient's noise; the same draws for every trace.
         seed: of the noise.
 
     Raises:
         UnknownNameError: the optimizer has no such hyper-parameter.
-        UsageError: a value out of its range.
+        UsageError: a value is out of range.
 
     Example:
         >>> from thalweg import surfaces
@@ -160,7 +160,7 @@ def map_hyperparameters(
 
 
 def _map(surface: Surface, optimizer: Optimizer, axes: tuple[Axis, Axis], jobs: list[Job], drive: Drive) -> Map:
-    """Run twice: once to see where each path ends, once to see from when on it stays there."""
+    """Run twice: once to find where each trace ends, once to find when it settles there."""
     ends = run_many(surface, jobs, drive)
     radius = NEAR * min(high - low for low, high in surface.window)
     target_N3 = np.column_stack([ends.position_N2, np.full(len(ends.loss_N), radius)])
@@ -219,7 +219,7 @@ def _changed(optimizer: Optimizer, lr: float, name: str, value: float) -> tuple[
 
 
 def _alike(pairs: list[tuple[Optimizer, float]]) -> list[list[tuple[Optimizer, float]]]:
-    """Neighbors with the same optimizer, together: they run side by side."""
+    """Neighbors with the same optimizer in one group, so that they run side by side."""
     groups: list[list[tuple[Optimizer, float]]] = []
     for pair in pairs:
         if groups and groups[-1][0][0] == pair[0]:

@@ -23,7 +23,7 @@ MAX_STEPS_WITH_PLATEAU: Final = 5_000
 """A schedule that looks at the loss reads the whole list of losses again at every step, so long traces take minutes."""
 
 GRID: Final = 61
-"""Points along each side of the window at which curvature is looked at."""
+"""Points along each side of the window at which curvature is sampled."""
 
 _OF_CURVATURE: Final = {"sgd": 1.8, "momentum": 0.45, "nesterov": 0.45}
 """η · largest curvature, for optimizers whose step grows with the gradient; plain descent is stable below 2."""
@@ -92,7 +92,7 @@ def factors_along(
 
 
 def _looks_at_the_loss(schedule: object) -> bool:
-    """Whether a `Plateau` is in a schedule."""
+    """Whether a schedule contains a `Plateau`."""
     if isinstance(schedule, tuple):
         return any(map(_looks_at_the_loss, schedule))
     if isinstance(schedule, Schedule) and is_dataclass(schedule):
@@ -136,7 +136,7 @@ def _factors(schedule: Schedule, steps: int, losses: Sequence[float]) -> NDArray
 
 
 def _largest_curvature(surface: Surface, start: tuple[float, float]) -> float:
-    """The largest eigenvalue of the Hessian, by size, at points of the window no higher than the start."""
+    """The Hessian's eigenvalue of largest size, over points of the window that are no higher than the start."""
     axes = (np.linspace(*side, GRID) for side in surface.window)
     points_N2 = np.vstack([np.stack(np.meshgrid(*axes), axis=-1).reshape(-1, 2), start])
     with np.errstate(all="ignore"):

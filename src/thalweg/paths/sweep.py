@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Sweep:
-    """Where each of O optimizers × L learning rates × P starts ended.
+    """Where each of O optimizers × L learning rates × P starts ends.
 
     Args:
-        surface: what was walked on.
+        surface: the surface.
         optimizers: O optimizers.
         lr_L: learning rates.
         start_P2: starts.
@@ -36,7 +36,7 @@ class Sweep:
         positions_OLP2: the ends.
         loss_OLP: f there.
         gradient_norm_OLP: ‖∇f‖ there.
-        steps_OLP: steps made in reach; fewer than `steps` where a path diverged.
+        steps_OLP: steps made in reach; fewer than `steps` where a trace diverged.
     """
 
     surface: Surface
@@ -51,11 +51,11 @@ class Sweep:
 
     @property
     def diverged_OLP(self) -> NDArray[np.bool_]:  # noqa: N802 - shape suffix
-        """Whether each path went out of reach, or its loss is not finite at its end."""
+        """Whether each trace went out of reach, or its last loss is not finite."""
         return (self.steps_OLP < self.steps) | ~np.isfinite(self.loss_OLP)
 
     def best_lr(self) -> NDArray[np.float64]:
-        """Of each optimizer, the learning rate with the lowest median loss over the starts, shape (O,)."""
+        """The learning rate with the lowest median loss over the starts, for each optimizer, shape (O,)."""
         loss_OLP = np.where(self.diverged_OLP, np.inf, self.loss_OLP)
         return self.lr_L[np.median(loss_OLP, axis=2).argmin(axis=1)]
 
@@ -79,12 +79,12 @@ def sweep(
         lrs: learning rates, each above 0.
         starts: (x, y) each; the surface's own when not given.
         steps: number of steps.
-        schedule: what multiplies the learning rate; not one that looks at the loss.
-        noise: standard deviation of the gradient's noise; the same draws for every path.
+        schedule: multiplies the learning rate; not one that looks at the loss.
+        noise: standard deviation of the gradient's noise; the same draws for every trace.
         seed: of the noise.
 
     Raises:
-        UsageError: a value out of its range, or more steps in all than `checks.MAX_UPDATES`.
+        UsageError: a value is out of range, or there are more steps in all than `checks.MAX_UPDATES`.
 
     Example:
         >>> from thalweg import surfaces

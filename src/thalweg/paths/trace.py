@@ -41,11 +41,11 @@ class Trace:
     Rows after a divergence are NaN. Step t leads from row t of the positions to row t + 1.
 
     Args:
-        surface: what was walked on.
-        optimizer: what walked.
+        surface: the surface.
+        optimizer: the optimizer.
         lr: the learning rate before the schedule.
         steps: S, the number of steps asked for.
-        last: the last row with a position: `steps`, or less when the path diverged.
+        last: the last row with a position: `steps`, or less when the trace diverged.
         lr_S: η_t, the learning rate of each step, shape (S,).
         record_S8: rows (x, y, loss, gradient norm, m_x, m_y, σ_x, σ_y), shape (S + 1, 8); the last has no m and σ.
     """
@@ -85,7 +85,7 @@ class Trace:
 
     @property
     def diverged(self) -> bool:
-        """Whether the path went out of reach, or its loss is not finite at its end."""
+        """Whether the trace went out of reach, or its last loss is not finite."""
         return self.last < self.steps or not np.isfinite(self.loss[-1])
 
     @cached_property
@@ -114,7 +114,7 @@ class Trace:
         return find(self)
 
     def history(self) -> History:
-        """The path as a history: a row for each position, up to the last one known."""
+        """The trace as a history: one row per position, up to the last known one."""
         rows_N = slice(0, self.last + 1)
         made_S3 = np.column_stack([self.lr_S, self.step_length])
         made_S3 = np.vstack([made_S3, [np.nan, np.nan]])  # no step leaves the last position
@@ -149,20 +149,20 @@ def trace(
     Args:
         surface: from `surfaces.get` or `surfaces.parse`.
         optimizer: from `optimizers.get`, or its name.
-        lr: η, above 0; the optimizer's own default when not given.
+        lr: η, above 0; the optimizer's default when not given.
         schedule: what multiplies η, an object or its text.
         steps: number of steps, 1 to `checks.MAX_STEPS`.
         start: (x, y); the surface's own when not given.
-        noise: standard deviation of the normal noise added to each coordinate of each gradient, as small batches do.
+        noise: standard deviation of the normal noise added to each coordinate of each gradient, as from small batches.
         seed: of the noise.
 
     Raises:
-        UsageError: a value out of its range, or a start outside the surface's domain.
+        UsageError: a value is out of range, or the start is outside the surface's domain.
 
     Example:
         >>> from thalweg import surfaces
-        >>> path = trace(surfaces.get("bowl"), "sgd", lr=0.5, steps=2, start=(4.0, 0.0))
-        >>> path.positions_S2.tolist()
+        >>> steps = trace(surfaces.get("bowl"), "sgd", lr=0.5, steps=2, start=(4.0, 0.0))
+        >>> steps.positions_S2.tolist()
         [[4.0, 0.0], [2.0, 0.0], [1.0, 0.0]]
     """
     optimizer = check_optimizer(optimizer)

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from thalweg.data.augment import Views
-from thalweg.data.cutting import cut_views
+from thalweg.data.augmentation import Crops
+from thalweg.data.cropping import crop_photos
 from thalweg.runs.photos import evaluation_batches
 
 
@@ -69,10 +69,10 @@ def attention(model: nn.Module, run: Run, image_HWC: NDArray[np.uint8]) -> Atten
 def seen_pixels(run: Run, image_HWC: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """The pixels that the network is given, before normalization: (size, size, 3)."""
     side, size = len(image_HWC), run.config.size
-    whole = Views(
+    whole = Crops(
         np.array([[0, 0, side, side]]), np.array([False]), np.ones((1, 3), np.float32), np.zeros((1, 4), np.int64)
     )
-    return cut_views(image_HWC[None], np.zeros(1, dtype=np.int64), whole, size)[0]
+    return crop_photos(image_HWC[None], np.zeros(1, dtype=np.int64), whole, size)[0]
 
 
 def _with_maps(model: nn.Module, images_NCHW: Tensor) -> tuple[Tensor, dict[str, Tensor]]:

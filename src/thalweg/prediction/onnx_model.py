@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 
 from thalweg.data import build_cache, open_photos
-from thalweg.data.augment import Views
-from thalweg.data.cutting import cut_views
+from thalweg.data.augmentation import Crops
+from thalweg.data.cropping import crop_photos
 from thalweg.errors import MissingExtraError, RunError
 from thalweg.prediction.crops import crop_weights, crops
 from thalweg.prediction.ensemble import check_classes, together
@@ -121,7 +121,7 @@ def predict_onnx(
         cache = build_cache(
             images,
             size=model.facts["stored"],
-            fit=model.facts["resize"],
+            resize=model.facts["resize"],
             progress=progress,
         )
         found.append(in_order(_probabilities(model, cache, tta), cache, images.photos, model.facts["class_shares"]))
@@ -160,5 +160,5 @@ def _cropped(cache: Cache, rows_N: NDArray[np.int64], crop: Crop, size: int) -> 
     count = len(rows_N)
     boxes_N4 = np.tile(np.array(crop.box, dtype=np.int64), (count, 1))
     colors_N3, erased_N4 = np.ones((count, 3), np.float32), np.zeros((count, 4), np.int64)
-    same = Views(boxes_N4, np.full(count, crop.flip), colors_N3, erased_N4)
-    return cut_views(cache.images_NHWC, rows_N, same, size)
+    same = Crops(boxes_N4, np.full(count, crop.flip), colors_N3, erased_N4)
+    return crop_photos(cache.images_NHWC, rows_N, same, size)

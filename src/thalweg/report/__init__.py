@@ -1,4 +1,4 @@
-"""What a run leaves for people to read: its pictures, and one HTML file that holds all of them.
+"""What a run leaves for people to read: its pictures, and one HTML file with all of them.
 
 `draw_run` makes the pictures and the page, `write_report` the page alone from what is in the folder. The page is one
 file that needs no network and no script, in the language in force, for screens light and dark, wide and narrow, and

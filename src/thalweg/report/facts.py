@@ -1,4 +1,4 @@
-"""The lower part of the page: the photos, how to go on, and all that is needed to do it again."""
+"""The lower part of the page: the photos, what to do next, and everything needed to repeat the run."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import shlex
 from typing import TYPE_CHECKING, Any
 
 from thalweg.i18n import t
-from thalweg.report.html import Html, join, table, tag
-from thalweg.report.words import duration
+from thalweg.report.html import Html, duration, join, table, tag
 from thalweg.runs.folder import mapping, number, sequence
 from thalweg.runs.options import flag_of
 
@@ -20,7 +19,7 @@ _SPLITS = ("train", "valid", "test")
 
 
 def fact_sections(folder: RunFolder) -> list[Html | None]:
-    """Photos, commands, configuration, machine, times, and what was left out."""
+    """Photos, commands, configuration, machine, times, and what is missing."""
     return [
         _photos(folder),
         _commands(folder),
@@ -92,7 +91,7 @@ def _commands(folder: RunFolder) -> Html:
 
 
 def _configuration(folder: RunFolder) -> Html | None:
-    """Every option as it is written on the command line, and what it is in the words of its help."""
+    """Every option as on the command line, with its help."""
     if not folder.training:
         return None
     rows = [(tag("code", flag_of(name)), _value(value), _meaning(name)) for name, value in folder.training.items()]
@@ -118,7 +117,7 @@ def _meaning(field: str) -> str:
 
 
 def _known(key: str, otherwise: str) -> str:
-    """A sentence, if the catalogue has it: a run of another version may name what this one does not know."""
+    """A sentence, if the catalogue has it: a run of another version may use keys that this one does not know."""
     try:
         return t(key)
     except KeyError:

@@ -1,10 +1,12 @@
-"""HTML that is safe by construction: whatever is not `Html` is escaped when it is put in."""
+"""HTML that is safe by construction (everything that is not `Html` is escaped), and numbers as people read them."""
 
 from __future__ import annotations
 
 from html import escape
 from typing import TYPE_CHECKING
 from unicodedata import category
+
+from thalweg.i18n import t
 
 
 if TYPE_CHECKING:
@@ -28,7 +30,7 @@ def tag(name: str, /, *children: Child, **attributes: str | int | None) -> Html:
 
     Args:
         name: of the element.
-        *children: `Html` is taken as it is, anything else is escaped.
+        *children: `Html` is kept, anything else is escaped.
         **attributes: by name; a trailing `_` is dropped (`class_`), and other underscores become hyphens.
 
     Example:
@@ -51,13 +53,13 @@ def join(children: Iterable[Child]) -> Html:
 
 
 def table(columns: Sequence[Child], rows: Iterable[Sequence[Child]], *, numeric: Sequence[int] = (), name: str) -> Html:
-    """A table that scrolls on its own when it is wider than the page.
+    """A table that scrolls by itself when it is wider than the page.
 
     Args:
         columns: headings.
         rows: as many cells each; the first names its row.
         numeric: which columns hold numbers, set right.
-        name: of the table, for those who do not see it.
+        name: of the table, for screen readers.
     """
 
     def cell(kind: str, index: int, content: Child, scope: str | None = None) -> Html:
@@ -72,8 +74,36 @@ def table(columns: Sequence[Child], rows: Iterable[Sequence[Child]], *, numeric:
     return tag("div", content, class_="scroll", role="region", tabindex=0, aria_label=name)
 
 
+def percent(share: float | None) -> str:
+    """A share in [0, 1] with one decimal; a dash where there is none.
+
+    Example:
+        >>> percent(0.8128), percent(float("nan"))
+        ('81.3 %', '–')
+    """
+    return f"{100 * share:.1f} %" if share is not None and share == share else "–"  # noqa: PLR0124 - not NaN
+
+
+def duration(seconds: float) -> str:
+    """Seconds in the two largest units.
+
+    Example:
+        >>> from thalweg.i18n import set_language
+        >>> set_language("en")
+        >>> duration(8.44), duration(312), duration(3 * 3600 + 125)
+        ('8.4 s', '5 min 12 s', '3 h 2 min')
+    """
+    if seconds < 60:
+        return t("report.seconds", seconds=seconds)
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return t("report.minutes", minutes=minutes, seconds=rest)
+    hours, minutes = divmod(minutes, 60)
+    return t("report.hours", hours=hours, minutes=minutes)
+
+
 def _plain(child: Child) -> str:
-    """Text that a page can hold: control characters, and halves of characters, show as a mark."""
+    """Text that a page can hold: control characters and lone surrogates show as a mark."""
     text = "" if child is None else str(child)
     return "".join("\ufffd" if _is_unfit(character) else character for character in text)
 

@@ -9,9 +9,8 @@ from thalweg import __version__
 from thalweg._files import write_text
 from thalweg.i18n import get_language, t
 from thalweg.report.facts import fact_sections
-from thalweg.report.headline import headline
 from thalweg.report.html import Html, join, tag
-from thalweg.report.pictures import picture_sections
+from thalweg.report.sections import headline, picture_sections
 from thalweg.runs import RunFolder
 
 

@@ -129,8 +129,13 @@ class Option:
             raise self._wrong(value)
         low = value <= self.least if self.open_least else value < self.least
         high = value >= self.most if self.open_most else value > self.most
-        if low or high or not math.isfinite(value):
-            raise UsageError("training.out_of_range", option=self.flag, value=value, range=self.range)
+        if low or high or not _is_finite(value):
+            raise UsageError(
+                "training.out_of_range",
+                option=self.flag,
+                value=f"{value:.6g}" if isinstance(value, float) else str(value)[:40],
+                range=self.range,
+            )
         return int(value) if whole else float(value)
 
     @property
@@ -231,6 +236,13 @@ def _kind(plain: Any, unit: str) -> Kind:
         return "sizes"
     kinds: dict[type, Kind] = {bool: "flag", int: "whole", float: "duration" if unit == "s" else "number", str: "text"}
     return kinds[plain]
+
+
+def _is_finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number of hundreds of digits
+        return False
 
 
 def _plain(bound: float) -> str:

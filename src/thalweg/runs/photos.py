@@ -54,7 +54,7 @@ def decode_photos(
     return data.build_cache(
         images,
         size=stored,
-        fit=config.resize,
+        resize=config.resize,
         on_bad_image=config.on_bad_image,
         progress=progress,
     )
@@ -84,8 +84,8 @@ def evaluation_batches(
     Yields:
         images_NCHW, float32, on the CPU; valid until the next batch.
     """
+    from thalweg.data.augmenters import HostAugmenter
     from thalweg.data.batches import plain_batches
-    from thalweg.data.viewing import HostViewer
 
-    viewer = HostViewer(images_NHWC, facts["mean"], facts["std"])
-    return plain_batches(viewer, rows_N, size=size, batch_size=batch_size, flip=flip, box=box)
+    augmenter = HostAugmenter(images_NHWC, facts["mean"], facts["std"])
+    return plain_batches(augmenter, rows_N, size=size, batch_size=batch_size, flip=flip, box=box)

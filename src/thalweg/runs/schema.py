@@ -152,9 +152,8 @@ def checked(values: Any, schema: Mapping[str, Entry], path: Path, name: str = ""
         RunError: the first entry that is missing, of another type or out of range.
     """
     if not isinstance(values, dict):
-        raise RunError(
-            "runs.damaged", path=path, name=name or "{}", value=_short(values), wanted=t("runs.wanted_table")
-        )
+        value = t("runs.wanted_missing") if values is None else _short(values)
+        raise RunError("runs.damaged", path=path, name=name or path.name, value=value, wanted=t("runs.wanted_table"))
     for key, entry in schema.items():
         if not _fits(values, key, entry):
             value = _short(values[key]) if key in values else t("runs.wanted_missing")

@@ -1,8 +1,8 @@
 """The learning rate's factor as a pure function of progress, and the little language that composes such functions.
 
 A schedule is an immutable value without state: called with the step and the number of steps, it gives the factor
-that multiplies the learning rate. So it can be drawn before the training, a resumed training needs nothing but the
-step, and steps, epochs and seconds can drive it alike. The same objects drive the ball on a surface and the network.
+that multiplies the learning rate. So it can be drawn before training, a resumed run needs nothing but the step, and
+steps, epochs and seconds can drive it alike. The same objects drive the ball on a surface and the network.
 
 ```python
 schedule = parse("warmup(5%) > cosine")
@@ -10,7 +10,7 @@ learning_rate = 0.001 * schedule(step, steps)
 ```
 
 `A > B` runs A over its own length and B over what remains; B counts its steps from its own beginning. Percentages
-are of the whole training wherever they stand, plain lengths are steps. Any schedule gets a length by `over`:
+are of the whole run wherever they stand; plain lengths are steps. Any schedule gets a length by `over`:
 `constant over 60% > linear`.
 """
 
@@ -21,7 +21,6 @@ from thalweg.schedules.constant import Constant
 from thalweg.schedules.cosine import Cosine
 from thalweg.schedules.cosine_restarts import CosineRestarts
 from thalweg.schedules.exponential import Exponential
-from thalweg.schedules.extent import Extent, Point, extent_of
 from thalweg.schedules.inverse_sqrt import InverseSqrt
 from thalweg.schedules.inverse_time import InverseTime
 from thalweg.schedules.language import parse
@@ -30,7 +29,7 @@ from thalweg.schedules.multi_step import MultiStep
 from thalweg.schedules.one_cycle import OneCycle
 from thalweg.schedules.plateau import Plateau
 from thalweg.schedules.polynomial import Polynomial
-from thalweg.schedules.schedule import Moment, Schedule, factors
+from thalweg.schedules.schedule import Extent, Moment, Point, Schedule, extent_of, factors
 from thalweg.schedules.step import Step
 from thalweg.schedules.warmup import Warmup
 from thalweg.schedules.wsd import WarmupStableDecay

@@ -1,6 +1,6 @@
-"""What an argument of a schedule may be: a number, a length, one of some words.
+"""The kinds of a schedule's arguments: a number, a length, one of several words.
 
-A schedule declares its arguments as `takes`; the constructor checks them, and the language reads them.
+A schedule declares its arguments in `takes`; the constructor checks them, and the language reads them.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class Number:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A length: steps, or percent of the whole training; `above_zero` where nothing is no length."""
+    """A length: steps, or percent of the whole training; `above_zero` where 0 is invalid."""
 
     above_zero: bool = False
 
@@ -116,7 +116,7 @@ class Spans:
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """One of some words."""
+    """One of several words."""
 
     choices: tuple[str, ...]
 

@@ -1,4 +1,4 @@
-"""The same share is lost in every step."""
+"""The same factor in every step."""
 
 from __future__ import annotations
 

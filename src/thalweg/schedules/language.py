@@ -6,20 +6,20 @@ part     = name ["(" [argument ("," argument)*] ")"] ["over" length]
 argument = [name "="] (number | number "%" | word)
 ```
 
-A plain number is a number of steps where a length is meant; a percentage is of the whole training.
+In a length, a plain number counts steps and a percentage is of the whole training.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import MISSING, fields
 from difflib import get_close_matches
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from thalweg._pointing import SpecError
 from thalweg.errors import UsageError
 from thalweg.i18n import t
-from thalweg.schedules._tokens import MAX_CHARACTERS, Token, tokens_of
 from thalweg.schedules.arguments import Percent, Spans
 from thalweg.schedules.catalogue import SCHEDULES
 from thalweg.schedules.chain import Chain, Over, length_of
@@ -29,15 +29,32 @@ if TYPE_CHECKING:
     from thalweg.schedules.schedule import Schedule
 
 
+MAX_CHARACTERS = 1000
+
+_FULL_WIDTH = str.maketrans("（），％＞＝．－", "(),%>=.-")
+_TOKEN = re.compile(
+    r"\s*(?:(?P<number>[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?)|(?P<word>[a-z_][a-z0-9_]*)|(?P<sign>[()>,=%])|(?P<end>$))",
+    re.ASCII,
+)
+
+
+class Token(NamedTuple):
+    """A piece of the text; `kind` is number, word, sign or end."""
+
+    kind: str
+    text: str
+    position: int
+
+
 @lru_cache(maxsize=256)
 def parse(spec: str) -> Schedule:
     """Read a schedule.
 
     Args:
-        spec: the text, at most 1,000 characters. Full-width signs, as Chinese keyboards give them, are understood.
+        spec: the text, at most 1,000 characters. Full-width signs, as from Chinese keyboards, are fine.
 
     Raises:
-        UsageError: the text is no schedule; the message shows the place, and what would have been right there.
+        UsageError: the text is not a schedule; the message shows the place and what is expected there.
 
     Example:
         >>> schedule = parse("warmup(5%) > cosine(end=0.01)")
@@ -56,7 +73,7 @@ class _Parser:
 
     def __init__(self, spec: str) -> None:
         self._spec = spec
-        self._tokens = tokens_of(spec)
+        self._tokens = _tokens_of(spec)
         self._next = 0
 
     def schedule(self) -> Schedule:
@@ -169,3 +186,23 @@ class _Parser:
 
     def _fail(self, key: str, token: Token, **values: Any) -> NoReturn:
         raise SpecError(key, self._spec, token.position, **values)
+
+
+def _tokens_of(spec: str) -> list[Token]:
+    """Cut a text into tokens; the last is the end.
+
+    Raises:
+        SpecError: a character is not part of the language.
+    """
+    text = spec.translate(_FULL_WIDTH).lower()
+    tokens: list[Token] = []
+    position = 0
+    while not tokens or tokens[-1].kind != "end":
+        match = _TOKEN.match(text, position)
+        if match is None:
+            position += len(text[position:]) - len(text[position:].lstrip())
+            raise SpecError("schedules.bad_character", spec, position, character=spec[position])
+        kind = match.lastgroup or "end"
+        tokens.append(Token(kind, match[kind], match.start(kind)))
+        position = match.end()
+    return tokens

@@ -1,4 +1,4 @@
-"""A drop when the metric stops getting better."""
+"""A drop when the metric stops improving."""
 
 from __future__ import annotations
 

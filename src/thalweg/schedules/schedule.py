@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import MISSING, dataclass, fields
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -143,3 +143,33 @@ def _shown(value: Any) -> str:
     if isinstance(value, tuple):
         return ", ".join(map(_shown, value))
     return written(value) if isinstance(value, Percent | float | str) else repr(value)
+
+
+class Point(NamedTuple):
+    """The factor of one update; updates are counted from 0."""
+
+    step: int
+    factor: float
+
+
+class Extent(NamedTuple):
+    """The updates that sum a schedule up; of several that are equal, the first."""
+
+    highest: Point
+    lowest: Point
+    last: Point
+
+
+def extent_of(factors_N: NDArray[np.float64]) -> Extent:
+    """The highest, the lowest and the last factor of a training.
+
+    Args:
+        factors_N: shape (steps,), as `factors` gives them.
+
+    Example:
+        >>> from thalweg.schedules import parse
+        >>> extent_of(factors(parse("warmup(2, start=0.5) > linear"), 6))
+        Extent(highest=Point(step=2, factor=1.0), lowest=Point(step=5, factor=0.25), last=Point(step=5, factor=0.25))
+    """
+    steps = int(np.argmax(factors_N)), int(np.argmin(factors_N)), len(factors_N) - 1
+    return Extent(*(Point(step, float(factors_N[step])) for step in steps))

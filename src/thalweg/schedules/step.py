@@ -1,4 +1,4 @@
-"""A drop every so often."""
+"""A drop at regular intervals."""
 
 from __future__ import annotations
 

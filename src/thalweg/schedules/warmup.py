@@ -1,4 +1,4 @@
-"""A gentle start, to be put in front of any other schedule."""
+"""A gentle start, before any other schedule."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ class Entry:
     """A row of the catalogue.
 
     Args:
-        formula: the text, or a function of the parameters that gives it.
+        formula: the text, or a function from the parameters to the text.
         window: ((x0, x1), (y0, y1)).
         start: (x, y).
         parameters: name to default.
@@ -100,11 +100,11 @@ def get(name: str, **parameters: float) -> Surface:
 
     Args:
         name: one of `names()`.
-        **parameters: such as `condition=` of the valley; the defaults stand in the catalogue.
+        **parameters: such as `condition=` of the valley; the catalogue has the defaults.
 
     Raises:
-        UnknownNameError: no such surface, or no such parameter.
-        UsageError: a parameter that is no finite number, or not in its range.
+        UnknownNameError: there is no such surface or parameter.
+        UsageError: a parameter is not finite or out of range.
 
     Example:
         >>> get("valley", condition=100.0).formula
@@ -136,11 +136,11 @@ def parse(
 
     Args:
         formula: such as `0.01*x**2 + 10*y**2`.
-        window: ((x0, x1), (y0, y1)), the part that is looked at.
-        start: (x, y), where paths begin unless told otherwise.
+        window: ((x0, x1), (y0, y1)), the part that is drawn and searched.
+        start: (x, y), where traces begin by default.
 
     Raises:
-        UsageError: the text is no such formula; a caret marks the place.
+        UsageError: the text is not such a formula; a caret marks the place.
 
     Example:
         >>> parse("x^2 + sin(y)").formula
@@ -167,8 +167,8 @@ def read(
         start: (x, y); the surface's own when not given.
 
     Raises:
-        UnknownNameError: no such surface, or no such parameter.
-        UsageError: no formula, a value out of its range, parameters of a formula, or an empty window.
+        UnknownNameError: there is no such surface or parameter.
+        UsageError: the text is no formula, a value is out of range, a formula has parameters, or the window is empty.
 
     Example:
         >>> read("valley", {"condition": 100.0}, start=(3.0, 1.0)).start

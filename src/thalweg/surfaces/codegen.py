@@ -1,6 +1,6 @@
-"""From SymPy expressions to a function that Numba compiles: one assignment a subexpression, none written twice.
+"""From SymPy expressions to a function for Numba: one assignment per subexpression, none written twice.
 
-Only the nodes below are written out; the text is made from them and from nothing that a person typed.
+Only the nodes below are written out; nothing that a person typed enters the text.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ _SCOPE = {
         *(math.asin, math.acos, math.atan, math.sinh, math.cosh, math.tanh),
     )
 }
-"""All that the text can name."""
+"""All names that the text can use."""
 
 
 def build_point(expressions: Sequence[Expression]) -> Callable[..., None]:
     """The function `point(x, y, results)` that sets `results[k]` to expression k.
 
     Raises:
-        UsageError: it would have more than `MAX_ASSIGNMENTS` assignments, or a number past float64.
+        UsageError: it needs more than `MAX_ASSIGNMENTS` assignments, or a number beyond float64.
     """
     program = _Program()
     names = [program.name(expression) for expression in expressions]

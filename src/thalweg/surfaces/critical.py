@@ -1,7 +1,7 @@
-"""Critical points: where the gradient vanishes, and of what kind each is.
+"""Critical points: where the gradient vanishes, and the kind of each.
 
-Newton's method on ∇f = 0 from a grid of starts over the window, all at once; what it finds is merged, refined to the
-last digit, and told apart by the eigenvalues of the exact Hessian.
+Newton's method on ∇f = 0 runs from a grid of starts over the window, all at once. What it finds is merged, refined to
+the last digit, and classified by the eigenvalues of the exact Hessian.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Kind = Literal["minimum", "maximum", "saddle", "degenerate"]
 
 STARTS = 40
-"""Newton begins at this many places along each side of the window."""
+"""Newton's method starts at this many places along each side of the window."""
 ROUNDS = 120
 """Newton's steps from each: at a degenerate point they only halve the distance."""
 SETTLED = 1e-9
@@ -30,7 +30,7 @@ FLAT = 1e-7
 CHAIN = 0.05
 """Degenerate points with gaps below this part of the window fill one curve."""
 CIRCLE = 1e-3
-"""Radius, as a part of the window, of the circle on which the way down from a degenerate point is looked for."""
+"""Radius, as a part of the window, of the circle that is searched for the way down from a degenerate point."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class CriticalPoint:
         position: (x, y).
         value: f there.
         kind: `minimum` when both eigenvalues are positive, `maximum` when both are negative, `saddle` when they
-            differ in sign, `degenerate` when one is zero, so that the Hessian cannot tell.
+            differ in sign, `degenerate` when one is zero and the Hessian decides nothing.
         eigenvalues: of the Hessian, the lowest first.
         escape: unit vector along which f falls fastest: the eigenvector of the lowest eigenvalue, or at a degenerate
             point the direction in which f is lowest on a small circle; `None` where no direction leads down.
@@ -59,7 +59,7 @@ class Differentiable(Protocol):
 
     @property
     def window(self) -> tuple[tuple[float, float], tuple[float, float]]:
-        """((x0, x1), (y0, y1)), where critical points are looked for."""
+        """((x0, x1), (y0, y1)), searched for critical points."""
         ...
 
     def value(self, x: ArrayLike, y: ArrayLike) -> NDArray[np.float64]:
@@ -146,7 +146,7 @@ def _median_curvature(surface: Differentiable, xy_N2: NDArray[np.float64]) -> fl
 
 
 def _merge(surface: Differentiable, xy_N2: NDArray[np.float64]) -> list[NDArray[np.float64]]:
-    """One of each group of arrivals that lie together, the one with the smallest gradient."""
+    """One of each cluster of arrivals: the one with the smallest gradient."""
     size_2 = np.ptp(surface.window, axis=1)
     kept: list[NDArray[np.float64]] = []
     for xy_2 in xy_N2[np.argsort(np.hypot(*surface.gradient(xy_N2).T))]:
@@ -200,7 +200,7 @@ def _thin_out(surface: Differentiable, points: list[CriticalPoint]) -> list[Crit
 def _connected(
     points: list[CriticalPoint], reach_2: NDArray[np.float64]
 ) -> tuple[list[CriticalPoint], list[CriticalPoint]]:
-    """The points that hang together with the first one by gaps within reach, and the rest."""
+    """The points connected to the first one by gaps within reach, and the rest."""
     position_N2 = np.array([point.position for point in points])
     reached_N = np.zeros(len(points), dtype=bool)
     fresh = [0]

@@ -1,6 +1,6 @@
 """How compiled loops see a surface: one function of a point, and the loop that evaluates it at many.
 
-Importing this module imports Numba: it is loaded only when a loop is on no disk.
+Importing this module imports Numba: it is loaded only for a loop that is not on disk yet.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def at_points(  # noqa: PLR0917 - compiled code has no keywords
 
 
 def _call_point(_typing: Any, _x: Any, _y: Any) -> Any:
-    """(x, y) → three numbers, by the function of a surface that the caller is linked with.
+    """(x, y) → three numbers, from the surface's function that the caller is linked with.
 
     Until it is linked there is a weak one that does nothing.
     """

@@ -26,17 +26,17 @@ Window = tuple[tuple[float, float], tuple[float, float]]
 class Surface:
     """An error surface over two weights, x and y.
 
-    Value, gradient and Hessian are exact (SymPy) and compiled (Numba) when first asked for. Outside the formula's
+    Value, gradient and Hessian are exact (SymPy) and compiled (Numba) on first use. Outside the formula's
     domain (the logarithm of a negative number) they are NaN, as in NumPy.
 
     Args:
-        name: what it is called, `formula` for one that a person typed.
+        name: its name in the catalogue, or `formula`.
         formula: in the spelling of `syntax.canonical`.
-        window: ((x0, x1), (y0, y1)), the part that is looked at.
-        start: (x, y), where paths begin unless told otherwise.
+        window: ((x0, x1), (y0, y1)), the part that is drawn and searched.
+        start: (x, y), where traces begin by default.
 
     Raises:
-        UsageError: window or start is not made of finite numbers, or a side of the window is empty.
+        UsageError: window or start contains a number that is not finite, or a side of the window is empty.
 
     Example:
         >>> from thalweg import surfaces

@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 Expression = Any
-"""What SymPy computes with; its own types call every part of an expression a `Basic`, which has no arithmetic."""
+"""A SymPy expression; SymPy's own types call every part of one a `Basic`, which has no arithmetic."""
 
 
 class Elementary(sympy.Function):
-    """A function of one argument that the C library has, or the processor."""
+    """A function of one argument that the C library or the processor provides."""
 
     value: ClassVar[Callable[[float], float]]
-    """The same function of Python's, by whose name the compiled code calls it."""
+    """Python's function of that name; compiled code calls it by the name."""
 
     @classmethod
     def eval(cls, *arguments: Expression) -> Expression | None:
@@ -43,7 +43,7 @@ class Elementary(sympy.Function):
 
 
 class Power(sympy.Function):
-    """a^b where b is no plain number."""
+    """a^b where b is not a plain number."""
 
     @classmethod
     def eval(cls, *arguments: Expression) -> Expression | None:
@@ -58,7 +58,7 @@ class Power(sympy.Function):
 
 
 def plain(value: float) -> Expression:
-    """A number: whole ones and halves exactly, for they make good exponents; all else as it is in float64."""
+    """A number: integers and halves exactly, because they make good exponents; all else in float64."""
     if abs(value) < 2**53 and (2 * value).is_integer():
         return sympy.Rational(int(2 * value), 2)
     return sympy.Float(value)

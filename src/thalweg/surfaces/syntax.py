@@ -1,7 +1,7 @@
 """A typed formula: checked against an allow-list, spelled in one way, written as LaTeX.
 
-What passes is a tree of numbers, x, y, `+ - * / **` and named functions. The text is parsed, never run; everything that
-is not on the list is refused with the place marked.
+Only numbers, x, y, `+ - * / **` and named functions pass. The text is parsed, never run; anything that is not on the
+list is refused, with its place marked.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def check(text: str) -> ast.expr:
         text: such as `0.01*x**2 + 10*y**2`; `^` is read as `**`.
 
     Raises:
-        UsageError: it is no formula, or one past a limit; most often a `SpecError`, which marks the place.
+        UsageError: it is not a formula or exceeds a limit; most often a `SpecError`, which marks the place.
     """
     if not text.strip():
         raise UsageError("surfaces.empty")
@@ -78,7 +78,7 @@ def to_latex(tree: ast.expr) -> str:
 
 
 class _Reader:
-    """From text to tree, with the places of the tree's nodes those of the text."""
+    """From text to tree, keeping each node's place in the text."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -110,7 +110,7 @@ class _Checker:
         self.nodes = 0
 
     def check(self, node: ast.expr, depth: int = 1, powers: int = 0) -> None:
-        """Args: the node, how deep it lies, and within how many powers."""
+        """Args: the node, its depth, and the number of powers around it."""
         self.nodes += 1
         if self.nodes > MAX_NODES:
             raise UsageError("surfaces.too_many_terms", limit=MAX_NODES)
@@ -205,7 +205,7 @@ def _within(node: ast.expr, least: int) -> str:
 
 
 def _times(right: ast.expr) -> str:
-    """A thin space between factors; a cross before a number, which would else run into the one on its left."""
+    """A thin space between factors; a cross before a number, which would otherwise run into the one on its left."""
     while isinstance(right, ast.BinOp):
         right = right.left
     return r"\times" if isinstance(right, ast.Constant) else r"\,"

@@ -1,8 +1,8 @@
 """Training: from a request to a run, which is a folder.
 
 `request` resolves what was asked for, starting from one of the `recipes`. `session` starts a run or goes on with one:
-`prepare` finds and decodes the photos and settles sizes and the `number_format` on this `machine`; `loop` trains, `step`
-by step; `progress` knows how far it is, `record` writes the histories, `evaluation` what comes out.
+`prepare` finds and decodes the photos and settles sizes and the `number_format` on this `machine`; `loop` trains, step
+by `step`; `progress` knows how far it is, `record` writes the histories, `evaluation` what comes out.
 
 A run is a pure function of its configuration: the order of the photos, their augmentation and the random numbers of a
 step are computed from (seed, epoch, step). So a checkpoint needs only weights, optimizer state and counters, and a

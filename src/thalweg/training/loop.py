@@ -14,10 +14,10 @@ import torch
 from torch.nn.utils import get_total_norm
 
 from thalweg import models, schedules
-from thalweg.data.augment import augmentation
+from thalweg.data.augmentation import augmentation
+from thalweg.data.augmenters import DeviceAugmenter, HostAugmenter
 from thalweg.data.batches import Batches, plain_batches
 from thalweg.data.mixing import Mixing
-from thalweg.data.viewing import DeviceViewer, HostViewer
 from thalweg.errors import TrainingError
 from thalweg.models import features_of, logits_of
 from thalweg.probes import LayerProbe
@@ -41,8 +41,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from thalweg.data import Cache
+    from thalweg.data.augmenters import Augmenter
     from thalweg.data.photos import Split
-    from thalweg.data.viewing import Viewer
     from thalweg.runs import Run
     from thalweg.training.evaluation import Score
     from thalweg.training.progress import Listener
@@ -71,10 +71,10 @@ class TrainingLoop:
         self.layers = LayerProbe(self.model)
         self.average = Average(self.model, self._network(), config.ema) if config.ema else None
         self.schedule = schedules.parse(config.schedule)
-        self.viewer = self._viewer()
+        self.augmenter = self._augmenter()
         labels = cache.labels("train")
         self.batches = Batches(
-            self.viewer,
+            self.augmenter,
             cache.rows("train"),
             labels,
             size=config.size,
@@ -100,12 +100,12 @@ class TrainingLoop:
         model = models.build(self.config.model, classes=len(self.run.classes), size=self.config.size)
         return model.to(self.device, memory_format=self.format.memory_format)  # type: ignore[call-overload] - torch types leave it out
 
-    def _viewer(self) -> Viewer:
+    def _augmenter(self) -> Augmenter:
         """Makes batches where the network is, if the photos fit there."""
         images_NHWC, normal = self.cache.images_NHWC, (self.run.data["mean"], self.run.data["std"])
         if self.device.type != "cpu" and fits_device(images_NHWC, self.device):
-            return DeviceViewer(images_NHWC, *normal, self.device)
-        return HostViewer(in_memory(images_NHWC), *normal)
+            return DeviceAugmenter(images_NHWC, *normal, self.device)
+        return HostAugmenter(in_memory(images_NHWC), *normal)
 
     @property
     def seconds(self) -> dict[str, float]:
@@ -337,7 +337,7 @@ class TrainingLoop:
     def plain_batches(self, split: Split) -> Iterator[Tensor]:
         """The photos of a split without augmentation, normalized: (N, 3, H, W), in the order of the cache."""
         return plain_batches(
-            self.viewer,
+            self.augmenter,
             self.cache.rows(split),
             size=self.config.sizes[-1],
             batch_size=min(EVALUATION_BATCH, 2 * self.config.batch_size),  # fits if training fits

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from thalweg import data, models, schedules
-from thalweg.data.augment import augmentation
+from thalweg.data.augmentation import augmentation
 from thalweg.data.classes import FOOD11
 from thalweg.data.decoding import reading
 from thalweg.errors import BadImageError, DataError, ThalwegError, UsageError

@@ -1,8 +1,8 @@
-"""The set that comes with the package: 8,000 pictures of Fashion-MNIST in the homework's layout.
+"""The built-in set of photos: 8,000 pictures of Fashion-MNIST in the homework's layout.
 
-6,000 for training, 1,000 for validation and 1,000 for testing, the same number of each of ten classes, 28 × 28 pixels
-of gray. The pictures are Zalando's, under the MIT licence that lies beside the archive and in it. `make` is the
-script that made the archive from the originals.
+There are 6,000 for training, 1,000 for validation and 1,000 for testing, gray, of 28 × 28 pixels, with ten classes of
+equal size. The pictures are Zalando's, under the MIT license beside the archive and in it. The script `make` made the
+archive from the originals.
 """
 
 from pathlib import Path

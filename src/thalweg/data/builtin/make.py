@@ -4,10 +4,10 @@
 python -m thalweg.data.builtin.make /usr/share/datasets/fashion-mnist out.zip
 ```
 
-The folder holds the four `.gz` files as Zalando publishes them, and as Debian's package `dataset-fashion-mnist`
-installs them. The pictures for training and validation are drawn, class by class, from the original training set
-without overlap, those for testing from the original test set; a picture whose pixels were drawn before is passed over.
-The same Pillow with the same zlib makes the same archive, byte for byte; its comment names both.
+The folder holds the four `.gz` files as published by Zalando and installed by Debian's package
+`dataset-fashion-mnist`. The pictures for training and validation are drawn, class by class, from the original training
+set without overlap, those for testing from the original test set; a picture with the same pixels as an earlier one is
+skipped. The same Pillow with the same zlib makes the same archive, byte for byte; its comment names both.
 """
 
 from __future__ import annotations

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 
 from thalweg import data, models
+from thalweg.data.augmenters import HostAugmenter
 from thalweg.data.batches import plain_batches
-from thalweg.data.viewing import HostViewer
 from thalweg.diagnosis.landscape.directions import principal_plane
 from thalweg.diagnosis.landscape.grid import Plane
 from thalweg.diagnosis.landscape.landscape import Kind, Landscape, Trajectory, check_grid, landscape_of
@@ -154,7 +154,7 @@ def _photos(run: Run, count: int, split: Split) -> tuple[Tensor, Tensor]:
     images = data.open_images(
         run.data["path"], classes=config.classes, seed=config.seed, valid_fraction=config.valid_fraction
     )
-    cache = data.build_cache(images, size=run.data["stored"], fit=config.fit, on_bad_image=config.on_bad_image)
+    cache = data.build_cache(images, size=run.data["stored"], resize=config.resize, on_bad_image=config.on_bad_image)
     if cache.fingerprint != run.data["fingerprint"]:
         raise RunError("training.photos_changed", path=run.data["path"], run=run.path)
     labels = cache.labels(split)
@@ -163,7 +163,7 @@ def _photos(run: Run, count: int, split: Split) -> tuple[Tensor, Tensor]:
     chosen = np.linspace(0, len(labels) - 1, min(count, len(labels))).round().astype(int)
     assert config.size is not None, "a run's size is settled"  # noqa: S101 - for the type checker
     batches = plain_batches(
-        HostViewer(cache.images_NHWC, run.data["mean"], run.data["std"]),
+        HostAugmenter(cache.images_NHWC, run.data["mean"], run.data["std"]),
         cache.rows(split)[chosen],
         size=config.size,
         batch_size=_BATCH,

@@ -50,7 +50,7 @@ class SurfaceAxes:
         self._labels: list[Annotation] = []
 
     def show(self, last: int) -> list[Artist]:
-        """Draw the traces up to the kept step with index `last`; what was drawn, the lowest first."""
+        """Draw the traces up to the kept step with index `last`; return the artists, the lowest first."""
         for label in self._labels:
             label.remove()
         heads = []
@@ -67,7 +67,7 @@ class SurfaceAxes:
 
 
 def draw_chart(axes: Axes, chart: Chart, scene: Scene) -> None:
-    """One measure of every trace against steps; the mark stands where the trace ends."""
+    """One measure of every trace against steps, with a mark where the trace ends."""
     steps_K = scene.kept.steps_K
     for columns, style in zip(scene.columns, scene.styles, strict=True):
         values_K = chart.drawn(columns[chart.column])

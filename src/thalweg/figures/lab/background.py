@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 PALE: Final = LinearSegmentedColormap.from_list("pale", ("#CFD7E0", "#FBFCFD"))
 
-# Critical points are told apart by shape, and stand below the traces' heads.
+# Critical points differ by shape, and lie below the traces' heads.
 CRITICAL: Final[dict[str, dict[str, Any]]] = {
     "minimum": {"marker": "o", "facecolor": INK},
     "saddle": {"marker": "x", "facecolor": INK},
@@ -64,7 +64,7 @@ def draw_background(axes: Axes, surface: Surface, heightmap: Heightmap) -> None:
 
 
 def draw_criticals(axes: Axes, surface: Surface, heightmap: Heightmap | None = None) -> None:
-    """The critical points: on flat axes, or in space at their heights on a heightmap; small where there are many."""
+    """The critical points: on flat axes, or in space at their heights on a heightmap; smaller where there are many."""
     points = surface.critical_points
     size = 34 if len(points) <= _MANY else 7
     for point in points:

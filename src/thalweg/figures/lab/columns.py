@@ -51,12 +51,12 @@ class Chart:
         return t(f"lab.chart_{self.column}")
 
     def drawn(self, values_K: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Values as the chart draws them: what lies outside is laid on its edge."""
+        """Values as the chart draws them: those outside lie on its edge."""
         return np.clip(values_K, self.low, self.high)
 
 
 def columns_of(trace: Trace, steps_K: NDArray[np.int64]) -> Columns:
-    """Every number of a trace at the kept steps; NaN where it has none: after its end, and of updates at step 0.
+    """Every number of a trace at the kept steps; NaN where it has none: after its end, and for updates at step 0.
 
     Returns:
         Position `x`, `y`; `loss`; `gradient_norm`; and of the update that led there: rate `lr`, direction `m_x`,
@@ -88,7 +88,7 @@ def columns_of(trace: Trace, steps_K: NDArray[np.int64]) -> Columns:
 
 
 def charts_of(columns: Sequence[Columns], heightmap: Heightmap, names: Sequence[str] = CHARTS) -> list[Chart]:
-    """The charts, their scales and ranges chosen so that traces are seen well while they are inside the window."""
+    """The charts, with scales and ranges that show traces well while they are inside the window."""
     inside = [heightmap.contains(trace["x"], trace["y"]) for trace in columns]
     return [
         _chart(

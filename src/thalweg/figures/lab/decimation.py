@@ -1,8 +1,8 @@
-"""Which steps of long traces a picture draws: never an average, and nothing that stands out is left out.
+"""The steps of long traces that a picture draws: never an average, and nothing that stands out is lost.
 
-At least half of what may be kept is spread evenly, on a logarithmic scale; up to half goes to the peaks and dips of
-loss and gradient norm that would be missed most, and to the steps at which something first happened. Every value at a
-kept step is exact. `Kept.note` says on the picture what was done.
+At least half of what may be kept is spread evenly, on a logarithmic scale; up to half goes to the
+most prominent peaks and dips of loss and gradient norm, and to the steps at which something first happens. Every value
+at a kept step is exact. `Kept.note` states on the picture what was kept.
 
 Legend: S steps of a trace (the start is step 0), K kept steps.
 """
@@ -47,7 +47,7 @@ class Kept:
 
     @property
     def note(self) -> str:
-        """What was kept, as a sentence for the picture."""
+        """A sentence for the picture about what was kept."""
         kept, of = f"{len(self.steps_K):,}", f"{self.last + 1:,}"
         if self.all:
             return t("lab.kept_all", kept=kept)
@@ -55,12 +55,12 @@ class Kept:
 
     @property
     def axis_key(self) -> str:
-        """The name of the step axis, as a key of the catalogue: in the language in force."""
+        """The key of the step axis's name in the catalogue."""
         return "lab.axis_step_log" if self.logarithmic else "lab.axis_step"
 
     @property
     def logarithmic(self) -> bool:
-        """Whether the step axis is: most traces run far at first, and a long time near the end."""
+        """Whether the step axis is logarithmic: most traces run far at first, and stay near the end for long."""
         return self.last > _LOG_FROM
 
     @property
@@ -115,7 +115,7 @@ def _first_events(traces: Sequence[Trace], last: int) -> Iterator[int]:
 
 
 def _extremes(traces: Sequence[Trace], even_K: NDArray[np.int64]) -> list[int]:
-    """Steps of peaks and dips between the even steps, those that stand out most first."""
+    """Steps of peaks and dips between the even steps, the most prominent first."""
     found: list[tuple[float, int]] = []
     for trace in traces:
         for column_S in (trace.loss, trace.gradient_norm):
@@ -139,7 +139,7 @@ def _extremes_of(decades_S: NDArray[np.float64], even_K: NDArray[np.int64]) -> l
 
 
 def _decades(column_S: NDArray[np.float64]) -> NDArray[np.float64]:
-    """log10 of the size; what has none counts as the smallest that has one."""
+    """log10 of the size; zeros and NaN count as the smallest finite one."""
     with np.errstate(divide="ignore", invalid="ignore"):
         decades_S = np.log10(np.abs(column_S))
     finite_S = np.isfinite(decades_S)

@@ -31,7 +31,7 @@ _DECADES = 6.0  # of height below the highest; deeper is the floor
 
 @dataclass(frozen=True)
 class Heightmap:
-    """What is drawn of a surface.
+    """The shape of a surface over its window.
 
     Attributes:
         x_W: grid of the first weight.
@@ -52,7 +52,7 @@ class Heightmap:
     high: float
 
     def heights(self, values: ArrayLike) -> NDArray[np.float64]:
-        """Values as heights in [0, 1], of the same shape; what has no value lies at the top."""
+        """Values as heights in [0, 1], of the same shape; NaN lies at the top."""
         clipped = np.clip(np.nan_to_num(np.asarray(values, dtype=np.float64), nan=np.inf), self.low, self.high)
         if self.scale == "log":
             return np.log(clipped / self.low) / np.log(self.high / self.low)
@@ -70,7 +70,7 @@ class Heightmap:
 
 
 def heightmap_of(surface: Surface, *, side: int = SIDE) -> Heightmap:
-    """Lay a grid over the surface's window and choose levels; the last few are kept, as moving the start changes none.
+    """Lay a grid over the surface's window and choose levels; cached, because moving the start changes nothing.
 
     Args:
         surface: any.

@@ -37,7 +37,7 @@ class TraceLine(NamedTuple):
     head: Line2D
 
     def show(self, xy_K2: NDArray[np.float64], head_2: NDArray[np.float64] | None) -> None:
-        """Draw these positions, and the head there or nowhere."""
+        """Draw these positions and the head, if there is one."""
         for artist in self.artists:
             artist.set_data(*xy_K2.T)
         self.head.set_data(*([[value] for value in head_2] if head_2 is not None else ((), ())))
@@ -66,7 +66,7 @@ def make_line(axes: Axes, style: Style) -> TraceLine:
 
 
 def from_above(columns: Columns, heightmap: Heightmap) -> NDArray[np.float64]:
-    """A trace's positions on contour axes: those far out of the window are NaN, as they overflow what draws lines."""
+    """A trace's positions on contour axes: those far outside the window are NaN, because they overflow."""
     xy_K2 = np.stack((columns["x"], columns["y"]), axis=1)
     low_2, high_2 = np.array([heightmap.x_W[0], heightmap.y_H[0]]), np.array([heightmap.x_W[-1], heightmap.y_H[-1]])
     far_2 = _FAR * (high_2 - low_2)
@@ -83,7 +83,7 @@ def head_of(columns: Columns, heightmap: Heightmap, last: int) -> int | None:
 
 
 def draw_labels(axes: Axes, heads: Sequence[tuple[Style, NDArray[np.float64]]]) -> list[Annotation]:
-    """The name of each optimizer beside its head; names that would cover each other are moved apart.
+    """The name of each trace beside its head; names that would cover each other move apart.
 
     Args:
         axes: where.
@@ -115,7 +115,7 @@ def draw_labels(axes: Axes, heads: Sequence[tuple[Style, NDArray[np.float64]]]) 
 
 
 def spread(heads: Sequence[tuple[float, float, float]]) -> list[tuple[float, float]]:
-    """Places for labels, none over another nor over a head.
+    """Places for labels, so that none covers another or a head.
 
     Args:
         heads: (x, y) of what is labelled and the label's width, all as shares of the axes.

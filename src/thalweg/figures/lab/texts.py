@@ -29,7 +29,7 @@ def title_of(surface: Surface) -> str:
 
 
 def formula_of(surface: Surface, *, longest: int) -> str:
-    """The formula as it is written by hand, cut where it is long."""
+    """The formula in handwritten form, cut where it is long."""
     formula = f"f({', '.join(letters_of(surface))}) = {by_hand(surface.formula)}"
     return formula if len(formula) <= longest else f"{formula[: longest - 1]}…"
 
@@ -57,7 +57,7 @@ def by_hand(formula: str) -> str:
 
 
 def settings_text(scene: Scene) -> str:
-    """With what the traces were made."""
+    """The optimizers, learning rates and steps of the traces."""
     used = zip(scene.labels, scene.traces, strict=True)
     optimizers = ", ".join(f"{label} (η = {trace.lr:g})" for label, trace in used)
     return t("lab.settings", optimizers=optimizers, steps=f"{scene.kept.last:,}")
@@ -69,7 +69,7 @@ def event_sentence(label: str, event: Event) -> str:
 
 
 def event_summary(trace: Trace) -> list[tuple[Event, str]]:
-    """The first event of each kind, in the order of steps, each with a few words that say how often it came."""
+    """The first event of each kind, in the order of steps, each with a few words and how often it came."""
     times = Counter(event.kind for event in trace.events)
     firsts = {event.kind: event for event in reversed(trace.events)}
     return [

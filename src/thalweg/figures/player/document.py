@@ -1,7 +1,7 @@
-"""The page's files put together into one: style, script and payload stand inside, and nothing is ever fetched.
+"""The page's files in one: style, script and payload stand inside, and nothing is ever fetched.
 
-The script's modules are ordinary ES modules in `page/`. Here each becomes a function that returns what it exports,
-those that are imported first, so that their private names cannot clash. A content security policy with the hashes of
+The script's modules are ordinary ES modules in `page/`. Here each becomes a function that returns its exports, with
+imported modules first, so that private names cannot clash. A content security policy with the hashes of
 script and style forbids the page to load or run anything else.
 """
 
@@ -32,7 +32,7 @@ def fill_page(texts: Mapping[str, str], payload: Mapping[str, Any], *, raw: Mapp
     """Fill the template.
 
     Args:
-        texts: what the template's slots say; escaped here.
+        texts: text for the template's slots; escaped here.
         payload: the page's data, as JSON can hold it.
         raw: slots whose text is HTML already.
     """

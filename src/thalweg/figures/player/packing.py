@@ -1,7 +1,7 @@
 """Many arrays as one short text: little-endian, sorted by significance of their bytes, deflated, base64.
 
-The bytes of one significance lie together (as HDF5's shuffle filter does), since signs and exponents of neighbors are
-alike: the block is a good deal shorter, and every number comes back exactly.
+Bytes of the same significance lie together, as with HDF5's shuffle filter, because signs and exponents of neighbors
+are alike: the block is much shorter, and every number comes back exactly.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def plain(name: str, array: NDArray[np.generic]) -> tuple[str, NDArray[np.generi
     """An array's type, by its name in `TYPES`, and its numbers one after the other, the lowest byte first.
 
     Raises:
-        TypeError: it is of another type.
+        TypeError: the array has another type.
     """
     kind = f"{array.dtype.kind}{array.dtype.itemsize}"
     if kind not in TYPES:

@@ -132,7 +132,7 @@ def write_player(surface: Surface, traces: Sequence[Trace], file: Path, *, view:
 
 
 def payload_of(scene: Scene, *, view: View) -> dict[str, Any]:
-    """Everything that the page draws, as JSON can hold it; its numbers in one packed block."""
+    """Everything that the page draws, as JSON; its numbers are in one packed block."""
     background, background_arrays = background_of(scene.surface)
     traces, trace_arrays = traces_of(scene)
     block, slots = pack({**background_arrays, **trace_arrays})
@@ -140,7 +140,7 @@ def payload_of(scene: Scene, *, view: View) -> dict[str, Any]:
 
 
 def texts() -> dict[str, str]:
-    """The sentences that the page's script says by itself."""
+    """The sentences that the page's script uses."""
     return {name: t(f"lab.{name}") for name in _TEXTS}
 
 
@@ -247,7 +247,7 @@ def _series(style: Style) -> dict[str, Any]:
 
 
 def _events(scene: Scene) -> list[dict[str, Any]]:
-    """What happened on each trace; of what came often, the first times, and how often it came."""
+    """What happened on each trace; for frequent events, the first few and their number."""
     found = []
     for number, (trace, label) in enumerate(zip(scene.traces, scene.labels, strict=True)):
         for first, words in event_summary(trace):

@@ -20,7 +20,7 @@ const NEAR = 0.5; // pixels
  */
 export function drawLines(context, traces, last, frame, colors) {
   const lines = traces.map((trace) => lineOf(trace, last));
-  for (const line of lines) stroke(context, line, colors.background, 5, []); // all casings first: they hide no other path
+  for (const line of lines) stroke(context, line, colors.background, 5, []); // all casings first: they hide no line
   traces.forEach(({ color, dash }, number) => stroke(context, lines[number], color, 2.2, dash));
   const heads = traces.flatMap((trace) => head(trace, last, frame));
   for (const { trace, x, y } of heads) drawMark(context, trace.mark, x, y, 5, trace.color, colors.background);

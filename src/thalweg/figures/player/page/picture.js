@@ -1,5 +1,5 @@
 // @ts-check
-// The large picture: from above or in space, the traces on it, and how it is moved: by keys, by buttons, or by dragging.
+// The large picture, from above or in space: the traces on it, and how keys, buttons and dragging move it.
 
 import { START, turned } from "./camera.js";
 import { clipTo, pageColors, prepare } from "./canvas.js";

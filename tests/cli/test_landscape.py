@@ -15,15 +15,15 @@ def run(kept_run):
 
 
 @pytest.fixture
-def verb(verb_runner):
+def command(verb_runner):
     return verb_runner(landscape, "landscape")
 
 
 @pytest.mark.parametrize("language", ["en", "zh-CN"])
 @pytest.mark.parametrize("plane", ["random", "trajectory"])
-def test_picture_and_numbers(verb, run, plane, language):
+def test_picture_and_numbers(command, run, plane, language):
     set_language(language)
-    result = verb(str(run), "--plane", plane, "--points", "5", "--photos", "24", "--json")
+    result = command(str(run), "--plane", plane, "--points", "5", "--photos", "24", "--json")
     document = json.loads(result.stdout)
     assert document["is_a_slice_of"] > 1000
     assert len(document["losses"]) == len(document["losses"][0]) == 5
@@ -35,21 +35,23 @@ def test_picture_and_numbers(verb, run, plane, language):
         assert 0 <= document["trajectory"]["outside_in_all"] < 1
 
 
-def test_for_people(verb, run, tmp_path):
-    result = verb(str(run), "--plane", "trajectory", "--points", "3", "--photos", "9", "-o", str(tmp_path / "way.png"))
+def test_for_people(command, run, tmp_path):
+    result = command(
+        str(run), "--plane", "trajectory", "--points", "3", "--photos", "9", "-o", str(tmp_path / "way.png")
+    )
     assert "outside the plane" in result.stdout
     assert "does not hold" in result.stderr
     assert (tmp_path / "way.png").exists()
 
 
-def test_mistakes(verb, run, tmp_path):
+def test_mistakes(command, run, tmp_path):
     with pytest.raises(UnknownNameError, match="trajectory"):
-        verb(str(run), "--plane", "trajectorie")
+        command(str(run), "--plane", "trajectorie")
     with pytest.raises(UnknownNameError, match="valid"):
-        verb(str(run), "--split", "validation")
+        command(str(run), "--split", "validation")
     with pytest.raises(UsageError, match="odd"):
-        verb(str(run), "--points", "4")
+        command(str(run), "--points", "4")
     with pytest.raises(UsageError, match="test"):
-        verb(str(run), "--split", "test")
+        command(str(run), "--split", "test")
     with pytest.raises(RunError):
-        verb(str(tmp_path))
+        command(str(tmp_path))

@@ -1,13 +1,14 @@
-"""The top of the page: what came out, in one look."""
+"""The sections with the results: the headline with its numbers, then the pictures with the classes' scores."""
 
 from __future__ import annotations
 
+from base64 import b64encode
+from struct import unpack
 from typing import TYPE_CHECKING
 
 from thalweg.i18n import t
-from thalweg.report.html import Html, join, tag
-from thalweg.report.scores import wilson_interval
-from thalweg.report.words import duration, percent
+from thalweg.report.html import Html, duration, join, percent, table, tag
+from thalweg.report.scores import class_scores, confusion_matrix, wilson_interval
 from thalweg.runs.folder import mapping, number, sequence
 
 
@@ -18,10 +19,11 @@ if TYPE_CHECKING:
 
 _ENDINGS = ("budget", "done", "interrupted", "nan", "patience")
 _SPLITS = ("valid", "test")
+_CSS_PIXELS_A_PIXEL = 96 / 150  # an inch has 96 pixels in CSS and 150 in our pictures: letters get their true size
 
 
 def headline(folder: RunFolder) -> Html:
-    """Accuracies, time, network and photos; how it ended; what the training had to say."""
+    """Accuracies, time, network and photos; how the run ended; its messages."""
     cards = [
         tag("div", tag("dt", name), tag("dd", value), tag("dd", note, class_="note"))
         for name, value, note in _cards(folder)
@@ -80,3 +82,48 @@ def _ending(folder: RunFolder) -> str:
         number(folder.summary.get("kept_epoch", folder.summary.get("best_epoch"))),
     )
     return t("report.ending_and_best", ending=ending, epoch=int(best)) if best else ending
+
+
+def picture_sections(folder: RunFolder) -> list[Html]:
+    """Curves, layers, confusion with the classes' scores, mistakes, and both maps of features."""
+    maps = [_figure(folder, name) for name in ("tsne-mid", "tsne-top")]
+    return [
+        tag("section", tag("h2", t("report.curves")), _figure(folder, "curves")),
+        tag("section", tag("h2", t("report.layers")), _figure(folder, "layers")),
+        tag("section", tag("h2", t("report.classes")), _figure(folder, "confusion"), _class_table(folder)),
+        tag("section", tag("h2", t("report.mistakes")), _figure(folder, "mistakes")),
+        tag("section", tag("h2", t("report.reliability")), _figure(folder, "reliability")),
+        tag("section", tag("h2", t("report.maps")), tag("p", t("report.maps_about")), *maps),
+    ]
+
+
+def _figure(folder: RunFolder, name: str) -> Html:
+    key = name.replace("-", "_")
+    content = folder.pictures.get(name)
+    if content is None:
+        return tag("p", t("report.no_picture", name=f"{name}.png"), class_="note")
+    source = "data:image/png;base64," + b64encode(content).decode()
+    width, height = (round(side * _CSS_PIXELS_A_PIXEL) for side in unpack(">II", content[16:24]))  # PNG's first chunk
+    image = tag("img", src=source, width=width, height=height, alt=t(f"report.alt_{key}"))
+    return tag("figure", image, tag("figcaption", t(f"report.caption_{key}")))
+
+
+def _class_table(folder: RunFolder) -> Html:
+    if folder.outputs is None:
+        return tag("p", t("report.no_outputs"), class_="note")
+    (logits_NC, labels_N), names = folder.outputs, folder.classes
+    matrix_CC = confusion_matrix(labels_N, logits_NC.argmax(axis=1), len(names))
+    rows = [
+        (
+            name,
+            f"{score.photos:,}",
+            percent(score.recall),
+            percent(score.precision),
+            percent(score.f1),
+            "–" if score.taken_for is None else t("report.taken", name=names[score.taken_for], count=score.taken_times),
+        )
+        for name, score in zip(names, class_scores(matrix_CC), strict=True)
+    ]
+    columns = [t(f"report.column_{column}") for column in ("class", "photos", "recall", "precision", "f1", "taken_for")]
+    scores = table(columns, rows, numeric=(1, 2, 3, 4), name=t("report.classes"))
+    return join([scores, tag("p", t("report.scores_about"), class_="note")])

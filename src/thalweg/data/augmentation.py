@@ -1,7 +1,8 @@
-"""Augmentation: which views of a photo a training sees, drawn as numbers before any pixel is touched.
+"""Augmentation: random crops, mirrors, colors and erasures, drawn as numbers before any pixel is touched.
 
-An `Augmentation` says how far views may differ; `draw_views` draws one view a photo from a random generator;
-`batches` applies them. What is drawn is a pure function of the generator, so a resumed run sees the same views.
+An `Augmentation` bounds how far augmented images may differ; `draw_crops` draws one crop a photo from a random
+generator; `augmenters` turn crops into images. The draw depends on the generator alone, so a resumed run sees the
+same images.
 """
 
 from __future__ import annotations
@@ -17,25 +18,28 @@ from thalweg.errors import UnknownNameError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-# ITU-R BT.601 luma, by which saturation is measured.
+# Independent random streams of one seed: draws depend on (seed, stream, epoch, batch) alone, also after a resume.
+ORDER, CROPS, MIXES = 0, 1, 2
+
+# ITU-R BT.601 luma, the gray that saturation fades to.
 LUMA_C = np.array([0.299, 0.587, 0.114])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Augmentation:
-    """How far a training's views of one photo may differ.
+    """How far augmented images of one photo may differ.
 
     Attributes:
         smallest_area: smallest share of the photo's area that a random crop keeps, in (0, 1]; 1 crops nothing.
         widest_ratio: largest ratio of a crop's width to its height, and of its height to its width, at least 1.
-        shift: largest shift up, down, left or right, as a share of the side; what comes in at an edge mirrors what
-            lies there. No pixel is blurred by it, as it is by a crop that is resized.
-        flip: whether half of the views are mirrored left to right.
+        shift: largest shift up, down, left or right, as a share of the side; the photo is mirrored beyond its edges.
+            Unlike a resized crop, a shift blurs no pixel.
+        flip: whether half of the images are mirrored left to right.
         brightness: factor drawn from 1 ± this.
-        contrast: factor around the view's own mean gray, drawn from 1 ± this.
+        contrast: factor around the image's own mean gray, drawn from 1 ± this.
         saturation: factor around each pixel's own gray, drawn from 1 ± this.
-        erase: share of views in which one rectangle is blanked (2 to 20 % of the area).
-        enlarge: the cached picture's side over the training's: crops are cut from pixels that are really there.
+        erase: share of images in which one rectangle is blanked (2 to 20 % of the area).
+        enlarge: ratio of the cached photo's side to the training size, so that crops need not be scaled up.
     """
 
     smallest_area: float = 1.0
@@ -71,32 +75,32 @@ def augmentation(name: str) -> Augmentation:
     """The augmentation of a name in `AUGMENTATIONS`.
 
     Raises:
-        UnknownNameError: no such name.
+        UnknownNameError: there is no such name.
     """
     if name not in AUGMENTATIONS:
         raise UnknownNameError("augmentation", name, AUGMENTATIONS)
     return AUGMENTATIONS[name]
 
 
-class Views(NamedTuple):
-    """One view a photo of a batch of N."""
+class Crops(NamedTuple):
+    """One crop for each photo of a batch of N, with its mirroring, colors and erasure."""
 
-    boxes_N4: NDArray[np.int64]  # top, left, height, width of the crop, in pixels of the cached picture; beyond its
-    # edges, by less than its side, it is its own mirror image
+    boxes_N4: NDArray[np.int64]  # top, left, height, width in pixels of the cached photo; they may reach
+    # beyond its edges by less than its side, where the photo is mirrored
     flips_N: NDArray[np.bool_]
     colors_N3: NDArray[np.float32]  # factors of brightness, contrast, saturation
-    erased_N4: NDArray[np.int64]  # top, left, height, width in pixels of the view; height 0 erases nothing
+    erased_N4: NDArray[np.int64]  # top, left, height, width in pixels of the image; height 0 erases nothing
 
 
-def draw_views(policy: Augmentation, count: int, stored: int, size: int, random: np.random.Generator) -> Views:
-    """Draw `count` views of pictures of `stored` by `stored` pixels, to be shown at `size` by `size`.
+def draw_crops(policy: Augmentation, count: int, stored: int, size: int, random: np.random.Generator) -> Crops:
+    """Draw `count` crops of photos of `stored` × `stored` pixels for images of `size` × `size`.
 
     Args:
-        policy: how far the views may differ.
-        count: how many views.
-        stored: side of the cached picture in pixels.
-        size: side of the view in pixels.
-        random: where the numbers come from.
+        policy: bounds of the augmentation.
+        count: number of crops.
+        stored: side of the cached photos in pixels.
+        size: side of the images in pixels.
+        random: source of the numbers.
     """
     area_N = random.uniform(policy.smallest_area, 1, count)
     spread = np.log(policy.widest_ratio)
@@ -109,7 +113,7 @@ def draw_views(policy: Augmentation, count: int, stored: int, size: int, random:
         most = round(policy.shift * stored)
         boxes_N4[:, :2] += random.integers(-most, most + 1, (count, 2))
     spans_3 = np.array([policy.brightness, policy.contrast, policy.saturation])
-    return Views(
+    return Crops(
         boxes_N4,
         flips_N,
         (1 + spans_3 * random.uniform(-1, 1, (count, 3))).astype(np.float32),
@@ -136,17 +140,17 @@ def _erased_boxes(share: float, count: int, size: int, random: np.random.Generat
 
 
 def color_matrices(colors_N3: NDArray[np.float32], gray_N: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Brightness, contrast and saturation of each view as one affine map of RGB in 0..1.
+    """Brightness, contrast and saturation of each image as one affine map of RGB in 0..1.
 
-    With `b, c, s` the factors, `g` the view's mean gray and `L` the map to each pixel's gray:
+    With `b, c, s` the factors, `g` the image's mean gray and `L` the map to each pixel's gray:
     `x ↦ b·(c·(s·x + (1 - s)·L·x) + (1 - c)·g)`.
 
     Args:
         colors_N3: factors of brightness, contrast, saturation.
-        gray_N: mean gray of each view, in 0..1.
+        gray_N: mean gray of each image, in 0..1.
 
     Returns:
-        (N, 4, 3): rows 0 to 2 multiply the pixel from the left as a row vector, row 3 is added.
+        (N, 4, 3): a pixel, as a row vector, is multiplied by rows 0 to 2; row 3 is added.
     """
     brightness_N11, contrast_N11, saturation_N11 = (colors_N3[:, k, None, None] for k in range(3))
     to_gray_33 = np.repeat(LUMA_C[:, None], 3, axis=1)

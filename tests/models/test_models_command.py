@@ -4,14 +4,14 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from thalweg.cli import models as verb
+from thalweg.cli import models as command
 from thalweg.models import describe, names
 
 
 @pytest.fixture
 def run():
     app = typer.Typer()
-    verb.register(app)
+    command.register(app)
     app.callback()(lambda: None)
     return lambda *arguments: CliRunner().invoke(app, ["models", *arguments])
 

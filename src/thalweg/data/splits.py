@@ -1,0 +1,92 @@
+"""Validation splits: a share of every class for a set that has none, and K folds.
+
+Both follow a hash with the seed, never a random generator: the choice is the same on every machine and in every
+version.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import replace
+from hashlib import blake2b
+from typing import TYPE_CHECKING
+
+from thalweg.data.digests import digests_of
+from thalweg.data.photos import by_split
+from thalweg.errors import UsageError
+
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from thalweg.data.photos import ImageSet, Photo
+
+
+def choose_valid(photos: Iterable[tuple[str, str | None]], *, seed: int, fraction: float) -> set[str]:
+    """Choose the photos of a validation split.
+
+    The order is by a hash of seed and path, so photos added later hardly change the choice.
+
+    Args:
+        photos: path and class of each photo.
+        seed: part of the hash.
+        fraction: share of each class, in (0, 1); a class of two or more photos gives at least one and keeps one.
+
+    Returns:
+        The chosen paths.
+
+    Raises:
+        UsageError: the fraction is not between 0 and 1.
+
+    Example:
+        >>> chosen = choose_valid([(f"cat/{n}.jpg", "cat") for n in range(10)], seed=0, fraction=0.2)
+        >>> len(chosen)
+        2
+    """
+    if not 0 < fraction < 1:
+        raise UsageError("data.bad_fraction", fraction=fraction)
+    by_class: dict[str | None, list[str]] = defaultdict(list)
+    for path, name in photos:
+        by_class[name].append(path)
+    chosen: set[str] = set()
+    for paths in by_class.values():
+        paths.sort(key=lambda path: blake2b(f"{seed}:{path}".encode()).digest())
+        wanted = min(max(round(fraction * len(paths)), 1), len(paths) - 1)
+        chosen.update(paths[:wanted])
+    return chosen
+
+
+def fold_of(images: ImageSet, *, folds: int, fold: int, seed: int) -> ImageSet:
+    """The set with one fold as its validation split and the others as its training split; the test split stays.
+
+    Training and validation photos are pooled. Each class is dealt evenly to the folds, in order of a hash of seed and
+    content, so the folds are the same on every machine and photos of equal content share a fold.
+
+    Args:
+        images: the set.
+        folds: K, at least 2.
+        fold: the fold that validates, in 0 to K - 1.
+        seed: part of the hash.
+
+    Raises:
+        UsageError: a class has fewer different photos than there are folds.
+    """
+    photos = [photo for photo in images.photos if photo.split != "test" and photo.label is not None]
+    contents = digests_of(images.source, [photo.path for photo in photos])
+    by_class: dict[int | None, dict[str, list[Photo]]] = defaultdict(lambda: defaultdict(list))
+    for photo, content in zip(photos, contents, strict=True):
+        by_class[photo.label][content or photo.path].append(photo)
+    chosen: set[str] = set()
+    seen: dict[str, int] = {}  # for a content in two classes, the first class decides
+    for label, groups in sorted(by_class.items(), key=lambda item: item[0] or 0):
+        if len(groups) < folds:
+            name = images.classes[label or 0]
+            raise UsageError("data.too_many_folds", folds=folds, name=name, count=len(groups))
+        keys = sorted(groups, key=lambda key: blake2b(f"{seed}:{key}".encode()).digest())
+        for position, key in enumerate(keys):
+            if seen.setdefault(key, position % folds) == fold:
+                chosen.update(photo.path for photo in groups[key])
+    moved = [replace(photo, split="valid" if photo.path in chosen else "train") for photo in photos]
+    kept = [photo for photo in images.photos if photo.split == "test"]
+    notes = tuple(note for note in images.notes if note.key != "data.note_split_made")  # folds replace that split
+    return replace(images, photos=tuple(sorted([*moved, *kept], key=by_split)), notes=notes)

@@ -1,0 +1,21 @@
+"""Runs that no training made: the facts that `config.toml` must hold, for tests of whatever reads a run's folder."""
+
+ENVIRONMENT = {"device": "cpu", "threads": 1, "precision": "fp32", "layout": "channels-last"}
+
+
+def facts(classes, path="/photos", **others):
+    """The [data] table of a run over some classes."""
+    return {
+        "path": str(path),
+        "layout": "flat",
+        "classes": list(classes),
+        "fingerprint": "ab12",
+        "stored": 16,
+        "mean": [0.5] * 3,
+        "std": [0.25] * 3,
+        "class_shares": [1 / len(classes)] * len(classes),
+        "train": 600,
+        "valid": 120,
+        "test": 0,
+        **others,
+    }
