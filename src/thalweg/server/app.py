@@ -100,9 +100,8 @@ def _endpoint(entry: Entry, service: Service) -> Callable[[Request], Any]:
             if inspect.iscoroutinefunction(entry.handler):
                 return answer_of(await entry.handler(visit))
             thread = service.network_thread if entry.needs_network else None
-            run = copy_context().run  # with the visitor's language
-            loop = asyncio.get_running_loop()
-            return answer_of(await loop.run_in_executor(thread, run, entry.handler, visit))
+            context, loop = copy_context(), asyncio.get_running_loop()  # the context has the visitor's language
+            return answer_of(await loop.run_in_executor(thread, lambda: context.run(entry.handler, visit)))
         except ThalwegError as error:
             return refusal_of(error)
 
