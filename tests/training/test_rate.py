@@ -14,7 +14,7 @@ from thalweg.training.rate import search_photos
 
 
 CONFIG = TrainingConfig(
-    model="resnet18-half",
+    model="resnet-small",
     size=16,
     epochs=1,
     batch_size=16,

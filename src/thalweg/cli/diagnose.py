@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def register(app: typer.Typer) -> None:
-    """Add the verb."""
+    """Add the command."""
     app.command("diagnose", help=t("diagnosis.help_diagnose"))(diagnose)
 
 

@@ -20,7 +20,7 @@ _ROWS_A_DECADE = 2  # of the table; `--json` has every step
 
 
 def register(app: typer.Typer) -> None:
-    """Add the verb."""
+    """Add the command."""
     app.command("find-lr", help=t("rate.help"))(_find_lr)
 
 
