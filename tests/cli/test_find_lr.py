@@ -7,7 +7,7 @@ from PIL import Image
 
 from thalweg.cli import find_lr
 from thalweg.cli.train import configured
-from thalweg.diagnosis.rate import search
+from thalweg.rate import search
 from thalweg.errors import UsageError
 from thalweg.i18n import LANGUAGES, set_language
 

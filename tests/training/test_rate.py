@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from thalweg.diagnosis.rate import search
+from thalweg.rate import search
 from thalweg.training import Run, TrainingConfig, checkpoint, resume, train
 from thalweg.training.listener import Listener
 from thalweg.training.rate import SWEEP_FILE, search_photos

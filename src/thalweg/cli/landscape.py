@@ -22,7 +22,7 @@ _SPLITS = ("train", "valid", "test")
 
 
 def register(app: typer.Typer) -> None:
-    """Add the verb."""
+    """Add the command."""
     app.command("landscape", help=t("landscape.help"))(_landscape)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from thalweg import schedules
-from thalweg.diagnosis.rate import find_lr
+from thalweg.rate import find_lr
 from thalweg.training.listener import Listener
 from thalweg.training.loop import Training
 from thalweg.training.losses import loss_of
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     import torch
 
-    from thalweg.diagnosis.rate import RateSweep
+    from thalweg.rate import RateSweep
     from thalweg.training.config import TrainingConfig
     from thalweg.training.run import Run
 
