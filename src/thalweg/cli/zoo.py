@@ -1,4 +1,4 @@
-"""`thalweg zoo`: how often the diagnosis names the cause, on trainings whose trouble is known."""
+"""`thalweg zoo`: how often the diagnosis names the cause, on trainings whose fault is known."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ def verdict(path: Path) -> dict[str, Any]:
     """
     try:
         from thalweg.diagnosis import diagnose_run
-        from thalweg.diagnosis.cures import can_be_tried
+        from thalweg.diagnosis.fixes import can_be_tried
 
         found = diagnose_run(path, threads=1)  # the others are for a training that may run beside
     except ImportError as error:
@@ -49,7 +49,7 @@ def verdict(path: Path) -> dict[str, Any]:
             for one in found.evidence
         ],
         "remedies": [
-            {"code": one.code, "text": str(one), "can_be_tried": can_be_tried(one.code)} for one in found.remedies
+            {"code": one.code, "text": str(one), "can_be_tried": can_be_tried(one.code)} for one in found.fixes
         ],
         "alternatives": [
             {"title": t(f"diagnosis.verdict_{code}_title"), "confidence": confidence}
@@ -109,10 +109,10 @@ def _read(output: bytes) -> dict[str, Any]:
 
 def prove(path: Path, remedy: str) -> dict[str, Any]:
     """Try a remedy on a copy beside the unchanged training; what a process of its own prints."""
-    from thalweg.diagnosis import prove_run
+    from thalweg.diagnosis import try_fix_on_run
 
     try:
-        proof = prove_run(path, remedy=remedy)
+        proof = try_fix_on_run(path, fix=remedy)
     except ThalwegError as error:
         return {"state": "failed", "message": str(error)}
     return {"state": "done", "text": str(proof), "proof": proof.to_dict()}

@@ -19,6 +19,7 @@ from thalweg.diagnosis.landscape.directions import principal_plane
 from thalweg.diagnosis.landscape.grid import Plane
 from thalweg.diagnosis.landscape.landscape import Kind, Landscape, Trajectory, check_grid, landscape_of
 from thalweg.errors import RunError, UsageError
+from thalweg.probes.batches import Batch
 from thalweg.training import Run, checkpoint
 from thalweg.training.losses import loss_of
 
@@ -49,7 +50,7 @@ def landscape_of_run(
     Args:
         run: the run's folder.
         plane: `random`: two directions with filter normalization through the best weights; `trajectory`: the plane of
-            the run's own way, through its last epoch, for which it must have kept its epochs (`--keep-epochs`).
+            the run's own way, through its last epoch, for which it must have kept its epochs (`--save-every-epoch`).
         points: along each side, odd.
         span: of random directions, in lengths of the filters; of a trajectory, how many times its own extent is seen.
         photos: over which the loss is a mean; fewer where the split has fewer.
@@ -58,7 +59,7 @@ def landscape_of_run(
 
     Raises:
         RunError: not a run, no finished epoch, no kept epochs, or its photos have changed.
-        UsageError: an argument that cannot be meant.
+        UsageError: an invalid argument.
     """
     check_grid(points, span)
     if photos < 1:
@@ -70,7 +71,7 @@ def landscape_of_run(
     loss_fn = partial(_loss, opened.config.loss)
     if plane == "random":
         return landscape_of(model, loss_fn, images, labels_N, points=points, span=span, seed=seed)
-    batches = list(zip(images.split(_BATCH), labels_N.split(_BATCH), strict=True))
+    batches = [Batch(*pair) for pair in zip(images.split(_BATCH), labels_N.split(_BATCH), strict=True)]
     return _along(model, paths, loss_fn, batches, (points, span))
 
 
@@ -78,7 +79,7 @@ def _along(
     model: nn.Module,
     paths: list[Path],
     loss_fn: partial[Tensor],
-    batches: list[tuple[Tensor, Tensor]],
+    batches: list[Batch],
     grid: tuple[int, float],
 ) -> Landscape:
     """The plane of a way through the weights of `paths`; the model has the last ones."""
@@ -100,7 +101,7 @@ def _along(
     count = sum(parameter.numel() for parameter in model.parameters())
     origin = float(plane.losses([0.0], [0.0])[0, 0])
     return Landscape(
-        "trajectory", a_W, b_H, losses_HW, origin, count, sum(len(labels_N) for _, labels_N in batches), 0, trajectory
+        "trajectory", a_W, b_H, losses_HW, origin, count, sum(batch.size for batch in batches), 0, trajectory
     )
 
 
