@@ -18,8 +18,9 @@ from thalweg.diagnosis.measures.table import OLD_NAMES
 from thalweg.diagnosis.measures.trends import layer_trends, trends, validation_trends
 from thalweg.diagnosis.watching import FORMAT
 from thalweg.errors import DataError, RunError
-from thalweg.history import HistoryLog
+from thalweg.probes import Wiring
 from thalweg.probes.batches import Batch
+from thalweg.runs import files
 
 
 if TYPE_CHECKING:
@@ -30,8 +31,9 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer
 
     from thalweg.diagnosis.verdict import Trial, Verdict
-    from thalweg.paths.path import Path as Trace
+    from thalweg.paths import Trace
     from thalweg.probes.batches import LossFunction
+    from thalweg.training.loop import TrainingLoop
 
 # Of a run: few photos tell as much about curvature and rates as many, and a processor is slow.
 BATCHES, PHOTOS = 4, 32
@@ -52,7 +54,7 @@ def diagnose_path(source: Path | str, *, try_fix: bool = False) -> Verdict:
         if try_fix:
             raise RunError("diagnosis.try_needs_run")
         return diagnose_folder(source)
-    if (source / "config.toml").exists():
+    if (source / files.CONFIG).exists():
         return diagnose_run(source, try_fix=try_fix)
     raise RunError("diagnosis.not_a_source", path=source)
 
@@ -150,9 +152,8 @@ def open_run(path: Path, *, threads: int | None = None) -> OpenedRun:
     Raises:
         RunError: not a run, of another version, or its photos are no longer what they were.
     """
-    from thalweg.probes import Wiring
     from thalweg.training.losses import loss_of
-    from thalweg.training.start import reopen
+    from thalweg.training.session import reopen
 
     training = reopen(path, threads=threads)
     config, run = training.config, training.run
@@ -166,20 +167,19 @@ def open_run(path: Path, *, threads: int | None = None) -> OpenedRun:
 
     training.model.train()
     _restore_rate(training.optimizer, run.steps())
-    return OpenedRun(training.model, training.optimizer, loss_fn, batches, run_measures(path, training, Wiring))
+    return OpenedRun(training.model, training.optimizer, loss_fn, batches, run_measures(training))
 
 
-def run_measures(path: Path, training: Any, wiring: Any) -> dict[str, float]:
+def run_measures(training: TrainingLoop) -> dict[str, float]:
     """The measures of a run's histories."""
     run = training.run
     steps = run.steps()
     found = trends({name: steps[name] for name in steps.units})
-    layers = path / "history" / "layers"
-    if layers.exists():
-        found |= layer_trends(HistoryLog.read(layers))
+    if (run.path / files.LAYERS).exists():
+        found |= layer_trends(run.layers())
     epochs = run.epochs()
     found |= validation_trends({"loss": epochs["valid_loss"]}, _last(epochs["train_loss"]))
-    found |= wiring_measures(wiring.of(training.model, training.optimizer))
+    found |= wiring_measures(Wiring.of(training.model, training.optimizer))
     return found | decay_measures(training.optimizer, found)
 
 
