@@ -184,12 +184,12 @@ PANELS: dict[str, Panel] = {
         log=True,
         log_loss=True,
     ),
-    "gradients_not_cleared": Panel(
+    "zero_grad_missing": Panel(
         "zero_grad_forgotten",
         "uncleared",
         "old gradient still there\n(1: yes, 0: no)",
         twin=plain,
-        threshold=("gradients_not_cleared", "uncleared"),
+        threshold=("zero_grad_missing", "uncleared"),
     ),
     "healthy": Panel(
         "digits_short",
@@ -239,17 +239,17 @@ PANELS: dict[str, Panel] = {
         twin_name="well: 1,500 pictures in place of 80",
         threshold=("overfitting", "valid_rise"),
     ),
-    "parameters_not_trained": Panel(
+    "untrained_parameters": Panel(
         "hidden_layers_forgotten", "moved", "way of the first layer\n/ its initial norm", log=False
     ),
-    "ravine": Panel(
+    "ill_conditioned": Panel(
         "convex_valley",
         "cosine",
         "cosine between\nsuccessive gradients",
         optimizer="momentum",
         twin=_valley_with_adam,
         twin_name="the same with Adam",
-        threshold=("ravine", "cosine"),
+        threshold=("ill_conditioned", "cosine"),
         log_loss=True,
     ),
     "saddle": Panel(

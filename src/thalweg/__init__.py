@@ -10,10 +10,11 @@ from thalweg._lazy import lazy_names
 
 if TYPE_CHECKING:
     from thalweg.data import open_images
-    from thalweg.diagnosis import Verdict, find_lr, watch
+    from thalweg.diagnosis import Verdict, watch
     from thalweg.history import History
     from thalweg.paths import trace
     from thalweg.prediction import predict
+    from thalweg.rate import find_lr
     from thalweg.runs import Run, TrainingConfig
     from thalweg.training import recipe, resume, train
 
@@ -24,7 +25,7 @@ _homes = {
     "Run": ".runs",
     "TrainingConfig": ".runs",
     "Verdict": ".diagnosis",
-    "find_lr": ".diagnosis",
+    "find_lr": ".rate",
     "open_images": ".data",
     "predict": ".prediction",
     "recipe": ".training",

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from thalweg.cli import find_lr
-from thalweg.diagnosis.rate import search
+from thalweg.rate import search
 from thalweg.errors import UsageError
 from thalweg.i18n import LANGUAGES, set_language
 

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from thalweg.diagnosis import CODES, judge
-from thalweg.diagnosis.remedies import REMEDIES
+from thalweg.diagnosis.fixes import FIXES_OF
 from thalweg.diagnosis.rules import RULES
 from thalweg.diagnosis.verdict import Evidence
 from thalweg.i18n import LANGUAGES, set_language, t
@@ -32,7 +32,7 @@ def test_a_rule_that_holds_is_named_among_the_first_two_or_yields_to_an_earlier_
 @pytest.mark.parametrize("code", CODES)
 def test_every_code_has_a_rule_remedies_and_words_in_both_languages(code):
     assert code in {rule.code for rule in RULES}
-    assert REMEDIES[code] or code == "healthy"
+    assert FIXES_OF[code] or code == "healthy"
     for language in LANGUAGES:
         set_language(language)
         assert t(f"diagnosis.verdict_{code}_title")
@@ -54,7 +54,7 @@ def test_a_verdict_prints_in_both_languages_with_every_number_in_it(code):
         verdict = judge(measures)
         text = str(verdict)
         assert "{" not in text
-        assert all(str(remedy) in text for remedy in verdict.remedies)
+        assert all(str(remedy) in text for remedy in verdict.fixes)
         assert verdict.to_dict()["title"] in text
 
 
@@ -66,7 +66,7 @@ def test_the_evidence_speaks_for_the_verdict():
     )
     assert verdict.code == "lr_too_small"
     assert all(item.supports for item in verdict.evidence)
-    assert verdict.remedies[0].code == "raise_rate"
+    assert verdict.fixes[0].code == "raise_rate"
 
 
 def test_too_little_is_not_enough():
@@ -77,7 +77,7 @@ def test_too_little_is_not_enough():
 
 def test_what_is_exact_needs_no_trend():
     assert judge({"steps": 1, "inputs_nonfinite": 0.1}).code == "bad_inputs"
-    assert judge({"steps": 2, "missing": 0.9}).code == "parameters_not_trained"
+    assert judge({"steps": 2, "missing": 0.9}).code == "untrained_parameters"
 
 
 def test_not_a_number_is_not_known():

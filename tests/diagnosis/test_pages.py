@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from thalweg.diagnosis import CODES
-from thalweg.diagnosis.remedies import REMEDIES
+from thalweg.diagnosis.fixes import FIXES_OF
 from thalweg.diagnosis.rules import RULES
 
 
@@ -47,7 +47,7 @@ def test_a_page_says_where_each_threshold_comes_from(code):
 
 @pytest.mark.parametrize("code", CODES)
 def test_a_page_has_the_remedies_in_their_order(code):
-    assert tuple(re.findall(r"^\d+\. `(\w+)`: \S", text_of(code), re.MULTILINE)) == REMEDIES[code]
+    assert tuple(re.findall(r"^\d+\. `(\w+)`: \S", text_of(code), re.MULTILINE)) == FIXES_OF[code]
 
 
 @pytest.mark.parametrize("code", CODES)

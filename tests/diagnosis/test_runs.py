@@ -6,7 +6,7 @@ import pytest
 
 from thalweg.cli import diagnose as diagnose_verb
 from thalweg.cli import zoo as zoo_verb
-from thalweg.diagnosis import diagnose_run, prove_run
+from thalweg.diagnosis import diagnose_run, try_fix_on_run
 from thalweg.errors import RunError, UsageError
 
 
@@ -26,16 +26,16 @@ def test_a_rate_that_is_too_small_is_named_and_the_run_left_alone(slow_run, verb
 @pytest.mark.slow
 def test_it_is_proved_in_words_and_the_run_left_alone(slow_run, verb_runner):
     before = files_of(slow_run)
-    verdict = diagnose_run(slow_run, prove=True)
+    verdict = diagnose_run(slow_run, try_fix=True)
     assert verdict.code == "lr_too_small"
-    assert verdict.proof.helped
+    assert verdict.trial.helped
     assert "learning rate is too small" in verb_runner(diagnose_verb, "diagnose")(str(slow_run)).stdout
     assert files_of(slow_run) == before
 
 
 @pytest.mark.slow
 def test_the_proof_alone(slow_run):
-    proof = prove_run(slow_run, steps=4)
+    proof = try_fix_on_run(slow_run, steps=4)
     assert proof.steps == 4
     assert proof.to_dict()["remedy"]["code"] == "raise_rate"
 
@@ -48,7 +48,7 @@ def test_the_verb_asks_for_what_it_needs(tmp_path, verb_runner):
     with pytest.raises(UsageError, match="not both"):
         call(str(tmp_path), "--csv", str(tmp_path / "log.csv"))
     with pytest.raises(UsageError, match="needs a run"):
-        call("--csv", str(tmp_path / "log.csv"), "--prove")
+        call("--csv", str(tmp_path / "log.csv"), "--try-fix")
     with pytest.raises(RunError, match="neither a run"):
         call(str(tmp_path))
     assert "Not sure" in call("--csv", str(tmp_path / "log.csv")).stdout
@@ -61,4 +61,4 @@ def test_the_zoo_lists_its_cases_and_counts(verb_runner):
         call("--cases", "unicorn")
     found = json.loads(call("--cases", "convex_valley", "--seeds", "1", "--processes", "1", "--json").stdout)
     assert found["figures"]["ill"] == 6
-    assert sum(found["confusion"]["ravine"].values()) == 6
+    assert sum(found["confusion"]["ill_conditioned"].values()) == 6

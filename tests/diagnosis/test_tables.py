@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from thalweg.diagnosis import diagnose_csv
-from thalweg.diagnosis.tables import read_table
+from thalweg.diagnosis.inputs import read_table
 from thalweg.errors import DataError
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from thalweg.diagnosis.rate import search
+from thalweg.rate import search
 from thalweg.runs import Run, TrainingConfig, checkpoint, files
 from thalweg.training import resume, train
 from thalweg.training.progress import Listener
@@ -14,7 +14,7 @@ from thalweg.training.rate import search_photos
 
 
 CONFIG = TrainingConfig(
-    model="resnet18-half",
+    model="resnet-small",
     size=16,
     epochs=1,
     batch_size=16,

@@ -18,7 +18,7 @@ from thalweg.training.progress import Listener
 
 
 CONFIG = TrainingConfig(
-    model="resnet18-half",
+    model="resnet-small",
     size=32,
     epochs=3,
     batch_size=16,

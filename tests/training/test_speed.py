@@ -8,6 +8,9 @@ from thalweg.runs import TrainingConfig
 from thalweg.training import bench
 
 
+pytestmark = pytest.mark.slow  # each network at each precision is prepared and trained
+
+
 @pytest.fixture(scope="module")
 def speeds(striped):
     config = TrainingConfig(size=32, batch_size=16)

@@ -1,28 +1,23 @@
 """Trainings: they learn, they stop when they should, and they keep what is good when they fail."""
 
-import errno
-import os
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from thalweg import models
 from thalweg.data import build_cache, open_images
-from thalweg.errors import BadImageError, DataError, StorageError, TrainingError, UnknownNameError, UsageError
+from thalweg.errors import UsageError
 from thalweg.models import features_of, logits_of
 from thalweg.runs import Run, TrainingConfig, checkpoint
 from thalweg.training import train
 from thalweg.training.number_format import Format, choose_format
-from thalweg.training.optimizers import EXTRA, build_optimizer, optimizer_names
 from thalweg.training.progress import Listener
 
 
 CONFIG = TrainingConfig(
-    model="resnet18-half",
+    model="resnet-small",
     size=32,
     epochs=2,
     batch_size=16,
@@ -136,7 +131,7 @@ def test_a_literal_loop_gives_the_same_losses(striped, tmp_path):
     run = train(striped, config, tmp_path / "run")
     cache = build_cache(open_images(striped), size=32)
     torch.manual_seed(0)
-    model = models.build("resnet18-half", classes=3, size=32).train()
+    model = models.build("resnet-small", classes=3, size=32).train()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.05, weight_decay=1e-3)
     order = np.random.default_rng([0, 0, 0]).permutation(96)
     losses = []
@@ -155,67 +150,6 @@ def test_a_literal_loop_gives_the_same_losses(striped, tmp_path):
     np.testing.assert_allclose(run.steps()["lr"], 0.05 * (1 - np.arange(6) / 6), rtol=1e-9)
 
 
-def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_checkpoint(striped, tmp_path):
-    config = replace(CONFIG, optimizer="sgd", lr=1e20, schedule="constant", epochs=5)
-    with pytest.raises(TrainingError, match=r"At step|after step"):
-        train(striped, config, tmp_path / "run")
-    run = Run.open(tmp_path / "run")
-    assert run.summary()["stopped"] == "nan"
-    assert "--clip-grad-norm" in run.summary()["messages"][0]
-    tensors, _ = checkpoint.load(run.last)
-    assert all(torch.isfinite(tensor).all() for tensor in tensors.values() if tensor.is_floating_point())
-
-
-def test_weights_that_are_no_numbers_never_become_the_best(striped, tmp_path, monkeypatch):
-    run = train(striped, replace(CONFIG, epochs=1), tmp_path / "good")
-    good = run.best.read_bytes()
-
-    step = torch.optim.AdamW.step
-    steps = []
-
-    def broken(self, *arguments):
-        step(self, *arguments)
-        steps.append(self)
-        if len(steps) == 6:
-            with torch.no_grad():
-                self.param_groups[0]["params"][0].fill_(float("nan"))
-
-    monkeypatch.setattr(torch.optim.AdamW, "step", broken)
-    with pytest.raises(TrainingError, match="no longer finite"):
-        train(striped, replace(CONFIG, epochs=1), tmp_path / "bad")
-    assert not Run.open(tmp_path / "bad").best.exists()
-    assert run.best.read_bytes() == good
-
-
-def test_a_channel_without_contrast_is_no_division_by_zero(tmp_path):
-    random = np.random.default_rng(0)
-    for split, count in (("train", 8), ("valid", 4)):
-        for label in "ab":
-            (tmp_path / "photos" / split / label).mkdir(parents=True)
-            for number in range(count):
-                pixels = random.integers(0, 255, (32, 32, 3), dtype=np.uint8)
-                pixels[:, :, 2] = 7
-                Image.fromarray(pixels).save(tmp_path / "photos" / split / label / f"{number}.png")
-    run = train(tmp_path / "photos", replace(CONFIG, epochs=1, batch_size=8), tmp_path / "run")
-    assert np.isfinite(run.steps()["loss"]).all()
-
-
-def test_a_validation_split_without_a_usable_photo_is_refused(striped, tmp_path):
-    photos = _copied(striped, tmp_path / "photos")
-    for path in (photos / "validation").iterdir():
-        path.write_bytes(b"")
-    with pytest.raises(DataError, match="has no usable photo"):
-        train(photos, CONFIG, tmp_path / "run")
-
-
-def test_a_photo_that_is_gone_does_not_stop_a_training(striped, tmp_path):
-    photos = _copied(striped, tmp_path / "photos")
-    (photos / "training" / "0_0.png").unlink()
-    (photos / "training" / "0_0.png").symlink_to(tmp_path / "nowhere")
-    run = train(photos, replace(CONFIG, epochs=1), tmp_path / "run")
-    assert run.data["train"] == 95
-
-
 def test_patience_waits_for_an_evaluation(striped, tmp_path):
     config = replace(CONFIG, lr=1e-12, epochs=50, patience=2, evaluate_every=3)
     run = train(striped, config, tmp_path / "run")
@@ -224,18 +158,6 @@ def test_patience_waits_for_an_evaluation(striped, tmp_path):
     assert summary["epochs"] == summary["best_epoch"] + 3
     assert summary["epochs"] % 3 == 0
     assert summary["valid"]["count"] == 24
-
-
-def test_optimizer_state_goes_to_the_device_of_its_parameter():
-    """As on a GPU: the fused optimizer's step count is on the device, others keep it on the CPU."""
-    for fused, device in ((True, "meta"), (False, "cpu")):
-        weight = torch.nn.Parameter(torch.zeros(3, 2, device="meta"))
-        optimizer = torch.optim.Adam([weight])
-        optimizer.param_groups[0]["fused"] = fused
-        tensors = {"optimizer.0.step": torch.tensor(3.0), "optimizer.0.exp_avg": torch.zeros(3, 2)}
-        checkpoint.load_optimizer(optimizer, tensors, {})
-        assert optimizer.state[weight]["step"].device.type == device
-        assert optimizer.state[weight]["exp_avg"].device.type == "meta"
 
 
 def test_patience_stops_a_training_that_gets_no_better(striped, tmp_path):
@@ -278,100 +200,16 @@ def test_clipping_bounds_the_step_and_the_history_has_the_norm_before_it(striped
     assert run.steps()["gradient_norm"].min() > 1e-3
 
 
-def test_a_full_disk_says_so_and_keeps_the_older_checkpoint(striped, tmp_path, monkeypatch):
-    run = train(striped, replace(CONFIG, epochs=1), tmp_path / "run")
-    before = run.last.read_bytes()
-
-    def full(descriptor):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(StorageError, match="No space left"):
-        checkpoint.save(run.last, {"model.x": torch.zeros(3)}, {})
-    assert run.last.read_bytes() == before
-    assert not list(run.last.parent.glob(".*"))
-
-
 def test_a_taken_folder_is_refused(striped, run):
     with pytest.raises(UsageError, match="not empty"):
         train(striped, CONFIG, run.path)
 
 
-@pytest.mark.parametrize(
-    ("changes", "said"),
-    [
-        ({"optimizer": "addam"}, r"Did you mean .*adam"),
-        ({"model": "resnet81"}, "resnet18"),
-        ({"schedule": "cosin"}, "cosine"),
-        ({"augment": "lite"}, "light"),
-    ],
-)
-def test_misspelt_names_are_said_before_any_work(striped, tmp_path, changes, said):
-    with pytest.raises(UsageError, match=said):
-        train(striped, replace(CONFIG, **changes), tmp_path / "run")
-    assert not (tmp_path / "run").exists()
-
-
-def test_momentum_is_refused_where_there_is_none(striped, tmp_path):
-    with pytest.raises(UsageError, match="has no momentum"):
-        train(striped, replace(CONFIG, optimizer="adam", momentum=0.9), tmp_path / "run")
-
-
 # Of pytorch_optimizer: counts and estimates in groups, lists and dictionaries of tensors in states.
-OTHERS = [f"{EXTRA}{name}" for name in ("adabelief", "prodigy", "soap", "shampoo", "aggmo", "avagrad")]
-
-
-def test_an_optimizer_that_cannot_be_kept_or_cannot_step_is_refused_before_any_work(striped, tmp_path):
-    pytest.importorskip("pytorch_optimizer")
-    for name, said in (
-        ("scalableshampoo", "saved in a checkpoint"),
-        ("bsam", "cannot train here"),
-        ("ranger21", "num_iterations"),
-    ):
-        with pytest.raises(UsageError, match=said):
-            train(striped, replace(CONFIG, optimizer=EXTRA + name), tmp_path / "run")
-    assert not (tmp_path / "run").exists()
-
-
-@pytest.mark.parametrize("name", [*sorted(optimizer_names()), *OTHERS])
-def test_every_optimizer_takes_a_step_and_comes_back_from_a_checkpoint(name, tmp_path):
-    if name in OTHERS:
-        pytest.importorskip("pytorch_optimizer")
-    torch.manual_seed(0)
-    model = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.Flatten(), torch.nn.Linear(16, 2))
-    twin = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.Flatten(), torch.nn.Linear(16, 2))
-    config = replace(CONFIG, optimizer=name, lr=0.01)
-    optimizer, other = build_optimizer(model, config), build_optimizer(twin, config)
-
-    def step(model, optimizer):
-        torch.manual_seed(1)
-        model(torch.randn(2, 3, 4, 4)).square().sum().backward()
-        optimizer.step()
-        optimizer.zero_grad()
-
-    for _ in range(3):
-        step(model, optimizer)
-    tensors, numbers = checkpoint.optimizer_tensors(optimizer)
-    checkpoint.save(tmp_path / "file", checkpoint.model_tensors(model) | tensors, {"optimizer": numbers})
-    loaded, facts = checkpoint.load(tmp_path / "file")
-    checkpoint.load_model(twin, loaded)
-    checkpoint.load_optimizer(other, loaded, facts["optimizer"])
-    step(model, optimizer)
-    step(twin, other)
-    for ours, theirs in zip(model.parameters(), twin.parameters(), strict=True):
-        assert torch.equal(ours, theirs)
-
-
-def test_decoupled_decay_spares_biases_and_norms():
-    model = models.build("resnet18-half", classes=3, size=32)
-    groups = build_optimizer(model, CONFIG).param_groups
-    assert {parameter.ndim > 1 for parameter in groups[0]["params"]} == {True}
-    assert groups[1]["weight_decay"] == 0
-    assert sum(len(group["params"]) for group in groups) == len(list(model.parameters()))
 
 
 def test_the_probe_measures_and_changes_nothing():
-    model = models.build("resnet18-half", classes=3, size=32)
+    model = models.build("resnet-small", classes=3, size=32)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     torch.manual_seed(7)
     choice = choose_format(model, replace(CONFIG, precision="auto", layout="auto"), 32, torch.device("cpu"))
@@ -388,13 +226,14 @@ def test_the_probe_measures_and_changes_nothing():
 
 
 def test_evaluation_keeps_the_mode_of_the_model(run):
-    model = models.build("resnet18-half", classes=3, size=32).train()
+    model = models.build("resnet-small", classes=3, size=32).train()
     batch = torch.zeros(2, 3, 32, 32)
     assert logits_of(model, [batch, batch]).shape == (4, 3)
     assert set(features_of(model, [batch])) == {"logits", "mid", "top"}
     assert model.training
 
 
+@pytest.mark.slow  # where bf16 is emulated
 def test_bf16_trains_too(striped, tmp_path):
     run = train(striped, replace(CONFIG, precision="bf16", epochs=4), tmp_path / "run")
     assert run.steps()["loss"][-6:].mean() < 0.8 * run.steps()["loss"][:6].mean()
@@ -405,36 +244,12 @@ def test_listeners_are_told(striped, tmp_path):
     notebook = Notebook()
     train(striped, CONFIG, tmp_path / "run", listener=notebook)
     assert notebook.notes[0] == "training.found"
-    assert notebook.facts["model"].parameters > 1e6
+    assert notebook.facts["model"].parameters > 1e5
     assert [row["epoch"] for row in notebook.epochs] == [1, 2]
     assert notebook.progress[-1].share == 1
     assert notebook.progress[-1].seconds_left == 0
 
 
-def test_a_bad_photo_is_named_and_left_out_or_stops(striped, tmp_path):
-    photos = _copied(striped, tmp_path / "photos")
-    (photos / "training" / "0_3.png").write_bytes(b"")
-    run = train(photos, replace(CONFIG, epochs=1), tmp_path / "run")
-    assert '"training/0_3.png"' in (run.path / "data-check.json").read_text()
-    assert "training/0_3.png" not in (run.path / "split.csv").read_text()
-    with pytest.raises(BadImageError, match=r"0_3\.png"):
-        train(photos, replace(CONFIG, on_bad_image="stop"), tmp_path / "stopped")
-
-
-def test_an_unknown_optimizer_is_a_usage_error():
-    with pytest.raises(UnknownNameError) as caught:
-        build_optimizer(models.build("resnet18-half", classes=3, size=32), replace(CONFIG, optimizer="adamm"))
-    assert caught.value.exit_code == 2
-    assert "adam" in caught.value.nearest
-
-
 def _last_weight(path):
     tensors, _ = checkpoint.load(path)
-    return next(tensor for name, tensor in tensors.items() if name.startswith("model.") and tensor.shape == (3, 256))
-
-
-def _copied(photos, to: Path):
-    import shutil
-
-    shutil.copytree(photos, to)
-    return to
+    return next(tensor for name, tensor in tensors.items() if name.startswith("model.") and tensor.shape == (3, 128))

@@ -65,4 +65,4 @@ def test_the_whole_table_of_the_perceptron_for_one_seed():
 def test_counts_add_up():
     outcomes = run_zoo(seeds=[1], cases=["zero_grad_forgotten"])  # nine small trainings
     outcomes = [outcome for outcome in outcomes if outcome.network == "perceptron"]
-    assert sum(confusion(outcomes)["gradients_not_cleared"].values()) == len(outcomes) == 3
+    assert sum(confusion(outcomes)["zero_grad_missing"].values()) == len(outcomes) == 3

@@ -17,7 +17,7 @@ _COLUMNS = ("model", "precision", "layout", "trained", "evaluated", "data", "ste
 
 
 def register(app: typer.Typer) -> None:
-    """Add the verb."""
+    """Add the command."""
     app.command("bench", help=t("training.bench_help"))(_bench)
 
 

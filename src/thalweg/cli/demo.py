@@ -13,7 +13,7 @@ from thalweg.i18n import t
 
 
 def register(app: typer.Typer) -> None:
-    """Add the verb."""
+    """Add the command."""
     app.command("demo", help=t("training.help_demo"))(demo)
 
 

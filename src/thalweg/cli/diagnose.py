@@ -17,33 +17,33 @@ if TYPE_CHECKING:
 
 
 def register(app: typer.Typer) -> None:
-    """Add the verb."""
+    """Add the command."""
     app.command("diagnose", help=t("diagnosis.help_diagnose"))(diagnose)
 
 
 def diagnose(
     source: Annotated[Path | None, typer.Argument(metavar="[RUN|FOLDER]", help=t("diagnosis.help_source"))] = None,
     csv: Annotated[Path | None, typer.Option("--csv", metavar="LOG.csv", help=t("diagnosis.help_csv"))] = None,
-    prove: Annotated[bool, typer.Option("--prove", help=t("diagnosis.help_prove"))] = False,
+    try_fix: Annotated[bool, typer.Option("--try-fix", help=t("diagnosis.help_try_fix"))] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Diagnose a run, a watched training or a log."""
-    verdict = _verdict(source, csv, prove=prove)
+    verdict = _verdict(source, csv, try_fix=try_fix)
     if as_json:
         print_json(verdict.to_dict())
     else:
         typer.echo(str(verdict))
 
 
-def _verdict(source: Path | None, csv: Path | None, *, prove: bool) -> Verdict:
+def _verdict(source: Path | None, csv: Path | None, *, try_fix: bool) -> Verdict:
     from thalweg.diagnosis import diagnose_csv, diagnose_path
 
     if source is not None and csv is not None:
         raise UsageError("diagnosis.two_sources")
     if csv is not None:
-        if prove:
-            raise UsageError("diagnosis.prove_needs_run")
+        if try_fix:
+            raise UsageError("diagnosis.try_needs_run")
         return diagnose_csv(csv)
     if source is None:
         raise UsageError("diagnosis.no_source")
-    return diagnose_path(source, prove=prove)
+    return diagnose_path(source, try_fix=try_fix)

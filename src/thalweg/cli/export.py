@@ -12,7 +12,7 @@ from thalweg.i18n import t
 
 
 def register(app: typer.Typer) -> None:
-    """Add the verb."""
+    """Add the command."""
     app.command("export", help=t("prediction.help_export"))(export)
 
 

@@ -14,13 +14,13 @@ from thalweg.i18n import t
 
 
 if TYPE_CHECKING:
-    from thalweg.diagnosis.rate import RateSweep
+    from thalweg.rate import RateSweep
 
 _ROWS_A_DECADE = 2  # of the table; `--json` has every step
 
 
 def register(app: typer.Typer) -> None:
-    """Add the verb."""
+    """Add the command."""
     app.command("find-lr", help=t("rate.help"))(_find_lr)
 
 
@@ -50,7 +50,7 @@ def _find_lr(
         print_json({**sweep.to_dict(), "picture": str(out) if out else None})
         return
     _print_sweep(sweep)
-    _print_probes(sweep)
+    _print_evaluations(sweep)
     typer.echo(str(sweep))
     typer.echo(
         t("rate.use", photos=photos, rate=f"{sweep.suggestion:.2g}")
@@ -73,16 +73,16 @@ def _print_sweep(sweep: RateSweep) -> None:
     print_table(columns, kept, title=t("rate.title_sweep", steps=len(rows)))
 
 
-def _print_probes(sweep: RateSweep) -> None:
-    lengths = sorted({probe.steps for probe in sweep.probes})
-    losses = {(probe.rate, probe.steps): probe.loss for probe in sweep.probes}
+def _print_evaluations(sweep: RateSweep) -> None:
+    lengths = sorted({one.steps for one in sweep.evaluations})
+    losses = {(one.rate, one.steps): one.loss for one in sweep.evaluations}
     columns = [t("rate.column_rate"), *(t("rate.column_after", steps=steps) for steps in lengths)]
     rows = [
         [rate, *(losses.get((rate, steps), "") for steps in lengths)]
-        for rate in sorted({probe.rate for probe in sweep.probes})
+        for rate in sorted({one.rate for one in sweep.evaluations})
     ]
     if rows:
-        print_table(columns, rows, title=t("rate.title_probes"))
+        print_table(columns, rows, title=t("rate.title_evaluations"))
 
 
 def _decades(lowest: float, highest: float) -> float:

@@ -22,7 +22,7 @@ _SPLITS = ("train", "valid", "test")
 
 
 def register(app: typer.Typer) -> None:
-    """Add the verb."""
+    """Add the command."""
     app.command("landscape", help=t("landscape.help"))(_landscape)
 
 
@@ -42,7 +42,7 @@ def _landscape(
             raise UnknownNameError(kind, value, known)
     from thalweg.diagnosis.landscape import landscape_of_run
     from thalweg.figures.landscape import draw_landscape
-    from thalweg.training import Run
+    from thalweg.runs import Run
 
     found = landscape_of_run(
         run,

@@ -19,7 +19,7 @@ BEST = 5
 
 
 def register(app: typer.Typer) -> None:
-    """Add the verb."""
+    """Add the command."""
     app.command("predict", help=t("prediction.help_predict"))(predict)
 
 

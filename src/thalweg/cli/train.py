@@ -26,7 +26,7 @@ def register(app: typer.Typer) -> None:
 
 @training_flags
 def train(
-    photos: Annotated[str | None, typer.Argument(metavar="[DIR]", help=t("training.help_photos"))] = None,
+    photos: Annotated[str | None, typer.Argument(metavar="DIR", help=t("training.help_photos"))] = None,
     recipe: Annotated[str | None, typer.Option(help=t("training.help_recipe"))] = None,
     out: Annotated[Path | None, typer.Option(help=t("training.help_out"))] = None,
     resume: Annotated[Path | None, typer.Option(metavar="RUN", help=t("training.help_resume"))] = None,

@@ -1,4 +1,4 @@
-"""`thalweg zoo`: how often the diagnosis names the cause, on trainings whose trouble is known."""
+"""`thalweg zoo`: how often the diagnosis names the cause, on trainings whose fault is known."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def register(app: typer.Typer) -> None:
-    """Add the verb."""
+    """Add the command."""
     app.command("zoo", help=t("diagnosis.help_zoo"))(zoo)
 
 

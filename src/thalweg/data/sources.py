@@ -9,7 +9,7 @@ import os
 import time
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from thalweg.errors import BadImageError, DataError
 from thalweg.i18n import t
@@ -31,7 +31,9 @@ UNREAD_SUFFIXES = frozenset(
     f".{ending}" for ending in ("heic", "heif", "jxl", "dng", "cr2", "cr3", "nef", "arw", "psd")
 )
 
-_IS_RUN = {"config.toml", "split.csv"}
+# A folder with both files is a run, which is no place for photos.
+RUN_CONFIG: Final = "config.toml"
+RUN_SPLIT: Final = "split.csv"
 _LITTER = frozenset(["__MACOSX", "Thumbs.db", "ehthumbs.db", "desktop.ini", "@eaDir", "$RECYCLE.BIN"])
 # File systems store times in ticks of up to two seconds: a file may change twice within one tick.
 _TICK_NS = 2_000_000_000
@@ -222,7 +224,7 @@ def _walk(root: Path) -> Iterator[str]:
         seen.add((status.st_dev, status.st_ino))
         prefix = "" if folder == str(root) else Path(folder).relative_to(root).as_posix() + "/"
         subfolders[:] = without_litter(subfolders)
-        if set(files) >= _IS_RUN:  # a run of `thalweg train .` lies among the photos, with its charts
+        if {RUN_CONFIG, RUN_SPLIT} <= set(files):  # a run of `thalweg train .` lies among the photos, with its charts
             subfolders.clear()
             continue
         yield from without_litter(prefix + name for name in files)

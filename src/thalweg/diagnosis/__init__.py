@@ -1,10 +1,10 @@
-"""Why a training is stuck: measured, named, and the cure tried.
+"""Why a training is stuck: measured, named, and the fix tried.
 
-`watch` listens to anybody's loop. `measures` turns a history, a batch and a few trials into numbers with names;
-`judge` turns numbers into a verdict by the table in `rules`; `remedies` says what to try, and `proof` tries it.
-`curvature` finds the ends of the Hessian's spectrum, with a bound, and what the learning rate bears there;
-`landscape` cuts a plane through the loss of a model or of a run; `rate` finds the learning rate. `zoo` is where the
-verdicts are tested: trainings whose trouble is known.
+`watch` listens to anybody's loop; `inputs` opens runs, folders, logs and traces. `measures` turns a history, a batch
+and a few short trainings into named numbers; `judge` turns the numbers into a verdict by the table in `rules`; `fixes`
+says what to change, and `trials` tries it on a copy. `curvature` finds the ends of the Hessian's spectrum, with an
+error bound, and how much of it the learning rate bears; `landscape` cuts a plane through the loss. `zoo` tests the
+verdicts on trainings with a known fault.
 """
 
 from typing import TYPE_CHECKING
@@ -14,47 +14,49 @@ from thalweg._lazy import lazy_names
 
 if TYPE_CHECKING:
     from thalweg.diagnosis.curvature import HessianOperator, extremes, sharpness, stability_threshold
+    from thalweg.diagnosis.inputs import (
+        diagnose_csv,
+        diagnose_folder,
+        diagnose_path,
+        diagnose_run,
+        diagnose_trace,
+        try_fix_on_run,
+    )
     from thalweg.diagnosis.judging import judge
     from thalweg.diagnosis.landscape import landscape_of
-    from thalweg.diagnosis.proof import Proof, prove, prove_run
-    from thalweg.diagnosis.rate import RateSweep, find_lr
-    from thalweg.diagnosis.sources import diagnose_csv, diagnose_folder, diagnose_path, diagnose_run
-    from thalweg.diagnosis.surface import diagnose_trace
-    from thalweg.diagnosis.verdict import CODES, Evidence, Remedy, Verdict
+    from thalweg.diagnosis.trials import try_fix
+    from thalweg.diagnosis.verdict import CODES, Evidence, Fix, Trial, Verdict
     from thalweg.diagnosis.watching import Watch, watch
 
 _homes = {
     "CODES": ".verdict",
     "Evidence": ".verdict",
+    "Fix": ".verdict",
     "HessianOperator": ".curvature",
-    "Proof": ".proof",
-    "RateSweep": ".rate",
-    "Remedy": ".verdict",
+    "Trial": ".verdict",
     "Verdict": ".verdict",
     "Watch": ".watching",
-    "diagnose_csv": ".sources",
-    "diagnose_folder": ".sources",
-    "diagnose_path": ".sources",
-    "diagnose_run": ".sources",
-    "diagnose_trace": ".surface",
+    "diagnose_csv": ".inputs",
+    "diagnose_folder": ".inputs",
+    "diagnose_path": ".inputs",
+    "diagnose_run": ".inputs",
+    "diagnose_trace": ".inputs",
     "extremes": ".curvature",
-    "find_lr": ".rate",
     "judge": ".judging",
     "landscape_of": ".landscape",
-    "prove": ".proof",
-    "prove_run": ".proof",
     "sharpness": ".curvature",
     "stability_threshold": ".curvature",
+    "try_fix": ".trials",
+    "try_fix_on_run": ".inputs",
     "watch": ".watching",
 }
 
 __all__ = [
     "CODES",
     "Evidence",
+    "Fix",
     "HessianOperator",
-    "Proof",
-    "RateSweep",
-    "Remedy",
+    "Trial",
     "Verdict",
     "Watch",
     "diagnose_csv",
@@ -63,13 +65,12 @@ __all__ = [
     "diagnose_run",
     "diagnose_trace",
     "extremes",
-    "find_lr",
     "judge",
     "landscape_of",
-    "prove",
-    "prove_run",
     "sharpness",
     "stability_threshold",
+    "try_fix",
+    "try_fix_on_run",
     "watch",
 ]
 

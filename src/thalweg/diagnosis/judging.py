@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from thalweg.diagnosis.remedies import remedies_of
+from thalweg.diagnosis.fixes import fixes_of
+from thalweg.diagnosis.measures.table import TOLD_BY
 from thalweg.diagnosis.rules import RULES
 from thalweg.diagnosis.verdict import UNSURE, Evidence, Verdict
 
@@ -13,10 +14,11 @@ from thalweg.diagnosis.verdict import UNSURE, Evidence, Verdict
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from thalweg.diagnosis.rules import Condition, Rule
+    from thalweg.diagnosis.measures.table import Condition
+    from thalweg.diagnosis.rules import Rule
 
 FEWEST_STEPS = 20
-SURE = 0.5  # confidence under which the verdict is "unsure"
+SURE = 0.5  # standing under which the verdict is "unsure"
 
 
 def judge(measures: Mapping[str, float], *, problems: Sequence[str] = ()) -> Verdict:
@@ -24,14 +26,14 @@ def judge(measures: Mapping[str, float], *, problems: Sequence[str] = ()) -> Ver
 
     Args:
         measures: names to numbers, as `measures` makes them; what is missing or NaN is not known.
-        problems: questions that could not be asked; they are named in the verdict.
+        problems: measurements that failed; the verdict names them.
 
     Returns:
         The first rule that holds; `unsure` where none does, or too little is known.
 
     Example:
         >>> judge({"steps": 100, "uncleared": 1.0}).code
-        'gradients_not_cleared'
+        'zero_grad_missing'
         >>> judge({"steps": 3}).code
         'unsure'
     """
@@ -42,21 +44,21 @@ def judge(measures: Mapping[str, float], *, problems: Sequence[str] = ()) -> Ver
         key=lambda item: (not item[1], -item[2] if not item[1] else 0.0),
     )  # those that hold, in the order of the table; then the others, the nearest first
     codes: dict[str, tuple[Rule, bool, float]] = {}
-    for rule, holds, confidence in ranked:
-        codes.setdefault(rule.code, (rule, holds, confidence))
+    for rule, holds, standing in ranked:
+        codes.setdefault(rule.code, (rule, holds, standing))
     best, *others = codes.values()
     enough = measures.get("steps", 0) >= FEWEST_STEPS or best[0].prior == 1.0 or best[0].code in _AT_ONCE
     if not (best[1] and enough and best[2] >= SURE):
-        nearest = tuple((rule.code, round(confidence, 2)) for rule, _, confidence in (best, *others)[:2])
+        nearest = tuple((rule.code, None) for rule, _, _ in (best, *others)[:2])
         why = ["few_steps"] if measures.get("steps", 0) < FEWEST_STEPS else []
-        return Verdict(UNSURE, 0.0, (), (), nearest, tuple(why + unchecked), measures)
-    rule, _, confidence = best
+        return Verdict(UNSURE, None, (), (), nearest, tuple(why + unchecked), measures)
+    rule = best[0]
     return Verdict(
         rule.code,
-        round(confidence, 2),
+        None,
         tuple(_evidence(condition, measures) for condition in _known(rule, measures)),
-        remedies_of(rule.code, measures),
-        tuple((other.code, round(sure, 2)) for other, _, sure in others[:2]),
+        fixes_of(rule.code, measures),
+        tuple((other.code, None) for other, _, _ in others[:2]),
         tuple(unchecked),
         measures,
     )
@@ -80,8 +82,6 @@ def derived(measures: Mapping[str, float]) -> dict[str, float]:
     if known("weight_norm_first") > 0:
         found["weight_norm_left"] = known("weight_norm") / known("weight_norm_first")
     found["fit_gain"] = known("loss_batch") / known("scale") - known("fit_left") if known("scale") > 0 else math.nan
-    found["noise_to_batch"] = known("noise_scale") / known("batch_size") if known("batch_size") > 0 else math.nan
-    found["gain_more_than_same"] = found["gain_more"] - known("gain_same")
     found["gain_less_than_same"] = known("gain_tenth") - known("gain_same")
     found["gain_no_decay_more"] = known("gain_no_decay") - known("gain_same_long")
     constant = known("loss_constant")
@@ -92,7 +92,7 @@ def derived(measures: Mapping[str, float]) -> dict[str, float]:
 
 
 def _standing(rule: Rule, measures: Mapping[str, float]) -> tuple[bool, float]:
-    """Whether a rule holds, and how surely; one that does not is the nearer, the more of its conditions hold."""
+    """Whether a rule holds, and how it stands; one that does not is the nearer, the more of its conditions hold."""
     states = [(condition, condition.holds(measures)) for condition in rule.conditions]
     counted = [(condition, state) for condition, state in states if state is not None or not condition.optional]
     met = [condition for condition, state in counted if state]
@@ -121,12 +121,4 @@ def _evidence(condition: Condition, measures: Mapping[str, float]) -> Evidence:
 
 def _unasked(measures: Mapping[str, float]) -> list[str]:
     """What was not looked at, by the measures that are not there."""
-    asked = {
-        "gradient": "gradient_last",
-        "layers": "gradient_first_to_last",
-        "batch": "loss_batch",
-        "curvature": "curvature_most",
-        "trials": "fit_left",
-        "validation": "valid_last",
-    }
-    return [name for name, measure in asked.items() if measures.get(measure) is None]
+    return [name for name, measure in TOLD_BY.items() if measures.get(measure.name) is None]

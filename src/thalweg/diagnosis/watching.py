@@ -11,23 +11,27 @@ from typing import TYPE_CHECKING, Any, Self
 import torch
 
 from thalweg._files import replacing, write_text
+from thalweg.diagnosis import trials
 from thalweg.diagnosis.judging import judge
+from thalweg.diagnosis.measures.collect import MOST_BATCHES, ask, decay_measures, wiring_measures
 from thalweg.diagnosis.measures.trends import layer_trends, trends, validation_trends
 from thalweg.history import History, HistoryLog
 from thalweg.probes import StepProbe, Wiring
+from thalweg.probes.batches import loss_function, read_batches
+from thalweg.probes.copies import own_randomness
 from thalweg.probes.step import EVERY
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
     from pathlib import Path
     from types import TracebackType
 
     from torch import Tensor, nn
     from torch.optim import Optimizer
 
-    from thalweg.diagnosis.measures.twins import Batch, LossFunction
     from thalweg.diagnosis.verdict import Verdict
+    from thalweg.probes.batches import Batch, LossFunction
 
 FORMAT = "thalweg-watch-1"
 VALIDATION_UNITS = {"step": "", "loss": "", "accuracy": ""}
@@ -36,7 +40,7 @@ VALIDATION_UNITS = {"step": "", "loss": "", "accuracy": ""}
 class Watch:
     """A training that is watched; made by `watch`.
 
-    Whatever goes wrong in watching is kept in `problems` and said by the diagnosis: the training goes on.
+    Whatever goes wrong in watching is kept in `problems` and named by the diagnosis: the training goes on.
 
     Args:
         model: what is trained.
@@ -86,7 +90,7 @@ class Watch:
             self._fail("watching", self._probe.failure)
 
     def validate(self, loss: float, accuracy: float = math.nan) -> None:
-        """Tell a loss on data that is not trained on; overfitting cannot be seen without.
+        """Record a loss on validation data; overfitting cannot be seen without it.
 
         Args:
             loss: a scalar.
@@ -114,46 +118,46 @@ class Watch:
 
     def diagnose(
         self,
-        batch: Batch | Sequence[Batch] | None = None,
+        batch: Any = None,
         loss_fn: LossFunction | None = None,
         *,
-        prove: bool = False,
+        try_fix: bool = False,
         seconds: float = 20.0,
     ) -> Verdict:
         """Say why the training stands where it stands.
 
         Args:
-            batch: inputs and targets, or several such pairs: questions are asked of a copy of the model with them.
-                Without, only the history speaks, and what was not asked is named.
-            loss_fn: of (outputs, targets), a scalar tensor that is the mean over the batch.
-            prove: try the first remedy on a copy beside the unchanged training; the verdict then has a `proof`, if it
-                has remedies.
-            seconds: that the trials may take, about.
+            batch: one or several, in any form of `thalweg.probes.batches`: a pair, a dict, a named tuple, a list of
+                them, a DataLoader. Copies of the model are measured with it. Without one the diagnosis reads the
+                history alone. The verdict's `unchecked` names a batch that cannot be read.
+            loss_fn: of (outputs, targets), a scalar tensor that is the mean over the batch; None: the outputs hold it.
+            try_fix: try the first fix on a copy beside the unchanged training; the verdict then has a `trial`, if it
+                has fixes.
+            seconds: about how long copies may train.
 
         Returns:
-            The verdict; model, optimizer and random states are as they were.
+            The verdict; model, optimizer and random states stay as they were.
         """
-        from thalweg.diagnosis.questions import ask, batches_of
-
         measures = self.measures()
         problems = list(self.problems)
-        batches = batches_of(batch)
-        if batches and loss_fn is not None and self._probe is not None:
+        batches = self._read(batch, problems)
+        takes = loss_function(loss_fn)
+        if batches and self._probe is not None:
             with self._paused():
-                asked, more = ask(self.model, self.optimizer, loss_fn, batches, measures, seconds=seconds)
+                asked, more = ask(self.model, self.optimizer, takes, batches, measures, seconds=seconds)
+            if loss_fn is None and "batch" in more:
+                more.append("no_loss_fn")
             self._asked = asked
             problems += more
         verdict = judge({**measures, **self._asked}, problems=problems)
-        if prove and verdict.remedies and batches and loss_fn is not None:
-            from thalweg.diagnosis.proof import prove as try_first
-
+        if try_fix and verdict.fixes and batches and self._probe is not None:
             with self._paused():
-                proof = try_first(verdict, self.model, self.optimizer, loss_fn, batches)
-            return replace(verdict, proof=proof)
+                trial = trials.try_fix(verdict, self.model, self.optimizer, takes, batches)
+            return replace(verdict, trial=trial)
         return verdict
 
     def measures(self) -> dict[str, float]:
-        """What watching alone has measured."""
+        """The measures of watching alone."""
         steps = self.steps
         found = trends({name: steps[name] for name in steps.units}) if len(steps) else {"steps": 0.0}
         found |= layer_trends(self.layers)
@@ -167,7 +171,7 @@ class Watch:
         return found
 
     def save(self, folder: Path | str) -> None:
-        """Leave all of it in a folder, for `thalweg diagnose FOLDER`.
+        """Save all of it in a folder, for `thalweg diagnose FOLDER`.
 
         Raises:
             StorageError: the folder cannot be written.
@@ -186,6 +190,16 @@ class Watch:
             "problems": self.problems,
         }
         write_text(folder / "watch.json", json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
+
+    def _read(self, given: Any, problems: list[str]) -> list[Batch]:
+        """The batches that were given; what cannot be read is named."""
+        try:
+            with own_randomness(0, given):
+                return read_batches(given, self.model, most=MOST_BATCHES)
+        except Exception as error:  # noqa: BLE001 - any fault of the user's loader costs its questions only
+            self.error = error
+            problems.append("batch_unreadable")
+            return []
 
     @contextmanager
     def _paused(self) -> Iterator[None]:
@@ -245,33 +259,6 @@ def watch(model: nn.Module, optimizer: Optimizer, *, every: int = EVERY) -> Watc
         'lr_too_small'
     """
     return Watch(model, optimizer, every=every)
-
-
-def wiring_measures(wiring: Wiring) -> dict[str, float]:
-    """What the wiring says, as measures."""
-    return {
-        "parameters": float(wiring.parameters),
-        "missing": wiring.missing,
-        "frozen": wiring.frozen,
-        "stopped": wiring.stopped,
-        "foreign": wiring.foreign,
-    }
-
-
-def decay_measures(optimizer: Optimizer, found: dict[str, float]) -> dict[str, float]:
-    """How large the pull of the weight decay is beside gradient or step.
-
-    `decay_to_gradient` is `λ|θ| / |g|`, and `decay_to_update` is `η λ |θ| / |Δθ|`.
-    """
-    decays = [float(group.get("weight_decay") or 0.0) for group in optimizer.param_groups]
-    decay = max(decays, default=0.0)
-    if not decay:
-        return {}
-    gradient, ratio, norm = (found.get(name, math.nan) for name in ("gradient_last", "update_ratio", "weight_norm"))
-    return {
-        "decay_to_gradient": decay * norm / gradient if gradient else math.inf,
-        "decay_to_update": found.get("lr_last", math.nan) * decay / ratio if ratio else math.inf,
-    }
 
 
 def _is_scalar(loss: Any) -> bool:

@@ -1,4 +1,4 @@
-"""The picture of a search for the learning rate: loss against rate, what the probes came to, and the suggestion."""
+"""The picture of a search for the learning rate: loss against rate, the losses of the short trainings, and the suggestion."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
-    from thalweg.diagnosis.rate import RateSweep
+    from thalweg.rate import RateSweep
 
 _ROOM = 0.25  # above the loss at the start and below the lowest, as a share of what lies between
 _LINE = {"en": 96, "zh-CN": 48}  # characters that the width holds
@@ -39,7 +39,7 @@ def draw_rate_sweep(path: Path, sweep: RateSweep) -> None:
         label_axes(axes, x=t("rate.axis_rate"), y=t("rate.axis_loss"))
         axes.set_xscale("log")
         _draw_sweep(axes, sweep)
-        _draw_probes(axes, sweep)
+        _draw_evaluations(axes, sweep)
         _fit(axes, sweep)
         if sweep.suggestion is not None:
             label = t("rate.legend_suggestion", rate=f"{sweep.suggestion:.2g}")
@@ -63,18 +63,18 @@ def _draw_sweep(axes: Axes, sweep: RateSweep) -> None:
         axes.axvline(sweep.stopped_at, color=QUIET, linewidth=1, linestyle=(0, (1, 1.5)), label=label)
 
 
-def _draw_probes(axes: Axes, sweep: RateSweep) -> None:
-    lengths = sorted({probe.steps for probe in sweep.probes})
+def _draw_evaluations(axes: Axes, sweep: RateSweep) -> None:
+    lengths = sorted({one.steps for one in sweep.evaluations})
     looks = zip(lengths, (ORANGE, GREEN, INK, VERMILLION), ("s", "o", "D", "^"), strict=False)
     for steps, color, marker in looks:
-        points = [(probe.rate, probe.loss) for probe in sweep.probes if probe.steps == steps]
-        label = t("rate.legend_probes", steps=steps)
+        points = [(one.rate, one.loss) for one in sweep.evaluations if one.steps == steps]
+        label = t("rate.legend_evaluations", steps=steps)
         axes.plot(*zip(*sorted(points), strict=True), color=color, marker=marker, markersize=5, lw=1.2, label=label)
 
 
 def _fit(axes: Axes, sweep: RateSweep) -> None:
     """Keep the valley in view: an explosion goes out at the top."""
-    known = [*sweep.smoothed, *(probe.loss for probe in sweep.probes), sweep.start_loss]
+    known = [*sweep.smoothed, *(one.loss for one in sweep.evaluations), sweep.start_loss]
     below = [loss for loss in known if np.isfinite(loss) and loss <= sweep.start_loss] or [0.0, 1.0]
     low, high = min(below), max(*below, sweep.start_loss if np.isfinite(sweep.start_loss) else 1.0)
     room = _ROOM * (high - low) or 0.1 * abs(high) or 1.0

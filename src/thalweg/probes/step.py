@@ -20,8 +20,8 @@ import torch
 from thalweg.history import History
 from thalweg.probes import foreach
 from thalweg.probes.activations import ActivationProbe
-from thalweg.probes.clearing import ClearingCheck
 from thalweg.probes.layers import Layers
+from thalweg.probes.wiring import ClearingCheck
 
 
 if TYPE_CHECKING:

@@ -1,14 +1,19 @@
-"""Which parameters of a model a training can reach: in the optimizer, with a gradient, with a rate."""
+"""How a training is wired: which parameters it can reach, and whether gradients are cleared in each step."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Self
 
+import torch
+
 
 if TYPE_CHECKING:
-    from torch import nn
+    from collections.abc import Sequence
+
+    from torch import Tensor, nn
     from torch.optim import Optimizer
+    from torch.utils.hooks import RemovableHandle
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +67,60 @@ class Wiring:
     def to_dict(self) -> dict[str, object]:
         """For JSON."""
         return asdict(self)
+
+
+class ClearingCheck:
+    """Whether the gradients were cleared before this backward pass, answered exactly from one small tensor.
+
+    Let g be what this backward pass adds to the tensor's gradient, G the gradient after the last optimizer step, and
+    G' the gradient now. Cleared: G' = g. Not cleared: G' = G + g.
+
+    Args:
+        parameters: all that are trained; the smallest with more than one number is listened to.
+    """
+
+    def __init__(self, parameters: Sequence[Tensor]) -> None:
+        able = [p for p in parameters if p.requires_grad and p.is_leaf and p.numel() > 1]
+        self._parameter = min(able, key=torch.Tensor.numel) if able else None
+        self._handle: RemovableHandle | None = None
+        self._incoming: Tensor | None = None
+        self._before: Tensor | None = None
+
+    def prepare(self, *, after_step: bool) -> None:
+        """Listen to the step that comes.
+
+        Args:
+            after_step: whether the optimizer has stepped since the last call: in between, accumulating is meant.
+        """
+        self.forget()
+        if self._parameter is None:
+            return
+        self._before = None
+        if after_step and self._parameter.grad is not None and not self._parameter.grad.is_sparse:
+            self._before = self._parameter.grad.detach().clone()
+        self._incoming = None
+        self._handle = self._parameter.register_hook(self._add)
+
+    def _add(self, gradient: Tensor) -> None:
+        gradient = gradient.detach()
+        self._incoming = gradient.clone() if self._incoming is None else self._incoming + gradient
+
+    def verdict(self) -> Tensor | None:
+        """1.0 where the gradient is last step's plus this one's, else 0.0, on the device; None when not known."""
+        if self._parameter is None or self._parameter.grad is None or self._incoming is None or self._before is None:
+            return None
+        rest = self._parameter.grad.detach() - self._incoming
+        length = self._before.norm()
+        off = (rest - self._before).norm()
+        # what is left must be last step's gradient, and that must be more than rounding of this one
+        kept = (off < 1e-3 * length) & (length > 1e-4 * self._incoming.norm())
+        return kept.float()
+
+    def forget(self) -> None:
+        """Stop listening."""
+        if self._handle is not None:
+            self._handle.remove()
+            self._handle = None
 
 
 def _share(sizes: object, total: int) -> float:

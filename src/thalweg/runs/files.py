@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Final
 
+from thalweg.data.sources import RUN_CONFIG, RUN_SPLIT
+
 
 FORMAT: Final = 2
 FORMAT_OF_0_1: Final = 1  # the same files, other names for some options
 
-CONFIG: Final = "config.toml"  # what was asked for, what it was trained on, and where; a folder that has it is a run
+CONFIG: Final = RUN_CONFIG  # what was asked for, what it was trained on, and where; a folder that has it is a run
 CLAIM: Final = ".claim"  # locked by the process that prepares a run in the folder
-SPLIT: Final = "split.csv"  # path, split, label: every photo that was used
+SPLIT: Final = RUN_SPLIT  # path, split, label: every photo that was used
 CHECK: Final = "data-check.json"  # warnings about the photos, and the bad ones by name
 RATE_SWEEP: Final = "lr-sweep.json"  # the search of the learning rate, where there was one
 STEPS: Final = "history/steps"

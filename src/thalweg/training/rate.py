@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from thalweg import schedules
-from thalweg.diagnosis.rate import find_lr
+from thalweg.rate import find_lr
 from thalweg.runs import files
 from thalweg.training.loop import TrainingLoop
 from thalweg.training.losses import loss_of
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     import torch
 
-    from thalweg.diagnosis.rate import RateSweep
+    from thalweg.rate import RateSweep
     from thalweg.runs import Run, TrainingConfig
 
 _SCHEDULE_STEPS = 100

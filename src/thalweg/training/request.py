@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from thalweg import schedules
 from thalweg.errors import UnknownNameError, UsageError
 from thalweg.runs.config import TrainingConfig, training_options
 from thalweg.runs.options import sizes_of
@@ -74,6 +73,8 @@ def resolve(
         >>> config.lr, config.epochs, config.budget
         (0.001, None, 600.0)
     """
+    from thalweg import schedules  # which needs numpy, and help does not
+
     values = read(overrides or {})
     if "model" in values:
         values.setdefault("smaller_sizes", ())

@@ -90,7 +90,7 @@ def bench(
         DataError: the photos cannot be used.
 
     Example:
-        >>> from thalweg.training import TrainingConfig
+        >>> from thalweg.runs import TrainingConfig
         >>> speeds = bench("builtin", TrainingConfig(batch_size=16), names=["resnet-small"], seconds=0.05)
         >>> [one.precision for one in speeds]
         ['fp32', 'bf16']

@@ -15,6 +15,7 @@ from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from thalweg.errors import TrainingError, UsageError
+from thalweg.probes.batches import Batch, unwrapped
 
 
 if TYPE_CHECKING:
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Mode = Literal["keep", "train", "eval"]
-Batch = tuple[Any, Any]
-
-_WRAPPERS = (("_orig_mod",), ("module",))  # of torch.compile, which has no second derivative, and of data parallelism
 
 
 class Objective:
@@ -49,7 +47,7 @@ class Objective:
         parameters: Iterable[Tensor] | None = None,
         mode: Mode = "keep",
     ) -> None:
-        self.model = _unwrapped(model)
+        self.model = unwrapped(model)
         self._joint = _Joint(self.model, loss_fn)
         self._mode: Mode = mode
         names = {id(parameter): name for name, parameter in self._joint.named_parameters()}
@@ -76,17 +74,17 @@ class Objective:
             UsageError: the loss is no scalar.
             TrainingError: the loss is no finite number.
         """
-        inputs, targets = (_moved(part, self.parameters[0].device) for part in batch)
-        loss = self._call(inputs, targets)
+        batch = batch.to(self.parameters[0].device)
+        loss = self._call(batch)
         if self._direct is None:
             self._direct = self._escapes(loss)
             if self._direct:
                 pairs = zip(self.parameters, self._aliases, strict=True)
                 self.leaves = [parameter if parameter.requires_grad else alias for parameter, alias in pairs]
-                loss = self._call(inputs, targets)
+                loss = self._call(batch)
         return loss
 
-    def _call(self, inputs: Any, targets: Any) -> Tensor:
+    def _call(self, batch: Batch) -> Tensor:
         stand_ins = {name: buffer.detach().clone() for name, buffer in self._joint.named_buffers()}
         stand_ins |= self._renormed
         stand_ins |= {
@@ -94,7 +92,7 @@ class Objective:
             for name, leaf, parameter in zip(self._names, self.leaves, self.parameters, strict=True)
             if leaf is not parameter
         }
-        loss = functional_call(self._joint, stand_ins, (inputs, targets))
+        loss = functional_call(self._joint, stand_ins, (batch,))
         if not isinstance(loss, torch.Tensor) or loss.numel() != 1:
             got = tuple(loss.shape) if isinstance(loss, torch.Tensor) else type(loss).__name__
             raise UsageError("curvature.not_scalar", got=got)
@@ -159,24 +157,8 @@ class _Joint(nn.Module):
         self.model = model
         self.loss_fn = loss_fn
 
-    def forward(self, inputs: Any, targets: Any) -> Tensor:
-        if isinstance(inputs, dict):
-            outputs = self.model(**inputs)
-        elif isinstance(inputs, tuple | list):
-            outputs = self.model(*inputs)
-        else:
-            outputs = self.model(inputs)
-        return self.loss_fn(outputs, targets)
-
-
-def _unwrapped(model: nn.Module) -> nn.Module:
-    """The module that `torch.compile` or data parallelism has wrapped."""
-    inner = getattr(model, "_orig_mod", None)
-    if isinstance(inner, nn.Module):
-        return _unwrapped(inner)
-    if isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
-        return _unwrapped(model.module)
-    return model
+    def forward(self, batch: Batch) -> Tensor:
+        return batch.loss(self.model, self.loss_fn)
 
 
 def _renormed(module: nn.Module) -> dict[str, Tensor]:
@@ -186,17 +168,6 @@ def _renormed(module: nn.Module) -> dict[str, Tensor]:
         for name, layer in module.named_modules()
         if isinstance(layer, nn.Embedding | nn.EmbeddingBag) and layer.max_norm is not None
     }
-
-
-def _moved(value: Any, device: torch.device) -> Any:
-    if isinstance(value, torch.Tensor):
-        value = value.to(device)
-        return value.clone() if value.is_inference() else value
-    if isinstance(value, dict):
-        return {key: _moved(item, device) for key, item in value.items()}
-    if isinstance(value, tuple | list):
-        return tuple(_moved(item, device) for item in value)
-    return value
 
 
 def _random_state(device: torch.device) -> list[Tensor]:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 import torch
 
-from thalweg.diagnosis.curvature.objective import Batch, Mode, Objective
+from thalweg.diagnosis.curvature.objective import Mode, Objective
 from thalweg.errors import UsageError
+from thalweg.probes.batches import read_batches
 
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from torch import Tensor, nn
+
+    from thalweg.probes.batches import Batch
 
 _Derivative = tuple[list["Tensor"], "list[Tensor | None]"]
 
@@ -36,8 +39,7 @@ class HessianOperator:
     Args:
         model: any module; its parameters' device is where all is computed.
         loss_fn: `loss_fn(model(inputs), targets)` is a scalar, a mean over the batch.
-        batches: pairs (inputs, targets); inputs may be a tensor, a tuple (`model(*inputs)`) or a dict
-            (`model(**inputs)`); the length of the targets' first dimension is the batch's weight.
+        batches: one or several, in any form of `thalweg.probes.batches`; a batch counts by its number of samples.
         parameters: those that the Hessian is of, shape by shape in this order; None: all that require a gradient.
         mode: `train` or `eval`, the mode in which the model is called; `keep`: as each submodule is.
 
@@ -58,14 +60,16 @@ class HessianOperator:
         self,
         model: nn.Module,
         loss_fn: Callable[[Any, Any], Tensor],
-        batches: Sequence[Batch],
+        batches: Any,
         *,
         parameters: Iterable[Tensor] | None = None,
         mode: Mode = "keep",
     ) -> None:
         self._objective = Objective(model, loss_fn, parameters=parameters, mode=mode)
-        self._batches = _checked(batches)
-        counts = [_examples(batch) for batch in self._batches]
+        self._batches = read_batches(batches, self._objective.model)
+        if not self._batches:
+            raise UsageError("curvature.no_batches")
+        counts = [batch.size for batch in self._batches]
         self._weights = [count / sum(counts) for count in counts]
         self._sizes = [parameter.numel() for parameter in self._objective.parameters]
         self._kept: _Derivative | None = None
@@ -165,31 +169,3 @@ def _product(leaves: list[Tensor], gradients: list[Tensor | None], vectors: list
         if "derivative" not in str(error):
             raise
         raise UsageError("curvature.no_second_derivative", reason=error) from error
-
-
-def _checked(batches: Sequence[Batch]) -> list[Batch]:
-    found = list(batches)
-    if not found:
-        raise UsageError("curvature.no_batches")
-    if any(not isinstance(batch, tuple | list) or len(batch) != 2 for batch in found):
-        raise UsageError("curvature.not_pairs")
-    return found
-
-
-def _examples(batch: Batch) -> int:
-    """How many examples a batch has: the length of its targets, else of its inputs."""
-    for part in (batch[1], batch[0]):
-        tensor = _first_tensor(part)
-        if tensor is not None and tensor.ndim:
-            return len(tensor)
-    return 1
-
-
-def _first_tensor(value: Any) -> Tensor | None:
-    if isinstance(value, torch.Tensor):
-        return value
-    if isinstance(value, dict):
-        value = list(value.values())
-    if isinstance(value, tuple | list):
-        return next((found for found in map(_first_tensor, value) if found is not None), None)
-    return None

@@ -19,13 +19,13 @@ from thalweg.diagnosis.curvature.operator import HessianOperator
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable
 
     from torch import Tensor, nn
     from torch.optim import Optimizer
 
     from thalweg.diagnosis.curvature.lanczos import Eigenvalue
-    from thalweg.diagnosis.curvature.objective import Batch, Mode
+    from thalweg.diagnosis.curvature.objective import Mode
 
 Kind = Literal["gradient_descent", "heavy_ball", "nesterov", "adam", "rmsprop", "adagrad"]
 
@@ -36,7 +36,7 @@ class Threshold:
 
     Attributes:
         value: the largest stable eigenvalue of `P^-1/2 (H + D) P^-1/2`.
-        kind: which rule's formula it is.
+        kind: which optimizer's formula it is.
         formula: its key in the catalogue.
         preconditioner_P: the diagonal of P, shape (P,); infinite for a parameter that does not move. None: the unit
             matrix.
@@ -55,7 +55,7 @@ class Sharpness:
     """The largest eigenvalue beside what the optimizer bears.
 
     Attributes:
-        largest: of the preconditioned Hessian, as the threshold's rule wants it.
+        largest: of the preconditioned Hessian, as the threshold's formula wants it.
         threshold: None where no formula is known, or the optimizer has not made a step; `largest` is then the plain
             Hessian's.
         ratio: largest over threshold: above 1 the update overshoots along that eigenvector. None without a threshold.
@@ -72,7 +72,7 @@ def sharpness(
     model: nn.Module,
     optimizer: Optimizer,
     loss_fn: Callable[[Any, Any], Tensor],
-    batches: Sequence[Batch],
+    batches: Any,
     *,
     mode: Mode = "keep",
     tolerance: float = 1e-2,
@@ -86,7 +86,7 @@ def sharpness(
         model: as for `HessianOperator`; it is left as it was.
         optimizer: of torch.optim, over the model's parameters.
         loss_fn: `loss_fn(model(inputs), targets)` is a scalar, a mean over the batch.
-        batches: pairs (inputs, targets). Of one small batch the curvature is that batch's, not the data set's.
+        batches: as for `HessianOperator`. Of one small batch the curvature is that batch's, not the data set's.
         mode: in which mode the model is called.
         tolerance: as for `extremes`.
         most: products at most.
@@ -157,12 +157,12 @@ def stability_threshold(optimizer: Optimizer, parameters: Iterable[Tensor] | Non
     https://arxiv.org/abs/2207.14484, section 2.
     """
     groups = [group for group in optimizer.param_groups if group["params"]]
-    rule = _RULES.get(type(optimizer))
-    if rule is None or not groups or any(group.get("maximize") for group in groups):
+    formula = _FORMULAS.get(type(optimizer))
+    if formula is None or not groups or any(group.get("maximize") for group in groups):
         return None
     rates = [_rate(group, optimizer) for group in groups]
     fastest = max(rates)
-    kinds = {rule(group) for group in groups}
+    kinds = {formula(group) for group in groups}
     if len(kinds) != 1 or not fastest > 0:
         return None
     kind, factor = kinds.pop()
@@ -221,7 +221,7 @@ def _adagrad(_group: dict[str, Any]) -> tuple[Kind, float]:
     return "adagrad", 1.0
 
 
-_RULES: dict[type[Optimizer], Callable[[dict[str, Any]], tuple[Kind, float]]] = {
+_FORMULAS: dict[type[Optimizer], Callable[[dict[str, Any]], tuple[Kind, float]]] = {
     torch.optim.SGD: _sgd,
     torch.optim.Adam: _adam,
     torch.optim.AdamW: _adam,

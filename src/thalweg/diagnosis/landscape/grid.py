@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from thalweg.diagnosis.landscape.directions import Direction
+    from thalweg.probes.batches import Batch
 
 _LINEAR = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _MOST_BYTES = 2**28  # of products that are kept; more would cost more in memory than in arithmetic
@@ -39,7 +40,7 @@ class Plane:
         model: gives W.
         directions: D₁ and D₂ by the names of the parameters.
         loss_fn: `loss_fn(model(inputs), targets)` is a mean over the batch.
-        batches: pairs (inputs, targets).
+        batches: of one tensor each as inputs.
     """
 
     def __init__(
@@ -47,15 +48,15 @@ class Plane:
         model: nn.Module,
         directions: tuple[Direction, Direction],
         loss_fn: Callable[[Any, Tensor], Tensor],
-        batches: Sequence[tuple[Tensor, Tensor]],
+        batches: Sequence[Batch],
     ) -> None:
         self._model = copy.deepcopy(model).eval()
         self._loss_fn = loss_fn
         self._batches = batches
-        sizes = [len(targets) for _, targets in batches]
+        sizes = [batch.size for batch in batches]
         self._shares = [size / sum(sizes) for size in sizes]
         parameters = dict(self._model.named_parameters())
-        self._known = _Known.of(self._model, directions, [inputs for inputs, _ in batches])
+        self._known = _Known.of(self._model, directions, [batch.inputs for batch in batches])
         for parameter in parameters.values():
             parameter.requires_grad_(False)  # noqa: FBT003 - torch's own way
         moving = [
@@ -106,9 +107,9 @@ class Plane:
 
     def _mean(self, model: Callable[[Tensor], Any]) -> Tensor:
         total: Any = 0.0
-        for index, ((inputs, targets), share) in enumerate(zip(self._batches, self._shares, strict=True)):
+        for index, (batch, share) in enumerate(zip(self._batches, self._shares, strict=True)):
             self._known.turn_to(index)
-            loss = self._loss_fn(model(inputs), targets)
+            loss = self._loss_fn(model(batch.inputs), batch.targets)
             if loss.numel() != 1:
                 raise UsageError("curvature.not_scalar", got=tuple(loss.shape))
             total = total + loss.double() * share

@@ -13,6 +13,7 @@ import numpy as np
 from thalweg.diagnosis.landscape.directions import random_directions
 from thalweg.diagnosis.landscape.grid import Plane
 from thalweg.errors import UsageError
+from thalweg.probes.batches import Batch, device_of
 
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ def landscape_of(
         seed: of the two directions.
 
     Raises:
-        UsageError: an argument that cannot be meant.
+        UsageError: an invalid argument.
 
     Example:
         >>> import torch
@@ -117,7 +118,9 @@ def landscape_of(
     check_grid(points, span)
     if not len(targets) or len(inputs) != len(targets):
         raise UsageError("landscape.no_examples", inputs=len(inputs), targets=len(targets))
-    batches = list(zip(inputs.split(_CHUNK), targets.split(_CHUNK), strict=True))
+    device = device_of(model)
+    chunks = zip(inputs.split(_CHUNK), targets.split(_CHUNK), strict=True)
+    batches = [Batch(*chunk).to(device) for chunk in chunks]
     plane = Plane(model, random_directions(model, seed), loss_fn, batches)
     along_W = np.linspace(-span, span, points)
     return Landscape(
@@ -133,7 +136,7 @@ def landscape_of(
 
 
 def check_grid(points: int, span: float) -> None:
-    """Refuse a grid that cannot be meant.
+    """Refuse an invalid grid.
 
     Raises:
         UsageError: which of the two, and what it must be.

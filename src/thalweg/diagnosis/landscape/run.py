@@ -12,14 +12,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from thalweg import data, models
-from thalweg.data.augmenters import HostAugmenter
-from thalweg.data.batches import plain_batches
 from thalweg.diagnosis.landscape.directions import principal_plane
 from thalweg.diagnosis.landscape.grid import Plane
 from thalweg.diagnosis.landscape.landscape import Kind, Landscape, Trajectory, check_grid, landscape_of
 from thalweg.errors import RunError, UsageError
-from thalweg.training import Run, checkpoint
+from thalweg.probes.batches import Batch
+from thalweg.runs import Run, files
 from thalweg.training.losses import loss_of
 
 
@@ -49,7 +47,7 @@ def landscape_of_run(
     Args:
         run: the run's folder.
         plane: `random`: two directions with filter normalization through the best weights; `trajectory`: the plane of
-            the run's own way, through its last epoch, for which it must have kept its epochs (`--keep-epochs`).
+            the run's own way, through its last epoch, for which it must have kept its epochs (`--save-every-epoch`).
         points: along each side, odd.
         span: of random directions, in lengths of the filters; of a trajectory, how many times its own extent is seen.
         photos: over which the loss is a mean; fewer where the split has fewer.
@@ -58,40 +56,40 @@ def landscape_of_run(
 
     Raises:
         RunError: not a run, no finished epoch, no kept epochs, or its photos have changed.
-        UsageError: an argument that cannot be meant.
+        UsageError: an invalid argument.
     """
     check_grid(points, span)
     if photos < 1:
         raise UsageError("landscape.bad_photos", value=photos)
     opened = Run.open(Path(run))
-    paths = _kept(opened) if plane == "trajectory" else [opened.best]
-    model = _with_weights(opened, paths[-1])
+    epochs = _saved_epochs(opened) if plane == "trajectory" else []
+    model = opened.load_network(epochs[-1] if epochs else files.BEST)
     images, labels_N = _photos(opened, photos, split)
     loss_fn = partial(_loss, opened.config.loss)
     if plane == "random":
         return landscape_of(model, loss_fn, images, labels_N, points=points, span=span, seed=seed)
-    batches = list(zip(images.split(_BATCH), labels_N.split(_BATCH), strict=True))
-    return _along(model, paths, loss_fn, batches, (points, span))
+    batches = [Batch(*pair) for pair in zip(images.split(_BATCH), labels_N.split(_BATCH), strict=True)]
+    states = [opened.load_weights(epoch) for epoch in epochs]
+    return _along(model, dict(zip(epochs, states, strict=True)), loss_fn, batches, (points, span))
 
 
 def _along(
     model: nn.Module,
-    paths: list[Path],
+    states: dict[int, dict[str, Tensor]],
     loss_fn: partial[Tensor],
-    batches: list[tuple[Tensor, Tensor]],
+    batches: list[Batch],
     grid: tuple[int, float],
 ) -> Landscape:
-    """The plane of a way through the weights of `paths`; the model has the last ones."""
-    states = [_state(path) for path in paths]
+    """The plane of the run's way through the weights of its epochs; the model has the last ones."""
     trained = [name for name, _ in model.named_parameters()]
-    found = principal_plane([{name: state[name] for name in trained} for state in states])
+    found = principal_plane([{name: state[name] for name in trained} for state in states.values()])
     plane = Plane(model, found.directions, loss_fn, batches)
     a_W, b_H = (_extent(values_K, *grid) for values_K in (found.a_K, found.b_K))
     trajectory = Trajectory(
-        np.array([int(path.stem.removeprefix("epoch-")) for path in paths]),
+        np.array(list(states)),
         found.a_K,
         found.b_K,
-        np.array([plane.loss_at(state) for state in states]),
+        np.array([plane.loss_at(state) for state in states.values()]),
         np.array([float(plane.losses([a], [b])[0, 0]) for a, b in zip(found.a_K, found.b_K, strict=True)]),
         found.outside_K,
         found.outside,
@@ -100,7 +98,7 @@ def _along(
     count = sum(parameter.numel() for parameter in model.parameters())
     origin = float(plane.losses([0.0], [0.0])[0, 0])
     return Landscape(
-        "trajectory", a_W, b_H, losses_HW, origin, count, sum(len(labels_N) for _, labels_N in batches), 0, trajectory
+        "trajectory", a_W, b_H, losses_HW, origin, count, sum(batch.size for batch in batches), 0, trajectory
     )
 
 
@@ -115,58 +113,30 @@ def _loss(name: str, logits_NC: Tensor, labels_N: Tensor) -> Tensor:
     return loss_of(name, logits_NC, labels_N, 0.0)
 
 
-def _kept(run: Run) -> list[Path]:
-    """The weights of every epoch that the run kept, in order.
+def _saved_epochs(run: Run) -> list[int]:
+    """The epochs whose weights the run has saved, in order.
 
     Raises:
         RunError: there are too few for a plane.
     """
-    paths = run.kept_epochs()
-    if len(paths) < _FEWEST:
-        raise RunError("landscape.no_epochs", run=run.path, count=len(paths), least=_FEWEST)
-    return paths
-
-
-def _with_weights(run: Run, path: Path) -> nn.Module:
-    if not path.exists():
-        raise RunError("landscape.no_weights", run=run.path)
-    assert run.config.size is not None, "a run's size is settled"  # noqa: S101 - for the type checker
-    with torch.random.fork_rng(devices=[]):
-        model = models.build(run.config.model, classes=len(run.classes), size=run.config.size)
-    checkpoint.load_model(model, checkpoint.load(path)[0])
-    return model
-
-
-def _state(path: Path) -> dict[str, Tensor]:
-    """Weights and buffers by the model's own names."""
-    tensors, _ = checkpoint.load(path)
-    return {name.removeprefix("model."): tensor for name, tensor in tensors.items() if name.startswith("model.")}
+    epochs = run.saved_epochs()
+    if len(epochs) < _FEWEST:
+        raise RunError("landscape.no_epochs", run=run.path, count=len(epochs), least=_FEWEST)
+    return epochs
 
 
 def _photos(run: Run, count: int, split: Split) -> tuple[Tensor, Tensor]:
     """Photos of a split as the network sees them in evaluation, and their classes.
 
     Raises:
-        RunError: the photos are no longer what they were.
+        RunError: the photos have changed.
         UsageError: the split has no labels.
     """
-    config = run.config
-    images = data.open_images(
-        run.data["path"], classes=config.classes, seed=config.seed, valid_fraction=config.valid_fraction
-    )
-    cache = data.build_cache(images, size=run.data["stored"], resize=config.resize, on_bad_image=config.on_bad_image)
-    if cache.fingerprint != run.data["fingerprint"]:
-        raise RunError("training.photos_changed", path=run.data["path"], run=run.path)
+    cache = run.open_photos()
     labels = cache.labels(split)
     if not len(labels) or bool((labels < 0).any()):
         raise UsageError("landscape.no_labels", split=split)
     chosen = np.linspace(0, len(labels) - 1, min(count, len(labels))).round().astype(int)
-    assert config.size is not None, "a run's size is settled"  # noqa: S101 - for the type checker
-    batches = plain_batches(
-        HostAugmenter(cache.images_NHWC, run.data["mean"], run.data["std"]),
-        cache.rows(split)[chosen],
-        size=config.size,
-        batch_size=_BATCH,
-    )
+    batches = run.batches(cache, cache.rows(split)[chosen], batch_size=_BATCH)
     pictures = torch.cat([batch.clone() for batch in batches])
     return pictures, torch.from_numpy(labels[chosen])

@@ -1,4 +1,4 @@
-"""What one batch says: inputs, targets, what the network gives for them, and what the loss makes of it.
+"""Measures of one batch: its inputs and targets, the network's outputs for them, and their loss.
 
 Shape suffixes: N samples, C classes, F numbers a sample.
 """
@@ -13,9 +13,8 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy, one_hot
 
-from thalweg.diagnosis.measures.twins import call, first_tensor, mean_loss
-from thalweg.diagnosis.randomness import own_randomness
-from thalweg.probes import ActivationProbe
+from thalweg.probes.batches import first_tensor, mean_loss
+from thalweg.probes.copies import own_randomness
 
 
 if TYPE_CHECKING:
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from thalweg.diagnosis.measures.twins import Batch, LossFunction
+    from thalweg.probes.batches import Batch, LossFunction
 
 
 FEWEST_A_CLASS = 10  # labels a class below which a batch does not tell how often each class comes
@@ -35,18 +34,17 @@ def of_batch(model: nn.Module, loss_fn: LossFunction, batches: Sequence[Batch]) 
     Args:
         model: what is trained; only a copy of it is run.
         loss_fn: the loss of (outputs, targets), a scalar tensor.
-        batches: pairs of inputs and targets, one at least.
+        batches: one at least.
 
     Returns:
         Names to numbers; what could not be computed is missing.
     """
-    inputs, targets = batches[0]
+    inputs, targets = batches[0].inputs, batches[0].targets
     twin = copy.deepcopy(model)
     found = _of_inputs(first_tensor(inputs))
     with own_randomness(0):
-        with torch.no_grad(), ActivationProbe() as activations:
-            outputs = call(twin, inputs)
-        found |= _of_activations(activations)
+        with torch.no_grad():
+            outputs = batches[0].outputs(twin)
         if not isinstance(outputs, torch.Tensor) or not isinstance(targets, torch.Tensor):
             return found
         found |= _of_targets(outputs, targets)
@@ -73,17 +71,12 @@ def _of_inputs(inputs: Tensor | None) -> dict[str, float]:
         return found
     scale = float(rows_NF.std()) if rows_NF.numel() > 1 else 0.0
     center = float(rows_NF.mean())
-    found |= {"inputs_mean": center, "inputs_scale": max(abs(center), scale)}
+    found["inputs_scale"] = max(abs(center), scale)
     if len(rows_NF) > 1:
         between = float((rows_NF - rows_NF.mean(dim=0)).square().mean().sqrt())
         found["inputs_spread"] = between / max(abs(center), scale, 1e-30)
         found["inputs_alike"] = float(between <= 1e-6 * max(abs(center), scale, 1e-30))
     return found
-
-
-def _of_activations(probe: ActivationProbe) -> dict[str, float]:
-    pairs = (("dead_units_batch", probe.worst_dead()), ("saturated_units_batch", probe.worst_saturated()))
-    return {name: float(value) for name, value in pairs if value is not None}
 
 
 def _of_targets(outputs: Tensor, targets: Tensor) -> dict[str, float]:
@@ -101,7 +94,6 @@ def _of_targets(outputs: Tensor, targets: Tensor) -> dict[str, float]:
     places = {outputs.shape[:1] + outputs.shape[2:]: 1, outputs.shape[:-1]: -1}  # torch's order, and that of tokens
     if outputs.ndim >= 2 and targets.shape in places:
         classes = outputs.shape[places[targets.shape]]
-        found["classes"] = float(classes)
         # -100 is torch's ignore_index
         found["targets_outside"] = float((((targets < 0) & (targets != -100)) | (targets >= classes)).float().mean())
     return found
@@ -109,12 +101,10 @@ def _of_targets(outputs: Tensor, targets: Tensor) -> dict[str, float]:
 
 def _of_outputs(outputs: Tensor, targets: Tensor, loss: float, loss_fn: LossFunction) -> dict[str, float]:
     """Whether outputs are probabilities already, what the loss does with them, and whether it has a floor."""
-    found: dict[str, float] = {"outputs_nonfinite": float((~torch.isfinite(outputs)).float().mean())}
+    found: dict[str, float] = {}
     outputs = outputs.detach().float()
-    if found["outputs_nonfinite"]:
+    if not torch.isfinite(outputs).all():
         return found
-    if targets.is_floating_point() and targets.shape == outputs.shape:
-        found["outputs_off_targets"] = float((outputs - targets).square().mean())
     if outputs.ndim < 2 or outputs.shape[1] < 2:
         return found
     sums_off = float((outputs.sum(dim=1) - 1).abs().max())
@@ -132,15 +122,13 @@ def _of_outputs(outputs: Tensor, targets: Tensor, loss: float, loss_fn: LossFunc
 
 
 def _of_labels(outputs_NC: Tensor, labels_N: Tensor, loss: float) -> dict[str, float]:
-    found = {"accuracy_batch": float((outputs_NC.argmax(dim=1) == labels_N).float().mean())}
+    found: dict[str, float] = {}
     as_logits = float(cross_entropy(outputs_NC, labels_N))
     found["loss_is_cross_entropy"] = float(abs(loss - as_logits) < 1e-4 * max(1.0, abs(as_logits)))
     hot_NC = one_hot(labels_N, outputs_NC.shape[1]).float()
     errors = (outputs_NC - hot_NC).square()
     squared = (float(errors.mean()), float(errors.sum(dim=1).mean()))
     found["loss_is_squared"] = float(any(abs(loss - value) < 1e-3 * max(value, 1e-6) for value in squared))
-    shares_C = torch.bincount(labels_N, minlength=outputs_NC.shape[1]).float() / len(labels_N)
-    found["label_entropy"] = float(-(shares_C * shares_C.clamp_min(1e-12).log()).sum())
     # the probability given to the true class, and to the class that the network is surest of
     if bool((outputs_NC >= 0).all()):
         true_N = outputs_NC.gather(1, labels_N[:, None])[:, 0]
@@ -150,7 +138,7 @@ def _of_labels(outputs_NC: Tensor, labels_N: Tensor, loss: float) -> dict[str, f
 
 
 def _of_constant(outputs: Tensor, targets: Tensor, loss_fn: LossFunction, *, steps: int = 30) -> dict[str, float]:
-    """The loss of the best answer that is the same for all samples: what is reached without looking at the inputs."""
+    """The loss of the constant-predictor baseline: the best output that is the same for all samples."""
     if outputs.ndim < 1:
         return {}
     start = torch.zeros_like(outputs[:1], dtype=torch.float32)
@@ -190,7 +178,6 @@ def _of_batch_norm(
     norms = [norm for norm in norms if norm.track_running_stats]
     if not norms:
         return {}
-    was_training = sum(norm.training for norm in norms) / len(norms)
     losses = []
     for training in (False, True):  # running statistics first: the other way moves them
         twin.train()
@@ -199,4 +186,4 @@ def _of_batch_norm(
         with own_randomness(0):
             losses.append(mean_loss(twin, loss_fn, batches[:1]))
     scale = max(abs(constant), 1e-12) if math.isfinite(constant) else max(abs(losses[1]), 1e-12)
-    return {"norm_gap": (losses[0] - losses[1]) / scale, "norm_training": was_training}
+    return {"norm_gap": (losses[0] - losses[1]) / scale}

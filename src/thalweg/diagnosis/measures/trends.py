@@ -35,8 +35,8 @@ def trends(steps: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:
     Example:
         >>> import numpy as np
         >>> found = trends({"loss": np.linspace(2.0, 1.0, 100)})
-        >>> round(found["fall"], 2), round(found["late_fall"], 2)
-        (0.48, 0.31)
+        >>> round(found["falling"], 2), round(found["left"], 2)
+        (0.5, 0.52)
     """
     loss_S = np.asarray(steps["loss"], dtype=np.float64)
     with warnings.catch_warnings(), np.errstate(all="ignore"):
@@ -51,7 +51,7 @@ def trends(steps: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:
 
 
 def layer_trends(layers: History) -> dict[str, float]:
-    """How gradients and updates differ between the layers, in the order of the model; NaN with fewer than three.
+    """How gradients differ between the layers, in the order of the model; NaN with fewer than three.
 
     Args:
         layers: a history of `probes.StepProbe.layers` or of `probes.LayerProbe`.
@@ -65,18 +65,13 @@ def layer_trends(layers: History) -> dict[str, float]:
         late = slice(count // 2, count)
         gradient_L = np.array([np.nanmedian(layers[f"{name}.gradient_norm"][late]) for name in names])
         first_L = np.array([np.nanmedian(layers[f"{name}.gradient_norm"][:3]) for name in names])
-        ratio_L = np.array([np.nanmedian(layers[f"{name}.update_ratio"][late]) for name in names])
         known_L = np.isfinite(gradient_L) & np.isfinite(first_L)
         if known_L.sum() < 3:
             return {}
         half = max(1, int(known_L.sum()) // 3)
         early, last = gradient_L[known_L][:half], gradient_L[known_L][-half:]
-        begin = first_L[known_L]
         return {
             "gradient_first_to_last": float(np.nanmedian(early) / np.nanmax(last)),
-            "gradient_first_to_last_at_start": float(np.nanmedian(begin[:half]) / np.nanmax(begin[-half:])),
-            "layer_update_least": float(np.nanmin(ratio_L)),
-            "layer_update_most": float(np.nanmax(ratio_L)),
         }
 
 
@@ -99,7 +94,6 @@ def validation_trends(validation: Mapping[str, NDArray[np.float64]], train_last:
         "valid_last": last,
         "valid_rise": (last - best) / max(abs(best), 1e-12),
         "valid_gap": (last - train_last) / max(abs(last), 1e-12),
-        "valid_count": float(len(loss_V)),
     }
 
 
@@ -116,7 +110,6 @@ def _of_loss(loss_S: NDArray[np.float64]) -> dict[str, float]:
     found |= {
         "loss_first": first,
         "loss_last": last,
-        "fall": (first - last) / scale,
         "rise": last / max(first, 1e-12),
         "peak": float(_smoothed(loss_S).max()) / max(abs(first), 1e-12),
     }
@@ -129,11 +122,8 @@ def _of_loss(loss_S: NDArray[np.float64]) -> dict[str, float]:
     typical = float(np.median(late_S))
     sigmas = fallen / max(error, 1e-12)
     return found | {
-        "late_fall": fallen / max(abs(float(before_S.mean())), 1e-12),
         "falling": fallen / scale if abs(sigmas) > SIGMAS else 0.0,
-        "late_fall_sigmas": sigmas,
         "late_noise": float(np.std(np.diff(late_S)) / np.sqrt(2)) / max(abs(typical), 1e-12),
-        "late_spike": float(late_S.max()) / max(abs(typical), 1e-12),
         "left": last / max(abs(first), 1e-12),
         "above_lowest": _above_lowest(loss_S) / scale,
     }
@@ -162,7 +152,6 @@ def _of_numbers(steps: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:
     names = {
         "update_ratio": "update_ratio",
         "cosine": "cosine",
-        "gradient_weight_cosine": "gradient_weight_cosine",
         "dead_units": "dead_units",
         "saturated_units": "saturated_units",
         "weight_norm": "weight_norm",
@@ -176,8 +165,6 @@ def _of_numbers(steps: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:
     if "uncleared" in steps:
         values = steps["uncleared"][~np.isnan(steps["uncleared"])]
         found["uncleared"] = float(values.mean()) if len(values) else np.nan
-    if "stepped" in steps:
-        found["stepped"] = float(np.mean(steps["stepped"])) if len(steps["stepped"]) else np.nan
     return found
 
 
@@ -188,22 +175,15 @@ def _of_gradients(steps: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:
     stepped_S = norm_S[np.asarray(steps["stepped"], dtype=bool)] if "stepped" in steps else norm_S
     finite_S = stepped_S[np.isfinite(stepped_S)]
     if not len(finite_S):
-        return {"gradient_nonfinite": float(len(stepped_S) > 0)}
+        return {}
     late_S = finite_S[int(len(finite_S) * (1 - LATE)) :]
-    typical = max(float(np.median(finite_S)), 1e-30)
     return {
-        "gradient_nonfinite": float((~np.isfinite(stepped_S)).any()),
-        "gradient_first": float(np.median(finite_S[: min(3, len(finite_S))])),
         "gradient_last": float(np.median(late_S)),
-        "gradient_peak": float(finite_S.max()) / typical,
-        "gradient_most": float(finite_S.max()),
-        "gradient_left": float(np.median(late_S))
-        / max(float(np.median(finite_S[: max(3, len(finite_S) // 10)])), 1e-30),
     }
 
 
 def _of_rate(steps: Mapping[str, NDArray[np.float64]], loss_S: NDArray[np.float64]) -> dict[str, float]:
-    """How far the learning rate has come down, and whether the loss was still falling when it did."""
+    """How far the learning rate has come down."""
     if "lr" not in steps:
         return {}
     lr_S = steps["lr"]
@@ -212,16 +192,4 @@ def _of_rate(steps: Mapping[str, NDArray[np.float64]], loss_S: NDArray[np.float6
     if not len(lr_S):
         return {}
     most = float(lr_S.max())
-    found = {"lr_last": float(lr_S[-1]), "lr_most": most, "lr_left": float(lr_S[-1]) / most if most else np.nan}
-    low_S = (lr_S < 0.1 * most) & (np.arange(len(lr_S)) >= int(np.argmax(lr_S)))
-    if not low_S.any():
-        return found
-    at = int(np.argmax(low_S))
-    before = loss_S[max(0, at - max(5, at // 3)) : at]
-    third = max(1, len(before) // 3)
-    fallen = float(before[:third].mean() - before[-third:].mean()) if len(before) else np.nan
-    return found | {
-        "decayed_at": at / len(lr_S),
-        "fall_before_decay": fallen / max(abs(float(loss_S[0])), 1e-12),
-        "loss_at_decay": float(np.median(before[-5:])) / max(abs(float(loss_S[0])), 1e-12) if len(before) else np.nan,
-    }
+    return {"lr_last": float(lr_S[-1]), "lr_most": most, "lr_left": float(lr_S[-1]) / most if most else np.nan}

@@ -1,4 +1,4 @@
-"""The zoo: trainings whose trouble is known, because it was put there, and trainings that are well.
+"""The zoo: trainings with a fault that was put there, and healthy trainings.
 
 The `failing_*` modules and `healthy` are tables of small functions, each of which makes one training; `networks` and
 `data` are what they train; `running` trains, watches, diagnoses and counts. `thalweg zoo` prints the confusion matrix.

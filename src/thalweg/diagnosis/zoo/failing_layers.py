@@ -106,7 +106,7 @@ def _drive_to_the_ends(model: nn.Module, factor: float) -> None:
 # --- how it is wired ------------------------------------------------------------------------------------------------
 
 
-@case("parameters_not_trained")
+@case("untrained_parameters")
 def hidden_layers_forgotten(setting: Setting) -> Training:
     """The optimizer was given the last layer only."""
     training = plain(setting)
@@ -114,7 +114,7 @@ def hidden_layers_forgotten(setting: Setting) -> Training:
     return training
 
 
-@case("parameters_not_trained")
+@case("untrained_parameters")
 def first_layer_forgotten(setting: Setting) -> Training:
     """A layer that was added after the optimizer had been made."""
     training = plain(setting)
@@ -122,7 +122,7 @@ def first_layer_forgotten(setting: Setting) -> Training:
     return training
 
 
-@case("parameters_not_trained")
+@case("untrained_parameters")
 def gradient_cut_off(setting: Setting) -> Training:
     """A `detach` in the middle of the forward pass: what lies before it gets no gradient."""
     training = plain(setting)
@@ -148,7 +148,7 @@ def _cut(_module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     return tuple(item.detach() for item in inputs)
 
 
-@case("parameters_not_trained", networks=("perceptron", "cnn"))
+@case("untrained_parameters", networks=("perceptron", "cnn"))
 def all_but_biases_frozen(setting: Setting) -> Training:
     """Frozen for fine-tuning, and never thawed: only biases learn."""
     training = plain(setting)
@@ -158,7 +158,7 @@ def all_but_biases_frozen(setting: Setting) -> Training:
     return training
 
 
-@case("gradients_not_cleared")
+@case("zero_grad_missing")
 def zero_grad_forgotten(setting: Setting) -> Training:
     """No `zero_grad`: every step takes the sum of all gradients so far."""
     training = plain(setting, times=0.05)

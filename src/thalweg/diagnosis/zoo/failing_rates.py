@@ -115,7 +115,7 @@ def noise_of_small_batches(setting: Setting) -> Training:
 # --- the surface ----------------------------------------------------------------------------------------------------
 
 
-@case("ravine", optimizers=("sgd", "momentum"))
+@case("ill_conditioned", optimizers=("sgd", "momentum"))
 def convex_valley(setting: Setting) -> Training:
     """A linear layer on features that differ a hundredfold in scale: the course's valley, in hundreds of dimensions."""
     torch.manual_seed(setting.seed)

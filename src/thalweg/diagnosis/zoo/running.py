@@ -24,7 +24,7 @@ VALIDATE_EVERY = 20
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What was said of one training.
+    """The verdict on one training.
 
     Attributes:
         case: its name.
@@ -34,7 +34,6 @@ class Outcome:
         seed: which.
         code: the verdict's.
         second: the next nearest code, or an empty text.
-        confidence: of the verdict.
         measures: all numbers it rests on.
     """
 
@@ -45,7 +44,6 @@ class Outcome:
     seed: int
     code: str
     second: str
-    confidence: float
     measures: Mapping[str, float]
 
     def to_dict(self) -> dict[str, object]:
@@ -99,7 +97,7 @@ def _validation_loss(training: Training) -> float:
 
 
 def run_case(case: Case, setting: Setting) -> Outcome:
-    """One training and what was said of it."""
+    """Train one case, and its verdict."""
     verdict = train_watched(case.make(setting))
     second = verdict.alternatives[0][0] if verdict.alternatives else ""
     if verdict.code == "unsure" and len(verdict.alternatives) > 1:
@@ -112,7 +110,6 @@ def run_case(case: Case, setting: Setting) -> Outcome:
         setting.seed,
         verdict.code,
         second,
-        verdict.confidence,
         verdict.measures,
     )
 
@@ -156,7 +153,7 @@ def run_zoo(
 
 
 def confusion(outcomes: Sequence[Outcome]) -> dict[str, dict[str, int]]:
-    """How often each code was said of each cause: truth to code to count."""
+    """How often each cause got each code: truth to code to count."""
     counts: dict[str, dict[str, int]] = {}
     for outcome in outcomes:
         truth = "healthy" if set(outcome.truth) & {"healthy", "converged"} else outcome.truth[0]

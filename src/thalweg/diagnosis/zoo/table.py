@@ -134,7 +134,7 @@ def case(
 
 
 def plain(setting: Setting, *, times: float = 1.0, decay: float = 0.0, **options: Any) -> Training:
-    """The training that is well, to be made ill: digits, cross-entropy, a rate that suits."""
+    """A healthy training, the basis of the faulty ones: digits, cross-entropy, a rate that suits."""
     model = setting.build(**options)
     return Training(model, setting.optimize(model.parameters(), times=times, decay=decay), digits(), seed=setting.seed)
 

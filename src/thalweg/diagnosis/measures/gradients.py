@@ -1,4 +1,4 @@
-"""How much of a gradient is noise."""
+"""Gradients and curvature over the batches: how much is noise, both ends of the Hessian's spectrum, what they bound."""
 
 from __future__ import annotations
 
@@ -8,20 +8,51 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from thalweg.diagnosis.measures.twins import size_of
-from thalweg.diagnosis.randomness import own_randomness
+from thalweg.diagnosis.curvature import HessianOperator, extremes, sharpness, stability_threshold
+from thalweg.probes.copies import own_randomness
 
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from torch import Tensor, nn
+    from torch.optim import Optimizer
 
-    from thalweg.diagnosis.measures.twins import Batch, LossFunction
+    from thalweg.probes.batches import Batch, LossFunction
+
+MOST_PRODUCTS = 40
+
+
+def curvature_of(
+    model: nn.Module, optimizer: Optimizer, loss_fn: LossFunction, batches: Sequence[Batch], *, scale: float
+) -> dict[str, float]:
+    """The ends of the spectrum, sharpness against the optimizer's own threshold, and what a step gains.
+
+    `decrease_possible` is `|G|²/(2 λ_max)` as a share of `scale`: what the best single step along the gradient gains
+    in the quadratic model. Where it is small, the gradient is small in the only sense that matters.
+    """
+    with HessianOperator(model, loss_fn, batches, mode="train") as operator:
+        gradient = float(operator.gradient_P.norm())
+        plain = extremes(operator, which="both", tolerance=1e-2, most=MOST_PRODUCTS)
+        most, least = plain.largest.value, plain.smallest.value
+        found = {
+            "largest_eigenvalue": most,
+            "smallest_eigenvalue": least,
+            "negative_curvature": float(plain.negative_certified),
+            "negative_share": -least / most if most > 0 else math.inf if least < 0 else 0.0,
+            "decrease_possible": gradient**2 / (2 * most) / scale if most > 0 else math.nan,
+        }
+    threshold = stability_threshold(optimizer)
+    if threshold is None or not threshold.value > 0:
+        return found
+    if threshold.preconditioner_P is None and threshold.decay_P is None:
+        return found | {"sharpness_ratio": most / threshold.value}
+    scaled = sharpness(model, optimizer, loss_fn, batches, mode="train", most=MOST_PRODUCTS // 2)
+    return found if scaled.ratio is None else found | {"sharpness_ratio": scaled.ratio}
 
 
 def noise_of(model: nn.Module, loss_fn: LossFunction, batches: Sequence[Batch], *, parts: int = 4) -> dict[str, float]:
-    """Gradient of the batches, and how much of it is noise, from the gradients of parts of the first batch.
+    """How much of the gradient is noise, from the gradients of parts of the first batch.
 
     With g_k the gradients of K equal parts of b samples, G their mean and s² their mean squared distance to it, the
     noise of one sample is `tr Σ ≈ b s² K/(K-1)` and the gradient `|G|² - s²/(K-1)`; the simple noise scale is their
@@ -31,8 +62,8 @@ def noise_of(model: nn.Module, loss_fn: LossFunction, batches: Sequence[Batch], 
     """
     twin = copy.deepcopy(model)
     parameters = [parameter for parameter in twin.parameters() if parameter.requires_grad]
-    inputs, targets = batches[0]
-    count = size_of(batches[0])
+    inputs, targets = batches[0].inputs, batches[0].targets
+    count = batches[0].size
     if not parameters or not isinstance(inputs, torch.Tensor) or not isinstance(targets, torch.Tensor):
         return {}
     parts = min(parts, count)
@@ -59,8 +90,6 @@ def noise_of(model: nn.Module, loss_fn: LossFunction, batches: Sequence[Batch], 
     signal = float(mean_P.square().sum()) - spread / (parts - 1)
     noise = size * spread * parts / (parts - 1)
     return {
-        "gradient_batch": float(mean_P.norm()),
         "matrix_gradient": math.sqrt(sum(matrices) / max(float(stacked_KP.square().sum()), 1e-30)),
         "noise_scale": noise / signal if signal > 0 else math.inf,
-        "batch_size": float(count),
     }

@@ -1,4 +1,4 @@
-"""The first remedy on a copy, beside the unchanged training: whether it helps is said, and is so."""
+"""The first fix on a copy, beside the unchanged training: whether it helps is said, and is so."""
 
 import math
 
@@ -8,10 +8,10 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 import thalweg
-from thalweg.diagnosis import judge, prove
-from thalweg.diagnosis.cures import _CURES
-from thalweg.diagnosis.remedies import REMEDIES
-from thalweg.diagnosis.verdict import Remedy, Verdict
+from thalweg.diagnosis import judge, try_fix
+from thalweg.diagnosis.fixes import FIXES, can_be_tried
+from thalweg.diagnosis.fixes import FIXES_OF
+from thalweg.diagnosis.verdict import Fix, Verdict
 from thalweg.i18n import set_language
 
 
@@ -23,11 +23,11 @@ def training(lr=0.1):
     return model, torch.optim.SGD(model.parameters(), lr=lr), (inputs, labels)
 
 
-def verdict_with(*remedies):
-    return Verdict("lr_too_small", 0.9, (), tuple(Remedy(*remedy) for remedy in remedies), (), (), {})
+def verdict_with(*fixes):
+    return Verdict("lr_too_small", None, (), tuple(Fix(*fix) for fix in fixes), (), (), {})
 
 
-def test_a_larger_rate_is_proved_where_the_rate_is_too_small():
+def test_a_larger_rate_is_tried_where_the_rate_is_too_small():
     model, optimizer, batch = training(lr=1e-4)
     with thalweg.watch(model, optimizer) as watch:
         for _ in range(60):
@@ -36,21 +36,21 @@ def test_a_larger_rate_is_proved_where_the_rate_is_too_small():
             loss.backward()
             optimizer.step()
             watch.step(loss)
-    verdict = watch.diagnose(batch=batch, loss_fn=cross_entropy, prove=True)
+    verdict = watch.diagnose(batch=batch, loss_fn=cross_entropy, try_fix=True)
     assert verdict.code == "lr_too_small"
-    proof = verdict.proof
-    assert proof.helped
-    assert proof.remedy.code == "raise_rate"
-    assert proof.changed < proof.unchanged <= proof.before
-    assert proof.sooner is not None
+    trial = verdict.trial
+    assert trial.helped
+    assert trial.fix.code == "raise_rate"
+    assert trial.changed < trial.unchanged <= trial.before
+    assert trial.sooner is not None
     for language in ("en", "zh-CN"):
         set_language(language)
-        assert f"{proof.changed:.4g}" in str(verdict)
+        assert f"{trial.changed:.4g}" in str(verdict)
 
 
 def test_the_unchanged_copy_is_the_training_itself():
     model, optimizer, batch = training()
-    proof = prove(
+    trial = try_fix(
         verdict_with(("raise_rate", {"lr": 0.1, "to": 0.1})), model, optimizer, cross_entropy, [batch], steps=7
     )
     for _ in range(7):
@@ -58,55 +58,55 @@ def test_the_unchanged_copy_is_the_training_itself():
         cross_entropy(model(batch[0]), batch[1]).backward()
         optimizer.step()
     expected = cross_entropy(model(batch[0]), batch[1]).item()
-    assert proof.unchanged == pytest.approx(expected, rel=1e-6)
-    assert proof.changed == proof.unchanged
-    assert not proof.helped
+    assert trial.unchanged == pytest.approx(expected, rel=1e-6)
+    assert trial.changed == trial.unchanged
+    assert not trial.helped
 
 
-def test_a_remedy_that_makes_it_worse_is_no_help():
+def test_a_fix_that_makes_it_worse_is_no_help():
     model, optimizer, batch = training()
-    proof = prove(verdict_with(("raise_rate", {"lr": 0.1, "to": 1e9})), model, optimizer, cross_entropy, [batch])
-    assert not proof.helped
-    assert not proof.changed < proof.unchanged
+    trial = try_fix(verdict_with(("raise_rate", {"lr": 0.1, "to": 1e9})), model, optimizer, cross_entropy, [batch])
+    assert not trial.helped
+    assert not trial.changed < trial.unchanged
 
 
 def test_what_no_copy_can_be_given_is_said():
     model, optimizer, batch = training()
-    proof = prove(verdict_with(("more_data", {})), model, optimizer, cross_entropy, [batch])
-    assert proof.remedy is None
-    assert math.isnan(proof.changed)
-    assert "none of these" in str(proof)
+    trial = try_fix(verdict_with(("more_data", {})), model, optimizer, cross_entropy, [batch])
+    assert trial.fix is None
+    assert math.isnan(trial.changed)
+    assert "none of these" in str(trial)
 
 
 def test_the_first_that_can_be_tried_is_tried():
     model, optimizer, batch = training()
     wanted = verdict_with(("more_data", {}), ("momentum", {}))
-    assert prove(wanted, model, optimizer, cross_entropy, [batch]).remedy.code == "momentum"
+    assert try_fix(wanted, model, optimizer, cross_entropy, [batch]).fix.code == "momentum"
 
 
 def test_any_of_them_can_be_asked_for():
     model, optimizer, batch = training()
     wanted = verdict_with(("more_data", {}), ("momentum", {}), ("adaptive", {}))
-    asked = [prove(wanted, model, optimizer, cross_entropy, [batch], remedy=code) for code in ("adaptive", "more_data")]
-    assert [proof.remedy and proof.remedy.code for proof in asked] == ["adaptive", None]
+    asked = [try_fix(wanted, model, optimizer, cross_entropy, [batch], fix=code) for code in ("adaptive", "more_data")]
+    assert [trial.fix and trial.fix.code for trial in asked] == ["adaptive", None]
 
 
 def test_the_originals_are_left_alone():
     model, optimizer, batch = training()
     before = [parameter.clone() for parameter in model.parameters()]
     random = torch.get_rng_state()
-    for code in _CURES:
+    for code in filter(can_be_tried, FIXES):
         values = {"lr": 0.1, "to": 0.2, "norm": 1.0}
-        prove(verdict_with((code, values)), model, optimizer, cross_entropy, [batch], steps=3)
+        try_fix(verdict_with((code, values)), model, optimizer, cross_entropy, [batch], steps=3)
     assert all(torch.equal(old, new) for old, new in zip(before, model.parameters(), strict=True))
     assert torch.equal(random, torch.get_rng_state())
     assert optimizer.param_groups[0]["lr"] == 0.1
     assert len(optimizer.param_groups) == 1
 
 
-def test_every_cure_is_some_verdicts_remedy():
-    assert set(_CURES) <= {code for codes in REMEDIES.values() for code in codes}
+def test_every_fix_is_some_verdicts_fix():
+    assert set(FIXES) <= {code for codes in FIXES_OF.values() for code in codes}
 
 
-def test_a_judged_verdict_has_no_proof_of_itself():
-    assert judge({"steps": 100, "uncleared": 1.0}).proof is None
+def test_a_judged_verdict_has_no_trial_of_itself():
+    assert judge({"steps": 100, "uncleared": 1.0}).trial is None

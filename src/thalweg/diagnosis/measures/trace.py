@@ -1,4 +1,4 @@
-"""A path of the lab, diagnosed by the code that diagnoses networks: its Hessian is exact, its trials are traces."""
+"""Measures of a trace of the lab: its Hessian is exact, and the gains at other rates are traces themselves."""
 
 from __future__ import annotations
 
@@ -8,35 +8,28 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from thalweg import paths
-from thalweg.diagnosis.judging import judge
 from thalweg.diagnosis.measures.trends import trends
 
 
 if TYPE_CHECKING:
-    from thalweg.diagnosis.verdict import Verdict
     from thalweg.paths import Trace
 
 TRIAL_STEPS = 100
 _FACTORS = {"tenth": 0.1, "same": 1.0, "tenfold": 10.0, "hundredfold": 100.0, "thousandfold": 1000.0}
 
 
-def diagnose_trace(path: Trace) -> Verdict:
-    """Say why a path stands where it stands.
+def of_trace(path: Trace) -> dict[str, float]:
+    """All measures of a trace.
 
     Args:
         path: from `paths.trace`.
-
-    Example:
-        >>> from thalweg import surfaces
-        >>> diagnose_trace(paths.trace(surfaces.get("bowl"), "sgd", lr=1e-5, steps=200)).code
-        'lr_too_small'
     """
     history = path.history()
     found = trends({name: history[name] for name in ("loss", "gradient_norm", "lr")})
     if path.diverged:
-        return judge({**found, "nonfinite_step": float(path.last + 1)})
+        return {**found, "nonfinite_step": float(path.last + 1)}
     scale = max(abs(float(path.loss[0])), 1e-300)
-    return judge({**found, "scale": scale, **_motion(path), **_curvature(path, scale), **_trials(path, scale)})
+    return {**found, "scale": scale, **_motion(path), **_curvature(path, scale), **_trials(path, scale)}
 
 
 def _motion(path: Trace) -> dict[str, float]:
@@ -49,7 +42,6 @@ def _motion(path: Trace) -> dict[str, float]:
     return {
         "cosine": float(np.nanmedian(cosine_S)) if np.isfinite(cosine_S).any() else math.nan,
         "update_ratio": float(np.nanmedian(ratio_S[len(ratio_S) // 2 :])),
-        "gradient_batch": float(np.linalg.norm(gradients_S2[-1])),
     }
 
 
@@ -64,8 +56,8 @@ def _curvature(path: Trace, scale: float) -> dict[str, float]:
     if betas := getattr(path.optimizer, "betas", None):  # Cohen et al. 2022, https://arxiv.org/abs/2207.14484
         bears = 2 * (1 + betas[0]) / (1 - betas[0])
     return {
-        "curvature_most": float(most),
-        "curvature_least": float(least),
+        "largest_eigenvalue": float(most),
+        "smallest_eigenvalue": float(least),
         "negative_curvature": float(least < -1e-12 * max(abs(most), abs(least))),
         "negative_share": float(-least / most) if most > 0 else math.inf,
         "decrease_possible": float(gradient_2 @ gradient_2 / (2 * most) / scale) if most > 0 else math.nan,
@@ -74,7 +66,7 @@ def _curvature(path: Trace, scale: float) -> dict[str, float]:
 
 
 def _trials(path: Trace, scale: float) -> dict[str, float]:
-    """What the same optimizer gains from the end of the path, at other rates."""
+    """What the same optimizer gains from the end of the trace, at other rates."""
     x, y = path.positions_S2[path.last]
     rate = float(path.lr_S[-1])
     found = {}

@@ -1,9 +1,11 @@
-"""Random states, kept and put back: those of the process, and those that a loader carries with it."""
+"""Copies of a model and its optimizer, and random states of their own: what is tried on a copy leaves no trace."""
 
 from __future__ import annotations
 
+import copy
 import random
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -15,20 +17,43 @@ import torch
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-_DEEPEST = 8  # from a loader over its dataset to the generator of one transform of a list of transforms
-_MOST = 20_000  # things looked at: a dataset that is a list of a million file names is not searched to its end
+    from torch import nn
+    from torch.optim import Optimizer
+
+_DEEPEST = 8  # levels from a loader down to the generator of one transform in a list of transforms
+_MOST = 20_000  # objects visited: a dataset that lists a million file names is not searched to its end
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """A model and its optimizer, copied together, so that the copied optimizer trains the copied model.
+
+    Attributes:
+        model: the copy.
+        optimizer: over the copy's parameters.
+    """
+
+    model: nn.Module
+    optimizer: Optimizer
+
+    @classmethod
+    def of(cls, model: nn.Module, optimizer: Optimizer) -> Copy:
+        """Copy weights, buffers, mode and the optimizer's state; nothing is shared with the originals."""
+        model, optimizer = copy.deepcopy((model, optimizer))
+        optimizer.zero_grad(set_to_none=True)
+        return cls(model, optimizer)
 
 
 @contextmanager
 def own_randomness(seed: int, *carriers: Any) -> Iterator[None]:
-    """Draw from `seed` inside; outside it is as if nothing had been drawn.
+    """Draw from `seed` inside; outside, nothing appears to have been drawn.
 
-    The states of `random`, `numpy.random` and torch (of every device in use) are put back, and so is every generator
-    that can be reached from the carriers: a loader's own, its sampler's, one of its dataset or its transforms.
+    On exit the states of `random`, `numpy.random` and torch (every device in use) are restored, and so is every
+    generator that can be reached from the carriers: a loader's own, its sampler's, its dataset's or a transform's.
 
     Args:
-        seed: of the three global generators, inside.
-        *carriers: what may hold generators.
+        seed: seeds the three global generators inside.
+        *carriers: objects that may hold generators.
 
     Example:
         >>> import torch
@@ -55,9 +80,9 @@ def own_randomness(seed: int, *carriers: Any) -> Iterator[None]:
 
 
 def generators_in(carrier: Any) -> list[Any]:
-    """Every generator of random numbers that can be reached from an object.
+    """Every random number generator that can be reached from an object.
 
-    It looks into attributes, containers and what a function has closed over, not into arrays and modules.
+    The search goes through attributes, containers and closures, not into arrays and modules.
     """
     found: list[Any] = []
     seen: set[int] = set()
@@ -94,7 +119,7 @@ def _parts(thing: Any) -> Iterator[Any]:
 
 
 def _kept(generator: Any) -> Callable[[], Any]:
-    """What puts a generator's present state back."""
+    """A function that restores a generator's present state."""
     if isinstance(generator, np.random.Generator):
         bits = generator.bit_generator
         return partial(setattr, bits, "state", bits.state)

@@ -1,6 +1,6 @@
-"""Trials: copies are trained for a few steps from the present state, each with one thing changed.
+"""Gains: copies train for a few steps from the present state, each with one thing changed.
 
-What helps says what was wrong: a rate that was too small is one at which ten times as much gains more.
+What helps tells what was wrong: a rate is too small if ten times as much gains more.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from thalweg.diagnosis.measures.twins import Twin, call, mean_loss
-from thalweg.diagnosis.randomness import own_randomness
+from thalweg.probes.batches import mean_loss
+from thalweg.probes.copies import Copy, own_randomness
 
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from torch import nn
     from torch.optim import Optimizer
 
-    from thalweg.diagnosis.measures.twins import Batch, LossFunction
+    from thalweg.probes.batches import Batch, LossFunction
 
 STEPS = 20
 FIT_STEPS = 80
@@ -31,19 +31,19 @@ FIT_RATES = (2e-3, 1e-2)
 
 
 @dataclass(frozen=True, slots=True)
-class Trials:
-    """Trains copies on the batches that were given, and says what each change gains.
+class Gains:
+    """Trains copies on the batches and measures what each change gains.
 
     A gain is `(loss before - loss after) / scale`: 1 is all that there is to gain. It is -inf where the loss stopped
     being a number.
 
     Args:
-        model: copied for each trial.
+        model: copied for each change.
         optimizer: copied with it.
         loss_fn: of (outputs, targets), a scalar tensor.
         batches: taken in turn.
-        scale: what a gain is a share of: the loss of a constant answer, or the first loss.
-        seconds: that all trials may take together; their steps are fewer on a slow network.
+        scale: what a gain is a share of: the loss of the constant predictor, or the first loss.
+        seconds: for all of them together; a slow network gets fewer steps.
     """
 
     model: nn.Module
@@ -54,7 +54,7 @@ class Trials:
     seconds: float = 20.0
 
     def measures(self, lr_most: float = math.nan) -> dict[str, float]:
-        """All trials.
+        """All gains.
 
         Args:
             lr_most: the largest rate that the training has used, tried again where the rate has come down.
@@ -72,47 +72,48 @@ class Trials:
         fits = [self._fit(rate, FIT_STEPS * steps // STEPS) for rate in FIT_RATES]
         known = [loss for loss in fits if math.isfinite(loss)]
         found["fit_left"] = min(known) / self.scale if known else math.nan
-        found["trial_steps"] = float(steps)
         return found
 
     def _affordable(self) -> int:
-        """Steps of a trial, from the time of one; 0 where no trial can be run."""
+        """Steps of a copy, from the time of one step; 0 where none can be run."""
         began = time.perf_counter()
-        if not math.isfinite(self._train(Twin.of(self.model, self.optimizer), 1)):
+        if not math.isfinite(self._train(Copy.of(self.model, self.optimizer), 1)):
             return STEPS  # a loss that is no number costs nothing to try, and is a finding
         a_step = time.perf_counter() - began
         wanted = (len(_FACTORS) + 7) * STEPS + len(FIT_RATES) * FIT_STEPS
         return max(3, min(STEPS, int(STEPS * self.seconds / (a_step * wanted))))
 
     def _gain(self, change: Callable[[Optimizer], None], steps: int) -> float:
-        twin = Twin.of(self.model, self.optimizer)
-        change(twin.optimizer)
+        copied = Copy.of(self.model, self.optimizer)
+        change(copied.optimizer)
         with own_randomness(0):
-            before = mean_loss(twin.model, self.loss_fn, self.batches)
-        after = self._train(twin, steps)
+            before = mean_loss(copied.model, self.loss_fn, self.batches)
+        after = self._train(copied, steps)
         return (before - after) / self.scale if math.isfinite(after) else -math.inf
 
     def _fit(self, rate: float, steps: int) -> float:
         """The lowest loss that Adam reaches on the first batch alone: can this network say what the batch asks?"""
-        twin = Twin.of(self.model, self.optimizer)
-        for module in twin.model.modules():
+        copied = Copy.of(self.model, self.optimizer)
+        for module in copied.model.modules():
             if isinstance(module, torch.nn.Dropout):
                 module.p = 0.0
-        parameters = [parameter for parameter in twin.model.parameters() if parameter.requires_grad]
+        parameters = [parameter for parameter in copied.model.parameters() if parameter.requires_grad]
         if not parameters:
             return math.nan
         adam = torch.optim.Adam(parameters, lr=rate)
-        return self._train(Twin(twin.model, adam), steps, batches=self.batches[:1], lowest=True)
+        return self._train(Copy(copied.model, adam), steps, batches=self.batches[:1], lowest=True)
 
-    def _train(self, twin: Twin, steps: int, *, batches: Sequence[Batch] | None = None, lowest: bool = False) -> float:
+    def _train(
+        self, copied: Copy, steps: int, *, batches: Sequence[Batch] | None = None, lowest: bool = False
+    ) -> float:
         """Train a copy; the loss over the batches afterwards, or the lowest on the way."""
         batches = batches or self.batches
         least = math.inf
         with own_randomness(0), torch.enable_grad():
             for step in range(steps):
-                inputs, targets = batches[step % len(batches)]
-                twin.optimizer.zero_grad(set_to_none=True)
-                loss = self.loss_fn(call(twin.model, inputs), targets)
+                batch = batches[step % len(batches)]
+                copied.optimizer.zero_grad(set_to_none=True)
+                loss = batch.loss(copied.model, self.loss_fn)
                 if lowest:
                     least = min(least, float(loss.detach()))
                     if least < LEARNED * self.scale:
@@ -120,9 +121,9 @@ class Trials:
                 if not loss.requires_grad:
                     return math.nan
                 loss.backward()
-                twin.optimizer.step()
+                copied.optimizer.step()
         with own_randomness(0):
-            after = mean_loss(twin.model, self.loss_fn, batches)
+            after = mean_loss(copied.model, self.loss_fn, batches)
         return min(least, after) if lowest else after
 
 
@@ -152,6 +153,6 @@ def _no_decay(optimizer: Optimizer) -> None:
 
 
 def scale_of(constant: float, first: float) -> float:
-    """What gains and gaps are a share of: what a constant answer loses, else what the training lost at first."""
+    """What gains and gaps are a share of: the constant predictor's loss, else the first loss of the training."""
     known = [value for value in (constant, abs(first)) if math.isfinite(value) and value > 0]
     return known[0] if known else 1.0

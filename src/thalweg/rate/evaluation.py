@@ -1,19 +1,18 @@
-"""A copy of a model, trained for a few steps at a rate that somebody sets; the model itself is only read."""
+"""Short trainings of a copy, each at one rate, on the same batches from the same start: they decide between rates."""
 
 from __future__ import annotations
 
 import copy
 import inspect
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
 
-from thalweg.diagnosis.rate.batches import moved
 from thalweg.errors import ThalwegError, UsageError
+from thalweg.probes.batches import device_of, loss_function, read_batch
 
 
 if TYPE_CHECKING:
@@ -23,13 +22,36 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
     from torch.optim import Optimizer
 
+    from thalweg.probes.batches import LossFunction
+
     OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
-    LossFn = Callable[[Any, Any], Tensor] | None
+
+Reason = Literal["diverges_at_once", "flat", "never_falls", "noisy", "not_finite", "too_few_batches"]
+
+BLOWN_UP = 2.0  # times the loss at the start, above it: what is there will not come back in a short training
+FLAT = 1e-5  # of the loss: what rounding in float32 may do to it
+HARMLESS = 1e-2  # of the loss: a rate that raises it by less is low enough
+SURE = 2.0  # standard errors of a mean over batches
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """A short training at one rate, from the model as it was given.
+
+    Attributes:
+        rate: learning rate.
+        steps: how many.
+        loss: mean over the deciding batches afterwards; infinity where it blew up.
+    """
+
+    rate: float
+    steps: int
+    loss: float
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What a trial is made of.
+    """What is copied and trained.
 
     Attributes:
         model: is copied, never trained.
@@ -40,7 +62,7 @@ class Setting:
 
     model: nn.Module
     optimizer_factory: OptimizerFactory
-    loss_fn: LossFn
+    loss_fn: LossFunction | None
     clip: float | None = None
 
     def check(self) -> None:
@@ -56,11 +78,11 @@ class Setting:
             raise UsageError("rate.all_frozen", model=type(self.model).__name__, count=len(parameters))
 
 
-class Trial:
+class CopyInTraining:
     """A fresh copy of the model with an optimizer of its own.
 
     Args:
-        setting: what it is made of.
+        setting: what is copied.
 
     Raises:
         UsageError: the factory's optimizer is none, holds other parameters, or wants a closure.
@@ -73,7 +95,7 @@ class Trial:
         except (RuntimeError, TypeError) as error:  # tensors that are no leaves; locks and files in a module
             raise ThalwegError("rate.no_copy", model=type(setting.model).__name__, reason=error) from error
         self._model.zero_grad(set_to_none=True)
-        self._device = next(self._model.parameters()).device
+        self._device = device_of(self._model)
         self._trained = [parameter for parameter in self._model.parameters() if parameter.requires_grad]
         self._optimizer = setting.optimizer_factory(self._model.parameters())
         self._check_optimizer()
@@ -118,7 +140,7 @@ class Trial:
             return np.array([float(self._loss(batch)) for batch in batches])
 
     def _loss(self, batch: Any) -> Tensor:
-        loss = loss_of_batch(self._model, moved(batch, self._device), self._setting.loss_fn)
+        loss = read_batch(batch, self._model).to(self._device).loss(self._model, loss_function(self._setting.loss_fn))
         if not isinstance(loss, torch.Tensor) or loss.numel() != 1:
             shape = tuple(loss.shape) if isinstance(loss, torch.Tensor) else type(loss).__name__
             raise UsageError("rate.not_scalar", got=shape)
@@ -127,24 +149,67 @@ class Trial:
         return loss.reshape(())
 
 
-def loss_of_batch(model: nn.Module, batch: Any, loss_fn: LossFn) -> Any:
-    """What a batch costs, by the shape that it has.
+class Evaluations:
+    """Runs short trainings and keeps their losses.
 
     Args:
-        model: takes the inputs: `model(x)`, or `model(**x)` where x is a dict.
-        batch: `(x, y)` or `(x1, x2, ..., y)`: the last is the target. A dict: all of it goes into the model, and the
-            loss function gets it whole as its target. One tensor: it is its own target.
-        loss_fn: of output and target; None: the output is the loss, or has it as `.loss` or `["loss"]`.
+        setting: what they train copies of.
+        batches: trained on in turn.
+        deciding: on which the loss is taken, before and after.
+        anneal: whether the rate falls to zero within an evaluation.
+        seed: of what the model draws, the same for every evaluation.
     """
-    if isinstance(batch, list | tuple) and len(batch) > 1:
-        inputs, target = tuple(batch[:-1]), batch[-1]
-    elif isinstance(batch, list | tuple) and len(batch) == 1:
-        inputs, target = tuple(batch), batch[0]
-    else:
-        inputs, target = (batch,), batch
-    output = model(**inputs[0]) if len(inputs) == 1 and isinstance(inputs[0], Mapping) else model(*inputs)
-    if loss_fn is not None:
-        return loss_fn(output, target)
-    if isinstance(output, Mapping):
-        return output.get("loss")
-    return getattr(output, "loss", output)
+
+    def __init__(self, setting: Setting, batches: list[Any], deciding: list[Any], *, anneal: bool, seed: int) -> None:
+        self._setting, self._batches, self._deciding, self._anneal = setting, batches, deciding, anneal
+        self._seed = seed
+        self.start_B = CopyInTraining(setting).losses(deciding)
+        self.start = float(self.start_B.mean())
+        self.steps = 0
+        self._losses_B: dict[tuple[int, float], NDArray[np.float64]] = {}
+
+    def loss(self, rate: float, steps: int) -> float:
+        """The mean loss over the deciding batches after an evaluation; infinity where it blew up."""
+        return float(self.losses(rate, steps).mean())
+
+    def losses(self, rate: float, steps: int) -> NDArray[np.float64]:
+        """The loss of each deciding batch after it; infinity where the training blew up."""
+        key = steps, rate
+        if key not in self._losses_B:
+            self._losses_B[key] = self._train(rate, steps)
+        return self._losses_B[key]
+
+    def all(self) -> tuple[Evaluation, ...]:
+        """All that were run, by length and rate."""
+        return tuple(Evaluation(rate, steps, self.loss(rate, steps)) for steps, rate in sorted(self._losses_B))
+
+    def why_not(self, rate: float, steps: int) -> Reason | None:
+        """Why the best of the evaluations is not good enough to be suggested; None where it is.
+
+        Args:
+            rate: of the evaluation with the lowest loss.
+            steps: its length.
+        """
+        losses_P = np.array([one.loss for one in self.all()])
+        if np.abs(losses_P - self.start).max() <= FLAT * abs(self.start):
+            return "flat"
+        fall_B = self.start_B - self.losses(rate, steps)
+        if fall_B.mean() <= 0:
+            harmless = np.abs(losses_P - self.start).min() <= HARMLESS * abs(self.start)
+            return "never_falls" if harmless else "diverges_at_once"
+        error = fall_B.std(ddof=1) / len(fall_B) ** 0.5
+        return "noisy" if fall_B.mean() < SURE * error else None
+
+    def _train(self, rate: float, steps: int) -> NDArray[np.float64]:
+        torch.manual_seed(self._seed)
+        trained = CopyInTraining(self._setting)
+        limit = self.start + BLOWN_UP * abs(self.start) + 10 * float(self.start_B.std())
+        for step in range(steps):
+            self.steps += 1
+            loss = trained.step(
+                self._batches[step % len(self._batches)], rate * (1 - step / steps if self._anneal else 1)
+            )
+            if not np.isfinite(loss):
+                return np.full(len(self.start_B), np.inf)
+        losses_B = trained.losses(self._deciding)
+        return losses_B if losses_B.mean() <= limit else np.full(len(self.start_B), np.inf)

@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, Dataset, RandomSampler, Sampler, TensorDataset
 
 from thalweg.diagnosis import find_lr
-from thalweg.diagnosis.randomness import generators_in, own_randomness
+from thalweg.probes.copies import generators_in, own_randomness
 
 
 INPUTS = torch.randn(200, 6, generator=torch.Generator().manual_seed(0))

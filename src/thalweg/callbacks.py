@@ -1,0 +1,216 @@
+"""Watch a training whose loop belongs to another library: callbacks for Lightning and for the transformers Trainer.
+
+Each is a thin class around `thalweg.watch`, and comes with the extra `callbacks`. A library is imported when its
+callback is made.
+"""
+
+from __future__ import annotations
+
+import math
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from thalweg.diagnosis.watching import Watch
+from thalweg.errors import MissingExtraError
+
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+    from types import ModuleType
+
+    from torch import nn
+    from torch.optim import Optimizer
+
+    from thalweg.diagnosis.verdict import Verdict
+    from thalweg.probes.batches import LossFunction
+
+__all__ = ["Listener", "lightning_callback", "transformers_callback"]
+
+PACKAGES = ("lightning.pytorch", "pytorch_lightning")  # two names of one library
+VALIDATION_LOSS = "val_loss"
+
+
+class Listener:
+    """A watch that a trainer opens, feeds and closes.
+
+    Args:
+        batch: a batch or several for the diagnosis at the end, in any form of `thalweg.probes.batches`; without one the
+            diagnosis reads the history alone.
+        loss_fn: of (outputs, targets); None: the outputs hold the loss.
+        save: a folder to leave the watch in, for `thalweg diagnose FOLDER`.
+        tell: called with the verdict at the end, such as `print`.
+
+    Attributes:
+        watch: while and after a training; None before.
+        verdict: after a training; None before.
+    """
+
+    def __init__(
+        self,
+        *,
+        batch: Any = None,
+        loss_fn: LossFunction | None = None,
+        save: Path | str | None = None,
+        tell: Callable[[Verdict], Any] | None = print,
+    ) -> None:
+        self.batch, self.loss_fn, self.save, self.tell = batch, loss_fn, save, tell
+        self.watch: Watch | None = None
+        self.verdict: Verdict | None = None
+
+    def open(self, model: nn.Module, optimizer: Optimizer) -> None:
+        """Begin to watch; a watch that is open already is closed first."""
+        self.close()
+        self.watch, self.verdict = Watch(model, optimizer), None
+        self.watch.__enter__()
+
+    def step(self, loss: Any) -> None:
+        """Close a step; where no loss is known, the step is left open."""
+        if self.watch is not None and loss is not None:
+            self.watch.step(loss)
+
+    def validate(self, loss: Any) -> None:
+        """Pass a validation loss on, if it is a finite number."""
+        if self.watch is not None and loss is not None and math.isfinite(float(loss)):
+            self.watch.validate(float(loss))
+
+    def finish(self) -> None:
+        """Diagnose, save, and hand the verdict to `tell`."""
+        if self.watch is None:
+            return
+        self.close()
+        self.verdict = self.watch.diagnose(batch=self.batch, loss_fn=self.loss_fn)
+        if self.save is not None:
+            self.watch.save(self.save)
+        if self.tell is not None:
+            self.tell(self.verdict)
+
+    def close(self) -> None:
+        """Let go of model and optimizer; what was measured stays."""
+        if self.watch is not None:
+            self.watch.__exit__(None, None, None)
+
+
+def lightning_callback(*, monitor: str = VALIDATION_LOSS, **options: Any) -> Any:
+    """A Lightning callback that watches the training and diagnoses it at its end.
+
+    Args:
+        monitor: name under which the module logs its validation loss.
+        **options: of `Listener`: `batch`, `loss_fn`, `save`, `tell`.
+
+    Returns:
+        A `lightning.pytorch.Callback`, for `Trainer(callbacks=[...])`; its `listener` holds watch and verdict.
+        A module with several optimizers is watched at the first.
+
+    Raises:
+        MissingExtraError: Lightning is not installed.
+
+    Source: https://lightning.ai/docs/pytorch/stable/extensions/callbacks.html.
+    """
+    library = _import_lightning()
+    base: Any = library.Callback
+
+    class WatchCallback(base):
+        """Hands what Lightning tells to a listener."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.listener = Listener(**options)
+
+        def on_train_start(self, trainer: Any, pl_module: Any) -> None:
+            self.listener.open(pl_module, trainer.optimizers[0])
+            self._steps = trainer.global_step
+
+        def on_train_batch_end(self, trainer: Any, _module: Any, outputs: Any, *_: Any) -> None:
+            if trainer.global_step > self._steps:  # while gradients are accumulated, no step was taken
+                self._steps = trainer.global_step
+                self.listener.step(outputs["loss"] if isinstance(outputs, dict) else outputs)
+
+        def on_validation_epoch_end(self, trainer: Any, _module: Any) -> None:
+            if not getattr(trainer, "sanity_checking", False):
+                self.listener.validate(trainer.callback_metrics.get(monitor))
+
+        def on_exception(self, *_: Any) -> None:
+            self.listener.close()
+
+        def on_train_end(self, *_: Any) -> None:
+            self.listener.finish()
+
+    return WatchCallback()
+
+
+def _import_lightning() -> ModuleType:
+    for name in PACKAGES:
+        try:
+            return import_module(name)
+        except ModuleNotFoundError as error:
+            if error.name not in {name, name.partition(".")[0]}:
+                raise
+    raise MissingExtraError("pytorch-lightning", "callbacks")
+
+
+def transformers_callback(**options: Any) -> Any:
+    """A `TrainerCallback` that watches the training and diagnoses it at its end.
+
+    The Trainer tells its callbacks no loss of a single step, so a hook on the model reads `outputs.loss`, which every
+    model of transformers returns where it is given labels.
+
+    Args:
+        **options: of `Listener`: `batch`, `loss_fn`, `save`, `tell`.
+
+    Returns:
+        A callback for `Trainer(callbacks=[...])`; its `listener` holds watch and verdict.
+
+    Raises:
+        MissingExtraError: transformers is not installed.
+
+    Source: https://huggingface.co/docs/transformers/main_classes/callback.
+    """
+    base: Any = _import_base()
+
+    class WatchCallback(base):
+        """Hands what the Trainer tells to a listener."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.listener = Listener(**options)
+            self._losses: list[torch.Tensor] = []
+            self._hook: Any = None
+
+        def on_train_begin(self, _args: Any, _state: Any, _control: Any, **told: Any) -> None:
+            model, optimizer = told["model"], told["optimizer"]
+            # the Trainer wraps the optimizer of torch, which is what takes the step
+            self.listener.open(model, getattr(optimizer, "optimizer", optimizer))
+            self._losses.clear()
+            self._hook = model.register_forward_hook(self._keep)
+
+        def on_step_end(self, *_: Any, **_told: Any) -> None:
+            if self._losses:  # several where gradients are accumulated: their mean is what was minimized
+                self.listener.step(torch.stack(self._losses).mean())
+                self._losses.clear()
+
+        def on_evaluate(self, *_: Any, metrics: Any = None, **_told: Any) -> None:
+            self.listener.validate((metrics or {}).get("eval_loss"))
+
+        def on_train_end(self, *_: Any, **_told: Any) -> None:
+            if self._hook is not None:
+                self._hook.remove()
+            self.listener.finish()
+
+        def _keep(self, module: Any, _inputs: Any, outputs: Any) -> None:
+            loss = outputs.get("loss") if isinstance(outputs, dict) else getattr(outputs, "loss", None)
+            if module.training and isinstance(loss, torch.Tensor):
+                self._losses.append(loss.detach())
+
+    return WatchCallback()
+
+
+def _import_base() -> Any:
+    try:
+        return import_module("transformers").TrainerCallback
+    except ModuleNotFoundError as error:
+        if error.name != "transformers":
+            raise
+        raise MissingExtraError("transformers", "callbacks") from error

@@ -1,0 +1,290 @@
+"""The fixes: which to try for each verdict, in which order and with which numbers, and how to try each on a copy."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy, nll_loss
+
+from thalweg.diagnosis.verdict import Fix
+from thalweg.probes.batches import Batch
+
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from torch.optim import Optimizer
+
+    from thalweg.probes.batches import LossFunction
+    from thalweg.probes.copies import Copy
+
+ADAM_RATE = 1e-3
+
+FIXES_OF: dict[str, tuple[str, ...]] = {
+    "bad_inputs": ("check_inputs", "normalize_inputs"),
+    "bad_targets": ("check_targets", "match_shapes"),
+    "batchnorm_mismatch": ("norm_momentum", "shuffle_batches", "group_norm"),
+    "converged": ("stop", "more_capacity"),
+    "dead_units": ("reinitialize", "leaky_units", "lower_rate"),
+    "decayed_too_early": ("raise_rate", "decay_later"),
+    "diverged": ("lower_rate", "clip", "warm_up"),
+    "exploding_gradients": ("scale_initial", "clip", "normalize_layers"),
+    "healthy": (),
+    "ill_conditioned": ("adaptive", "momentum", "normalize_inputs"),
+    "lr_too_large": ("lower_rate", "warm_up", "clip"),
+    "lr_too_small": ("raise_rate", "find_rate"),
+    "model_too_small": ("widen", "residual"),
+    "noise_floor": ("decay_rate", "enlarge_batch"),
+    "overfitting": ("stop_early", "augment", "more_data", "add_decay"),
+    "saddle": ("perturb", "initialize_at_random", "momentum"),
+    "saturated_units": ("reinitialize", "relu_units", "normalize_inputs"),
+    "untrained_parameters": ("hand_all_over", "unfreeze"),
+    "vanishing_gradients": ("scale_initial", "relu_units", "residual", "normalize_layers"),
+    "weight_decay_too_strong": ("less_decay",),
+    "wrong_loss": ("logits", "cross_entropy", "sign_of_loss"),
+    "zero_grad_missing": ("zero_grad",),
+}
+"""Verdict to the codes of its fixes, in the order in which to try them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A training of a copy, which a fix may change.
+
+    Attributes:
+        copy: model and optimizer.
+        loss_fn: of (outputs, targets).
+        prepare: changes a batch before it is used.
+        clip: largest gradient norm; None: no clipping.
+        clear: whether gradients are cleared before each step.
+    """
+
+    copy: Copy
+    loss_fn: LossFunction
+    prepare: Callable[[Batch], Batch] = lambda batch: batch
+    clip: float | None = None
+    clear: bool = True
+
+
+_Way = Callable[[Attempt, Mapping[str, Any]], Attempt]
+
+
+def fixes_of(code: str, measures: Mapping[str, float]) -> tuple[Fix, ...]:
+    """The fixes of a verdict, with their numbers.
+
+    Example:
+        >>> [fix.code for fix in fixes_of("lr_too_small", {"lr_last": 1e-6})]
+        ['raise_rate', 'find_rate']
+    """
+    values = _values(measures)
+    return tuple(Fix(name, values.get(name, {})) for name in _order(code, measures))
+
+
+def can_be_tried(code: str) -> bool:
+    """Whether a fix can be tried on a copy."""
+    return FIXES.get(code) is not None
+
+
+def apply(attempt: Attempt, fix: Fix) -> Attempt | None:
+    """The attempt with a fix; None if the fix cannot be tried on a copy."""
+    way = FIXES.get(fix.code)
+    return way(attempt, fix.values) if way is not None else None
+
+
+def _order(code: str, measures: Mapping[str, float]) -> tuple[str, ...]:
+    """The first fix is the one that fits the evidence, where a verdict has several causes."""
+    names = list(FIXES_OF[code])
+    first = {
+        "bad_targets": "match_shapes" if measures.get("targets_broadcast", 0) > 0.5 else "check_targets",
+        "bad_inputs": "normalize_inputs" if _large_but_sound(measures) else "check_inputs",
+        "wrong_loss": _first_for_loss(measures),
+        "untrained_parameters": "unfreeze"
+        if measures.get("frozen", 0) > max(measures.get("missing", 0), measures.get("gradless", 0))
+        else "hand_all_over",
+    }.get(code)
+    return tuple(sorted(names, key=lambda name: name != first)) if first else tuple(names)
+
+
+def _large_but_sound(measures: Mapping[str, float]) -> bool:
+    return not measures.get("inputs_nonfinite", 0) and not measures.get("inputs_alike", 0) > 0.5
+
+
+def _first_for_loss(measures: Mapping[str, float]) -> str:
+    if measures.get("loss_floor", 0) < -1:
+        return "sign_of_loss"
+    return "cross_entropy" if measures.get("loss_is_squared", 0) > 0.5 else "logits"
+
+
+def _values(measures: Mapping[str, float]) -> dict[str, dict[str, float]]:
+    lr, most = measures.get("lr_last", math.nan), measures.get("lr_most", math.nan)
+    gains = {
+        factor: measures.get(f"gain_{name}", -math.inf)
+        for name, factor in (("tenfold", 10.0), ("hundredfold", 100.0), ("thousandfold", 1000.0))
+    }
+    factor = max(gains, key=lambda key: gains[key])
+    raised = most if math.isfinite(most) and most > 5 * lr else lr * (factor if gains[factor] > 0 else 10.0)
+    return {
+        "raise_rate": {"lr": lr, "to": raised},
+        "lower_rate": {"lr": lr, "to": lr / 10},
+        "decay_rate": {"lr": lr, "to": lr / 10},
+        "decay_later": {"lr": most},
+        "clip": {"norm": max(measures.get("gradient_last", 1.0), 1e-3)},
+    }
+
+
+def _rate(attempt: Attempt, values: Mapping[str, Any]) -> Attempt:
+    groups = attempt.copy.optimizer.param_groups
+    most = max(float(group["lr"]) for group in groups)
+    for group in groups:
+        group["lr"] = group["lr"] * float(values["to"]) / most if most else float(values["to"])
+    return attempt
+
+
+def _clip(attempt: Attempt, values: Mapping[str, Any]) -> Attempt:
+    return replace(attempt, clip=float(values["norm"]))
+
+
+def _less_decay(attempt: Attempt, _values: Mapping[str, Any]) -> Attempt:
+    for group in attempt.copy.optimizer.param_groups:
+        group["weight_decay"] = 0.0
+    return attempt
+
+
+def _clear(attempt: Attempt, _values: Mapping[str, Any]) -> Attempt:
+    return replace(attempt, clear=True)
+
+
+def _with_optimizer(attempt: Attempt, optimizer: Optimizer) -> Attempt:
+    return replace(attempt, copy=replace(attempt.copy, optimizer=optimizer))
+
+
+def _adaptive(attempt: Attempt, _values: Mapping[str, Any]) -> Attempt:
+    parameters = [p for p in attempt.copy.model.parameters() if p.requires_grad]
+    return _with_optimizer(attempt, torch.optim.Adam(parameters, lr=ADAM_RATE))
+
+
+def _momentum(attempt: Attempt, _values: Mapping[str, Any]) -> Attempt:
+    parameters = [p for p in attempt.copy.model.parameters() if p.requires_grad]
+    rate = max(float(group["lr"]) for group in attempt.copy.optimizer.param_groups)
+    return _with_optimizer(attempt, torch.optim.SGD(parameters, lr=rate, momentum=0.9))
+
+
+def _hand_over(attempt: Attempt, _values: Mapping[str, Any]) -> Attempt:
+    optimizer = attempt.copy.optimizer
+    held = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
+    for parameter in attempt.copy.model.parameters():
+        parameter.requires_grad_(True)  # noqa: FBT003 - torch's signature
+    missing = [parameter for parameter in attempt.copy.model.parameters() if id(parameter) not in held]
+    for group in optimizer.param_groups:
+        group["lr"] = group["lr"] or ADAM_RATE
+    if missing:
+        optimizer.add_param_group({"params": missing})
+    return attempt
+
+
+def _perturb(attempt: Attempt, _values: Mapping[str, Any]) -> Attempt:
+    with torch.no_grad():
+        for parameter in attempt.copy.model.parameters():
+            fan = parameter[0].numel() if parameter.ndim > 1 else parameter.numel()
+            parameter.add_(torch.randn_like(parameter), alpha=0.1 / max(1, fan) ** 0.5)
+    return attempt
+
+
+def _reinitialize(attempt: Attempt, _values: Mapping[str, Any]) -> Attempt:
+    """Torch's own initial values for every layer that has them, and a fresh optimizer state."""
+    for module in attempt.copy.model.modules():
+        reset = getattr(module, "reset_parameters", None) or getattr(module, "_reset_parameters", None)
+        if callable(reset):
+            reset()
+    attempt.copy.optimizer.state.clear()
+    return attempt
+
+
+def _normalize(attempt: Attempt, _values: Mapping[str, Any]) -> Attempt:
+    def prepare(batch: Batch) -> Batch:
+        inputs = batch.inputs
+        if isinstance(inputs, torch.Tensor) and inputs.is_floating_point():
+            finite = torch.nan_to_num(inputs)
+            inputs = (finite - finite.mean(dim=0)) / finite.std().clamp_min(1e-12)
+            inputs = inputs / inputs.std().clamp_min(1e-12)
+        return Batch(inputs, batch.targets)
+
+    return replace(attempt, prepare=prepare)
+
+
+def _match_shapes(attempt: Attempt, _values: Mapping[str, Any]) -> Attempt:
+    wrong = attempt.loss_fn
+
+    def loss_fn(outputs: Tensor, targets: Tensor) -> Tensor:
+        return wrong(outputs, targets.view_as(outputs) if targets.numel() == outputs.numel() else targets)
+
+    return replace(attempt, loss_fn=loss_fn)
+
+
+def _of_probabilities(attempt: Attempt, _values: Mapping[str, Any]) -> Attempt:
+    """Cross-entropy of outputs that are probabilities already."""
+
+    def loss_fn(outputs: Tensor, targets: Tensor) -> Tensor:
+        labels = targets.argmax(dim=1) if targets.is_floating_point() else targets
+        return nll_loss(outputs.clamp_min(1e-12).log(), labels)
+
+    return replace(attempt, loss_fn=loss_fn)
+
+
+def _of_logits(attempt: Attempt, _values: Mapping[str, Any]) -> Attempt:
+    return replace(attempt, loss_fn=cross_entropy)
+
+
+def _norm_momentum(attempt: Attempt, _values: Mapping[str, Any]) -> Attempt:
+    for module in attempt.copy.model.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):  # noqa: SLF001 - the base of all three
+            module.momentum = 0.1
+    return attempt
+
+
+FIXES: dict[str, _Way | None] = {
+    "adaptive": _adaptive,
+    "add_decay": None,
+    "augment": None,
+    "check_inputs": None,
+    "check_targets": None,
+    "clip": _clip,
+    "cross_entropy": _of_probabilities,
+    "decay_later": None,
+    "decay_rate": _rate,
+    "enlarge_batch": None,
+    "find_rate": None,
+    "group_norm": None,
+    "hand_all_over": _hand_over,
+    "initialize_at_random": None,
+    "leaky_units": None,
+    "less_decay": _less_decay,
+    "logits": _of_probabilities,
+    "lower_rate": _rate,
+    "match_shapes": _match_shapes,
+    "momentum": _momentum,
+    "more_capacity": None,
+    "more_data": None,
+    "norm_momentum": _norm_momentum,
+    "normalize_inputs": _normalize,
+    "normalize_layers": None,
+    "perturb": _perturb,
+    "raise_rate": _rate,
+    "reinitialize": _reinitialize,
+    "relu_units": None,
+    "residual": None,
+    "scale_initial": _reinitialize,
+    "shuffle_batches": None,
+    "sign_of_loss": _of_logits,
+    "stop": None,
+    "stop_early": None,
+    "unfreeze": _hand_over,
+    "warm_up": None,
+    "widen": None,
+    "zero_grad": _clear,
+}
+"""Every fix, with how to try it on a copy; None where a copy cannot be given it. The catalogue has `fix_<code>`."""

@@ -1,0 +1,307 @@
+"""What can be diagnosed besides a loop that is watched: runs, folders of `watch.save`, logs, and traces of the lab."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from thalweg.diagnosis import trials
+from thalweg.diagnosis.judging import judge
+from thalweg.diagnosis.measures.collect import ask, decay_measures, wiring_measures
+from thalweg.diagnosis.measures.table import OLD_NAMES
+from thalweg.diagnosis.measures.trends import layer_trends, trends, validation_trends
+from thalweg.diagnosis.watching import FORMAT
+from thalweg.errors import DataError, RunError
+from thalweg.probes import Wiring
+from thalweg.probes.batches import Batch
+from thalweg.runs import files
+
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+    from torch import Tensor, nn
+    from torch.optim import Optimizer
+
+    from thalweg.diagnosis.verdict import Trial, Verdict
+    from thalweg.paths import Trace
+    from thalweg.probes.batches import LossFunction
+    from thalweg.training.loop import TrainingLoop
+
+# Of a run: few photos tell as much about curvature and rates as many, and a processor is slow.
+BATCHES, PHOTOS = 4, 32
+
+
+def diagnose_path(source: Path | str, *, try_fix: bool = False) -> Verdict:
+    """Diagnose a folder, whichever it is: a run of this project, or what `watch.save` has left.
+
+    Args:
+        source: the folder.
+        try_fix: try the first fix on a copy; needs a run.
+
+    Raises:
+        RunError: neither of them, or of another version.
+    """
+    source = Path(source)
+    if (source / "watch.json").exists():
+        if try_fix:
+            raise RunError("diagnosis.try_needs_run")
+        return diagnose_folder(source)
+    if (source / files.CONFIG).exists():
+        return diagnose_run(source, try_fix=try_fix)
+    raise RunError("diagnosis.not_a_source", path=source)
+
+
+def diagnose_folder(folder: Path) -> Verdict:
+    """Diagnose what `watch.save` has left: its measures, those of the batch included if it was diagnosed before it was saved.
+
+    Raises:
+        RunError: not such a folder, or of another version.
+    """
+    try:
+        facts = json.loads((folder / "watch.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunError("diagnosis.not_a_source", path=folder) from error
+    if not isinstance(facts, dict) or facts.get("format") != FORMAT:
+        found = facts.get("format") if isinstance(facts, dict) else None
+        raise RunError("diagnosis.other_watch", path=folder, found=found, expected=FORMAT)
+    measures = {
+        OLD_NAMES.get(name, name): math.nan if value is None else float(value)
+        for name, value in facts["measures"].items()
+    }
+    return judge(measures, problems=facts["problems"])
+
+
+def diagnose_csv(path: Path | str) -> Verdict:
+    """Diagnose a log from anywhere; the verdict names what a log cannot tell.
+
+    Args:
+        path: a table with a header; a column `loss` (or `train_loss`, `train/loss`), and, where there are some,
+            `step`, `lr`, `grad_norm`, `val_loss`.
+
+    Raises:
+        DataError: no table, or no losses in it.
+    """
+    table = read_table(Path(path))
+    columns = dict(table.columns)
+    validation = columns.pop("valid", np.array([]))
+    found = trends(columns)
+    found |= validation_trends({"loss": validation}, found.get("loss_last", math.nan))
+    return judge(found, problems=["holes"] if table.holes else [])
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedRun:
+    """A run, opened for measurements.
+
+    Attributes:
+        model: with the weights of the last checkpoint.
+        optimizer: with its state of then.
+        loss_fn: what the run minimizes.
+        batches: some of its training batches.
+        measures: of its history.
+    """
+
+    model: nn.Module
+    optimizer: Optimizer
+    loss_fn: LossFunction
+    batches: Sequence[Batch]
+    measures: dict[str, float] = field(default_factory=dict)
+
+    def verdict(self, *, seconds: float = 30.0) -> Verdict:
+        """Measure, and judge."""
+        asked, failed = ask(self.model, self.optimizer, self.loss_fn, self.batches, self.measures, seconds=seconds)
+        return judge({**self.measures, **asked}, problems=failed)
+
+
+def diagnose_run(path: Path | str, *, try_fix: bool = False, threads: int | None = None) -> Verdict:
+    """Diagnose a run of this project: its history, and questions to its last checkpoint with its own photos.
+
+    Args:
+        path: the run's folder; it is not changed.
+        try_fix: try the first fix on a copy, beside the unchanged training.
+        threads: of the processor; None: as many as the run had.
+
+    Raises:
+        RunError: not a run, of another version, or its photos are no longer what they were.
+    """
+    opened = open_run(Path(path), threads=threads)
+    verdict = opened.verdict()
+    if not (try_fix and verdict.fixes):
+        return verdict
+    trial = trials.try_fix(
+        verdict, opened.model, opened.optimizer, opened.loss_fn, opened.batches, steps=trials.RUN_STEPS
+    )
+    return replace(verdict, trial=trial)
+
+
+def open_run(path: Path, *, threads: int | None = None) -> OpenedRun:
+    """Open a run for questions, as its last checkpoint left it.
+
+    Args:
+        path: the run's folder.
+        threads: of the processor; None: as many as the run had.
+
+    Raises:
+        RunError: not a run, of another version, or its photos are no longer what they were.
+    """
+    from thalweg.training.losses import loss_of
+    from thalweg.training.session import reopen
+
+    training = reopen(path, threads=threads)
+    config, run = training.config, training.run
+    batches = []
+    for index in range(min(BATCHES, len(training.batches))):
+        images_NCHW, labels_N = training.batches(0, index)
+        batches.append(Batch(images_NCHW[:PHOTOS].clone(), labels_N[:PHOTOS].clone()))
+
+    def loss_fn(logits_NC: Tensor, labels_N: Tensor) -> Any:
+        return loss_of(config.loss, logits_NC, labels_N, config.label_smoothing)
+
+    training.model.train()
+    _restore_rate(training.optimizer, run.steps())
+    return OpenedRun(training.model, training.optimizer, loss_fn, batches, run_measures(training))
+
+
+def run_measures(training: TrainingLoop) -> dict[str, float]:
+    """The measures of a run's histories."""
+    run = training.run
+    steps = run.steps()
+    found = trends({name: steps[name] for name in steps.units})
+    if (run.path / files.LAYERS).exists():
+        found |= layer_trends(run.layers())
+    epochs = run.epochs()
+    found |= validation_trends({"loss": epochs["valid_loss"]}, _last(epochs["train_loss"]))
+    found |= wiring_measures(Wiring.of(training.model, training.optimizer))
+    return found | decay_measures(training.optimizer, found)
+
+
+def _restore_rate(optimizer: Optimizer, steps: Any) -> None:
+    """The rate of the last step is in the history, not in the checkpoint, which computes it from the schedule."""
+    if len(steps):
+        for group in optimizer.param_groups:
+            group["lr"] = float(steps["lr"][-1])
+
+
+def _last(values: np.ndarray) -> float:
+    return float(values[-1]) if len(values) else math.nan
+
+
+def try_fix_on_run(path: Path | str, *, fix: str | None = None, steps: int | None = None) -> Trial:
+    """Diagnose a run and try a fix from its last checkpoint, on its own batches.
+
+    Args:
+        path: the run's folder; it is not changed.
+        fix: its code; None: the first that can be tried on a copy.
+        steps: of each copy; None: `trials.RUN_STEPS`.
+
+    Raises:
+        RunError: not a run, of another version, or its photos have changed.
+    """
+    opened = open_run(Path(path))
+    verdict = opened.verdict()
+    count = steps or trials.RUN_STEPS
+    return trials.try_fix(verdict, opened.model, opened.optimizer, opened.loss_fn, opened.batches, fix=fix, steps=count)
+
+
+def diagnose_trace(trace: Trace) -> Verdict:
+    """Say why a trace of the lab stands where it stands.
+
+    Args:
+        trace: from `paths.trace`.
+
+    Example:
+        >>> from thalweg import paths, surfaces
+        >>> diagnose_trace(paths.trace(surfaces.get("bowl"), "sgd", lr=1e-5, steps=200)).code
+        'lr_too_small'
+    """
+    from thalweg.diagnosis.measures.trace import of_trace
+
+    return judge(of_trace(trace))
+
+
+# Ours to theirs, the most usual first; compared in lower case, with - / . and blanks as _.
+NAMES: dict[str, tuple[str, ...]] = {
+    "loss": ("loss", "train_loss", "training_loss", "loss_train", "train_loss_step", "batch_loss"),
+    "step": ("step", "global_step", "iteration", "iter", "steps", "epoch"),
+    "lr": ("lr", "learning_rate", "train_learning_rate", "train_lr"),
+    "gradient_norm": ("gradient_norm", "grad_norm", "train_grad_norm", "gradnorm", "grad"),
+    "valid": ("val_loss", "valid_loss", "validation_loss", "eval_loss", "loss_val", "test_loss"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Columns under our names, in the order of the steps.
+
+    Attributes:
+        columns: name to numbers; `loss` at least, without holes.
+        holes: rows in which the loss is missing or no number word that is understood.
+    """
+
+    columns: Mapping[str, NDArray[np.float64]]
+    holes: int
+
+
+def read_table(path: Path) -> Table:
+    """Read a log.
+
+    Args:
+        path: text with a header, its columns parted by comma, semicolon or tab.
+
+    Raises:
+        DataError: no such file, no table, no column of losses, or no loss in it.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(
+            "diagnosis.csv_unreadable", path=path, reason=getattr(error, "strerror", None) or error
+        ) from error
+    head = text.partition("\n")[0]
+    delimiter = max(",;\t", key=head.count)
+    rows = list(csv.DictReader(text.splitlines(), delimiter=delimiter))
+    header = [
+        name for name in (rows[0] if rows else csv.DictReader([head], delimiter=delimiter).fieldnames or []) if name
+    ]
+    chosen = {ours: name for ours, theirs in NAMES.items() if (name := _find(header, theirs)) is not None}
+    if "loss" not in chosen:
+        raise DataError("diagnosis.csv_no_loss", path=path, found=", ".join(header) or "-")
+    columns = {ours: np.array([_number(row.get(name)) for row in rows]) for ours, name in chosen.items()}
+    known_S = ~np.isnan(columns["loss"]) | np.array([_is_nan_word(row.get(chosen["loss"])) for row in rows], dtype=bool)
+    if not known_S.any():
+        raise DataError("diagnosis.csv_empty", path=path)
+    valid = columns.pop("valid", np.array([]))
+    kept = {ours: values[known_S] for ours, values in columns.items()}
+    if "step" in kept:
+        order_S = np.argsort(kept["step"], kind="stable")
+        kept = {ours: values[order_S] for ours, values in kept.items()}
+    if len(valid):
+        kept["valid"] = valid[~np.isnan(valid)]
+    # a validation row of its own has no training loss, and is no hole
+    blank = ~known_S & (np.isnan(valid) if len(valid) else True)
+    return Table(kept, int(blank.sum()))
+
+
+def _find(header: list[str], theirs: tuple[str, ...]) -> str | None:
+    plain = {"".join("_" if sign in "-/. " else sign for sign in name.strip().lower()): name for name in header}
+    return next((plain[name] for name in theirs if name in plain), None)
+
+
+def _number(text: str | None) -> float:
+    try:
+        return float((text or "").strip())
+    except ValueError:
+        return math.nan
+
+
+def _is_nan_word(text: str | None) -> bool:
+    """A loss that was NaN is a finding; a cell that is empty is a hole."""
+    return (text or "").strip().lower() in {"nan", "-nan", "+nan"}

@@ -1,0 +1,213 @@
+"""All measures: each a name, a unit, its words in the catalogue, and where it comes from.
+
+Whatever a diagnosis measures stands here, and is used: by a rule, a comparison, a fix, or because it is shown.
+Comparing a measure with a number makes a condition: `FALLING < 0.006`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+from thalweg.i18n import t
+
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Unit = Literal["", "share", "times", "flag"]
+Source = Literal["history", "layers", "validation", "wiring", "batch", "gradients", "gains", "derived"]
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """A number that a diagnosis measures.
+
+    Attributes:
+        name: its key in `Verdict.measures`; the catalogue has `evidence_<name>` for those that are printed.
+        source: which module of `measures` makes it; `derived`: a comparison of others, made by `judging`.
+        unit: a share (printed in percent), a multiple, a flag (1: yes), or a plain number.
+    """
+
+    name: str
+    source: Source
+    unit: Unit = ""
+
+    @property
+    def words(self) -> str:
+        """What it is, in the language in force."""
+        return t(f"diagnosis.evidence_{self.name}")
+
+    def text(self, value: float) -> str:
+        """A value with its unit.
+
+        Example:
+            >>> FALLING.text(0.22), PEAK.text(3.0), UPDATE_RATIO.text(2e-4)
+            ('22%', '3×', '0.0002')
+        """
+        if self.unit == "share":
+            return f"{100 * value:.3g}%"
+        return f"{value:.3g}×" if self.unit == "times" else f"{value:.3g}"
+
+    def __lt__(self, threshold: float) -> Condition:
+        return Condition(self, "<", threshold)
+
+    def __gt__(self, threshold: float) -> Condition:
+        return Condition(self, ">", threshold)
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A measure that must lie on one side of a threshold.
+
+    Attributes:
+        measure: which.
+        relation: `<` or `>`.
+        threshold: the comparison is strict.
+        optional: whether a rule may hold where the number is not known.
+    """
+
+    measure: Measure
+    relation: str
+    threshold: float
+    optional: bool = False
+
+    @property
+    def name(self) -> str:
+        """Of the measure."""
+        return self.measure.name
+
+    @property
+    def if_known(self) -> Condition:
+        """The same, passed over where the number is not known."""
+        return replace(self, optional=True)
+
+    def holds(self, measures: Mapping[str, float]) -> bool | None:
+        """Whether it holds; None where the number is not known."""
+        value = measures.get(self.name)
+        if value is None or value != value:  # noqa: PLR0124 - NaN
+            return None
+        return value < self.threshold if self.relation == "<" else value > self.threshold
+
+
+ABOVE_LOWEST = Measure("above_lowest", "history", "share")
+COSINE = Measure("cosine", "history")
+DEAD_UNITS = Measure("dead_units", "history", "share")
+DEAD_UNITS_FIRST = Measure("dead_units_first", "history", "share")
+DECAY_TO_GRADIENT = Measure("decay_to_gradient", "wiring", "times")
+DECREASE_POSSIBLE = Measure("decrease_possible", "gradients", "share")
+FALLING = Measure("falling", "history", "share")
+FIT_GAIN = Measure("fit_gain", "derived", "share")
+FIT_LEFT = Measure("fit_left", "gains", "share")
+FOREIGN = Measure("foreign", "wiring", "share")
+FROZEN = Measure("frozen", "wiring", "share")
+GAIN_HUNDREDFOLD = Measure("gain_hundredfold", "gains")
+GAIN_LESS_THAN_SAME = Measure("gain_less_than_same", "derived", "share")
+GAIN_LR_MOST = Measure("gain_lr_most", "gains", "share")
+GAIN_LR_MOST_RATIO = Measure("gain_lr_most_ratio", "derived", "times")
+GAIN_MORE = Measure("gain_more", "derived", "share")
+GAIN_NO_DECAY = Measure("gain_no_decay", "gains")
+GAIN_NO_DECAY_MORE = Measure("gain_no_decay_more", "derived", "share")
+GAIN_RATIO = Measure("gain_ratio", "derived", "times")
+GAIN_SAME = Measure("gain_same", "gains")
+GAIN_SAME_LONG = Measure("gain_same_long", "gains")
+GAIN_TENFOLD = Measure("gain_tenfold", "gains")
+GAIN_TENTH = Measure("gain_tenth", "gains")
+GAIN_THOUSANDFOLD = Measure("gain_thousandfold", "gains")
+GRADIENT_FIRST_TO_LAST = Measure("gradient_first_to_last", "layers", "share")
+GRADIENT_LAST = Measure("gradient_last", "history")
+GRADLESS = Measure("gradless", "wiring", "share")
+INPUTS_ALIKE = Measure("inputs_alike", "batch", "flag")
+INPUTS_NONFINITE = Measure("inputs_nonfinite", "batch", "share")
+INPUTS_SCALE = Measure("inputs_scale", "batch")
+INPUTS_SPREAD = Measure("inputs_spread", "batch", "share")
+LARGEST_EIGENVALUE = Measure("largest_eigenvalue", "gradients")
+LATE_NOISE = Measure("late_noise", "history", "share")
+LEFT = Measure("left", "history", "share")
+LOSS_BATCH = Measure("loss_batch", "batch")
+LOSS_CONSTANT = Measure("loss_constant", "batch")
+LOSS_FIRST = Measure("loss_first", "history")
+LOSS_FIRST_TO_CONSTANT = Measure("loss_first_to_constant", "derived", "times")
+LOSS_FLOOR = Measure("loss_floor", "batch")
+LOSS_IS_CROSS_ENTROPY = Measure("loss_is_cross_entropy", "batch", "flag")
+LOSS_IS_SQUARED = Measure("loss_is_squared", "batch", "flag")
+LOSS_LAST = Measure("loss_last", "history")
+LR_LAST = Measure("lr_last", "history")
+LR_LEFT = Measure("lr_left", "history", "share")
+LR_MOST = Measure("lr_most", "history")
+MATRIX_GRADIENT = Measure("matrix_gradient", "gradients", "share")
+MISSING = Measure("missing", "wiring", "share")
+NEGATIVE_CURVATURE = Measure("negative_curvature", "gradients", "flag")
+NEGATIVE_SHARE = Measure("negative_share", "gradients", "share")
+NOISE_SCALE = Measure("noise_scale", "gradients")
+NONFINITE_STEP = Measure("nonfinite_step", "history")
+NORM_GAP = Measure("norm_gap", "batch", "share")
+OUTPUTS_ARE_PROBABILITIES = Measure("outputs_are_probabilities", "batch", "flag")
+PEAK = Measure("peak", "history", "times")
+PROBABILITY_OF_GUESS = Measure("probability_of_guess", "batch", "share")
+PROBABILITY_OF_TRUTH = Measure("probability_of_truth", "batch", "share")
+RISE = Measure("rise", "history", "times")
+SATURATED_UNITS = Measure("saturated_units", "history", "share")
+SATURATED_UNITS_FIRST = Measure("saturated_units_first", "history", "share")
+SCALE = Measure("scale", "batch")
+SHARPNESS_RATIO = Measure("sharpness_ratio", "gradients", "times")
+SMALLEST_EIGENVALUE = Measure("smallest_eigenvalue", "gradients")
+STEPS = Measure("steps", "history")
+STOPPED = Measure("stopped", "wiring", "share")
+TARGETS_BROADCAST = Measure("targets_broadcast", "batch", "flag")
+TARGETS_COUNT = Measure("targets_count", "batch")
+TARGETS_KINDS = Measure("targets_kinds", "batch")
+TARGETS_NONFINITE = Measure("targets_nonfinite", "batch", "share")
+TARGETS_OUTSIDE = Measure("targets_outside", "batch", "share")
+TARGETS_SCALE = Measure("targets_scale", "batch")
+TO_CONSTANT = Measure("to_constant", "derived", "share")
+UNCLEARED = Measure("uncleared", "history", "share")
+UPDATE_RATIO = Measure("update_ratio", "history")
+UPDATE_RATIO_FIRST = Measure("update_ratio_first", "history")
+VALID_GAP = Measure("valid_gap", "validation", "share")
+VALID_LAST = Measure("valid_last", "validation")
+VALID_RISE = Measure("valid_rise", "validation", "share")
+WEIGHT_NORM = Measure("weight_norm", "history")
+WEIGHT_NORM_FIRST = Measure("weight_norm_first", "history")
+WEIGHT_NORM_LEFT = Measure("weight_norm_left", "derived", "share")
+
+MEASURES: dict[str, Measure] = {value.name: value for value in tuple(globals().values()) if isinstance(value, Measure)}
+"""Name to measure."""
+
+SHOWN = (LARGEST_EIGENVALUE, SMALLEST_EIGENVALUE, NOISE_SCALE)
+"""Measures that decide nothing, and are printed for whoever reads the verdict."""
+
+COMPARED = (
+    GAIN_HUNDREDFOLD,
+    GAIN_NO_DECAY,
+    GAIN_SAME,
+    GAIN_SAME_LONG,
+    GAIN_TENFOLD,
+    GAIN_TENTH,
+    GAIN_THOUSANDFOLD,
+    LOSS_BATCH,
+    LOSS_CONSTANT,
+    LOSS_FIRST,
+    LOSS_LAST,
+    SCALE,
+    STEPS,
+    WEIGHT_NORM,
+    WEIGHT_NORM_FIRST,
+)
+"""Measures from which `judging` derives others."""
+
+USED_BY_FIXES = (GAIN_HUNDREDFOLD, GAIN_TENFOLD, GAIN_THOUSANDFOLD, GRADIENT_LAST, LR_LAST, LR_MOST)
+"""Measures that give a fix its numbers."""
+
+TOLD_BY = {
+    "gradient": GRADIENT_LAST,
+    "layers": GRADIENT_FIRST_TO_LAST,
+    "batch": LOSS_BATCH,
+    "curvature": LARGEST_EIGENVALUE,
+    "trials": FIT_LEFT,
+    "validation": VALID_LAST,
+}
+"""What was looked at, by a measure that is there only then: `unchecked_<key>` in the catalogue."""
+
+OLD_NAMES = {"curvature_most": LARGEST_EIGENVALUE.name, "curvature_least": SMALLEST_EIGENVALUE.name}
+"""Names in folders that older versions of `watch.save` wrote."""

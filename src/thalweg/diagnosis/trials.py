@@ -1,0 +1,154 @@
+"""A trial: the first fix on a copy, beside the unchanged training, on the same batches and seeds."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+from torch.nn.utils import clip_grad_norm_
+
+from thalweg.diagnosis.fixes import Attempt, apply
+from thalweg.diagnosis.measures.gains import scale_of
+from thalweg.diagnosis.verdict import Trial
+from thalweg.probes.batches import mean_loss
+from thalweg.probes.copies import Copy, own_randomness
+
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import nn
+    from torch.optim import Optimizer
+
+    from thalweg.diagnosis.verdict import Fix, Verdict
+    from thalweg.probes.batches import Batch, LossFunction
+
+STEPS = 100
+RUN_STEPS = 30  # of a run, whose steps are slow
+WORTH = 0.02  # a gain under 2 % of the scale does not count as help
+# Fixes after which the loss is another one: they are judged by the share of right answers.
+_OTHER_LOSS = {"cross_entropy", "logits", "match_shapes", "sign_of_loss"}
+
+
+def try_fix(
+    verdict: Verdict,
+    model: nn.Module,
+    optimizer: Optimizer,
+    loss_fn: LossFunction,
+    batches: Sequence[Batch],
+    *,
+    fix: str | None = None,
+    steps: int = STEPS,
+    seed: int = 0,
+) -> Trial:
+    """Try a fix of a verdict on a copy, beside a copy without it.
+
+    Args:
+        verdict: its fixes are tried.
+        model: copied twice.
+        optimizer: copied with it.
+        loss_fn: of (outputs, targets).
+        batches: both copies take them in turn.
+        fix: its code; None: the first that a copy can be given.
+        steps: of each copy, 1 or more.
+        seed: of dropout and other random numbers, the same for both.
+
+    Returns:
+        The trial; model, optimizer and random states stay as they were.
+    """
+    clear = verdict.code != "zero_grad_missing"
+    for wanted in verdict.fixes:
+        if fix not in (None, wanted.code):
+            continue
+        with own_randomness(seed):
+            changed = apply(Attempt(Copy.of(model, optimizer), loss_fn, clear=clear), wanted)
+        if changed is None:
+            continue
+        unchanged = Attempt(Copy.of(model, optimizer), loss_fn, clear=clear)
+        with own_randomness(seed):
+            return _compare(wanted, unchanged, changed, batches, steps=steps, seed=seed)
+    return Trial(None, "loss", 0, math.nan, math.nan, math.nan, None, helped=False)
+
+
+def _compare(
+    fix: Fix, unchanged: Attempt, changed: Attempt, batches: Sequence[Batch], *, steps: int, seed: int
+) -> Trial:
+    yardstick = "loss"
+    if fix.code == "norm_momentum":
+        yardstick = "loss_eval"
+    elif fix.code in _OTHER_LOSS and _accuracy(unchanged, batches) is not None:
+        yardstick = "accuracy"
+    before = _measure(unchanged, batches, yardstick, seed)
+    curves = [_train(attempt, batches, yardstick, steps=steps, seed=seed) for attempt in (unchanged, changed)]
+    better = max if yardstick == "accuracy" else min
+    known = [value for value in curves[0] if math.isfinite(value)]
+    reached = better(known) if known else -math.inf if yardstick == "accuracy" else math.inf
+    ahead = [at for at, value in enumerate(curves[1], start=1) if _is_better(value, reached, yardstick)]
+    last = [curve[-1] for curve in curves]
+    scale = 1.0 if yardstick == "accuracy" else scale_of(abs(before), 1.0)
+    gain = (last[1] - last[0]) if yardstick == "accuracy" else (last[0] - last[1])
+    helped = math.isfinite(last[1]) and (not math.isfinite(last[0]) or gain > WORTH * scale)
+    every = max(1, steps // len(curves[1]))
+    return Trial(fix, yardstick, steps, before, last[0], last[1], ahead[0] * every if ahead else None, helped)
+
+
+def _train(attempt: Attempt, batches: Sequence[Batch], yardstick: str, *, steps: int, seed: int) -> list[float]:
+    """Train a copy; the yardstick at ten times on the way, the last after the last step."""
+    every = max(1, steps // 10)
+    curve = []
+    model, optimizer = attempt.copy.model, attempt.copy.optimizer
+    with own_randomness(seed), torch.enable_grad():
+        for step in range(1, steps + 1):
+            batch = attempt.prepare(batches[(step - 1) % len(batches)])
+            if attempt.clear:
+                optimizer.zero_grad(set_to_none=True)
+            loss = batch.loss(model, attempt.loss_fn)
+            if loss.requires_grad:
+                loss.backward()
+                if attempt.clip is not None:
+                    clip_grad_norm_(model.parameters(), attempt.clip)
+                optimizer.step()
+            if step % every == 0 or step == steps:
+                curve.append(_measure(attempt, batches, yardstick, seed))
+    return curve
+
+
+def _measure(attempt: Attempt, batches: Sequence[Batch], yardstick: str, seed: int) -> float:
+    prepared = [attempt.prepare(batch) for batch in batches]
+    model = attempt.copy.model
+    if yardstick == "accuracy":
+        found = _accuracy(attempt, prepared)
+        return math.nan if found is None else found
+    mode = model.training
+    try:
+        model.train(mode and yardstick != "loss_eval")
+        with own_randomness(seed):
+            return mean_loss(model, attempt.loss_fn, prepared)
+    finally:
+        model.train(mode)
+
+
+@torch.no_grad()
+def _accuracy(attempt: Attempt, batches: Sequence[Batch]) -> float | None:
+    """The share of right answers where targets are classes; for numbers, one minus the relative squared error."""
+    right, count = 0.0, 0
+    for batch in batches:
+        outputs, targets = batch.outputs(attempt.copy.model), batch.targets
+        if not isinstance(outputs, torch.Tensor) or not isinstance(targets, torch.Tensor):
+            return None
+        if targets.is_floating_point() and outputs.numel() == targets.numel() and targets.numel() == len(targets):
+            flat, wanted = outputs.reshape(-1), targets.reshape(-1)
+            spread = (wanted - wanted.mean()).square().sum().clamp_min(1e-12)
+            right += float(1 - (flat - wanted).square().sum() / spread) * len(targets)
+        elif outputs.ndim == 2:
+            labels = targets.argmax(dim=1) if targets.is_floating_point() else targets
+            right += float((outputs.argmax(dim=1) == labels).sum())
+        else:
+            return None
+        count += len(targets)
+    return right / max(1, count)
+
+
+def _is_better(value: float, other: float, yardstick: str) -> bool:
+    return value > other if yardstick == "accuracy" else value < other

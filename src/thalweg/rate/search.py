@@ -1,0 +1,207 @@
+"""From a model, an optimizer and data to a learning rate: a sweep narrows the range, short trainings decide."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from thalweg.errors import UsageError
+from thalweg.i18n import t
+from thalweg.probes.batches import take_batches
+from thalweg.probes.copies import own_randomness
+from thalweg.rate.curve import Curve, sweep_rates
+from thalweg.rate.evaluation import CopyInTraining, Evaluation, Evaluations, Setting
+from thalweg.rate.ladder import Ladder, lowest_of_parabola
+
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from thalweg.probes.batches import Loader, LossFunction
+    from thalweg.rate.evaluation import OptimizerFactory, Reason
+
+Edge = Literal["lowest", "highest"]
+
+BATCHES = 48  # taken from the loader
+DECIDING = 12  # of them: the last, on which no evaluation is trained where there are enough
+SHORT, LONG = 10, 64  # steps of a evaluation in the first round and in the second
+FEWEST_STEPS, MOST_STEPS = 10, 10_000  # of the sweep
+EDGES: tuple[tuple[Edge, int], ...] = (("lowest", -1), ("highest", 1))
+
+
+@dataclass(frozen=True, slots=True)
+class RateSweep:
+    """A search for the learning rate.
+
+    Attributes:
+        suggestion: the rate to train with; None where the curve is unusable.
+        reason: why there is none, as a code; None where there is one.
+        edge: the suggestion lies at this end of the range that was searched: search further there.
+        rates: of the sweep's steps, rising.
+        losses: of the same steps, each on its own batch, before the step.
+        smoothed: the same without most of the batches' noise.
+        stopped_at: rate at which the loss exploded and the sweep ended; None where it came to its end.
+        start_loss: of the model as it was given, on the deciding batches.
+        evaluations: the short trainings that decided, by rate and length.
+        steps: training steps spent in all.
+    """
+
+    suggestion: float | None
+    reason: Reason | None
+    edge: Edge | None
+    rates: tuple[float, ...]
+    losses: tuple[float, ...]
+    smoothed: tuple[float, ...]
+    stopped_at: float | None
+    start_loss: float
+    evaluations: tuple[Evaluation, ...]
+    steps: int
+
+    @property
+    def usable(self) -> bool:
+        """Whether there is a suggestion."""
+        return self.suggestion is not None
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON: what is no finite number is None."""
+        return _finite({"usable": self.usable, **asdict(self)})
+
+    def __str__(self) -> str:
+        """In one sentence, in the language in force."""
+        if self.suggestion is None:
+            return t(f"rate.unusable_{self.reason}")
+        key = f"rate.suggested_{self.edge}" if self.edge else "rate.suggested"
+        return t(key, rate=f"{self.suggestion:.2g}", lowest=self.rates[0], highest=self.rates[-1])
+
+
+def find_lr(
+    model: nn.Module,
+    optimizer_factory: OptimizerFactory,
+    loader: Loader,
+    loss_fn: LossFunction | None = None,
+    *,
+    lowest: float = 1e-7,
+    highest: float = 10.0,
+    steps: int = 40,
+    anneal: bool = True,
+    clip: float | None = None,
+    seed: int = 0,
+) -> RateSweep:
+    """Find a learning rate for a training, on copies: model, loader and random states stay as they are.
+
+    A sweep trains one copy while the rate rises from `lowest` to `highest` by the same factor a step, until the loss
+    explodes. It only narrows the range: where a sweep is steepest depends on its length and on the optimizer's memory.
+    Seven rates below the explosion, half a decade apart, then each get 10 steps from the start, all on the same
+    batches; the best and its neighbors get 64 steps, judged on batches that none of them has trained on, where there
+    are enough. The suggestion is the lowest point of the parabola through the logarithms of the last three losses. The
+    search costs about 300 steps, 12 losses an evaluation, and the memory of one more model and of 48 batches.
+
+    Args:
+        model: is copied as it is, with its mode (`model.train()` first, if the training will).
+        optimizer_factory: from parameters to a torch optimizer, such as `functools.partial(torch.optim.SGD, lr=0.1,
+            momentum=0.9)`; its rate is then set. Groups with rates of their own keep their ratio to the first.
+        loader: a DataLoader, a list of batches, or a function that gives something to iterate over. A batch has
+            any form of `thalweg.probes.batches`: `(x, y)`, `(x1, x2, y)`, a dict, one tensor that is its own target.
+        loss_fn: of output and target, gives a scalar; None: the output is the loss or has it as `.loss`.
+        lowest: rate at which the sweep begins.
+        highest: rate at which it ends.
+        steps: of the sweep.
+        anneal: whether the training's rate will fall to almost zero by its end (cosine, linear), as it should; a
+            training at a constant rate wants a lower one.
+        clip: largest gradient norm, if the training clips.
+        seed: of random numbers that the model draws (dropout) and of the loader's order.
+
+    Returns:
+        The curve, the evaluations, and the suggestion or the reason why there is none.
+
+    Raises:
+        UsageError: nothing to train, no batch, a loss that is no scalar, a range that does not rise.
+
+    Example:
+        >>> import torch
+        >>> x = torch.randn(640, 5, generator=torch.Generator().manual_seed(0))
+        >>> batches = list(zip(x.split(32), (x @ torch.ones(5, 1)).split(32)))
+        >>> sweep = find_lr(torch.nn.Linear(5, 1), torch.optim.SGD, batches, torch.nn.functional.mse_loss)
+        >>> 0.1 < sweep.suggestion < 1
+        True
+
+    Source: the sweep is Smith 2017, https://arxiv.org/abs/1506.01186; short trainings that decide, the fewer the
+    longer, are successive halving: Jamieson and Talwalkar 2016, https://arxiv.org/abs/1502.07943.
+    """
+    _check(lowest, highest, steps)
+    setting = Setting(model, optimizer_factory, loss_fn, clip)
+    setting.check()
+    with own_randomness(seed, loader):
+        batches = take_batches(loader, BATCHES)
+        deciding = batches[-DECIDING:]
+        trained_on = batches[:-DECIDING] if len(batches) >= 2 * DECIDING else batches
+        evaluations = Evaluations(setting, trained_on, deciding, anneal=anneal, seed=seed)
+        curve = Curve()
+        if len(batches) == 1:
+            return _result(curve, evaluations, "too_few_batches")
+        if not math.isfinite(evaluations.start):
+            return _result(curve, evaluations, "not_finite")
+        _sweep(curve, setting, trained_on, sweep_rates(lowest, highest, steps))
+        return _climbed(curve, evaluations, Ladder(curve.rates[-1], lowest, highest))
+
+
+def _check(lowest: float, highest: float, steps: int) -> None:
+    if not 0 < lowest < highest < math.inf:
+        raise UsageError("rate.bad_range", lowest=lowest, highest=highest)
+    if not FEWEST_STEPS <= steps <= MOST_STEPS:
+        raise UsageError("rate.bad_steps", value=steps, least=FEWEST_STEPS, most=MOST_STEPS)
+
+
+def _sweep(curve: Curve, setting: Setting, batches: list[Any], rates: list[float]) -> None:
+    """Train one copy while the rate rises."""
+    trained = CopyInTraining(setting)
+    for step, rate in enumerate(rates):
+        curve.add(rate, trained.step(batches[step % len(batches)], rate))
+        if curve.exploded:
+            return
+
+
+def _climbed(curve: Curve, evaluations: Evaluations, ladder: Ladder) -> RateSweep:
+    """Let the rungs compete, first in short evaluations, then in long ones around the best of these."""
+    short = ladder.lowest_point(lambda rung: evaluations.loss(ladder.rate(rung), SHORT), ladder.first())
+    best = ladder.lowest_point(lambda rung: evaluations.loss(ladder.rate(rung), LONG), [short])
+    reason = evaluations.why_not(ladder.rate(best), LONG)
+    if reason:
+        return _result(curve, evaluations, reason)
+    for edge, beyond in EDGES:
+        if not ladder.has(best + beyond):
+            return _result(curve, evaluations, None, ladder.rate(best), edge)
+    near = [evaluations.loss(ladder.rate(best + beside), LONG) for beside in (-1, 0, 1)]
+    # What has blown up counts as if nothing had been learned.
+    between = best + lowest_of_parabola([min(loss, evaluations.start) for loss in near])
+    return _result(curve, evaluations, None, ladder.rate(between))
+
+
+def _result(
+    curve: Curve,
+    evaluations: Evaluations,
+    reason: Reason | None,
+    suggestion: float | None = None,
+    edge: Edge | None = None,
+) -> RateSweep:
+    return RateSweep(
+        suggestion=suggestion,
+        reason=reason,
+        edge=edge,
+        rates=tuple(curve.rates),
+        losses=tuple(curve.losses),
+        smoothed=tuple(curve.smoothed.tolist()),
+        stopped_at=curve.rates[-1] if curve.losses and curve.exploded else None,
+        start_loss=evaluations.start,
+        evaluations=evaluations.all(),
+        steps=len(curve.rates) + evaluations.steps,
+    )
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _finite(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
