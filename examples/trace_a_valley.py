@@ -1,4 +1,4 @@
-"""Two optimizers in a valley that is steep one way and flat the other; each leaves the same kind of history as a run."""
+"""Two optimizers in a valley that is steep one way and flat the other; each leaves the history that a run leaves."""
 
 import thalweg
 from thalweg import optimizers, surfaces
