@@ -1,4 +1,4 @@
-"""`thalweg surface` prints what its pictures show, and refuses what cannot be meant before it computes."""
+"""`thalweg surface` prints what its pictures show, and refuses invalid arguments before it computes."""
 
 import json
 
