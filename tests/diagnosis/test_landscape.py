@@ -197,7 +197,7 @@ def test_a_run_without_epochs_or_labels_is_told_what_to_do(run, tmp_path):
     for path in run.kept_epochs()[1:]:
         path.rename(tmp_path / path.name)
     try:
-        with pytest.raises(RunError, match="--keep-epochs"):
+        with pytest.raises(RunError, match="--save-every-epoch"):
             landscape_of_run(run.path, plane="trajectory")
     finally:
         for path in tmp_path.iterdir():
