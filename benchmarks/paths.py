@@ -61,7 +61,7 @@ def table(optax: Peer, rounds: int) -> None:
     from thalweg import optimizers, paths, surfaces
 
     valley = surfaces.get("valley")
-    optimizers = [name for name in optimizers.names() if name != "sgd"]
+    names = [name for name in optimizers.names() if name != "sgd"]
     rates = [1e-4 * 1e4 ** (k / (SWEEP_RATES - 1)) for k in range(SWEEP_RATES)]
     starts = np.column_stack([np.linspace(-10.0, 10.0, PATHS), np.full(PATHS, 2.0)])
     one = {
@@ -73,10 +73,10 @@ def table(optax: Peer, rounds: int) -> None:
         "thalweg": lambda: timed(lambda: paths.sweep(valley, ["adam"], [LR], starts, steps=PATH_UPDATES)),
         "optax vmap(scan)": lambda: optax.ask("many"),
     }
-    sweep = {"thalweg": lambda: timed(lambda: paths.sweep(valley, optimizers, rates, steps=SWEEP_UPDATES))}
+    sweep = {"thalweg": lambda: timed(lambda: paths.sweep(valley, names, rates, steps=SWEEP_UPDATES))}
     show(f"one path, {UPDATES:,} Adam updates, every step kept", best(one, rounds))
     show(f"{PATHS:,} paths x {PATH_UPDATES:,} Adam updates", best(many, rounds))
-    show(f"{len(optimizers)} optimizers x {SWEEP_RATES} learning rates x {SWEEP_UPDATES:,} updates", best(sweep, rounds))
+    show(f"{len(names)} optimizers x {SWEEP_RATES} learning rates x {SWEEP_UPDATES:,} updates", best(sweep, rounds))
     show("first path, whole process, imports included", first_paths(optax, max(rounds // 3, 1)))
 
 

@@ -1,4 +1,4 @@
-"""Two optimizers in a valley that is steep one way and flat the other, with the same kind of history as a training's."""
+"""Two optimizers in a valley that is steep one way and flat the other; each leaves the history that a run leaves."""
 
 import thalweg
 from thalweg import optimizers, surfaces
@@ -6,5 +6,5 @@ from thalweg import optimizers, surfaces
 
 valley = surfaces.get("valley")
 for name, lr in (("sgd", 0.1), ("adagrad", 1.0)):
-    path = thalweg.trace(valley, optimizers.get(name), lr=lr, steps=1000)
-    print(f"{name:8} after 1,000 steps: loss {path.loss[-1]:.3g}, gradient norm {path.gradient_norm[-1]:.3g}")
+    trace = thalweg.trace(valley, optimizers.get(name), lr=lr, steps=1000)
+    print(f"{name:8} after 1,000 steps: loss {trace.loss[-1]:.3g}, gradient norm {trace.gradient_norm[-1]:.3g}")

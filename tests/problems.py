@@ -13,7 +13,7 @@ class Problem(NamedTuple):
     Args:
         surface: the surface.
         starts: three points away from its critical points and from its lines of symmetry.
-        lr_of_slope: a learning rate for optimizers whose step grows with the gradient: below 1 / the curvature on the way.
+        lr_of_slope: a learning rate for optimizers whose step grows with the gradient: below 1 / the curvature met.
         lr_of_length: a learning rate for optimizers that divide by the gradient's size: a small part of the window.
     """
 

@@ -2,7 +2,7 @@
 
     python tools/verdict_pages.py [CODE ...] [--tables]
 
-Each picture shows a training of the zoo with that trouble beside one that is well: the loss, and the number that
+Each picture shows a training of the zoo with that fault beside a healthy one: the loss, and the number that
 decides. `--tables` leaves the pictures alone.
 """  # noqa: INP001 - a script
 
@@ -63,7 +63,7 @@ class Panel:
     optimizer: str = "sgd"
     threshold: tuple[str, str] | None = None  # code and measure in the table of rules
     log: bool = False
-    twin_name: str = "well"
+    twin_name: str = "healthy"
     x: str = "step"
     log_loss: bool = False
     last: int | None = None  # step at which the picture ends
@@ -141,7 +141,7 @@ PANELS: dict[str, Panel] = {
     "bad_targets": Panel(
         "labels_shuffled",
         "to_constant",
-        "mean loss of 20 steps\n/ a constant answer's",
+        "mean loss of 20 steps\n/ the constant predictor's",
         threshold=("bad_targets", "to_constant"),
     ),
     "batchnorm_mismatch": Panel(
@@ -179,7 +179,7 @@ PANELS: dict[str, Panel] = {
     "exploding_gradients": Panel(
         "weights_too_large",
         "over_constant",
-        "loss / a constant answer's",
+        "loss / the constant predictor's",
         threshold=("exploding_gradients", "loss_first_to_constant"),
         log=True,
         log_loss=True,
@@ -196,7 +196,7 @@ PANELS: dict[str, Panel] = {
         "falling",
         "fall of the loss\n/ first loss",
         twin=_slow,
-        twin_name="ill: a thousandth of the rate",
+        twin_name="faulty: a thousandth of the rate",
         threshold=("healthy", "falling"),
     ),
     "lr_too_large": Panel(
@@ -218,7 +218,7 @@ PANELS: dict[str, Panel] = {
         "one_batch",
         "loss of one batch alone / ln 3",
         twin=_hidden_layer,
-        twin_name="well: one hidden layer more",
+        twin_name="healthy: one hidden layer more",
         threshold=("model_too_small", "fit_left"),
         x="step of Adam on one batch, after the training",
     ),
@@ -236,7 +236,7 @@ PANELS: dict[str, Panel] = {
         "valid_rise",
         "validation loss above its\nlowest / the lowest",
         twin=_validated,
-        twin_name="well: 1,500 pictures in place of 80",
+        twin_name="healthy: 1,500 pictures in place of 80",
         threshold=("overfitting", "valid_rise"),
     ),
     "untrained_parameters": Panel(

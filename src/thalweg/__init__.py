@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from thalweg.runs import Run, TrainingConfig
     from thalweg.training import recipe, resume, train
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _homes = {
     "History": ".history",

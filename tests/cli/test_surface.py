@@ -1,4 +1,4 @@
-"""`thalweg surface` prints what its pictures show, and refuses what cannot be meant before it computes."""
+"""`thalweg surface` prints what its pictures show, and refuses invalid arguments before it computes."""
 
 import json
 
@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from thalweg import optimizers, paths, surfaces
-from thalweg.cli import surface as verb
+from thalweg.cli import surface as command
 from thalweg.cli._lab_options import read_optimizers
 from thalweg.errors import UsageError
 from thalweg.figures.surface_map import outcomes_of
@@ -15,7 +15,7 @@ from thalweg.figures.surface_map import outcomes_of
 
 @pytest.fixture
 def run(verb_runner):
-    return verb_runner(verb, "surface")
+    return verb_runner(command, "surface")
 
 
 def document(result):
@@ -58,7 +58,7 @@ class TestNumbers:
         path = paths.trace(surfaces.get("bowl"), "sgd", lr=1.8, steps=5000)
         np.testing.assert_array_equal(some["paths"][0]["loss"], path.loss[some["step"]])
 
-    def test_the_table_has_a_row_a_optimizer(self, run):
+    def test_the_table_has_a_row_an_optimizer(self, run):
         result = run("valley", "--optimizers", "sgd,adagrad,rmsprop,adam", "--steps", "1000")
         assert all(f"  {name} " in result.stdout for name in ("sgd", "adagrad", "rmsprop", "adam"))
 

@@ -278,12 +278,12 @@ def test_a_loss_without_curvature_gives_zeros():
     assert not operator.matvec(torch.ones(4)).any()
 
 
-def test_what_cannot_be_meant_is_said():
+def test_invalid_arguments_are_refused():
     model, batches = build("perceptron")
     with pytest.raises(UsageError, match="no batch"):
         HessianOperator(model, cross_entropy, [])
-    with pytest.raises(UsageError, match="pairs"):
-        HessianOperator(model, cross_entropy, batches[0])
+    with pytest.raises(UsageError, match="pair"):
+        HessianOperator(model, cross_entropy, ["text"])
     with pytest.raises(UsageError, match="belong"):
         HessianOperator(model, cross_entropy, batches, parameters=[torch.ones(3)])
     with pytest.raises(UsageError, match="no parameter"):

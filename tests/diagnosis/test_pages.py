@@ -46,7 +46,7 @@ def test_a_page_says_where_each_threshold_comes_from(code):
 
 
 @pytest.mark.parametrize("code", CODES)
-def test_a_page_has_the_remedies_in_their_order(code):
+def test_a_page_has_the_fixes_in_their_order(code):
     assert tuple(re.findall(r"^\d+\. `(\w+)`: \S", text_of(code), re.MULTILINE)) == FIXES_OF[code]
 
 

@@ -1,4 +1,4 @@
-"""Runs of the project, diagnosed from their folder; and the verb."""
+"""Runs of the project, diagnosed from their folder; and the command."""
 
 import json
 
@@ -24,7 +24,7 @@ def test_a_rate_that_is_too_small_is_named_and_the_run_left_alone(slow_run, verb
 
 
 @pytest.mark.slow
-def test_it_is_proved_in_words_and_the_run_left_alone(slow_run, verb_runner):
+def test_it_is_tried_in_words_and_the_run_left_alone(slow_run, verb_runner):
     before = files_of(slow_run)
     verdict = diagnose_run(slow_run, try_fix=True)
     assert verdict.code == "lr_too_small"
@@ -34,16 +34,16 @@ def test_it_is_proved_in_words_and_the_run_left_alone(slow_run, verb_runner):
 
 
 @pytest.mark.slow
-def test_the_proof_alone(slow_run):
-    proof = try_fix_on_run(slow_run, steps=4)
-    assert proof.steps == 4
-    assert proof.to_dict()["remedy"]["code"] == "raise_rate"
+def test_the_trial_alone(slow_run):
+    trial = try_fix_on_run(slow_run, steps=4)
+    assert trial.steps == 4
+    assert trial.to_dict()["fix"]["code"] == "raise_rate"
 
 
-def test_the_verb_asks_for_what_it_needs(tmp_path, verb_runner):
+def test_the_command_asks_for_what_it_needs(tmp_path, verb_runner):
     call = verb_runner(diagnose_verb, "diagnose")
     (tmp_path / "log.csv").write_text("step,loss\n1,2\n")
-    with pytest.raises(UsageError, match="What is to be diagnosed"):
+    with pytest.raises(UsageError, match="What should be diagnosed"):
         call()
     with pytest.raises(UsageError, match="not both"):
         call(str(tmp_path), "--csv", str(tmp_path / "log.csv"))

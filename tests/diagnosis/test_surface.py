@@ -13,7 +13,12 @@ from thalweg.paths import trace
         ("bowl", "sgd", {"lr": 1e-5, "steps": 200}, {"lr_too_small"}),
         ("bowl", "sgd", {"lr": 0.3, "steps": 200}, {"converged"}),
         ("bowl", "sgd", {"lr": 10.0, "steps": 200}, {"diverged"}),
-        ("0.01*x**2 + 10*y**2", "sgd", {"lr": 0.098, "steps": 150, "start": (-8.0, 0.5)}, {"ill_conditioned", "healthy"}),
+        (
+            "0.01*x**2 + 10*y**2",
+            "sgd",
+            {"lr": 0.098, "steps": 150, "start": (-8.0, 0.5)},
+            {"ill_conditioned", "healthy"},
+        ),
         ("x**2 - y**2 + y**4 + 1", "sgd", {"lr": 0.05, "steps": 300, "start": (1.0, 0.0)}, {"saddle"}),
     ],
 )

@@ -179,7 +179,7 @@ class TestLooks:
             draw_surface(VALLEY, nine, tmp_path / "nine.png")
         assert not list(tmp_path.iterdir())
 
-    def test_a_optimizer_with_two_rates_carries_them_in_its_name(self):
+    def test_an_optimizer_with_two_rates_carries_them_in_its_name(self):
         two = [paths.trace(VALLEY, "adam", lr=lr, steps=2) for lr in (0.1, 0.01)]
         other = paths.trace(VALLEY, "sgd", lr=0.01, steps=2)
         assert labels_of([*two, other]) == ["adam η=0.1", "adam η=0.01", "sgd"]

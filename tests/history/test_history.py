@@ -58,7 +58,7 @@ def test_other_columns_and_other_files_are_refused(tmp_path):
     with pytest.raises(RunError, match="columns"):
         HistoryLog(tmp_path / "steps", {"step": "", "accuracy": ""})
     (tmp_path / "other").write_text("hello\n")
-    with pytest.raises(RunError, match="not a history"):
+    with pytest.raises(RunError, match="not a thalweg history"):
         HistoryLog.read(tmp_path / "other")
     with pytest.raises(RunError, match="cannot be read"):
         HistoryLog.read(tmp_path / "none")

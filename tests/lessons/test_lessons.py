@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 import thalweg.i18n
-from thalweg.cli import lesson as verb
+from thalweg.cli import lesson as command
 from thalweg.errors import ThalwegError, UnknownNameError
 from thalweg.i18n import LANGUAGES, set_language
 from thalweg.lessons import Check, get, names, title_of
@@ -184,7 +184,7 @@ def test_without_torch_the_lesson_says_so(monkeypatch):
 
 @pytest.fixture
 def run(verb_runner):
-    return verb_runner(verb, "lesson")
+    return verb_runner(command, "lesson")
 
 
 def test_the_command_lists_draws_tells_and_checks(run, tmp_path, monkeypatch):

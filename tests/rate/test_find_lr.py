@@ -9,9 +9,9 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy, mse_loss
 
-from thalweg.diagnosis import find_lr
 from thalweg.errors import ThalwegError, UsageError
 from thalweg.i18n import LANGUAGES, set_language
+from thalweg.rate import find_lr
 
 
 class Quadratic(nn.Module):

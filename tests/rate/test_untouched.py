@@ -10,8 +10,8 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, Dataset, RandomSampler, Sampler, TensorDataset
 
-from thalweg.diagnosis import find_lr
 from thalweg.probes.copies import generators_in, own_randomness
+from thalweg.rate import find_lr
 
 
 INPUTS = torch.randn(200, 6, generator=torch.Generator().manual_seed(0))

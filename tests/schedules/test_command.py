@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from thalweg.cli import schedule as verb
+from thalweg.cli import schedule as command
 from thalweg.errors import UsageError
 from thalweg.figures.plain import telling_steps, text_plot
 from thalweg.figures.schedule import draw_schedule
@@ -17,7 +17,7 @@ from thalweg.schedules import factors, names, parse
 
 @pytest.fixture
 def run(verb_runner):
-    return verb_runner(verb, "schedule")
+    return verb_runner(command, "schedule")
 
 
 def test_the_document_has_the_numbers(run):

@@ -40,7 +40,7 @@ BATCHES, PHOTOS = 4, 32
 
 
 def diagnose_path(source: Path | str, *, try_fix: bool = False) -> Verdict:
-    """Diagnose a folder, whichever it is: a run of this project, or what `watch.save` has left.
+    """Diagnose a folder, whichever it is: a run of this project, or a folder of `watch.save`.
 
     Args:
         source: the folder.
@@ -60,7 +60,7 @@ def diagnose_path(source: Path | str, *, try_fix: bool = False) -> Verdict:
 
 
 def diagnose_folder(folder: Path) -> Verdict:
-    """Diagnose what `watch.save` has left: its measures, those of the batch included if it was diagnosed before it was saved.
+    """Diagnose a folder of `watch.save`, with the measures of a batch if it was diagnosed before it was saved.
 
     Raises:
         RunError: not such a folder, or of another version.
@@ -122,7 +122,7 @@ class OpenedRun:
 
 
 def diagnose_run(path: Path | str, *, try_fix: bool = False, threads: int | None = None) -> Verdict:
-    """Diagnose a run of this project: its history, and questions to its last checkpoint with its own photos.
+    """Diagnose a run of this project: its history, and its last checkpoint measured with its own photos.
 
     Args:
         path: the run's folder; it is not changed.
@@ -130,7 +130,7 @@ def diagnose_run(path: Path | str, *, try_fix: bool = False, threads: int | None
         threads: of the processor; None: as many as the run had.
 
     Raises:
-        RunError: not a run, of another version, or its photos are no longer what they were.
+        RunError: not a run, of another version, or its photos have changed.
     """
     opened = open_run(Path(path), threads=threads)
     verdict = opened.verdict()
@@ -143,14 +143,14 @@ def diagnose_run(path: Path | str, *, try_fix: bool = False, threads: int | None
 
 
 def open_run(path: Path, *, threads: int | None = None) -> OpenedRun:
-    """Open a run for questions, as its last checkpoint left it.
+    """Open a run for measurements, as its last checkpoint left it.
 
     Args:
         path: the run's folder.
         threads: of the processor; None: as many as the run had.
 
     Raises:
-        RunError: not a run, of another version, or its photos are no longer what they were.
+        RunError: not a run, of another version, or its photos have changed.
     """
     from thalweg.training.losses import loss_of
     from thalweg.training.session import reopen

@@ -8,9 +8,13 @@ in docs/verdicts says where its thresholds come from.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from thalweg.diagnosis.measures import table as m
-from thalweg.diagnosis.measures.table import Condition
+
+
+if TYPE_CHECKING:
+    from thalweg.diagnosis.measures.table import Condition
 
 
 @dataclass(frozen=True, slots=True)

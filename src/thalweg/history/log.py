@@ -57,7 +57,7 @@ class HistoryLog:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             if path.exists() and path.stat().st_size:
-                found, self._start = _read_header(path)
+                found, self._start = read_header(path)
                 if not found or list(found.items()) != list(units.items())[: len(found)]:
                     raise RunError("history.other_columns", path=path, found=list(found), expected=list(units))
                 self._kept = len(found)
@@ -117,7 +117,7 @@ class HistoryLog:
         Raises:
             RunError: the file does not exist or is not a history.
         """
-        units, start = _read_header(path)
+        units, start = read_header(path)
         history = History(units)
         values = np.fromfile(path, dtype="<f8", offset=start)
         history.extend(values[: len(values) // len(units) * len(units)])
@@ -128,7 +128,12 @@ class HistoryLog:
         self._file.seek(0, os.SEEK_END)
 
 
-def _read_header(path: Path) -> tuple[dict[str, str], int]:
+def read_header(path: Path) -> tuple[dict[str, str], int]:
+    """The units by column name, and the byte at which the rows begin.
+
+    Raises:
+        RunError: the file cannot be read or is not a history.
+    """
     try:
         with path.open("rb") as file:
             line = file.readline(_LONGEST_HEADER)

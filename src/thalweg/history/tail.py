@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from thalweg.errors import RunError
-from thalweg.history.log import _read_header
+from thalweg.history.log import read_header
 
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class HistoryTail:
         """Whether the header has been read; the file may still be missing or empty."""
         if not self._units:
             try:
-                self._units, self._start = _read_header(self.path)
+                self._units, self._start = read_header(self.path)
             except RunError:
                 return False
         return True

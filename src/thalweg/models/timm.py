@@ -60,7 +60,7 @@ def build_timm(name: str, *, classes: int, size: int) -> nn.Module:
 
 def _import_timm() -> ModuleType:
     try:
-        import timm  # type: ignore[import-not-found]
+        import timm
     except ModuleNotFoundError as error:
         if error.name == "timm":
             raise MissingExtraError("timm", "timm") from error

@@ -13,7 +13,7 @@ from thalweg.optimizers.optimizer import DecayingOptimizer, State, Step
 class SGD(DecayingOptimizer):
     """Gradient descent, with momentum when it is asked for.
 
-    b_t = μ b_{t−1} + (1 − τ) g_t (b_1 = g_1); m_t = b_t, or g_t + μ b_t with Nesterov's look ahead; σ_t = 1.
+    b_t = μ b_{t−1} + (1 − τ) g_t (b_1 = g_1); m_t = b_t, or g_t + μ b_t with Nesterov's look-ahead; σ_t = 1.
 
     Args:
         momentum: μ, at least 0.

@@ -1,8 +1,8 @@
-"""What is measured of a training while it goes on: cheap numbers of every step, of anybody's loop.
+"""Measuring anybody's model and loop without changing it.
 
-`StepProbe` hangs on a torch optimizer and writes two histories; `LayerProbe` is told of each step by our own loop, and
-looks at the layers only; `ActivationProbe` looks at what the activation
-functions give; `Wiring` says which parameters a training can reach at all. None of them changes the training.
+`StepProbe` hangs on a torch optimizer and writes two histories; our own loop tells `LayerProbe` of each step;
+`ActivationProbe` looks at the outputs of activation functions; `Wiring` tells which parameters a training can reach.
+`batches` reads a user's batch, whatever its form; `copies` copies a model with its optimizer, and keeps random states.
 """
 
 from typing import TYPE_CHECKING

@@ -12,6 +12,7 @@ from thalweg.report.facts import fact_sections
 from thalweg.report.html import Html, join, tag
 from thalweg.report.sections import headline, picture_sections
 from thalweg.runs import RunFolder
+from thalweg.runs.files import REPORT
 
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def write_report(run: Path) -> Path:
         >>> write_report(Path(tempfile.mkdtemp())).name
         'report.html'
     """
-    path = run / "report.html"
+    path = run / REPORT
     write_text(path, _page(RunFolder(run).read_all()))
     return path
 

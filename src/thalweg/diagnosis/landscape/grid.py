@@ -14,6 +14,7 @@ from torch import nn
 from torch.func import functional_call
 
 from thalweg.errors import UsageError
+from thalweg.probes.batches import read_batches
 
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from thalweg.diagnosis.landscape.directions import Direction
-    from thalweg.probes.batches import Batch
 
 _LINEAR = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _MOST_BYTES = 2**28  # of products that are kept; more would cost more in memory than in arithmetic
@@ -40,7 +40,7 @@ class Plane:
         model: gives W.
         directions: D₁ and D₂ by the names of the parameters.
         loss_fn: `loss_fn(model(inputs), targets)` is a mean over the batch.
-        batches: of one tensor each as inputs.
+        batches: in any form of `thalweg.probes.batches`, with one tensor as inputs.
     """
 
     def __init__(
@@ -48,15 +48,15 @@ class Plane:
         model: nn.Module,
         directions: tuple[Direction, Direction],
         loss_fn: Callable[[Any, Tensor], Tensor],
-        batches: Sequence[Batch],
+        batches: Any,
     ) -> None:
         self._model = copy.deepcopy(model).eval()
         self._loss_fn = loss_fn
-        self._batches = batches
-        sizes = [batch.size for batch in batches]
+        self._batches = read_batches(batches, model)
+        sizes = [batch.size for batch in self._batches]
         self._shares = [size / sum(sizes) for size in sizes]
         parameters = dict(self._model.named_parameters())
-        self._known = _Known.of(self._model, directions, [batch.inputs for batch in batches])
+        self._known = _Known.of(self._model, directions, [batch.inputs for batch in self._batches])
         for parameter in parameters.values():
             parameter.requires_grad_(False)  # noqa: FBT003 - torch's own way
         moving = [

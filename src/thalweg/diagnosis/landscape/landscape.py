@@ -13,7 +13,6 @@ import numpy as np
 from thalweg.diagnosis.landscape.directions import random_directions
 from thalweg.diagnosis.landscape.grid import Plane
 from thalweg.errors import UsageError
-from thalweg.probes.batches import Batch, device_of
 
 
 if TYPE_CHECKING:
@@ -118,9 +117,7 @@ def landscape_of(
     check_grid(points, span)
     if not len(targets) or len(inputs) != len(targets):
         raise UsageError("landscape.no_examples", inputs=len(inputs), targets=len(targets))
-    device = device_of(model)
-    chunks = zip(inputs.split(_CHUNK), targets.split(_CHUNK), strict=True)
-    batches = [Batch(*chunk).to(device) for chunk in chunks]
+    batches = list(zip(inputs.split(_CHUNK), targets.split(_CHUNK), strict=True))
     plane = Plane(model, random_directions(model, seed), loss_fn, batches)
     along_W = np.linspace(-span, span, points)
     return Landscape(

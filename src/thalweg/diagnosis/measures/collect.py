@@ -43,7 +43,7 @@ def ask(
         seconds: for the trainings of copies.
 
     Returns:
-        The measures, and which questions failed (`batch`, `curvature`, `noise`, `trials`).
+        The measures, and what failed (`batch`, `curvature`, `noise`, `trials`).
     """
     found: dict[str, float] = {}
     failed: list[str] = []
@@ -52,7 +52,7 @@ def ask(
         try:
             with own_randomness(0):  # whatever the user's model draws from
                 found.update(question())
-        except Exception:  # noqa: BLE001 - it is reported, and the other questions are asked
+        except Exception:  # noqa: BLE001 - it is reported, and the others go on
             failed.append(what)
 
     attempt("batch", lambda: of_batch(model, loss_fn, batches))

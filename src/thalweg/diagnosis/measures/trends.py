@@ -1,4 +1,4 @@
-"""What a history says: where the loss went, and what gradients and steps did meanwhile.
+"""Measures of a history: where the loss went, and what gradients and steps did meanwhile.
 
 Shape suffixes: S steps.
 """
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 LATE = 0.5  # "lately" is the last half of the steps
 SIGMAS = 3.5  # standard errors that a fall must have to be one
-FEW = 20  # steps below which nothing is said about trends
+FEW = 20  # fewer steps tell nothing about trends
 
 
 def trends(steps: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:
@@ -30,7 +30,7 @@ def trends(steps: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:
         steps: column name to (S,) numbers; `loss` at least, aligned.
 
     Returns:
-        Names of this module's table to numbers.
+        Names to numbers.
 
     Example:
         >>> import numpy as np
@@ -76,7 +76,7 @@ def layer_trends(layers: History) -> dict[str, float]:
 
 
 def validation_trends(validation: Mapping[str, NDArray[np.float64]], train_last: float) -> dict[str, float]:
-    """What the validation losses say, in the order of their steps.
+    """Measures of the validation losses, in the order of their steps.
 
     Args:
         validation: `loss` (V,).
@@ -149,19 +149,13 @@ def _smoothed(loss_S: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _of_numbers(steps: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:
     """Medians at the start and lately of the columns that mean the same in every training."""
-    names = {
-        "update_ratio": "update_ratio",
-        "cosine": "cosine",
-        "dead_units": "dead_units",
-        "saturated_units": "saturated_units",
-        "weight_norm": "weight_norm",
-    }
     found = {}
-    for column, name in names.items():
-        if column in steps:
-            values = steps[column][~np.isnan(steps[column])]
+    for name in ("update_ratio", "cosine", "dead_units", "saturated_units", "weight_norm"):
+        if name in steps:
+            values = steps[name][~np.isnan(steps[name])]
             found[name] = float(np.median(values[len(values) // 2 :])) if len(values) else np.nan
-            found[f"{name}_first"] = float(np.median(values[:3])) if len(values) else np.nan
+            if name != "cosine":
+                found[f"{name}_first"] = float(np.median(values[:3])) if len(values) else np.nan
     if "uncleared" in steps:
         values = steps["uncleared"][~np.isnan(steps["uncleared"])]
         found["uncleared"] = float(values.mean()) if len(values) else np.nan
