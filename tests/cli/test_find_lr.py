@@ -6,9 +6,9 @@ import pytest
 from PIL import Image
 
 from thalweg.cli import find_lr
-from thalweg.rate import search
 from thalweg.errors import UsageError
 from thalweg.i18n import LANGUAGES, set_language
+from thalweg.rate import search
 
 
 SMALL = ["--model", "resnet-small", "--size", "16", "--batch-size", "16", "--optimizer", "sgd", "--augment", "flip",

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 from dataclasses import fields
-from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -157,7 +156,16 @@ def test_an_unwritable_folder_is_said(striped, thalweg, tmp_path):
 def test_every_flag_is_a_field_and_every_field_a_flag(thalweg):
     _, text, _ = thalweg("train", "--help")
     flags = set(re.findall(r"--[a-z-]+", text))
-    own = {"--recipe", "--out", "--resume", "--json", "--help", "--no-normalize", "--no-save-every-epoch", "--no-find-lr"}
+    own = {
+        "--recipe",
+        "--out",
+        "--resume",
+        "--json",
+        "--help",
+        "--no-normalize",
+        "--no-save-every-epoch",
+        "--no-find-lr",
+    }
     named = {f"--{field.name.replace('_', '-')}" for field in fields(TrainingConfig)}
     assert flags - own == named - {"--smaller-sizes"}  # which --size "64>96>128" sets
 

@@ -12,8 +12,7 @@ from thalweg.diagnosis.landscape import landscape_of, landscape_of_run
 from thalweg.diagnosis.landscape.directions import principal_plane, random_directions
 from thalweg.diagnosis.landscape.grid import Plane
 from thalweg.errors import RunError, UsageError
-from thalweg.runs import Run
-from thalweg.runs import checkpoint
+from thalweg.runs import Run, checkpoint
 
 
 class Branches(nn.Module):
