@@ -1,4 +1,4 @@
-"""What can go wrong, as a tree.
+"""The tree of errors.
 
 ```
 ThalwegError                exit code 1
@@ -12,8 +12,8 @@ ThalwegError                exit code 1
 └── StorageError            a file that cannot be written
 ```
 
-An error is a key of the catalogue (`i18n`) with values, so its message is in the language of the reader. The message
-states what went wrong, where, why, and what to try.
+An error is a key of the catalogue (`i18n`) with values, so its message appears in the reader's language. The message
+says what went wrong, where, why, and what to try.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class UnknownNameError(UsageError):
     """An unknown name; the message suggests the nearest known ones.
 
     Args:
-        kind: what the name stands for, as a key of the catalogue under `kinds` (`"optimizer"`).
+        kind: the kind of thing named, as a key of the catalogue under `kinds` (`"optimizer"`).
         name: the unknown name.
         known: the valid names.
     """
