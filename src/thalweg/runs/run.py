@@ -120,7 +120,8 @@ class Run:
 
     @property
     def last(self) -> Path:
-        """The checkpoint to resume from."""return self.checkpoint(files.LAST)
+        """The checkpoint to resume from."""
+        return self.checkpoint(files.LAST)
 
     @property
     def best(self) -> Path:
