@@ -95,7 +95,7 @@ def _compare(
 
 
 def _train(attempt: Attempt, batches: Sequence[Batch], yardstick: str, *, steps: int, seed: int) -> list[float]:
-    """Train a copy; the yardstick at ten times on the way, the last after the last step."""
+    """Train a copy; the yardstick ten times, the last after the last step."""
     every = max(1, steps // 10)
     curve = []
     model, optimizer = attempt.copy.model, attempt.copy.optimizer
