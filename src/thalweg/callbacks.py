@@ -113,7 +113,7 @@ def lightning_callback(*, monitor: str = VALIDATION_LOSS, **options: Any) -> Any
     base: Any = library.Callback
 
     class WatchCallback(base):
-        """Hands what Lightning tells to a listener."""
+        """Passes the events of Lightning on to a listener."""
 
         def __init__(self) -> None:
             super().__init__()
@@ -154,7 +154,7 @@ def _import_lightning() -> ModuleType:
 def transformers_callback(**options: Any) -> Any:
     """A `TrainerCallback` that watches the training and diagnoses it at its end.
 
-    The Trainer tells its callbacks no loss of a single step, so a hook on the model reads `outputs.loss`, which every
+    The Trainer gives its callbacks no loss of a single step, so a hook on the model reads `outputs.loss`, which every
     model of transformers returns where it is given labels.
 
     Args:
@@ -171,7 +171,7 @@ def transformers_callback(**options: Any) -> Any:
     base: Any = _import_base()
 
     class WatchCallback(base):
-        """Hands what the Trainer tells to a listener."""
+        """Passes the events of the Trainer on to a listener."""
 
         def __init__(self) -> None:
             super().__init__()
@@ -179,22 +179,22 @@ def transformers_callback(**options: Any) -> Any:
             self._losses: list[torch.Tensor] = []
             self._hook: Any = None
 
-        def on_train_begin(self, _args: Any, _state: Any, _control: Any, **told: Any) -> None:
-            model, optimizer = told["model"], told["optimizer"]
+        def on_train_begin(self, _args: Any, _state: Any, _control: Any, **given: Any) -> None:
+            model, optimizer = given["model"], given["optimizer"]
             # the Trainer wraps the optimizer of torch, which is what takes the step
             self.listener.open(model, getattr(optimizer, "optimizer", optimizer))
             self._losses.clear()
             self._hook = model.register_forward_hook(self._keep)
 
-        def on_step_end(self, *_: Any, **_told: Any) -> None:
+        def on_step_end(self, *_: Any, **_given: Any) -> None:
             if self._losses:  # several where gradients are accumulated: their mean is what was minimized
                 self.listener.step(torch.stack(self._losses).mean())
                 self._losses.clear()
 
-        def on_evaluate(self, *_: Any, metrics: Any = None, **_told: Any) -> None:
+        def on_evaluate(self, *_: Any, metrics: Any = None, **_given: Any) -> None:
             self.listener.validate((metrics or {}).get("eval_loss"))
 
-        def on_train_end(self, *_: Any, **_told: Any) -> None:
+        def on_train_end(self, *_: Any, **_given: Any) -> None:
             if self._hook is not None:
                 self._hook.remove()
             self.listener.finish()
