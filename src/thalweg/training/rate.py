@@ -97,7 +97,12 @@ def search(prepared: Preparation, **options: Any) -> RateSweep:
             lambda parameters: optimizer_over(parameters, config),
             batches,
             loss_fn,
-            **{"clip": config.clip_grad_norm, "seed": config.seed, "anneal": _anneals(config.schedule), **options},
+            **{
+                "clip_grad_norm": config.clip_grad_norm,
+                "seed": config.seed,
+                "anneal": _anneals(config.schedule),
+                **options,
+            },
         )
 
 
