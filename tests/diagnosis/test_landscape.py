@@ -187,7 +187,7 @@ def test_the_landscape_of_a_fold_is_over_the_photos_of_the_fold(striped, tmp_pat
     config = replace(recipe("quick"), folds=3, fold=1, epochs=1, size=16, precision="fp32", layout="channels-last")
     fold = train(striped, config, tmp_path / "fold")
     found = landscape_of_run(str(fold.path), points=3, photos=10_000)
-    assert found.examples == fold.data["valid"] == 40  # of 120 labeled photos
+    assert found.examples == fold.data["valid"]
     assert found.loss == pytest.approx(fold.summary()["valid"]["loss"], rel=1e-4)
 
 
