@@ -25,7 +25,7 @@ from playwright.sync_api import Page, sync_playwright
 
 from thalweg.history import HistoryLog
 from thalweg.runs import Run, TrainingConfig
-from thalweg.runs.run import STEP_UNITS
+from thalweg.runs.files import STEP_UNITS
 
 
 if TYPE_CHECKING:
