@@ -179,22 +179,22 @@ def transformers_callback(**options: Any) -> Any:
             self._losses: list[torch.Tensor] = []
             self._hook: Any = None
 
-        def on_train_begin(self, _args: Any, _state: Any, _control: Any, **told: Any) -> None:
-            model, optimizer = told["model"], told["optimizer"]
+        def on_train_begin(self, _args: Any, _state: Any, _control: Any, **given: Any) -> None:
+            model, optimizer = given["model"], given["optimizer"]
             # the Trainer wraps the torch optimizer, which takes the actual step
             self.listener.open(model, getattr(optimizer, "optimizer", optimizer))
             self._losses.clear()
             self._hook = model.register_forward_hook(self._keep)
 
-        def on_step_end(self, *_: Any, **_told: Any) -> None:
+        def on_step_end(self, *_: Any, **_given: Any) -> None:
             if self._losses:  # several if gradients are accumulated: the step minimized their mean
                 self.listener.step(torch.stack(self._losses).mean())
                 self._losses.clear()
 
-        def on_evaluate(self, *_: Any, metrics: Any = None, **_told: Any) -> None:
+        def on_evaluate(self, *_: Any, metrics: Any = None, **_given: Any) -> None:
             self.listener.validate((metrics or {}).get("eval_loss"))
 
-        def on_train_end(self, *_: Any, **_told: Any) -> None:
+        def on_train_end(self, *_: Any, **_given: Any) -> None:
             if self._hook is not None:
                 self._hook.remove()
             self.listener.finish()

@@ -73,7 +73,7 @@ def diagnose_folder(folder: Path) -> Verdict:
         found = facts.get("format") if isinstance(facts, dict) else None
         raise RunError("diagnosis.other_watch", path=folder, found=found, expected=FORMAT)
     measures = {
-        OLD_NAMES.get(name, name): math.nan if value is None else float(value)
+        str(OLD_NAMES.get(name, name)): math.nan if value is None else float(value)
         for name, value in facts["measures"].items()
     }
     return judge(measures, problems=facts["problems"])

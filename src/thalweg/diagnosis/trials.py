@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.nn.utils import clip_grad_norm_
@@ -11,7 +11,7 @@ from torch.nn.utils import clip_grad_norm_
 from thalweg.diagnosis.fixes import Attempt, apply
 from thalweg.diagnosis.measures.gains import scale_of
 from thalweg.diagnosis.verdict import Trial
-from thalweg.probes.batches import mean_loss
+from thalweg.probes.batches import mean_loss, read_batches
 from thalweg.probes.copies import Copy, own_randomness
 
 
@@ -36,7 +36,7 @@ def try_fix(
     model: nn.Module,
     optimizer: Optimizer,
     loss_fn: LossFunction,
-    batches: Sequence[Batch],
+    batches: Any,
     *,
     fix: str | None = None,
     steps: int = STEPS,
@@ -49,7 +49,7 @@ def try_fix(
         model: copied twice.
         optimizer: copied with it.
         loss_fn: of (outputs, targets).
-        batches: both copies take them in turn.
+        batches: one or several, in any form of `thalweg.probes.batches`; both copies take them in turn.
         fix: its code; None: the first that a copy can be given.
         steps: of each copy, 1 or more.
         seed: of dropout and other random numbers, the same for both.
@@ -57,6 +57,7 @@ def try_fix(
     Returns:
         The trial; model, optimizer and random states stay as they were.
     """
+    taken = read_batches(batches, model)
     clear = verdict.code != "zero_grad_missing"
     for wanted in verdict.fixes:
         if fix not in (None, wanted.code):
@@ -67,7 +68,7 @@ def try_fix(
             continue
         unchanged = Attempt(Copy.of(model, optimizer), loss_fn, clear=clear)
         with own_randomness(seed):
-            return _compare(wanted, unchanged, changed, batches, steps=steps, seed=seed)
+            return _compare(wanted, unchanged, changed, taken, steps=steps, seed=seed)
     return Trial(None, "loss", 0, math.nan, math.nan, math.nan, None, helped=False)
 
 
@@ -94,7 +95,7 @@ def _compare(
 
 
 def _train(attempt: Attempt, batches: Sequence[Batch], yardstick: str, *, steps: int, seed: int) -> list[float]:
-    """Train a copy; the yardstick at ten times on the way, the last after the last step."""
+    """Train a copy; the yardstick ten times, the last after the last step."""
     every = max(1, steps // 10)
     curve = []
     model, optimizer = attempt.copy.model, attempt.copy.optimizer

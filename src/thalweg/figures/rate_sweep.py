@@ -1,4 +1,4 @@
-"""The picture of a search for the learning rate: loss against rate, the losses of the short trainings, and the suggestion."""
+"""The picture of a learning-rate search: loss against rate, the losses of the short trials, and the suggestion."""
 
 from __future__ import annotations
 

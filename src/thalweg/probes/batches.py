@@ -254,10 +254,12 @@ def mapped(part: Any, change: Callable[[Tensor], Tensor], device: torch.device |
         return type(part)(*(mapped(value, change, device) for value in part))
     if isinstance(part, list | tuple) and not isinstance(part, PackedSequence):
         return type(part)(mapped(value, change, device) for value in part)
-    return part.to(device) if device is not None and callable(getattr(part, "to", None)) else part
+    return cast("Any", part).to(device) if device is not None and callable(getattr(part, "to", None)) else part
 
 
 def _of_sequence(parts: Sequence[Any]) -> Batch:
+    if first_tensor(parts) is None and not any(callable(getattr(part, "to", None)) for part in parts):
+        raise UsageError("probes.no_batch", got=f"{type(parts).__name__} of {type(parts[0]).__name__}")
     if len(parts) == 1:
         return Batch(parts[0], parts[0])
     return Batch(parts[0] if len(parts) == 2 else tuple(parts[:-1]), parts[-1])

@@ -85,7 +85,7 @@ def find_lr(
     highest: float = 10.0,
     steps: int = 40,
     anneal: bool = True,
-    clip: float | None = None,
+    clip_grad_norm: float | None = None,
     seed: int = 0,
 ) -> RateSweep:
     """Find a learning rate on copies; the model, the loader and the random states stay unchanged.
@@ -109,7 +109,7 @@ def find_lr(
         steps: number of steps in the sweep.
         anneal: whether your schedule falls to almost zero by the end (cosine, linear), as it should; a constant rate
             must be lower.
-        clip: largest gradient norm, if your loop clips.
+        clip_grad_norm: largest gradient norm, if your loop clips.
         seed: seed of the model's random draws (dropout) and of the loader's order.
 
     Returns:
@@ -130,7 +130,7 @@ def find_lr(
     candidates are successive halving: Jamieson and Talwalkar 2016, https://arxiv.org/abs/1502.07943.
     """
     _check(lowest, highest, steps)
-    setting = Setting(model, optimizer_factory, loss_fn, clip)
+    setting = Setting(model, optimizer_factory, loss_fn, clip_grad_norm)
     setting.check()
     with own_randomness(seed, loader):
         batches = take_batches(loader, BATCHES)

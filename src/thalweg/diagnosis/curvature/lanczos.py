@@ -87,7 +87,7 @@ class Extremes:
     def negative_certified(self) -> bool:
         """Whether there is negative curvature for sure.
 
-        The smallest eigenvalue is at most any Rayleigh quotient, so one below zero by more than rounding proves it,
+        The smallest eigenvalue is at most any Rayleigh quotient, so one below zero by more than rounding shows it,
         converged or not.
         """
         return self.smallest.value + self.rounding < 0
@@ -96,7 +96,7 @@ class Extremes:
     def curvature_floor(self) -> float:
         """Down to where was looked: the search saw nothing below this value, which is `smallest` less its residual.
 
-        It is what a search from a random vector has seen, and no proof: an eigenvector to which the start was
+        It is what a search from a random vector has seen, and not certain: an eigenvector to which the start was
         orthogonal stays unseen.
         """
         return self.smallest.value - self.smallest.residual
@@ -136,7 +136,7 @@ def extremes(
         Both ends; of a search for one end, the other one with its own residual.
 
     Raises:
-        UsageError: an argument that cannot be meant.
+        UsageError: an invalid argument.
         TrainingError: a product has entries that are no finite numbers.
 
     Example:

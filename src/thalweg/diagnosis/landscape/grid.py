@@ -117,7 +117,7 @@ class Plane:
 
 
 class _Known:
-    """The layers whose output is known beforehand; each is told where on the plane it is."""
+    """The layers whose output is known beforehand; each keeps its place on the plane."""
 
     def __init__(self, layers: dict[str, _Shortcut]) -> None:
         self._layers = list(layers.values())

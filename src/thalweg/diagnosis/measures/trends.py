@@ -36,7 +36,7 @@ def trends(steps: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:
         >>> import numpy as np
         >>> found = trends({"loss": np.linspace(2.0, 1.0, 100)})
         >>> round(found["falling"], 2), round(found["left"], 2)
-        (0.5, 0.52)
+        (0.25, 0.52)
     """
     loss_S = np.asarray(steps["loss"], dtype=np.float64)
     with warnings.catch_warnings(), np.errstate(all="ignore"):

@@ -127,7 +127,7 @@ def run_zoo(
         seeds: of weights and data.
         cases: names of cases; None: all.
         processes: that share the work, one thread each.
-        progress: is told how many trainings of how many are done.
+        progress: called with the number of trainings done and the total.
 
     Returns:
         One outcome a training, in the order of the table.

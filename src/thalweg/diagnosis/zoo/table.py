@@ -62,7 +62,7 @@ class Training:
         change: what happens to inputs and targets on the way to the network.
         clear: whether gradients are cleared.
         clip: largest gradient norm; None leaves it.
-        validate: whether losses on data not trained on are told, every 20 steps.
+        validate: whether validation losses are recorded, every 20 steps.
     """
 
     model: nn.Module
