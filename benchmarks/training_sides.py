@@ -82,7 +82,7 @@ def torchvision(photos: str, epochs: int, sources: str) -> dict[str, Any]:
 
 
 def fastai(photos: str, epochs: int) -> dict[str, Any]:
-    """Run fastai's `Learner` and optimizer with torchvision's network and the augmentation of its Imagenette example."""
+    """Run fastai's `Learner` and optimizer on torchvision's network, augmented as in its Imagenette example."""
     from fastai.vision.all import FlipItem, ImageDataLoaders, Learner, Normalize, RandomResizedCrop
     from torchvision.models import resnet18
 
