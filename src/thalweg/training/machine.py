@@ -117,13 +117,13 @@ def usable_threads() -> int:
 def keep_freed() -> bool:
     """Let this process reuse the memory that a step frees.
 
-    glibc asks the system anew for every large tensor and gives it back when it is freed; the system then clears each
-    page again. A step of ResNet-18 at 128 px touches some 60,000 pages for the first time that way, a tenth of its
-    time. Call it before the first backward pass, whose thread joins in. It does nothing under another C library, or
-    where the environment already decides (GLIBC_TUNABLES, MALLOC_...).
+    By default, glibc requests every large tensor from the system and returns it when it is freed; the system then
+    clears each page again. A step of ResNet-18 at 128 px touches about 60,000 new pages in this way, which takes a
+    tenth of its time. Call this before the first backward pass, because its thread shares the settings. It does nothing
+    with another C library, or if the environment already decides (GLIBC_TUNABLES, MALLOC_...).
 
     Returns:
-        Whether it was done.
+        Whether the settings were applied.
 
     Source: mallopt(3), https://man7.org/linux/man-pages/man3/mallopt.3.html.
     """
@@ -132,7 +132,7 @@ def keep_freed() -> bool:
     )
     if decided or platform.libc_ver()[0] != "glibc":
         return False
-    # One arena: what the forward pass frees serves the backward pass, which has a thread of its own.
+    # One arena, so that the backward pass, which has its own thread, can reuse what the forward pass frees.
     settings = ((_MMAP_MAX, 0), (_TRIM_THRESHOLD, _NEVER), (_ARENA_MAX, 1))
     library = ctypes.CDLL(None)
     return all(library.mallopt(number, value) for number, value in settings)
