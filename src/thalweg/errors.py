@@ -21,7 +21,7 @@ from __future__ import annotations
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from thalweg.i18n import t
+from thalweg.i18n import joined, t
 
 
 if TYPE_CHECKING:
@@ -69,8 +69,8 @@ class UnknownNameError(UsageError):
             "errors.unknown_name_near" if nearest else "errors.unknown_name",
             kind=t(f"kinds.{kind}"),
             name=name,
-            nearest=", ".join(nearest),
-            known=", ".join(known),
+            nearest=joined(nearest),
+            known=joined(known),
         )
         self.nearest = nearest
 

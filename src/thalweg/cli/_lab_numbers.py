@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from thalweg.cli._output import note, print_table
-from thalweg.i18n import t
+from thalweg.i18n import joined, t
 
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def print_catalogue() -> None:
     columns = [t(f"lab.heading_{name}") for name in ("surface", "about", "parameters")]
     rows = [(name, t(f"lab.about_{name}"), _parameters(name)) for name in surfaces.names()]
     print_table(columns, rows)
-    note(t("lab.list_note", optimizers=", ".join(optimizers.names())))
+    note(t("lab.list_note", optimizers=joined(optimizers.names())))
 
 
 def catalogue_document() -> dict[str, Any]:
@@ -72,7 +72,7 @@ def print_traces(traces: Sequence[Trace]) -> None:
             float(trace.loss[trace.last]),
             float(trace.gradient_norm[trace.last]),
             "–" if (step := converged_at(trace)) is None else step,
-            ", ".join(words for _, words in event_summary(trace)) or "–",
+            joined(words for _, words in event_summary(trace)) or "–",
         )
         for label, trace in zip(labels_of(traces), traces, strict=True)
     ]

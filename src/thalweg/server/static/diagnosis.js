@@ -91,7 +91,7 @@ function evidenceOf(evidence) {
     return [
       make("span", { class: kind }, `${supports ? "✓" : "✗"} ${name}`),
       track,
-      make("span", { class: kind }, `${shown} (${t(supports ? "diagnosis_for" : "diagnosis_against")})`),
+      make("span", { class: kind }, `${shown} · ${t(supports ? "diagnosis_for" : "diagnosis_against")}`),
     ];
   });
   return make("div", { class: "bars evidence" }, ...rows);
@@ -113,6 +113,6 @@ function othersOf({ alternatives, unchecked }) {
   const other = alternatives.map(({ title, confidence }) => make("li", {}, confidence === null ? title : `${title}: ${percent(confidence)}`));
   return [
     ...(other.length ? [make("h3", {}, t("diagnosis_alternatives")), make("ul", {}, ...other)] : []),
-    ...(unchecked.length ? [make("p", { class: "note" }, t("diagnosis_unchecked", { names: unchecked.join(", ") }))] : []),
+    ...(unchecked.length ? [make("p", { class: "note" }, t("diagnosis_unchecked", { names: unchecked.join(t("between_phrases")) }))] : []),
   ];
 }
