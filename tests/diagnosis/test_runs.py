@@ -19,7 +19,7 @@ def test_a_rate_that_is_too_small_is_named_and_the_run_left_alone(slow_run, comm
     found = json.loads(command_runner(diagnose_verb, "diagnose")(str(slow_run), "--json").stdout)
     assert found["code"] == "lr_too_small"
     assert found["evidence"][0]["supports"]
-    assert not {"batch", "curvature", "trials", "validation"} & set(found["unchecked"])
+    assert not {"batch", "curvature", "short_runs", "validation"} & set(found["unchecked"])
     assert files_of(slow_run) == before
 
 
