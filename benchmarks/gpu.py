@@ -19,7 +19,7 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from thalweg.training import recipe
-from thalweg.training.loop import Training
+from thalweg.training.loop import TrainingLoop
 from thalweg.training.machine import matmul_gflops
 from thalweg.training.number_format import wait
 from thalweg.training.prepare import Plan, Preparation
@@ -36,12 +36,12 @@ if TYPE_CHECKING:
 PROFILED_AFTER, PROFILED = 40, 40  # steps
 
 
-class Clocked(Training):
+class Clocked(TrainingLoop):
     """Keeps the seconds of each epoch's steps, without its evaluation."""
 
     def __init__(self, run: Run, cache: Cache) -> None:
         super().__init__(run, cache)
-        self.seconds: list[float] = []
+        self.epoch_seconds: list[float] = []
         self.busy: float | None = None
 
     def _epoch(self, asked_to_stop: Event) -> str:
@@ -51,7 +51,7 @@ class Clocked(Training):
 
     def _end_epoch(self) -> None:
         wait(self.device)
-        self.seconds.append(time.perf_counter() - self._began)
+        self.epoch_seconds.append(time.perf_counter() - self._began)
         super()._end_epoch()
 
 
@@ -122,7 +122,7 @@ def main() -> None:
     for optimizer in options.optimizers.split(","):
         for batch in map(int, options.batches.split(",")):
             training = trained(Clocked, options, batch, optimizer)
-            rates = [training.run.data["train"] / seconds for seconds in training.seconds[1:]]
+            rates = [training.run.data["train"] / seconds for seconds in training.epoch_seconds[1:]]
             best, middle, form = max(rates), median(rates), training.format
             line = f"{options.model}, batch {batch}, {optimizer}: {best:,.0f} photos/s, median {middle:,.0f}"
             if device.type == "cuda":

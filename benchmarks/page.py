@@ -25,7 +25,7 @@ from playwright.sync_api import Page, sync_playwright
 
 from thalweg.history import HistoryLog
 from thalweg.runs import Run, TrainingConfig
-from thalweg.runs.run import STEP_UNITS
+from thalweg.runs.files import STEP_UNITS
 
 
 if TYPE_CHECKING:
@@ -232,7 +232,7 @@ def make_long_run(root: Path) -> None:
             "valid": 1000, "test": 0, "stored": 28, "fingerprint": "", "mean": [0.0] * 3, "std": [1.0] * 3}  # fmt: skip
     environment = {"device": "cpu", "threads": 1, "precision": "fp32", "layout": "channels-last"}
     (root / "long").mkdir()
-    Run(root / "long", TrainingConfig(size=28), data, environment).save()
+    Run(root / "long", TrainingConfig().settle(28), data, environment).save()
     with HistoryLog(root / "long" / "history" / "steps", STEP_UNITS) as log:
         log.extend(rows_of(POINTS))
 

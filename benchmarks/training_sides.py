@@ -26,7 +26,7 @@ IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 def thalweg(photos: str, epochs: int, model: str, optimizer: str, lr: float) -> dict[str, Any]:
-    """Our training at the format that its probe chooses, with a new cache of photos; kernels were compiled before."""
+    """Our training at its fastest number format, with a new cache of photos and kernels compiled before."""
     with tempfile.TemporaryDirectory() as folder:
         from thalweg._files import cache_folder
 
@@ -34,10 +34,10 @@ def thalweg(photos: str, epochs: int, model: str, optimizer: str, lr: float) -> 
             shutil.copytree(cache_folder() / "kernels", Path(folder) / "kernels")
         os.environ["THALWEG_CACHE"] = folder
         from thalweg.runs import TrainingConfig
-        from thalweg.training import loop, preparation, train
+        from thalweg.training import loop, prepare, train
 
-        whole, ends = timed(loop.Training, "_epoch"), timed(loop.Training, "_end_epoch")
-        decoding, batches = timed(preparation, "cached"), timed(loop.Training, "_batch")
+        whole, ends = timed(loop.TrainingLoop, "_epoch"), timed(loop.TrainingLoop, "_end_epoch")
+        decoding, batches = timed(prepare, "decode_photos"), timed(loop.TrainingLoop, "_batch")
         config = TrainingConfig(
             model=model, size=SIZE, batch_size=BATCH, epochs=epochs, optimizer=optimizer, lr=lr, momentum=0.9
         )

@@ -40,7 +40,7 @@ def test_for_people(command, run, tmp_path):
         str(run), "--plane", "trajectory", "--points", "3", "--photos", "9", "-o", str(tmp_path / "way.png")
     )
     assert "outside the plane" in result.stdout
-    assert "does not hold" in result.stderr
+    assert "outside the plane" in result.stderr
     assert (tmp_path / "way.png").exists()
 
 

@@ -1,6 +1,7 @@
 """Landscapes against a twin that sets the weights and evaluates; the plane of a way against linear algebra."""
 
 import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from thalweg.diagnosis.landscape.directions import principal_plane, random_direc
 from thalweg.diagnosis.landscape.grid import Plane
 from thalweg.errors import RunError, UsageError
 from thalweg.runs import Run, checkpoint
+from thalweg.training import recipe, train
 
 
 class Branches(nn.Module):
@@ -168,10 +170,9 @@ def run(kept_run):
 
 
 def test_a_run_keeps_its_epochs(run):
-    names = [path.stem for path in Run.open(run.path).kept_epochs()]
-    assert names == ["epoch-0000", "epoch-0001", "epoch-0002", "epoch-0003"]
+    assert Run.open(run.path).saved_epochs() == [0, 1, 2, 3]
     last, _ = checkpoint.load(run.last)
-    kept, facts = checkpoint.load(run.epoch_weights(3))
+    kept, facts = checkpoint.load(run.checkpoint(3))
     assert facts["epoch"] == 3
     assert all(torch.equal(last[name], tensor) for name, tensor in kept.items())
 
@@ -180,6 +181,14 @@ def test_the_landscape_of_a_run_stands_on_its_validation_loss(run):
     found = landscape_of_run(run.path, points=3, photos=10_000)
     assert found.examples == run.data["valid"]
     assert found.loss == pytest.approx(run.summary()["valid"]["loss"], rel=1e-4)
+
+
+def test_the_landscape_of_a_fold_is_over_the_photos_of_the_fold(striped, tmp_path):
+    config = replace(recipe("quick"), folds=3, fold=1, epochs=1, size=16, precision="fp32", layout="channels-last")
+    fold = train(striped, config, tmp_path / "fold")
+    found = landscape_of_run(str(fold.path), points=3, photos=10_000)
+    assert found.examples == fold.data["valid"]
+    assert found.loss == pytest.approx(fold.summary()["valid"]["loss"], rel=1e-4)
 
 
 def test_the_plane_of_a_runs_way_states_what_it_leaves_out(run):
@@ -194,7 +203,7 @@ def test_the_plane_of_a_runs_way_states_what_it_leaves_out(run):
 
 
 def test_a_run_without_epochs_or_labels_is_told_what_to_do(run, tmp_path):
-    for path in run.kept_epochs()[1:]:
+    for path in map(run.checkpoint, run.saved_epochs()[1:]):
         path.rename(tmp_path / path.name)
     try:
         with pytest.raises(RunError, match="--save-every-epoch"):

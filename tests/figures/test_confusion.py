@@ -21,7 +21,7 @@ def test_counts_and_shares_stand_in_the_cells(drawn, tmp_path):
     axes = drawn.axes[0]
     cells = {text.get_position(): text.get_text() for text in axes.texts}
     assert cells == {(0, 0): "3\n75 %", (1, 0): "1\n25 %", (1, 1): "1,200\n100 %"}  # nothing where there is nothing
-    assert axes.get_title(loc="left") == "Confusion matrix: 1,203 of 1,204 right (99.9 %)"
+    assert axes.get_title(loc="left") == "Confusion matrix: 1,203 of 1,204 correct (99.9 %)"
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("predicted class", "true class")
     np.testing.assert_array_equal(axes.images[0].get_array(), [[0.75, 0.25], [0, 1]])
 

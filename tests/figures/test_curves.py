@@ -5,7 +5,7 @@ from PIL import Image
 from thalweg.figures.run_curves import curves, smooth, window_of
 from thalweg.history import History
 from thalweg.i18n import set_language
-from thalweg.runs.run import STEP_UNITS
+from thalweg.runs.files import STEP_UNITS
 
 
 EPOCHS = dict.fromkeys(("step", "epoch", "train_loss", "train_accuracy", "valid_loss", "valid_accuracy", "seconds"), "")

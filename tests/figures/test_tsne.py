@@ -79,7 +79,7 @@ def test_each_class_is_drawn_where_its_photos_are(drawn, tmp_path):
         np.testing.assert_array_equal(points.get_offsets(), found.positions_M2[labels == index])
     np.testing.assert_array_equal(rings.get_offsets(), found.positions_M2[[0, 7]])
     names = [text.get_text() for text in drawn.axes[0].get_legend().get_texts()]
-    assert names == ["a (20)", "b (20)", "c (20)", "predicted wrongly (2)"]
+    assert names == ["a (20)", "b (20)", "c (20)", "misclassified (2)"]
 
 
 def test_what_was_left_out_and_how_it_was_made_is_said(drawn, tmp_path):

@@ -16,7 +16,7 @@ from thalweg.data.augmentation import AUGMENTATIONS, augmentation, draw_crops
 from thalweg.data.augmenters import DeviceAugmenter, HostAugmenter
 from thalweg.data.mixing import Mixing
 from thalweg.runs import TrainingConfig
-from thalweg.training import plan, resume, train
+from thalweg.training import machine, resume, train
 from thalweg.training.losses import Objective, Targets
 from thalweg.training.number_format import Format
 from thalweg.training.optimizers import build_optimizer
@@ -130,7 +130,7 @@ def test_a_training_learns_and_a_resumed_one_goes_on(striped, tmp_path, techniqu
 def test_the_photos_lie_on_the_gpu_and_where_they_do_not_fit_they_travel(striped, tmp_path, monkeypatch):
     run = train(striped, CONFIG, tmp_path / "run")
     assert isinstance(reopen(run.path).augmenter, DeviceAugmenter)
-    monkeypatch.setattr(plan, "SHARE_OF_MEMORY", 0.0)
+    monkeypatch.setattr(machine, "SHARE_OF_MEMORY", 0.0)
     travelling = train(striped, CONFIG, tmp_path / "travelling")
     assert isinstance(reopen(travelling.path).augmenter, HostAugmenter)
     assert travelling.summary()["valid"]["accuracy"] > 0.5

@@ -57,13 +57,13 @@ class Setting:
         model: is copied, never trained.
         optimizer_factory: from parameters to an optimizer.
         loss_fn: of the output and the target; None where the output brings its loss.
-        clip: largest gradient norm; None: no clipping.
+        clip_grad_norm: largest gradient norm; None: no clipping.
     """
 
     model: nn.Module
     optimizer_factory: OptimizerFactory
     loss_fn: LossFunction | None
-    clip: float | None = None
+    clip_grad_norm: float | None = None
 
     def check(self) -> None:
         """Refuse a model that has nothing to train.
@@ -129,8 +129,8 @@ class CopyInTraining:
             if not math.isfinite(value):
                 return value
             loss.backward()
-        if self._setting.clip is not None:
-            torch.nn.utils.clip_grad_norm_(self._trained, self._setting.clip)
+        if self._setting.clip_grad_norm is not None:
+            torch.nn.utils.clip_grad_norm_(self._trained, self._setting.clip_grad_norm)
         self._optimizer.step()
         return value
 

@@ -85,7 +85,7 @@ def find_lr(
     highest: float = 10.0,
     steps: int = 40,
     anneal: bool = True,
-    clip: float | None = None,
+    clip_grad_norm: float | None = None,
     seed: int = 0,
 ) -> RateSweep:
     """Find a learning rate for a training, on copies: model, loader and random states stay as they are.
@@ -109,7 +109,7 @@ def find_lr(
         steps: of the sweep.
         anneal: whether the training's rate will fall to almost zero by its end (cosine, linear), as it should; a
             training at a constant rate wants a lower one.
-        clip: largest gradient norm, if the training clips.
+        clip_grad_norm: largest gradient norm, if the training clips.
         seed: of random numbers that the model draws (dropout) and of the loader's order.
 
     Returns:
@@ -130,7 +130,7 @@ def find_lr(
     longer, are successive halving: Jamieson and Talwalkar 2016, https://arxiv.org/abs/1502.07943.
     """
     _check(lowest, highest, steps)
-    setting = Setting(model, optimizer_factory, loss_fn, clip)
+    setting = Setting(model, optimizer_factory, loss_fn, clip_grad_norm)
     setting.check()
     with own_randomness(seed, loader):
         batches = take_batches(loader, BATCHES)

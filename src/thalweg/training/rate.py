@@ -90,6 +90,7 @@ def search(prepared: Preparation, **options: Any) -> RateSweep:
     def loss_fn(logits_NC: torch.Tensor, labels_N: torch.Tensor) -> torch.Tensor:
         return loss_of(config.loss, logits_NC, labels_N, config.label_smoothing)
 
+    options.setdefault("anneal", _anneals(config.schedule))
     training.model.train()
     with training.format.autocast(training.device):
         return find_lr(
@@ -97,7 +98,12 @@ def search(prepared: Preparation, **options: Any) -> RateSweep:
             lambda parameters: optimizer_over(parameters, config),
             batches,
             loss_fn,
-            **{"clip": config.clip_grad_norm, "seed": config.seed, "anneal": _anneals(config.schedule), **options},
+            **{
+                "clip_grad_norm": config.clip_grad_norm,
+                "seed": config.seed,
+                "anneal": _anneals(config.schedule),
+                **options,
+            },
         )
 
 
