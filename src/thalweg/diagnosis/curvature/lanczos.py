@@ -122,8 +122,8 @@ def extremes(
     Args:
         operator: such as `HessianOperator`.
         which: the end whose convergence stops the search; the other end is returned as it is by then.
-        tolerance: relative error at which an end counts as found, in (0, 1). If an end is smaller than `tolerance` times
-            the other, the error is taken relative to that product.
+        tolerance: relative error at which an end counts as found, in (0, 1). If an end is less than `tolerance` times
+            the other, the error is relative to that product.
         most: the maximum number of products, at least 1.
         start: the result of an earlier search, or a vector of shape (P,); a start near an eigenvector saves products.
             None: the operator's `gradient_P` if it has one, which is closer to the steepest eigenvectors than a random

@@ -64,9 +64,7 @@ class Objective:
             for name, parameter in zip(self._names, self.parameters, strict=True)
         ]
         self.leaves = self._aliases
-        self._direct: bool | None = (
-            None  # whether to call the model with its own parameters; None: unknown
-        )
+        self._direct: bool | None = None  # whether to call the model with its own parameters; None: unknown
         self._random = _random_state(self.parameters[0].device)
 
     def loss(self, batch: Batch) -> Tensor:
