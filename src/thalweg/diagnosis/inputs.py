@@ -15,7 +15,7 @@ from thalweg.diagnosis import trials
 from thalweg.diagnosis.judging import judge
 from thalweg.diagnosis.measures.collect import ask, decay_measures, wiring_measures
 from thalweg.diagnosis.measures.table import OLD_NAMES
-from thalweg.diagnosis.measures.trends import layer_trends, trends, validation_trends
+from thalweg.diagnosis.measures.trends import of_history
 from thalweg.diagnosis.watching import FORMAT
 from thalweg.errors import DataError, RunError
 from thalweg.probes import Wiring
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
-    from torch import Tensor, nn
+    from torch import nn
     from torch.optim import Optimizer
 
     from thalweg.diagnosis.verdict import Trial, Verdict
@@ -94,9 +94,7 @@ def diagnose_csv(path: Path | str) -> Verdict:
     table = read_table(Path(path))
     columns = dict(table.columns)
     validation = columns.pop("valid", np.array([]))
-    found = trends(columns)
-    found |= validation_trends({"loss": validation}, found.get("loss_last", math.nan))
-    return judge(found, problems=["holes"] if table.holes else [])
+    return judge(of_history(columns, valid_loss=validation), problems=["holes"] if table.holes else [])
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +120,11 @@ class OpenedRun:
         asked, failed = ask(self.model, self.optimizer, self.loss_fn, self.batches, self.measures, seconds=seconds)
         return judge({**self.measures, **asked}, problems=failed)
 
+    def try_fix(self, verdict: Verdict, *, fix: str | None = None, steps: int | None = None) -> Trial:
+        """Try a fix of a verdict on a copy, on the run's own batches."""
+        steps = steps or trials.RUN_STEPS
+        return trials.try_fix(verdict, self.model, self.optimizer, self.loss_fn, self.batches, fix=fix, steps=steps)
+
 
 def diagnose_run(path: Path | str, *, try_fix: bool = False, threads: int | None = None) -> Verdict:
     """Diagnose a run: its history, and its last checkpoint, measured with its own photos.
@@ -138,10 +141,7 @@ def diagnose_run(path: Path | str, *, try_fix: bool = False, threads: int | None
     verdict = opened.verdict()
     if not (try_fix and verdict.fixes):
         return verdict
-    trial = trials.try_fix(
-        verdict, opened.model, opened.optimizer, opened.loss_fn, opened.batches, steps=trials.RUN_STEPS
-    )
-    return replace(verdict, trial=trial)
+    return replace(verdict, trial=opened.try_fix(verdict))
 
 
 def open_run(path: Path, *, threads: int | None = None) -> OpenedRun:
@@ -154,33 +154,29 @@ def open_run(path: Path, *, threads: int | None = None) -> OpenedRun:
     Raises:
         RunError: the folder is not a run, another version wrote it, or its photos have changed.
     """
-    from thalweg.training.losses import loss_of
     from thalweg.training.session import reopen
 
     training = reopen(path, threads=threads)
-    config, run = training.config, training.run
     batches = []
     for index in range(min(BATCHES, len(training.batches))):
         images_NCHW, labels_N = training.batches(0, index)
         batches.append(Batch(images_NCHW[:PHOTOS].clone(), labels_N[:PHOTOS].clone()))
 
-    def loss_fn(logits_NC: Tensor, labels_N: Tensor) -> Any:
-        return loss_of(config.loss, logits_NC, labels_N, config.label_smoothing)
-
     training.model.train()
-    _restore_rate(training.optimizer, run.steps())
-    return OpenedRun(training.model, training.optimizer, loss_fn, batches, run_measures(training))
+    _restore_rate(training.optimizer, training.run.steps())
+    return OpenedRun(training.model, training.optimizer, training.batch_loss, batches, run_measures(training))
 
 
 def run_measures(training: TrainingLoop) -> dict[str, float]:
     """Measure a run's histories and its wiring."""
     run = training.run
-    steps = run.steps()
-    found = trends({name: steps[name] for name in steps.units})
-    if (run.path / files.LAYERS).exists():
-        found |= layer_trends(run.layers())
-    epochs = run.epochs()
-    found |= validation_trends({"loss": epochs["valid_loss"]}, _last(epochs["train_loss"]))
+    steps, epochs = run.steps(), run.epochs()
+    found = of_history(
+        {name: steps[name] for name in steps.units},
+        layers=run.layers() if (run.path / files.LAYERS).exists() else None,
+        valid_loss=epochs["valid_loss"],
+        train_loss=float(epochs["train_loss"][-1]) if len(epochs) else math.nan,
+    )
     found |= wiring_measures(Wiring.of(training.model, training.optimizer))
     return found | decay_measures(training.optimizer, found)
 
@@ -190,10 +186,6 @@ def _restore_rate(optimizer: Optimizer, steps: Any) -> None:
     if len(steps):
         for group in optimizer.param_groups:
             group["lr"] = float(steps["lr"][-1])
-
-
-def _last(values: np.ndarray) -> float:
-    return float(values[-1]) if len(values) else math.nan
 
 
 def try_fix_on_run(path: Path | str, *, fix: str | None = None, steps: int | None = None) -> Trial:
@@ -208,9 +200,7 @@ def try_fix_on_run(path: Path | str, *, fix: str | None = None, steps: int | Non
         RunError: the folder is not a run, another version wrote it, or its photos have changed.
     """
     opened = open_run(Path(path))
-    verdict = opened.verdict()
-    count = steps or trials.RUN_STEPS
-    return trials.try_fix(verdict, opened.model, opened.optimizer, opened.loss_fn, opened.batches, fix=fix, steps=count)
+    return opened.try_fix(opened.verdict(), fix=fix, steps=steps)
 
 
 def diagnose_trace(trace: Trace) -> Verdict:

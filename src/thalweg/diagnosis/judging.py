@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from thalweg.diagnosis.fixes import fixes_of
 from thalweg.diagnosis.measures.table import CHECKED_BY
+from thalweg.diagnosis.measures.trends import FEW
 from thalweg.diagnosis.rules import RULES
 from thalweg.diagnosis.verdict import UNSURE, Evidence, Verdict
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from thalweg.diagnosis.measures.table import Condition
     from thalweg.diagnosis.rules import Rule
 
-FEWEST_STEPS = 20
 SURE = 0.5  # below this standing the verdict is "unsure"
 
 
@@ -47,10 +47,10 @@ def judge(measures: Mapping[str, float], *, problems: Sequence[str] = ()) -> Ver
     for rule, holds, standing in ranked:
         codes.setdefault(rule.code, (rule, holds, standing))
     best, *others = codes.values()
-    enough = measures.get("steps", 0) >= FEWEST_STEPS or best[0].prior == 1.0 or best[0].code in _AT_ONCE
+    enough = measures.get("steps", 0) >= FEW or best[0].prior == 1.0 or best[0].code in _AT_ONCE
     if not (best[1] and enough and best[2] >= SURE):
         nearest = tuple((rule.code, None) for rule, _, _ in (best, *others)[:2])
-        why = ["few_steps"] if measures.get("steps", 0) < FEWEST_STEPS else []
+        why = ["few_steps"] if measures.get("steps", 0) < FEW else []
         return Verdict(UNSURE, None, (), (), nearest, tuple(why + unchecked), measures)
     rule = best[0]
     return Verdict(

@@ -14,12 +14,12 @@ from thalweg._files import replacing, write_text
 from thalweg.diagnosis import trials
 from thalweg.diagnosis.judging import judge
 from thalweg.diagnosis.measures.collect import MOST_BATCHES, ask, decay_measures, wiring_measures
-from thalweg.diagnosis.measures.trends import layer_trends, trends, validation_trends
+from thalweg.diagnosis.measures.trends import of_history
 from thalweg.history import History, HistoryLog
 from thalweg.probes import StepProbe, Wiring
 from thalweg.probes.batches import loss_function, read_batches
 from thalweg.probes.copies import own_randomness
-from thalweg.probes.step import EVERY
+from thalweg.probes.layers import EVERY
 
 
 if TYPE_CHECKING:
@@ -159,9 +159,8 @@ class Watch:
     def measures(self) -> dict[str, float]:
         """The measures that need no batch."""
         steps = self.steps
-        found = trends({name: steps[name] for name in steps.units}) if len(steps) else {"steps": 0.0}
-        found |= layer_trends(self.layers)
-        found |= validation_trends({"loss": self.validation["loss"]}, found.get("loss_last", math.nan))
+        columns = {name: steps[name] for name in steps.units}
+        found = of_history(columns, layers=self.layers, valid_loss=self.validation["loss"])
         if self._wiring is not None:
             found |= wiring_measures(self._wiring)
         if self._probe is not None:

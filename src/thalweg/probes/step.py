@@ -20,7 +20,7 @@ import torch
 from thalweg.history import History
 from thalweg.probes import foreach
 from thalweg.probes.activations import ActivationProbe
-from thalweg.probes.layers import Layers
+from thalweg.probes.layers import DENSE, EVERY, Layers
 from thalweg.probes.wiring import ClearingCheck
 
 
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
     from torch.optim import Optimizer
 
-EVERY = 20
-DENSE = 10  # the first steps are all due: the start of a run says most about its setup
 CAPACITY = 64
 
 STEP_UNITS = {

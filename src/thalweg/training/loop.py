@@ -325,6 +325,10 @@ class TrainingLoop:
         self.seconds_spent["evaluation"] += self.clock.reserve
         return result
 
+    def batch_loss(self, logits_NC: Tensor, labels_N: Tensor) -> Tensor:
+        """The loss that a step minimizes, label smoothing and class weights included, for photos that are not mixed."""
+        return self.gradients.objective(logits_NC, Targets(labels_N))
+
     def features(self, split: Split) -> dict[str, Tensor]:
         """Compute logits and the features at the taps with the current weights on a split."""
         return features_of(self.evaluated, self.plain_batches(split))

@@ -10,7 +10,6 @@ from thalweg import schedules
 from thalweg.rate import find_lr
 from thalweg.runs import files
 from thalweg.training.loop import TrainingLoop
-from thalweg.training.losses import loss_of
 from thalweg.training.optimizers import optimizer_over
 from thalweg.training.prepare import Plan, Preparation
 from thalweg.training.progress import Listener
@@ -87,9 +86,6 @@ def search(prepared: Preparation, **options: Any) -> RateSweep:
     def batches() -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         return (training.batches(0, index) for index in range(len(training.batches)))
 
-    def loss_fn(logits_NC: torch.Tensor, labels_N: torch.Tensor) -> torch.Tensor:
-        return loss_of(config.loss, logits_NC, labels_N, config.label_smoothing)
-
     options.setdefault("anneal", _anneals(config.schedule))
     training.model.train()
     with training.format.autocast(training.device):
@@ -97,13 +93,8 @@ def search(prepared: Preparation, **options: Any) -> RateSweep:
             training.model,
             lambda parameters: optimizer_over(parameters, config),
             batches,
-            loss_fn,
-            **{
-                "clip_grad_norm": config.clip_grad_norm,
-                "seed": config.seed,
-                "anneal": _anneals(config.schedule),
-                **options,
-            },
+            training.batch_loss,
+            **{"clip_grad_norm": config.clip_grad_norm, "seed": config.seed, **options},
         )
 
 

@@ -63,7 +63,7 @@ class Gains:
         if not steps:
             return {}
         present = max(float(group["lr"]) for group in self.optimizer.param_groups)
-        found = {f"gain_{name}": self._gain(_times(factor), steps) for name, factor in _FACTORS.items()}
+        found = {f"gain_{name}": self._gain(_times(factor), steps) for name, factor in FACTORS.items()}
         if math.isfinite(lr_most) and lr_most > 1.5 * present:
             found["gain_lr_most"] = self._gain(_rate_of(lr_most), steps)
         if any(group.get("weight_decay") for group in self.optimizer.param_groups):
@@ -80,7 +80,7 @@ class Gains:
         if not math.isfinite(self._train(Copy.of(self.model, self.optimizer), 1)):
             return STEPS  # a loss that is not finite is a finding, and its short runs are cheap
         a_step = time.perf_counter() - began
-        wanted = (len(_FACTORS) + 7) * STEPS + len(FIT_RATES) * FIT_STEPS
+        wanted = (len(FACTORS) + 7) * STEPS + len(FIT_RATES) * FIT_STEPS
         return max(3, min(STEPS, int(STEPS * self.seconds / (a_step * wanted))))
 
     def _gain(self, change: Callable[[Optimizer], None], steps: int) -> float:
@@ -127,7 +127,7 @@ class Gains:
         return min(least, after) if lowest else after
 
 
-_FACTORS = {"same": 1.0, "tenth": 0.1, "tenfold": 10.0, "hundredfold": 100.0, "thousandfold": 1000.0}
+FACTORS = {"same": 1.0, "tenth": 0.1, "tenfold": 10.0, "hundredfold": 100.0, "thousandfold": 1000.0}
 
 
 def _times(factor: float) -> Callable[[Optimizer], None]:

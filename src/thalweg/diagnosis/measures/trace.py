@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from thalweg import paths
+from thalweg.diagnosis.measures.gains import FACTORS
 from thalweg.diagnosis.measures.trends import trends
 
 
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from thalweg.paths import Trace
 
 SHORT_STEPS = 100
-_FACTORS = {"tenth": 0.1, "same": 1.0, "tenfold": 10.0, "hundredfold": 100.0, "thousandfold": 1000.0}
 
 
 def of_trace(path: Trace) -> dict[str, float]:
@@ -70,7 +70,7 @@ def _gains(path: Trace, scale: float) -> dict[str, float]:
     x, y = path.positions_S2[path.last]
     rate = float(path.lr_S[-1])
     found = {}
-    for name, factor in _FACTORS.items():
+    for name, factor in FACTORS.items():
         lr = max(rate * factor, 1e-300)
         run = paths.trace(path.surface, path.optimizer, lr=lr, steps=SHORT_STEPS, start=(x, y))
         after = float(run.loss[run.last]) if not run.diverged else math.inf

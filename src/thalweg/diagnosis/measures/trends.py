@@ -5,6 +5,7 @@ Shape suffixes: S steps.
 
 from __future__ import annotations
 
+import math
 import warnings
 from typing import TYPE_CHECKING
 
@@ -14,13 +15,38 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
     from thalweg.history import History
 
 LATE = 0.5  # "lately" is the last half of the steps
 SIGMAS = 3.5  # a fall counts only beyond this many standard errors
 FEW = 20  # fewer steps show no trend
+
+
+def of_history(
+    columns: Mapping[str, NDArray[np.float64]],
+    *,
+    layers: History | None = None,
+    valid_loss: ArrayLike = (),
+    train_loss: float | None = None,
+) -> dict[str, float]:
+    """Measure all that a history tells, whoever kept it: a watch, a run, or a log.
+
+    Args:
+        columns: name of a column to (S,) numbers, one per step.
+        layers: the history of the layers, if there is one.
+        valid_loss: (V,) losses on validation data, in the order of their steps.
+        train_loss: the training loss to compare them with; None: the latest ones of `columns`.
+
+    Returns:
+        Name to number.
+    """
+    found = trends(columns) if len(columns.get("loss", ())) else {"steps": 0.0}
+    if layers is not None:
+        found |= layer_trends(layers)
+    latest = found.get("loss_last", math.nan) if train_loss is None else train_loss
+    return found | validation_trends({"loss": np.asarray(valid_loss, dtype=np.float64)}, latest)
 
 
 def trends(steps: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:
