@@ -44,7 +44,7 @@ def _english():
 
 
 @pytest.fixture
-def verb_runner():
+def command_runner():
     """Give the module of a command and its name, get a function that runs it and raises what it raises."""
 
     def runner(module, name):

@@ -16,10 +16,10 @@ SMALL = ["--model", "resnet-small", "--size", "16", "--batch-size", "16", "--opt
 
 
 @pytest.fixture
-def command(verb_runner, monkeypatch):
+def command(command_runner, monkeypatch):
     monkeypatch.setattr(search, "SHORT", 2)  # the command is tested here, not the search
     monkeypatch.setattr(search, "LONG", 4)
-    return verb_runner(find_lr, "find-lr")
+    return command_runner(find_lr, "find-lr")
 
 
 def test_it_prints_the_curve_the_suggestion_and_how_to_use_it(command, striped):

@@ -15,8 +15,8 @@ def run(kept_run):
 
 
 @pytest.fixture
-def command(verb_runner):
-    return verb_runner(landscape, "landscape")
+def command(command_runner):
+    return command_runner(landscape, "landscape")
 
 
 @pytest.mark.parametrize("language", ["en", "zh-CN"])

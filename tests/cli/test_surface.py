@@ -14,8 +14,8 @@ from thalweg.figures.surface_map import outcomes_of
 
 
 @pytest.fixture
-def run(verb_runner):
-    return verb_runner(command, "surface")
+def run(command_runner):
+    return command_runner(command, "surface")
 
 
 def document(result):

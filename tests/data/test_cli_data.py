@@ -9,18 +9,18 @@ from pathlib import Path
 import pytest
 import typer
 
-from thalweg.cli import data as verb
+from thalweg.cli import data as command
 from thalweg.errors import DataError
 from thalweg.i18n import set_language
 
 
-PACKAGE = Path(verb.__file__).parents[1] / "data"
+PACKAGE = Path(command.__file__).parents[1] / "data"
 
 
 def run(*arguments):
     app = typer.Typer(pretty_exceptions_enable=False)
     app.callback()(lambda: None)
-    verb.register(app)
+    command.register(app)
     return app(args=["data", *map(str, arguments)], standalone_mode=False) or 0
 
 
@@ -84,7 +84,7 @@ def test_photos_are_opened_cached_and_checked_without_torch(plant, homework):
 def test_every_note_that_the_code_names_is_in_the_catalogue():
     known = json.loads((PACKAGE.parent / "i18n" / "en" / "data.json").read_text(encoding="utf-8"))
     named = set()
-    for module in [*PACKAGE.rglob("*.py"), Path(verb.__file__)]:
+    for module in [*PACKAGE.rglob("*.py"), Path(command.__file__)]:
         for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Constant) and re.fullmatch(r"data\.[a-z0-9_]+", str(node.value)):
                 named.add(node.value.removeprefix("data."))

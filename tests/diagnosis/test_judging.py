@@ -86,7 +86,7 @@ def test_not_a_number_is_not_known():
 
 def test_what_was_not_asked_is_named():
     unchecked = judge({"steps": 100, "falling": 0.2}).unchecked
-    assert {"batch", "curvature", "trials", "validation"} <= set(unchecked)
+    assert {"batch", "curvature", "short_runs", "validation"} <= set(unchecked)
 
 
 def test_evidence_knows_its_side():

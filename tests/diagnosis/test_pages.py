@@ -27,7 +27,7 @@ def test_no_page_and_no_picture_is_missing_or_left_over():
 @pytest.mark.parametrize("code", CODES)
 def test_the_thresholds_of_a_page_are_those_of_the_rules(code):
     said = [
-        (int(way), name, relation, float(threshold), "where it is known" in words)
+        (int(way), name, relation, float(threshold), "(if known)" in words)
         for way, name, relation, threshold, words in ROW.findall(text_of(code))
     ]
     rules = [rule for rule in RULES if rule.code == code]

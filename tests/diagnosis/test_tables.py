@@ -24,7 +24,7 @@ def noisy(values, seed=0):
 def test_a_falling_curve_is_healthy(tmp_path):
     verdict = diagnose_csv(curve(tmp_path / "log.csv", noisy(np.linspace(2.3, 1.0, 200))))
     assert verdict.code == "healthy"
-    assert {"gradient", "batch", "curvature", "trials", "layers"} <= set(verdict.unchecked)
+    assert {"gradient", "batch", "curvature", "short_runs", "layers"} <= set(verdict.unchecked)
 
 
 def test_a_curve_that_becomes_no_number_has_diverged(tmp_path):

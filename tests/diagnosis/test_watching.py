@@ -95,7 +95,7 @@ def test_the_verdict_says_what_was_not_asked():
         train(model, optimizer, watch, 60)
     verdict = watch.diagnose()
     assert verdict.code == "healthy"
-    assert {"batch", "curvature", "trials"} <= set(verdict.unchecked)
+    assert {"batch", "curvature", "short_runs"} <= set(verdict.unchecked)
 
 
 def test_several_batches_are_taken():
@@ -207,7 +207,7 @@ def test_a_loss_function_that_fails_costs_its_questions_only():
 
     verdict = watch.diagnose(batch=batch(), loss_fn=broken)
     assert verdict.code == "healthy"
-    assert {"batch", "curvature", "trials"} <= set(verdict.unchecked)
+    assert {"batch", "curvature", "short_runs"} <= set(verdict.unchecked)
 
 
 def test_models_that_take_keywords_and_several_arguments():
@@ -234,7 +234,7 @@ def test_models_that_take_keywords_and_several_arguments():
                 watch.step(loss)
         verdict = watch.diagnose(batch=(given, targets), loss_fn=mse_loss)
         assert verdict.code == "lr_too_small"
-        assert "trials" not in verdict.unchecked
+        assert "short_runs" not in verdict.unchecked
 
 
 def test_saved_and_diagnosed_from_the_folder(tmp_path):

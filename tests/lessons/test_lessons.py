@@ -183,8 +183,8 @@ def test_without_torch_the_lesson_says_so(monkeypatch):
 
 
 @pytest.fixture
-def run(verb_runner):
-    return verb_runner(command, "lesson")
+def run(command_runner):
+    return command_runner(command, "lesson")
 
 
 def test_the_command_lists_draws_tells_and_checks(run, tmp_path, monkeypatch):

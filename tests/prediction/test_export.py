@@ -81,14 +81,14 @@ def test_a_file_that_says_something_else_is_not_kept(run, tmp_path, monkeypatch)
     assert not list(tmp_path.iterdir())
 
 
-def test_without_the_extra_the_command_that_installs_it_is_said(run, tmp_path, monkeypatch):
+def test_without_the_extra_the_error_names_the_command_that_installs_it(run, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxscript", None)
     with pytest.raises(MissingExtraError, match=r"thalweg\[export\]"):
         export_onnx(run, tmp_path / "model.onnx")
 
 
-def test_runs_and_files_do_not_predict_together(run, exported, striped, verb_runner):
-    from thalweg.cli import predict as verb
+def test_runs_and_files_do_not_predict_together(run, exported, striped, command_runner):
+    from thalweg.cli import predict as command
 
     with pytest.raises(UsageError, match="cannot predict together"):
-        verb_runner(verb, "predict")(str(run.path), str(exported), str(striped))
+        command_runner(command, "predict")(str(run.path), str(exported), str(striped))

@@ -16,8 +16,8 @@ from thalweg.schedules import factors, names, parse
 
 
 @pytest.fixture
-def run(verb_runner):
-    return verb_runner(command, "schedule")
+def run(command_runner):
+    return command_runner(command, "schedule")
 
 
 def test_the_document_has_the_numbers(run):

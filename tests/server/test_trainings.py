@@ -48,14 +48,14 @@ def test_a_form_becomes_the_command_that_a_terminal_takes(service, folder):
     {"model": "cnn"}, {"size": "64>96>128"}, {"size": 64}, {"normalize": False, "lr": 1e-5},
 ])  # fmt: skip
 @pytest.mark.parametrize("recipe", ["quick", "standard"])
-def test_the_page_plots_what_the_command_trains(client, verb_runner, monkeypatch, recipe, options):
+def test_the_page_plots_what_the_command_trains(client, command_runner, monkeypatch, recipe, options):
     """The command that the page shows, read by the command line, gives the configuration that the page shows."""
     answer = client.post("/api/trainings/command", json={**GOOD, "recipe": recipe, "options": options}).json()
     given = []
     monkeypatch.setattr(train, "begin", lambda _photos, config, _out, **_named: given.append(config))
     program, name, *arguments = shlex.split(answer["command"])
     assert (program, name) == ("thalweg", "train")
-    result = verb_runner(train, name)(*arguments)
+    result = command_runner(train, name)(*arguments)
     assert result.exit_code == 0, result.output
     assert answer["config"] == json.loads(json.dumps(given[0].to_dict()))
 

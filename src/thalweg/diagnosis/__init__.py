@@ -1,10 +1,10 @@
-"""Why a training is stuck: measured, named, and the fix tried.
+"""Diagnose why a training is stuck: measure, name the cause, and try the fix.
 
-`watch` listens to anybody's loop; `inputs` opens runs, folders, logs and traces. `measures` turns a history, a batch
-and a few short trainings into named numbers; `judge` turns the numbers into a verdict by the table in `rules`; `fixes`
-says what to change, and `trials` tries it on a copy. `curvature` finds the ends of the Hessian's spectrum, with an
-error bound, and how much of it the learning rate bears; `landscape` cuts a plane through the loss. `zoo` tests the
-verdicts on trainings with a known fault.
+`watch` follows any training loop; `inputs` opens runs, folders, logs and traces. `measures` turns a history, a batch
+and a few short runs into named numbers; `judge` turns the numbers into a verdict by the table in `rules`; `fixes`
+lists what to change, and `trials` tries it on a copy. `curvature` finds the ends of the Hessian's spectrum, with an
+error bound, and compares them with the optimizer's stability threshold; `landscape` computes the loss over a plane.
+`zoo` tests the verdicts on trainings with known faults.
 """
 
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""The fixes: which to try for each verdict, in which order and with which numbers, and how to try each on a copy."""
+"""The fixes of each verdict: their order, their numbers, and how to try each on a copy."""
 
 from __future__ import annotations
 
@@ -48,17 +48,17 @@ FIXES_OF: dict[str, tuple[str, ...]] = {
     "wrong_loss": ("logits", "cross_entropy", "sign_of_loss"),
     "zero_grad_missing": ("zero_grad",),
 }
-"""Verdict to the codes of its fixes, in the order in which to try them."""
+"""Code of a verdict to the codes of its fixes, the first to try first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A training of a copy, which a fix may change.
+    """A copy in training, which a fix may change.
 
     Attributes:
-        copy: model and optimizer.
+        copy: of the model and the optimizer.
         loss_fn: of (outputs, targets).
-        prepare: changes a batch before it is used.
+        prepare: transforms a batch before each step.
         clip: largest gradient norm; None: no clipping.
         clear: whether gradients are cleared before each step.
     """
@@ -85,18 +85,18 @@ def fixes_of(code: str, measures: Mapping[str, float]) -> tuple[Fix, ...]:
 
 
 def can_be_tried(code: str) -> bool:
-    """Whether a fix can be tried on a copy."""
+    """Whether a fix with this code can be tried on a copy."""
     return FIXES.get(code) is not None
 
 
 def apply(attempt: Attempt, fix: Fix) -> Attempt | None:
-    """The attempt with a fix; None if the fix cannot be tried on a copy."""
+    """Apply a fix to an attempt; None if the fix cannot be tried on a copy."""
     way = FIXES.get(fix.code)
     return way(attempt, fix.values) if way is not None else None
 
 
 def _order(code: str, measures: Mapping[str, float]) -> tuple[str, ...]:
-    """The first fix is the one that fits the evidence, where a verdict has several causes."""
+    """The order of the fixes; if a verdict has several causes, the fix of the measured one comes first."""
     names = list(FIXES_OF[code])
     first = {
         "bad_targets": "match_shapes" if measures.get("targets_broadcast", 0) > 0.5 else "check_targets",
@@ -195,7 +195,7 @@ def _perturb(attempt: Attempt, _values: Mapping[str, Any]) -> Attempt:
 
 
 def _reinitialize(attempt: Attempt, _values: Mapping[str, Any]) -> Attempt:
-    """Torch's own initial values for every layer that has them, and a fresh optimizer state."""
+    """Reset every layer that has torch's `reset_parameters`, and clear the optimizer's state."""
     for module in attempt.copy.model.modules():
         reset = getattr(module, "reset_parameters", None) or getattr(module, "_reset_parameters", None)
         if callable(reset):
@@ -226,7 +226,7 @@ def _match_shapes(attempt: Attempt, _values: Mapping[str, Any]) -> Attempt:
 
 
 def _of_probabilities(attempt: Attempt, _values: Mapping[str, Any]) -> Attempt:
-    """Cross-entropy of outputs that are probabilities already."""
+    """Compute cross-entropy from outputs that are already probabilities."""
 
     def loss_fn(outputs: Tensor, targets: Tensor) -> Tensor:
         labels = targets.argmax(dim=1) if targets.is_floating_point() else targets
@@ -287,4 +287,4 @@ FIXES: dict[str, _Way | None] = {
     "widen": None,
     "zero_grad": _clear,
 }
-"""Every fix, with how to try it on a copy; None where a copy cannot be given it. The catalogue has `fix_<code>`."""
+"""Code of each fix to the function that applies it; None if it cannot be tried on a copy. Texts: `fix_<code>`."""

@@ -1,4 +1,4 @@
-"""What can be diagnosed besides a loop that is watched: runs, folders of `watch.save`, logs, and traces of the lab."""
+"""Diagnose what is not a watched loop: runs, folders of `watch.save`, logs, and traces of the lab."""
 
 from __future__ import annotations
 
@@ -35,19 +35,19 @@ if TYPE_CHECKING:
     from thalweg.probes.batches import LossFunction
     from thalweg.training.loop import TrainingLoop
 
-# Of a run: few photos tell as much about curvature and rates as many, and a processor is slow.
+# Of a run: a few photos are enough for curvature and rates, and a CPU is slow.
 BATCHES, PHOTOS = 4, 32
 
 
 def diagnose_path(source: Path | str, *, try_fix: bool = False) -> Verdict:
-    """Diagnose a folder, whichever it is: a run of this project, or a folder of `watch.save`.
+    """Diagnose a folder: a run, or a folder of `watch.save`.
 
     Args:
         source: the folder.
         try_fix: try the first fix on a copy; needs a run.
 
     Raises:
-        RunError: neither of them, or of another version.
+        RunError: the folder is neither, or another version wrote it.
     """
     source = Path(source)
     if (source / "watch.json").exists():
@@ -60,10 +60,12 @@ def diagnose_path(source: Path | str, *, try_fix: bool = False) -> Verdict:
 
 
 def diagnose_folder(folder: Path) -> Verdict:
-    """Diagnose a folder of `watch.save`, with the measures of a batch if it was diagnosed before it was saved.
+    """Diagnose a folder of `watch.save`.
+
+    It holds the measures of a batch if `watch.diagnose` was given one before `watch.save`.
 
     Raises:
-        RunError: not such a folder, or of another version.
+        RunError: the folder is not of `watch.save`, or another version wrote it.
     """
     try:
         facts = json.loads((folder / "watch.json").read_text(encoding="utf-8"))
@@ -80,14 +82,14 @@ def diagnose_folder(folder: Path) -> Verdict:
 
 
 def diagnose_csv(path: Path | str) -> Verdict:
-    """Diagnose a log from anywhere; the verdict names what a log cannot tell.
+    """Diagnose a log of any tool; `unchecked` of the verdict lists what a log does not contain.
 
     Args:
-        path: a table with a header; a column `loss` (or `train_loss`, `train/loss`), and, where there are some,
-            `step`, `lr`, `grad_norm`, `val_loss`.
+        path: a table with a header and a column `loss` (or `train_loss`, `train/loss`); `step`, `lr`, `grad_norm`
+            and `val_loss` are read if present.
 
     Raises:
-        DataError: no table, or no losses in it.
+        DataError: the file is not a table, or has no losses.
     """
     table = read_table(Path(path))
     columns = dict(table.columns)
@@ -99,14 +101,14 @@ def diagnose_csv(path: Path | str) -> Verdict:
 
 @dataclass(frozen=True, slots=True)
 class OpenedRun:
-    """A run, opened for measurements.
+    """A run that is open for measurements.
 
     Attributes:
         model: with the weights of the last checkpoint.
-        optimizer: with its state of then.
+        optimizer: with its state of the last checkpoint.
         loss_fn: what the run minimizes.
         batches: some of its training batches.
-        measures: of its history.
+        measures: of the run's history.
     """
 
     model: nn.Module
@@ -116,21 +118,21 @@ class OpenedRun:
     measures: dict[str, float] = field(default_factory=dict)
 
     def verdict(self, *, seconds: float = 30.0) -> Verdict:
-        """Measure, and judge."""
+        """Measure, and name the cause."""
         asked, failed = ask(self.model, self.optimizer, self.loss_fn, self.batches, self.measures, seconds=seconds)
         return judge({**self.measures, **asked}, problems=failed)
 
 
 def diagnose_run(path: Path | str, *, try_fix: bool = False, threads: int | None = None) -> Verdict:
-    """Diagnose a run of this project: its history, and its last checkpoint measured with its own photos.
+    """Diagnose a run: its history, and its last checkpoint, measured with its own photos.
 
     Args:
-        path: the run's folder; it is not changed.
-        try_fix: try the first fix on a copy, beside the unchanged training.
-        threads: of the processor; None: as many as the run had.
+        path: the run's folder, which stays unchanged.
+        try_fix: try the first fix on a copy, beside a copy without it.
+        threads: CPU threads; None: as many as the run used.
 
     Raises:
-        RunError: not a run, of another version, or its photos have changed.
+        RunError: the folder is not a run, another version wrote it, or its photos have changed.
     """
     opened = open_run(Path(path), threads=threads)
     verdict = opened.verdict()
@@ -143,14 +145,14 @@ def diagnose_run(path: Path | str, *, try_fix: bool = False, threads: int | None
 
 
 def open_run(path: Path, *, threads: int | None = None) -> OpenedRun:
-    """Open a run for measurements, as its last checkpoint left it.
+    """Open a run at its last checkpoint, for measurements.
 
     Args:
         path: the run's folder.
-        threads: of the processor; None: as many as the run had.
+        threads: CPU threads; None: as many as the run used.
 
     Raises:
-        RunError: not a run, of another version, or its photos have changed.
+        RunError: the folder is not a run, another version wrote it, or its photos have changed.
     """
     from thalweg.training.losses import loss_of
     from thalweg.training.session import reopen
@@ -171,7 +173,7 @@ def open_run(path: Path, *, threads: int | None = None) -> OpenedRun:
 
 
 def run_measures(training: TrainingLoop) -> dict[str, float]:
-    """The measures of a run's histories."""
+    """Measure a run's histories and its wiring."""
     run = training.run
     steps = run.steps()
     found = trends({name: steps[name] for name in steps.units})
@@ -184,7 +186,7 @@ def run_measures(training: TrainingLoop) -> dict[str, float]:
 
 
 def _restore_rate(optimizer: Optimizer, steps: Any) -> None:
-    """The rate of the last step is in the history, not in the checkpoint, which computes it from the schedule."""
+    """Set the rate of the last step, which the history records; a checkpoint does not."""
     if len(steps):
         for group in optimizer.param_groups:
             group["lr"] = float(steps["lr"][-1])
@@ -198,12 +200,12 @@ def try_fix_on_run(path: Path | str, *, fix: str | None = None, steps: int | Non
     """Diagnose a run and try a fix from its last checkpoint, on its own batches.
 
     Args:
-        path: the run's folder; it is not changed.
-        fix: its code; None: the first that can be tried on a copy.
-        steps: of each copy; None: `trials.RUN_STEPS`.
+        path: the run's folder, which stays unchanged.
+        fix: code of the fix; None: the first that can be tried on a copy.
+        steps: number of steps of each copy; None: `trials.RUN_STEPS`.
 
     Raises:
-        RunError: not a run, of another version, or its photos have changed.
+        RunError: the folder is not a run, another version wrote it, or its photos have changed.
     """
     opened = open_run(Path(path))
     verdict = opened.verdict()
@@ -212,7 +214,7 @@ def try_fix_on_run(path: Path | str, *, fix: str | None = None, steps: int | Non
 
 
 def diagnose_trace(trace: Trace) -> Verdict:
-    """Say why a trace of the lab stands where it stands.
+    """Diagnose a trace of the lab.
 
     Args:
         trace: from `paths.trace`.
@@ -227,7 +229,7 @@ def diagnose_trace(trace: Trace) -> Verdict:
     return judge(of_trace(trace))
 
 
-# Ours to theirs, the most usual first; compared in lower case, with - / . and blanks as _.
+# Our names to those of other tools, the most common first; case is ignored, and - / . and spaces count as _.
 NAMES: dict[str, tuple[str, ...]] = {
     "loss": ("loss", "train_loss", "training_loss", "loss_train", "train_loss_step", "batch_loss"),
     "step": ("step", "global_step", "iteration", "iter", "steps", "epoch"),
@@ -239,11 +241,11 @@ NAMES: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Columns under our names, in the order of the steps.
+    """The columns of a log, under our names, in the order of the steps.
 
     Attributes:
-        columns: name to numbers; `loss` at least, without holes.
-        holes: rows in which the loss is missing or no number word that is understood.
+        columns: name to numbers; always `loss`, without holes.
+        holes: number of rows in which the loss is missing or not a number.
     """
 
     columns: Mapping[str, NDArray[np.float64]]
@@ -254,10 +256,10 @@ def read_table(path: Path) -> Table:
     """Read a log.
 
     Args:
-        path: text with a header, its columns parted by comma, semicolon or tab.
+        path: text with a header; comma, semicolon or tab separates the columns.
 
     Raises:
-        DataError: no such file, no table, no column of losses, or no loss in it.
+        DataError: the file cannot be read, is not a table, or has no losses.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -285,7 +287,7 @@ def read_table(path: Path) -> Table:
         kept = {ours: values[order_S] for ours, values in kept.items()}
     if len(valid):
         kept["valid"] = valid[~np.isnan(valid)]
-    # a validation row of its own has no training loss, and is no hole
+    # a row with only a validation loss is not a hole
     blank = ~known_S & (np.isnan(valid) if len(valid) else True)
     return Table(kept, int(blank.sum()))
 
@@ -303,5 +305,5 @@ def _number(text: str | None) -> float:
 
 
 def _is_nan_word(text: str | None) -> bool:
-    """A loss that was NaN is a finding; a cell that is empty is a hole."""
+    """Whether a cell says NaN: that is a finding, while an empty cell is a hole."""
     return (text or "").strip().lower() in {"nan", "-nan", "+nan"}

@@ -1,4 +1,4 @@
-"""From numbers to a verdict: a pure function over the table of rules."""
+"""Turn measures into a verdict: a pure function over the table of rules."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from thalweg.diagnosis.fixes import fixes_of
-from thalweg.diagnosis.measures.table import TOLD_BY
+from thalweg.diagnosis.measures.table import CHECKED_BY
 from thalweg.diagnosis.rules import RULES
 from thalweg.diagnosis.verdict import UNSURE, Evidence, Verdict
 
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
     from thalweg.diagnosis.rules import Rule
 
 FEWEST_STEPS = 20
-SURE = 0.5  # standing under which the verdict is "unsure"
+SURE = 0.5  # below this standing the verdict is "unsure"
 
 
 def judge(measures: Mapping[str, float], *, problems: Sequence[str] = ()) -> Verdict:
     """Name the cause.
 
     Args:
-        measures: names to numbers, as `measures` makes them; what is missing or NaN is not known.
-        problems: measurements that failed; the verdict names them.
+        measures: name to number, from the modules of `measures`; a missing name or NaN is unknown.
+        problems: names of measurements that failed; they become part of `unchecked`.
 
     Returns:
-        The first rule that holds; `unsure` where none does, or too little is known.
+        The verdict of the first rule that holds; `unsure` if none holds or too little is known.
 
     Example:
         >>> judge({"steps": 100, "uncleared": 1.0}).code
@@ -42,7 +42,7 @@ def judge(measures: Mapping[str, float], *, problems: Sequence[str] = ()) -> Ver
     ranked = sorted(
         ((rule, *_standing(rule, measures)) for rule in RULES),
         key=lambda item: (not item[1], -item[2] if not item[1] else 0.0),
-    )  # those that hold, in the order of the table; then the others, the nearest first
+    )  # rules that hold, in the order of the table; then the others, the nearest first
     codes: dict[str, tuple[Rule, bool, float]] = {}
     for rule, holds, standing in ranked:
         codes.setdefault(rule.code, (rule, holds, standing))
@@ -64,12 +64,12 @@ def judge(measures: Mapping[str, float], *, problems: Sequence[str] = ()) -> Ver
     )
 
 
-# Verdicts that need no trend.
+# These verdicts need no trend.
 _AT_ONCE = {"bad_inputs", "bad_targets", "wrong_loss", "diverged", "exploding_gradients"}
 
 
 def derived(measures: Mapping[str, float]) -> dict[str, float]:
-    """Comparisons of measures, so that a condition is one number against one threshold."""
+    """Measures derived from others, so that each condition compares one number with one threshold."""
 
     def known(name: str) -> float:
         return measures.get(name, math.nan)
@@ -92,7 +92,7 @@ def derived(measures: Mapping[str, float]) -> dict[str, float]:
 
 
 def _standing(rule: Rule, measures: Mapping[str, float]) -> tuple[bool, float]:
-    """Whether a rule holds, and how it stands; one that does not is the nearer, the more of its conditions hold."""
+    """Whether a rule holds, and its standing: it grows with the share of its conditions that hold."""
     states = [(condition, condition.holds(measures)) for condition in rule.conditions]
     counted = [(condition, state) for condition, state in states if state is not None or not condition.optional]
     met = [condition for condition, state in counted if state]
@@ -102,7 +102,7 @@ def _standing(rule: Rule, measures: Mapping[str, float]) -> tuple[bool, float]:
 
 
 def _margin(condition: Condition, measures: Mapping[str, float]) -> float:
-    """How far beyond its threshold a number lies: 0.6 at the threshold, 0.98 at twice; beyond zero is beyond doubt."""
+    """How far a number lies beyond its threshold: 0.6 at it, 0.98 at twice it; 1 if the threshold is zero."""
     value, threshold = measures[condition.name], condition.threshold
     if threshold == 0:
         return 1.0
@@ -120,5 +120,5 @@ def _evidence(condition: Condition, measures: Mapping[str, float]) -> Evidence:
 
 
 def _unasked(measures: Mapping[str, float]) -> list[str]:
-    """What was not looked at, by the measures that are not there."""
-    return [name for name, measure in TOLD_BY.items() if measures.get(measure.name) is None]
+    """What was not checked: the names in `CHECKED_BY` whose measures are missing."""
+    return [name for name, measure in CHECKED_BY.items() if measures.get(measure.name) is None]

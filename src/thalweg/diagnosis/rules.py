@@ -1,8 +1,8 @@
-"""The rules: which numbers, beyond which thresholds, make which verdict.
+"""The rules: which measures, beyond which thresholds, lead to which verdict.
 
-A rule holds when all its conditions hold. The rules stand in the order of causes: wiring comes before what follows
-from it, and exact measurements before conclusions. The first rule that holds is the verdict. The page of each verdict
-in docs/verdicts says where its thresholds come from.
+A rule holds if all its conditions hold; the first rule that holds gives the verdict. The order is that of causes:
+wiring before its consequences, exact measurements before inferences. The page of each verdict in docs/verdicts
+states the source of its thresholds.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A verdict and the conditions that make it.
+    """A verdict and the conditions that lead to it.
 
     Attributes:
         code: of the verdict.
         conditions: all must hold.
-        prior: rank among verdicts when all thresholds are passed by far, in (0, 1]; no probability.
+        prior: standing of the rule when its measures lie far beyond their thresholds, in (0, 1]; not a probability.
     """
 
     code: str
@@ -36,15 +36,15 @@ def _rule(code: str, *conditions: Condition, prior: float = 0.95) -> Rule:
     return Rule(code, conditions, prior)
 
 
-STUCK = m.FALLING < 0.006  # between the second and the last quarter of the steps, beyond 3.5 standard errors
+STUCK = m.FALLING < 0.006  # from the second quarter of the steps to the last; a change within 3.5 standard errors is 0
 
 RULES: tuple[Rule, ...] = (
-    # What was handed in: numbers that are none.
+    # The batch: NaN, labels out of range, shapes that do not match.
     _rule("bad_inputs", m.INPUTS_NONFINITE > 0, prior=1.0),
     _rule("bad_targets", m.TARGETS_NONFINITE > 0, prior=1.0),
     _rule("bad_targets", m.TARGETS_OUTSIDE > 0, prior=1.0),
     _rule("bad_targets", m.TARGETS_BROADCAST > 0.5, prior=1.0),
-    # How it is wired.
+    # The wiring, and inputs and targets that cannot be learned from.
     _rule("untrained_parameters", m.FOREIGN > 0.5, prior=1.0),
     _rule("zero_grad_missing", m.UNCLEARED > 0.5, prior=1.0),
     _rule("untrained_parameters", m.MISSING > 0.01, prior=1.0),
@@ -56,7 +56,7 @@ RULES: tuple[Rule, ...] = (
     _rule("bad_inputs", m.INPUTS_SCALE > 1e-12, m.INPUTS_SPREAD < 0.02),
     _rule("bad_targets", m.TARGETS_KINDS < 1.5, (m.TARGETS_COUNT > 7).if_known),
     _rule("bad_targets", m.TARGETS_SCALE > 300, prior=0.9),
-    # What is minimized.
+    # The loss.
     _rule("wrong_loss", m.LOSS_FLOOR < -1, prior=0.98),
     _rule("wrong_loss", m.OUTPUTS_ARE_PROBABILITIES > 0.5, m.LOSS_IS_CROSS_ENTROPY > 0.5, prior=1.0),
     _rule(
@@ -68,14 +68,14 @@ RULES: tuple[Rule, ...] = (
         STUCK,
         prior=0.9,
     ),
-    # What went out of range.
+    # Divergence.
     _rule("exploding_gradients", m.LOSS_FIRST_TO_CONSTANT > 8),
     _rule("diverged", m.NONFINITE_STEP > 0),
     _rule("diverged", m.RISE > 20, prior=0.9),
-    # The pull of the penalty; it shrinks weights, and with them all gradients, so it comes before those.
+    # The weight decay. It shrinks weights and all gradients, so it comes before the rules about gradients.
     _rule("weight_decay_too_strong", m.DECAY_TO_GRADIENT > 0.3, m.GAIN_NO_DECAY_MORE > 0.02, STUCK, m.LEFT > 0.3),
     _rule("weight_decay_too_strong", m.DECAY_TO_GRADIENT > 0.03, m.WEIGHT_NORM_LEFT < 0.5, STUCK, m.LEFT > 0.5),
-    # A rate that throws the weights about: what dies of it comes after.
+    # A rate that is too large. It can kill units, so it comes before the rules about units.
     _rule("saddle", m.NEGATIVE_CURVATURE > 0.5, m.MATRIX_GRADIENT < 1e-3, STUCK, m.LEFT > 0.5),
     _rule(
         "ill_conditioned", m.SHARPNESS_RATIO > 0.6, m.GAIN_MORE < 0, m.FALLING < 0.05, m.LEFT > 0.1, m.LATE_NOISE < 0.02
@@ -93,16 +93,16 @@ RULES: tuple[Rule, ...] = (
         (m.DEAD_UNITS_FIRST < 0.8).if_known,
     ),
     _rule("lr_too_large", m.ABOVE_LOWEST > 0.1, m.LEFT > 0.2, (m.VALID_RISE < 0.1).if_known),
-    # Units and layers that pass nothing on.
+    # Units and layers that pass no gradient.
     _rule("dead_units", m.DEAD_UNITS > 0.9, STUCK, m.LEFT > 0.3),
     _rule("saturated_units", m.SATURATED_UNITS > 0.5, STUCK, m.LEFT > 0.3),
     _rule("vanishing_gradients", m.GRADIENT_FIRST_TO_LAST < 1e-3, m.LEFT > 0.5, STUCK),
     _rule(
         "saddle", m.NEGATIVE_CURVATURE > 0.5, m.NEGATIVE_SHARE > 0.02, m.DECREASE_POSSIBLE < 1e-3, STUCK, m.LEFT > 0.3
     ),
-    # Statistics.
+    # Running statistics.
     _rule("batchnorm_mismatch", m.NORM_GAP > 0.1),
-    # The rate.
+    # A rate that is too small, or too large for the curvature.
     _rule(
         "decayed_too_early",
         m.LR_LEFT < 0.1,
@@ -130,7 +130,7 @@ RULES: tuple[Rule, ...] = (
     ),
     _rule("lr_too_large", m.SHARPNESS_RATIO > 1.5, STUCK, m.LEFT > 0.2),
     _rule("lr_too_large", m.GAIN_LESS_THAN_SAME > 0.1, m.UPDATE_RATIO > 0.01, m.LATE_NOISE > 0.5, STUCK, m.LEFT > 0.2),
-    # What the data and the network allow.
+    # The data and the capacity of the network.
     _rule("overfitting", m.VALID_GAP > 0.5, m.VALID_RISE > 0.1),
     _rule("healthy", m.FALLING > 0.006, prior=0.9),
     _rule("converged", m.LEFT < 0.05, STUCK, prior=0.9),

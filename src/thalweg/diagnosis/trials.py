@@ -1,4 +1,4 @@
-"""A trial: the first fix on a copy, beside the unchanged training, on the same batches and seeds."""
+"""A trial: a fix on a copy, beside a copy without it, with the same batches and seed."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from thalweg.probes.batches import Batch, LossFunction
 
 STEPS = 100
-RUN_STEPS = 30  # of a run, whose steps are slow
-WORTH = 0.02  # a gain under 2 % of the scale does not count as help
-# Fixes after which the loss is another one: they are judged by the share of right answers.
+RUN_STEPS = 30  # for a run, whose steps are slow
+WORTH = 0.02  # a gain of less than 2 % of the scale does not count
+# These fixes change the loss function, so accuracy is compared.
 _OTHER_LOSS = {"cross_entropy", "logits", "match_shapes", "sign_of_loss"}
 
 
@@ -45,17 +45,17 @@ def try_fix(
     """Try a fix of a verdict on a copy, beside a copy without it.
 
     Args:
-        verdict: its fixes are tried.
-        model: copied twice.
-        optimizer: copied with it.
+        verdict: whose fix is tried.
+        model: is copied twice.
+        optimizer: is copied with the model.
         loss_fn: of (outputs, targets).
         batches: one or several, in any form of `thalweg.probes.batches`; both copies take them in turn.
-        fix: its code; None: the first that a copy can be given.
-        steps: of each copy, 1 or more.
-        seed: of dropout and other random numbers, the same for both.
+        fix: code of the fix; None: the first that can be tried on a copy.
+        steps: number of steps of each copy, at least 1.
+        seed: of dropout and other random numbers, the same for both copies.
 
     Returns:
-        The trial; model, optimizer and random states stay as they were.
+        The trial. Model, optimizer and random states are unchanged.
     """
     taken = read_batches(batches, model)
     clear = verdict.code != "zero_grad_missing"
@@ -95,7 +95,7 @@ def _compare(
 
 
 def _train(attempt: Attempt, batches: Sequence[Batch], yardstick: str, *, steps: int, seed: int) -> list[float]:
-    """Train a copy; the yardstick ten times, the last after the last step."""
+    """Train a copy and return the yardstick about ten times, at last after the last step."""
     every = max(1, steps // 10)
     curve = []
     model, optimizer = attempt.copy.model, attempt.copy.optimizer
@@ -132,7 +132,7 @@ def _measure(attempt: Attempt, batches: Sequence[Batch], yardstick: str, seed: i
 
 @torch.no_grad()
 def _accuracy(attempt: Attempt, batches: Sequence[Batch]) -> float | None:
-    """The share of right answers where targets are classes; for numbers, one minus the relative squared error."""
+    """The share of correct predictions; for a regression, R²; None for other targets."""
     right, count = 0.0, 0
     for batch in batches:
         outputs, targets = batch.outputs(attempt.copy.model), batch.targets

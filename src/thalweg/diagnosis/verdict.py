@@ -37,18 +37,18 @@ CODES = (
     "wrong_loss",
     "zero_grad_missing",
 )
-"""All codes but `unsure`."""
+"""All codes except `unsure`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """One number against its threshold.
+    """One measure against its threshold.
 
     Attributes:
-        name: of the measure, a key of `measures.table.MEASURES`; the catalogue has `evidence_<name>`.
-        value: what was measured.
+        name: of the measure, a key of `measures.table.MEASURES`.
+        value: of the measure.
         relation: `<` or `>`: the side of the threshold that speaks for the verdict.
-        threshold: the verdict's page says where it comes from.
+        threshold: its source is on the verdict's page in docs/verdicts.
     """
 
     name: str
@@ -61,22 +61,27 @@ class Evidence:
         """Whether the number speaks for the verdict."""
         return self.value < self.threshold if self.relation == "<" else self.value > self.threshold
 
-    def __str__(self) -> str:
+    @property
+    def numbers(self) -> str:
+        """Value and threshold with their unit, such as `22% (> 0.6%)`; empty for a flag, which its words state."""
         measure = MEASURES[self.name]
         if measure.unit == "flag":
-            return measure.words
+            return ""
         return t(
-            "diagnosis.evidence_line",
-            what=measure.words,
+            "diagnosis.evidence_numbers",
             value=measure.text(self.value),
             relation=self.relation,
             threshold=measure.text(self.threshold),
         )
 
+    def __str__(self) -> str:
+        words = MEASURES[self.name].words
+        return t("diagnosis.evidence_line", what=words, numbers=self.numbers) if self.numbers else words
+
 
 @dataclass(frozen=True, slots=True)
 class Fix:
-    """What to change: a code of the catalogue (`fix_<code>`) with the numbers that it names."""
+    """What to change: a code, whose text is `fix_<code>` in the catalogue, and the numbers in that text."""
 
     code: str
     values: Mapping[str, float | str]
@@ -87,17 +92,17 @@ class Fix:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A fix tried on a copy, beside a copy of the unchanged training.
+    """A fix tried on one copy, beside a second copy without it.
 
     Attributes:
-        fix: the one that was tried; None if none of the verdict's can be tried on a copy.
-        yardstick: `loss`, `loss_eval` (with batch norm's running statistics) or `accuracy`.
-        steps: of each copy.
+        fix: the fix that was tried; None if no fix of the verdict can be tried on a copy.
+        yardstick: what is compared: `loss`, `loss_eval` (with batch norm's running statistics) or `accuracy`.
+        steps: number of steps of each copy.
         before: the yardstick at the start.
         unchanged: the yardstick after `steps` steps without the fix.
-        changed: the yardstick after as many steps with it.
-        sooner: the first step at which the fix beats the best that the unchanged copy ever reached; None: never.
-        helped: whether the fix gains more than 2 % of what there is to gain.
+        changed: the yardstick after as many steps with the fix.
+        sooner: the first step at which the changed copy beats the unchanged copy's best; None: never.
+        helped: whether the fix gains more than 2 % of the scale (the loss at the start; 1 for an accuracy).
     """
 
     fix: Fix | None
@@ -129,17 +134,17 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Why a training stands where it stands.
+    """Why a training is stuck, or that it is not.
 
     Attributes:
         code: one of `CODES`, or `unsure`.
-        confidence: a probability where one was calibrated; None, as everywhere so far, where none was.
-        evidence: the numbers that decided, the nearest to its threshold last.
-        fixes: what to change, in this order.
-        alternatives: the next nearest codes, each with its confidence or None.
-        unchecked: what was not looked at, as keys of the catalogue (`unchecked_<name>`).
+        confidence: a calibrated probability; None, because none has been calibrated yet.
+        evidence: the numbers that decided; the one nearest to its threshold comes last.
+        fixes: what to change, the first to try first.
+        alternatives: the next most likely codes, each with its confidence or None.
+        unchecked: what was not checked, by names whose texts are `unchecked_<name>` in the catalogue.
         measures: all numbers that were measured.
-        trial: what the first fix did beside the unchanged training, if that was asked for.
+        trial: the trial of the first fix, if one was requested.
     """
 
     code: str
@@ -153,7 +158,7 @@ class Verdict:
 
     @property
     def ill(self) -> bool:
-        """Whether something is wrong: neither healthy, nor converged, nor unsure."""
+        """Whether a fault was found: the code is not `healthy`, `converged` or `unsure`."""
         return self.code not in {"healthy", "converged", UNSURE}
 
     def to_dict(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Watch anybody's training loop: two lines, no change to the training."""
+"""Watch any training loop with two lines, without changing the training."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ VALIDATION_UNITS = {"step": "", "loss": "", "accuracy": ""}
 
 
 class Watch:
-    """A training that is watched; made by `watch`.
+    """A watched training; `watch` makes it.
 
-    Whatever goes wrong in watching is kept in `problems` and named by the diagnosis: the training goes on.
+    If watching fails, the training goes on; `problems` records the failure and the verdict names it.
 
     Args:
-        model: what is trained.
-        optimizer: what trains it.
-        every: steps between two full measurements.
+        model: the model in training.
+        optimizer: its optimizer.
+        every: number of steps between two full measurements.
     """
 
     def __init__(self, model: nn.Module, optimizer: Optimizer, *, every: int = EVERY) -> None:
@@ -78,19 +78,19 @@ class Watch:
         """Close a step: call it after `optimizer.step()`.
 
         Args:
-            loss: a scalar, as it was minimized.
+            loss: a scalar, the one that the step minimized.
         """
         if self._probe is None:
             return
         try:
             self._probe.record(loss)
-        except Exception as error:  # noqa: BLE001 - a training never dies of being watched
+        except Exception as error:  # noqa: BLE001 - watching never stops a training
             self._fail("watching" if _is_scalar(loss) else "loss_not_scalar", error)
         if self._probe is not None and self._probe.failure is not None:
             self._fail("watching", self._probe.failure)
 
     def validate(self, loss: float, accuracy: float = math.nan) -> None:
-        """Record a loss on validation data; overfitting cannot be seen without it.
+        """Record a loss on validation data; without it, overfitting stays unseen.
 
         Args:
             loss: a scalar.
@@ -102,7 +102,7 @@ class Watch:
 
     @property
     def steps(self) -> History:
-        """One row a step: `probes.step.STEP_UNITS`."""
+        """One row per step, with the columns of `probes.step.STEP_UNITS`."""
         if self._probe is None:
             return History({"step": "", "loss": ""})
         self._probe.read()
@@ -110,7 +110,7 @@ class Watch:
 
     @property
     def layers(self) -> History:
-        """Gradient norm, update ratio and weight norm of each layer, at the due steps."""
+        """Gradient norm, update ratio and weight norm of each layer, at the steps that were measured in full."""
         if self._probe is None:
             return History({"step": ""})
         self._probe.read()
@@ -124,19 +124,19 @@ class Watch:
         try_fix: bool = False,
         seconds: float = 20.0,
     ) -> Verdict:
-        """Say why the training stands where it stands.
+        """Say why the training is stuck, or that it is not.
 
         Args:
-            batch: one or several, in any form of `thalweg.probes.batches`: a pair, a dict, a named tuple, a list of
-                them, a DataLoader. Copies of the model are measured with it. Without one the diagnosis reads the
-                history alone. The verdict's `unchecked` names a batch that cannot be read.
-            loss_fn: of (outputs, targets), a scalar tensor that is the mean over the batch; None: the outputs hold it.
-            try_fix: try the first fix on a copy beside the unchanged training; the verdict then has a `trial`, if it
-                has fixes.
-            seconds: about how long copies may train.
+            batch: one or several batches, in any form of `thalweg.probes.batches`: a pair, a dict, a named tuple, a
+                list of them, a DataLoader. They are used to measure copies of the model. Without them the diagnosis
+                reads only the history. If they cannot be read, the verdict's `unchecked` says so.
+            loss_fn: of (outputs, targets), a scalar tensor, the mean over the batch; None: the outputs hold the loss.
+            try_fix: try the first fix on a copy, beside a copy without it; if the verdict has fixes, it then has a
+                `trial`.
+            seconds: about how long the short runs on copies may take.
 
         Returns:
-            The verdict; model, optimizer and random states stay as they were.
+            The verdict. Model, optimizer and random states are unchanged.
         """
         measures = self.measures()
         problems = list(self.problems)
@@ -157,7 +157,7 @@ class Watch:
         return verdict
 
     def measures(self) -> dict[str, float]:
-        """The measures of watching alone."""
+        """The measures that need no batch."""
         steps = self.steps
         found = trends({name: steps[name] for name in steps.units}) if len(steps) else {"steps": 0.0}
         found |= layer_trends(self.layers)
@@ -171,7 +171,7 @@ class Watch:
         return found
 
     def save(self, folder: Path | str) -> None:
-        """Save all of it in a folder, for `thalweg diagnose FOLDER`.
+        """Save histories and measures in a folder, for `thalweg diagnose FOLDER`.
 
         Raises:
             StorageError: the folder cannot be written.
@@ -192,18 +192,18 @@ class Watch:
         write_text(folder / "watch.json", json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
 
     def _read(self, given: Any, problems: list[str]) -> list[Batch]:
-        """The batches that were given; what cannot be read is named."""
+        """Read the given batches; if that fails, note it in `problems`."""
         try:
             with own_randomness(0, given):
                 return read_batches(given, self.model, most=MOST_BATCHES)
-        except Exception as error:  # noqa: BLE001 - any fault of the user's loader costs its questions only
+        except Exception as error:  # noqa: BLE001 - a fault in the user's loader costs only the measures of a batch
             self.error = error
             problems.append("batch_unreadable")
             return []
 
     @contextmanager
     def _paused(self) -> Iterator[None]:
-        """Without hooks on the model: they would be copied with it."""
+        """Remove the hooks for a while: a copy of the model would contain them."""
         assert self._probe is not None  # noqa: S101 - for the type checker
         attached = self._probe.attached
         self._probe.detach()
@@ -217,7 +217,7 @@ class Watch:
     def _keeping(self, what: str) -> Iterator[None]:
         try:
             yield
-        except Exception as error:  # noqa: BLE001 - a training never dies of being watched
+        except Exception as error:  # noqa: BLE001 - watching never stops a training
             self._fail(what, error)
 
     def _fail(self, what: str, error: Exception) -> None:
@@ -230,12 +230,13 @@ class Watch:
 
 
 def watch(model: nn.Module, optimizer: Optimizer, *, every: int = EVERY) -> Watch:
-    """Watch a training; use it in a `with` around the loop, and call `watch.step(loss)` after each step.
+    """Watch a training: put the loop inside `with`, and call `watch.step(loss)` after each step.
 
     Args:
-        model: what is trained.
-        optimizer: any of torch's kind.
-        every: steps between two full measurements, at least 1; the first ten steps are always measured in full.
+        model: the model in training.
+        optimizer: any torch optimizer.
+        every: number of steps between two full measurements, at least 1. The first ten steps are always measured in
+            full.
 
     Returns:
         A `Watch`.

@@ -1,7 +1,7 @@
-"""Pictures of a run (curves, layers, t-SNE of the mid and the top layer, confusion, mistakes), of surfaces and traces.
+"""Pictures of runs (curves, layers, t-SNE of middle and top layer, confusion, mistakes), surfaces and traces.
 
-Every function takes plain arrays, draws with matplotlib's objects (never pyplot's global state) and writes one PNG,
-whole or not at all. `style` holds what they share. No torch here.
+Each function takes plain arrays, draws with matplotlib's objects (never with pyplot's global state) and writes one
+file, whole or not at all. All pictures share `style`. Nothing here imports torch.
 """
 
 from typing import TYPE_CHECKING

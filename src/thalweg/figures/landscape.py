@@ -1,4 +1,4 @@
-"""The picture of a landscape: a slice, and says so.
+"""The picture of a landscape, which states that it is a slice.
 
 Shape suffixes: H, W points of the grid, K checkpoints.
 """
@@ -25,16 +25,16 @@ if TYPE_CHECKING:
     from thalweg.diagnosis.landscape import Landscape, Trajectory
 
 _LINES = 16
-_COLUMNS = {"en": 96, "zh-CN": 48}  # of a note below one panel; twice as many below two
+_COLUMNS = {"en": 96, "zh-CN": 48}  # characters per line of a note below one panel; twice as many below two
 
 
 def draw_landscape(found: Landscape, path: Path, *, squared_error: bool = False) -> None:
-    """Draw the loss over a plane as PNG; of a trajectory, beside it what the projection leaves out.
+    """Draw the loss over a plane as PNG; for a trajectory, also what the projection leaves out.
 
     Args:
-        found: what is drawn.
+        found: the landscape.
         path: the PNG file.
-        squared_error: whether the loss is no cross-entropy.
+        squared_error: whether the loss is a squared error instead of cross-entropy.
 
     Raises:
         StorageError: the file cannot be written.
@@ -56,7 +56,7 @@ def draw_landscape(found: Landscape, path: Path, *, squared_error: bool = False)
 
 
 def levels_of(loss_HW: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Heights of the contour lines, each as many times higher than the one before; few at the top, where walls are.
+    """Heights of the contour lines, in geometric progression; few at the top, where walls are steep.
 
     Example:
         >>> levels_of(np.array([[1.0, 10.0], [100.0, np.inf]])).round(1)[[0, -1]].tolist()
@@ -129,7 +129,7 @@ def _draw_way(axes: Axes, way: Trajectory) -> None:
 
 
 def _draw_losses(axes: Axes, way: Trajectory, name: str) -> None:
-    """The loss of each epoch, and of the point of the picture that stands for it."""
+    """Draw the loss of each epoch, and of its projection."""
     axes.plot(way.epochs_K, way.loss_K, color=BLUE, marker="o", label=t("landscape.key_true"))
     axes.plot(
         way.epochs_K,

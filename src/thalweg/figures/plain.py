@@ -1,4 +1,4 @@
-"""A plot of plain characters for the terminal, and the steps that any plot of many must show. Needs no matplotlib."""
+"""A plot of plain characters for the terminal, and the choice of steps that a plot must show. Needs no matplotlib."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 
 def text_plot(values_N: NDArray[np.float64], *, width: int = 60, height: int = 13) -> str:
-    """A plot of plain characters: the values over the width, from 0 at the bottom to the highest at the top.
+    """Plot values with plain characters, from 0 at the bottom to the highest value at the top.
 
     Args:
         values_N: at least 0; shape (N,).
-        width: columns of the plot, beside the labels.
+        width: columns of the plot, without the labels.
         height: lines of the plot, at least 2.
 
     Example:
@@ -40,14 +40,14 @@ def text_plot(values_N: NDArray[np.float64], *, width: int = 60, height: int = 1
 
 
 def telling_steps(values_N: NDArray[np.float64], buckets: int) -> NDArray[np.int64]:
-    """The steps that a line must visit to look as if it visited all: each bucket's first, highest and lowest.
+    """The steps that a line must visit to look like the whole: the first, highest and lowest of each bucket.
 
     Args:
         values_N: shape (N,).
-        buckets: how many stretches of steps to distinguish.
+        buckets: number of equal ranges of steps.
 
     Returns:
-        Rising, with the first and the last step; all of them where there are few.
+        The steps in increasing order, with the first and the last; all steps if there are few.
 
     Example:
         >>> telling_steps(np.array([0.0, 0.0, 5.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]), 2).tolist()

@@ -1,4 +1,4 @@
-"""The picture of a learning-rate search: loss against rate, the losses of the short trials, and the suggestion."""
+"""The picture of a learning-rate search: loss against rate, the losses of the short runs, and the suggestion."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
 
     from thalweg.rate import RateSweep
 
-_ROOM = 0.25  # above the loss at the start and below the lowest, as a share of what lies between
-_LINE = {"en": 96, "zh-CN": 48}  # characters that the width holds
+_ROOM = 0.25  # margin above the first loss and below the lowest, as a share of their difference
+_LINE = {"en": 96, "zh-CN": 48}  # characters per line
 
 
 def draw_rate_sweep(path: Path, sweep: RateSweep) -> None:
     """Draw the loss against the learning rate, on a logarithmic axis, with the suggestion marked.
 
-    Where there is no suggestion the picture says why.
+    Without a suggestion, the picture states the reason.
 
     Args:
         path: the PNG file.
-        sweep: what was found.
+        sweep: the result of the search.
 
     Raises:
         StorageError: the file cannot be written.
@@ -47,7 +47,7 @@ def draw_rate_sweep(path: Path, sweep: RateSweep) -> None:
         if sweep.rates:
             axes.legend(loc="upper left", bbox_to_anchor=(0, -0.14), ncols=2)
         else:
-            axes.set_axis_off()  # nothing was swept: the sentence is all that there is
+            axes.set_axis_off()  # there was no sweep: only the sentence is drawn
         axes.set_title("\n".join(_lines(str(sweep))), color=INK if sweep.usable else VERMILLION, fontsize=11)
 
 
@@ -73,7 +73,7 @@ def _draw_evaluations(axes: Axes, sweep: RateSweep) -> None:
 
 
 def _fit(axes: Axes, sweep: RateSweep) -> None:
-    """Keep the valley in view: an explosion goes out at the top."""
+    """Limit the axis to the valley; an explosion leaves it at the top."""
     known = [*sweep.smoothed, *(one.loss for one in sweep.evaluations), sweep.start_loss]
     below = [loss for loss in known if np.isfinite(loss) and loss <= sweep.start_loss] or [0.0, 1.0]
     low, high = min(below), max(*below, sweep.start_loss if np.isfinite(sweep.start_loss) else 1.0)

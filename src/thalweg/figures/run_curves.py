@@ -1,6 +1,6 @@
 """The curves of a run: loss, accuracy, gradient norm and learning rate against steps, one below the other.
 
-Loss and gradient norm stand together because training that is stuck is not the same as a small gradient.
+Loss and gradient norm stand together because a training can be stuck although its gradient is large.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
 
     from thalweg.history import History
 
-_SPREAD = 30  # a largest loss so many times the median one is drawn on a logarithmic axis
+_SPREAD = 30  # above this ratio of largest to median loss, the axis is logarithmic
 
 
 def curves(steps: History, epochs: History, path: Path) -> None:
     """Draw a run's histories.
 
-    Every step is drawn in pale color, under its mean over a window of steps; the legend states the window's length.
-    Steps with a value that is not finite are marked. A line marks where photos grow and where mixing ends: there the
-    loss changes at once, but not because of the network.
+    Each step is drawn in a pale color, below the mean over a window of steps; the legend states the window's length.
+    Steps with a value that is not finite are marked. A line marks where photos grow and where mixing ends: the loss
+    jumps there, but not because of the network.
 
     Args:
-        steps: columns `step`, `loss`, `gradient_norm`, `lr`, and, where they were recorded, `size` and `mixed`.
+        steps: columns `step`, `loss`, `gradient_norm`, `lr`, and, if recorded, `size` and `mixed`.
         epochs: columns `step`, `epoch`, `train_accuracy`, `valid_loss`, `valid_accuracy`; shares in [0, 1].
         path: the PNG file.
 
@@ -84,7 +84,7 @@ def _draw_gradient(axes: Axes, steps: History) -> None:
         axes.set_yscale("log")
     _draw_measure(axes, steps, "gradient_norm", color=GREEN, mean="geometric")
     low, high = axes.get_ylim()
-    if axes.get_yscale() == "log" and high < 100 * low:  # powers of ten alone would be too few
+    if axes.get_yscale() == "log" and high < 100 * low:  # powers of ten alone would be too few labels
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
         axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
         axes.yaxis.set_minor_formatter(NullFormatter())
@@ -97,13 +97,13 @@ def _draw_rate(axes: Axes, steps: History) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     axes.plot(steps["step"], steps["lr"], color=INK)
-    axes.set_ylim(bottom=0)  # a constant rate is a level line, not a magnified one
+    axes.set_ylim(bottom=0)  # a constant rate is drawn as a flat line, not magnified
 
 
 def _draw_measure(
     axes: Axes, steps: History, column: str, *, color: str, mean: Literal["arithmetic", "geometric"] = "arithmetic"
 ) -> None:
-    """Every value, pale; its running mean; and the steps at which it is not finite."""
+    """Draw every value in a pale color, the running mean, and the steps at which the value is not finite."""
     x, y = steps["step"], steps[column]
     window = window_of(len(y))
     if window > 1:
@@ -136,7 +136,7 @@ def _draw_epochs(axes: Axes, epochs: History, column: str, label: str, *, color:
 
 
 def _count_epochs(axes: Axes, epochs: History) -> None:
-    """A second scale, below: at which step each epoch ended; with many epochs, some of them."""
+    """Draw a second scale, below: the steps at which epochs ended; with many epochs, some of them."""
     if not len(epochs):
         return
     every = max(1, -(-len(epochs) // 12))
@@ -147,9 +147,9 @@ def _count_epochs(axes: Axes, epochs: History) -> None:
 
 
 def _mark_changes(panels: Sequence[Axes], steps: History) -> None:
-    """A line through all panels, named at the top of the first, where the photos' size or kind changes."""
+    """Draw a line through all panels where the size of the photos changes or mixing ends; the top names it."""
     for column, name_of in (("size", _name_size), ("mixed", _name_mixing)):
-        if column not in steps.units:  # a run of an older version
+        if column not in steps.units:  # an older version wrote the run
             continue
         for row in np.flatnonzero(np.diff(steps[column])):
             before, name = steps["step"][row], name_of(steps[column][row + 1])
@@ -170,13 +170,13 @@ def _name_mixing(mixed: float) -> str:
 
 
 def _add_legend(axes: Axes) -> None:
-    """A legend in the row of the title, at the right: it covers no data."""
+    """Put the legend beside the title, at the right, where it covers no data."""
     if axes.get_legend_handles_labels()[0]:
         axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=4, borderaxespad=0, columnspacing=1.2)
 
 
 def window_of(count: int) -> int:
-    """Steps that a running mean covers: odd, about two percent of all; 1 (no smoothing) below 100 steps.
+    """Length of the running mean: odd, about two percent of all steps; 1 (no smoothing) below 100 steps.
 
     Example:
         >>> window_of(99), window_of(100), window_of(5_000)
@@ -191,12 +191,12 @@ def smooth(
     """The mean of the finite values in the `window` around each; shorter at the ends.
 
     Args:
-        values_N: what was measured; values that are not finite are left out, for `geometric` those below or at 0 too.
-        window: how many, odd.
-        mean: `arithmetic`, or `geometric` for what is drawn on a logarithmic axis.
+        values_N: values that are not finite are left out; so are those of 0 or less if the mean is `geometric`.
+        window: number of values, odd.
+        mean: `arithmetic`, or `geometric` for a logarithmic axis.
 
     Returns:
-        (N,), NaN where the window has no value to take.
+        (N,); NaN if the window has no value.
 
     Example:
         >>> smooth(np.array([1.0, 2.0, np.nan, 6.0]), 3).tolist()
@@ -214,10 +214,10 @@ def smooth(
 def _window_sums(values_N: NDArray[np.float64], window: int) -> NDArray[np.float64]:
     """Sums over the window around each value, in linear time and without a subtraction.
 
-    After one huge value, a difference of running sums would lose all that follow. Here the values are cut into blocks
-    as long as the window, which then covers the end of one block and the start of the next.
+    After one huge value, a difference of running sums would lose all later digits. So the values are cut into blocks
+    as long as the window, and a window covers the end of one block and the start of the next.
 
-    Source: van Herk 1992 and Gil and Werman 1993, who take maxima so, https://doi.org/10.1016/0167-8655(92)90069-C.
+    Source: van Herk 1992 and Gil and Werman 1993, who compute maxima this way, https://doi.org/10.1016/0167-8655(92)90069-C.
     """
     count = len(values_N)
     padded = np.zeros(-(-(count + window - 1) // window) * window)

@@ -89,7 +89,7 @@ def _name_classes(axes: Axes, classes: Sequence[str]) -> None:
 
 
 def _write_numbers(axes: Axes, matrix_CC: NDArray[np.integer], shares_CC: NDArray[np.float64]) -> None:
-    """Count and share; nothing where there is nothing."""
+    """Count and share as text; empty for a count of zero."""
     size = 11 if len(matrix_CC) <= 5 else 7.5
     for row, column in np.argwhere(matrix_CC > 0):
         share = shares_CC[row, column]
@@ -101,7 +101,7 @@ def _write_numbers(axes: Axes, matrix_CC: NDArray[np.integer], shares_CC: NDArra
 def most_confident(
     labels_N: NDArray[np.integer], predicted_N: NDArray[np.integer], probability_N: NDArray[np.floating]
 ) -> NDArray[np.int64]:
-    """The misclassified photos, the most confident first; ties in their order.
+    """The misclassified photos, the most confident first; ties keep their order.
 
     Example:
         >>> most_confident(np.array([0, 1, 1]), np.array([1, 1, 0]), np.array([0.6, 0.9, 0.8])).tolist()
@@ -132,7 +132,7 @@ def mistakes(  # noqa: PLR0917 - four arrays of one length, then what all pictur
         names: of the photos.
 
     Returns:
-        (M,), the photos that are shown, the most confident first.
+        (M,), the rows of the shown photos, the most confident first.
 
     Raises:
         StorageError: the file cannot be written.
@@ -155,7 +155,7 @@ def mistakes(  # noqa: PLR0917 - four arrays of one length, then what all pictur
 
 
 def _draw_photo(axes: Axes, image_HWC: NDArray[np.uint8], heading: str, name: str) -> None:
-    # a photo of few pixels is shown as these pixels, a larger one smoothly
+    # a small photo shows its pixels; a larger one is smoothed
     axes.imshow(image_HWC, interpolation="nearest" if len(image_HWC) < 64 else "antialiased")
     axes.set_title(heading, fontsize=7.5, pad=3)
     axes.set_xlabel(name, fontsize=6.5, color=QUIET, labelpad=2)
@@ -172,12 +172,12 @@ def _mistakes_title(shown: int, wrong: int, count: int) -> str:
 
 
 class Reliability(NamedTuple):
-    """Photos by the probability of their predicted class, in bins of equal width.
+    """Photos in bins of equal width, by the probability of their predicted class.
 
     Attributes:
         confidence_B: mean probability of the predicted class; NaN in an empty bin.
-        accuracy_B: share of the photos that are right; NaN in an empty bin.
-        count_B: photos.
+        accuracy_B: share of the photos that are classified correctly; NaN in an empty bin.
+        count_B: number of photos.
         error: expected calibration error: mean of |accuracy - confidence| over the photos.
     """
 
@@ -188,7 +188,7 @@ class Reliability(NamedTuple):
 
 
 def reliability_of(probability_NC: NDArray[np.floating], labels_N: NDArray[np.integer]) -> Reliability:
-    """Confidence and accuracy, bin by bin.
+    """Compute confidence and accuracy for each bin.
 
     Args:
         probability_NC: rows add up to 1.
@@ -223,11 +223,11 @@ def reliability(
     """Draw the reliability of the network's own probabilities, and of those scaled by a temperature.
 
     Args:
-        plain_NC: the network's own.
-        scaled_NC: scaled.
+        plain_NC: the network's own probabilities.
+        scaled_NC: the scaled probabilities.
         labels_N: the true classes.
         path: the PNG file.
-        temperature: the scale.
+        temperature: by which the logits were divided.
 
     Raises:
         StorageError: the file cannot be written.
@@ -240,14 +240,14 @@ def reliability(
             label = t(f"figures.reliability_{name}", error=100 * found.error, temperature=temperature)
             held = found.count_B > 0
             above.plot(found.confidence_B[held], found.accuracy_B[held], color=color, marker=marker, label=label)
-        # below both: a point may lie anywhere
+        # below both lines: a point may lie anywhere
         figure.legend(*above.get_legend_handles_labels(), loc="outside lower left", ncols=1)
         label_axes(above, title=t("figures.reliability_title", count=len(labels_N)), y=t("figures.share_right"))
         _draw_counts(below, scaled)
 
 
 def _draw_counts(axes: Axes, found: Reliability) -> None:
-    """How many photos a point stands for."""
+    """Draw the number of photos in each bin."""
     middle_B = (np.arange(BINS) + 0.5) / BINS
     bars = axes.bar(middle_B, found.count_B, width=0.9 / BINS, color=GRID, edgecolor=INK, linewidth=0.8)
     axes.bar_label(bars, labels=[f"{count:,}" for count in found.count_B], fontsize=8)

@@ -1,4 +1,4 @@
-"""How far updates moved each layer over the course of a run: one row per layer."""
+"""How far updates move each layer during a run: one row per layer."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
     from thalweg.history import History
 
 USUAL = -3  # a thousandth, as a power of ten
-_REACH = 3  # powers of ten to either side that have colors of their own
+_REACH = 3  # the colors cover this many powers of ten on either side
 _MOST_NAMES = 40
 
 
 def layers(history: History, path: Path) -> None:
     """Draw the update ratio of every layer as a color, in the order of the model.
 
-    White is about a thousandth, which is usual. The redder a layer, the farther an update throws its weights; the
-    bluer, the less it learns. Grey: not measured or not finite.
+    White is about a thousandth, which is usual. The redder a layer, the farther its updates move it; the bluer, the
+    less it learns. Gray means not measured or not finite.
 
     Args:
         history: columns `step` and `LAYER.update_ratio`.
@@ -58,7 +58,7 @@ def layers(history: History, path: Path) -> None:
         )
         every = -(-len(names) // _MOST_NAMES)
         axes.set_yticks(range(0, len(names), every), names[::every], fontsize=7)
-        axes.set_ylim(len(names) - 0.5, -0.5)  # the input's layer on top
+        axes.set_ylim(len(names) - 0.5, -0.5)  # the first layer on top
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
         powers = range(USUAL - _REACH, USUAL + _REACH + 1)
@@ -68,6 +68,6 @@ def layers(history: History, path: Path) -> None:
 
 
 def _edges(step_K: np.ndarray) -> np.ndarray:
-    """A measured step stands for the steps around it."""
+    """The ranges of steps for which each measured step stands."""
     middles = (step_K[1:] + step_K[:-1]) / 2
     return np.concatenate([[step_K[0] - 0.5], middles, [step_K[-1] + 0.5]])

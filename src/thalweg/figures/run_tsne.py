@@ -1,4 +1,4 @@
-"""A map of photos by t-SNE: what a layer finds alike lies close together.
+"""A map of photos by t-SNE: photos that a layer finds similar lie close together.
 
 Shape suffixes: N photos, M of them drawn, D features, K principal components.
 """
@@ -28,18 +28,18 @@ LARGEST_PERPLEXITY = 30.0
 NEIGHBORS = 10
 
 _NAMES_A_COLUMN = 25
-_AREA = {"*": 2.2, "P": 1.4, "X": 1.4}  # markers with little ink of their own
+_AREA = {"*": 2.2, "P": 1.4, "X": 1.4}  # larger, because these markers cover little area
 
 
 class Embedding(NamedTuple):
-    """Photos on a plane.
+    """The positions of photos on a plane.
 
     Attributes:
-        positions_M2: where each drawn photo lies; the axes have no unit.
+        positions_M2: position of each drawn photo; the axes have no unit.
         rows_M: which photos were drawn, ascending.
-        perplexity: about how many neighbors counted as near.
-        components: principal components that t-SNE was given.
-        agreement: mean share, over the photos, of their 10 nearest in those components that are of their own class.
+        perplexity: roughly the number of neighbors that count as near.
+        components: number of principal components given to t-SNE.
+        agreement: share of a photo's 10 nearest neighbors in those components with its own class, mean over photos.
     """
 
     positions_M2: NDArray[np.float32]
@@ -56,12 +56,12 @@ def embed(
 
     Args:
         features_ND: of any layer.
-        labels_N: the true classes; they only measure the agreement of neighbors, the positions do not know them.
-        seed: of the draw, when there are more photos than `limit`, and of both methods.
-        limit: the most photos to lay out; more are drawn from at random.
+        labels_N: the true classes; only the agreement of neighbors uses them, the positions do not.
+        seed: of the random choice, if there are more photos than `limit`, and of both methods.
+        limit: the maximum number of photos; from more, a random choice is drawn.
 
     Raises:
-        DataError: fewer than four photos, features that are not finite, or the same for all photos.
+        DataError: fewer than four photos, features that are not finite, or equal features for all photos.
 
     Example:
         >>> rng = np.random.default_rng(0)
@@ -102,13 +102,13 @@ def tsne(
         labels_N: the true classes.
         classes: their names.
         path: the PNG file.
-        title_key: which layer, `mid` or `top`.
+        title_key: the layer, `mid` or `top`.
         predicted_N: the predicted classes; wrong ones get a ring.
         seed: see `embed`.
         limit: see `embed`.
 
     Returns:
-        What was drawn.
+        The map that was drawn.
 
     Raises:
         DataError: see `embed`.
@@ -163,13 +163,13 @@ def _principal_components(features_MD: NDArray[np.float32], seed: int) -> NDArra
 
 def _positions(reduced_MK: NDArray[np.float32], perplexity: float, seed: int) -> NDArray[np.float32]:
     from sklearn.manifold import TSNE
-    from threadpoolctl import threadpool_limits  # scikit-learn's own dependency
+    from threadpoolctl import threadpool_limits  # a dependency of scikit-learn
 
     start = "pca" if reduced_MK.shape[1] >= 2 else "random"
-    # A thread for each thousand photos: with fewer, threads wait for one another longer than they work.
+    # One thread per thousand photos: with fewer photos, threads wait longer than they work.
     threads = min(os.cpu_count() or 1, 1 + len(reduced_MK) // 1000)
     with threadpool_limits(threads, user_api="openmp"):
-        # several jobs make scikit-learn's search for neighbors slower: issue 29665 of its repository
+        # several jobs slow scikit-learn's neighbor search: issue 29665 of its repository
         return TSNE(perplexity=perplexity, init=start, random_state=seed, n_jobs=1).fit_transform(reduced_MK)
 
 
@@ -202,7 +202,7 @@ def _draw_rings(axes: Axes, positions_W2: NDArray[np.float32], count: int) -> No
 
 
 def _marker_size(count: int) -> float:
-    """Square points: fewer photos, larger markers."""
+    """Marker size in square points: the fewer photos, the larger the markers."""
     return float(np.clip(20_000 / count, 9, 60))
 
 

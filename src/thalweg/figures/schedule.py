@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
     from thalweg.schedules import Schedule
 
-_BUCKETS = 2000  # of a picture 1,350 pixels wide
-_WIDE_RANGE = 50  # highest over lowest above which a linear axis hides the lowest
-_FLOOR = 1e-6  # of the highest; a logarithmic axis ends there, or a cosine's last step would be half of it
-_LONGEST_TITLE = 90  # characters that the width holds
-_CHARACTER = 0.0105  # width of a character of a part's name, in shares of the axis
+_BUCKETS = 2000  # points of the line, for a picture 1,350 pixels wide
+_WIDE_RANGE = 50  # above this ratio of highest to lowest, a linear axis hides the lowest
+_FLOOR = 1e-6  # of the highest; a logarithmic axis ends there, or a cosine's last step would fill half of it
+_LONGEST_TITLE = 90  # characters per line
+_CHARACTER = 0.0105  # width of a character in a part's name, as a share of the axis
 _ROW = 13  # height of a row of names, in points
 
 
@@ -34,9 +34,9 @@ def draw_schedule(path: Path, schedule: Schedule, steps: int, *, learning_rate: 
 
     Args:
         path: the PNG file.
-        schedule: what is drawn.
+        schedule: the schedule.
         steps: number of updates, at least 1.
-        learning_rate: what the factor multiplies; None draws the factor itself.
+        learning_rate: multiplied by the factor; None draws the factor itself.
 
     Raises:
         StorageError: the file cannot be written.
@@ -49,7 +49,7 @@ def draw_schedule(path: Path, schedule: Schedule, steps: int, *, learning_rate: 
     with picture(path, width=9, height=7 if wide else 4.5) as figure:
         panels = figure.subplots(2 if wide else 1, 1, sharex=True, squeeze=False)[:, 0]
         for axes in panels:
-            # The rate of the last update holds until the training ends.
+            # the rate of the last update holds until training ends
             axes.plot([*kept_K, steps], [*rates_N[kept_K], rates_N[-1]], color=BLUE, drawstyle="steps-post", lw=1.8)
             label_axes(axes, y=label)
         panels[0].set_ylim(0, 1.12 * rates_N.max() or 1.0)
@@ -65,10 +65,10 @@ def draw_schedule(path: Path, schedule: Schedule, steps: int, *, learning_rate: 
 
 
 def _mark_parts(panels: NDArray[np.object_], schedule: Schedule, steps: int) -> int:
-    """A line where one part gives way to the next, and its text above its beginning; the rows that the texts take."""
+    """Draw a line at the start of each part, with its text above; return the number of rows of text."""
     if not isinstance(schedule, Chain):
         return 0
-    ends: list[float] = []  # of the texts of each row, in shares of the axis
+    ends: list[float] = []  # right ends of the texts in each row, as shares of the axis
     for part in schedule.spans(steps):
         if not part.steps:
             continue

@@ -1,11 +1,11 @@
-"""The style that all pictures share: one size, one set of fonts, colors that a color-blind person can tell apart.
+"""The style of all pictures: one size, one set of fonts, and colors that color-blind people can tell apart.
 
-A picture is drawn inside `picture(path)`, which gives an empty `Figure` in the house's style and writes the file
-whole or not at all. Nothing here touches pyplot.
+`picture(path)` yields an empty `Figure` in this style and writes the file whole or not at all. Nothing here uses
+pyplot.
 
 The colors are Okabe and Ito's ("Color Universal Design", 2008, https://jfly.uni-koeln.de/color/). On white, sky,
-orange and yellow have too little contrast for thin lines: a series therefore also differs by dash and marker, and
-has a name beside it. Over a surface, lines need pale greys below them and a white casing.
+orange and yellow have too little contrast for thin lines: so a series also differs in dash and marker, and has a
+name beside it. A surface below lines is drawn in pale grays, and lines get a white casing.
 """
 
 from __future__ import annotations
@@ -64,14 +64,14 @@ _INSTALLED: Final = (
 
 
 class Series(NamedTuple):
-    """How one of several series looks, in three ways at once."""
+    """How a series looks: it differs from the others in three ways at once."""
 
     color: str
     dashes: tuple[float, tuple[float, ...]]  # matplotlib's (offset, (on, off, ...)), in line widths
     marker: str
 
 
-# At most eight at once; those with the most contrast on white come first.
+# at most eight at once; those with the most contrast on white come first
 SERIES: Final = (
     Series(BLUE, (0, ()), "o"),
     Series(VERMILLION, (0, (6, 2)), "s"),
@@ -87,20 +87,20 @@ _CLASS_COLORS: Final = (BLUE, ORANGE, GREEN, VERMILLION, SKY, PURPLE, BLACK)
 _CLASS_MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X", "*", "h")
 DISTINCT_CLASSES: Final = 63  # seven colors and nine markers have no common divisor
 
-_drawing = RLock()  # matplotlib's parameters belong to the process: one picture is drawn at a time
+_drawing = RLock()  # matplotlib's parameters are global to the process, so one picture is drawn at a time
 
 
 @contextmanager
 def picture(path: Path, *, width: float = 9.0, height: float = 6.0) -> Iterator[Figure]:
-    r"""Give an empty figure; when the block ends well, write it to `path` as PNG, whole or not at all.
+    r"""Yield an empty figure; if the block succeeds, write it to `path` as PNG, whole or not at all.
 
     Args:
         path: the file.
-        width: in inches, at `DPI` (150) pixels an inch.
+        width: in inches, at `DPI` (150) pixels per inch.
         height: in inches.
 
     Yields:
-        A figure with constrained layout: nothing that belongs to an axes is cut off or overlaps its neighbor.
+        A figure with constrained layout: no part of an axes is cut off or overlaps its neighbor.
 
     Raises:
         StorageError: the folder cannot be written.
@@ -123,36 +123,36 @@ def picture(path: Path, *, width: float = 9.0, height: float = 6.0) -> Iterator[
 
 @contextmanager
 def drawing(*, width: float, height: float, dpi: int = DPI) -> Iterator[Figure]:
-    """An empty figure in the house's style, for callers that write it themselves (the frames of an animation).
+    """Yield an empty figure in this style, for callers that write it themselves (the frames of an animation).
 
     Args:
         width: in inches.
         height: in inches.
-        dpi: pixels an inch.
+        dpi: pixels per inch.
 
     Yields:
-        A figure as `picture` gives it; it must be drawn inside the block.
+        A figure as from `picture`; draw it inside the block.
     """
     with _drawing, rc_context(_parameters()), warnings.catch_warnings():
-        # A character that no font has is drawn as a box, which the reader sees; a warning would say no more.
+        # a character that no font has is drawn as a visible box, so a warning adds nothing
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         yield Figure(figsize=(width, height), dpi=dpi, layout="constrained")
 
 
 def label_axes(axes: Axes, *, title: str = "", x: str = "", y: str = "") -> None:
-    """Name an axes and its two directions; a unit belongs in the name (`"loss (nat)"`)."""
+    """Set the title of an axes and the names of its two directions; a name includes its unit (`"loss (nat)"`)."""
     axes.set_title(title)
     axes.set_xlabel(x)
     axes.set_ylabel(y)
 
 
 def literal(text: str, longest: int | None = None) -> str:
-    r"""Text of a user (a class, a file) unchanged, never read as a formula or as several lines.
+    r"""Escape a user's text (a class, a file name), so that it is drawn literally, on one line.
 
     Args:
         text: any characters.
-        longest: width after which the middle is left out, at least 3, where a Chinese character is two wide and a
-            Latin one is one; None: no limit.
+        longest: width above which the middle is left out, at least 3; a Chinese character counts 2, a Latin one 1.
+            None: no limit.
 
     Example:
         >>> literal("50$ or 60$")
@@ -174,13 +174,13 @@ def _width(character: str) -> int:
 
 
 def _fitting(text: str, width: int) -> str:
-    """As many of the first characters as fit."""
+    """The longest beginning that fits."""
     widths = accumulate(map(_width, text))
     return "".join(character for character, needed in zip(text, widths, strict=True) if needed <= width)
 
 
 def casing(width: float = 1.5, color: str = "white") -> list[AbstractPathEffect]:
-    """A rim around a line or a text, so that it stands out from anything: for `path_effects=`.
+    """A rim around a line or text, so that it stands out on any background, for `path_effects=`.
 
     Args:
         width: of the rim on each side, in points, for a line of 1.5 points.
@@ -190,7 +190,7 @@ def casing(width: float = 1.5, color: str = "white") -> list[AbstractPathEffect]
 
 
 def class_marks(count: int) -> list[tuple[str, str]]:
-    """Color and marker of each class; neighbors differ in both, and pairs repeat after 63 classes.
+    """Choose a color and a marker for each class; neighbors differ in both, and pairs repeat after 63 classes.
 
     Example:
         >>> len(set(class_marks(63)))
@@ -232,7 +232,7 @@ def _parameters() -> dict[RcKeyType, Any]:
 
 @cache
 def families() -> tuple[str, ...]:
-    """Font families, in the order in which a glyph is searched.
+    """Font families, in the order in which glyphs are looked up.
 
     Example:
         >>> families()[:2]

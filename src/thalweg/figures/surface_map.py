@@ -25,18 +25,18 @@ if TYPE_CHECKING:
 
     from thalweg.paths import Map
 
-_COLORS: Final = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY)  # of critical points where traces end
+_COLORS: Final = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY)  # colors of the critical points where traces end
 _ELSEWHERE, _DIVERGED = "#E4E7EA", "#6B6B6B"
 _PALE: Final = 0.72
 _TICKS: Final = 5
 
 
 def draw_map(found: Map, file: Path) -> None:
-    r"""Draw where the traces of a map end, and beside it how long they take, as PNG.
+    r"""Draw as PNG where the traces of a map end, and beside that how many steps they take.
 
     Args:
         found: from `paths.map_starts` or `paths.map_hyperparameters`.
-        file: where to write; replaced whole or not at all.
+        file: is replaced whole or not at all.
 
     Raises:
         StorageError: the file cannot be written.
@@ -67,7 +67,7 @@ def draw_map(found: Map, file: Path) -> None:
 
 
 def outcomes_of(found: Map) -> list[tuple[int, str]]:
-    """The ends that occur, the most frequent first, each with its words; critical points with kind and place.
+    """The ends that occur, the most frequent first, each with a description; critical points have kind and place.
 
     Example:
         >>> from thalweg import paths, surfaces
@@ -90,7 +90,7 @@ def _words(found: Map, outcome: int) -> str:
 
 
 def _draw_ends(axes: Axes, found: Map) -> None:
-    """A color for each end."""
+    """Choose a color for each end."""
     words = dict(outcomes_of(found))
     points = [outcome for outcome in words if outcome >= 0]
     colors = {**dict(zip(points, _COLORS, strict=False)), ELSEWHERE: _ELSEWHERE, DIVERGED: _DIVERGED}
@@ -104,7 +104,7 @@ def _draw_ends(axes: Axes, found: Map) -> None:
 
 
 def _draw_losses(figure: Figure, axes: Axes, found: Map) -> None:
-    """Where traces end in too many places to name: how low they get."""
+    """If traces end in too many places to name: draw the loss at the end."""
     loss_HW = np.where(found.outcome_HW == DIVERGED, np.nan, found.loss_HW)
     mesh = axes.pcolormesh(*_grid(found), loss_HW, shading="nearest", cmap="viridis", rasterized=True)
     axes.patch.set(hatch="///", edgecolor=_DIVERGED)
@@ -123,7 +123,7 @@ def _draw_times(figure: Figure, axes: Axes, found: Map) -> None:
 
 
 def _finish(axes: Axes, found: Map) -> None:
-    """Names and ticks; over starts, the surface's lines and critical points, too."""
+    """Set names and ticks; over starts, also draw contour lines and critical points."""
     axes.set(xlabel=_axis_name(found.x_name), ylabel=_axis_name(found.y_name))
     axes.grid(visible=False)
     for axis, values in ((axes.xaxis, found.x_W), (axes.yaxis, found.y_H)):
@@ -149,7 +149,7 @@ def _axis_name(name: str) -> str:
 
 
 def _grid(found: Map) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The places of the cells: at their values if these are even, else side by side."""
+    """Positions of the cells: their values if these are evenly spaced, else side by side."""
     return _places(found.x_W), _places(found.y_H)
 
 

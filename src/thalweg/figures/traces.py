@@ -1,4 +1,4 @@
-"""Traces on a surface as a still picture (PNG) or an animation (GIF), with charts of their numbers beside it."""
+"""Traces on a surface, as a picture (PNG) or an animation (GIF), with charts beside it."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     from thalweg.surfaces import Surface
 
 _KEPT: Final = 4_000
-_COLUMNS: Final = 105  # of a line below the charts
+_COLUMNS: Final = 105  # characters per line below the charts
 
-_WIDTH, _HEIGHT, _DPI = 11.0, 6.2, 90  # of an animation: inches, and pixels an inch
+_WIDTH, _HEIGHT, _DPI = 11.0, 6.2, 90  # of an animation: inches, and pixels per inch
 _FRAMES: Final = 100
 _KEPT_MOVING: Final = 2_000
 _FRAME_MS: Final = 80
@@ -47,9 +47,9 @@ def draw_surface(surface: Surface, traces: Sequence[Trace], file: Path, *, view:
     r"""Draw a surface and the traces on it as PNG.
 
     Args:
-        surface: what is drawn.
+        surface: the surface.
         traces: none to eight traces on this surface; without any, the surface alone is drawn.
-        file: where to write; replaced whole or not at all.
+        file: is replaced whole or not at all.
         view: `contour` from above, or `3d`.
 
     Raises:
@@ -87,12 +87,12 @@ def draw_surface(surface: Surface, traces: Sequence[Trace], file: Path, *, view:
 def animate_surface(surface: Surface, traces: Sequence[Trace], file: Path, *, view: View = "contour") -> None:
     """Write an animation of the traces as GIF: at most 100 frames of 990 × 558 pixels.
 
-    The frames lie evenly on the scale of the step axis: on a logarithmic one for long traces.
+    The frames are evenly spaced on the step axis, which is logarithmic for long traces.
 
     Args:
         surface: the surface that the traces run on.
         traces: one to eight traces on this surface.
-        file: where to write; replaced whole or not at all.
+        file: is replaced whole or not at all.
         view: `contour` from above, or `3d`.
 
     Raises:
@@ -120,7 +120,7 @@ def animate_surface(surface: Surface, traces: Sequence[Trace], file: Path, *, vi
 
 
 def _happened(scene: Scene) -> list[str]:
-    """What happened on each trace, as one paragraph."""
+    """The events of all traces, as one paragraph."""
     told = [
         t("lab.told", label=label, words=joined(words for _, words in event_summary(trace)))
         for trace, label in zip(scene.traces, scene.labels, strict=True)
@@ -135,7 +135,7 @@ def _draw_title(figure: Figure, surface: Surface, *, longest: int) -> None:
 
 
 def draw_key(home: Figure | SubFigure, scene: Scene) -> None:
-    """A legend of lines and marks below the picture, where it covers nothing."""
+    """Draw a legend of lines and marks below the picture, where it covers nothing."""
     optimizers = [
         Line2D([], [], color=style.color, linestyle=style.dashes, marker=style.marker, label=style.label, linewidth=1.8)
         for style in scene.styles
@@ -159,7 +159,7 @@ def draw_key(home: Figure | SubFigure, scene: Scene) -> None:
 
 
 def frame_indices(steps_K: NDArray[np.int64], *, logarithmic: bool, most: int = _FRAMES) -> NDArray[np.int64]:
-    """Which kept steps become frames: evenly on the step axis, the first and the last always among them.
+    """Choose the kept steps that become frames: evenly on the step axis, always with the first and the last.
 
     Example:
         >>> frame_indices(np.arange(11), logarithmic=False, most=3).tolist()
@@ -171,7 +171,7 @@ def frame_indices(steps_K: NDArray[np.int64], *, logarithmic: bool, most: int = 
 
 
 def _frames(figure: Figure, scene: Scene, view: View) -> Iterator[NDArray[np.uint8]]:
-    """Draw the still parts once, and the moving ones on copies of them."""
+    """Draw the fixed parts once, and the moving parts on copies of them."""
     left, right = figure.subfigures(1, 2, width_ratios=(10, 7), squeeze=False)[0]
     surface_axes = SurfaceAxes(left, scene, view)
     panels = right.subplots(2, 1)
@@ -183,7 +183,7 @@ def _frames(figure: Figure, scene: Scene, view: View) -> Iterator[NDArray[np.uin
     draw_key(left, scene)
     canvas = FigureCanvasAgg(figure)
     for cursor in cursors:
-        cursor.set_animated(True)  # left out of what stays
+        cursor.set_animated(True)  # not part of the fixed picture
     canvas.draw()
     background = canvas.copy_from_bbox(figure.bbox)
     for index in frame_indices(scene.kept.steps_K, logarithmic=scene.kept.logarithmic):
@@ -201,12 +201,12 @@ def _frames(figure: Figure, scene: Scene, view: View) -> Iterator[NDArray[np.uin
 
 
 def _palette(scene: Scene) -> Image.Image:
-    """The colors that all frames share: each trace's own, greys from ink to white, and the surface's shading."""
+    """The palette of all frames: colors of the traces, grays from ink to white, and the surface's shading."""
     inks = [style.color for style in scene.styles]
     ramps = [
         LinearSegmentedColormap.from_list("", ("white", INK))(np.append(0, np.linspace(0.05, 1, _GREYS))),
         *(LinearSegmentedColormap.from_list("", (color, "white"))(np.linspace(0, 0.9, _BLENDS)) for color in inks),
-        PALE(np.linspace(0, 0.85, _GREYS)),  # Pillow matches by eights: what is nearly white would stand for white
+        PALE(np.linspace(0, 0.85, _GREYS)),  # Pillow would take an almost white gray for white
     ]
     colors_N3 = np.rint(255 * np.concatenate(ramps)[:, :3]).astype(np.uint8)
     palette = Image.new("P", (1, 1))

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 
-UPDATE_RATIO = ".update_ratio"  # ends the columns that hold how far an update moved a layer
+UPDATE_RATIO = ".update_ratio"  # suffix of the columns that hold how far an update moves a layer
 
 
 class History:
@@ -54,7 +54,7 @@ class History:
         return self._rows_NC[: self._length]
 
     def append(self, **values: float) -> None:
-        """Append one row; columns that are not given are NaN."""
+        """Append one row; missing columns are NaN."""
         unknown = values.keys() - self.units.keys()
         if unknown:
             raise KeyError(f"no such columns: {sorted(unknown)}")

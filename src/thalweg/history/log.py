@@ -1,7 +1,7 @@
 """The file of a history: a line of JSON that names the columns, then rows of float64.
 
-All rows have the same width: a reader needs no index, a torn last row shows by its length, and a resumed run cuts off
-what came after its checkpoint.
+All rows have the same width, so a reader needs no index and recognizes a torn last row by its length. A resumed run
+cuts off the rows after its checkpoint.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ _LONGEST_HEADER = 1 << 24  # bytes; that of a network with 200 layers has 30,000
 
 
 class HistoryLog:
-    """Append rows to a file, new or existing.
+    """Append rows to a new or existing file.
 
     Args:
         path: the file; created if it does not exist.
-        units: column name to unit, as for `History`; must agree with an existing file, except that the
-            last columns may be missing there, as in a file of an older version: then they are not written.
+        units: column name to unit, as for `History`; must agree with an existing file. A file of an
+            older version may lack the last columns, which are then not written.
 
     Raises:
         RunError: the file is not a history or has other columns.
@@ -82,7 +82,7 @@ class HistoryLog:
         return (os.path.getsize(self.path) - self._start) // (8 * self._kept)  # noqa: PTH202 - one call, often
 
     def extend(self, rows_NC: ArrayLike) -> None:
-        """Append rows of shape (rows, columns); the operating system has them when this returns."""
+        """Append rows of shape (rows, columns); on return, the operating system has them."""
         rows_NC = np.asarray(rows_NC, dtype="<f8").reshape(-1, self._columns)[:, : self._kept]
         try:
             self._file.write(rows_NC.tobytes())
@@ -91,11 +91,11 @@ class HistoryLog:
             raise StorageError("errors.cannot_write", path=self.path, reason=error.strerror or error) from error
 
     def hold(self) -> bool:
-        """Keep other processes from writing to the file until it is closed; False if another one already does."""
+        """Lock the file against other writers until it is closed; False if another process holds the lock."""
         return hold(self._file)
 
     def cut_after(self, step: float) -> None:
-        """Drop every row whose step is greater than `step`: a resumed run continues from its checkpoint."""
+        """Drop every row after `step`, so that a resumed run continues from its checkpoint."""
         steps = HistoryLog.read(self.path)["step"]
         self._cut(int(np.searchsorted(steps, step, side="right")))
 
@@ -112,7 +112,7 @@ class HistoryLog:
 
     @staticmethod
     def read(path: Path) -> History:
-        """Read a file, even while it is being written; a torn last row is left out.
+        """Read a file, even while another process writes it; a torn last row is left out.
 
         Raises:
             RunError: the file does not exist or is not a history.

@@ -1,4 +1,4 @@
-"""The end of a history that is being written: only new rows are read."""
+"""The end of a history file in use: only new rows are read."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class HistoryTail:
-    """Rows of a history's file from any row on, without reading the earlier ones.
+    """Read the rows of a history file from any row on, without the earlier ones.
 
     Args:
         path: the file; it need not exist yet.
@@ -48,7 +48,7 @@ class HistoryTail:
         return list(self._units)
 
     def __len__(self) -> int:
-        """Whole rows, now."""
+        """Number of complete rows at present."""
         if not self._open():
             return 0
         try:

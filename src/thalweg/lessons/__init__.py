@@ -1,8 +1,8 @@
-"""The course's claims, each made visible and checked in numbers.
+"""The course's claims, each shown in a picture and checked in numbers.
 
-A lesson is an experiment with fixed settings (`run`), claims that its numbers must hold (`checks`), a picture (`draw`)
-and ten lines of plain words, into which the numbers are filled (`tell`). Every number in the words is measured:
-when the code changes, the words follow, and the checks fail if the claim no longer holds.
+A lesson is an experiment with fixed settings (`run`), claims about its numbers (`checks`), a picture (`draw`), and ten
+lines of plain words with the measured numbers (`tell`). When the code changes, the words follow, and a check fails if
+its claim no longer holds.
 
 ```python
 lesson = get("adagrad-arrives-and-bursts")

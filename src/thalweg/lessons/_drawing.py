@@ -1,4 +1,4 @@
-"""What the lessons' pictures share: a surface from above with named traces on it, and the axis of steps."""
+"""Shared parts of the lessons' pictures: a surface from above with named traces, and the axis of steps."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from thalweg.surfaces import Surface
 
 LINES = [series for series in SERIES if series.color not in {ORANGE, SKY, YELLOW}]
-"""The series that stand out from pale grey."""
+"""The series that stand out from pale gray."""
 
-_FAR = 3.0  # window widths beyond the window: matplotlib need not draw what lies farther away
+_FAR = 3.0  # window widths around the window; matplotlib need not draw farther points
 
 
 def draw_map(axes: Axes, surface: Surface, traces: Mapping[str, Trace], *, legend: LegendLocType = "best") -> None:
@@ -33,9 +33,9 @@ def draw_map(axes: Axes, surface: Surface, traces: Mapping[str, Trace], *, legen
 
     Args:
         axes: empty.
-        surface: what the optimizers walked on.
+        surface: the surface of the traces.
         traces: name to trace, at most five.
-        legend: where it covers nothing, in matplotlib's words.
+        legend: matplotlib's name of a place where the legend covers nothing.
     """
     draw_background(axes, surface, heightmap_of(surface))
     low_2, high_2 = np.transpose(surface.window)
@@ -50,7 +50,7 @@ def draw_map(axes: Axes, surface: Surface, traces: Mapping[str, Trace], *, legen
 
 
 def number_steps(axes: Axes, last: int) -> None:
-    """Steps from 0 to `last` along x, with thousands separators."""
+    """Set the x axis to steps from 0 to `last`, with thousands separators."""
     axes.set_xlim(0, last)
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     axes.set_xlabel(t("lessons.axis_step"))

@@ -1,4 +1,4 @@
-"""What the lessons measure: steps across the course's valley, distances from its goal, and softmax."""
+"""Measures of the lessons: steps across the course's valley, distances from its goal, and softmax."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from thalweg.paths import Trace
 
 UNSTABLE = 2.0
-"""η·curvature/σ above which a step lands higher on the other wall than it began: |1 − 2| = 1."""
+"""Above this η·curvature/σ, a step lands higher on the other wall than it began: |1 − 2| = 1."""
 
 
 def steepness(trace: Trace) -> NDArray[np.float64]:
@@ -29,17 +29,17 @@ def across(trace: Trace) -> NDArray[np.float64]:
 
 
 def crossings(steepness_S: NDArray[np.float64]) -> NDArray[np.int64]:
-    """The steps at which the steepness passes 2 from below."""
+    """The steps at which η·curvature/σ passes 2 from below."""
     return np.flatnonzero((steepness_S[:-1] <= UNSTABLE) & (steepness_S[1:] > UNSTABLE)) + 1
 
 
 def distance(trace: Trace) -> NDArray[np.float64]:
-    """From the goal at the origin, at every position, shape (S + 1,)."""
+    """The distance from the goal at the origin, at every position, shape (S + 1,)."""
     return np.hypot(*trace.positions_S2.T)
 
 
 def first_below(values_S: NDArray[np.float64], bound: float) -> float:
-    """The first step at which a value is below a bound; NaN when none is."""
+    """The first step at which a value is below a bound; NaN if none is."""
     below_N = np.flatnonzero(values_S < bound)
     return float(below_N[0]) if len(below_N) else np.nan
 

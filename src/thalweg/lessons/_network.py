@@ -1,4 +1,4 @@
-"""A small network in torch that learns a sine wave."""
+"""A small torch network that learns a sine wave."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _POINTS = 64
 
 @dataclass(frozen=True)
 class Training:
-    """What gradient descent left.
+    """The record of gradient descent.
 
     Args:
         loss_S: mean squared error at each step, before its update.
@@ -49,7 +49,7 @@ def train(learning_rate: float, steps: int, *, seed: int = 0, weights: NDArray[n
         learning_rate: constant.
         steps: number of updates.
         seed: of the first weights.
-        weights: go on from these instead.
+        weights: continue from these instead.
 
     Raises:
         ThalwegError: torch is not installed.
@@ -78,7 +78,7 @@ def train(learning_rate: float, steps: int, *, seed: int = 0, weights: NDArray[n
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Matrices of 64 by 8 are done before a second thread wakes up."""
+    """Use one thread: products of 64 × 8 matrices end before a second thread wakes up."""
     import torch
 
     threads = torch.get_num_threads()
@@ -90,7 +90,7 @@ def _one_thread() -> Iterator[None]:
 
 
 def _loss() -> Callable[[Tensor], Tensor]:
-    """The error of a network of two hidden layers as a function of its weights in one row."""
+    """The error of a network with two hidden layers as a function of its concatenated weights."""
     import torch
 
     x_N1 = torch.linspace(-1, 1, _POINTS, dtype=torch.float64)[:, None]
@@ -107,7 +107,7 @@ def _loss() -> Callable[[Tensor], Tensor]:
 
 
 def _first_weights(seed: int) -> NDArray[np.float64]:
-    """Drawn from normal distributions whose width keeps the layers' outputs of one size."""
+    """Draw weights from normal distributions that preserve the scale of the outputs from layer to layer."""
     draw = np.random.default_rng(seed).normal
     narrow = _HIDDEN**-0.5
     return np.concatenate(

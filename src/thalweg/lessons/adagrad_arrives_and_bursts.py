@@ -1,4 +1,4 @@
-"""AdaGrad as the course writes it reaches the goal's neighborhood, and bursts."""
+"""The course's AdaGrad arrives near the goal, then bursts."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from thalweg.paths import Trace
 
 
-_SETTLED: Final = 100  # steps after which the first bounces, which both forms make, are over
+_SETTLED: Final = 100  # by this step, the first bounces of both forms are over
 
 
 @dataclass(frozen=True)
 class AdagradArrivesAndBursts(Lesson):
-    """Both forms of AdaGrad down a valley turned a little against the axes.
+    """Both forms of AdaGrad in a valley at an angle to the axes.
 
     Args:
         angle: of the valley, in radians.
@@ -52,7 +52,7 @@ class AdagradArrivesAndBursts(Lesson):
     near: float = 0.01
 
     def run(self) -> Evidence:
-        """Trace both; find the crossing, the calm before it, and the peak after it."""
+        """Run both; find the crossing, the calm before it, and the peak after it."""
         valley = get("valley", angle=self.angle)
         mean, total = (
             trace(valley, optimizer, lr=self.learning_rate, steps=self.steps, start=self.start)
@@ -87,7 +87,7 @@ class AdagradArrivesAndBursts(Lesson):
         )
 
     def checks(self, evidence: Evidence) -> tuple[Check, ...]:
-        """It arrives, its σ sinks until the step is unstable, it bursts; the form with the sum does none of that."""
+        """The mean form arrives, its σ sinks until the step is unstable, and it bursts; the sum form does not burst."""
         numbers = evidence.numbers
         return (
             Check("arrives", numbers["arrival"], "<", numbers["crossing"]),

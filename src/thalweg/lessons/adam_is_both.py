@@ -1,4 +1,4 @@
-"""Adam is momentum and RMSprop at once: the one gives the direction, the other the scale."""
+"""Adam is momentum and RMSprop at once: momentum gives the direction, RMSprop the scale."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _OPTIMIZERS = ("momentum", "rmsprop", "adam")
 
 @dataclass(frozen=True)
 class AdamIsBoth(Lesson):
-    """The three optimizers down one valley at one learning rate, and Adam's m and σ written out as averages.
+    """Three optimizers in one valley at one learning rate, and Adam's m and σ written out as averages.
 
     Args:
         learning_rate: of all three.
@@ -51,7 +51,7 @@ class AdamIsBoth(Lesson):
     written_out: int = 500
 
     def run(self) -> Evidence:
-        """Trace the three; compare Adam's m and σ with sums over its past gradients."""
+        """Run the three; compare Adam's m and σ with sums over its past gradients."""
         valley = get("valley")
         paths = {
             optimizer: trace(valley, optimizer, lr=self.learning_rate, steps=self.steps, start=self.start)
@@ -73,7 +73,7 @@ class AdamIsBoth(Lesson):
         )
 
     def checks(self, evidence: Evidence) -> tuple[Check, ...]:
-        """It contains both averages to the last digits; it arrives before momentum and rests where RMSprop trembles."""
+        """Adam equals both averages but for rounding; it arrives before momentum and rests where RMSprop jumps."""
         numbers = evidence.numbers
         return (
             Check("direction", numbers["direction_gap"], "<", 1e-10),

@@ -1,4 +1,4 @@
-"""The lessons, in the order in which they are best read."""
+"""The lessons, in reading order."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _CLASSES: Final = {
 
 
 def names() -> tuple[str, ...]:
-    """The names of all lessons, in the order in which they are best read.
+    """The names of all lessons, in reading order.
 
     Example:
         >>> len(names())
@@ -40,7 +40,7 @@ def names() -> tuple[str, ...]:
 
 
 def title_of(name: str) -> str:
-    """What a lesson shows, in one line; needs no lesson to be loaded."""
+    """What a lesson shows, in one line; no lesson is loaded for it."""
     return t(f"lessons.{name.replace('-', '_')}_title")
 
 
@@ -51,7 +51,7 @@ def get(name: str) -> Lesson:
         name: one of `names()`.
 
     Raises:
-        UnknownNameError: no such lesson.
+        UnknownNameError: there is no such lesson.
 
     Example:
         >>> get("softmax-sharpens").run().numbers["share_1"].__round__(2)

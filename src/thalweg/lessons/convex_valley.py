@@ -1,4 +1,4 @@
-"""A convex valley, steep one way and flat the other, defeats one learning rate for all weights."""
+"""A convex valley, steep one way and flat the other, defeats a single learning rate for all weights."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ConvexValley(Lesson):
-    """Gradient descent at many learning rates, and AdaGrad, down a valley a million times steeper across than along.
+    """Gradient descent at many learning rates, and AdaGrad, in a valley a million times steeper across than along.
 
     Args:
         condition: the larger curvature over the smaller.
         steps: of every path.
         start: (x, y).
-        rates: how many learning rates are tried, spaced evenly on a logarithmic scale.
+        rates: number of learning rates, evenly spaced on a logarithmic scale.
         lowest_rate: the smallest of them.
         adagrad_rate: of AdaGrad.
 
@@ -47,7 +47,7 @@ class ConvexValley(Lesson):
     adagrad_rate: float = 1.0
 
     def run(self) -> Evidence:
-        """The share of the way that is left after all steps, for each rate; and AdaGrad's path."""
+        """Compute the share of the way left after all steps for each rate, and AdaGrad's path."""
         valley = get("valley", condition=self.condition)
         curvatures_2 = np.linalg.eigvalsh(valley.hessian(np.zeros(2)))
         limit = 2 / curvatures_2[-1]  # above it, gradient descent climbs the wall
@@ -78,7 +78,7 @@ class ConvexValley(Lesson):
         )
 
     def checks(self, evidence: Evidence) -> tuple[Check, ...]:
-        """Convex, yet no single rate gets a fifth of the way; a rate for each weight gets there."""
+        """The surface is convex, yet no single rate gets a fifth of the way; a rate per weight gets there."""
         numbers = evidence.numbers
         return (
             Check("convex", numbers["flat"], ">", 0),
@@ -88,7 +88,7 @@ class ConvexValley(Lesson):
         )
 
     def draw(self, evidence: Evidence, figure: Figure) -> None:
-        """The surface with both paths; what is left of the way against the learning rate."""
+        """Draw the surface with both paths, and the share of the way left against the learning rate."""
         left, right = figure.subplots(1, 2)
         self._map(left, evidence)
         self._rates(right, evidence)

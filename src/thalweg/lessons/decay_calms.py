@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DecayCalms(Lesson):
-    """The burst's own setting, once at a constant rate and once under each of some schedules.
+    """The setting of the burst, at a constant rate and under several schedules.
 
     Args:
         angle: of the valley, in radians.
@@ -31,7 +31,7 @@ class DecayCalms(Lesson):
         steps: of each path.
         start: (x, y).
         near: distance from the goal that counts as arrived.
-        schedules: those to try; the words describe the first.
+        schedules: the schedules; the words describe the first.
 
     Source:
         Hung-yi Lee, Machine Learning, 2021, "Error surface is rugged: tips for training, adaptive learning rate"
@@ -49,7 +49,7 @@ class DecayCalms(Lesson):
     schedules: tuple[str, ...] = ("inverse_time(10%)", "cosine", "linear")
 
     def run(self) -> Evidence:
-        """Trace all; how far each goes away from the goal after it has arrived."""
+        """Run all; measure how far each moves away from the goal after its arrival."""
         valley = get("valley", angle=self.angle)
         constant, *decayed = (
             trace(valley, "adagrad_mean", lr=self.learning_rate, steps=self.steps, start=self.start, schedule=spec)

@@ -1,4 +1,4 @@
-"""What a lesson is: an experiment, claims that its numbers must hold, a picture, and ten lines of plain words."""
+"""A lesson: an experiment, claims about its numbers, a picture, and ten lines of plain words."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ _RELATIONS: Final[dict[str, Callable[[float, float], bool]]] = {
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a lesson's experiment gave.
+    """The result of a lesson's experiment.
 
     Args:
         numbers: for the words, the checks and `--json`.
-        data: whatever else the picture draws, such as traces.
+        data: further data for the picture, such as traces.
     """
 
     numbers: Mapping[str, float]
@@ -44,9 +44,9 @@ class Check:
 
     Args:
         claim: key of its sentence in the catalogue.
-        got: what the experiment gave.
+        got: the measured value.
         relation: `<`, `≤`, `=`, `≥` or `>`.
-        bound: what it is compared with.
+        bound: the value to compare with.
 
     Example:
         >>> check = Check("arrives", 0.001, "<", 0.01)
@@ -61,7 +61,7 @@ class Check:
 
     @property
     def expected(self) -> str:
-        """The relation and the bound, as a person reads them."""
+        """The relation and the bound, as text."""
         return f"{self.relation} {self.bound:g}"
 
     @property
@@ -71,7 +71,7 @@ class Check:
 
 
 class Lesson(ABC):
-    """One claim of the course, made visible and checked.
+    """One claim of the course, shown and checked.
 
     Subclasses are frozen dataclasses whose fields are the experiment's settings.
     """
@@ -82,7 +82,7 @@ class Lesson(ABC):
 
     @abstractmethod
     def run(self) -> Evidence:
-        """Do the experiment; the same numbers every time."""
+        """Run the experiment; it always gives the same numbers."""
 
     @abstractmethod
     def checks(self, evidence: Evidence) -> tuple[Check, ...]:
@@ -106,11 +106,11 @@ class Lesson(ABC):
         return self.say(f"check_{check.claim}")
 
     def say(self, key: str, /, **values: Any) -> str:
-        """A sentence of this lesson's own."""
+        """A sentence of this lesson."""
         return t(f"lessons.{self.name.replace('-', '_')}_{key}", **values)
 
     def axis(self, quantity: str) -> str:
-        """The name of an axis that several lessons have."""
+        """The name of an axis that several lessons share."""
         return t(f"lessons.axis_{quantity}")
 
     def picture(self, evidence: Evidence, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Momentum rolls over a hill at whose foot plain gradient descent stops."""
+"""Momentum rolls over a hill; plain gradient descent stops at its foot."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class MomentumEscapes(Lesson):
     """Both optimizers from one start above a local minimum that is not the lowest.
 
     Args:
-        surface: with a local minimum on the way to the lowest.
+        surface: a surface with a local minimum on the way to the lowest.
         learning_rate: of both.
         steps: of both.
         start: (x, y).
@@ -46,7 +46,7 @@ class MomentumEscapes(Lesson):
     start: tuple[float, float] = (4.8, 4.4)
 
     def run(self) -> Evidence:
-        """Trace both; where each ends, and how far momentum climbed against the gradient."""
+        """Run both; find where each ends, and how far momentum climbs."""
         surface = get(self.surface)
         plain, rolling = (
             trace(surface, optimizer, lr=self.learning_rate, steps=self.steps, start=self.start)
@@ -98,7 +98,7 @@ class MomentumEscapes(Lesson):
     def _losses(self, axes: Axes, plain: Trace, rolling: Trace) -> None:
         for name, path, style in (("sgd", plain, LINES[0]), ("momentum", rolling, LINES[1])):
             axes.plot(path.loss, color=style.color, linestyle=style.dashes, linewidth=1.8, label=name)
-        up_N = np.flatnonzero(np.diff(rolling.loss) > 0.1)  # rises too small to be seen would paint the end grey
+        up_N = np.flatnonzero(np.diff(rolling.loss) > 0.1)  # marking invisibly small rises would make the end gray
         rising_S = np.full_like(rolling.loss, np.nan)
         rising_S[up_N], rising_S[up_N + 1] = rolling.loss[up_N], rolling.loss[up_N + 1]
         axes.plot(rising_S, color=INK, linewidth=4, alpha=0.45, label=self.say("uphill"), path_effects=casing(0.5))

@@ -48,7 +48,7 @@ class MseOrCrossEntropy(Lesson):
     sure: float = 0.99
 
     def run(self) -> Evidence:
-        """Trace both; gradient at the start, probability of the right class along the way."""
+        """Run both; measure the gradient at the start, probability of the right class along the way."""
         paths = {
             loss: trace(get(surface), "sgd", lr=self.learning_rate, steps=self.steps, start=self.start)
             for loss, surface in LOSSES.items()
@@ -74,7 +74,7 @@ class MseOrCrossEntropy(Lesson):
         return Evidence(numbers, {"paths": paths, "right": right})
 
     def checks(self, evidence: Evidence) -> tuple[Check, ...]:
-        """The one gradient is a million times the other; only one of the paths goes anywhere."""
+        """One gradient is a million times the other, and only one of the paths moves."""
         numbers = evidence.numbers
         return (
             Check("ratio", numbers["ratio"], ">", 1e6),

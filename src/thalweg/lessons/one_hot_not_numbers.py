@@ -1,4 +1,4 @@
-"""A class is no quantity: regression on 1, 2, 3 against one-hot targets, on the same points."""
+"""A class is not a quantity: regression on 1, 2, 3 against one-hot targets, on the same points."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _CORNERS_32 = np.array([[-1.0, -0.6], [1.0, -0.6], [0.0, 1.1]])  # of a triangle
 
 @dataclass(frozen=True)
 class OneHotNotNumbers(Lesson):
-    """Least squares with the same features, once with the class as a number, once with one output a class.
+    """Least squares on the same features: once with the class as a number, once with one output per class.
 
     Args:
         points: of each class.
@@ -45,7 +45,7 @@ class OneHotNotNumbers(Lesson):
     seed: int = 3
 
     def run(self) -> Evidence:
-        """Both classifiers on the points, between two classes, and with the classes renamed."""
+        """Apply both classifiers to the points, between two classes, and with renumbered classes."""
         points_N2, classes_N = self._points()
         by_number, by_one_hot = fit_numbers(points_N2, classes_N), fit_one_hot(points_N2, classes_N)
         between_12 = (_CORNERS_32[:1] + _CORNERS_32[2:]) / 2
@@ -65,7 +65,7 @@ class OneHotNotNumbers(Lesson):
         )
 
     def checks(self, evidence: Evidence) -> tuple[Check, ...]:
-        """One-hot is right far more often, and only one-hot does not depend on the numbering."""
+        """One-hot is correct far more often, and only one-hot does not depend on the numbering."""
         numbers = evidence.numbers
         return (
             Check("one_hot_right", numbers["one_hot_right"], "≥", 95),
@@ -117,14 +117,14 @@ class OneHotNotNumbers(Lesson):
 
 
 def fit_numbers(points_N2: NDArray[np.float64], classes_N: NDArray[np.int64]) -> Classifier:
-    """Least squares on the class's number; the answer is the nearest number."""
+    """Least squares on the class's number; the prediction is the nearest number."""
     weights = _least_squares(points_N2, classes_N[:, None].astype(np.float64))
     highest = int(classes_N.max())
     return lambda x_N2: np.clip(np.rint(_features(x_N2) @ weights)[:, 0], 0, highest).astype(np.int64)
 
 
 def fit_one_hot(points_N2: NDArray[np.float64], classes_N: NDArray[np.int64]) -> Classifier:
-    """Least squares on one output a class; the answer is the highest."""
+    """Least squares on one output per class; the prediction is the highest."""
     weights = _least_squares(points_N2, np.eye(int(classes_N.max()) + 1)[classes_N])
     return lambda x_N2: np.argmax(_features(x_N2) @ weights, axis=1)
 

@@ -27,11 +27,11 @@ _OPTIMIZERS = ("adagrad", "adagrad_mean", "rmsprop")
 
 @dataclass(frozen=True)
 class RmspropForgets(Lesson):
-    """Three optimizers down a surface that is steep where they begin and gentle from then on.
+    """Three optimizers on a surface that is steep at the start and gentle from there on.
 
     Args:
-        learning_rate: of the paths that are drawn.
-        rates: of the paths that are only counted.
+        learning_rate: of the drawn paths.
+        rates: learning rates of the paths that are only counted.
         steps: of every path.
         near: distance from the goal that counts as arrived.
 
@@ -51,7 +51,7 @@ class RmspropForgets(Lesson):
     near: float = 0.3
 
     def run(self) -> Evidence:
-        """Trace the three; σ and distance when RMSprop arrives; who is first at each rate."""
+        """Run the three; measure σ and distance when RMSprop arrives, and which is first at each rate."""
         paths = self._paths(self.learning_rate)
         away = {optimizer: _away(path) for optimizer, path in paths.items()}
         arrival = first_below(away["rmsprop"], self.near)
@@ -110,7 +110,7 @@ class RmspropForgets(Lesson):
         return {optimizer: trace(get("turn"), optimizer, lr=rate, steps=self.steps) for optimizer in _OPTIMIZERS}
 
     def _is_first(self, rate: float) -> bool:
-        """Whether RMSprop arrives, and before both forms of AdaGrad, at a rate."""
+        """Whether RMSprop arrives before both forms of AdaGrad, at a rate."""
         *others, own = (first_below(_away(path), self.near) for path in self._paths(rate).values())
         return bool(np.isfinite(own)) and all(np.isnan(other) or own < other for other in others)
 

@@ -24,7 +24,7 @@ class SaddleOrMinimum(Lesson):
 
     Args:
         step: how far to walk along an eigenvector.
-        surface: whose critical points are counted.
+        surface: the surface whose critical points are counted.
 
     Source:
         Hung-yi Lee, Machine Learning, 2021, "When gradient is small: local minimum and saddle point",

@@ -1,4 +1,4 @@
-"""Softmax keeps the order, sharpens the differences, and makes outputs that sum to one."""
+"""Softmax preserves the order, sharpens the differences, and gives outputs that sum to one."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class SoftmaxSharpens(Lesson):
         )
 
     def checks(self, evidence: Evidence) -> tuple[Check, ...]:
-        """Shares of one, in the same order, farther apart than the logits, and more so when those are multiplied."""
+        """Outputs sum to one, keep the order, and lie farther apart than the logits, more so for larger multiples."""
         numbers = evidence.numbers
         return (
             Check("sum", abs(numbers["sum"] - 1), "<", 1e-12),

@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StuckButGradientLarge(Lesson):
-    """Gradient descent on a network of 97 weights, then on from the same weights with a smaller rate.
+    """Gradient descent on a network of 97 weights, continued from the same weights with a smaller rate.
 
     Args:
         learning_rate: of the first part.
         steps: of the first part.
-        fix: what the rate is multiplied by afterwards.
+        fix: factor of the rate in the second part.
         fix_steps: of the second part.
         seed: of the network's first weights.
 
@@ -73,7 +73,7 @@ class StuckButGradientLarge(Lesson):
         )
 
     def checks(self, evidence: Evidence) -> tuple[Check, ...]:
-        """The loss stands still, the gradient does not; the walls throw the weights back; a smaller rate gets on."""
+        """The loss stands still, the gradient is large, the weights bounce between walls; a smaller rate helps."""
         numbers = evidence.numbers
         return (
             Check("loss_stays", numbers["loss_last"] / numbers["loss_before"], ">", 0.9),
@@ -111,5 +111,5 @@ class StuckButGradientLarge(Lesson):
 
 
 def _share_of_turns(training: Training, last: int) -> float:
-    """How often, in the last steps, an update points against the one before it."""
+    """How often, in the last steps, an update points against the previous one."""
     return float((training.cosine_S[-last:] < 0).mean())

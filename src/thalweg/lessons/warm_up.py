@@ -1,4 +1,4 @@
-"""At first σ is an average of few gradients; warm-up keeps the steps short until it can be trusted."""
+"""At first, σ averages few gradients; warm-up keeps the steps short until σ can be trusted."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class WarmUp(Lesson):
         steps: of each path.
         noise: standard deviation of each coordinate of each gradient.
         seeds: how many paths of each kind.
-        start: (x, y), where the slope is gentle: there is something to lose.
+        start: (x, y), where the slope is gentle.
         trusted: relative spread of σ below which it counts as known.
         lost: loss above which a path has ended on the plateau.
 
@@ -64,9 +64,9 @@ class WarmUp(Lesson):
     lost: float = 0.9
 
     def run(self) -> Evidence:
-        """Trace all; the spread of σ over the seeds, how far they walk meanwhile, and how many are lost."""
+        """Run all; measure the spread of σ over the seeds, the way covered meanwhile, and how many are lost."""
         cold, warm = self._paths("constant"), self._paths(f"warmup({self.warmup})")
-        scale_NS = np.array([path.scale_S2[:, 0] for path in warm])  # these stay where they are while σ is learned
+        scale_NS = np.array([path.scale_S2[:, 0] for path in warm])  # these stay in place while σ builds up
         spread_S = scale_NS.std(axis=0) / scale_NS.mean(axis=0)
         trusted = int(np.argmax(spread_S < self.trusted))
         return Evidence(
@@ -89,7 +89,7 @@ class WarmUp(Lesson):
         )
 
     def checks(self, evidence: Evidence) -> tuple[Check, ...]:
-        """σ is uncertain at first; without warm-up the path leaps in that time, and often out of reach."""
+        """σ is uncertain at first; without warm-up, the path leaps during that time, often out of reach."""
         numbers = evidence.numbers
         return (
             Check("uncertain", numbers["spread_first"], ">", 50),
@@ -155,7 +155,7 @@ def _walked(paths: Sequence[Trace], steps: int) -> float:
 
 
 def _first_steps(axes: Axes, paths: Sequence[Trace], style: Series, name: str) -> None:
-    """The beginning of some paths as thin lines, each with a mark where it leads to."""
+    """Draw the beginning of some paths as thin lines, each with a mark at its end."""
     for path in paths[:_SHOWN]:
         xy_2S = path.positions_S2[: _FIRST + 1].T
         axes.plot(*xy_2S, color=style.color, linewidth=0.7, alpha=0.6)

@@ -1,6 +1,6 @@
-"""The optimizers, one a file: a pure step of about ten lines each, and its counterpart in torch.optim.
+"""The optimizers, one per file: each is a pure step of about ten lines, with its counterpart in torch.optim.
 
-Every optimizer is θ ← θ − η_t m_t / σ_t: a direction m, a scale σ, a rate η. It defines m and σ coordinate by
+Every optimizer is θ ← θ − η_t m_t / σ_t: a direction m, a scale σ, a rate η. It defines m and σ for each
 coordinate, and traces keep them, so a picture can show why a step was long. The same few lines run as Python (a test
 compares them with torch.optim) and compiled by Numba (traces use that).
 """

@@ -11,7 +11,7 @@ from thalweg.optimizers.optimizer import DecayingOptimizer, State, Step
 
 @dataclass(frozen=True, kw_only=True)
 class Adagrad(DecayingOptimizer):
-    """A rate for each coordinate that only ever falls.
+    """A rate for each coordinate that never rises.
 
     s_t = s_{t−1} + g_t²; m_t = g_t / (1 + (t − 1) δ); σ_t = √s_t + ε.
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Adam(DecouplingOptimizer):
-    """Both moments of the recent gradients, each corrected for having begun at zero.
+    """Both moments of recent gradients, each corrected for its start at zero.
 
     a_t = β₁ a_{t−1} + (1 − β₁) g_t; v_t = β₂ v_{t−1} + (1 − β₂) g_t²;
     m_t = a_t / (1 − β₁ᵗ); σ_t = √(v_t / (1 − β₂ᵗ)) + ε. With `amsgrad`, the largest v so far takes the place of v.
@@ -25,7 +25,7 @@ class Adam(DecouplingOptimizer):
     Args:
         betas: (β₁, β₂), each in [0, 1).
         eps: ε, at least 0.
-        amsgrad: never let σ forget.
+        amsgrad: whether σ uses the largest v so far.
 
     Example:
         >>> Adam().step(2.0, (0.0, 0.0, 0.0), (10.0, 1000**0.5), Adam().hyper())[0]
@@ -54,7 +54,7 @@ class Adam(DecouplingOptimizer):
         return 0.0, 0.0, 0.0
 
     def clock(self, t_S: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
-        """(1 / (1 − β₁ᵗ), 1 / √(1 − β₂ᵗ)): a division is dear, and these are the same for both coordinates."""
+        """(1 / (1 − β₁ᵗ), 1 / √(1 − β₂ᵗ)): divisions are slow, and these are the same for both coordinates."""
         beta1, beta2 = self.betas
         return correction(beta1, t_S), np.sqrt(correction(beta2, t_S))
 

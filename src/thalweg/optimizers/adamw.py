@@ -10,7 +10,7 @@ from thalweg.optimizers.adam import Adam
 
 @dataclass(frozen=True, kw_only=True)
 class AdamW(Adam):
-    """`adam` whose weight decay shrinks θ itself, out of reach of σ.
+    """`adam` with weight decay that shrinks θ itself, independent of σ.
 
     Example:
         >>> AdamW().decays
@@ -27,7 +27,7 @@ class AdamW(Adam):
     torch_class: ClassVar[str | None] = "AdamW"
 
     def torch_options(self) -> dict[str, Any]:
-        """As for every optimizer; torch's class knows that it decouples."""
+        """As for every optimizer, without the flag: torch's class always decouples."""
         options = super().torch_options()
         del options["decoupled_weight_decay"]
         return options

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class NAdam(DecouplingOptimizer):
-    """Adam whose momentum already counts the gradient of now, and warms up.
+    """Adam whose momentum already includes the current gradient, and warms up.
 
     μ_t = β₁ (1 − ½ · 0.96^(t ψ)); a_t, v_t as in Adam; σ_t = √(v_t / (1 − β₂ᵗ)) + ε;
     m_t = (1 − μ_t) g_t / (1 − μ_1⋯μ_t) + μ_{t+1} a_t / (1 − μ_1⋯μ_{t+1}).
@@ -53,7 +53,7 @@ class NAdam(DecouplingOptimizer):
         return 0.0, 0.0
 
     def clock(self, t_S: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
-        """What g_t, a_t and v_t are multiplied by."""
+        """The factors of g_t, a_t and v_t."""
         beta1, beta2 = self.betas
         warming = self.momentum_decay * np.log(0.96)
         mu_S, next_S = (beta1 * (1.0 - 0.5 * np.exp(t * warming)) for t in (t_S, t_S + 1.0))

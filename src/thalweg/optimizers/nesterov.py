@@ -10,7 +10,7 @@ from thalweg.optimizers.sgd import SGD
 
 @dataclass(frozen=True, kw_only=True)
 class Nesterov(SGD):
-    """`momentum` that looks where it is going: m_t = g_t + 0.9 b_t.
+    """`momentum` with a look-ahead: m_t = g_t + 0.9 b_t.
 
     Example:
         >>> Nesterov().step(2.0, (0.0,), (1.0,), Nesterov().hyper())[0]

@@ -1,4 +1,4 @@
-"""What every optimizer is: named hyper-parameters and a pure step."""
+"""The base of every optimizer: named hyper-parameters and a pure step."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ Step = tuple[float, float, State]
 
 @dataclass(frozen=True, kw_only=True)
 class Optimizer:
-    """θ ← θ − η_t m_t / σ_t, for each coordinate by itself.
+    """θ ← θ − η_t m_t / σ_t, for each coordinate separately.
 
-    A subclass has the hyper-parameters as fields, with torch.optim's names and defaults, and `step`, the formula of its
-    paper, which says what m and σ are.
+    A subclass has its hyper-parameters as fields, with torch.optim's names and defaults, and `step`, the formula of its
+    paper, which computes m and σ.
 
     Args:
         maximize: climb instead of descend: g ← −g before the step.
@@ -34,13 +34,13 @@ class Optimizer:
     maximize: bool = False
 
     name: ClassVar[str]
-    """What `get` calls it."""
+    """Its name in `get`."""
     torch_class: ClassVar[str | None] = None
-    """The class of `torch.optim` that does the same; `None` when torch has none."""
+    """The equivalent class of `torch.optim`; `None` if torch has none."""
     default_lr: ClassVar[float] = 1e-2
-    """The learning rate when none is given: torch.optim's."""
+    """The default learning rate, that of torch.optim."""
     ranges: ClassVar[dict[str, tuple[float, float]]] = {}
-    """The range of each number that is not simply at least 0: its minimum, and the bound it stays below."""
+    """The range of each number that has limits other than at least 0: its minimum, and its exclusive maximum."""
     step: ClassVar[Callable[[float, State, State, State], Step]]
     """(g, state, clock, hyper) → (m, σ, state): one coordinate, one step. Plain arithmetic, which Numba compiles."""
 
@@ -50,19 +50,19 @@ class Optimizer:
 
     @property
     def decays(self) -> tuple[float, float]:
-        """λ that adds λ θ to the gradient before the step, and λ that takes η λ θ from θ itself."""
+        """The coupled λ, which adds λ θ to the gradient, and the decoupled λ, which subtracts η λ θ from θ."""
         return 0.0, 0.0
 
     def hyper(self) -> State:
-        """What `step` unpacks as its last argument."""
+        """The values that `step` unpacks from its last argument."""
         raise NotImplementedError
 
     def start(self, lr: Any) -> State:
-        """The state of one coordinate before the first step, given the learning rate, one or an array of them."""
+        """The state of one coordinate before the first step, for one learning rate or an array of them."""
         raise NotImplementedError
 
     def clock(self, t_S: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
-        """What depends on the time alone, at the steps t = 1, 2, ..., S; `step` unpacks one moment of it."""
+        """The values that depend only on time, at the steps t = 1, 2, ..., S; `step` unpacks those of its step."""
         return (t_S,)
 
     def torch_options(self) -> dict[str, Any]:
@@ -103,10 +103,10 @@ class DecayingOptimizer(Optimizer):
 
 @dataclass(frozen=True, kw_only=True)
 class DecouplingOptimizer(DecayingOptimizer):
-    """An optimizer whose weight decay may leave the gradient alone: θ ← θ − η_t λ θ before the step.
+    """An optimizer whose weight decay may be decoupled: θ ← θ − η_t λ θ before the step.
 
     Args:
-        decoupled_weight_decay: whether it does.
+        decoupled_weight_decay: whether it is.
 
     Source:
         Loshchilov, Hutter, 2019, https://arxiv.org/abs/1711.05101
@@ -125,9 +125,9 @@ def _is_within(value: Any, least: float, below: float) -> bool:
 
 
 def correction(beta: float, t_S: NDArray[np.float64]) -> NDArray[np.float64]:
-    """1 / (1 − βᵗ) at each t, for β in [0, 1) and rising t: what a mean that began at zero is multiplied by.
+    """1 / (1 − βᵗ) at each t, for β in [0, 1) and increasing t: the correction of a mean that starts at zero.
 
-    βᵗ is taken by the exponential, which NumPy has faster than the power, and only as long as it counts in float64.
+    βᵗ is computed with the exponential, which is faster in NumPy than the power, and only while it matters in float64.
     """
     correction_S = np.ones_like(t_S)
     if beta > 0.0:

@@ -1,4 +1,4 @@
-"""RAdam: Adam that waits until its scale can be trusted."""
+"""RAdam: Adam that uses its scale only once it is reliable."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class RAdam(DecouplingOptimizer):
-    """Adam whose scale counts only once it rests on enough gradients: a warm-up without a schedule.
+    """Adam that uses its scale only once enough gradients support it: a warm-up without a schedule.
 
     a_t, v_t as in Adam; ρ_∞ = 2 / (1 − β₂) − 1; ρ_t = ρ_∞ − 2 t β₂ᵗ / (1 − β₂ᵗ). While ρ_t ≤ 5: m_t = a_t / (1 − β₁ᵗ),
     σ_t = 1. After: m_t = r_t a_t / (1 − β₁ᵗ), σ_t = (√v_t + ε) / √(1 − β₂ᵗ), with
@@ -57,7 +57,7 @@ class RAdam(DecouplingOptimizer):
         correction2_S = correction(beta2, t_S)
         end = 2.0 / (1.0 - beta2) - 1.0
         rho_S = np.maximum(end - 2.0 * t_S * (correction2_S - 1.0), 5.0)
-        with np.errstate(divide="ignore", invalid="ignore"):  # where ρ_∞ itself is small, nothing is ever trusted
+        with np.errstate(divide="ignore", invalid="ignore"):  # if ρ_∞ itself is small, the scale is never used
             squared_S = (rho_S - 4.0) * (rho_S - 2.0) * end / ((end - 4.0) * (end - 2.0) * rho_S)
         rectifier_S = np.sqrt(np.where(rho_S > 5.0, squared_S, 0.0))
         return correction(beta1, t_S), np.sqrt(correction2_S), rectifier_S

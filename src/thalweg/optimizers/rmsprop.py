@@ -11,7 +11,7 @@ from thalweg.optimizers.optimizer import DecayingOptimizer, State, Step
 
 @dataclass(frozen=True, kw_only=True)
 class RMSprop(DecayingOptimizer):
-    """A rate for each coordinate that forgets.
+    """A rate for each coordinate, based on recent gradients.
 
     v_t = α v_{t−1} + (1 − α) g_t²; σ_t = √v_t + ε, or √(v_t − ā_t²) + ε when centered, ā being the mean gradient;
     m_t = g_t. With momentum, b_t = μ b_{t−1} + g_t / σ_t and m_t = σ_t b_t.
@@ -20,7 +20,7 @@ class RMSprop(DecayingOptimizer):
         alpha: α, in [0, 1).
         eps: ε, at least 0.
         momentum: μ, at least 0.
-        centered: divide by the standard deviation instead.
+        centered: whether to divide by the standard deviation instead.
 
     Example:
         >>> RMSprop().step(2.0, (0.0, 0.0, 0.0), (1.0,), RMSprop().hyper())[:2]

@@ -1,4 +1,4 @@
-"""Rprop: only the gradient's sign, and steps that learn their own size."""
+"""Rprop: only the gradient's sign, and steps that adapt their own size."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from thalweg.optimizers.optimizer import Optimizer, State, Step
 
 @dataclass(frozen=True, kw_only=True)
 class Rprop(Optimizer):
-    """A step that grows while the gradient keeps its sign and shrinks, and waits once, when it turns.
+    """A step that grows while the gradient keeps its sign; when the sign changes, it shrinks and skips one update.
 
     s_t = s_{t−1} η₊ where g_t g_{t−1} > 0, s_{t−1} η₋ where it is < 0 (and then g_t counts as 0), within the limits;
     m_t = s_t sign(g_t); σ_t = η, the learning rate, which is the first step's size and nothing else.

@@ -11,14 +11,14 @@ from thalweg.optimizers.optimizer import DecayingOptimizer, State, Step
 
 @dataclass(frozen=True, kw_only=True)
 class SGD(DecayingOptimizer):
-    """Gradient descent, with momentum when it is asked for.
+    """Gradient descent, optionally with momentum.
 
     b_t = μ b_{t−1} + (1 − τ) g_t (b_1 = g_1); m_t = b_t, or g_t + μ b_t with Nesterov's look-ahead; σ_t = 1.
 
     Args:
         momentum: μ, at least 0.
         dampening: τ.
-        nesterov: step from where the momentum leads; needs momentum and no dampening.
+        nesterov: use Nesterov's look-ahead; needs momentum and no dampening.
 
     Example:
         >>> SGD().step(2.0, (0.0,), (1.0,), SGD().hyper())

@@ -10,7 +10,7 @@ from thalweg.optimizers.optimizer import DecayingOptimizer, State, Step
 
 @dataclass(frozen=True, kw_only=True)
 class SignSGD(DecayingOptimizer):
-    """Every coordinate moves by η, up or down: by the gradient's sign, or with momentum by its mean's.
+    """Every coordinate moves by η, up or down: by the sign of the gradient, or with momentum, of its mean.
 
     a_t = μ a_{t−1} + (1 − μ) g_t; m_t = sign(a_t); σ_t = 1.
 

@@ -1,4 +1,4 @@
-"""Optimizers over surfaces: one trace with everything kept, or thousands of which only the ends are.
+"""Run optimizers over surfaces: one trace with every number kept, or thousands with only their ends.
 
 `trace` runs one optimizer and keeps positions, loss, gradient norm, direction m, scale σ and events; `sweep` runs
 optimizers × learning rates × starts on all cores; `map_starts` and `map_hyperparameters` find where each trace of a

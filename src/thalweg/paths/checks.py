@@ -23,17 +23,17 @@ MAX_STEPS = 2_000_000
 """Steps of one trace, which keeps 64 bytes per step."""
 
 MAX_UPDATES = 4_000_000_000
-"""Steps × traces of a sweep or a map: seconds on two cores, or a minute where every step takes an exponential."""
+"""Steps × traces of a sweep or a map: seconds on two cores, or a minute if every step computes an exponential."""
 
 MAX_PATHS = 4_000_000
 """Traces of a sweep or a map."""
 
 
 def check_steps(steps: Any, paths: int = 1) -> int:
-    """The number of steps, if it is a whole number within the limits.
+    """The number of steps, checked to be a whole number within the limits.
 
     Raises:
-        UsageError: it is not, or `steps` × `paths` is too many.
+        UsageError: it is not, or `steps` × `paths` is too large.
     """
     if isinstance(steps, bool) or not isinstance(steps, int | float | np.integer) or steps != steps // 1 or steps < 1:
         raise UsageError("paths.bad_steps", steps=steps)
@@ -47,7 +47,7 @@ def check_steps(steps: Any, paths: int = 1) -> int:
 
 
 def check_lr(lr: Any) -> float:
-    """The learning rate, if it is a finite number above 0.
+    """The learning rate, checked to be a finite number above 0.
 
     Raises:
         UsageError: it is not.
@@ -58,7 +58,7 @@ def check_lr(lr: Any) -> float:
 
 
 def check_noise(noise: Any) -> float:
-    """The standard deviation of the gradient's noise, if it is a finite number of at least 0.
+    """The standard deviation of the gradient's noise, checked to be a finite number of at least 0.
 
     Raises:
         UsageError: it is not.
@@ -69,7 +69,7 @@ def check_noise(noise: Any) -> float:
 
 
 def check_optimizer(optimizer: Optimizer | str) -> Optimizer:
-    """An optimizer, by name or already made.
+    """An optimizer, from its name or unchanged.
 
     Raises:
         UnknownNameError: there is no optimizer of this name.
@@ -78,7 +78,7 @@ def check_optimizer(optimizer: Optimizer | str) -> Optimizer:
 
 
 def check_points(points: Any) -> int:
-    """The number of points along a side of a map, if it is a whole number above 0.
+    """The number of points along a side of a map, checked to be a whole number above 0.
 
     Raises:
         UsageError: it is not.
@@ -89,10 +89,10 @@ def check_points(points: Any) -> int:
 
 
 def check_starts(surface: Surface, starts: Sequence[tuple[float, float]] | NDArray[np.float64]) -> NDArray[np.float64]:
-    """Starts as an array of shape (N, 2), if the surface has a value and a gradient at each.
+    """Starts as an array of shape (N, 2), checked to have a value and a gradient.
 
     Raises:
-        UsageError: one is not a pair of finite numbers, or lies outside the surface's domain.
+        UsageError: a start is not a pair of finite numbers, or lies outside the surface's domain.
     """
     try:
         start_N2 = np.array(starts, dtype=np.float64).reshape(len(starts), 2)

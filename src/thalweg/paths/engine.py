@@ -1,4 +1,4 @@
-"""From an optimizer, a surface and numbers to the compiled loops, and back."""
+"""Call the compiled loops with an optimizer, a surface and numbers."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ FAR = 1e6
 """A trace farther from the window's middle than this many of its longer sides has diverged."""
 
 BLOCK = 256
-"""Traces in one call of the loop: their numbers stay in the processor's first cache."""
+"""Traces per call of the loop: their numbers fit into the CPU's first cache."""
 
 _SIGNATURES = {"one": "ipppppipppp", "many": "iiippppppipppp"}
 
 
 class Drive(NamedTuple):
-    """What all traces of a sweep share, step by step.
+    """The numbers of each step that all traces of a sweep share.
 
     Args:
         factor_S: the schedule's factors of the learning rate.
@@ -51,7 +51,7 @@ class Job(NamedTuple):
         optimizer: the optimizer.
         start_N2: the start of each.
         lr_N: the learning rate of each.
-        target_N3: a point and a radius for each, for `Ends.settled_N`; `None` when it does not matter.
+        target_N3: a point and a radius for each, for `Ends.settled_N`; `None`: not needed.
     """
 
     optimizer: Optimizer
@@ -60,7 +60,7 @@ class Job(NamedTuple):
     target_N3: NDArray[np.float64] | None = None
 
     def blocks(self) -> list[Job]:
-        """The same traces in blocks that fit into the processor's first cache."""
+        """The same traces in blocks that fit into the CPU's first cache."""
         cuts = [slice(first, first + BLOCK) for first in range(0, len(self.lr_N), BLOCK)]
         targets = [None if self.target_N3 is None else self.target_N3[cut] for cut in cuts]
         return [
@@ -70,7 +70,7 @@ class Job(NamedTuple):
 
 
 class Ends(NamedTuple):
-    """Where traces end.
+    """The ends of traces.
 
     Args:
         position_N2: the last position; for a diverged trace, the last in reach or the first out of it.
@@ -96,7 +96,7 @@ def run_one(
     rate_S: NDArray[np.float64],
     noise_S2: NDArray[np.float64] | None,
 ) -> tuple[NDArray[np.float64], int]:
-    """One trace with everything kept.
+    """Run one trace and keep every step.
 
     Args:
         surface: the surface.
@@ -132,7 +132,7 @@ def run_one(
 
 
 def run_many(surface: Surface, jobs: Sequence[Job], drive: Drive) -> Ends:
-    """Many traces, only their ends, on all cores; all share schedule and noise.
+    """Run many traces on all cores and keep only their ends; all share schedule and noise.
 
     Threads share the blocks: a loop does not hold the interpreter's lock, and no threading layer is needed.
 
@@ -184,7 +184,7 @@ def _many(optimizer: type[Optimizer]) -> Kernel:
 
 
 def _loop(name: str, optimizer: type[Optimizer]) -> Part:
-    """The loop `one` or `many` around an optimizer's step; optimizers that share a step share the loop."""
+    """The loop `one` or `many` for an optimizer's step; optimizers with the same step share it."""
     default = optimizer()
     sizes = len(default.start(1.0)), len(default.clock(np.ones(1))), len(default.hyper())
     home, *_ = optimizer.step.__qualname__.split(".")
@@ -201,7 +201,7 @@ def _loop(name: str, optimizer: type[Optimizer]) -> Part:
 
 @lru_cache(maxsize=8)
 def _clock(optimizer: Optimizer, steps: int) -> NDArray[np.float64]:
-    """The optimizer's clock, one row per step; cached, because moving a slider asks for the same one again."""
+    """The optimizer's clock, one row per step; cached, because moving a slider needs the same clock again."""
     clock_SC = np.stack(optimizer.clock(np.arange(1.0, steps + 1)), axis=1)
     clock_SC.setflags(write=False)
     return clock_SC

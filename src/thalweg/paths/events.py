@@ -1,4 +1,4 @@
-"""What happened on a trace: it diverged, converged, stalled, burst, or left the window."""
+"""Events of a trace: it diverges, converges, stalls, bursts, or leaves the window."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ if TYPE_CHECKING:
 Kind = Literal["diverged", "converged", "stalled", "burst", "left_window"]
 
 FLAT = 1e-6
-"""A gradient counts as zero below this part of the largest on the trace."""
+"""A gradient counts as zero below this share of the largest on the trace."""
 IDLE = 0.01
-"""A trace stalls when the lowest loss falls by less than this part of its whole fall, ..."""
+"""A trace stalls when the lowest loss falls by less than this share of its whole fall, ..."""
 IDLE_SHARE = 0.25
 """... over this share of the steps or more, ..."""
 FADED = 0.01
-"""... while the gradient never sinks below this part of its earlier size: a loss that falls by decades is no stall."""
+"""... while the gradient never falls below this share of its earlier size: falling by decades is not a stall."""
 CALM = 1e-3
-"""A coordinate is calm while its steps are below this part of its longest so far, ..."""
+"""A coordinate is calm while its steps are below this share of its longest so far, ..."""
 CALM_STEPS = 10
 """... for this many steps or more."""
 LOUD = 0.1
-"""It bursts when a step is above this part of its longest before the calm, and the loss rises."""
+"""It bursts when a step exceeds this share of its longest before the calm, and the loss rises."""
 
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened at a step.
+    """An event at a step.
 
     Args:
-        kind: what happened.
+        kind: of the event, see `find`.
         step: the row of the positions at which it is first true.
-        values: the numbers behind it.
+        values: the numbers that describe it.
     """
 
     kind: Kind
@@ -50,7 +50,7 @@ class Event:
 
 
 class Walk(Protocol):
-    """What events are read from: a `Trace`, whose members have the same names."""
+    """The source of events: a `Trace` has these members."""
 
     @property
     def surface(self) -> Surface:
@@ -59,7 +59,7 @@ class Walk(Protocol):
 
     @property
     def steps(self) -> int:
-        """The number of steps asked for."""
+        """The number of steps requested."""
         ...
 
     @property
@@ -69,7 +69,7 @@ class Walk(Protocol):
 
     @property
     def diverged(self) -> bool:
-        """Whether the last row is out of reach or its loss is not finite."""
+        """Whether the last row is out of reach, or its loss is not finite."""
         ...
 
     @property
@@ -89,13 +89,13 @@ class Walk(Protocol):
 
 
 def find(trace: Walk) -> tuple[Event, ...]:
-    """The events of a trace, in the order of steps.
+    """Find the events of a trace, in the order of steps.
 
     - `diverged`: from here on the loss is not finite, or the trace is out of reach (`engine.FAR`).
-    - `converged`: from here to the end the gradient counts as zero, and no direction at the end leads down.
+    - `converged`: from here to the end, the gradient counts as zero, and no direction leads down at the end.
     - `stalled`: from here to the end the loss hardly falls and the gradient does not fade, or a direction leads
-      down: `eigenvalue_low` and `eigenvalue_high`, of the Hessian at the end, show the kind of the place.
-    - `burst`: after a calm, the steps of a coordinate grow at once and the loss rises; `axis` 0 is x, 1 is y.
+      down: `eigenvalue_low` and `eigenvalue_high`, of the Hessian at the end, show the kind of point.
+    - `burst`: after a calm, the steps of a coordinate suddenly grow and the loss rises; `axis` 0 is x, 1 is y.
     - `left_window`: the first position outside the surface's window.
 
     Example:
@@ -148,7 +148,7 @@ def _comes_to_rest(trace: Walk) -> Iterator[Event]:
 
 
 def _holds_from(holds_S: NDArray[np.bool_]) -> int | None:
-    """The first row from which on a condition holds to the end; `None` when it does not hold there."""
+    """The first row from which a condition holds to the end; `None` if it does not hold at the end."""
     if not holds_S[-1]:
         return None
     broken = np.flatnonzero(~holds_S)
@@ -156,7 +156,7 @@ def _holds_from(holds_S: NDArray[np.bool_]) -> int | None:
 
 
 def _bursts(trace: Walk) -> Iterator[Event]:
-    """Bursts of either coordinate; where both burst together, only the first counts."""
+    """Bursts of either coordinate; if both burst together, only the first counts."""
     moves_S2 = np.abs(np.diff(trace.positions_S2[: trace.last + 1], axis=0))
     found = [event for axis in (0, 1) for event in _bursts_along(trace, moves_S2[:, axis], axis)]
     previous = -CALM_STEPS

@@ -1,11 +1,11 @@
-"""The two loops that run an optimizer over a surface, as Numba compiles them: one with everything kept, and many.
+"""The two loops that run an optimizer over a surface, compiled by Numba: `one` keeps every step, `many` only the ends.
 
-Both are made around the `step` of an optimizer, the very function that Python runs, and know no surface: seventeen
+Both call the `step` of an optimizer, the same function that Python runs, and do not depend on a surface: seventeen
 optimizers and sixteen surfaces need 33 compilations, not 272. `one` is linked with the surface, so a step calls
-nothing. `many` calls the surface by its address, for a block of traces at once: it goes step by step over the block, so
-the processor works on several traces at a time.
+nothing. `many` calls the surface by its address, once per step for a block of traces, so
+the CPU works on several traces at a time.
 
-Importing this module imports Numba: it is loaded only when a loop is not on disk yet.
+Importing this module imports Numba, so it is loaded only if a loop is not yet on disk.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ _inner: Any = njit(**_OPTIONS)
 
 
 def make_one(optimizer: type[Optimizer], sizes: tuple[int, int, int]) -> Callable[..., None]:
-    """The loop of one trace, which keeps every step.
+    """Make the loop of one trace, which keeps every step.
 
     Args:
-        optimizer: whose `step`.
-        sizes: how many numbers `step` unpacks as state, clock and hyper.
+        optimizer: the optimizer whose `step` is called.
+        sizes: the numbers of values that `step` unpacks as state, clock and hyper.
     """
     advance = _make_advance(optimizer)
     read_state, read_clock, read_hyper = (_READ[size] for size in sizes)
@@ -78,7 +78,7 @@ def make_one(optimizer: type[Optimizer], sizes: tuple[int, int, int]) -> Callabl
 
 
 def make_many(optimizer: type[Optimizer], sizes: tuple[int, int, int]) -> Callable[..., None]:
-    """The loop of a block of traces, which keeps only their ends; arguments as for `make_one`."""
+    """Make the loop of a block of traces, which keeps only their ends; arguments as for `make_one`."""
     advance = _make_advance(optimizer)
     read_state, read_clock, read_hyper = (_READ[size] for size in sizes)
     write_state, read_three = _WRITE[sizes[0]], _READ[3]
@@ -109,7 +109,7 @@ def make_many(optimizer: type[Optimizer], sizes: tuple[int, int, int]) -> Callab
                 point_5N[p] = new_x if alive else x
                 point_5N[p + n] = new_y if alive else y
                 done_2N[p] = done_2N[p] + (1.0 if alive else 0.0)
-                settled = done_2N[p + n]  # read before the choice: a load within it would forbid vector instructions
+                settled = done_2N[p + n]  # loaded before the branch: a load inside it would prevent vector instructions
                 dx = x - target_3N[p]
                 dy = y - target_3N[p + n]
                 away = dx * dx + dy * dy > target_3N[p + 2 * n]
@@ -137,7 +137,7 @@ def _make_advance(optimizer: type[Optimizer]) -> Callable[..., Any]:
 
 @_inner
 def _is_near(x: Any, y: Any, reach: Any) -> Any:
-    """Whether a point is still within reach of the surface's window; a NaN is not."""
+    """Whether a point is still within reach of the surface's window; NaN is not."""
     middle_x, middle_y, far = reach
     return (abs(x - middle_x) <= far) & (abs(y - middle_y) <= far)
 

@@ -1,4 +1,4 @@
-"""Maps: over starts or over two hyper-parameters, where each trace ends and how long it takes."""
+"""Maps over starts or over two hyper-parameters: where each trace ends, and how long it takes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ ELSEWHERE = -1
 DIVERGED = -2
 """The outcome of a trace that goes out of reach."""
 NEAR = 0.02
-"""A trace has settled once it stays within this part of the window's shorter side."""
+"""A trace has settled once it stays within this share of the window's shorter side."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,17 +39,17 @@ class Map:
 
     Args:
         surface: the surface.
-        optimizer: the optimizer; in a map over hyper-parameters, with those that the map does not change.
+        optimizer: the optimizer; in a map over hyper-parameters, with the values that the map does not change.
         x_name: what changes along a row: `x`, or a hyper-parameter.
         y_name: what changes along a column.
         x_W: its values.
         y_H: its values.
-        steps: steps asked for.
+        steps: steps requested.
         positions_HW2: the ends.
         loss_HW: f there.
         outcome_HW: index into `surface.critical_points` of the one nearby, `ELSEWHERE`, or `DIVERGED`.
-        settled_HW: steps after which the trace stays near its end (`NEAR`); for a diverged one, steps until it is out
-            of reach.
+        settled_HW: steps after which the trace stays near its end (`NEAR`); for a diverged trace, steps until it is
+            out of reach.
     """
 
     surface: Surface
@@ -76,15 +76,15 @@ def map_starts(
     noise: float = 0.0,
     seed: int = 0,
 ) -> Map:
-    """Start a trace at each point of a grid over the surface's window.
+    """Run a trace from each point of a grid over the surface's window.
 
     Args:
         surface: from `surfaces.get` or `surfaces.parse`.
         optimizer: from `optimizers.get`, or its name.
         lr: η; the optimizer's own default when not given.
         steps: number of steps of each trace.
-        points: how many starts along x and along y.
-        schedule: what multiplies η; not one that looks at the loss.
+        points: numbers of starts along x and along y.
+        schedule: what multiplies η; one with `plateau` is invalid.
         noise: standard deviation of the gradient's noise; the same draws for every trace.
         seed: of the noise.
 
@@ -127,10 +127,10 @@ def map_hyperparameters(
         x: a hyper-parameter and its values: `lr`, one of the optimizer's own numbers, or a member of a pair, counted
             from 1: `beta1`, `beta2` of `betas`, `eta1` of `etas`, `step_size2` of `step_sizes`.
         y: another.
-        lr: η where no axis changes it; the optimizer's own default when not given.
+        lr: η, if no axis changes it; the optimizer's own default when not given.
         steps: number of steps of each trace.
         start: (x, y); the surface's own when not given.
-        schedule: what multiplies η; not one that looks at the loss.
+        schedule: what multiplies η; one with `plateau` is invalid.
         noise: standard deviation of the gradient's noise; the same draws for every trace.
         seed: of the noise.
 
@@ -160,7 +160,7 @@ def map_hyperparameters(
 
 
 def _map(surface: Surface, optimizer: Optimizer, axes: tuple[Axis, Axis], jobs: list[Job], drive: Drive) -> Map:
-    """Run twice: once to find where each trace ends, once to find when it settles there."""
+    """Run twice: first to find where each trace ends, then to find when it settles there."""
     ends = run_many(surface, jobs, drive)
     radius = NEAR * min(high - low for low, high in surface.window)
     target_N3 = np.column_stack([ends.position_N2, np.full(len(ends.loss_N), radius)])
@@ -189,7 +189,7 @@ def _map(surface: Surface, optimizer: Optimizer, axes: tuple[Axis, Axis], jobs: 
 
 
 def _nearby(surface: Surface, ends: Ends, radius: float) -> NDArray[np.int64]:
-    """The index of the critical point within reach of each end."""
+    """The index of the critical point near each end."""
     outcome_N = np.full(len(ends.loss_N), ELSEWHERE)
     nearest_N = np.full(len(ends.loss_N), radius)
     for index, point in enumerate(surface.critical_points):
@@ -219,7 +219,7 @@ def _changed(optimizer: Optimizer, lr: float, name: str, value: float) -> tuple[
 
 
 def _alike(pairs: list[tuple[Optimizer, float]]) -> list[list[tuple[Optimizer, float]]]:
-    """Neighbors with the same optimizer in one group, so that they run side by side."""
+    """Group neighbors with the same optimizer, so that they run side by side."""
     groups: list[list[tuple[Optimizer, float]]] = []
     for pair in pairs:
         if groups and groups[-1][0][0] == pair[0]:

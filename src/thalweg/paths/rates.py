@@ -1,4 +1,4 @@
-"""Learning rates along a trace: one to begin with, and what a schedule makes of it step by step."""
+"""Learning rates along a trace: a suggested one, and a schedule's factor at each step."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from thalweg.surfaces import Surface
 
 MAX_STEPS_WITH_PLATEAU: Final = 5_000
-"""A schedule that looks at the loss reads the whole list of losses again at every step, so long traces take minutes."""
+"""A schedule that follows the loss reads all losses so far at every step, so long traces take minutes."""
 
 GRID: Final = 61
 """Points along each side of the window at which curvature is sampled."""
@@ -35,7 +35,7 @@ _OF_WINDOW_ELSE: Final = 1 / 400
 
 
 def suggest_lr(surface: Surface, optimizer: Optimizer, *, start: tuple[float, float] | None = None) -> float:
-    """A learning rate with which the optimizer neither crawls nor leaps, to two digits.
+    """Suggest a learning rate at which the optimizer neither crawls nor leaps, to two digits.
 
     torch.optim's defaults are meant for networks. Here an optimizer that normalizes its steps gets a share of the
     window. One that does not gets a share of 1/L, where L is the largest curvature below the start's height: descent
@@ -66,7 +66,7 @@ def fixed_factors(schedule: Schedule | str, steps: int) -> NDArray[np.float64]:
     """The factors of a schedule that all traces share, shape (steps,).
 
     Raises:
-        UsageError: the schedule looks at the loss, so every trace would have its own factors.
+        UsageError: the schedule follows the loss, so each trace would have its own factors.
     """
     schedule = parse(schedule) if isinstance(schedule, str) else schedule
     if _looks_at_the_loss(schedule):
@@ -80,12 +80,12 @@ def factors_along(
     """The factors of a schedule along one trace, shape (steps,).
 
     Args:
-        schedule: any; where it looks at the loss, factors and trace depend on each other.
+        schedule: any; if it follows the loss, factors and trace depend on each other.
         steps: number of steps.
         loss_of: the losses θ_0 … θ_S of the trace that factors of shape (S,) lead to.
 
     Raises:
-        UsageError: the schedule looks at the loss, and there are more than `MAX_STEPS_WITH_PLATEAU` steps.
+        UsageError: the schedule follows the loss, and there are more than `MAX_STEPS_WITH_PLATEAU` steps.
     """
     schedule = parse(schedule) if isinstance(schedule, str) else schedule
     return _settle(schedule, steps, loss_of) if _looks_at_the_loss(schedule) else factors(schedule, steps)
@@ -104,10 +104,10 @@ def _looks_at_the_loss(schedule: object) -> bool:
 def _settle(
     schedule: Schedule, steps: int, loss_of: Callable[[NDArray[np.float64]], NDArray[np.float64]]
 ) -> NDArray[np.float64]:
-    """Factors that the losses of their own trace ask for; the factor may only drop because of a loss.
+    """Find factors that agree with the losses of the trace that they produce; the factor can only drop.
 
-    Run with what is known, find the first step at which the losses so far ask for another factor, and run again from
-    there: each round settles the factors up to one more drop.
+    Run with the known factors, find the first step at which the losses so far require another factor, and repeat: each
+    round settles the factors up to one more drop.
     """
     limit = MAX_STEPS_WITH_PLATEAU
     if steps > limit:
@@ -116,7 +116,7 @@ def _settle(
     settled = 0
     while True:
         losses = loss_of(factor_S)[:steps].tolist()
-        low, high = settled, steps  # the first step whose factor is another: in low..high, `steps` for none
+        low, high = settled, steps  # the first step with another factor lies in low..high; `steps`: none
         while low < high:
             middle = (low + high) // 2
             if schedule(middle, steps, losses[:middle]) == factor_S[middle]:
@@ -130,7 +130,7 @@ def _settle(
 
 
 def _factors(schedule: Schedule, steps: int, losses: Sequence[float]) -> NDArray[np.float64]:
-    """The factors at all steps if the losses ended here."""
+    """The factors of all steps if the losses ended here."""
     step_S = np.arange(steps, dtype=np.float64)
     return np.array(schedule.factor(Moment(step_S, steps, 0.0, steps, losses)))
 

@@ -1,4 +1,4 @@
-"""Optimizers × learning rates × starts."""
+"""A sweep over optimizers × learning rates × starts."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Sweep:
-    """Where each of O optimizers × L learning rates × P starts ends.
+    """The end of each trace of O optimizers × L learning rates × P starts.
 
     Args:
         surface: the surface.
         optimizers: O optimizers.
         lr_L: learning rates.
         start_P2: starts.
-        steps: steps asked for.
+        steps: steps requested.
         positions_OLP2: the ends.
         loss_OLP: f there.
         gradient_norm_OLP: ‖∇f‖ there.
-        steps_OLP: steps made in reach; fewer than `steps` where a trace diverged.
+        steps_OLP: steps made in reach; fewer than `steps` if the trace diverged.
     """
 
     surface: Surface
@@ -51,7 +51,7 @@ class Sweep:
 
     @property
     def diverged_OLP(self) -> NDArray[np.bool_]:  # noqa: N802 - shape suffix
-        """Whether each trace went out of reach, or its last loss is not finite."""
+        """Whether each trace diverged: it went out of reach, or its last loss is not finite."""
         return (self.steps_OLP < self.steps) | ~np.isfinite(self.loss_OLP)
 
     def best_lr(self) -> NDArray[np.float64]:
@@ -79,7 +79,7 @@ def sweep(
         lrs: learning rates, each above 0.
         starts: (x, y) each; the surface's own when not given.
         steps: number of steps.
-        schedule: multiplies the learning rate; not one that looks at the loss.
+        schedule: multiplies the learning rate; one with `plateau` is invalid.
         noise: standard deviation of the gradient's noise; the same draws for every trace.
         seed: of the noise.
 

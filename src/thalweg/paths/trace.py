@@ -1,4 +1,4 @@
-"""A trace: an optimizer's way over a surface, with everything that explains it."""
+"""A trace: the path of an optimizer over a surface, with the numbers that explain it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ HISTORY_UNITS = {
 
 @dataclass(frozen=True, eq=False)
 class Trace:
-    """An optimizer's trace over a surface: θ₀, θ₁, …, θ_S and what made each step.
+    """An optimizer's trace over a surface: θ₀, θ₁, …, θ_S and the parts of each step.
 
     Rows after a divergence are NaN. Step t leads from row t of the positions to row t + 1.
 
@@ -44,8 +44,8 @@ class Trace:
         surface: the surface.
         optimizer: the optimizer.
         lr: the learning rate before the schedule.
-        steps: S, the number of steps asked for.
-        last: the last row with a position: `steps`, or less when the trace diverged.
+        steps: S, the number of steps requested.
+        last: the last row with a position: `steps`, or less if the trace diverged.
         lr_S: η_t, the learning rate of each step, shape (S,).
         record_S8: rows (x, y, loss, gradient norm, m_x, m_y, σ_x, σ_y), shape (S + 1, 8); the last has no m and σ.
     """
@@ -101,7 +101,7 @@ class Trace:
 
     @cached_property
     def stability_S2(self) -> NDArray[np.float64]:  # noqa: N802 - shape suffix
-        """η_t × curvature / σ_t of each coordinate, shape (S, 2): past 2, a step without momentum overshoots and grows.
+        """η_t × curvature / σ_t of each coordinate, shape (S, 2): above 2, steps without momentum overshoot and grow.
 
         The curvature is the second derivative along the coordinate, at the position before the step.
         """
@@ -110,7 +110,7 @@ class Trace:
 
     @cached_property
     def events(self) -> tuple[Event, ...]:
-        """What happened on the way, in the order of steps: see `events.find`."""
+        """The events, in the order of steps: see `events.find`."""
         return find(self)
 
     def history(self) -> History:
@@ -144,7 +144,7 @@ def trace(
     noise: float = 0.0,
     seed: int = 0,
 ) -> Trace:
-    """Run an optimizer over a surface and keep everything.
+    """Run an optimizer over a surface and keep every step.
 
     Args:
         surface: from `surfaces.get` or `surfaces.parse`.
@@ -180,6 +180,6 @@ def trace(
 
 
 def draw_noise(steps: int, noise: float, seed: int) -> NDArray[np.float64] | None:
-    """What is added to the gradient at each step, shape (S, 2); `None` for nothing."""
+    """The noise that is added to the gradient at each step, shape (S, 2); `None` for none."""
     deviation = check_noise(noise)
     return deviation * np.random.default_rng(seed).standard_normal((steps, 2)) if deviation else None

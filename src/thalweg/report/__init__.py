@@ -1,8 +1,8 @@
-"""What a run leaves for people to read: its pictures, and one HTML file with all of them.
+"""The report of a run: its pictures, and one HTML file with all of them.
 
 `draw_run` makes the pictures and the page, `write_report` the page alone from what is in the folder. The page is one
-file that needs no network and no script, in the language in force, for screens light and dark, wide and narrow, and
-for paper. Whatever a run lacks is left out, and the page says so.
+file without network access or scripts, in the current language, for light and dark screens of any width and for
+paper. It lists what a run lacks.
 """
 
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""Every picture of a run, from what the training has kept.
+"""Draw every picture of a run from the data that it keeps.
 
 Shape suffixes: N photos of the validation split, C classes.
 """
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 def draw_run(path: Path) -> Path:
     """Draw the pictures of a run into its folder, then write its report.
 
-    A picture that cannot be drawn, for instance because the photos are gone, is left out, and its reason is kept
-    among the run's messages. The time that it took is kept in the run's summary.
+    If a picture cannot be drawn, for instance because the photos are gone, the run's messages record the reason. The
+    run's summary records the time of drawing.
 
     Args:
         path: the run's folder.
@@ -32,7 +32,7 @@ def draw_run(path: Path) -> Path:
         The report.
 
     Raises:
-        RunError: not a run.
+        RunError: the folder is not a run.
         StorageError: a file cannot be written.
     """
     began = time.monotonic()
@@ -47,7 +47,7 @@ def draw_run(path: Path) -> Path:
 
 
 def _failure(draw: Any, run: Run, picture: Path) -> str | None:
-    """Why a picture could not be drawn, or None; an older picture does not stand in for it."""
+    """Draw a picture; return why that failed, or None. An older picture does not replace it."""
     try:
         draw(run, picture)
     except StorageError:
@@ -85,7 +85,7 @@ def _draw_mistakes(run: Run, picture: Path) -> None:
     cache = run.open_photos()
     rows = cache.rows("valid")
     mistakes(
-        [cache.images_NHWC[row] for row in rows],  # views: the photos stay on the disk until they are drawn
+        [cache.images_NHWC[row] for row in rows],  # memory-mapped: the photos stay on disk until they are drawn
         outputs["labels"],
         probability_NC.argmax(axis=1),
         probability_NC.max(axis=1),

@@ -1,4 +1,4 @@
-"""The lower part of the page: the photos, what to do next, and everything needed to repeat the run."""
+"""The lower part of the page: the photos, the next commands, and everything needed to repeat the run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from thalweg.runs.options import flag_of
 if TYPE_CHECKING:
     from thalweg.runs import RunFolder
 
-_NOT_HERE = {"class_shares", "classes", "mean", "std"}  # long, and of use to programs only
+_NOT_HERE = {"class_shares", "classes", "mean", "std"}  # long, and only useful to programs
 _SPLITS = ("train", "valid", "test")
 
 
@@ -65,7 +65,7 @@ def _bad(folder: RunFolder) -> Html | None:
 
 
 def _counts(folder: RunFolder) -> Html | None:
-    """Photos of each class in each split, when the check has counted them."""
+    """Photos of each class in each split, if the check has counted them."""
     counts = {split: mapping(mapping(folder.check.get("counts")).get(split)) for split in _SPLITS}
     names = dict.fromkeys(name for split in _SPLITS for name in counts[split])
     if not names:
@@ -117,7 +117,7 @@ def _meaning(field: str) -> str:
 
 
 def _known(key: str, otherwise: str) -> str:
-    """A sentence, if the catalogue has it: a run of another version may use keys that this one does not know."""
+    """A sentence, if the catalogue has it: a run of another version may use unknown keys."""
     try:
         return t(key)
     except KeyError:

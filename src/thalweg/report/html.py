@@ -1,4 +1,4 @@
-"""HTML that is safe by construction (everything that is not `Html` is escaped), and numbers as people read them."""
+"""HTML that is safe by construction (everything except `Html` is escaped), and numbers for people."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
 Child = str | int | None
 
 _WITHOUT_END = {"img", "meta"}
-# Turn the direction of the text around them, so that a name could show as another.
+# these reverse the direction of text, so one name could look like another
 _TURNING = {*map(chr, range(0x202A, 0x202F)), *map(chr, range(0x2066, 0x206A))}
 
 
 class Html(str):
-    """Text that is HTML already."""
+    """Text that is already HTML."""
 
     __slots__ = ()
 
 
 def tag(name: str, /, *children: Child, **attributes: str | int | None) -> Html:
-    """An element; children and attributes that are None are left out.
+    """Make an element; children and attributes of None are left out.
 
     Args:
         name: of the element.
@@ -48,17 +48,17 @@ def tag(name: str, /, *children: Child, **attributes: str | int | None) -> Html:
 
 
 def join(children: Iterable[Child]) -> Html:
-    """Children one after the other."""
+    """Join children."""
     return Html("".join(child if isinstance(child, Html) else escape(_plain(child)) for child in children))
 
 
 def table(columns: Sequence[Child], rows: Iterable[Sequence[Child]], *, numeric: Sequence[int] = (), name: str) -> Html:
-    """A table that scrolls by itself when it is wider than the page.
+    """Make a table that scrolls by itself if it is wider than the page.
 
     Args:
         columns: headings.
-        rows: as many cells each; the first names its row.
-        numeric: which columns hold numbers, set right.
+        rows: as many cells as columns; the first cell names the row.
+        numeric: columns with numbers, which are aligned right.
         name: of the table, for screen readers.
     """
 
@@ -75,7 +75,7 @@ def table(columns: Sequence[Child], rows: Iterable[Sequence[Child]], *, numeric:
 
 
 def percent(share: float | None) -> str:
-    """A share in [0, 1] with one decimal; a dash where there is none.
+    """A share in [0, 1] as percent with one decimal; a dash for NaN.
 
     Example:
         >>> percent(0.8128), percent(float("nan"))
@@ -103,7 +103,7 @@ def duration(seconds: float) -> str:
 
 
 def _plain(child: Child) -> str:
-    """Text that a page can hold: control characters and lone surrogates show as a mark."""
+    """Text for a page: a mark replaces control characters and lone surrogates."""
     text = "" if child is None else str(child)
     return "".join("\ufffd" if _is_unfit(character) else character for character in text)
 

@@ -1,4 +1,4 @@
-"""The report: one HTML file that needs nothing else."""
+"""The report: one self-contained HTML file."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from thalweg.runs.files import REPORT
 if TYPE_CHECKING:
     from pathlib import Path
 
-# Nothing may be loaded from anywhere: pictures and style are in the file, and there is no script.
+# nothing may be loaded: pictures and style are in the file, and there is no script
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
 
 def write_report(run: Path) -> Path:
-    """Write `report.html` into a run's folder, in the language in force.
+    """Write `report.html` into a run's folder, in the current language.
 
-    Whatever the folder lacks is left out, and the page says so.
+    The page lists what the folder lacks.
 
     Args:
         run: the folder.
@@ -34,7 +34,7 @@ def write_report(run: Path) -> Path:
         The file.
 
     Raises:
-        RunError: no such folder.
+        RunError: there is no such folder.
         StorageError: the file cannot be written.
 
     Example:

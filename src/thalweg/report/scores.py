@@ -1,4 +1,4 @@
-"""How well each class is found.
+"""Scores of each class.
 
 Shape suffixes: N photos, C classes.
 """
@@ -21,12 +21,12 @@ class ClassScore:
     """One class of a confusion matrix.
 
     Attributes:
-        photos: of the class.
+        photos: number of photos of the class.
         recall: share of the class's photos that are predicted as it; NaN without photos.
-        precision: share of what is predicted as the class that is of it; NaN if nothing is.
-        f1: harmonic mean of both; NaN where one is, 0 where both are.
-        taken_for: the class that its mistakes fall on most often; None without mistakes.
-        taken_times: how often they do.
+        precision: share of the photos predicted as the class that belong to it; NaN if there are none.
+        f1: harmonic mean of both; NaN if one is NaN, 0 if both are 0.
+        taken_for: the most frequent wrong prediction; None without mistakes.
+        taken_times: how often it occurs.
     """
 
     photos: int
@@ -66,7 +66,7 @@ def class_scores(matrix_CC: NDArray[np.int64]) -> list[ClassScore]:
 
 
 def wilson_interval(right: int, count: int) -> tuple[float, float]:
-    """Where a share lies, with 95 % confidence, when `right` of `count` were right.
+    """The 95 % confidence interval of a share, if `right` of `count` were correct.
 
     With `p = right/count`, `z = 1.96`: `(p + z²/2n ± z·√(p(1-p)/n + z²/4n²)) / (1 + z²/n)`.
 

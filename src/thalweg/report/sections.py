@@ -1,4 +1,4 @@
-"""The sections with the results: the headline with its numbers, then the pictures with the classes' scores."""
+"""The sections with the results: the headline numbers, then the pictures and the scores of the classes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _ENDINGS = ("budget", "done", "interrupted", "nan", "patience")
 _SPLITS = ("valid", "test")
-_CSS_PIXELS_A_PIXEL = 96 / 150  # an inch has 96 pixels in CSS and 150 in our pictures: letters get their true size
+_CSS_PIXELS_A_PIXEL = 96 / 150  # an inch has 96 pixels in CSS and 150 in our pictures, so text keeps its size
 
 
 def headline(folder: RunFolder) -> Html:

@@ -1,16 +1,16 @@
-"""The learning rate's factor as a pure function of progress, and the little language that composes such functions.
+"""Schedules: the learning rate's factor as a pure function of progress, and a small language to compose them.
 
 A schedule is an immutable value without state: called with the step and the number of steps, it gives the factor
-that multiplies the learning rate. So it can be drawn before training, a resumed run needs nothing but the step, and
-steps, epochs and seconds can drive it alike. The same objects drive the ball on a surface and the network.
+that multiplies the learning rate. So it can be drawn before training, a resumed run needs only the step, and
+steps, epochs or seconds can drive it. The same objects drive the ball on a surface and the network.
 
 ```python
 schedule = parse("warmup(5%) > cosine")
 learning_rate = 0.001 * schedule(step, steps)
 ```
 
-`A > B` runs A over its own length and B over what remains; B counts its steps from its own beginning. Percentages
-are of the whole run wherever they stand; plain lengths are steps. Any schedule gets a length by `over`:
+`A > B` runs A over its own length and B over what remains; B counts its steps from its own start. Percentages
+always refer to the whole run; plain lengths are steps. `over` gives any schedule a length:
 `constant over 60% > linear`.
 """
 

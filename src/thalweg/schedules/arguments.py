@@ -40,7 +40,7 @@ Length: TypeAlias = Percent | float
 
 
 def in_steps(length: Length, total: float) -> float:
-    """A length as a number of steps of a training of `total` steps; not rounded."""
+    """A length as a number of steps, not rounded, in a training of `total` steps."""
     return length.value * total / 100 if isinstance(length, Percent) else float(length)
 
 
@@ -62,7 +62,7 @@ class Number:
     whole: bool = False
 
     def accepts(self, value: Any) -> bool:
-        """Is `value` one?"""
+        """Whether `value` is one."""
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             return False
         inside = self.low <= value <= self.high
@@ -70,7 +70,7 @@ class Number:
         return inside and not open_end and (not self.whole or float(value).is_integer())
 
     def expected(self) -> str:
-        """What a person should write."""
+        """A description of valid input."""
         left = "(" if self.above_low or math.isinf(self.low) else "["
         right = ")" if self.below_high or math.isinf(self.high) else "]"
         low, high = (_bound(bound) for bound in (self.low, self.high))
@@ -84,14 +84,14 @@ class Span:
     above_zero: bool = False
 
     def accepts(self, value: Any) -> bool:
-        """Is `value` one?"""
+        """Whether `value` is one."""
         percent = isinstance(value, Percent)
         return Number(0, 100 if percent else math.inf, above_low=self.above_zero).accepts(
             value.value if percent else value
         )
 
     def expected(self) -> str:
-        """What a person should write."""
+        """A description of valid input."""
         return t("schedules.length_above_zero" if self.above_zero else "schedules.length")
 
 
@@ -100,7 +100,7 @@ class Spans:
     """One length or more, each greater than the one before where both are of one unit."""
 
     def accepts(self, value: Any) -> bool:
-        """Is `value` a tuple of them?"""
+        """Whether `value` is a tuple of them."""
         return (
             isinstance(value, tuple)
             and bool(value)
@@ -110,7 +110,7 @@ class Spans:
         )
 
     def expected(self) -> str:
-        """What a person should write."""
+        """A description of valid input."""
         return t("schedules.lengths")
 
 
@@ -121,11 +121,11 @@ class Word:
     choices: tuple[str, ...]
 
     def accepts(self, value: Any) -> bool:
-        """Is `value` one of them?"""
+        """Whether `value` is one of them."""
         return value in self.choices
 
     def expected(self) -> str:
-        """What a person should write."""
+        """A description of valid input."""
         return t("schedules.one_of", choices=joined(self.choices))
 
 

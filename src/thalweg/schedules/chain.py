@@ -67,7 +67,7 @@ class Part(NamedTuple):
 class Chain(Schedule):
     """One schedule after the other: all but the last have a length, and the last runs over what remains.
 
-    Every part counts its steps from its own beginning. Percentages are of the whole training wherever they stand,
+    Every part counts its steps from its own start. Percentages always refer to the whole training,
     so `warmup(10%) > constant over 60% > linear` leaves 30 % to the last.
 
     Args:
@@ -122,5 +122,5 @@ class Chain(Schedule):
 
 
 def length_of(schedule: Schedule) -> Length | None:
-    """The length that a schedule has of its own; `None` when it runs as long as the training."""
+    """The schedule's own length; `None` if it runs as long as the training."""
     return schedule.length if isinstance(schedule, Warmup | Over) else None

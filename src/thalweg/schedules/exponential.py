@@ -1,4 +1,4 @@
-"""The same factor in every step."""
+"""The same factor at every step."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Exponential(Schedule):
 
     Args:
         gamma: γ, above 0, at most 1.
-        every: s, steps or a share of the training, above 0. One step is what torch has.
+        every: s, steps or a share of the training, above 0. torch always uses one step.
 
     Example:
         >>> from thalweg.schedules import Percent

@@ -1,4 +1,4 @@
-"""The little language: `warmup(5%) > cosine`, `step(30%, gamma=0.5)`, `linear over 50% > constant(0.1)`.
+"""The language of schedules: `warmup(5%) > cosine`, `step(30%, gamma=0.5)`, `linear over 50% > constant(0.1)`.
 
 ```
 schedule = part (">" part)*
@@ -69,7 +69,7 @@ def parse(spec: str) -> Schedule:
 
 
 class _Parser:
-    """Recursive descent over the tokens, one method a rule of the grammar."""
+    """Recursive descent over the tokens, one method per rule of the grammar."""
 
     def __init__(self, spec: str) -> None:
         self._spec = spec
@@ -139,7 +139,7 @@ class _Parser:
         places[argument] = place
 
     def _positional(self, place: Token, cls: type[Schedule], values: dict[str, Any]) -> str:
-        """The argument that a value without a name is for: the first that has none yet."""
+        """The argument of a value without a name: the first that has no value yet."""
         for argument, kind in cls.takes.items():
             if argument not in values or isinstance(kind, Spans):
                 return argument

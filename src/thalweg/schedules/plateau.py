@@ -19,18 +19,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Plateau(Schedule):
-    """Multiply by γ whenever the metric has not got better for more than `patience` values.
+    """Multiply by γ whenever the metric has not improved for more than `patience` values.
 
     A value v is better than the best b when v < b (1 − h) (relative) or v < b − h (absolute); upwards with
-    `mode=max`. A value that is no number is not better. It is the only schedule that looks at the metric's values,
-    and it is a pure function of their list: a resumed training needs nothing else.
+    `mode=max`. NaN is not better. This is the only schedule that depends on the metric's values, and it
+    is a pure function of their list: a resumed run needs nothing else.
 
     Args:
         gamma: γ, above 0, below 1.
-        patience: values without progress that are borne, 0 or more.
+        patience: number of tolerated values without improvement, 0 or more.
         threshold: h, at least 0.
         threshold_mode: `rel` or `abs`.
-        cooldown: values after a drop in which nothing is counted, 0 or more.
+        cooldown: number of values after a drop that do not count, 0 or more.
         lowest: the factor never falls below this, 0 to 1.
         mode: `min` for a loss, `max` for an accuracy.
 

@@ -1,4 +1,4 @@
-"""What every schedule is: an immutable value, and a pure function of the step."""
+"""The base of every schedule: an immutable value, and a pure function of the step."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """Where the training is, as one part of a schedule sees it.
+    """The progress of a training, from the point of view of one part of a schedule.
 
     Args:
         step: steps since this part began, one number or an array of them; fractions are fine.
         steps: steps that this part runs over.
         began: steps of the training before this part.
-        total: steps of the whole training; percentages are of it.
+        total: steps of the whole training, to which percentages refer.
         values: the metric's values so far, the oldest first.
     """
 
@@ -39,16 +39,16 @@ class Moment:
 
     @property
     def progress(self) -> NDArray[np.float64]:
-        """The share of this part that is done, 0 to 1."""
+        """The finished share of this part, 0 to 1."""
         return np.clip(self.step / self.steps, 0.0, 1.0) if self.steps > 0 else np.ones_like(self.step)
 
     @property
     def remaining(self) -> NDArray[np.float64]:
-        """The share of this part that is to come, 1 to 0; near the end 1 − `progress` would lose digits."""
+        """The remaining share of this part, 1 to 0; near the end, 1 − `progress` would lose digits."""
         return np.clip((self.steps - self.step) / self.steps, 0.0, 1.0) if self.steps > 0 else np.zeros_like(self.step)
 
     def part(self, began: float, steps: float) -> Moment:
-        """The same moment as a part sees it that begins `began` steps after this one and runs over `steps`."""
+        """The same moment for a part that begins `began` steps after this one and runs over `steps`."""
         step = np.clip(self.step - began, 0.0, steps)
         return Moment(step, steps, self.began + began, self.total, self.values)
 
@@ -58,7 +58,7 @@ class Schedule(ABC):
 
     A schedule is called with `(step, steps, values=())`: the step in 0..`steps`, the length of the training in
     steps (both may be fractional: a training that is driven by time passes its progress × the steps it expects),
-    and the values of the metric so far, which only `Plateau` looks at. `str(schedule)` is its text in the language.
+    and the values of the metric so far, which only `Plateau` uses. `str(schedule)` is its text in the language.
 
     Subclasses are frozen dataclasses that declare their arguments in `takes` and implement `factor`.
     """
@@ -71,7 +71,7 @@ class Schedule(ABC):
         """The factor at a moment, of the shape of `at.step`."""
 
     def __call__(self, step: float, steps: float, values: Sequence[float] = ()) -> float:
-        """The factor at `step` of `steps`; before the first and after the last step it is theirs.
+        """The factor at `step` of `steps`; outside this range, that of the first or last step.
 
         Raises:
             UsageError: `steps` is not a positive number, or `step` is not a number.
@@ -112,7 +112,7 @@ def factors(schedule: Schedule, steps: int) -> NDArray[np.float64]:
     """The factor at each step of a training: at 0, 1, ..., `steps` − 1.
 
     Args:
-        schedule: the schedule; `Plateau` sees no metric here and stays at 1.
+        schedule: the schedule; `Plateau` has no metric here and stays at 1.
         steps: number of steps, at least 1.
 
     Returns:
@@ -153,7 +153,7 @@ class Point(NamedTuple):
 
 
 class Extent(NamedTuple):
-    """The updates that sum a schedule up; of several that are equal, the first."""
+    """The updates that summarize a schedule; of equal ones, the first."""
 
     highest: Point
     lowest: Point

@@ -1,7 +1,7 @@
 """The local page: `thalweg serve DIR`.
 
-Python computes and answers, the page's script draws. `app` joins the routes of all tabs (`routes`, a module a tab),
-`middleware` decides who is answered, `request` reads what is asked, `answers` writes what is sent.
+Python computes, the page's script draws. `app` joins the routes of all tabs (`routes`, one module per tab),
+`middleware` decides which requests to answer, `request` reads them, and `answers` writes the responses.
 """
 
 from typing import TYPE_CHECKING

@@ -1,8 +1,7 @@
 """Answers: JSON that is always finite, pictures, errors as sentences, and frames of numbers.
 
-A frame is the length of a JSON text, the text, then arrays as they lie in memory. The text names each array's type,
-first byte and length, as `figures.player.packing` does; nothing is compressed, since on one machine time costs more
-than bytes.
+A frame is the length of a JSON text, the text, then arrays as in memory. The text gives each array's type, first byte
+and length, as `figures.player.packing` does. Nothing is compressed: on one machine, time costs more than bytes.
 """
 
 from __future__ import annotations
@@ -23,13 +22,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-_ALIGNED: Final = 8  # bytes: a typed array of the page must start at a multiple of its width
+_ALIGNED: Final = 8  # bytes; a typed array must start at a multiple of its item size
 _STATUS: Final = ((UsageError, 400), (RunError, 404), (DataError, 422))
 _OTHER_STATUS: Final = 409
 
 
 def answer_of(found: Any) -> Response:
-    """What a handler returned, as a response: bytes are a PNG, a pair is a frame, all else is JSON."""
+    """Turn a handler's result into a response: bytes are a PNG, a pair is a frame, anything else is JSON."""
     if isinstance(found, tuple):
         return Response(frame(*found), media_type="application/octet-stream")
     if isinstance(found, bytes):
@@ -38,18 +37,18 @@ def answer_of(found: Any) -> Response:
 
 
 def refusal_of(error: ThalwegError) -> Response:
-    """An error as its sentence, with a status that says whose fault it is."""
+    """Turn an error into a response with its sentence and the HTTP status."""
     status = next((status for kind, status in _STATUS if isinstance(error, kind)), _OTHER_STATUS)
     return Response(json_text(error_of(error)), status, media_type="application/json")
 
 
 def error_of(error: ThalwegError) -> dict[str, Any]:
-    """An error as the page's script reads it."""
+    """An error in the form that the page's script reads."""
     return {"error": {"code": error.key, "message": str(error)}}
 
 
 def json_text(content: Any) -> str:
-    """JSON that every browser reads: numbers that JSON does not have become null.
+    """JSON for every browser: numbers that are not finite become null.
 
     Example:
         >>> json_text({"loss": [0.5, float("nan")], "rate": float("inf")})
@@ -59,7 +58,7 @@ def json_text(content: Any) -> str:
 
 
 def frame(header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> bytes:
-    """Put a header and arrays of the types of `packing.TYPES` into one block.
+    """Pack a header and arrays, of the types in `packing.TYPES`, into one block.
 
     Example:
         >>> read_frame(frame({"run": "first"}, {"loss": np.array([2.5, 2.25])}))

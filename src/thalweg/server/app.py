@@ -1,4 +1,4 @@
-"""The page as an application: the routes of all tabs behind the middleware that decides who is answered."""
+"""The page as an application: the routes of all tabs behind the middleware that decides which requests to answer."""
 
 from __future__ import annotations
 
@@ -53,14 +53,14 @@ ROUTES: Final[tuple[Entry, ...]] = tuple(entry for tab in _TABS for entry in tab
 def build_app(
     root: Path, *, token: str | None = None, host: str = "", photos: Sequence[Path] = (), warm: bool = False
 ) -> Starlette:
-    """The page as an ASGI application.
+    """Make the page's ASGI application.
 
     Args:
         root: the folder with the runs.
-        token: what visitors must know; None: only those on this machine are answered.
-        host: a name of this machine in the address that visitors get, if it is no number.
+        token: the token that visitors need; None: only visitors on this machine get answers.
+        host: the machine's name in the visitors' address, if it is not an IP address.
         photos: folders that a training run may be started on, besides the built-in set and those of existing runs.
-        warm: load what the first tab needs before it is asked for.
+        warm: load the data of the first tab in advance.
     """
     service = Service(
         index=RunIndex(root),

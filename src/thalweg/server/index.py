@@ -1,4 +1,4 @@
-"""The page itself, its texts filled in from the catalogue."""
+"""The page itself, with its texts from the catalogue."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ async def index(_request: Request) -> Response:
 
 @cache
 def page_in(language: str) -> str:
-    """The page's HTML in a language, which must be the one in force."""
+    """The page's HTML in a language, which must be the current one."""
     own = {
         "lang": language,
         "other": next(other for other in LANGUAGES if other != language),
@@ -46,7 +46,7 @@ def page_in(language: str) -> str:
 
 
 def modules() -> list[str]:
-    """All modules that the page's script imports, so that the browser loads them at once."""
+    """All modules that the page's script imports, so that the browser loads them in parallel."""
     found: dict[str, None] = {}
     waiting = ["static/main.js"]
     while waiting:
@@ -69,7 +69,7 @@ def file_of(path: str) -> Path:
 
 
 def _embedded(language: str) -> str:
-    """The sentences that the script fills in, as JSON that cannot end its element."""
+    """The sentences that the script uses, as JSON that cannot close its HTML element."""
     path = Path(__file__).parents[1] / "i18n" / language / "page.json"
     sentences = json.loads(path.read_text(encoding="utf-8"))
     spoken = {

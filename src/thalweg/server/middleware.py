@@ -1,7 +1,7 @@
-"""The middleware that decides who is answered, and what the page may do in the browser.
+"""The middleware: which requests get an answer, and what the page may do in the browser.
 
-- *Host*: a name that is not this machine's is refused, so that a foreign page cannot reach the server by a name of its
-  own that points to 127.0.0.1 (DNS rebinding). Numbers cannot be rebound, and pass beyond loopback.
+- *Host*: a foreign name is refused, so that a foreign page cannot reach the server through its own name for 127.0.0.1
+  (DNS rebinding). IP addresses cannot be rebound; beyond loopback they are accepted.
 - *Origin*: a request that changes something, and every socket, must come from a page of this server; a request that
   costs work must not come from a foreign page.
 - *Token*: beyond loopback, visitors without it are refused. It comes once in the address, then stays in a cookie.
@@ -34,12 +34,12 @@ _POLICY: Final = (
 
 
 class Guard:
-    """Stands in front of all routes.
+    """The middleware in front of all routes.
 
     Args:
         app: the application behind it.
-        token: what visitors must know; None on loopback.
-        host: a name of this machine in the address that visitors get, if it is no number.
+        token: the token that visitors need; None on loopback.
+        host: the machine's name in the visitors' address, if it is not an IP address.
     """
 
     def __init__(self, app: ASGIApp, *, token: str | None = None, host: str = "") -> None:
@@ -73,7 +73,7 @@ class Guard:
         if (socket and origin is None) or (changes and origin is not None and not _is_same(origin, host)):
             return PlainTextResponse(t("page.wrong_origin", origin=(origin or "")[:200]), 403)
         site = headers.get("sec-fetch-site", "same-origin")
-        is_work = scope["path"].startswith("/api/")  # a foreign page could keep the processor busy with our pictures
+        is_work = scope["path"].startswith("/api/")  # a foreign page could keep the CPU busy with our pictures
         if (changes and site not in {"same-origin", "none"}) or (is_work and site == "cross-site"):
             return PlainTextResponse(t("page.wrong_origin", origin=""), 403)
         if self._token is not None and not self._knows(headers, asked):
@@ -88,7 +88,7 @@ class Guard:
         return is_loopback(name) or (self._token is not None and self._is_known(name))
 
     def _is_known(self, name: str) -> bool:
-        """Whether a name is a number, or the name that this server was started with."""
+        """Whether a name is an IP address, or the name with which this server was started."""
         return _is_address(name) or name == self._host
 
     def _knows(self, headers: Headers, asked: dict[str, str]) -> bool:
@@ -110,7 +110,7 @@ class Guard:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a name or number means this machine only."""
+    """Whether a name or address is loopback."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -123,7 +123,7 @@ def _query(scope: Scope) -> dict[str, str]:
 
 
 def _language(asked: str | None, accepted: str) -> str | None:
-    """The language of the address, else the first of the browser's that the catalogue has, else None."""
+    """The language in the address, else the browser's first language in the catalogue, else None."""
     if asked in LANGUAGES:
         return asked
     for part in accepted.split(","):

@@ -1,4 +1,4 @@
-"""Networks, photos and outputs of runs, loaded once and kept; one visitor's work is done at a time.
+"""Networks, photos and outputs of runs, loaded once and kept; requests are processed one at a time.
 
 Shape suffixes: N photos, C classes, D features.
 """
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     from thalweg.runs import Run
 
 _ANSWERS: Final = 24
-_PHOTOS: Final = 600  # of the validation split: t-SNE of more takes longer than a person waits
+_PHOTOS: Final = 600  # photos of the validation split; t-SNE of more takes too long
 
-_working = threading.RLock()  # torch's threads serve one visitor at a time best, and memory stays bounded
+_working = threading.RLock()  # torch is fastest with one request at a time, and memory stays bounded
 
 
 def at_a_time(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Let one thread at a time into all functions marked so; torch gets one thread of the processor."""
+    """Let only one thread at a time into the decorated functions; torch uses one CPU thread."""
 
     @wraps(function)
     def alone(*arguments: Any, **named: Any) -> Any:
@@ -46,10 +46,10 @@ def at_a_time(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class Recent:
-    """The answers that were used last, by what they were made from.
+    """The most recently used answers, by key.
 
     Args:
-        most: how many are kept.
+        most: maximum number of answers.
     """
 
     def __init__(self, most: int = _ANSWERS) -> None:
@@ -57,7 +57,7 @@ class Recent:
         self._answers: OrderedDict[Any, Any] = OrderedDict()
 
     def get(self, key: Any, make: Callable[[], Any]) -> Any:
-        """The answer of a key, made if it is not there."""
+        """The answer for a key; it is made if it is missing."""
         if key not in self._answers:
             self._answers[key] = make()
         self._answers.move_to_end(key)
@@ -71,14 +71,14 @@ _networks, _caches, _outputs = Recent(3), Recent(4), Recent()
 
 @at_a_time
 def network_of(run: Run, checkpoint: str = files.BEST) -> Any:
-    """The network with the weights of a checkpoint, ready to evaluate.
+    """Load the network with the weights of a checkpoint, in evaluation mode.
 
     Args:
-        run: any.
+        run: the run.
         checkpoint: one of `checkpoints_of`.
 
     Raises:
-        RunError: there is no such checkpoint, or it is of another network.
+        RunError: there is no such checkpoint, or it belongs to another network.
     """
     return _networks.get(key_of(run, checkpoint), lambda: run.load_network(_which(checkpoint)))
 
@@ -88,15 +88,15 @@ def photos_of(run: Run) -> Cache:
     """The photos of a run, decoded.
 
     Raises:
-        DataError: they are gone.
-        RunError: they have changed.
+        DataError: the photos are gone.
+        RunError: the photos have changed.
     """
     return _caches.get((run.path, run.data["fingerprint"]), run.open_photos)
 
 
 @at_a_time
 def outputs_of(run: Run, checkpoint: str = files.BEST) -> dict[str, NDArray[Any]]:
-    """Logits and features at both taps over up to 600 photos of the validation split.
+    """Logits and the features of both layers over up to 600 photos of the validation split.
 
     Returns:
         `rows` (N,) of the cache, `labels` (N,), `logits` (N, C), `mid` (N, D), `top` (N, D).
@@ -109,7 +109,7 @@ def outputs_of(run: Run, checkpoint: str = files.BEST) -> dict[str, NDArray[Any]
 
 
 def checkpoints_of(run: Run) -> list[str]:
-    """Names of the checkpoints with weights to look at: those of epochs in order, then `best`.
+    """Names of the checkpoints with weights: those of epochs in order, then `best`.
 
     Raises:
         RunError: there is none.
@@ -121,7 +121,7 @@ def checkpoints_of(run: Run) -> list[str]:
 
 
 def key_of(run: Run, checkpoint: str) -> tuple[Path, int]:
-    """What an answer made with a checkpoint is kept under: a file that was replaced is another checkpoint.
+    """The key of answers made with a checkpoint; a replaced file gets another key.
 
     Raises:
         RunError: there is no such checkpoint.
@@ -132,7 +132,7 @@ def key_of(run: Run, checkpoint: str) -> tuple[Path, int]:
     path = run.checkpoint(_which(checkpoint))
     try:
         return path, path.stat().st_mtime_ns
-    except OSError:  # it was deleted a moment ago
+    except OSError:  # it has just been deleted
         raise missing from None
 
 
@@ -158,7 +158,7 @@ def _evaluate(run: Run, checkpoint: str) -> dict[str, NDArray[Any]]:
 
 
 def _spare_the_processor() -> None:
-    """One thread for the page: a training run beside it keeps its own."""
+    """Use one thread for the page, so that a training run keeps the others."""
     import torch
 
     if torch.get_num_threads() > 1 and (os.cpu_count() or 1) > 1:

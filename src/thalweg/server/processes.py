@@ -1,6 +1,6 @@
-"""Child processes of the server: training runs, which a closed page does not stop, and trials of fixes.
+"""Child processes of the server: training runs, which go on when the page is closed, and trials of fixes.
 
-No shell reads an argument list, and each process has a session of its own: Ctrl-C for the server does not reach it.
+No shell interprets the arguments. Each process has its own session, so Ctrl-C for the server does not reach it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _LINES: Final = 12
-_PATIENCE: Final = 30.0  # seconds in which a training run saves itself when the server ends
+_PATIENCE: Final = 30.0  # seconds for a training run to save itself when the server ends
 _LONGEST_TRIAL: Final = 600.0  # seconds
 INTERRUPTED: Final = 130  # exit code of a training run that was stopped and has saved itself
 
@@ -34,8 +34,8 @@ class Started:
     """One training run of this server.
 
     Attributes:
-        run: its name.
-        command: as typed in a terminal.
+        run: name of the run.
+        command: as one would type it in a terminal.
         process: the process.
         lines: the last lines of its output.
     """
@@ -47,12 +47,12 @@ class Started:
 
     @property
     def goes_on(self) -> bool:
-        """Whether it has not ended."""
+        """Whether the process is running."""
         return self.process.returncode is None
 
 
 class Trainings:
-    """The training runs that this server has started, by the names of their runs."""
+    """The training runs that this server started, by name."""
 
     def __init__(self) -> None:
         self._started: dict[str, Started] = {}
@@ -60,7 +60,7 @@ class Trainings:
         self._readers: set[asyncio.Task[None]] = set()
 
     def listing(self) -> list[dict[str, Any]]:
-        """All of them, the last first."""
+        """All of them, the latest first."""
         return [
             {
                 "run": one.run,
@@ -74,7 +74,7 @@ class Trainings:
         ]
 
     def is_going(self, name: str) -> bool:
-        """Whether a training run of this name is under way, or about to be."""
+        """Whether a training run of this name is running or about to start."""
         return name in self._launching or (name in self._started and self._started[name].goes_on)
 
     async def start(self, name: str, arguments: list[str]) -> Started:
@@ -85,7 +85,7 @@ class Trainings:
             arguments: of `thalweg`.
 
         Raises:
-            UsageError: a training run of this name is under way.
+            UsageError: a training run of this name is running.
         """
         if self.is_going(name):
             raise UsageError("page.name_taken", name=name)
@@ -103,7 +103,7 @@ class Trainings:
         return one
 
     def stop(self, name: str) -> None:
-        """Ask a training run to save itself and to stop, as Ctrl-C does.
+        """Ask a training run to save and stop, as Ctrl-C does.
 
         Raises:
             RunError: this server did not start it, or it has ended.
@@ -114,7 +114,7 @@ class Trainings:
         one.process.send_signal(signal.SIGINT)
 
     async def end(self) -> None:
-        """Stop all, and wait until they have saved themselves; those that do not are killed."""
+        """Stop all, and wait until they have saved; kill those that do not end."""
         going = [one for one in self._started.values() if one.goes_on]
         for one in going:
             one.process.send_signal(signal.SIGINT)
@@ -129,14 +129,14 @@ class Trainings:
 
 
 class Trials:
-    """Trials of fixes, at most one a run at a time, by the names of the runs."""
+    """Trials of fixes, by name of the run; a run has at most one at a time."""
 
     def __init__(self) -> None:
         self._found: dict[str, dict[str, Any]] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     def start(self, name: str, path: Path, fix: str) -> dict[str, Any]:
-        """Begin a trial unless one of the run is under way; returns its state as `state_of` does."""
+        """Start a trial unless the run already has one; return its state as `state_of` does."""
         task = self._tasks.get(name)
         if task is None or task.done():
             self._found[name] = {"state": "running", "fix": fix}
@@ -168,7 +168,7 @@ class Trials:
 
 
 async def launch(*arguments: str, stderr: int) -> asyncio.subprocess.Process:
-    """Start Python in the visitor's language; its standard output can be read.
+    """Start Python in the visitor's language, with standard output as a pipe.
 
     Args:
         *arguments: of Python.
@@ -186,7 +186,7 @@ async def launch(*arguments: str, stderr: int) -> asyncio.subprocess.Process:
 
 
 def typed(arguments: Sequence[str]) -> str:
-    """A command as typed in a terminal.
+    """A command as one would type it in a terminal.
 
     Example:
         >>> typed(["train", "--lr=0.01", "--", "my photos"])
@@ -207,7 +207,7 @@ async def _read_lines(one: Started) -> None:
 async def _line(stream: asyncio.StreamReader) -> bytes:
     try:
         return await stream.readline()
-    except ValueError:  # longer than the stream's limit, which drops it
+    except ValueError:  # the line exceeds the stream's limit, which drops it
         return b"\n"
 
 
@@ -222,7 +222,7 @@ def _last_object(output: bytes) -> dict[str, Any]:
 
 
 def _try_fix(path: Path, fix: str) -> dict[str, Any]:
-    """Try a fix on a copy beside the unchanged run; the process of a trial prints this."""
+    """Try a fix on a copy, beside a copy without it; the process of a trial prints the result."""
     from thalweg.diagnosis import try_fix_on_run
 
     try:

@@ -1,6 +1,6 @@
-"""A request, read field by field: nothing is used before it was checked.
+"""A request, read field by field: every field is checked before use.
 
-A route module lists `Entry`s; each handler gets a `Visit`, which has the address, the body and what all handlers share.
+A route module lists `Entry` objects; each handler gets a `Visit` with the address, the body and the shared state.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ LARGEST_PHOTO: Final = 24 * 2**20  # bytes
 
 
 class Form:
-    """A JSON object whose fields are read by type and range.
+    """A JSON object with methods that read a field by type and range.
 
     Args:
         values: from `parse_form`.
@@ -48,7 +48,7 @@ class Form:
         """A finite number in a range.
 
         Raises:
-            UsageError: the field is no such number.
+            UsageError: the field is not such a number.
         """
         value = self.values.get(name, default)
         if isinstance(value, bool) or not isinstance(value, int | float) or not _within(value, least, most):
@@ -59,7 +59,7 @@ class Form:
         """A whole number in a range.
 
         Raises:
-            UsageError: the field is no such number.
+            UsageError: the field is not such a number.
         """
         value = self.number(name, least=least, most=most, default=default)
         if not value.is_integer():
@@ -70,7 +70,7 @@ class Form:
         """A text of limited length.
 
         Raises:
-            UsageError: the field is no text, or too long.
+            UsageError: the field is not a text, or is too long.
         """
         value = self.values.get(name, default)
         if not isinstance(value, str) or len(value) > longest:
@@ -81,7 +81,7 @@ class Form:
         """One of several names.
 
         Raises:
-            UsageError: the field is no text, or none of the names; `kind` is what the catalogue calls them.
+            UsageError: the field is not one of the names; `kind` is their key in the catalogue.
         """
         value = self.text(name, longest=200, default=default)
         if value not in choices:
@@ -89,10 +89,10 @@ class Form:
         return value
 
     def numbers(self, name: str, count: int) -> tuple[float, ...] | None:
-        """A list of `count` finite numbers; None where the field is missing.
+        """A list of `count` finite numbers; None if the field is missing.
 
         Raises:
-            UsageError: the field is no such list.
+            UsageError: the field is not such a list.
         """
         value = self.values.get(name)
         if value is None:
@@ -103,10 +103,10 @@ class Form:
         return tuple(numbered.number(place) for place in range(count))  # type: ignore[arg-type]
 
     def forms(self, name: str, *, most: int) -> list[Form]:
-        """A list of at most `most` objects; empty where the field is missing.
+        """A list of at most `most` objects; empty if the field is missing.
 
         Raises:
-            UsageError: the field is no such list.
+            UsageError: the field is not such a list.
         """
         value = self.values.get(name, [])
         if not isinstance(value, list) or len(value) > most or not all(isinstance(item, dict) for item in value):
@@ -124,14 +124,14 @@ class Form:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """What all handlers share.
+    """The state that all handlers share.
 
     Attributes:
-        index: the runs of the folder that is served.
-        trainings: the training runs that were started here.
-        trials: the trials of fixes that were started here.
-        network_thread: the one thread in which networks work, for one visitor after the other.
-        photos: folders that a training run may be started on, besides the built-in set and those of existing runs.
+        index: the runs of the served folder.
+        trainings: the training runs that this server started.
+        trials: the trials that this server started.
+        network_thread: the only thread that runs networks, one request after another.
+        photos: folders on which a training run may be started, besides the built-in set and those of existing runs.
     """
 
     index: RunIndex
@@ -141,7 +141,7 @@ class Service:
     photos: Sequence[Path] = ()
 
     def listing(self) -> dict[str, Any]:
-        """The runs of the folder, and the training runs that this server started: preparing photos is training, too."""
+        """The runs of the folder and those that this server has just started, which may still prepare photos."""
         started = self.trainings.listing()
         going = {one["run"] for one in started if one["goes_on"]}
         runs = [{**row, "state": "training"} if row["run"] in going else row for row in self.index.listing()]
@@ -153,7 +153,7 @@ class Visit:
     """One request with its body read.
 
     Attributes:
-        service: what all handlers share.
+        service: the shared state.
         query: the parameters of the address.
         body: the content of a POST request.
     """
@@ -167,13 +167,13 @@ class Visit:
         """The JSON object of the body.
 
         Raises:
-            UsageError: the body is no JSON object.
+            UsageError: the body is not a JSON object.
         """
         return parse_form(self.body)
 
     @property
     def run_name(self) -> str:
-        """The name of the run in the address; empty where there is none."""
+        """The name of the run in the address, or empty."""
         return self.query.get("run", "")
 
     @property
@@ -186,10 +186,10 @@ class Visit:
         return self.service.index.run(self.run_name)
 
     def whole(self, name: str, *, most: int = 2**31) -> int:
-        """A whole number of the address, 0 where it is missing.
+        """A whole number in the address; 0 if it is missing.
 
         Raises:
-            UsageError: the parameter is no such number.
+            UsageError: the parameter is not such a number.
         """
         text = self.query.get(name, "0")
         if not text.isascii() or not text.isdecimal() or len(text) > 12 or int(text) > most:
@@ -205,8 +205,8 @@ class Entry:
         method: `GET` or `POST`.
         path: below `/api/`.
         handler: gets a `Visit`; returns a dictionary (JSON), facts and arrays (a frame) or the bytes of a PNG.
-        needs_network: whether it asks a network, or waits for one: it runs in the one thread for that, so that a slow
-            network holds up no other request.
+        needs_network: whether the handler runs a network or waits for one. It then runs in the thread for networks, so
+            that it does not block other requests.
         longest: the longest body, in bytes.
     """
 
@@ -218,14 +218,16 @@ class Entry:
 
 
 def parse_form(content: bytes | str) -> Form:
-    """A JSON object from its text.
+    """Parse a JSON object.
 
     Raises:
-        UsageError: the text is no JSON object.
+        UsageError: the text is not a JSON object.
     """
     try:
         values = json.loads(content, parse_constant=_no_constant)
-        json.dumps(values, ensure_ascii=False).encode()  # JSON may name half of a surrogate pair, which is no character
+        json.dumps(
+            values, ensure_ascii=False
+        ).encode()  # JSON may contain half a surrogate pair, not a character
     except (ValueError, RecursionError):
         raise UsageError("page.no_json") from None
     if not isinstance(values, dict):
@@ -234,7 +236,7 @@ def parse_form(content: bytes | str) -> Form:
 
 
 async def read_body(request: Request, longest: int) -> bytes:
-    """The body of a request, read only as far as it may go.
+    """Read the body of a request, up to the limit.
 
     Raises:
         UsageError: the body has more than `longest` bytes.
@@ -251,7 +253,7 @@ async def read_body(request: Request, longest: int) -> bytes:
 def _within(value: float, least: float, most: float) -> bool:
     try:
         return math.isfinite(value) and least <= value <= most
-    except OverflowError:  # a whole number of hundreds of digits
+    except OverflowError:  # a whole number with hundreds of digits
         return False
 
 

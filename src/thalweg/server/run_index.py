@@ -1,4 +1,4 @@
-"""The runs below the folder that is served; nothing outside of it can be named."""
+"""The runs below the served folder; nothing outside it can be named."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-_DEEPEST: Final = 3  # folders below the one served
-_ALIVE: Final = 30.0  # seconds without a written step after which a run counts as stopped
-_FRESH: Final = 0.5  # seconds for which all visitors share a listing
+_DEEPEST: Final = 3  # levels of folders below the served one
+_ALIVE: Final = 30.0  # seconds without a new step after which a run counts as stopped
+_FRESH: Final = 0.5  # seconds for which a listing is reused
 _SHOWN: Final = ("model", "optimizer", "lr", "schedule", "batch_size", "epochs", "budget", "augment", "loss", "seed")
 
-# What a damaged file leaves empty in a row.
+# the fields of a row that a damaged file leaves empty
 _OF_CONFIG: Final[dict[str, Any]] = {**dict.fromkeys(_SHOWN), "photos": "", "train": None, "classes": 0}
 _OF_STEPS: Final[dict[str, Any]] = {"steps": 0, "epoch": 0.0, "last_loss": None}
 _OF_EPOCHS: Final[dict[str, Any]] = {"best": None, "seconds": None}
@@ -42,7 +42,7 @@ class RunIndex:
         self._rows: dict[Path, tuple[Any, dict[str, Any]]] = {}
 
     def run(self, name: str) -> Run:
-        """The run of a name, as `listing` gives it.
+        """The run with a name from `listing`.
 
         Raises:
             RunError: there is no such run, or it is outside the folder.
@@ -50,7 +50,7 @@ class RunIndex:
         return Run.open(self.path(name))
 
     def path(self, name: str) -> Path:
-        """The folder of a run.
+        """The folder of the run.
 
         Raises:
             RunError: there is no such run, or it is outside the folder.
@@ -59,14 +59,14 @@ class RunIndex:
         try:
             path = (self.root / name).resolve()
             inside = path.is_relative_to(self.root) and (path / files.CONFIG).is_file()
-        except (OSError, ValueError, RuntimeError):  # a zero byte, too long a name, or links in a circle
+        except (OSError, ValueError, RuntimeError):  # a zero byte, a name that is too long, or a cycle of links
             inside = False
         if not inside:
             raise RunError("page.no_run", name=name[:200])
         return path
 
     def listing(self) -> list[dict[str, Any]]:
-        """A row for every run, the newest first. A damaged run has `broken`, which says what is wrong with it."""
+        """One row per run, the newest first. The row of a damaged run has `broken`, the reason."""
         at, rows = self._listed
         if time.monotonic() - at > _FRESH:
             rows = sorted((self._row(path) for path in self._runs(self.root, 0)), key=lambda row: -row["changed"])
@@ -76,7 +76,7 @@ class RunIndex:
     def is_training(self, path: Path) -> bool:
         """Whether a training run is writing to a folder, whoever started it.
 
-        It keeps its history of steps locked; where the system has no locks, a recent write counts.
+        A training run locks its history of steps; without locks on this system, a recent write counts.
         """
         history = path / files.STEPS
         if CAN_HOLD:
@@ -91,7 +91,7 @@ class RunIndex:
                 return
             children = sorted(child for child in folder.iterdir() if child.is_dir() and _can_be_named(child.name))
             children = [child for child in children if child.resolve().is_relative_to(self.root)]
-        except (OSError, RuntimeError):  # such as a folder that only root may read, or links in a circle
+        except (OSError, RuntimeError):  # such as a folder that only root may read, or a cycle of links
             return
         for child in children:
             if depth < _DEEPEST:
@@ -110,7 +110,7 @@ class RunIndex:
 
 
 def _read_row(path: Path) -> dict[str, Any]:
-    """What a table shows of a run; each file is read by itself, so that a damaged one hides nothing of the others."""
+    """The row of a run; files are read separately, so that a damaged one does not hide the others."""
     row: dict[str, Any] = {"changed": max(changed(path / files.CONFIG), changed(path / files.STEPS))}
     problems = []
     parts = (
@@ -161,7 +161,7 @@ def _of_epochs(path: Path) -> dict[str, Any]:
 
 
 def _of_summary(path: Path) -> dict[str, Any]:
-    """What came out; empty before a training run has ended for the first time."""
+    """The results; empty before the run has ended for the first time."""
     if not (path / files.SUMMARY).exists():
         return {}
     summary = schema.checked(schema.read_json(path / files.SUMMARY), schema.SUMMARY, path / files.SUMMARY)
@@ -174,10 +174,10 @@ def _of_summary(path: Path) -> dict[str, Any]:
 
 
 def _tail(path: Path) -> HistoryTail:
-    """A history that may be read row by row.
+    """A history, ready to be read row by row.
 
     Raises:
-        RunError: there is a file that is no history.
+        RunError: the file is not a history.
     """
     tail = HistoryTail(path)
     if not tail.columns and changed(path) and path.stat().st_size:
@@ -186,14 +186,14 @@ def _tail(path: Path) -> HistoryTail:
 
 
 def photos_name(path: str) -> str:
-    """What a set of photos is called: `builtin` for the one of the package, else its path."""
+    """The name of a set of photos: `builtin` for that of the package, else its path."""
     from thalweg.data.builtin import ARCHIVE
 
     return "builtin" if path == str(ARCHIVE) else path
 
 
 def changed(path: Path) -> float:
-    """When a file was last written, in seconds; 0 where there is none."""
+    """The time of a file's last change, in seconds; 0 if there is no file."""
     try:
         return path.stat().st_mtime
     except OSError:
@@ -201,7 +201,7 @@ def changed(path: Path) -> float:
 
 
 def stamp(path: Path) -> tuple[int, int] | None:
-    """Size and last change of a file, which tell whether to read it again; None where there is none."""
+    """Size and last change of a file, which show whether to read it again; None if there is no file."""
     try:
         status = path.stat()
     except OSError:
@@ -210,7 +210,7 @@ def stamp(path: Path) -> tuple[int, int] | None:
 
 
 def _can_be_named(name: str) -> bool:
-    """Whether a folder is shown: not hidden, and with a name that JSON can hold."""
+    """Whether a folder is shown: it is not hidden, and JSON can hold its name."""
     return not name.startswith(".") and name.encode("utf-8", "replace").decode() == name
 
 

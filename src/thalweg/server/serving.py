@@ -22,12 +22,12 @@ _LINGER: Final = 2  # seconds for open sockets when the server ends
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where the page is.
+    """The address of the page.
 
     Attributes:
         host: the address that the server listens on.
         port: the port that it listens on.
-        token: what visitors must know; None on loopback.
+        token: the token that visitors need; None on loopback.
     """
 
     host: str
@@ -53,10 +53,10 @@ def serve(
 
     Args:
         root: the folder.
-        host: an address of this machine; beyond loopback visitors need a token, which the server makes.
+        host: an address of this machine; beyond loopback, visitors need a token, which the server creates.
         port: None: 8642, or the next free one; 0: any free one.
-        photos: folders that a training run may be started on, besides the built-in set and those of existing runs.
-        ready: called with the address when the page can be opened.
+        photos: folders on which a training run may be started, besides the built-in set and those of existing runs.
+        ready: is called with the address once the page can be opened.
 
     Raises:
         UsageError: the folder or the address does not exist.
@@ -82,16 +82,16 @@ def serve(
         server_header=False,
     )
     server = uvicorn.Server(config)
-    bound.listen(128)  # early visitors wait until the server has started
+    bound.listen(128)  # the socket accepts early visitors, who wait until the server has started
     ready(address)
     try:
         server.run(sockets=[bound])
-    except KeyboardInterrupt:  # uvicorn has shut down cleanly, and raises again what stopped it
+    except KeyboardInterrupt:  # uvicorn has shut down cleanly and raises the interrupt again
         return
 
 
 def bind(host: str, port: int | None) -> socket.socket:
-    """A socket on a port of an address; without a port, the first free one of ten.
+    """Open a socket; without a port, on the first free port of ten.
 
     Raises:
         UsageError: this machine has no such address.
@@ -105,7 +105,7 @@ def bind(host: str, port: int | None) -> socket.socket:
             found = socket.socket(family, kind, protocol)
         except (socket.gaierror, OverflowError, UnicodeError) as error:
             raise UsageError("page.bad_address", host=host, port=number) from error
-        if os.name == "posix":  # elsewhere it would let two servers share a port
+        if os.name == "posix":  # on other systems, this would let two servers share a port
             found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             found.bind(where)

@@ -1,7 +1,7 @@
-"""New rows of histories: over a socket ten times a second, or on request, in the same bytes.
+"""New rows of histories: over a socket ten times per second, or on request, in the same format.
 
-The page says how many rows of each history it has, and gets those that came since. After a file was cut, as a resumed
-run does, it gets all rows again.
+The page sends its number of rows of each history and gets the later ones. After a resumed run has cut a file, the page
+gets all rows again.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ if TYPE_CHECKING:
 BEAT: Final = 0.1  # seconds
 STREAMS: Final = {"steps": files.STEPS, "epochs": files.EPOCHS}
 
-_LISTING: Final = 10  # beats between two looks at the folder
-_MOST: Final = 16  # runs that one page follows
+_LISTING: Final = 10  # beats between two listings of the folder
+_MOST: Final = 16  # runs that one page may follow
 _LONGEST: Final = 4_096  # bytes of a message
 
 
 class Feed:
-    """One history for one visitor.
+    """A history that one visitor follows.
 
     Args:
         run: the run's name.
         stream: one of `STREAMS`.
         tail: the history's file.
-        known: how many rows the visitor has.
-        batch: photos a row, where rows are steps.
+        known: number of rows that the visitor has.
+        batch: photos per row, if rows are steps.
     """
 
     def __init__(self, run: str, stream: str, tail: HistoryTail, known: int = 0, *, batch: int = 0) -> None:
@@ -54,10 +54,10 @@ class Feed:
         self._seen: tuple[int, int] | None = None
 
     def news(self) -> bytes | None:
-        """A frame with the rows that came since, or None where there are none."""
+        """A frame with the new rows, or None if there are none."""
         seen = stamp(self._tail.path)
         if seen is not None and seen == self._seen:
-            return None  # the usual case, ten times a second: nothing is opened
+            return None  # the common case, ten times per second: no file is opened
         self._seen = seen
         count = len(self._tail)
         reset = count < self._known or self._was_rewritten()
@@ -73,13 +73,13 @@ class Feed:
         return frame(header, {name: rows_NC[:, place] for place, name in enumerate(self._tail.columns)})
 
     def _rate(self, rows: int) -> float | None:
-        """Photos a second between the last two writes; None before the second."""
+        """Photos per second between the last two writes; None before the second write."""
         written, before = changed(self._tail.path), self._written
         self._written = written
         return self._batch * rows / (written - before) if before and written > before else None
 
     def _was_rewritten(self) -> bool:
-        """Whether the last row that was sent has changed."""
+        """Whether the last row sent has changed."""
         if self._latest is None or not self._known:
             return False
         now_1C = self._tail.rows(self._known - 1, 1)
@@ -89,7 +89,7 @@ class Feed:
 async def follow(socket: WebSocket, service: Service) -> None:
     """Serve one socket until it closes.
 
-    The page sends the rows that it has, `{"follow": {"run": {"steps": 120, "epochs": 2}}}`. It gets frames, and the
+    The page sends its numbers of rows, `{"follow": {"run": {"steps": 120, "epochs": 2}}}`. It gets frames, and the
     listing of the folder as JSON whenever the listing changes.
     """
     await socket.accept()
@@ -111,7 +111,7 @@ async def follow(socket: WebSocket, service: Service) -> None:
             beat += 1
             await asyncio.wait({listening}, timeout=BEAT)
         listening.result()
-    except (WebSocketDisconnect, RuntimeError):  # closed, perhaps while something was sent
+    except (WebSocketDisconnect, RuntimeError):  # the socket closed, perhaps while sending
         return
     finally:
         listening.cancel()
@@ -132,7 +132,7 @@ async def _listen(socket: WebSocket, index: RunIndex, feeds: list[Feed]) -> None
 
 
 def feeds_of(form: Form, index: RunIndex) -> list[Feed]:
-    """The histories that a message asks for.
+    """The histories that a message requests.
 
     Raises:
         UsageError: the message is invalid.
@@ -144,9 +144,9 @@ def feeds_of(form: Form, index: RunIndex) -> list[Feed]:
     for name, known in wanted.items():
         try:
             path = index.path(str(name))
-        except RunError:  # a run that is gone, or not there yet, must not hold up the others
+        except RunError:  # a run that is gone or does not exist yet must not block the others
             continue
-        batch = number(RunFolder(path).training.get("batch_size")) or 0  # charts of a damaged run are drawn, too
+        batch = number(RunFolder(path).training.get("batch_size")) or 0  # the charts of a damaged run are drawn, too
         rows = Form(known if isinstance(known, dict) else {})
         for stream, file in STREAMS.items():
             count = rows.whole(stream, least=0, most=2**53, default=0)

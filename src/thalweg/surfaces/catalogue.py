@@ -1,4 +1,4 @@
-"""Where surfaces come from: a catalogue of named ones, and formulas that a person typed."""
+"""The sources of surfaces: a catalogue of named surfaces, and typed formulas."""
 
 from __future__ import annotations
 
@@ -129,9 +129,9 @@ def parse(
     window: Window = ((-5.0, 5.0), (-5.0, 5.0)),
     start: tuple[float, float] = (-4.0, 3.0),
 ) -> Surface:
-    """A surface from a formula that a person typed.
+    """Make a surface from a typed formula.
 
-    The text is checked against an allow-list and never run: numbers, `x` and `y` (or `w1` and `w2`), `pi`, `e`,
+    The text is checked against an allow-list and never executed: numbers, `x` and `y` (or `w1` and `w2`), `pi`, `e`,
     `+ - * / **` (also `^`), and the functions of `syntax.FUNCTIONS`.
 
     Args:
@@ -140,7 +140,7 @@ def parse(
         start: (x, y), where traces begin by default.
 
     Raises:
-        UsageError: the text is not such a formula; a caret marks the place.
+        UsageError: the formula is invalid; a caret marks the place.
 
     Example:
         >>> parse("x^2 + sin(y)").formula
@@ -155,20 +155,20 @@ def read(
     window: Window | None = None,
     start: tuple[float, float] | None = None,
 ) -> Surface:
-    """The surface that a text means, ready to be traced and drawn.
+    """Find or make the surface that a text names.
 
-    The command line and the page both read what a person typed here.
+    The command line and the page both use this.
 
     Args:
         text: a name of the catalogue, or a formula as for `parse`; one word is a name, unless it is a coordinate or a
             constant.
-        parameters: of a surface of the catalogue.
+        parameters: of a surface from the catalogue.
         window: ((x0, x1), (y0, y1)); the surface's own when not given.
         start: (x, y); the surface's own when not given.
 
     Raises:
         UnknownNameError: there is no such surface or parameter.
-        UsageError: the text is no formula, a value is out of range, a formula has parameters, or the window is empty.
+        UsageError: the formula is invalid, a value is out of range, a formula has parameters, or the window is empty.
 
     Example:
         >>> read("valley", {"condition": 100.0}, start=(3.0, 1.0)).start

@@ -1,6 +1,6 @@
-"""From SymPy expressions to a function for Numba: one assignment per subexpression, none written twice.
+"""Turn SymPy expressions into a function for Numba: one assignment per distinct subexpression.
 
-Only the nodes below are written out; nothing that a person typed enters the text.
+Only the nodes below are written out; no typed text enters the code.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Critical points: where the gradient vanishes, and the kind of each.
+"""Critical points: where the gradient vanishes, and of which kind each is.
 
-Newton's method on ∇f = 0 runs from a grid of starts over the window, all at once. What it finds is merged, refined to
-the last digit, and classified by the eigenvalues of the exact Hessian.
+Newton's method on ∇f = 0 runs from a grid of starts over the window, all at once. The points that it finds are merged,
+refined to the last digit, and classified by the eigenvalues of the exact Hessian.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ STARTS = 40
 ROUNDS = 120
 """Newton's steps from each: at a degenerate point they only halve the distance."""
 SETTLED = 1e-9
-"""A start has arrived when its last step was shorter than this part of the window."""
+"""A start has arrived if its last step was shorter than this share of the window."""
 MERGE = 1e-4
-"""Arrivals nearer to each other than this part of the window are one point."""
+"""Arrivals closer to each other than this share of the window are one point."""
 FLAT = 1e-7
-"""An eigenvalue is zero below this part of the other one, or of the median curvature over the window."""
+"""An eigenvalue counts as zero below this share of the other one, or of the median curvature over the window."""
 CHAIN = 0.05
-"""Degenerate points with gaps below this part of the window fill one curve."""
+"""Degenerate points with gaps below this share of the window form one curve."""
 CIRCLE = 1e-3
-"""Radius, as a part of the window, of the circle that is searched for the way down from a degenerate point."""
+"""Radius, as a share of the window, of the circle on which a way down from a degenerate point is searched."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class CriticalPoint:
         position: (x, y).
         value: f there.
         kind: `minimum` when both eigenvalues are positive, `maximum` when both are negative, `saddle` when they
-            differ in sign, `degenerate` when one is zero and the Hessian decides nothing.
+            differ in sign, `degenerate` when one is zero, so that the Hessian does not decide.
         eigenvalues: of the Hessian, the lowest first.
         escape: unit vector along which f falls fastest: the eigenvector of the lowest eigenvalue, or at a degenerate
             point the direction in which f is lowest on a small circle; `None` where no direction leads down.
@@ -76,9 +76,9 @@ class Differentiable(Protocol):
 
 
 def find(surface: Differentiable) -> tuple[CriticalPoint, ...]:
-    """The critical points inside the surface's window, the lowest first.
+    """Find the critical points inside the surface's window, the lowest first.
 
-    Where they fill a curve (the minima of `(1 - x*y)**2`), one point stands for each piece of it.
+    If they form a curve (as the minima of `(1 - x*y)**2`), one point represents each piece of it.
 
     Example:
         >>> from thalweg import surfaces
@@ -94,14 +94,14 @@ def find(surface: Differentiable) -> tuple[CriticalPoint, ...]:
 
 
 def _grid(surface: Differentiable) -> NDArray[np.float64]:
-    """The middles of a grid of cells over the window: off its axes, where Newton's steps can be undefined."""
+    """The centers of a grid of cells over the window: off its axes, where Newton's steps may be undefined."""
     share = (np.arange(STARTS) + 0.5) / STARTS
     x, y = (low + (high - low) * share for low, high in surface.window)
     return np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
 
 
 def _newton(surface: Differentiable, xy_N2: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Where Newton's method on ∇f = 0 arrives inside the window; singular Hessians take the least step."""
+    """The points inside the window where Newton's method on ∇f = 0 arrives; singular Hessians take the least step."""
     slopes_N = np.hypot(*surface.gradient(xy_N2).T)
     nothing = 1e-12 * float(np.median(slopes_N[np.isfinite(slopes_N)])) if np.isfinite(slopes_N).any() else 0.0
     low_2, high_2 = np.array(surface.window).T
@@ -176,7 +176,7 @@ def _classify(surface: Differentiable, xy_2: NDArray[np.float64], curvature: flo
 
 
 def _steepest_fall(surface: Differentiable, xy_2: NDArray[np.float64]) -> NDArray[np.float64] | None:
-    """The direction in which f is lowest on a small circle; `None` when it is lower nowhere."""
+    """The direction in which f is lowest on a small circle; `None` if it is nowhere lower than at the center."""
     angle_N = np.linspace(0.0, 2 * np.pi, 360, endpoint=False)
     circle_N2 = np.stack([np.cos(angle_N), np.sin(angle_N)], axis=1)
     radius = CIRCLE * np.ptp(surface.window, axis=1).min()
@@ -187,7 +187,7 @@ def _steepest_fall(surface: Differentiable, xy_2: NDArray[np.float64]) -> NDArra
 
 
 def _thin_out(surface: Differentiable, points: list[CriticalPoint]) -> list[CriticalPoint]:
-    """Where degenerate points fill a curve, the one nearest to the window's middle stands for each piece of it."""
+    """If degenerate points form a curve, keep of each piece the point nearest to the window's center."""
     isolated = [point for point in points if point.kind != "degenerate"]
     waiting = [point for point in points if point.kind == "degenerate"]
     low_2, high_2 = np.array(surface.window).T

@@ -1,4 +1,4 @@
-"""The compiled loops of a formula; SymPy and Numba are imported only for a loop that is not on disk yet."""
+"""The compiled loops of a formula; SymPy and Numba are imported only for a loop that is not yet on disk."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def hessian_kernel(formula: str) -> Kernel:
 
 
 def loops_text() -> str:
-    """The source that every loop over a surface depends on, besides its own."""
+    """The source files on which every loop over a surface depends, besides its own."""
     return _text("loops.py")
 
 
@@ -71,5 +71,5 @@ def _derivatives(formula: str) -> Derivatives:
 
 @cache
 def _text(*files: str) -> str:
-    """The source that a part depends on, besides its formula."""
+    """The source files on which a part depends, besides its formula."""
     return "\n".join(Path(__file__).with_name(file).read_text(encoding="utf-8") for file in files)

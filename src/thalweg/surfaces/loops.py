@@ -1,6 +1,6 @@
-"""How compiled loops see a surface: one function of a point, and the loop that evaluates it at many.
+"""The surface in compiled loops: a function of one point, and the loop that evaluates it at many.
 
-Importing this module imports Numba: it is loaded only for a loop that is not on disk yet.
+Importing this module imports Numba, so it is loaded only for a loop that is not yet on disk.
 """
 
 from __future__ import annotations
@@ -30,11 +30,14 @@ def at_points(  # noqa: PLR0917 - compiled code has no keywords
 def _call_point(_typing: Any, _x: Any, _y: Any) -> Any:
     """(x, y) → three numbers, from the surface's function that the caller is linked with.
 
-    Until it is linked there is a weak one that does nothing.
+    Until it is linked, a weak symbol that does nothing takes its place.
     """
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
-        number, nothing = ir.DoubleType(), ir.IntType(8).as_pointer()  # what Numba makes of a function without result
+        number, nothing = (
+            ir.DoubleType(),
+            ir.IntType(8).as_pointer(),
+        )  # Numba's type of no result
         prototype = ir.FunctionType(nothing, [number, number, number.as_pointer()])
         function: Any = get_or_insert_function(builder.module, prototype, _POINT)
         if function.is_declaration:

@@ -1,9 +1,9 @@
-"""From a checked tree to SymPy: the functions of formulas, the expression and its exact derivatives.
+"""Turn a checked tree into SymPy: functions, the expression and its exact derivatives.
 
-SymPy's own `exp` or `cosh` search their arguments for something to simplify, which for a formula of two lines can take
-hours. The functions here have a name, a value at a number and a derivative, and nothing else, so a formula compiles at
-once and computes what was typed. Constants are float64 from the start, as they will be computed: what SymPy knows of π
-or of 10¹⁰⁰ could keep it busy for hours, and the machine would round it all the same.
+SymPy's own `exp` and `cosh` try to simplify their arguments, which can take hours for a formula of two lines. The
+functions here have a name, a value at a number and a derivative, and nothing else, so a formula compiles at once and
+computes what was typed. Constants are float64 from the start: SymPy could spend hours on exact π or 10¹⁰⁰, and the
+result would be rounded anyway.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ Expression = Any
 
 
 class Elementary(sympy.Function):
-    """A function of one argument that the C library or the processor provides."""
+    """A function of one argument that the C library or the CPU provides."""
 
     value: ClassVar[Callable[[float], float]]
-    """Python's function of that name; compiled code calls it by the name."""
+    """Python's function of that name; compiled code calls it by its name."""
 
     @classmethod
     def eval(cls, *arguments: Expression) -> Expression | None:
-        """Its value, where the argument is a number; NaN where it has none."""
+        """Its value if the argument is a number; NaN if it has none."""
         (argument,) = arguments
         return _computed(cls.value, argument) if argument.is_number else None
 
@@ -47,7 +47,7 @@ class Power(sympy.Function):
 
     @classmethod
     def eval(cls, *arguments: Expression) -> Expression | None:
-        """Its value, where both are numbers; NaN where it has none."""
+        """Its value if both are numbers; NaN if it has none."""
         return _computed(math.pow, *arguments) if all(argument.is_number for argument in arguments) else None
 
     def fdiff(self, argindex: int = 1) -> Expression:
@@ -58,7 +58,7 @@ class Power(sympy.Function):
 
 
 def plain(value: float) -> Expression:
-    """A number: integers and halves exactly, because they make good exponents; all else in float64."""
+    """A number: integers and halves stay exact, because they are common exponents; others become float64."""
     if abs(value) < 2**53 and (2 * value).is_integer():
         return sympy.Rational(int(2 * value), 2)
     return sympy.Float(value)
@@ -72,7 +72,7 @@ def sign(value: float) -> float:
 def _computed(function: Callable[..., float], *arguments: Expression) -> Expression:
     try:
         return plain(function(*map(float, arguments)))
-    except (ArithmeticError, TypeError, ValueError):  # past float64, complex, outside its domain
+    except (ArithmeticError, TypeError, ValueError):  # beyond float64, complex, or outside its domain
         return sympy.nan
 
 
@@ -119,7 +119,7 @@ BY_NAME: dict[str, Callable[[Expression], Expression]] = {
     "tan": Tan,
     "tanh": Tanh,
 }
-"""What each name in a formula stands for."""
+"""The meaning of each name in a formula."""
 
 X, Y = sympy.symbols("x y", real=True)
 
@@ -147,10 +147,10 @@ def expression(tree: ast.expr, text: str) -> Expression:
 
     Args:
         tree: from `syntax.check`.
-        text: where it came from, for the marks in errors.
+        text: its source, for the marks in errors.
 
     Raises:
-        SpecError: a part has no real value, or one past float64.
+        SpecError: a part has no real value, or one beyond float64.
     """
     match tree:
         case ast.Constant(value=int() | float() as value):
@@ -164,7 +164,7 @@ def expression(tree: ast.expr, text: str) -> Expression:
         case ast.Call(func=ast.Name(id=name), args=[argument]):
             built = BY_NAME[name](expression(argument, text))
         case _:
-            raise AssertionError(ast.dump(tree))  # the check lets nothing else through
+            raise AssertionError(ast.dump(tree))  # the check allows nothing else
     if built.has(sympy.zoo, sympy.oo, -sympy.oo, sympy.nan, sympy.I):
         raise SpecError("surfaces.not_a_number", text, tree.col_offset)
     return _folded(built, tree, text) if built.is_number else built

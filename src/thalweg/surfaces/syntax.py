@@ -1,7 +1,7 @@
 """A typed formula: checked against an allow-list, spelled in one way, written as LaTeX.
 
-Only numbers, x, y, `+ - * / **` and named functions pass. The text is parsed, never run; anything that is not on the
-list is refused, with its place marked.
+Only numbers, x, y, `+ - * / **` and named functions are allowed. The text is parsed, never executed; anything else is
+an error that marks its place.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ FUNCTIONS = (
 _FOREIGN = re.compile(r"[^0-9A-Za-z.+\-*/^() ,]")
 _OPERATORS = (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.Pow)
 
-_SUM, _SIGN, _PRODUCT, _POWER, _ATOM = range(5)  # what binds more tightly has the larger number
+_SUM, _SIGN, _PRODUCT, _POWER, _ATOM = range(5)  # the larger the number, the more tightly it binds
 
 _LATEX_NAMES: Final = {"pi": r"\pi", "w1": "w_1", "w2": "w_2"}
 _LATEX_FUNCTIONS: Final = {"acos": "arccos", "asin": "arcsin", "atan": "arctan"}
@@ -48,7 +48,7 @@ def check(text: str) -> ast.expr:
         text: such as `0.01*x**2 + 10*y**2`; `^` is read as `**`.
 
     Raises:
-        UsageError: it is not a formula or exceeds a limit; most often a `SpecError`, which marks the place.
+        UsageError: the formula is invalid or exceeds a limit; usually a `SpecError`, which marks the place.
     """
     if not text.strip():
         raise UsageError("surfaces.empty")
@@ -63,7 +63,7 @@ def check(text: str) -> ast.expr:
 
 
 def canonical(tree: ast.expr) -> str:
-    """One spelling for all texts of the same tree."""
+    """The same spelling for all texts with the same tree."""
     return ast.unparse(tree)
 
 
@@ -83,7 +83,7 @@ class _Reader:
     def __init__(self, text: str) -> None:
         self.text = text
         self.margin = len(text) - len(text.lstrip())
-        self.places: list[int] = []  # of each character that the parser sees, its place in the text
+        self.places: list[int] = []  # for each character that the parser reads, its place in the text
         for place, character in enumerate(text[self.margin :], start=self.margin):
             self.places += [place, place] if character == "^" else [place]
         self.places.append(len(text))
@@ -92,7 +92,7 @@ class _Reader:
         try:
             tree = ast.parse(self.text[self.margin :].replace("^", "**"), mode="eval").body
         except SyntaxError as error:
-            offset = error.offset or len(self.places)  # 0 says that the text ends too early
+            offset = error.offset or len(self.places)  # 0 means that the text ends too early
             raise SpecError("surfaces.not_a_formula", self.text, self.places[offset - 1]) from None
         except (RecursionError, MemoryError, ValueError):
             raise UsageError("surfaces.too_deep", limit=MAX_DEPTH) from None
@@ -103,7 +103,7 @@ class _Reader:
 
 
 class _Checker:
-    """Walk a tree; refuse the first node that is not on the list."""
+    """Walk a tree and raise at the first node that is not allowed."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -195,17 +195,17 @@ def _written(node: ast.expr) -> tuple[str, int]:  # noqa: PLR0911 - one a kind o
             return f"{_within(left, _SUM)} - {_within(right, _PRODUCT)}", _SUM
         case ast.Call(func=ast.Name(id=name), args=[argument]):
             return _called(_LATEX_FUNCTIONS.get(name, name), to_latex(argument)), _ATOM
-    raise AssertionError(ast.dump(node))  # the check lets nothing else through
+    raise AssertionError(ast.dump(node))  # the check allows nothing else
 
 
 def _within(node: ast.expr, least: int) -> str:
-    """The text of a node, in parentheses where it binds less tightly than its place asks."""
+    """The text of a node, in parentheses if it binds less tightly than its place requires."""
     text, binds = _written(node)
     return text if binds >= least else rf"\left({text}\right)"
 
 
 def _times(right: ast.expr) -> str:
-    """A thin space between factors; a cross before a number, which would otherwise run into the one on its left."""
+    """A thin space between factors; a cross before a number, which would otherwise touch the number on its left."""
     while isinstance(right, ast.BinOp):
         right = right.left
     return r"\times" if isinstance(right, ast.Constant) else r"\,"

@@ -1,10 +1,10 @@
 """The curvature of a model's loss: Hessian products, extreme eigenvalues with an error bound, stability.
 
-`objective` computes the loss of anybody's model and leaves no trace in it, `operator` multiplies vectors by its
-Hessian, `lanczos` finds the ends of the spectrum and says how sure it is, `stability` compares the largest eigenvalue
-with what the optimizer's learning rate can bear.
+`objective` computes the loss of any model without changing it, `operator` multiplies vectors by its Hessian,
+`lanczos` finds the ends of the spectrum with an error bound, and `stability` compares the largest eigenvalue with the
+stability threshold of the optimizer.
 
-Shape suffix: P entries of all parameters that are looked at, one after the other.
+Shape suffix: P entries of all parameters in question, concatenated.
 """
 
 from typing import TYPE_CHECKING

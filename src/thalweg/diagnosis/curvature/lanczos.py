@@ -25,14 +25,14 @@ Which = Literal["both", "largest", "smallest"]
 ROUNDING = 64.0
 """Rounding errors of a product, in units of the number type's epsilon times the largest eigenvalue."""
 LOST = 0.7
-"""A vector that orthogonalization shortens below this part of itself is orthogonalized once more."""
+"""If orthogonalization shortens a vector below this share of its length, it is repeated."""
 STIR = 0.05
-"""Length of the random vector that is added to a start, whose own length is 1: what it lacks would never be found."""
-_BLOCK = 8  # vectors of the basis that are allocated at a time
+"""Length of the random vector added to a start of length 1: a direction missing from the start is never found."""
+_BLOCK = 8  # vectors of the basis allocated at a time
 
 
 class Operator(Protocol):
-    """A real symmetric matrix, as `HessianOperator` is one."""
+    """A real symmetric matrix, such as a `HessianOperator`."""
 
     dtype: torch.dtype
     device: torch.device
@@ -43,7 +43,7 @@ class Operator(Protocol):
         ...
 
     def matvec(self, vector_P: Tensor) -> Tensor:
-        """The product with a vector."""
+        """Multiply the matrix by a vector."""
         ...
 
 
@@ -53,11 +53,11 @@ class Eigenvalue:
 
     Attributes:
         value: the Rayleigh quotient of `vector_P`: never above the largest eigenvalue, never below the smallest.
-        residual: `|H v − value v|`; for sure an eigenvalue lies within `residual` of `value`.
-        converged: whether `error` is as small as was asked for.
+        residual: `|H v − value v|`; an eigenvalue certainly lies within `residual` of `value`.
+        converged: whether `error` is within the requested tolerance.
         vector_P: of length 1.
-        error: `residual² / gap` where that is less than `residual`; an eigenvalue lies within `error` of `value` if
-            none but it lies between there and the second Ritz value with its residual.
+        error: the smaller of `residual` and `residual² / gap`; an eigenvalue lies within `error` of `value` if no other
+            eigenvalue lies between it and the second Ritz value with its residual.
     """
 
     value: float
@@ -69,13 +69,13 @@ class Eigenvalue:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Extremes:
-    """Both ends of a spectrum, as far as `products` products with the matrix show them.
+    """Both ends of a spectrum, after `products` products with the matrix.
 
     Attributes:
         largest: the upper end.
         smallest: the lower end.
-        products: how many were computed.
-        rounding: what rounding may have added to or taken from a value.
+        products: number of products computed.
+        rounding: bound of the rounding error of a value.
     """
 
     largest: Eigenvalue
@@ -85,19 +85,18 @@ class Extremes:
 
     @property
     def negative_certified(self) -> bool:
-        """Whether there is negative curvature for sure.
+        """Whether negative curvature is certain.
 
-        The smallest eigenvalue is at most any Rayleigh quotient, so one below zero by more than rounding shows it,
-        converged or not.
+        No Rayleigh quotient is below the smallest eigenvalue. So a quotient below zero by more than rounding proves
+        negative curvature, whether or not the search converged.
         """
         return self.smallest.value + self.rounding < 0
 
     @property
     def curvature_floor(self) -> float:
-        """Down to where was looked: the search saw nothing below this value, which is `smallest` less its residual.
+        """The lower limit of the search: it saw nothing below `smallest` minus its residual.
 
-        It is what a search from a random vector has seen, and not certain: an eigenvector to which the start was
-        orthogonal stays unseen.
+        This is not certain: the search cannot see an eigenvector orthogonal to its start.
         """
         return self.smallest.value - self.smallest.residual
 
@@ -114,30 +113,30 @@ def extremes(
 ) -> Extremes:
     """The largest and the smallest eigenvalue of a symmetric matrix, each with an error bound.
 
-    After K products `Qᵀ H Q = T` is tridiagonal; for an eigenpair (θ, s) of T, `|H Q s − θ Q s| = β_K |s_K|`. That
-    residual r is returned: there is an eigenvalue within it. The search stops when the bound that follows from it,
-    `min(r, r² / gap)`, is small, not when two estimates agree. The gap is the distance to the second Ritz value less
-    that one's residual. Every basis vector is made orthogonal to all before it; T is solved in float64. K + 1 vectors
-    of the parameters' length are kept.
+    After K products `Qᵀ H Q = T` is tridiagonal; for an eigenpair (θ, s) of T, `|H Q s − θ Q s| = β_K |s_K|`. An
+    eigenvalue lies within that residual r, which is returned. The search stops when the bound `min(r, r² / gap)` is
+    small, not when two estimates agree. The gap is the distance to the second Ritz value, minus that value's residual.
+    Every basis vector is made orthogonal to all before it; T is solved in float64. K + 1 vectors of the parameters'
+    length are kept.
 
     Args:
         operator: such as `HessianOperator`.
-        which: for which end the stop rule is waited; the other one is returned as far as it was seen.
-        tolerance: error, relative to the eigenvalue, at which an end counts as found, in (0, 1). For an end that is
-            less than `tolerance` of the other one, relative to that share of it.
-        most: products at most, at least 1.
-        start: what an earlier search found, or a vector, shape (P,), to begin with: near an eigenvector it saves
-            products. None: the operator's `gradient_P` where it has one, which lies along the steepest eigenvectors
-            more than chance does. A random vector is added, for what the start may be orthogonal to.
-        seed: of that vector; torch's own random state is not used.
+        which: the end whose convergence stops the search; the other end is returned as it is by then.
+        tolerance: relative error at which an end counts as found, in (0, 1). If an end is less than `tolerance` times
+            the other, the error is relative to that product.
+        most: the maximum number of products, at least 1.
+        start: the result of an earlier search, or a vector of shape (P,); a start near an eigenvector saves products.
+            None: the operator's `gradient_P` if it has one, which is closer to the steepest eigenvectors than a random
+            vector. A random vector is added, so that the start is orthogonal to nothing.
+        seed: of that vector; torch's random state is not used.
         preconditioner_P: P > 0, shape (P,): eigenvalues of `P^-1/2 H P^-1/2`, which are those of `P⁻¹ H`.
 
     Returns:
-        Both ends; of a search for one end, the other one with its own residual.
+        Both ends, each with its own residual.
 
     Raises:
         UsageError: an invalid argument.
-        TrainingError: a product has entries that are no finite numbers.
+        TrainingError: a product has entries that are not finite.
 
     Example:
         >>> from thalweg.diagnosis import HessianOperator
@@ -196,11 +195,11 @@ class _Krylov:
 
     @property
     def exhausted(self) -> bool:
-        """Whether the space is invariant: there is nothing more to be seen from this start."""
+        """Whether the space is invariant: this start leads no further."""
         return self._beside[-1] == 0.0
 
     def begin(self, start: Extremes | Tensor | None) -> None:
-        """Take the first vector."""
+        """Set the first vector."""
         first_P = self._random_unit()
         start_P = self._near(start)
         if start_P is not None:
@@ -211,7 +210,7 @@ class _Krylov:
         self._append(first_P / first_P.norm())
 
     def _near(self, start: Extremes | Tensor | None) -> Tensor | None:
-        """A vector that is likely to be near the eigenvectors."""
+        """A vector that is probably near the eigenvectors."""
         if isinstance(start, Extremes):
             return start.largest.vector_P + start.smallest.vector_P
         if start is not None:
@@ -220,7 +219,7 @@ class _Krylov:
         return gradient_P if gradient_P is None or self._root_P is None else gradient_P / self._root_P
 
     def extend(self) -> None:
-        """One product more."""
+        """Add one product."""
         latest_P = self._row(self.steps)
         product_P = self._product(latest_P)
         length = float(product_P.norm())
@@ -232,7 +231,7 @@ class _Krylov:
         if self._beside:
             product_P.sub_(self._row(self.steps - 2), alpha=self._beside[-1])
         before, beside = float("inf"), float(product_P.norm())
-        while beside < LOST * before and beside > 0:  # once, and again where much of it was in the basis
+        while beside < LOST * before and beside > 0:  # once, and again if much of it lay in the basis
             before = beside
             self._orthogonalize(product_P)
             beside = float(product_P.norm())
@@ -257,7 +256,7 @@ class _Krylov:
         return _End(value, residual, error, self._vectors_KK[:, index])
 
     def vector(self, end: _End) -> Tensor:
-        """The operator's own vector of an eigenpair of T."""
+        """The operator's vector for an eigenpair of T."""
         weights_K = torch.from_numpy(end.weights_K).to(self._operator.device, self.dtype)
         total_P = torch.zeros_like(self._blocks[0][0])
         for block_BP, weights_B in zip(self._blocks, weights_K.split(_BLOCK), strict=False):
@@ -270,7 +269,7 @@ class _Krylov:
         return self._operator.matvec(vector_P / self._root_P).to(self.dtype) / self._root_P
 
     def _orthogonalize(self, vector_P: Tensor) -> None:
-        """Take from a vector, in place, what lies along the basis."""
+        """Remove from a vector, in place, its part along the basis."""
         left = self.steps
         for block_BP in self._blocks:
             used_BP = block_BP[: min(left, _BLOCK)]

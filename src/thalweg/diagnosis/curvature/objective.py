@@ -1,7 +1,7 @@
-"""The loss of anybody's model on a batch, computed so that the model does not notice.
+"""The loss of any model on a batch, computed without changing the model.
 
-The model is called with aliases of its parameters and copies of its buffers in their places, so that neither `.grad`
-nor hooks of the parameters, nor running statistics see anything of it; modes and random states are put back.
+Aliases of the parameters and copies of the buffers take their places for the call. So `.grad`, running statistics and
+the parameters' hooks are untouched; modes and random states are restored.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ class Objective:
     Args:
         model: any module.
         loss_fn: `loss_fn(model(inputs), targets)` is a scalar, a mean over the batch.
-        parameters: of the model; those that the loss is a function of. None: all that require a gradient.
-        mode: `train` or `eval`: in which mode the model is called, `keep` for the one that each submodule is in.
+        parameters: the model's parameters on which the loss depends. None: all that require a gradient.
+        mode: the mode for the call: `train`, `eval`, or `keep` for the current mode of each submodule.
 
     Raises:
-        UsageError: there is no parameter, or one of another model.
+        UsageError: there is no parameter, or one belongs to another model.
     """
 
     def __init__(
@@ -64,15 +64,15 @@ class Objective:
             for name, parameter in zip(self._names, self.parameters, strict=True)
         ]
         self.leaves = self._aliases
-        self._direct: bool | None = None  # whether the model must be called with its own parameters; not known yet
+        self._direct: bool | None = None  # whether to call the model with its own parameters; None: unknown
         self._random = _random_state(self.parameters[0].device)
 
     def loss(self, batch: Batch) -> Tensor:
-        """The loss with its graph back to `leaves`, which stand for `parameters`.
+        """The loss, with its graph back to `leaves`, which replace `parameters`.
 
         Raises:
-            UsageError: the loss is no scalar.
-            TrainingError: the loss is no finite number.
+            UsageError: the loss is not a scalar.
+            TrainingError: the loss is not finite.
         """
         batch = batch.to(self.parameters[0].device)
         loss = self._call(batch)
@@ -99,7 +99,7 @@ class Objective:
         return loss.reshape(())
 
     def _escapes(self, loss: Tensor) -> bool:
-        """Whether parameters reach the loss past their places in the model: in a list of somebody's, for instance."""
+        """Whether the loss uses parameters that are not looked up in the model, but in a list, for instance."""
         if not torch.isfinite(loss):
             raise TrainingError("curvature.not_finite", loss=float(loss.detach()))
         known = {id(parameter) for parameter in self.parameters}
@@ -116,9 +116,9 @@ class Objective:
 
     @contextmanager
     def undisturbed(self) -> Iterator[None]:
-        """Where losses and their derivatives are computed; afterwards model and random states are as before.
+        """Compute losses and derivatives inside this context; it restores model and random states.
 
-        It begins with the random numbers of the objective's making, so that a dropout mask is the same each time.
+        It starts with the random state at which the objective was made, so that dropout masks are always the same.
         """
         device = self.parameters[0].device
         modes = [(module, module.training) for module in self.model.modules()]
@@ -132,7 +132,7 @@ class Objective:
             stack.enter_context(sdpa_kernel(SDPBackend.MATH))  # the fused kernels have no second derivative
             stack.enter_context(_random_restored(device))
             if flat and device.type == "cuda":
-                stack.enter_context(torch.backends.cudnn.flags(enabled=False))  # nor have its recurrent layers
+                stack.enter_context(torch.backends.cudnn.flags(enabled=False))  # neither have its recurrent layers
             try:
                 _set_random_state(device, self._random)
                 if self._mode != "keep":
@@ -150,7 +150,7 @@ class Objective:
 
 
 class _Joint(nn.Module):
-    """Model and loss as one, so that a loss that reads the model's parameters reads their stand-ins, too."""
+    """Model and loss in one module, so that a loss that reads the model's parameters gets the replacements."""
 
     def __init__(self, model: nn.Module, loss_fn: Callable[[Any, Any], Tensor]) -> None:
         super().__init__()
@@ -162,7 +162,7 @@ class _Joint(nn.Module):
 
 
 def _renormed(module: nn.Module) -> dict[str, Tensor]:
-    """Copies of the weights that a forward pass would shorten in place."""
+    """Copies of the weights that a forward pass would renormalize in place."""
     return {
         f"{name}.weight": layer.weight.detach().clone()
         for name, layer in module.named_modules()

@@ -1,6 +1,6 @@
 """Products of the Hessian of a model's loss with vectors.
 
-Shape suffix: P entries of all parameters that are looked at, one after the other.
+Shape suffix: P entries of all parameters in question, concatenated.
 """
 
 from __future__ import annotations
@@ -26,28 +26,28 @@ _Derivative = tuple[list["Tensor"], "list[Tensor | None]"]
 
 
 class HessianOperator:
-    """The Hessian of a model's mean loss over batches, as something that multiplies vectors.
+    """The Hessian of a model's mean loss over batches, as an operator on vectors.
 
     `H v = ∇(gᵀ v)` with the gradient g of `Σ n_b ℓ_b / Σ n_b`, where ℓ_b is the mean loss of a batch of n_b examples:
-    a smaller last batch counts for less. Of one batch the gradient's graph is kept, so that a product costs one pass
-    back through it; of several the loss is computed anew for each product, so that memory holds one at a time.
+    a smaller last batch counts for less. With one batch, the graph of the gradient is kept, so a product costs one
+    backward pass. With several, each product computes the losses again, so memory holds one graph at a time.
 
-    The model is left as it was, bit by bit: mode of each submodule, `.grad`, running statistics, random states,
-    `requires_grad`. A dropout mask is the same in every product. Attention takes the kernel that has a second
+    The model does not change, bit for bit: mode of each submodule, `.grad`, running statistics, random states,
+    `requires_grad`. A dropout mask is the same in every product. Attention uses the kernel that has a second
     derivative, and autocast is off. The weights must not change while the operator is in use.
 
     Args:
-        model: any module; its parameters' device is where all is computed.
+        model: any module; the computation runs on its parameters' device.
         loss_fn: `loss_fn(model(inputs), targets)` is a scalar, a mean over the batch.
-        batches: one or several, in any form of `thalweg.probes.batches`; a batch counts by its number of samples.
-        parameters: those that the Hessian is of, shape by shape in this order; None: all that require a gradient.
-        mode: `train` or `eval`, the mode in which the model is called; `keep`: as each submodule is.
+        batches: one or several, in any form of `thalweg.probes.batches`, weighted by their numbers of samples.
+        parameters: the variables of the Hessian, in this order; None: all that require a gradient.
+        mode: the mode for the call: `train`, `eval`, or `keep` for the current mode of each submodule.
 
     Raises:
-        UsageError: no batch, no parameter, or one of another model.
+        UsageError: there is no batch or no parameter, or a parameter belongs to another model.
 
     Example:
-        >>> layer = torch.nn.Linear(2, 1, bias=False)  # of the loss (w·x)², whose Hessian is 2 x xᵀ
+        >>> layer = torch.nn.Linear(2, 1, bias=False)  # the loss is (w·x)², its Hessian 2 x xᵀ
         >>> square = lambda outputs, targets: (outputs - targets).square().mean()
         >>> with HessianOperator(layer, square, [(torch.tensor([[1.0, 3.0]]), torch.zeros(1, 1))]) as hessian:
         ...     hessian.matvec(torch.tensor([1.0, 0.0]))
@@ -97,17 +97,17 @@ class HessianOperator:
         return self._gradient_P
 
     def matvec(self, vector_P: Tensor) -> Tensor:
-        """The Hessian times a vector.
+        """Multiply the Hessian by a vector.
 
         Args:
-            vector_P: shape (P,), on any device, of any real type.
+            vector_P: shape (P,), on any device, with any real type.
 
         Returns:
-            Shape (P,), of the parameters' type and device.
+            Shape (P,), with the parameters' type and device.
 
         Raises:
-            UsageError: the vector has another length, or an operation of the model has no second derivative.
-            TrainingError: the loss is no finite number.
+            UsageError: the vector has the wrong length, or an operation of the model has no second derivative.
+            TrainingError: the loss is not finite.
         """
         if vector_P.shape != (self.size,):
             raise UsageError("curvature.wrong_vector", got=tuple(vector_P.shape), size=self.size)
@@ -118,7 +118,7 @@ class HessianOperator:
         return product_P
 
     def close(self) -> None:
-        """Let go of the graph."""
+        """Free the graph."""
         self._kept = None
 
     def __enter__(self) -> Self:
@@ -128,7 +128,7 @@ class HessianOperator:
         self.close()
 
     def _summed(self, of: Callable[[_Derivative], Sequence[Tensor | None]]) -> Tensor:
-        """Something of every batch's gradient, weighed and added up."""
+        """The weighted sum of a function of each batch's gradient."""
         total_P = torch.zeros(self.size, dtype=self.dtype, device=self.device)
         for batch, weight in zip(self._batches, self._weights, strict=True):
             derivative = self._kept or self._derivative(batch)
@@ -142,7 +142,7 @@ class HessianOperator:
         return total_P
 
     def _derivative(self, batch: Batch) -> _Derivative:
-        """The leaves, and the gradient by each with its graph; None where the loss does not depend on it."""
+        """The leaves, and the gradient of each with its graph; None if the loss does not depend on it."""
         loss = self._objective.loss(batch)
         leaves = self._objective.leaves
         if not loss.requires_grad:
@@ -158,7 +158,7 @@ class HessianOperator:
 
 
 def _product(leaves: list[Tensor], gradients: list[Tensor | None], vectors: list[Tensor]) -> Sequence[Tensor | None]:
-    """∇(Σ gᵀ v); a gradient without a graph is constant, and has no derivative."""
+    """∇(Σ gᵀ v); a gradient without a graph is constant, so its derivative is zero."""
     curved = [(g, v) for g, v in zip(gradients, vectors, strict=True) if g is not None and g.requires_grad]
     if not curved:
         return [None] * len(leaves)

@@ -1,10 +1,10 @@
-"""How much curvature an optimizer's learning rate bears, and how much there is.
+"""The largest curvature at which an optimizer is stable, and the curvature of the loss.
 
-On a quadratic an update is linear, and it grows without bound as soon as an eigenvalue of the Hessian exceeds a
-threshold that learning rate and momentum set. Training by full batches drives the largest eigenvalue up to that
-threshold and hovers there, at the edge of stability; by small batches it stays below.
+On a quadratic, an update is linear, and it grows without bound once an eigenvalue of the Hessian exceeds a threshold
+that depends on learning rate and momentum. Full-batch training raises the largest eigenvalue to that threshold and
+hovers there, at the edge of stability; with small batches it stays below.
 
-Shape suffix: P entries of all parameters that are looked at, one after the other.
+Shape suffix: P entries of all parameters in question, concatenated.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ Kind = Literal["gradient_descent", "heavy_ball", "nesterov", "adam", "rmsprop", 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Threshold:
-    """The largest eigenvalue that an optimizer bears.
+    """The largest eigenvalue at which an optimizer is stable.
 
     Attributes:
         value: the largest stable eigenvalue of `P^-1/2 (H + D) P^-1/2`.
-        kind: which optimizer's formula it is.
+        kind: the optimizer whose formula it is.
         formula: its key in the catalogue.
-        preconditioner_P: the diagonal of P, shape (P,); infinite for a parameter that does not move. None: the unit
-            matrix.
-        decay_P: the diagonal of D, the weight decay that is part of the gradient; None: there is none.
+        preconditioner_P: the diagonal of P, shape (P,); infinite for a parameter that does not move. None: the
+            identity.
+        decay_P: the diagonal of D, the weight decay that is part of the gradient; None: no such decay.
     """
 
     value: float
@@ -52,14 +52,14 @@ class Threshold:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sharpness:
-    """The largest eigenvalue beside what the optimizer bears.
+    """The largest eigenvalue and the optimizer's stability threshold.
 
     Attributes:
-        largest: of the preconditioned Hessian, as the threshold's formula wants it.
-        threshold: None where no formula is known, or the optimizer has not made a step; `largest` is then the plain
-            Hessian's.
-        ratio: largest over threshold: above 1 the update overshoots along that eigenvector. None without a threshold.
-        extremes: both ends, for the next search to begin with.
+        largest: of the Hessian, preconditioned as the threshold's formula requires.
+        threshold: None if no formula is known or the optimizer has made no step; `largest` is then that of the plain
+            Hessian.
+        ratio: largest / threshold; above 1, the update overshoots along that eigenvector. None without a threshold.
+        extremes: both ends, as a start for the next search.
     """
 
     largest: Eigenvalue
@@ -80,30 +80,30 @@ def sharpness(
     start: Extremes | None = None,
     seed: int = 0,
 ) -> Sharpness:
-    """The largest Hessian eigenvalue of the loss beside the optimizer's own stability threshold.
+    """Compare the largest Hessian eigenvalue of the loss with the optimizer's stability threshold.
 
     Args:
-        model: as for `HessianOperator`; it is left as it was.
-        optimizer: of torch.optim, over the model's parameters.
+        model: as for `HessianOperator`; it does not change.
+        optimizer: from torch.optim, over the model's parameters.
         loss_fn: `loss_fn(model(inputs), targets)` is a scalar, a mean over the batch.
-        batches: as for `HessianOperator`. Of one small batch the curvature is that batch's, not the data set's.
-        mode: in which mode the model is called.
+        batches: as for `HessianOperator`. The curvature of one small batch is not that of the data set.
+        mode: as for `HessianOperator`.
         tolerance: as for `extremes`.
-        most: products at most.
-        start: `extremes` of the last such check.
+        most: the maximum number of products.
+        start: `extremes` of an earlier check.
         seed: as for `extremes`.
 
     Returns:
         Eigenvalue, threshold and their ratio.
 
     Raises:
-        UsageError: as `HessianOperator` and `extremes` say.
-        TrainingError: the loss is no finite number.
+        UsageError: see `HessianOperator` and `extremes`.
+        TrainingError: the loss is not finite.
 
     Example:
-        >>> layer = torch.nn.Linear(2, 1, bias=False)  # of the loss (w·x)², whose Hessian is 2 x xᵀ
+        >>> layer = torch.nn.Linear(2, 1, bias=False)  # the loss is (w·x)², its Hessian 2 x xᵀ
         >>> square = lambda outputs, targets: (outputs - targets).square().mean()
-        >>> descent = torch.optim.SGD(layer.parameters(), lr=0.2)  # bears an eigenvalue of 10
+        >>> descent = torch.optim.SGD(layer.parameters(), lr=0.2)  # stable up to an eigenvalue of 10
         >>> found = sharpness(layer, descent, square, [(torch.tensor([[1.0, 3.0]]), torch.zeros(1, 1))])
         >>> round(found.ratio, 3)
         2.0
@@ -130,23 +130,23 @@ def sharpness(
 def stability_threshold(optimizer: Optimizer, parameters: Iterable[Tensor] | None = None) -> Threshold | None:
     """The largest eigenvalue of the (preconditioned) Hessian at which the optimizer's update does not grow.
 
-    With learning rate η, momentum β, and the preconditioner P that the optimizer's state holds at present:
+    With learning rate η, momentum β, and the preconditioner P of the optimizer's current state:
 
     - gradient descent: `2 / η`; heavy ball: `2 (1 + β) / η`; Nesterov: `(2 + 2β) / ((1 + 2β) η)`
     - Adam, AdamW: `(2 + 2β₁) / ((1 − β₁) η)`, which is 38 / η at β₁ = 0.9, with `P = √v̂ + ε`; decoupled decay λ
       makes it `(2 − ηλ) (1 + β₁) / ((1 − β₁) η)`
     - RMSprop: `2 (1 + μ) / η` with `P = √v + ε`; Adagrad: `2 / η` with `P = √Σg² + ε`
 
-    Weight decay that is part of the gradient is curvature, too, and comes as `decay_P`. Groups of parameters may
-    differ in learning rate and decay: the largest rate counts, and slower parameters have a larger P.
+    Weight decay that is part of the gradient adds curvature, which `decay_P` holds. Groups of parameters may differ in
+    learning rate and decay: η is the largest rate, and slower parameters have a larger P.
 
     Args:
-        optimizer: of torch.optim.
+        optimizer: from torch.optim.
         parameters: in the order of the Hessian's rows; None: the optimizer's own order.
 
     Returns:
-        None for other optimizers, for `maximize`, for groups with different momenta, and before the first step of an
-        optimizer whose preconditioner comes from its steps.
+        The threshold; None for other optimizers, for `maximize`, for groups with different momenta, and before the
+        first step of an optimizer whose preconditioner depends on its steps.
 
     Example:
         >>> weight = torch.nn.Parameter(torch.ones(3))
@@ -250,7 +250,7 @@ def _scale(optimizer: Optimizer, group: dict[str, Any] | None, parameter: Tensor
     if isinstance(optimizer, torch.optim.SGD):
         return torch.full_like(flat, slower)
     state: dict[str, Any] = optimizer.state.get(parameter) or {}
-    if not _has_stepped(state):  # it has had no gradient so far
+    if not _has_stepped(state):  # it has had no gradient yet
         return torch.full_like(flat, float("inf"))
     return _root(optimizer, group, state).add(group["eps"]).mul(slower)
 

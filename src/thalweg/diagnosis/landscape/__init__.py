@@ -1,7 +1,7 @@
-"""The loss over a plane through a network's weights: a slice, two directions of millions.
+"""The loss over a plane through a network's weights: a slice along two directions of millions.
 
-`directions` chooses the plane, `grid` computes the loss over it, `landscape` is both for any model, `trajectory` and
-`run` cut the plane of a run's own way.
+`directions` chooses the plane, `grid` computes the loss over it, `landscape` does both for any model, and `run` does
+both for a run, with random directions or with the plane of the run's own trajectory.
 
 Shape suffixes: H, W points of the grid, K checkpoints, N examples, C classes.
 """

@@ -1,4 +1,4 @@
-"""Planes through a network's weights: two random directions, or the plane that a training's way lies in most."""
+"""Planes through a network's weights: two random directions, or the plane closest to a training's trajectory."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ Direction = dict[str, "Tensor"]
 
 
 def random_directions(model: nn.Module, seed: int) -> tuple[Direction, Direction]:
-    """Two random directions with filter normalization; biases and the gains of norms stay.
+    """Draw two random directions with filter normalization; biases and the gains of norms stay fixed.
 
-    Each filter (a row of a matrix, a kernel's output channel) of a direction is made as long as the model's own, so
-    that the picture does not depend on how a network splits its scale between layers.
+    Each filter of a direction (a row of a matrix, an output channel of a kernel) gets the length of the model's filter,
+    so that the picture does not depend on how the network distributes its scale over the layers.
 
     Args:
-        model: its parameters with more than one dimension move.
-        seed: of the directions; torch's own random state is not used.
+        model: the directions move its parameters with more than one dimension.
+        seed: of the directions; torch's random state is not used.
 
     Source: Li et al. 2018, Visualizing the Loss Landscape of Neural Nets, https://arxiv.org/abs/1712.09913.
     """
@@ -36,7 +36,7 @@ def random_directions(model: nn.Module, seed: int) -> tuple[Direction, Direction
 
 
 def _like(weight: Tensor, random: torch.Generator) -> Tensor:
-    """Random filters as long as the weight's; zeros where it has no filters."""
+    """Random filters with the lengths of the weight's filters; zeros if it has no filters."""
     if weight.ndim <= 1:
         return torch.zeros_like(weight, requires_grad=False)
     noise = torch.randn(weight.shape, generator=random).to(weight)
@@ -47,14 +47,14 @@ def _like(weight: Tensor, random: torch.Generator) -> Tensor:
 
 @dataclass(frozen=True, slots=True)
 class PrincipalPlane:
-    """The plane through the last checkpoint that the others are nearest to.
+    """The plane through the last checkpoint that lies closest to the others.
 
     Attributes:
         directions: two of length 1, at right angles to each other.
-        a_K: where each checkpoint is projected to, along the first.
-        b_K: along the second.
-        outside_K: how far each checkpoint is from the plane, as a share of its distance from the last one, in [0, 1].
-        outside: share of the sum of squared distances from the last checkpoint that the plane does not hold.
+        a_K: projection of each checkpoint, along the first direction.
+        b_K: the same along the second.
+        outside_K: distance of each checkpoint from the plane, as a share of its distance from the last one, in [0, 1].
+        outside: share of the sum of squared distances from the last checkpoint that lies outside the plane.
     """
 
     directions: tuple[Direction, Direction]
@@ -65,10 +65,10 @@ class PrincipalPlane:
 
 
 def principal_plane(checkpoints: Sequence[Direction]) -> PrincipalPlane:
-    """The plane of a way, by principal components of its checkpoints' differences from the last one.
+    """Find the plane of a trajectory from principal components of its checkpoints' differences from the last one.
 
     Args:
-        checkpoints: weights by name; three at least, of which the last is the plane's origin.
+        checkpoints: weights by name, at least three; the last is the plane's origin.
 
     Example:
         >>> way = [{"w": torch.tensor(point)} for point in ([3.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 0.0])]
@@ -99,7 +99,7 @@ def principal_plane(checkpoints: Sequence[Direction]) -> PrincipalPlane:
 
 
 def _axis(differences: list[Tensor], value: float, weights_K: NDArray[np.float64]) -> Tensor:
-    """A principal axis of length 1, turned so that the checkpoint that is farthest along it is on its positive side."""
+    """A principal axis of length 1, with the sign that puts the farthest checkpoint on its positive side."""
     if value <= 0:
         return torch.zeros_like(differences[0])
     along_K = weights_K * np.sign(weights_K[np.abs(weights_K).argmax()])

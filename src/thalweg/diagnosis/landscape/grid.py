@@ -1,7 +1,7 @@
 """The loss of a network at many points of a plane through its weights, on a copy of it.
 
-A layer that gets the data themselves, and not what weights have made of them, is linear in its weights:
-`x (W + a D₁ + b D₂)ᵀ = x Wᵀ + a x D₁ᵀ + b x D₂ᵀ`. Its three products are computed once, and not at every point.
+A layer whose input is the data, unchanged by any weights, is linear in its own weights:
+`x (W + a D₁ + b D₂)ᵀ = x Wᵀ + a x D₁ᵀ + b x D₂ᵀ`. Its three products are computed once instead of at every point.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ if TYPE_CHECKING:
     from thalweg.diagnosis.landscape.directions import Direction
 
 _LINEAR = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
-_MOST_BYTES = 2**28  # of products that are kept; more would cost more in memory than in arithmetic
+_MOST_BYTES = 2**28  # of products that are kept; beyond that, memory costs more than arithmetic
 
 
 class Plane:
-    """A network on a plane: `loss(a, b)` is that of the weights `W + a D₁ + b D₂`.
+    """A network on a plane: `loss(a, b)` is the loss of the weights `W + a D₁ + b D₂`.
 
-    The network is copied, put into evaluation mode (no dropout; BatchNorm with its running statistics, which stay what
-    they are at the origin), and the original is not touched.
+    A copy of the network runs in evaluation mode: no dropout, and BatchNorm with the running statistics of the origin.
+    The original does not change.
 
     Args:
         model: gives W.
-        directions: D₁ and D₂ by the names of the parameters.
+        directions: D₁ and D₂, by names of parameters.
         loss_fn: `loss_fn(model(inputs), targets)` is a mean over the batch.
         batches: in any form of `thalweg.probes.batches`, with one tensor as inputs.
     """
@@ -71,7 +71,7 @@ class Plane:
 
     @torch.no_grad()
     def losses(self, a_W: Sequence[float], b_H: Sequence[float]) -> NDArray[np.float64]:
-        """The loss over a grid.
+        """Compute the loss over a grid.
 
         Returns:
             Shape (H, W).
@@ -88,7 +88,7 @@ class Plane:
 
     @torch.no_grad()
     def loss_at(self, state: Direction) -> float:
-        """The loss of any weights and buffers by name; they are not of the plane, and nothing is known beforehand."""
+        """The loss of any weights and buffers, by name; they need not lie on the plane, so nothing is precomputed."""
         names = {name for name, _ in (*self._model.named_parameters(), *self._model.named_buffers())}
         state = {name: tensor for name, tensor in state.items() if name in names}  # of tied weights, one
         self._known.forget()
@@ -98,7 +98,7 @@ class Plane:
             self._known.recall()
 
     def _with(self, state: Direction) -> Tensor:
-        """As `_here`, with weights that are given."""
+        """Like `_here`, with the given weights."""
         return self._mean(lambda inputs: functional_call(self._model, state, (inputs,)))
 
     def _here(self, a: float, b: float) -> Tensor:
@@ -117,7 +117,7 @@ class Plane:
 
 
 class _Known:
-    """The layers whose output is known beforehand; each keeps its place on the plane."""
+    """The layers with precomputed products; each knows its place on the plane."""
 
     def __init__(self, layers: dict[str, _Shortcut]) -> None:
         self._layers = list(layers.values())
@@ -126,7 +126,7 @@ class _Known:
     @classmethod
     @torch.no_grad()
     def of(cls, model: nn.Module, directions: tuple[Direction, Direction], inputs: Sequence[Tensor]) -> _Known:
-        """Find them, compute their products, and give them their new forward pass."""
+        """Find these layers, compute their products, and replace their forward pass."""
         layers = {}
         left = _MOST_BYTES
         for path, layer in _fed_with_data(model, inputs[0][:2]).items():
@@ -158,7 +158,7 @@ class _Known:
 
 
 class _Shortcut:
-    """One layer that is fed with the data."""
+    """One layer whose input is the data."""
 
     def __init__(self, layer: nn.Module, moves: Sequence[Direction]) -> None:
         self._layer, self._moves = layer, moves
@@ -190,7 +190,7 @@ class _Shortcut:
 
 
 def _inputs_of(layer: nn.Module, model: nn.Module, inputs: Sequence[Tensor]) -> list[Tensor]:
-    """What a layer is given for each batch."""
+    """The input of a layer for each batch."""
     given: list[Tensor] = []
     handle = layer.register_forward_pre_hook(lambda _, arguments: given.append(arguments[0]))
     try:
@@ -202,7 +202,7 @@ def _inputs_of(layer: nn.Module, model: nn.Module, inputs: Sequence[Tensor]) -> 
 
 
 def _fed_with_data(model: nn.Module, inputs: Tensor) -> dict[str, nn.Module]:
-    """The linear layers that are called once, with something that depends on no parameter, by path."""
+    """The linear layers that are called once, with an input that depends on no parameter, by path."""
     calls: dict[str, list[bool]] = {}
     handles = [
         layer.register_forward_pre_hook(
@@ -229,7 +229,7 @@ def _fed_with_data(model: nn.Module, inputs: Tensor) -> dict[str, nn.Module]:
 
 
 def _shared(model: nn.Module) -> set[str]:
-    """Paths of layers one of whose parameters is another layer's, too."""
+    """Paths of layers that share a parameter with another layer."""
     owners: dict[int, list[str]] = {}
     for path, module in model.named_modules():
         for parameter in module.parameters(recurse=False):

@@ -29,16 +29,16 @@ MOST_POINTS = 1001
 
 @dataclass(frozen=True, slots=True)
 class Trajectory:
-    """A training's way, projected onto a plane.
+    """A training's trajectory, projected onto a plane.
 
     Attributes:
-        epochs_K: of the checkpoints; 0 is the initial weights.
-        a_K: where they are projected to.
-        b_K: the same.
-        loss_K: of the checkpoints themselves, with their own running statistics.
-        plane_loss_K: of the points that they are projected to.
-        outside_K: how far each is from the plane, as a share of its distance from the last one, in [0, 1].
-        outside: share of the sum of squared distances from the last one that the plane does not hold, in [0, 1].
+        epochs_K: epochs of the checkpoints; 0 is the initial weights.
+        a_K: projections of the checkpoints along the first direction.
+        b_K: the same along the second.
+        loss_K: loss of the checkpoints themselves, with their own running statistics.
+        plane_loss_K: loss of their projections.
+        outside_K: distance of each from the plane, as a share of its distance from the last one, in [0, 1].
+        outside: share of the sum of squared distances from the last one that lies outside the plane, in [0, 1].
     """
 
     epochs_K: NDArray[np.int64]
@@ -52,17 +52,17 @@ class Trajectory:
 
 @dataclass(frozen=True, slots=True)
 class Landscape:
-    """The loss over a plane: a slice, in which most of the directions that a training could take are not seen.
+    """The loss over a plane: a slice, which does not show most of the directions of a training.
 
     Attributes:
-        kind: which plane.
-        a_W: along the first direction.
-        b_H: along the second.
+        kind: of the plane.
+        a_W: coordinates along the first direction.
+        b_H: coordinates along the second.
         loss_HW: mean loss; not finite where it overflows.
-        loss: at the origin, which is the model as it is.
-        parameters: how many directions there are in all.
-        examples: over which the loss is a mean.
-        seed: of random directions.
+        loss: at the origin, which is the model itself.
+        parameters: number of directions in all.
+        examples: number of examples in the mean loss.
+        seed: of the random directions.
         trajectory: None for random directions.
     """
 
@@ -87,19 +87,19 @@ def landscape_of(
     span: float = 1.0,
     seed: int = 0,
 ) -> Landscape:
-    """The loss over a random plane through a model's weights, with filter normalization.
+    """Compute the loss over a random plane through a model's weights, with filter normalization.
 
-    `L(a, b) = ℓ(W + a D₁ + b D₂)` for a and b in [−span, span]; at 1 every filter has been moved by its own length.
-    Biases and the gains of norms stay. The model is copied and left as it was; the copy is in evaluation mode:
-    BatchNorm uses its running statistics, which do not follow the weights, and there is no dropout.
+    `L(a, b) = ℓ(W + a D₁ + b D₂)` for a and b in [−span, span]; at 1, every filter has moved by its own length.
+    Biases and the gains of norms stay fixed. A copy of the model runs in evaluation mode: no dropout, and BatchNorm
+    with running statistics that do not follow the weights. The model itself does not change.
 
     Args:
         model: any module that takes `inputs`.
         loss_fn: `loss_fn(model(inputs), targets)` is a scalar, a mean over the examples.
-        inputs: all of them, examples first.
-        targets: as many.
-        points: along each side, odd so that the model itself is one of them; 3 to 1,001.
-        span: greater than 0.
+        inputs: of all examples, which are the first dimension.
+        targets: one per example.
+        points: along each side, 3 to 1,001; odd, so that the model itself is one of the points.
+        span: how far to go in each direction, above 0.
         seed: of the two directions.
 
     Raises:
@@ -136,7 +136,7 @@ def check_grid(points: int, span: float) -> None:
     """Refuse an invalid grid.
 
     Raises:
-        UsageError: which of the two, and what it must be.
+        UsageError: `points` or `span` is out of range.
     """
     if not 3 <= points <= MOST_POINTS or points % 2 == 0:
         raise UsageError("landscape.bad_points", value=points, most=MOST_POINTS)

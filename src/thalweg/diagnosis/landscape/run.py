@@ -1,4 +1,4 @@
-"""The landscape of a run: its best weights, or the plane of its own way.
+"""The landscape of a run: around its best weights, or over the plane of its trajectory.
 
 Shape suffixes: N photos, K checkpoints.
 """
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _BATCH = 128
 _FEWEST = 3  # checkpoints that span a plane
-_MARGIN = 0.15  # of the way's own extent, around it
+_MARGIN = 0.15  # margin around the trajectory, as a share of its extent
 
 
 def landscape_of_run(
@@ -42,20 +42,20 @@ def landscape_of_run(
     split: Split = "valid",
     seed: int = 0,
 ) -> Landscape:
-    """The loss of a run's network over a plane, without label smoothing.
+    """Compute the loss of a run's network over a plane, without label smoothing.
 
     Args:
         run: the run's folder.
         plane: `random`: two directions with filter normalization through the best weights; `trajectory`: the plane of
-            the run's own way, through its last epoch, for which it must have kept its epochs (`--save-every-epoch`).
+            the run's own trajectory, through its last epoch; it needs the weights of all epochs (`--save-every-epoch`).
         points: along each side, odd.
-        span: of random directions, in lengths of the filters; of a trajectory, how many times its own extent is seen.
-        photos: over which the loss is a mean; fewer where the split has fewer.
-        split: from which they are taken, evenly.
-        seed: of random directions.
+        span: of random directions, in lengths of the filters; of a trajectory, in multiples of its extent.
+        photos: number of photos in the mean loss, at most; a smaller split has fewer.
+        split: the split from which the photos are taken, evenly.
+        seed: of the random directions.
 
     Raises:
-        RunError: not a run, no finished epoch, no kept epochs, or its photos have changed.
+        RunError: the folder is not a run, no epoch has ended, no epochs were saved, or the photos have changed.
         UsageError: an invalid argument.
     """
     check_grid(points, span)
@@ -80,7 +80,7 @@ def _along(
     batches: list[Batch],
     grid: tuple[int, float],
 ) -> Landscape:
-    """The plane of the run's way through the weights of its epochs; the model has the last ones."""
+    """The plane of the run's trajectory through its epochs; the model has the weights of the last."""
     trained = [name for name, _ in model.named_parameters()]
     found = principal_plane([{name: state[name] for name in trained} for state in states.values()])
     plane = Plane(model, found.directions, loss_fn, batches)
@@ -103,7 +103,7 @@ def _along(
 
 
 def _extent(values_K: NDArray[np.float64], points: int, span: float) -> NDArray[np.float64]:
-    """Evenly over where the way is, with a margin."""
+    """Evenly spaced values over the trajectory, with a margin."""
     low, high = float(values_K.min()), float(values_K.max())
     half = span * (1 + 2 * _MARGIN) * (high - low) / 2 or 1.0
     return np.linspace((low + high) / 2 - half, (low + high) / 2 + half, points)

@@ -1,6 +1,7 @@
-"""Everything that a verdict is made of: numbers with names, each from one question.
+"""The measures: named numbers, on which every verdict rests.
 
-`trends` reads a history; `batch` looks at inputs, targets, outputs and loss of one batch; `trials` trains copies for
-a few steps; `bends` asks for the curvature. Each gives a plain mapping from name to number; NaN, or no entry, is "not
-known". No name is given twice.
+`table` lists them. `trends` reads a history; `batch` measures inputs, targets, outputs and loss of one batch; `gains`
+trains copies for a few steps; `gradients` measures noise and curvature; `trace` measures a trace of the lab; `collect`
+gathers them. Each returns a mapping from name to number; NaN, or no entry, means "unknown". No two measures share a
+name.
 """

@@ -1,6 +1,6 @@
-"""Measures of one batch: its inputs and targets, the network's outputs for them, and their loss.
+"""Measures of one batch: its inputs, its targets, the network's outputs, and the loss.
 
-Shape suffixes: N samples, C classes, F numbers a sample.
+Shape suffixes: N samples, C classes, F features.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ if TYPE_CHECKING:
     from thalweg.probes.batches import Batch, LossFunction
 
 
-FEWEST_A_CLASS = 10  # labels a class below which a batch does not tell how often each class comes
+FEWEST_A_CLASS = 10  # with fewer labels per class, a batch does not show how frequent each class is
 
 
 def of_batch(model: nn.Module, loss_fn: LossFunction, batches: Sequence[Batch]) -> dict[str, float]:
-    """Measures of the first of the batches.
+    """Measure the first batch.
 
     Args:
-        model: what is trained; only a copy of it is run.
+        model: the model in training; only a copy of it runs.
         loss_fn: the loss of (outputs, targets), a scalar tensor.
-        batches: one at least.
+        batches: at least one.
 
     Returns:
-        Names to numbers; what could not be computed is missing.
+        Name to number; what could not be computed is missing.
     """
     inputs, targets = batches[0].inputs, batches[0].targets
     twin = copy.deepcopy(model)
@@ -91,7 +91,10 @@ def _of_targets(outputs: Tensor, targets: Tensor) -> dict[str, float]:
         return found
     found["targets_kinds"] = float(len(torch.unique(targets)))
     found["targets_count"] = float(targets.numel())
-    places = {outputs.shape[:1] + outputs.shape[2:]: 1, outputs.shape[:-1]: -1}  # torch's order, and that of tokens
+    places = {
+        outputs.shape[:1] + outputs.shape[2:]: 1,
+        outputs.shape[:-1]: -1,
+    }  # second, or last as for tokens
     if outputs.ndim >= 2 and targets.shape in places:
         classes = outputs.shape[places[targets.shape]]
         # -100 is torch's ignore_index
@@ -100,7 +103,7 @@ def _of_targets(outputs: Tensor, targets: Tensor) -> dict[str, float]:
 
 
 def _of_outputs(outputs: Tensor, targets: Tensor, loss: float, loss_fn: LossFunction) -> dict[str, float]:
-    """Whether outputs are probabilities already, what the loss does with them, and whether it has a floor."""
+    """Whether the outputs are already probabilities, which loss takes them, and whether that loss is bounded below."""
     found: dict[str, float] = {}
     outputs = outputs.detach().float()
     if not torch.isfinite(outputs).all():
@@ -129,7 +132,7 @@ def _of_labels(outputs_NC: Tensor, labels_N: Tensor, loss: float) -> dict[str, f
     errors = (outputs_NC - hot_NC).square()
     squared = (float(errors.mean()), float(errors.sum(dim=1).mean()))
     found["loss_is_squared"] = float(any(abs(loss - value) < 1e-3 * max(value, 1e-6) for value in squared))
-    # the probability given to the true class, and to the class that the network is surest of
+    # the probability of the true class, and of the predicted class
     if bool((outputs_NC >= 0).all()):
         true_N = outputs_NC.gather(1, labels_N[:, None])[:, 0]
         found["probability_of_truth"] = float(true_N.median())
@@ -146,7 +149,7 @@ def _of_constant(outputs: Tensor, targets: Tensor, loss_fn: LossFunction, *, ste
         return _of_constant_probabilities(outputs, targets, loss_fn)
     constant = start.requires_grad_()
     if outputs.ndim == 2 and not targets.is_floating_point() and targets.numel() < FEWEST_A_CLASS * outputs.shape[1]:
-        with torch.no_grad():  # too few labels to know their shares: all classes alike
+        with torch.no_grad():  # too few labels to estimate frequencies: treat classes as equally frequent
             return {"loss_constant": float(loss_fn(constant.expand(outputs.shape), targets))}
     optimizer = torch.optim.LBFGS([constant], max_iter=steps, line_search_fn="strong_wolfe")
 
@@ -173,13 +176,13 @@ def _of_constant_probabilities(outputs: Tensor, targets: Tensor, loss_fn: LossFu
 def _of_batch_norm(
     twin: nn.Module, loss_fn: LossFunction, batches: Sequence[Batch], constant: float
 ) -> dict[str, float]:
-    """The loss with running statistics against that with the batch's own, everything else as in training."""
+    """Compare the loss with running statistics to the loss with the batch's own; all else is as in training."""
     norms = [module for module in twin.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]  # noqa: SLF001
     norms = [norm for norm in norms if norm.track_running_stats]
     if not norms:
         return {}
     losses = []
-    for training in (False, True):  # running statistics first: the other way moves them
+    for training in (False, True):  # running statistics first: training mode changes them
         twin.train()
         for norm in norms:
             norm.train(training)

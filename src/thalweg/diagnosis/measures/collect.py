@@ -1,4 +1,4 @@
-"""All measures, gathered: of the wiring, of the weight decay, and of a batch; each may fail without the others."""
+"""Collect the measures of the wiring, of the weight decay and of a batch; one may fail without the others."""
 
 from __future__ import annotations
 
@@ -32,27 +32,27 @@ def ask(
     *,
     seconds: float,
 ) -> tuple[dict[str, float], list[str]]:
-    """Measure all that a batch can tell, on copies.
+    """Take all measures that need a batch, on copies of the model.
 
     Args:
-        model: only copies of it are run.
+        model: only copies of it run.
         optimizer: only copies of it step.
         loss_fn: of (outputs, targets).
-        batches: one at least.
+        batches: at least one.
         known: the measures of the history.
-        seconds: for the trainings of copies.
+        seconds: about how long the short runs may take.
 
     Returns:
-        The measures, and what failed (`batch`, `curvature`, `noise`, `trials`).
+        The measures, and the names of those that failed (`batch`, `curvature`, `noise`, `short_runs`).
     """
     found: dict[str, float] = {}
     failed: list[str] = []
 
     def attempt(what: str, question: Callable[[], dict[str, float]]) -> None:
         try:
-            with own_randomness(0):  # whatever the user's model draws from
+            with own_randomness(0):  # the user's model may draw random numbers
                 found.update(question())
-        except Exception:  # noqa: BLE001 - it is reported, and the others go on
+        except Exception:  # noqa: BLE001 - the verdict reports it, and the others go on
             failed.append(what)
 
     attempt("batch", lambda: of_batch(model, loss_fn, batches))
@@ -61,12 +61,12 @@ def ask(
     attempt("noise", lambda: noise_of(model, loss_fn, batches))
     attempt("curvature", lambda: curvature_of(model, optimizer, loss_fn, batches[:2], scale=scale))
     gains = Gains(model, optimizer, loss_fn, batches, scale, seconds)
-    attempt("trials", lambda: gains.measures(known.get("lr_most", math.nan)))
+    attempt("short_runs", lambda: gains.measures(known.get("lr_most", math.nan)))
     return found, failed
 
 
 def wiring_measures(wiring: Wiring) -> dict[str, float]:
-    """The wiring as measures."""
+    """Turn the wiring into measures."""
     return {
         "missing": wiring.missing,
         "frozen": wiring.frozen,
@@ -76,7 +76,7 @@ def wiring_measures(wiring: Wiring) -> dict[str, float]:
 
 
 def decay_measures(optimizer: Optimizer, found: dict[str, float]) -> dict[str, float]:
-    """How large the pull of the weight decay is beside the gradient: `decay_to_gradient` is `λ|θ| / |g|`."""
+    """The weight decay relative to the gradient: `decay_to_gradient` is `λ|θ| / |g|`."""
     decays = [float(group.get("weight_decay") or 0.0) for group in optimizer.param_groups]
     decay = max(decays, default=0.0)
     if not decay:

@@ -1,6 +1,6 @@
-"""Gains: copies train for a few steps from the present state, each with one thing changed.
+"""Gains: short runs of copies from the current state, each with one change.
 
-What helps tells what was wrong: a rate is too small if ten times as much gains more.
+The change that helps shows the fault: if ten times the rate gains far more, the rate was too small.
 """
 
 from __future__ import annotations
@@ -26,24 +26,24 @@ if TYPE_CHECKING:
 
 STEPS = 20
 FIT_STEPS = 80
-LEARNED = 0.01  # of the scale: a batch of which so little is left has been learned
+LEARNED = 0.01  # of the scale: a batch with so little loss left has been learned
 FIT_RATES = (2e-3, 1e-2)
 
 
 @dataclass(frozen=True, slots=True)
 class Gains:
-    """Trains copies on the batches and measures what each change gains.
+    """Train copies on the batches and measure the gain of each change.
 
-    A gain is `(loss before - loss after) / scale`: 1 is all that there is to gain. It is -inf where the loss stopped
-    being a number.
+    A gain is `(loss before - loss after) / scale`: 1 is all there is to gain, and -inf means that the loss is no
+    longer finite.
 
     Args:
-        model: copied for each change.
-        optimizer: copied with it.
+        model: is copied for each change.
+        optimizer: is copied with the model.
         loss_fn: of (outputs, targets), a scalar tensor.
-        batches: taken in turn.
-        scale: what a gain is a share of: the loss of the constant predictor, or the first loss.
-        seconds: for all of them together; a slow network gets fewer steps.
+        batches: are used in turn.
+        scale: the loss that gains are shares of: that of the constant predictor, or the first loss.
+        seconds: for all short runs together; a slow network gets fewer steps.
     """
 
     model: nn.Module
@@ -54,10 +54,10 @@ class Gains:
     seconds: float = 20.0
 
     def measures(self, lr_most: float = math.nan) -> dict[str, float]:
-        """All gains.
+        """Measure all gains.
 
         Args:
-            lr_most: the largest rate that the training has used, tried again where the rate has come down.
+            lr_most: the largest rate of the training so far; it is tried if the current rate is much lower.
         """
         steps = self._affordable()
         if not steps:
@@ -75,10 +75,10 @@ class Gains:
         return found
 
     def _affordable(self) -> int:
-        """Steps of a copy, from the time of one step; 0 where none can be run."""
+        """Number of steps that a copy can afford, from the time of one step."""
         began = time.perf_counter()
         if not math.isfinite(self._train(Copy.of(self.model, self.optimizer), 1)):
-            return STEPS  # a loss that is no number costs nothing to try, and is a finding
+            return STEPS  # a loss that is not finite is a finding, and its short runs are cheap
         a_step = time.perf_counter() - began
         wanted = (len(_FACTORS) + 7) * STEPS + len(FIT_RATES) * FIT_STEPS
         return max(3, min(STEPS, int(STEPS * self.seconds / (a_step * wanted))))
@@ -92,7 +92,7 @@ class Gains:
         return (before - after) / self.scale if math.isfinite(after) else -math.inf
 
     def _fit(self, rate: float, steps: int) -> float:
-        """The lowest loss that Adam reaches on the first batch alone: can this network say what the batch asks?"""
+        """The lowest loss that Adam reaches on the first batch alone: can the network represent it?"""
         copied = Copy.of(self.model, self.optimizer)
         for module in copied.model.modules():
             if isinstance(module, torch.nn.Dropout):
@@ -106,7 +106,7 @@ class Gains:
     def _train(
         self, copied: Copy, steps: int, *, batches: Sequence[Batch] | None = None, lowest: bool = False
     ) -> float:
-        """Train a copy; the loss over the batches afterwards, or the lowest on the way."""
+        """Train a copy and return its loss over the batches afterward, or the lowest on the way."""
         batches = batches or self.batches
         least = math.inf
         with own_randomness(0), torch.enable_grad():
@@ -153,6 +153,6 @@ def _no_decay(optimizer: Optimizer) -> None:
 
 
 def scale_of(constant: float, first: float) -> float:
-    """What gains and gaps are a share of: the constant predictor's loss, else the first loss of the training."""
+    """The loss that gains and gaps are shares of: the constant predictor's, else the first loss of the training."""
     known = [value for value in (constant, abs(first)) if math.isfinite(value) and value > 0]
     return known[0] if known else 1.0

@@ -1,4 +1,4 @@
-"""Gradients and curvature over the batches: how much is noise, both ends of the Hessian's spectrum, what they bound."""
+"""Measures of gradients and curvature: noise, both ends of the Hessian's spectrum, sharpness."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ MOST_PRODUCTS = 40
 def curvature_of(
     model: nn.Module, optimizer: Optimizer, loss_fn: LossFunction, batches: Sequence[Batch], *, scale: float
 ) -> dict[str, float]:
-    """The ends of the spectrum, sharpness against the optimizer's own threshold, and what a step gains.
+    """Measure the ends of the spectrum, the sharpness relative to the optimizer's threshold, and what a step can gain.
 
-    `decrease_possible` is `|G|²/(2 λ_max)` as a share of `scale`: what the best single step along the gradient gains
-    in the quadratic model. Where it is small, the gradient is small in the only sense that matters.
+    `decrease_possible` is `|G|²/(2 λ_max)` as a share of `scale`: the gain of the best single step along the gradient
+    in the quadratic model. It says whether the gradient is small compared with the curvature.
     """
     with HessianOperator(model, loss_fn, batches, mode="train") as operator:
         gradient = float(operator.gradient_P.norm())
@@ -52,11 +52,11 @@ def curvature_of(
 
 
 def noise_of(model: nn.Module, loss_fn: LossFunction, batches: Sequence[Batch], *, parts: int = 4) -> dict[str, float]:
-    """How much of the gradient is noise, from the gradients of parts of the first batch.
+    """Measure how much of the gradient is noise, from the gradients of parts of the first batch.
 
     With g_k the gradients of K equal parts of b samples, G their mean and s² their mean squared distance to it, the
-    noise of one sample is `tr Σ ≈ b s² K/(K-1)` and the gradient `|G|² - s²/(K-1)`; the simple noise scale is their
-    ratio, in samples: batches smaller than that are mostly noise.
+    noise of one sample is `tr Σ ≈ b s² K/(K-1)`, and the squared norm of the true gradient is `|G|² - s²/(K-1)`. Their
+    ratio is the simple noise scale, in samples: the gradient of a smaller batch is mostly noise.
 
     Source: McCandlish et al. 2018, https://arxiv.org/abs/1812.06162.
     """
@@ -70,7 +70,7 @@ def noise_of(model: nn.Module, loss_fn: LossFunction, batches: Sequence[Batch], 
     if parts < 2:
         return {}
     for module in twin.modules():
-        if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):  # noqa: SLF001 - its parts are no samples
+        if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):  # noqa: SLF001 - its output depends on the rest of the batch
             module.eval()
     size = count // parts
     gradients: list[Tensor] = []

@@ -1,7 +1,7 @@
-"""All measures: each a name, a unit, its words in the catalogue, and where it comes from.
+"""The table of all measures: each has a name, a unit, words in the catalogue, and a source.
 
-Whatever a diagnosis measures stands here, and is used: by a rule, a comparison, a fix, or because it is shown.
-Comparing a measure with a number makes a condition: `FALLING < 0.006`.
+Every measure is used: by a rule, by a comparison, by a fix, or in the printed verdict. Comparing a measure with a
+number makes a condition: `FALLING < 0.006`.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ class Measure:
     """A number that a diagnosis measures.
 
     Attributes:
-        name: its key in `Verdict.measures`; the catalogue has `evidence_<name>` for those that are printed.
-        source: which module of `measures` makes it; `derived`: a comparison of others, made by `judging`.
-        unit: a share (printed in percent), a multiple, a flag (1: yes), or a plain number.
+        name: its key in `Verdict.measures`. If it is printed, the catalogue has `evidence_<name>`.
+        source: what it is measured from; `derived`: `judging` derives it from other measures.
+        unit: `share` (printed in percent), `times` (a multiple), `flag` (1 is yes), or empty (a plain number).
     """
 
     name: str
@@ -35,11 +35,11 @@ class Measure:
 
     @property
     def words(self) -> str:
-        """What it is, in the language in force."""
+        """Its name for people, in the current language."""
         return t(f"diagnosis.evidence_{self.name}")
 
     def text(self, value: float) -> str:
-        """A value with its unit.
+        """Format a value with its unit.
 
         Example:
             >>> FALLING.text(0.22), PEAK.text(3.0), UPDATE_RATIO.text(2e-4)
@@ -61,10 +61,10 @@ class Condition:
     """A measure that must lie on one side of a threshold.
 
     Attributes:
-        measure: which.
-        relation: `<` or `>`.
-        threshold: the comparison is strict.
-        optional: whether a rule may hold where the number is not known.
+        measure: the measure.
+        relation: `<` or `>`, strict.
+        threshold: the limit.
+        optional: whether a rule may hold although the number is unknown.
     """
 
     measure: Measure
@@ -74,16 +74,16 @@ class Condition:
 
     @property
     def name(self) -> str:
-        """Of the measure."""
+        """Name of the measure."""
         return self.measure.name
 
     @property
     def if_known(self) -> Condition:
-        """The same, passed over where the number is not known."""
+        """The same condition, skipped if the number is unknown."""
         return replace(self, optional=True)
 
     def holds(self, measures: Mapping[str, float]) -> bool | None:
-        """Whether it holds; None where the number is not known."""
+        """Whether it holds; None if the number is unknown."""
         value = measures.get(self.name)
         if value is None or value != value:  # noqa: PLR0124 - NaN
             return None
@@ -175,7 +175,7 @@ MEASURES: dict[str, Measure] = {value.name: value for value in tuple(globals().v
 """Name to measure."""
 
 SHOWN = (LARGEST_EIGENVALUE, SMALLEST_EIGENVALUE, NOISE_SCALE)
-"""Measures that decide nothing, and are printed for whoever reads the verdict."""
+"""Measures that decide nothing; the verdict prints them for information."""
 
 COMPARED = (
     GAIN_HUNDREDFOLD,
@@ -199,15 +199,15 @@ COMPARED = (
 USED_BY_FIXES = (GAIN_HUNDREDFOLD, GAIN_TENFOLD, GAIN_THOUSANDFOLD, GRADIENT_LAST, LR_LAST, LR_MOST)
 """Measures that give a fix its numbers."""
 
-TOLD_BY = {
+CHECKED_BY = {
     "gradient": GRADIENT_LAST,
     "layers": GRADIENT_FIRST_TO_LAST,
     "batch": LOSS_BATCH,
     "curvature": LARGEST_EIGENVALUE,
-    "trials": FIT_LEFT,
+    "short_runs": FIT_LEFT,
     "validation": VALID_LAST,
 }
-"""What was looked at, by a measure that is there only then: `unchecked_<key>` in the catalogue."""
+"""What a diagnosis may check, to a measure that exists only if it did. Texts: `unchecked_<key>`."""
 
 OLD_NAMES = {"curvature_most": LARGEST_EIGENVALUE.name, "curvature_least": SMALLEST_EIGENVALUE.name}
-"""Names in folders that older versions of `watch.save` wrote."""
+"""Old to new names, for folders that older versions of `watch.save` wrote."""

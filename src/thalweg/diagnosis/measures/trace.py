@@ -1,4 +1,4 @@
-"""Measures of a trace of the lab: its Hessian is exact, and the gains at other rates are traces themselves."""
+"""Measures of a trace of the lab: the Hessian is exact, and gains at other rates come from further traces."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from thalweg.diagnosis.measures.trends import trends
 if TYPE_CHECKING:
     from thalweg.paths import Trace
 
-TRIAL_STEPS = 100
+SHORT_STEPS = 100
 _FACTORS = {"tenth": 0.1, "same": 1.0, "tenfold": 10.0, "hundredfold": 100.0, "thousandfold": 1000.0}
 
 
 def of_trace(path: Trace) -> dict[str, float]:
-    """All measures of a trace.
+    """Take all measures of a trace.
 
     Args:
         path: from `paths.trace`.
@@ -29,7 +29,7 @@ def of_trace(path: Trace) -> dict[str, float]:
     if path.diverged:
         return {**found, "nonfinite_step": float(path.last + 1)}
     scale = max(abs(float(path.loss[0])), 1e-300)
-    return {**found, "scale": scale, **_motion(path), **_curvature(path, scale), **_trials(path, scale)}
+    return {**found, "scale": scale, **_motion(path), **_curvature(path, scale), **_gains(path, scale)}
 
 
 def _motion(path: Trace) -> dict[str, float]:
@@ -65,14 +65,14 @@ def _curvature(path: Trace, scale: float) -> dict[str, float]:
     }
 
 
-def _trials(path: Trace, scale: float) -> dict[str, float]:
-    """What the same optimizer gains from the end of the trace, at other rates."""
+def _gains(path: Trace, scale: float) -> dict[str, float]:
+    """The gain of the same optimizer from the end of the trace, at several rates."""
     x, y = path.positions_S2[path.last]
     rate = float(path.lr_S[-1])
     found = {}
     for name, factor in _FACTORS.items():
         lr = max(rate * factor, 1e-300)
-        trial = paths.trace(path.surface, path.optimizer, lr=lr, steps=TRIAL_STEPS, start=(x, y))
-        after = float(trial.loss[trial.last]) if not trial.diverged else math.inf
+        run = paths.trace(path.surface, path.optimizer, lr=lr, steps=SHORT_STEPS, start=(x, y))
+        after = float(run.loss[run.last]) if not run.diverged else math.inf
         found[f"gain_{name}"] = (float(path.loss[path.last]) - after) / scale
     return found

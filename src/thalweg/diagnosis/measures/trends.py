@@ -1,4 +1,4 @@
-"""Measures of a history: where the loss went, and what gradients and steps did meanwhile.
+"""Measures of a history: the course of the loss, of the gradients and of the steps.
 
 Shape suffixes: S steps.
 """
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
     from thalweg.history import History
 
 LATE = 0.5  # "lately" is the last half of the steps
-SIGMAS = 3.5  # standard errors that a fall must have to be one
-FEW = 20  # fewer steps tell nothing about trends
+SIGMAS = 3.5  # a fall counts only beyond this many standard errors
+FEW = 20  # fewer steps show no trend
 
 
 def trends(steps: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:
-    """Measures of the columns of a history; columns that are missing are not known.
+    """Measure the columns of a history; the measures of a missing column are unknown.
 
     Args:
-        steps: column name to (S,) numbers; `loss` at least, aligned.
+        steps: name of a column to (S,) numbers, one per step; `loss` is required.
 
     Returns:
-        Names to numbers.
+        Name to number.
 
     Example:
         >>> import numpy as np
@@ -40,7 +40,7 @@ def trends(steps: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:
     """
     loss_S = np.asarray(steps["loss"], dtype=np.float64)
     with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore", RuntimeWarning)  # means of nothing are NaN, which is what "not known" is
+        warnings.simplefilter("ignore", RuntimeWarning)  # the mean of nothing is NaN, which means "unknown"
         return {
             "steps": float(len(loss_S)),
             **_of_loss(loss_S),
@@ -51,7 +51,7 @@ def trends(steps: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:
 
 
 def layer_trends(layers: History) -> dict[str, float]:
-    """How gradients differ between the layers, in the order of the model; NaN with fewer than three.
+    """Compare the gradients of the first layers with those of the last; nothing with fewer than three layers.
 
     Args:
         layers: a history of `probes.StepProbe.layers` or of `probes.LayerProbe`.
@@ -61,7 +61,7 @@ def layer_trends(layers: History) -> dict[str, float]:
         return {}
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore", RuntimeWarning)
-        count = max(1, int(np.isfinite(layers.rows_NC[:, 1:]).any(axis=1).sum()))  # until all became NaN
+        count = max(1, int(np.isfinite(layers.rows_NC[:, 1:]).any(axis=1).sum()))  # rows before all became NaN
         late = slice(count // 2, count)
         gradient_L = np.array([np.nanmedian(layers[f"{name}.gradient_norm"][late]) for name in names])
         first_L = np.array([np.nanmedian(layers[f"{name}.gradient_norm"][:3]) for name in names])
@@ -76,11 +76,11 @@ def layer_trends(layers: History) -> dict[str, float]:
 
 
 def validation_trends(validation: Mapping[str, NDArray[np.float64]], train_last: float) -> dict[str, float]:
-    """Measures of the validation losses, in the order of their steps.
+    """Measure the validation losses, in the order of their steps.
 
     Args:
         validation: `loss` (V,).
-        train_last: the training loss lately.
+        train_last: the latest training loss.
     """
     loss_V = np.asarray(validation.get("loss", ()), dtype=np.float64)
     loss_V = loss_V[np.isfinite(loss_V)]
@@ -130,25 +130,25 @@ def _of_loss(loss_S: NDArray[np.float64]) -> dict[str, float]:
 
 
 def _above_lowest(loss_S: NDArray[np.float64]) -> float:
-    """How far the last tenth lies above the lowest tenth before it; 0 where that may be scatter."""
+    """How far the last tenth lies above the lowest tenth before it; 0 if that may be scatter."""
     tenths = np.array_split(loss_S, 10)
     means = np.array([part.mean() for part in tenths])
     errors = np.array([part.std() / np.sqrt(len(part)) for part in tenths])
     lowest = int(np.argmin(means[:-1]))
     above = float(means[-1] - means[lowest])
-    # the lowest of nine is low by chance as well, so it takes more standard errors than a fall
+    # the lowest of nine may be low by chance, so this takes more standard errors than a fall
     return above if above > (SIGMAS + 1.5) * float(np.hypot(errors[-1], errors[lowest])) else 0.0
 
 
 def _smoothed(loss_S: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Medians of five neighbors: one odd batch is no peak."""
+    """Medians of five neighbors, so that one odd batch is not a peak."""
     if len(loss_S) < 5:
         return loss_S
     return np.median(np.lib.stride_tricks.sliding_window_view(loss_S, 5), axis=1)
 
 
 def _of_numbers(steps: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:
-    """Medians at the start and lately of the columns that mean the same in every training."""
+    """Medians over the first steps and over the last half, for columns that mean the same in every training."""
     found = {}
     for name in ("update_ratio", "cosine", "dead_units", "saturated_units", "weight_norm"):
         if name in steps:
@@ -177,7 +177,7 @@ def _of_gradients(steps: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:
 
 
 def _of_rate(steps: Mapping[str, NDArray[np.float64]], loss_S: NDArray[np.float64]) -> dict[str, float]:
-    """How far the learning rate has come down."""
+    """The latest rate, the largest so far, and their ratio."""
     if "lr" not in steps:
         return {}
     lr_S = steps["lr"]

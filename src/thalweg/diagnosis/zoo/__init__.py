@@ -1,7 +1,7 @@
-"""The zoo: trainings with a fault that was put there, and healthy trainings.
+"""The zoo: trainings with a known fault, and healthy trainings.
 
-The `failing_*` modules and `healthy` are tables of small functions, each of which makes one training; `networks` and
-`data` are what they train; `running` trains, watches, diagnoses and counts. `thalweg zoo` prints the confusion matrix.
+The `failing_*` modules and `healthy` hold small functions, each of which makes one training from `networks` and
+`data`; `running` trains, watches, diagnoses and counts. `thalweg zoo` prints the confusion matrix.
 """
 
 from typing import TYPE_CHECKING

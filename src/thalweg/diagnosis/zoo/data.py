@@ -1,6 +1,6 @@
-"""What the zoo trains on: 1,797 real handwritten digits of 8×8 pixels, and teachers whose answers are known.
+"""The zoo's data: 1,797 handwritten digits of 8×8 pixels, clothes from the built-in set, and a linear regression.
 
-Shape suffixes: N samples, F numbers a sample.
+Shape suffixes: N samples, F features.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ FEATURES = 64
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """Inputs (N, F) and targets (N,), split into what is trained on and what is not."""
+    """Inputs (N, F) and targets (N,), split into training and validation."""
 
     inputs_NF: Tensor
     targets_N: Tensor
@@ -29,7 +29,7 @@ class Samples:
     valid_targets_N: Tensor
 
     def batch(self, step: int, size: int, seed: int) -> tuple[Tensor, Tensor]:
-        """A batch drawn for a step, a pure function of its arguments."""
+        """Draw the batch of a step; a pure function of its arguments."""
         generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
         chosen_N = torch.randint(len(self.inputs_NF), (size,), generator=generator)
         return self.inputs_NF[chosen_N], self.targets_N[chosen_N]
@@ -37,7 +37,7 @@ class Samples:
 
 @cache
 def digits() -> Samples:
-    """Handwritten digits, normalized as a whole: 1,500 to train on, 297 to validate.
+    """Handwritten digits, normalized as a whole: 1,500 for training, 297 for validation.
 
     Source: Alpaydin and Kaynak 1998, https://archive.ics.uci.edu/dataset/80; they come with scikit-learn.
     """
@@ -53,7 +53,7 @@ def digits() -> Samples:
 
 
 def few_digits(count: int, *, wrong: float, seed: int) -> Samples:
-    """A few of the digits, a share of them with a random label: what a network learns by heart."""
+    """A few digits, a share of them with random labels: few enough for a network to memorize."""
     whole = digits()
     generator = torch.Generator().manual_seed(seed)
     chosen_N = torch.randperm(len(whole.inputs_NF), generator=generator)[:count]
@@ -64,7 +64,7 @@ def few_digits(count: int, *, wrong: float, seed: int) -> Samples:
 
 
 def noisy_digits(*, wrong: float, seed: int) -> Samples:
-    """All digits, each seen under noise, a share with a random label that is drawn anew: a loss that has a floor."""
+    """All digits, twelve times each, with noise, and a share with random labels: the loss has a floor."""
     whole = digits()
     generator = torch.Generator().manual_seed(seed)
     inputs_NF = whole.inputs_NF.repeat(12, 1)
@@ -76,14 +76,14 @@ def noisy_digits(*, wrong: float, seed: int) -> Samples:
 
 
 def shuffled_digits(seed: int) -> Samples:
-    """Labels that have nothing to do with the pictures."""
+    """Digits with labels unrelated to the pictures."""
     whole = noisy_digits(wrong=0.0, seed=seed)
     order_N = torch.randperm(len(whole.targets_N), generator=torch.Generator().manual_seed(seed))
     return Samples(whole.inputs_NF, whole.targets_N[order_N], whole.valid_inputs_NF, whole.valid_targets_N)
 
 
 def linear_targets(seed: int, *, noise: float) -> Samples:
-    """A line through noisy points: a regression that has one minimum, at the noise."""
+    """A linear regression with noise: the loss has one minimum, at the noise."""
     generator = torch.Generator().manual_seed(seed)
     inputs_NF = torch.randn(1500, FEATURES, generator=generator)
     weights_F = torch.randn(FEATURES, generator=generator) / FEATURES**0.5

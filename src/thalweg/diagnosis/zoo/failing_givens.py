@@ -1,4 +1,4 @@
-"""Ways to fail that inputs, targets, loss, penalty and capacity have."""
+"""Faults of inputs, targets, loss, weight decay and capacity."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from thalweg.diagnosis.zoo.table import Setting
 
 
-# --- what it is given -----------------------------------------------------------------------------------------------
+# --- inputs and targets -----------------------------------------------------------------------------------------------
 
 
 @case("bad_inputs")
 def inputs_all_alike(setting: Setting) -> Training:
-    """A loader that gives the same picture again and again."""
+    """A loader that repeats the same picture."""
     training = plain(setting)
     training.change = lambda inputs_NF, targets_N: (inputs_NF[:1].expand(inputs_NF.shape).contiguous(), targets_N)
     return training
@@ -38,7 +38,7 @@ def inputs_all_alike(setting: Setting) -> Training:
 
 @case("bad_inputs")
 def inputs_not_scaled(setting: Setting) -> Training:
-    """Numbers in the hundreds, not normalized."""
+    """Inputs in the hundreds, not normalized."""
     training = plain(setting)
     training.change = lambda inputs_NF, targets_N: (inputs_NF * 100 + 300, targets_N)
     return training
@@ -46,7 +46,7 @@ def inputs_not_scaled(setting: Setting) -> Training:
 
 @case("bad_inputs")
 def inputs_with_nan(setting: Setting) -> Training:
-    """A few missing values in each batch, read as NaN."""
+    """A few missing values in each batch, as NaN."""
     training = plain(setting)
 
     def change(inputs_NF: Tensor, targets_N: Tensor) -> tuple[Tensor, Tensor]:
@@ -60,7 +60,7 @@ def inputs_with_nan(setting: Setting) -> Training:
 
 @case("bad_inputs")
 def inputs_flat(setting: Setting) -> Training:
-    """Divided by 255 twice, around a constant: what differs between pictures is a thousandth of what does not."""
+    """Divided by 255 twice, around a constant: pictures differ by a thousandth of that constant."""
     training = plain(setting)
     training.change = lambda inputs_NF, targets_N: (1.0 + inputs_NF * 1e-3, targets_N)
     return training
@@ -68,7 +68,7 @@ def inputs_flat(setting: Setting) -> Training:
 
 @case("bad_targets")
 def labels_shuffled(setting: Setting) -> Training:
-    """Pictures and labels sorted differently: there is nothing to learn."""
+    """Pictures and labels in different orders: there is nothing to learn."""
     training = plain(setting)
     training.samples, training.steps = shuffled_digits(setting.seed), 300
     return training
@@ -76,7 +76,7 @@ def labels_shuffled(setting: Setting) -> Training:
 
 @case("bad_targets")
 def labels_all_one(setting: Setting) -> Training:
-    """A failed look-up gave every picture the same class: the loss falls, and nothing is learned."""
+    """A failed lookup gives every picture the same class: the loss falls, but nothing is learned."""
     training = plain(setting)
     training.change = lambda inputs_NF, targets_N: (inputs_NF, torch.full_like(targets_N, 3))
     return training
@@ -97,16 +97,16 @@ def shapes_that_broadcast(setting: Setting) -> Training:
 
 
 def _quiet_mse(outputs: Tensor, targets: Tensor) -> Tensor:
-    """What `mse_loss` computes where it warns of shapes that differ."""
+    """Mean squared error with broadcasting, without the warning of `mse_loss`."""
     return (outputs - targets).square().mean()
 
 
-# --- what it minimizes ----------------------------------------------------------------------------------------------
+# --- the loss ----------------------------------------------------------------------------------------------
 
 
 @case("wrong_loss")
 def softmax_twice(setting: Setting) -> Training:
-    """A softmax at the end of the network, and another in the loss."""
+    """A softmax at the end of the network and another in the loss."""
     training = plain(setting)
     training.model = nn.Sequential(training.model, nn.Softmax(dim=1))
     training.optimizer = setting.optimize(training.model.parameters())
@@ -115,7 +115,7 @@ def softmax_twice(setting: Setting) -> Training:
 
 @case("wrong_loss")
 def squared_error_in_its_flat(setting: Setting) -> Training:
-    """Mean squared error after a softmax that begins sure of the wrong class: flat where cross-entropy is steep."""
+    """Mean squared error after a softmax that is confident in the wrong class: flat where cross-entropy is steep."""
     training = plain(setting)
     last = [module for module in training.model.modules() if isinstance(module, nn.Linear)][-1]
     with torch.no_grad():
@@ -129,7 +129,7 @@ def squared_error_in_its_flat(setting: Setting) -> Training:
 
 @case("wrong_loss")
 def likelihood_of_raw_logits(setting: Setting) -> Training:
-    """The negative log-likelihood of logits that no log-softmax has made: it falls forever."""
+    """The negative log-likelihood of raw logits, without log-softmax: it falls without bound."""
     training = plain(setting, times=0.02)
     training.loss_fn = nll_loss
     return training
@@ -137,18 +137,18 @@ def likelihood_of_raw_logits(setting: Setting) -> Training:
 
 @case("wrong_loss")
 def sign_turned(setting: Setting) -> Training:
-    """The likelihood is minimized that should be maximized."""
+    """A likelihood that is minimized instead of maximized."""
     training = plain(setting, times=0.005)
     training.loss_fn = lambda outputs, targets: -nll_loss(log_softmax(outputs, dim=1), targets)
     return training
 
 
-# --- what network, penalty and data allow ---------------------------------------------------------------------------
+# --- weight decay, capacity, data ---------------------------------------------------------------------------
 
 
 @case("weight_decay_too_strong")
 def decay_too_strong(setting: Setting) -> Training:
-    """A weight decay a thousand times too strong: gradient and pull cancel."""
+    """A weight decay that is a thousand times too strong: gradient and decay cancel."""
     return plain(setting, decay=0.3)
 
 
@@ -160,7 +160,7 @@ def decay_in_place_of_rate(setting: Setting) -> Training:
 
 @case("model_too_small", networks=("perceptron", "cnn"))
 def layers_without_activation(setting: Setting) -> Training:
-    """A deep network that somebody forgot to put activation functions into, and a question that is not linear."""
+    """A deep network without activation functions, on a task that is not linear."""
     training = plain(setting, activation=nn.Identity)
     training.steps = 500
     generator = torch.Generator().manual_seed(setting.seed)
@@ -173,7 +173,7 @@ def layers_without_activation(setting: Setting) -> Training:
 
 @case("model_too_small", networks=("perceptron",))
 def line_for_rings(setting: Setting) -> Training:
-    """Classes that lie in rings around each other, and a linear network."""
+    """Classes in concentric rings, and a linear network."""
     torch.manual_seed(setting.seed)
     model = nn.Linear(2, 3)
     generator = torch.Generator().manual_seed(setting.seed)
@@ -187,7 +187,7 @@ def line_for_rings(setting: Setting) -> Training:
 
 @case("overfitting")
 def learned_by_heart(setting: Setting) -> Training:
-    """Eighty pictures, some of them wrongly labelled, seen again and again."""
+    """Eighty pictures, some with wrong labels, repeated."""
     training = plain(setting)
     training.samples = few_digits(80, wrong=0.2, seed=setting.seed)
     training.steps, training.validate = 400, True
@@ -196,7 +196,7 @@ def learned_by_heart(setting: Setting) -> Training:
 
 @case("overfitting")
 def learned_by_heart_wide(setting: Setting) -> Training:
-    """Forty pictures and a network that is far too wide for them."""
+    """Forty pictures, and a network that is far too wide."""
     training = plain(setting, width=96)
     training.samples = few_digits(40, wrong=0.1, seed=setting.seed)
     training.steps, training.validate = 400, True
@@ -205,18 +205,18 @@ def learned_by_heart_wide(setting: Setting) -> Training:
 
 @case("batchnorm_mismatch")
 def statistics_never_updated(setting: Setting) -> Training:
-    """Batch norm with a momentum of zero, on inputs that are not what its first statistics say."""
+    """Batch norm with a momentum of zero, on inputs that do not match its initial statistics."""
     return _stale(setting, momentum=0.0, times=3.0, offset=4.0)
 
 
 @case("batchnorm_mismatch")
 def statistics_too_slow(setting: Setting) -> Training:
-    """A momentum for batch norm from a library that counts the other way round: the running statistics lag behind."""
+    """A batch-norm momentum in the opposite convention of another library: the running statistics lag behind."""
     return _stale(setting, momentum=0.001, times=2.0, offset=-3.0)
 
 
 def _stale(setting: Setting, *, momentum: float, times: float, offset: float) -> Training:
-    """Running statistics that follow too little, on inputs that are scaled and shifted."""
+    """Running statistics that follow too slowly, on scaled and shifted inputs."""
     training = plain(setting, norm=True)
     for module in training.model.modules():
         if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):

@@ -1,4 +1,4 @@
-"""Ways to fail that units, layers and their wiring have."""
+"""Faults of units, layers and their wiring."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 @case("vanishing_gradients")
 def deep_sigmoids(setting: Setting) -> Training:
-    """Sigmoids in a deep network without shortcuts: each layer takes three quarters of the gradient at least."""
+    """Sigmoids in a deep network without shortcuts: each layer removes at least three quarters of the gradient."""
     return straight(setting, activation=nn.Sigmoid, depth=12)
 
 
 @case("vanishing_gradients", optimizers=("sgd", "momentum"))
 def weights_too_small(setting: Setting) -> Training:
-    """A deep network whose initial weights are a twentieth of what they should be; Adam's own rates cure it."""
+    """A deep network with initial weights twenty times too small; Adam's adaptive rates make up for it."""
     training = straight(setting, depth=7)
     scale_weights(training.model, 0.05)
     return training
@@ -36,7 +36,7 @@ def weights_too_small(setting: Setting) -> Training:
 
 @case("exploding_gradients")
 def weights_too_large(setting: Setting) -> Training:
-    """Initial weights eight times too large; clipped, as users do when they see it."""
+    """Initial weights eight times too large, with clipping, as users often add."""
     training = straight(setting, depth=4)
     scale_weights(training.model, 8.0)
     training.clip = 1.0
@@ -45,7 +45,7 @@ def weights_too_large(setting: Setting) -> Training:
 
 @case("exploding_gradients")
 def weights_too_large_unclipped(setting: Setting) -> Training:
-    """The same, not clipped: the first step throws the weights far away."""
+    """The same without clipping: the first step throws the weights far away."""
     training = straight(setting, depth=5)
     scale_weights(training.model, 6.0)
     return training
@@ -53,7 +53,7 @@ def weights_too_large_unclipped(setting: Setting) -> Training:
 
 @case("dead_units")
 def biases_far_below_zero(setting: Setting) -> Training:
-    """Biases at which no ReLU ever wakes."""
+    """Biases at which every ReLU is dead."""
     training = straight(setting)
     with torch.no_grad():
         for bias in hidden_biases(training.model):
@@ -63,7 +63,7 @@ def biases_far_below_zero(setting: Setting) -> Training:
 
 @case("dead_units")
 def killed_by_a_spike(setting: Setting) -> Training:
-    """One bad batch early on throws the biases of the ReLUs below zero for good."""
+    """One bad batch early on pushes the biases of the ReLUs far below zero."""
     training = straight(setting)
     biases = hidden_biases(training.model)
 
@@ -81,7 +81,7 @@ def killed_by_a_spike(setting: Setting) -> Training:
 
 @case("saturated_units")
 def tanh_at_its_ends(setting: Setting) -> Training:
-    """Weights so large that every tanh lies at an end, where its slope is zero."""
+    """Weights so large that every tanh is saturated."""
     training = straight(setting, activation=nn.Tanh)
     _drive_to_the_ends(training.model, 60.0)
     return training
@@ -89,7 +89,7 @@ def tanh_at_its_ends(setting: Setting) -> Training:
 
 @case("saturated_units")
 def sigmoids_at_their_ends(setting: Setting) -> Training:
-    """The same with sigmoids, by their biases."""
+    """Sigmoids saturated by their biases."""
     training = straight(setting, activation=nn.Sigmoid)
     with torch.no_grad():
         for bias in hidden_biases(training.model):
@@ -103,12 +103,12 @@ def _drive_to_the_ends(model: nn.Module, factor: float) -> None:
             bias.copy_(torch.where(torch.arange(len(bias)) % 2 == 0, 1.0, -1.0) * factor / 6)
 
 
-# --- how it is wired ------------------------------------------------------------------------------------------------
+# --- the wiring ------------------------------------------------------------------------------------------------
 
 
 @case("untrained_parameters")
 def hidden_layers_forgotten(setting: Setting) -> Training:
-    """The optimizer was given the last layer only."""
+    """An optimizer that holds only the last layer."""
     training = plain(setting)
     training.optimizer = setting.optimize(list(training.model.parameters())[-2:])
     return training
@@ -116,7 +116,7 @@ def hidden_layers_forgotten(setting: Setting) -> Training:
 
 @case("untrained_parameters")
 def first_layer_forgotten(setting: Setting) -> Training:
-    """A layer that was added after the optimizer had been made."""
+    """A layer added after the optimizer was made."""
     training = plain(setting)
     training.optimizer = setting.optimize(list(training.model.parameters())[2:])
     return training
@@ -124,7 +124,7 @@ def first_layer_forgotten(setting: Setting) -> Training:
 
 @case("untrained_parameters")
 def gradient_cut_off(setting: Setting) -> Training:
-    """A `detach` in the middle of the forward pass: what lies before it gets no gradient."""
+    """A `detach` in the middle of the forward pass: the layers before it get no gradient."""
     training = plain(setting)
     training.model = _Detached(training.model)
     training.optimizer = setting.optimize(training.model.parameters())
@@ -132,7 +132,7 @@ def gradient_cut_off(setting: Setting) -> Training:
 
 
 class _Detached(nn.Module):
-    """The network, its features cut off from the graph before the last layer."""
+    """The network, with its features detached before the last layer."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -150,7 +150,7 @@ def _cut(_module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
 
 @case("untrained_parameters", networks=("perceptron", "cnn"))
 def all_but_biases_frozen(setting: Setting) -> Training:
-    """Frozen for fine-tuning, and never thawed: only biases learn."""
+    """Frozen for fine-tuning and never unfrozen: only biases learn."""
     training = plain(setting)
     for parameter in training.model.parameters():
         parameter.requires_grad_(parameter.ndim == 1)
@@ -160,7 +160,7 @@ def all_but_biases_frozen(setting: Setting) -> Training:
 
 @case("zero_grad_missing")
 def zero_grad_forgotten(setting: Setting) -> Training:
-    """No `zero_grad`: every step takes the sum of all gradients so far."""
+    """No `zero_grad`: every step uses the sum of all gradients so far."""
     training = plain(setting, times=0.05)
     training.clear = False
     return training

@@ -1,4 +1,4 @@
-"""Ways to fail that the rate and the surface have."""
+"""Faults of the rate and of the surface."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ if TYPE_CHECKING:
 
 @case("lr_too_small")
 def rate_a_thousandth(setting: Setting) -> Training:
-    """A thousandth of the rate that suits."""
+    """A thousandth of the suitable rate."""
     return plain(setting, times=1e-3)
 
 
 @case("lr_too_small")
 def rate_a_hundred_thousandth(setting: Setting) -> Training:
-    """A rate typed with three zeros too many."""
+    """A rate with three zeros too many."""
     return plain(setting, times=1e-5)
 
 
 @case("lr_too_large")
 def rate_too_large(setting: Setting) -> Training:
-    """A rate at which the loss goes up and down and not lower; clipped, so that it stays a number."""
+    """A rate at which the loss goes up and down but not lower; clipping keeps it finite."""
     training = plain(setting, times={"sgd": 30.0, "momentum": 30.0, "adam": 60.0}[setting.optimizer])
     training.clip = 1.0
     return training
@@ -49,7 +49,7 @@ def rate_too_large(setting: Setting) -> Training:
 
 @case("lr_too_large", "diverged")
 def rate_too_large_late(setting: Setting) -> Training:
-    """A warm-up that does not know where to stop: well for a third of the steps, then fifty times as much."""
+    """A warm-up that does not stop: a suitable rate for a third of the steps, then up to fifty times as much."""
     training = plain(setting, times=0.5)
     most = 100.0 if setting.network == "transformer" else 200.0
     training.clip = 1.0
@@ -62,13 +62,13 @@ STEPS_OF_WARM_UP = 100
 
 @case("diverged")
 def rate_diverges(setting: Setting) -> Training:
-    """A rate that blows up within a few steps."""
+    """A rate at which training diverges within a few steps."""
     return plain(setting, times={"sgd": 1e4, "momentum": 1e4, "adam": 1e5}[setting.optimizer])
 
 
 @case("diverged")
 def loss_overflows(setting: Setting) -> Training:
-    """It trains well, until a logarithm of zero makes every weight NaN."""
+    """Healthy, until the logarithm of zero makes every weight NaN."""
     training = plain(setting)
     count = iter(range(10**6))
 
@@ -82,7 +82,7 @@ def loss_overflows(setting: Setting) -> Training:
 
 @case("decayed_too_early")
 def decayed_at_a_tenth(setting: Setting) -> Training:
-    """A step schedule with its milestone far too early."""
+    """A step schedule with a milestone that is far too early."""
     training = plain(setting, times=0.3)
     training.rate_at = lambda step: 1.0 if step < 20 else 1e-3
     return training
@@ -90,7 +90,7 @@ def decayed_at_a_tenth(setting: Setting) -> Training:
 
 @case("decayed_too_early")
 def decayed_exponentially(setting: Setting) -> Training:
-    """An exponential decay that was meant for epochs and is called every step."""
+    """An exponential decay meant for epochs but applied at every step."""
     training = plain(setting, times=0.3)
     training.rate_at = lambda step: 0.85**step
     return training
@@ -98,7 +98,7 @@ def decayed_exponentially(setting: Setting) -> Training:
 
 @case("noise_floor", optimizers=("sgd", "momentum"))
 def noise_of_four_samples(setting: Setting) -> Training:
-    """Four samples a step, a constant rate, labels that no network can all get right."""
+    """Four samples per step, a constant rate, and labels that contradict each other."""
     training = plain(setting)
     training.samples, training.size, training.steps = noisy_digits(wrong=0.4, seed=setting.seed), 4, 1000
     return training
@@ -106,7 +106,7 @@ def noise_of_four_samples(setting: Setting) -> Training:
 
 @case("noise_floor")
 def noise_of_small_batches(setting: Setting) -> Training:
-    """Small batches at a high constant rate: the steps average out."""
+    """Small batches at a large constant rate: the steps average out."""
     training = plain(setting, times=2.0 if setting.optimizer != "adam" else 3.0)
     training.samples, training.size, training.steps = noisy_digits(wrong=0.5, seed=setting.seed), 8, 1000
     return training
@@ -117,7 +117,7 @@ def noise_of_small_batches(setting: Setting) -> Training:
 
 @case("ill_conditioned", optimizers=("sgd", "momentum"))
 def convex_valley(setting: Setting) -> Training:
-    """A linear layer on features that differ a hundredfold in scale: the course's valley, in hundreds of dimensions."""
+    """A linear layer on features whose scales differ a hundredfold: the course's valley in hundreds of dimensions."""
     torch.manual_seed(setting.seed)
     whole = digits()
     features_NF = features_of(setting.build(), whole.inputs_NF[:200])
@@ -133,7 +133,7 @@ def convex_valley(setting: Setting) -> Training:
 def at_the_edge(
     setting: Setting, model: nn.Module, loss_fn: Any, batch: tuple[Tensor, Tensor], *, share: float
 ) -> torch.optim.SGD:
-    """Gradient descent at a share of the largest rate that is stable: 2 (1 + momentum) over the largest curvature."""
+    """Gradient descent at a share of the largest stable rate, 2 (1 + momentum) / largest curvature."""
     with HessianOperator(model, loss_fn, [batch], mode="train") as operator:
         sharpest = extremes(operator, which="largest").largest.value
     momentum = 0.9 if setting.optimizer == "momentum" else 0.0
@@ -143,7 +143,7 @@ def at_the_edge(
 
 @case("saddle", networks=("perceptron", "cnn"))
 def weights_all_zero(setting: Setting) -> Training:
-    """All weights zero: the gradient vanishes in every layer but the last bias, which soon has nothing to learn."""
+    """All weights zero: the gradient vanishes everywhere except in the last bias, which soon stops learning."""
     training = plain(setting, activation=nn.Tanh, depth=1)
     scale_weights(training.model, 0.0)
     with torch.no_grad():
@@ -154,7 +154,7 @@ def weights_all_zero(setting: Setting) -> Training:
 
 @case("saddle", networks=("perceptron",))
 def two_last_layers_zero(setting: Setting) -> Training:
-    """The last two layers zero, as if both had been made to start small: each waits for the other."""
+    """The last two layers zero, both initialized to start small: each waits for the other."""
     training = plain(setting, activation=nn.Tanh)
     for layer in [m for m in training.model.modules() if isinstance(m, nn.Linear)][-2:]:
         nn.init.zeros_(layer.weight)

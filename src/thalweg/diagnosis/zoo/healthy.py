@@ -1,4 +1,4 @@
-"""Trainings that are well: learning, or done."""
+"""Healthy trainings: still learning, or converged."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def digits_smoothed(setting: Setting) -> Training:
 
 @case(*WELL)
 def digits_validated(setting: Setting) -> Training:
-    """With losses on data that are not trained on, which fall as well."""
+    """With validation losses, which fall as well."""
     training = plain(setting)
     training.validate = True
     return training
@@ -95,7 +95,7 @@ def digits_noisy(setting: Setting) -> Training:
 
 @case(*WELL, networks=("perceptron",))
 def line_converged(setting: Setting) -> Training:
-    """A linear regression at its only minimum: the loss that is left is the noise of the data."""
+    """A linear regression at its only minimum: the remaining loss is the noise of the data."""
     torch.manual_seed(setting.seed)
     model = nn.Linear(FEATURES, 1)
     times = 0.05 if setting.optimizer == "momentum" else 0.2
@@ -114,7 +114,7 @@ def line_converged(setting: Setting) -> Training:
 
 @case(*WELL)
 def head_on_frozen_features(setting: Setting) -> Training:
-    """Fine-tuning: a frozen network, a last layer that learns."""
+    """Fine-tuning: a frozen network with a last layer that learns."""
     training = plain(setting, width=64)
     parameters = list(training.model.parameters())
     for parameter in parameters[:-2]:
@@ -125,7 +125,7 @@ def head_on_frozen_features(setting: Setting) -> Training:
 
 @case(*WELL)
 def few_learned_whole(setting: Setting) -> Training:
-    """The same 48 pictures again and again, to a loss of zero."""
+    """The same 48 pictures in every batch, to a loss of zero."""
     training = plain(setting)
     samples = few_digits(48, wrong=0.0, seed=setting.seed)
     training.batch_of = lambda _step, _seed: (samples.inputs_NF, samples.targets_N)

@@ -1,4 +1,4 @@
-"""The three networks of the zoo, each over samples of 64 numbers; small, so that hundreds are trained in minutes."""
+"""The three networks of the zoo, each for samples of 64 numbers; they are small, so hundreds train in minutes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def perceptron(
 def cnn(
     *, activation: Callable[[], nn.Module] = nn.ReLU, depth: int = 3, width: int = 12, norm: bool = False
 ) -> nn.Sequential:
-    """`depth` convolutions 3×3, the second and third of stride 2."""
+    """`depth` 3×3 convolutions, the second and third with stride 2."""
     layers: list[nn.Module] = [nn.Unflatten(1, (1, SIDE, SIDE))]
     inputs, side = 1, SIDE
     for block in range(depth):
@@ -45,9 +45,9 @@ def cnn(
 
 
 class Transformer(nn.Module):
-    """The rows of the picture as eight tokens, encoder layers, the mean of the tokens, a linear layer.
+    """A transformer: eight rows of the picture as tokens, encoder layers, the mean of the tokens, a linear layer.
 
-    `residual=False` takes the shortcuts and norms away, as a deep network of old: attention and feed-forward in a row.
+    `residual=False` removes shortcuts and norms: attention and feed-forward layers in a plain sequence.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Transformer(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention and a feed-forward of one hidden layer."""
+    """Attention, then a feed-forward network with one hidden layer."""
 
     def __init__(self, width: int, activation: Callable[[], nn.Module], *, residual: bool) -> None:
         super().__init__()
@@ -86,7 +86,7 @@ class Block(nn.Module):
         self.residual = residual
 
     def forward(self, tokens_NTD: Tensor) -> Tensor:
-        """Tokens of the same shape."""
+        """Return tokens of the same shape."""
         normed = self.norms[0](tokens_NTD)
         attended = self.attention(normed, normed, normed, need_weights=False)[0]
         tokens_NTD = tokens_NTD + attended if self.residual else attended
@@ -106,7 +106,7 @@ def scale_weights(model: nn.Module, factor: float) -> None:
 
 
 def hidden_biases(model: nn.Module) -> list[nn.Parameter]:
-    """The biases of the layers right before an activation function."""
+    """The biases of the layers directly before an activation function."""
     found, last = [], None
     for module in model.modules():
         if isinstance(module, nn.Linear | nn.Conv2d):
@@ -118,7 +118,7 @@ def hidden_biases(model: nn.Module) -> list[nn.Parameter]:
 
 @torch.no_grad()
 def features_of(model: nn.Module, inputs_NF: Tensor) -> Tensor:
-    """What the last linear layer of a network is given, (N, D)."""
+    """The input of a network's last linear layer, (N, D)."""
     last = [module for module in model.modules() if isinstance(module, nn.Linear)][-1]
     found: list[Tensor] = []
     hook = last.register_forward_pre_hook(lambda _module, given: found.append(given[0].clone()))

@@ -1,4 +1,4 @@
-"""Train, watch, diagnose, and count how often the cause was named."""
+"""Train, watch, diagnose, and count how often the diagnosis names the cause."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ class Outcome:
     """The verdict on one training.
 
     Attributes:
-        case: its name.
-        truth: the codes that are right.
-        network: which.
-        optimizer: which.
-        seed: which.
-        code: the verdict's.
-        second: the next nearest code, or an empty text.
-        measures: all numbers it rests on.
+        case: name of the case.
+        truth: the codes that are correct.
+        network: name of the network.
+        optimizer: name of the optimizer.
+        seed: of weights and data.
+        code: of the verdict.
+        second: the next nearest code, or empty.
+        measures: all measures of the verdict.
     """
 
     case: str
@@ -52,17 +52,17 @@ class Outcome:
 
     @property
     def right(self) -> bool:
-        """Whether the cause comes first."""
+        """Whether the verdict names the cause."""
         return self.code in self.truth
 
     @property
     def near(self) -> bool:
-        """Whether it is among the first two."""
+        """Whether the cause is among the first two codes."""
         return self.right or self.second in self.truth
 
 
 def train_watched(training: Training) -> Verdict:
-    """The loop that a user would have typed, with two lines added, and a question with the last batch."""
+    """Run the loop that a user would write, watched, and diagnose it with the last batch."""
     rates = [group["lr"] for group in training.optimizer.param_groups]
     batch = training.batch(0)
     with watch(training.model, training.optimizer) as watching:
@@ -97,7 +97,7 @@ def _validation_loss(training: Training) -> float:
 
 
 def run_case(case: Case, setting: Setting) -> Outcome:
-    """Train one case, and its verdict."""
+    """Train one case and return its verdict."""
     verdict = train_watched(case.make(setting))
     second = verdict.alternatives[0][0] if verdict.alternatives else ""
     if verdict.code == "unsure" and len(verdict.alternatives) > 1:
@@ -121,16 +121,16 @@ def run_zoo(
     processes: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Outcome]:
-    """The whole zoo, or some cases of it.
+    """Run the whole zoo, or some of its cases.
 
     Args:
         seeds: of weights and data.
         cases: names of cases; None: all.
-        processes: that share the work, one thread each.
+        processes: number of processes that share the work, with one thread each.
         progress: called with the number of trainings done and the total.
 
     Returns:
-        One outcome a training, in the order of the table.
+        One outcome per training, in the order of the table.
     """
     table = load_all()
     chosen = list(table) if cases is None else list(cases)
@@ -153,7 +153,7 @@ def run_zoo(
 
 
 def confusion(outcomes: Sequence[Outcome]) -> dict[str, dict[str, int]]:
-    """How often each cause got each code: truth to code to count."""
+    """Count how often each cause got each code: truth to code to count."""
     counts: dict[str, dict[str, int]] = {}
     for outcome in outcomes:
         truth = "healthy" if set(outcome.truth) & {"healthy", "converged"} else outcome.truth[0]
@@ -164,7 +164,7 @@ def confusion(outcomes: Sequence[Outcome]) -> dict[str, dict[str, int]]:
 
 
 def shares(outcomes: Sequence[Outcome]) -> dict[str, float]:
-    """The zoo's figures: cause first and among the first two, of the ill; called ill, of the well."""
+    """The zoo's figures: how often the cause comes first or second, and false alarms on healthy trainings."""
     ill = [outcome for outcome in outcomes if not set(outcome.truth) & {"healthy", "converged"}]
     well = [outcome for outcome in outcomes if set(outcome.truth) & {"healthy", "converged"}]
     alarms = [outcome for outcome in well if outcome.code not in {"healthy", "converged", "unsure"}]

@@ -1,4 +1,4 @@
-"""A case of the zoo, and the table of all of them."""
+"""The table of the zoo's cases."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ BATCH = 48
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """Which network, optimizer and seed a case is made for."""
+    """The network, optimizer and seed for which a case makes a training."""
 
     network: str
     optimizer: str
     seed: int
 
     def build(self, **options: Any) -> nn.Module:
-        """The network, its weights drawn from the seed."""
+        """Build the network, with weights drawn from the seed."""
         torch.manual_seed(self.seed)
         return NETWORKS[self.network](**options)
 
     def optimize(self, parameters: Iterable[Any], *, times: float = 1.0, decay: float = 0.0) -> Optimizer:
-        """The optimizer at `times` the rate that trains the zoo's networks well."""
+        """Make the optimizer, at `times` the rate that suits the zoo's networks."""
         rate = RATES[self.optimizer] * times
         if self.optimizer == "adam":
             return torch.optim.Adam(parameters, lr=rate, weight_decay=decay)
@@ -49,20 +49,22 @@ class Setting:
 
 @dataclass(slots=True)
 class Training:
-    """A training that is ready to run: what a user would have typed.
+    """A training that is ready to run, as a user would write it.
 
     Attributes:
         model: the network.
         optimizer: over its parameters.
-        samples: where batches come from.
+        samples: source of the batches.
         loss_fn: of (outputs, targets).
-        steps: how many.
-        size: samples a batch.
-        rate_at: factor of the rate at a step; None leaves it constant.
-        change: what happens to inputs and targets on the way to the network.
+        steps: number of steps.
+        size: samples per batch.
+        rate_at: factor of the rate at a step; None: a constant rate.
+        change: transforms inputs and targets before the network gets them.
+        batch_of: makes the batch of a step and a seed; None: `samples` does.
         clear: whether gradients are cleared.
-        clip: largest gradient norm; None leaves it.
+        clip: largest gradient norm; None: no clipping.
         validate: whether validation losses are recorded, every 20 steps.
+        seed: of the batches.
     """
 
     model: nn.Module
@@ -80,7 +82,7 @@ class Training:
     seed: int = 0
 
     def batch(self, step: int) -> tuple[Tensor, Tensor]:
-        """What the network is given at a step."""
+        """The batch of a step."""
         pair = self.batch_of(step, self.seed) if self.batch_of else self.samples.batch(step, self.size, self.seed)
         return self.change(*pair) if self.change else pair
 
@@ -91,10 +93,10 @@ class Case:
 
     Attributes:
         name: of the case.
-        truth: the codes that are right; the first is the one that was meant.
-        make: a training for a setting.
-        networks: for which it makes sense.
-        optimizers: for which it makes sense.
+        truth: the codes that are correct; the first is the intended one.
+        make: makes a training for a setting.
+        networks: to which the case applies.
+        optimizers: to which the case applies.
     """
 
     name: str
@@ -105,11 +107,11 @@ class Case:
 
     @property
     def ill(self) -> bool:
-        """Whether something is wrong with it."""
+        """Whether the training is faulty."""
         return not {"healthy", "converged"} & set(self.truth)
 
     def settings(self, seeds: Iterable[int]) -> list[Setting]:
-        """All settings of the case."""
+        """All settings of the case, for the given seeds."""
         return [
             Setting(network, optimizer, seed)
             for network in self.networks
@@ -124,7 +126,7 @@ CASES: dict[str, Case] = {}
 def case(
     *truth: str, networks: tuple[str, ...] = tuple(NETWORKS), optimizers: tuple[str, ...] = OPTIMIZERS
 ) -> Callable[[Callable[[Setting], Training]], Callable[[Setting], Training]]:
-    """Enter a function into the table, under its own name."""
+    """Add a function to the table, under its own name."""
 
     def enter(make: Callable[[Setting], Training]) -> Callable[[Setting], Training]:
         CASES[make.__name__] = Case(make.__name__, truth, make, networks, optimizers)
@@ -134,18 +136,18 @@ def case(
 
 
 def plain(setting: Setting, *, times: float = 1.0, decay: float = 0.0, **options: Any) -> Training:
-    """A healthy training, the basis of the faulty ones: digits, cross-entropy, a rate that suits."""
+    """A healthy training, the basis of the faulty ones: digits, cross-entropy, a suitable rate."""
     model = setting.build(**options)
     return Training(model, setting.optimize(model.parameters(), times=times, decay=decay), digits(), seed=setting.seed)
 
 
 def straight(setting: Setting, **options: Any) -> Training:
-    """The plain training, without the shortcuts of the transformer, which would lead around whatever is broken."""
+    """The plain training without the transformer's shortcuts, which would lead around the fault."""
     return plain(setting, **({"residual": False} if setting.network == "transformer" else {}), **options)
 
 
 def load_all() -> dict[str, Case]:
-    """The whole table: the cases enter it when their modules are read."""
+    """The whole table; importing the modules of the cases fills it."""
     for name in ("failing_rates", "failing_layers", "failing_givens", "healthy"):
         import_module(f"thalweg.diagnosis.zoo.{name}")
     return CASES

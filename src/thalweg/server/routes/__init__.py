@@ -1,1 +1,1 @@
-"""The routes of the page's API, a module a tab. Each module has its handlers and, at its end, their table `ROUTES`."""
+"""The routes of the page's API, one module per tab; each ends with the table of its handlers, `ROUTES`."""

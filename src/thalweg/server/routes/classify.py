@@ -1,4 +1,4 @@
-"""A photo, dropped on the page or of the run: its top five, the picture that the network sees, and where it looks."""
+"""Classify a photo, from the visitor or the run: top five, the network's input, and where the network looks."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ def classify(run: Run, content: bytes) -> dict[str, Any]:
     """Classify one photo with the best weights of a run.
 
     Args:
-        run: any with at least one finished epoch.
+        run: a run with at least one finished epoch.
         content: the file, encoded.
 
     Raises:
-        BadImageError: the file is no picture, or too large a one.
+        BadImageError: the file is not a picture, or is too large.
         RunError: no epoch has ended yet.
     """
     from thalweg.data.decoding import decode, quiet, reading
@@ -72,7 +72,7 @@ def photo(run: Run, row: int) -> tuple[NDArray[np.uint8], int | None]:
 
 
 def look_at(run: Run, image_HWC: NDArray[np.uint8]) -> dict[str, Any]:
-    """What the network predicts for a decoded photo, as JSON can hold it."""
+    """The network's prediction for a decoded photo, for JSON."""
     from thalweg.prediction.attention import attention, seen_pixels
 
     if not run.best.exists():
@@ -107,7 +107,7 @@ def png(image_HWC: NDArray[np.uint8], *, side: int = _SHOWN) -> bytes:
 
 
 def data_address(image_HWC: NDArray[np.uint8]) -> str:
-    """A picture as an address, which needs no second request."""
+    """A picture as a data URL, which needs no second request."""
     return f"data:image/png;base64,{base64.b64encode(png(image_HWC)).decode()}"
 
 

@@ -1,4 +1,4 @@
-"""The verdict on a run in the words of the catalogue, and trials of its fixes."""
+"""The verdict on a run, in the words of the catalogue, and the trials of its fixes."""
 
 from __future__ import annotations
 
@@ -18,16 +18,17 @@ if TYPE_CHECKING:
 
 @at_a_time
 def verdict(path: Path) -> dict[str, Any]:
-    """What holds a run back, with evidence and fixes, in the language in force.
+    """What holds a run back, with evidence and fixes, in the current language.
 
     Raises:
-        RunError: no run, one of another version, its photos have changed, or a part of the package is missing.
+        RunError: there is no such run, another version wrote it, its photos have changed, or a part of the package is
+            missing.
     """
     try:
         from thalweg.diagnosis import diagnose_run
         from thalweg.diagnosis.fixes import can_be_tried
 
-        found = diagnose_run(path, threads=1)  # the others are for a training run that may be going on
+        found = diagnose_run(path, threads=1)  # a training run may need the other threads
     except ImportError as error:
         raise RunError("page.no_diagnosis", reason=error) from error
     return {
@@ -42,6 +43,7 @@ def verdict(path: Path) -> dict[str, Any]:
                 "threshold": float(one.threshold),
                 "relation": one.relation,
                 "supports": one.supports,
+                "text": one.numbers,
             }
             for one in found.evidence
         ],

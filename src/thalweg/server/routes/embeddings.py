@@ -1,4 +1,4 @@
-"""Photos laid out by the features of the middle and the top layer, for each checkpoint that is kept.
+"""Photos laid out by the features of the middle and the top layer, for each saved checkpoint.
 
 Shape suffixes: N photos, D features.
 """
@@ -27,7 +27,7 @@ _maps = Recent()
 
 @at_a_time
 def embedding(run: Run, checkpoint: str) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    """Both layers at a checkpoint; the maps of earlier epochs are turned to lie like the last one.
+    """Maps of both layers at a checkpoint; maps of earlier epochs are rotated to match the last one.
 
     Raises:
         RunError: there is no such checkpoint, or the photos have changed.
@@ -54,9 +54,9 @@ def embedding(run: Run, checkpoint: str) -> tuple[dict[str, Any], dict[str, NDAr
 
 
 def turned_like(positions_N2: NDArray[np.floating], other_N2: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Points turned and mirrored as a whole, to lie as near to other points as they can (orthogonal Procrustes).
+    """Rotate and mirror points as a whole to match other points as closely as possible (orthogonal Procrustes).
 
-    The directions of t-SNE mean nothing: without this, a scrub over epochs would show turns that were not learned.
+    The directions of t-SNE are arbitrary: without this, epochs would differ by rotations that were not learned.
 
     Example:
         >>> points = np.array([[1.0, 0.0], [0.0, 2.0], [-1.0, -2.0]])

@@ -26,21 +26,21 @@ if TYPE_CHECKING:
 MOST_OPTIMIZERS: Final = 8
 CHARTS: Final = ("loss", "gradient_norm", "lr", "rate_x", "rate_y", "stability_y")
 
-_BUDGET: Final = 16_000  # kept steps times traces: what is drawn within one frame
+_BUDGET: Final = 16_000  # kept steps × traces: as many as one frame can draw
 _MOST_KEPT: Final = 4_000
-_MOST_UPDATES: Final = 2_000_000  # steps times traces: seconds of one core, and 130 MB
+_MOST_UPDATES: Final = 2_000_000  # steps × traces: seconds on one core, and 130 MB
 _DRAWN_FACTORS: Final = 400  # of a schedule
 
 
 def warm_up() -> None:
-    """Load what the lab needs, and compile its first surface: seconds that the first visitor need not wait."""
+    """Load the lab and compile its first surface in advance, so that the first visitor need not wait."""
     form = Form({"surface": "valley", "optimizers": [{"optimizer": "sgd"}, {"optimizer": "adam"}], "steps": 100})
     draw_background(form)
     draw_traces(form)
 
 
 def catalogue(_visit: Visit) -> dict[str, Any]:
-    """What can be chosen: surfaces with their words, optimizers and schedules."""
+    """The choices: surfaces with their descriptions, optimizers and schedules."""
     from thalweg import optimizers, schedules, surfaces
     from thalweg.surfaces.catalogue import CATALOGUE
 
@@ -55,7 +55,7 @@ def catalogue(_visit: Visit) -> dict[str, Any]:
 
 
 def draw_background(form: Form) -> Frame:
-    """A surface as it is drawn.
+    """The data to draw a surface.
 
     Raises:
         UsageError: the formula or the window is invalid.
@@ -67,7 +67,7 @@ def draw_background(form: Form) -> Frame:
 
 
 def draw_traces(form: Form) -> Frame:
-    """Up to eight traces over a surface, at the steps that are drawn.
+    """Up to eight traces over a surface, at the drawn steps.
 
     Raises:
         UsageError: an optimizer, a learning rate, a schedule or a start is invalid.
@@ -80,7 +80,7 @@ def draw_traces(form: Form) -> Frame:
 
 
 def trace_all(form: Form, surface: Surface) -> tuple[list[Trace], list[str]]:
-    """The traces that a form asks for, and their labels.
+    """The traces that a form requests, and their labels.
 
     Raises:
         UsageError: see `draw_traces`.
@@ -110,7 +110,7 @@ def trace_all(form: Form, surface: Surface) -> tuple[list[Trace], list[str]]:
 
 
 def surface_of(form: Form) -> Surface:
-    """The surface that a form names, or writes as a formula.
+    """The surface of a form, by name or formula.
 
     Raises:
         UsageError: the name, the formula, a parameter, the window or the start is invalid.
@@ -131,7 +131,7 @@ def surface_of(form: Form) -> Surface:
 
 
 def scene_of(surface: Surface, traces: Sequence[Trace], labels: Sequence[str], *, shown: tuple[str, ...]) -> Scene:
-    """Traces over a surface, with as many steps as are drawn within one frame."""
+    """Traces over a surface, with at most as many steps as one frame can draw."""
     from thalweg.figures.lab.scene import make_scene
 
     limit = min(_MOST_KEPT, _BUDGET // max(1, len(traces)))
@@ -139,7 +139,7 @@ def scene_of(surface: Surface, traces: Sequence[Trace], labels: Sequence[str], *
 
 
 def schedule(visit: Visit) -> Frame:
-    """The factors of a schedule at no more than 400 steps, by the function that training uses.
+    """The factors of a schedule at no more than 400 steps, from the function that training uses.
 
     Raises:
         UsageError: the schedule is invalid.

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from thalweg.lessons import Evidence
     from thalweg.server.request import Visit
 
-# What each lesson of the lab puts into the address; the lesson's own settings fill in the numbers.
+# the fields of the page's address for each lesson of the lab; the lesson's settings fill in the numbers
 _SETUPS: Final[dict[str, dict[str, Any]]] = {
     "saddle-or-minimum": {
         "surface": "toy_network",
@@ -114,7 +114,7 @@ def setup_of(name: str) -> dict[str, str] | None:
 
 @cache
 def _evidence(name: str) -> Evidence:
-    """A lesson runs once; its numbers are the same every time."""
+    """Run a lesson once; its numbers never change."""
     return lessons.get(name).run()
 
 

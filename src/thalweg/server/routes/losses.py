@@ -19,7 +19,7 @@ _CHARTS: Final = ("loss", "gradient_norm")
 
 
 def both(visit: Visit) -> Frame:
-    """Both surfaces, the trace on each at the same steps, and the probability of the right class along it.
+    """Both surfaces, the trace on each at the same steps, and the probability of the right class along each trace.
 
     Raises:
         UsageError: the optimizer, the learning rate, the schedule or the start is invalid.

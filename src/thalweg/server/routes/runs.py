@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def rows(visit: Visit) -> Frame:
-    """The rows of a history from one on, as the socket sends them.
+    """The rows of a history from a given one on, in the socket's format.
 
     Raises:
         RunError: there is no such run.
@@ -41,10 +41,10 @@ def rows(visit: Visit) -> Frame:
 
 
 def update_ratios(run: Run) -> Frame:
-    """How long updates are beside the weights that they change, layer by layer, where the run has measured it.
+    """The length of updates relative to that of the weights, for each layer, if the run has measured it.
 
     Returns:
-        The layers' names and a sentence that says what is usual; `step` and one array a layer.
+        The layers' names and a sentence about usual values; `step` and one array per layer.
     """
     tail = HistoryTail(run.path / files.LAYERS)
     names = [name for name in tail.columns if name.endswith(UPDATE_RATIO)]

@@ -24,8 +24,8 @@ _SAMPLES: Final = 12  # photos of each kind
 def scores(run: Run) -> dict[str, Any]:
     """Confusion matrix, precision and recall of the classes, and samples.
 
-    They are over the whole validation split of a run that has ended. While it trains, they are over a part of the
-    split, with the best weights so far.
+    They cover the whole validation split of a run that has ended. During training, they cover a part of the split, with
+    the best weights so far.
 
     Raises:
         RunError: no epoch has ended yet, or the file of the evaluation is damaged.
@@ -59,7 +59,7 @@ def _outputs(run: Run) -> tuple[dict[str, NDArray[Any]], bool]:
 
 
 def _samples(run: Run, outputs: dict[str, NDArray[Any]], probability_NC: NDArray[np.float64]) -> list[dict[str, Any]]:
-    """The mistakes with the highest probability, then some photos that were right."""
+    """The mistakes with the highest probability, then some correct predictions."""
     labels_N, predicted_N = outputs["labels"], probability_NC.argmax(axis=1)
     highest_N = probability_NC.max(axis=1)
     rows_N = outputs["rows"] if "rows" in outputs else photos_of(run).rows("valid")

@@ -1,7 +1,7 @@
 """Training runs that are started from the page.
 
-What a visitor sends becomes a checked configuration, and that an argument list of this program: every argument is a
-field of the configuration, and a run's folder or photos are only those that the page offers.
+A visitor's form becomes a checked configuration, which becomes an argument list of this program. Every argument is a
+field of the configuration; only folders and photos that the page offers are accepted.
 """
 
 from __future__ import annotations
@@ -27,20 +27,22 @@ if TYPE_CHECKING:
 
 BUILTIN: Final = "builtin"
 
-NOT_HERE: Final = frozenset({"classes", "fold", "folds"})  # `classes` may name a file to read, folds are many runs
+NOT_HERE: Final = frozenset(
+    {"classes", "fold", "folds"}
+)  # `classes` may name a file, and folds are several runs
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 _LONGEST: Final = 200  # characters of a text
 _LARGEST: Final = 2**63  # of a number
 
 
 def sources(service: Service) -> list[str]:
-    """The photos that a run may be started on: the built-in set, the offered folders, and those of existing runs."""
+    """The photos on which a run may be started: the built-in set, the offered folders, and those of existing runs."""
     used = {row["photos"] for row in service.index.listing() if row["photos"]}
     return list(dict.fromkeys([BUILTIN, *(str(path.resolve()) for path in service.photos), *sorted(used)]))
 
 
 def asked(service: Service, form: Form) -> tuple[str, TrainingConfig, list[str]]:
-    """What a form asks for: the run's name, its configuration, and the arguments of `thalweg`.
+    """The run's name, configuration and arguments of `thalweg` from a form.
 
     Raises:
         UsageError: a field is invalid, or the name is taken.
@@ -49,7 +51,7 @@ def asked(service: Service, form: Form) -> tuple[str, TrainingConfig, list[str]]
     if not _NAME.fullmatch(name) or name.endswith("."):
         raise UsageError("page.bad_name", name=name)
     out = service.index.root / name
-    if out.exists() or service.trainings.is_going(name):  # the folder is made seconds after the start
+    if out.exists() or service.trainings.is_going(name):  # the folder appears seconds after the start
         raise UsageError("page.name_taken", name=name)
     photos = form.text("photos")
     if photos not in sources(service):
@@ -63,7 +65,7 @@ def overrides_of(values: Any) -> dict[str, Any]:
     """Options from JSON, without the empty ones; `resolve` checks them further.
 
     Raises:
-        UsageError: the page does not offer such an option, or a value is no number, flag or printable text.
+        UsageError: the page does not offer the option, or the value is not a number, flag or printable text.
 
     Example:
         >>> overrides_of({"epochs": 3, "lr": 0.01, "model": ""})
@@ -86,12 +88,12 @@ def overrides_of(values: Any) -> dict[str, Any]:
 
 
 def offered() -> dict[str, Option]:
-    """The options that the page offers: all that have a flag but those for the terminal."""
+    """The options that the page offers: all with a flag, except those for the terminal."""
     return {name: option for name, option in typed_options().items() if name not in NOT_HERE}
 
 
 def form_facts(photos: Sequence[str]) -> dict[str, Any]:
-    """What the form offers: photos, recipes, and each option with its kind, its words and its flag."""
+    """The contents of the form: photos, recipes, and each option with its kind, label and flag."""
     return {
         "photos": list(photos),
         "recipes": list(RECIPES),
@@ -100,7 +102,7 @@ def form_facts(photos: Sequence[str]) -> dict[str, Any]:
                 "name": name,
                 "label": t(f"page.field_{name}"),
                 "option": option.flag,
-                "kind": "sizes" if name == "size" else option.kind,  # `64>96>128`: one field that sets two
+                "kind": "sizes" if name == "size" else option.kind,  # `64>96>128` sets two fields
                 "choices": list(option.choices) or None,
                 "help": t(f"training.option_{name}"),
             }

@@ -4,11 +4,11 @@
 import { getJson, postJson } from "./api.js";
 import { bar, button, byId, make } from "./dom.js";
 import { makeChoice } from "./choosing.js";
-import { percent, short, t } from "./texts.js";
+import { percent, t } from "./texts.js";
 import { makeScale } from "../player/scales.js";
 
-const ASK = 1000; // milliseconds between two looks at a trial
-const WIDE = 30; // ratio from which on a bar is logarithmic
+const ASK = 1000; // milliseconds between two requests for a trial's state
+const WIDE = 30; // above this ratio a bar is logarithmic
 
 export async function mountDiagnosis(page) {
   const home = byId("diagnosis");
@@ -79,19 +79,18 @@ export async function mountDiagnosis(page) {
 
 /** Each measure as a bar with the threshold as a line across it. */
 function evidenceOf(evidence) {
-  const rows = evidence.flatMap(({ name, value, threshold, relation, supports }) => {
+  const rows = evidence.flatMap(({ name, value, threshold, supports, text }) => {
     const track = bar(0);
     const [at, line] = placesOf(value, threshold);
     track.firstChild.style.width = `${100 * at}%`;
     const mark = make("i");
     mark.style.left = `${100 * line}%`;
     if (threshold !== null) track.append(mark);
-    const shown = `${short(value)} ${relation} ${short(threshold)}`;
     const kind = supports ? "for" : "against";
     return [
       make("span", { class: kind }, `${supports ? "✓" : "✗"} ${name}`),
       track,
-      make("span", { class: kind }, `${shown} · ${t(supports ? "diagnosis_for" : "diagnosis_against")}`),
+      make("span", { class: kind }, [text, t(supports ? "diagnosis_for" : "diagnosis_against")].filter(Boolean).join(" · ")),
     ];
   });
   return make("div", { class: "bars evidence" }, ...rows);
