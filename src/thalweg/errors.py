@@ -19,13 +19,16 @@ says what went wrong, where, why, and what to try.
 from __future__ import annotations
 
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from thalweg.i18n import joined, t
 
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+
+INTERRUPTED: Final = 130  # exit code of a training run that was stopped and has saved itself
 
 
 class ThalwegError(Exception):

@@ -9,14 +9,13 @@ import typer
 
 from thalweg.cli._options import training_flags
 from thalweg.cli._output import JsonFlag, print_json
-from thalweg.errors import UsageError
+from thalweg.errors import INTERRUPTED, UsageError
 from thalweg.i18n import t
 
 
 if TYPE_CHECKING:
     from thalweg.runs import Run, TrainingConfig
 
-INTERRUPTED = 130
 
 
 def register(app: typer.Typer) -> None:

@@ -14,6 +14,7 @@ import torch
 
 from thalweg.data.augmentation import Crops
 from thalweg.data.cropping import crop_photos
+from thalweg.runs import softmax
 from thalweg.runs.photos import evaluation_batches
 
 
@@ -62,8 +63,8 @@ def attention(model: nn.Module, run: Run, image_HWC: NDArray[np.uint8]) -> Atten
         label = int(logits_1C.argmax())
         gradients = torch.autograd.grad(logits_1C[0, label], list(found.values()), allow_unused=True)
     maps = {name: _weighed(maps, gradient) for (name, maps), gradient in zip(found.items(), gradients, strict=True)}
-    probability_1C = (logits_1C.detach().double() / run.temperature).softmax(dim=1)
-    return Attention(probability_1C[0].numpy(), label, maps)
+    probability_1C = softmax(logits_1C.detach().numpy(), run.temperature)
+    return Attention(probability_1C[0], label, maps)
 
 
 def seen_pixels(run: Run, image_HWC: NDArray[np.uint8]) -> NDArray[np.uint8]:

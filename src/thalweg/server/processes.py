@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from thalweg.errors import RunError, ThalwegError, UsageError
+from thalweg.errors import INTERRUPTED, RunError, ThalwegError, UsageError
 from thalweg.i18n import get_language, t
 
 
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 _LINES: Final = 12
 _PATIENCE: Final = 30.0  # seconds for a training run to save itself when the server ends
 _LONGEST_TRIAL: Final = 600.0  # seconds
-INTERRUPTED: Final = 130  # exit code of a training run that was stopped and has saved itself
 
 
 @dataclass(slots=True)

@@ -86,6 +86,7 @@ class Clock:
         config: has `epochs` or `budget`.
         steps_an_epoch: batches in the training split.
         seconds_before: time already spent on preparation and in earlier sessions.
+        first_step_at: seconds from the start of training to its first step.
     """
 
     def __init__(
@@ -191,7 +192,7 @@ class Listener:
         """Receive the number of photos decoded so far."""
 
     def started(self, run: Path, facts: Mapping[str, Any]) -> None:
-        """Receive the run's folder, once it exists, and the choices: model, size, precision, layout, speeds."""
+        """Receive the run's folder, once it exists, with `run`, and `model` and `choice` or `resumed_at`."""
 
     def progressed(self, progress: Progress) -> None:
         """Receive a progress report, about twice per second."""

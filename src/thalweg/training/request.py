@@ -187,7 +187,7 @@ def affordable(photos: Path | str, budget: float, **fields: Any) -> Affordable:
         size, _ = choose_sizes(config.size, config.max_size, typical, 1.0)
         if size < models.smallest_size(config.model):
             continue
-        sides = [*(side for side in config.smaller_sizes if side < size), size]
+        sides = config.settle(size).sizes
         pixels = sum(side**2 for side in sides) / len(sides) / size**2  # on average, relative to full size
         flops = 3 * pixels * models.describe(config.model, size=size, classes=len(images.classes)).flops
         epochs = budget * REACHED * gflops * 1e9 / (flops * photo_count)
