@@ -225,9 +225,7 @@ def parse_form(content: bytes | str) -> Form:
     """
     try:
         values = json.loads(content, parse_constant=_no_constant)
-        json.dumps(
-            values, ensure_ascii=False
-        ).encode()  # JSON may contain half a surrogate pair, not a character
+        json.dumps(values, ensure_ascii=False).encode()  # JSON may contain half a surrogate pair, not a character
     except (ValueError, RecursionError):
         raise UsageError("page.no_json") from None
     if not isinstance(values, dict):
