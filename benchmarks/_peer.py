@@ -1,4 +1,4 @@
-"""A peer in a process of its own Python: a question a line, an answer a line."""
+"""A peer in its own Python process: one question per line, one answer per line."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 
 class Peer:
-    """A script of this folder, called with `--answer` by another Python, which is made where there is none.
+    """A script of this folder, called with `--answer` by another Python, whose environment is created if needed.
 
     Args:
-        script: reads questions from its standard input, and writes an answer of JSON for each.
-        python: of a virtual environment.
-        installs: arguments of `pip install`, one list after the other, for a new environment.
+        script: reads questions from standard input and writes a JSON answer for each.
+        python: the Python of a virtual environment.
+        installs: lists of arguments of `pip install`, in order, for a new environment.
     """
 
     def __init__(self, script: str, python: Path, *installs: Sequence[str]) -> None:
@@ -43,6 +43,6 @@ class Peer:
         self._process.communicate()
 
     def ask(self, question: str) -> Any:
-        """The answer to one question."""
+        """Return the answer to one question."""
         print(question, file=self._process.stdin, flush=True)
         return json.loads(self._process.stdout.readline())

@@ -1,11 +1,11 @@
-"""How soon and how truly the ends of a Hessian's spectrum are found, and a landscape, beside the peers, interleaved.
+"""Speed and accuracy of the extreme Hessian eigenvalues, and of a landscape, interleaved with peers.
 
-    python benchmarks/curvature.py                    # makes a virtual environment for the peers, then measures
-    python benchmarks/curvature.py --peers PYTHON     # the Python of one that has them already
+    python benchmarks/curvature.py                    # creates a virtual environment for the peers, then measures
+    python benchmarks/curvature.py --peers PYTHON     # uses an environment that already has them
 
-Ours runs in this process, the peers in one of their own that answers line by line, all on the same network, weights
-and batch: 784-1024-512-10 with ReLU (1.3 M parameters), cross-entropy, 128 examples, float32. The truth is Lanczos in
-float64 until the error bound is below 1e-8 of the eigenvalue.
+Ours runs in this process, the peers in another that answers line by line, all on the same network, weights and batch:
+784-1024-512-10 with ReLU (1.3 M parameters), cross-entropy, 128 examples, float32. The reference is Lanczos in float64
+until the error bound is below 1e-8 of the eigenvalue.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from _peer import Peer
 
 ROOT = Path(__file__).parents[1]
 PEERS = ROOT / "build" / "peers-curvature"
-# The second list without dependencies: one of them asks for torchvision, which would replace torch.
+# The second list is installed without dependencies: one package requires torchvision, which would replace torch.
 REQUIREMENTS = ("torch=={torch}", "numpy", "scipy", "tqdm", "hessian-eigenthings==1.0.0a5")
 ALONE = (
     *("pyhessian==0.1", "curvlinops-for-pytorch==3.0.1", "loss-landscapes==3.0.6", "backpack-for-pytorch"),
@@ -105,7 +105,7 @@ def true_largest(steps: int) -> float:
 
 
 def show_saddles() -> None:
-    """Two-layer linear networks near the origin: the spectrum is symmetric, so no search by magnitude sees its sign."""
+    """Two-layer linear networks near the origin, whose symmetric spectrum hides the sign from searches by magnitude."""
     import torch
 
     from thalweg.diagnosis import HessianOperator, extremes
@@ -153,7 +153,7 @@ def perceptron(sizes: tuple[int, ...], examples: int):  # noqa: ANN201 - typing 
 
 
 def network(steps: int):  # noqa: ANN201 - as above
-    """The network after steps of gradient descent on noisy prototypes of ten classes, and the last batch."""
+    """Return the network after gradient descent on noisy prototypes of ten classes, and the last batch."""
     import torch
 
     model, _, _ = perceptron(SIZES, EXAMPLES)
@@ -220,7 +220,7 @@ def by_pyhessian(model, inputs, targets, **_: Any) -> tuple[float, int, str]:  #
     import torch
 
     count = [0]
-    module = sys.modules["pyhessian.hessian"]  # whose name in the package is a class of the same name
+    module = sys.modules["pyhessian.hessian"]  # in the package, this name is a class
     product = module.hessian_vector_product
 
     def counted(*arguments: Any) -> Any:

@@ -1,11 +1,11 @@
-"""Whether the learning rate that is found is the right one: against a grid, beside the range tests of others.
+"""Accuracy of the learning rate search: compared with a grid and with other range tests.
 
-    python benchmarks/find_lr.py               # all tasks; makes a virtual environment for the peer in build/peers-rate
-    python benchmarks/find_lr.py --keep FILE   # keeps what the grid came to, for another run
+    python benchmarks/find_lr.py               # all tasks; creates an environment for the peer in build/peers-rate
+    python benchmarks/find_lr.py --keep FILE   # keeps the grid's losses for another run
 
 A task is a problem of `rate_tasks.REPORTED` and an optimizer. Its grid is 13 rates from 1e-5 to 10, each trained for
-300 steps with a rate that falls to zero, from two seeds; the best rate is the one whose mean loss on data that was not
-trained on is the lowest. Each side is asked for one rate a task, from weights and an order of a third seed (`--seed`).
+300 steps with a rate that falls to zero, with two seeds; the best rate has the lowest mean loss on held-out data. Each
+side answers with one rate per task, from weights and an order of a third seed (`--seed`).
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ REQUIREMENTS = ("torch-lr-finder==0.2.2", "scikit-learn")
 RATES = [10 ** (-5 + k / 2) for k in range(13)]
 SEEDS, STEPS = 2, 300
 FACTOR = 3.0
-TOLERANCE = 0.01  # of what the best rate gains: rates within it are called as good
-START = 100  # seed of weights and order that no grid has seen
+TOLERANCE = 0.01  # of the best rate's gain: rates within it count as equally good
+START = 100  # seed of weights and order that are in no grid
 PEER_STEPS = 100
-TRAINED, HELD = 0, 1  # which of the losses
+TRAINED, HELD = 0, 1  # indices of the losses
 SIDES = ("thalweg", "torch-lr-finder", "Lightning's rule")
 
 
@@ -66,7 +66,7 @@ def name_of(problem: Problem, optimizer: str) -> str:
 
 
 def grids(tasks: list[tuple[Problem, str]], keep: Path | None) -> dict[str, list[list[list[float]]]]:
-    """Losses of every task: by seed, by rate, trained on and not."""
+    """Return the losses of every task: by seed, by rate, on training and held-out data."""
     known = json.loads(keep.read_text(encoding="utf-8")) if keep and keep.exists() else {}
     for task in tasks:
         if name_of(*task) not in known:
@@ -79,7 +79,7 @@ def grids(tasks: list[tuple[Problem, str]], keep: Path | None) -> dict[str, list
 
 
 def table(tasks: list[tuple[Problem, str]], theirs: dict[str, float | None], known: dict[str, Any], seed: int) -> None:
-    """One row a task: the best rates, and what each side says as a multiple of the best."""
+    """Print one row per task: the best rates, and each side's answer as a multiple of the best."""
     print(f"\n{'task':37}{'best rates':>22}" + "".join(f"{side:>19}" for side in SIDES) + f"{'steps':>7}{'seconds':>9}")
     right: dict[str, list[list[bool]]] = {side: [] for side in SIDES}
     for task in tasks:
@@ -94,7 +94,7 @@ def table(tasks: list[tuple[Problem, str]], theirs: dict[str, float | None], kno
         row = "".join(f"{cell:>19}" for cell in cells)
         print(f"{task[0].name:28}{task[1]:9}{span:>22}{row}{steps:7}{seconds:9.1f}", flush=True)
     print(f"\nwithin a factor {FACTOR:g} of: the best rate; a rate within {TOLERANCE:.0%} of the best's gain;")
-    print("the best rate, if it is judged on what was trained on")
+    print("the best rate, evaluated on the training data")
     for side, results in right.items():
         shares = (
             f"{sum(column)}/{len(results)} = {sum(column) / len(results):.0%}" for column in zip(*results, strict=True)
@@ -103,15 +103,15 @@ def table(tasks: list[tuple[Problem, str]], theirs: dict[str, float | None], kno
 
 
 def best_rates(losses: list[list[list[float]]], judged: int) -> tuple[float, list[float]]:
-    """The rate of the lowest mean loss, and all that are as good.
+    """Return the rate with the lowest mean loss, and all rates that are equally good.
 
     Args:
-        losses: by seed and rate; on what was trained on, and on what was not.
-        judged: which of the two.
+        losses: by seed and rate; on training and on held-out data.
+        judged: index of the data to evaluate on.
     """
     means = [sum(seed[k][judged] for seed in losses) / len(losses) for k in range(len(RATES))]
     lowest = min(means)
-    start = means[0]  # at 1e-5 next to nothing is learned
+    start = means[0]  # at 1e-5, almost nothing is learned
     return RATES[means.index(lowest)], [
         rate for rate, mean in zip(RATES, means, strict=True) if mean <= lowest + TOLERANCE * (start - lowest)
     ]
@@ -122,7 +122,7 @@ def near(rate: float | None, best: list[float]) -> bool:
 
 
 def fresh(problem: Problem, seed: int) -> tuple[nn.Module, DataLoader[Any]]:
-    """A network and a loader that no grid has seen."""
+    """Return a network and a loader that are in no grid."""
     torch.manual_seed(seed)
     model = problem.network()
     data = TensorDataset(*split(problem)[0])
@@ -140,7 +140,7 @@ def thalweg(problem: Problem, optimizer: str, seed: int) -> tuple[float | None, 
 
 
 def lightning(problem: Problem, optimizer: str, seed: int) -> float | None:
-    """The rule that pytorch-lightning 2.6 documents, written anew: it is not installed beside us.
+    """Apply the rule documented by pytorch-lightning 2.6, reimplemented because it is not installed.
 
     100 steps from 1e-8 to 1, losses as an exponential mean of 0.98, the end at four times the lowest; then the rate at
     which the loss falls fastest per unit of rate, without the first ten and the last.
@@ -192,7 +192,7 @@ def torch_lr_finder(problem: Problem, optimizer: str, seed: int) -> float | None
 
 
 def peer_answers(chosen: argparse.Namespace) -> dict[str, float | None]:
-    """What torch-lr-finder suggests, from a process of its own environment."""
+    """Return the suggestions of torch-lr-finder, from a process in its own environment."""
     python = chosen.peers / "bin" / "python"
     if not python.exists():
         subprocess.run([sys.executable, "-m", "venv", chosen.peers], check=True)

@@ -1,8 +1,8 @@
-"""A whole epoch on a GPU: photos a second with augmentation, and how long the GPU has nothing to do.
+"""A whole epoch on a GPU: photos per second with augmentation, and the GPU's idle time.
 
     python benchmarks/gpu.py PHOTOS --batches 64,256,512
 
-Each row is a training of its own; its first epoch, in which kernels are chosen and steps recorded, does not count.
+Each row is a separate run; its first epoch, in which kernels are chosen and steps recorded, does not count.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Clocked(TrainingLoop):
 
 
 class Profiled(Clocked):
-    """Looks at some steps from the device's side."""
+    """Profiles some steps on the device."""
 
     def _step(self) -> None:
         if self.state.step == PROFILED_AFTER:
@@ -82,12 +82,12 @@ def _busy(seen: profile) -> float:
 
 def _spans(seen: profile) -> Iterator[tuple[float, float]]:
     for event in seen.events() or []:
-        if event.device_type == torch.autograd.DeviceType.CUDA and "step#" not in event.name:  # no kernel, a bracket
+        if event.device_type == torch.autograd.DeviceType.CUDA and "step#" not in event.name:  # a bracket, not a kernel
             yield event.time_range.start, event.time_range.end
 
 
 def trained(kind: type[Clocked], options: argparse.Namespace, batch: int, optimizer: str) -> Clocked:
-    """A training of `standard`'s views and mixing at one size."""
+    """Train with the augmentation and mixing of `standard` at one size."""
     config = replace(
         recipe("standard"),
         model=options.model,

@@ -1,4 +1,4 @@
-"""The page's goals, measured in Debian's Chromium on loopback: paint, bytes, frames, a slider, a training beside it.
+"""The page's goals, measured in Debian's Chromium on loopback: paint, bytes, frames, a slider, a run beside it.
 
 `python benchmarks/page.py` measures all; `python benchmarks/page.py paint frames` some.
 """
@@ -40,7 +40,7 @@ FLAGS = [
 POINTS = 100_000
 EIGHT = ";".join(f"{name}::" for name in ("sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "lion", "nadam"))
 
-# Frames of so many milliseconds: how long each took, in the browser's own clock.
+# The duration of each frame within some milliseconds, by the browser's own clock.
 FRAMES = """(wanted) => new Promise((done) => {
   const began = performance.now();
   const times = [];
@@ -53,7 +53,7 @@ FRAMES = """(wanted) => new Promise((done) => {
   });
 })"""
 
-# From a slider's event to the frame in which its paths are drawn.
+# The time from a slider's event to the frame that draws its traces.
 SLIDE = """(share) => new Promise((done) => {
   const slider = document.querySelector(".optimizer-row input[type=range]");
   const player = document.getElementById("player");
@@ -135,7 +135,7 @@ def frames(browser: Browser, url: str, rounds: int) -> dict[str, Any]:
 
 
 def charts(browser: Browser, url: str, root: Path, rounds: int) -> dict[str, Any]:
-    """Six charts, four of them of 100,000 points each and more, while rows come ten times a second."""
+    """Measure six charts, four of them with at least 100,000 points, while rows arrive ten times per second."""
     with opened(browser, f"{url}#tab=runs&run=long", f"#runs-charts[data-rows='{POINTS}']") as page:
         still = page.evaluate(FRAMES, 2000 * rounds)
         ended = threading.Event()
@@ -161,7 +161,7 @@ def slider(browser: Browser, url: str, rounds: int) -> dict[str, Any]:
 
 
 def beside(browser: Browser, url: str, root: Path, rounds: int) -> dict[str, Any]:
-    """Seconds of a training's epochs with and without the page open on it, in turns.
+    """Time a run's epochs with and without the page open on it, in turns.
 
     The first two epochs, in which the page is loaded, are left out.
     """
@@ -200,7 +200,7 @@ def beside(browser: Browser, url: str, root: Path, rounds: int) -> dict[str, Any
 
 
 def alone(browser: Browser, rounds: int) -> dict[str, Any]:
-    """The same in a folder of its own."""
+    """Measure the same in a separate folder."""
     with tempfile.TemporaryDirectory() as folder, serving(Path(folder)) as url:
         return beside(browser, url, Path(folder), rounds)
 
@@ -245,7 +245,7 @@ def frame_times(times: list[float]) -> str:
     ordered = sorted(times)
     late = ordered[int(0.95 * len(ordered))]
     return (
-        f"median {statistics.median(times):.1f}, 95 % below {late:.1f}, {1000 * len(times) / sum(times):.0f} a second"
+        f"median {statistics.median(times):.1f}, 95 % below {late:.1f}, {1000 * len(times) / sum(times):.0f} per second"
     )
 
 

@@ -1,8 +1,8 @@
-"""How fast paths are, beside a loop over torch.optim and optax's compiled scans: interleaved, best of n.
+"""Speed of traces, compared with a loop over torch.optim and optax's compiled scans: interleaved, best of n.
 
-    python benchmarks/paths.py            # makes a virtual environment for optax in build/peers, then measures
+    python benchmarks/paths.py            # creates a virtual environment for optax in build/peers, then measures
 
-Ours and torch run in this process, optax in one of its own venv that answers line by line, so that all sides take
+Ours and torch run in this process, optax in one from its own venv that answers line by line, so that all sides take
 turns within one run. Every side computes in float64 on the same machine at the same time.
 """
 
@@ -81,7 +81,7 @@ def table(optax: Peer, rounds: int) -> None:
 
 
 def first_paths(optax: Peer, rounds: int) -> dict[str, float]:
-    """Of processes that are new each time: with no kernel on disk, with the optimizer's, with all."""
+    """Time new processes: without kernels on disk, with the optimizer's kernel, with all kernels."""
     seconds: dict[str, list[float]] = {}
     for turn in range(rounds):
         with tempfile.TemporaryDirectory() as cache:
@@ -125,7 +125,7 @@ def torch_loop(surface) -> float:  # noqa: ANN001 - a surface; typing it would i
 
 
 def best(sides: dict, rounds: int) -> dict[str, float]:
-    """The least seconds of each side, after one turn each that does not count; sides take turns."""
+    """Return the fewest seconds of each side, taking turns, after an uncounted first turn."""
     seconds = {name: [] for name in sides}
     for _ in range(rounds + 1):
         for name, run in sides.items():

@@ -1,7 +1,7 @@
-"""Small trainings whose best learning rate can be found by trying: networks × data × optimizers.
+"""Small training tasks with a best learning rate that a grid can find: networks × data × optimizers.
 
-Two sets of problems that share neither data nor shape: `TUNING` is what the constants of `thalweg.find_lr` were chosen
-on, `REPORTED` is what is reported. Everything is generated, or is scikit-learn's digits, or the built-in pictures.
+There are two sets of problems that share neither data nor shape: the constants of `thalweg.find_lr` were chosen on
+`TUNING`; `REPORTED` gives the reported results. The data are generated, scikit-learn's digits, or the built-in photos.
 
 Shape suffixes: N samples, D features, C channels or classes, L positions of a sequence, H height, W width.
 """
@@ -38,14 +38,14 @@ OPTIMIZERS: dict[str, Callable[[Iterable[Tensor]], torch.optim.Optimizer]] = {
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A network to be made, data, and what is minimized.
+    """A network, its data, and its loss.
 
     Attributes:
         name: network and data.
-        data: gives inputs and targets, the same each time.
-        network: gives the network as the seed in force starts it.
-        loss: of outputs and targets, a mean.
-        batch_size: samples a step.
+        data: returns inputs and targets, the same each time.
+        network: returns the network, initialized from the current seed.
+        loss: mean loss of outputs and targets.
+        batch_size: samples per step.
     """
 
     name: str
@@ -66,7 +66,7 @@ def digits() -> Pair:
 
 @cache
 def clothes() -> Pair:
-    """2,000 of the built-in pictures, averaged to 14 × 14 pixels, with mean 0 and deviation 1."""
+    """2,000 of the built-in photos, averaged to 14 × 14 pixels, with mean 0 and deviation 1."""
     from thalweg import data
 
     images = data.build_cache(data.open_images("builtin"), size=28)
@@ -97,7 +97,7 @@ def digits_as_rows() -> Pair:
 
 @cache
 def clouds() -> Pair:
-    """Eight clouds in twelve dimensions, three to a class, that overlap; directions of unlike width."""
+    """Twelve overlapping clouds in twelve dimensions, three per class, with a different width in each direction."""
     random = torch.Generator().manual_seed(1)
     centers = 2 * torch.randn(12, 12, generator=random)
     of = torch.randint(12, (2000,), generator=random)
@@ -108,7 +108,7 @@ def clouds() -> Pair:
 
 @cache
 def waves() -> Pair:
-    """A smooth function of six numbers under noise, to be regressed."""
+    """Regression of a smooth function of six numbers, with noise."""
     random = torch.Generator().manual_seed(2)
     inputs_ND = torch.rand(2000, 6, generator=random) * 2 - 1
     directions = 2 * torch.randn(6, 5, generator=random)
@@ -128,7 +128,7 @@ def teacher() -> Pair:
 
 @cache
 def majority() -> Pair:
-    """Sequences of 16 letters out of 6; the answer is the commonest."""
+    """Sequences of 16 letters from 6; the answer is the most common letter."""
     letters_NL = torch.randint(6, (3000, 16), generator=torch.Generator().manual_seed(4))
     counts_NC = nn.functional.one_hot(letters_NL, 6).sum(1)
     return letters_NL, counts_NC.argmax(1)
@@ -136,7 +136,7 @@ def majority() -> Pair:
 
 @cache
 def pointer() -> Pair:
-    """Sequences of 12 letters out of 8; the first letter says at which place the answer stands."""
+    """Sequences of 12 letters from 8; the first letter gives the position of the answer."""
     letters_NL = torch.randint(8, (3000, 12), generator=torch.Generator().manual_seed(5))
     return letters_NL, letters_NL.gather(1, letters_NL[:, :1] + 1)[:, 0]
 
@@ -206,11 +206,11 @@ REPORTED = [
 
 
 BLOWN_UP = 1e6
-HELD_OUT = 5  # one sample of so many is not trained on
+HELD_OUT = 5  # one in this many samples is held out
 
 
 def split(problem: Problem) -> tuple[Pair, Pair]:
-    """What is trained on, and what is not: one sample of five, always the same ones."""
+    """Split off the held-out data: every fifth sample, always the same."""
     inputs, targets = problem.data()
     order = torch.randperm(len(inputs), generator=torch.Generator().manual_seed(9))
     held, trained = order[: len(order) // HELD_OUT], order[len(order) // HELD_OUT :]
@@ -218,17 +218,17 @@ def split(problem: Problem) -> tuple[Pair, Pair]:
 
 
 def final_losses(problem: Problem, optimizer: str, lr: float, *, steps: int, seed: int) -> tuple[float, float]:
-    """The mean losses after a training whose rate falls linearly to zero; infinity where it has blown up.
+    """Return the mean losses after a run with a rate that falls linearly to zero; infinity if it blew up.
 
     Args:
-        problem: what is trained.
-        optimizer: a name of `OPTIMIZERS`.
+        problem: the task.
+        optimizer: a name from `OPTIMIZERS`.
         lr: learning rate at the start.
-        steps: batches.
-        seed: of the weights and of the order.
+        steps: number of batches.
+        seed: seed of the weights and of the order.
 
     Returns:
-        On what was trained on, and on what was not.
+        The loss on training data and on held-out data.
     """
     torch.manual_seed(seed)
     model, ((inputs, targets), held) = problem.network(), split(problem)

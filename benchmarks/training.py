@@ -1,12 +1,12 @@
-"""A whole epoch of ResNet-18 at 128 px, batch 64: thalweg beside timm, torchvision's reference, fastai and Keras.
+"""A whole epoch of ResNet-18 at 128 px, batch size 64: thalweg, timm, torchvision's reference, fastai and Keras.
 
     python benchmarks/training.py PHOTOS --sources FOLDER
-    python benchmarks/training.py PHOTOS --sources FOLDER --peers PYTHON    # which has all sides' packages already
+    python benchmarks/training.py PHOTOS --sources FOLDER --peers PYTHON    # a Python with all sides' packages
 
-PHOTOS has train/CLASS and val/CLASS, as Imagenette's 160-px archive; of it the first photos of each class are used.
-FOLDER has the programs that peers keep in their repositories: timm/train.py (of pytorch-image-models) and torchvision/
-(the files of vision's references/classification). Sides take turns, each in a process of its own; the best of the
-last epochs counts, by the clock and without evaluation.
+PHOTOS has train/CLASS and val/CLASS, like Imagenette's 160-px archive; the first photos of each class are used.
+FOLDER has programs from the peers' repositories: timm/train.py (of pytorch-image-models) and torchvision/ (the files of
+vision's references/classification). Sides take turns, each in its own process; the best of the last epochs counts, in
+wall-clock time without evaluation.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ EPOCHS, EVALUATED = 2, 64
 
 
 class Side(NamedTuple):
-    """A row of the table: the function of `training_sides` that trains, its options, and the packages that it is."""
+    """A row of the table: the function of `training_sides` that trains, its options, and its packages."""
 
     function: str
     options: dict[str, Any]
@@ -39,8 +39,8 @@ class Side(NamedTuple):
 
 
 BFLOAT16 = ["--amp", "--amp-dtype", "bfloat16", "--channels-last"]
-# All in one environment, so on one torch. The first two train the very network of timm and torchvision; our own
-# ResNet-18, in its form of 2018, has 13 % more FLOPs.
+# All run in one environment, so on one torch. The first two train exactly the network of timm and torchvision; our own
+# ResNet-18, the variant of 2018, has 13 % more FLOPs.
 SIDES = {
     "thalweg": Side("thalweg", {"model": "timm:resnet18", "optimizer": "sgd", "lr": 0.05}, ["thalweg"]),
     "thalweg, muon": Side("thalweg", {"model": "timm:resnet18", "optimizer": "muon", "lr": 5e-3}, ["thalweg"]),
@@ -77,7 +77,7 @@ def main() -> None:
 
 
 def link(source: Path, target: Path, count: int) -> None:
-    """As many photos of a split, class by class in turn."""
+    """Link a number of photos of a split, taking one class after another in turn."""
     classes = [sorted(folder.iterdir()) for folder in sorted(source.iterdir())]
     in_turn = [photo for photos in zip_longest(*classes) for photo in photos if photo]
     for photo in in_turn[:count]:
@@ -87,7 +87,7 @@ def link(source: Path, target: Path, count: int) -> None:
 
 
 def ask(side: Side, photos: Path, chosen: argparse.Namespace) -> dict[str, Any]:
-    """Have a side train in a process of its own."""
+    """Have a side train in its own process."""
     options = side.options
     if side.function in ("timm", "torchvision"):
         options = options | {"sources": str(chosen.sources)}
@@ -106,7 +106,7 @@ def show_turn(name: str, answer: dict[str, Any], count: int) -> None:
 
 
 def show(answers: dict[str, list[dict[str, Any]]], count: int) -> None:
-    """The table, each row beside our first."""
+    """Print the table, each row relative to our first."""
     best = {name: max(count / turn["seconds"][-1] for turn in turns) for name, turns in answers.items()}
     ours = best.get("thalweg", float("nan"))
     columns = ("side", "images/s", "all turns", "thalweg is", "matrix product, GFLOP/s fp32 / bf16", "versions")

@@ -1,7 +1,7 @@
-"""How each side of `training.py` trains ResNet-18: every epoch timed, without its evaluation.
+"""The training of ResNet-18 by each side of `training.py`, timing every epoch without its evaluation.
 
 Called by a Python that has the side's packages: reads one question of JSON, writes one answer. A side is the peer's own
-program, or its documented loop where it has none; what is timed is the one function of it that trains an epoch.
+program, or its documented loop if it has none; the one function that trains an epoch is timed.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 def thalweg(photos: str, epochs: int, model: str, optimizer: str, lr: float) -> dict[str, Any]:
-    """Our training at its fastest number format, with a new cache of photos and kernels compiled before."""
+    """Run ours at its fastest number format, with a new photo cache and compiled kernels."""
     with tempfile.TemporaryDirectory() as folder:
         from thalweg._files import cache_folder
 
@@ -54,7 +54,7 @@ def thalweg(photos: str, epochs: int, model: str, optimizer: str, lr: float) -> 
 
 
 def timm(photos: str, epochs: int, sources: str, flags: list[str]) -> dict[str, Any]:
-    """`train.py` of its repository, with its own augmentation and optimizer."""
+    """Run timm's `train.py`, with its own augmentation and optimizer."""
     with tempfile.TemporaryDirectory() as folder:
         program = imported(Path(sources) / "timm", "train")
         seconds = timed(program, "train_one_epoch")
@@ -68,7 +68,7 @@ def timm(photos: str, epochs: int, sources: str, flags: list[str]) -> dict[str, 
 
 
 def torchvision(photos: str, epochs: int, sources: str) -> dict[str, Any]:
-    """`references/classification/train.py`; two workers, because its 16 are for other machines."""
+    """`references/classification/train.py`, with two workers, because its 16 suit larger machines."""
     program = imported(Path(sources) / "torchvision", "train")
     seconds = timed(program, "train_one_epoch")
     with tempfile.TemporaryDirectory() as folder:
@@ -82,7 +82,7 @@ def torchvision(photos: str, epochs: int, sources: str) -> dict[str, Any]:
 
 
 def fastai(photos: str, epochs: int) -> dict[str, Any]:
-    """The views of its own Imagenette example, its `Learner` and default optimizer, torchvision's network."""
+    """Run fastai's `Learner` and optimizer on torchvision's network, augmented as in its Imagenette example."""
     from fastai.vision.all import FlipItem, ImageDataLoaders, Learner, Normalize, RandomResizedCrop
     from torchvision.models import resnet18
 
@@ -101,7 +101,7 @@ def fastai(photos: str, epochs: int) -> dict[str, Any]:
 
 
 def keras(photos: str, epochs: int) -> dict[str, Any]:
-    """`fit` on the torch backend over a torch DataLoader, as its guide has it; it has no ResNet-18, so here is one."""
+    """Run Keras' `fit` on torch over a torch DataLoader, as in its guide; it has no ResNet-18, so we define one."""
     os.environ["KERAS_BACKEND"] = "torch"
     import keras
     from torch.utils.data import DataLoader
@@ -157,7 +157,7 @@ def _keras_resnet18(keras: Any) -> Any:
 
 
 def timed(owner: Any, name: str) -> list[float]:
-    """Have a function or method keep the seconds of each of its calls in the list given back, in this process."""
+    """Record the seconds of each call of a function or method in this process, in the returned list."""
     seconds: list[float] = []
     original = getattr(owner, name)
 
@@ -174,13 +174,13 @@ def timed(owner: Any, name: str) -> list[float]:
 
 
 def imported(folder: Path, name: str) -> Any:
-    """A program of a peer's repository as a module."""
+    """Import a program of a peer's repository as a module."""
     sys.path.insert(0, str(folder))
     return importlib.import_module(name)
 
 
 def machine(packages: list[str]) -> dict[str, Any]:
-    """Versions, and how fast a matrix product is at this moment, in GFLOP/s."""
+    """Return versions, and the current speed of a matrix product in GFLOP/s."""
     import torch
 
     from thalweg.training.machine import matmul_gflops

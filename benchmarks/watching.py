@@ -1,9 +1,9 @@
-"""What watching costs a training: the same steps with and without, in turns, best of n.
+"""The cost of watching: the same steps with and without, in turns, best of n.
 
     python benchmarks/watching.py --rounds 9
 
-Two perceptrons, whose steps take about 2 and more than 10 milliseconds. A round is 100 steps of each side, after 20
-that are not counted (the first ten of a watched training are measured in full); rounds of both sides alternate.
+Two perceptrons have steps of about 2 and more than 10 milliseconds. A round is 100 steps of each side, after 20
+uncounted ones (the first ten of a watched run are measured in full); rounds of both sides alternate.
 """
 
 from __future__ import annotations

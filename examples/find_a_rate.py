@@ -1,4 +1,4 @@
-"""The learning rate of anybody's training: one call before the loop, which changes nothing of the loop."""
+"""Find the learning rate for any loop: one call before the loop, which itself stays unchanged."""
 
 from functools import partial
 

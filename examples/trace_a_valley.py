@@ -1,4 +1,4 @@
-"""Two optimizers in a valley that is steep one way and flat the other; each leaves the history that a run leaves."""
+"""Trace two optimizers in a valley that is steep one way and flat the other; a trace has the same history as a run."""
 
 import thalweg
 from thalweg import optimizers, surfaces

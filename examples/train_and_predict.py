@@ -1,6 +1,6 @@
-"""Train on a folder of photos, look at what came out, predict: the command line's work, from Python.
+"""Train on a folder of photos, look at the results, and predict: the same as on the command line, but from Python.
 
-Run it with a folder of yours, or without to take the built-in pictures for ten seconds.
+Pass your folder, or nothing to train on the built-in photos for ten seconds.
 """
 
 import sys

@@ -1,6 +1,6 @@
-"""A small character-level transformer learns this file's own text, watched by two lines; then broken on purpose.
+"""Watch a small character-level transformer with two lines while it learns this file's text; then break it on purpose.
 
-The kind of loop that is written for toy language models: random windows of a text, the next character as target.
+This is the usual loop of toy language models: random windows of a text, with the next character as the target.
 """
 
 from pathlib import Path
@@ -19,7 +19,7 @@ WINDOW, WIDTH, BATCH, STEPS = 16, 32, 16, 150
 
 
 class Block(nn.Module):
-    """Causal attention and a feed-forward, each behind a norm, with a shortcut."""
+    """Causal attention and a feed-forward layer, each after a norm, with a shortcut."""
 
     def __init__(self):
         super().__init__()

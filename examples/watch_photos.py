@@ -1,6 +1,6 @@
-"""Two convolutions, dropout, two linear layers on the built-in photos, watched by two lines; then broken on purpose.
+"""Watch a small CNN on the built-in photos with two lines; then break it on purpose.
 
-The kind of loop that every introduction has, with its usual mistake: `zero_grad` is forgotten.
+This is the loop of every introduction, with its usual mistake: `zero_grad` is forgotten.
 """
 
 import io

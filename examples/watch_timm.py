@@ -1,6 +1,6 @@
-"""A model of timm, fine-tuned by hand, watched by two lines; then with an optimizer that was given the head only.
+"""Watch a timm model with two lines while fine-tuning it; then give the optimizer only the head.
 
-timm comes with the extra `zoo`; without it this example says so and does nothing.
+timm comes with the extra `timm`; without it, this example prints a message and stops.
 """
 
 import sys
@@ -14,7 +14,7 @@ import thalweg
 
 try:
     import timm
-except (ImportError, RuntimeError) as error:  # not there, or its torchvision was made for another torch
+except (ImportError, RuntimeError) as error:  # missing, or its torchvision was built for another torch
     print(f"timm cannot be imported ({error}): nothing to show. docs/extras.md says how to install it.")
     sys.exit()
 

@@ -73,7 +73,7 @@ def striped_photo(label, random, size):
 
 @pytest.fixture(scope="session")
 def striped(tmp_path_factory):
-    """A folder in the homework's layout: 3 classes, 96 photos to train on, 24 to validate, 12 to test (unlabelled)."""
+    """A folder in the homework's layout: 3 classes, 96 photos to train on, 24 to validate, 12 to test (unlabeled)."""
     root = tmp_path_factory.mktemp("striped")
     random = np.random.default_rng(0)
     for split, count in (("training", 32), ("validation", 8)):

@@ -1,4 +1,4 @@
-"""thalweg: train an image classifier from photos, see why a training stalls, and try the cure before you believe it.
+"""thalweg: train an image classifier from a folder of photos, see why training stalls, try the fix before trusting it.
 
 The public names are loaded on first use: `import thalweg` loads no torch.
 """

@@ -1,4 +1,4 @@
-"""Files are written whole or not at all; locks that end with their process; the folder of caches."""
+"""Atomic writes, locks that end with their process, and the cache folder."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _ATTEMPTS = 20
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it is synced and renamed over `path`, else removed.
 
-    A reader sees the old file or the new one, never a part, even if the writing process is killed.
+    A reader sees the old file or the new one, never part of one, even if the writing process is killed.
 
     Raises:
         StorageError: the folder is not writable, or the disk is full.

@@ -15,7 +15,7 @@ def lazy_names(package: str, homes: Mapping[str, str]) -> tuple[Callable[[str], 
 
     Args:
         package: the package's `__name__`.
-        homes: public name to the module that defines it, relative to the package (`".loop"`).
+        homes: maps each public name to the module that defines it, relative to the package (`".loop"`).
 
     Returns:
         The two functions; the package binds them as `__getattr__, __dir__`.

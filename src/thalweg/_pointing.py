@@ -1,4 +1,4 @@
-"""An error that points at a character, and how wide a text is on a terminal."""
+"""An error that points at a character, and the width of a text on a terminal."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class SpecError(UsageError):
     Args:
         key: the message's key in the catalogue.
         spec: the whole text.
-        position: index of the wrong character; the length of the text stands for its end.
+        position: index of the wrong character; the length of the text means its end.
         **values: values for the placeholders of the message.
     """
 

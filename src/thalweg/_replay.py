@@ -1,4 +1,4 @@
-"""A function of tensors whose kernels a GPU records once and then repeats.
+"""Record the GPU kernels of a function of tensors once, then replay them.
 
 A step of ResNet-18 is about 560 kernels of a few microseconds each: Python takes longer to launch them than the GPU to
 run them. A CUDA graph launches all of them at once.
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    Results = tuple[Any, ...]  # tensors, or None for one that is not there
+    Results = tuple[Any, ...]  # tensors, or None for an absent one
 
 EAGER_CALLS = (
-    3  # with one set of shapes before recording: in the first ones, libraries choose kernels and allocators grow
+    3  # with one set of shapes before recording: during the first calls, libraries choose kernels and allocators grow
 )
 
 
@@ -41,7 +41,7 @@ class Replay:
         self._recorded: dict[tuple[object, ...], _Recorded | None] = {}
 
     def __call__(self, function: Callable[..., Results], *tensors: Tensor | None) -> Results:
-        """The results of the function; on a GPU they are valid until the next call.
+        """Return the results of the function; on a GPU they are valid until the next call.
 
         Args:
             function: takes tensors on one device, or None for an absent one; returns the same.

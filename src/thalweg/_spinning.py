@@ -13,5 +13,5 @@ SPINS = "20000"
 
 
 def bound_spinning() -> None:
-    """Set the bound, unless the environment has one. Call it before torch is loaded: OpenMP reads it once, then."""
+    """Set the bound, unless the environment has one. Call this before torch is loaded: OpenMP then reads it once."""
     os.environ.setdefault("GOMP_SPINCOUNT", SPINS)

@@ -1,7 +1,7 @@
-"""Watch a training whose loop belongs to another library: callbacks for Lightning and for the transformers Trainer.
+"""Callbacks that watch a training loop of another library: Lightning or the transformers Trainer.
 
 Each is a thin class around `thalweg.watch`, and comes with the extra `callbacks`. A library is imported when its
-callback is made.
+callback is created.
 """
 
 from __future__ import annotations
@@ -37,15 +37,15 @@ class Listener:
     """A watch that a trainer opens, feeds and closes.
 
     Args:
-        batch: a batch or several for the diagnosis at the end, in any form of `thalweg.probes.batches`; without one the
-            diagnosis reads the history alone.
-        loss_fn: of (outputs, targets); None: the outputs hold the loss.
-        save: a folder to leave the watch in, for `thalweg diagnose FOLDER`.
+        batch: one batch or several for the diagnosis at the end, in any form of `thalweg.probes.batches`; without one,
+            the diagnosis reads only the history.
+        loss_fn: called with (outputs, targets); None: the outputs hold the loss.
+        save: the folder in which to save the watch, for `thalweg diagnose FOLDER`.
         tell: called with the verdict at the end, such as `print`.
 
     Attributes:
-        watch: while and after a training; None before.
-        verdict: after a training; None before.
+        watch: the watch; None before training starts.
+        verdict: the diagnosis; None until training ends.
     """
 
     def __init__(
@@ -61,18 +61,18 @@ class Listener:
         self.verdict: Verdict | None = None
 
     def open(self, model: nn.Module, optimizer: Optimizer) -> None:
-        """Begin to watch; a watch that is open already is closed first."""
+        """Start watching; close a watch that is already open."""
         self.close()
         self.watch, self.verdict = Watch(model, optimizer), None
         self.watch.__enter__()
 
     def step(self, loss: Any) -> None:
-        """Close a step; where no loss is known, the step is left open."""
+        """Close a step; without a known loss, leave it open."""
         if self.watch is not None and loss is not None:
             self.watch.step(loss)
 
     def validate(self, loss: Any) -> None:
-        """Pass a validation loss on, if it is a finite number."""
+        """Record a validation loss if it is finite."""
         if self.watch is not None and loss is not None and math.isfinite(float(loss)):
             self.watch.validate(float(loss))
 
@@ -88,21 +88,21 @@ class Listener:
             self.tell(self.verdict)
 
     def close(self) -> None:
-        """Let go of model and optimizer; what was measured stays."""
+        """Release the model and the optimizer; keep the measurements."""
         if self.watch is not None:
             self.watch.__exit__(None, None, None)
 
 
 def lightning_callback(*, monitor: str = VALIDATION_LOSS, **options: Any) -> Any:
-    """A Lightning callback that watches the training and diagnoses it at its end.
+    """Return a Lightning callback that watches training and diagnoses it at the end.
 
     Args:
-        monitor: name under which the module logs its validation loss.
-        **options: of `Listener`: `batch`, `loss_fn`, `save`, `tell`.
+        monitor: the name under which the module logs its validation loss.
+        **options: passed to `Listener`: `batch`, `loss_fn`, `save`, `tell`.
 
     Returns:
-        A `lightning.pytorch.Callback`, for `Trainer(callbacks=[...])`; its `listener` holds watch and verdict.
-        A module with several optimizers is watched at the first.
+        A `lightning.pytorch.Callback`, for `Trainer(callbacks=[...])`; its `listener` holds the watch and the verdict.
+        If a module has several optimizers, only the first is watched.
 
     Raises:
         MissingExtraError: Lightning is not installed.
@@ -113,7 +113,7 @@ def lightning_callback(*, monitor: str = VALIDATION_LOSS, **options: Any) -> Any
     base: Any = library.Callback
 
     class WatchCallback(base):
-        """Passes the events of Lightning on to a listener."""
+        """Forwards Lightning's events to a listener."""
 
         def __init__(self) -> None:
             super().__init__()
@@ -152,16 +152,16 @@ def _import_lightning() -> ModuleType:
 
 
 def transformers_callback(**options: Any) -> Any:
-    """A `TrainerCallback` that watches the training and diagnoses it at its end.
+    """Return a `TrainerCallback` that watches training and diagnoses it at the end.
 
-    The Trainer gives its callbacks no loss of a single step, so a hook on the model reads `outputs.loss`, which every
-    model of transformers returns where it is given labels.
+    The Trainer does not pass the loss of each step to its callbacks, so a hook on the model reads `outputs.loss`, which
+    every transformers model returns when it gets labels.
 
     Args:
         **options: of `Listener`: `batch`, `loss_fn`, `save`, `tell`.
 
     Returns:
-        A callback for `Trainer(callbacks=[...])`; its `listener` holds watch and verdict.
+        A callback for `Trainer(callbacks=[...])`; its `listener` holds the watch and the verdict.
 
     Raises:
         MissingExtraError: transformers is not installed.
@@ -171,7 +171,7 @@ def transformers_callback(**options: Any) -> Any:
     base: Any = _import_base()
 
     class WatchCallback(base):
-        """Passes the events of the Trainer on to a listener."""
+        """Forwards the Trainer's events to a listener."""
 
         def __init__(self) -> None:
             super().__init__()
@@ -181,13 +181,13 @@ def transformers_callback(**options: Any) -> Any:
 
         def on_train_begin(self, _args: Any, _state: Any, _control: Any, **given: Any) -> None:
             model, optimizer = given["model"], given["optimizer"]
-            # the Trainer wraps the optimizer of torch, which is what takes the step
+            # the Trainer wraps the torch optimizer, which takes the actual step
             self.listener.open(model, getattr(optimizer, "optimizer", optimizer))
             self._losses.clear()
             self._hook = model.register_forward_hook(self._keep)
 
         def on_step_end(self, *_: Any, **_given: Any) -> None:
-            if self._losses:  # several where gradients are accumulated: their mean is what was minimized
+            if self._losses:  # several if gradients are accumulated: the step minimized their mean
                 self.listener.step(torch.stack(self._losses).mean())
                 self._losses.clear()
 

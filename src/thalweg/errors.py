@@ -1,4 +1,4 @@
-"""What can go wrong, as a tree.
+"""The tree of errors.
 
 ```
 ThalwegError                exit code 1
@@ -12,8 +12,8 @@ ThalwegError                exit code 1
 └── StorageError            a file that cannot be written
 ```
 
-An error is a key of the catalogue (`i18n`) with values, so its message is in the language of the reader. The message
-states what went wrong, where, why, and what to try.
+An error is a key of the catalogue (`i18n`) with values, so its message appears in the reader's language. The message
+says what went wrong, where, why, and what to try.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from __future__ import annotations
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from thalweg.i18n import t
+from thalweg.i18n import joined, t
 
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class UnknownNameError(UsageError):
     """An unknown name; the message suggests the nearest known ones.
 
     Args:
-        kind: what the name stands for, as a key of the catalogue under `kinds` (`"optimizer"`).
+        kind: the kind of thing named, as a key of the catalogue under `kinds` (`"optimizer"`).
         name: the unknown name.
         known: the valid names.
     """
@@ -69,8 +69,8 @@ class UnknownNameError(UsageError):
             "errors.unknown_name_near" if nearest else "errors.unknown_name",
             kind=t(f"kinds.{kind}"),
             name=name,
-            nearest=", ".join(nearest),
-            known=", ".join(known),
+            nearest=joined(nearest),
+            known=joined(known),
         )
         self.nearest = nearest
 

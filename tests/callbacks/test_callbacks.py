@@ -1,4 +1,4 @@
-"""The callbacks against small fakes of the two protocols: what each library calls, in its order."""
+"""The callbacks, tested with small fakes of the two protocols that make each library's calls in order."""
 
 import sys
 from types import ModuleType, SimpleNamespace

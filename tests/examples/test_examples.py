@@ -9,7 +9,7 @@ import pytest
 
 
 SAID = Path(__file__).parents[2] / "docs" / "watch.md"
-FAST = {"trace_a_valley", "watch_timm"}
+FAST = {"trace_a_valley"}
 EXAMPLES = [
     pytest.param(path, id=path.stem, marks=() if path.stem in FAST else pytest.mark.slow)
     for path in sorted((Path(__file__).parents[2] / "examples").glob("*.py"))

@@ -42,24 +42,66 @@ def test_no_domain_is_in_one_language_only():
     assert sorted(path.stem for path in (SRC / "i18n" / "zh-CN").glob("*.json")) == DOMAINS
 
 
-# One word for one thing, and the reader is addressed in one way.
-CHINESE_WORDS_NOT_USED = ("您", "标注", "把握", "动词", "更新规则", "轮数")
+# One word for one thing, and the reader is addressed in one way: the word that is not used, and the one that is.
+CHINESE_WORDS_NOT_USED = {
+    "您": "你",
+    "标注": "标签",
+    "把握": "置信度",
+    "动词": "命令",
+    "更新规则": "优化器",
+    "轮数": "回合数",
+    "轮次": "回合",
+    "数值格式": "数值精度",
+    "处理器": "CPU",
+    "批归一化": "批量归一化",
+    "batch norm": "批量归一化",
+    "BatchNorm": "批量归一化",
+    "layer norm": "层归一化",
+    "运行统计量": "滑动统计量",
+    "Hessian": "海森矩阵",
+    "极小值": "局部最小值",
+    "非数值": "NaN",
+    "死亡单元": "死亡神经元",
+    "死亡的单元": "死亡神经元",
+    "提前停止": "早停",
+    "对数坐标": "对数刻度",
+    "训练结果的文件夹": "运行的文件夹",
+    "训练留下的文件夹": "运行的文件夹",
+    "（得到 ": "（收到 ",
+    "此版本": "本版本",
+    "名字": "名称",
+    "证明": "试验",
+    "「": "“",
+}
 
 
 def test_chinese_has_one_word_for_one_thing():
     wrong = []
     for domain in DOMAINS:
         for key, sentence in catalogue("zh-CN", domain).items():
-            wrong += [f"{domain}.{key}: {word}" for word in CHINESE_WORDS_NOT_USED if word in sentence]
+            wrong += [
+                f"{domain}.{key}: {word}, not {instead}"
+                for word, instead in CHINESE_WORDS_NOT_USED.items()
+                if word in sentence
+            ]
     assert not wrong, "\n".join(wrong)
 
 
 def test_chinese_sentences_have_full_width_punctuation():
-    half_width = re.compile(r"[\u4e00-\u9fff][,;!?]|[,;!?][\u4e00-\u9fff]|[\u4e00-\u9fff]\(|\)[\u4e00-\u9fff]")
+    half_width = re.compile(r"[\u4e00-\u9fff][,;:!?]|[,;!?][\u4e00-\u9fff]|[\u4e00-\u9fff]\(|\)[\u4e00-\u9fff]")
     wrong = []
     for domain in DOMAINS:
         for key, sentence in catalogue("zh-CN", domain).items():
             wrong += [f"{domain}.{key}: {found}" for found in half_width.findall(re.sub(r"`[^`]*`", "", sentence))]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_chinese_has_a_space_beside_latin_letters_and_digits():
+    tight = re.compile(r"[\u4e00-\u9fff][a-zA-Z0-9]|[a-zA-Z0-9%][\u4e00-\u9fff]")
+    wrong = []
+    for domain in DOMAINS:
+        for key, sentence in catalogue("zh-CN", domain).items():
+            wrong += [f"{domain}.{key}: {found}" for found in tight.findall(re.sub(r"{[^}]*}", "", sentence))]
     assert not wrong, "\n".join(wrong)
 
 

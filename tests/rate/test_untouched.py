@@ -86,7 +86,7 @@ class Counting(Sampler):
 
 
 class Noisy(Dataset):
-    """Draws its views from generators of its own."""
+    """Draws its augmentation from its own generators."""
 
     def __init__(self):
         self.random = np.random.default_rng(3)

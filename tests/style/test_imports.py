@@ -1,4 +1,4 @@
-"""Imports go one way: up the ladder of packages, and in no circle, between two files of one package neither."""
+"""Imports go one way, up the ladder of packages, and never in a circle, not even between two files of a package."""
 
 import ast
 import subprocess

@@ -1,4 +1,4 @@
-"""Folds: no photo is judged by a training that saw it, and an interrupted row of trainings goes on."""
+"""Folds: no run evaluates a photo that it trained on, and an interrupted sequence of runs can be resumed."""
 
 import csv
 import os

@@ -40,6 +40,7 @@ def steps(*, kept, **environment):
     return said == "True", int(faults)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc is told")
 def test_pages_are_touched_once():
     assert steps(kept=True) == (True, pytest.approx(0, abs=PAGES // 100))
@@ -48,6 +49,7 @@ def test_pages_are_touched_once():
     assert faults > 9 * PAGES  # or there would be nothing to keep
 
 
+@pytest.mark.slow
 def test_what_the_environment_says_stays():
     said, _ = steps(kept=True, MALLOC_ARENA_MAX="2")
     assert not said

@@ -1,4 +1,4 @@
-"""A run that is killed at any moment and resumed is, bit by bit, the run that was left alone."""
+"""A run that is killed at any moment and resumed is bit-identical to an uninterrupted run."""
 
 import os
 import signal

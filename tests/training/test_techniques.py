@@ -236,7 +236,7 @@ def test_recordings_are_dropped_before_a_batch_is_halved():
 
 
 def test_recordings_that_failed_hold_no_memory_to_wait_for():
-    """Or a batch that does not fit would be tried for ever."""
+    """Otherwise a batch that does not fit would be retried forever."""
     replay = Replay()
     replay._recorded["too large"] = None
     assert not replay.forget()

@@ -1,4 +1,4 @@
-"""The commands, gathered into one application."""
+"""The application with all commands."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ COMMANDS = (
 
 
 def build_app() -> typer.Typer:
-    """The application with all commands, its texts in the language in force."""
+    """Build the application with all commands, its texts in the current language."""
     app = typer.Typer(
         name="thalweg",
         help=t("cli.about"),
         no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,
-        rich_markup_mode=None,  # boxes would cost a third of the 0.2 s in which --help should answer
+        rich_markup_mode=None,  # boxes would take a third of the 0.2 s that --help should take
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": WIDEST},
     )
     app.callback()(_root)

@@ -1,7 +1,7 @@
-"""The pages of `--help` and the errors of wrong use, in the language in force and wrapped by columns of a terminal.
+"""The pages of `--help` and usage errors, in the current language and wrapped by terminal columns.
 
-Typer speaks English only, and counts a Chinese character as one column. Its words are translated here, at the two
-places where they leave it: `HelpPage` formats help, `sentence_of` gives an error's message.
+Typer has only English texts and counts a Chinese character as one column. Its texts are translated here, at the two
+places where they leave it: `HelpPage` formats help, `sentence_of` translates error messages.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from thalweg.i18n import t
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-WIDEST = 120  # columns of a help page; a wider terminal leaves its lines as long
-_FIRST_COLUMN = 30  # columns of names and options; the text of a longer one begins below it
+WIDEST = 120  # columns of a help page, even on a wider terminal
+_FIRST_COLUMN = 30  # columns for names and options; the text of a longer one starts on the next line
 
-# Typer has had a copy of click's errors of its own since 0.2x; this is their root in every version.
+# Since 0.2x, Typer has its own copy of click's errors; this is their root in every version.
 WrongUse: type[Exception] = typer.BadParameter.__bases__[0]
 
 _HEADINGS = {"Arguments": "cli.arguments", "Options": "cli.options", "Commands": "cli.commands"}
@@ -30,7 +30,7 @@ _USAGE = {"COMMAND": "cli.usage_command", "[ARGS]...": "cli.usage_arguments", "[
 _TYPES = {"str": "cli.type_text", "int": "cli.type_integer", "float": "cli.type_number", "path": "cli.type_path"}
 _SHOW_HELP = "Show this message and exit."
 
-# The framework's sentences, in the order in which they are tried. Groups fill the placeholders of the translation.
+# The framework's sentences, in matching order. Groups fill the placeholders of the translation.
 _SENTENCES = [
     (r"No such option: (?P<option>\S+) \(Possible options: (?P<nearest>.*)\)", "cli.no_such_option_near"),
     (r"No such option: (?P<option>\S+)", "cli.no_such_option"),
@@ -57,7 +57,7 @@ _PIECES = re.compile(
 
 
 def sentence_of(message: str) -> str:
-    """A sentence of the framework in the language in force; an unknown one comes back unchanged."""
+    """Translate a sentence of the framework to the current language; unknown ones are returned unchanged."""
     for pattern, key in _SENTENCES:
         if found := re.fullmatch(pattern, message, re.DOTALL):
             values = found.groupdict()
@@ -68,20 +68,20 @@ def sentence_of(message: str) -> str:
 
 
 def wrong_use(error: Any) -> str:
-    """What stderr says of an error of wrong use: the usage of the command, where help is, and the sentence."""
+    """Return the text of a usage error: the command's usage, where to find help, and the message."""
     context, message = error.ctx, error.format_message()
     if context is None:
         return t("cli.error", message=sentence_of(message))
-    if message == context.get_help():  # a command that shows its help where it is given nothing
+    if message == context.get_help():  # a command that shows its help without arguments
         return message
     asked = t("cli.try_help", command=context.command_path, option=context.help_option_names[0])
     return f"{context.get_usage()}\n{asked}\n\n{t('cli.error', message=sentence_of(message))}"
 
 
 def wrapped(text: str, width: int) -> list[str]:
-    """Lines of at most `width` columns, broken at spaces and between Chinese characters, never before a full stop.
+    """Wrap a text to `width` columns, at spaces and between Chinese characters, never before a full stop.
 
-    A single word that is longer has a line to itself.
+    A longer word gets its own line.
 
     Example:
         >>> wrapped("one two", 5), wrapped("训练图像，分类。", 9)
@@ -101,10 +101,10 @@ def wrapped(text: str, width: int) -> list[str]:
 
 
 class HelpPage(TyperGroup.context_class.formatter_class):
-    """The framework's formatter, with words of the catalogue and lines that fit."""
+    """The framework's formatter, with texts from the catalogue and lines that fit."""
 
     def write_usage(self, prog: str, args: str = "", prefix: str | None = None) -> None:
-        """The line that shows how a command is called."""
+        """Write the usage line of a command."""
         for word, key in _USAGE.items():
             args = args.replace(word, t(key))
         head = f"{prefix or t('cli.usage')}{prog} "
@@ -112,7 +112,7 @@ class HelpPage(TyperGroup.context_class.formatter_class):
         self.write(head + f"\n{' ' * columns_of(head)}".join(lines) + "\n")
 
     def write_heading(self, heading: str) -> None:
-        """The name of a list."""
+        """Write the heading of a list."""
         self.write(" " * self.current_indent + t("cli.heading", name=t(_HEADINGS[heading])) + "\n")
 
     def write_text(self, text: str) -> None:
@@ -121,7 +121,7 @@ class HelpPage(TyperGroup.context_class.formatter_class):
         self.write("".join(f"{indent}{line}\n" for line in wrapped(text, self.width - self.current_indent)))
 
     def write_dl(self, rows: Sequence[tuple[str, str]], col_max: int = _FIRST_COLUMN, col_spacing: int = 2) -> None:
-        """Names with their texts beside them."""
+        """Write names with their texts beside them."""
         rows = [(_with_types(name), _with_words(text)) for name, text in rows]
         widest = min(max(columns_of(name) for name, _ in rows), col_max)
         indent = " " * self.current_indent
@@ -136,14 +136,14 @@ class HelpPage(TyperGroup.context_class.formatter_class):
 
 
 def _with_types(name: str) -> str:
-    """`--size <int>`, the type as a word."""
+    """Write the type as a word: `--size <int>`."""
     return re.sub(
         r"<(\w+)( range)?>", lambda found: f"<{t(_TYPES[found[1]])}>" if found[1] in _TYPES else found[0], name
     )
 
 
 def _with_words(text: str) -> str:
-    """A text of help; what the framework adds to it in brackets is translated."""
+    """Translate what the framework adds to a help text in brackets."""
     if text == _SHOW_HELP:
         return t("cli.show_help")
     body, bracket, extra = text.rpartition("[")
@@ -169,11 +169,11 @@ class _Group(TyperGroup):
 
 
 def speak(app: typer.Typer) -> None:
-    """Give an application and all that is below it these help pages, with whole sentences in the lists of commands."""
+    """Give an application and its subcommands these help pages, with whole sentences in the lists of commands."""
     app.info.cls = _Group
     for command in app.registered_commands:
         command.cls = _Command
-        command.short_help = command.help  # else a list of commands would cut it off in the middle of a sentence
+        command.short_help = command.help  # otherwise a list of commands cuts it off mid-sentence
     for group in app.registered_groups:
         group.cls = _Group
         if group.typer_instance is not None:

@@ -1,4 +1,4 @@
-"""`thalweg surface --map`: where paths end and how long they take, over starts or over two hyper-parameters."""
+"""`thalweg surface --map`: where traces end and how many steps they take, over starts or two hyper-parameters."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
     from thalweg.surfaces import Surface
 
 POINTS: Final = 81
-"""Paths along each side of a map."""
+"""Traces along each side of a map."""
 
 _DECADES: Final = 2.0
-"""How far a map of learning rates reaches on both sides of the suggested one."""
+"""Range of a map of learning rates on both sides of the suggested one."""
 
 _MEMORIES: Final = ("alpha", "beta1", "beta2", "momentum", "rho")
-"""Hyper-parameters that set how slowly the optimizer forgets: what matters is their distance from 1."""
+"""Hyper-parameters that set how slowly the optimizer forgets: their distance from 1 matters."""
 
 
 def read_map(
     text: str, surface: Surface, choice: OptimizerChoice, *, steps: Any, schedule: str, noise: float, seed: int
 ) -> Map:
-    """Run the map of `--map starts`, or of `--map lr,beta1=0:0.99`."""
+    """Compute the map of `--map starts`, or of `--map lr,beta1=0:0.99`."""
     from thalweg.paths import map_hyperparameters, map_starts
     from thalweg.paths.rates import suggest_lr
 
@@ -46,13 +46,13 @@ def read_map(
 
 
 def print_map(found: Map) -> None:
-    """How many paths end where, and after how many steps."""
+    """Print how many traces end where, and after how many steps."""
     columns = [t(f"lab.heading_{name}") for name in ("end", "share", "median_steps")]
     print_table(columns, [(end["end"], end["share"], end["median_steps"]) for end in _ends(found)])
 
 
 def map_document(found: Map) -> dict[str, Any]:
-    """Everything that a map's picture shows."""
+    """Return everything that a map's picture shows, for JSON."""
     return {
         "optimizer": found.optimizer.name,
         "steps": found.steps,

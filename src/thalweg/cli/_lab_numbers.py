@@ -1,4 +1,4 @@
-"""What `thalweg surface` prints: the numbers behind its pictures, as tables and as JSON."""
+"""The output of `thalweg surface`: the numbers behind its pictures, as tables and as JSON."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from thalweg.cli._output import note, print_table
-from thalweg.i18n import t
+from thalweg.i18n import joined, t
 
 
 if TYPE_CHECKING:
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
 
 
 def print_catalogue() -> None:
-    """All named surfaces and all optimizers."""
+    """Print all named surfaces and all optimizers."""
     from thalweg import optimizers, surfaces
 
     columns = [t(f"lab.heading_{name}") for name in ("surface", "about", "parameters")]
     rows = [(name, t(f"lab.about_{name}"), _parameters(name)) for name in surfaces.names()]
     print_table(columns, rows)
-    note(t("lab.list_note", optimizers=", ".join(optimizers.names())))
+    note(t("lab.list_note", optimizers=joined(optimizers.names())))
 
 
 def catalogue_document() -> dict[str, Any]:
-    """The surfaces and optimizers, as JSON."""
+    """Return the surfaces and optimizers, for JSON."""
     from thalweg import optimizers, surfaces
 
     return {
@@ -40,7 +40,7 @@ def catalogue_document() -> dict[str, Any]:
 
 
 def print_surface(surface: Surface) -> None:
-    """Formula, window, and the critical points with their kinds."""
+    """Print the formula, the window, and the critical points with their kinds."""
     (left, right), (bottom, top) = surface.window
     x, y = surface.start
     typer.echo(f"{surface.name}: {surface.formula}")
@@ -60,7 +60,7 @@ def print_surface(surface: Surface) -> None:
 
 
 def print_traces(traces: Sequence[Trace]) -> None:
-    """Where each trace ends, and what happened on it."""
+    """Print where each trace ends and what happened on it."""
     from thalweg.figures.lab.scene import labels_of
     from thalweg.figures.lab.texts import event_summary
 
@@ -72,7 +72,7 @@ def print_traces(traces: Sequence[Trace]) -> None:
             float(trace.loss[trace.last]),
             float(trace.gradient_norm[trace.last]),
             "–" if (step := converged_at(trace)) is None else step,
-            ", ".join(words for _, words in event_summary(trace)) or "–",
+            joined(words for _, words in event_summary(trace)) or "–",
         )
         for label, trace in zip(labels_of(traces), traces, strict=True)
     ]
@@ -80,7 +80,7 @@ def print_traces(traces: Sequence[Trace]) -> None:
 
 
 def surface_document(surface: Surface) -> dict[str, Any]:
-    """A surface and its critical points."""
+    """Return a surface and its critical points, for JSON."""
     points = [
         {
             "kind": point.kind,
@@ -95,7 +95,7 @@ def surface_document(surface: Surface) -> dict[str, Any]:
 
 
 def trace_document(trace: Trace) -> dict[str, Any]:
-    """Where a trace ends, and what happened on it."""
+    """Return where a trace ends and what happened on it, for JSON."""
     return {
         "optimizer": trace.optimizer.name,
         "lr": trace.lr,
@@ -110,7 +110,7 @@ def trace_document(trace: Trace) -> dict[str, Any]:
 
 
 def columns_document(surface: Surface, traces: Sequence[Trace], points: int) -> dict[str, Any]:
-    """Every number of the traces at up to so many steps, and whether those are all steps."""
+    """Return every number of the traces at up to `points` steps, and whether those are all steps."""
     from thalweg.figures.lab.scene import make_scene
 
     scene = make_scene(surface, traces, limit=points)
@@ -123,7 +123,7 @@ def columns_document(surface: Surface, traces: Sequence[Trace], points: int) -> 
 
 
 def converged_at(trace: Trace) -> int | None:
-    """The step from which the trace stays at its goal; `None` if it does not."""
+    """Return the step from which the trace stays at its goal; `None` if it does not."""
     return next((event.step for event in trace.events if event.kind == "converged"), None)
 
 

@@ -20,14 +20,14 @@ SUFFIXES: Final = (".png", ".gif", ".html")
 
 @dataclass(frozen=True)
 class OptimizerChoice:
-    """An optimizer and its learning rate; `None` for one that suits the surface."""
+    """An optimizer and its learning rate; `None` means one that suits the surface."""
 
     optimizer: Optimizer
     lr: float | None
 
 
 def read_surface(text: str, parameters: Sequence[str], window: str | None, start: str | None) -> Surface:
-    """The surface of the argument with `--parameter`, `--window` and `--start`."""
+    """Read the surface argument with `--parameter`, `--window` and `--start`."""
     from thalweg import surfaces
 
     sides = None
@@ -42,7 +42,7 @@ def read_surface(text: str, parameters: Sequence[str], window: str | None, start
 
 
 def read_optimizers(optimizers: str, rates: str | None) -> list[OptimizerChoice]:
-    """The optimizers of `--optimizers sgd,adam=0.1` with the rates of `--lr 0.01` or `--lr sgd=0.01,adam=0.1`."""
+    """Read `--optimizers sgd,adam=0.1` with the rates of `--lr 0.01` or `--lr sgd=0.01,adam=0.1`."""
     from thalweg.optimizers import get
 
     shared, named = _read_rates(rates)
@@ -61,7 +61,7 @@ def read_optimizers(optimizers: str, rates: str | None) -> list[OptimizerChoice]
 
 
 def read_numbers(text: str, count: int, option: str) -> list[float]:
-    """A given count of numbers separated by commas."""
+    """Read a given number of values separated by commas."""
     words = _words(text, option)
     if len(words) != count:
         raise UsageError("lab.bad_count", option=option, count=count, text=text)
@@ -69,13 +69,13 @@ def read_numbers(text: str, count: int, option: str) -> list[float]:
 
 
 def check_file(file: Path) -> None:
-    """Refuse a picture of an unknown kind before anything is computed."""
+    """Reject an unknown kind of picture before anything is computed."""
     if file.suffix.lower() not in SUFFIXES:
         raise UsageError("lab.bad_suffix", path=file, known=", ".join(SUFFIXES))
 
 
 def _read_rates(rates: str | None) -> tuple[float | None, dict[str, float]]:
-    """One rate for all, or rates by optimizer."""
+    """Read one rate for all, or rates by optimizer."""
     if rates is None:
         return None, {}
     if "=" not in rates:

@@ -23,7 +23,7 @@ def main() -> None:
 
 
 def _run(arguments: list[str]) -> int:
-    """The exit code of a command line, once the language of its texts is set."""
+    """Set the language, run a command line and return its exit code."""
     from thalweg.cli._app import build_app
     from thalweg.cli._help import WrongUse, wrong_use
 
@@ -36,7 +36,7 @@ def _run(arguments: list[str]) -> int:
 
 
 def _language(arguments: list[str]) -> str | None:
-    """The value of `--lang`, which must be known before the help texts are made."""
+    """Return the value of `--lang`, which is needed before the help texts are built."""
     for position, argument in enumerate(arguments):
         name, _, value = argument.partition("=")
         if name == "--lang":

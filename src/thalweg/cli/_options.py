@@ -1,4 +1,4 @@
-"""Flags made from the table of a configuration's fields: a field is a flag, and every flag is a field."""
+"""Flags built from the table of configuration fields: every field is a flag, and every flag is a field."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
     from thalweg.runs.options import Option
 
-# Typer reads these itself, so that its help names the type; everything else is a text that `read` understands.
+# Typer parses these itself, so that its help names the type; everything else is a text for `read`.
 _TYPES = {"flag": bool, "whole": int, "number": float}
 _AS_TEXT = {"lr", "size"}  # `auto`, and `64>96>128`
 
 
 def training_flags(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command one flag for each field of `TrainingConfig`.
+    """Give a command one flag per field of `TrainingConfig`.
 
     Args:
-        command: its last parameter is `**overrides`, which gets the fields that were given, checked.
+        command: its last parameter is `**overrides`, which gets the given fields, checked.
     """
     own = inspect.signature(command, eval_str=True).parameters.values()
     named = [parameter for parameter in own if parameter.kind is not inspect.Parameter.VAR_KEYWORD]

@@ -1,4 +1,4 @@
-"""What commands print: a table for people, or `--json` for programs."""
+"""The output of commands: a table for people, or `--json` for programs."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ JsonFlag = Annotated[bool, typer.Option("--json", help=t("cli.json"))]
 
 
 def print_json(payload: Any) -> None:
-    """Print one JSON document. NaN and infinities, which JSON does not have, become null."""
+    """Print one JSON document; NaN and infinities become null."""
     print(json.dumps(_finite(payload), ensure_ascii=False, indent=2))  # noqa: T201 - this is the output
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str | None = None) -> None:
-    """Print a table, with columns of numbers aligned right."""
+    """Print a table; columns of numbers are right-aligned."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -39,7 +39,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title:
 
 
 def note(message: str) -> None:
-    """Print a message on stderr, apart from the results."""
+    """Print a message on stderr, separate from the results."""
     print(message, file=sys.stderr)  # noqa: T201 - the command line speaks
 
 

@@ -1,4 +1,4 @@
-"""How a training goes on, on the screen: one live line on a terminal, plain lines elsewhere. All of it on stderr."""
+"""Progress of a run on stderr: one live line on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
     from thalweg.training.progress import Progress as TrainingProgress
 
 SECONDS_BETWEEN_PLAIN_LINES = 30.0
-BAR_WIDTH = 8  # the numbers matter more, and all of it must fit into 80 columns
+BAR_WIDTH = 8  # short, because the numbers matter more and the line must fit in 80 columns
 
 
 def say(message: str) -> None:
-    """One line on stderr, wrapped by the terminal and not by us."""
+    """Print one line on stderr, to be wrapped by the terminal."""
     print(message, file=sys.stderr, flush=True)  # noqa: T201 - the command line speaks
 
 
 def duration(seconds: float) -> str:
-    """Minutes and seconds, with hours where there are some.
+    """Format seconds as minutes and seconds, with hours if there are any.
 
     Example:
         >>> duration(83), duration(3725)
@@ -46,7 +46,7 @@ def duration(seconds: float) -> str:
 
 
 class _Lines(Listener):
-    """What both ways of showing say as whole lines."""
+    """Whole lines, which both kinds of display print."""
 
     def __init__(self, config: TrainingConfig) -> None:
         self.config = config
@@ -146,7 +146,7 @@ def _numbers(progress: TrainingProgress) -> str:
 
 @contextmanager
 def showing(config: TrainingConfig) -> Iterator[Listener]:
-    """A listener that shows a training on stderr, as fits what stderr is."""
+    """Yield a listener that shows progress on stderr, live on a terminal."""
     console = Console(stderr=True)
     if not console.is_terminal:
         yield _Plain(config)
@@ -157,7 +157,7 @@ def showing(config: TrainingConfig) -> Iterator[Listener]:
 
 
 def say_result(run: Run) -> None:
-    """Accuracies, time, and where to look and what to do next; the result goes to stdout."""
+    """Print accuracies, time and the next steps; the result goes to stdout."""
     summary = run.summary()
     lines = [t("training.stopped_" + summary["stopped"], epochs=summary["epochs"], steps=summary["steps"])]
     for split in ("valid", "test"):
@@ -188,7 +188,7 @@ def say_result(run: Run) -> None:
 
 
 def say_folds(out: Path, summary: Mapping[str, Any]) -> None:
-    """The accuracy out of fold, and how to let the folds predict together; the result goes to stdout."""
+    """Print the out-of-fold accuracy, and how to predict with all folds; the result goes to stdout."""
     by_fold = ", ".join(f"{accuracy:.2%}" for accuracy in summary["by_fold"])
     line = t("training.result_folds", accuracy=summary["accuracy"], count=summary["count"], by_fold=by_fold)
     print(line, t("training.result_predict", run=out), sep="\n")  # noqa: T201 - this is the output

@@ -1,4 +1,4 @@
-"""`thalweg demo`: the built-in pictures, along the very path that a user's folder takes."""
+"""`thalweg demo`: train on the built-in photos, through the same code as a user's folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`thalweg diagnose`: why a training is stuck."""
+"""`thalweg diagnose`: why training stalls."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def diagnose(
     try_fix: Annotated[bool, typer.Option("--try-fix", help=t("diagnosis.help_try_fix"))] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Diagnose a run, a watched training or a log."""
+    """Diagnose a run, a saved watch or a log."""
     verdict = _verdict(source, csv, try_fix=try_fix)
     if as_json:
         print_json(verdict.to_dict())

@@ -1,4 +1,4 @@
-"""`thalweg export`: a run as one ONNX file."""
+"""`thalweg export`: export a run as one ONNX file."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def export(
     onnx: Annotated[Path, typer.Option("--onnx", metavar="FILE", help=t("prediction.help_onnx"))],
     as_json: JsonFlag = False,
 ) -> None:
-    """Write the file, and say how well it agrees with the run."""
+    """Write the file, and print how well it agrees with the run."""
     from thalweg.prediction import export_onnx
     from thalweg.runs import Run
 

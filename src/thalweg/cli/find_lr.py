@@ -1,4 +1,4 @@
-"""`thalweg find-lr`: the learning rate for a training, before it is begun."""
+"""`thalweg find-lr`: find the learning rate before training."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def _find_lr(
 
 
 def _print_sweep(sweep: RateSweep) -> None:
-    """Some rows a decade."""
+    """Print some rows per decade."""
     if not sweep.rates:
         return
     decades = len(sweep.rates) / max(1e-9, _decades(sweep.rates[0], sweep.rates[-1]))

@@ -1,4 +1,4 @@
-"""`thalweg landscape`: the loss around a run's weights, or over the plane of its way."""
+"""`thalweg landscape`: the loss around a run's weights, or over the plane of its path."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def _landscape(
 
 def _print_way(found: Landscape) -> None:
     way = found.trajectory
-    assert way is not None, "only called with one"  # noqa: S101 - for the type checker
+    assert way is not None, "called only with a path"  # noqa: S101 - for the type checker
     columns = [t(f"landscape.column_{name}") for name in ("epoch", "loss", "plane_loss", "outside")]
     rows = zip(way.epochs_K.tolist(), way.loss_K.tolist(), way.plane_loss_K.tolist(), way.outside_K, strict=True)
     print_table(columns, [(epoch, loss, inside, f"{share:.1%}") for epoch, loss, inside, share in rows])

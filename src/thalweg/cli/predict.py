@@ -1,4 +1,4 @@
-"""`thalweg predict`: a submission for a folder, the five best guesses for one photo."""
+"""`thalweg predict`: a submission for a folder, the five most probable classes for one photo."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def predict(
     probabilities: Annotated[bool, typer.Option("--probabilities", help=t("prediction.help_probabilities"))] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Classify photos with the weights that runs have kept."""
+    """Classify photos with the kept weights of runs."""
     from thalweg.prediction import submission_text, write_submission
 
     *runs, photos = paths
@@ -54,7 +54,7 @@ def predict(
 
 
 def _classify(runs: list[str], photos: str, *, tta: int, vote: bool) -> Predictions:
-    """By the runs, or by exported models, for which torch is not imported."""
+    """Classify with runs, or with exported models, which need no torch."""
     exported = [run.lower().endswith(".onnx") for run in runs]
     if all(exported):
         from thalweg.prediction import predict_onnx

@@ -62,7 +62,7 @@ def _surface(
     choices = read_optimizers(optimizers, learning_rate) if optimizers else []
     drive: dict[str, Any] = {
         "schedule": schedule,
-        "steps": int(steps) if steps == steps // 1 else steps,  # 1e5 may be typed; what is no whole number is refused
+        "steps": int(steps) if steps == steps // 1 else steps,  # 1e5 is valid; fractions are rejected
         "noise": noise,
         "seed": seed,
     }
@@ -136,7 +136,7 @@ def _traces(
 
 
 def _draw(surface: Surface, traces: Sequence[Trace], file: Path, view: View) -> None:
-    """Write the kind of picture that the file's name asks for."""
+    """Write the kind of picture that the file's extension names."""
     kind = file.suffix.lower()
     if not traces and kind != ".png":
         raise UsageError("lab.needs_optimizers", kind=kind)

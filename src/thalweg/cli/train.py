@@ -33,7 +33,7 @@ def train(
     as_json: JsonFlag = False,
     **overrides: Any,
 ) -> None:
-    """Train, or go on with a run."""
+    """Train, or resume a run."""
     if resume is not None:
         if photos is not None or out is not None or recipe is not None or overrides:
             raise UsageError("training.resume_alone", run=resume)
@@ -45,7 +45,7 @@ def train(
 
 
 def requested(photos: str, recipe: str | None, overrides: dict[str, Any]) -> TrainingConfig:
-    """The configuration that was asked for; choices that were made for the user are printed."""
+    """Resolve the requested configuration, and print the choices made for the user."""
     from thalweg.cli._progress import say
     from thalweg.training import resolve
 
@@ -53,7 +53,7 @@ def requested(photos: str, recipe: str | None, overrides: dict[str, Any]) -> Tra
 
 
 def begin(photos: str, config: TrainingConfig, out: Path | None, *, as_json: bool) -> None:
-    """Train, draw, and print what came out."""
+    """Train, draw, and print the results."""
     from thalweg.cli._progress import showing
     from thalweg.training import train as train_run
     from thalweg.training import train_folds
@@ -69,7 +69,7 @@ def begin(photos: str, config: TrainingConfig, out: Path | None, *, as_json: boo
 
 
 def go_on(path: Path, *, as_json: bool) -> None:
-    """Go on from a run's last checkpoint, draw, and print what came out."""
+    """Resume a run from its last checkpoint, draw, and print the results."""
     from thalweg.cli._progress import showing
     from thalweg.runs import Run, files
     from thalweg.training import resume as resume_run
@@ -86,7 +86,7 @@ def go_on(path: Path, *, as_json: bool) -> None:
 
 
 def submit(run: Run) -> None:
-    """Write the homework's submission for a test split that has no labels."""
+    """Write the homework's submission for an unlabeled test split."""
     from thalweg.cli._progress import say
     from thalweg.prediction import predict, write_submission
     from thalweg.runs import files
@@ -119,7 +119,7 @@ def conclude(run: Run, *, as_json: bool) -> None:
 
 
 def conclude_folds(runs: list[Run], *, as_json: bool) -> None:
-    """Draw every fold's pictures, and print the result of all folds together."""
+    """Draw every fold's pictures, and print the combined result."""
     from thalweg.cli._progress import say, say_folds
     from thalweg.runs import files, schema
 

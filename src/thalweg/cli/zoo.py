@@ -1,4 +1,4 @@
-"""`thalweg zoo`: how often the diagnosis names the cause, on trainings whose fault is known."""
+"""`thalweg zoo`: how often the diagnosis names the cause, on runs with a known fault."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Photos, from a folder to batches.
 
 `open_images` recognizes a set of photos (the homework's flat layout, class folders, a table, or an archive of any of
-these) and reports which it found. `check_images` looks for what is wrong with the photos before training does.
+these) and reports which it found. `check_images` finds problems with the photos before training does.
 `build_cache` decodes every photo once into bytes that training maps into memory; `batches` draws augmented images
 from there.
 

@@ -1,7 +1,7 @@
 """Augmentation: random crops, mirrors, colors and erasures, drawn as numbers before any pixel is touched.
 
-An `Augmentation` bounds how far augmented images may differ; `draw_crops` draws one crop a photo from a random
-generator; `augmenters` turn crops into images. The draw depends on the generator alone, so a resumed run sees the
+An `Augmentation` bounds how far augmented images may differ; `draw_crops` draws one crop per photo from a random
+generator; `augmenters` turn crops into images. The draw depends only on the generator, so a resumed run sees the
 same images.
 """
 
@@ -18,7 +18,7 @@ from thalweg.errors import UnknownNameError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-# Independent random streams of one seed: draws depend on (seed, stream, epoch, batch) alone, also after a resume.
+# Independent random streams of one seed: draws depend only on (seed, stream, epoch, batch), also after resuming.
 ORDER, CROPS, MIXES = 0, 1, 2
 
 # ITU-R BT.601 luma, the gray that saturation fades to.

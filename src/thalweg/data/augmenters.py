@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 COPIED = 1024  # photos at a time
-FAR = 1e6  # pixels; no triangle reaches so far
+FAR = 1e6  # pixels; no triangle reaches that far
 
 
 class Augmenter(Protocol):

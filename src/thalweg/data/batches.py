@@ -67,7 +67,7 @@ class Batches:
         return batches - 1 if alone and batches > 1 and self.batch_size > 1 else batches
 
     def __call__(self, epoch: int, index: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """The batch of an index in an epoch.
+        """Return the batch at an index of an epoch.
 
         Returns:
             images_NCHW, float32 in channels-last order, valid until the next call; and labels_N, int64; both on the

@@ -43,9 +43,9 @@ PIXELS = "pixels.u8"
 SUMS = "sums.npy"
 MANIFEST = "manifest.json"
 
-# The words of the first caches, kept in names on disk: renaming them would decode every photo again.
+# Names on disk keep the words of the first caches: renaming them would decode every photo again.
 _RESIZE_ON_DISK: dict[Resize, str] = {"stretch": "squash", "center-crop": "crop"}
-# Failures that may pass, for a content that was read once: an unplugged drive, a full memory.
+# Failures that may be temporary, for content that was read once: an unplugged drive, a full memory.
 _MAY_PASS = {"data.bad_missing", "data.bad_unreadable", "data.bad_memory"}
 _ABANDONED_S = 3600.0  # a build writes all the time: a `.part` untouched for an hour was killed
 
@@ -139,7 +139,7 @@ def build_cache(
         on_bad_image: `skip` leaves out a photo that cannot be used and lists it in `bad`; `stop` raises.
         folder: where caches are kept; `THALWEG_CACHE` or the user's cache folder by default.
         progress: called with (photos done, photos) while decoding.
-        workers: threads; one a core by default.
+        workers: threads; one per core by default.
 
     Raises:
         UsageError: the size is below 1.
@@ -160,7 +160,7 @@ def build_cache(
     photos = sorted(images.photos, key=lambda photo: natural_key(photo.path))
     digests = digests_of(images.source, [photo.path for photo in photos], folder=folder, workers=workers)
     home = folder / "pixels" / _name_of(digests, size, resize)
-    existed = home.exists()  # asked first: what another process publishes after this is whole and stays
+    existed = home.exists()  # checked first: a folder that another process publishes later is complete and stays
     manifest = _read_manifest(home, size) if existed else None
     if existed and (manifest is None or manifest.get("may_pass")):
         shutil.rmtree(home, ignore_errors=True)  # damaged, or lacking photos that may be readable by now
@@ -213,13 +213,13 @@ class _Decoding:
 
     Attributes:
         source: reads the files.
-        photos: one a row, in the order of the rows.
+        photos: one per row, in the order of the rows.
         digests: of their contents; `None` for a file that cannot be read.
         size: width and height of the result, in pixels.
         resize: how a photo becomes a square.
         stop: raise at the first photo that cannot be used instead of leaving it out.
         progress: called with (photos done, photos).
-        workers: threads; one a core by default.
+        workers: threads; one per core by default.
     """
 
     source: Source

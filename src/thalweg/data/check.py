@@ -1,4 +1,4 @@
-"""What is wrong or unusual with a set of photos, reported before training finds out the hard way."""
+"""The check of a set of photos: what is wrong or unusual, reported before training."""
 
 from __future__ import annotations
 
@@ -179,7 +179,7 @@ def check_images(
     Args:
         images: the set.
         progress: called with (photos done, photos).
-        workers: threads; one a core by default.
+        workers: threads; one per core by default.
 
     Raises:
         DataError: no photo can be used.
@@ -262,7 +262,7 @@ def _listed(key: str, duplicates: Sequence[Duplicate], sign: str = " = ") -> Not
 
 
 def _first(lines: Iterable[str]) -> str:
-    """The first few, one a line; an ellipsis if there are more."""
+    """The first few, one per line; an ellipsis if there are more."""
     lines = list(lines)
     return "\n  ".join(lines[:_EXAMPLES] + ["…"] * (len(lines) > _EXAMPLES))
 

@@ -23,7 +23,7 @@ def given_names(choice: Path | str | None, source: Source, root: str) -> tuple[s
     """The names given by the user, or those in `classes.txt` beside the photos; `None` if there are neither.
 
     Args:
-        choice: `food11` for the homework's eleven classes, a file with one name a line, or `None`.
+        choice: `food11` for the homework's eleven classes, a file with one name per line, or `None`.
         source: the set.
         root: the folder inside the source where the layout begins.
 

@@ -1,4 +1,4 @@
-"""Crops cut out of the cache by one compiled loop: crop, resize with antialiasing, mirror, from bytes to bytes.
+"""Crop cached photos in one compiled loop: crop, resize with antialiasing, mirror, from bytes to bytes.
 
 Shape suffixes: N photos, H height, W width, C channels.
 """

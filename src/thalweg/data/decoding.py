@@ -155,7 +155,7 @@ def _refuse_bomb(image: Image.Image) -> None:
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
-    """Any mode of Pillow as RGB (or L, which is gray), 8 bits a channel."""
+    """Any mode of Pillow as RGB (or L, which is gray), 8 bits per channel."""
     if image.mode.startswith("I;16"):
         return _from_numbers(np.asarray(image).astype(np.float64) / 257)
     if image.mode in {"I", "F"}:

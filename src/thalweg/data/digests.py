@@ -1,4 +1,4 @@
-"""Digests of contents: they identify a photo whatever its name and place.
+"""Digests of contents: they identify a photo regardless of its name and place.
 
 Digests are stored with path and stamp (size and time of change), so an unchanged folder is not read again.
 """
@@ -46,7 +46,7 @@ def digests_of(
         source: where the files are.
         names: which files.
         folder: the cache folder that stores digests; the user's by default.
-        workers: threads; one a core by default.
+        workers: threads; one per core by default.
     """
     memory = (folder or cache_folder()) / "digests" / f"{digest(str(source.path.resolve()).encode())}.json"
     known = _recall(memory)

@@ -3,7 +3,7 @@
 - flat: `<split>/<class>_<n>.<ext>`, the class a number, as in the Food-11 homework
 - class folders: `<split>/<class>/…`
 - either of them without splits
-- a table, `path,label[,split]`: one line a photo, UTF-8, paths relative to the table
+- a table, `path,label[,split]`: one line per photo, UTF-8, paths relative to the table
 
 A folder around everything, common in archives, is skipped.
 """

@@ -29,7 +29,7 @@ def open_images(
     Args:
         path: a folder, a `.csv`, a `.zip`, a `.tar` (also compressed), or the word `builtin` for the set that comes
             with the package.
-        classes: `food11` for the homework's eleven names, or a file with one class name a line; by default the names
+        classes: `food11` for the homework's eleven names, or a file with one class name per line; by default the names
             come from `classes.txt` beside the photos, or else from folders or numbers.
         seed: determines the validation split of a set that has none.
         valid_fraction: share of every class in that split, in (0, 1).

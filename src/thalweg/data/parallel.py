@@ -35,7 +35,7 @@ def in_order(
     Args:
         function: called in a thread; its first exception is raised here, and no further call starts.
         items: one for each call.
-        workers: threads; one a core by default.
+        workers: threads; one per core by default.
 
     Example:
         >>> list(in_order(abs, [-3, 2, -1], workers=2))

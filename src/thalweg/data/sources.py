@@ -71,7 +71,7 @@ class Source(Protocol):
         ...
 
     def names(self) -> tuple[str, ...]:
-        """All files, excluding hidden ones and what operating systems leave behind."""
+        """All files, excluding hidden ones and the litter of operating systems."""
         ...
 
     def read(self, name: str) -> bytes:
@@ -159,7 +159,7 @@ def is_picture(name: str) -> bool:
 
 
 def without_litter(names: Iterable[str]) -> Iterator[str]:
-    """Drop hidden files and what operating systems leave behind."""
+    """Drop hidden files and the litter of operating systems."""
     for name in names:
         if not any(part.startswith(".") or part in _LITTER for part in name.split("/")):
             yield name

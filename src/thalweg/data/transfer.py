@@ -106,7 +106,7 @@ class _Part:
             return None
 
     def open(self, *, at: int, version: str | None) -> IO[bytes]:
-        """Open for appending, or start anew."""
+        """Open for appending, or start over."""
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             if at == 0:

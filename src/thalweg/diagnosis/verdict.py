@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from thalweg.diagnosis.measures.table import MEASURES, SHOWN
-from thalweg.i18n import t
+from thalweg.i18n import joined, t
 
 
 if TYPE_CHECKING:
@@ -184,14 +184,16 @@ class Verdict:
             lines += ["", t("diagnosis.fixes_head")]
             lines += [f"  {number}. {item}" for number, item in enumerate(self.fixes, start=1)]
         if self.alternatives:
-            names = ", ".join(_title(code) for code, _ in self.alternatives)
+            names = joined(_title(code) for code, _ in self.alternatives)
             lines += ["", t("diagnosis.alternatives_head", names=names)]
         shown = [measure for measure in SHOWN if measure.name in self.measures]
         if shown:
-            names = "; ".join(f"{measure.words} {measure.text(self.measures[measure.name])}" for measure in shown)
+            names = joined(
+                (f"{measure.words} {measure.text(self.measures[measure.name])}" for measure in shown), long=True
+            )
             lines += ["", t("diagnosis.shown_head", names=names)]
         if self.unchecked:
-            names = "; ".join(t(f"diagnosis.unchecked_{name}") for name in self.unchecked)
+            names = joined((t(f"diagnosis.unchecked_{name}") for name in self.unchecked), long=True)
             lines += ["", t("diagnosis.unchecked_head", names=names)]
         if self.trial:
             lines += ["", str(self.trial)]

@@ -16,7 +16,7 @@ from thalweg.figures.lab.background import CRITICAL, PALE
 from thalweg.figures.lab.scene import make_scene
 from thalweg.figures.lab.texts import event_summary, formula_of, title_of, wrapped
 from thalweg.figures.style import INK, QUIET, drawing, literal, picture
-from thalweg.i18n import t
+from thalweg.i18n import joined, t
 
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def animate_surface(surface: Surface, traces: Sequence[Trace], file: Path, *, vi
 def _happened(scene: Scene) -> list[str]:
     """The events of all traces, as one paragraph."""
     told = [
-        t("lab.told", label=label, words=", ".join(words for _, words in event_summary(trace)))
+        t("lab.told", label=label, words=joined(words for _, words in event_summary(trace)))
         for trace, label in zip(scene.traces, scene.labels, strict=True)
         if trace.events
     ]

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 
-__all__ = ["LANGUAGES", "get_language", "set_language", "speaking", "t"]
+__all__ = ["LANGUAGES", "get_language", "joined", "set_language", "speaking", "t"]
 
 LANGUAGES = ("en", "zh-CN")
 
@@ -44,6 +44,21 @@ def t(key: str, /, **values: Any) -> str:
     """
     domain, name = key.split(".", 1)
     return _catalogue(get_language(), domain)[name].format(**values)
+
+
+def joined(words: Iterable[str], *, long: bool = False) -> str:
+    """A list in a sentence: `a, b` in English and `a、b` in Chinese.
+
+    Args:
+        words: what to list.
+        long: the items are phrases with commas of their own, so that semicolons separate them.
+
+    Example:
+        >>> with speaking("zh-CN"):
+        ...     joined(["sgd", "adam"]), joined(["sgd", "adam"], long=True)
+        ('sgd、adam', 'sgd；adam')
+    """
+    return t("errors.between_phrases" if long else "errors.between_words").join(words)
 
 
 def get_language() -> str:

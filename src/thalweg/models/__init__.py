@@ -1,7 +1,7 @@
-"""Networks that classify photos, each built by its name for a size and a number of classes.
+"""Networks that classify photos, each built by name for a size and a number of classes.
 
 `cnn` and `residual` are the course's homework, `resnet` the networks to use, `timm` the bridge to timm. A network has
-two named taps, so that its features can be seen: `mid`, about the middle, and `top`, what its last layer is given.
+two named taps that expose its features: `mid`, near the middle, and `top`, the input of the last layer.
 `card` counts parameters and FLOPs.
 """
 

@@ -1,4 +1,4 @@
-"""What a network costs: its parameters, and the floating-point operations of one photo."""
+"""The cost of a network: its parameters, and its floating-point operations per photo."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ class ModelCard:
     """A network at a size.
 
     Attributes:
-        name: of the network.
+        name: name of the network.
         size: side of the photos in pixels.
         classes: number of classes.
-        parameters: numbers that are learned.
-        flops: floating-point operations of one photo's forward pass, two for a multiplication with its addition;
+        parameters: number of learned values.
+        flops: floating-point operations of the forward pass of one photo, counting two per multiply-add, in
             convolutions and matrix products only. A training step takes about three times as many.
     """
 
@@ -31,7 +31,7 @@ class ModelCard:
 
 
 def describe(name: str, *, size: int, classes: int) -> ModelCard:
-    """Count what a network costs; the weights of this package's networks are not made for it.
+    """Count a network's parameters and FLOPs; this package's networks are not allocated for it.
 
     Args:
         name: one of `names()`, or `timm:NAME`.
@@ -40,7 +40,7 @@ def describe(name: str, *, size: int, classes: int) -> ModelCard:
 
     Raises:
         UnknownNameError: no such network.
-        UsageError: the network cannot take photos so small.
+        UsageError: the photos are too small for the network.
 
     Example:
         >>> describe("cnn", size=128, classes=11).parameters

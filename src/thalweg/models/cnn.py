@@ -14,10 +14,10 @@ SMALLEST = 32  # five halvings leave one pixel
 
 
 def build_cnn(classes: int, size: int) -> Network:
-    """The homework's network to the letter, its layers made in the notebook's order.
+    """Build exactly the homework's network, creating its layers in the notebook's order.
 
-    Five times convolution 3×3, batch norm, ReLU, max pooling 2×2, with 64, 128, 256, 512 and 512 channels; then
-    linear layers of 1024, 512 and `classes`. At 128 px, 8.4 of its 12.9 million parameters are the first linear layer.
+    Five blocks of convolution 3×3, batch norm, ReLU and max pooling 2×2, with 64, 128, 256, 512 and 512 channels; then
+    linear layers of 1024, 512 and `classes`. At 128 px, the first linear layer has 8.4 of its 12.9 million parameters.
 
     Args:
         classes: number of classes.

@@ -1,4 +1,4 @@
-"""What the networks of this package are made of.
+"""Building blocks of this package's networks.
 
 Shape suffixes: N photos, C channels or classes, H height, W width.
 """
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 
 class Network(nn.Module):
-    """Stages that make maps, a neck that makes one vector of them, and a linear classifier.
+    """Stages that compute maps, a neck that reduces them to one vector, and a linear classifier.
 
     Args:
-        stages: from photos to maps.
-        neck: from maps (N, C, H, W) to vectors (N, D).
-        classifier: from vectors to logits.
-        middle: index of the stage whose output is the tap `mid`.
+        stages: map photos to maps.
+        neck: maps (N, C, H, W) to vectors (N, D).
+        classifier: maps vectors to logits.
+        middle: index of the stage that is the tap `mid`.
     """
 
     def __init__(self, stages: Sequence[nn.Module], neck: nn.Module, classifier: nn.Linear, *, middle: int) -> None:
@@ -38,23 +38,23 @@ class Network(nn.Module):
 
     @property
     def taps(self) -> Mapping[str, nn.Module]:
-        """`mid`: the stage whose output is looked at; `top`: the last linear layer, whose input is."""
+        """`mid`: a stage, read at its output; `top`: the last linear layer, read at its input."""
         return {"mid": self.stages[self.middle], "top": self.classifier}
 
     def forward(self, images_NCHW: Tensor) -> Tensor:
-        """Logits of shape (N, classes)."""
+        """Return logits of shape (N, classes)."""
         return self.classifier(self.neck(self.stages(images_NCHW)))
 
 
 class Residual(nn.Module):
-    """`relu(shortcut(x) + branch(x))`; in training the branch may be left out for some photos.
+    """`relu(shortcut(x) + branch(x))`; in training, some photos may skip the branch.
 
     Args:
-        branch: what is learned beside the shortcut.
-        shortcut: the identity, or what brings `x` to the shape of the branch's output.
+        branch: the layers beside the shortcut.
+        shortcut: the identity, or layers that bring `x` to the shape of the branch's output.
 
     Attributes:
-        drop: share of the photos for which a training step leaves the branch out, in [0, 1); for the others it is
+        drop: probability that a photo skips the branch in a training step, in [0, 1); for the others the branch is
             multiplied by `1 / (1 - drop)`.
 
     Source: He et al. 2015, https://arxiv.org/abs/1512.03385; Huang et al. 2016 for the dropping,
@@ -68,7 +68,7 @@ class Residual(nn.Module):
         self.drop = 0.0
 
     def forward(self, maps_NCHW: Tensor) -> Tensor:
-        """Maps of the branch's shape."""
+        """Return maps of the branch's shape."""
         branch_NCHW = self.branch(maps_NCHW)
         if self.drop and self.training:
             kept_N111 = torch.rand(len(maps_NCHW), 1, 1, 1, device=maps_NCHW.device) >= self.drop
@@ -77,7 +77,7 @@ class Residual(nn.Module):
 
 
 def set_drop_path(model: nn.Module, most: float) -> None:
-    """Let a training leave out residual branches: the last for a share `most` of the photos, earlier ones for less.
+    """Skip residual branches in training: the last with probability `most`, earlier ones with less.
 
     Raises:
         UsageError: the network has no residual blocks of this package.
@@ -90,7 +90,7 @@ def set_drop_path(model: nn.Module, most: float) -> None:
 
 
 def conv_norm(inputs: int, outputs: int, *, kernel: int = 3, stride: int = 1) -> nn.Sequential:
-    """A convolution that keeps the size but for its stride, without the bias that the norm after it would cancel."""
+    """A padded convolution without bias, since the norm that follows would cancel it."""
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=False),
         nn.BatchNorm2d(outputs),
@@ -98,5 +98,5 @@ def conv_norm(inputs: int, outputs: int, *, kernel: int = 3, stride: int = 1) ->
 
 
 def global_average() -> nn.Sequential:
-    """The mean of every map: from (N, C, H, W) to (N, C), at any size."""
+    """The mean of every map, of any size: (N, C, H, W) to (N, C)."""
     return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())

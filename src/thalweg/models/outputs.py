@@ -1,4 +1,4 @@
-"""What a network makes of photos: logits over batches, and the features at its taps.
+"""The outputs of a network: logits over batches, and the features at its taps.
 
 Shape suffixes: N photos, C channels or classes, D features, H height, W width, T tokens.
 """
@@ -21,11 +21,11 @@ MID_SIDE = 2
 
 
 def features(model: nn.Module, images_NCHW: Tensor) -> dict[str, Tensor]:
-    """Logits and the features at both taps, from one forward pass.
+    """Compute logits and the features at both taps in one forward pass.
 
-    Maps are averaged over a grid of at most 2×2 cells and then flattened, which keeps where things are, roughly, and
-    makes the features few enough for t-SNE; tokens of a transformer are averaged over the photo. The model runs in its
-    present mode: call `eval()` and enter `inference_mode` first. No hook stays behind, even on failure.
+    Maps are averaged over a grid of at most 2×2 cells and then flattened, which roughly keeps positions and leaves few
+    enough features for t-SNE. Tokens of a transformer are averaged over the photo. The model runs in its current mode:
+    call `eval()` and enter `inference_mode` first. All hooks are removed, even on failure.
 
     Args:
         model: a network of this package or of timm.
@@ -42,7 +42,7 @@ def features(model: nn.Module, images_NCHW: Tensor) -> dict[str, Tensor]:
         {'mid': (5, 256), 'top': (5, 256), 'logits': (5, 10)}
     """
     taps: Mapping[str, nn.Module] = model.taps  # type: ignore[assignment]
-    channels_at_end = getattr(model, "output_fmt", "") == "NHWC"  # so timm marks Swin and its relatives
+    channels_at_end = getattr(model, "output_fmt", "") == "NHWC"  # how timm marks Swin and its relatives
     found: dict[str, Tensor] = {}
 
     def keep_output(_module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
@@ -59,7 +59,7 @@ def features(model: nn.Module, images_NCHW: Tensor) -> dict[str, Tensor]:
 
 
 def _vectors(activations: Tensor) -> Tensor:
-    """One float32 vector a photo: from (N, C, H, W), (N, T, D) or (N, D)."""
+    """Return one float32 vector per photo from (N, C, H, W), (N, T, D) or (N, D)."""
     activations = activations.detach().float()
     if activations.ndim == 3:
         return activations.mean(dim=1)
@@ -71,7 +71,7 @@ def _vectors(activations: Tensor) -> Tensor:
 
 @torch.inference_mode()
 def logits_of(model: nn.Module, batches: Iterable[Tensor]) -> Tensor:
-    """The network's output over batches, in evaluation mode and fp32; the model keeps its mode.
+    """Compute the network's outputs over batches, in evaluation mode and fp32; the model's mode is restored.
 
     Args:
         model: the network.
@@ -82,12 +82,12 @@ def logits_of(model: nn.Module, batches: Iterable[Tensor]) -> Tensor:
     """
     with _evaluating(model) as (device, memory_format):
         outputs = [model(images.to(device, memory_format=memory_format)).float() for images in batches]
-        return torch.cat(outputs).cpu()  # once: a GPU is not waited for after every batch
+        return torch.cat(outputs).cpu()  # once, so as not to wait for a GPU after every batch
 
 
 @torch.inference_mode()
 def features_of(model: nn.Module, batches: Iterable[Tensor]) -> dict[str, Tensor]:
-    """Logits and the features at both taps over batches, in evaluation mode and fp32; the model keeps its mode.
+    """Compute logits and features over batches, in evaluation mode and fp32; the model's mode is restored.
 
     Returns:
         `logits` (N, C), `mid` (N, D), `top` (N, D), on the CPU.

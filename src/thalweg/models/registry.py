@@ -35,12 +35,12 @@ _ENTRIES = {
 
 
 def names() -> list[str]:
-    """The networks of this package; `timm:NAME` gives timm's as well."""
+    """Return the names of this package's networks; `timm:NAME` also works for timm's."""
     return list(_ENTRIES)
 
 
 def smallest_size(name: str) -> int:
-    """The smallest side of photos, in pixels, that a network of this package takes; of timm's it is not known: 1.
+    """Return the smallest side of photos, in pixels, that a network takes; 1 for timm's, where it is unknown.
 
     Raises:
         UnknownNameError: no such network.
@@ -49,7 +49,7 @@ def smallest_size(name: str) -> int:
 
 
 def build(name: str, *, classes: int, size: int) -> nn.Module:
-    """A network with random weights from torch's random state, in fp32, in training mode.
+    """Build a network with random weights from torch's random state, in fp32, in training mode.
 
     Args:
         name: one of `names()`, or `timm:NAME`.
@@ -57,11 +57,11 @@ def build(name: str, *, classes: int, size: int) -> nn.Module:
         size: side of the photos in pixels.
 
     Returns:
-        Takes images (N, 3, size, size), gives logits (N, classes); has the attribute `taps`.
+        A module that maps images (N, 3, size, size) to logits (N, classes) and has the attribute `taps`.
 
     Raises:
-        UnknownNameError: no such network; the nearest names are offered.
-        UsageError: the network cannot take photos so small.
+        UnknownNameError: there is no such network; the message suggests the nearest names.
+        UsageError: the photos are too small for the network.
         MissingExtraError: timm is not installed.
 
     Example:
@@ -78,16 +78,16 @@ def build(name: str, *, classes: int, size: int) -> nn.Module:
 
 
 def check_sizes(model: nn.Module, name: str, sizes: Sequence[int], *, alone: bool = False) -> None:
-    """Refuse sizes that a network was not made for: linear layers over whole maps know one size only.
+    """Reject sizes that a network cannot take: linear layers over whole maps work at one size only.
 
     Args:
-        model: the network, built for another size; its mode, weights and buffers stay.
-        name: of the network, for the message.
+        model: the network, built for another size; its mode, weights and buffers stay unchanged.
+        name: name of the network, for the message.
         sizes: sides of photos in pixels.
-        alone: photos come one at a time, so maps of one pixel leave batch norm nothing to average.
+        alone: whether batches hold a single photo, so that maps of one pixel leave batch norm nothing to average.
 
     Raises:
-        UsageError: it cannot take one of them.
+        UsageError: the network cannot take one of the sizes.
     """
     mode = model.training
     tried = copy.deepcopy(model) if alone else model.eval()

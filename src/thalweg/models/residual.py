@@ -10,14 +10,14 @@ from thalweg.models.cnn import CHANNELS
 from thalweg.models.network import Network, Residual, conv_norm, global_average
 
 
-SMALLEST = 32  # below, the last maps have one pixel, and batch norm has nothing to average in a batch of one
+SMALLEST = 32  # below this, the last maps have one pixel, and batch norm has nothing to average in a batch of one
 
 
 def build_residual(classes: int, size: int) -> Network:  # noqa: ARG001 - global pooling takes every size alike
-    """The five blocks of `cnn`, each with one more convolution and a shortcut around it.
+    """Build the five blocks of `cnn`, each with one more convolution and a shortcut around it.
 
-    The fifth block's pooling is over the whole map, and takes the place of the two wide linear layers: deeper than
-    `cnn`, with fewer parameters.
+    The fifth block pools over the whole map, which replaces the two wide linear layers: deeper than `cnn`, with fewer
+    parameters.
 
     Args:
         classes: number of classes.

@@ -1,4 +1,4 @@
-"""ResNet-18 as it is best trained: the ResNet-D form, with a stem that suits the size of the photos."""
+"""ResNet-18 in the ResNet-D variant, with a stem that suits the size of the photos."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from torch import nn
 from thalweg.models.network import Network, Residual, conv_norm, global_average
 
 
-SMALLEST = 16  # below, the last maps have one pixel, and batch norm has nothing to average in a batch of one
+SMALLEST = 16  # below this, the last maps have one pixel, and batch norm has nothing to average in a batch of one
 
 _BLOCKS_A_STAGE = 2
 
 
 def build_resnet18(classes: int, size: int, *, width: int = 64) -> Network:
-    """ResNet-18-D: a stem of three convolutions, four stages of two blocks, global pooling.
+    """Build ResNet-18-D: a stem of three convolutions, four stages of two blocks, global pooling.
 
-    Against the ResNet-18 of 2015: three 3×3 convolutions in place of one 7×7, average pooling before the 1×1
-    convolution of a shortcut that halves the maps (so that it sees every pixel), and a last norm of each branch whose
-    gain starts at zero (so that every block starts as the identity).
+    It differs from the ResNet-18 of 2015 in three ways: three 3×3 convolutions replace one 7×7; a shortcut that halves
+    the maps pools by averaging before its 1×1 convolution, so that it sees every pixel; the gain of each branch's last
+    norm starts at zero, so that every block starts as the identity.
 
     Args:
         classes: number of classes.
         size: side of the photos in pixels; sets the stem's stride.
-        width: channels of the first stage, then twice, four and eight times as many.
+        width: channels of the first stage; later stages have two, four and eight times as many.
 
     Source: He et al. 2015, https://arxiv.org/abs/1512.03385; He et al. 2018, "Bag of Tricks",
     https://arxiv.org/abs/1812.01187, sections 3.1 and 4.1.
@@ -42,9 +42,9 @@ def build_resnet18(classes: int, size: int, *, width: int = 64) -> Network:
 
 
 def stem_stride(size: int) -> int:
-    """How much the stem shrinks the photos; the stages shrink by eight more.
+    """Return the factor by which the stem shrinks the photos; the stages shrink them by eight more.
 
-    At 28 px a stride of 2 leaves maps of 2 pixels at the end, and trains three times as many photos a second as 1.
+    At 28 px, a stride of 2 leaves maps of 2 px at the end and trains three times as many photos per second as 1.
 
     Example:
         >>> [stem_stride(size) for size in (20, 28, 64, 128)]
@@ -78,13 +78,13 @@ def _block(inputs: int, outputs: int, *, stride: int) -> Residual:
     )
     if stride == 1 and inputs == outputs:
         return Residual(branch)
-    # an odd side has a last column of its own, as the branch's convolution sees it
+    # ceil_mode keeps the last column of an odd side, as the branch's convolution does
     halving = nn.AvgPool2d(stride, stride, ceil_mode=True, count_include_pad=False)
     return Residual(branch, nn.Sequential(halving, conv_norm(inputs, outputs, kernel=1)))
 
 
 def _initialize(network: nn.Module) -> None:
-    """He's normal for the convolutions; zero for the gain of each branch's last norm."""
+    """Initialize convolutions from He's normal distribution, and the gain of each branch's last norm with zero."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")

@@ -1,4 +1,4 @@
-"""A residual network for pictures of about 28 px: three stages, a block each."""
+"""A residual network for photos of about 28 px: three stages of one block each."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from torch import nn
 from thalweg.models.network import Network, Residual, conv_norm, global_average
 
 
-SMALLEST = 16  # below, the last maps have one pixel, and batch norm has nothing to average in a batch of one
+SMALLEST = 16  # below this, the last maps have one pixel, and batch norm has nothing to average in a batch of one
 WIDTHS = (32, 64, 128)
 
 
 def build_small(classes: int, size: int) -> Network:  # noqa: ARG001 - global pooling takes every size alike
-    """Three stages of 32, 64 and 128 channels: a convolution that halves the maps, and a residual block.
+    """Build three stages of 32, 64 and 128 channels, each a convolution that halves the maps and a residual block.
 
-    The first convolution is 5×5, so that a picture of 28 px is seen by every stage at 14, 7 and 4 px: less than half
-    of the work of `resnet18-half` there, and as accurate on a few thousand pictures.
+    The first convolution is 5×5. The stages see a photo of 28 px at 14, 7 and 4 px: less than half the work of
+    `resnet18-half`, and as accurate on a few thousand photos.
 
     Args:
         classes: number of classes.

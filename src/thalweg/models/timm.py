@@ -1,6 +1,6 @@
-"""The bridge to timm, which comes with the extra `timm`: `timm:NAME` is its model of that name, untrained.
+"""The bridge to timm (extra `timm`): `timm:NAME` is timm's model of that name, untrained.
 
-The model is timm's own, its weights named as timm names them; what is added is `taps`.
+The model is timm's own, with timm's names for its weights; only `taps` is added.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ PREFIX = "timm:"
 
 
 def build_timm(name: str, *, classes: int, size: int) -> nn.Module:
-    """A model of timm, with random weights.
+    """Build a timm model with random weights.
 
     Args:
         name: timm's name, without the prefix.
@@ -33,7 +33,7 @@ def build_timm(name: str, *, classes: int, size: int) -> nn.Module:
     Raises:
         MissingExtraError: timm is not installed.
         ThalwegError: timm is installed, but cannot be imported.
-        UsageError: timm has no such model, or the model cannot take the size, or nothing can be seen inside of it.
+        UsageError: timm has no such model, the model cannot take the size, or its features cannot be read.
 
     Source: Wightman 2019, https://github.com/huggingface/pytorch-image-models.
     """
@@ -50,7 +50,7 @@ def build_timm(name: str, *, classes: int, size: int) -> nn.Module:
     except (AssertionError, RuntimeError, ValueError) as error:
         raise UsageError("models.timm_refuses", name=name, size=size, reason=error) from error
     top = _classifier(model)
-    for mid in (_middle(model), top):  # some have stages that give lists of maps: there the top alone is looked at
+    for mid in (_middle(model), top):  # some stages return lists of maps: then only the top is read
         model.taps = {"mid": mid, "top": top}  # type: ignore[assignment]
         with suppress(AttributeError, RuntimeError, ValueError), torch.inference_mode():
             features(model, images_NCHW)
@@ -71,7 +71,7 @@ def _import_timm() -> ModuleType:
 
 
 def _create(timm: ModuleType, name: str, classes: int, size: int) -> nn.Module:
-    """Transformers must be told the size when they are made; convolutional networks do not know the word."""
+    """Create the model; transformers need the size at construction, convolutional networks do not accept it."""
     options: dict[str, Any] = {"pretrained": False, "num_classes": classes}
     try:
         return timm.create_model(name, img_size=size, **options)
@@ -80,7 +80,7 @@ def _create(timm: ModuleType, name: str, classes: int, size: int) -> nn.Module:
 
 
 def _middle(model: nn.Module) -> nn.Module:
-    """The middle one of the stages that timm lists, else of the longest row of parts, else the model itself."""
+    """Return the middle stage that timm lists, else the middle of the longest sequence of modules, else the model."""
     stages = [entry["module"] for entry in getattr(model, "feature_info", [])]
     if stages:
         return model.get_submodule(stages[len(stages) // 2])
@@ -92,7 +92,7 @@ def _middle(model: nn.Module) -> nn.Module:
 
 
 def _classifier(model: nn.Module) -> nn.Module:
-    """The last linear layer; some have a convolution over one pixel in its place."""
+    """Return the last linear layer; some models have a 1×1 convolution instead."""
     linear = [module for module in model.modules() if isinstance(module, nn.Linear)]
     convolutions = [module for module in model.modules() if isinstance(module, nn.Conv2d)]
     return [model, *convolutions, *linear][-1]

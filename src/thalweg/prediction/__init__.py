@@ -1,7 +1,7 @@
-"""The trained network on new photos: probabilities, and the homework's submission.
+"""Prediction on new photos: probabilities, and the homework's submission.
 
-Photos are decoded and prepared by the same code as in training, with the sizes, the resizing and the normalization
-that the run recorded, so that validation and prediction cannot differ.
+The code of training decodes and prepares the photos, with the sizes, resizing and normalization that the run recorded,
+so validation and prediction cannot differ.
 """
 
 from typing import TYPE_CHECKING

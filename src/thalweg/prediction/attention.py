@@ -1,4 +1,4 @@
-"""Where a network looked: the maps, weighted by the mean gradient of a class's logit.
+"""Where a network looked: its maps, weighted by the mean gradient of a class's logit (Grad-CAM).
 
 Shape suffixes: C classes or channels, H height, W width.
 """
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Attention:
-    """What a network makes of one photo, and where it looked.
+    """The network's answer for one photo, and where it looked.
 
     Attributes:
-        probability_C: of each class.
-        label: the class whose logit is highest.
+        probability_C: probability of each class.
+        label: the class with the highest logit.
         maps: `mid` and `top`, each (H, W) in [0, 1]: how much each place contributed to the class; a tap without
             maps (tokens, vectors) has none.
     """
@@ -43,7 +43,7 @@ class Attention:
 
 
 def attention(model: nn.Module, run: Run, image_HWC: NDArray[np.uint8]) -> Attention:
-    """Classify one photo, and see which places contributed to the answer.
+    """Classify one photo and compute which places contributed to the answer.
 
     `map = relu(Σ_C α_C A_C)`, `α_C = mean over H, W of ∂ logit / ∂ A_C`, divided by the map's largest value. `mid` is
     the tap of that name; `top` are the last maps before the tap of that name, which is a vector.
@@ -51,7 +51,7 @@ def attention(model: nn.Module, run: Run, image_HWC: NDArray[np.uint8]) -> Atten
     Args:
         model: from `run.load_network()`.
         run: the run.
-        image_HWC: RGB, as the cache keeps it: `data.decoding.decode` at the run's stored size.
+        image_HWC: RGB, as in the cache: from `data.decoding.decode` at the run's stored size.
 
     Source: Selvaraju et al. 2017, https://arxiv.org/abs/1610.02391.
     """
@@ -67,7 +67,7 @@ def attention(model: nn.Module, run: Run, image_HWC: NDArray[np.uint8]) -> Atten
 
 
 def seen_pixels(run: Run, image_HWC: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The pixels that the network is given, before normalization: (size, size, 3)."""
+    """Return the network's input pixels before normalization: (size, size, 3)."""
     side, size = len(image_HWC), run.config.size
     whole = Crops(
         np.array([[0, 0, side, side]]), np.array([False]), np.ones((1, 3), np.float32), np.zeros((1, 4), np.int64)
@@ -76,7 +76,7 @@ def seen_pixels(run: Run, image_HWC: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _with_maps(model: nn.Module, images_NCHW: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-    """Logits, the maps at the middle tap, and the last maps of all."""
+    """Compute the logits, the maps at the middle tap, and the last maps of the network."""
     middle: nn.Module = model.taps["mid"]  # type: ignore[index] - every network has taps
     found: dict[str, Tensor] = {}
 

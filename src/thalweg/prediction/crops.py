@@ -1,4 +1,4 @@
-"""Test-time augmentation: several crops of one photo, whose probabilities are averaged."""
+"""Test-time augmentation: average the probabilities of several crops of one photo."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from typing import NamedTuple
 from thalweg.errors import UsageError
 
 
-# Fraction of the side that a crop keeps: large enough for the object, small enough to differ from the whole.
+# Fraction of the side that a crop keeps: large enough for the object, small enough to differ from the whole photo.
 KEPT = 0.875
 
 
 class Crop(NamedTuple):
-    """A part of the decoded photo, and whether it is mirrored."""
+    """A box of the decoded photo, and whether it is mirrored."""
 
     box: tuple[int, int, int, int]  # top, left, height, width, in pixels
     flip: bool
 
 
 def crops(count: int, stored: int) -> list[Crop]:
-    """The first `count` crops: the whole, the middle, the corners, each plain and mirrored.
+    """Return the first `count` crops: the whole photo, the middle, the corners, each plain and mirrored.
 
     Args:
         count: 1 to 12; 1 is the whole photo.
@@ -43,7 +43,7 @@ def crops(count: int, stored: int) -> list[Crop]:
 
 
 def crop_weights(count: int) -> list[float]:
-    """The weight of each of `count` crops: one half for the whole photo, the other half shared by the rest.
+    """Return the weights of `count` crops: one half for the whole photo, the other half shared by the rest.
 
     Example:
         >>> crop_weights(1), crop_weights(3)

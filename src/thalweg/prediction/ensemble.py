@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-TIE_BREAK = 1e-3  # weight of the mean probability beside whole votes: it breaks ties and decides nothing else
+TIE_BREAK = 1e-3  # weight of the mean probability relative to a vote: it breaks ties and decides nothing else
 
 
 def check_classes(runs: Sequence[tuple[Path, tuple[str, ...]]]) -> None:
-    """Refuse runs with different classes, or the same classes in another order.
+    """Reject runs with different classes, or the same classes in another order.
 
     Raises:
-        RunError: names the run, and the classes that only one of them has.
+        RunError: the classes differ; the message names the run and the classes that only one of them has.
     """
     first, classes = runs[0]
     for other, theirs in runs[1:]:
@@ -35,14 +35,14 @@ def check_classes(runs: Sequence[tuple[Path, tuple[str, ...]]]) -> None:
 
 
 def together(found: Sequence[NDArray[np.float64]], *, vote: bool = False) -> NDArray[np.float64]:
-    """The probabilities of all runs combined: their mean, or the fractions of their votes.
+    """Combine the probabilities of all runs: their mean, or the fractions of their votes.
 
     Args:
-        found: of each run, (N, C).
-        vote: count the most probable classes instead.
+        found: probabilities of each run, (N, C).
+        vote: count the most probable class of each run instead.
 
     Returns:
-        (N, C), whose rows add up to 1.
+        (N, C); each row sums to 1.
 
     Example:
         >>> sure, unsure = np.array([[0.9, 0.1]]), np.array([[0.4, 0.6]])

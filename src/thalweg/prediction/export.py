@@ -1,4 +1,4 @@
-"""A run as one ONNX file, with all that is needed to use it elsewhere.
+"""Export a run as one self-contained ONNX file.
 
 Shape suffixes: N photos, H height, W width, C channels or classes.
 """
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 
 OPSET = 18
 CHECKED = 64  # real photos on which the file must agree with the run
-TOLERANCE = 2e-3  # of a probability: the run may compute in another order
+TOLERANCE = 2e-3  # difference of a probability: the run may compute in another order
 
 
 class _Standalone(nn.Module):
-    """From bytes to probabilities."""
+    """A network from bytes to probabilities."""
 
     def __init__(self, model: nn.Module, run: Run) -> None:
         super().__init__()
@@ -43,28 +43,28 @@ class _Standalone(nn.Module):
         self.scale, self.offset = 1 / (255 * std), mean / std
 
     def forward(self, images_NHWC: Tensor) -> Tensor:
-        """Probabilities (N, C) of bytes (N, size, size, 3)."""
+        """Return probabilities (N, C) for bytes (N, size, size, 3)."""
         images_NCHW = images_NHWC.permute(0, 3, 1, 2).float() * self.scale - self.offset
         return (self.model(images_NCHW) / self.temperature).softmax(dim=1)
 
 
 def export_onnx(run: Run, path: Path) -> float:
-    """Write a run's network as ONNX, whole or not at all, and compare it with the run on the run's own photos.
+    """Write a run's network as ONNX, atomically, after checking it against the run on the run's own photos.
 
-    The graph takes `images`, bytes of shape (photos, size, size, 3), RGB, and gives `probabilities`, (photos,
-    classes). The metadata `thalweg` is JSON: classes, sizes, and how a photo becomes a square.
+    The graph maps `images`, RGB bytes of shape (photos, size, size, 3), to `probabilities`, (photos, classes). The
+    metadata entry `thalweg` is JSON: classes, sizes, and how a photo becomes square.
 
     Args:
-        run: with weights.
-        path: the file.
+        run: a run with weights.
+        path: the file to write.
 
     Returns:
-        The largest difference of a probability.
+        The largest difference between two probabilities.
 
     Raises:
         MissingExtraError: onnx, onnxscript or onnxruntime is not installed.
         RunError: the run has no weights, or the file disagrees with it.
-        DataError: its photos are no longer there.
+        DataError: the photos are gone.
         StorageError: the file cannot be written.
     """
     try:
@@ -88,7 +88,7 @@ def export_onnx(run: Run, path: Path) -> float:
             dynamic_shapes=({0: torch.export.Dim("photos")},),
             verbose=False,
         )
-        assert program is not None, "the exporter by dynamo gives a program"  # noqa: S101 - for the type checker
+        assert program is not None, "the dynamo exporter returns a program"  # noqa: S101 - for the type checker
         proto = program.model_proto
         onnx.helper.set_model_props(proto, {METADATA: json.dumps(_facts(run), ensure_ascii=False)})
         temporary.write_bytes(proto.SerializeToString())
@@ -110,7 +110,7 @@ def _facts(run: Run) -> dict[str, object]:
 
 
 def _difference(run: Run, path: Path) -> float:
-    """The largest difference between run and file on photos of the validation split.
+    """Return the largest difference between run and file on photos of the validation split.
 
     Raises:
         RunError: the difference is too large.

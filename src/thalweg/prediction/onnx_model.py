@@ -1,6 +1,7 @@
-"""Prediction with an exported model: onnxruntime in place of torch.
+"""Prediction with an exported model, through onnxruntime instead of torch.
 
-The file holds everything: classes, sizes and resizing as metadata; normalization, temperature and softmax in the graph.
+The file is self-contained: classes, sizes and resizing are metadata; normalization, temperature and softmax are in the
+graph.
 
 Shape suffixes: N photos, H height, W width, C channels or classes.
 """
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from thalweg.prediction.crops import Crop
 
 FORMAT = 2
-_FORMAT_OF_0_1 = 1  # which called resize fit
+_FORMAT_OF_0_1 = 1  # it called resize fit
 METADATA = "thalweg"
 BATCH = 64
 
@@ -54,7 +55,7 @@ class OnnxModel:
     Attributes:
         path: the file.
         facts: `classes`, `class_shares`, `size` and `stored` in pixels, `resize`.
-        session: onnxruntime's.
+        session: onnxruntime's session.
     """
 
     path: Path
@@ -63,11 +64,11 @@ class OnnxModel:
 
     @classmethod
     def open(cls, path: Path) -> OnnxModel:
-        """Open a file that `export` has written.
+        """Open a file that `export_onnx` wrote.
 
         Raises:
             MissingExtraError: onnxruntime is not installed.
-            RunError: no ONNX, or not exported by this package.
+            RunError: the file is not ONNX, or this package did not export it.
         """
         try:
             import onnxruntime
@@ -77,7 +78,7 @@ class OnnxModel:
         options.log_severity_level = 3  # errors: its warnings are about its own optimizations
         try:
             session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # onnxruntime's errors have no common class of their own
+        except Exception as error:  # onnxruntime's errors share no base class
             raise RunError("prediction.no_onnx", path=path, reason=str(error).splitlines()[0]) from error
         return cls(path, _facts(session.get_modelmeta().custom_metadata_map.get(METADATA, "{}"), path), session)
 
@@ -87,7 +88,7 @@ class OnnxModel:
         return tuple(self.facts["classes"])
 
     def probabilities(self, cache: Cache, rows_N: NDArray[np.int64], crop: Crop) -> NDArray[np.float64]:
-        """Of the classes, (N, C), for one crop of each photo; one batch is in memory at a time."""
+        """Return class probabilities (N, C) for one crop of each photo, holding one batch in memory at a time."""
         name = self.session.get_inputs()[0].name
         batches = (rows_N[start : start + BATCH] for start in range(0, len(rows_N), BATCH))
         parts = [self.session.run(None, {name: _cropped(cache, rows, crop, self.facts["size"])})[0] for rows in batches]
@@ -106,14 +107,14 @@ def predict_onnx(
 
     Raises:
         MissingExtraError: onnxruntime is not installed.
-        RunError: a file that is no model of this package, or models of different classes.
-        DataError: no photos there, or none that can be read.
-        UsageError: `tta` out of range.
+        RunError: a file is not a model of this package, or the models have different classes.
+        DataError: there are no photos, or none can be read.
+        UsageError: `tta` is out of range.
     """
     opened = [OnnxModel.open(Path(path)) for path in models]
     check_classes([(model.path, model.classes) for model in opened])
     for model in opened:
-        crops(tta, model.facts["stored"])  # refused before any photo is decoded
+        crops(tta, model.facts["stored"])  # raises before any photo is decoded
     images = open_photos(photos)
     found: list[NDArray[np.float64]] = []
     bad: tuple[BadImage, ...] = ()
@@ -130,7 +131,7 @@ def predict_onnx(
 
 
 def _probabilities(model: OnnxModel, cache: Cache, tta: int) -> NDArray[np.float64]:
-    """Weighted mean over the crops, aligned with the cache's photos."""
+    """Return the weighted mean over the crops, aligned with the cache's photos."""
     rows_N = np.arange(len(cache.photos))
     total_NC = np.zeros((len(rows_N), len(model.classes)))
     for crop, weight in zip(crops(tta, cache.size), crop_weights(tta), strict=True):
@@ -139,10 +140,10 @@ def _probabilities(model: OnnxModel, cache: Cache, tta: int) -> NDArray[np.float
 
 
 def _facts(text: str, path: Path) -> dict[str, Any]:
-    """The metadata, checked; of an older file by today's names.
+    """Check the metadata and return it under the current names.
 
     Raises:
-        RunError: it is not this package's, or damaged.
+        RunError: the metadata is missing, foreign or damaged.
     """
     try:
         facts = json.loads(text)
@@ -156,7 +157,7 @@ def _facts(text: str, path: Path) -> dict[str, Any]:
 
 
 def _cropped(cache: Cache, rows_N: NDArray[np.int64], crop: Crop, size: int) -> NDArray[np.uint8]:
-    """The same crop of each photo, as bytes (N, size, size, 3)."""
+    """Return the same crop of each photo, as bytes (N, size, size, 3)."""
     count = len(rows_N)
     boxes_N4 = np.tile(np.array(crop.box, dtype=np.int64), (count, 1))
     colors_N3, erased_N4 = np.ones((count, 3), np.float32), np.zeros((count, 4), np.int64)

@@ -1,4 +1,4 @@
-"""Predictions for photos, from a run or an exported model, and the homework's submission; nothing here needs torch.
+"""Predictions of a run or an exported model, and the homework's submission; nothing here needs torch.
 
 Shape suffixes: N photos, C classes.
 """
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Predictions:
-    """The probabilities of the classes for each photo.
+    """The class probabilities of each photo.
 
     Attributes:
         photos: all photos, in natural order of their paths.
-        classes: names, in the order of the columns.
-        probability_NC: of each class; rows add up to 1.
+        classes: names of the classes, in the order of the columns.
+        probability_NC: probability of each class; each row sums to 1.
         bad: photos that could not be read. Their rows are the class frequencies of the training split, so that a
             submission has a row for every photo.
     """
@@ -51,14 +51,14 @@ class Predictions:
 def in_order(
     cached_NC: NDArray[np.float64], cache: Cache, photos: Sequence[Photo], class_shares: Sequence[float]
 ) -> NDArray[np.float64]:
-    """One row per photo; those that the cache left out get the class frequencies."""
+    """Arrange predictions as one row per photo; photos missing from the cache get the class frequencies."""
     row_of = {photo.path: row for row, photo in enumerate(cache.photos)}
     prior_C = np.asarray(class_shares)
     return np.stack([cached_NC[row_of[photo.path]] if photo.path in row_of else prior_C for photo in photos])
 
 
 def submission_text(predictions: Predictions, *, names: bool = False, probabilities: bool = False) -> str:
-    """The text of a submission, `Id,Category`, in natural order of the photos.
+    """Return the text of a submission, `Id,Category`, in natural order of the photos.
 
     Args:
         predictions: from `predict`.
@@ -66,8 +66,8 @@ def submission_text(predictions: Predictions, *, names: bool = False, probabilit
         probabilities: add a column for each class.
 
     Returns:
-        CSV with the columns Id (the file's name without its ending; with its folders, and then its ending, where two
-        photos would share it) and Category.
+        CSV with the columns Id and Category. Id is the file's name without its extension; its folders are added, and
+        then its extension, if two photos would share an Id.
     """
     lines = io.StringIO()
     writer = csv.writer(lines, lineterminator="\n")
@@ -84,7 +84,7 @@ def submission_text(predictions: Predictions, *, names: bool = False, probabilit
 def write_submission(
     predictions: Predictions, path: Path | str, *, names: bool = False, probabilities: bool = False
 ) -> None:
-    """Write a submission, whole or not at all.
+    """Write a submission atomically.
 
     Raises:
         StorageError: the file cannot be written.

@@ -1,4 +1,4 @@
-"""Probabilities of the classes for photos that have no label.
+"""Class probabilities of unlabeled photos.
 
 Shape suffixes: N photos, C classes.
 """
@@ -39,31 +39,30 @@ def predict(
     vote: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Predictions:
-    """Classify photos with the weights that a run kept, or several runs together.
+    """Classify photos with one run or several together.
 
     Args:
-        runs: the run's folder, or several, whose probabilities are averaged; a folder with `folds/` stands for its
-            folds.
-        photos: a folder, an archive, a table or one photo; of a folder with splits, its test split.
-        tta: number of crops of each photo, 1 to 12; the whole photo has half of the weight.
+        runs: a run's folder, or several, to average their probabilities; a folder with `folds/` means all its folds.
+        photos: a folder, an archive, a table or one photo; a folder with splits means its test split.
+        tta: number of crops of each photo, 1 to 12; the whole photo has half the weight.
         vote: each run has one vote per photo; the mean probability breaks ties.
         progress: called with (photos decoded, all photos).
 
     Raises:
-        RunError: not a run, one without a finished epoch, or runs of different classes.
-        DataError: no photos there, or none that can be read.
-        UsageError: `tta` out of range.
+        RunError: a folder is not a run, has no finished epoch, or the runs have different classes.
+        DataError: there are no photos, or none can be read.
+        UsageError: `tta` is out of range.
     """
     opened = [Run.open(path) for path in expand_folds([runs] if isinstance(runs, str | Path) else runs)]
     check_classes([(run.path, run.classes) for run in opened])
     for run in opened:
-        crops(tta, run.data["stored"])  # refused before any photo is decoded
+        crops(tta, run.data["stored"])  # raises before any photo is decoded
     networks = [run.load_network() for run in opened]
     images = open_photos(photos)
     found: list[NDArray[np.float64]] = []
     bad: tuple[BadImage, ...] = ()
     for run, model in zip(opened, networks, strict=True):
-        config = replace(run.config, on_bad_image="skip")  # a submission has a row for every photo
+        config = replace(run.config, on_bad_image="skip")  # a submission needs a row for every photo
         cache = decode_photos(images, config, run.data["stored"], progress)
         found.append(in_order(_probabilities(model, run, cache, tta), cache, images.photos, run.data["class_shares"]))
         bad = cache.bad
@@ -71,7 +70,7 @@ def predict(
 
 
 def _probabilities(model: nn.Module, run: Run, cache: Cache, tta: int) -> NDArray[np.float64]:
-    """Weighted mean over the crops, aligned with the cache's photos."""
+    """Return the weighted mean over the crops, aligned with the cache's photos."""
     rows_N = np.arange(len(cache.photos))
     total_NC = np.zeros((len(rows_N), len(run.classes)))
     for crop, weight in zip(crops(tta, cache.size), crop_weights(tta), strict=True):

@@ -1,8 +1,8 @@
-"""Measuring anybody's model and loop without changing it.
+"""Measure anybody's model and training loop without changing them.
 
-`StepProbe` hangs on a torch optimizer and writes two histories; our own loop tells `LayerProbe` of each step;
-`ActivationProbe` looks at the outputs of activation functions; `Wiring` tells which parameters a training can reach.
-`batches` reads a user's batch, whatever its form; `copies` copies a model with its optimizer, and keeps random states.
+`StepProbe` hooks into a torch optimizer and writes two histories; `LayerProbe` is called by our own loop;
+`ActivationProbe` measures the outputs of activation functions; `Wiring` finds the parameters that training can reach.
+`batches` reads a user's batch in any form; `copies` copies a model with its optimizer and restores random states.
 """
 
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""Dead and saturated units, wherever a forward pass calls an activation function.
+"""Dead and saturated units, measured wherever a forward pass calls an activation function.
 
 Shape suffixes: N samples, U units (channels of maps, features of tokens).
 """
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-# The ends of the range that an activation reaches only with a derivative under a hundredth of its largest.
+# Beyond these outputs, the derivative of an activation is under a hundredth of its maximum.
 _TANH_END = 0.995  # 1 - tanh² < 0.01
 _SIGMOID_END = 0.0025  # s(1 - s) < 0.0025 = 0.01 / 4
 
 
 class ActivationProbe(TorchFunctionMode):
-    """A context in which every call of ReLU, sigmoid or tanh is looked at, as module, function or method.
+    """A context that measures every call of ReLU, sigmoid or tanh, as module, function or method.
 
-    A unit of a ReLU is dead when it gives zero for all samples (and all places of a map). An output of sigmoid or tanh
-    is saturated when the derivative there is under 1 % of the largest.
+    A ReLU unit is dead if it outputs zero for all samples (and at all positions of a map). An output of sigmoid or tanh
+    is saturated if the derivative there is under 1 % of its maximum.
 
     Example:
         >>> import torch
@@ -51,21 +51,21 @@ class ActivationProbe(TorchFunctionMode):
         output = func(*args, **(kwargs or {}))
         measure = _MEASURES.get(getattr(func, "__name__", ""))
         if measure is not None and isinstance(output, torch.Tensor) and output.ndim > 1:
-            with torch.no_grad(), suppress(Exception):  # a forward pass never dies of being looked at
+            with torch.no_grad(), suppress(Exception):  # measuring must never break a forward pass
                 getattr(self, measure[0]).append(measure[1](output.detach()))
         return output
 
     def worst_dead(self) -> Tensor | None:
-        """The largest share of dead units over all calls, a scalar on the device; None when no ReLU was called."""
+        """Return the largest share of dead units over all calls, a scalar on the device; None without a ReLU call."""
         return torch.stack(self.dead).max() if self.dead else None
 
     def worst_saturated(self) -> Tensor | None:
-        """The largest share of saturated outputs over all calls; None when no sigmoid or tanh was called."""
+        """Return the largest share of saturated outputs over all calls; None without a sigmoid or tanh call."""
         return torch.stack(self.saturated).max() if self.saturated else None
 
 
 def _dead_share(output: Tensor) -> Tensor:
-    """Of the units, those that are zero everywhere. Maps have their units in dimension 1, tokens in the last."""
+    """Return the share of units that are zero everywhere; units are dimension 1 of maps, the last of tokens."""
     unit = 1 if output.ndim in (2, 4, 5) else output.ndim - 1
     others = [dimension for dimension in range(output.ndim) if dimension != unit]
     return (output.amax(dim=others) <= 0).float().mean()

@@ -1,4 +1,4 @@
-"""A user's batch, in whatever form it comes: read here and nowhere else.
+"""Read a user's batch in any form; no other module does.
 
 | given | model gets | targets |
 |---|---|---|
@@ -11,7 +11,7 @@
 | a dict without one | the whole dict, by keyword | the whole dict |
 | one tensor, `[x]`, or an object with `.to(device)` | `model(x)` | `x` itself |
 
-Several batches come as a list of any of these, as a DataLoader, or as anything that can be iterated.
+Several batches may be a list of these, a DataLoader, or any other iterable.
 """
 
 from __future__ import annotations
@@ -42,18 +42,18 @@ if TYPE_CHECKING:
 LossFunction = Callable[[Any, Any], "Tensor"]
 
 TARGETS = ("labels", "label", "targets", "target", "y")
-"""Names of the entry of a dict, or the field of a named tuple, that holds the targets; the first that is there."""
+"""Names of the dict entry or named-tuple field that holds the targets; the first one present counts."""
 
-MOST_BYTES = 1 << 30  # batches are held in memory: of large ones, fewer
+MOST_BYTES = 1 << 30  # batches are held in memory: fewer of them if they are large
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What a model is called with, and what its outputs are compared with.
+    """The inputs of a model, and the targets for its outputs.
 
     Attributes:
         inputs: a tensor, a tuple of positional arguments, or a dict of keywords.
-        targets: what the loss function gets beside the outputs.
+        targets: the second argument of the loss function.
     """
 
     inputs: Any
@@ -61,7 +61,7 @@ class Batch:
 
     @property
     def size(self) -> int:
-        """Number of samples: the length of the first tensor in the targets, else in the inputs; 1 without one."""
+        """Number of samples: the length of the first tensor in the targets, else in the inputs; 1 without a tensor."""
         for part in (self.targets, self.inputs):
             tensor = first_tensor(part)
             if tensor is not None and tensor.ndim:
@@ -69,11 +69,11 @@ class Batch:
         return 1
 
     def to(self, device: torch.device) -> Batch:
-        """The same with its tensors on a device; tensors of inference mode become plain ones."""
+        """Move the tensors to a device; inference-mode tensors become ordinary ones."""
         return Batch(moved(self.inputs, device), moved(self.targets, device))
 
     def outputs(self, model: nn.Module) -> Any:
-        """What the model gives for the inputs."""
+        """Run the model on the inputs."""
         positional, keywords = arguments(model, self.inputs)
         return model(*positional, **keywords)
 
@@ -83,11 +83,11 @@ class Batch:
 
 
 def read_batch(given: Any, model: nn.Module) -> Batch:
-    """One batch, in any form of the table above.
+    """Read one batch in any form of the table above.
 
     Args:
         given: the batch.
-        model: decides which form of a dict it takes, by the parameters of its `forward`.
+        model: the parameters of its `forward` decide how a dict is read.
 
     Raises:
         UsageError: it has none of these forms.
@@ -114,22 +114,22 @@ def read_batch(given: Any, model: nn.Module) -> Batch:
 
 
 def read_batches(given: Any, model: nn.Module, *, most: int | None = None) -> list[Batch]:
-    """One batch or several, on the model's device.
+    """Read one batch or several, onto the model's device.
 
     A list or tuple holds several batches if its items have one form: dicts with the same keys, named tuples of one
-    type, pairs, or (in a list) sequences of one length. Otherwise it is a batch itself.
+    type, pairs, or (in a list) sequences of one length. Otherwise it is one batch.
 
     Args:
-        given: a batch, a list of batches, a DataLoader (which is left as it was), an iterable, or a function that
-            gives one; None: no batch.
+        given: a batch, a list of batches, a DataLoader (its state stays unchanged), an iterable, or a function that
+            returns one; None: no batch.
         model: see `read_batch`.
-        most: batches to take; None: all.
+        most: largest number of batches; None: all.
 
     Returns:
         The batches; empty only for None.
 
     Raises:
-        UsageError: not a batch, or no batch in it.
+        UsageError: this is not a batch, or holds none.
 
     Example:
         >>> x, y = torch.ones(4, 2), torch.zeros(4)
@@ -152,20 +152,20 @@ def read_batches(given: Any, model: nn.Module, *, most: int | None = None) -> li
 
 
 def take_batches(loader: Loader, count: int | None) -> list[Any]:
-    """The first batches of a loader as it gives them, at most 1 GiB; the loader and its samplers stay as they were.
+    """Return the first batches of a loader, at most 1 GiB; the loader and its samplers stay unchanged.
 
-    Random states are the caller's care: see `copies.own_randomness`.
+    The caller takes care of random states: see `copies.own_randomness`.
 
     Args:
-        loader: a DataLoader, a list, or anything else that can be iterated again and again, or a function that gives
+        loader: a DataLoader, a list, any other iterable that can be iterated repeatedly, or a function that returns
             one.
-        count: batches to take; None: all.
+        count: number of batches; None: all.
 
     Returns:
-        Batches in the loader's order, copied; fewer than `count` where it has no more.
+        Copied batches in the loader's order; fewer than `count` if the loader has no more.
 
     Raises:
-        UsageError: an iterator that can be used only once, not a loader, or a loader without a batch.
+        UsageError: this is an iterator that works only once, not a loader, or a loader without batches.
     """
     batches: list[Any] = []
     taken = 0
@@ -181,12 +181,12 @@ def take_batches(loader: Loader, count: int | None) -> list[Any]:
 
 
 def loss_function(loss_fn: LossFunction | None) -> LossFunction:
-    """The loss function itself; for None one that takes the loss from the outputs: `.loss`, `["loss"]`, or a scalar."""
+    """Return the loss function; for None, one that reads the loss from the outputs: `.loss`, `["loss"]` or a scalar."""
     return _own_loss if loss_fn is None else loss_fn
 
 
 def mean_loss(model: nn.Module, loss_fn: LossFunction, batches: Sequence[Batch]) -> float:
-    """The loss over batches, without gradient, each weighed by its size; the model's mode stays."""
+    """Return the mean loss over batches, weighted by size, without gradient; the model's mode stays unchanged."""
     sizes = [batch.size for batch in batches]
     with torch.no_grad():
         losses = [float(batch.loss(model, loss_fn)) for batch in batches]
@@ -194,7 +194,7 @@ def mean_loss(model: nn.Module, loss_fn: LossFunction, batches: Sequence[Batch])
 
 
 def arguments(model: nn.Module, inputs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Positional arguments and keywords with which a model takes the inputs of a batch."""
+    """Return the positional arguments and keywords that pass a batch's inputs to a model."""
     if isinstance(inputs, Mapping):
         taken = _parameters_of(model)
         if taken is None or set(inputs) <= set(taken):
@@ -204,20 +204,20 @@ def arguments(model: nn.Module, inputs: Any) -> tuple[tuple[Any, ...], dict[str,
         return ((inputs,), {}) if len(taken) == 1 else ((), dict(inputs))
     if isinstance(inputs, list | tuple) and not isinstance(inputs, PackedSequence):
         taken = _parameters_of(model)
-        if len(inputs) > 1 and taken is not None and len(taken) == 1:  # a model that takes them as one argument
+        if len(inputs) > 1 and taken is not None and len(taken) == 1:  # the model takes them as one argument
             return (inputs,), {}
         return tuple(inputs), {}
     return (inputs,), {}
 
 
 def device_of(model: nn.Module) -> torch.device:
-    """The device of a model's first parameter; the processor without one."""
+    """Return the device of a model's first parameter; the CPU if there is none."""
     first = next(iter(model.parameters()), None)
     return torch.device("cpu") if first is None else first.device
 
 
 def unwrapped(model: nn.Module) -> nn.Module:
-    """The module that `torch.compile` or data parallelism has wrapped."""
+    """Return the module inside the wrapper of `torch.compile` or data parallelism."""
     inner = getattr(model, "_orig_mod", None)
     if isinstance(inner, nn.Module):
         return unwrapped(inner)
@@ -227,7 +227,7 @@ def unwrapped(model: nn.Module) -> nn.Module:
 
 
 def first_tensor(part: Any) -> Tensor | None:
-    """The first tensor in a tensor, a sequence or a mapping, however deep."""
+    """Return the first tensor in a tensor, a sequence or a mapping, at any depth."""
     if isinstance(part, torch.Tensor):
         return part
     values = part.values() if isinstance(part, Mapping) else part if isinstance(part, list | tuple) else ()
@@ -235,7 +235,7 @@ def first_tensor(part: Any) -> Tensor | None:
 
 
 def moved(part: Any, device: torch.device) -> Any:
-    """Inputs or targets with their tensors on a device; tensors of inference mode become plain ones."""
+    """Move the tensors in inputs or targets to a device; inference-mode tensors become ordinary ones."""
 
     def move(tensor: Tensor) -> Tensor:
         tensor = tensor.to(device)
@@ -245,7 +245,7 @@ def moved(part: Any, device: torch.device) -> Any:
 
 
 def mapped(part: Any, change: Callable[[Tensor], Tensor], device: torch.device | None = None) -> Any:
-    """A structure with each of its tensors changed; other objects that can move go to the device."""
+    """Apply a function to each tensor of a structure; other objects with `.to` move to the device."""
     if isinstance(part, torch.Tensor):
         return change(part)
     if isinstance(part, Mapping):
@@ -270,7 +270,7 @@ def _of_mapping(given: Mapping[str, Any], model: nn.Module) -> Batch:
     if name is None or len(given) == 1:
         return Batch(dict(given), dict(given))
     taken = _parameters_of(model)
-    if taken is None or name in taken:  # as models of transformers do, which compute their loss themselves
+    if taken is None or name in taken:  # as transformers models do, which compute their own loss
         return Batch(dict(given), dict(given))
     rest = {key: value for key, value in given.items() if key != name}
     only = next(iter(rest))
@@ -283,7 +283,7 @@ def _target_among(names: Iterable[str]) -> str | None:
 
 
 def _parameters_of(model: nn.Module) -> list[str] | None:
-    """Names of the parameters of a model's `forward`; None where it takes any, or cannot be inspected."""
+    """Return the parameter names of a model's `forward`; None if it takes any, or cannot be inspected."""
     try:
         taken = inspect.signature(unwrapped(model).forward).parameters.values()
     except (TypeError, ValueError):
@@ -294,7 +294,7 @@ def _parameters_of(model: nn.Module) -> list[str] | None:
 
 
 def _holds_batches(given: Any) -> bool:
-    """Whether a list or tuple holds several batches, and is none itself."""
+    """Whether a list or tuple holds several batches rather than being one."""
     if not isinstance(given, list | tuple) or _is_named_tuple(given) or isinstance(given, PackedSequence):
         return False
     first = given[0]
@@ -323,16 +323,16 @@ def _is_named_tuple(thing: Any) -> bool:
 
 def _own_loss(outputs: Any, _targets: Any) -> Tensor:
     loss = outputs.get("loss") if isinstance(outputs, Mapping) else getattr(outputs, "loss", outputs)
-    return cast("Tensor", loss)  # whoever asks checks that it is a scalar
+    return cast("Tensor", loss)  # the caller checks that it is a scalar
 
 
 @contextmanager
 def _again(loader: Loader) -> Iterator[Iterable[Any]]:
-    """What to iterate, so that the loader itself is not iterated."""
+    """Yield an iterable that leaves the loader itself unused."""
     if isinstance(loader, DataLoader):
         with _samplers_kept(loader):
             twin = copy.copy(loader)
-            # Its own workers, none of the user's: an iterator that is kept between epochs would be restarted.
+            # Use our own workers, not the user's: a persistent iterator would be restarted.
             twin.__dict__.update(_iterator=None, persistent_workers=False)
             yield twin
         return
@@ -346,7 +346,7 @@ def _again(loader: Loader) -> Iterator[Iterable[Any]]:
 
 @contextmanager
 def _samplers_kept(loader: DataLoader[Any]) -> Iterator[None]:
-    """A sampler of the user's may count its epochs: its attributes are restored."""
+    """Restore the attributes of the user's samplers, which may count epochs."""
     inner = getattr(loader.batch_sampler, "sampler", None)
     samplers = [s for s in (loader.sampler, loader.batch_sampler, inner) if hasattr(s, "__dict__")]
     before = [dict(vars(sampler)) for sampler in samplers]

@@ -1,4 +1,4 @@
-"""Copies of a model and its optimizer, and random states of their own: what is tried on a copy leaves no trace."""
+"""Copies of a model and its optimizer, with their own random states: trials on a copy leave no trace."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from torch import nn
     from torch.optim import Optimizer
 
-_DEEPEST = 8  # levels from a loader down to the generator of one transform in a list of transforms
-_MOST = 20_000  # objects visited: a dataset that lists a million file names is not searched to its end
+_DEEPEST = 8  # levels from a loader down to the generator of a transform in a list of transforms
+_MOST = 20_000  # objects to visit: the search of a dataset with a million file names stops early
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Copy:
 
     Attributes:
         model: the copy.
-        optimizer: over the copy's parameters.
+        optimizer: its optimizer, over the copy's parameters.
     """
 
     model: nn.Module
@@ -38,7 +38,7 @@ class Copy:
 
     @classmethod
     def of(cls, model: nn.Module, optimizer: Optimizer) -> Copy:
-        """Copy weights, buffers, mode and the optimizer's state; nothing is shared with the originals."""
+        """Copy weights, buffers, mode and the optimizer's state; the copy shares nothing with the original."""
         model, optimizer = copy.deepcopy((model, optimizer))
         optimizer.zero_grad(set_to_none=True)
         return cls(model, optimizer)
@@ -46,10 +46,10 @@ class Copy:
 
 @contextmanager
 def own_randomness(seed: int, *carriers: Any) -> Iterator[None]:
-    """Draw from `seed` inside; outside, nothing appears to have been drawn.
+    """Use random numbers from `seed` inside the context; on exit, restore every random state.
 
-    On exit the states of `random`, `numpy.random` and torch (every device in use) are restored, and so is every
-    generator that can be reached from the carriers: a loader's own, its sampler's, its dataset's or a transform's.
+    That covers `random`, `numpy.random`, torch (every device in use), and every generator reachable from the carriers:
+    a loader's own, its sampler's, its dataset's or a transform's.
 
     Args:
         seed: seeds the three global generators inside.
@@ -80,9 +80,9 @@ def own_randomness(seed: int, *carriers: Any) -> Iterator[None]:
 
 
 def generators_in(carrier: Any) -> list[Any]:
-    """Every random number generator that can be reached from an object.
+    """Find every random number generator reachable from an object.
 
-    The search goes through attributes, containers and closures, not into arrays and modules.
+    The search follows attributes, containers and closures, but not arrays and modules.
     """
     found: list[Any] = []
     seen: set[int] = set()
@@ -112,14 +112,14 @@ def _parts(thing: Any) -> Iterator[Any]:
     for cell in getattr(thing, "__closure__", None) or ():
         try:
             yield cell.cell_contents
-        except ValueError:  # a name that is not bound yet
+        except ValueError:  # a name that is still unbound
             continue
     yield from getattr(thing, "__defaults__", None) or ()
     yield getattr(thing, "__self__", None)
 
 
 def _kept(generator: Any) -> Callable[[], Any]:
-    """A function that restores a generator's present state."""
+    """Return a function that restores a generator's current state."""
     if isinstance(generator, np.random.Generator):
         bits = generator.bit_generator
         return partial(setattr, bits, "state", bits.state)

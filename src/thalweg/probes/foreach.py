@@ -1,4 +1,4 @@
-"""Operations over lists of tensors in one call each, which torch has under private names only."""
+"""Operations on lists of tensors in one call each; torch has them only under private names."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _torch = cast("Any", torch)
 
 
 def norms(tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
-    """The Euclidean norm of each, float32 scalars on the device."""
+    """Return the Euclidean norm of each tensor, as float32 scalars on the device."""
     return _torch._foreach_norm(tensors, 2, dtype=torch.float32)  # noqa: SLF001 - see above
 
 

@@ -1,7 +1,7 @@
-"""How far an update moves each layer, beside its weights and its gradient: of a training whose loop is our own.
+"""Update size, weight norm and gradient norm of each layer, measured in our own training loop.
 
-Every `every` steps, and in the first ones, weights are copied before the optimizer's step and compared after it.
-The numbers stay on the device until they are read: no host sync in the step.
+In the first steps and then every `every` steps, the weights are copied before the optimizer's step and compared after
+it. The numbers stay on the device until they are read, so a step needs no host sync.
 
 Shape suffixes: K rows of the table, P tensors, L layers.
 """
@@ -23,20 +23,20 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 EVERY = 20
-DENSE = 10  # the first steps are all measured
+DENSE = 10  # the first steps, all of which are measured
 MEASURES = ("gradient_norm", "update_ratio", "weight_norm")
 
 
 class Layers:
-    """Parameters gathered by the module that they belong to, in the order of the model.
+    """Parameters grouped by module, in the model's order.
 
     Args:
-        names: of the parameters, as `named_parameters` gives them.
+        names: parameter names from `named_parameters`.
 
     Attributes:
-        names: of the layers.
-        members_L: positions of the parameters of each.
-        units: of the columns of a history: `step`, then each of `MEASURES` of each layer.
+        names: names of the layers.
+        members_L: positions of each layer's parameters.
+        units: units of a history's columns: `step`, then each of `MEASURES` for each layer.
     """
 
     def __init__(self, names: Sequence[str]) -> None:
@@ -47,17 +47,17 @@ class Layers:
 
 
 class LayerProbe:
-    """Measures the layers of a model around the steps that are due.
+    """Measures the layers of a model at due steps.
 
-    A layer is a module with parameters of its own. Its numbers are Euclidean norms over all of them: of the gradient
-    as the optimizer gets it, of the weights after the step, and of the step divided by that.
+    A layer is a module with its own parameters. Its numbers are Euclidean norms over all of them: the norm of the
+    gradient that the optimizer gets, that of the weights after the step, and that of the update divided by the latter.
 
     Args:
-        model: what is trained.
-        every: steps from one measured step to the next.
+        model: the model in training.
+        every: steps between measured steps.
 
     Attributes:
-        units: of the columns: `step`, then `LAYER.gradient_norm`, `LAYER.update_ratio`, `LAYER.weight_norm`.
+        units: units of the columns: `step`, then `LAYER.gradient_norm`, `LAYER.update_ratio`, `LAYER.weight_norm`.
 
     Example:
         >>> import torch
@@ -86,7 +86,7 @@ class LayerProbe:
 
     @torch.no_grad()
     def before_step(self, step: int) -> None:
-        """Look at gradients and weights before the optimizer moves them, if it is time to.
+        """Record gradients and weights before the optimizer's step, if it is due.
 
         Args:
             step: steps done so far.
@@ -106,7 +106,7 @@ class LayerProbe:
 
     @torch.no_grad()
     def after_step(self) -> None:
-        """Compare the weights with what they were, if they were looked at."""
+        """Compare the weights with those recorded, if any."""
         if self._step is None:
             return
         weights = [parameter.detach() for parameter in self._parameters]
@@ -117,10 +117,10 @@ class LayerProbe:
         self._step = None
 
     def read(self) -> NDArray[np.float64]:
-        """What was measured since the last time.
+        """Return the measurements since the last call.
 
         Returns:
-            (K, 1 + 3 L), in the columns of `units`.
+            (K, 1 + 3 L), with the columns of `units`.
         """
         rows_KC = np.empty((len(self._rows), len(self.units)))
         for row_C, (step, norms_3P) in zip(rows_KC, self._rows, strict=True):
@@ -128,7 +128,7 @@ class LayerProbe:
             row_C[0] = step
             for layer, members in enumerate(self._layers.members_L):
                 gradient, update, weight = np.sqrt(squares_3P[:, members].sum(axis=1))
-                with np.errstate(divide="ignore", invalid="ignore"):  # weights of 0, and steps that went wrong
+                with np.errstate(divide="ignore", invalid="ignore"):  # zero weights and failed steps
                     row_C[1 + 3 * layer : 4 + 3 * layer] = gradient, update / weight, weight
         self._rows.clear()
         return rows_KC

@@ -1,9 +1,9 @@
-"""Cheap numbers of every step, taken where the optimizer takes its step; dearer ones every few steps.
+"""Measurements at the optimizer's step: cheap ones at every step, costly ones every few steps.
 
-Every step: the loss, the gradient norm of each tensor, the learning rate. In the first steps and then every `every`
-steps, which are called *due*: how far the step moved each tensor, against its norm; the cosine between this gradient
-and the next; the cosine between gradient and weights; dead and saturated units; whether gradients were cleared. All
-of it gathers in a table on the device, which is read every `CAPACITY` steps: no host sync in the step.
+Every step: the loss, each tensor's gradient norm, and the learning rate. At the first steps and then every `every`
+steps, which are called *due*: how far the step moved each tensor, relative to its norm; the cosine between this
+gradient and the next; the cosine between gradient and weights; dead and saturated units; whether gradients were
+cleared. The numbers gather in a table on the device that is read every `CAPACITY` steps, so a step needs no host sync.
 
 Shape suffixes: K rows of the table, P tensors, L layers.
 """
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer
 
 EVERY = 20
-DENSE = 10  # the first steps are all due: how a training begins says most about how it is set up
+DENSE = 10  # the first steps are all due: the start of a run says most about its setup
 CAPACITY = 64
 
 STEP_UNITS = {
@@ -48,25 +48,25 @@ STEP_UNITS = {
     "uncleared": "",
     "stepped": "",
 }
-"""Columns of a watched training. NaN where a number was not due."""
+"""Columns of a watched run; NaN for a number that was not due."""
 
 _UNKNOWN = -1.0
-# A row of the dear table ends with these, after three numbers a tensor.
+# A row of the costly table ends with these, after three numbers per tensor.
 _TAIL = ("cosine", "dead_units", "saturated_units", "uncleared")
 
 
 class StepProbe:
-    """Measures a training through the hooks of its optimizer; `record` closes a step.
+    """Measures training through hooks on its optimizer; `record` closes a step.
 
     Args:
-        model: what is trained.
-        optimizer: what trains it; measured are its parameters that get dense gradients.
-        every: steps from one due step to the next, at least 1.
+        model: the model in training.
+        optimizer: its optimizer; parameters with dense gradients are measured.
+        every: steps between due steps, at least 1.
 
     Attributes:
-        steps: a history of `STEP_UNITS`, as far as it was read: call `read` first.
-        failure: what went wrong in a hook, after which nothing more is measured; None: nothing.
-        layers: a history of each layer's gradient norm, update ratio and weight norm, at the due steps.
+        steps: a history of `STEP_UNITS` up to the last `read`.
+        failure: the failure of a hook, which ends all measuring; None: no failure.
+        layers: a history of each layer's gradient norm, update ratio and weight norm at the due steps.
     """
 
     def __init__(self, model: nn.Module, optimizer: Optimizer, *, every: int = EVERY) -> None:
@@ -84,10 +84,10 @@ class StepProbe:
         self._dear_KP = torch.empty((CAPACITY, 3 * count + len(_TAIL)), device=device)
         self._clear()
         self._host: list[tuple[int, float, bool]] = []  # step, learning rate, whether the optimizer stepped
-        self._dear: list[int] = []  # rows of the cheap table that have a row in the dear one
-        self._copies: list[Tensor] = []  # before a due step its weights, after it its gradients
-        self._ever: set[int] = set()  # positions of the tensors that ever had one
-        self._seen: list[int] = []  # positions of the tensors that had a gradient
+        self._dear: list[int] = []  # rows of the cheap table that have a row in the costly one
+        self._copies: list[Tensor] = []  # weights before a due step, gradients after it
+        self._ever: set[int] = set()  # positions of the tensors that ever had a gradient
+        self._seen: list[int] = []  # positions of the tensors that had a gradient in this step
         self._norms: tuple[Tensor, ...] = ()
         self._compare = False
         self._stepped = False
@@ -99,7 +99,7 @@ class StepProbe:
         self._activations: ActivationProbe | None = None
 
     def attach(self) -> None:
-        """Hang on the optimizer's step."""
+        """Hook into the optimizer's step."""
         before, after = (partial(self._safely, measure) for measure in (self._before_step, self._after_step))
         self._hooks.callback(self.optimizer.register_step_pre_hook(before).remove)
         self._hooks.callback(self.optimizer.register_step_post_hook(after).remove)
@@ -108,7 +108,7 @@ class StepProbe:
         self._prepare()
 
     def detach(self) -> None:
-        """Let go of everything; the histories stay."""
+        """Remove all hooks; the histories stay."""
         self._hooks.close()
         self._forward.close()
         self._attached = False
@@ -116,12 +116,12 @@ class StepProbe:
 
     @property
     def attached(self) -> bool:
-        """Whether it hangs on the optimizer."""
+        """Whether the hooks are installed."""
         return self._attached
 
     @property
     def gradless(self) -> float:
-        """Share of the optimizer's numbers that ask for a gradient and never had one; NaN before the first step."""
+        """Share of the optimizer's values that require a gradient and never had one; NaN before the first step."""
         asking = [(at, p.numel()) for at, p in enumerate(self._parameters) if p.requires_grad]
         if not self.step or not asking:
             return float("nan")
@@ -129,14 +129,14 @@ class StepProbe:
 
     @property
     def due(self) -> bool:
-        """Whether the step under way is measured in full."""
+        """Whether the current step is measured in full."""
         return self.step < DENSE or self.step % self.every == 0
 
     def record(self, loss: Tensor | float) -> None:
         """Close a step.
 
         Args:
-            loss: a scalar, on any device; it is not waited for.
+            loss: a scalar on any device; no host sync waits for it.
         """
         row = len(self._host)
         if isinstance(loss, torch.Tensor):
@@ -155,7 +155,7 @@ class StepProbe:
         self._stepped = False
 
     def read(self) -> None:
-        """Bring what has gathered on the device into the histories."""
+        """Move the numbers gathered on the device to the histories."""
         count = len(self._host)
         if not count:
             return
@@ -168,25 +168,25 @@ class StepProbe:
         self._clear()
 
     def _clear(self) -> None:
-        """Norms that are not measured are negative, so that a norm that is NaN is seen as such."""
+        """Mark all norms as not measured by negative values, which leaves NaN to mean NaN."""
         self._cheap_KP.fill_(_UNKNOWN)
         self._dear_KP.fill_(torch.nan)
         self._dear_KP[:, : 2 * len(self._parameters)] = _UNKNOWN
 
     def _prepare(self) -> None:
-        """Make ready for the step that comes."""
+        """Prepare for the next step."""
         self._forward.close()
         self._activations = None
         if not self.due:
             return
         self.clearing.prepare(after_step=self._stepped)
-        if not hasattr(self.model, "_orig_mod"):  # a compiled graph would be compiled again
+        if not hasattr(self.model, "_orig_mod"):  # a compiled graph would be recompiled
             self._activations = ActivationProbe()
             self._forward.callback(self.model.register_forward_pre_hook(self._enter).remove)
             self._forward.callback(self.model.register_forward_hook(self._leave, always_call=True).remove)
 
     def _safely(self, measure: Callable[[], None], *_: Any) -> None:
-        """Measure within the user's own step: whatever fails here must not fail there."""
+        """Measure inside the user's step without letting a failure reach it."""
         try:
             measure()
         except Exception as error:  # noqa: BLE001 - a training never dies of being watched
@@ -249,7 +249,7 @@ class StepProbe:
         foreach.copy_into(self._copies, tensors)
 
     def _put(self, row_P: Tensor, first: int, values: tuple[Tensor, ...] | list[Tensor]) -> None:
-        """Write one scalar a seen tensor into a row."""
+        """Write one scalar per seen tensor into a row."""
         if len(self._seen) == len(self._parameters):
             torch.stack(list(values), out=row_P[first : first + len(values)])
         else:
@@ -260,8 +260,8 @@ class StepProbe:
             self._dear_KP[len(self._dear) + row, 3 * len(self._parameters) + _TAIL.index(name)] = value
 
     def _put_cosine(self, gradients: list[Any]) -> None:
-        """Between the gradient of the last step, which was due, and this one."""
-        if not self._dear:  # its row was read already
+        """Write the cosine between the gradient of the last step, which was due, and this one."""
+        if not self._dear:  # its row was already read
             return
         dot = torch.stack(_dots(gradients, self._copies)).sum()
         lengths = torch.stack(self._norms_before).norm() * torch.stack(self._norms).norm()
@@ -306,7 +306,7 @@ class StepProbe:
 
 
 def _norm_of(values_KP: np.ndarray) -> np.ndarray:
-    """The norm of all tensors together, from the norms of each; NaN where none was measured, or one is NaN."""
+    """Return the norm over all tensors from the norm of each; NaN if none was measured or one is NaN."""
     known_KP = values_KP != _UNKNOWN
     squares_K = np.square(np.where(known_KP, values_KP, 0.0)).sum(axis=1)
     return np.where(known_KP.any(axis=1), np.sqrt(squares_K), np.nan)
@@ -317,7 +317,7 @@ def _dots(left: list[Any], right: list[Tensor]) -> list[Tensor]:
 
 
 def _number(lr: Any) -> float:
-    """A rate that is a tensor on a GPU is not waited for."""
+    """Return the rate without waiting for a GPU if it is a tensor there."""
     if isinstance(lr, torch.Tensor):
         return float(lr) if lr.device.type == "cpu" else float("nan")
     return float(lr)

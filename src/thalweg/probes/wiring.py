@@ -1,4 +1,4 @@
-"""How a training is wired: which parameters it can reach, and whether gradients are cleared in each step."""
+"""The wiring of a training loop: which parameters it can reach, and whether it clears gradients at each step."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Wiring:
-    """Shares of a model's numbers, each in [0, 1], and whose they are.
+    """Shares of a model's values that training cannot reach, each in [0, 1].
 
     Attributes:
-        parameters: how many numbers the model learns or could learn.
-        missing: share that asks for a gradient but is in no group of the optimizer.
-        frozen: share that asks for no gradient (`requires_grad=False`).
+        parameters: number of values that the model learns or could learn.
+        missing: share that requires a gradient but is in no group of the optimizer.
+        frozen: share that requires no gradient (`requires_grad=False`).
         stopped: share in groups whose learning rate is zero.
-        foreign: how many of the optimizer's numbers are not the model's, as a share of the optimizer's.
-        names: of some parameters that are missing or frozen, for the message.
+        foreign: share of the optimizer's values that do not belong to the model.
+        names: names of some missing or frozen parameters, for the message.
     """
 
     parameters: int
@@ -38,7 +38,7 @@ class Wiring:
 
     @classmethod
     def of(cls, model: nn.Module, optimizer: Optimizer) -> Self:
-        """Look at a model and its optimizer; nothing is run.
+        """Inspect a model and its optimizer without running anything.
 
         Example:
             >>> import torch
@@ -70,13 +70,13 @@ class Wiring:
 
 
 class ClearingCheck:
-    """Whether the gradients were cleared before this backward pass, answered exactly from one small tensor.
+    """Tells exactly, from one small tensor, whether gradients were cleared before this backward pass.
 
-    Let g be what this backward pass adds to the tensor's gradient, G the gradient after the last optimizer step, and
-    G' the gradient now. Cleared: G' = g. Not cleared: G' = G + g.
+    Let g be the addition of this backward pass to the tensor's gradient, G the gradient after the last optimizer step,
+    and G' the gradient now. Cleared: G' = g. Not cleared: G' = G + g.
 
     Args:
-        parameters: all that are trained; the smallest with more than one number is listened to.
+        parameters: all trained parameters; the smallest with more than one value is observed.
     """
 
     def __init__(self, parameters: Sequence[Tensor]) -> None:
@@ -87,10 +87,10 @@ class ClearingCheck:
         self._before: Tensor | None = None
 
     def prepare(self, *, after_step: bool) -> None:
-        """Listen to the step that comes.
+        """Observe the next step.
 
         Args:
-            after_step: whether the optimizer has stepped since the last call: in between, accumulating is meant.
+            after_step: whether the optimizer has stepped since the last call; if not, accumulation is intended.
         """
         self.forget()
         if self._parameter is None:
@@ -106,13 +106,13 @@ class ClearingCheck:
         self._incoming = gradient.clone() if self._incoming is None else self._incoming + gradient
 
     def verdict(self) -> Tensor | None:
-        """1.0 where the gradient is last step's plus this one's, else 0.0, on the device; None when not known."""
+        """Return 1.0 if the gradient is last step's plus this one's, else 0.0, on the device; None if unknown."""
         if self._parameter is None or self._parameter.grad is None or self._incoming is None or self._before is None:
             return None
         rest = self._parameter.grad.detach() - self._incoming
         length = self._before.norm()
         off = (rest - self._before).norm()
-        # what is left must be last step's gradient, and that must be more than rounding of this one
+        # the rest must equal last step's gradient, which must exceed the rounding error of this one
         kept = (off < 1e-3 * length) & (length > 1e-4 * self._incoming.norm())
         return kept.float()
 

@@ -1,6 +1,6 @@
-"""Find the learning rate: a sweep over rates on a copy of the model, and short trainings that decide.
+"""Find the learning rate: a sweep over rates on a copy of the model, then short runs that decide.
 
-`search` is the way from a model to a `RateSweep`; `curve` is the sweep's, `ladder` holds the rates that compete, and
+`search` turns a model into a `RateSweep`; `curve` holds the sweep's curve, `ladder` the rates that compete, and
 `evaluation` trains a copy at one of them.
 """
 

@@ -1,4 +1,4 @@
-"""The sweep's curve: smoothed, watched for an explosion, and read for the rates between which the best one lies.
+"""The sweep's curve: smoothed, and checked for an explosion.
 
 No torch here.
 """
@@ -12,13 +12,13 @@ import numpy as np
 
 
 WINDOW = 5  # steps of the running mean; centered, or the curve would lag behind its rates
-QUIET_STEPS = 8  # at the lowest rates nothing happens: what the loss does there is the batches' noise
-EXPLODED = 2.0  # times what the loss has fallen by, above where it began
+QUIET_STEPS = 8  # at the lowest rates nothing is learned: changes of the loss there are batch noise
+EXPLODED = 2.0  # times the fall of the loss, above its start
 
 
 @dataclass(slots=True)
 class Curve:
-    """Losses of a sweep as they come.
+    """The losses of a sweep, added step by step.
 
     Attributes:
         rates: so far.
@@ -29,13 +29,13 @@ class Curve:
     losses: list[float] = field(default_factory=list)
 
     def add(self, rate: float, loss: float) -> None:
-        """Take one step's loss."""
+        """Add the loss of one step."""
         self.rates.append(rate)
         self.losses.append(loss)
 
     @property
     def exploded(self) -> bool:
-        """Whether going on is of no use: no number, or two losses in turn far above where the loss began."""
+        """Whether to stop: the loss is not a number, or two losses in a row are far above the start."""
         if not math.isfinite(self.losses[-1]):
             return True
         if len(self.losses) < QUIET_STEPS + 2:
@@ -51,12 +51,12 @@ class Curve:
 
     @property
     def noise(self) -> float:
-        """How much the loss differs between batches at the lowest rates: a standard deviation."""
+        """The standard deviation of the loss between batches at the lowest rates."""
         return float(np.std(self.losses[:QUIET_STEPS]))
 
     @property
     def smoothed(self) -> np.ndarray:
-        """The centered running mean of the finite losses; at the ends, of those that there are.
+        """Return the centered running mean of the finite losses, over fewer of them at the ends.
 
         Example:
             >>> Curve([1, 2, 3], [3.0, 6.0, math.nan]).smoothed.tolist()
@@ -74,7 +74,7 @@ class Curve:
 
 
 def sweep_rates(lowest: float, highest: float, steps: int) -> list[float]:
-    """Rates that rise by the same factor from step to step.
+    """Return rates that rise by the same factor at every step.
 
     Example:
         >>> [round(rate, 6) for rate in sweep_rates(1e-4, 1.0, 3)]

@@ -1,4 +1,4 @@
-"""Short trainings of a copy, each at one rate, on the same batches from the same start: they decide between rates."""
+"""Short runs of a copy, each at one rate, from the same start on the same batches; they decide between rates."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ if TYPE_CHECKING:
 
 Reason = Literal["diverges_at_once", "flat", "never_falls", "noisy", "not_finite", "too_few_batches"]
 
-BLOWN_UP = 2.0  # times the loss at the start, above it: what is there will not come back in a short training
-FLAT = 1e-5  # of the loss: what rounding in float32 may do to it
-HARMLESS = 1e-2  # of the loss: a rate that raises it by less is low enough
+BLOWN_UP = 2.0  # times the loss at the start, above it: a short run does not recover from there
+FLAT = 1e-5  # fraction of the loss: float32 rounding can change it by this much
+HARMLESS = 1e-2  # fraction of the loss: a rate that raises it by less is low enough
 SURE = 2.0  # standard errors of a mean over batches
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """A short training at one rate, from the model as it was given.
+    """A short run at one rate, starting from the given model.
 
     Attributes:
         rate: learning rate.
-        steps: how many.
-        loss: mean over the deciding batches afterwards; infinity where it blew up.
+        steps: number of steps.
+        loss: mean over the deciding batches afterwards; infinity if it blew up.
     """
 
     rate: float
@@ -51,12 +51,12 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What is copied and trained.
+    """The model to copy and how to train the copy.
 
     Attributes:
         model: is copied, never trained.
-        optimizer_factory: from parameters to an optimizer.
-        loss_fn: of the output and the target; None where the output brings its loss.
+        optimizer_factory: makes an optimizer of parameters.
+        loss_fn: called with output and target; None if the output holds its loss.
         clip_grad_norm: largest gradient norm; None: no clipping.
     """
 
@@ -66,10 +66,10 @@ class Setting:
     clip_grad_norm: float | None = None
 
     def check(self) -> None:
-        """Refuse a model that has nothing to train.
+        """Reject a model with nothing to train.
 
         Raises:
-            UsageError: no parameters, or all of them frozen.
+            UsageError: there are no parameters, or all are frozen.
         """
         parameters = list(self.model.parameters())
         if not parameters:
@@ -79,20 +79,20 @@ class Setting:
 
 
 class CopyInTraining:
-    """A fresh copy of the model with an optimizer of its own.
+    """A fresh copy of the model with its own optimizer.
 
     Args:
-        setting: what is copied.
+        setting: the model and how to train it.
 
     Raises:
-        UsageError: the factory's optimizer is none, holds other parameters, or wants a closure.
+        UsageError: the factory returned no optimizer, or one that holds other parameters or needs a closure.
     """
 
     def __init__(self, setting: Setting) -> None:
         self._setting = setting
         try:
             self._model = copy.deepcopy(setting.model)
-        except (RuntimeError, TypeError) as error:  # tensors that are no leaves; locks and files in a module
+        except (RuntimeError, TypeError) as error:  # non-leaf tensors; locks and files in a module
             raise ThalwegError("rate.no_copy", model=type(setting.model).__name__, reason=error) from error
         self._model.zero_grad(set_to_none=True)
         self._device = device_of(self._model)
@@ -100,7 +100,7 @@ class CopyInTraining:
         self._optimizer = setting.optimizer_factory(self._model.parameters())
         self._check_optimizer()
         first = float(self._optimizer.param_groups[0]["lr"])
-        # Groups with rates of their own keep their ratio to the first.
+        # Groups with their own rates keep their ratio to the first.
         self._ratios = [float(group["lr"]) / first if first else 1.0 for group in self._optimizer.param_groups]
 
     def _check_optimizer(self) -> None:
@@ -116,7 +116,7 @@ class CopyInTraining:
             raise UsageError("rate.other_parameters", optimizer=type(optimizer).__name__)
 
     def step(self, batch: Any, rate: float) -> float:
-        """Train on one batch; gives the loss before the step."""
+        """Train on one batch and return the loss before the step."""
         for group, ratio in zip(self._optimizer.param_groups, self._ratios, strict=True):
             if isinstance(group["lr"], torch.Tensor):
                 group["lr"].fill_(rate * ratio)
@@ -135,7 +135,7 @@ class CopyInTraining:
         return value
 
     def losses(self, batches: list[Any]) -> NDArray[np.float64]:
-        """The loss of each batch, without training."""
+        """Return the loss of each batch, without training."""
         with torch.no_grad():
             return np.array([float(self._loss(batch)) for batch in batches])
 
@@ -150,14 +150,14 @@ class CopyInTraining:
 
 
 class Evaluations:
-    """Runs short trainings and keeps their losses.
+    """Performs short runs and keeps their losses.
 
     Args:
-        setting: what they train copies of.
-        batches: trained on in turn.
-        deciding: on which the loss is taken, before and after.
+        setting: the model and how to train copies of it.
+        batches: the batches to train on, in turn.
+        deciding: the batches on which the loss is measured, before and after.
         anneal: whether the rate falls to zero within an evaluation.
-        seed: of what the model draws, the same for every evaluation.
+        seed: seed of the model's random draws, the same for every evaluation.
     """
 
     def __init__(self, setting: Setting, batches: list[Any], deciding: list[Any], *, anneal: bool, seed: int) -> None:
@@ -169,26 +169,26 @@ class Evaluations:
         self._losses_B: dict[tuple[int, float], NDArray[np.float64]] = {}
 
     def loss(self, rate: float, steps: int) -> float:
-        """The mean loss over the deciding batches after an evaluation; infinity where it blew up."""
+        """Return the mean loss over the deciding batches after an evaluation; infinity if it blew up."""
         return float(self.losses(rate, steps).mean())
 
     def losses(self, rate: float, steps: int) -> NDArray[np.float64]:
-        """The loss of each deciding batch after it; infinity where the training blew up."""
+        """Return the loss of each deciding batch after an evaluation; infinity if it blew up."""
         key = steps, rate
         if key not in self._losses_B:
             self._losses_B[key] = self._train(rate, steps)
         return self._losses_B[key]
 
     def all(self) -> tuple[Evaluation, ...]:
-        """All that were run, by length and rate."""
+        """Return every evaluation so far, by length and rate."""
         return tuple(Evaluation(rate, steps, self.loss(rate, steps)) for steps, rate in sorted(self._losses_B))
 
     def why_not(self, rate: float, steps: int) -> Reason | None:
-        """Why the best of the evaluations is not good enough to be suggested; None where it is.
+        """Return why the best evaluation is not good enough to suggest its rate; None if it is.
 
         Args:
-            rate: of the evaluation with the lowest loss.
-            steps: its length.
+            rate: learning rate of the evaluation with the lowest loss.
+            steps: length of that evaluation.
         """
         losses_P = np.array([one.loss for one in self.all()])
         if np.abs(losses_P - self.start).max() <= FLAT * abs(self.start):

@@ -1,6 +1,6 @@
-"""Rates half a decade apart, and the search for the lowest loss along them. No torch here.
+"""Rates half a decade apart, and a search for the lowest loss among them. No torch here.
 
-A rung is a whole number, so that the same rung is always the same rate to the last bit.
+A rung is an integer, so the same rung always gives bit-identically the same rate.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ TOLERANCE = 1e-9  # decades: rungs are rounded
 
 @dataclass(frozen=True, slots=True)
 class Ladder:
-    """The rates `top · 10^(k/2)` of whole rungs k, within a range.
+    """The rates `top · 10^(k/2)` of integer rungs k, within a range.
 
     Attributes:
         top: the rate of rung 0.
-        lowest: no rung below.
-        highest: no rung above.
+        lowest: lower end of the range.
+        highest: upper end of the range.
     """
 
     top: float
@@ -33,7 +33,7 @@ class Ladder:
     highest: float
 
     def rate(self, rung: float) -> float:
-        """The rate of a rung; of a place between two as well.
+        """Return the rate of a rung, or of a place between two.
 
         Example:
             >>> Ladder(1.0, 1e-7, 10.0).rate(-4)
@@ -47,7 +47,7 @@ class Ladder:
         return math.log10(self.lowest) - TOLERANCE <= at <= math.log10(self.highest) + TOLERANCE
 
     def first(self) -> list[int]:
-        """The rungs that are tried first: the top and those below it.
+        """Return the rungs to try first: the top and those below it.
 
         Example:
             >>> Ladder(1.0, 0.05, 10.0).first()
@@ -56,16 +56,16 @@ class Ladder:
         return [rung for rung in range(0, -CANDIDATES, -1) if self.has(rung)]
 
     def lowest_point(self, loss: Callable[[int], float], rungs: Sequence[int]) -> int:
-        """The rung of the lowest loss; where that is the last one on a side, the next one is tried, too.
+        """Find the rung of the lowest loss; if it is the last one on a side, the next one is tried too.
 
-        Where all losses are infinite the way is down.
+        If all losses are infinite, the search goes down.
 
         Args:
-            loss: of a rung; infinity where it blows up.
-            rungs: to begin with.
+            loss: maps a rung to its loss; infinity if it blows up.
+            rungs: the rungs to start with.
 
         Returns:
-            A rung whose neighbors within the range have been tried and have no lower loss.
+            A rung with no lower loss at its neighbors in the range, both of which were tried.
 
         Example:
             >>> ladder = Ladder(1.0, 1e-7, 10.0)
@@ -83,9 +83,9 @@ class Ladder:
 
 
 def lowest_of_parabola(losses: Sequence[float]) -> float:
-    """Where the parabola through three losses at -1, 0 and 1 is lowest, if the middle one is; else 0.
+    """Return where the parabola through three losses at -1, 0 and 1 is lowest, if the middle one is lowest; else 0.
 
-    The logarithms of the losses are taken where all are above zero: a loss that falls by powers of ten has no parabola.
+    The parabola goes through the logarithms if all losses are positive: a loss that falls by powers of ten fits none.
 
     Returns:
         In -0.5 to 0.5.

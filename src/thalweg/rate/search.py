@@ -1,4 +1,4 @@
-"""From a model, an optimizer and data to a learning rate: a sweep narrows the range, short trainings decide."""
+"""The search for a learning rate: a sweep narrows the range, and short runs decide."""
 
 from __future__ import annotations
 
@@ -24,27 +24,27 @@ if TYPE_CHECKING:
 Edge = Literal["lowest", "highest"]
 
 BATCHES = 48  # taken from the loader
-DECIDING = 12  # of them: the last, on which no evaluation is trained where there are enough
-SHORT, LONG = 10, 64  # steps of a evaluation in the first round and in the second
+DECIDING = 12  # of them: the last; no evaluation trains on these if there are enough
+SHORT, LONG = 10, 64  # steps of an evaluation in the first round and in the second
 FEWEST_STEPS, MOST_STEPS = 10, 10_000  # of the sweep
 EDGES: tuple[tuple[Edge, int], ...] = (("lowest", -1), ("highest", 1))
 
 
 @dataclass(frozen=True, slots=True)
 class RateSweep:
-    """A search for the learning rate.
+    """The result of a search for the learning rate.
 
     Attributes:
-        suggestion: the rate to train with; None where the curve is unusable.
-        reason: why there is none, as a code; None where there is one.
-        edge: the suggestion lies at this end of the range that was searched: search further there.
-        rates: of the sweep's steps, rising.
-        losses: of the same steps, each on its own batch, before the step.
-        smoothed: the same without most of the batches' noise.
-        stopped_at: rate at which the loss exploded and the sweep ended; None where it came to its end.
-        start_loss: of the model as it was given, on the deciding batches.
-        evaluations: the short trainings that decided, by rate and length.
-        steps: training steps spent in all.
+        suggestion: the rate to train with; None if the search found none.
+        reason: why there is no suggestion, as a code; None if there is one.
+        edge: the end of the searched range at which the suggestion lies: search further there.
+        rates: rates of the sweep's steps, rising.
+        losses: loss of each step, on its own batch, before the step.
+        smoothed: the losses without most of the batch noise.
+        stopped_at: rate at which the loss exploded and the sweep ended; None if the sweep finished.
+        start_loss: loss of the given model on the deciding batches.
+        evaluations: the short runs that decided, by rate and length.
+        steps: total number of training steps.
     """
 
     suggestion: float | None
@@ -64,11 +64,11 @@ class RateSweep:
         return self.suggestion is not None
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON: what is no finite number is None."""
+        """Return a dictionary for JSON; numbers that are not finite become None."""
         return _finite({"usable": self.usable, **asdict(self)})
 
     def __str__(self) -> str:
-        """In one sentence, in the language in force."""
+        """One sentence in the current language."""
         if self.suggestion is None:
             return t(f"rate.unusable_{self.reason}")
         key = f"rate.suggested_{self.edge}" if self.edge else "rate.suggested"
@@ -88,35 +88,35 @@ def find_lr(
     clip_grad_norm: float | None = None,
     seed: int = 0,
 ) -> RateSweep:
-    """Find a learning rate for a training, on copies: model, loader and random states stay as they are.
+    """Find a learning rate on copies; the model, the loader and the random states stay unchanged.
 
-    A sweep trains one copy while the rate rises from `lowest` to `highest` by the same factor a step, until the loss
-    explodes. It only narrows the range: where a sweep is steepest depends on its length and on the optimizer's memory.
+    A sweep trains one copy while the rate rises from `lowest` to `highest` by the same factor at each step, until the
+    loss explodes. It only narrows the range: its steepest point depends on its length and on the optimizer's memory.
     Seven rates below the explosion, half a decade apart, then each get 10 steps from the start, all on the same
-    batches; the best and its neighbors get 64 steps, judged on batches that none of them has trained on, where there
+    batches. The best and its neighbors get 64 steps and are evaluated on batches that none of them trained on, if there
     are enough. The suggestion is the lowest point of the parabola through the logarithms of the last three losses. The
-    search costs about 300 steps, 12 losses an evaluation, and the memory of one more model and of 48 batches.
+    search costs about 300 steps, 12 losses per evaluation, and the memory of one more model and 48 batches.
 
     Args:
-        model: is copied as it is, with its mode (`model.train()` first, if the training will).
-        optimizer_factory: from parameters to a torch optimizer, such as `functools.partial(torch.optim.SGD, lr=0.1,
-            momentum=0.9)`; its rate is then set. Groups with rates of their own keep their ratio to the first.
-        loader: a DataLoader, a list of batches, or a function that gives something to iterate over. A batch has
-            any form of `thalweg.probes.batches`: `(x, y)`, `(x1, x2, y)`, a dict, one tensor that is its own target.
-        loss_fn: of output and target, gives a scalar; None: the output is the loss or has it as `.loss`.
+        model: the model to copy, including its mode (call `model.train()` first if your loop does).
+        optimizer_factory: maps parameters to a torch optimizer, such as `functools.partial(torch.optim.SGD, lr=0.1,
+            momentum=0.9)`; the search sets its rate. Groups with their own rates keep their ratio to the first.
+        loader: a DataLoader, a list of batches, or a function that returns an iterable. A batch has any form of
+            `thalweg.probes.batches`: `(x, y)`, `(x1, x2, y)`, a dict, or one tensor that is its own target.
+        loss_fn: called with output and target, returns a scalar; None: the output is the loss or has it as `.loss`.
         lowest: rate at which the sweep begins.
         highest: rate at which it ends.
-        steps: of the sweep.
-        anneal: whether the training's rate will fall to almost zero by its end (cosine, linear), as it should; a
-            training at a constant rate wants a lower one.
-        clip_grad_norm: largest gradient norm, if the training clips.
-        seed: of random numbers that the model draws (dropout) and of the loader's order.
+        steps: number of steps in the sweep.
+        anneal: whether your schedule falls to almost zero by the end (cosine, linear), as it should; a constant rate
+            must be lower.
+        clip_grad_norm: largest gradient norm, if your loop clips.
+        seed: seed of the model's random draws (dropout) and of the loader's order.
 
     Returns:
-        The curve, the evaluations, and the suggestion or the reason why there is none.
+        The curve, the evaluations, and either the suggestion or the reason for its absence.
 
     Raises:
-        UsageError: nothing to train, no batch, a loss that is no scalar, a range that does not rise.
+        UsageError: there is nothing to train, no batch, a loss that is not a scalar, or a range that does not rise.
 
     Example:
         >>> import torch
@@ -126,8 +126,8 @@ def find_lr(
         >>> 0.1 < sweep.suggestion < 1
         True
 
-    Source: the sweep is Smith 2017, https://arxiv.org/abs/1506.01186; short trainings that decide, the fewer the
-    longer, are successive halving: Jamieson and Talwalkar 2016, https://arxiv.org/abs/1502.07943.
+    Source: the sweep is Smith 2017, https://arxiv.org/abs/1506.01186; longer and longer runs for fewer and fewer
+    candidates are successive halving: Jamieson and Talwalkar 2016, https://arxiv.org/abs/1502.07943.
     """
     _check(lowest, highest, steps)
     setting = Setting(model, optimizer_factory, loss_fn, clip_grad_norm)
@@ -163,7 +163,7 @@ def _sweep(curve: Curve, setting: Setting, batches: list[Any], rates: list[float
 
 
 def _climbed(curve: Curve, evaluations: Evaluations, ladder: Ladder) -> RateSweep:
-    """Let the rungs compete, first in short evaluations, then in long ones around the best of these."""
+    """Compare the rungs, first in short evaluations, then in long ones around the best."""
     short = ladder.lowest_point(lambda rung: evaluations.loss(ladder.rate(rung), SHORT), ladder.first())
     best = ladder.lowest_point(lambda rung: evaluations.loss(ladder.rate(rung), LONG), [short])
     reason = evaluations.why_not(ladder.rate(best), LONG)
@@ -173,7 +173,7 @@ def _climbed(curve: Curve, evaluations: Evaluations, ladder: Ladder) -> RateSwee
         if not ladder.has(best + beyond):
             return _result(curve, evaluations, None, ladder.rate(best), edge)
     near = [evaluations.loss(ladder.rate(best + beside), LONG) for beside in (-1, 0, 1)]
-    # What has blown up counts as if nothing had been learned.
+    # A run that blew up counts as if it had learned nothing.
     between = best + lowest_of_parabola([min(loss, evaluations.start) for loss in near])
     return _result(curve, evaluations, None, ladder.rate(between))
 

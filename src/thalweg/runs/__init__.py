@@ -1,8 +1,8 @@
-"""What a run's folder is: its configuration, its files, its checkpoints, its histories; known here and nowhere else.
+"""The run folder: its configuration, files, checkpoints and histories. No other package knows its format.
 
-`Run` opens a folder strictly, so that whoever has one may rely on it; `RunFolder` reads what there is, for lists and
-reports of runs that may be damaged. `TrainingConfig` says what a training run is asked to do, and `options` is the one
-table of its fields that command line, page and Python share.
+`Run` opens a folder strictly, so that code that holds one can rely on it; `RunFolder` reads whatever is readable, for
+lists and reports of runs that may be damaged. `TrainingConfig` describes the run that was requested, and `options` is
+the one table of its fields, shared by the command line, the page and Python.
 """
 
 from typing import TYPE_CHECKING

@@ -1,10 +1,10 @@
-"""The format of checkpoints: one safetensors file, written whole or not at all; never pickle.
+"""The checkpoint format: one safetensors file, written atomically; never pickle.
 
-`last` holds weights, optimizer state and counters: all that a training needs to go on, bit by bit.
+`last` holds weights, optimizer state and counters: everything needed to resume bit-identically.
 `best` holds the weights to predict with: those of the best or the last epoch, or their average.
 
 Tensors are named `model.<name>`, `average.<name>`, `optimizer.<parameter>.<key>` and `optimizer.group<n>.<key>`; the
-file's metadata is one JSON text with everything that is not a tensor.
+file's metadata is one JSON text that holds everything else.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer
 
 FORMAT = "thalweg-checkpoint-1"
-# Of a group: what it is made with anew.
+# Entries of a group that its constructor sets again.
 _NOT_KEPT = {"params", "lr", "fused", "foreach", "capturable", "differentiable", "maximize"}
 
 
 def save(path: Path, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
-    """Write tensors and facts to one file.
+    """Write tensors and metadata to one file.
 
     Args:
         path: the file.
-        tensors: on any device, in any memory layout.
-        facts: what JSON can hold.
+        tensors: by name, on any device, in any memory layout.
+        facts: JSON-serializable metadata.
 
     Raises:
-        StorageError: the folder cannot be written, or the disk is full; an older file is kept.
+        StorageError: the folder is not writable, or the disk is full; an existing file is kept.
     """
     metadata = {"thalweg": json.dumps({"format": FORMAT, **facts})}
     with replacing(path) as temporary:
@@ -52,7 +52,7 @@ def save(path: Path, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
 
 
 def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Read tensors, on the CPU, and facts.
+    """Read the tensors, on the CPU, and the metadata.
 
     Raises:
         RunError: no such file, or not a checkpoint of this version.
@@ -75,16 +75,16 @@ def model_tensors(model: nn.Module, prefix: str = "model") -> dict[str, Tensor]:
 
 
 def names_of_model(tensors: dict[str, Tensor], prefix: str = "model") -> dict[str, Tensor]:
-    """The weights and buffers among a checkpoint's tensors, by the model's own names."""
+    """Return the weights and buffers in a checkpoint's tensors, under the model's own names."""
     prefix += "."
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
 def load_model(model: nn.Module, tensors: dict[str, Tensor], prefix: str = "model") -> None:
-    """Copy weights and buffers into a model, which keeps its memory layout.
+    """Copy weights and buffers into a model; its memory layout stays.
 
     Raises:
-        RunError: the checkpoint is of another network.
+        RunError: the checkpoint belongs to another network.
     """
     ours, theirs = model.state_dict(), names_of_model(tensors, prefix)
     if ours.keys() != theirs.keys() or any(ours[name].shape != theirs[name].shape for name in ours):
@@ -93,10 +93,10 @@ def load_model(model: nn.Module, tensors: dict[str, Tensor], prefix: str = "mode
 
 
 def optimizer_tensors(optimizer: Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The state of every parameter and of every group: its tensors by name, and the rest as JSON can hold it.
+    """Return the optimizer's state: its tensors by name, and the rest as JSON values.
 
     Raises:
-        UsageError: it has something that is neither, nor a list, tuple or dictionary of such things.
+        UsageError: the state holds something that is neither, nor a list, tuple or dictionary of them.
     """
     tensors: dict[str, Tensor] = {}
     rest: dict[str, Any] = {}
@@ -113,10 +113,10 @@ def optimizer_tensors(optimizer: Optimizer) -> tuple[dict[str, Tensor], dict[str
 
 
 def load_optimizer(optimizer: Optimizer, tensors: dict[str, Tensor], rest: dict[str, Any]) -> None:
-    """Put back what `optimizer_tensors` gave.
+    """Restore the state that `optimizer_tensors` returned.
 
-    A state of its parameter's shape gets its parameter's memory layout, as it had when it was made. All go to their
-    parameter's device but for step counts, which torch keeps on the CPU unless the optimizer is fused.
+    A tensor of its parameter's shape gets the parameter's memory layout, as it had originally. All tensors move to
+    their parameter's device except step counts, which torch keeps on the CPU unless the optimizer is fused.
     """
     parameters = _parameters(optimizer)
     device = parameters[0].device
@@ -137,14 +137,14 @@ def load_optimizer(optimizer: Optimizer, tensors: dict[str, Tensor], rest: dict[
 
 
 def _home(optimizer: Optimizer, parameters: list[nn.Parameter], name: str) -> dict[str, Any]:
-    """The values of a group, or of the parameter at a position."""
+    """The state of a group, or of the parameter at a position."""
     if name.startswith("group"):
         return optimizer.param_groups[int(name.removeprefix("group"))]
     return optimizer.state[parameters[int(name)]]
 
 
 def _plain(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
-    """A value as JSON; a tensor within it goes to `tensors` under a name of its own, which stands in its place."""
+    """Convert a value to JSON; a tensor inside it moves to `tensors` under a new name, which replaces it."""
     if isinstance(value, torch.Tensor):
         tensors[name] = value
         return {"tensor": name}
@@ -171,7 +171,7 @@ def _from_plain(value: Any, tensors: dict[str, Tensor], device: torch.device) ->
 
 
 def _names_within(value: Any) -> Iterator[str]:
-    """The tensors that stand within lists, tuples and dictionaries."""
+    """The names of tensors inside lists, tuples and dictionaries."""
     if isinstance(value, dict):
         if isinstance(value.get("tensor"), str):
             yield value["tensor"]

@@ -1,4 +1,4 @@
-"""What a training run is asked to do: every field is a flag of `thalweg train`."""
+"""The configuration of a training run; every field is a flag of `thalweg train`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ OnBadImage = Literal["skip", "stop"]
 Precision = Literal["auto", "fp32", "bf16"]
 Resize = Literal["stretch", "center-crop"]
 
-# Runs of format 1 (0.1.0) have these fields and values under other names.
+# Runs of format 1 (0.1.0) use other names for these fields and values.
 _FIELDS_OF_FORMAT_1: Final = {
     "clip": "clip_grad_norm",
     "fit": "resize",
@@ -36,59 +36,58 @@ RESIZE_OF_FORMAT_1: Final = {"squash": "stretch", "crop": "center-crop"}
 class TrainingConfig:
     """Everything needed, besides the photos, to repeat a training run.
 
-    The defaults are plain: AdamW, photos of one size. `thalweg train` starts from `recipe("standard")`.
+    The defaults are simple: AdamW, photos of one size. `thalweg train` starts from `recipe("standard")`.
 
     Attributes:
         model: a name from `thalweg models`, or `timm:NAME`.
-        size: side of the network's input, in pixels; None: the photos' own, at most `max_size`.
-        max_size: in pixels, where `size` is None. Larger photos are shrunk to it; smaller ones are never enlarged.
-        smaller_sizes: sides, in pixels, that come before `size`: the first two of `64>96>128`. Each gets an equal part
-            of the training; evaluation always uses `size`. Where `size` is None, only those below it are used.
+        size: side of the network's input, in pixels; None: the size of the photos, at most `max_size`.
+        max_size: in pixels, used if `size` is None. Larger photos are shrunk to it; smaller ones are never enlarged.
+        smaller_sizes: sides, in pixels, used before `size`: the first two of `64>96>128`. Each gets an equal part of
+            the run; evaluation always uses `size`. If `size` is None, only those below the photos' size are used.
         epochs: passes over the training split; None when `budget` ends the training.
-        budget: seconds from the start to the last evaluation; the schedule anneals to end with it. None: no limit.
+        budget: seconds from the start to the last evaluation; the schedule is fitted to it. None: no limit.
         batch_size: photos per step.
         optimizer: a name from torch.optim, in lower case; `muon`; `schedule-free`, for a schedule that does not decay;
             or `pytorch_optimizer:NAME`, from that library (extra `optimizers`).
-        lr: learning rate, which the schedule multiplies.
-        find_lr: search for `lr` before the training (`thalweg.find_lr`); where nothing is found, the given `lr` stays.
-        weight_decay: as in torch.optim; where the optimizer decouples it (adamw), biases and norms are exempt. None:
-            0.05 where it is decoupled, else 0.
-        momentum: for the optimizers that have it (sgd, rmsprop, muon); None: torch's default.
-        schedule: the factor of the learning rate over the training, in the language of `thalweg schedule`.
+        lr: base learning rate; the schedule multiplies it.
+        find_lr: search for `lr` before training (`thalweg.find_lr`); if the search finds none, `lr` stays.
+        weight_decay: as in torch.optim; if the optimizer decouples it (adamw), biases and norms are exempt. None:
+            0.05 if decoupled, else 0.
+        momentum: for optimizers that have it (sgd, rmsprop, muon); None: torch's default.
+        schedule: the factor of the learning rate over the run, in the language of `thalweg schedule`.
         augment: a name from `AUGMENTATIONS`.
         mixup: fraction of the photos that are blended with another photo of their batch, target included, in [0, 1].
         cutmix: fraction of the photos in which a rectangle is replaced with another photo's, target included, in
-            [0, 1]; at most 1 together with `mixup`. Both stop for the last tenth of the training.
+            [0, 1]; the sum with `mixup` is at most 1. Both are off for the last tenth of the run.
         drop_path: probability of skipping the last residual block in a step, lower for earlier blocks (stochastic
             depth), in [0, 1).
         normalize: subtract the training split's mean and divide by its standard deviation, per channel.
         classes: names of the classes: `food11`, or a text file with one name per line; None: from the folders.
-        valid_fraction: fraction of the training split that is set aside where there is no validation split, in (0, 1).
-        folds: number of runs that each validate on a different part of the labeled photos, at least 2; None: the
-            splits stay as they are.
-        fold: the fold that this run validates on, from 0 to `folds` - 1; None: all, one after the other.
-        resize: how a photo becomes a square: `stretch` (all of it) or `center-crop`.
+        valid_fraction: fraction of the training split to set aside if there is no validation split, in (0, 1).
+        folds: number of runs that each validate on a different part of the labeled photos, at least 2; None: keep the
+            existing splits.
+        fold: the fold to validate on, from 0 to `folds` - 1; None: all, one after the other.
+        resize: how a photo becomes square: `stretch` (uses all of it) or `center-crop`.
         loss: `cross-entropy`, or `mse` (mean squared error between softmax and one-hot target).
-        label_smoothing: fraction of the target that is spread over all classes, in [0, 1).
+        label_smoothing: fraction of the target spread over all classes, in [0, 1).
         class_weights: `balanced` weights each photo by photos / (classes · photos of its class), so that rare classes
             count as much as frequent ones.
         clip_grad_norm: largest gradient norm; longer gradients are scaled down to it. None: no clipping.
-        ema: decay of the exponential moving average of the weights, in [0, 1); the average is what is evaluated and
-            kept. 0: no average.
-        keep: which weights are kept for prediction: those of the `last` epoch, or the `best` on validation.
+        ema: decay of the exponential moving average of the weights, in [0, 1); the average is evaluated and kept.
+            0: no average.
+        keep: the weights to keep for prediction: those of the `last` epoch, or the `best` on validation.
         evaluate_every: epochs between evaluations; the last epoch is always evaluated.
-        patience: epochs without a better validation accuracy after which the training stops, at an evaluation; 0:
-            never.
+        patience: epochs without a better validation accuracy after which training stops, at an evaluation; 0: never.
         checkpoint_every: seconds between checkpoints within an epoch. One is also saved at the end of an epoch, unless
             saving would take more than a twentieth of the time.
-        save_every_epoch: keep the weights of every epoch, and the initial ones, for `thalweg landscape --plane
+        save_every_epoch: keep the initial weights and those of every epoch, for `thalweg landscape --plane
             trajectory`.
-        seed: of weights, order, augmentation, and of the split when the photos have none.
-        device: `auto` takes a GPU when there is one.
+        seed: for weights, order, augmentation, and the split if the photos have none.
+        device: `auto` uses a GPU if there is one.
         threads: CPU threads for one step; None: the value of `OMP_NUM_THREADS`, else one per usable core.
-        precision: `auto` measures; else `fp32` or `bf16`.
-        layout: memory layout; `auto` measures; else `channels-first` or `channels-last`.
-        on_bad_image: `skip` (named, counted, reported) or `stop`.
+        precision: `fp32`, `bf16`, or `auto`, which measures both and takes the faster.
+        layout: memory layout: `channels-first`, `channels-last`, or `auto`, which measures both and takes the faster.
+        on_bad_image: `skip` (the photo is named, counted and reported) or `stop`.
     """
 
     model: str = "resnet18-half"
@@ -144,21 +143,21 @@ class TrainingConfig:
             raise UsageError("training.mixed_twice", mixup=self.mixup, cutmix=self.cutmix)
 
     def settle(self, size: int) -> SettledConfig:
-        """The configuration with its size known: `smaller_sizes` that are not below a size taken from the photos go."""
+        """Fix the size; `smaller_sizes` that are not below a size taken from the photos are dropped."""
         smaller = tuple(side for side in self.smaller_sizes if self.size is not None or side < size)
         return SettledConfig(**{**_values(self), "size": size, "smaller_sizes": smaller})
 
     def to_dict(self) -> dict[str, Any]:
-        """The fields that are not None, for `config.toml`, which has no null."""
+        """Return the fields that are not None, for `config.toml`, since TOML has no null."""
         return {name: value for name, value in _values(self).items() if value is not None}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """The configuration that `to_dict` wrote; a missing optional field was None.
+        """Read the configuration that `to_dict` wrote; a missing optional field means None.
 
         Raises:
             RunError: a field of another version.
-            UsageError: a value of another type, or out of range.
+            UsageError: a value has the wrong type or is out of range.
         """
         options = training_options()
         unknown = values.keys() - options.keys()
@@ -170,18 +169,18 @@ class TrainingConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SettledConfig(TrainingConfig):
-    """The configuration of a run: the size is known."""
+    """The configuration of a run, with its size known."""
 
     size: int = field(default=128, metadata=within(1, 4096, unit="px"))
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """Sides in pixels, one for each equal part of the training."""
+        """Sides in pixels, one for each equal part of the run."""
         return (*self.smaller_sizes, self.size)
 
 
 def translated(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a configuration of format 1, by today's names and in today's values."""
+    """Translate the fields and values of a configuration of format 1 to the current ones."""
     found = {_FIELDS_OF_FORMAT_1.get(name, name): value for name, value in values.items()}
     if isinstance(found.get("resize"), str):
         found["resize"] = RESIZE_OF_FORMAT_1.get(found["resize"], found["resize"])
@@ -189,7 +188,7 @@ def translated(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def training_options() -> dict[str, Option]:
-    """Every field of `TrainingConfig` by name: its flag, kind and range."""
+    """Return every field of `TrainingConfig` by name: its flag, kind and range."""
     return _options(TrainingConfig)
 
 

@@ -1,4 +1,4 @@
-"""The names of the files in a run's folder, and the columns of its histories."""
+"""Names of the files in a run's folder, and the columns of its histories."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from thalweg.data.sources import RUN_CONFIG, RUN_SPLIT
 FORMAT: Final = 2
 FORMAT_OF_0_1: Final = 1  # the same files, other names for some options
 
-CONFIG: Final = RUN_CONFIG  # what was asked for, what it was trained on, and where; a folder that has it is a run
+CONFIG: Final = RUN_CONFIG  # the request, the photos and the machine; a folder that has it is a run
 CLAIM: Final = ".claim"  # locked by the process that prepares a run in the folder
-SPLIT: Final = RUN_SPLIT  # path, split, label: every photo that was used
+SPLIT: Final = RUN_SPLIT  # path, split, label of every photo used
 CHECK: Final = "data-check.json"  # warnings about the photos, and the bad ones by name
-RATE_SWEEP: Final = "lr-sweep.json"  # the search of the learning rate, where there was one
+RATE_SWEEP: Final = "lr-sweep.json"  # the search for the learning rate, if there was one
 STEPS: Final = "history/steps"
 EPOCHS: Final = "history/epochs"
 LAYERS: Final = "history/layers"
 CHECKPOINTS: Final = "checkpoints"
-LAST: Final = "last"  # the checkpoint to go on from
+LAST: Final = "last"  # the checkpoint to resume from
 BEST: Final = "best"  # the weights to predict with
-EPOCH: Final = "epoch-"  # before the number of an epoch whose weights were kept
+EPOCH: Final = "epoch-"  # prefix of an epoch's number, if its weights were kept
 EVALUATION: Final = "evaluation.safetensors"  # validation split: logits, labels, features at both taps
-SUMMARY: Final = "summary.json"  # what came out, and how long it took
+SUMMARY: Final = "summary.json"  # the results, and how long they took
 SUBMISSION: Final = "submission.csv"
 REPORT: Final = "report.html"
 PICTURES: Final = ("curves", "layers", "confusion", "mistakes", "reliability", "tsne-mid", "tsne-top")  # .png
@@ -37,8 +37,8 @@ STEP_UNITS: Final = {
     "loss": "nat",
     "gradient_norm": "",
     "lr": "",
-    "size": "px",  # side of the step's photos
-    "mixed": "",  # 1: some photos of the step are mixed with others; 0: none is
+    "size": "px",  # side of the photos in the step
+    "mixed": "",  # 1: some photos in the step are mixed with others; 0: none are
 }
 EPOCH_UNITS: Final = {
     "step": "",

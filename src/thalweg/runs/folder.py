@@ -1,6 +1,6 @@
-"""What is in a run's folder, read tolerantly: every part may be missing, damaged, or of another version.
+"""A tolerant reader of a run's folder: any part may be missing, damaged, or from another version.
 
-For lists of runs and for reports, which show what there is and name what there is not. `Run` is the strict reader.
+Lists of runs and reports use it: they show what is readable and name what is not. `Run` is the strict reader.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ Content = TypeVar("Content")
 
 
 class RunFolder:
-    """The parts of a run that can be read; each is read when it is first asked for.
+    """The readable parts of a run; each is read on first access.
 
     Args:
         path: the folder.
 
     Attributes:
         path: the folder.
-        missing: what could not be read so far, and why, in the language in force.
+        missing: the parts that could not be read so far, and why, in the current language.
 
     Raises:
         RunError: no such folder.
@@ -60,7 +60,7 @@ class RunFolder:
 
     @property
     def data(self) -> dict[str, Any]:
-        """What it was trained on."""
+        """The `data` table: what the run was trained on."""
         return mapping(self.config.get("data"))
 
     @property
@@ -75,22 +75,22 @@ class RunFolder:
 
     @cached_property
     def check(self) -> dict[str, Any]:
-        """What the data check found."""
+        """The findings of the data check."""
         return mapping(self._read(files.CHECK, schema.read_json))
 
     @cached_property
     def steps(self) -> History | None:
-        """The history of the steps, None if there is none."""
+        """The history of the steps, if there is one."""
         return self._read(files.STEPS, HistoryLog.read)
 
     @cached_property
     def epochs(self) -> History | None:
-        """The history of the epochs, None if there is none."""
+        """The history of the epochs, if there is one."""
         return self._read(files.EPOCHS, HistoryLog.read)
 
     @cached_property
     def outputs(self) -> tuple[NDArray[np.float32], NDArray[np.int64]] | None:
-        """Logits (N, C) and labels (N,) of the validation split, None if there are none."""
+        """Logits (N, C) and labels (N,) of the validation split, if there are any."""
         return self._read(files.EVALUATION, _outputs)
 
     @cached_property
@@ -101,14 +101,14 @@ class RunFolder:
 
     @property
     def classes(self) -> list[str]:
-        """Names of the classes; numbers where the run does not say."""
+        """Names of the classes; numbers if the run does not name them."""
         named = [str(name) for name in sequence(self.data.get("classes"))]
         count = 0 if self.outputs is None else self.outputs[0].shape[1]
         return named + [str(index) for index in range(len(named), count)]
 
     @property
     def temperature(self) -> float:
-        """The number by which logits are divided; 1 where none was fitted."""
+        """The number by which logits are divided; 1 if none was fitted."""
         return number(self.summary.get("temperature")) or 1.0
 
     def read_all(self) -> RunFolder:
@@ -126,23 +126,23 @@ class RunFolder:
             return reader(path)
         except (OSError, ValueError, TypeError, SafetensorError) as error:
             self.missing.append(t("runs.broken", name=name, reason=error))
-        except RunError as error:  # it names its file by itself
+        except RunError as error:  # already names its file
             self.missing.append(str(error))
         return None
 
 
 def mapping(value: Any) -> dict[str, Any]:
-    """The value, if it is a JSON object; else an empty one."""
+    """Return the value if it is a JSON object, else an empty one."""
     return value if isinstance(value, dict) else {}
 
 
 def sequence(value: Any) -> list[Any]:
-    """The value, if it is a JSON array; else an empty one."""
+    """Return the value if it is a JSON array, else an empty one."""
     return value if isinstance(value, list) else []
 
 
 def number(value: Any) -> float | None:
-    """The value, if it is a number; else None."""
+    """Return the value if it is a number, else None."""
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
@@ -154,7 +154,7 @@ def _png(path: Path) -> bytes:
 
 
 def _outputs(path: Path) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Logits and labels; the features stay in the file."""
+    """Read logits and labels but not the features."""
     with safe_open(path, framework="numpy") as file:
         arrays = {name: file.get_tensor(name) for name in ("logits", "labels")}
     found = schema.check_outputs(arrays, None, path)

@@ -1,4 +1,4 @@
-"""One table of the configuration's fields: kind, range, unit, and how a value is read and written as text.
+"""The table of the configuration's fields: kind, range, unit, and how a value is read and written as text.
 
 Command line, page and Python read the same table, so a flag, a field of the form and a keyword argument cannot differ.
 """
@@ -31,13 +31,13 @@ def within(
     open_most: bool = False,
     unit: str = "",
 ) -> dict[str, Any]:
-    """The metadata of a field that is a number.
+    """Return the metadata of a numeric field.
 
     Args:
         least: smallest value.
         most: largest value.
-        open_least: whether `least` itself is refused.
-        open_most: whether `most` itself is refused.
+        open_least: whether `least` itself is invalid.
+        open_most: whether `most` itself is invalid.
         unit: such as `px`; `s` reads durations such as `10m`.
     """
     return {"least": least, "most": most, "open_least": open_least, "open_most": open_most, "unit": unit}
@@ -48,17 +48,17 @@ class Option:
     """A field of a configuration.
 
     Attributes:
-        name: of the field.
-        flag: on the command line.
-        kind: what a value is.
-        choices: of a `choice`.
-        optional: whether None is a value.
-        default: where nothing is given.
+        name: the field's name.
+        flag: its flag on the command line.
+        kind: the kind of its values.
+        choices: the values of a `choice`.
+        optional: whether None is valid.
+        default: the value if none is given.
         least: smallest value of a number.
         most: largest value of a number.
-        open_least: whether `least` itself is refused.
-        open_most: whether `most` itself is refused.
-        unit: of a number; empty where it has none.
+        open_least: whether `least` itself is invalid.
+        open_most: whether `most` itself is invalid.
+        unit: unit of a number; empty if it has none.
     """
 
     name: str
@@ -74,11 +74,11 @@ class Option:
     unit: str
 
     def check(self, value: Any) -> Any:
-        """The value, in the field's own type (an int where a float is wanted becomes one).
+        """Return the value in the field's type (an int becomes a float in a float field).
 
         Raises:
-            UsageError: it is of another type, or out of range.
-            UnknownNameError: it is none of the choices.
+            UsageError: it has the wrong type or is out of range.
+            UnknownNameError: it is not one of the choices.
         """
         if value is None and self.optional:
             return None
@@ -94,10 +94,10 @@ class Option:
         return value
 
     def parse(self, text: str) -> Any:
-        """The value that a text stands for.
+        """Parse a text.
 
         Raises:
-            UsageError: the text is no such value; ranges are `check`'s.
+            UsageError: the text is not such a value. `check` tests the range.
         """
         text = text.strip()
         try:
@@ -116,7 +116,7 @@ class Option:
         return text
 
     def show(self, value: Any) -> str:
-        """The text that `parse` reads back as the value."""
+        """Format a value so that `parse` reads it back."""
         if self.kind == "flag":
             return "true" if value else "false"
         if self.kind == "sizes":
@@ -140,7 +140,7 @@ class Option:
 
     @property
     def range(self) -> str:
-        """The values that a number may have, such as `[0, 1)`."""
+        """The valid range of a number, such as `[0, 1)`."""
         left = "(" if self.open_least or math.isinf(self.least) else "["
         right = ")" if self.open_most or math.isinf(self.most) else "]"
         least, most = (_plain(bound) for bound in (self.least, self.most))
@@ -153,23 +153,23 @@ class Option:
 
 
 def options_of(config: type) -> dict[str, Option]:
-    """The fields of a configuration's dataclass, in their order."""
+    """Return the fields of a configuration's dataclass, in order."""
     hints = get_type_hints(config)
     return {field.name: _option(field, hints[field.name]) for field in fields(config)}
 
 
 def check_all(values: object, options: Mapping[str, Option]) -> dict[str, Any]:
-    """Every field of a configuration, checked and in its own type.
+    """Check every field of a configuration and return each in its own type.
 
     Raises:
-        UsageError: the first field that is of another type or out of range.
-        UnknownNameError: the first field that is none of its choices.
+        UsageError: a field has the wrong type or is out of range; names the first.
+        UnknownNameError: a field is not one of its choices; names the first.
     """
     return {name: option.check(getattr(values, name)) for name, option in options.items()}
 
 
 def flag_of(name: str) -> str:
-    """How a field is written on the command line.
+    """Return a field's flag on the command line.
 
     Example:
         >>> flag_of("batch_size")
@@ -179,10 +179,10 @@ def flag_of(name: str) -> str:
 
 
 def seconds_of(text: str) -> float:
-    """Seconds of a duration such as `90`, `90s`, `10m`, `1h30m`.
+    """Return the seconds of a duration such as `90`, `90s`, `10m`, `1h30m`.
 
     Raises:
-        UsageError: the text is no duration, or is zero.
+        UsageError: the text is not a duration, or is zero.
 
     Example:
         >>> seconds_of("10m"), seconds_of("1h30m"), seconds_of("45")
@@ -197,10 +197,10 @@ def seconds_of(text: str) -> float:
 
 
 def sizes_of(text: str) -> tuple[int, ...]:
-    """Sides of photos in the order in which they are trained: `64>96>128`, or with commas, which no shell interprets.
+    """Parse the sides of photos in training order: `64>96>128`, or with commas, which no shell interprets.
 
     Raises:
-        UsageError: the text is no list of whole numbers.
+        UsageError: the text is not a list of whole numbers.
 
     Example:
         >>> sizes_of("64>96>128"), sizes_of("128")
@@ -241,7 +241,7 @@ def _kind(plain: Any, unit: str) -> Kind:
 def _is_finite(value: float) -> bool:
     try:
         return math.isfinite(value)
-    except OverflowError:  # a whole number of hundreds of digits
+    except OverflowError:  # an integer with hundreds of digits
         return False
 
 

@@ -1,4 +1,4 @@
-"""The photos of a run: the set that its configuration asks for, decoded, and as the network sees them."""
+"""The photos of a run: found, decoded, and batched as the network sees them."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ EVALUATION_BATCH = 128
 
 
 def find_photos(photos: Path | str, config: TrainingConfig) -> ImageSet:
-    """The photos with the classes, the splits and the fold that a configuration asks for; none is decoded.
+    """Find the photos with the classes, splits and fold of a configuration, without decoding any.
 
     Raises:
         DataError: there are no photos, or their layout is unknown.
-        UsageError: `classes` is no list of names, or there are too few photos for the folds.
+        UsageError: `classes` is not a list of names, or there are too few photos for the folds.
     """
     images = data.open_images(photos, classes=config.classes, seed=config.seed, valid_fraction=config.valid_fraction)
     if config.folds is None or config.fold is None:
@@ -38,11 +38,11 @@ def find_photos(photos: Path | str, config: TrainingConfig) -> ImageSet:
 def decode_photos(
     images: ImageSet, config: TrainingConfig, stored: int, progress: Callable[[int, int], None] | None = None
 ) -> Cache:
-    """The photos, decoded into the cache as a configuration asks for.
+    """Decode the photos into the cache as a configuration requires.
 
     Args:
         images: from `find_photos`.
-        config: says how a photo becomes a square, and what a bad one does.
+        config: its `resize` and `on_bad_image` apply.
         stored: side of the decoded photos, in pixels.
         progress: called with (photos decoded, all photos).
 
@@ -70,12 +70,12 @@ def evaluation_batches(
     flip: bool = False,
     box: tuple[int, int, int, int] | None = None,
 ) -> Iterator[torch.Tensor]:
-    """Batches of photos without augmentation, normalized, in the order of `rows_N`.
+    """Yield batches of normalized photos without augmentation, in the order of `rows_N`.
 
     Args:
         images_NHWC: decoded photos.
-        facts: of the run: `mean` and `std` of the training split.
-        rows_N: which of the photos.
+        facts: of the run; `mean` and `std` of the training split are used.
+        rows_N: indices of the photos.
         size: side of the network's input, in pixels.
         batch_size: photos per batch.
         flip: mirror all of them.

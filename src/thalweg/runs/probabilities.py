@@ -1,4 +1,4 @@
-"""From logits to probabilities: one softmax for run, page, report and prediction, with the temperature heeded.
+"""From logits to probabilities: one softmax, with temperature, for run, page, report and prediction.
 
 Shape suffixes: N photos, C classes.
 """
@@ -31,13 +31,13 @@ def softmax(logits_NC: NDArray[np.floating], temperature: float = 1.0) -> NDArra
 
 
 def fitted_temperature(logits_NC: NDArray[np.floating], labels_N: NDArray[np.integer]) -> float:
-    """The temperature `T` that minimizes the mean cross-entropy of `softmax(logits / T)`, in [0.05, 20].
+    """Fit the temperature `T` in [0.05, 20] that minimizes the mean cross-entropy of `softmax(logits / T)`.
 
     The cross-entropy is convex in `1/T`, and its slope is `mean over n of (Σ_c p_nc·z_nc - z_n,label)`; bisection
-    finds the root. A single temperature changes no prediction, so the accuracy stays.
+    finds the root. A single temperature changes no prediction, so accuracy stays the same.
 
     Args:
-        logits_NC: the network's output on photos that it was not trained on.
+        logits_NC: the network's outputs on photos outside the training split.
         labels_N: their classes.
 
     Example:

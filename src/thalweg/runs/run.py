@@ -1,16 +1,16 @@
-"""A run: the folder that a training leaves, and all that is needed to use it or to repeat it.
+"""A run: the folder that training writes, with everything needed to use or repeat it.
 
 ```
 run/
   config.toml              [training] the configuration, [data] what it was trained on, [environment] where
-  split.csv                path, split, label: every photo that was used, as it was used
+  split.csv                path, split, label of every photo used
   data-check.json          warnings about the photos, and the bad ones by name
   history/steps, epochs, layers   append-only columns (see thalweg.history)
-  checkpoints/last, best   .safetensors: to go on from, and to predict with
-  checkpoints/epoch-0001   .safetensors: weights of every epoch, 0000 the initial ones, if they were to be kept
+  checkpoints/last, best   .safetensors: to resume from, and to predict with
+  checkpoints/epoch-0001   .safetensors: weights of every epoch (0000: initial), with `save_every_epoch`
   evaluation.safetensors   validation split: logits, labels, features at the mid and top taps
-  summary.json             what came out, and how long it took
-  *.png, report.html       what to look at
+  summary.json             the results, and how long they took
+  *.png, report.html       figures and the report
 ```
 """
 
@@ -54,9 +54,9 @@ class Run:
 
     Attributes:
         path: the folder.
-        config: what the training was asked to do, with its size known.
+        config: the configuration, with its size known.
         data: `path`, `layout`, `classes` and their `class_shares`, `fingerprint`, `stored` (side in the cache, in
-            pixels), `mean`, `std`, and how many photos there are in `train`, `valid`, `test`.
+            pixels), `mean`, `std`, and the number of photos in `train`, `valid`, `test`.
         environment: versions, machine, `threads`, `precision`, `layout`, `device`.
     """
 
@@ -70,10 +70,10 @@ class Run:
         """Open a run.
 
         Args:
-            path: its folder.
+            path: the folder of the run.
 
         Raises:
-            RunError: not a run, one of another version, or a damaged one; the message names the damage.
+            RunError: the folder is not a run, has another version, or is damaged; the message names the damage.
         """
         path = Path(path)
         file = path / files.CONFIG
@@ -110,17 +110,17 @@ class Run:
         return tuple(self.data["classes"])
 
     def checkpoint(self, which: str | int) -> Path:
-        """The file of a checkpoint.
+        """Return the file of a checkpoint.
 
         Args:
-            which: `last`, to go on from; `best`, to predict with; or an epoch, 0 for the initial weights.
+            which: `last`, to resume from; `best`, to predict with; or an epoch, 0 for the initial weights.
         """
         name = f"{files.EPOCH}{which:04}" if isinstance(which, int) else which
         return self.path / files.CHECKPOINTS / f"{name}.safetensors"
 
     @property
     def last(self) -> Path:
-        """The checkpoint to go on from."""
+        """The checkpoint to resume from."""
         return self.checkpoint(files.LAST)
 
     @property
@@ -129,7 +129,7 @@ class Run:
         return self.checkpoint(files.BEST)
 
     def saved_epochs(self) -> list[int]:
-        """The epochs whose weights were kept, in order; 0 stands for the initial weights."""
+        """Return the epochs whose weights were kept, in order; 0 means the initial weights."""
         names = (
             path.stem.removeprefix(files.EPOCH) for path in (self.path / files.CHECKPOINTS).glob("epoch-*.safetensors")
         )
@@ -141,7 +141,7 @@ class Run:
         return self.path / files.EVALUATION
 
     def outputs(self) -> dict[str, NDArray[Any]]:
-        """What `evaluation` has: `logits` (N, classes), `labels` (N), `mid` and `top` (N, features).
+        """Read the arrays in `evaluation`: `logits` (N, classes), `labels` (N), `mid` and `top` (N, features).
 
         Raises:
             RunError: it is missing or damaged.
@@ -153,18 +153,18 @@ class Run:
         return schema.check_outputs(arrays, len(self.classes), self.evaluation)
 
     def probabilities(self, split: Split = "valid") -> NDArray[np.float64]:
-        """The probabilities of the classes for each photo of a split, with the run's temperature.
+        """Return the class probabilities of each photo in a split, with the run's temperature.
 
-        Those of the validation split are kept in the run; for another split the photos go through the network.
+        The validation split is read from the run; photos of another split go through the network.
 
         Args:
             split: `train`, `valid` or `test`.
 
         Returns:
-            (N, C), in the order of the cache's rows; rows add up to 1.
+            (N, C), in the order of the cache's rows; each row sums to 1.
 
         Raises:
-            RunError: nothing was evaluated, or the photos are no longer what they were.
+            RunError: nothing was evaluated, or the photos have changed.
         """
         if split == "valid":
             return softmax(self.outputs()["logits"], self.temperature)
@@ -175,14 +175,14 @@ class Run:
         return softmax(logits_of(self.load_network(), batches).numpy(), self.temperature)
 
     def open_photos(self, *, progress: Callable[[int, int], None] | None = None) -> Cache:
-        """The very photos that the run was trained on, decoded: its classes, its splits, its fold.
+        """Open the photos that the run was trained on, decoded, with its classes, splits and fold.
 
         Args:
-            progress: called with (photos decoded, all photos) where they are no longer in the cache.
+            progress: called with (photos decoded, all photos) if they are no longer in the cache.
 
         Raises:
-            DataError: there are no photos any more.
-            RunError: they are no longer what they were.
+            DataError: the photos are gone.
+            RunError: the photos have changed.
         """
         cache = decode_photos(find_photos(self.data["path"], self.config), self.config, self.data["stored"], progress)
         if cache.fingerprint != self.data["fingerprint"]:
@@ -190,11 +190,11 @@ class Run:
         return cache
 
     def batches(self, cache: Cache, rows_N: NDArray[np.int64], **options: Any) -> Iterator[torch.Tensor]:
-        """Photos as the network sees them in evaluation.
+        """Yield batches of photos as the network sees them in evaluation.
 
         Args:
             cache: decoded photos of the run's stored size, not only the run's own.
-            rows_N: which of them.
+            rows_N: indices of the photos.
             **options: `batch_size`, `flip` and `box` of `evaluation_batches`.
 
         Yields:
@@ -203,13 +203,13 @@ class Run:
         return evaluation_batches(cache.images_NHWC, self.data, rows_N, size=self.config.size, **options)
 
     def load_network(self, which: str | int = files.BEST) -> nn.Module:
-        """The network with the weights of a checkpoint, on the CPU, ready to evaluate.
+        """Load the network with the weights of a checkpoint, on the CPU, in evaluation mode.
 
         Args:
             which: as for `checkpoint`.
 
         Raises:
-            RunError: no such checkpoint, or one of another network.
+            RunError: there is no such checkpoint, or it belongs to another network.
         """
         import torch
 
@@ -224,7 +224,7 @@ class Run:
         return model.eval()
 
     def load_weights(self, which: str | int) -> dict[str, Tensor]:
-        """Weights and buffers of a checkpoint, by the network's own names.
+        """Load the weights and buffers of a checkpoint, by the network's own names.
 
         Raises:
             RunError: no such checkpoint.
@@ -252,7 +252,7 @@ class Run:
         return self._history(files.EPOCHS, files.EPOCH_UNITS)
 
     def layers(self) -> History:
-        """The history of the layers: gradient norm, update ratio and weight norm of each, at the steps measured."""
+        """The history of the layers: gradient norm, update ratio and weight norm of each, at the measured steps."""
         return HistoryLog.read(self.path / files.LAYERS)
 
     def _history(self, name: str, units: dict[str, str]) -> History:
@@ -263,7 +263,7 @@ class Run:
         return history
 
     def summary(self) -> dict[str, Any]:
-        """What came out when the training last stopped; empty before.
+        """The results when training last stopped; empty before that.
 
         Raises:
             RunError: the file is damaged.
@@ -273,15 +273,15 @@ class Run:
 
     @property
     def temperature(self) -> float:
-        """The number by which logits are divided before they become probabilities; 1 before it was fitted."""
+        """The number that divides logits before the softmax; 1 before it is fitted."""
         return float(self.summary().get("temperature", 1.0))
 
     def write_json(self, name: str, content: Any) -> None:
-        """Write one JSON document into the folder."""
+        """Write a JSON document to the folder."""
         write_text(self.path / name, json.dumps(content, ensure_ascii=False, indent=2) + "\n")
 
     def write_split(self, photos: Iterable[Photo]) -> None:
-        """Write down which photo was used for what."""
+        """Record the split of every photo."""
         lines = io.StringIO()
         writer = csv.writer(lines, lineterminator="\n")
         writer.writerow(["path", "split", "label"])
@@ -291,13 +291,13 @@ class Run:
         write_text(self.path / files.SPLIT, lines.getvalue())
 
     def read_split(self, split: Split) -> list[str]:
-        """Paths of the photos of a split, in the order of the cache's rows."""
+        """Return the paths of the photos in a split, in the order of the cache's rows."""
         text = (self.path / files.SPLIT).read_text(encoding="utf-8")
         return [row["path"] for row in csv.DictReader(io.StringIO(text)) if row["split"] == split]
 
 
 def expand_folds(paths: Iterable[Path | str]) -> list[Path]:
-    """The runs of paths: a folder of folds stands for all of its folds."""
+    """Replace each folder of folds with the runs in it."""
     runs: list[Path] = []
     for path in map(Path, paths):
         folds = path / files.FOLDS
@@ -313,7 +313,7 @@ def _table(name: str, values: dict[str, Any]) -> str:
 
 
 def _toml(value: Any) -> str:
-    """TOML's basic strings, numbers, booleans and arrays are JSON's, all but two spellings."""
+    """Format a value: TOML's basic strings, numbers, booleans and arrays are JSON's, except for two spellings."""
     if isinstance(value, dict):
         return "{" + ", ".join(f"{json.dumps(key)} = {_toml(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list | tuple):

@@ -1,7 +1,7 @@
-"""What the files of a run must hold, checked where they are read.
+"""Schemas of the files in a run, checked on reading.
 
 A run's folder travels: it is copied, cut off by a full disk, edited by hand, written by another version. Each table is
-checked against its schema once, at the door, so that everything behind it may rely on types and ranges.
+checked against its schema once, so that the rest of the code can rely on types and ranges.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     Check = Callable[[Any], bool]
 
-_LARGEST_FILE: Final = 1 << 26  # bytes of a table: a check of a million photos has less
+_LARGEST_FILE: Final = 1 << 26  # bytes of a table: the check of a million photos takes less
 _MOST_PHOTOS: Final = 1 << 40
 
 
@@ -35,9 +35,9 @@ class Entry:
     """One value of a table.
 
     Attributes:
-        check: whether a value is right.
-        wanted: what it should be, as a key of the catalogue (`runs.wanted_...`).
-        required: whether it must be there.
+        check: whether a value is valid.
+        wanted: the expected kind of value, as a key of the catalogue (`runs.wanted_...`).
+        required: whether the table must have it.
     """
 
     check: Check
@@ -60,7 +60,7 @@ def number(least: float = -math.inf, most: float = math.inf, *, required: bool =
 
     def check(value: Any) -> bool:
         if value is None:
-            return not finite  # JSON has no NaN: a loss that is none is null
+            return not finite  # JSON has no NaN: such a loss is null
         return _is_number(value, finite=finite) and (least <= value <= most or not math.isfinite(value))
 
     return Entry(check, "number", required)
@@ -86,12 +86,12 @@ def texts(*, fewest: int = 0, required: bool = True) -> Entry:
 
 
 def one_of(*choices: str) -> Entry:
-    """One of some words."""
+    """One of several words."""
     return Entry(lambda value: value in choices, "choice")
 
 
 def table(schema: Mapping[str, Entry], *, required: bool = True) -> Entry:
-    """A table within the table; None stands for one that is not there."""
+    """A table inside the table; None means that it is absent."""
 
     def check(value: Any) -> bool:
         if value is None:
@@ -140,16 +140,16 @@ SUMMARY: Final = {
 
 
 def checked(values: Any, schema: Mapping[str, Entry], path: Path, name: str = "") -> dict[str, Any]:
-    """The table, if all of it is as its schema says; entries that the schema does not name are kept.
+    """Return the table if it matches its schema; entries that the schema does not name are kept.
 
     Args:
-        values: as the file was parsed.
-        schema: name to entry.
+        values: the parsed table.
+        schema: maps names to entries.
         path: the file, for the message.
-        name: of the table within the file.
+        name: name of the table in the file.
 
     Raises:
-        RunError: the first entry that is missing, of another type or out of range.
+        RunError: an entry is missing, has the wrong type or is out of range; names the first.
     """
     if not isinstance(values, dict):
         value = t("runs.wanted_missing") if values is None else _short(values)
@@ -163,7 +163,7 @@ def checked(values: Any, schema: Mapping[str, Entry], path: Path, name: str = ""
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """A TOML file, parsed.
+    """Parse a TOML file.
 
     Raises:
         RunError: no such file, or it cannot be parsed.
@@ -172,7 +172,7 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def read_json(path: Path) -> Any:
-    """A JSON file, parsed; numbers that JSON does not have become None.
+    """Parse a JSON file; NaN and infinities become None.
 
     Raises:
         RunError: no such file, or it cannot be parsed.
@@ -181,15 +181,15 @@ def read_json(path: Path) -> Any:
 
 
 def check_outputs(arrays: Mapping[str, NDArray[Any]], classes: int | None, path: Path) -> dict[str, NDArray[Any]]:
-    """The evaluation's arrays: `logits` (N, C), `labels` (N,) in [0, C), and features (N, D) where there are some.
+    """Check the evaluation's arrays: `logits` (N, C), `labels` (N,) in [0, C), and features (N, D) if present.
 
     Args:
         arrays: by name.
-        classes: C; None: as many as the logits say.
+        classes: C; None: taken from the logits.
         path: the file, for the message.
 
     Raises:
-        RunError: an array is missing, of another shape, or not finite.
+        RunError: an array is missing, has the wrong shape, or is not finite.
     """
     logits_NC, labels_N = arrays.get("logits"), arrays.get("labels")
     right = (
@@ -234,7 +234,7 @@ def _is_number(value: Any, *, whole: bool = False, finite: bool = True) -> bool:
         return False
     try:
         return math.isfinite(value) or not finite
-    except OverflowError:  # a whole number of hundreds of digits
+    except OverflowError:  # an integer with hundreds of digits
         return False
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from thalweg.i18n import t
+from thalweg.i18n import joined, t
 
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ class Word:
 
     def expected(self) -> str:
         """A description of valid input."""
-        return t("schedules.one_of", choices=", ".join(self.choices))
+        return t("schedules.one_of", choices=joined(self.choices))
 
 
 Kind: TypeAlias = Number | Span | Spans | Word

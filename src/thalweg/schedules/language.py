@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from thalweg._pointing import SpecError
 from thalweg.errors import UsageError
-from thalweg.i18n import t
+from thalweg.i18n import joined, t
 from thalweg.schedules.arguments import Percent, Spans
 from thalweg.schedules.catalogue import SCHEDULES
 from thalweg.schedules.chain import Chain, Over, length_of
@@ -91,7 +91,7 @@ class _Parser:
     def _part(self) -> Schedule:
         name = self._peek()
         if name.kind != "word":
-            self._unexpected(t("schedules.a_schedule", known=", ".join(SCHEDULES)))
+            self._unexpected(t("schedules.a_schedule", known=joined(SCHEDULES)))
         if name.text not in SCHEDULES:
             self._unknown("schedules.unknown_schedule", name, SCHEDULES)
         self._next += 1
@@ -180,8 +180,8 @@ class _Parser:
 
     def _unknown(self, key: str, token: Token, known: Any, **values: Any) -> NoReturn:
         nearest = get_close_matches(token.text, known, n=3, cutoff=0.4)
-        hint = t("schedules.nearest", nearest=", ".join(nearest)) if nearest else ""
-        hint += t("schedules.known", known=", ".join(known) or t("schedules.nothing"))
+        hint = t("schedules.nearest", nearest=joined(nearest)) if nearest else ""
+        hint += t("schedules.known", known=joined(known) or t("schedules.nothing"))
         self._fail(key, token, name=token.text, hint=hint, **values)
 
     def _fail(self, key: str, token: Token, **values: Any) -> NoReturn:

@@ -1,12 +1,12 @@
-"""Training: from a request to a run, which is a folder.
+"""Training: from a request to a run folder.
 
-`request` resolves what was asked for, starting from one of the `recipes`. `session` starts a run or goes on with one:
-`prepare` finds and decodes the photos and settles sizes and the `number_format` on this `machine`; `loop` trains, step
-by `step`; `progress` knows how far it is, `record` writes the histories, `evaluation` what comes out.
+`request` turns a recipe and options into a configuration. `session` starts a run or resumes one: `prepare` finds and
+decodes the photos and chooses the sizes and, on this `machine`, the `number_format`; `loop` trains, `step` by step;
+`progress` counts, `record` writes the histories, and `evaluation` writes the results.
 
 A run is a pure function of its configuration: the order of the photos, their augmentation and the random numbers of a
-step are computed from (seed, epoch, step). So a checkpoint needs only weights, optimizer state and counters, and a
-resumed run is bit-identical to one that was never stopped.
+step are computed from (seed, epoch, step). A checkpoint therefore needs only weights, optimizer state and counters, and
+a resumed run is bit-identical to one that was never interrupted.
 """
 
 from typing import TYPE_CHECKING

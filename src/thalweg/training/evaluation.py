@@ -1,4 +1,4 @@
-"""What comes out of a training run: loss and accuracy, the validation outputs, the temperature, the summary."""
+"""The results of a training run: loss and accuracy, validation outputs, temperature, summary."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """Mean loss (nats for cross-entropy), fraction of correct photos, and the number of photos."""
+    """Mean loss (in nats for cross-entropy), fraction of correct photos, and number of photos."""
 
     loss: float
     accuracy: float
     count: int
 
     def to_dict(self) -> dict[str, Any]:
-        """For the summary's JSON, which has no NaN."""
+        """Return a dictionary for JSON, which has no NaN."""
         return {**asdict(self), "loss": self.loss if math.isfinite(self.loss) else None}
 
 
 def score(logits_NC: Tensor, labels_N: Tensor, loss: str) -> Score:
-    """Loss and accuracy of logits, without label smoothing, so that it can be compared between runs.
+    """Return loss and accuracy of logits, without label smoothing, so that runs are comparable.
 
     Example:
         >>> score(torch.tensor([[9.0, 0.0], [9.0, 0.0]]), torch.tensor([0, 1]), "cross-entropy").accuracy
@@ -50,15 +50,15 @@ def score(logits_NC: Tensor, labels_N: Tensor, loss: str) -> Score:
 
 
 def keep_outputs(run: Run, outputs: Mapping[str, Tensor], labels_N: NDArray[Any]) -> dict[str, Any]:
-    """Write what the network made of the validation split, and fit the temperature on it.
+    """Write the network's outputs on the validation split, and fit the temperature to them.
 
     Args:
-        run: where it is written.
-        outputs: `logits` (N, C), `mid` and `top` (N, D), with the weights that the run kept.
+        run: the run to write to.
+        outputs: `logits` (N, C), `mid` and `top` (N, D), from the weights that the run kept.
         labels_N: the true classes.
 
     Returns:
-        `valid` and `temperature` of the summary.
+        The summary's `valid` and `temperature`.
     """
     labels = torch.from_numpy(labels_N)
     write_bytes(run.evaluation, save({**outputs, "labels": labels}))
@@ -69,15 +69,15 @@ def keep_outputs(run: Run, outputs: Mapping[str, Tensor], labels_N: NDArray[Any]
 def write_summary(
     run: Run, state: State, seconds: Mapping[str, float], stopped: str, *, scores: Mapping[str, Any], message: str = ""
 ) -> None:
-    """Write what came out, and why the training stopped.
+    """Write the results, and why training stopped.
 
     Args:
-        run: where it is written.
+        run: the run to write to.
         state: the counters.
-        seconds: spent on what, and `total`.
+        seconds: time spent by activity, and `total`.
         stopped: `done`, `budget`, `patience`, `interrupted` or `nan`.
-        scores: what was evaluated in the end; empty where nothing was.
-        message: an error's sentence.
+        scores: results of the final evaluation; empty if there was none.
+        message: the message of the error, if any.
     """
     run.write_json(
         files.SUMMARY,

@@ -1,4 +1,4 @@
-"""One run per fold, and the predictions of every photo by the one run that was not trained on it.
+"""One run per fold, and predictions of every photo by the one run that did not train on it.
 
 Shape suffixes: N photos, C classes.
 """
@@ -30,26 +30,26 @@ if TYPE_CHECKING:
 def train_folds(
     photos: Path | str, config: TrainingConfig, out: Path | str | None = None, *, listener: Listener | None = None
 ) -> list[Run]:
-    """Train `config.folds` runs into `out/folds/0`, `1`, ..., each validated on the photos that the others train on.
+    """Train `config.folds` runs in `out/folds/0`, `1`, ..., each validated on a part that the others train on.
 
-    When all have ended, `out/out-of-fold.csv` has the probabilities of every labeled photo, by the run that was not
-    trained on it, and `out/summary.json` the accuracy over all of them. The folds share a budget.
+    When all are done, `out/out-of-fold.csv` holds the probabilities of every labeled photo, by the run that did not
+    train on it, and `out/summary.json` the accuracy over all of them. The folds share a budget.
 
     Args:
         photos: as `train` takes them.
-        config: with `folds`, and no `fold`.
-        out: the folder: empty, not there yet, or one that was interrupted, of the same configuration. None: the first
-            free one below `runs/`.
-        listener: is told how each goes.
+        config: the configuration, with `folds` and without `fold`.
+        out: the folder: empty, new, or interrupted with the same configuration. None: the first unused name below
+            `runs/`.
+        listener: receives the progress of each run.
 
     Returns:
         The runs; fewer than `folds` after an interrupt.
 
     Raises:
-        UsageError: no folds, or the folder is taken.
+        UsageError: `folds` is missing, or the folder is taken.
         DataError: the photos cannot be used.
         TrainingError: the loss of a fold became NaN or infinite.
-        RunError: that had happened to a fold before.
+        RunError: this already happened to a fold in an earlier session.
     """
     if not config.folds:
         raise UsageError("training.no_folds")
@@ -60,10 +60,10 @@ def train_folds(
 
 
 def resume_folds(out: Path | str, *, listener: Listener | None = None) -> list[Run]:
-    """Go on with `train_folds` where it was interrupted.
+    """Resume `train_folds` after an interrupt.
 
     Raises:
-        RunError: no folder of folds, or the loss of one became NaN or infinite.
+        RunError: this is not a folder of folds, or the loss of a fold became NaN or infinite.
     """
     first = Run.open(Path(out) / files.FOLDS / "0")
     budget = None if first.config.budget is None else first.config.budget * (first.config.folds or 1)
@@ -85,7 +85,7 @@ def _train_all(photos: Path | str, config: TrainingConfig, out: Path, listener: 
 
 
 def _trained(photos: Path | str, config: TrainingConfig, path: Path, listener: Listener) -> Run:
-    """The run of one fold: new, resumed, or finished already."""
+    """Return the run of one fold: new, resumed, or already finished."""
     if not (path / files.CONFIG).exists():
         return train(photos, config, path, listener=listener)
     run = Run.open(path)

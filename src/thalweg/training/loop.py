@@ -47,17 +47,17 @@ if TYPE_CHECKING:
     from thalweg.training.evaluation import Score
     from thalweg.training.progress import Listener
 
-NORM_BATCHES = 16  # from which batch-norm statistics are estimated for an evaluation
-MOST_SAVING = 0.05  # of the time, on checkpoints at the ends of epochs: a GPU's may take half a second
+NORM_BATCHES = 16  # that batch-norm statistics are estimated from before an evaluation
+MOST_SAVING = 0.05  # fraction of the time for checkpoints at epoch ends: on a GPU one can take half a second
 
 
 class TrainingLoop:
-    """A training run in progress: its configuration made into a network, an optimizer and batches.
+    """A training run in progress: the network, optimizer and batches of its configuration.
 
     Args:
-        run: the run; its environment says device, precision and layout.
+        run: the run; its environment gives device, precision and layout.
         cache: its photos.
-        seconds_before: spent on preparing; part of the budget.
+        seconds_before: time spent on preparation, which counts toward the budget.
     """
 
     def __init__(self, run: Run, cache: Cache, *, seconds_before: float = 0.0) -> None:
@@ -101,7 +101,7 @@ class TrainingLoop:
         return model.to(self.device, memory_format=self.format.memory_format)  # type: ignore[call-overload] - torch types leave it out
 
     def _augmenter(self) -> Augmenter:
-        """Makes batches where the network is, if the photos fit there."""
+        """Return an augmenter that works on the network's device if the photos fit there."""
         images_NHWC, normal = self.cache.images_NHWC, (self.run.data["mean"], self.run.data["std"])
         if self.device.type != "cpu" and fits_device(images_NHWC, self.device):
             return DeviceAugmenter(images_NHWC, *normal, self.device)
@@ -109,16 +109,16 @@ class TrainingLoop:
 
     @property
     def seconds(self) -> dict[str, float]:
-        """Seconds spent on what, and `total`."""
+        """Seconds spent by activity, and `total`."""
         return {**self.seconds_spent, "total": self.clock.seconds}
 
     @property
     def evaluated(self) -> nn.Module:
-        """The network that is evaluated and kept: the average of the weights where there is one."""
+        """The network to evaluate and keep: the averaged one if there is an average."""
         return self.average.twin if self.average else self.model
 
     def run_to_end(self, listener: Listener) -> str:
-        """Train until epochs, budget or patience are used up, or an interrupt asks to stop.
+        """Train until epochs, budget or patience run out, or an interrupt asks to stop.
 
         Returns:
             Why it stopped: `done`, `budget`, `patience` or `interrupted`.
@@ -147,10 +147,10 @@ class TrainingLoop:
             return stopped
 
     def _epoch(self, asked_to_stop: threading.Event) -> str:
-        """Train the rest of an epoch and evaluate, with checkpoints on the way."""
+        """Train the rest of an epoch and evaluate, saving checkpoints on the way."""
         state = self.state
         self.model.train()
-        # An epoch has at least one step, however short the budget: untrained weights are never evaluated.
+        # An epoch has at least one step however short the budget is, so untrained weights are never evaluated.
         while state.batch < len(self.batches) and (state.batch == 0 or self.clock.share(state.step) < 1):
             self._step()
             if asked_to_stop.is_set():
@@ -169,7 +169,7 @@ class TrainingLoop:
         images_NCHW, targets = self._batch()
         ready = time.monotonic()
 
-        torch.manual_seed(self.config.seed * 1_000_003 + state.step)  # dropout is a function of the step, too
+        torch.manual_seed(self.config.seed * 1_000_003 + state.step)  # so dropout also depends only on the step
         lr = self.config.lr * self.schedule(*self.clock.schedule_position(state.step), state.valid_losses)
         for group in self.optimizer.param_groups:
             group["lr"] = lr
@@ -184,7 +184,7 @@ class TrainingLoop:
         state.batch += 1
         if self.average:
             self.average.update(state.step)
-        if not state.valid_losses:  # no evaluation has been timed yet: a forward pass takes about a third of a step
+        if not state.valid_losses:  # no evaluation was timed yet: a forward pass takes about a third of a step
             a_photo = (time.monotonic() - began) / len(images_NCHW) / 3
             larger = (self.config.sizes[-1] / self.batches.size) ** 2
             self.clock.reserve = a_photo * larger * len(self.cache.rows("valid"))
@@ -195,7 +195,7 @@ class TrainingLoop:
         self.seconds_spent["training"] += time.monotonic() - ready
 
     def _batch(self) -> tuple[Tensor, Targets]:
-        """The next photos and their targets, on the device."""
+        """Return the next photos and their targets, on the device."""
         state = self.state
         images_NCHW, labels_N = self.batches(state.epoch, state.batch)
         targets = Targets(labels_N)
@@ -205,7 +205,7 @@ class TrainingLoop:
         return images_NCHW.to(self.device, memory_format=self.format.memory_format), targets.to(self.device)
 
     def _end_epoch(self) -> None:
-        """Count the epoch, and evaluate the weights if it is time."""
+        """Count the epoch, and evaluate the weights if due."""
         state = self.state
         state.epoch += 1
         state.batch = 0
@@ -215,7 +215,7 @@ class TrainingLoop:
             self._evaluate_epoch()
 
     def _evaluate_epoch(self) -> None:
-        """Evaluate, keep the weights if they are to be kept, and write the epoch's row."""
+        """Evaluate, keep the weights if `keep` selects them, and write the epoch's row."""
         state, sums = self.state, self.state.sums
         valid = self.evaluate("valid")
         if not math.isfinite(valid.loss):  # before these weights could be kept
@@ -240,7 +240,7 @@ class TrainingLoop:
 
     @contextmanager
     def _at_evaluation_weights(self) -> Iterator[None]:
-        """Switch to the optimizer's evaluation weights where they differ from those of its steps."""
+        """Use the optimizer's evaluation weights if they differ from those of its steps."""
         if not hasattr(self.optimizer, "eval"):
             yield
             return
@@ -255,13 +255,13 @@ class TrainingLoop:
             self.optimizer.train()  # type: ignore[attr-defined] - the same
 
     def _save_epoch(self) -> None:
-        """Save the epoch's weights if asked for; epoch 0 has the initial ones."""
+        """Save the epoch's weights if `save_every_epoch` is set; epoch 0 is the initial weights."""
         if self.config.save_every_epoch:
             epoch = self.state.epoch
             checkpoint.save(self.run.checkpoint(epoch), checkpoint.model_tensors(self.model), {"epoch": epoch})
 
     def _why_stop(self) -> str:
-        """Why the training ends with the epoch that just ended; empty if it does not."""
+        """Return why training stops after the epoch that just ended; empty if it continues."""
         if self.clock.share(self.state.step) >= 1:
             return "done" if self.config.budget is None else "budget"
         patience = self.config.patience
@@ -270,11 +270,11 @@ class TrainingLoop:
         return ""
 
     def _evaluates(self) -> bool:
-        """Whether the epoch that just ended is evaluated."""
+        """Whether to evaluate the epoch that just ended."""
         return self.state.epoch % self.config.evaluate_every == 0
 
     def _checkpoint(self) -> None:
-        """Save all that is needed to go on; weights that are not finite never replace a good checkpoint."""
+        """Save everything needed to resume; weights that are not finite never replace a good checkpoint."""
         began = time.monotonic()
         self.recorder.read(self.clock)
         self.state.seconds = self.clock.seconds
@@ -292,10 +292,10 @@ class TrainingLoop:
         self.recorder.restart_rate()
 
     def restore(self) -> None:
-        """Go back to the last checkpoint.
+        """Restore the last checkpoint.
 
         Raises:
-            RunError: it is missing, damaged, or of another version or network.
+            RunError: it is missing, damaged, or belongs to another version or network.
         """
         tensors, facts = checkpoint.load(self.run.last)
         checkpoint.load_model(self.model, tensors)
@@ -304,29 +304,29 @@ class TrainingLoop:
             checkpoint.load_model(self.average.twin, tensors, "average")
         self.state = State.from_dict(facts["state"])
         self.first_step_at, self.reserve = facts["clock"]["first_step_at"], facts["clock"]["reserve"]
-        self.seconds_spent |= facts["clock"].get("spent", {})  # an older run has none
+        self.seconds_spent |= facts["clock"].get("spent", {})  # absent in older runs
 
     def use_best(self) -> int:
-        """Load the weights that were kept, for evaluation; returns their epoch."""
+        """Load the kept weights for evaluation, and return their epoch."""
         tensors, facts = checkpoint.load(self.run.best)
         checkpoint.load_model(self.evaluated, tensors)
         return facts["epoch"]
 
     def evaluate(self, split: Split) -> Score:
-        """Loss and accuracy of the current weights on a split, in fp32, so that every figure of a run agrees.
+        """Evaluate the current weights on a split, in fp32, so that all figures of a run agree.
 
         Args:
-            split: its photos are not augmented.
+            split: the split to evaluate; its photos are not augmented.
         """
         began = time.monotonic()
         logits_NC = logits_of(self.evaluated, self.plain_batches(split))
         result = score(logits_NC, torch.from_numpy(self.cache.labels(split)), self.config.loss)
-        self.clock.reserve = time.monotonic() - began  # the last one must fit into the budget, too
+        self.clock.reserve = time.monotonic() - began  # the last evaluation must fit into the budget, too
         self.seconds_spent["evaluation"] += self.clock.reserve
         return result
 
     def features(self, split: Split) -> dict[str, Tensor]:
-        """Logits and the features at the taps, of the current weights on a split."""
+        """Compute logits and the features at the taps with the current weights on a split."""
         return features_of(self.evaluated, self.plain_batches(split))
 
     def has_labels(self, split: Split) -> bool:
@@ -335,7 +335,7 @@ class TrainingLoop:
         return len(labels) > 0 and bool((labels >= 0).all())
 
     def plain_batches(self, split: Split) -> Iterator[Tensor]:
-        """The photos of a split without augmentation, normalized: (N, 3, H, W), in the order of the cache."""
+        """Yield the photos of a split, normalized but not augmented: (N, 3, H, W), in the order of the cache."""
         return plain_batches(
             self.augmenter,
             self.cache.rows(split),

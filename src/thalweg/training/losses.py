@@ -1,4 +1,4 @@
-"""The loss: cross-entropy, or mean squared error to see why it is not used.
+"""The loss: cross-entropy, or mean squared error, to show why nobody uses it for classification.
 
 Shape suffixes: N photos, C classes.
 """
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def loss_of(name: str, logits_NC: Tensor, labels_N: Tensor, smoothing: float) -> Tensor:
-    """The mean loss of a batch.
+    """Return the mean loss of a batch.
 
     With `p = softmax(logits)`, `C` classes, and the target `t = (1 - smoothing)·one_hot(label) + smoothing/C`:
     cross-entropy is `-Σ t·ln p`, and mse is `Σ (t - p)²`, both averaged over the photos.
@@ -44,8 +44,8 @@ def loss_of(name: str, logits_NC: Tensor, labels_N: Tensor, smoothing: float) ->
 
 
 def losses_of(name: str, logits_NC: Tensor, labels_N: Tensor, smoothing: float) -> Tensor:
-    """The loss of each photo, of shape (N,); see `loss_of`."""
-    logits_NC = logits_NC.float()  # a sum of exponentials is not for bf16
+    """Return the loss of each photo, of shape (N,); see `loss_of`."""
+    logits_NC = logits_NC.float()  # bf16 is too coarse for a sum of exponentials
     if name == "cross-entropy":
         return cross_entropy(logits_NC, labels_N, label_smoothing=smoothing, reduction="none")
     classes = logits_NC.shape[1]
@@ -58,7 +58,7 @@ class Targets(NamedTuple):
 
     Attributes:
         labels_N: the true classes, int64.
-        others_N: the classes of the photos that were mixed in; None: no photo is mixed.
+        others_N: the classes of the mixed-in photos; None: no photo is mixed.
         lambda_N: the weight λ of a photo's own label in its target, in [0, 1].
     """
 
@@ -68,15 +68,15 @@ class Targets(NamedTuple):
 
     @property
     def are_mixed(self) -> bool:
-        """Whether photos are mixed."""
+        """Whether any photos are mixed."""
         return self.others_N is not None
 
     def to(self, device: torch.device) -> Targets:
-        """The targets on a device."""
+        """Move the targets to a device."""
         return self._each(lambda part: part.to(device))
 
     def rows(self, rows: slice) -> Targets:
-        """The targets of some of the photos."""
+        """Select the targets of some of the photos."""
         return self._each(lambda part: part[rows])
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> Targets:
@@ -93,15 +93,15 @@ class Objective:
 
     Args:
         name: `cross-entropy` or `mse`.
-        smoothing: of the labels, in [0, 1).
-        weights_C: of the classes, on the device of the logits; None: all 1.
+        smoothing: label smoothing, in [0, 1).
+        weights_C: weights of the classes, on the device of the logits; None: all 1.
     """
 
     def __init__(self, name: str, smoothing: float, weights_C: Tensor | None = None) -> None:
         self.name, self.smoothing, self.weights_C = name, smoothing, weights_C
 
     def __call__(self, logits_NC: Tensor, targets: Targets) -> Tensor:
-        """The mean loss, a scalar."""
+        """Return the mean loss, a scalar."""
         losses_N = self._weighted(logits_NC, targets.labels_N)
         if targets.others_N is not None and targets.lambda_N is not None:
             losses_N = torch.lerp(self._weighted(logits_NC, targets.others_N), losses_N, targets.lambda_N)
@@ -113,7 +113,7 @@ class Objective:
 
 
 def balanced_weights(labels_N: NDArray[np.int64], classes: int) -> NDArray[np.float32]:
-    """Photos / (classes · photos of the class): every class has the same total weight, and the mean weight is 1.
+    """Return photos / (classes · photos of the class): all classes get the same total weight, and photos average 1.
 
     Classes without photos get 0.
 

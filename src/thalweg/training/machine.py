@@ -1,4 +1,4 @@
-"""The machine that trains: its device, threads, memory and speed, and what holds for the whole process."""
+"""The machine: device, threads, memory and speed, and settings of the whole process."""
 
 from __future__ import annotations
 
@@ -25,30 +25,30 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-SHARE_OF_MEMORY = 0.5  # of what is free: the rest is for the network and for others
+SHARE_OF_MEMORY = 0.5  # fraction of the free memory: the rest is for the network and for other processes
 
-# mallopt's numbers, as in malloc.h
+# mallopt's parameters, from malloc.h
 _TRIM_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -4, -8
 _NEVER = 2**31 - 1
 
 
 def fits_memory(images_NHWC: NDArray[np.uint8]) -> bool:
-    """Whether all photos may be held in memory."""
+    """Whether the photos fit in memory."""
     return images_NHWC.nbytes <= SHARE_OF_MEMORY * free_memory()
 
 
 def in_memory(images_NHWC: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The photos in memory, if they fit there; else the map of their file as it is."""
+    """Load the photos into memory if they fit; otherwise return the memory map unchanged."""
     return np.array(images_NHWC) if fits_memory(images_NHWC) else images_NHWC
 
 
 def fits_device(images_NHWC: NDArray[np.uint8], device: torch.device) -> bool:
-    """Whether all photos may be held in a GPU's memory."""
+    """Whether the photos fit in a GPU's memory."""
     return device.type == "cuda" and images_NHWC.nbytes <= SHARE_OF_MEMORY * torch.cuda.mem_get_info(device)[0]
 
 
 def free_memory() -> float:
-    """Bytes of memory still available, within a container's own limit; infinite where the system does not say."""
+    """Return the bytes of available memory, within a container's limit; infinity if the system does not report it."""
     try:
         lines = Path("/proc/meminfo").read_text(encoding="utf-8").splitlines()
         free = next(float(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
@@ -58,21 +58,21 @@ def free_memory() -> float:
 
 
 def _left_in_group(group: Path) -> float:
-    """Bytes left in a control group, not counting cached files; infinite without a limit."""
+    """Return the bytes left in a control group, not counting cached files; infinity without a limit."""
     try:
         limit, used = ((group / name).read_text(encoding="utf-8") for name in ("memory.max", "memory.current"))
         lines = (group / "memory.stat").read_text(encoding="utf-8").splitlines()
         files = next(float(line.split()[1]) for line in lines if line.startswith("inactive_file "))
         return max(0.0, float(limit) - float(used) + files)
-    except (OSError, StopIteration, ValueError):  # no limit is the word `max`
+    except (OSError, StopIteration, ValueError):  # `max` means no limit
         return float("inf")
 
 
 def matmul_gflops(device: torch.device, seconds: float = 0.05) -> dict[str, float]:
-    """The speed of a 1,024 × 1,024 matrix product on this machine, the best within `seconds` for each precision.
+    """Measure the best speed of a 1,024 × 1,024 matrix product within `seconds` for each precision.
 
     Returns:
-        GFLOP/s of `fp32` and `bf16`, an upper bound for every network.
+        GFLOP/s for `fp32` and `bf16`: an upper bound for every network.
     """
     found = {}
     for name, kind in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
@@ -89,7 +89,7 @@ def matmul_gflops(device: torch.device, seconds: float = 0.05) -> dict[str, floa
 
 
 def settled_device(name: str) -> torch.device:
-    """A device by name; `auto` takes a GPU when there is one.
+    """Return a device by name; `auto` means a GPU if there is one.
 
     Raises:
         UsageError: this torch has no such device.
@@ -103,27 +103,27 @@ def settled_device(name: str) -> torch.device:
 
 
 def ready_machine(threads: int) -> None:
-    """Set up the process: the threads of a step, and how it keeps memory."""
+    """Set up the process: the threads of a step, and its memory allocator."""
     torch.set_num_threads(threads)
     keep_freed()
 
 
 def usable_threads() -> int:
-    """Threads for one step: as many as `OMP_NUM_THREADS` allows, else one a core that this process may use."""
+    """Return the threads for one step: `OMP_NUM_THREADS`, else one per core that this process may use."""
     allowed = os.environ.get("OMP_NUM_THREADS", "")
     return int(allowed) if allowed.isdecimal() and int(allowed) else cores()
 
 
 def keep_freed() -> bool:
-    """Let this process keep the memory that a step frees for the next step.
+    """Let this process reuse the memory that a step frees.
 
-    glibc asks the system anew for every large tensor and gives it back when it is freed; the system then clears each
-    page again. A step of ResNet-18 at 128 px touches some 60,000 pages for the first time that way, a tenth of its
-    time. Call it before the first backward pass, whose thread joins in. It does nothing under another C library, or
-    where the environment already decides (GLIBC_TUNABLES, MALLOC_...).
+    By default, glibc requests every large tensor from the system and returns it when it is freed; the system then
+    clears each page again. A step of ResNet-18 at 128 px touches about 60,000 new pages in this way, which takes a
+    tenth of its time. Call this before the first backward pass, because its thread shares the settings. It does nothing
+    with another C library, or if the environment already decides (GLIBC_TUNABLES, MALLOC_...).
 
     Returns:
-        Whether it was done.
+        Whether the settings were applied.
 
     Source: mallopt(3), https://man7.org/linux/man-pages/man3/mallopt.3.html.
     """
@@ -132,7 +132,7 @@ def keep_freed() -> bool:
     )
     if decided or platform.libc_ver()[0] != "glibc":
         return False
-    # One arena: what the forward pass frees serves the backward pass, which has a thread of its own.
+    # One arena, so that the backward pass, which has its own thread, can reuse what the forward pass frees.
     settings = ((_MMAP_MAX, 0), (_TRIM_THRESHOLD, _NEVER), (_ARENA_MAX, 1))
     library = ctypes.CDLL(None)
     return all(library.mallopt(number, value) for number, value in settings)

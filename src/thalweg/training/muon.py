@@ -1,4 +1,4 @@
-"""Muon: momentum whose every matrix is made orthogonal, so that all its directions move alike.
+"""Muon: momentum with each matrix orthogonalized, so that all its directions move equally.
 
 Shape suffixes: R rows, K columns, R ≤ K; B matrices.
 """
@@ -27,14 +27,14 @@ ITERATIONS = 5
 class Muon(Optimizer):
     """`m ← β·m + g`, `θ ← θ - η·(0.2·√max(R, K)·ortho(g + β·m) + λ·θ)` for matrices; AdamW for the rest.
 
-    A convolution's kernel is the matrix (outputs, inputs · height · width). The factor gives the update the size that
-    AdamW's has, so that one learning rate serves both. torch.optim.Muon is the same rule but takes matrices only.
+    A convolution's kernel is treated as the matrix (outputs, inputs · height · width). The factor scales the update to
+    the size of AdamW's, so that one learning rate suits both. torch.optim.Muon is the same but takes matrices only.
 
     Args:
-        matrices: parameters of two dimensions or more.
+        matrices: parameters with two or more dimensions.
         rest: parameter groups for AdamW, as torch takes them.
         lr: η.
-        weight_decay: λ of the matrices.
+        weight_decay: λ for the matrices.
         momentum: β.
 
     Source: Jordan et al. 2024, https://kellerjordan.github.io/posts/muon; the factor: Liu et al. 2025,
@@ -55,19 +55,19 @@ class Muon(Optimizer):
         self._adamw, self._replay = self._for_the_rest(), Replay()
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """As a copy, a pickle or `load_state_dict` sets it."""
+        """Restore the state, for copies, pickles and `load_state_dict`."""
         super().__setstate__(state)
         self._adamw, self._replay = self._for_the_rest(), Replay()
 
     def _for_the_rest(self) -> AdamW:
-        """AdamW on our groups and state: whoever sets a rate or keeps a checkpoint sees all of it in one place."""
+        """Return an AdamW that shares our groups and state, so that schedules and checkpoints see one optimizer."""
         adamw = AdamW([{"params": group["params"]} for group in self.param_groups[1:]], fused=True)
         adamw.param_groups, adamw.state = self.param_groups[1:], self.state
         return adamw
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
-        """One step along the gradients that lie in the parameters."""
+        """Take one step with the parameters' current gradients."""
         loss = None if closure is None else torch.enable_grad()(closure)()
         group = self.param_groups[0]
         if group["params"][0].is_cuda:
@@ -91,11 +91,11 @@ class Muon(Optimizer):
             parameter.add_(orthogonal(direction).view(parameter.shape), alpha=-group["lr"] * scale)
 
     def _together(self, numbers_3: Tensor, *gradients: Tensor | None) -> tuple[()]:
-        """The same for all matrices at once, as a GPU likes it.
+        """Update all matrices at once, which is faster on a GPU.
 
         Args:
             numbers_3: rate, weight decay and momentum.
-            *gradients: in the order of the matrices; one without a gradient stays.
+            *gradients: in the order of the matrices; a matrix without a gradient stays unchanged.
         """
         lr, decay, momentum = numbers_3
         given = [gradient for gradient in gradients if gradient is not None]
@@ -119,10 +119,10 @@ class Muon(Optimizer):
 
 
 def orthogonal(matrix: Tensor) -> Tensor:
-    """The matrix with its singular values brought close to 1 (about 0.7 to 1.2), its directions kept.
+    """Bring a matrix's singular values close to 1 (about 0.7 to 1.2), keeping their directions.
 
-    `X ← (a·I + b·G + c·G²)·X` with `G = X·Xᵀ`, five times from `X/‖X‖`. All of it happens in G, which is R by R, and X
-    is multiplied once: for wide matrices a fraction of the work.
+    `X ← (a·I + b·G + c·G²)·X` with `G = X·Xᵀ`, five times from `X/‖X‖`. All iterations work on G, which is R by R, and
+    X is multiplied once: for wide matrices this is a fraction of the work.
 
     Example:
         >>> near = orthogonal(torch.tensor([[3.0, 0.0, 0.0], [0.0, 0.01, 0.0]]))
@@ -134,7 +134,7 @@ def orthogonal(matrix: Tensor) -> Tensor:
 
 
 def orthogonal_together(matrices: Sequence[Tensor]) -> list[Tensor]:
-    """`orthogonal` of each; those with as many rows are multiplied together, since all of it happens in R by R."""
+    """Apply `orthogonal` to each; matrices with equally many rows are batched, since all the work is R by R."""
     wides = [_wide(matrix) for matrix in matrices]
     members: dict[int, list[int]] = {}
     for position, wide_RK in enumerate(wides):
@@ -147,7 +147,7 @@ def orthogonal_together(matrices: Sequence[Tensor]) -> list[Tensor]:
 
 
 def _wide(matrix: Tensor) -> Tensor:
-    """With no more rows than columns, and no singular value above 1."""
+    """Transpose if needed to get R ≤ K, and scale so that no singular value exceeds 1."""
     wide_RK = (matrix.mT if matrix.shape[0] > matrix.shape[1] else matrix).float()
     return wide_RK / wide_RK.norm().clamp(min=1e-7)
 
@@ -158,7 +158,7 @@ def _as_was(wide_RK: Tensor, matrix: Tensor) -> Tensor:
 
 
 def _map_of(gram_RR: Tensor) -> Tensor:
-    """What all iterations together multiply X by, from `G = X·Xᵀ`; for one matrix, or for many as (B, R, R)."""
+    """Return the product of all iterations, which multiplies X, from `G = X·Xᵀ`: one matrix or many as (B, R, R)."""
     identity_RR = torch.eye(gram_RR.shape[-1], device=gram_RR.device)
     a, b, c = COEFFICIENTS
     product_RR = map_RR = a * identity_RR + b * gram_RR + c * (gram_RR @ gram_RR)

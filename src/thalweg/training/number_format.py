@@ -1,7 +1,7 @@
-"""The number format of a step, precision and memory layout, chosen by measuring for about two seconds.
+"""The number format of a step (precision and memory layout), chosen by measuring for about two seconds.
 
-On one CPU bf16 in channels-last order is twice as fast as fp32, on another it is four times slower, and grouped
-convolutions reverse the order: so the actual network is timed on the actual machine.
+On one CPU, bf16 in channels-last order is twice as fast as fp32; on another it is four times slower; and grouped
+convolutions reverse the order. So the actual network is timed on the actual machine.
 """
 
 from __future__ import annotations
@@ -22,31 +22,31 @@ if TYPE_CHECKING:
 
     from thalweg.runs import TrainingConfig
 
-SECONDS = 0.5  # for all, after each has had a step
+SECONDS = 0.5  # for all formats together, after each took one step
 FEWEST_TURNS = 3
 BEHIND = 1.3
 MOST_PHOTOS = 16
-UNCOUNTED_ON_GPU = EAGER_CALLS + 1  # the last of them records
+UNCOUNTED_ON_GPU = EAGER_CALLS + 1  # the last of these records
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """How numbers are kept in a step: `precision` is `fp32` or `bf16`, `layout` `channels-first` or `-last`."""
+    """The number format of a step: `precision` is `fp32` or `bf16`, `layout` is `channels-first` or `channels-last`."""
 
     precision: str
     layout: str
 
     @property
     def memory_format(self) -> torch.memory_format:
-        """Torch's name of the layout."""
+        """Torch's name for the layout."""
         return torch.channels_last if self.layout == "channels-last" else torch.contiguous_format
 
     def autocast(self, device: torch.device) -> torch.autocast:
-        """A context in which the forward pass runs at this precision."""
+        """Return a context in which the forward pass runs at this precision."""
         return torch.autocast(device.type, dtype=torch.bfloat16, enabled=self.precision == "bf16")
 
 
-# In order of preference: a speed within `TIE` of the fastest is as good, so that noise does not decide.
+# In order of preference: a speed within `TIE` of the fastest counts as equal, so that noise does not decide.
 TIE = 0.95
 CANDIDATES = (
     Format("bf16", "channels-last"),
@@ -58,14 +58,14 @@ CANDIDATES = (
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The chosen format, and photos per second, forward and backward, of each that was measured."""
+    """The chosen format, and the speed of each measured format in photos per second, forward and backward."""
 
     format: Format
     photos_per_second: dict[Format, float]
 
 
 def choose_format(model: nn.Module, config: TrainingConfig, size: int, device: torch.device) -> Choice:
-    """The fastest format that the configuration allows, measured on a copy of the model.
+    """Choose the fastest format that the configuration allows, measured on a copy of the model.
 
     The model and the random state stay unchanged.
     """
@@ -76,7 +76,7 @@ def choose_format(model: nn.Module, config: TrainingConfig, size: int, device: t
     ]
     if len(allowed) == 1:
         return Choice(allowed[0], {})
-    # For a few photos a GPU spends its time on starting kernels.
+    # With few photos, a GPU spends its time launching kernels.
     count = config.batch_size if device.type == "cuda" else min(config.batch_size, MOST_PHOTOS)
     with torch.random.fork_rng():
         rates = _rates_that_fit(model, allowed, count, size, device)
@@ -89,23 +89,23 @@ def choose_format(model: nn.Module, config: TrainingConfig, size: int, device: t
 def _rates_that_fit(
     model: nn.Module, candidates: list[Format], count: int, size: int, device: torch.device
 ) -> dict[Format, float]:
-    """`_rates` with fewer photos where memory is too small; the training then uses micro-batches."""
+    """Measure `_rates` with fewer photos if memory is too small; the run then uses micro-batches."""
     while True:
         try:
             return _rates(model, candidates, count, size, device)
         except torch.OutOfMemoryError:
             if count == 1:
                 raise
-        count = max(1, count // 4)  # outside of the handler, whose error holds the memory
+        count = max(1, count // 4)  # outside the handler, whose error holds the memory
         gc.collect()
 
 
 def _rates(
     model: nn.Module, candidates: list[Format], count: int, size: int, device: torch.device
 ) -> dict[Format, float]:
-    """Photos per second of each, the best of several steps, in turns, so that other load slows all of them alike.
+    """Measure photos per second of each, best of several steps, taking turns so that other load slows all equally.
 
-    A format far behind the fastest is dropped; the first step of each, which prepares kernels, is not counted.
+    A format far behind the fastest is dropped. The first step of each, which prepares kernels, does not count.
     """
     steps = {candidate: _Step(model, candidate, count, size, device) for candidate in candidates}
     best = {candidate: float("inf") for candidate in candidates}
@@ -124,7 +124,7 @@ def _rates(
 
 
 class _Step:
-    """Forward and backward of a copy of the network in one format."""
+    """Forward and backward pass of a copy of the network in one format."""
 
     def __init__(self, model: nn.Module, candidate: Format, count: int, size: int, device: torch.device) -> None:
         self.format, self.device = candidate, device
@@ -149,7 +149,7 @@ class _Step:
 
 
 def wait(device: torch.device) -> None:
-    """Wait until a GPU has finished its work; a CPU has."""
+    """Wait until a GPU has finished its work; do nothing on a CPU."""
     if device.type == "cuda":
         torch.cuda.synchronize()
     elif device.type == "mps":

@@ -1,4 +1,4 @@
-"""torch.optim's optimizers by name, fused where possible; muon, schedule-free, and those of pytorch_optimizer."""
+"""Optimizers by name: torch.optim's, fused if possible; muon; schedule-free; and those of pytorch_optimizer."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 
     from thalweg.runs import TrainingConfig
 
-# LBFGS calls the loss several times a step, SparseAdam wants sparse gradients, torch's Muon takes matrices only.
+# LBFGS calls the loss several times per step, SparseAdam needs sparse gradients, torch's Muon takes matrices only.
 _OTHER_KIND = {"LBFGS", "Muon", "SparseAdam", "Optimizer"}
 _DECOUPLED = {"adamw", "adafactor", "muon", "schedule-free"}
 DECOUPLED_DECAY = 0.05
-EXTRA = "pytorch_optimizer:"  # before the name of a class of that library
+EXTRA = "pytorch_optimizer:"  # prefix of a class name in that library
 
 
 def optimizer_names() -> dict[str, type[Optimizer]]:
-    """Lower-case name to torch.optim's class, for all that train any network with one gradient a step."""
+    """Map lower-case names to torch.optim's classes, for all that train any network with one gradient per step."""
     return {
         name.lower(): kind
         for name, kind in vars(torch.optim).items()
@@ -37,15 +37,15 @@ def optimizer_names() -> dict[str, type[Optimizer]]:
 
 
 def build_optimizer(model: nn.Module, config: TrainingConfig) -> Optimizer:
-    """The optimizer of a configuration over all parameters of a model.
+    """Build a configuration's optimizer over all parameters of a model.
 
-    Where the weight decay is decoupled from the gradient, it skips biases and the gains of norms: they have one
-    dimension, and shrinking them does not simplify the function. Elsewhere torch's behavior is unchanged.
+    Decoupled weight decay skips biases and the gains of norms: they have one dimension, and shrinking them does not
+    simplify the function. Coupled weight decay works as in torch.
 
     Raises:
-        UnknownNameError: no such optimizer; the nearest are offered.
-        MissingExtraError: one of pytorch_optimizer, which is not installed.
-        UsageError: momentum or weight decay for an optimizer that has none.
+        UnknownNameError: there is no such optimizer; the message suggests the nearest.
+        MissingExtraError: the optimizer needs pytorch_optimizer, which is not installed.
+        UsageError: momentum or weight decay is set for an optimizer that has none.
     """
     if config.optimizer == "muon":
         return _build_muon(*muon_split(model), config)
@@ -53,11 +53,11 @@ def build_optimizer(model: nn.Module, config: TrainingConfig) -> Optimizer:
 
 
 def usual_rate(name: str) -> float:
-    """The default learning rate of an optimizer's class.
+    """Return the default learning rate of an optimizer's class.
 
     Raises:
-        UnknownNameError: no such optimizer; the nearest are offered.
-        MissingExtraError: one of pytorch_optimizer, which is not installed.
+        UnknownNameError: there is no such optimizer; the message suggests the nearest.
+        MissingExtraError: the optimizer needs pytorch_optimizer, which is not installed.
 
     Example:
         >>> usual_rate("adamw")
@@ -68,7 +68,7 @@ def usual_rate(name: str) -> float:
 
 
 def optimizer_over(parameters: Iterable[nn.Parameter], config: TrainingConfig) -> Optimizer:
-    """The optimizer of a configuration over any parameters; for muon, the last matrix counts as the classifier."""
+    """Build a configuration's optimizer over any parameters; muon treats the last matrix as the classifier."""
     if config.optimizer == "muon":
         parameters = list(parameters)
         matrices = [parameter for parameter in parameters if parameter.ndim > 1][:-1]
@@ -93,7 +93,7 @@ def optimizer_over(parameters: Iterable[nn.Parameter], config: TrainingConfig) -
 
 
 def _kind(name: str) -> type[Optimizer]:
-    """The class of a name."""
+    """Return the class of a name."""
     if name == "schedule-free":
         return ScheduleFree
     if name.startswith(EXTRA):
@@ -124,9 +124,9 @@ def _build_muon(matrices: list[nn.Parameter], others: list[nn.Parameter], config
 
 
 def muon_split(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-    """What muon updates as matrices, and what AdamW updates: biases, norms and the classifier.
+    """Split the parameters into matrices for muon and the rest for AdamW: biases, norms and the classifier.
 
-    The rows of the classifier belong to classes of different frequency: it stays with AdamW, as the source advises.
+    The rows of the classifier belong to classes of different frequency, so it stays with AdamW, as the source advises.
     """
     taps: Mapping[str, nn.Module] = model.taps  # type: ignore[assignment]
     top = {id(parameter) for parameter in taps["top"].parameters()}

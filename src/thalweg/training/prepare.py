@@ -1,4 +1,4 @@
-"""What a training run needs before its first step: sizes, photos in the cache, number format, facts."""
+"""Preparation before the first step: sizes, photos in the cache, number format, facts about the data."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ _PHOTOS_LOOKED_AT = 48
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a training run will be, known in a moment, before any photo is decoded.
+    """The plan of a training run, made in a moment, before any photo is decoded.
 
     Attributes:
-        config: with its size known.
-        images: the photos, found and not yet decoded.
+        config: the configuration, with its size known.
+        images: the photos, found but not yet decoded.
         model: the network with its initial weights.
-        device: where it trains.
-        threads: of the CPU.
+        device: the device to train on.
+        threads: number of CPU threads.
         stored: side of the photos in the cache, in pixels.
     """
 
@@ -62,10 +62,10 @@ class Plan:
 
     @classmethod
     def of(cls, photos: Path | str, config: TrainingConfig, listener: Listener) -> Self:
-        """Find the photos and decide what the configuration leaves open.
+        """Find the photos and fill in what the configuration leaves open.
 
         Raises:
-            UsageError: the configuration is invalid here.
+            UsageError: the configuration is invalid for this machine or these photos.
             DataError: there are no photos.
         """
         device = settled_device(config.device)
@@ -76,7 +76,7 @@ class Plan:
         if config.classes not in (None, FOOD11) and Path(config.classes).exists():
             config = replace(
                 config, classes=str(Path(config.classes).resolve())
-            )  # found from other working directories, too
+            )  # so that another working directory finds it, too
         size, stored = choose_sizes(
             config.size, config.max_size, typical_side(images), augmentation(config.augment).enlarge
         )
@@ -89,9 +89,9 @@ class Preparation:
     """A plan with its photos decoded and its number format measured.
 
     Attributes:
-        run: not written yet.
+        run: the run, not written yet.
         cache: the photos.
-        check: what may be wrong with them.
+        check: the findings about the photos.
         choice: precision and layout, with the measured speeds.
     """
 
@@ -128,7 +128,7 @@ class Preparation:
 
 
 def typical_side(images: ImageSet) -> float:
-    """The median short side, in pixels, of some training photos, from their headers; infinite if none can be read."""
+    """Return the median short side, in pixels, of some training photos, from their headers; infinity if unreadable."""
     photos = images.split("train")
     sides = []
     for photo in photos[:: max(1, len(photos) // _PHOTOS_LOOKED_AT)]:
@@ -136,12 +136,12 @@ def typical_side(images: ImageSet) -> float:
             with reading(images.read(photo), photo.path) as header:
                 sides.append(min(header.size))
         except BadImageError:
-            continue  # the data check names the bad ones
+            continue  # the data check reports bad photos
     return int(median(sides)) if sides else float("inf")
 
 
 def choose_sizes(size: int | None, max_size: int, typical: float, enlarge: float) -> tuple[int, int]:
-    """Sides, in pixels, of the network's input and of the photos in the cache; no photo is enlarged.
+    """Choose the sides, in pixels, of the network's input and of the cached photos; no photo is enlarged.
 
     Example:
         >>> choose_sizes(None, 128, 400, 1.25), choose_sizes(None, 128, 28, 1.25), choose_sizes(64, 128, 70, 1.25)
@@ -152,7 +152,7 @@ def choose_sizes(size: int | None, max_size: int, typical: float, enlarge: float
 
 
 def _first_network(config: SettledConfig, classes: int) -> nn.Module:
-    """The network before any photo is decoded, so that a misspelt name fails at once."""
+    """Build the network before any photo is decoded, so that a misspelled name fails at once."""
     torch.manual_seed(config.seed)
     model = models.build(config.model, classes=classes, size=config.size)
     models.set_drop_path(model, config.drop_path)
@@ -167,10 +167,10 @@ def _first_network(config: SettledConfig, classes: int) -> nn.Module:
 
 
 def _try(config: TrainingConfig) -> None:
-    """Two steps of another library's optimizer on a toy, so that one that does not fit fails now and not after an hour.
+    """Try two steps of another library's optimizer on a toy, so that an unsuitable one fails now, not in an hour.
 
     Raises:
-        UsageError: it fails in a step, or its state cannot be saved in a checkpoint.
+        UsageError: a step fails, or the state cannot be saved in a checkpoint.
     """
     toy = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(4, 3))
     try:
@@ -180,7 +180,7 @@ def _try(config: TrainingConfig) -> None:
             optimizer.step()
     except ThalwegError:
         raise
-    except Exception as error:  # whatever another library raises
+    except Exception as error:  # another library may raise anything
         raise UsageError("training.optimizer_fails", optimizer=config.optimizer, reason=error) from error
     checkpoint.optimizer_tensors(optimizer)
 
@@ -212,7 +212,7 @@ def _data_facts(images: ImageSet, cache: Cache, config: TrainingConfig) -> dict[
         "fingerprint": cache.fingerprint,
         "stored": cache.size,
         "mean": list(cache.mean) if config.normalize else [0.0] * 3,
-        # A channel without any contrast is not to be divided by zero.
+        # Avoid dividing a channel without contrast by zero.
         "std": [max(std, 1 / 255) for std in cache.std] if config.normalize else [1.0] * 3,
         "class_shares": [float(count) / len(labels) for count in counts],
         "train": len(labels),

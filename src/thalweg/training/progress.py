@@ -1,4 +1,4 @@
-"""How far a training run is: its counters, its clock, and who is told."""
+"""The progress of a training run: counters, clock and listeners."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from thalweg.runs import SettledConfig
 
 
-MIXES_UNTIL = 0.9  # fraction of the training after which photos are no longer mixed: it ends on plain photos
+MIXES_UNTIL = 0.9  # fraction of the run after which mixing stops, so that it ends on plain photos
 
 
 @dataclass(slots=True)
 class EpochSums:
-    """Totals of an epoch so far; part of a checkpoint, so that a resumed epoch has the same means."""
+    """Totals of the current epoch; part of the checkpoint, so that a resumed epoch has the same means."""
 
     loss: float = 0.0
     right: float = 0.0
@@ -32,19 +32,19 @@ class EpochSums:
 
 @dataclass(slots=True)
 class State:
-    """The counters of a checkpoint, which make a resumed run exact.
+    """The counters in a checkpoint, which make resuming exact.
 
     Attributes:
         step: steps done.
         epoch: epochs done.
-        batch: batches done of the epoch under way.
-        seconds: since the training began, over all sessions.
-        best_accuracy: on the validation split, so far.
-        best_loss: of the same epoch; decides between equal accuracies.
-        best_epoch: which epoch that was, counted from 1; 0 before the first.
-        micro_batches: per batch; more than one after the device ran out of memory.
-        valid_losses: after each epoch, for the schedule `plateau`.
-        sums: totals of the epoch under way.
+        batch: batches done in the current epoch.
+        seconds: time since training began, over all sessions.
+        best_accuracy: best accuracy on the validation split so far.
+        best_loss: loss of the same epoch; breaks ties between equal accuracies.
+        best_epoch: number of that epoch, counted from 1; 0 before the first.
+        micro_batches: micro-batches per batch; more than one after the device ran out of memory.
+        valid_losses: validation loss after each evaluated epoch, for the schedule `plateau`.
+        sums: totals of the current epoch.
     """
 
     step: int = 0
@@ -59,17 +59,17 @@ class State:
     sums: EpochSums = field(default_factory=EpochSums)
 
     def to_dict(self) -> dict[str, Any]:
-        """For the checkpoint's JSON."""
+        """Return a dictionary for the checkpoint's JSON."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
-        """Back from `to_dict`, also of 0.1.0, which called the micro-batches parts."""
+        """Read what `to_dict` wrote, also in 0.1.0, which called micro-batches parts."""
         values = {"micro_batches" if name == "parts" else name: value for name, value in values.items()}
         return cls(**{**values, "sums": EpochSums(**values["sums"])})
 
     def keep_if_better(self, accuracy: float, loss: float) -> bool:
-        """Whether an epoch beats the best so far; if so, it becomes the best."""
+        """Return whether an epoch beats the best so far, and record it if so."""
         if (accuracy, -loss) <= (self.best_accuracy, -self.best_loss):
             return False
         self.best_accuracy, self.best_loss, self.best_epoch = accuracy, loss, self.epoch
@@ -77,15 +77,15 @@ class State:
 
 
 class Clock:
-    """Counts the seconds of a training run over all its sessions, and the fraction of it that is done.
+    """Counts the seconds of a training run over all sessions, and the fraction of the run that is done.
 
-    With a budget, the fraction is that of the time from the first step to the budget's end, minus what the last
-    evaluation will take, so that the schedule has annealed when the time is over.
+    With a budget, the fraction is one of the time from the first step to the end of the budget, less the time for the
+    last evaluation, so that the schedule has annealed when the time is up.
 
     Args:
         config: has `epochs` or `budget`.
-        steps_an_epoch: batches of the training split.
-        seconds_before: spent already: preparing, and in earlier sessions.
+        steps_an_epoch: batches in the training split.
+        seconds_before: time already spent on preparation and in earlier sessions.
     """
 
     def __init__(
@@ -102,13 +102,13 @@ class Clock:
 
     @property
     def seconds(self) -> float:
-        """Since the training began."""
+        """Seconds since training began."""
         return time.monotonic() - self._began
 
     def share(self, step: int) -> float:
-        """The fraction of the training that is done after `step` steps, in [0, 1], by epochs or budget.
+        """Return the fraction of the run that is done after `step` steps, in [0, 1], by epochs or budget.
 
-        It never decreases: photos that have grown stay large when the last evaluation takes less time than expected.
+        It never decreases: photos that have grown stay large if the last evaluation takes less time than expected.
         """
         by_steps = step / self._total_steps if self._total_steps else 0.0
         by_time = 0.0
@@ -119,15 +119,15 @@ class Clock:
         return self._share
 
     def size(self, step: int) -> int:
-        """Side of the photos of the next step, in pixels: each size gets an equal part of the training."""
+        """Return the side of the next step's photos, in pixels: each size gets an equal part of the run."""
         return self._sizes[min(int(self.share(step) * len(self._sizes)), len(self._sizes) - 1)]
 
     def mixes(self, step: int) -> bool:
-        """Whether the photos of the next step may be mixed."""
+        """Whether mixing is still on for the next step."""
         return self.share(step) < MIXES_UNTIL
 
     def schedule_position(self, step: int) -> tuple[float, float]:
-        """`step` and `steps` for the schedule: exact when steps are counted, estimated when seconds are."""
+        """Return `step` and `steps` for the schedule: exact if the run counts steps, estimated if it counts seconds."""
         if self._budget is None and self._total_steps is not None:
             return step, self._total_steps
         share = self.share(step)
@@ -135,14 +135,14 @@ class Clock:
         return share * steps, steps
 
     def seconds_left(self, step: int) -> float:
-        """Estimated until the end."""
+        """Estimate the seconds until the end."""
         share = self.share(step)
-        done = share if self._budget else self._work(share)  # a budget's share is one of time already
+        done = share if self._budget else self._work(share)  # with a budget, the share already is one of time
         spent = self.seconds - self._first_step_at
         return spent * (1 - done) / done if done > 0 else float("nan")
 
     def _work(self, share: float) -> float:
-        """The fraction of the work that is done after a fraction of the steps: a step costs its number of pixels."""
+        """Return the fraction of the work done after a fraction of the steps; a step costs its number of pixels."""
         parts = len(self._sizes)
         costs = [size**2 for size in self._sizes]
         done = sum(cost * min(max(share * parts - position, 0), 1) for position, cost in enumerate(costs))
@@ -151,19 +151,19 @@ class Clock:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """A report of how a training run goes, about twice a second.
+    """A progress report, about twice per second.
 
     Attributes:
-        share: of the training that is done, in [0, 1].
+        share: fraction of the run that is done, in [0, 1].
         step: steps done.
-        epoch: epochs done, with their fraction.
-        loss: of the latest step.
-        accuracy: on the training split, over this epoch so far.
-        gradient_norm: of the latest step.
-        lr: of the latest step.
-        photos_per_second: over the steps since the last report.
-        seconds: since the training began, evaluations included.
-        seconds_left: estimated.
+        epoch: epochs done, including the current fraction.
+        loss: loss of the latest step.
+        accuracy: accuracy on the training split in this epoch so far.
+        gradient_norm: gradient norm of the latest step.
+        lr: learning rate of the latest step.
+        photos_per_second: speed since the last report.
+        seconds: time since training began, including evaluations.
+        seconds_left: estimated time left.
     """
 
     share: float
@@ -182,19 +182,19 @@ class Listener:
     """Ignores everything; override the methods you need."""
 
     def note(self, key: str, **values: Any) -> None:
-        """A message of the catalogue, with its values."""
+        """Receive a message of the catalogue and its values."""
 
     def checking(self, done: int, total: int) -> None:
-        """Photos checked so far."""
+        """Receive the number of photos checked so far."""
 
     def caching(self, done: int, total: int) -> None:
-        """Photos decoded so far."""
+        """Receive the number of photos decoded so far."""
 
     def started(self, run: Path, facts: Mapping[str, Any]) -> None:
-        """The run's folder exists; `facts` has what was chosen: model, size, precision, layout, speeds."""
+        """Receive the run's folder, once it exists, and the choices: model, size, precision, layout, speeds."""
 
     def progressed(self, progress: Progress) -> None:
-        """About twice a second."""
+        """Receive a progress report, about twice per second."""
 
     def epoch_ended(self, row: Mapping[str, float]) -> None:
-        """The epoch's row of the history, by column."""
+        """Receive the epoch's row of the history, by column."""

@@ -1,4 +1,4 @@
-"""The learning rate of a training that finds its own: searched before the first step, written down, then fixed."""
+"""The learning rate search of a run: done before the first step, recorded, then fixed."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ _SCHEDULE_STEPS = 100
 
 
 def with_found_rate(prepared: Preparation, listener: Listener) -> Run:
-    """The run with the learning rate that was found; the sweep stays in its folder.
+    """Return the run with the learning rate that was found; the sweep is kept in its folder.
 
-    The found rate replaces `lr` in the run's configuration, so that a resumed run searches nothing; the environment
-    records that it was found. Where the sweep is unusable, the given `lr` stays.
+    The found rate replaces `lr` in the run's configuration, so that a resumed run does not search again; the
+    environment records that it was found. If the sweep is unusable, the given `lr` stays.
 
     Args:
-        prepared: photos, number format and the run, whose folder exists.
-        listener: is told the rate, or why there is none.
+        prepared: photos, number format and the run; its folder exists.
+        listener: receives the rate, or the reason why there is none.
     """
     run = prepared.run
     listener.note("rate.searching")
@@ -56,13 +56,13 @@ def with_found_rate(prepared: Preparation, listener: Listener) -> Run:
 def search_photos(
     photos: Path | str, config: TrainingConfig, *, listener: Listener | None = None, **options: Any
 ) -> RateSweep:
-    """Search the learning rate for a training that has not started; only the cache of the photos is written.
+    """Search for the learning rate of a run that has not started; only the photo cache is written.
 
     Args:
         photos: as `thalweg.train` takes them.
-        config: what the training would be.
-        listener: is told how it goes.
-        **options: of `thalweg.find_lr`.
+        config: the configuration of the run.
+        listener: receives the progress.
+        **options: passed to `thalweg.find_lr`.
 
     Raises:
         UsageError: the configuration or an option is invalid.
@@ -75,11 +75,11 @@ def search_photos(
 
 
 def search(prepared: Preparation, **options: Any) -> RateSweep:
-    """Search the learning rate for a prepared training, with its network, optimizer, augmentation, loss and clipping.
+    """Search for the learning rate of a prepared run, with its network, optimizer, augmentation, loss and clipping.
 
     Args:
         prepared: photos, format and configuration.
-        **options: of `thalweg.find_lr`.
+        **options: passed to `thalweg.find_lr`.
     """
     training = TrainingLoop(prepared.run, prepared.cache)
     config = training.config

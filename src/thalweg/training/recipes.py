@@ -1,4 +1,4 @@
-"""Configurations with a name: the course's homework, and what to start from on two cores."""
+"""Named configurations: the course's homework, and starting points for a machine with two cores."""
 
 from __future__ import annotations
 

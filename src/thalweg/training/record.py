@@ -1,4 +1,4 @@
-"""From the device to the history on disk: losses, gradient norms and counts gather without a host sync in the step."""
+"""Recording: losses, gradient norms and counts gather on the device, without a host sync per step, then go to disk."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SECONDS_BETWEEN_READS = 0.5
 
 @dataclass(slots=True)
 class Reading:
-    """One step, as read from the device."""
+    """The numbers of one step, read from the device."""
 
     step: int
     epoch: float
@@ -50,7 +50,7 @@ class Meter:
 
     device: torch.device
     sums: EpochSums = field(default_factory=EpochSums)
-    _known: list[dict[str, Any]] = field(default_factory=list)  # what the host knows of each row
+    _known: list[dict[str, Any]] = field(default_factory=list)  # the fields of each row that the host knows
     _values_K3: Tensor = field(init=False)
     _read_at: float = field(default_factory=time.monotonic)
 
@@ -58,14 +58,14 @@ class Meter:
         self._values_K3 = torch.zeros(CAPACITY, 3, device=self.device)
 
     def add(self, outcome: Outcome, labels_N: Tensor, **known: Any) -> None:
-        """Keep one step's numbers on the device, and the other fields of its `Reading` on the host."""
+        """Store one step's numbers on the device, and the other fields of its `Reading` on the host."""
         right = (outcome.logits_NC.argmax(dim=1) == labels_N).sum()
         torch.stack([outcome.loss, outcome.norm, right], out=self._values_K3[len(self._known)])
         self._known.append({"photos": len(labels_N), **known})
 
     @property
     def due(self) -> bool:
-        """Whether the table is full, or it is time to read it."""
+        """Whether the table is full or due to be read."""
         return len(self._known) == CAPACITY or time.monotonic() - self._read_at > SECONDS_BETWEEN_READS
 
     def read(self) -> list[Reading]:
@@ -83,17 +83,17 @@ class Meter:
 
 
 class Recorder:
-    """Writes the three histories of a run; a context manager, so that its files are closed.
+    """Writes the three histories of a run; a context manager that closes their files.
 
     Args:
         run: the run's folder.
-        state: counters of the training; rows after its step are cut, because their steps will be repeated.
-        device: where losses gather.
-        listener: is told about progress.
+        state: counters of the run; rows after its step are cut, because those steps will be repeated.
+        device: the device on which losses gather.
+        listener: receives the progress.
         layers: measures the layers; its rows are written whenever the meter is read.
 
     Raises:
-        RunError: another process trains this run.
+        RunError: another process is training this run.
     """
 
     def __init__(self, run: Path, state: State, device: torch.device, listener: Listener, layers: LayerProbe) -> None:
@@ -108,14 +108,14 @@ class Recorder:
         self._layers = HistoryLog(run / files.LAYERS, layers.units)
         self._steps.cut_after(state.step)
         self._layers.cut_after(state.step)
-        # A row of this very step belongs to an epoch's end that the checkpoint, saved within the epoch, has not seen.
+        # A row of this step belongs to an epoch end that came after the checkpoint, which was saved within the epoch.
         self._epochs.cut_after(state.step - (0.5 if state.batch else 0))
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        with ExitStack() as closing:  # each is closed, whatever happens to the others
+        with ExitStack() as closing:  # closes each file, even if closing another fails
             for log in (self._steps, self._epochs, self._layers):
                 closing.callback(log.close)
 
@@ -123,7 +123,7 @@ class Recorder:
         """Read the meter, write its rows, and report the progress.
 
         Raises:
-            TrainingError: a loss or a gradient norm is no finite number; its step is named.
+            TrainingError: a loss or a gradient norm is not finite; the message names the step.
         """
         readings = self.meter.read()
         if not readings:
@@ -157,10 +157,10 @@ class Recorder:
         self._read_at = now
 
     def restart_rate(self) -> None:
-        """Leave the time of an evaluation or a checkpoint out of the photos per second."""
+        """Exclude the time of an evaluation or a checkpoint from the photos per second."""
         self._read_at = time.monotonic()
 
     def end_epoch(self, row: dict[str, float]) -> None:
-        """Write an epoch's row, and report it."""
+        """Write an epoch's row and report it."""
         self._epochs.extend([[row[name] for name in files.EPOCH_UNITS]])
         self._listener.epoch_ended(row)

@@ -1,4 +1,4 @@
-"""A request resolved: from a recipe and some options to the configuration that trains.
+"""Resolve a request: from a recipe and some options to a configuration.
 
 Command line, page and Python all call `resolve`, so the same request gives the same configuration everywhere.
 """
@@ -22,19 +22,19 @@ if TYPE_CHECKING:
 
     Note = Callable[..., None]
 
-AUTO: Final = "auto"  # a learning rate that is to be found
-REACHED: Final = 0.5  # of the matrix product's speed, by a whole training
+AUTO: Final = "auto"  # search for the learning rate
+REACHED: Final = 0.5  # fraction of the matrix product's speed that a whole run reaches
 
 
 def recipe(name: str, **overrides: Any) -> TrainingConfig:
-    """The configuration of a recipe, with some fields changed as the command line would change them.
+    """Return the configuration of a recipe, with some fields changed as on the command line.
 
     Args:
-        name: of a recipe: `homework`, `quick`, `standard` or `strong`.
+        name: `homework`, `quick`, `standard` or `strong`.
         **overrides: fields of `TrainingConfig`.
 
     Raises:
-        UnknownNameError: no such recipe or field; the nearest are offered.
+        UnknownNameError: there is no such recipe or field; the message suggests the nearest.
         UsageError: a value is invalid.
 
     Example:
@@ -51,29 +51,29 @@ def resolve(
     photos: Path | str | None = None,
     note: Note | None = None,
 ) -> TrainingConfig:
-    """The configuration that a recipe and some options ask for.
+    """Resolve a recipe and some options to a configuration.
 
-    A budget alone replaces the recipe's epochs. Another optimizer than the recipe's brings its own usual learning rate,
-    because the recipe's was chosen for the recipe's optimizer. Another model does not grow through the recipe's sizes.
+    A budget alone replaces the recipe's epochs. A different optimizer brings its own default learning rate, because the
+    recipe's rate was chosen for the recipe's optimizer. A different model does not grow through the recipe's sizes.
 
     Args:
-        recipe: name; None: `standard`, or what a budget affords on `photos`.
-        overrides: field to value: typed, or a text as on the command line (`"10m"`, `"64>96>128"`; `lr` also
+        recipe: its name; None: `standard`, or the recipe that a budget affords on `photos`.
+        overrides: maps fields to values, typed or as text from the command line (`"10m"`, `"64>96>128"`; `lr` also
             `"auto"`).
-        photos: what will be trained on, where a budget is to choose the recipe.
-        note: called with (key, **values) of the catalogue for each choice that was made here.
+        photos: the photos to train on, needed if a budget chooses the recipe.
+        note: called with (key, **values) of the catalogue for each choice that this function makes.
 
     Raises:
-        UnknownNameError: no such recipe or field; the nearest are offered.
+        UnknownNameError: there is no such recipe or field; the message suggests the nearest.
         UsageError: a value is invalid.
-        DataError: a budget is to choose the recipe, and there are no photos.
+        DataError: a budget must choose the recipe, and there are no photos.
 
     Example:
         >>> config = resolve("quick", {"optimizer": "adam", "budget": "10m"})
         >>> config.lr, config.epochs, config.budget
         (0.001, None, 600.0)
     """
-    from thalweg import schedules  # which needs numpy, and help does not
+    from thalweg import schedules  # here because it needs numpy, which --help does not
 
     values = read(overrides or {})
     if "model" in values:
@@ -97,10 +97,10 @@ def resolve(
 
 
 def read(overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """Options as fields of the configuration, each checked by the table of `training_options`.
+    """Read options as fields of the configuration, each checked by the table of `training_options`.
 
     Raises:
-        UnknownNameError: no such field; the nearest are offered.
+        UnknownNameError: there is no such field; the message suggests the nearest.
         UsageError: a value is invalid.
 
     Example:
@@ -115,18 +115,18 @@ def read(overrides: Mapping[str, Any]) -> dict[str, Any]:
         if name == "size" and value is not None:
             found |= _read_sizes(value, found.get("smaller_sizes"))
         elif name == "lr" and isinstance(value, str) and value.strip().lower() == AUTO:
-            found["find_lr"] = True  # the recipe's own rate stays, for where nothing is found
+            found["find_lr"] = True  # the recipe's rate stays as the fallback
         else:
             found[name] = _read_one(options[name], value)
     return found
 
 
 def command(photos: str, recipe: str, overrides: Mapping[str, Any], out: str) -> list[str]:
-    """The arguments of `thalweg` that make the same request; each flag holds its value, so none can be misread.
+    """Return the arguments of `thalweg` for the same request; each flag includes its value, so none can be misread.
 
     Args:
         photos: a folder, an archive, a table, or `builtin`.
-        recipe: name.
+        recipe: its name.
         overrides: as for `resolve`.
         out: the run's folder.
 
@@ -144,12 +144,12 @@ def command(photos: str, recipe: str, overrides: Mapping[str, Any], out: str) ->
 
 
 def typed_options() -> dict[str, Option]:
-    """The options that have a flag: all fields but `smaller_sizes`, which `--size 64>96>128` sets."""
+    """Return the options that have a flag: all fields except `smaller_sizes`, which `--size 64>96>128` sets."""
     return {name: option for name, option in training_options().items() if name != "smaller_sizes"}
 
 
 class Affordable(NamedTuple):
-    """A recipe for a budget: its name, the epochs that fit into the budget, and the machine's speed."""
+    """A recipe for a budget: its name, the epochs that fit in the budget, and the machine's speed."""
 
     recipe: str
     epochs: float
@@ -157,15 +157,15 @@ class Affordable(NamedTuple):
 
 
 def affordable(photos: Path | str, budget: float, **fields: Any) -> Affordable:
-    """The most thorough recipe of which half of the epochs fit into a budget, else `quick`.
+    """Choose the most thorough recipe with at least half of its epochs within a budget, else `quick`.
 
-    The time of an epoch is estimated from the network's FLOPs, three forward passes per photo, over the sizes that the
-    photos grow through, at `REACHED` of the speed of this machine's matrix product, measured for a tenth of a second.
+    An epoch's time is estimated from the network's FLOPs, at three forward passes per photo, over all sizes that the
+    photos grow through, at `REACHED` times the speed of this machine's matrix product, measured for 0.1 seconds.
 
     Args:
         photos: as `train` takes them.
         budget: in seconds; folds share it.
-        **fields: of the configuration that are not the recipe's.
+        **fields: fields of the configuration that differ from the recipe.
 
     Raises:
         DataError: there are no photos.
@@ -197,7 +197,7 @@ def affordable(photos: Path | str, budget: float, **fields: Any) -> Affordable:
 
 
 def _default_recipe(values: Mapping[str, Any], photos: Path | str | None, note: Note | None) -> str:
-    """`standard`; with a budget and no number of epochs, what the budget affords."""
+    """Return `standard`, or what a budget affords if there is one and no number of epochs."""
     if photos is None or values.get("budget") is None or "epochs" in values:
         return "standard"
     found = affordable(photos, **values)
@@ -213,7 +213,7 @@ def _read_one(option: Option, value: Any) -> Any:
 
 
 def _read_sizes(value: Any, smaller: tuple[int, ...] | None) -> dict[str, Any]:
-    """`64>96>128` is two fields: the last size, and those before it."""
+    """Split `64>96>128` into two fields: the last size, and those before it."""
     options = training_options()
     sizes = sizes_of(value) if isinstance(value, str) else tuple(value) if isinstance(value, list | tuple) else (value,)
     if not sizes:

@@ -1,4 +1,4 @@
-"""Schedule-free AdamW: an average of the iterates takes the place of a falling learning rate."""
+"""Schedule-free AdamW: an average of the iterates replaces a falling learning rate."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
 
 
 class ScheduleFree(Optimizer):
-    """AdamW at a constant rate whose gradients are taken between the fast iterate z and its average x.
+    """AdamW at a constant rate, with gradients taken between the fast iterate z and its average x.
 
     ```
-    y = (1 - β₁)·z + β₁·x                  gradients are of y, and the parameters hold y
+    y = (1 - β₁)·z + β₁·x                  gradients are taken at y, which the parameters hold
     v ← β₂·v + (1 - β₂)·g²
     z ← z - η·g / (√(v / (1 - β₂ᵗ)) + ε) - η·λ·y
     x ← (1 - c)·x + c·z,                   c = η² / Σ η²
     ```
 
-    What a network is worth is seen at x: `eval()` puts x into the parameters, `train()` puts y back. A falling schedule
-    takes from it what it is for: use `warmup(5%)`. Statistics of batch norms are of y, and have to be estimated again
-    (`training.norms.estimate`).
+    Evaluate at x: `eval()` puts x into the parameters, `train()` puts y back. A falling schedule defeats the purpose:
+    use `warmup(5%)`. Batch-norm statistics belong to y and must be estimated again for x
+    (`training.weight_averaging.estimate_norms`).
 
     Args:
         params: parameters, or groups of them.
@@ -61,12 +61,12 @@ class ScheduleFree(Optimizer):
         self._at_average = False
 
     def __getstate__(self) -> dict[str, Any]:
-        """As a copy or a pickle takes it: with where it stands."""
+        """Include whether the parameters hold x or y, for copies and pickles."""
         return {**super().__getstate__(), "_at_average": self._at_average}
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
-        """One step along the gradients that lie in the parameters, which must hold y."""
+        """Take one step with the parameters' current gradients; the parameters must hold y."""
         loss = None if closure is None else torch.enable_grad()(closure)()
         for group in self.param_groups:
             for y in group["params"]:
@@ -86,7 +86,7 @@ class ScheduleFree(Optimizer):
         second.mul_(beta2).addcmul_(y.grad, y.grad, value=1 - beta2)
         scale = (second / (1 - beta2 ** state["step"])).sqrt_().add_(group["eps"])
         direction = (y.grad / scale).add_(y, alpha=group["weight_decay"])
-        # y moves by what x and z move: x is never stored, for it is a combination of both.
+        # y moves with x and z; x is never stored, because it is a combination of y and z.
         y.lerp_(z, share).add_(direction, alpha=lr * (beta1 * (1 - share) - 1))
         z.add_(direction, alpha=-lr)
 

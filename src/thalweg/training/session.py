@@ -1,4 +1,4 @@
-"""A session of training: start a run, or go on with one, and write down what came out."""
+"""A training session: start or resume a run, and write its results."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ def train(
     listener: Listener | None = None,
     **overrides: Any,
 ) -> Run:
-    """Train a classifier and leave a run.
+    """Train a classifier and write a run.
 
     Args:
         photos: a folder, a table or an archive, as `thalweg.open_images` takes them; or `builtin`.
-        config: what to do; None: what `recipe` and `overrides` say, as on the command line.
-        out: the run's folder, which must be empty or not exist yet; None: the first free one below `runs/`.
+        config: the configuration; None: resolved from `recipe` and `overrides`, as on the command line.
+        out: the run's folder, which must be empty or new; None: the first unused name below `runs/`.
         recipe: a name from `thalweg.training.RECIPES`; None: `standard`, or what a `budget` affords.
-        listener: is told how it goes.
+        listener: receives the progress.
         **overrides: fields of `TrainingConfig`, as values or as the command line writes them (`budget="10m"`).
 
     Returns:
-        The run; its `summary()` says what came out.
+        The run; its `summary()` holds the results.
 
     Raises:
         UsageError: the folder is taken, or the configuration is invalid.
@@ -83,10 +83,10 @@ def train(
 
 
 def resume(path: Path | str, *, listener: Listener | None = None) -> Run:
-    """Go on with a run from its last checkpoint; on the CPU, bit by bit as if it had never stopped.
+    """Resume a run from its last checkpoint; with `epochs` on the CPU, bit-identically to an uninterrupted run.
 
     Raises:
-        RunError: not a run, a damaged one, one of another version, or its photos have changed.
+        RunError: the folder is not a run, is damaged or has another version, or its photos have changed.
     """
     listener = listener or Listener()
     loop = reopen(path, listener=listener)
@@ -95,15 +95,15 @@ def resume(path: Path | str, *, listener: Listener | None = None) -> Run:
 
 
 def reopen(path: Path | str, *, listener: Listener | None = None, threads: int | None = None) -> TrainingLoop:
-    """A run at its last checkpoint, with its photos: to go on, or to diagnose it.
+    """Reopen a run at its last checkpoint, with its photos, to resume or diagnose it.
 
     Args:
         path: the run's folder.
-        listener: is told how the photos are decoded.
-        threads: CPU threads; None: as many as the run had.
+        listener: receives the progress of decoding.
+        threads: CPU threads; None: the run's number.
 
     Raises:
-        RunError: not a run, a damaged one, one of another version, or its photos have changed.
+        RunError: the folder is not a run, is damaged or has another version, or its photos have changed.
     """
     run = Run.open(path)
     settled_device(run.environment["device"])
@@ -116,20 +116,20 @@ def reopen(path: Path | str, *, listener: Listener | None = None, threads: int |
 
 @contextmanager
 def claimed(out: Path | str | None, photos: Path | str) -> Iterator[Path]:
-    """Take a folder for a run while it is prepared; no two trainings can take the same one.
+    """Claim a folder while a run is prepared; no two processes can claim the same one.
 
-    The claim is a locked file in the folder, which goes with the process that holds it.
+    The claim is a locked file in the folder; the lock ends with its process.
 
     Args:
-        out: the folder, empty or not there yet; None: the first free one of `runs/NAME`, `runs/NAME-2`, ...
-        photos: whose name is NAME.
+        out: the folder, empty or new; None: the first unused one of `runs/NAME`, `runs/NAME-2`, ...
+        photos: the photos; their name is NAME.
 
     Yields:
-        The folder. Where nothing was written into it, it is removed in the end.
+        The folder. It is removed at the end if nothing was written to it.
 
     Raises:
-        UsageError: the folder is not empty, or another training has taken it.
-        StorageError: it cannot be made.
+        UsageError: the folder is not empty, or another process has claimed it.
+        StorageError: it cannot be created.
     """
     try:
         folder = new_folder(Path(photos).resolve().name.split(".")[0]) if out is None else Path(out)
@@ -142,20 +142,20 @@ def claimed(out: Path | str | None, photos: Path | str) -> Iterator[Path]:
         raise UsageError("training.out_taken", path=folder)
     with claim:
         try:
-            if not _is_free(folder):  # another training was faster, and is done with its claim
+            if not _is_free(folder):  # another process was faster and has already released its claim
                 raise UsageError("training.out_taken", path=folder)
             yield folder
         finally:
-            with suppress(OSError):  # Windows removes no file that is open
+            with suppress(OSError):  # Windows cannot remove an open file
                 (folder / files.CLAIM).unlink(missing_ok=True)
-                folder.rmdir()  # where it is empty
+                folder.rmdir()  # only if it is empty
 
 
 def new_folder(name: str) -> Path:
-    """The first of `runs/NAME`, `runs/NAME-2`, ... that this process, and no other, could make.
+    """Create the first of `runs/NAME`, `runs/NAME-2`, ... that does not exist yet.
 
     Raises:
-        OSError: it cannot be made.
+        OSError: it cannot be created.
     """
     parent = Path("runs")
     parent.mkdir(exist_ok=True)
@@ -172,7 +172,7 @@ def _is_free(folder: Path) -> bool:
 
 
 def _finish(loop: TrainingLoop, listener: Listener) -> Run:
-    """Train to the end, then write down what came out, with the weights that were kept."""
+    """Train to the end, then write the results of the kept weights."""
     run = loop.run
     try:
         stopped = loop.run_to_end(listener)

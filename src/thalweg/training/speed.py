@@ -1,4 +1,4 @@
-"""How fast this machine trains each network, and where the time goes."""
+"""Measure how fast this machine trains each network, and where the time goes."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ _FORWARD_AND_BACKWARD = 3  # a backward pass has twice the products of a forward
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """What was measured of one network at one precision.
+    """The measured speed of one network at one precision.
 
     Attributes:
-        model: its name.
+        model: name of the network.
         size: side of the photos, in pixels.
         precision: `fp32` or `bf16`.
-        layout: the faster of both for it.
-        photos_per_second: trained on, with reading, augmentation and the optimizer's step; the median step counts.
-        evaluated_per_second: photos, forward only.
-        data_share: of an epoch's time with its evaluation: making batches, in [0, 1].
-        step_share: of the same: forward, backward and the optimizer.
-        evaluation_share: of the same: the validation split.
-        gflops: floating-point operations a second that forward and backward passes make, in 1e9.
-        of_matmul: `gflops` beside those of this machine's matrix product at this precision: how near to the roof.
+        layout: the faster memory layout.
+        photos_per_second: training speed with reading, augmentation and the optimizer's step; of the median step.
+        evaluated_per_second: photos per second, forward only.
+        data_share: fraction of an epoch, evaluation included, spent on preparing batches, in [0, 1].
+        step_share: fraction spent on forward, backward and the optimizer.
+        evaluation_share: fraction spent on the validation split.
+        gflops: floating-point operations per second of the forward and backward passes, in 1e9.
+        of_matmul: `gflops` as a fraction of this machine's matrix product at this precision, an upper bound.
     """
 
     model: str
@@ -69,23 +69,23 @@ def bench(
     seconds: float = 3.0,
     listener: Listener | None = None,
 ) -> Iterator[Speed]:
-    """Train each network for some seconds at each precision; nothing is kept but the cache of the photos.
+    """Train each network for some seconds at each precision; only the photo cache is kept.
 
-    Right before each, the speed of the matrix product is measured: on a machine that others use, too, it says what
-    there was to be had.
+    The speed of the matrix product is measured just before each: on a shared machine it shows how much speed was
+    available.
 
     Args:
         photos: as `train` takes them.
-        config: size, batch, optimizer, views; its model is not looked at.
-        names: of networks; None: all that can take this size.
-        seconds: of training a network and precision, and half of it evaluating.
-        listener: is told how the preparation goes.
+        config: size, batch size, optimizer and augmentation; its model is ignored.
+        names: names of networks; None: all that can take this size.
+        seconds: time for training each network at each precision, plus half of it for evaluating.
+        listener: receives the progress of the preparation.
 
     Yields:
-        One `Speed` after the other, as they are measured.
+        A `Speed` after each measurement.
 
     Raises:
-        UsageError: the configuration asks for what there is not, as a size that no network takes.
+        UsageError: the configuration cannot be met, such as a size that no network takes.
         UnknownNameError: no such network.
         DataError: the photos cannot be used.
 
@@ -136,7 +136,7 @@ def _training(prepared: Preparation, name: str, precision: str, plan: Plan) -> T
 
 
 def _median_step(training: TrainingLoop, seconds: float) -> tuple[float, float]:
-    """Seconds for a batch to be made, and for a step on it; the first step, which prepares kernels, is left out."""
+    """Return the seconds for preparing a batch and for a step on it, excluding the first step, which warms up."""
     training.model.train()
     micro_batches, spent, deadline = 1, [], float("inf")
     for index in count():
@@ -161,7 +161,7 @@ def _median_step(training: TrainingLoop, seconds: float) -> tuple[float, float]:
 
 
 def _evaluated_per_second(training: TrainingLoop, seconds: float) -> float:
-    """Photos a second, batch by batch until the time is over or the split is."""
+    """Return photos per second, batch by batch, until the time or the split ends."""
     photos, began = 0, time.perf_counter()
     batches = training.plain_batches("valid")
     while time.perf_counter() - began < seconds and (batch := list(islice(batches, 1))):

@@ -1,4 +1,4 @@
-"""Forward and backward: the gradients of one batch, in micro-batches where memory is too small for all of it.
+"""Forward and backward: the gradients of one batch, in micro-batches if memory is too small for the whole.
 
 Shape suffixes: N photos, C channels or classes, H height, W width.
 """
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 
 
 class Outcome(NamedTuple):
-    """What a batch yields besides its gradients; valid until the next batch.
+    """The results of a batch besides its gradients; valid until the next batch.
 
     Attributes:
-        loss: the mean, a scalar without gradient.
-        norm: Euclidean, of the gradients of all parameters before any clipping; a scalar.
+        loss: the mean loss, a scalar without gradient.
+        norm: Euclidean norm of the gradients of all parameters before any clipping, a scalar.
         logits_NC: the output, without gradient.
-        micro_batches: how many of them the batch was cut into.
+        micro_batches: the number of micro-batches in the batch.
     """
 
     loss: Tensor
@@ -42,7 +42,7 @@ class Outcome(NamedTuple):
 
 
 class Gradients:
-    """Sets the parameters' gradients to those of a batch's mean loss.
+    """Computes the gradients of a batch's mean loss.
 
     On a GPU the kernels of a whole batch are recorded once and then replayed: see `Replay`.
 
@@ -50,10 +50,10 @@ class Gradients:
         model: the network.
         objective: the loss.
         number_format: precision of the forward pass.
-        clip_grad_norm: largest norm of the gradients; longer ones are scaled down to it. None: no clipping.
+        clip_grad_norm: largest gradient norm; longer gradients are scaled down to it. None: no clipping.
 
     Attributes:
-        on_smaller: called with the photos per micro-batch when memory ran out and they became smaller.
+        on_smaller: called with the photos per micro-batch each time memory runs out and micro-batches shrink.
     """
 
     def __init__(
@@ -66,12 +66,12 @@ class Gradients:
         self._replay = Replay()
 
     def __call__(self, images_NCHW: Tensor, targets: Targets, micro_batches: int) -> Outcome:
-        """Compute the gradients in equal micro-batches, and in twice as many each time memory runs out.
+        """Compute the gradients in equal micro-batches, doubling their number each time memory runs out.
 
-        Batch norms see one micro-batch at a time, so their statistics cover fewer photos than a batch has.
+        Batch norms see one micro-batch at a time, so their statistics cover fewer photos than the batch.
 
         Raises:
-            TrainingError: not even one photo fits into the memory.
+            TrainingError: not even one photo fits in memory.
         """
         while True:
             try:
@@ -82,9 +82,9 @@ class Gradients:
             except torch.OutOfMemoryError as error:
                 if micro_batches >= len(images_NCHW):
                     raise TrainingError("training.out_of_memory", size=images_NCHW.shape[-1]) from error
-            # outside of the handler, whose error holds the frames, and they the tensors
+            # outside the handler, whose error holds the frames, which hold the tensors
             gc.collect()
-            forgotten = self._replay.forget()  # recordings for smaller photos hold memory of their own
+            forgotten = self._replay.forget()  # recordings for smaller photos hold memory, too
             if images_NCHW.device.type == "cuda":
                 torch.cuda.empty_cache()
             if forgotten:
@@ -105,13 +105,13 @@ class Gradients:
         return loss, self._clipped_norm(), logits_NC, *(parameter.grad for parameter in self._parameters)
 
     def _clipped_norm(self) -> Tensor:
-        """The norm of all gradients, which are then clipped."""
+        """Clip the gradients and return their norm before clipping."""
         if self.clip_grad_norm is not None:
             return clip_grad_norm_(self._parameters, self.clip_grad_norm)
         return get_total_norm([parameter.grad for parameter in self._parameters if parameter.grad is not None])
 
     def _accumulated(self, images_NCHW: Tensor, targets: Targets, micro_batches: int) -> tuple[Tensor, Tensor]:
-        self.model.zero_grad(set_to_none=True)  # also what a failed attempt has left
+        self.model.zero_grad(set_to_none=True)  # also removes the gradients of a failed attempt
         count = len(images_NCHW)
         each = -(-count // micro_batches)
         losses, logits = [], []

@@ -1,4 +1,4 @@
-"""The moving average of the weights, and batch-norm statistics for weights that no step was made with."""
+"""The moving average of the weights, and batch-norm statistics for averaged weights."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 class Average:
     """An exponential moving average of a network: `a ← a + (1 - d)·(θ - a)`, with `d = min(decay, (1 + t)/(10 + t))`.
 
-    The decay is warmed up, so that the first steps, far from any goal, are soon forgotten. Batch-norm statistics are
-    averaged as well; counters are copied.
+    The decay is warmed up, so that the first, poor weights are soon forgotten. Batch-norm statistics are averaged as
+    well; counters are copied.
 
     Args:
         model: the network in training.
@@ -34,7 +34,7 @@ class Average:
         self._pairs = _pairs(twin, model)
 
     def update(self, step: int) -> None:
-        """Move toward the current weights after `step` steps, counted from 1."""
+        """Move the average toward the current weights after `step` steps, counted from 1."""
         averages, values, counters, counts = self._pairs
         decay = min(self.decay, (1 + step) / (10 + step))
         torch._foreach_lerp_(averages, values, 1 - decay)  # pyright: ignore[reportPrivateImportUsage] - as torch's own
@@ -44,11 +44,11 @@ class Average:
 
 @torch.no_grad()
 def estimate_norms(model: nn.Module, batches: Iterable[Tensor]) -> None:
-    """Set the running statistics of batch norms to the mean over some batches; nothing else changes.
+    """Set the running statistics of batch norms to their mean over some batches; nothing else changes.
 
     Args:
-        model: with batch norms or without, in which case nothing is done.
-        batches: of what it is trained on, as it is trained on.
+        model: the network; nothing happens if it has no batch norms.
+        batches: training batches, augmented as in training.
 
     Source: Izmailov et al. 2018 (SWA), section 3.2, https://arxiv.org/abs/1803.05407.
     """
@@ -61,7 +61,7 @@ def estimate_norms(model: nn.Module, batches: Iterable[Tensor]) -> None:
     for norm in norms:
         norm.reset_running_stats()
         norm.train()
-        norm.momentum = None  # torch's word for a mean over all batches
+        norm.momentum = None  # in torch, this means the mean over all batches
     try:
         for images_NCHW in batches:
             model(images_NCHW)
@@ -73,7 +73,7 @@ def estimate_norms(model: nn.Module, batches: Iterable[Tensor]) -> None:
 
 
 def _pairs(twin: nn.Module, model: nn.Module) -> tuple[list[Tensor], list[Tensor], list[Tensor], list[Tensor]]:
-    """Averages and the values they follow; then counters and the counts they copy."""
+    """Return the averages and the values they follow, then the counters and the values they copy."""
     theirs = model.state_dict()
     floats = [(ours, theirs[name]) for name, ours in twin.state_dict().items() if ours.is_floating_point()]
     others = [(ours, theirs[name]) for name, ours in twin.state_dict().items() if not ours.is_floating_point()]

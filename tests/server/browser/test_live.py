@@ -77,6 +77,7 @@ def test_the_charts_mark_where_photos_grow_and_where_mixing_ends(open_page, tmp_
     page.wait_for_selector(".uplot[data-changes='40 96 px; 90 no mixing']", state="attached")
 
 
+@pytest.mark.slow
 def test_a_training_is_started_and_followed_to_its_end(open_page, runs, until):
     page = open_page("tab=runs")
     page.wait_for_selector("#runs-table tbody tr")

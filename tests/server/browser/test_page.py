@@ -291,10 +291,9 @@ def test_what_the_network_saw_is_what_is_shown(open_page, striped):
         assert small.tobytes() == sent.convert("RGB").tobytes()
 
 
-@pytest.mark.parametrize(("language", "theme"), [
-    ("en", "light"), *(pytest.param(*both, marks=pytest.mark.slow)
-                       for both in (("zh-CN", "dark"), ("en", "dark"), ("zh-CN", "light"))),
-])  # fmt: skip
+@pytest.mark.slow
+@pytest.mark.parametrize("theme", ["dark", "light"])
+@pytest.mark.parametrize("language", ["en", "zh-CN"])
 def test_axe_finds_nothing(open_page, axe, language, theme):
     page = open_page(f"tab=lab&theme={theme}&lesson=decay-calms", language=language)
     found = {}
@@ -312,7 +311,8 @@ def test_axe_finds_nothing(open_page, axe, language, theme):
     assert not found, json.dumps(found, indent=1, ensure_ascii=False)
 
 
-@pytest.mark.parametrize("language", ["en", pytest.param("zh-CN", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("language", ["en", "zh-CN"])
 def test_nothing_is_cut_off_on_a_phone(open_page, language):
     page = open_page("tab=lab&lesson=decay-calms", language=language)
     page.set_viewport_size({"width": 390, "height": 844})

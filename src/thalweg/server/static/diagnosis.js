@@ -112,6 +112,6 @@ function othersOf({ alternatives, unchecked }) {
   const other = alternatives.map(({ title, confidence }) => make("li", {}, confidence === null ? title : `${title}: ${percent(confidence)}`));
   return [
     ...(other.length ? [make("h3", {}, t("diagnosis_alternatives")), make("ul", {}, ...other)] : []),
-    ...(unchecked.length ? [make("p", { class: "note" }, t("diagnosis_unchecked", { names: unchecked.join(", ") }))] : []),
+    ...(unchecked.length ? [make("p", { class: "note" }, t("diagnosis_unchecked", { names: unchecked.join(t("between_phrases")) }))] : []),
   ];
 }

@@ -47,7 +47,7 @@ export function makeDetail(page) {
         [t("column_test"), percent(run.test)],
         [t("column_seconds"), duration(run.seconds)],
         [t("photos_per_second"), run.state === "training" ? whole(rate) : "–"],
-        [t("column_photos"), `${run.photos} (${whole(run.train)}, ${t("classes", { count: run.classes })})`],
+        [t("column_photos"), `${run.photos} · ${whole(run.train)} · ${t("classes", { count: run.classes })}`],
       ]),
     );
     const going = started?.goes_on || run.state === "training";
@@ -144,7 +144,7 @@ function scoresOf(run, { classes, matrix, scores, note, samples, right }) {
   );
   return [
     make("h3", {}, t("scores_title")),
-    make("p", { class: "note" }, `${percent(right)}. ${note}`),
+    make("p", { class: "note" }, `${percent(right)} · ${note}`),
     make("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": t("scores_title") }, confusion),
     make("h3", {}, t("scores_samples")),
     make("div", { class: "cards" }, ...cards),
