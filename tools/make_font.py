@@ -67,7 +67,7 @@ def main() -> None:
     rename(font)
     font.recalcTimestamp = False  # the same input gives the same bytes
     font.save(OUTPUT)
-    sys.stdout.write(f"{OUTPUT.name}: {OUTPUT.stat().st_size:,} bytes, {len(font.getBestCmap()):,} characters\n")
+    sys.stdout.write(f"{OUTPUT.name}: {OUTPUT.stat().st_size:,} bytes, {len(font.getBestCmap() or ()):,} characters\n")
 
 
 if __name__ == "__main__":

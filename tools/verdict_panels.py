@@ -188,16 +188,16 @@ PANELS: dict[str, Panel] = {
         "one_batch",
         "loss of one batch alone / ln 3",
         twin=_hidden_layer,
-        twin_name="healthy: one hidden layer more",
+        twin_name="healthy: one more hidden layer",
         threshold=("model_too_small", "fit_left"),
-        x="step of Adam on one batch, after the training",
+        x="step of Adam on one batch, after training",
     ),
     "noise_floor": Panel(
         "noise_of_four_samples",
         "cosine",
         "cosine between successive\ngradients, mean of 5",
         twin=_large_batches,
-        twin_name="256 samples a step, 0.4 of the rate",
+        twin_name="256 samples per step, 0.4 of the rate",
         threshold=("noise_floor", "cosine"),
         mean=20,
     ),
@@ -206,11 +206,11 @@ PANELS: dict[str, Panel] = {
         "valid_rise",
         "validation loss above its\nlowest / the lowest",
         twin=_validated,
-        twin_name="healthy: 1,500 pictures in place of 80",
+        twin_name="healthy: 1,500 pictures instead of 80",
         threshold=("overfitting", "valid_rise"),
     ),
     "untrained_parameters": Panel(
-        "hidden_layers_forgotten", "moved", "way of the first layer\n/ its initial norm", log=False
+        "hidden_layers_forgotten", "moved", "first layer: distance\nmoved / initial norm", log=False
     ),
     "ill_conditioned": Panel(
         "convex_valley",

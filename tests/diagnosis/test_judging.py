@@ -92,3 +92,10 @@ def test_what_was_not_asked_is_named():
 def test_evidence_knows_its_side():
     assert Evidence("left", 0.2, "<", 0.3).supports
     assert not Evidence("left", 0.2, ">", 0.3).supports
+
+
+def test_evidence_has_its_numbers_with_units_and_a_flag_has_none():
+    assert Evidence("left", 0.2, "<", 0.3).numbers == "20% (< 30%)"
+    assert str(Evidence("left", 0.2, "<", 0.3)) == "loss now, relative to the first loss 20% (< 30%)"
+    assert not Evidence("targets_broadcast", 1.0, ">", 0.5).numbers
+    assert str(Evidence("targets_broadcast", 1.0, ">", 0.5)) == t("diagnosis.evidence_targets_broadcast")
