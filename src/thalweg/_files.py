@@ -26,7 +26,7 @@ _ATTEMPTS = 20
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path | str) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it is synced and renamed over `path`, else removed.
 
     A reader sees the old file or the new one, never part of one, even if the writing process is killed.
@@ -34,6 +34,7 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         StorageError: the folder is not writable, or the disk is full.
     """
+    path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
@@ -93,13 +94,13 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "thalweg"
 
 
-def write_bytes(path: Path, content: bytes) -> None:
+def write_bytes(path: Path | str, content: bytes) -> None:
     """Write `content` to `path` whole or not at all."""
     with replacing(path) as temporary:
         temporary.write_bytes(content)
 
 
-def write_text(path: Path, content: str) -> None:
+def write_text(path: Path | str, content: str) -> None:
     """Write `content` as UTF-8 to `path` whole or not at all."""
     write_bytes(path, content.encode())
 

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from thalweg.runs import Run, TrainingConfig
 
 
-
 def register(app: typer.Typer) -> None:
     """Add the command."""
     app.command("train", help=t("training.help_train"), rich_help_panel=None)(train)

@@ -59,7 +59,7 @@ def diagnose_path(source: Path | str, *, try_fix: bool = False) -> Verdict:
     raise RunError("diagnosis.not_a_source", path=source)
 
 
-def diagnose_folder(folder: Path) -> Verdict:
+def diagnose_folder(folder: Path | str) -> Verdict:
     """Diagnose a folder of `watch.save`.
 
     It holds the measures of a batch if `watch.diagnose` was given one before `watch.save`.
@@ -67,6 +67,7 @@ def diagnose_folder(folder: Path) -> Verdict:
     Raises:
         RunError: the folder is not of `watch.save`, or another version wrote it.
     """
+    folder = Path(folder)
     try:
         facts = json.loads((folder / "watch.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

@@ -28,7 +28,7 @@ _LINES = 16
 _COLUMNS = {"en": 96, "zh-CN": 48}  # characters per line of a note below one panel; twice as many below two
 
 
-def draw_landscape(found: Landscape, path: Path, *, squared_error: bool = False) -> None:
+def draw_landscape(found: Landscape, path: Path | str, *, squared_error: bool = False) -> None:
     """Draw the loss over a plane as PNG; for a trajectory, also what the projection leaves out.
 
     Args:

@@ -22,7 +22,7 @@ _ROOM = 0.25  # margin above the first loss and below the lowest, as a share of 
 _LINE = {"en": 96, "zh-CN": 48}  # characters per line
 
 
-def draw_rate_sweep(path: Path, sweep: RateSweep) -> None:
+def draw_rate_sweep(path: Path | str, sweep: RateSweep) -> None:
     """Draw the loss against the learning rate, on a logarithmic axis, with the suggestion marked.
 
     Without a suggestion, the picture states the reason.

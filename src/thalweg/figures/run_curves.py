@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _SPREAD = 30  # above this ratio of largest to median loss, the axis is logarithmic
 
 
-def curves(steps: History, epochs: History, path: Path) -> None:
+def curves(steps: History, epochs: History, path: Path | str) -> None:
     """Draw a run's histories.
 
     Each step is drawn in a pale color, below the mean over a window of steps; the legend states the window's length.

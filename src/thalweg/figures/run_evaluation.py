@@ -32,7 +32,7 @@ _MOST_WITH_NUMBERS = 20
 _LONGEST_TICK = 20
 
 
-def confusion(matrix_CC: NDArray[np.integer], classes: Sequence[str], path: Path) -> None:
+def confusion(matrix_CC: NDArray[np.integer], classes: Sequence[str], path: Path | str) -> None:
     """Draw a confusion matrix: colors are shares of the true class, a cell's text its count and its share.
 
     Above 20 classes the cells have no room for numbers and get none.
@@ -117,7 +117,7 @@ def mistakes(  # noqa: PLR0917 - four arrays of one length, then what all pictur
     predicted_N: NDArray[np.integer],
     probability_N: NDArray[np.floating],
     classes: Sequence[str],
-    path: Path,
+    path: Path | str,
     names: Sequence[str],
 ) -> NDArray[np.int64]:
     """Draw the most confident mistakes, at most 24, each with its true class, the predicted one, and its probability.
@@ -216,7 +216,7 @@ def reliability(
     plain_NC: NDArray[np.floating],
     scaled_NC: NDArray[np.floating],
     labels_N: NDArray[np.integer],
-    path: Path,
+    path: Path | str,
     *,
     temperature: float,
 ) -> None:

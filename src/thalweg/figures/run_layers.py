@@ -22,7 +22,7 @@ _REACH = 3  # the colors cover this many powers of ten on either side
 _MOST_NAMES = 40
 
 
-def layers(history: History, path: Path) -> None:
+def layers(history: History, path: Path | str) -> None:
     """Draw the update ratio of every layer as a color, in the order of the model.
 
     White is about a thousandth, which is usual. The redder a layer, the farther its updates move it; the bluer, the

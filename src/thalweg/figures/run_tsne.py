@@ -88,7 +88,7 @@ def tsne(
     features_ND: NDArray[np.floating],
     labels_N: NDArray[np.integer],
     classes: Sequence[str],
-    path: Path,
+    path: Path | str,
     *,
     title_key: str,
     predicted_N: NDArray[np.integer] | None = None,

@@ -29,7 +29,7 @@ _CHARACTER = 0.0105  # width of a character in a part's name, as a share of the 
 _ROW = 13  # height of a row of names, in points
 
 
-def draw_schedule(path: Path, schedule: Schedule, steps: int, *, learning_rate: float | None = None) -> None:
+def draw_schedule(path: Path | str, schedule: Schedule, steps: int, *, learning_rate: float | None = None) -> None:
     """Draw the learning rate of every update; a wide range is drawn on a logarithmic axis, too.
 
     Args:

@@ -91,7 +91,7 @@ _drawing = RLock()  # matplotlib's parameters are global to the process, so one 
 
 
 @contextmanager
-def picture(path: Path, *, width: float = 9.0, height: float = 6.0) -> Iterator[Figure]:
+def picture(path: Path | str, *, width: float = 9.0, height: float = 6.0) -> Iterator[Figure]:
     r"""Yield an empty figure; if the block succeeds, write it to `path` as PNG, whole or not at all.
 
     Args:

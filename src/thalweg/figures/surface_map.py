@@ -31,7 +31,7 @@ _PALE: Final = 0.72
 _TICKS: Final = 5
 
 
-def draw_map(found: Map, file: Path) -> None:
+def draw_map(found: Map, file: Path | str) -> None:
     r"""Draw as PNG where the traces of a map end, and beside that how many steps they take.
 
     Args:

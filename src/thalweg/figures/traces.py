@@ -43,7 +43,7 @@ _BLENDS: Final = 8  # shades of a trace's color against white: the edges of its 
 _GREYS: Final = 60
 
 
-def draw_surface(surface: Surface, traces: Sequence[Trace], file: Path, *, view: View = "contour") -> None:
+def draw_surface(surface: Surface, traces: Sequence[Trace], file: Path | str, *, view: View = "contour") -> None:
     r"""Draw a surface and the traces on it as PNG.
 
     Args:
@@ -84,7 +84,7 @@ def draw_surface(surface: Surface, traces: Sequence[Trace], file: Path, *, view:
         right.supxlabel(wrapped(notes, _COLUMNS), x=0.02, ha="left", fontsize=8.5, color=QUIET)
 
 
-def animate_surface(surface: Surface, traces: Sequence[Trace], file: Path, *, view: View = "contour") -> None:
+def animate_surface(surface: Surface, traces: Sequence[Trace], file: Path | str, *, view: View = "contour") -> None:
     """Write an animation of the traces as GIF: at most 100 frames of 990 × 558 pixels.
 
     The frames are evenly spaced on the step axis, which is logarithmic for long traces.

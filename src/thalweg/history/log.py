@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -19,7 +20,6 @@ from thalweg.history.columns import History
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
     from types import TracebackType
 
     from numpy.typing import ArrayLike
@@ -50,8 +50,8 @@ class HistoryLog:
         [2.5, 2.25]
     """
 
-    def __init__(self, path: Path, units: Mapping[str, str]) -> None:
-        self.path = path
+    def __init__(self, path: Path | str, units: Mapping[str, str]) -> None:
+        path = self.path = Path(path)
         self._columns = len(units)
         self._kept = len(units)
         try:
@@ -111,13 +111,13 @@ class HistoryLog:
             raise StorageError("errors.cannot_write", path=self.path, reason=error.strerror or error) from error
 
     @staticmethod
-    def read(path: Path) -> History:
+    def read(path: Path | str) -> History:
         """Read a file, even while another process writes it; a torn last row is left out.
 
         Raises:
             RunError: the file does not exist or is not a history.
         """
-        units, start = read_header(path)
+        units, start = read_header(Path(path))
         history = History(units)
         values = np.fromfile(path, dtype="<f8", offset=start)
         history.extend(values[: len(values) // len(units) * len(units)])

@@ -113,7 +113,7 @@ class Lesson(ABC):
         """The name of an axis that several lessons share."""
         return t(f"lessons.axis_{quantity}")
 
-    def picture(self, evidence: Evidence, path: Path) -> None:
+    def picture(self, evidence: Evidence, path: Path | str) -> None:
         """Draw the evidence and write it as PNG.
 
         Raises:

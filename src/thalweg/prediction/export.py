@@ -48,7 +48,7 @@ class _Standalone(nn.Module):
         return (self.model(images_NCHW) / self.temperature).softmax(dim=1)
 
 
-def export_onnx(run: Run, path: Path) -> float:
+def export_onnx(run: Run, path: Path | str) -> float:
     """Write a run's network as ONNX, atomically, after checking it against the run on the run's own photos.
 
     The graph maps `images`, RGB bytes of shape (photos, size, size, 3), to `probabilities`, (photos, classes). The

@@ -6,7 +6,8 @@ Shape suffixes: N photos of the validation split, C classes.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from thalweg.errors import StorageError, ThalwegError
 from thalweg.figures import confusion, curves, layers, mistakes, reliability, tsne
@@ -15,11 +16,7 @@ from thalweg.report.scores import confusion_matrix
 from thalweg.runs import Run, files, softmax
 
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-
-def draw_run(path: Path) -> Path:
+def draw_run(path: Path | str) -> Path:
     """Draw the pictures of a run into its folder, then write its report.
 
     If a picture cannot be drawn, for instance because the photos are gone, the run's messages record the reason. The
@@ -36,6 +33,7 @@ def draw_run(path: Path) -> Path:
         StorageError: a file cannot be written.
     """
     began = time.monotonic()
+    path = Path(path)
     run = Run.open(path)
     jobs = {"curves": _draw_curves, "layers": _draw_layers}
     if run.evaluation.exists():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib.resources import files
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from thalweg import __version__
 from thalweg._files import write_text
@@ -15,14 +15,11 @@ from thalweg.runs import RunFolder
 from thalweg.runs.files import REPORT
 
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 # nothing may be loaded: pictures and style are in the file, and there is no script
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
 
-def write_report(run: Path) -> Path:
+def write_report(run: Path | str) -> Path:
     """Write `report.html` into a run's folder, in the current language.
 
     The page lists what the folder lacks.
@@ -43,7 +40,7 @@ def write_report(run: Path) -> Path:
         >>> write_report(Path(tempfile.mkdtemp())).name
         'report.html'
     """
-    path = run / REPORT
+    path = Path(run) / REPORT
     write_text(path, _page(RunFolder(run).read_all()))
     return path
 

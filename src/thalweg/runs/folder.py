@@ -6,6 +6,7 @@ Lists of runs and reports use it: they show what is readable and name what is no
 from __future__ import annotations
 
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from safetensors import SafetensorError, safe_open
@@ -19,7 +20,6 @@ from thalweg.runs.config import translated
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     import numpy as np
     from numpy.typing import NDArray
@@ -41,7 +41,8 @@ class RunFolder:
         RunError: no such folder.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path | str) -> None:
+        path = Path(path)
         if not path.is_dir():
             raise RunError("runs.no_folder", path=path)
         self.path = path

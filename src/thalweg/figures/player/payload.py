@@ -93,7 +93,7 @@ _PAGE_TEXTS: Final = (
 )
 
 
-def write_player(surface: Surface, traces: Sequence[Trace], file: Path, *, view: View = "contour") -> None:
+def write_player(surface: Surface, traces: Sequence[Trace], file: Path | str, *, view: View = "contour") -> None:
     """Write one HTML file that plays the traces over the surface, without a network.
 
     Args:
