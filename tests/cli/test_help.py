@@ -118,3 +118,18 @@ def test_lines_break_by_columns_of_the_terminal():
     assert wrapped("--max-size is one word", 11) == ["--max-size", "is one word"]
     assert wrapped("照片（像素）。", 6) == ["照片", "（像", "素）。"]
     assert wrapped("", 10) == [""]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "now"),
+    [
+        (["train", "food", "--clip", "1"], "--clip is now --clip-grad-norm"),
+        (["train", "food", "--select", "best"], "--select is now --keep"),
+        (["surface", "valley", "--rules", "sgd"], "--rules is now --optimizers"),
+        (["diagnose", "runs/a", "--prove"], "--prove is now --try-fix"),
+    ],
+)
+def test_a_renamed_option_names_its_new_name(thalweg, arguments, now):
+    code, _, error = thalweg(*arguments)
+    assert code == 2
+    assert now in error

@@ -207,7 +207,7 @@ def test_a_loss_function_that_fails_costs_its_questions_only():
 
     verdict = watch.diagnose(batch=batch(), loss_fn=broken)
     assert verdict.code == "healthy"
-    assert {"batch", "curvature", "short_runs"} <= set(verdict.unchecked)
+    assert {"batch_fails", "curvature", "short_runs"} <= set(verdict.unchecked)
 
 
 def test_models_that_take_keywords_and_several_arguments():

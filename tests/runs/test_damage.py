@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from thalweg.errors import RunError
+from thalweg.errors import RunError, UnknownNameError
 from thalweg.runs import Run, RunFolder, TrainingConfig
 from thalweg.training import train
 
@@ -124,3 +124,8 @@ def test_no_run_at_all(tmp_path):
         Run.open(tmp_path)
     with pytest.raises(RunError, match="not a run"):
         Run.open(str(tmp_path / "none"))
+
+
+def test_a_split_that_does_not_exist_names_those_that_do(run):
+    with pytest.raises(UnknownNameError, match="valid"):
+        Run.open(run).probabilities("validation")

@@ -120,6 +120,12 @@ def test_an_unknown_field_offers_the_nearest():
         read({"epoch": 3})
 
 
+@pytest.mark.parametrize(("old", "now"), [("clip", "clip_grad_norm"), ("select", "keep"), ("fit", "resize")])
+def test_a_renamed_field_names_its_new_name(old, now):
+    with pytest.raises(UsageError, match=now):
+        recipe("quick", **{old: 1})
+
+
 def test_strings_and_fields_are_enough_in_python(striped, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     few = {"epochs": 1, "size": 16, "precision": "fp32", "layout": "channels-last"}

@@ -50,6 +50,17 @@ _SENTENCES = [
     (r"(?P<value>'.*') is not one of (?P<known>.*)\.", "cli.not_one_of"),
 ]
 
+# Options of 0.1.0 that have another name now.
+_RENAMED = {
+    "--clip": "--clip-grad-norm",
+    "--fit": "--resize stretch|center-crop",
+    "--keep-epochs": "--save-every-epoch",
+    "--prove": "--try-fix",
+    "--rules": "--optimizers",
+    "--select": "--keep",
+    "--smaller-sizes": '--size "64>96>128"',
+}
+
 _CLOSING, _OPENING, _CHINESE = "，。：；、）》」！？…", "（《「", "\u3400-\u9fff"
 _PIECES = re.compile(
     rf"\s+|[{_OPENING}]*(?:[{_CHINESE}]|[^\s{_CHINESE}{_OPENING}{_CLOSING}]+)[{_CLOSING}]*|[{_OPENING}{_CLOSING}]+"
@@ -58,6 +69,9 @@ _PIECES = re.compile(
 
 def sentence_of(message: str) -> str:
     """Translate a sentence of the framework to the current language; unknown ones are returned unchanged."""
+    renamed = re.match(r"No such option: (\S+)", message)
+    if renamed and renamed[1] in _RENAMED:
+        return t("cli.renamed_option", option=renamed[1], now=_RENAMED[renamed[1]])
     for pattern, key in _SENTENCES:
         if found := re.fullmatch(pattern, message, re.DOTALL):
             values = found.groupdict()

@@ -22,7 +22,7 @@ def register(app: typer.Typer) -> None:
 
 
 def diagnose(
-    source: Annotated[Path | None, typer.Argument(metavar="[RUN|FOLDER]", help=t("diagnosis.help_source"))] = None,
+    source: Annotated[Path | None, typer.Argument(metavar="RUN|FOLDER", help=t("diagnosis.help_source"))] = None,
     csv: Annotated[Path | None, typer.Option("--csv", metavar="LOG.csv", help=t("diagnosis.help_csv"))] = None,
     try_fix: Annotated[bool, typer.Option("--try-fix", help=t("diagnosis.help_try_fix"))] = False,
     as_json: JsonFlag = False,

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from thalweg.diagnosis.measures.table import Condition
     from thalweg.diagnosis.rules import Rule
 
+_BATCH_PROBLEMS = {"batch_fails", "batch_unreadable", "no_loss_fn"}  # each says why the batch tells nothing
 SURE = 0.5  # below this standing the verdict is "unsure"
 
 
@@ -38,7 +39,8 @@ def judge(measures: Mapping[str, float], *, problems: Sequence[str] = ()) -> Ver
         'unsure'
     """
     measures = {**measures, **derived(measures)}
-    unchecked = list(dict.fromkeys([*problems, *_unasked(measures)]))
+    unasked = [name for name in _unasked(measures) if not (name == "batch" and _BATCH_PROBLEMS & set(problems))]
+    unchecked = list(dict.fromkeys([*problems, *unasked]))
     ranked = sorted(
         ((rule, *_standing(rule, measures)) for rule in RULES),
         key=lambda item: (not item[1], -item[2] if not item[1] else 0.0),

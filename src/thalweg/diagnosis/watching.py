@@ -145,8 +145,9 @@ class Watch:
         if batches and self._probe is not None:
             with self._paused():
                 asked, more = ask(self.model, self.optimizer, takes, batches, measures, seconds=seconds)
-            if loss_fn is None and "batch" in more:
-                more.append("no_loss_fn")
+            if "batch" in more:
+                why = "no_loss_fn" if loss_fn is None else "batch_fails"
+                more = [why if name == "batch" else name for name in more]
             self._asked = asked
             problems += more
         verdict = judge({**measures, **self._asked}, problems=problems)

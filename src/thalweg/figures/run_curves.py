@@ -70,9 +70,9 @@ def _draw_accuracy(axes: Axes, epochs: History) -> None:
     axes.yaxis.set_major_formatter(lambda share, _: f"{100 * share:g}")
     _draw_epochs(axes, epochs, "train_accuracy", t("figures.training"), color=BLUE, marker="o")
     _draw_epochs(axes, epochs, "valid_accuracy", t("figures.validation"), color=VERMILLION, marker="s")
-    accuracies = epochs["valid_accuracy"]
+    accuracies, losses = epochs["valid_accuracy"], epochs["valid_loss"]
     if np.isfinite(accuracies).any():
-        best = int(np.nanargmax(accuracies))
+        best = max(range(len(epochs)), key=lambda row: (np.nan_to_num(accuracies[row], nan=-1), -losses[row]))
         label = t("figures.best", accuracy=100 * accuracies[best], epoch=round(epochs["epoch"][best]))
         axes.axhline(accuracies[best], color=VERMILLION, linewidth=0.8, linestyle=":", label=label)
     _add_legend(axes)

@@ -94,7 +94,10 @@ def _configuration(folder: RunFolder) -> Html | None:
     """Every option as on the command line, with its help."""
     if not folder.training:
         return None
-    rows = [(tag("code", flag_of(name)), _value(value), _meaning(name)) for name, value in folder.training.items()]
+    values = dict(folder.training)
+    if smaller := sequence(values.pop("smaller_sizes", None)):  # `--size 64>96>128` sets both
+        values["size"] = ">".join(map(str, [*smaller, values.get("size")]))
+    rows = [(tag("code", flag_of(name)), _value(value), _meaning(name)) for name, value in values.items()]
     columns = [t(f"report.column_{column}") for column in ("option", "value", "meaning")]
     return tag("section", tag("h2", t("report.configuration")), table(columns, rows, name=t("report.configuration")))
 

@@ -23,7 +23,7 @@ Precision = Literal["auto", "fp32", "bf16"]
 Resize = Literal["stretch", "center-crop"]
 
 # Runs of format 1 (0.1.0) use other names for these fields and values.
-_FIELDS_OF_FORMAT_1: Final = {
+FIELDS_OF_FORMAT_1: Final = {
     "clip": "clip_grad_norm",
     "fit": "resize",
     "keep_epochs": "save_every_epoch",
@@ -181,7 +181,7 @@ class SettledConfig(TrainingConfig):
 
 def translated(values: Mapping[str, Any]) -> dict[str, Any]:
     """Translate the fields and values of a configuration of format 1 to the current ones."""
-    found = {_FIELDS_OF_FORMAT_1.get(name, name): value for name, value in values.items()}
+    found = {FIELDS_OF_FORMAT_1.get(name, name): value for name, value in values.items()}
     if isinstance(found.get("resize"), str):
         found["resize"] = RESIZE_OF_FORMAT_1.get(found["resize"], found["resize"])
     return found

@@ -27,7 +27,8 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from thalweg._files import write_text
-from thalweg.errors import RunError, UsageError
+from thalweg.data.photos import SPLITS
+from thalweg.errors import RunError, UnknownNameError, UsageError
 from thalweg.history import HistoryLog
 from thalweg.runs import files, schema
 from thalweg.runs.config import SettledConfig, translated
@@ -164,8 +165,11 @@ class Run:
             (N, C), in the order of the cache's rows; each row sums to 1.
 
         Raises:
+            UnknownNameError: there is no such split.
             RunError: nothing was evaluated, or the photos have changed.
         """
+        if split not in SPLITS:
+            raise UnknownNameError("split", split, SPLITS)
         if split == "valid":
             return softmax(self.outputs()["logits"], self.temperature)
         from thalweg.models import logits_of

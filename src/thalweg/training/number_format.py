@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 SECONDS = 0.5  # for all formats together, after each took one step
 FEWEST_TURNS = 3
 BEHIND = 1.3
+HOPELESS = 5.0  # times the fastest first step: a first step costs no more than that for its kernels
 MOST_PHOTOS = 16
 UNCOUNTED_ON_GPU = EAGER_CALLS + 1  # the last of these records
 
@@ -109,15 +110,19 @@ def _rates(
     """
     steps = {candidate: _Step(model, candidate, count, size, device) for candidate in candidates}
     best = {candidate: float("inf") for candidate in candidates}
-    for step in steps.values():
-        for _ in range(UNCOUNTED_ON_GPU if device.type == "cuda" else 1):
-            step.seconds()
+    first = {}
+    for candidate, step in steps.items():
+        first[candidate] = [step.seconds() for _ in range(UNCOUNTED_ON_GPU if device.type == "cuda" else 1)][-1]
+    hopeless = {candidate for candidate, seconds in first.items() if seconds > HOPELESS * min(first.values())}
+    best |= {candidate: first[candidate] for candidate in hopeless}  # where bf16 is emulated, a step takes seconds
     deadline = time.perf_counter() + SECONDS
     turns = 0
     while turns < FEWEST_TURNS or time.perf_counter() < deadline:
         turns += 1
         leader = min(best.values())
         for candidate, step in steps.items():
+            if candidate in hopeless:
+                continue
             if turns == 1 or best[candidate] <= BEHIND * leader:
                 best[candidate] = min(best[candidate], step.seconds())
     return {candidate: count / seconds for candidate, seconds in best.items()}

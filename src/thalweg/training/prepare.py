@@ -115,6 +115,8 @@ class Preparation:
         if not len(cache.rows("train")) or not len(cache.rows("valid")):
             raise DataError("training.split_empty", path=plan.images.root)
         _note_where_photos_are(cache, plan.device, listener)
+        if "auto" in (config.precision, config.layout):
+            listener.note("training.measuring")
         choice = choose_format(plan.model, config, config.size, plan.device)
         if config.optimizer == "muon":
             _note_what_muon_updates(plan.model, listener)

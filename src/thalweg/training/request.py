@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from thalweg.errors import UnknownNameError, UsageError
-from thalweg.runs.config import TrainingConfig, training_options
+from thalweg.runs.config import FIELDS_OF_FORMAT_1, TrainingConfig, training_options
 from thalweg.runs.options import sizes_of
 from thalweg.training.recipes import RECIPES
 
@@ -110,6 +110,8 @@ def read(overrides: Mapping[str, Any]) -> dict[str, Any]:
     options = training_options()
     found: dict[str, Any] = {}
     for name, value in overrides.items():
+        if name in FIELDS_OF_FORMAT_1:
+            raise UsageError("training.renamed_field", name=name, now=FIELDS_OF_FORMAT_1[name])
         if name not in options:
             raise UnknownNameError("option", str(name)[:80], options)
         if name == "size" and value is not None:

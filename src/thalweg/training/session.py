@@ -168,7 +168,10 @@ def new_folder(name: str) -> Path:
 
 
 def _is_free(folder: Path) -> bool:
-    return all(child.name == files.CLAIM for child in folder.iterdir())
+    try:
+        return all(child.name == files.CLAIM for child in folder.iterdir())
+    except FileNotFoundError:  # whoever had claimed it failed, and removed it
+        return False
 
 
 def _finish(loop: TrainingLoop, listener: Listener) -> Run:
