@@ -14,6 +14,7 @@ def files_of(run):
     return {path: path.read_bytes() for path in sorted(run.rglob("*")) if path.is_file()}
 
 
+@pytest.mark.slow
 def test_a_rate_that_is_too_small_is_named_and_the_run_left_alone(slow_run, command_runner):
     before = files_of(slow_run)
     found = json.loads(command_runner(diagnose_verb, "diagnose")(str(slow_run), "--json").stdout)
@@ -54,6 +55,7 @@ def test_the_command_asks_for_what_it_needs(tmp_path, command_runner):
     assert "Not sure" in call("--csv", str(tmp_path / "log.csv")).stdout
 
 
+@pytest.mark.slow
 def test_the_zoo_lists_its_cases_and_counts(command_runner):
     call = command_runner(zoo_verb, "zoo")
     assert "zero_grad_forgotten" in call("--list").stdout

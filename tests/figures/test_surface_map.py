@@ -29,6 +29,7 @@ def test_a_map_of_two_hyper_parameters_shows_where_it_diverged(tmp_path, languag
         assert image.size == (2250, 1080)
 
 
+@pytest.mark.slow
 def test_a_map_with_a_hundred_ends_shows_their_loss(tmp_path):
     found = paths.map_starts(surfaces.get("rastrigin"), "sgd", lr=0.004, steps=300, points=(41, 41))
     assert len(outcomes_of(found)) > 50

@@ -73,6 +73,7 @@ def test_onnx_of_another_model_is_refused(exported, striped, tmp_path):
         predict_onnx([tmp_path / "text.onnx"], striped)
 
 
+@pytest.mark.slow
 def test_a_file_that_says_something_else_is_not_kept(run, tmp_path, monkeypatch):
     standalone = export_module._Standalone.forward
     monkeypatch.setattr(export_module._Standalone, "forward", lambda self, images: standalone(self, images).flip(1))

@@ -118,6 +118,7 @@ def send_messages(client, seed, count):
         assert "runs" in socket.receive_json()
 
 
+@pytest.mark.slow
 def test_routes_answer_anything(fuzzed):
     ask_routes(fuzzed, 0, 400)
 

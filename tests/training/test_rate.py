@@ -73,6 +73,7 @@ def test_a_resumed_run_searches_nothing(found):
     assert "rate.searching" not in listener.notes
 
 
+@pytest.mark.slow
 def test_the_command_and_the_training_find_the_same(found, striped):
     assert search_photos(striped, CONFIG).suggestion == found.config.lr
 

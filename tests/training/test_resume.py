@@ -114,11 +114,8 @@ TECHNIQUES["schedule-free"] = {"optimizer": "schedule-free", "lr": 0.005, "sched
 TECHNIQUES["of pytorch_optimizer"] = {"optimizer": "pytorch_optimizer:lion", "lr": 1e-3}
 
 
-# Each alone takes seconds: the quick tests have all of them at once.
-@pytest.mark.parametrize(
-    "technique",
-    [pytest.param(name, marks=() if name == "everything" else pytest.mark.slow) for name in TECHNIQUES],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("technique", TECHNIQUES)
 def test_killed_with_a_technique_on(striped, tmp_path, technique):
     config = replace(CONFIG, **TECHNIQUES[technique])
     alone, out = train(striped, config, tmp_path / "alone"), tmp_path / "run"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from difflib import get_close_matches
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -60,14 +61,13 @@ def build_timm(name: str, *, classes: int, size: int) -> nn.Module:
 
 def _import_timm() -> ModuleType:
     try:
-        import timm
+        return import_module("timm")
     except ModuleNotFoundError as error:
         if error.name == "timm":
             raise MissingExtraError("timm", "timm") from error
         raise ThalwegError("models.broken_timm", reason=error) from error
     except (ImportError, RuntimeError) as error:  # torchvision beside a torch of another build
         raise ThalwegError("models.broken_timm", reason=error) from error
-    return timm
 
 
 def _create(timm: ModuleType, name: str, classes: int, size: int) -> nn.Module:

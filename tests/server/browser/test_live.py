@@ -105,6 +105,7 @@ def test_a_training_is_started_and_followed_to_its_end(open_page, runs, until):
     assert page.inner_text("#run-detail h2") == "from-the-page"
 
 
+@pytest.mark.slow
 def test_the_server_is_killed_and_back(open_page, tmp_path, runs, server_at):
     root = tmp_path / "runs"
     root.mkdir()

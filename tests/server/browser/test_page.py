@@ -217,6 +217,7 @@ class TestLab:
         page.wait_for_selector("#lab-error:empty", state="attached")
 
 
+@pytest.mark.slow
 def test_by_keys_alone_from_the_start_to_the_verdict(open_page):
     page = open_page("")
     page.wait_for_selector(SETTLED["lab"])
