@@ -168,6 +168,7 @@ def test_every_block_of_a_resnet_starts_as_its_shortcut(name):
         assert torch.equal(block(maps), torch.relu(block.shortcut(maps)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", names())
 def test_one_batch_is_learned_by_heart_and_gradients_reach_every_weight(name):
     torch.manual_seed(0)

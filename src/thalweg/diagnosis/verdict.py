@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -186,7 +187,7 @@ class Verdict:
         if self.alternatives:
             names = joined(_title(code) for code, _ in self.alternatives)
             lines += ["", t("diagnosis.alternatives_head", names=names)]
-        shown = [measure for measure in SHOWN if measure.name in self.measures]
+        shown = [measure for measure in SHOWN if math.isfinite(self.measures.get(measure.name, math.nan))]
         if shown:
             names = joined(
                 (f"{measure.words} {measure.text(self.measures[measure.name])}" for measure in shown), long=True
