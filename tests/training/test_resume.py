@@ -91,6 +91,7 @@ def assert_same_run(resumed, alone):
     )
 
 
+@pytest.mark.slow
 def test_killed_in_a_step_and_in_a_save(striped, left_alone, tmp_path):
     out = tmp_path / "run"
     assert kill_when(start(out, striped), lambda: rows_of(out) >= 4)

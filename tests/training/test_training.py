@@ -167,6 +167,7 @@ def test_patience_stops_a_training_that_gets_no_better(striped, tmp_path):
     assert summary["epochs"] == summary["best_epoch"] + 2
 
 
+@pytest.mark.slow
 def test_a_budget_ends_the_training_and_its_schedule_in_time(striped, tmp_path):
     notebook = Notebook()
     config = replace(CONFIG, epochs=None, budget=6.0, schedule="linear")
