@@ -1,4 +1,18 @@
-"""Runs that no training made: the facts that `config.toml` must hold, for tests of whatever reads a run's folder."""
+"""What tests of runs share: a training of a second, and the facts of runs that no training made."""
+
+from thalweg.runs import TrainingConfig
+
+
+SMALL = TrainingConfig(
+    model="resnet-small",
+    size=32,
+    epochs=2,
+    batch_size=16,
+    augment="flip",
+    precision="fp32",
+    layout="channels-last",
+    threads=1,
+)
 
 ENVIRONMENT = {"device": "cpu", "threads": 1, "precision": "fp32", "layout": "channels-last"}
 

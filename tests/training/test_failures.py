@@ -10,23 +10,12 @@ import pytest
 import torch
 from PIL import Image
 
+from made import SMALL as CONFIG
 from thalweg import models
 from thalweg.errors import BadImageError, DataError, StorageError, TrainingError, UnknownNameError, UsageError
-from thalweg.runs import Run, TrainingConfig, checkpoint
+from thalweg.runs import Run, checkpoint
 from thalweg.training import train
 from thalweg.training.optimizers import EXTRA, build_optimizer
-
-
-CONFIG = TrainingConfig(
-    model="resnet-small",
-    size=32,
-    epochs=2,
-    batch_size=16,
-    augment="flip",
-    precision="fp32",
-    layout="channels-last",
-    threads=1,
-)
 
 
 def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_checkpoint(striped, tmp_path):

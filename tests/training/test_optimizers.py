@@ -5,21 +5,10 @@ from dataclasses import replace
 import pytest
 import torch
 
+from made import SMALL as CONFIG
 from thalweg import models
-from thalweg.runs import TrainingConfig, checkpoint
+from thalweg.runs import checkpoint
 from thalweg.training.optimizers import EXTRA, build_optimizer, optimizer_names
-
-
-CONFIG = TrainingConfig(
-    model="resnet-small",
-    size=32,
-    epochs=2,
-    batch_size=16,
-    augment="flip",
-    precision="fp32",
-    layout="channels-last",
-    threads=1,
-)
 
 
 def test_optimizer_state_goes_to_the_device_of_its_parameter():

@@ -6,26 +6,15 @@ import numpy as np
 import pytest
 import torch
 
+from made import SMALL as CONFIG
 from thalweg import models
 from thalweg.data import build_cache, open_images
 from thalweg.errors import UsageError
 from thalweg.models import features_of, logits_of
-from thalweg.runs import Run, TrainingConfig, checkpoint
+from thalweg.runs import Run, checkpoint
 from thalweg.training import train
 from thalweg.training.number_format import Format, choose_format
 from thalweg.training.progress import Listener
-
-
-CONFIG = TrainingConfig(
-    model="resnet-small",
-    size=32,
-    epochs=2,
-    batch_size=16,
-    augment="flip",
-    precision="fp32",
-    layout="channels-last",
-    threads=1,
-)
 
 
 class Notebook(Listener):

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 SECONDS = 0.5  # for all formats together, after each took one step
 FEWEST_TURNS = 3
 BEHIND = 1.3
-HOPELESS = 5.0  # times the fastest first step: a first step costs no more than that for its kernels
+HOPELESS = 5.0  # times the fastest first step: dropped after it, because emulated bf16 takes seconds per step
 MOST_PHOTOS = 16
 UNCOUNTED_ON_GPU = EAGER_CALLS + 1  # the last of these records
 
