@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 from thalweg.data.archives import TarSource, ZipSource, is_tar
 from thalweg.data.builtin import ARCHIVE
 from thalweg.data.classes import given_names, number_classes
-from thalweg.data.layouts import Found, find_table, read_table, recognize, split_pictures
+from thalweg.data.layouts import Found, recognize, split_pictures
 from thalweg.data.photos import ImageSet, Photo, by_split
 from thalweg.data.sources import FileSource, FolderSource, Note, Source, is_picture
 from thalweg.data.splits import choose_valid
+from thalweg.data.tables import find_table, read_table
 from thalweg.errors import DataError
 
 
