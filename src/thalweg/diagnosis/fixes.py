@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
-from torch.nn.functional import cross_entropy, nll_loss
+from torch.nn.functional import binary_cross_entropy, cross_entropy, nll_loss
 
+from thalweg.diagnosis.measures.head import class_dim, normalized_over
 from thalweg.diagnosis.verdict import Fix
 from thalweg.probes.batches import Batch
 
@@ -45,7 +46,15 @@ FIXES_OF: dict[str, tuple[str, ...]] = {
     "untrained_parameters": ("hand_all_over", "unfreeze"),
     "vanishing_gradients": ("scale_initial", "relu_units", "residual", "normalize_layers"),
     "weight_decay_too_strong": ("less_decay",),
-    "wrong_loss": ("logits", "cross_entropy", "sign_of_loss"),
+    "wrong_loss": (
+        "logits",
+        "log_softmax",
+        "class_dimension",
+        "one_logit",
+        "linear_output",
+        "cross_entropy",
+        "sign_of_loss",
+    ),
     "zero_grad_missing": ("zero_grad",),
 }
 """Code of a verdict to the codes of its fixes, the first to try first."""
@@ -97,11 +106,12 @@ def apply(attempt: Attempt, fix: Fix) -> Attempt | None:
 
 def _order(code: str, measures: Mapping[str, float]) -> tuple[str, ...]:
     """The order of the fixes; if a verdict has several causes, the fix of the measured one comes first."""
+    if code == "wrong_loss":
+        return _for_loss(measures)
     names = list(FIXES_OF[code])
     first = {
         "bad_targets": "match_shapes" if measures.get("targets_broadcast", 0) > 0.5 else "check_targets",
         "bad_inputs": "normalize_inputs" if _large_but_sound(measures) else "check_inputs",
-        "wrong_loss": _first_for_loss(measures),
         "untrained_parameters": "unfreeze"
         if measures.get("frozen", 0) > max(measures.get("missing", 0), measures.get("gradless", 0))
         else "hand_all_over",
@@ -113,10 +123,24 @@ def _large_but_sound(measures: Mapping[str, float]) -> bool:
     return not measures.get("inputs_nonfinite", 0) and not measures.get("inputs_alike", 0) > 0.5
 
 
-def _first_for_loss(measures: Mapping[str, float]) -> str:
+def _for_loss(measures: Mapping[str, float]) -> tuple[str, ...]:
+    """The fixes of what was found; those of another mismatch would be false."""
+    found = [fix for name, fixes in _LOSS_FIXES.items() if measures.get(name, 0) > 0.05 for fix in fixes]
     if measures.get("loss_floor", 0) < -1:
-        return "sign_of_loss"
-    return "cross_entropy" if measures.get("loss_is_squared", 0) > 0.5 else "logits"
+        found.append("sign_of_loss")
+    return tuple(dict.fromkeys(found)) or FIXES_OF["wrong_loss"]
+
+
+_LOSS_FIXES = {
+    "loss_blind": ("one_logit",),
+    "outputs_fixed": ("one_logit", "linear_output"),
+    "squashed_twice": ("logits",),
+    "softmax_misplaced": ("class_dimension", "logits"),
+    "log_missing": ("log_softmax", "sign_of_loss"),
+    "out_of_reach": ("linear_output",),
+    "loss_is_squared": ("cross_entropy",),
+}
+"""What may be wrong with the loss, to the fixes that mend it."""
 
 
 def _values(measures: Mapping[str, float]) -> dict[str, dict[str, float]]:
@@ -226,9 +250,11 @@ def _match_shapes(attempt: Attempt, _values: Mapping[str, Any]) -> Attempt:
 
 
 def _of_probabilities(attempt: Attempt, _values: Mapping[str, Any]) -> Attempt:
-    """Compute cross-entropy from outputs that are already probabilities."""
+    """Compute cross-entropy from outputs that are already probabilities: of classes, or of each output alone."""
 
     def loss_fn(outputs: Tensor, targets: Tensor) -> Tensor:
+        if targets.shape == outputs.shape and not normalized_over(outputs.detach(), -1):
+            return binary_cross_entropy(outputs.clamp(0, 1), targets.to(outputs.dtype))
         labels = targets.argmax(dim=1) if targets.is_floating_point() else targets
         return nll_loss(outputs.clamp_min(1e-12).log(), labels)
 
@@ -237,6 +263,17 @@ def _of_probabilities(attempt: Attempt, _values: Mapping[str, Any]) -> Attempt:
 
 def _of_logits(attempt: Attempt, _values: Mapping[str, Any]) -> Attempt:
     return replace(attempt, loss_fn=cross_entropy)
+
+
+def _log_softmax(attempt: Attempt, _values: Mapping[str, Any]) -> Attempt:
+    """Give the loss the log-probabilities that it takes."""
+    raw = attempt.loss_fn
+
+    def loss_fn(outputs: Tensor, targets: Tensor) -> Tensor:
+        dim = class_dim(outputs, targets)
+        return raw(outputs.log_softmax(1 if dim is None else dim), targets)
+
+    return replace(attempt, loss_fn=loss_fn)
 
 
 def _norm_momentum(attempt: Attempt, _values: Mapping[str, Any]) -> Attempt:
@@ -252,6 +289,7 @@ FIXES: dict[str, _Way | None] = {
     "augment": None,
     "check_inputs": None,
     "check_targets": None,
+    "class_dimension": None,
     "clip": _clip,
     "cross_entropy": _of_probabilities,
     "decay_later": None,
@@ -263,6 +301,8 @@ FIXES: dict[str, _Way | None] = {
     "initialize_at_random": None,
     "leaky_units": None,
     "less_decay": _less_decay,
+    "linear_output": None,
+    "log_softmax": _log_softmax,
     "logits": _of_probabilities,
     "lower_rate": _rate,
     "match_shapes": _match_shapes,
@@ -272,6 +312,7 @@ FIXES: dict[str, _Way | None] = {
     "norm_momentum": _norm_momentum,
     "normalize_inputs": _normalize,
     "normalize_layers": None,
+    "one_logit": None,
     "perturb": _perturb,
     "raise_rate": _rate,
     "reinitialize": _reinitialize,

@@ -57,11 +57,16 @@ RULES: tuple[Rule, ...] = (
     _rule("bad_targets", m.TARGETS_KINDS < 1.5, (m.TARGETS_COUNT > 7).if_known),
     _rule("bad_targets", m.TARGETS_SCALE > 300, prior=0.9),
     # The loss.
+    _rule("wrong_loss", m.LOSS_BLIND > 0.5, prior=1.0),
+    _rule("wrong_loss", m.OUTPUTS_FIXED > 0.5, prior=1.0),
+    _rule("wrong_loss", m.SQUASHED_TWICE > 0.5, prior=1.0),
+    _rule("wrong_loss", m.SOFTMAX_MISPLACED > 0.5, prior=1.0),
+    _rule("wrong_loss", m.LOG_MISSING > 0.5, prior=1.0),
     _rule("wrong_loss", m.LOSS_FLOOR < -1, prior=0.98),
-    _rule("wrong_loss", m.OUTPUTS_ARE_PROBABILITIES > 0.5, m.LOSS_IS_CROSS_ENTROPY > 0.5, prior=1.0),
+    _rule("dead_units", m.OUTPUTS_DEAD > 0.5, prior=1.0),
+    _rule("wrong_loss", m.OUT_OF_REACH > 0.05, prior=1.0),
     _rule(
         "wrong_loss",
-        m.OUTPUTS_ARE_PROBABILITIES > 0.5,
         m.LOSS_IS_SQUARED > 0.5,
         m.PROBABILITY_OF_TRUTH < 0.1,
         m.PROBABILITY_OF_GUESS > 0.9,
