@@ -29,10 +29,13 @@ FIXES_OF: dict[str, tuple[str, ...]] = {
     "bad_inputs": ("check_inputs", "normalize_inputs"),
     "bad_targets": ("check_targets", "match_shapes"),
     "batchnorm_mismatch": ("norm_momentum", "shuffle_batches", "group_norm"),
+    "class_imbalance": ("weigh_classes", "balance_batches"),
+    "clipped_too_hard": ("clip_less", "raise_rate"),
     "converged": ("stop", "more_capacity"),
     "dead_units": ("reinitialize", "leaky_units", "lower_rate"),
     "decayed_too_early": ("raise_rate", "decay_later"),
     "diverged": ("lower_rate", "clip", "warm_up"),
+    "dropout_too_strong": ("less_dropout",),
     "exploding_gradients": ("scale_initial", "clip", "normalize_layers"),
     "healthy": (),
     "ill_conditioned": ("adaptive", "momentum", "normalize_inputs"),
@@ -40,9 +43,14 @@ FIXES_OF: dict[str, tuple[str, ...]] = {
     "lr_too_small": ("raise_rate", "find_rate"),
     "model_too_small": ("widen", "residual"),
     "noise_floor": ("decay_rate", "enlarge_batch"),
+    "not_shuffled": ("shuffle",),
+    "optimizer_not_stepping": ("call_step",),
     "overfitting": ("stop_early", "augment", "more_data", "add_decay"),
     "saddle": ("perturb", "initialize_at_random", "momentum"),
+    "samples_mixed": ("batch_first",),
     "saturated_units": ("reinitialize", "relu_units", "normalize_inputs"),
+    "symmetric_weights": ("initialize_at_random",),
+    "too_few_steps": ("train_longer", "raise_rate"),
     "untrained_parameters": ("hand_all_over", "unfreeze"),
     "vanishing_gradients": ("scale_initial", "relu_units", "residual", "normalize_layers"),
     "weight_decay_too_strong": ("less_decay",),
@@ -55,6 +63,7 @@ FIXES_OF: dict[str, tuple[str, ...]] = {
         "cross_entropy",
         "sign_of_loss",
     ),
+    "wrong_mode": ("train_mode",),
     "zero_grad_missing": ("zero_grad",),
 }
 """Code of a verdict to the codes of its fixes, the first to try first."""
@@ -172,6 +181,22 @@ def _clip(attempt: Attempt, values: Mapping[str, Any]) -> Attempt:
     return replace(attempt, clip=float(values["norm"]))
 
 
+def _unclipped(attempt: Attempt, _values: Mapping[str, Any]) -> Attempt:
+    return replace(attempt, clip=None)
+
+
+def _train_mode(attempt: Attempt, _values: Mapping[str, Any]) -> Attempt:
+    attempt.copy.model.train()
+    return attempt
+
+
+def _less_dropout(attempt: Attempt, _values: Mapping[str, Any]) -> Attempt:
+    for module in attempt.copy.model.modules():
+        if isinstance(module, nn.modules.dropout._DropoutNd):  # noqa: SLF001 - the base of all of them
+            module.p /= 4
+    return attempt
+
+
 def _less_decay(attempt: Attempt, _values: Mapping[str, Any]) -> Attempt:
     for group in attempt.copy.optimizer.param_groups:
         group["weight_decay"] = 0.0
@@ -219,12 +244,7 @@ def _perturb(attempt: Attempt, _values: Mapping[str, Any]) -> Attempt:
 
 
 def _reinitialize(attempt: Attempt, _values: Mapping[str, Any]) -> Attempt:
-    """Reset every layer that has torch's `reset_parameters`, and clear the optimizer's state."""
-    for module in attempt.copy.model.modules():
-        reset = getattr(module, "reset_parameters", None) or getattr(module, "_reset_parameters", None)
-        if callable(reset):
-            reset()
-    attempt.copy.optimizer.state.clear()
+    attempt.copy.restart()
     return attempt
 
 
@@ -287,10 +307,14 @@ FIXES: dict[str, _Way | None] = {
     "adaptive": _adaptive,
     "add_decay": None,
     "augment": None,
+    "balance_batches": None,
+    "batch_first": None,
+    "call_step": None,
     "check_inputs": None,
     "check_targets": None,
     "class_dimension": None,
     "clip": _clip,
+    "clip_less": _unclipped,
     "cross_entropy": _of_probabilities,
     "decay_later": None,
     "decay_rate": _rate,
@@ -298,9 +322,10 @@ FIXES: dict[str, _Way | None] = {
     "find_rate": None,
     "group_norm": None,
     "hand_all_over": _hand_over,
-    "initialize_at_random": None,
+    "initialize_at_random": _reinitialize,
     "leaky_units": None,
     "less_decay": _less_decay,
+    "less_dropout": _less_dropout,
     "linear_output": None,
     "log_softmax": _log_softmax,
     "logits": _of_probabilities,
@@ -319,12 +344,16 @@ FIXES: dict[str, _Way | None] = {
     "relu_units": None,
     "residual": None,
     "scale_initial": _reinitialize,
+    "shuffle": None,
     "shuffle_batches": None,
     "sign_of_loss": _of_logits,
     "stop": None,
     "stop_early": None,
+    "train_longer": None,
+    "train_mode": _train_mode,
     "unfreeze": _hand_over,
     "warm_up": None,
+    "weigh_classes": None,
     "widen": None,
     "zero_grad": _clear,
 }

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from thalweg.diagnosis.rules import Rule
 
 _BATCH_PROBLEMS = {"batch_fails", "batch_unreadable", "no_loss_fn"}  # each says why the batch tells nothing
+LEARNED, FALLS = 0.6, 0.02  # a loss far below the best constant predictor's, and still falling
 SURE = 0.5  # below this standing the verdict is "unsure"
 
 
@@ -70,6 +71,10 @@ def judge(measures: Mapping[str, float], *, problems: Sequence[str] = ()) -> Ver
 _AT_ONCE = {"bad_inputs", "bad_targets", "wrong_loss", "diverged", "exploding_gradients"}
 
 
+# These hold beside learning; no other rule that is not exact may accuse a training that demonstrably learns.
+_BESIDE_LEARNING = {"batchnorm_mismatch", "class_imbalance", "converged", "healthy", "overfitting"}
+
+
 def derived(measures: Mapping[str, float]) -> dict[str, float]:
     """Measures derived from others, so that each condition compares one number with one threshold."""
 
@@ -89,6 +94,7 @@ def derived(measures: Mapping[str, float]) -> dict[str, float]:
     constant = known("loss_constant")
     if constant > 0:
         found["to_constant"] = known("loss_last") / constant
+        found["learns"] = float(found["to_constant"] < LEARNED and known("falling") > FALLS)
         found["loss_first_to_constant"] = known("loss_first") / constant
     return {name: value for name, value in found.items() if not math.isnan(value)}
 
@@ -98,6 +104,8 @@ def _standing(rule: Rule, measures: Mapping[str, float]) -> tuple[bool, float]:
     states = [(condition, condition.holds(measures)) for condition in rule.conditions]
     counted = [(condition, state) for condition, state in states if state is not None or not condition.optional]
     met = [condition for condition, state in counted if state]
+    if measures.get("learns") and rule.prior < 1 and rule.code not in _BESIDE_LEARNING:
+        return False, 0.0
     if len(met) == len(counted) and met:
         return True, rule.prior * min(_margin(condition, measures) for condition in met)
     return False, 0.5 * rule.prior * len(met) / max(1, len(counted))

@@ -59,14 +59,16 @@ def try_fix(
     """
     taken = read_batches(batches, model)
     clear = verdict.code != "zero_grad_missing"
+    # the loop clips, not the optimizer: the copies must be clipped as the training was
+    clip = verdict.measures.get("gradient_last") if verdict.code == "clipped_too_hard" else None
     for wanted in verdict.fixes:
         if fix not in (None, wanted.code):
             continue
         with own_randomness(seed):
-            changed = apply(Attempt(Copy.of(model, optimizer), loss_fn, clear=clear), wanted)
+            changed = apply(Attempt(Copy.of(model, optimizer), loss_fn, clear=clear, clip=clip), wanted)
         if changed is None:
             continue
-        unchanged = Attempt(Copy.of(model, optimizer), loss_fn, clear=clear)
+        unchanged = Attempt(Copy.of(model, optimizer), loss_fn, clear=clear, clip=clip)
         with own_randomness(seed):
             return _compare(wanted, unchanged, changed, taken, steps=steps, seed=seed)
     return Trial(None, "loss", 0, math.nan, math.nan, math.nan, None, helped=False)

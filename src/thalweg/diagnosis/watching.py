@@ -13,7 +13,7 @@ import torch
 from thalweg._files import replacing, write_text
 from thalweg.diagnosis import trials
 from thalweg.diagnosis.judging import judge
-from thalweg.diagnosis.measures.collect import MOST_BATCHES, ask, decay_measures, wiring_measures
+from thalweg.diagnosis.measures.collect import MOST_BATCHES, ask, decay_measures, mode_measures, wiring_measures
 from thalweg.diagnosis.measures.trends import of_history
 from thalweg.history import History, HistoryLog
 from thalweg.probes import StepProbe, Wiring
@@ -166,6 +166,7 @@ class Watch:
             found |= wiring_measures(self._wiring)
         if self._probe is not None:
             found["gradless"] = self._probe.gradless
+            found |= mode_measures(self.model)
         with self._keeping("optimizer"):
             found |= decay_measures(self.optimizer, found)
         return found

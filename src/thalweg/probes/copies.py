@@ -43,6 +43,14 @@ class Copy:
         optimizer.zero_grad(set_to_none=True)
         return cls(model, optimizer)
 
+    def restart(self) -> None:
+        """Draw new weights for every layer that can (`reset_parameters`), and forget the optimizer's state."""
+        for module in self.model.modules():
+            reset = getattr(module, "reset_parameters", None) or getattr(module, "_reset_parameters", None)
+            if callable(reset):
+                reset()
+        self.optimizer.state.clear()
+
 
 @contextmanager
 def own_randomness(seed: int, *carriers: Any) -> Iterator[None]:

@@ -45,6 +45,7 @@ STEP_UNITS = {
     "saturated_units": "",
     "uncleared": "",
     "stepped": "",
+    "training": "",
 }
 """Columns of a watched run; NaN for a number that was not due."""
 
@@ -81,7 +82,8 @@ class StepProbe:
         self._cheap_KP = torch.empty((CAPACITY, 1 + count), device=device)
         self._dear_KP = torch.empty((CAPACITY, 3 * count + len(_TAIL)), device=device)
         self._clear()
-        self._host: list[tuple[int, float, bool]] = []  # step, learning rate, whether the optimizer stepped
+        # step, learning rate, whether the optimizer stepped, whether the model was in training mode
+        self._host: list[tuple[int, float, bool, bool]] = []
         self._dear: list[int] = []  # rows of the cheap table that have a row in the costly one
         self._copies: list[Tensor] = []  # weights before a due step, gradients after it
         self._ever: set[int] = set()  # positions of the tensors that ever had a gradient
@@ -144,7 +146,7 @@ class StepProbe:
         if self._dear and self._dear[-1] == row and self._activations is not None:
             self._put_tail("dead_units", self._activations.worst_dead())
             self._put_tail("saturated_units", self._activations.worst_saturated())
-        self._host.append((self.step + 1, self._lr, self._stepped))
+        self._host.append((self.step + 1, self._lr, self._stepped, self.model.training))
         self.step += 1
         self._lr = float("nan")
         if len(self._host) == CAPACITY:
@@ -272,10 +274,11 @@ class StepProbe:
         count = len(self._parameters)
         rows_KC = np.full((len(cheap_KP), len(STEP_UNITS)), np.nan)
         columns = list(STEP_UNITS)
-        step_K, lr_K, stepped_K = zip(*self._host, strict=True)
+        step_K, lr_K, stepped_K, training_K = zip(*self._host, strict=True)
         rows_KC[:, columns.index("step")] = step_K
         rows_KC[:, columns.index("lr")] = lr_K
         rows_KC[:, columns.index("stepped")] = stepped_K
+        rows_KC[:, columns.index("training")] = training_K
         rows_KC[:, columns.index("loss")] = cheap_KP[:, 0]
         rows_KC[:, columns.index("gradient_norm")] = _norm_of(cheap_KP[:, 1:])
         update_K, weight_K = _norm_of(dear_KP[:, :count]), _norm_of(dear_KP[:, count : 2 * count])

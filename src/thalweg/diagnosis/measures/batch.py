@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from thalweg.probes.batches import Batch, LossFunction
 
 
+FEWEST_FOR_SHARES = 32  # labels in a batch that show which classes are rare
 FEWEST_A_CLASS = 10  # with fewer labels per class, a batch does not show how frequent each class is
 
 
@@ -58,7 +59,7 @@ def of_batch(model: nn.Module, loss_fn: LossFunction, batches: Sequence[Batch]) 
         found["loss_batch"] = loss
         if bool(torch.isfinite(outputs).all()):
             found |= of_loss(outputs.float(), targets, loss_fn, head)
-            found |= _of_outputs(outputs, targets, loss)
+            found |= _of_outputs(outputs, targets, loss) | _of_rare(outputs, targets, head)
         found |= _of_constant(outputs, targets, loss_fn, head)
         found |= _of_batch_norm(twin, loss_fn, batches, found.get("loss_constant", math.nan))
     return found
@@ -106,6 +107,32 @@ def _of_targets(outputs: Tensor, targets: Tensor) -> dict[str, float]:
     return found
 
 
+def _of_rare(outputs: Tensor, targets: Tensor, head: Head) -> dict[str, float]:
+    """The share of the most frequent label, and how many of the other labels are predicted.
+
+    Binary targets of several columns are separate questions and are left out.
+    """
+    dim = class_dim(outputs, targets)
+    if not targets.is_floating_point():
+        if dim is None:
+            return {}
+        labels, predicted = targets, outputs.argmax(dim=dim)
+    elif targets.shape == outputs.shape and (targets.ndim != 2 or targets.shape[1] == 1):
+        if not bool(((targets == 0) | (targets == 1)).all()):
+            return {}
+        labels, predicted = targets.long(), (outputs > (0.5 if head == "sigmoid" else 0.0)).long()
+    else:
+        return {}
+    kinds, counts = labels.unique(return_counts=True)
+    if labels.numel() < FEWEST_FOR_SHARES or len(kinds) < 2:  # one single class is another fault
+        return {}
+    rare = labels != kinds[counts.argmax()]
+    return {
+        "largest_class": float(counts.max() / counts.sum()),
+        "rare_found": float((predicted == labels)[rare].float().mean()),
+    }
+
+
 def _of_outputs(outputs: Tensor, targets: Tensor, loss: float) -> dict[str, float]:
     """Compare a squared error over probabilities with the true classes."""
     outputs = outputs.detach().float()
@@ -147,7 +174,12 @@ def _of_constant(
     if head == "unknown" and dim is not None and normalized_over(outputs, dim):
         head = "softmax"
     bounded: Head = head if head in ("softmax", "log_softmax", "sigmoid") else "none"
-    constant = torch.zeros_like(outputs[:1], dtype=torch.float32).requires_grad_()
+    # One number for each class or column: one for each pixel would learn the batch's positions by heart.
+    shape = [1] * outputs.ndim
+    if outputs.ndim > 1:
+        column = 1 if dim is None else dim
+        shape[column] = outputs.shape[column]
+    constant = torch.zeros(shape, device=outputs.device).requires_grad_()
 
     def loss_of_constant() -> Tensor:
         return loss_fn(reachable(bounded, constant, dim).expand(outputs.shape), targets)
@@ -166,6 +198,7 @@ def _of_constant(
     try:
         with torch.enable_grad():
             optimizer.step(closure)
+        with torch.no_grad():
             value = float(loss_of_constant())
     except RuntimeError:  # outside the domain of the loss, or a loss without a gradient
         return {}
