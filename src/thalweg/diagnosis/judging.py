@@ -91,6 +91,7 @@ def derived(measures: Mapping[str, float]) -> dict[str, float]:
     found["fit_gain"] = known("loss_batch") / known("scale") - known("fit_left") if known("scale") > 0 else math.nan
     found["gain_less_than_same"] = known("gain_tenth") - known("gain_same")
     found["gain_no_decay_more"] = known("gain_no_decay") - known("gain_same_long")
+    found["valid_left"] = known("valid_last") / known("loss_first") if known("loss_first") > 0 else math.nan
     constant = known("loss_constant")
     if constant > 0:
         found["to_constant"] = known("loss_last") / constant

@@ -150,6 +150,7 @@ RULES: tuple[Rule, ...] = (
     _rule("too_few_steps", m.STEPS < 100, m.COSINE > 0.5, m.FIT_LEFT < 0.3, m.LEFT > 0.5, STUCK, prior=0.85),
     # The data and the capacity of the network.
     _rule("overfitting", m.VALID_GAP > 0.5, m.VALID_RISE > 0.1),
+    _rule("overfitting", m.VALID_GAP > 0.7, m.VALID_LEFT > 0.3, m.LEFT < 0.2),
     _rule("healthy", m.FALLING > 0.006, prior=0.9),
     _rule("converged", m.LEFT < 0.05, STUCK, prior=0.9),
     _rule("model_too_small", m.FIT_LEFT > 0.3, m.LEFT > 0.3, STUCK, prior=0.9),

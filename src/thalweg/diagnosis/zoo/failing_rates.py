@@ -157,7 +157,7 @@ def at_the_edge(
     return torch.optim.SGD(model.parameters(), lr=rate, momentum=momentum)
 
 
-@case("saddle", networks=("perceptron", "cnn"))
+@case("symmetric_weights", "saddle", networks=("perceptron", "cnn"))
 def weights_all_zero(setting: Setting) -> Training:
     """All weights zero: the gradient vanishes everywhere except in the last bias, which soon stops learning."""
     training = plain(setting, activation=nn.Tanh, depth=1)
@@ -168,7 +168,7 @@ def weights_all_zero(setting: Setting) -> Training:
     return training
 
 
-@case("saddle", networks=("perceptron",))
+@case("saddle", "symmetric_weights", networks=("perceptron",))
 def two_last_layers_zero(setting: Setting) -> Training:
     """The last two layers zero, both initialized to start small: each waits for the other."""
     training = plain(setting, activation=nn.Tanh)
