@@ -82,7 +82,7 @@ RULES: tuple[Rule, ...] = (
     _rule("symmetric_weights", m.TWIN_UNITS > 0.9, m.LEFT > 0.3, prior=1.0),
     _rule("class_imbalance", m.LARGEST_CLASS > 0.9, m.RARE_FOUND < 0.1, m.FALLING < 0.05, prior=0.9),
     # Divergence.
-    _rule("exploding_gradients", m.LOSS_FIRST_TO_CONSTANT > 8, m.TO_CONSTANT > 1.5),
+    _rule("exploding_gradients", m.LOSS_FIRST_TO_CONSTANT > 8, m.TO_CONSTANT > 1.1),
     _rule("diverged", m.NONFINITE_STEP > 0),
     _rule("diverged", m.RISE > 20, prior=0.9),
     # The weight decay. It shrinks weights and all gradients, so it comes before the rules about gradients.
