@@ -161,7 +161,7 @@ def _of_constant(outputs: Tensor, targets: Tensor, loss_fn: LossFunction, *, ste
 
     with torch.enable_grad():
         optimizer.step(closure)
-        value = float(loss_fn(constant.detach().expand(outputs.shape), targets))
+        value = float(loss_fn(constant.detach().expand(outputs.shape), targets).detach())
     return {"loss_constant": value} if math.isfinite(value) else {}
 
 

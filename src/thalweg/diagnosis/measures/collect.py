@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from thalweg.diagnosis.measures.batch import of_batch
 from thalweg.diagnosis.measures.gains import Gains, scale_of
 from thalweg.diagnosis.measures.gradients import curvature_of, noise_of
-from thalweg.probes.copies import own_randomness
+from thalweg.errors import UsageError
+from thalweg.probes.copies import Copy, own_randomness
 
 
 if TYPE_CHECKING:
@@ -37,16 +38,21 @@ def ask(
     Args:
         model: only copies of it run.
         optimizer: only copies of it step.
-        loss_fn: of (outputs, targets).
+        loss_fn: of (outputs, targets); only copies of it run.
         batches: at least one.
         known: the measures of the history.
         seconds: about how long the short runs may take.
 
     Returns:
-        The measures, and the names of those that failed (`batch`, `curvature`, `noise`, `short_runs`).
+        The measures, and the names of those that failed (`batch`, `curvature`, `noise`, `short_runs`), or
+        `not_copied:WHAT` if the model cannot be copied: then it is asked nothing.
     """
     found: dict[str, float] = {}
     failed: list[str] = []
+    try:
+        copied = Copy.of(model, optimizer, loss_fn)
+    except UsageError as error:
+        return {}, [f"not_copied:{error.values['what']}"]
 
     def attempt(what: str, question: Callable[[], dict[str, float]]) -> None:
         try:
@@ -55,11 +61,11 @@ def ask(
         except Exception:  # noqa: BLE001 - the verdict reports it, and the others go on
             failed.append(what)
 
-    attempt("batch", lambda: of_batch(model, loss_fn, batches))
+    attempt("batch", lambda: of_batch(copied.model, copied.loss_fn, batches))
     scale = scale_of(found.get("loss_constant", math.nan), known.get("loss_first", math.nan))
     found["scale"] = scale
-    attempt("noise", lambda: noise_of(model, loss_fn, batches))
-    attempt("curvature", lambda: curvature_of(model, optimizer, loss_fn, batches[:2], scale=scale))
+    attempt("noise", lambda: noise_of(copied.model, copied.loss_fn, batches))
+    attempt("curvature", lambda: curvature_of(Copy.of(model, optimizer, loss_fn), batches[:2], scale=scale))
     gains = Gains(model, optimizer, loss_fn, batches, scale, seconds)
     attempt("short_runs", lambda: gains.measures(known.get("lr_most", math.nan)))
     return found, failed
