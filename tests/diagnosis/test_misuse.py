@@ -295,6 +295,21 @@ def test_a_watched_model_is_used_as_an_unwatched_one(name):
         assert graphs[0] == graphs[1]
 
 
+@pytest.mark.parametrize("name", ["torch.save", "pickle", "deepcopy", "export", "average"])
+def test_a_watched_model_beside_a_compiled_one_is_used_as_an_unwatched_one(name):
+    (model, optimizer), (other, _) = training(), training()
+    other = torch.compile(other, backend="eager")
+    with thalweg.watch(model, optimizer) as watch:
+        for step in range(3):
+            loss = backward(model, optimizer, step)
+            assert other(batch()[0]).shape == USES[name](model)(batch()[0]).shape
+            optimizer.step()
+            watch.step(loss)
+    torch._dynamo.reset()
+    assert watch.problems == []
+    assert watch.steps["dead_units"].tolist() == pytest.approx([0.0] * 3, abs=0.5)
+
+
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda thing: pickle.loads(pickle.dumps(thing))])  # noqa: S301
 def test_a_copy_of_a_model_that_holds_its_watch_watches_nothing(copied):
     model, optimizer = training()

@@ -107,7 +107,7 @@ class Watch:
         if self._probe is None:
             return
         if not self._depth:
-            self._note("outside")
+            self.note("outside")
             return
         try:
             misuse = self._probe.record(loss)
@@ -119,7 +119,7 @@ class Watch:
                 self._say("loss_not_scalar", got=_kind(loss))
             return
         if misuse is not None:
-            self._note(misuse)
+            self.note(misuse)
         if self._probe.failure is not None:
             self._fail("watching", self._probe.failure)
 
@@ -133,6 +133,16 @@ class Watch:
         with self._keeping("watching"):
             step = self._probe.step if self._probe is not None else len(self.validation)
             self.validation.append(step=step, loss=float(loss), accuracy=float(accuracy))
+
+    def note(self, misuse: str) -> None:
+        """Record a misuse, and say it the first time.
+
+        Args:
+            misuse: a name with the texts `misuse_<name>` and `unchecked_<name>` in the catalogue.
+        """
+        if misuse not in self.problems:
+            self.problems.append(misuse)
+            self._say(misuse)
 
     @property
     def steps(self) -> History:
@@ -254,12 +264,6 @@ class Watch:
         if self._probe is not None and what in {"watching", "loss_not_scalar"}:
             self._probe.detach()
             self._probe = None
-
-    def _note(self, misuse: str) -> None:
-        """Record a misuse, and say it the first time."""
-        if misuse not in self.problems:
-            self.problems.append(misuse)
-            self._say(misuse)
 
     def _say(self, misuse: str, **values: Any) -> None:
         logger.warning(t(f"diagnosis.misuse_{misuse}", **values))

@@ -6,6 +6,8 @@ nothing that compiles or traces the model runs them.
 
 from __future__ import annotations
 
+import sys
+import warnings
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +24,10 @@ if TYPE_CHECKING:
     from torch import nn
 
 
+_WARNING = r"Using `torch\.compile\(module\)` when there are global hooks"
+_COMPILED = "OptimizedModule"  # whose class lies in the compiler, which takes seconds to import
+
+
 def around_forward(
     model: nn.Module,
     before: Callable[[], None] | None = None,
@@ -30,7 +36,8 @@ def around_forward(
     """Call functions before and after each forward pass of one model; close the stack to stop.
 
     Args:
-        model: only its own calls count, not those of its parts, its copies or other models.
+        model: only its own calls count, or those of its compiled wrapper, not those of its parts, its copies or other
+            models.
         before: is called before the pass.
         after: is called with the outputs, also after a pass that raised an error; then with None.
 
@@ -44,20 +51,37 @@ def around_forward(
         [(4, 1)]
     """
 
-    def enter(module: nn.Module, _inputs: Any) -> None:
-        if not is_traced() and module is model and before is not None:
+    def enter(module: Any, _inputs: Any) -> None:
+        if not is_traced() and before is not None and calls(module):
             before()
 
-    def leave(module: nn.Module, _inputs: Any, outputs: Any) -> None:
-        if not is_traced() and module is model and after is not None:
+    def leave(module: Any, _inputs: Any, outputs: Any) -> None:
+        if not is_traced() and after is not None and calls(module):
             after(outputs)
 
+    def calls(module: Any) -> bool:
+        return module is model or (type(module).__name__ == _COMPILED and unwrapped(module) is model)
+
+    _expect_warning()
     stack = ExitStack()
     if before is not None:
         stack.callback(register_module_forward_pre_hook(enter).remove)
     if after is not None:
         stack.callback(register_module_forward_hook(leave, always_call=True).remove)
     return stack
+
+
+def _expect_warning() -> None:
+    """Where another model is compiled, have torch not warn of hooks on all models: ours look at one."""
+    known = (getattr(entry[1], "pattern", None) for entry in warnings.filters)
+    if compiles() and _WARNING not in known:
+        warnings.filterwarnings("ignore", message=_WARNING, category=UserWarning)
+
+
+def compiles() -> bool:
+    """Whether this process compiles a model with `torch.compile`."""
+    compiler = sys.modules.get("torch._dynamo.eval_frame")
+    return any(backend is not None for backend in getattr(compiler, "cached_backends", {}).values())
 
 
 def is_traced() -> bool:
