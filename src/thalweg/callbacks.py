@@ -6,14 +6,19 @@ callback is created.
 
 from __future__ import annotations
 
+import logging
 import math
+from contextlib import ExitStack
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from thalweg.diagnosis.watching import Watch
-from thalweg.errors import MissingExtraError
+from thalweg.errors import MissingExtraError, UsageError
+from thalweg.probes.hooks import around_forward
+from thalweg.probes.pair import pair_of
 
 
 if TYPE_CHECKING:
@@ -29,6 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Listener", "lightning_callback", "transformers_callback"]
 
+logger = logging.getLogger("thalweg")
 PACKAGES = ("lightning.pytorch", "pytorch_lightning")  # two names of one library
 VALIDATION_LOSS = "val_loss"
 
@@ -60,10 +66,18 @@ class Listener:
         self.watch: Watch | None = None
         self.verdict: Verdict | None = None
 
-    def open(self, model: nn.Module, optimizer: Optimizer) -> None:
-        """Start watching; close a watch that is already open."""
+    def open(self, model: nn.Module, optimizer: Optimizer | None) -> None:
+        """Start watching; close a watch that is already open.
+
+        If this is not a torch module and a torch optimizer, that is said, and the training goes on unwatched.
+        """
         self.close()
-        self.watch, self.verdict = Watch(model, optimizer), None
+        self.watch = self.verdict = None
+        try:
+            self.watch = Watch(*pair_of(model, optimizer))
+        except UsageError as error:
+            logger.warning(str(error))
+            return
         self.watch.__enter__()
 
     def step(self, loss: Any) -> None:
@@ -72,15 +86,21 @@ class Listener:
             self.watch.step(loss)
 
     def validate(self, loss: Any) -> None:
-        """Record a validation loss if it is finite."""
-        if self.watch is not None and loss is not None and math.isfinite(float(loss)):
-            self.watch.validate(float(loss))
+        """Record a validation loss if it is a finite number."""
+        try:
+            value = float(loss)
+        except (TypeError, ValueError, RuntimeError):  # nothing, or more than one number
+            return
+        if self.watch is not None and math.isfinite(value):
+            self.watch.validate(value)
 
     def finish(self) -> None:
         """Diagnose, save, and hand the verdict to `tell`."""
         if self.watch is None:
             return
         self.close()
+        if not len(self.watch.steps):
+            self.watch.note("no_loss")
         self.verdict = self.watch.diagnose(batch=self.batch, loss_fn=self.loss_fn)
         if self.save is not None:
             self.watch.save(self.save)
@@ -102,7 +122,7 @@ def lightning_callback(*, monitor: str = VALIDATION_LOSS, **options: Any) -> Any
 
     Returns:
         A `lightning.pytorch.Callback`, for `Trainer(callbacks=[...])`; its `listener` holds the watch and the verdict.
-        If a module has several optimizers, only the first is watched.
+        If a module has several optimizers, only the first is watched; without one, nothing is.
 
     Raises:
         MissingExtraError: Lightning is not installed.
@@ -120,13 +140,13 @@ def lightning_callback(*, monitor: str = VALIDATION_LOSS, **options: Any) -> Any
             self.listener = Listener(**options)
 
         def on_train_start(self, trainer: Any, pl_module: Any) -> None:
-            self.listener.open(pl_module, trainer.optimizers[0])
+            self.listener.open(pl_module, next(iter(trainer.optimizers), None))
             self._steps = trainer.global_step
 
         def on_train_batch_end(self, trainer: Any, _module: Any, outputs: Any, *_: Any) -> None:
             if trainer.global_step > self._steps:  # while gradients are accumulated, no step was taken
                 self._steps = trainer.global_step
-                self.listener.step(outputs["loss"] if isinstance(outputs, dict) else outputs)
+                self.listener.step(outputs.get("loss") if isinstance(outputs, dict) else outputs)
 
         def on_validation_epoch_end(self, trainer: Any, _module: Any) -> None:
             if not getattr(trainer, "sanity_checking", False):
@@ -177,14 +197,15 @@ def transformers_callback(**options: Any) -> Any:
             super().__init__()
             self.listener = Listener(**options)
             self._losses: list[torch.Tensor] = []
-            self._hook: Any = None
+            self._hook = ExitStack()
 
         def on_train_begin(self, _args: Any, _state: Any, _control: Any, **given: Any) -> None:
             model, optimizer = given["model"], given["optimizer"]
             # the Trainer wraps the torch optimizer, which takes the actual step
             self.listener.open(model, getattr(optimizer, "optimizer", optimizer))
             self._losses.clear()
-            self._hook = model.register_forward_hook(self._keep)
+            self._hook.close()  # of a training that ended with an error
+            self._hook = around_forward(model, after=partial(self._keep, model))
 
         def on_step_end(self, *_: Any, **_given: Any) -> None:
             if self._losses:  # several if gradients are accumulated: the step minimized their mean
@@ -195,13 +216,12 @@ def transformers_callback(**options: Any) -> Any:
             self.listener.validate((metrics or {}).get("eval_loss"))
 
         def on_train_end(self, *_: Any, **_given: Any) -> None:
-            if self._hook is not None:
-                self._hook.remove()
+            self._hook.close()
             self.listener.finish()
 
-        def _keep(self, module: Any, _inputs: Any, outputs: Any) -> None:
+        def _keep(self, model: Any, outputs: Any) -> None:
             loss = outputs.get("loss") if isinstance(outputs, dict) else getattr(outputs, "loss", None)
-            if module.training and isinstance(loss, torch.Tensor):
+            if model.training and isinstance(loss, torch.Tensor):
                 self._losses.append(loss.detach())
 
     return WatchCallback()

@@ -1,5 +1,7 @@
 """The callbacks, tested with small fakes of the two protocols that make each library's calls in order."""
 
+import copy
+import pickle
 import sys
 from types import ModuleType, SimpleNamespace
 
@@ -85,6 +87,53 @@ def test_transformers(monkeypatch):
     assert listener.watch.validation["loss"].tolist() == [0.5]
     assert listener.verdict.code == "healthy"
     assert not model._forward_hooks
+
+
+def test_lightning_without_an_optimizer_or_a_loss_trains_on(monkeypatch, caplog):
+    fake(monkeypatch, "lightning.pytorch", "Callback")
+    model = Model()
+    trainer = SimpleNamespace(optimizers=[], global_step=0, callback_metrics={"val_loss": torch.ones(2)})
+    callback = lightning_callback(tell=None)
+    callback.on_train_start(trainer, model)
+    assert "not a torch optimizer" in caplog.text
+    callback.on_train_batch_end(trainer, model, {"loss": torch.tensor(1.0)}, None, 0)
+    callback.on_train_end(trainer, model)
+    assert callback.listener.verdict is None
+    trainer.optimizers = [torch.optim.SGD(model.parameters(), lr=0.01)]
+    callback.on_train_start(trainer, model)
+    for number, outputs in enumerate((None, {}, {"logs": 1})):  # a skipped batch, and manual optimization
+        step(model, trainer.optimizers[0], number)
+        trainer.global_step += 1
+        callback.on_train_batch_end(trainer, model, outputs, None, number)
+    callback.on_validation_epoch_end(trainer, model)  # a metric that is no scalar
+    callback.on_train_end(trainer, model)
+    assert callback.listener.verdict.code == "unsure"
+    assert "no_loss" in callback.listener.verdict.unchecked
+    assert "training_step" in caplog.text
+
+
+def compiled(model):
+    return torch.compile(model, backend="eager")
+
+
+@pytest.mark.parametrize("wrapped", [nn.Sequential, nn.DataParallel, compiled])
+def test_transformers_with_a_wrapped_model_that_is_copied_and_saved_meanwhile(monkeypatch, wrapped):
+    fake(monkeypatch, "transformers", "TrainerCallback")
+    model = Model()
+    runs, optimizer = wrapped(model), torch.optim.SGD(model.parameters(), lr=0.01)
+    callback = transformers_callback(tell=None)
+    for attempt in range(2):  # the first ends with an error, of which the Trainer does not tell
+        callback.on_train_begin(None, None, None, model=model, optimizer=optimizer)
+        losses = []
+        for number in range(4):
+            losses.append(step(runs, optimizer, number).item())
+            copy.deepcopy(model)(torch.ones(2, 4))
+            pickle.dumps(model)
+            callback.on_step_end(None, None, None)
+        if attempt:
+            callback.on_train_end(None, None, None)
+    assert callback.listener.watch.steps["loss"] == pytest.approx(losses)
+    assert callback.listener.verdict.code == "unsure"
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,15 @@ if TYPE_CHECKING:
     from thalweg.diagnosis.measures.table import Condition
     from thalweg.diagnosis.rules import Rule
 
-_BATCH_PROBLEMS = {"batch_fails", "batch_unreadable", "no_loss_fn"}  # each says why the batch tells nothing
+NO_STEP = "no_step"  # the problem of a watch that saw losses, but no step of its optimizer
+# A problem that says why something was not checked, to what.
+_TELLS = {
+    "batch_fails": ("batch",),
+    "batch_unreadable": ("batch",),
+    "no_loss_fn": ("batch",),
+    "not_copied": ("batch", "curvature", "short_runs"),
+    NO_STEP: ("gradient",),
+}
 LEARNED, FALLS = 0.6, 0.02  # a loss far below the best constant predictor's, and still falling
 SURE = 0.5  # below this standing the verdict is "unsure"
 
@@ -40,7 +48,8 @@ def judge(measures: Mapping[str, float], *, problems: Sequence[str] = ()) -> Ver
         'unsure'
     """
     measures = {**measures, **derived(measures)}
-    unasked = [name for name in _unasked(measures) if not (name == "batch" and _BATCH_PROBLEMS & set(problems))]
+    told = set().union(*(_TELLS.get(name.partition(":")[0], ()) for name in problems))
+    unasked = [name for name in _unasked(measures) if name not in told]
     unchecked = list(dict.fromkeys([*problems, *unasked]))
     ranked = sorted(
         ((rule, *_standing(rule, measures)) for rule in RULES),
@@ -51,6 +60,8 @@ def judge(measures: Mapping[str, float], *, problems: Sequence[str] = ()) -> Ver
         codes.setdefault(rule.code, (rule, holds, standing))
     best, *others = codes.values()
     enough = measures.get("steps", 0) >= FEW or best[0].prior == 1.0 or best[0].code in _AT_ONCE
+    if NO_STEP in problems:  # nothing was trained, so a flat loss shows nothing
+        enough = best[0].code in _WITHOUT_STEPS
     if not (best[1] and enough and best[2] >= SURE):
         nearest = tuple((rule.code, None) for rule, _, _ in (best, *others)[:2])
         why = ["few_steps"] if measures.get("steps", 0) < FEW else []
@@ -69,6 +80,8 @@ def judge(measures: Mapping[str, float], *, problems: Sequence[str] = ()) -> Ver
 
 # These verdicts need no trend.
 _AT_ONCE = {"bad_inputs", "bad_targets", "wrong_loss", "diverged", "exploding_gradients"}
+
+_WITHOUT_STEPS = {"bad_inputs", "bad_targets", "optimizer_not_stepping"}  # nor any training
 
 
 # These hold beside learning; no other rule that is not exact may accuse a training that demonstrably learns.

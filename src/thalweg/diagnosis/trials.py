@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -48,7 +49,7 @@ def try_fix(
         verdict: whose fix is tried.
         model: is copied twice.
         optimizer: is copied with the model.
-        loss_fn: of (outputs, targets).
+        loss_fn: of (outputs, targets); is copied with the model.
         batches: one or several, in any form of `thalweg.probes.batches`; both copies take them in turn.
         fix: code of the fix; None: the first that can be tried on a copy.
         steps: number of steps of each copy, at least 1.
@@ -61,14 +62,19 @@ def try_fix(
     clear = verdict.code != "zero_grad_missing"
     # the loop clips, not the optimizer: the copies must be clipped as the training was
     clip = verdict.measures.get("gradient_last") if verdict.code == "clipped_too_hard" else None
+
+    def attempt() -> Attempt:
+        copied = Copy.of(model, optimizer, loss_fn)
+        return Attempt(copied, copied.loss_fn, clear=clear, clip=clip)
+
     for wanted in verdict.fixes:
         if fix not in (None, wanted.code):
             continue
         with own_randomness(seed):
-            changed = apply(Attempt(Copy.of(model, optimizer), loss_fn, clear=clear, clip=clip), wanted)
+            changed = apply(attempt(), wanted)
         if changed is None:
             continue
-        unchanged = Attempt(Copy.of(model, optimizer), loss_fn, clear=clear, clip=clip)
+        unchanged = attempt()
         with own_randomness(seed):
             return _compare(wanted, unchanged, changed, taken, steps=steps, seed=seed)
     return Trial(None, "loss", 0, math.nan, math.nan, math.nan, None, helped=False)
@@ -100,18 +106,13 @@ def _train(attempt: Attempt, batches: Sequence[Batch], yardstick: str, *, steps:
     """Train a copy and return the yardstick about ten times, at last after the last step."""
     every = max(1, steps // 10)
     curve = []
-    model, optimizer = attempt.copy.model, attempt.copy.optimizer
+    norm, parameters = attempt.clip, list(attempt.copy.model.parameters())
+    clip = None if norm is None else partial(clip_grad_norm_, parameters, norm)
     with own_randomness(seed), torch.enable_grad():
         for step in range(1, steps + 1):
             batch = attempt.prepare(batches[(step - 1) % len(batches)])
-            if attempt.clear:
-                optimizer.zero_grad(set_to_none=True)
-            loss = batch.loss(model, attempt.loss_fn)
-            if loss.requires_grad:
-                loss.backward()
-                if attempt.clip is not None:
-                    clip_grad_norm_(model.parameters(), attempt.clip)
-                optimizer.step()
+            loss = partial(batch.loss, attempt.copy.model, attempt.loss_fn)
+            attempt.copy.step(loss, clear=attempt.clear, before=clip)
             if step % every == 0 or step == steps:
                 curve.append(_measure(attempt, batches, yardstick, seed))
     return curve

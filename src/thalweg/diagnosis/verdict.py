@@ -152,7 +152,8 @@ class Verdict:
         evidence: the numbers that decided; the one nearest to its threshold comes last.
         fixes: what to change, the first to try first.
         alternatives: the next most likely codes, each with its confidence or None.
-        unchecked: what was not checked, by names whose texts are `unchecked_<name>` in the catalogue.
+        unchecked: what was not checked, by names whose texts are `unchecked_<name>` in the catalogue; `NAME:WHAT` has
+            the value of a placeholder.
         measures: all numbers that were measured.
         trial: the trial of the first fix, if one was requested.
     """
@@ -203,11 +204,17 @@ class Verdict:
             )
             lines += ["", t("diagnosis.shown_head", names=names)]
         if self.unchecked:
-            names = joined((t(f"diagnosis.unchecked_{name}") for name in self.unchecked), long=True)
+            names = joined(map(unchecked_text, self.unchecked), long=True)
             lines += ["", t("diagnosis.unchecked_head", names=names)]
         if self.trial:
             lines += ["", str(self.trial)]
         return "\n".join(lines)
+
+
+def unchecked_text(name: str) -> str:
+    """What was not checked, in words."""
+    key, _, what = name.partition(":")
+    return t(f"diagnosis.unchecked_{key}", what=what)
 
 
 def _title(code: str) -> str:

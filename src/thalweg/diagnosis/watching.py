@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 from contextlib import contextmanager
 from dataclasses import replace
@@ -12,14 +13,16 @@ import torch
 
 from thalweg._files import replacing, write_text
 from thalweg.diagnosis import trials
-from thalweg.diagnosis.judging import judge
+from thalweg.diagnosis.judging import NO_STEP, judge
 from thalweg.diagnosis.measures.collect import MOST_BATCHES, ask, decay_measures, mode_measures, wiring_measures
 from thalweg.diagnosis.measures.trends import of_history
 from thalweg.history import History, HistoryLog
-from thalweg.probes import StepProbe, Wiring
+from thalweg.i18n import t
+from thalweg.probes import StepProbe
 from thalweg.probes.batches import loss_function, read_batches
 from thalweg.probes.copies import own_randomness
 from thalweg.probes.layers import EVERY
+from thalweg.probes.pair import pair_of
 
 
 if TYPE_CHECKING:
@@ -31,48 +34,69 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer
 
     from thalweg.diagnosis.verdict import Verdict
+    from thalweg.probes import Wiring
     from thalweg.probes.batches import Batch, LossFunction
 
 FORMAT = "thalweg-watch-1"
 VALIDATION_UNITS = {"step": "", "loss": "", "accuracy": ""}
 
 
+logger = logging.getLogger("thalweg")
+
+
 class Watch:
     """A watched training; `watch` makes it.
 
-    If watching fails, the training goes on; `problems` records the failure and the verdict names it.
+    If watching fails, the training goes on; `problems` records the failure and the verdict names it. A misuse within
+    the loop is also said at once, by the logger `thalweg`. A copy or a pickle of a watch is closed and empty.
 
     Args:
         model: the model in training.
         optimizer: its optimizer.
         every: number of steps between two full measurements.
+
+    Raises:
+        UsageError: this is not one model and one torch optimizer, in this order.
     """
 
     def __init__(self, model: nn.Module, optimizer: Optimizer, *, every: int = EVERY) -> None:
-        self.model, self.optimizer = model, optimizer
+        self.model, self.optimizer = pair_of(model, optimizer)
         self.problems: list[str] = []
         self.validation = History(VALIDATION_UNITS)
         self.error: Exception | None = None
         self._asked: dict[str, float] = {}
+        self._every = every
         self._probe: StepProbe | None = None
         self._wiring: Wiring | None = None
+        self._depth = 0
         with self._keeping("setup"):
-            if next(iter(model.parameters()), None) is None:
+            if next(iter(self.model.parameters()), None) is None:
                 self.problems.append("no_parameters")
-            self._probe = StepProbe(model, optimizer, every=every)
+            self._probe = StepProbe(self.model, self.optimizer, every=every)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _closed, (self._every,)
 
     def __enter__(self) -> Self:
+        self._depth += 1
         with self._keeping("setup"):
             if self._probe is not None:
-                self._wiring = Wiring.of(self.model, self.optimizer)
                 self._probe.attach()
+                self._wiring = self._probe.reach.wiring()
+                if self._wiring.foreign == 1.0 and "no_parameters" not in self.problems:
+                    self._say("foreign")
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self._depth = max(0, self._depth - 1)
+        if self._probe is None or not self._probe.attached or self._depth:
+            return
         with self._keeping("reading"):
-            if self._probe is not None:
-                self._probe.detach()
-                self._probe.read()
+            self._probe.detach()
+            self._wiring = self._probe.reach.wiring()
+            self._probe.read()
+            if error is None and self._never_stepped:
+                self._say(NO_STEP)
 
     def step(self, loss: Tensor | float) -> None:
         """Close a step: call it after `optimizer.step()`.
@@ -82,11 +106,21 @@ class Watch:
         """
         if self._probe is None:
             return
+        if not self._depth:
+            self.note("outside")
+            return
         try:
-            self._probe.record(loss)
+            misuse = self._probe.record(loss)
         except Exception as error:  # noqa: BLE001 - watching never stops a training
-            self._fail("watching" if _is_scalar(loss) else "loss_not_scalar", error)
-        if self._probe is not None and self._probe.failure is not None:
+            if _is_scalar(loss):
+                self._fail("watching", error)
+            else:
+                self._fail("loss_not_scalar", error)
+                self._say("loss_not_scalar", got=_kind(loss))
+            return
+        if misuse is not None:
+            self.note(misuse)
+        if self._probe.failure is not None:
             self._fail("watching", self._probe.failure)
 
     def validate(self, loss: float, accuracy: float = math.nan) -> None:
@@ -99,6 +133,16 @@ class Watch:
         with self._keeping("watching"):
             step = self._probe.step if self._probe is not None else len(self.validation)
             self.validation.append(step=step, loss=float(loss), accuracy=float(accuracy))
+
+    def note(self, misuse: str) -> None:
+        """Record a misuse, and say it the first time.
+
+        Args:
+            misuse: a name with the texts `misuse_<name>` and `unchecked_<name>` in the catalogue.
+        """
+        if misuse not in self.problems:
+            self.problems.append(misuse)
+            self._say(misuse)
 
     @property
     def steps(self) -> History:
@@ -139,34 +183,33 @@ class Watch:
             The verdict. Model, optimizer and random states are unchanged.
         """
         measures = self.measures()
-        problems = list(self.problems)
-        batches = self._read(batch, problems)
-        takes = loss_function(loss_fn)
-        if batches and self._probe is not None:
-            with self._paused():
-                asked, more = ask(self.model, self.optimizer, takes, batches, measures, seconds=seconds)
-            if "batch" in more:
-                why = "no_loss_fn" if loss_fn is None else "batch_fails"
-                more = [why if name == "batch" else name for name in more]
-            self._asked = asked
-            problems += more
-        verdict = judge({**measures, **self._asked}, problems=problems)
-        if try_fix and verdict.fixes and batches and self._probe is not None:
-            with self._paused():
-                trial = trials.try_fix(verdict, self.model, self.optimizer, takes, batches)
-            return replace(verdict, trial=trial)
-        return verdict
+        problems = self._problems()
+        with own_randomness(0, batch, loss_fn, *_forwards_of(self.model)):
+            batches = self._read(batch, problems)
+            takes = loss_function(loss_fn)
+            if not batches or self._probe is None:
+                return judge({**measures, **self._asked}, problems=problems)
+            self._asked, failed = ask(self.model, self.optimizer, takes, batches, measures, seconds=seconds)
+            why = "no_loss_fn" if loss_fn is None else "batch_fails"
+            problems += [why if name == "batch" else name for name in failed]
+            verdict = judge({**measures, **self._asked}, problems=problems)
+            if not try_fix or not verdict.fixes or any(name.startswith("not_copied") for name in failed):
+                return verdict
+            return replace(verdict, trial=trials.try_fix(verdict, self.model, self.optimizer, takes, batches))
 
     def measures(self) -> dict[str, float]:
         """The measures that need no batch."""
         steps = self.steps
         columns = {name: steps[name] for name in steps.units}
         found = of_history(columns, layers=self.layers, valid_loss=self.validation["loss"])
+        if self._probe is not None:
+            with self._keeping("optimizer"):
+                if self._probe.attached:
+                    self._wiring = self._probe.reach.wiring()
+            found["gradless"] = self._probe.gradless
         if self._wiring is not None:
             found |= wiring_measures(self._wiring)
-        if self._probe is not None:
-            found["gradless"] = self._probe.gradless
-            found |= mode_measures(self.model)
+        found |= mode_measures(self.model)
         with self._keeping("optimizer"):
             found |= decay_measures(self.optimizer, found)
         return found
@@ -188,31 +231,25 @@ class Watch:
             "optimizer": type(self.optimizer).__name__,
             "wiring": self._wiring.to_dict() if self._wiring else None,
             "measures": {**self.measures(), **self._asked},
-            "problems": self.problems,
+            "problems": self._problems(),
         }
         write_text(folder / "watch.json", json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
 
     def _read(self, given: Any, problems: list[str]) -> list[Batch]:
         """Read the given batches; if that fails, note it in `problems`."""
         try:
-            with own_randomness(0, given):
-                return read_batches(given, self.model, most=MOST_BATCHES)
+            return read_batches(given, self.model, most=MOST_BATCHES)
         except Exception as error:  # noqa: BLE001 - a fault in the user's loader costs only the measures of a batch
             self.error = error
             problems.append("batch_unreadable")
             return []
 
-    @contextmanager
-    def _paused(self) -> Iterator[None]:
-        """Remove the hooks for a while: a copy of the model would contain them."""
-        assert self._probe is not None  # noqa: S101 - for the type checker
-        attached = self._probe.attached
-        self._probe.detach()
-        try:
-            yield
-        finally:
-            if attached:
-                self._probe.attach()
+    def _problems(self) -> list[str]:
+        return [*self.problems, *([NO_STEP] if self._never_stepped else [])]
+
+    @property
+    def _never_stepped(self) -> bool:
+        return self._probe is not None and self._probe.step > 0 and not self._probe.taken
 
     @contextmanager
     def _keeping(self, what: str) -> Iterator[None]:
@@ -229,6 +266,9 @@ class Watch:
             self._probe.detach()
             self._probe = None
 
+    def _say(self, misuse: str, **values: Any) -> None:
+        logger.warning(t(f"diagnosis.misuse_{misuse}", **values))
+
 
 def watch(model: nn.Module, optimizer: Optimizer, *, every: int = EVERY) -> Watch:
     """Watch a training: put the loop inside `with`, and call `watch.step(loss)` after each step.
@@ -241,6 +281,9 @@ def watch(model: nn.Module, optimizer: Optimizer, *, every: int = EVERY) -> Watc
 
     Returns:
         A `Watch`.
+
+    Raises:
+        UsageError: this is not one model and one torch optimizer, in this order.
 
     Example:
         >>> import torch
@@ -265,3 +308,25 @@ def watch(model: nn.Module, optimizer: Optimizer, *, every: int = EVERY) -> Watc
 
 def _is_scalar(loss: Any) -> bool:
     return loss.numel() == 1 if isinstance(loss, torch.Tensor) else isinstance(loss, int | float)
+
+
+def _kind(loss: Any) -> str:
+    if isinstance(loss, torch.Tensor):
+        return f"Tensor {tuple(loss.shape)}"
+    return type(loss).__name__
+
+
+def _forwards_of(model: nn.Module) -> list[Any]:
+    """The functions that a pass runs; the generators that they name are restored."""
+    kinds = {type(module) for module in model.modules()}
+    return [kind.forward for kind in kinds if not kind.__module__.startswith("torch.")]
+
+
+def _closed(every: int) -> Watch:
+    """A watch of nothing, in place of a copy: its `step` records nothing."""
+    empty = torch.nn.Module()
+    unused = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.0)
+    closed = Watch(empty, unused, every=every)
+    closed._probe = None  # noqa: SLF001 - the same module
+    closed.problems.clear()
+    return closed

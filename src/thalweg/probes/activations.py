@@ -50,7 +50,8 @@ class ActivationProbe(TorchFunctionMode):
     ) -> Any:
         output = func(*args, **(kwargs or {}))
         measure = _MEASURES.get(getattr(func, "__name__", ""))
-        if measure is not None and isinstance(output, torch.Tensor) and output.ndim > 1:
+        # a subclass, or a value inside a transform of torch.func, stands for other tensors
+        if measure is not None and type(output) is torch.Tensor and output.ndim > 1 and not is_transformed(output):
             with torch.no_grad(), suppress(Exception):  # measuring must never break a forward pass
                 getattr(self, measure[0]).append(measure[1](output.detach()))
         return output
@@ -62,6 +63,12 @@ class ActivationProbe(TorchFunctionMode):
     def worst_saturated(self) -> Tensor | None:
         """Return the largest share of saturated outputs over all calls; None without a sigmoid or tanh call."""
         return torch.stack(self.saturated).max() if self.saturated else None
+
+
+def is_transformed(tensor: Tensor) -> bool:
+    """Whether a tensor is a value inside `torch.func.grad`, `vmap` or another transform."""
+    library: Any = torch
+    return library._C._functorch.is_functorch_wrapped_tensor(tensor)  # noqa: SLF001 - torch has no public name
 
 
 def _dead_share(output: Tensor) -> Tensor:

@@ -3,45 +3,105 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import random
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
+from thalweg.errors import UsageError
+from thalweg.probes.batches import unwrapped
+from thalweg.probes.stand_ins import global_names, stand_in
+
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from torch import nn
+    from torch import Tensor, nn
     from torch.optim import Optimizer
 
+_POSITIONAL = {inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD}
 _DEEPEST = 8  # levels from a loader down to the generator of a transform in a list of transforms
 _MOST = 20_000  # objects to visit: the search of a dataset with a million file names stops early
 
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """A model and its optimizer, copied together, so that the copied optimizer trains the copied model.
+    """A model, its optimizer and its loss function, copied together: the copied optimizer trains the copied model.
 
     Attributes:
-        model: the copy.
+        model: the copy, without wrappers of compilation or data parallelism.
         optimizer: its optimizer, over the copy's parameters.
+        loss_fn: the loss, with copies of the modules and values that it uses.
     """
 
     model: nn.Module
     optimizer: Optimizer
+    loss_fn: Callable[..., Any]
 
     @classmethod
-    def of(cls, model: nn.Module, optimizer: Optimizer) -> Copy:
-        """Copy weights, buffers, mode and the optimizer's state; the copy shares nothing with the original."""
-        model, optimizer = copy.deepcopy((model, optimizer))
-        optimizer.zero_grad(set_to_none=True)
-        return cls(model, optimizer)
+    def of(cls, model: nn.Module, optimizer: Optimizer, loss_fn: Callable[..., Any]) -> Copy:
+        """Copy weights, buffers, plain attributes, mode and the optimizer's state; the copy shares none of them.
+
+        Raises:
+            UsageError: a part of the model, or the optimizer, cannot be copied; the message names it.
+        """
+        inner = unwrapped(model)
+        memo = _cut_off(inner)
+        try:
+            twin = copy.deepcopy(inner, memo)
+        except Exception as error:
+            raise UsageError("probes.not_copied", what=_culprit(inner), reason=error) from error
+        try:
+            stepping = copy.deepcopy(optimizer, memo)
+            _complete(stepping, optimizer, memo)
+        except Exception as error:
+            raise UsageError("probes.not_copied", what=type(optimizer).__name__, reason=error) from error
+        loss = stand_in(loss_fn, memo)
+        _unwrap_parts(twin)
+        stepping.zero_grad(set_to_none=True)
+        return cls(twin, stepping, loss)
+
+    def step(
+        self,
+        loss: Callable[[], Tensor],
+        *,
+        clear: bool = True,
+        before: Callable[[], Any] | None = None,
+    ) -> Tensor:
+        """Take one step, also with an optimizer that takes only a closure.
+
+        Args:
+            loss: computes the loss; it may be called several times.
+            clear: whether to clear the gradients first.
+            before: is called between backward pass and step, for instance to clip.
+
+        Returns:
+            The first loss; if it requires no gradient, nothing was changed.
+        """
+        losses: list[Tensor] = []
+
+        def closure() -> Tensor:
+            if clear:
+                self.optimizer.zero_grad(set_to_none=True)
+            losses.append(loss())
+            if losses[-1].requires_grad:
+                losses[-1].backward()
+                if before is not None:
+                    before()
+            return losses[-1]
+
+        optimizer: Any = self.optimizer
+        if _wants_closure(optimizer):
+            optimizer.step(closure)
+        elif closure().requires_grad:
+            optimizer.step()
+        return losses[0]
 
     def restart(self) -> None:
         """Draw new weights for every layer that can (`reset_parameters`), and forget the optimizer's state."""
@@ -50,6 +110,60 @@ class Copy:
             if callable(reset):
                 reset()
         self.optimizer.state.clear()
+
+
+def _wants_closure(optimizer: Optimizer) -> bool:
+    taken = inspect.signature(optimizer.step).parameters.values()
+    return any(parameter.default is parameter.empty for parameter in taken if parameter.kind in _POSITIONAL)
+
+
+def _cut_off(model: nn.Module) -> dict[int, Any]:
+    """A memo for `deepcopy` with the tensors that the last pass left in the model, without their graph.
+
+    Torch refuses to copy such a tensor: a layer keeps its attention, or the weight that a hook computes.
+    """
+    memo: dict[int, Any] = {}
+    for module in model.modules():
+        waiting = [value for name, value in vars(module).items() if name not in {"_modules", "_parameters"}]
+        for _ in range(3):
+            for tensor in waiting:
+                if isinstance(tensor, torch.Tensor) and not tensor.is_leaf:
+                    memo[id(tensor)] = tensor.detach().clone()
+            waiting = [
+                part
+                for value in waiting
+                if isinstance(value, dict | list | tuple)
+                for part in (value.values() if isinstance(value, dict) else value)
+            ]
+    return memo
+
+
+def _complete(twin: Optimizer, optimizer: Optimizer, memo: dict[int, Any]) -> None:
+    """Copy the attributes that a torch optimizer leaves out of a copy, such as LBFGS's list of parameters."""
+    for name, value in vars(optimizer).items():
+        if name not in vars(twin) and not callable(value):
+            setattr(twin, name, copy.deepcopy(value, memo))
+
+
+def _unwrap_parts(twin: nn.Module) -> None:
+    """Take the parts of a copy out of the wrapper of `torch.compile`: a copy would compile anew."""
+    for module in list(twin.modules()):
+        for name, part in module.named_children():
+            if unwrapped(part) is not part:
+                setattr(module, name, unwrapped(part))
+
+
+def _culprit(model: nn.Module) -> str:
+    """The first attribute that cannot be copied, with its type; the model's type if it is none of them."""
+    for name, module in model.named_modules():
+        for attribute, value in vars(module).items():
+            if attribute in {"_modules", "_parameters", "_buffers"}:
+                continue
+            try:
+                copy.deepcopy(value, _cut_off(model))
+            except Exception:  # noqa: BLE001 - whatever it is, this is the one
+                return f"{name}.{attribute}: {type(value).__name__}".lstrip(".")
+    return type(model).__name__
 
 
 @contextmanager
@@ -90,7 +204,8 @@ def own_randomness(seed: int, *carriers: Any) -> Iterator[None]:
 def generators_in(carrier: Any) -> list[Any]:
     """Find every random number generator reachable from an object.
 
-    The search follows attributes, containers and closures, but not arrays and modules.
+    The search follows attributes, containers, closures and the globals that a function names, but not arrays and
+    modules.
     """
     found: list[Any] = []
     seen: set[int] = set()
@@ -117,6 +232,8 @@ def _parts(thing: Any) -> Iterator[Any]:
     yield from vars(thing).values() if hasattr(thing, "__dict__") else ()
     for name in getattr(type(thing), "__slots__", ()):
         yield getattr(thing, name, None)
+    if isinstance(thing, FunctionType):
+        yield from (thing.__globals__.get(name) for name in global_names(thing))
     for cell in getattr(thing, "__closure__", None) or ():
         try:
             yield cell.cell_contents

@@ -5,53 +5,37 @@ steps, which are called *due*: how far the step moved each tensor, relative to i
 gradient and the next; the cosine between gradient and weights; dead and saturated units; whether gradients were
 cleared. The numbers gather in a table on the device that is read every `CAPACITY` steps, so a step needs no host sync.
 
+The gradients are those that the step begins with: with a closure, those of its first call.
+
 Shape suffixes: K rows of the table, P tensors, L layers.
 """
 
 from __future__ import annotations
 
 from contextlib import ExitStack
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from torch.nn.parameter import is_lazy
 
 from thalweg.history import History
 from thalweg.probes import foreach
 from thalweg.probes.activations import ActivationProbe
+from thalweg.probes.hooks import around_forward, is_compiled
 from thalweg.probes.layers import DENSE, EVERY, Layers
-from thalweg.probes.wiring import ClearingCheck
+from thalweg.probes.order import TWICE, CallOrder
+from thalweg.probes.rows import STEP_UNITS, TAIL, UNKNOWN, Gathered, widened
+from thalweg.probes.wiring import ClearingCheck, Reach, rate_of
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from torch import Tensor, nn
     from torch.optim import Optimizer
 
 CAPACITY = 64
-
-STEP_UNITS = {
-    "step": "",
-    "loss": "",
-    "gradient_norm": "",
-    "lr": "",
-    "update_ratio": "",
-    "weight_norm": "",
-    "cosine": "",
-    "gradient_weight_cosine": "",
-    "dead_units": "",
-    "saturated_units": "",
-    "uncleared": "",
-    "stepped": "",
-    "training": "",
-}
-"""Columns of a watched run; NaN for a number that was not due."""
-
-_UNKNOWN = -1.0
-# A row of the costly table ends with these, after three numbers per tensor.
-_TAIL = ("cosine", "dead_units", "saturated_units", "uncleared")
 
 
 class StepProbe:
@@ -59,37 +43,32 @@ class StepProbe:
 
     Args:
         model: the model in training.
-        optimizer: its optimizer; parameters with dense gradients are measured.
+        optimizer: its optimizer; if it gets parameters later, they are measured from then on.
         every: steps between due steps, at least 1.
 
     Attributes:
         steps: a history of `STEP_UNITS` up to the last `read`.
         failure: the failure of a hook, which ends all measuring; None: no failure.
         layers: a history of each layer's gradient norm, update ratio and weight norm at the due steps.
+        reach: the parameters that training reaches.
+        taken: number of recorded steps in which the optimizer stepped.
     """
 
     def __init__(self, model: nn.Module, optimizer: Optimizer, *, every: int = EVERY) -> None:
         self.model, self.optimizer, self.every = model, optimizer, max(1, every)
         self.steps = History(STEP_UNITS)
-        names = {id(parameter): name for name, parameter in model.named_parameters()}
-        self._parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-        grouped = Layers([names.get(id(p), f"parameter {k}") for k, p in enumerate(self._parameters)])
-        self.layer_names, self._members_L, self.layers = grouped.names, grouped.members_L, History(grouped.units)
-        self.step = 0
-        self.clearing = ClearingCheck(self._parameters)
-        device = self._parameters[0].device if self._parameters else torch.device("cpu")
-        count = len(self._parameters)
-        self._cheap_KP = torch.empty((CAPACITY, 1 + count), device=device)
-        self._dear_KP = torch.empty((CAPACITY, 3 * count + len(_TAIL)), device=device)
-        self._clear()
+        self.layers = History({"step": ""})
+        self.reach = Reach(model, optimizer)
+        self.step = self.taken = 0
+        self._parameters: list[Tensor] = []
+        self.clearing = ClearingCheck([])
+        self._ever: set[int] = set()  # ids of the tensors that ever had a gradient
         # step, learning rate, whether the optimizer stepped, whether the model was in training mode
         self._host: list[tuple[int, float, bool, bool]] = []
         self._dear: list[int] = []  # rows of the cheap table that have a row in the costly one
-        self._copies: list[Tensor] = []  # weights before a due step, gradients after it
-        self._ever: set[int] = set()  # positions of the tensors that ever had a gradient
-        self._seen: list[int] = []  # positions of the tensors that had a gradient in this step
-        self._norms: tuple[Tensor, ...] = ()
-        self._compare = False
+        self._fit()
+        self._order = CallOrder()
+        self._listening = False  # whether passes are noted in this step
         self._stepped = False
         self._lr = float("nan")
         self._attached = False
@@ -97,22 +76,25 @@ class StepProbe:
         self._hooks = ExitStack()
         self._forward = ExitStack()
         self._activations: ActivationProbe | None = None
+        self._inside = 0  # forward passes under way, which the activations are measured in
 
     def attach(self) -> None:
-        """Hook into the optimizer's step."""
-        before, after = (partial(self._safely, measure) for measure in (self._before_step, self._after_step))
-        self._hooks.callback(self.optimizer.register_step_pre_hook(before).remove)
-        self._hooks.callback(self.optimizer.register_step_post_hook(after).remove)
-        self._hooks.callback(self.clearing.forget)
+        """Hook into the optimizer's step; a second call changes nothing."""
+        if self._attached:
+            return
+        self._hooks.callback(self.optimizer.register_step_pre_hook(self._before).remove)
+        self._hooks.callback(self.optimizer.register_step_post_hook(self._after).remove)
         self._attached = True
+        self._order = CallOrder()
         self._prepare()
 
     def detach(self) -> None:
         """Remove all hooks; the histories stay."""
         self._hooks.close()
-        self._forward.close()
+        self.clearing.forget()
+        self._silence()
         self._attached = False
-        self._copies = []
+        self._copies, self._compare = [], False
 
     @property
     def attached(self) -> bool:
@@ -121,23 +103,31 @@ class StepProbe:
 
     @property
     def gradless(self) -> float:
-        """Share of the optimizer's values that require a gradient and never had one; NaN before the first step."""
-        asking = [(at, p.numel()) for at, p in enumerate(self._parameters) if p.requires_grad]
-        if not self.step or not asking:
+        """Share of the optimizer's values that require a gradient and never had one; NaN before its first step."""
+        asking = [p for p in self._parameters if p.requires_grad and not is_lazy(p)]
+        if not self.taken or not asking:
             return float("nan")
-        return sum(size for at, size in asking if at not in self._ever) / sum(size for _, size in asking)
+        return sum(p.numel() for p in asking if id(p) not in self._ever) / sum(p.numel() for p in asking)
 
     @property
     def due(self) -> bool:
         """Whether the current step is measured in full."""
         return self.step < DENSE or self.step % self.every == 0
 
-    def record(self, loss: Tensor | float) -> None:
+    def record(self, loss: Tensor | float) -> str | None:
         """Close a step.
 
         Args:
             loss: a scalar on any device; no host sync waits for it.
+
+        Returns:
+            The name of a misuse in `probes.order`, if this call shows one.
         """
+        if self.clearing.passes:
+            self._order.passed()
+        misuse = self._order.close(loss, watched=self._listening)
+        if misuse == TWICE:
+            return misuse
         row = len(self._host)
         if isinstance(loss, torch.Tensor):
             self._cheap_KP[row, 0] = loss.detach()
@@ -148,44 +138,118 @@ class StepProbe:
             self._put_tail("saturated_units", self._activations.worst_saturated())
         self._host.append((self.step + 1, self._lr, self._stepped, self.model.training))
         self.step += 1
+        self.taken += self._stepped
         self._lr = float("nan")
         if len(self._host) == CAPACITY:
             self.read()
         self._prepare()
         self._stepped = False
+        return misuse
 
     def read(self) -> None:
-        """Move the numbers gathered on the device to the histories."""
+        """Move the numbers gathered on the device to the histories; those of a step that is still open stay."""
         count = len(self._host)
         if not count:
             return
+        begun = [at for at in self._dear if at == count]
+        whole = len(self._dear) - len(begun)
+        self._dear = self._dear[:whole]
         cheap_KP = self._cheap_KP[:count].cpu().numpy().astype(np.float64)
-        dear_KP = self._dear_KP[: len(self._dear)].cpu().numpy().astype(np.float64)
-        self._write_steps(cheap_KP, dear_KP)
-        self._write_layers(cheap_KP, dear_KP)
+        dear_KP = self._dear_KP[:whole].cpu().numpy().astype(np.float64)
+        gathered = Gathered(self._host, self._dear, cheap_KP, dear_KP)
+        self.steps.extend(gathered.steps())
+        self.layers.extend(gathered.layers(self._members_L, self.layers.units))
+        open_cheap_P = self._cheap_KP[count].clone() if count < CAPACITY else None
+        open_dear_P = self._dear_KP[whole].clone() if begun else None
         self._host.clear()
-        self._dear.clear()
         self._clear()
+        if open_cheap_P is not None:
+            self._cheap_KP[0] = open_cheap_P
+        if open_dear_P is not None:
+            self._dear_KP[0] = open_dear_P
+        self._dear = [0] * len(begun)
+
+    def _fit(self) -> None:
+        """Fit the tables to the optimizer's parameters."""
+        self.read()
+        names = {id(parameter): name for name, parameter in self.model.named_parameters()}
+        self._parameters = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
+        grouped = Layers([names.get(id(p), f"parameter {k}") for k, p in enumerate(self._parameters)])
+        self.layer_names, self._members_L = grouped.names, dict(zip(grouped.names, grouped.members_L, strict=True))
+        self.layers = widened(self.layers, grouped.units)
+        self.clearing.forget()
+        self.clearing = ClearingCheck(self._parameters)
+        device = self._parameters[0].device if self._parameters else torch.device("cpu")
+        count = len(self._parameters)
+        self._cheap_KP = torch.empty((CAPACITY, 1 + count), device=device)
+        self._dear_KP = torch.empty((CAPACITY, 3 * count + len(TAIL)), device=device)
+        self._clear()
+        self._complex = any(parameter.is_complex() for parameter in self._parameters)
+        self._copies: list[Tensor] = []  # weights before a due step, gradients after it
+        self._seen: list[int] = []  # positions of the tensors that had a gradient in this step
+        self._norms: Sequence[Tensor] = ()
+        self._compare = False
 
     def _clear(self) -> None:
         """Mark all norms as not measured by negative values, which leaves NaN to mean NaN."""
-        self._cheap_KP.fill_(_UNKNOWN)
+        self._dear.clear()
+        self._cheap_KP.fill_(UNKNOWN)
         self._dear_KP.fill_(torch.nan)
-        self._dear_KP[:, : 2 * len(self._parameters)] = _UNKNOWN
+        self._dear_KP[:, : 2 * len(self._parameters)] = UNKNOWN
 
     def _prepare(self) -> None:
         """Prepare for the next step."""
-        self._forward.close()
+        self._silence()
         self._activations = None
+        self._listening = False
         if not self.due:
+            self.clearing.forget()
+            self.clearing.passes = 0
             return
-        self.clearing.prepare(after_step=self._stepped)
-        if not hasattr(self.model, "_orig_mod"):  # a compiled graph would be recompiled
+        self._listening = self.clearing.prepare(after_step=self._stepped)
+        if not is_compiled(self.model):
             self._activations = ActivationProbe()
-            self._forward.callback(self.model.register_forward_pre_hook(self._enter).remove)
-            self._forward.callback(self.model.register_forward_hook(self._leave, always_call=True).remove)
+            self._forward = around_forward(self.model, self._enter, self._leave)
 
-    def _safely(self, measure: Callable[[], None], *_: Any) -> None:
+    def _silence(self) -> None:
+        """Stop measuring activations, also in a pass that was broken off."""
+        self._forward.close()
+        while self._inside and self._activations is not None:
+            self._leave()
+
+    def _enter(self) -> None:
+        if self._activations is not None and torch.is_grad_enabled():  # an evaluation is no step
+            self._order.passed()
+            self._activations.__enter__()
+            self._inside += 1
+
+    def _leave(self, _outputs: Any = None) -> None:
+        if self._activations is not None and self._inside:
+            self._inside -= 1
+            self._activations.__exit__(None, None, None)
+
+    def _before(self, _optimizer: Optimizer, args: Any, kwargs: dict[str, Any]) -> Any:
+        closure = kwargs["closure"] if "closure" in kwargs else args[1] if len(args) > 1 else None
+        if not callable(closure):
+            self._safely(self._before_step)
+            return None
+
+        def measured(*given: Any, **named: Any) -> Any:
+            loss = closure(*given, **named)
+            if not called:
+                called.append(True)
+                self._safely(self._before_step)
+            return loss
+
+        called: list[bool] = []
+        if "closure" in kwargs:
+            return args, {**kwargs, "closure": measured}
+        return (args[0], measured, *args[2:]), kwargs
+
+    def _after(self, *_: Any) -> None:
+        self._safely(self._after_step)
+
+    def _safely(self, measure: Callable[[], None]) -> None:
         """Measure inside the user's step without letting a failure reach it."""
         try:
             measure()
@@ -193,54 +257,68 @@ class StepProbe:
             self.failure = error
             self.detach()
 
-    def _enter(self, *_: Any) -> None:
-        if self._activations is not None:
-            self._activations.__enter__()
-
-    def _leave(self, *_: Any) -> None:
-        if self._activations is not None:
-            self._activations.__exit__(None, None, None)
-
     @torch.no_grad()
     def _before_step(self) -> None:
         if self._stepped:  # a second optimizer step within one recorded step
             return
-        self._lr = max((_number(group["lr"]) for group in self.optimizer.param_groups), default=float("nan"))
-        gradients = [parameter.grad for parameter in self._parameters]
-        seen = [at for at, gradient in enumerate(gradients) if gradient is not None and not gradient.is_sparse]
-        if seen != self._seen:
-            self._ever.update(seen)
-            self._seen, self._copies, self._compare = seen, [], False
-        if not seen:
+        if sum(len(group["params"]) for group in self.optimizer.param_groups) != len(self._parameters):
+            self._fit()
+        due = self.due
+        if due:
+            self.reach.look()
+        self._lr = max((rate_of(group) for group in self.optimizer.param_groups), default=float("nan"))
+        present, sparse = self._gradients()
+        if not present:
             return
-        present = [gradients[at] for at in seen]
         self._norms_before, self._norms = self._norms, foreach.norms(present)
+        scale = getattr(self.optimizer, "grad_scale", None)  # a fused optimizer unscales within its step
+        if scale is not None:
+            self._norms = [norm / scale for norm in self._norms]
         self._put(self._cheap_KP[len(self._host)], 1, self._norms)
-        if self._compare:
+        if self._compare and not sparse and scale is None:
             self._put_cosine(present)
-            self._compare = False
-        if self.due:
+        self._compare = False
+        if due:
             self._dear.append(len(self._host))
-            parameters = [self._parameters[at].detach() for at in seen]
+            parameters = [_plain(self._parameters[at].detach()) for at in self._seen]
             self._copy(parameters)
-            self._put(self._row(), 2 * len(self._parameters), _dots(present, parameters))
+            if not sparse:
+                dots = _dots(present, parameters)
+                self._put(self._row(), 2 * len(self._parameters), dots if scale is None else [d / scale for d in dots])
             self._put_tail("uncleared", self.clearing.verdict())
+
+    def _gradients(self) -> tuple[list[Any], bool]:
+        """Return the gradients that are there, as real dense tensors, and whether one of them is sparse."""
+        gradients = [parameter.grad for parameter in self._parameters]
+        seen = [at for at, gradient in enumerate(gradients) if gradient is not None]
+        if seen != self._seen:
+            self._ever.update(id(self._parameters[at]) for at in seen)
+            self._seen, self._copies, self._compare = seen, [], False
+        present: list[Any] = [gradients[at] for at in seen]
+        sparse = any(gradient.is_sparse for gradient in present)
+        if sparse or self._complex:
+            present = [_plain(gradient) for gradient in present]
+        return present, sparse
 
     @torch.no_grad()
     def _after_step(self) -> None:
+        if self._listening and self.clearing.passes:
+            self._order.passed()
+            self.clearing.passes = 0
+        self._order.stepped()
         if self._stepped:
             return
         self._stepped = True
         if not (self._dear and self._dear[-1] == len(self._host) and self._copies):
             return
-        parameters = [self._parameters[at].detach() for at in self._seen]
+        parameters = [_plain(self._parameters[at].detach()) for at in self._seen]
         foreach.subtract_from(self._copies, parameters)
         count = len(self._parameters)
         self._put(self._row(), 0, foreach.norms(self._copies))
         self._put(self._row(), count, foreach.norms(parameters))
         gradients = [gradient for at in self._seen if (gradient := self._parameters[at].grad) is not None]
-        if len(gradients) == len(self._seen):
-            self._copy(gradients)
+        if len(gradients) == len(self._seen) and not any(gradient.is_sparse for gradient in gradients):
+            self._copy([_plain(gradient) for gradient in gradients])
             self._compare = True
 
     def _copy(self, tensors: list[Tensor]) -> None:
@@ -248,77 +326,34 @@ class StepProbe:
             self._copies = [torch.empty_like(tensor) for tensor in tensors]
         foreach.copy_into(self._copies, tensors)
 
-    def _put(self, row_P: Tensor, first: int, values: tuple[Tensor, ...] | list[Tensor]) -> None:
+    def _put(self, row_P: Tensor, first: int, values: Sequence[Tensor]) -> None:
         """Write one scalar per seen tensor into a row."""
         if len(self._seen) == len(self._parameters):
             torch.stack(list(values), out=row_P[first : first + len(values)])
         else:
             row_P[[first + at for at in self._seen]] = torch.stack(list(values))
 
-    def _put_tail(self, name: str, value: Tensor | None, row: int = -1) -> None:
+    def _put_tail(self, name: str, value: Tensor | None) -> None:
         if value is not None and self._dear:
-            self._dear_KP[len(self._dear) + row, 3 * len(self._parameters) + _TAIL.index(name)] = value
+            self._dear_KP[len(self._dear) - 1, 3 * len(self._parameters) + TAIL.index(name)] = value
 
     def _put_cosine(self, gradients: list[Any]) -> None:
         """Write the cosine between the gradient of the last step, which was due, and this one."""
         if not self._dear:  # its row was already read
             return
         dot = torch.stack(_dots(gradients, self._copies)).sum()
-        lengths = torch.stack(self._norms_before).norm() * torch.stack(self._norms).norm()
+        lengths = torch.stack(list(self._norms_before)).norm() * torch.stack(list(self._norms)).norm()
         self._put_tail("cosine", dot / lengths)
 
     def _row(self) -> Tensor:
         return self._dear_KP[len(self._dear) - 1]
-
-    def _write_steps(self, cheap_KP: np.ndarray, dear_KP: np.ndarray) -> None:
-        count = len(self._parameters)
-        rows_KC = np.full((len(cheap_KP), len(STEP_UNITS)), np.nan)
-        columns = list(STEP_UNITS)
-        step_K, lr_K, stepped_K, training_K = zip(*self._host, strict=True)
-        rows_KC[:, columns.index("step")] = step_K
-        rows_KC[:, columns.index("lr")] = lr_K
-        rows_KC[:, columns.index("stepped")] = stepped_K
-        rows_KC[:, columns.index("training")] = training_K
-        rows_KC[:, columns.index("loss")] = cheap_KP[:, 0]
-        rows_KC[:, columns.index("gradient_norm")] = _norm_of(cheap_KP[:, 1:])
-        update_K, weight_K = _norm_of(dear_KP[:, :count]), _norm_of(dear_KP[:, count : 2 * count])
-        at_K = np.array(self._dear, dtype=np.int64)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            rows_KC[at_K, columns.index("update_ratio")] = update_K / weight_K
-            dot_K = np.nansum(dear_KP[:, 2 * count : 3 * count], axis=1)
-            lengths_K = weight_K * _norm_of(cheap_KP[at_K, 1:])
-            rows_KC[at_K, columns.index("gradient_weight_cosine")] = dot_K / lengths_K
-        rows_KC[at_K, columns.index("weight_norm")] = weight_K
-        for offset, name in enumerate(_TAIL):
-            rows_KC[at_K, columns.index(name)] = dear_KP[:, 3 * count + offset]
-        self.steps.extend(rows_KC)
-
-    def _write_layers(self, cheap_KP: np.ndarray, dear_KP: np.ndarray) -> None:
-        if not self._dear:
-            return
-        count = len(self._parameters)
-        at_K = np.array(self._dear, dtype=np.int64)
-        columns = [np.array([self._host[at][0] for at in self._dear], dtype=np.float64)]
-        for members in self._members_L:
-            update_K, weight_K = _norm_of(dear_KP[:, members]), _norm_of(dear_KP[:, count + members])
-            with np.errstate(divide="ignore", invalid="ignore"):
-                columns += [_norm_of(cheap_KP[at_K][:, 1 + members]), update_K / weight_K, weight_K]
-        self.layers.extend(np.stack(columns, axis=1))
-
-
-def _norm_of(values_KP: np.ndarray) -> np.ndarray:
-    """Return the norm over all tensors from the norm of each; NaN if none was measured or one is NaN."""
-    known_KP = values_KP != _UNKNOWN
-    squares_K = np.square(np.where(known_KP, values_KP, 0.0)).sum(axis=1)
-    return np.where(known_KP.any(axis=1), np.sqrt(squares_K), np.nan)
 
 
 def _dots(left: list[Any], right: list[Tensor]) -> list[Tensor]:
     return [torch.dot(a.reshape(-1).float(), b.reshape(-1).float()) for a, b in zip(left, right, strict=True)]
 
 
-def _number(lr: Any) -> float:
-    """Return the rate without waiting for a GPU if it is a tensor there."""
-    if isinstance(lr, torch.Tensor):
-        return float(lr) if lr.device.type == "cpu" else float("nan")
-    return float(lr)
+def _plain(tensor: Tensor) -> Tensor:
+    """Return the values of a sparse tensor, and two real numbers for each complex one."""
+    values = tensor.coalesce().values() if tensor.is_sparse else tensor
+    return torch.view_as_real(values.resolve_conj()) if values.is_complex() else values

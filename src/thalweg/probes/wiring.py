@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
+from torch.nn.parameter import is_lazy
 
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from torch import Tensor, nn
     from torch.optim import Optimizer
-    from torch.utils.hooks import RemovableHandle
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +38,13 @@ class Wiring:
     names: tuple[str, ...]
 
     @classmethod
-    def of(cls, model: nn.Module, optimizer: Optimizer) -> Self:
+    def of(cls, model: nn.Module, optimizer: Optimizer, *, reached: Collection[int] = ()) -> Self:
         """Inspect a model and its optimizer without running anything.
+
+        Args:
+            model: whose parameters are looked at; a lazy one without a shape yet counts as nothing.
+            optimizer: that trains it.
+            reached: the `id` of each parameter that is known to be trained, whatever it looks like now.
 
         Example:
             >>> import torch
@@ -46,14 +52,15 @@ class Wiring:
             >>> Wiring.of(model, torch.optim.SGD(model[1].parameters(), lr=0.1)).missing
             0.6923076923076923
         """
-        named = list(model.named_parameters())
-        in_optimizer = {id(p): float(group["lr"]) for group in optimizer.param_groups for p in group["params"]}
-        own = {id(parameter) for _, parameter in named}
+        named = [(name, p) for name, p in model.named_parameters() if not is_lazy(p)]
+        in_optimizer = {id(p): rate_of(group) for group in optimizer.param_groups for p in group["params"]}
+        own = {id(parameter) for parameter in model.parameters()}
         total = sum(parameter.numel() for _, parameter in named)
-        missing = [(name, p) for name, p in named if p.requires_grad and id(p) not in in_optimizer]
-        frozen = [(name, p) for name, p in named if not p.requires_grad]
-        stopped = [p for _, p in named if p.requires_grad and in_optimizer.get(id(p)) == 0.0]
-        held = [p for group in optimizer.param_groups for p in group["params"]]
+        rest = [(name, p) for name, p in named if id(p) not in reached]
+        missing = [(name, p) for name, p in rest if p.requires_grad and id(p) not in in_optimizer]
+        frozen = [(name, p) for name, p in rest if not p.requires_grad]
+        stopped = [p for _, p in rest if p.requires_grad and in_optimizer.get(id(p)) == 0.0]
+        held = [p for group in optimizer.param_groups for p in group["params"] if not is_lazy(p)]
         foreign = sum(p.numel() for p in held if id(p) not in own)
         return cls(
             parameters=total,
@@ -69,58 +76,123 @@ class Wiring:
         return asdict(self)
 
 
+class Reach:
+    """Which parameters a training was seen to reach: what is frozen, stopped or missing only for a while is not lost.
+
+    A parameter is reached if it requires a gradient at a look while its group has a learning rate, or if its values
+    change though the optimizer does not hold it: another optimizer trains it.
+
+    Args:
+        model: the model in training.
+        optimizer: its optimizer.
+    """
+
+    def __init__(self, model: nn.Module, optimizer: Optimizer) -> None:
+        self._model, self._optimizer = model, optimizer
+        self._reached: set[int] = set()
+        held = {id(p) for group in optimizer.param_groups for p in group["params"]}
+        self._marks = {id(p): _mark(p) for p in model.parameters() if id(p) not in held and not is_lazy(p)}
+
+    def look(self) -> None:
+        """Note the parameters that the next step of the optimizer reaches."""
+        for group in self._optimizer.param_groups:
+            if rate_of(group) != 0.0:
+                self._reached.update(id(p) for p in group["params"] if p.requires_grad)
+
+    def wiring(self) -> Wiring:
+        """Return the wiring, without the parameters that were reached at any time."""
+        for parameter in self._model.parameters():
+            mark = self._marks.get(id(parameter))
+            if mark is not None and mark != _mark(parameter):
+                self._reached.add(id(parameter))
+        return Wiring.of(self._model, self._optimizer, reached=self._reached)
+
+
 class ClearingCheck:
     """Tells exactly, from one small tensor, whether gradients were cleared before this backward pass.
 
     Let g be the addition of this backward pass to the tensor's gradient, G the gradient after the last optimizer step,
-    and G' the gradient now. Cleared: G' = g. Not cleared: G' = G + g.
+    and G' the gradient after this pass. Cleared: G' = g. Not cleared: G' = G + g. Both are read right after the first
+    backward pass, before anything clips or unscales them.
 
     Args:
         parameters: all trained parameters; the smallest with more than one value is observed.
+
+    Attributes:
+        passes: number of backward passes since `prepare`.
     """
 
     def __init__(self, parameters: Sequence[Tensor]) -> None:
-        able = [p for p in parameters if p.requires_grad and p.is_leaf and p.numel() > 1]
-        self._parameter = min(able, key=torch.Tensor.numel) if able else None
-        self._handle: RemovableHandle | None = None
+        self._parameters = parameters
+        self._parameter: Tensor | None = None
+        self._hooks = ExitStack()
         self._incoming: Tensor | None = None
+        self._rest: Tensor | None = None
         self._before: Tensor | None = None
+        self.passes = 0
 
-    def prepare(self, *, after_step: bool) -> None:
+    def prepare(self, *, after_step: bool) -> bool:
         """Observe the next step.
 
         Args:
             after_step: whether the optimizer has stepped since the last call; if not, accumulation is intended.
+
+        Returns:
+            Whether backward passes can be observed.
         """
         self.forget()
-        if self._parameter is None:
-            return
-        self._before = None
-        if after_step and self._parameter.grad is not None and not self._parameter.grad.is_sparse:
-            self._before = self._parameter.grad.detach().clone()
-        self._incoming = None
-        self._handle = self._parameter.register_hook(self._add)
+        self._incoming = self._rest = self._before = None
+        self.passes = 0
+        if self._parameter is None or not _is_able(self._parameter):
+            self._parameter = min(filter(_is_able, self._parameters), key=torch.Tensor.numel, default=None)
+        parameter: Any = self._parameter
+        if parameter is None:
+            return False
+        if after_step and parameter.grad is not None and not parameter.grad.is_sparse:
+            self._before = parameter.grad.detach().clone()
+        self._hooks.callback(parameter.register_hook(self._arrive).remove)
+        self._hooks.callback(parameter.register_post_accumulate_grad_hook(self._arrived).remove)
+        return True
 
-    def _add(self, gradient: Tensor) -> None:
-        gradient = gradient.detach()
-        self._incoming = gradient.clone() if self._incoming is None else self._incoming + gradient
+    def _arrive(self, gradient: Tensor) -> None:
+        if self._before is not None and not self.passes:
+            self._incoming = gradient.detach().clone()
+
+    def _arrived(self, parameter: Tensor) -> None:
+        if self._incoming is not None and self._rest is None and parameter.grad is not None:
+            self._rest = parameter.grad.detach() - self._incoming
+        self.passes += 1
 
     def verdict(self) -> Tensor | None:
         """Return 1.0 if the gradient is last step's plus this one's, else 0.0, on the device; None if unknown."""
-        if self._parameter is None or self._parameter.grad is None or self._incoming is None or self._before is None:
+        if self._rest is None or self._incoming is None or self._before is None:
             return None
-        rest = self._parameter.grad.detach() - self._incoming
         length = self._before.norm()
-        off = (rest - self._before).norm()
+        off = (self._rest - self._before).norm()
         # the rest must equal last step's gradient, which must exceed the rounding error of this one
         kept = (off < 1e-3 * length) & (length > 1e-4 * self._incoming.norm())
         return kept.float()
 
     def forget(self) -> None:
         """Stop listening."""
-        if self._handle is not None:
-            self._handle.remove()
-            self._handle = None
+        self._hooks.close()
+
+
+def _is_able(parameter: Tensor) -> bool:
+    return parameter.requires_grad and parameter.is_leaf and not is_lazy(parameter) and parameter.numel() > 1
+
+
+def rate_of(group: dict[str, Any]) -> float:
+    """Return a group's learning rate without waiting for a GPU: NaN if it is a tensor there, or if there is none."""
+    rate = group.get("lr", float("nan"))
+    if isinstance(rate, torch.Tensor):
+        return float(rate) if rate.device.type == "cpu" else float("nan")
+    return float(rate)
+
+
+def _mark(parameter: Tensor) -> tuple[int, float]:
+    """A number that changes with the values, whichever way they are written."""
+    return parameter._version, float(parameter.detach().double().abs().sum())  # noqa: SLF001 - torch has no public name
 
 
 def _share(sizes: object, total: int) -> float:

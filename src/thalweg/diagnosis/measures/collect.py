@@ -14,7 +14,8 @@ from thalweg.diagnosis.measures.gradients import curvature_of, noise_of
 from thalweg.diagnosis.measures.mixing import mixing_of
 from thalweg.diagnosis.measures.sequence import sequence_measures
 from thalweg.diagnosis.measures.symmetry import symmetry_of
-from thalweg.probes.copies import own_randomness
+from thalweg.errors import UsageError
+from thalweg.probes.copies import Copy, own_randomness
 
 
 if TYPE_CHECKING:
@@ -42,16 +43,21 @@ def ask(
     Args:
         model: only copies of it run.
         optimizer: only copies of it step.
-        loss_fn: of (outputs, targets).
+        loss_fn: of (outputs, targets); only copies of it run.
         batches: at least one.
         known: the measures of the history.
         seconds: about how long the short runs may take.
 
     Returns:
-        The measures, and the names of those that failed.
+        The measures, and the names of those that failed, or
+        `not_copied:WHAT` if the model cannot be copied: then it is asked nothing.
     """
     found: dict[str, float] = {}
     failed: list[str] = []
+    try:
+        copied = Copy.of(model, optimizer, loss_fn)
+    except UsageError as error:
+        return {}, [f"not_copied:{error.values['what']}"]
 
     def attempt(what: str, question: Callable[[], dict[str, float]]) -> None:
         try:
@@ -60,14 +66,14 @@ def ask(
         except Exception:  # noqa: BLE001 - the verdict reports it, and the others go on
             failed.append(what)
 
-    attempt("batch", lambda: of_batch(model, loss_fn, batches))
+    attempt("batch", lambda: of_batch(copied.model, copied.loss_fn, batches))
     scale = scale_of(found.get("loss_constant", math.nan), known.get("loss_first", math.nan))
     found["scale"] = scale
-    attempt("mixing", lambda: mixing_of(model, batches[0]))
-    attempt("symmetry", lambda: symmetry_of(model))
-    attempt("sequence", lambda: sequence_measures(model, loss_fn, batches[0]))
-    attempt("noise", lambda: noise_of(model, loss_fn, batches))
-    attempt("curvature", lambda: curvature_of(model, optimizer, loss_fn, batches[:2], scale=scale))
+    attempt("mixing", lambda: mixing_of(copied.model, batches[0]))
+    attempt("symmetry", lambda: symmetry_of(copied.model))
+    attempt("sequence", lambda: sequence_measures(copied.model, copied.loss_fn, batches[0]))
+    attempt("noise", lambda: noise_of(copied.model, copied.loss_fn, batches))
+    attempt("curvature", lambda: curvature_of(Copy.of(model, optimizer, loss_fn), batches[:2], scale=scale))
     gains = Gains(model, optimizer, loss_fn, batches, scale, seconds)
     attempt("short_runs", lambda: gains.measures(known.get("lr_most", math.nan)))
     attempt("dropout", lambda: dropout_measures(gains))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from contextlib import nullcontext
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -16,7 +17,7 @@ from torch.overrides import TorchFunctionMode
 
 from thalweg.diagnosis.measures.gains import STEPS as RUN_STEPS
 from thalweg.probes.batches import mean_loss
-from thalweg.probes.copies import Copy, own_randomness
+from thalweg.probes.copies import own_randomness
 
 
 if TYPE_CHECKING:
@@ -83,18 +84,15 @@ def dropout_measures(gains: Gains) -> dict[str, float]:
 
 def _after(gains: Gains, steps: int, way: AbstractContextManager[Any], *, anew: bool) -> float:
     """Train a copy, from new weights or the present ones, and return its loss in evaluation mode."""
-    copied = Copy.of(gains.model, gains.optimizer)
+    copied = gains.copied()
     if anew:
         with own_randomness(1):
             copied.restart()
     with own_randomness(0), torch.enable_grad(), way:
         for step in range(steps):
-            copied.optimizer.zero_grad(set_to_none=True)
-            loss = gains.batches[step % len(gains.batches)].loss(copied.model, gains.loss_fn)
-            if not loss.requires_grad:
+            batch = gains.batches[step % len(gains.batches)]
+            if not copied.step(partial(batch.loss, copied.model, copied.loss_fn)).requires_grad:
                 return math.nan
-            loss.backward()
-            copied.optimizer.step()
     copied.model.eval()
     with own_randomness(0):
-        return mean_loss(copied.model, gains.loss_fn, gains.batches)
+        return mean_loss(copied.model, copied.loss_fn, gains.batches)

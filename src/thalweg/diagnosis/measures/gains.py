@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -42,7 +43,7 @@ class Gains:
     Args:
         model: is copied for each change.
         optimizer: is copied with the model.
-        loss_fn: of (outputs, targets), a scalar tensor.
+        loss_fn: of (outputs, targets), a scalar tensor; is copied with the model.
         batches: are used in turn.
         scale: the loss that gains are shares of: that of the constant predictor, or the first loss.
         seconds: for all short runs together; a slow network gets fewer steps.
@@ -87,23 +88,27 @@ class Gains:
     def affordable(self) -> int:
         """Number of steps that a copy can afford, from the time of one step."""
         began = time.perf_counter()
-        if not math.isfinite(self._train(Copy.of(self.model, self.optimizer), 1)):
+        if not math.isfinite(self._train(self.copied(), 1)):
             return STEPS  # a loss that is not finite is a finding, and its short runs are cheap
         a_step = time.perf_counter() - began
         wanted = (len(FACTORS) + 7) * STEPS + len(FIT_RATES) * FIT_STEPS
         return max(3, min(STEPS, int(STEPS * self.seconds / (a_step * wanted))))
 
+    def copied(self) -> Copy:
+        """Copy the model with its optimizer and loss."""
+        return Copy.of(self.model, self.optimizer, self.loss_fn)
+
     def _gain(self, change: Callable[[Optimizer], None], steps: int) -> float:
-        copied = Copy.of(self.model, self.optimizer)
+        copied = self.copied()
         change(copied.optimizer)
         with own_randomness(0):
-            before = mean_loss(copied.model, self.loss_fn, self.batches)
+            before = mean_loss(copied.model, copied.loss_fn, self.batches)
         after = self._train(copied, steps)
         return (before - after) / self.scale if math.isfinite(after) else -math.inf
 
     def _fit(self, rate: float, steps: int) -> float:
         """The lowest loss that Adam reaches on the first batch alone: can the network represent it?"""
-        copied = Copy.of(self.model, self.optimizer)
+        copied = self.copied()
         for module in copied.model.modules():
             if isinstance(module, torch.nn.Dropout):
                 module.p = 0.0
@@ -111,7 +116,7 @@ class Gains:
         if not parameters:
             return math.nan
         adam = torch.optim.Adam(parameters, lr=rate)
-        return self._train(Copy(copied.model, adam), steps, batches=self.batches[:1], lowest=True)
+        return self._train(Copy(copied.model, adam, copied.loss_fn), steps, batches=self.batches[:1], lowest=True)
 
     def _train(
         self, copied: Copy, steps: int, *, batches: Sequence[Batch] | None = None, lowest: bool = False
@@ -122,18 +127,15 @@ class Gains:
         with own_randomness(0), torch.enable_grad():
             for step in range(steps):
                 batch = batches[step % len(batches)]
-                copied.optimizer.zero_grad(set_to_none=True)
-                loss = batch.loss(copied.model, self.loss_fn)
+                loss = copied.step(partial(batch.loss, copied.model, copied.loss_fn))
                 if lowest:
                     least = min(least, float(loss.detach()))
                     if least < LEARNED * self.scale:
                         return least
                 if not loss.requires_grad:
                     return math.nan
-                loss.backward()
-                copied.optimizer.step()
         with own_randomness(0):
-            after = mean_loss(copied.model, self.loss_fn, batches)
+            after = mean_loss(copied.model, copied.loss_fn, batches)
         return min(least, after) if lowest else after
 
 

@@ -16,21 +16,20 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from torch import Tensor, nn
-    from torch.optim import Optimizer
 
     from thalweg.probes.batches import Batch, LossFunction
+    from thalweg.probes.copies import Copy
 
 MOST_PRODUCTS = 40
 
 
-def curvature_of(
-    model: nn.Module, optimizer: Optimizer, loss_fn: LossFunction, batches: Sequence[Batch], *, scale: float
-) -> dict[str, float]:
+def curvature_of(copied: Copy, batches: Sequence[Batch], *, scale: float) -> dict[str, float]:
     """Measure the ends of the spectrum, the sharpness relative to the optimizer's threshold, and what a step can gain.
 
     `decrease_possible` is `|G|²/(2 λ_max)` as a share of `scale`: the gain of the best single step along the gradient
     in the quadratic model. It says whether the gradient is small compared with the curvature.
     """
+    model, optimizer, loss_fn = copied.model, copied.optimizer, copied.loss_fn
     with HessianOperator(model, loss_fn, batches, mode="train") as operator:
         gradient = float(operator.gradient_P.norm())
         plain = extremes(operator, which="both", tolerance=1e-2, most=MOST_PRODUCTS)
