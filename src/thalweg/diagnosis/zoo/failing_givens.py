@@ -84,7 +84,7 @@ def labels_all_one(setting: Setting) -> Training:
     return training
 
 
-@case("not_shuffled", networks=("perceptron", "cnn"))
+@case("not_shuffled", networks=("perceptron", "cnn"), optimizers=("momentum", "adam"))
 def sorted_by_class(setting: Setting) -> Training:
     """Twenty batches of one class, then twenty of the next."""
     training = plain(setting)
