@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from thalweg.data.archives import TarSource, ZipSource, is_tar
+from thalweg.data.archives import open_archive
 from thalweg.data.builtin import ARCHIVE
 from thalweg.data.classes import given_names, number_classes
 from thalweg.data.layouts import Found, recognize, split_pictures
@@ -126,10 +126,9 @@ def _open_source(path: Path) -> Source:
         return FolderSource(path)
     if not path.exists():
         raise DataError("data.not_there", path=path)
-    if path.suffix.lower() == ".zip":
-        return ZipSource(path)
-    if is_tar(path):
-        return TarSource(path)
     if is_picture(path.name):
         return FileSource(path)
-    raise DataError("data.unknown_kind", path=path)
+    archive = open_archive(path)
+    if archive is None:
+        raise DataError("data.unknown_kind", path=path)
+    return archive
