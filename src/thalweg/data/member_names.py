@@ -7,6 +7,7 @@ word, and characters that are common in their language. The costs are rough nega
 
 from __future__ import annotations
 
+import codecs
 from collections import Counter
 from functools import cache
 from itertools import pairwise
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 _UTF_8: Final = "utf-8"
-_PARTS_LOOKED_AT: Final = 400
+_PERCENT: Final = "thalweg-percent"
+_NAMES_LOOKED_AT: Final = 400
 _NOT_IN_THIS_ENCODING: Final = 40.0  # for each name that an encoding cannot read
 
 
@@ -108,7 +110,21 @@ def checked_encoding(encoding: str | None) -> str | None:
     return encoding
 
 
-def read_names(raw: Sequence[bytes], declared: Sequence[bool], encoding: str | None) -> tuple[list[str], str]:
+class Names(NamedTuple):
+    """The names of an archive as text.
+
+    Attributes:
+        texts: the names.
+        encoding: of those that state none.
+        guessed: positions of the names whose encoding was decided by plausibility, other than UTF-8.
+    """
+
+    texts: list[str]
+    encoding: str
+    guessed: list[int]
+
+
+def read_names(raw: Sequence[bytes], declared: Sequence[bool], encoding: str | None) -> Names:
     r"""The names as text.
 
     Args:
@@ -116,25 +132,38 @@ def read_names(raw: Sequence[bytes], declared: Sequence[bool], encoding: str | N
         declared: whether the archive says that a name is UTF-8; one that then is not has no declared encoding.
         encoding: of all names without a declared one; `None` decides by plausibility.
 
-    Returns:
-        The names, and the encoding of those that declare none. A byte that it cannot read becomes an escape.
-
     Example:
         >>> read_names([b"K\x84se/1.jpg", b"Br\x94tchen/1.jpg"], [False, False], None)
-        (['Käse/1.jpg', 'Brötchen/1.jpg'], 'cp850')
+        Names(texts=['Käse/1.jpg', 'Brötchen/1.jpg'], encoding='cp850', guessed=[0, 1])
     """
-    unsure = [one for one, is_utf8 in zip(raw, declared, strict=True) if not (one.isascii() or is_utf8)]
-    unsure += [one for one, is_utf8 in zip(raw, declared, strict=True) if is_utf8 and not _is_utf8(one)]
-    chosen = encoding or (_most_plausible(unsure) if unsure else _UTF_8)
-    return [
-        one.decode("ascii") if one.isascii() else decoded(one, _UTF_8 if is_utf8 and _is_utf8(one) else chosen)
-        for one, is_utf8 in zip(raw, declared, strict=True)
-    ], chosen
+    unsure = [
+        position
+        for position, (one, is_utf8) in enumerate(zip(raw, declared, strict=True))
+        if not (one.isascii() or (is_utf8 and _is_utf8(one)))
+    ]
+    chosen = encoding or (_most_plausible({raw[position] for position in unsure}) if unsure else _UTF_8)
+    texts = [one.decode(_UTF_8, "replace") for one in raw]
+    for position in unsure:
+        texts[position] = decoded(raw[position], chosen)
+    return Names(texts, chosen, [] if encoding or chosen == _UTF_8 else unsure)
 
 
 def decoded(raw: bytes, encoding: str) -> str:
-    """One name; a byte that the encoding cannot read becomes an escape, so that different names stay different."""
-    return raw.decode(encoding, "backslashreplace")
+    r"""One name; a byte that the encoding cannot read becomes `%` and its number, so that names stay different.
+
+    Example:
+        >>> decoded(b"a\xff.jpg", "utf-8")
+        'a%FF.jpg'
+    """
+    return raw.decode(encoding, _PERCENT)
+
+
+def _percent(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeDecodeError)  # noqa: S101 - for the type checker
+    return "".join(f"%{byte:02X}" for byte in error.object[error.start : error.end]), error.end
+
+
+codecs.register_error(_PERCENT, _percent)
 
 
 def _is_utf8(raw: bytes) -> bool:
@@ -145,10 +174,9 @@ def _is_utf8(raw: bytes) -> bool:
     return True
 
 
-def _most_plausible(names: Iterable[bytes]) -> str:
-    parts = sorted(set(names))
-    parts = parts[:: -(-len(parts) // _PARTS_LOOKED_AT)]
-    return min(_CANDIDATES, key=lambda candidate: _cost(parts, candidate)).codec
+def _most_plausible(names: set[bytes]) -> str:
+    some = sorted(names)[:: -(-len(names) // _NAMES_LOOKED_AT)]
+    return min(_CANDIDATES, key=lambda candidate: _cost(some, candidate)).codec
 
 
 def _cost(names: Iterable[bytes], candidate: _Candidate) -> float:

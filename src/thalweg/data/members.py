@@ -81,19 +81,18 @@ class Members:
     """
 
     def __init__(self, entries: Sequence[Entry], *, encoding: str | None, backslashes: bool = False) -> None:
-        names, chosen = read_names([entry.raw for entry in entries], [entry.is_utf8 for entry in entries], encoding)
+        texts, chosen, guessed = read_names(
+            [entry.raw for entry in entries], [entry.is_utf8 for entry in entries], encoding
+        )
         found: dict[str, Member | tuple[str, Link]] = {}
         outside: list[str] = []
         replaced: list[str] = []
-        guessed: list[str] = []
-        for name, entry in zip(names, entries, strict=True):
-            name = name.replace("\\", "/") if backslashes else name  # noqa: PLW2901 - the same name, cleaner
-            if points_outside(name):
-                outside.append(name)
+        for text, entry in zip(texts, entries, strict=True):
+            stated = text.replace("\\", "/") if backslashes else text
+            if points_outside(stated):
+                outside.append(stated)
                 continue
-            name = composed(name)  # noqa: PLW2901 - the same name, cleaner
-            if encoding is None and chosen != "utf-8" and not (name.isascii() or entry.is_utf8):
-                guessed.append(name)
+            name = composed(stated)
             content: Member | tuple[str, Link] | None = _linked(name, entry.content, found, chosen)
             if name in found and _differ(found[name], content):
                 replaced.append(name)
@@ -103,7 +102,7 @@ class Members:
         self.notes = tuple(
             Note(f"data.note_{key}", {"count": len(listed), "example": listed[0], **values})
             for key, listed, values in (
-                ("names_guessed", guessed, {"encoding": chosen}),
+                ("names_guessed", [texts[position] for position in guessed], {"encoding": chosen}),
                 ("names_outside", outside, {}),
                 ("names_twice", replaced, {}),
                 ("links_astray", list(without_litter(astray)), {}),
