@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from thalweg.cli._output import JsonFlag, note, print_json, print_table
+from thalweg.cli._output import JsonFlag, note, print_data, print_json, print_table
 from thalweg.errors import UsageError
 from thalweg.i18n import t
 
@@ -50,7 +50,7 @@ def predict(
         rows = [(name, f"{probability:.1%}") for name, probability in _best(predictions, 0, BEST)]
         print_table([t("prediction.column_class"), t("prediction.column_probability")], rows, title=photos)
     elif out is None:
-        print(submission_text(predictions, names=names, probabilities=probabilities), end="")  # noqa: T201 - the output
+        print_data(submission_text(predictions, names=names, probabilities=probabilities))
 
 
 def _classify(runs: list[str], photos: str, *, tta: int, vote: bool) -> Predictions:
