@@ -33,7 +33,7 @@ def predict(
     as_json: JsonFlag = False,
 ) -> None:
     """Classify photos with the kept weights of runs."""
-    from thalweg.prediction import submission_text, write_submission
+    from thalweg.prediction import submission_notes, submission_text, write_submission
 
     *runs, photos = paths
     if not runs:
@@ -41,6 +41,8 @@ def predict(
     predictions = _classify(runs, photos, tta=tta, vote=vote)
     for bad in predictions.bad:
         note(t("prediction.bad_photo", reason=bad))
+    for one in submission_notes(predictions, names=names, probabilities=probabilities):
+        note(str(one))
     if out is not None:
         write_submission(predictions, out, names=names, probabilities=probabilities)
         note(t("prediction.written", count=len(predictions.photos), path=out))

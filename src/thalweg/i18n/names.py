@@ -22,8 +22,10 @@ _HAZARDS: Final = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u
 _HAZARDS_AND_BREAKS: Final = re.compile(f"{_HAZARDS.pattern}|\n")
 # Placeholders for names. Others may hold whole sentences, which have lines.
 _NAMES: Final = frozenset(
-    ("path", "paths", "name", "names", "photo", "photos", "example", "first", "second")
-    + ("root", "run", "folder", "file", "table", "line", "found", "known", "out")
+    [
+        *("path", "paths", "name", "names", "photo", "photos", "example", "first", "second", "found", "known"),
+        *("root", "run", "folder", "file", "table", "line", "out"),
+    ]
 )
 _QUOTED: Final = "!q}"
 
