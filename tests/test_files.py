@@ -48,7 +48,7 @@ def test_what_a_killed_process_leaves_is_removed_and_what_a_living_one_writes_is
 def test_only_what_is_ones_own_is_removed(tmp_path):
     others = ["movie.part", ".a.part", ".a.json.x3k_9a2b.partial", ".a.json.X3K_9A2B.part", "a.json.x3k_9a2b.part"]
     for name in (*others, ".a.json.x3k_9a2b.part"):
-        (tmp_path / name).write_text("")
+        (tmp_path / name).write_text("half")
     (tmp_path / ".folder.x3k_9a2b.part").mkdir()
     remove_abandoned(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*others, ".folder.x3k_9a2b.part"])

@@ -27,6 +27,7 @@ CAN_HOLD = fcntl is not None  # whether this system has locks that end with thei
 _ATTEMPTS = 20
 # What `replacing` leaves when its process is killed: `.NAME.` and eight characters of `mkstemp`.
 _PART: Final = re.compile(r"\.(?P<name>.+)\.[a-z0-9_]{8}\.part")
+_JUST_MADE_S: Final = 1.0  # an empty part may not be locked yet
 _ABANDONED_S: Final = 3600.0  # where locks do not tell: a part untouched for so long
 
 
@@ -91,6 +92,9 @@ def is_part(name: str) -> bool:
 
 
 def _is_abandoned(part: os.DirEntry[str]) -> bool:
+    status = part.stat()
+    if not status.st_size and time.time() - status.st_mtime < _JUST_MADE_S:
+        return False
     if fcntl is not None:
         with suppress(OSError), Path(part.path).open("rb") as file:
             try:
@@ -100,7 +104,7 @@ def _is_abandoned(part: os.DirEntry[str]) -> bool:
                     return False  # being written
             else:
                 return True
-    return time.time() - part.stat().st_mtime > _ABANDONED_S
+    return time.time() - status.st_mtime > _ABANDONED_S
 
 
 def hold(file: IO[bytes]) -> bool:
