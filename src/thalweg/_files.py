@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
+import re
+import stat
 import tempfile
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Final
 
 from thalweg.errors import StorageError
 
@@ -23,13 +25,18 @@ if TYPE_CHECKING:
 
 CAN_HOLD = fcntl is not None  # whether this system has locks that end with their process
 _ATTEMPTS = 20
+# What `replacing` leaves when its process is killed: `.NAME.` and eight characters of `mkstemp`.
+_PART: Final = re.compile(r"\.(?P<name>.+)\.[a-z0-9_]{8}\.part")
+_JUST_MADE_S: Final = 1.0  # an empty part may not be locked yet
+_ABANDONED_S: Final = 3600.0  # where locks do not tell: a part untouched for so long
 
 
 @contextmanager
 def replacing(path: Path | str) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it is synced and renamed over `path`, else removed.
 
-    A reader sees the old file or the new one, never part of one, even if the writing process is killed.
+    A reader sees the old file or the new one, never part of one, even if the writing process is killed. What a killed
+    process left of the same file is removed.
 
     Raises:
         StorageError: the folder is not writable, or the disk is full.
@@ -37,11 +44,14 @@ def replacing(path: Path | str) -> Iterator[Path]:
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        remove_abandoned(path.parent, path.name)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-        os.close(handle)
     except OSError as error:
         raise StorageError("errors.cannot_write", path=path, reason=error.strerror or error) from error
     temporary = Path(name)
+    _lock(handle, shared=True)  # until the end: whoever finds the part knows that it is being written
+    if fcntl is None:
+        os.close(handle)  # Windows replaces no open file
     try:
         yield temporary
         with temporary.open("rb") as written:
@@ -51,7 +61,50 @@ def replacing(path: Path | str) -> Iterator[Path]:
     except OSError as error:
         raise StorageError("errors.cannot_write", path=path, reason=error.strerror or error) from error
     finally:
+        if fcntl is not None:
+            os.close(handle)
         temporary.unlink(missing_ok=True)
+
+
+def remove_abandoned(folder: Path, name: str | None = None) -> None:
+    """Remove the parts that killed processes left in a folder; those that a process still writes stay.
+
+    Args:
+        folder: the folder; folders below it are not searched.
+        name: only parts of this file; None: of any.
+    """
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            part = _PART.fullmatch(entry.name)
+            if part and name in {None, part["name"]} and entry.is_file(follow_symlinks=False) and _is_abandoned(entry):
+                with suppress(OSError):
+                    os.unlink(entry)  # noqa: PTH108 - scandir gives no Path
+
+
+def is_part(name: str) -> bool:
+    """Whether a file has the name of a part.
+
+    Example:
+        >>> is_part(".summary.json.x3k_9a2b.part"), is_part("movie.part")
+        (True, False)
+    """
+    return bool(_PART.fullmatch(name))
+
+
+def _is_abandoned(part: os.DirEntry[str]) -> bool:
+    status = part.stat()
+    if not status.st_size and time.time() - status.st_mtime < _JUST_MADE_S:
+        return False
+    if fcntl is not None:
+        with suppress(OSError), Path(part.path).open("rb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                if error.errno in {errno.EAGAIN, errno.EACCES}:
+                    return False  # being written
+            else:
+                return True
+    return time.time() - status.st_mtime > _ABANDONED_S
 
 
 def hold(file: IO[bytes]) -> bool:
@@ -76,7 +129,7 @@ def is_held(path: Path) -> bool:
         return False
 
 
-def _lock(file: IO[bytes], *, shared: bool) -> bool:
+def _lock(file: IO[bytes] | int, *, shared: bool) -> bool:
     if fcntl is None:
         return True
     try:
@@ -87,11 +140,35 @@ def _lock(file: IO[bytes], *, shared: bool) -> bool:
 
 
 def cache_folder() -> Path:
-    """The folder of caches: `THALWEG_CACHE`, else `thalweg` in `XDG_CACHE_HOME`, else in `~/.cache`."""
+    """The folder of caches.
+
+    `THALWEG_CACHE`, else `thalweg` in `XDG_CACHE_HOME`, else in `~/.cache`; for a user without a home, as containers
+    have them, a folder of its own among the temporary ones.
+
+    Raises:
+        StorageError: there is no home, and another user has taken that folder's name.
+    """
     own = os.environ.get("THALWEG_CACHE")
-    if own:
-        return Path(own).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "thalweg"
+    try:
+        if own:
+            return Path(own).expanduser()
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "thalweg"
+    except RuntimeError:  # neither HOME nor an entry in the list of users
+        return _cache_without_home()
+
+
+def _cache_without_home() -> Path:
+    """A folder that only this user can write: compiled kernels are loaded from it."""
+    folder = Path(tempfile.gettempdir()) / f"thalweg-{os.getuid() if hasattr(os, 'getuid') else 'cache'}"
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        status = folder.lstat()
+    except OSError as error:
+        raise StorageError("errors.no_cache", path=folder, reason=error.strerror or error) from error
+    is_own = not hasattr(os, "getuid") or (status.st_uid == os.getuid() and not status.st_mode & 0o022)
+    if not (stat.S_ISDIR(status.st_mode) and is_own):
+        raise StorageError("errors.cache_taken", path=folder)
+    return folder
 
 
 def write_bytes(path: Path | str, content: bytes) -> None:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import sys
 
 from thalweg._spinning import bound_spinning
+from thalweg.cli._streams import speak_any_encoding
 from thalweg.errors import ThalwegError, UnknownNameError, UsageError
-from thalweg.i18n import LANGUAGES, set_language
+from thalweg.i18n import LANGUAGES, set_language, shown
 
 
 def main() -> None:
     """Run the command line and exit: 0 done, 1 failed, 2 wrong use, 130 interrupted."""
     arguments = sys.argv[1:]
     bound_spinning()
+    speak_any_encoding()
     try:
         set_language(_language(arguments))
         sys.exit(_run(arguments))
@@ -26,11 +27,12 @@ def _run(arguments: list[str]) -> int:
     """Set the language, run a command line and return its exit code."""
     from thalweg.cli._app import build_app
     from thalweg.cli._help import WrongUse, wrong_use
+    from thalweg.cli._output import note
 
     try:
         code = build_app()(args=arguments, prog_name="thalweg", standalone_mode=False)
     except WrongUse as error:
-        print(wrong_use(error), file=sys.stderr)  # noqa: T201 - the command line speaks
+        note(shown(wrong_use(error), lines=True))
         return UsageError.exit_code
     return code or 0
 
@@ -48,7 +50,9 @@ def _language(arguments: list[str]) -> str | None:
 
 
 def _report(error: ThalwegError, *, as_json: bool) -> None:
+    from thalweg.cli._output import note, print_json
+
     if as_json:
-        print(json.dumps({"error": {"code": error.key, "message": str(error)}}, ensure_ascii=False))  # noqa: T201
+        print_json({"error": {"code": error.key, "message": str(error)}}, indent=None)
     else:
-        print(f"thalweg: {error}", file=sys.stderr)  # noqa: T201 - the command line speaks
+        note(f"thalweg: {error}")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from thalweg.i18n import t
+from thalweg.i18n import shown, t
 
 
 if TYPE_CHECKING:
@@ -17,19 +18,33 @@ if TYPE_CHECKING:
 JsonFlag = Annotated[bool, typer.Option("--json", help=t("cli.json"))]
 
 
-def print_json(payload: Any) -> None:
+_HAZARDS_IN_JSON = re.compile("[\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")  # json escapes the lower ones
+
+
+def print_json(payload: Any, *, indent: int | None = 2) -> None:
     """Print one JSON document; NaN and infinities become null."""
-    print(json.dumps(_finite(payload), ensure_ascii=False, indent=2))  # noqa: T201 - this is the output
+    text = json.dumps(_finite(payload), ensure_ascii=False, indent=indent)
+    if _fits(text):
+        text = _HAZARDS_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    else:
+        text = json.dumps(_finite(payload), indent=indent)
+    print(text)  # noqa: T201 - this is the output
+
+
+def print_data(text: str) -> None:
+    """Print a text for other programs as it is, but without control characters if a person reads it on a terminal."""
+    print(shown(text, lines=True) if sys.stdout.isatty() else text, end="")  # noqa: T201 - this is the output
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str | None = None) -> None:
     """Print a table; columns of numbers are right-aligned."""
     from rich import box
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     rows = [list(row) for row in rows]
-    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left")
+    table = Table(title=None if title is None else escape(shown(title)), box=box.SIMPLE_HEAD, title_justify="left")
     for position, column in enumerate(columns):
         numeric = bool(rows) and all(isinstance(row[position], int | float) for row in rows)
         table.add_column(column, justify="right" if numeric else "left", overflow="fold")
@@ -50,7 +65,15 @@ def _cell(value: Any) -> str:
         return f"{value:,}"
     from rich.markup import escape
 
-    return escape(str(value))
+    return escape(shown(value, lines=True))
+
+
+def _fits(text: str) -> bool:
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _finite(value: Any) -> Any:

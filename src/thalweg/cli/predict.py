@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from thalweg.cli._output import JsonFlag, note, print_json, print_table
+from thalweg.cli._output import JsonFlag, note, print_data, print_json, print_table
 from thalweg.errors import UsageError
 from thalweg.i18n import t
 
@@ -33,7 +33,7 @@ def predict(
     as_json: JsonFlag = False,
 ) -> None:
     """Classify photos with the kept weights of runs."""
-    from thalweg.prediction import submission_text, write_submission
+    from thalweg.prediction import submission_notes, submission_text, write_submission
 
     *runs, photos = paths
     if not runs:
@@ -41,6 +41,8 @@ def predict(
     predictions = _classify(runs, photos, tta=tta, vote=vote)
     for bad in predictions.bad:
         note(t("prediction.bad_photo", reason=bad))
+    for one in submission_notes(predictions, names=names, probabilities=probabilities):
+        note(str(one))
     if out is not None:
         write_submission(predictions, out, names=names, probabilities=probabilities)
         note(t("prediction.written", count=len(predictions.photos), path=out))
@@ -50,7 +52,7 @@ def predict(
         rows = [(name, f"{probability:.1%}") for name, probability in _best(predictions, 0, BEST)]
         print_table([t("prediction.column_class"), t("prediction.column_probability")], rows, title=photos)
     elif out is None:
-        print(submission_text(predictions, names=names, probabilities=probabilities), end="")  # noqa: T201 - the output
+        print_data(submission_text(predictions, names=names, probabilities=probabilities))
 
 
 def _classify(runs: list[str], photos: str, *, tta: int, vote: bool) -> Predictions:

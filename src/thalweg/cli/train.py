@@ -9,11 +9,12 @@ import typer
 
 from thalweg.cli._options import training_flags
 from thalweg.cli._output import JsonFlag, print_json
-from thalweg.errors import INTERRUPTED, UsageError
+from thalweg.errors import INTERRUPTED, DataError, StorageError, UsageError
 from thalweg.i18n import t
 
 
 if TYPE_CHECKING:
+    from thalweg.errors import ThalwegError
     from thalweg.runs import Run, TrainingConfig
 
 
@@ -86,13 +87,16 @@ def go_on(path: Path, *, as_json: bool) -> None:
 def submit(run: Run) -> None:
     """Write the homework's submission for an unlabeled test split."""
     from thalweg.cli._progress import say
-    from thalweg.prediction import predict, write_submission
+    from thalweg.prediction import predict, submission_notes, write_submission
     from thalweg.runs import files
 
     if run.data["test"] and not run.summary().get("test"):
         path = run.path / files.SUBMISSION
-        write_submission(predict(run.path, run.data["path"]), path)
+        predictions = predict(run.path, run.data["path"])
+        write_submission(predictions, path)
         say(t("training.submission", path=path))
+        for one in submission_notes(predictions):
+            say(str(one))
 
 
 def conclude(run: Run, *, as_json: bool) -> None:
@@ -100,20 +104,33 @@ def conclude(run: Run, *, as_json: bool) -> None:
     from thalweg.cli._progress import say, say_result
 
     interrupted = run.summary()["stopped"] == "interrupted"
+    failure = None
     if interrupted:
         say(t("training.interrupted", step=run.summary()["steps"], run=run.path))
-    else:
-        from thalweg.report import draw_run
-
-        say(t("training.drawing"))
-        draw_run(run.path)
-        submit(run)
+    elif failure := _draw_and_submit(run):
+        say(t("training.result_incomplete", reason=failure))
     if as_json:
         print_json({"run": str(run.path), **run.summary()})
     elif not interrupted:
         say_result(run)
     if interrupted:
         raise typer.Exit(INTERRUPTED)
+    if isinstance(failure, StorageError):
+        raise typer.Exit(failure.exit_code)
+
+
+def _draw_and_submit(run: Run) -> ThalwegError | None:
+    """Draw and predict after a training; return what hindered it: photos moved away, a full disk."""
+    from thalweg.cli._progress import say
+    from thalweg.report import draw_run
+
+    say(t("training.drawing"))
+    try:
+        draw_run(run.path)
+        submit(run)
+    except (DataError, StorageError) as error:
+        return error
+    return None
 
 
 def conclude_folds(runs: list[Run], *, as_json: bool) -> None:

@@ -19,6 +19,7 @@ from thalweg.data.parallel import in_order
 from thalweg.data.photos import SPLITS, ImageSet, Layout, Photo, Split
 from thalweg.data.sources import Note
 from thalweg.errors import BadImageError, DataError
+from thalweg.i18n import shown
 
 
 if TYPE_CHECKING:
@@ -263,7 +264,7 @@ def _listed(key: str, duplicates: Sequence[Duplicate], sign: str = " = ") -> Not
 
 def _first(lines: Iterable[str]) -> str:
     """The first few, one per line; an ellipsis if there are more."""
-    lines = list(lines)
+    lines = [shown(line) for line in lines]
     return "\n  ".join(lines[:_EXAMPLES] + ["…"] * (len(lines) > _EXAMPLES))
 
 

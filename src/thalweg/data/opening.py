@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from thalweg.data.archives import TarSource, ZipSource, is_tar
+from thalweg.data.archives import open_archive
 from thalweg.data.builtin import ARCHIVE
 from thalweg.data.classes import given_names, number_classes
 from thalweg.data.layouts import Found, recognize, split_pictures
 from thalweg.data.photos import ImageSet, Photo, by_split
-from thalweg.data.sources import FileSource, FolderSource, Note, Source, is_picture
+from thalweg.data.sources import FileSource, FolderSource, Note, Source, is_picture, readable
 from thalweg.data.splits import choose_valid
 from thalweg.data.tables import find_table, read_table
 from thalweg.errors import DataError
@@ -114,6 +114,7 @@ def _find(path: Path) -> tuple[Source, Found]:
 
 def _look(path: Path) -> tuple[Source, Sequence[str], str | None]:
     """The source, its files, and the table: the path itself, or one beside the photos."""
+    list(readable([str(path.resolve())], path))  # runs and caches store the path
     if path.suffix.lower() == ".csv" and path.is_file():
         return FolderSource(path.parent), (), path.name
     source = _open_source(path)
@@ -126,10 +127,9 @@ def _open_source(path: Path) -> Source:
         return FolderSource(path)
     if not path.exists():
         raise DataError("data.not_there", path=path)
-    if path.suffix.lower() == ".zip":
-        return ZipSource(path)
-    if is_tar(path):
-        return TarSource(path)
     if is_picture(path.name):
         return FileSource(path)
-    raise DataError("data.unknown_kind", path=path)
+    archive = open_archive(path)
+    if archive is None:
+        raise DataError("data.unknown_kind", path=path)
+    return archive

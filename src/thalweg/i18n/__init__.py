@@ -14,12 +14,14 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from thalweg.i18n.names import filled, quoted, shown
+
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 
-__all__ = ["LANGUAGES", "get_language", "joined", "set_language", "speaking", "t"]
+__all__ = ["LANGUAGES", "get_language", "joined", "quoted", "set_language", "shown", "speaking", "t"]
 
 LANGUAGES = ("en", "zh-CN")
 
@@ -32,7 +34,7 @@ def t(key: str, /, **values: Any) -> str:
 
     Args:
         key: `domain.name`.
-        **values: values for the placeholders of the sentence, as in `str.format`.
+        **values: values for the placeholders of the sentence, as in `str.format`; names are shown as `shown` does.
 
     Raises:
         KeyError: there is no such sentence.
@@ -43,7 +45,7 @@ def t(key: str, /, **values: Any) -> str:
         'timm is not installed. Try: pip install "thalweg[timm]"'
     """
     domain, name = key.split(".", 1)
-    return _catalogue(get_language(), domain)[name].format(**values)
+    return filled(_catalogue(get_language(), domain)[name], values)
 
 
 def joined(words: Iterable[str], *, long: bool = False) -> str:

@@ -12,7 +12,12 @@ from thalweg._lazy import lazy_names
 if TYPE_CHECKING:
     from thalweg.prediction.export import export_onnx
     from thalweg.prediction.onnx_model import predict_onnx
-    from thalweg.prediction.predictions import Predictions, submission_text, write_submission
+    from thalweg.prediction.predictions import (
+        Predictions,
+        submission_notes,
+        submission_text,
+        write_submission,
+    )
     from thalweg.prediction.predictor import predict
 
 _homes = {
@@ -20,10 +25,19 @@ _homes = {
     "export_onnx": ".export",
     "predict": ".predictor",
     "predict_onnx": ".onnx_model",
+    "submission_notes": ".predictions",
     "submission_text": ".predictions",
     "write_submission": ".predictions",
 }
 
-__all__ = ["Predictions", "export_onnx", "predict", "predict_onnx", "submission_text", "write_submission"]
+__all__ = [
+    "Predictions",
+    "export_onnx",
+    "predict",
+    "predict_onnx",
+    "submission_notes",
+    "submission_text",
+    "write_submission",
+]
 
 __getattr__, __dir__ = lazy_names(__name__, _homes)

@@ -10,11 +10,12 @@ import io
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from thalweg._files import write_text
+from thalweg.data.sources import Note
 
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from thalweg.data import BadImage, Cache, Photo
+
+_FORMULAS: Final = ("=", "+", "-", "@", "\t", "\r")  # how a cell begins that Excel and LibreOffice take for a formula
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +93,31 @@ def write_submission(
         StorageError: the file cannot be written.
     """
     write_text(Path(path), submission_text(predictions, names=names, probabilities=probabilities))
+
+
+def submission_notes(predictions: Predictions, *, names: bool = False, probabilities: bool = False) -> tuple[Note, ...]:
+    """What a reader of a submission should know: cells that a spreadsheet would run as formulas.
+
+    Args:
+        predictions: from `predict`.
+        names: as for the submission.
+        probabilities: as for the submission.
+    """
+    cells = dict.fromkeys(_identities(predictions))
+    if names or probabilities:
+        cells |= dict.fromkeys(predictions.classes)
+    formulas = [cell for cell in cells if cell.startswith(_FORMULAS) and not _is_number(cell)]
+    if not formulas:
+        return ()
+    return (Note("prediction.note_formulas", {"count": len(formulas), "example": formulas[0]}),)
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
 
 
 def _identities(predictions: Predictions) -> list[str]:

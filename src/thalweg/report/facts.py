@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import TYPE_CHECKING, Any
 
-from thalweg.i18n import t
+from thalweg.i18n import quoted, t
 from thalweg.report.html import Html, duration, join, table, tag
 from thalweg.runs.folder import mapping, number, sequence
 from thalweg.runs.options import flag_of
@@ -79,7 +78,7 @@ def _counts(folder: RunFolder) -> Html | None:
 
 
 def _commands(folder: RunFolder) -> Html:
-    run = shlex.quote(str(folder.path))
+    run = quoted(folder.path)
     lines = {
         "predict": f"thalweg predict {run} PHOTOS -o submission.csv",
         "again": f"thalweg train --resume {run}",

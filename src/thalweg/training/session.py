@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from thalweg import models
-from thalweg._files import hold
+from thalweg._files import hold, is_part, remove_abandoned
 from thalweg.errors import StorageError, TrainingError, UsageError
 from thalweg.runs import Run, TrainingConfig, files
 from thalweg.training.evaluation import keep_outputs, write_summary
@@ -144,6 +144,7 @@ def claimed(out: Path | str | None, photos: Path | str) -> Iterator[Path]:
         try:
             if not _is_free(folder):  # another process was faster and has already released its claim
                 raise UsageError("training.out_taken", path=folder)
+            remove_abandoned(folder)
             yield folder
         finally:
             with suppress(OSError):  # Windows cannot remove an open file
@@ -169,7 +170,7 @@ def new_folder(name: str) -> Path:
 
 def _is_free(folder: Path) -> bool:
     try:
-        return all(child.name == files.CLAIM for child in folder.iterdir())
+        return all(child.name == files.CLAIM or is_part(child.name) for child in folder.iterdir())
     except FileNotFoundError:  # whoever had claimed it failed, and removed it
         return False
 
@@ -177,6 +178,8 @@ def _is_free(folder: Path) -> bool:
 def _finish(loop: TrainingLoop, listener: Listener) -> Run:
     """Train to the end, then write the results of the kept weights."""
     run = loop.run
+    for folder in (run.path, run.path / files.CHECKPOINTS, (run.path / files.STEPS).parent):
+        remove_abandoned(folder)  # of a process that was killed while it wrote
     try:
         stopped = loop.run_to_end(listener)
     except TrainingError as error:
