@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import combinations
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from PIL import Image
 
-from thalweg.data.cache import BadImage
-from thalweg.data.decoding import orientation, quiet, reading, to_square
+from thalweg.data.decoding import orientation, quiet, reading, to_square, told
 from thalweg.data.digests import digest
 from thalweg.data.duplicates import THUMBNAIL, near_duplicates
+from thalweg.data.levels import levels_of, rendering_with
+from thalweg.data.manifest import BadImage
 from thalweg.data.parallel import in_order
 from thalweg.data.photos import SPLITS, ImageSet, Layout, Photo, Split
+from thalweg.data.rendering import Rendering
 from thalweg.data.sources import Note
 from thalweg.errors import BadImageError, DataError
 
@@ -26,18 +29,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-Oddity = Literal["wrong_extension", "sixteen_bit", "cmyk", "palette", "alpha", "rotated", "animated", "large"]
+Oddity = Literal[
+    "wrong_extension", "sixteen_bit", "cmyk", "palette", "alpha", "on_black", "rotated", "animated", "large"
+]
 
-ODDITIES: tuple[Oddity, ...] = (
-    "wrong_extension",
-    "sixteen_bit",
-    "cmyk",
-    "palette",
-    "alpha",
-    "rotated",
-    "animated",
-    "large",
-)
+ODDITIES: tuple[Oddity, ...] = get_args(Oddity)
 
 LARGE_PIXELS = 50_000_000
 # Smaller pictures look too much alike: two T-shirts of 28 pixels are not a leak.
@@ -191,9 +187,9 @@ def check_images(
         (1.0, (), 28)
     """
 
-    def look(photo: Photo) -> Facts | BadImageError:
+    def look(photo: Photo, rendering: Rendering | None = None) -> Facts | BadImageError:
         try:
-            return inspect(images.read(photo), photo.path)
+            return inspect(images.read(photo), photo.path, rendering)
         except BadImageError as error:
             return error
 
@@ -211,6 +207,15 @@ def check_images(
                 progress(done, len(images.photos))
     if not good:
         raise DataError("data.no_usable_image", count=len(bad), first=bad[0])
+    deep = {photo.path: facts.digest for photo, facts in good if "sixteen_bit" in facts.oddities}
+    levels = levels_of(images.source, deep, workers=workers)
+    if levels:
+        rendered = partial(look, rendering=rendering_with(levels))
+        again = [photo for photo, _ in good if photo.path in deep]
+        with quiet():
+            pairs = zip(again, in_order(rendered, again, workers=workers), strict=True)
+            seen = {photo.path: facts for photo, facts in pairs if isinstance(facts, Facts)}
+        good = [(photo, seen.get(photo.path, facts)) for photo, facts in good]
     same = _same_files(good)
     counts = _counts(images)
     near, near_checked = _near_leaks(images, good)
@@ -233,16 +238,20 @@ def check_images(
         near_leaks=near,
         near_checked=near_checked,
         conflicts=tuple(_duplicate(images, group) for group in same if len(_labels(group)) > 1),
-        notes=images.notes,
+        notes=(*images.notes, *(level.note() for level in levels)),
     )
 
 
-def inspect(content: bytes, path: str) -> Facts:
+def inspect(content: bytes, path: str, rendering: Rendering | None = None) -> Facts:
     """Decode a photo, small, and note what is unusual about it.
+
+    The photo is usable if `decode` can decode it, and not otherwise: what its metadata or later frames lack counts for
+    nothing.
 
     Args:
         content: the file.
         path: its name; the extension is compared with the content.
+        rendering: as for `decode`.
 
     Raises:
         BadImageError: the photo cannot be decoded.
@@ -250,10 +259,15 @@ def inspect(content: bytes, path: str) -> Facts:
     with reading(content, path) as image:
         oddities = _oddities(image, content, path)
         width, height = image.size
-        thumbnail_HWC = to_square(image, THUMBNAIL, "stretch")
-        if orientation(image) != 1:  # after decoding: a PNG may store it behind its pixels
-            oddities.add("rotated")
-    return Facts(digest(content), len(content), width, height, frozenset(oddities), thumbnail_HWC)
+        thumbnail, on_black = to_square(image, THUMBNAIL, "stretch", rendering or Rendering())
+        # After decoding: a PNG may store its orientation behind its pixels, and counting frames reads all of them.
+        later: dict[Oddity, bool] = {
+            "on_black": on_black,
+            "rotated": orientation(image) != 1,
+            "animated": told(lambda: getattr(image, "n_frames", 1), 2) > 1,
+        }
+        oddities |= {name for name, true in later.items() if true}
+    return Facts(digest(content), len(content), width, height, frozenset(oddities), np.asarray(thumbnail))
 
 
 def _listed(key: str, duplicates: Sequence[Duplicate], sign: str = " = ") -> Note:
@@ -317,11 +331,10 @@ def _oddities(image: Image.Image, content: bytes, path: str) -> set[Oddity]:
     expected = Image.registered_extensions().get(PurePosixPath(path).suffix.lower())
     found: dict[Oddity, bool] = {
         "wrong_extension": expected != image.format,
-        "sixteen_bit": _bits(image, content) > 8,
+        "sixteen_bit": told(lambda: _bits(image, content), 8) > 8,
         "cmyk": image.mode == "CMYK",
         "palette": image.mode in {"P", "PA"},
-        "alpha": image.has_transparency_data,
-        "animated": getattr(image, "n_frames", 1) > 1,
+        "alpha": told(lambda: image.has_transparency_data, False),  # noqa: FBT003
         "large": image.width * image.height > LARGE_PIXELS,
     }
     return {name for name, true in found.items() if true}

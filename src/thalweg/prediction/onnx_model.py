@@ -18,6 +18,7 @@ import numpy as np
 from thalweg.data import build_cache, open_photos
 from thalweg.data.augmentation import Crops
 from thalweg.data.cropping import crop_photos
+from thalweg.data.rendering import Rendering
 from thalweg.errors import MissingExtraError, RunError
 from thalweg.prediction.crops import crop_weights, crops
 from thalweg.prediction.ensemble import check_classes, together
@@ -45,6 +46,7 @@ _SCHEMA = {
     "size": schema.whole(1, 4096),
     "stored": schema.whole(1, 8192),
     "resize": schema.one_of(*get_args(Resize)),
+    **schema.RENDERING,
 }
 
 
@@ -54,7 +56,7 @@ class OnnxModel:
 
     Attributes:
         path: the file.
-        facts: `classes`, `class_shares`, `size` and `stored` in pixels, `resize`.
+        facts: `classes`, `class_shares`, `size` and `stored` in pixels, `resize`, `levels` and `ground`.
         session: onnxruntime's session.
     """
 
@@ -123,6 +125,7 @@ def predict_onnx(
             images,
             size=model.facts["stored"],
             resize=model.facts["resize"],
+            rendering=Rendering.from_facts(model.facts),
             progress=progress,
         )
         found.append(in_order(_probabilities(model, cache, tta), cache, images.photos, model.facts["class_shares"]))

@@ -63,7 +63,7 @@ def predict(
     bad: tuple[BadImage, ...] = ()
     for run, model in zip(opened, networks, strict=True):
         config = replace(run.config, on_bad_image="skip")  # a submission needs a row for every photo
-        cache = decode_photos(images, config, run.data["stored"], progress)
+        cache = decode_photos(images, config, run.data["stored"], progress, rendering=run.rendering)
         found.append(in_order(_probabilities(model, run, cache, tta), cache, images.photos, run.data["class_shares"]))
         bad = cache.bad
     return Predictions(images.photos, opened[0].classes, together(found, vote=vote), bad)
