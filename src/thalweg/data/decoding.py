@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 DECODER_VERSION = 1
 # Phones' largest sensors have 199.8 megapixels; a file that claims more is a bomb, a map or a mistake.
 MAX_PIXELS = 200_000_000
-# Of a decoded picture in memory, before it is reduced.
-MAX_BYTES = 4 * MAX_PIXELS
+# Of a picture while it is decoded: a progressive JPEG keeps two bytes for each of three coefficients of a pixel.
+MAX_BYTES = 6 * MAX_PIXELS
 
 _JPEG = b"\xff\xd8\xff"
 _ORIENTATION = 0x0112
@@ -46,8 +46,8 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_BIG = 128_000_000
-_one_big_at_a_time = Lock()  # a decoded picture may take 800 MB: not in every thread at once
+_BIG = 192_000_000
+_one_big_at_a_time = Lock()  # a picture may take a gigabyte: not in every thread at once
 _HEIF_BRANDS: Final = frozenset([b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"])
 _AVIF_BRANDS: Final = frozenset([b"avif", b"avis"])
 _PROGRAMS: Final = frozenset(["EPS"])  # Pillow starts Ghostscript for it
