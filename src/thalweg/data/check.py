@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 from PIL import Image
 
-from thalweg.data.decoding import orientation, quiet, reading, to_square, told
+from thalweg.data.decoding import orientation, quiet, reading, to_square
 from thalweg.data.digests import digest
 from thalweg.data.duplicates import THUMBNAIL, near_duplicates
 from thalweg.data.levels import levels_of, rendering_with
@@ -261,12 +261,12 @@ def inspect(content: bytes, path: str, rendering: Rendering | None = None) -> Fa
         width, height = image.size
         thumbnail, on_black = to_square(image, THUMBNAIL, "stretch", rendering or Rendering())
         # After decoding: a PNG may store its orientation behind its pixels, and counting frames reads all of them.
-        later: dict[Oddity, bool] = {
-            "on_black": on_black,
-            "rotated": orientation(image) != 1,
-            "animated": told(lambda: getattr(image, "n_frames", 1), 2) > 1,
-        }
-        oddities |= {name for name, true in later.items() if true}
+        if on_black:
+            oddities.add("on_black")
+        if orientation(image) != 1:
+            oddities.add("rotated")
+        if _is_animated(image):
+            oddities.add("animated")
     return Facts(digest(content), len(content), width, height, frozenset(oddities), np.asarray(thumbnail))
 
 
@@ -331,19 +331,30 @@ def _oddities(image: Image.Image, content: bytes, path: str) -> set[Oddity]:
     expected = Image.registered_extensions().get(PurePosixPath(path).suffix.lower())
     found: dict[Oddity, bool] = {
         "wrong_extension": expected != image.format,
-        "sixteen_bit": told(lambda: _bits(image, content), 8) > 8,
+        "sixteen_bit": _bits(image, content) > 8,
         "cmyk": image.mode == "CMYK",
         "palette": image.mode in {"P", "PA"},
-        "alpha": told(lambda: image.has_transparency_data, False),  # noqa: FBT003
+        "alpha": image.has_transparency_data,
         "large": image.width * image.height > LARGE_PIXELS,
     }
     return {name for name, true in found.items() if true}
 
 
+def _is_animated(image: Image.Image) -> bool:
+    """Whether there is a second frame, even if frames cannot be counted because one of them is damaged."""
+    try:
+        return getattr(image, "n_frames", 1) > 1
+    except Exception:  # noqa: BLE001 - as in `reading`
+        return True
+
+
 def _bits(image: Image.Image, content: bytes) -> int:
-    """Bits per channel in the file."""
+    """Bits per channel in the file; 8 if a TIFF does not say it in numbers."""
     if image.format == "PNG":
         return content[_BITS_OF_PNG]
     if image.format == "TIFF":
-        return max(getattr(image, "tag_v2", {}).get(_BITS_OF_TIFF, (8,)))
+        try:
+            return max(getattr(image, "tag_v2", {}).get(_BITS_OF_TIFF, (8,)))
+        except (TypeError, ValueError):
+            return 8
     return 16 if image.mode.startswith(("I", "F")) else 8

@@ -13,7 +13,7 @@ import warnings
 from contextlib import contextmanager, nullcontext
 from io import BytesIO
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -24,7 +24,8 @@ from thalweg.errors import BadImageError, ThalwegError
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
     from numpy.typing import NDArray
 
@@ -48,6 +49,7 @@ _TURNS = {
 }
 _BIG = 192_000_000
 _one_big_at_a_time = Lock()  # a picture may take a gigabyte: not in every thread at once
+_NO_NEED_TO_WAIT: Final = nullcontext()
 _HEIF_BRANDS: Final = frozenset([b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"])
 _AVIF_BRANDS: Final = frozenset([b"avif", b"avis"])
 _PROGRAMS: Final = frozenset(["EPS"])  # Pillow starts Ghostscript for it
@@ -86,25 +88,25 @@ def to_square(image: Image.Image, size: int, resize: Resize, rendering: Renderin
     """Decode an opened picture to `size` × `size` pixels of RGB, upright."""
     sides = image.size
     image.draft(None, (size, size))
-    with loaded(image, sides):
+    with room_for(image, sides):
+        image.load()
         square, on_black = render(image, size, resize, rendering)
     turn = _TURNS.get(orientation(image))
     return Square(square.transpose(turn) if turn is not None else square, on_black)
 
 
-@contextmanager
-def loaded(image: Image.Image, sides: tuple[int, int]) -> Iterator[None]:
-    """Decode an opened picture, unless it takes too much memory; only one large picture at a time is inside.
+def room_for(image: Image.Image, sides: tuple[int, int]) -> AbstractContextManager[object]:
+    """What to enter while an opened picture is decoded: only one large picture at a time is inside.
 
     Args:
         image: opened.
         sides: width and height as stored, before a JPEG's draft.
 
     Raises:
-        BadImageError: its pixels take more than `MAX_BYTES`.
+        BadImageError: it takes more than `MAX_BYTES`.
     """
     needed = image.width * image.height * bytes_per_pixel(image.mode)
-    if image.info.get("progressive"):  # all coefficients of the stored size are kept, of two bytes each
+    if "progressive" in image.info:  # all coefficients of the stored size are kept, of two bytes each
         needed += 2 * len(image.getbands()) * sides[0] * sides[1]
     if needed > MAX_BYTES:
         raise BadImageError(
@@ -115,9 +117,7 @@ def loaded(image: Image.Image, sides: tuple[int, int]) -> Iterator[None]:
             needed=needed // 1_000_000,
             limit=MAX_BYTES // 1_000_000,
         )
-    with _one_big_at_a_time if needed > _BIG else nullcontext():
-        image.load()
-        yield
+    return _one_big_at_a_time if needed > _BIG else _NO_NEED_TO_WAIT
 
 
 @contextmanager
@@ -151,15 +151,10 @@ def reading(content: bytes, path: str) -> Iterator[Image.Image]:
 
 def orientation(image: Image.Image) -> int:
     """The EXIF orientation, 1 to 8; 1 if there is none or it cannot be read."""
-    return told(lambda: image.getexif().get(_ORIENTATION, 1), 1)
-
-
-def told(read: Callable[[], Any], otherwise: Any) -> Any:
-    """What a picture's metadata says, or `otherwise` if it cannot be read: the pixels may be intact all the same."""
     try:
-        return read()
+        return image.getexif().get(_ORIENTATION, 1)
     except Exception:  # noqa: BLE001 - as in `reading`
-        return otherwise
+        return 1
 
 
 @contextmanager

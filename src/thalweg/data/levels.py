@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from thalweg._files import cache_folder, write_text
-from thalweg.data.decoding import loaded, quiet, reading
+from thalweg.data.decoding import quiet, reading, room_for
 from thalweg.data.digests import digest
 from thalweg.data.parallel import in_order
 from thalweg.data.rendering import FULL_RANGE, KINDS, Rendering, kind_of, sampled
@@ -92,7 +92,8 @@ def levels_of(
                 kind = kind_of(image)
                 if kind is None:
                     return None
-                with loaded(image, image.size):
+                with room_for(image, image.size):
+                    image.load()
                     return kind, sampled(image, count)
         except BadImageError:
             return None  # the check and the cache name it

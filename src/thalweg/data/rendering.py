@@ -102,16 +102,15 @@ def render(image: Image.Image, size: int, resize: Resize, rendering: Rendering) 
         resize: how it becomes square.
         rendering: levels and ground.
     """
-    kind = kind_of(image)
-    if kind:
+    if image.mode in {"L", "RGB"} and not image.has_transparency_data:
+        box = _box(image.size, resize)
+        reduced = image.resize((size, size), Image.Resampling.BICUBIC, box, reducing_gap=_GAP)
+        return Square(reduced.convert("RGB"))
+    if kind := kind_of(image):
         black, white = rendering.levels.get(kind) or (FULL_RANGE if kind == "I;16" else _own_levels(image))
         return Square(_by_tiles(image, size, resize, "L", partial(_gray, black=black, white=white)))
     if image.has_transparency_data:
         return _over_ground(image, size, resize, rendering.ground)
-    if image.mode in {"L", "RGB"}:
-        box = _box(image.size, resize)
-        reduced = image.resize((size, size), Image.Resampling.BICUBIC, box, reducing_gap=_GAP)
-        return Square(reduced.convert("RGB"))
     mode = "L" if image.mode == "1" else "RGB"
     return Square(_by_tiles(image, size, resize, mode, lambda tile: tile.convert(mode)))
 
