@@ -261,7 +261,7 @@ def test_a_palette_picture_without_its_palette_is_named():
     ids=lambda error: type(error).__name__,
 )  # fmt: skip
 def test_whatever_a_decoder_raises_is_that_pictures_fault(error, monkeypatch):
-    monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load_prepare", lambda self: (_ for _ in ()).throw(error))
+    monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load_prepare", lambda _: (_ for _ in ()).throw(error))
     with pytest.raises(BadImageError, match=r"^a\.png: damaged picture \(.+\)") as caught:
         decode(encoded(smooth(), "PNG"), 8, path="a.png")
     assert caught.value.key == "data.bad_broken"

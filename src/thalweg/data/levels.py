@@ -141,9 +141,13 @@ def choose(kind: str, samples: list[NDArray[np.float32]]) -> Level:
 
 def _recall(memory: Path) -> tuple[Level, ...] | None:
     try:
-        levels = tuple(Level(**entry) for entry in json.loads(memory.read_bytes()))
+        stored = json.loads(memory.read_bytes())
+        entries = stored["levels"]
+        if stored["seal"] != _seal(entries):
+            return None
+        levels = tuple(Level(**entry) for entry in entries)
         whole = all(level.kind in KINDS and _finite(level) and level.black < level.white for level in levels)
-    except (OSError, ValueError, TypeError, RecursionError):
+    except (OSError, ValueError, TypeError, LookupError, RecursionError):
         return None  # never written, or damaged
     return levels if whole else None
 
@@ -154,7 +158,12 @@ def _finite(level: Level) -> bool:
 
 
 def _remember(memory: Path, levels: tuple[Level, ...]) -> None:
+    entries = [asdict(level) for level in levels]
     try:
-        write_text(memory, json.dumps([asdict(level) for level in levels]))
+        write_text(memory, json.dumps({"levels": entries, "seal": _seal(entries)}))
     except StorageError:
         return  # storing them only saves time
+
+
+def _seal(entries: list[dict[str, Any]]) -> str:
+    return digest(json.dumps(entries, sort_keys=True).encode())
