@@ -1,6 +1,8 @@
 """Pictures of more than 8 bits: black and white are chosen once for a set."""
 
 import json
+import struct
+import zlib
 from io import BytesIO
 
 import numpy as np
@@ -139,3 +141,16 @@ def test_a_run_and_its_export_keep_the_levels():
     rendering = Rendering({"I;16": (0.0, 4095.0)})
     assert Rendering.from_facts(rendering.to_facts()) == rendering
     assert Rendering.from_facts({}) == Rendering({}, "white")
+
+
+@pytest.mark.parametrize(("white", "said"), [(4095, True), (65535, False)])
+def test_colors_of_twelve_bits_that_no_scale_can_save_are_named(plant, white, said):
+    def color(seed):
+        pixels = np.random.default_rng(seed).integers(0, white, (9, 9, 3)).astype(">u2")
+        rows = zlib.compress(b"".join(b"\0" + row.tobytes() for row in pixels))
+        parts = [(b"IHDR", struct.pack(">IIBBBBB", 9, 9, 16, 2, 0, 0, 0)), (b"IDAT", rows), (b"IEND", b"")]
+        chunks = (struct.pack(">I", len(c)) + name + c + struct.pack(">I", zlib.crc32(name + c)) for name, c in parts)
+        return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+    images = open_images(plant({f"{('cat', 'dog')[n % 2]}/{n}.png": color(n) for n in range(6)}))
+    assert any("6 color photos of 16 bits" in str(note) for note in check_images(images).notes) == said

@@ -25,7 +25,7 @@ from thalweg.errors import BadImageError, DataError
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -42,6 +42,7 @@ MIN_SIDE_FOR_NEAR = 64
 IMBALANCED = 3.0
 
 _EXAMPLES = 5
+_DARK = 32  # of 256 levels
 _BITS_OF_PNG = 24  # the byte of the header with the bits per channel
 _BITS_OF_TIFF = 258  # the tag with the bits per channel
 
@@ -238,7 +239,7 @@ def check_images(
         near_leaks=near,
         near_checked=near_checked,
         conflicts=tuple(_duplicate(images, group) for group in same if len(_labels(group)) > 1),
-        notes=(*images.notes, *(level.note() for level in levels)),
+        notes=(*images.notes, *(level.note() for level in levels), *_dark_colors(good)),
     )
 
 
@@ -268,6 +269,13 @@ def inspect(content: bytes, path: str, rendering: Rendering | None = None) -> Fa
         if _is_animated(image):
             oddities.add("animated")
     return Facts(digest(content), len(content), width, height, frozenset(oddities), np.asarray(thumbnail))
+
+
+def _dark_colors(good: Sequence[tuple[Photo, Facts]]) -> Iterator[Note]:
+    """Say so if colors of 16 bits use a few levels only: Pillow keeps their upper 8 bits, so that no scale helps."""
+    brightest = [int(facts.thumbnail_HWC.max()) for _, facts in good if "sixteen_bit" in facts.oddities]
+    if brightest and max(brightest) < _DARK:
+        yield Note("data.note_dark_colors", {"count": len(brightest), "levels": max(brightest) + 1})
 
 
 def _listed(key: str, duplicates: Sequence[Duplicate], sign: str = " = ") -> Note:

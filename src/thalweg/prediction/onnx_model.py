@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from thalweg.data import BadImage, Cache
+    from thalweg.data.sources import Note
     from thalweg.prediction.crops import Crop
 
 FORMAT = 2
@@ -120,6 +121,7 @@ def predict_onnx(
     images = open_photos(photos)
     found: list[NDArray[np.float64]] = []
     bad: tuple[BadImage, ...] = ()
+    notes: tuple[Note, ...] = ()
     for model in opened:
         cache = build_cache(
             images,
@@ -129,8 +131,8 @@ def predict_onnx(
             progress=progress,
         )
         found.append(in_order(_probabilities(model, cache, tta), cache, images.photos, model.facts["class_shares"]))
-        bad = cache.bad
-    return Predictions(images.photos, opened[0].classes, together(found, vote=vote), bad)
+        bad, notes = cache.bad, (*notes, *cache.notes)
+    return Predictions(images.photos, opened[0].classes, together(found, vote=vote), bad, notes)
 
 
 def _probabilities(model: OnnxModel, cache: Cache, tta: int) -> NDArray[np.float64]:
