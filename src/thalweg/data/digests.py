@@ -127,11 +127,15 @@ def _trusted(stamps: list[str | None]) -> list[str | None]:
 
     Such dates say nothing: a file that was exchanged there has the stamp of the other.
     """
-    dates = {stamp.split("-", 1)[1].rsplit("-", 1)[0] for stamp in stamps if stamp and stamp.count("-") == _PARTS - 1}
-    if len(dates) == 1 and len(stamps) > 1:
-        changed, created = dates.pop().split("-")
-        if changed == created and created.endswith("0" * 9):
-            return [None] * len(stamps)
+    dates: list[str] = []
+    for stamp in stamps:
+        if stamp is not None:
+            parts = stamp.split("-")
+            if len(parts) != _PARTS or (dates and parts[1:3] != dates):
+                return stamps  # an archive's, or dates that differ: nearly always the second one does
+            dates = parts[1:3]
+    if len(stamps) > 1 and dates and dates[0] == dates[1] and dates[0].endswith("0" * 9):
+        return [None] * len(stamps)
     return stamps
 
 
