@@ -3,6 +3,7 @@
 import random
 import resource
 import sys
+import warnings
 from contextlib import suppress
 from functools import cache
 from io import BytesIO
@@ -100,18 +101,21 @@ def verdict(function, *arguments):
 def test_a_damaged_picture_gives_pixels_or_a_sentence(seeds, capfd):
     decoded = 0
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with quiet():
-        for name, whole in wholes().items():
-            for seed in seeds:
-                content = damaged(whole, f"{name} {seed}")
-                image_HWC = verdict(lambda content: decode(content, SIZE, path=NAME), content)
-                facts = verdict(inspect, content, NAME)
-                assert (image_HWC is None) == (facts is None), f"train and check disagree about {name}, seed {seed}"
-                if image_HWC is not None:
-                    assert image_HWC.shape == (SIZE, SIZE, 3)
-                    assert image_HWC.dtype == np.uint8
-                    decoded += 1
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")  # as errors they would be taken for the picture's
+        with quiet():
+            for name, whole in wholes().items():
+                for seed in seeds:
+                    content = damaged(whole, f"{name} {seed}")
+                    image_HWC = verdict(lambda content: decode(content, SIZE, path=NAME), content)
+                    facts = verdict(inspect, content, NAME)
+                    assert (image_HWC is None) == (facts is None), f"train and check disagree about {name}, seed {seed}"
+                    if image_HWC is not None:
+                        assert image_HWC.shape == (SIZE, SIZE, 3)
+                        assert image_HWC.dtype == np.uint8
+                        decoded += 1
     assert 0 < decoded < len(seeds) * len(wholes())
+    assert not warned
     assert capfd.readouterr().err == ""
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     assert grown * (1 if sys.platform == "darwin" else 1024) < MAX_BYTES

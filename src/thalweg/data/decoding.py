@@ -47,6 +47,8 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+# Whole pictures that a decoder keeps beside Pillow's own: the canvas of an animation and the one before, wide integers.
+_COPIES: Final = {"WEBP": 4, "JPEG2000": 4, "AVIF": 3}
 _BIG = 192_000_000
 _one_big_at_a_time = Lock()  # a picture may take a gigabyte: not in every thread at once
 _NO_NEED_TO_WAIT: Final = nullcontext()
@@ -105,7 +107,7 @@ def room_for(image: Image.Image, sides: tuple[int, int]) -> AbstractContextManag
     Raises:
         BadImageError: it takes more than `MAX_BYTES`.
     """
-    needed = image.width * image.height * bytes_per_pixel(image.mode)
+    needed = image.width * image.height * bytes_per_pixel(image.mode) * _COPIES.get(image.format or "", 1)
     if "progressive" in image.info:  # all coefficients of the stored size are kept, of two bytes each
         needed += 2 * len(image.getbands()) * sides[0] * sides[1]
     if needed > MAX_BYTES:

@@ -152,7 +152,8 @@ def _gray(tile: Image.Image, *, black: float, white: float) -> Image.Image:
 
 
 def _finite(tile: Image.Image) -> NDArray[np.float64]:
-    return np.nan_to_num(np.asarray(tile).astype(np.float64), posinf=0.0, neginf=0.0)
+    with np.errstate(invalid="ignore"):  # a damaged float may be a NaN that signals
+        return np.nan_to_num(np.asarray(tile).astype(np.float64), posinf=0.0, neginf=0.0)
 
 
 def _own_levels(image: Image.Image) -> tuple[float, float]:
