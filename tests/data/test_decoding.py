@@ -1,4 +1,7 @@
 import struct
+import subprocess
+import sys
+import warnings
 import zlib
 from contextlib import suppress
 from io import BytesIO
@@ -8,6 +11,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from thalweg.data.decoding import MAX_PIXELS, decode, quiet
+from thalweg.data.rendering import Rendering, render
 from thalweg.errors import BadImageError
 
 
@@ -230,3 +234,134 @@ def test_noise_never_gets_past_as_an_unknown_exception():
                     damaged[position] = rng.integers(256)
                 with suppress(BadImageError):
                     assert decode(bytes(damaged), 16).shape == (16, 16, 3)
+
+
+# Whatever a picture raises is that picture's fault
+
+
+def chunks(content):
+    """The chunks of a PNG, each with its length and checksum."""
+    place = 8
+    while place < len(content):
+        length = int.from_bytes(content[place : place + 4], "big")
+        yield content[place : place + 12 + length]
+        place += 12 + length
+
+
+def test_a_palette_picture_without_its_palette_is_named():
+    content = encoded(smooth().quantize(8), "PNG")
+    without = content[:8] + b"".join(chunk for chunk in chunks(content) if chunk[4:8] != b"PLTE")
+    with pytest.raises(BadImageError, match=r"^a\.png: damaged picture \(.+\)"):
+        decode(without, 8, path="a.png")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [AssertionError(), RuntimeError("bad"), zlib.error("bad"), AttributeError("bad"), RecursionError(),
+     ZeroDivisionError("by zero"), UnicodeDecodeError("utf-8", b"x", 0, 1, "bad"), StopIteration(), EOFError()],
+    ids=lambda error: type(error).__name__,
+)  # fmt: skip
+def test_whatever_a_decoder_raises_is_that_pictures_fault(error, monkeypatch):
+    monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load_prepare", lambda _: (_ for _ in ()).throw(error))
+    with pytest.raises(BadImageError, match=r"^a\.png: damaged picture \(.+\)") as caught:
+        decode(encoded(smooth(), "PNG"), 8, path="a.png")
+    assert caught.value.key == "data.bad_broken"
+
+
+@pytest.mark.parametrize(("error", "seen"), [(MemoryError(), BadImageError), (KeyboardInterrupt(), KeyboardInterrupt)])
+def test_memory_has_its_sentence_and_an_interrupt_passes(error, seen, monkeypatch):
+    def fail(self):
+        raise error
+
+    monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load_prepare", fail)
+    with pytest.raises(seen) as caught:
+        decode(encoded(smooth(), "PNG"), 8, path="a.png")
+    assert seen is KeyboardInterrupt or caught.value.key == "data.bad_memory"
+
+
+def test_no_program_is_started_for_a_picture():
+    content = encoded(smooth(), "EPS")
+    with pytest.raises(BadImageError) as caught:
+        decode(content, 8, path="a.jpg")
+    assert caught.value.key == "data.bad_not_a_picture"
+
+
+HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + b"\0" * 40
+
+
+def test_heic_without_its_package_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    for name in ("a.heic", "a.jpg"):  # phones and chats give it other names
+        with pytest.raises(BadImageError, match=r'pip install "thalweg\[heif\]"'):
+            decode(HEIC, 8, path=name)
+
+
+def test_heic_is_read_with_its_package():
+    heif = pytest.importorskip("pillow_heif")
+    heif.register_heif_opener()
+    assert difference(decode(encoded(smooth(), "HEIF", quality=95), 40), reduced(smooth())) < 4
+
+
+# Memory
+
+
+@pytest.mark.parametrize("resize", ["stretch", "center-crop"])
+@pytest.mark.parametrize("sides", [(70, 50), (400, 90), (37, 211)])
+@pytest.mark.parametrize("mode", ["CMYK", "P", "1", "RGBA", "PA"])
+def test_tile_by_tile_gives_the_same_pixels_as_at_once(mode, sides, resize, monkeypatch):
+    image = smooth(4, *sides)
+    if mode in {"RGBA", "PA"}:
+        image.putalpha(smooth(5, *sides).convert("L"))
+    image = image.convert(mode)
+    whole = image.convert("L" if mode == "1" else "RGBA" if mode in {"RGBA", "PA"} else "RGB")
+    if whole.mode == "RGBA":
+        whole = Image.alpha_composite(Image.new("RGBA", sides, "white"), whole).convert("RGB")
+    side = min(sides)
+    left, top = (sides[0] - side) / 2, (sides[1] - side) / 2
+    box = (0, 0, *sides) if resize == "stretch" else (left, top, left + side, top + side)
+    expected = whole.resize((9, 9), Image.Resampling.BICUBIC, box, reducing_gap=3.0).convert("RGB")
+    monkeypatch.setattr("thalweg.data.rendering._TILE", 600)
+    assert np.array_equal(render(image, 9, resize, Rendering()).image, expected)
+
+
+def test_memory_is_bounded_by_the_decoded_picture():
+    """A picture of 3,000² pixels of 16 bits is 18 MB when decoded; as floats it would take 200."""
+    code = (
+        "import io, resource, numpy as np\n"
+        "from PIL import Image\n"
+        "from thalweg.data.decoding import decode\n"
+        "def png(image, **options):\n"
+        "    file = io.BytesIO(); image.save(file, 'PNG', **options); return file.getvalue()\n"
+        "clear = Image.new('P', (3000, 3000)); clear.putpalette([9] * 768)\n"
+        "files = [png(Image.fromarray(np.zeros((3000, 3000), np.uint16))), png(clear, transparency=0)]\n"
+        "del clear\n"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "for file in files: decode(file, 32)\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    grown = int(done.stdout) * (1 if sys.platform == "darwin" else 1024)
+    assert grown < 60_000_000
+
+
+def test_what_takes_too_much_memory_is_refused_before_it_is_decoded(monkeypatch):
+    monkeypatch.setattr("thalweg.data.decoding.MAX_BYTES", 10_000)
+    assert decode(encoded(Image.new("L", (90, 90)), "PNG"), 8).shape == (8, 8, 3)
+    for image, kind, options in ((Image.new("RGB", (90, 90)), "PNG", {}), (Image.new("RGB", (40, 40)), "WEBP", {}),
+                                 (Image.new("L", (90, 90)), "JPEG", {"progressive": True})):  # fmt: skip
+        with pytest.raises(BadImageError, match=r"^a\.png: (90 × 90|40 × 40) pixels"):
+            decode(encoded(image, kind, **options), 8, path="a.png")
+
+
+@pytest.mark.parametrize("value", [-7.5, 0.0, 3.0, np.nan, np.inf, -np.inf])
+def test_a_constant_picture_of_numbers_has_one_color_and_no_warning(value):
+    result = decode(encoded(Image.fromarray(np.full((9, 9), value, np.float32)), "TIFF"), 4)
+    assert result.min() == result.max()
+
+
+def test_a_number_that_signals_warns_nobody():
+    values_HW = np.full((9, 9), 0x7F800001, np.uint32).view(np.float32)  # a NaN that signals
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        assert decode(encoded(Image.fromarray(values_HW), "TIFF"), 4).max() == 0
+    assert not warned

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from thalweg.data import Photo, build_cache, open_photos
 from thalweg.errors import RunError, UsageError
@@ -12,6 +13,7 @@ from thalweg.prediction import Predictions, predict, submission_text
 from thalweg.prediction.crops import crops
 from thalweg.prediction.ensemble import together
 from thalweg.runs import Run, TrainingConfig
+from thalweg.server.routes.classify import classify
 from thalweg.training import train
 
 
@@ -123,3 +125,27 @@ def test_the_temperature_is_the_runs_and_moves_no_prediction(run, striped):
     expected = shown(run, build_cache(open_photos(striped), size=32), crops(1, 32)[0])
     np.testing.assert_allclose(scaled, expected, atol=2e-3)
     np.testing.assert_array_equal(plain_NC.argmax(axis=1), scaled.argmax(axis=1))
+
+
+@pytest.mark.slow
+def test_a_run_on_photos_of_twelve_bits_scales_every_photo_alike(tmp_path):
+    """Divided by 257, as the format suggests, they would fill 16 gray levels."""
+    rng = np.random.default_rng(0)
+    for n in range(24):
+        values_HW = rng.integers(0, 900, (16, 16))
+        values_HW[:, :8] += 3000 * (n % 2)
+        values_HW[:, 8:] += 3000 * (1 - n % 2)
+        path = tmp_path / "photos" / ("left", "right")[n % 2] / f"{n}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(values_HW.astype(np.uint16)).save(path)
+    config = replace(CONFIG, model="resnet-small", size=16, epochs=1, augment="none")
+    run = Run.open(train(tmp_path / "photos", config, tmp_path / "run").path)
+    assert run.data["levels"] == {"I;16": [0, 4095]}
+    cache = run.open_photos()
+    assert cache.images_NHWC.max() > 200
+    photo = tmp_path / "photos" / cache.photos[0].path  # alone it would have levels of its own
+    whole = predict(run.path, tmp_path / "photos")
+    expected_C = whole.probability_NC[[one.path for one in whole.photos].index(cache.photos[0].path)]
+    np.testing.assert_allclose(predict(run.path, photo).probability_NC[0], expected_C, atol=1e-4)
+    top = {one["name"]: one["probability"] for one in classify(run, photo.read_bytes())["top"]}
+    np.testing.assert_allclose([top[name] for name in run.classes], expected_C, atol=1e-4)

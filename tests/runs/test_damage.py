@@ -46,6 +46,12 @@ def run(whole, tmp_path):
         ("format = 2", 'format = [["x"]]', "format"),
         ("class_shares = [", "class_shares = [0.5, ", "class_shares"),
         ("stored = 16", "stored = true", "stored is True"),
+        ("levels = {}", 'levels = {"I;16" = [9, 1]}', "levels is"),
+        ("levels = {}", 'levels = {"F" = [0, nan]}', "levels is"),
+        ("levels = {}", 'levels = {"F" = 5}', "levels is"),
+        ("levels = {}", 'levels = {"L" = [0, 1]}', "levels is"),
+        ('ground = "visible"', "ground = []", "ground is"),
+        ('ground = "visible"', 'ground = "green"', "ground is"),
         ("seed = 0", "seed = 0\nwarp = 9", "warp"),
     ],
 )

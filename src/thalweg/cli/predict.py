@@ -39,6 +39,8 @@ def predict(
     if not runs:
         raise UsageError("prediction.nothing_given")
     predictions = _classify(runs, photos, tta=tta, vote=vote)
+    for word in predictions.notes:
+        note(str(word))
     for bad in predictions.bad:
         note(t("prediction.bad_photo", reason=bad))
     for one in submission_notes(predictions, names=names, probabilities=probabilities):

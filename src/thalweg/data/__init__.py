@@ -14,20 +14,23 @@ from thalweg._lazy import lazy_names
 
 
 if TYPE_CHECKING:
-    from thalweg.data.cache import BadImage, Cache, build_cache
+    from thalweg.data.cache import Cache, build_cache
     from thalweg.data.check import Check, check_images
+    from thalweg.data.manifest import BadImage
     from thalweg.data.opening import open_images, open_photos
     from thalweg.data.photos import ImageSet, Photo
+    from thalweg.data.rendering import Rendering
     from thalweg.data.sources import Note
     from thalweg.data.splits import fold_of
 
 _homes = {
-    "BadImage": ".cache",
+    "BadImage": ".manifest",
     "Cache": ".cache",
     "Check": ".check",
     "ImageSet": ".photos",
     "Note": ".sources",
     "Photo": ".photos",
+    "Rendering": ".rendering",
     "build_cache": ".cache",
     "check_images": ".check",
     "fold_of": ".splits",
@@ -42,6 +45,7 @@ __all__ = [
     "ImageSet",
     "Note",
     "Photo",
+    "Rendering",
     "build_cache",
     "check_images",
     "fold_of",

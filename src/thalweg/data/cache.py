@@ -1,9 +1,10 @@
 """Photos decoded once, as bytes on disk that training maps into memory.
 
 A cache is a folder named after its content: the digests of the photos in the order of their paths, the size, how
-photos become squares, and the decoder's version. Splits and labels are not part of it, so changing them decodes
-nothing again. The folder is built under another name and renamed once whole. If two processes build the same one, the
-second keeps the first one's; a killed process leaves a `.part` folder, which a later build removes.
+photos become squares, the decoder's version and, where the pixels depend on it, the rendering. Splits and labels are
+not part of it, so changing them decodes nothing again. The folder is built under another name and renamed once whole.
+If two processes build the same one, the second keeps the first one's; a killed process leaves a `.part` folder, which
+a later build removes.
 """
 
 from __future__ import annotations
@@ -21,11 +22,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from PIL import Image
 
 from thalweg._files import cache_folder
-from thalweg.data.decoding import DECODER_VERSION, Resize, decode, quiet
-from thalweg.data.digests import digests_of
+from thalweg.data.decoding import DECODER_VERSION, decode, quiet
+from thalweg.data.digests import CLEAR, DEEP, Content, contents_of
+from thalweg.data.levels import levels_of, rendering_with
+from thalweg.data.manifest import (
+    MANIFEST,
+    PIXELS,
+    SUMS,
+    BadImage,
+    Manifest,
+    channel_sums,
+    read_manifest,
+    write_manifest,
+)
 from thalweg.data.parallel import in_order
 from thalweg.data.photos import SPLITS, ImageSet, Photo, Split, natural_key
 from thalweg.data.sources import Note
@@ -37,33 +48,20 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from thalweg.data.rendering import Rendering, Resize
     from thalweg.data.sources import Source
-
-PIXELS = "pixels.u8"
-SUMS = "sums.npy"
-MANIFEST = "manifest.json"
 
 # Names on disk keep the words of the first caches: renaming them would decode every photo again.
 _RESIZE_ON_DISK: dict[Resize, str] = {"stretch": "squash", "center-crop": "crop"}
-# Failures that may be temporary, for content that was read once: an unplugged drive, a full memory.
-_MAY_PASS = {"data.bad_missing", "data.bad_unreadable", "data.bad_memory"}
+# Failures that may be temporary, for content that was read once: an unplugged drive, a full memory, a missing package.
+_MAY_PASS = {
+    "data.bad_missing",
+    "data.bad_unreadable",
+    "data.bad_memory",
+    "data.bad_needs_heif",
+    "data.bad_needs_avif",
+}
 _ABANDONED_S = 3600.0  # a build writes all the time: a `.part` untouched for an hour was killed
-
-
-@dataclass(frozen=True)
-class BadImage:
-    """A photo that cannot be used.
-
-    Attributes:
-        path: within the set's root.
-        reason: what is wrong with it.
-    """
-
-    path: str
-    reason: Note
-
-    def __str__(self) -> str:
-        return str(self.reason)
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +75,8 @@ class Cache:
         photos: the photo of each row, without those that cannot be used.
         bad: the photos that cannot be used.
         fingerprint: of pixels, splits and labels, but not of file names.
+        rendering: how numbers and transparency became colors.
+        notes: what the user should know about how the cache was opened.
     """
 
     path: Path
@@ -85,6 +85,8 @@ class Cache:
     photos: tuple[Photo, ...]
     bad: tuple[BadImage, ...]
     fingerprint: str
+    rendering: Rendering
+    notes: tuple[Note, ...] = ()
 
     @property
     def mean(self) -> tuple[float, float, float]:
@@ -126,6 +128,7 @@ def build_cache(
     size: int,
     resize: Resize = "stretch",
     on_bad_image: Literal["skip", "stop"] = "skip",
+    rendering: Rendering | None = None,
     folder: Path | str | None = None,
     progress: Callable[[int, int], None] | None = None,
     workers: int | None = None,
@@ -137,6 +140,8 @@ def build_cache(
         size: width and height of the decoded pictures, in pixels; at least 1.
         resize: `stretch` scales both sides to `size`; `center-crop` keeps the aspect ratio and cuts out the middle.
         on_bad_image: `skip` leaves out a photo that cannot be used and lists it in `bad`; `stop` raises.
+        rendering: how numbers of more than 8 bits and transparency become colors; by default the levels are chosen from
+            all photos of the set.
         folder: where caches are kept; `THALWEG_CACHE` or the user's cache folder by default.
         progress: called with (photos done, photos) while decoding.
         workers: threads; one per core by default.
@@ -158,29 +163,38 @@ def build_cache(
         raise UsageError("data.size_too_small", size=size)
     folder = Path(folder) if folder else cache_folder()
     photos = sorted(images.photos, key=lambda photo: natural_key(photo.path))
-    digests = digests_of(images.source, [photo.path for photo in photos], folder=folder, workers=workers)
-    home = folder / "pixels" / _name_of(digests, size, resize)
+    contents = contents_of(images.source, [photo.path for photo in photos], folder=folder, workers=workers)
+    if rendering is None:
+        deep = {
+            photo.path: content.digest
+            for photo, content in zip(photos, contents, strict=True)
+            if content and DEEP in content.traits
+        }
+        rendering = rendering_with(levels_of(images.source, deep, folder=folder, workers=workers))
+    job = _Decoding(
+        source=images.source,
+        photos=photos,
+        contents=contents,
+        size=size,
+        resize=resize,
+        rendering=rendering,
+        stop=on_bad_image == "stop",
+        progress=progress,
+        workers=workers,
+    )
+    home = _home(folder, job)
     existed = home.exists()  # checked first: a folder that another process publishes later is complete and stays
-    manifest = _read_manifest(home, size) if existed else None
-    if existed and (manifest is None or manifest.get("may_pass")):
+    manifest = read_manifest(home, size, len(photos)) if existed else None
+    notes = (Note("data.note_cache_damaged", {"path": home}),) if existed and manifest is None else ()
+    if existed and (manifest is None or manifest.may_pass):
         shutil.rmtree(home, ignore_errors=True)  # damaged, or lacking photos that may be readable by now
         manifest = None
     if manifest is None:
-        job = _Decoding(
-            source=images.source,
-            photos=photos,
-            digests=digests,
-            size=size,
-            resize=resize,
-            stop=on_bad_image == "stop",
-            progress=progress,
-            workers=workers,
-        )
         _decode_into(home, job)
-        manifest = _read_manifest(home, size)
+        manifest = read_manifest(home, size, len(photos))
     if manifest is None:
         raise StorageError("data.cannot_write_cache", path=home, reason=MANIFEST)
-    cache = _open(home, manifest, photos, size)
+    cache = _open(home, manifest, job, notes)
     if cache.bad and on_bad_image == "stop":
         raise BadImageError(cache.bad[0].reason.key, **cache.bad[0].reason.values)
     if images.split("train") and not len(cache.rows("train")):
@@ -188,18 +202,18 @@ def build_cache(
     return cache
 
 
-def _open(home: Path, manifest: dict[str, Any], photos: Sequence[Photo], size: int) -> Cache:
+def _open(home: Path, manifest: Manifest, job: _Decoding, notes: tuple[Note, ...]) -> Cache:
     bad = {
-        position: BadImage(photos[position].path, Note(key, values | {"path": photos[position].path}))
-        for position, key, values in manifest["bad"]
+        position: BadImage(path := job.photos[position].path, Note(key, {**values, "path": path}))
+        for position, key, values in manifest.bad
     }
-    if not manifest["rows"]:
+    if not manifest.rows:
         raise DataError("data.no_usable_image", count=len(bad), first=next(iter(bad.values())))
-    usable = tuple(photo for position, photo in enumerate(photos) if position not in bad)
-    pixels = np.memmap(home / PIXELS, np.uint8, mode="r", shape=(manifest["rows"], size, size, 3))
+    usable = tuple(photo for position, photo in enumerate(job.photos) if position not in bad)
+    pixels = np.memmap(home / PIXELS, np.uint8, mode="r", shape=(manifest.rows, job.size, job.size, 3))
     listing = json.dumps([home.name, [(photo.split, photo.label) for photo in usable]])
     fingerprint = blake2b(listing.encode(), digest_size=16).hexdigest()
-    return Cache(home / PIXELS, size, pixels, usable, tuple(bad.values()), fingerprint)
+    return Cache(home / PIXELS, job.size, pixels, usable, tuple(bad.values()), fingerprint, job.rendering, notes)
 
 
 def _triple(values_C: NDArray[np.float64]) -> tuple[float, float, float]:
@@ -214,9 +228,10 @@ class _Decoding:
     Attributes:
         source: reads the files.
         photos: one per row, in the order of the rows.
-        digests: of their contents; `None` for a file that cannot be read.
+        contents: what is known about their contents; `None` for a file that cannot be read.
         size: width and height of the result, in pixels.
         resize: how a photo becomes a square.
+        rendering: how numbers and transparency become colors.
         stop: raise at the first photo that cannot be used instead of leaving it out.
         progress: called with (photos done, photos).
         workers: threads; one per core by default.
@@ -224,28 +239,34 @@ class _Decoding:
 
     source: Source
     photos: Sequence[Photo]
-    digests: Sequence[str | None]
+    contents: Sequence[Content | None]
     size: int
     resize: Resize
+    rendering: Rendering
     stop: bool
     progress: Callable[[int, int], None] | None
     workers: int | None
 
 
-def _name_of(digests: Sequence[str | None], size: int, resize: Resize) -> str:
+def _name_of(digests: Sequence[str | None], size: int, resize: Resize, rendering: Sequence[Any] = ()) -> str:
     """The name of the folder for these photos at this size."""
-    content = json.dumps([DECODER_VERSION, size, _RESIZE_ON_DISK[resize], digests])
+    content = json.dumps([DECODER_VERSION, size, _RESIZE_ON_DISK[resize], digests, *rendering])
     return blake2b(content.encode(), digest_size=16).hexdigest()
 
 
-def _read_manifest(home: Path, size: int) -> dict[str, Any] | None:
-    """The manifest of a whole folder: `rows`, and `bad` as (position, key, values); `None` if damaged or missing."""
-    try:
-        manifest = json.loads((home / MANIFEST).read_bytes())
-        whole = (home / PIXELS).stat().st_size == manifest["rows"] * size * size * 3 and (home / SUMS).exists()
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return manifest if whole else None
+def _home(folder: Path, job: _Decoding) -> Path:
+    """The cache's folder; the rendering is part of its name only where these photos depend on it.
+
+    So all other caches, of this version and of older ones, keep their names.
+    """
+    traits = {trait for content in job.contents if content for trait in content.traits}
+    parts: list[Any] = []
+    if job.rendering.levels and DEEP in traits:
+        parts.append(job.rendering.to_facts()["levels"])
+    if job.rendering.ground != "white" and CLEAR in traits:
+        parts.append(job.rendering.ground)
+    digests = [content and content.digest for content in job.contents]
+    return folder / "pixels" / _name_of(digests, job.size, job.resize, parts)
 
 
 def _decode_into(home: Path, job: _Decoding) -> None:
@@ -260,7 +281,7 @@ def _decode_into(home: Path, job: _Decoding) -> None:
         _remove_abandoned(home.parent)
         part = Path(tempfile.mkdtemp(dir=home.parent, prefix=f".{home.name}.", suffix=".part"))
         try:
-            _decode(part, job)
+            _decode(part, job, home.name)
             _publish(part, home)
         finally:
             shutil.rmtree(part, ignore_errors=True)
@@ -268,13 +289,14 @@ def _decode_into(home: Path, job: _Decoding) -> None:
         raise StorageError("data.cannot_write_cache", path=home, reason=error.strerror or error) from error
 
 
-def _decode(part: Path, job: _Decoding) -> None:
+def _decode(part: Path, job: _Decoding, name: str) -> None:
     def decode_one(photo: Photo) -> tuple[bytes, NDArray[np.float64]] | BadImageError:
         try:
-            image_HWC = decode(job.source.read(photo.path), job.size, job.resize, path=photo.path)
+            content = job.source.read(photo.path)
+            image_HWC = decode(content, job.size, job.resize, path=photo.path, rendering=job.rendering)
         except BadImageError as error:
             return error
-        return image_HWC.tobytes(), _channel_sums(image_HWC)
+        return image_HWC.tobytes(), channel_sums(image_HWC)
 
     bad: list[tuple[int, str, dict[str, int | str]]] = []
     may_pass = False
@@ -288,21 +310,13 @@ def _decode(part: Path, job: _Decoding) -> None:
                 raise result
             else:
                 bad.append((position, result.key, {name: _plain(value) for name, value in result.values.items()}))
-                may_pass |= result.key in _MAY_PASS and job.digests[position] is not None
+                may_pass |= result.key in _MAY_PASS and job.contents[position] is not None
             if job.progress:
                 job.progress(position + 1, len(job.photos))
         file.flush()
         os.fsync(file.fileno())
-    np.save(part / SUMS, np.array(sums).reshape(-1, 2, 3))
-    manifest = {
-        "decoder": DECODER_VERSION,
-        "size": job.size,
-        "fit": _RESIZE_ON_DISK[job.resize],
-        "rows": len(sums),
-        "bad": bad,
-        "may_pass": may_pass,
-    }
-    (part / MANIFEST).write_text(json.dumps(manifest, ensure_ascii=False, indent=1), encoding="utf-8")
+    facts = {"cache": name, "decoder": DECODER_VERSION, "size": job.size, "fit": _RESIZE_ON_DISK[job.resize]}
+    write_manifest(part, facts, Manifest(len(sums), tuple(bad), may_pass), sums)
 
 
 def _plain(value: Any) -> int | str:
@@ -317,13 +331,6 @@ def _publish(part: Path, home: Path) -> None:
     except OSError:
         if not home.exists():  # else another process was faster, with the same content
             raise
-
-
-def _channel_sums(image_HWC: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Exact sum and sum of squares of each channel, of shape (2, 3); the deviation of any split follows from them."""
-    counts_CV = np.array(Image.fromarray(image_HWC).histogram(), dtype=np.float64).reshape(3, 256)
-    values_V = np.arange(256.0)
-    return np.stack([counts_CV @ values_V, counts_CV @ values_V**2])
 
 
 def _remove_abandoned(folder: Path) -> None:

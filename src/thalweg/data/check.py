@@ -4,41 +4,37 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import combinations
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from PIL import Image
 
-from thalweg.data.cache import BadImage
 from thalweg.data.decoding import orientation, quiet, reading, to_square
 from thalweg.data.digests import digest
 from thalweg.data.duplicates import THUMBNAIL, near_duplicates
+from thalweg.data.levels import levels_of, rendering_with
+from thalweg.data.manifest import BadImage
 from thalweg.data.parallel import in_order
 from thalweg.data.photos import SPLITS, ImageSet, Layout, Photo, Split
+from thalweg.data.rendering import Rendering
 from thalweg.data.sources import Note
 from thalweg.errors import BadImageError, DataError
 from thalweg.i18n import shown
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
-Oddity = Literal["wrong_extension", "sixteen_bit", "cmyk", "palette", "alpha", "rotated", "animated", "large"]
+Oddity = Literal[
+    "wrong_extension", "sixteen_bit", "cmyk", "palette", "alpha", "on_black", "rotated", "animated", "large"
+]
 
-ODDITIES: tuple[Oddity, ...] = (
-    "wrong_extension",
-    "sixteen_bit",
-    "cmyk",
-    "palette",
-    "alpha",
-    "rotated",
-    "animated",
-    "large",
-)
+ODDITIES: tuple[Oddity, ...] = get_args(Oddity)
 
 LARGE_PIXELS = 50_000_000
 # Smaller pictures look too much alike: two T-shirts of 28 pixels are not a leak.
@@ -47,6 +43,7 @@ MIN_SIDE_FOR_NEAR = 64
 IMBALANCED = 3.0
 
 _EXAMPLES = 5
+_DARK = 32  # of 256 levels
 _BITS_OF_PNG = 24  # the byte of the header with the bits per channel
 _BITS_OF_TIFF = 258  # the tag with the bits per channel
 
@@ -192,9 +189,9 @@ def check_images(
         (1.0, (), 28)
     """
 
-    def look(photo: Photo) -> Facts | BadImageError:
+    def look(photo: Photo, rendering: Rendering | None = None) -> Facts | BadImageError:
         try:
-            return inspect(images.read(photo), photo.path)
+            return inspect(images.read(photo), photo.path, rendering)
         except BadImageError as error:
             return error
 
@@ -212,6 +209,15 @@ def check_images(
                 progress(done, len(images.photos))
     if not good:
         raise DataError("data.no_usable_image", count=len(bad), first=bad[0])
+    deep = {photo.path: facts.digest for photo, facts in good if "sixteen_bit" in facts.oddities}
+    levels = levels_of(images.source, deep, workers=workers)
+    if levels:
+        rendered = partial(look, rendering=rendering_with(levels))
+        again = [photo for photo, _ in good if photo.path in deep]
+        with quiet():
+            pairs = zip(again, in_order(rendered, again, workers=workers), strict=True)
+            seen = {photo.path: facts for photo, facts in pairs if isinstance(facts, Facts)}
+        good = [(photo, seen.get(photo.path, facts)) for photo, facts in good]
     same = _same_files(good)
     counts = _counts(images)
     near, near_checked = _near_leaks(images, good)
@@ -234,16 +240,20 @@ def check_images(
         near_leaks=near,
         near_checked=near_checked,
         conflicts=tuple(_duplicate(images, group) for group in same if len(_labels(group)) > 1),
-        notes=images.notes,
+        notes=(*images.notes, *(level.note() for level in levels), *_dark_colors(good)),
     )
 
 
-def inspect(content: bytes, path: str) -> Facts:
+def inspect(content: bytes, path: str, rendering: Rendering | None = None) -> Facts:
     """Decode a photo, small, and note what is unusual about it.
+
+    The photo is usable if `decode` can decode it, and not otherwise: what its metadata or later frames lack counts for
+    nothing.
 
     Args:
         content: the file.
         path: its name; the extension is compared with the content.
+        rendering: as for `decode`.
 
     Raises:
         BadImageError: the photo cannot be decoded.
@@ -251,10 +261,22 @@ def inspect(content: bytes, path: str) -> Facts:
     with reading(content, path) as image:
         oddities = _oddities(image, content, path)
         width, height = image.size
-        thumbnail_HWC = to_square(image, THUMBNAIL, "stretch")
-        if orientation(image) != 1:  # after decoding: a PNG may store it behind its pixels
+        thumbnail, on_black = to_square(image, THUMBNAIL, "stretch", rendering or Rendering())
+        # After decoding: a PNG may store its orientation behind its pixels, and counting frames reads all of them.
+        if on_black:
+            oddities.add("on_black")
+        if orientation(image) != 1:
             oddities.add("rotated")
-    return Facts(digest(content), len(content), width, height, frozenset(oddities), thumbnail_HWC)
+        if _is_animated(image):
+            oddities.add("animated")
+    return Facts(digest(content), len(content), width, height, frozenset(oddities), np.asarray(thumbnail))
+
+
+def _dark_colors(good: Sequence[tuple[Photo, Facts]]) -> Iterator[Note]:
+    """Say so if colors of 16 bits use a few levels only: Pillow keeps their upper 8 bits, so that no scale helps."""
+    brightest = [int(facts.thumbnail_HWC.max()) for _, facts in good if "sixteen_bit" in facts.oddities]
+    if brightest and max(brightest) < _DARK:
+        yield Note("data.note_dark_colors", {"count": len(brightest), "levels": max(brightest) + 1})
 
 
 def _listed(key: str, duplicates: Sequence[Duplicate], sign: str = " = ") -> Note:
@@ -322,16 +344,26 @@ def _oddities(image: Image.Image, content: bytes, path: str) -> set[Oddity]:
         "cmyk": image.mode == "CMYK",
         "palette": image.mode in {"P", "PA"},
         "alpha": image.has_transparency_data,
-        "animated": getattr(image, "n_frames", 1) > 1,
         "large": image.width * image.height > LARGE_PIXELS,
     }
     return {name for name, true in found.items() if true}
 
 
+def _is_animated(image: Image.Image) -> bool:
+    """Whether there is a second frame, even if frames cannot be counted because one of them is damaged."""
+    try:
+        return getattr(image, "n_frames", 1) > 1
+    except Exception:  # noqa: BLE001 - as in `reading`
+        return True
+
+
 def _bits(image: Image.Image, content: bytes) -> int:
-    """Bits per channel in the file."""
+    """Bits per channel in the file; 8 if a TIFF does not say it in numbers."""
     if image.format == "PNG":
         return content[_BITS_OF_PNG]
     if image.format == "TIFF":
-        return max(getattr(image, "tag_v2", {}).get(_BITS_OF_TIFF, (8,)))
+        try:
+            return max(getattr(image, "tag_v2", {}).get(_BITS_OF_TIFF, (8,)))
+        except (TypeError, ValueError):
+            return 8
     return 16 if image.mode.startswith(("I", "F")) else 8

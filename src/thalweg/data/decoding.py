@@ -1,38 +1,40 @@
 """From the bytes of a file, whatever its format, to a square of RGB pixels.
 
 JPEG is decoded at a reduced scale where the target size allows it (the inverse DCT of fewer coefficients is itself an
-antialiased reduction); a bicubic filter whose support covers the source pixels does the rest. EXIF orientation is
-applied, alpha is composited over white, 16 bits are scaled rather than clipped, and an animation gives its first
-frame. A truncated file is an error; it is never filled with gray.
+antialiased reduction); a bicubic filter whose support covers the source pixels does the rest (`rendering`). EXIF
+orientation is applied, and an animation gives its first frame. A truncated file is an error; it is never filled with
+gray. Whatever a picture makes a decoder raise is that picture's fault: `reading` is the one place that says so.
 """
 
 from __future__ import annotations
 
-import struct
+import ctypes
 import warnings
 from contextlib import contextmanager, nullcontext
 from io import BytesIO
 from threading import Lock
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 
-from thalweg.errors import BadImageError
+from thalweg.data.rendering import Rendering, Resize, Square, bytes_per_pixel, render
+from thalweg.errors import BadImageError, ThalwegError
 
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
     from numpy.typing import NDArray
 
-Resize = Literal["stretch", "center-crop"]
-
-# Part of every cache's name: raise it whenever pixels change.
+# Part of every cache's name: raise it whenever the pixels of all photos change.
 DECODER_VERSION = 1
 # Phones' largest sensors have 199.8 megapixels; a file that claims more is a bomb, a map or a mistake.
 MAX_PIXELS = 200_000_000
+# Of a picture while it is decoded: a progressive JPEG keeps two bytes for each of three coefficients of a pixel.
+MAX_BYTES = 6 * MAX_PIXELS
 
 _JPEG = b"\xff\xd8\xff"
 _ORIENTATION = 0x0112
@@ -45,14 +47,19 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_BIG = 32_000_000
-_one_big_at_a_time = Lock()  # two hundred megapixels are 600 MB as RGB: not in every thread at once
+# Whole pictures that a decoder keeps beside Pillow's own: the canvas of an animation and the one before, wide integers.
+_COPIES: Final = {"WEBP": 4, "JPEG2000": 4, "AVIF": 3}
+_BIG = 192_000_000
+_one_big_at_a_time = Lock()  # a picture may take a gigabyte: not in every thread at once
+_NO_NEED_TO_WAIT: Final = nullcontext()
+_HEIF_BRANDS: Final = frozenset([b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"])
+_AVIF_BRANDS: Final = frozenset([b"avif", b"avis"])
+_PROGRAMS: Final = frozenset(["EPS"])  # Pillow starts Ghostscript for it
 
-# Raised by Pillow's plugins on malformed files.
-_BROKEN = (OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, EOFError, OverflowError, struct.error)
 
-
-def decode(content: bytes, size: int, resize: Resize = "stretch", *, path: str = "") -> NDArray[np.uint8]:
+def decode(
+    content: bytes, size: int, resize: Resize = "stretch", *, path: str = "", rendering: Rendering | None = None
+) -> NDArray[np.uint8]:
     """Decode one photo to `size` × `size` pixels.
 
     Args:
@@ -60,6 +67,8 @@ def decode(content: bytes, size: int, resize: Resize = "stretch", *, path: str =
         size: width and height of the result, in pixels.
         resize: `stretch` scales both sides to `size`; `center-crop` keeps the aspect ratio and cuts out the middle.
         path: name of the photo in an error.
+        rendering: how numbers of more than 8 bits and transparency become colors: that of the photo's set; by default
+            each picture is scaled by itself.
 
     Returns:
         RGB, of shape (size, size, 3).
@@ -74,17 +83,43 @@ def decode(content: bytes, size: int, resize: Resize = "stretch", *, path: str =
         [200, 200, 200]
     """
     with reading(content, path) as image:
-        return to_square(image, size, resize)
+        return np.asarray(to_square(image, size, resize, rendering or Rendering()).image)
 
 
-def to_square(image: Image.Image, size: int, resize: Resize) -> NDArray[np.uint8]:
+def to_square(image: Image.Image, size: int, resize: Resize, rendering: Rendering) -> Square:
     """Decode an opened picture to `size` × `size` pixels of RGB, upright."""
+    sides = image.size
     image.draft(None, (size, size))
-    with _one_big_at_a_time if image.width * image.height > _BIG else nullcontext():
+    with room_for(image, sides):
         image.load()
-        square = _reduce(_to_rgb(image), size, resize)
+        square, on_black = render(image, size, resize, rendering)
     turn = _TURNS.get(orientation(image))
-    return np.asarray(square.transpose(turn) if turn is not None else square)
+    return Square(square.transpose(turn) if turn is not None else square, on_black)
+
+
+def room_for(image: Image.Image, sides: tuple[int, int]) -> AbstractContextManager[object]:
+    """What to enter while an opened picture is decoded: only one large picture at a time is inside.
+
+    Args:
+        image: opened.
+        sides: width and height as stored, before a JPEG's draft.
+
+    Raises:
+        BadImageError: it takes more than `MAX_BYTES`.
+    """
+    needed = image.width * image.height * bytes_per_pixel(image.mode) * _COPIES.get(image.format or "", 1)
+    if "progressive" in image.info:  # all coefficients of the stored size are kept, of two bytes each
+        needed += 2 * len(image.getbands()) * sides[0] * sides[1]
+    if needed > MAX_BYTES:
+        raise BadImageError(
+            "data.bad_too_much_memory",
+            path="",
+            width=sides[0],
+            height=sides[1],
+            needed=needed // 1_000_000,
+            limit=MAX_BYTES // 1_000_000,
+        )
+    return _one_big_at_a_time if needed > _BIG else _NO_NEED_TO_WAIT
 
 
 @contextmanager
@@ -92,7 +127,7 @@ def reading(content: bytes, path: str) -> Iterator[Image.Image]:
     """Open a picture without decoding it; failures inside the block are raised as `BadImageError`.
 
     Raises:
-        BadImageError: in place of Pillow's exceptions.
+        BadImageError: in place of whatever Pillow and its plugins raise; it names the photo.
     """
     if not content:
         raise BadImageError("data.bad_empty", path=path)
@@ -100,36 +135,60 @@ def reading(content: bytes, path: str) -> Iterator[Image.Image]:
         with _open(content) as image:
             _refuse_bomb(image)
             yield image
+    except BadImageError as error:
+        raise BadImageError(error.key, **{**error.values, "path": path}) from error
+    except ThalwegError:
+        raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise BadImageError("data.bad_too_many_pixels", path=path, limit=_limit(content) // 1_000_000) from error
     except UnidentifiedImageError as error:
         raise BadImageError("data.bad_not_a_picture", path=path, head=_head(content)) from error
     except MemoryError as error:
         raise BadImageError("data.bad_memory", path=path) from error
-    except _BROKEN as error:
+    except Exception as error:  # a damaged file makes a plugin raise anything: assertions, zlib's errors, recursion
         if "truncated" in str(error).lower():
             raise BadImageError("data.bad_truncated", path=path, size=len(content)) from error
-        raise BadImageError("data.bad_broken", path=path, reason=error) from error
+        raise BadImageError("data.bad_broken", path=path, reason=_reason(error)) from error
 
 
 def orientation(image: Image.Image) -> int:
     """The EXIF orientation, 1 to 8; 1 if there is none or it cannot be read."""
     try:
         return image.getexif().get(_ORIENTATION, 1)
-    except _BROKEN:
-        return 1  # the picture is intact, its metadata is not
+    except Exception:  # noqa: BLE001 - as in `reading`
+        return 1
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Hide Pillow's warnings while pictures are decoded; what matters is checked here.
+    """Hide the warnings of Pillow and libtiff while pictures are decoded; what matters is checked here.
 
-    Enter it before threads start and leave it after they end: Python's filters belong to the process.
+    Enter it before threads start and leave it after they end: filters and handlers belong to the process.
     """
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _without_lines_of_libtiff():
         warnings.filterwarnings("ignore", module=r"PIL\.")
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         yield
+
+
+@contextmanager
+def _without_lines_of_libtiff() -> Iterator[None]:
+    """Stop libtiff from writing to stderr, where nobody can tell which photo a line is about."""
+    names = ("TIFFSetErrorHandler", "TIFFSetWarningHandler")
+    try:
+        library = ctypes.CDLL(Image.core.__file__)
+        setters = [getattr(library, name) for name in names]
+    except (OSError, AttributeError):  # Pillow has no libtiff, or hides it
+        yield
+        return
+    for setter in setters:
+        setter.argtypes, setter.restype = [ctypes.c_void_p], ctypes.c_void_p
+    before = [setter(None) for setter in setters]
+    try:
+        yield
+    finally:
+        for setter, handler in zip(setters, before, strict=True):
+            setter(handler)
 
 
 def _open(content: bytes) -> Image.Image:
@@ -139,6 +198,34 @@ def _open(content: bytes) -> Image.Image:
             return JpegImageFile(BytesIO(content))
         except SyntaxError as error:  # as `Image.open` does
             raise UnidentifiedImageError from error
+    try:
+        image = Image.open(BytesIO(content))
+    except UnidentifiedImageError:
+        return _open_heif(content)
+    if image.format in _PROGRAMS:
+        raise UnidentifiedImageError
+    return image
+
+
+def _open_heif(content: bytes) -> Image.Image:
+    """Open what Pillow alone does not know, if it is HEIC or AVIF.
+
+    Raises:
+        UnidentifiedImageError: it is neither.
+        BadImageError: the package that reads it is not installed.
+    """
+    if content[4:8] != b"ftyp":
+        raise UnidentifiedImageError
+    brands = {content[8:12], *(content[start : start + 4] for start in range(16, min(content[3], 128), 4))}
+    if brands & _AVIF_BRANDS and ".avif" not in Image.registered_extensions():
+        raise BadImageError("data.bad_needs_avif", path="")
+    if not brands & _HEIF_BRANDS:
+        raise UnidentifiedImageError
+    try:
+        from pillow_heif import register_heif_opener  # type: ignore[import-not-found]
+    except ImportError:
+        raise BadImageError("data.bad_needs_heif", path="") from None
+    register_heif_opener()
     return Image.open(BytesIO(content))
 
 
@@ -154,43 +241,10 @@ def _refuse_bomb(image: Image.Image) -> None:
         raise Image.DecompressionBombError
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
-    """Any mode of Pillow as RGB (or L, which is gray), 8 bits per channel."""
-    if image.mode.startswith("I;16"):
-        return _from_numbers(np.asarray(image).astype(np.float64) / 257)
-    if image.mode in {"I", "F"}:
-        return _from_numbers(_to_bytes_range(np.asarray(image).astype(np.float64)))
-    if image.has_transparency_data:
-        above = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), above).convert("RGB")
-    if image.mode == "1":
-        return image.convert("L")
-    return image if image.mode in {"L", "RGB"} else image.convert("RGB")
-
-
-def _reduce(image: Image.Image, size: int, resize: Resize) -> Image.Image:
-    width, height = image.size
-    box = (0.0, 0.0, float(width), float(height))
-    if resize == "center-crop":
-        side = min(width, height)
-        left, top = (width - side) / 2, (height - side) / 2
-        box = (left, top, left + side, top + side)
-    reduced = image.resize((size, size), Image.Resampling.BICUBIC, box, reducing_gap=3.0)
-    return reduced.convert("RGB")
-
-
-def _from_numbers(values_HW: NDArray[np.float64]) -> Image.Image:
-    return Image.fromarray(np.clip(np.rint(values_HW), 0, 255).astype(np.uint8))
-
-
-def _to_bytes_range(values_HW: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Scale integers or floats to 0..255; their white is not stored, so take 1, 255, 65,535 or else their maximum."""
-    values_HW = np.nan_to_num(values_HW, posinf=0.0, neginf=0.0)
-    low, high = values_HW.min(), values_HW.max()
-    if low >= 0:
-        white = next(bound for bound in (1.0, 255.0, 65535.0, high) if high <= bound)
-        return values_HW * (255 / white)
-    return (values_HW - low) * (255 / (high - low))
+def _reason(error: Exception) -> str:
+    """The first line of what was raised; its kind where it says nothing."""
+    lines = str(error).strip().splitlines()
+    return lines[0][:120] if lines else type(error).__name__
 
 
 def _head(content: bytes) -> str:

@@ -6,6 +6,7 @@ A source is thread-safe and keeps no file open, so it needs no closing.
 from __future__ import annotations
 
 import os
+import stat
 import time
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -21,15 +22,13 @@ if TYPE_CHECKING:
 PICTURE_SUFFIXES = frozenset(
     f".{ending}"
     for ending in (
-        *("jpg", "jpeg", "jpe", "jfif", "jp2", "png", "apng", "gif", "webp", "avif"),
+        *("jpg", "jpeg", "jpe", "jfif", "jp2", "png", "apng", "gif", "webp", "avif", "heic", "heif", "hif"),
         *("bmp", "tif", "tiff", "tga", "pbm", "pgm", "ppm", "pnm"),
     )
 )
 
 # Formats of photos that Pillow does not read.
-UNREAD_SUFFIXES = frozenset(
-    f".{ending}" for ending in ("heic", "heif", "jxl", "dng", "cr2", "cr3", "nef", "arw", "psd")
-)
+UNREAD_SUFFIXES = frozenset(f".{ending}" for ending in ("jxl", "dng", "cr2", "cr3", "nef", "arw", "psd"))
 
 # A folder with both files is a run, which is no place for photos.
 RUN_CONFIG: Final = "config.toml"
@@ -37,6 +36,8 @@ RUN_SPLIT: Final = "split.csv"
 _LITTER = frozenset(["__MACOSX", "Thumbs.db", "ehthumbs.db", "desktop.ini", "@eaDir", "$RECYCLE.BIN"])
 # File systems store times in ticks of up to two seconds: a file may change twice within one tick.
 _TICK_NS = 2_000_000_000
+_NO_DATE_NS = 631_152_000 * 1_000_000_000  # 1990
+MAX_FILE_BYTES: Final = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -191,23 +192,43 @@ def points_outside(name: str) -> bool:
 
 
 def stamp_of(path: Path) -> str | None:
-    """Size and time of the last change of a file; `None` if it changed too recently to tell or does not exist."""
+    """Size, dates of the last change of content and entry, and number of a file.
+
+    The date of the content can be set, and unpacking often sets it; that of the entry cannot. Both lie before 1990
+    where nobody keeps dates.
+
+    Returns:
+        `None` if the file changed too recently to tell, has no date, or does not exist.
+    """
     try:
         status = path.stat()
     except OSError:
         return None
-    if time.time_ns() - status.st_mtime_ns < _TICK_NS:
+    if time.time_ns() - status.st_mtime_ns < _TICK_NS or status.st_ctime_ns < _NO_DATE_NS:
         return None
-    return f"{status.st_size}-{status.st_mtime_ns}"
+    return f"{status.st_size}-{status.st_mtime_ns}-{status.st_ctime_ns}-{status.st_ino}"
 
 
 def _read_file(path: Path, name: str) -> bytes:
     try:
-        return path.read_bytes()
+        with open(path, "rb", buffering=0, opener=_open_at_once) as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise BadImageError("data.bad_no_file", path=name)
+            if status.st_size > MAX_FILE_BYTES:
+                raise BadImageError("data.bad_too_many_bytes", path=name, limit=MAX_FILE_BYTES >> 20)
+            return file.read()
+    except MemoryError as error:
+        raise BadImageError("data.bad_memory", path=name) from error
     except FileNotFoundError as error:
         raise BadImageError("data.bad_missing", path=name) from error
     except OSError as error:
         raise BadImageError("data.bad_unreadable", path=name, reason=error.strerror or error) from error
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """Open a file without waiting: a pipe without a writer would never open."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _walk(root: Path) -> Iterator[str]:

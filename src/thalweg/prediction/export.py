@@ -103,6 +103,7 @@ def _facts(run: Run) -> dict[str, object]:
         "size": run.config.size,
         "stored": run.data["stored"],
         "resize": run.config.resize,
+        **run.rendering.to_facts(),
         "model": run.config.model,
         "temperature": run.temperature,
         "thalweg": run.environment.get("thalweg", ""),

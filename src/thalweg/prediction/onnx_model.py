@@ -18,6 +18,7 @@ import numpy as np
 from thalweg.data import build_cache, open_photos
 from thalweg.data.augmentation import Crops
 from thalweg.data.cropping import crop_photos
+from thalweg.data.rendering import Rendering
 from thalweg.errors import MissingExtraError, RunError
 from thalweg.prediction.crops import crop_weights, crops
 from thalweg.prediction.ensemble import check_classes, together
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from thalweg.data import BadImage, Cache
+    from thalweg.data.sources import Note
     from thalweg.prediction.crops import Crop
 
 FORMAT = 2
@@ -45,6 +47,7 @@ _SCHEMA = {
     "size": schema.whole(1, 4096),
     "stored": schema.whole(1, 8192),
     "resize": schema.one_of(*get_args(Resize)),
+    **schema.RENDERING,
 }
 
 
@@ -54,7 +57,7 @@ class OnnxModel:
 
     Attributes:
         path: the file.
-        facts: `classes`, `class_shares`, `size` and `stored` in pixels, `resize`.
+        facts: `classes`, `class_shares`, `size` and `stored` in pixels, `resize`, `levels` and `ground`.
         session: onnxruntime's session.
     """
 
@@ -118,16 +121,18 @@ def predict_onnx(
     images = open_photos(photos)
     found: list[NDArray[np.float64]] = []
     bad: tuple[BadImage, ...] = ()
+    notes: tuple[Note, ...] = ()
     for model in opened:
         cache = build_cache(
             images,
             size=model.facts["stored"],
             resize=model.facts["resize"],
+            rendering=Rendering.from_facts(model.facts),
             progress=progress,
         )
         found.append(in_order(_probabilities(model, cache, tta), cache, images.photos, model.facts["class_shares"]))
-        bad = cache.bad
-    return Predictions(images.photos, opened[0].classes, together(found, vote=vote), bad)
+        bad, notes = cache.bad, (*notes, *cache.notes)
+    return Predictions(images.photos, opened[0].classes, together(found, vote=vote), bad, notes)
 
 
 def _probabilities(model: OnnxModel, cache: Cache, tta: int) -> NDArray[np.float64]:

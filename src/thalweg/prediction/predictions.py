@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from thalweg.data import BadImage, Cache, Photo
+    from thalweg.data.sources import Note
 
 _FORMULAS: Final = ("=", "+", "-", "@", "\t", "\r")  # how a cell begins that Excel and LibreOffice take for a formula
 
@@ -38,12 +39,14 @@ class Predictions:
         probability_NC: probability of each class; each row sums to 1.
         bad: photos that could not be read. Their rows are the class frequencies of the training split, so that a
             submission has a row for every photo.
+        notes: what the user should know about how the photos were opened.
     """
 
     photos: tuple[Photo, ...]
     classes: tuple[str, ...]
     probability_NC: NDArray[np.float64]
     bad: tuple[BadImage, ...]
+    notes: tuple[Note, ...] = ()
 
     @property
     def label_N(self) -> NDArray[np.int64]:  # noqa: N802 - shape suffix

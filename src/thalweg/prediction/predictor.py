@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from thalweg.data import BadImage, Cache
+    from thalweg.data.sources import Note
 
 BATCH = 64
 
@@ -61,12 +62,13 @@ def predict(
     images = open_photos(photos)
     found: list[NDArray[np.float64]] = []
     bad: tuple[BadImage, ...] = ()
+    notes: tuple[Note, ...] = ()
     for run, model in zip(opened, networks, strict=True):
         config = replace(run.config, on_bad_image="skip")  # a submission needs a row for every photo
-        cache = decode_photos(images, config, run.data["stored"], progress)
+        cache = decode_photos(images, config, run.data["stored"], progress, rendering=run.rendering)
         found.append(in_order(_probabilities(model, run, cache, tta), cache, images.photos, run.data["class_shares"]))
-        bad = cache.bad
-    return Predictions(images.photos, opened[0].classes, together(found, vote=vote), bad)
+        bad, notes = cache.bad, (*notes, *cache.notes)
+    return Predictions(images.photos, opened[0].classes, together(found, vote=vote), bad, notes)
 
 
 def _probabilities(model: nn.Module, run: Run, cache: Cache, tta: int) -> NDArray[np.float64]:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from thalweg.data import Cache, ImageSet
+    from thalweg.data.rendering import Rendering
     from thalweg.runs.config import TrainingConfig
 
 EVALUATION_BATCH = 128
@@ -36,7 +37,12 @@ def find_photos(photos: Path | str, config: TrainingConfig) -> ImageSet:
 
 
 def decode_photos(
-    images: ImageSet, config: TrainingConfig, stored: int, progress: Callable[[int, int], None] | None = None
+    images: ImageSet,
+    config: TrainingConfig,
+    stored: int,
+    progress: Callable[[int, int], None] | None = None,
+    *,
+    rendering: Rendering | None = None,
 ) -> Cache:
     """Decode the photos into the cache as a configuration requires.
 
@@ -45,6 +51,7 @@ def decode_photos(
         config: its `resize` and `on_bad_image` apply.
         stored: side of the decoded photos, in pixels.
         progress: called with (photos decoded, all photos).
+        rendering: that of the run; None: chosen from the photos, for a new run.
 
     Raises:
         BadImageError: a photo cannot be used, and `on_bad_image` is `stop`.
@@ -56,6 +63,7 @@ def decode_photos(
         size=stored,
         resize=config.resize,
         on_bad_image=config.on_bad_image,
+        rendering=rendering,
         progress=progress,
     )
 

@@ -28,6 +28,7 @@ from safetensors.numpy import load_file
 
 from thalweg._files import write_text
 from thalweg.data.photos import SPLITS
+from thalweg.data.rendering import Rendering
 from thalweg.errors import RunError, UnknownNameError, UsageError
 from thalweg.history import HistoryLog
 from thalweg.runs import files, schema
@@ -57,7 +58,8 @@ class Run:
         path: the folder.
         config: the configuration, with its size known.
         data: `path`, `layout`, `classes` and their `class_shares`, `fingerprint`, `stored` (side in the cache, in
-            pixels), `mean`, `std`, and the number of photos in `train`, `valid`, `test`.
+            pixels), `levels` and `ground` (see `rendering`), `mean`, `std`, and the number of photos in `train`,
+            `valid`, `test`.
         environment: versions, machine, `threads`, `precision`, `layout`, `device`.
     """
 
@@ -109,6 +111,11 @@ class Run:
     def classes(self) -> tuple[str, ...]:
         """Names of the classes, in the order of the logits."""
         return tuple(self.data["classes"])
+
+    @property
+    def rendering(self) -> Rendering:
+        """How numbers of more than 8 bits and transparency became colors; runs of before have the rule of before."""
+        return Rendering.from_facts(self.data)
 
     def checkpoint(self, which: str | int) -> Path:
         """Return the file of a checkpoint.
@@ -188,7 +195,8 @@ class Run:
             DataError: the photos are gone.
             RunError: the photos have changed.
         """
-        cache = decode_photos(find_photos(self.data["path"], self.config), self.config, self.data["stored"], progress)
+        images = find_photos(self.data["path"], self.config)
+        cache = decode_photos(images, self.config, self.data["stored"], progress, rendering=self.rendering)
         if cache.fingerprint != self.data["fingerprint"]:
             raise RunError("runs.photos_changed", path=self.data["path"], run=self.path)
         return cache

@@ -10,16 +10,17 @@ import json
 import math
 import tomllib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, get_args
 
 import numpy as np
 
+from thalweg.data.rendering import KINDS, Ground
 from thalweg.errors import RunError
 from thalweg.i18n import t
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -85,9 +86,21 @@ def texts(*, fewest: int = 0, required: bool = True) -> Entry:
     return Entry(check, "texts", required)
 
 
-def one_of(*choices: str) -> Entry:
+def one_of(*choices: str, required: bool = True) -> Entry:
     """One of several words."""
-    return Entry(lambda value: value in choices, "choice")
+    return Entry(lambda value: isinstance(value, str) and value in choices, "choice", required)
+
+
+def levels(kinds: Sequence[str]) -> Entry:
+    """A table of the numbers that become black and white, by kind of picture; black is below white."""
+    pair = numbers(2)
+
+    def check(value: Any) -> bool:
+        return isinstance(value, dict) and all(
+            kind in kinds and pair.check(bounds) and bounds[0] < bounds[1] for kind, bounds in value.items()
+        )
+
+    return Entry(check, "levels", required=False)
 
 
 def table(schema: Mapping[str, Entry], *, required: bool = True) -> Entry:
@@ -101,6 +114,7 @@ def table(schema: Mapping[str, Entry], *, required: bool = True) -> Entry:
     return Entry(check, "table", required)
 
 
+RENDERING: Final = {"levels": levels(KINDS), "ground": one_of(*get_args(Ground), required=False)}
 DATA: Final = {
     "path": text(),
     "layout": text(),
@@ -114,6 +128,7 @@ DATA: Final = {
     "valid": whole(1),
     "test": whole(),
     "bad": whole(required=False),
+    **RENDERING,
 }
 ENVIRONMENT: Final = {
     "device": text(),

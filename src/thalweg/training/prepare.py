@@ -112,6 +112,8 @@ class Preparation:
         for warning in check.warnings():
             listener.note(warning.key, **warning.values)
         cache = decode_photos(plan.images, config, plan.stored, listener.caching)
+        for note in cache.notes:
+            listener.note(note.key, **note.values)
         if not len(cache.rows("train")) or not len(cache.rows("valid")):
             raise DataError("training.split_empty", path=plan.images.root)
         _note_where_photos_are(cache, plan.device, listener)
@@ -213,6 +215,7 @@ def _data_facts(images: ImageSet, cache: Cache, config: TrainingConfig) -> dict[
         "classes": list(images.classes),
         "fingerprint": cache.fingerprint,
         "stored": cache.size,
+        **cache.rendering.to_facts(),
         "mean": list(cache.mean) if config.normalize else [0.0] * 3,
         # Avoid dividing a channel without contrast by zero.
         "std": [max(std, 1 / 255) for std in cache.std] if config.normalize else [1.0] * 3,

@@ -43,7 +43,7 @@ def classify(run: Run, content: bytes) -> dict[str, Any]:
         with reading(content, "photo") as header:
             if header.width * header.height > MOST_PIXELS:
                 raise BadImageError("data.bad_too_many_pixels", path="photo", limit=MOST_PIXELS // 1_000_000)
-        image_HWC = decode(content, run.data["stored"], run.config.resize, path="photo")
+        image_HWC = decode(content, run.data["stored"], run.config.resize, path="photo", rendering=run.rendering)
     return look_at(run, image_HWC)
 
 

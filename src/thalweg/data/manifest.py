@@ -1,0 +1,158 @@
+"""The manifest of a cache: which photos its rows are, written with the sums of every row and checked on reading.
+
+A manifest is never believed: a row too few, or a bad photo at another position, would give every photo after it the
+label of its neighbor.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from io import BytesIO
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from PIL import Image
+
+from thalweg.data.digests import digest
+from thalweg.data.sources import Note
+
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+PIXELS: Final = "pixels.u8"
+SUMS: Final = "sums.npy"
+MANIFEST: Final = "manifest.json"
+
+_SAMPLE = 32  # rows of pixels that are compared with their sums on opening
+
+
+@dataclass(frozen=True)
+class BadImage:
+    """A photo that cannot be used.
+
+    Attributes:
+        path: within the set's root.
+        reason: what is wrong with it.
+    """
+
+    path: str
+    reason: Note
+
+    def __str__(self) -> str:
+        return str(self.reason)
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a cache's folder contains.
+
+    Attributes:
+        rows: photos whose pixels it has.
+        bad: the others: position among all photos, key of the message, its values.
+        may_pass: whether a bad photo may be readable later.
+    """
+
+    rows: int
+    bad: tuple[tuple[int, str, Mapping[str, int | str]], ...]
+    may_pass: bool
+
+
+def write_manifest(
+    folder: Path, facts: Mapping[str, Any], manifest: Manifest, sums: Sequence[NDArray[np.float64]]
+) -> None:
+    """Write the manifest, sealed, and the sums of each row.
+
+    Args:
+        folder: where the pixels are.
+        facts: entries for a person who looks at the file.
+        manifest: rows and bad photos.
+        sums: `channel_sums` of each row.
+    """
+    file = BytesIO()
+    np.save(file, np.array(sums).reshape(-1, 2, 3))
+    (folder / SUMS).write_bytes(file.getvalue())
+    entries = {**facts, "rows": manifest.rows, "bad": manifest.bad, "may_pass": manifest.may_pass}
+    entries["sums"] = digest(file.getvalue())
+    entries["seal"] = _seal(entries)
+    (folder / MANIFEST).write_text(json.dumps(entries, ensure_ascii=False, indent=1), encoding="utf-8")
+
+
+def read_manifest(folder: Path, size: int, photos: int) -> Manifest | None:
+    """Read a manifest and compare it with its photos, its sums, and a sample of its pixels.
+
+    Args:
+        folder: where it is.
+        size: width and height of each row, in pixels.
+        photos: number of photos of the set.
+
+    Returns:
+        `None` if anything is missing, damaged or does not fit.
+    """
+    try:
+        entries = json.loads((folder / MANIFEST).read_bytes())
+        if entries.get("seal", seal := _seal(entries)) != seal:  # caches of older versions have no seal
+            return None
+        if entries.get("cache", folder.name) != folder.name:
+            return None
+        manifest = Manifest(entries["rows"], tuple(map(tuple, entries["bad"])), entries.get("may_pass", False))
+        if not _fits(manifest, photos) or not _has_its_pixels(folder, entries, size):
+            return None
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError, EOFError, MemoryError):
+        return None
+    return manifest
+
+
+def channel_sums(image_HWC: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Exact sum and sum of squares of each channel, of shape (2, 3); the deviation of any split follows from them."""
+    counts_CV = np.array(Image.fromarray(image_HWC).histogram(), dtype=np.float64).reshape(3, 256)
+    values_V = np.arange(256.0)
+    return np.stack([counts_CV @ values_V, counts_CV @ values_V**2])
+
+
+def _seal(entries: Mapping[str, Any]) -> str:
+    rest = {name: value for name, value in entries.items() if name != "seal"}
+    return digest(json.dumps(rest, sort_keys=True).encode())
+
+
+def _fits(manifest: Manifest, photos: int) -> bool:
+    """Whether there is a row or a reason for each photo, in order, with a message that can be shown."""
+    positions = [position for position, _, _ in manifest.bad]
+    whole = [manifest.rows, *positions]
+    return (
+        all(isinstance(number, int) and not isinstance(number, bool) for number in whole)
+        and isinstance(manifest.may_pass, bool)
+        and manifest.rows >= 0
+        and manifest.rows + len(positions) == photos
+        and positions == sorted(set(positions))
+        and all(0 <= position < photos for position in positions)
+        and all(_can_be_shown(key, values) for _, key, values in manifest.bad)
+    )
+
+
+def _can_be_shown(key: object, values: object) -> bool:
+    if not isinstance(key, str) or not key.startswith("data.bad_") or not isinstance(values, dict):
+        return False
+    return bool(str(Note(key, values)))  # an unknown key or a value of another type raises
+
+
+def _has_its_pixels(folder: Path, entries: Mapping[str, Any], size: int) -> bool:
+    """Whether the pixels have the right length, and rows spread over all of them have the sums that were stored."""
+    rows: int = entries["rows"]
+    if (folder / PIXELS).stat().st_size != rows * size * size * 3:
+        return False
+    content = (folder / SUMS).read_bytes()
+    if entries.get("sums", known := digest(content)) != known:
+        return False
+    sums_N2C = np.load(BytesIO(content))
+    if sums_N2C.shape != (rows, 2, 3) or sums_N2C.dtype != np.float64:
+        return False
+    if not rows:
+        return True
+    pixels_NHWC = np.memmap(folder / PIXELS, np.uint8, mode="r", shape=(rows, size, size, 3))
+    sample = np.unique(np.linspace(0, rows - 1, min(rows, _SAMPLE)).astype(int))
+    return all(np.array_equal(channel_sums(np.asarray(pixels_NHWC[row])), sums_N2C[row]) for row in sample)
