@@ -88,10 +88,12 @@ def submit(run: Run) -> None:
     from thalweg.cli._progress import say
     from thalweg.prediction import predict, write_submission
     from thalweg.runs import files
+    from thalweg.runs.photos import find_photos, unlabeled_test
 
     if run.data["test"] and not run.summary().get("test"):
         path = run.path / files.SUBMISSION
-        write_submission(predict(run.path, run.data["path"]), path)
+        images = find_photos(run.data["path"], run.config)
+        write_submission(predict(run.path, unlabeled_test(images)), path)
         say(t("training.submission", path=path))
 
 

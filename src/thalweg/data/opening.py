@@ -14,7 +14,7 @@ from thalweg.data.leftovers import leftover_notes, leftovers_of
 from thalweg.data.photos import SPLITS, ImageSet, Photo, by_split
 from thalweg.data.sources import BesideSource, FileSource, FolderSource, Note, Source, is_picture
 from thalweg.data.splits import choose_valid, copies_in
-from thalweg.data.tables import find_table, read_table
+from thalweg.data.tables import Columns, find_table, read_table
 from thalweg.errors import DataError
 from thalweg.i18n import joined
 
@@ -105,7 +105,7 @@ def open_photos(path: Path | str | Sequence[Path | str]) -> ImageSet:
     source, names, table = _look(path, AUTO)
     others = 0
     if table:
-        entries = read_table(source, table)
+        entries = read_table(source, table, names)
         paths = [entry.path for entry in entries if entry.split == "test"] or [entry.path for entry in entries]
         others = len(entries) - len(paths)
     else:
@@ -136,7 +136,8 @@ def _open_several(paths: Sequence[Path]) -> ImageSet:
 def _find(path: Path, choice: LayoutChoice) -> tuple[Source, Found]:
     source, names, table = _look(path, choice)
     if table:
-        return source, Found("csv", tuple(read_table(source, table)), root=table[: table.rfind("/") + 1])
+        entries = read_table(source, table, names, _columns(choice))
+        return source, Found("csv", tuple(entries), root=table[: table.rfind("/") + 1])
     return source, recognize(names, path, choice)
 
 
@@ -150,10 +151,14 @@ def _look(path: Path, choice: LayoutChoice) -> tuple[Source, Sequence[str], str 
         return _with_table(source, path, choice.table)
     if choice.kind not in ("auto", "csv"):
         return source, names, None
-    table = find_table(source, names)
+    table = find_table(source, names, _columns(choice))
     if table is None and choice.kind == "csv":
         raise DataError("data.no_table", path=path)
     return source, names, table
+
+
+def _columns(choice: LayoutChoice) -> Columns:
+    return Columns(path=choice.path_column, label=choice.label_column)
 
 
 def _with_table(source: Source, path: Path, table: str) -> tuple[Source, Sequence[str], str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
-from thalweg.i18n import t
+from thalweg.i18n import joined, t
 
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ Layout = Literal["flat", "class_folders", "names", "csv", "unlabeled"]
 SPLITS: tuple[Split, ...] = ("train", "valid", "test")
 
 _EXAMPLES = 2
+_OUTLINED = 3
 _DIGITS = re.compile(r"(\d+)")
 
 
@@ -95,6 +96,14 @@ class ImageSet:
         first, last = min(paths), max(paths)  # what the ends of the order share, all share
         place = next((at for at, (one, other) in enumerate(zip(first, last, strict=False)) if one != other), len(first))
         return first[: first.rfind("/", 0, place) + 1]
+
+    def outline(self) -> str | None:
+        """One sentence: the first classes, each with a photo; `None` for photos without classes."""
+        home = self.homes("train")
+        shown = [f"{name} ({paths[0].removeprefix(home)})" for name, paths in self.examples.items() if paths]
+        if not shown:
+            return None
+        return joined([*shown[:_OUTLINED], *["…"] * (len(shown) > _OUTLINED)])
 
     def describe(self) -> str:
         """One sentence: the layout, and how many photos each split has."""

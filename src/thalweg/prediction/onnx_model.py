@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
-from thalweg.data import build_cache, open_photos
+from thalweg.data import ImageSet, build_cache, open_photos
 from thalweg.data.augmentation import Crops
 from thalweg.data.cropping import crop_photos
 from thalweg.errors import MissingExtraError, RunError
@@ -97,7 +97,7 @@ class OnnxModel:
 
 def predict_onnx(
     models: Sequence[Path | str],
-    photos: Path | str,
+    photos: Path | str | Sequence[Path | str] | ImageSet,
     *,
     tta: int = 1,
     vote: bool = False,
@@ -115,7 +115,7 @@ def predict_onnx(
     check_classes([(model.path, model.classes) for model in opened])
     for model in opened:
         crops(tta, model.facts["stored"])  # raises before any photo is decoded
-    images = open_photos(photos)
+    images = photos if isinstance(photos, ImageSet) else open_photos(photos)
     found: list[NDArray[np.float64]] = []
     bad: tuple[BadImage, ...] = ()
     for model in opened:
@@ -127,7 +127,7 @@ def predict_onnx(
         )
         found.append(in_order(_probabilities(model, cache, tta), cache, images.photos, model.facts["class_shares"]))
         bad = cache.bad
-    return Predictions(images.photos, opened[0].classes, together(found, vote=vote), bad)
+    return Predictions(images.photos, opened[0].classes, together(found, vote=vote), bad, images.notes)
 
 
 def _probabilities(model: OnnxModel, cache: Cache, tta: int) -> NDArray[np.float64]:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from thalweg.data import BadImage, Cache, Photo
+    from thalweg.data import BadImage, Cache, Note, Photo
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +35,14 @@ class Predictions:
         probability_NC: probability of each class; each row sums to 1.
         bad: photos that could not be read. Their rows are the class frequencies of the training split, so that a
             submission has a row for every photo.
+        notes: what the user should know about which photos were taken.
     """
 
     photos: tuple[Photo, ...]
     classes: tuple[str, ...]
     probability_NC: NDArray[np.float64]
     bad: tuple[BadImage, ...]
+    notes: tuple[Note, ...] = ()
 
     @property
     def label_N(self) -> NDArray[np.int64]:  # noqa: N802 - shape suffix
