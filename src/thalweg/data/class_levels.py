@@ -25,6 +25,7 @@ _PARTS = listed(
     "part parts batch batches chunk shard fold volume vol disk disc archive images image img imgs split 第 部分"
 )
 _SHOWN = 4
+_FEW = 5  # pictures in a folder such as `docs`
 
 
 def classes_of(folder: Folder, path: Path) -> Classes:
@@ -56,11 +57,13 @@ def classes_like(folder: Folder, known: Collection[str]) -> Classes:
     """The classes of another split: the level whose folders have the names of the training split's classes.
 
     Returns:
-        The folders of each class; empty if no level agrees in at least half of its folders.
+        The folders of each class, spelled as in training; empty if no level agrees in at least half of its folders.
     """
+    spelling = {_plain(name): name for name in known} | {name: name for name in known}
     level = [folder]
     for _ in range(4):
-        below = _named((name, one) for each in level for name, one in each.folders.items())
+        steps = ((name, one) for each in level for name, one in each.folders.items())
+        below = _named((spelling.get(name, spelling.get(_plain(name), name)), one) for name, one in steps)
         if sum(name in known for name in below) * 2 >= len(below) > 0:
             return below
         level = [one for each in below.values() for one in each]
@@ -107,10 +110,15 @@ def _named(folders: Iterable[tuple[str, Folder]]) -> Classes:
     return dict(found)
 
 
+def _plain(name: str) -> str:
+    """A name without what splits often spell differently: case, accents composed or not, leading zeros."""
+    return str(int(name)) if name.isascii() and name.isdecimal() else normalize("NFC", name).casefold().strip()
+
+
 def _without_papers(folders: Mapping[str, Folder]) -> dict[str, Folder]:
     """Leave out a folder such as `docs`, which has few pictures where each class has many."""
     least = min((one.count for name, one in folders.items() if not is_paper(name)), default=0)
-    return {name: one for name, one in folders.items() if not (is_paper(name) and one.count * 4 <= least)}
+    return {name: one for name, one in folders.items() if not (is_paper(name) and one.count <= min(least / 4, _FEW))}
 
 
 def _inner(outer: Collection[Folder]) -> list[Mapping[str, Folder]]:

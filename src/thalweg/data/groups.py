@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from thalweg.data.folders import Folder
-from thalweg.data.words import is_container, is_mask, is_paper, is_unlabeled, rest_of, split_word
+from thalweg.data.words import SPLIT_NAMES, is_container, is_mask, is_paper, is_unlabeled, rest_of, split_word
 from thalweg.errors import DataError
 from thalweg.i18n import joined
 
@@ -73,8 +73,11 @@ def _pruned(folder: Folder) -> list[str]:
     """Take out what only repeats or explains the photos: a second copy inside a folder, masks, unlabeled photos."""
     out: list[str] = []
     siblings = folder.folders
+    spelled: dict[str, Folder] = {}
     for name, one in list(siblings.items()):
-        if _is_aside(name, folder):
+        twin = spelled.setdefault(name.casefold(), one)
+        again = twin is not one and twin.folders.keys() == one.folders.keys() and twin.files == one.files
+        if again or _is_aside(name, folder):
             out += siblings.pop(name).pictures()
             continue
         out += _pruned(one)
@@ -176,7 +179,7 @@ def _unstated(here: Folder, words: Mapping[str, Word], plain: set[str], others: 
         train, chosen = sets[0], set(words)
     elif plain and (len(others) > 1 or (here.numbered and not others)):
         train, chosen = virtual(here, [*others, *(here.folders[name] for name in words.keys() - plain)]), plain
-    elif plain and not others and not words.keys() - plain:
+    elif plain and not others and plain == words.keys() and any(name.casefold() in SPLIT_NAMES for name in plain):
         return _stated(here, words, plain)  # only a test split: there is nothing to train on
     else:
         return None

@@ -229,6 +229,9 @@ class _Reader:
             return
         if len(found) == 1 and next(iter(found)) in self.known:
             self.notes.append(Note("data.note_test_in_one_folder", {"folder": folder.path + next(iter(found))}))
+        elif not found and len(unwrapped(folder).folders) > 1 and self.layout == "class_folders":
+            inside = joined(list(unwrapped(folder).folders)[:3])
+            self.notes.append(Note("data.note_test_unknown", {"folder": folder.path, "folders": inside}))
         paths = list(folder.pictures())
         pick = number_of if self.layout == "flat" else prefix_of
         named = [pick(path.rpartition("/")[2]) for path in paths]

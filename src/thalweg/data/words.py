@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
+from unicodedata import normalize
 
 
 if TYPE_CHECKING:
@@ -46,16 +47,18 @@ _WORDS: Final[dict[str, Split]] = {
     "pred": "test",
     "predict": "test",
     "prediction": "test",
-    "训练": "train",
-    "验证": "valid",
-    "测试": "test",
-    "预测": "test",
+    **dict.fromkeys(("训练", "訓練", "学習", "학습"), "train"),
+    **dict.fromkeys(("验证", "驗證", "検証", "검증"), "valid"),
+    **dict.fromkeys(("测试", "測試", "预测", "テスト", "테스트"), "test"),
+    **dict.fromkeys(("entrenamiento", "treino", "entraînement", "entrainement", "trainingsdaten"), "train"),
+    **dict.fromkeys(("validación", "validacion", "validação", "validierung"), "valid"),
+    **dict.fromkeys(("prueba", "teste", "testdaten"), "test"),
 }
 _LATE = listed("pred predict prediction 预测")  # beside a folder `test`, they are no test split
 # Words that add nothing to the word of a split: `train_images`, `training_set`, `TestData`.
 _FILLERS = listed(
     "set sets data dataset images image imgs img pictures pics photos photo folder files split jpg jpeg png the "
-    "of 集 数据 数据集 图片 图像 照片"
+    "of 集 数据 数据集 集合 图片 图像 照片 數據 資料 圖片"
 )
 # Folders between a class and its photos, or around the classes.
 _CONTAINERS = _FILLERS | listed("raw original originals jpegimages jpgs all labeled labelled full 原图")
@@ -71,10 +74,7 @@ _PAPERS = listed(
 
 _HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Za-z])(?=[0-9\u4e00-\u9fff])|(?<=[0-9\u4e00-\u9fff])(?=[A-Za-z])")
 _GAP = re.compile(r"[\s_.\-()\[\]+]+")
-_FUSED = re.compile(
-    r"(train|training|valid|validation|val|test|testing|训练|验证|测试|预测)"
-    r"(set|data|images|imgs|dataset|集|数据|数据集|图片)"
-)
+_FUSED = re.compile(f"({'|'.join(_WORDS)})({'|'.join(sorted(_FILLERS))})")
 _DIGITS = re.compile(r"\d+")
 
 
@@ -122,7 +122,7 @@ def words_of(name: str) -> list[str]:
         >>> words_of("asl_alphabetTrain2")
         ['asl', 'alphabet', 'train', '2']
     """
-    return [word.casefold() for word in _GAP.split(_HUMP.sub(" ", name)) if word]
+    return [word.casefold() for word in _GAP.split(_HUMP.sub(" ", normalize("NFC", name))) if word]
 
 
 def rest_of(name: str) -> str:
