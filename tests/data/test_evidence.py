@@ -149,6 +149,12 @@ def test_where_folders_are_numbers_the_category_is_the_number(tree, folders, cla
     assert {photo.label for photo in images.split("train")} == labels
 
 
+def test_a_run_of_the_first_version_keeps_its_labels(tree):
+    root = tree(*class_folders("1", "2", "10"))
+    assert open_images(root, legend=("1", "2", "10")).classes == ("1", "2", "10")
+    assert len(open_images(root, legend=tuple(map(str, range(11)))).classes) == 11
+
+
 def test_one_photo_of_each_class_is_refused_and_of_some_is_named(tree):
     with pytest.raises(DataError) as caught:
         open_images(tree("cat/1.jpg", "dog/1.jpg", "cow/1.jpg"))

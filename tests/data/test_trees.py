@@ -234,6 +234,10 @@ a wrapper that sounds like a split
   test_images/{cat,dog}/{1..3}.jpg = class_folders cat,dog 6/0/0
 a class of odds and ends
   {cat,dog}/{1..60}.jpg misc/{1..12}.jpg = class_folders cat,dog,misc 132/0/0
+a flat folder beside another
+  food/{0,1}_{1..5}.jpg extra/{1..2}.jpg = flat 0,1 10/0/0 -2
+a training split in parts
+  train_part{1,2}/{cat,dog}/{1..3}.jpg test/{1..3}.jpg = class_folders cat,dog 12/0/3?
 two train folders
   train_{1,2}/{cat,dog}/{1..3}.jpg test/{cat,dog}/{1..3}.jpg = class_folders cat,dog 12/0/6
 """)

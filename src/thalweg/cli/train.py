@@ -92,7 +92,7 @@ def submit(run: Run) -> None:
 
     if run.data["test"] and not run.summary().get("test"):
         path = run.path / files.SUBMISSION
-        images = find_photos(run.data["path"], run.config)
+        images = find_photos(run.data["path"], run.config, run.classes)
         write_submission(predict(run.path, unlabeled_test(images)), path)
         say(t("training.submission", path=path))
 

@@ -234,6 +234,9 @@ def _set_inside(here: Folder) -> Folder | None:
     with_splits = [one for one in here.folders.values() if _stated_level(one) is not None]
     if len(with_splits) == 1 and here.count - with_splits[0].count <= BESIDE * here.count:
         return with_splits[0]
+    flat = [one for one in here.folders.values() if one.numbered > 1 and one.numbered == len(one.files)]
+    if len(flat) == 1 and here.count - flat[0].count <= BESIDE * here.count and not here.numbered:
+        return flat[0]
     candidates = [one for one in here.folders.values() if not is_paper(one.name)]
     beside = here.count - candidates[0].count if len(candidates) == 1 else here.count
     if len(candidates) != 1 or beside > BESIDE * here.count or (here.numbered and here.numbered == len(here.files)):

@@ -33,6 +33,7 @@ def open_images(
     seed: int = 0,
     valid_fraction: float = 0.2,
     choice: LayoutChoice = AUTO,
+    legend: Sequence[str] | None = None,
 ) -> ImageSet:
     """Open a set of photos for training, whatever its layout.
 
@@ -44,6 +45,7 @@ def open_images(
         seed: determines the validation split of a set that has none.
         valid_fraction: share of every class in that split, in (0, 1).
         choice: the layout, the table or the encoding of names, where the evidence should not decide.
+        legend: the classes when the set was opened before. Version 0.1.0 did not take folders 1, 2, 10 for numbers.
 
     Returns:
         The set; `describe()` states its layout, `notes` what else the user should know.
@@ -72,6 +74,8 @@ def open_images(
         if entry.class_name and entry.class_name not in train:
             raise DataError("data.class_not_in_training", path=path, photo=entry.path, name=entry.class_name)
     numbered = found.layout == "flat" or _are_numbers(train, may_be_far=found.layout == "csv")
+    if found.layout == "class_folders" and legend is not None and set(legend) == set(train):
+        numbered = False
     names, label_of = number_classes(set(train), given_names(classes, source, found.root), path=path, numbered=numbered)
     if not any(entry.split == "valid" for entry in entries):
         entries, made = _with_validation(entries, source, seed=seed, fraction=valid_fraction, path=path)

@@ -57,8 +57,8 @@ _WORDS: Final[dict[str, Split]] = {
 _LATE = listed("pred predict prediction 预测")  # beside a folder `test`, they are no test split
 # Words that add nothing to the word of a split: `train_images`, `training_set`, `TestData`.
 _FILLERS = listed(
-    "set sets data dataset images image imgs img pictures pics photos photo folder files split jpg jpeg png the "
-    "of 集 数据 数据集 集合 图片 图像 照片 數據 資料 圖片"
+    "set sets part parts subset chunk data dataset images image imgs img pictures pics photos photo folder files split "
+    "jpg jpeg png the of 集 数据 数据集 集合 图片 图像 照片 數據 資料 圖片"
 )
 # Folders between a class and its photos, or around the classes.
 _CONTAINERS = _FILLERS | listed("raw original originals jpegimages jpgs all labeled labelled full 原图")

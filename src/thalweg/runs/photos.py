@@ -9,7 +9,7 @@ from thalweg import data
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
     from typing import Any
 
@@ -23,8 +23,13 @@ if TYPE_CHECKING:
 EVALUATION_BATCH = 128
 
 
-def find_photos(photos: Path | str, config: TrainingConfig) -> ImageSet:
+def find_photos(photos: Path | str, config: TrainingConfig, legend: Sequence[str] | None = None) -> ImageSet:
     """Find the photos with the classes, splits and fold of a configuration, without decoding any.
+
+    Args:
+        photos: as `thalweg.open_images` takes them.
+        config: its fields about photos apply.
+        legend: the classes of a run that was trained on them.
 
     Raises:
         DataError: there are no photos, or their layout is unknown.
@@ -37,6 +42,7 @@ def find_photos(photos: Path | str, config: TrainingConfig) -> ImageSet:
         seed=config.seed,
         valid_fraction=config.valid_fraction,
         choice=layout_choice(config),
+        legend=legend,
     )
     if config.folds is None or config.fold is None:
         return images
