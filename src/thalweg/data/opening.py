@@ -116,11 +116,12 @@ def open_photos(path: Path | str | Sequence[Path | str]) -> ImageSet:
         paths, others = to_classify(names, path)
     if not paths:
         raise DataError("data.no_images", path=path)
-    entries, links = _each_once([Entry(name, "test", None) for name in paths], source)
+    chosen = [Entry(name, "test", None) for name in paths]
+    entries, links = _each_once(chosen, source) if names else (chosen, [])  # what surrounds a table is not looked at
     leftovers = leftovers_of(names)
     left = [Note("data.note_test_only", {"count": len(entries), "others": others})] if others else []
     photos = sorted((Photo(entry.path, "test", None) for entry in entries), key=by_split)
-    notes = (*source.notes, *left, *links, *leftover_notes(leftovers))
+    notes = (*(source.notes if names else ()), *left, *links, *leftover_notes(leftovers))
     return ImageSet(path, "unlabeled", (), tuple(photos), source, notes, leftovers)
 
 
