@@ -1,11 +1,13 @@
 """Trees of folders as people publish them: each has the reading that its author meant, or is refused."""
 
+import random
 import re
 from pathlib import Path
 
 import pytest
 
 from thalweg.data.layouts import LayoutChoice, recognize
+from thalweg.data.sources import is_picture
 from thalweg.errors import DataError, UsageError
 
 
@@ -328,3 +330,31 @@ def test_the_user_decides(tree, layout, expected):
 def test_layouts_that_do_not_exist(layout):
     with pytest.raises(UsageError, match="class-folders:N"):
         LayoutChoice(layout)
+
+
+FOLDERS = ["train", "test", "val", "seg_train", "images", "cat", "dog", "0", "1", "01", "batch_1", "batch_2", "docs",
+           "unlabeled", "masks", "Train", "训练集", "part_1"]  # fmt: skip
+FILES = ["1.jpg", "0_1.jpg", "1_2.jpg", "cat.1.jpg", "dog.2.jpg", "a.png", "IMG_1.jpg", "3_4_5.jpg", "x.txt", "noend"]
+
+
+@pytest.mark.parametrize(
+    "seeds", [range(300), pytest.param(range(300, 20_000), marks=pytest.mark.slow)], ids=["few", "many"]
+)
+def test_of_any_tree_each_picture_is_taken_once_or_counted(seeds):
+    refusals = []
+    for seed in seeds:
+        chance = random.Random(seed)
+        paths = [[*chance.choices(FOLDERS, k=chance.randint(0, 4)), chance.choice(FILES)] for _ in range(20)]
+        names = sorted({"/".join(path) for path in paths[: chance.randint(1, 20)]})
+        layout = chance.choice(["auto", "auto", "flat", "names", "class-folders", "class-folders:2"])
+        try:
+            found = recognize(names, Path("set"), LayoutChoice(layout))
+        except DataError as error:
+            refusals.append(str(error))
+            continue
+        taken = [entry.path for entry in found.entries]
+        strays = sum(note.values["count"] for note in found.notes if note.key == "data.note_strays")
+        assert len(taken) == len(set(taken))
+        assert len(taken) + strays == sum(map(is_picture, names)), names
+        assert all(entry.class_name for entry in found.entries if entry.split != "test"), names
+    assert 0 < len(refusals) < len(seeds)

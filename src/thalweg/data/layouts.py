@@ -196,7 +196,9 @@ class _Reader:
         else:
             raise self._folders_or_names(by_name, count, named, in_classes, folders[0])
         if self.layout == "flat" and files.many_numbers:
-            raise DataError("data.many_numbers", path=self.path, example=loose[0][0])
+            raise DataError(
+                "data.many_numbers", path=self.path, example=next(path for paths in loose for path in paths)
+            )
         for found, paths in zip(classes, loose, strict=True):
             if self.layout == "class_folders":
                 self._take_classes(found, "train")
