@@ -52,6 +52,16 @@ def test_a_submission_has_a_row_a_picture_in_natural_order(run, striped, thalweg
     assert right >= 9
 
 
+def test_several_photos_at_once(run, striped, thalweg):
+    photos = sorted((striped / "testing").iterdir())[:3]
+    code, text, _ = thalweg("predict", run, *photos[::-1])
+    assert code == 0
+    assert [row["Id"] for row in csv.DictReader(text.splitlines())] == [photo.stem for photo in photos[::-1]]
+    code, _, error = thalweg("predict", run, striped)
+    assert code == 0
+    assert "12 photos of the test split" in error
+
+
 def test_tta_names_and_probabilities(run, striped, thalweg):
     code, text, _ = thalweg("predict", run, striped, "--tta", "4", "--names", "--probabilities")
     assert code == 0

@@ -10,13 +10,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from thalweg.cli._output import JsonFlag, note, print_json, print_table
-from thalweg.i18n import t
+from thalweg.data.photos import SPLITS
+from thalweg.i18n import joined, t
 
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from thalweg.data import ImageSet
     from thalweg.data.check import Check, Range
+
+
+_CLASSES_WITH_EXAMPLES = 20
 
 
 def register(app: typer.Typer) -> None:
@@ -31,21 +36,32 @@ def check(
     folder: Annotated[str, typer.Argument(metavar="DIR", help=t("data.help_dir"))],
     *,
     classes: Annotated[str | None, typer.Option(metavar="food11|FILE", help=t("data.help_classes"))] = None,
+    layout: Annotated[
+        str, typer.Option("--photo-layout", "--layout", metavar="LAYOUT", help=t("data.help_photo_layout"))
+    ] = "auto",
+    table: Annotated[str | None, typer.Option(metavar="FILE", help=t("data.help_table"))] = None,
+    path_column: Annotated[str | None, typer.Option(metavar="NAME", help=t("data.help_path_column"))] = None,
+    label_column: Annotated[str | None, typer.Option(metavar="NAME", help=t("data.help_label_column"))] = None,
+    encoding: Annotated[str | None, typer.Option(metavar="NAME", help=t("data.help_encoding"))] = None,
     strict: Annotated[bool, typer.Option("--strict", help=t("data.help_strict"))] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Read every photo of a set and report what is wrong."""
-    from thalweg.data import check_images, open_images
+    from thalweg.data import LayoutChoice, check_images, open_images
 
-    images = open_images(folder, classes=classes)
+    choice = LayoutChoice(layout, table, path_column, label_column, encoding)
+    images = open_images(folder, classes=classes, choice=choice)
     if not as_json:
         note(images.describe())
+        for line in _homes(images):
+            note(line)
     with _progress(t("data.reading")) as advance:
         found = check_images(images, progress=advance)
     if as_json:
-        print_json(found.to_json())
+        leftovers = [vars(one) for one in images.leftovers]
+        print_json(found.to_json() | {"examples": images.examples, "leftovers": leftovers})
     else:
-        _show(found)
+        _show(found, images)
     if strict and found.warnings():
         raise typer.Exit(1)
 
@@ -70,12 +86,33 @@ def get(
         note(t("data.fetched_next", path=fetched.opens))
 
 
-def _show(found: Check) -> None:
+def _homes(images: ImageSet) -> Iterator[str]:
+    """Which folder each split was found in."""
+    for split in SPLITS:
+        if photos := images.split(split):
+            folder = images.homes(split) or "./"
+            yield "  " + t("data.tree_split", split=t(f"data.split_{split}"), count=len(photos), folder=folder)
+
+
+def _show(found: Check, images: ImageSet) -> None:
     names = list(dict.fromkeys(name for counts in found.counts.values() for name in counts))
-    print_table(
-        [t("data.column_class"), *(t(f"data.split_{split}") for split in found.counts)],
-        [[name or t("data.no_label"), *(counts.get(name, 0) for counts in found.counts.values())] for name in names],
-    )
+    home = images.homes("train")
+    few = len(names) <= _CLASSES_WITH_EXAMPLES
+    examples = [t("data.column_examples")] if few else []
+    rows = [
+        [
+            name or t("data.no_label"),
+            *(counts.get(name, 0) for counts in found.counts.values()),
+            *([joined(path.removeprefix(home) for path in images.examples.get(name, ()))] if few else []),
+        ]
+        for name in names
+    ]
+    splits = [t(f"data.split_{split}") for split in found.counts]
+    print_table([t("data.column_class"), *splits, *examples], rows)
+    if images.leftovers:
+        columns = [t(f"data.column_{column}") for column in ("ending", "files", "example")]
+        endings = [[one.ending or t("data.leftover_no_ending"), one.count, one.example] for one in images.leftovers]
+        print_table(columns, endings)
     ranges = {"width": found.width, "height": found.height, "size_bytes": found.size_bytes}
     print_table(
         ["", *(t(f"data.column_{column}") for column in ("smallest", "median", "largest"))],

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from thalweg.cli._output import JsonFlag, note, print_data, print_json, print_table
+from thalweg.data.sources import is_picture
 from thalweg.errors import UsageError
 from thalweg.i18n import t
 
@@ -35,12 +36,12 @@ def predict(
     """Classify photos with the kept weights of runs."""
     from thalweg.prediction import submission_notes, submission_text, write_submission
 
-    *runs, photos = paths
-    if not runs:
+    runs, photos = _runs_and_photos(paths)
+    if not runs or not photos:
         raise UsageError("prediction.nothing_given")
     predictions = _classify(runs, photos, tta=tta, vote=vote)
-    for word in predictions.notes:
-        note(str(word))
+    for message in predictions.notes:
+        note(str(message))
     for bad in predictions.bad:
         note(t("prediction.bad_photo", reason=bad))
     for one in submission_notes(predictions, names=names, probabilities=probabilities):
@@ -50,14 +51,22 @@ def predict(
         note(t("prediction.written", count=len(predictions.photos), path=out))
     if as_json:
         print_json(_payload(predictions))
-    elif out is None and Path(photos).is_file() and len(predictions.photos) == 1:
+    elif out is None and len(photos) == len(predictions.photos) == 1 and Path(photos[0]).is_file():
         rows = [(name, f"{probability:.1%}") for name, probability in _best(predictions, 0, BEST)]
-        print_table([t("prediction.column_class"), t("prediction.column_probability")], rows, title=photos)
+        print_table([t("prediction.column_class"), t("prediction.column_probability")], rows, title=photos[0])
     elif out is None:
         print_data(submission_text(predictions, names=names, probabilities=probabilities))
 
 
-def _classify(runs: list[str], photos: str, *, tta: int, vote: bool) -> Predictions:
+def _runs_and_photos(paths: list[str]) -> tuple[list[str], list[str]]:
+    """The runs, and what to classify: the last path, or all single photos at the end."""
+    first = len(paths) - 1
+    while first > 0 and is_picture(paths[first - 1]) and is_picture(paths[-1]):
+        first -= 1
+    return paths[:first], paths[first:]
+
+
+def _classify(runs: list[str], photos: list[str], *, tta: int, vote: bool) -> Predictions:
     """Classify with runs, or with exported models, which need no torch."""
     exported = [run.lower().endswith(".onnx") for run in runs]
     if all(exported):

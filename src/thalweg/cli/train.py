@@ -89,10 +89,12 @@ def submit(run: Run) -> None:
     from thalweg.cli._progress import say
     from thalweg.prediction import predict, submission_notes, write_submission
     from thalweg.runs import files
+    from thalweg.runs.photos import find_photos, unlabeled_test
 
     if run.data["test"] and not run.summary().get("test"):
         path = run.path / files.SUBMISSION
-        predictions = predict(run.path, run.data["path"])
+        images = find_photos(run.data["path"], run.config, run.classes)
+        predictions = predict(run.path, unlabeled_test(images))
         write_submission(predictions, path)
         say(t("training.submission", path=path))
         for one in submission_notes(predictions):

@@ -1,9 +1,9 @@
 """Photos, from a folder to batches.
 
 `open_images` recognizes a set of photos (the homework's flat layout, class folders, a table, or an archive of any of
-these) and reports which it found. `check_images` finds problems with the photos before training does.
-`build_cache` decodes every photo once into bytes that training maps into memory; `batches` draws augmented images
-from there.
+these) or is told by a `LayoutChoice`, and reports which it found. `check_images` finds problems with the photos before
+training does. `build_cache` decodes every photo once into bytes that training maps into memory; `batches` draws
+augmented images from there.
 
 Only `augmenters`, `batches` and `mixing` import torch; none of the names below does.
 """
@@ -16,6 +16,7 @@ from thalweg._lazy import lazy_names
 if TYPE_CHECKING:
     from thalweg.data.cache import Cache, build_cache
     from thalweg.data.check import Check, check_images
+    from thalweg.data.layouts import LayoutChoice
     from thalweg.data.manifest import BadImage
     from thalweg.data.opening import open_images, open_photos
     from thalweg.data.photos import ImageSet, Photo
@@ -28,6 +29,7 @@ _homes = {
     "Cache": ".cache",
     "Check": ".check",
     "ImageSet": ".photos",
+    "LayoutChoice": ".layouts",
     "Note": ".sources",
     "Photo": ".photos",
     "Rendering": ".rendering",
@@ -43,6 +45,7 @@ __all__ = [
     "Cache",
     "Check",
     "ImageSet",
+    "LayoutChoice",
     "Note",
     "Photo",
     "Rendering",

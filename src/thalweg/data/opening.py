@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from thalweg.data.archives import open_archive
 from thalweg.data.builtin import ARCHIVE
 from thalweg.data.classes import given_names, number_classes
-from thalweg.data.layouts import Found, recognize, split_pictures
-from thalweg.data.photos import ImageSet, Photo, by_split
-from thalweg.data.sources import FileSource, FolderSource, Note, Source, is_picture, readable
-from thalweg.data.splits import choose_valid
-from thalweg.data.tables import find_table, read_table
+from thalweg.data.layouts import AUTO, Entry, Found, LayoutChoice, recognize, to_classify
+from thalweg.data.leftovers import leftover_notes, leftovers_of
+from thalweg.data.photos import SPLITS, ImageSet, Photo, by_split
+from thalweg.data.sources import BesideSource, FileSource, FolderSource, Note, Source, is_picture, readable
+from thalweg.data.splits import choose_valid, copies_in
+from thalweg.data.tables import Columns, find_table, read_table
 from thalweg.errors import DataError
+from thalweg.i18n import joined
 
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 BUILTIN = "builtin"
+_SHOWN = 5
 
 
 def open_images(
-    path: Path | str, *, classes: Path | str | None = None, seed: int = 0, valid_fraction: float = 0.2
+    path: Path | str,
+    *,
+    classes: Path | str | None = None,
+    seed: int = 0,
+    valid_fraction: float = 0.2,
+    choice: LayoutChoice = AUTO,
+    legend: Sequence[str] | None = None,
 ) -> ImageSet:
     """Open a set of photos for training, whatever its layout.
 
@@ -34,14 +44,16 @@ def open_images(
             come from `classes.txt` beside the photos, or else from folders or numbers.
         seed: determines the validation split of a set that has none.
         valid_fraction: share of every class in that split, in (0, 1).
+        choice: the layout, the table or the encoding of names, where the evidence should not decide.
+        legend: the classes when the set was opened before. Version 0.1.0 did not take folders 1, 2, 10 for numbers.
 
     Returns:
         The set; `describe()` states its layout, `notes` what else the user should know.
 
     Raises:
-        DataError: there are no photos, the layout is unknown, there is only one class, or a class is missing from the
-            training split.
-        UsageError: `classes` or `valid_fraction` is invalid.
+        DataError: there are no photos, the layout is unknown or may be two, there is only one class, or a class is
+            missing from the training split.
+        UsageError: `classes`, `valid_fraction` or `choice` is invalid.
 
     Example:
         >>> images = open_images("builtin")
@@ -49,87 +61,209 @@ def open_images(
         ('flat', 6000, 'T-shirt/top')
     """
     path = ARCHIVE if path == BUILTIN else Path(path)
-    source, found = _find(path)
-    entries = found.entries
-    notes = [*source.notes, *found.notes]
-    train = {entry.class_name for entry in entries if entry.split == "train" and entry.class_name}
+    source, found = _find(path, choice)
+    entries, links = _each_once(found.entries, source)
+    leftovers = leftovers_of(source.names())
+    notes = [*source.notes, *found.notes, *links, *leftover_notes(leftovers)]
+    train = Counter(entry.class_name for entry in entries if entry.split == "train" and entry.class_name)
     if not train:
-        raise DataError("data.no_training_split", path=path, found=", ".join(sorted({e.split for e in entries})))
+        raise DataError("data.no_training_split", path=path, found=joined(sorted({e.split for e in entries})))
     if len(train) == 1:
-        raise DataError("data.one_class", path=path, name=train.pop())
+        raise DataError("data.one_class", path=path, name=next(iter(train)))
     for entry in entries:
         if entry.class_name and entry.class_name not in train:
             raise DataError("data.class_not_in_training", path=path, photo=entry.path, name=entry.class_name)
+    numbered = found.layout == "flat" or _are_numbers(train, may_be_far=found.layout == "csv")
+    if found.layout == "class_folders" and legend is not None and set(legend) == set(train):
+        numbered = False
+    names, label_of = number_classes(set(train), given_names(classes, source, found.root), path=path, numbered=numbered)
     if not any(entry.split == "valid" for entry in entries):
-        chosen = choose_valid(
-            ((entry.path, entry.class_name) for entry in entries if entry.split == "train"),
-            seed=seed,
-            fraction=valid_fraction,
-        )
-        entries = [entry._replace(split="valid") if entry.path in chosen else entry for entry in entries]
-        notes.append(Note("data.note_split_made", {"count": len(chosen), "share": valid_fraction, "seed": seed}))
-    numbered = found.layout == "flat" or (found.layout == "csv" and all(name.isdecimal() for name in train))
-    names, label_of = number_classes(train, given_names(classes, source, found.root), path=path, numbered=numbered)
+        entries, made = _with_validation(entries, source, seed=seed, fraction=valid_fraction, path=path)
+        notes += made
+    notes += _empty_folders(source, found, set(train))
     missing = sorted(set(range(len(names))) - set(label_of.values()))
     if missing:
-        notes.append(Note("data.note_empty_classes", {"names": ", ".join(names[label] for label in missing)}))
+        notes.append(Note("data.note_empty_classes", {"names": joined(names[label] for label in missing)}))
     photos = (Photo(e.path, e.split, label_of[e.class_name] if e.class_name else None) for e in entries)
-    return ImageSet(path, found.layout, names, tuple(sorted(photos, key=by_split)), source, tuple(notes))
+    return ImageSet(path, found.layout, names, tuple(sorted(photos, key=by_split)), source, tuple(notes), leftovers)
 
 
-def open_photos(path: Path | str) -> ImageSet:
+def open_photos(path: Path | str | Sequence[Path | str]) -> ImageSet:
     """Open photos for prediction; labels are ignored.
 
     Args:
-        path: a folder, an archive, a table, or a single photo. If there is a test split, only its photos are
-            opened.
+        path: a folder, an archive, a table, or a single photo, or several photos. In a set with a training and a test
+            split, only the photos of the test split are opened, with a note.
 
     Returns:
-        The photos in natural order, all unlabeled and in the split `test`.
+        The photos in natural order, all unlabeled and in the split `test`; several photos in the order given.
 
     Raises:
         DataError: there are no photos.
     """
+    if not isinstance(path, str | Path):
+        if len(path) != 1:
+            return _open_several([Path(one) for one in path])
+        (path,) = path
     path = ARCHIVE if path == BUILTIN else Path(path)
-    source, names, table = _look(path)
+    source, names, table = _look(path, AUTO)
+    others = 0
     if table:
-        entries = read_table(source, table)
+        entries = read_table(source, table, names)
         paths = [entry.path for entry in entries if entry.split == "test"] or [entry.path for entry in entries]
+        others = len(entries) - len(paths)
     else:
-        _, splits, strays = split_pictures(names)
-        everything = [*strays, *(picture for pictures in splits.values() for picture in pictures)]
-        paths = [picture.path for picture in splits.get("test", everything)]
+        paths, others = to_classify(names, path)
     if not paths:
         raise DataError("data.no_images", path=path)
-    photos = sorted((Photo(name, "test", None) for name in paths), key=by_split)
-    return ImageSet(path, "unlabeled", (), tuple(photos), source, source.notes)
+    chosen = [Entry(name, "test", None) for name in paths]
+    entries, links = _each_once(chosen, source) if names else (chosen, [])  # what surrounds a table is not looked at
+    leftovers = leftovers_of(names)
+    left = [Note("data.note_test_only", {"count": len(entries), "others": others})] if others else []
+    photos = sorted((Photo(entry.path, "test", None) for entry in entries), key=by_split)
+    notes = (*(source.notes if names else ()), *left, *links, *leftover_notes(leftovers))
+    return ImageSet(path, "unlabeled", (), tuple(photos), source, notes, leftovers)
 
 
-def _find(path: Path) -> tuple[Source, Found]:
-    source, names, table = _look(path)
+def _open_several(paths: Sequence[Path]) -> ImageSet:
+    """Single photos, wherever they lie, in the order given."""
+    for one in paths:
+        if not one.exists():
+            raise DataError("data.not_there", path=one)
+        if not (one.is_file() and is_picture(one.name)):
+            raise DataError("data.not_one_photo", path=one)
+    if not paths:
+        raise DataError("data.no_images", path=Path())
+    photos = tuple(Photo(str(one), "test", None) for one in dict.fromkeys(paths))
+    return ImageSet(paths[0].parent, "unlabeled", (), photos, FolderSource(Path()))
+
+
+def _find(path: Path, choice: LayoutChoice) -> tuple[Source, Found]:
+    source, names, table = _look(path, choice)
     if table:
-        return source, Found("csv", tuple(read_table(source, table)), root=table[: table.rfind("/") + 1])
-    return source, recognize(names, path)
+        entries = read_table(source, table, names, _columns(choice))
+        return source, Found("csv", tuple(entries), root=table[: table.rfind("/") + 1])
+    return source, recognize(names, path, choice)
 
 
-def _look(path: Path) -> tuple[Source, Sequence[str], str | None]:
-    """The source, its files, and the table: the path itself, or one beside the photos."""
+def _look(path: Path, choice: LayoutChoice) -> tuple[Source, Sequence[str], str | None]:
+    """The source, its files, and the table: the path itself, the one named, or one beside the photos."""
     list(readable([str(path.resolve())], path))  # runs and caches store the path
     if path.suffix.lower() == ".csv" and path.is_file():
         return FolderSource(path.parent), (), path.name
-    source = _open_source(path)
+    source = _open_source(path, choice)
     names = source.names()
-    return source, names, find_table(source, names)
+    if choice.table is not None:
+        return _with_table(source, path, choice.table)
+    if choice.kind not in ("auto", "csv"):
+        return source, names, None
+    table = find_table(source, names, _columns(choice))
+    if table is None and choice.kind == "csv":
+        raise DataError("data.no_table", path=path)
+    return source, names, table
 
 
-def _open_source(path: Path) -> Source:
+def _columns(choice: LayoutChoice) -> Columns:
+    return Columns(path=choice.path_column, label=choice.label_column)
+
+
+def _with_table(source: Source, path: Path, table: str) -> tuple[Source, Sequence[str], str]:
+    """The table that the user names: a file of the set, or one that lies elsewhere."""
+    name = table.replace("\\", "/").removeprefix("./")
+    if name in source.names():
+        return source, source.names(), name
+    file = Path(table)
+    if not file.is_file():
+        raise DataError("data.no_such_table", path=path, table=table)
+    if path.is_dir() and file.resolve().is_relative_to(path.resolve()):
+        return source, source.names(), file.resolve().relative_to(path.resolve()).as_posix()
+    beside = BesideSource(source, file)
+    return beside, beside.names(), file.name
+
+
+def _open_source(path: Path, choice: LayoutChoice) -> Source:
     if path.is_dir():
         return FolderSource(path)
     if not path.exists():
         raise DataError("data.not_there", path=path)
     if is_picture(path.name):
         return FileSource(path)
-    archive = open_archive(path)
+    archive = open_archive(path, encoding=choice.encoding)
     if archive is None:
         raise DataError("data.unknown_kind", path=path)
     return archive
+
+
+def _each_once(entries: Sequence[Entry], source: Source) -> tuple[list[Entry], list[Note]]:
+    """Keep one name of each file that has several through links: in training rather than elsewhere, the file's own."""
+    if not isinstance(source, FolderSource) or not source.tree.links:
+        return list(entries), []
+    kept: dict[str, Entry] = {}
+    dropped: list[tuple[str, str]] = []
+    own = f"{source.tree.path}/"
+    for entry in sorted(entries, key=lambda one: (SPLITS.index(one.split), source.origin(one.path) != own + one.path)):
+        first = kept.setdefault(source.origin(entry.path), entry)
+        if first is not entry:
+            dropped.append((entry.path, first.path))
+    if not dropped:
+        return list(entries), []
+    chosen = {entry.path for entry in kept.values()}
+    values = {"count": len(dropped), "example": dropped[0][0], "kept": dropped[0][1]}
+    return [entry for entry in entries if entry.path in chosen], [Note("data.note_links", values)]
+
+
+def _with_validation(
+    entries: Sequence[Entry], source: Source, *, seed: int, fraction: float, path: Path
+) -> tuple[list[Entry], list[Note]]:
+    """Set aside a part of the training split; copies of a photo stay on one side.
+
+    Raises:
+        DataError: no class has two photos.
+    """
+    train = [entry for entry in entries if entry.split == "train"]
+    counts = Counter(entry.class_name for entry in train)
+    if max(counts.values()) == 1:
+        raise DataError("data.one_photo_each", path=path, count=len(counts), example=train[0].path)
+    chosen = choose_valid(
+        ((entry.path, entry.class_name) for entry in train),
+        seed=seed,
+        fraction=fraction,
+        copies=copies_in(source, [entry.path for entry in train]),
+    )
+    moved = [entry._replace(split="valid") if entry.path in chosen else entry for entry in entries]
+    notes = [Note("data.note_split_made", {"count": len(chosen), "share": fraction, "seed": seed})]
+    validated = {entry.class_name for entry in moved if entry.split == "valid"}
+    alone = sorted(str(name) for name in counts.keys() - validated)
+    if alone:
+        notes.append(Note("data.note_not_validated", {"count": len(alone), "names": _few(alone)}))
+    return moved, notes
+
+
+def _empty_folders(source: Source, found: Found, classes: set[str]) -> list[Note]:
+    """Class folders without a photo: empty ones, and those with files of other kinds only."""
+    if found.layout != "class_folders":
+        return []
+    homes = {entry.path.rpartition("/")[0].rpartition("/")[0] for entry in found.entries if entry.class_name}
+    with_photos = {entry.path.rpartition("/")[0] for entry in found.entries}
+    others = {name.rpartition("/")[0] for name in source.names() if not is_picture(name)}
+    others |= set(source.tree.empty) if isinstance(source, FolderSource) else set()
+    empty = sorted(one for one in others - with_photos if "/" in f"/{one}" and one.rpartition("/")[0] in homes and one)
+    empty = [one for one in empty if not any(folder.startswith(f"{one}/") for folder in with_photos)]
+    if not empty:
+        return []
+    lacking = [one for one in empty if one.rpartition("/")[2] not in classes]
+    values = {"count": len(empty), "names": _few(lacking or empty)}
+    return [Note("data.note_empty_folders", values)]
+
+
+def _are_numbers(names: Iterable[str], *, may_be_far: bool) -> bool:
+    """Whether classes are numbers, such as 1, 2 and 10; folders named by dates are none, nor are 1 and 01."""
+    names = list(names)
+    if not all(name.isascii() and name.isdecimal() for name in names):
+        return False
+    numbers = {int(name) for name in names}
+    return may_be_far or (len(numbers) == len(names) and max(numbers) < 100 + 10 * len(numbers))
+
+
+def _few(names: Sequence[str]) -> str:
+    return joined([*names[:_SHOWN], *["…"] * (len(names) > _SHOWN)])

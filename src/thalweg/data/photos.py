@@ -7,19 +7,22 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
-from thalweg.i18n import t
+from thalweg.i18n import joined, t
 
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from thalweg.data.leftovers import Leftover
     from thalweg.data.sources import Note, Source
 
 Split = Literal["train", "valid", "test"]
-Layout = Literal["flat", "class_folders", "csv", "unlabeled"]
+Layout = Literal["flat", "class_folders", "names", "csv", "unlabeled"]
 
 SPLITS: tuple[Split, ...] = ("train", "valid", "test")
 
+_EXAMPLES = 2
+_OUTLINED = 3
 _DIGITS = re.compile(r"(\d+)")
 
 
@@ -49,6 +52,7 @@ class ImageSet:
         photos: by split (train, valid, test), in natural order within a split.
         source: reads the bytes.
         notes: what the user should know about how the set was read.
+        leftovers: the files beside them that are no photos, by ending.
     """
 
     root: Path
@@ -57,6 +61,7 @@ class ImageSet:
     photos: tuple[Photo, ...]
     source: Source
     notes: tuple[Note, ...] = ()
+    leftovers: tuple[Leftover, ...] = ()
 
     @cached_property
     def _by_split(self) -> dict[Split, tuple[Photo, ...]]:
@@ -73,6 +78,32 @@ class ImageSet:
             BadImageError: the file does not exist or cannot be read.
         """
         return self.source.read(photo.path)
+
+    @cached_property
+    def examples(self) -> dict[str, tuple[str, ...]]:
+        """Two files of each class, by its name: of the training split where it has them."""
+        found: dict[int, list[str]] = {}
+        for photo in self.photos:
+            if photo.label is not None and len(paths := found.setdefault(photo.label, [])) < _EXAMPLES:
+                paths.append(photo.path)
+        return {name: tuple(found.get(label, ())) for label, name in enumerate(self.classes)}
+
+    def homes(self, name: Split) -> str:
+        """The folder that holds all photos of a split, ending in a slash; empty if it is the root itself."""
+        paths = [photo.path for photo in self.split(name)]
+        if not paths:
+            return ""
+        first, last = min(paths), max(paths)  # what the ends of the order share, all share
+        place = next((at for at, (one, other) in enumerate(zip(first, last, strict=False)) if one != other), len(first))
+        return first[: first.rfind("/", 0, place) + 1]
+
+    def outline(self) -> str | None:
+        """One sentence: the first classes, each with a photo; `None` for photos without classes."""
+        home = self.homes("train")
+        shown = [f"{name} ({paths[0].removeprefix(home)})" for name, paths in self.examples.items() if paths]
+        if not shown:
+            return None
+        return joined([*shown[:_OUTLINED], *["…"] * (len(shown) > _OUTLINED)])
 
     def describe(self) -> str:
         """One sentence: the layout, and how many photos each split has."""

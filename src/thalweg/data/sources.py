@@ -8,8 +8,10 @@ from __future__ import annotations
 import os
 import stat
 import time
+from collections import Counter
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from thalweg.errors import BadImageError, DataError
@@ -28,7 +30,13 @@ PICTURE_SUFFIXES = frozenset(
 )
 
 # Formats of photos that Pillow does not read.
-UNREAD_SUFFIXES = frozenset(f".{ending}" for ending in ("jxl", "dng", "cr2", "cr3", "nef", "arw", "psd"))
+UNREAD_SUFFIXES = frozenset(
+    f".{ending}"
+    for ending in (
+        *("jxl", "dng", "raw", "cr2", "cr3", "nef", "arw", "orf", "rw2", "raf"),
+        *("pef", "srw", "psd", "xcf", "svgz", "jp2k", "jxr", "wdp", "exr", "dcm", "dicom", "eps"),
+    )
+)
 
 # A folder with both files is a run, which is no place for photos.
 RUN_CONFIG: Final = "config.toml"
@@ -38,6 +46,8 @@ _LITTER = frozenset(["__MACOSX", "Thumbs.db", "ehthumbs.db", "desktop.ini", "@ea
 _TICK_NS = 2_000_000_000
 _NO_DATE_NS = 631_152_000 * 1_000_000_000  # 1990
 MAX_FILE_BYTES: Final = 1 << 30
+# How often one folder is looked at through links.
+_WAYS = 4
 
 
 @dataclass(frozen=True)
@@ -56,6 +66,25 @@ class Note:
 
     def __str__(self) -> str:
         return t(self.key, **self.values)
+
+
+@dataclass
+class Tree:
+    """What lies in a folder and below.
+
+    Attributes:
+        path: of the folder, without links.
+        names: the files.
+        links: where each link leads, an absolute path.
+        empty: folders with nothing in them.
+        odd: what is neither a file nor a folder.
+    """
+
+    path: str
+    names: tuple[str, ...] = ()
+    links: dict[str, str] = field(default_factory=dict)
+    empty: list[str] = field(default_factory=list)
+    odd: list[str] = field(default_factory=list)
 
 
 class Source(Protocol):
@@ -102,18 +131,36 @@ class FolderSource:
         ('a.jpg',)
     """
 
-    notes: tuple[Note, ...] = ()
-
     def __init__(self, path: Path) -> None:
         self.path = path
 
+    @cached_property
+    def tree(self) -> Tree:
+        """What lies in the folder, looked at once."""
+        return _walk(str(self.path))
+
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        """Pipes and devices, which are left out: opening one may wait for ever."""
+        odd = self.tree.odd
+        return (Note("data.note_not_files", {"count": len(odd), "example": odd[0]}),) if odd else ()
+
     def names(self) -> tuple[str, ...]:
-        """All files below the folder, excluding runs; links to folders are followed, each folder once.
+        """All files below the folder, excluding runs; links to folders are followed, but not back to a parent.
 
         Raises:
             DataError: a folder cannot be read, or a name is not UTF-8.
         """
-        return tuple(sorted(readable(_walk(self.path), self.path)))
+        return self.tree.names
+
+    def origin(self, name: str) -> str:
+        """The path of a file without links: equal for two names of one file."""
+        links, place = self.tree.links, len(name)
+        while place > 0:
+            if name[:place] in links:
+                return links[name[:place]] + name[place:]
+            place = name.rfind("/", 0, place)
+        return f"{self.tree.path}/{name}"
 
     def read(self, name: str) -> bytes:
         """The content of one file."""
@@ -122,6 +169,37 @@ class FolderSource:
     def stamp(self, name: str) -> str | None:
         """Size and time of the last change."""
         return stamp_of(self.path / name)
+
+
+class BesideSource:
+    """A source with a table that lies elsewhere, under the table's own name.
+
+    Args:
+        source: the photos.
+        table: the table's file.
+    """
+
+    def __init__(self, source: Source, table: Path) -> None:
+        self._source = source
+        self._table = table
+        self.path = source.path
+
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        """Those of the photos."""
+        return self._source.notes
+
+    def names(self) -> tuple[str, ...]:
+        """The photos' files and the table."""
+        return (*(name for name in self._source.names() if name != self._table.name), self._table.name)
+
+    def read(self, name: str) -> bytes:
+        """The content of one file."""
+        return _read_file(self._table, name) if name == self._table.name else self._source.read(name)
+
+    def stamp(self, name: str) -> str | None:
+        """The stamp of one file."""
+        return stamp_of(self._table) if name == self._table.name else self._source.stamp(name)
 
 
 class FileSource:
@@ -156,7 +234,8 @@ def is_picture(name: str) -> bool:
         >>> is_picture("training/0_1.JPG"), is_picture("notes.txt")
         (True, False)
     """
-    return PurePosixPath(name).suffix.lower() in PICTURE_SUFFIXES
+    place = name.rfind(".")
+    return place > 0 and name[place - 1] != "/" and name[place:].lower() in PICTURE_SUFFIXES
 
 
 def without_litter(names: Iterable[str]) -> Iterator[str]:
@@ -231,21 +310,46 @@ def _open_at_once(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
-def _walk(root: Path) -> Iterator[str]:
-    seen: set[tuple[int, int]] = set()
-
-    def stop(error: OSError) -> None:
-        raise DataError("data.unreadable_folder", path=error.filename, reason=error.strerror or error)
-
-    for folder, subfolders, files in os.walk(root, followlinks=True, onerror=stop):
-        status = os.stat(folder)  # noqa: PTH116 - a link may lead back to a parent
-        if (status.st_dev, status.st_ino) in seen:
-            subfolders.clear()
+def _walk(root: str) -> Tree:
+    """Look at every folder once for each way to it, but for a way that leads back."""
+    tree = Tree(os.path.realpath(root))
+    names: list[str] = []
+    visits: Counter[tuple[int, int]] = Counter()
+    waiting: list[tuple[str, str, frozenset[tuple[int, int]]]] = [(root, "", frozenset())]
+    while waiting:
+        folder, prefix, above = waiting.pop()
+        try:
+            status = os.stat(folder)  # noqa: PTH116 - a link may lead back to a parent
+            with os.scandir(folder) as listing:
+                entries = list(listing)
+        except OSError as error:
+            raise DataError("data.unreadable_folder", path=folder, reason=error.strerror or error) from error
+        me = (status.st_dev, status.st_ino)
+        visits[me] += 1
+        if me in above or visits[me] > _WAYS:
             continue
-        seen.add((status.st_dev, status.st_ino))
-        prefix = "" if folder == str(root) else Path(folder).relative_to(root).as_posix() + "/"
-        subfolders[:] = without_litter(subfolders)
-        if {RUN_CONFIG, RUN_SPLIT} <= set(files):  # a run of `thalweg train .` lies among the photos, with its charts
-            subfolders.clear()
-            continue
-        yield from without_litter(prefix + name for name in files)
+        if {RUN_CONFIG, RUN_SPLIT} <= {entry.name for entry in entries}:
+            continue  # a run of `thalweg train .` lies among the photos, with its charts
+        kept = [entry for entry in entries if not (entry.name.startswith(".") or entry.name in _LITTER)]
+        for entry in kept:
+            name = prefix + entry.name
+            if entry.is_symlink():
+                tree.links[name] = _target(entry)
+            if entry.is_dir():
+                waiting.append((entry.path, f"{name}/", above | {me}))
+            elif entry.is_file() or entry.is_symlink():  # a broken link is reported where it is read
+                names.append(name)
+            else:
+                tree.odd.append(name)
+        if not kept and prefix:
+            tree.empty.append(prefix[:-1])
+    tree.names = tuple(sorted(readable(names, Path(root))))
+    return tree
+
+
+def _target(link: os.DirEntry[str]) -> str:
+    """Where a link leads; for the many links to files, one look must do."""
+    if link.is_dir():
+        return os.path.realpath(link.path)
+    folder = os.path.realpath(os.path.dirname(link.path))  # noqa: PTH120 - as above
+    return os.path.normpath(os.path.join(folder, os.readlink(link.path)))  # noqa: PTH115, PTH118 - as above

@@ -6,30 +6,41 @@ version.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import replace
 from hashlib import blake2b
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from thalweg.data.archives import ZipSource
 from thalweg.data.digests import digests_of
 from thalweg.data.photos import by_split
 from thalweg.errors import UsageError
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping, Sequence
 
     from thalweg.data.photos import ImageSet, Photo
+    from thalweg.data.sources import Source
 
 
-def choose_valid(photos: Iterable[tuple[str, str | None]], *, seed: int, fraction: float) -> set[str]:
+def choose_valid(
+    photos: Iterable[tuple[str, str | None]],
+    *,
+    seed: int,
+    fraction: float,
+    copies: Mapping[str, str] = MappingProxyType({}),
+) -> set[str]:
     """Choose the photos of a validation split.
 
-    The order is by a hash of seed and path, so photos added later hardly change the choice.
+    The order is by a hash of seed and path, so photos added later hardly change the choice. Copies of one content stay
+    together, unless a class has nothing else.
 
     Args:
         photos: path and class of each photo.
         seed: part of the hash.
+        copies: the content of each photo that has a copy, from `copies_in`.
         fraction: share of each class, in (0, 1); a class of two or more photos gives at least one and keeps one.
 
     Returns:
@@ -49,11 +60,51 @@ def choose_valid(photos: Iterable[tuple[str, str | None]], *, seed: int, fractio
     for path, name in photos:
         by_class[name].append(path)
     chosen: set[str] = set()
+    validates: dict[str, bool] = {}  # for a content in two classes, the first class decides
     for paths in by_class.values():
         paths.sort(key=lambda path: blake2b(f"{seed}:{path}".encode()).digest())
+        groups: dict[str, list[str]] = defaultdict(list)
+        for path in paths:
+            groups[copies.get(path, path)].append(path)
         wanted = min(max(round(fraction * len(paths)), 1), len(paths) - 1)
-        chosen.update(paths[:wanted])
+        if len(groups) == 1:  # copies of one photo only: no split keeps them together
+            chosen.update(paths[:wanted])
+            continue
+        last = len(groups) - 1
+        for position, (content, group) in enumerate(groups.items()):
+            fits = wanted > 0 and position < last
+            if validates.setdefault(content, fits):
+                chosen.update(group)
+                wanted -= len(group)
     return chosen
+
+
+def copies_in(source: Source, paths: Sequence[str]) -> dict[str, str]:
+    """The content of each file that has a copy among others: only files of equal size are read.
+
+    Args:
+        source: where the files are.
+        paths: which files.
+    """
+    by_size: dict[object, list[str]] = defaultdict(list)
+    for path in paths:
+        by_size[_size_of(source, path)].append(path)
+    suspects = [path for group in by_size.values() if len(group) > 1 for path in group]
+    contents = dict(zip(suspects, digests_of(source, suspects), strict=True)) if suspects else {}
+    counts = Counter(contents.values())
+    return {path: content for path, content in contents.items() if content is not None and counts[content] > 1}
+
+
+def _size_of(source: Source, path: str) -> object:
+    """The size of a file in a folder; in a zip, the checksum and the size; in other archives, unknown."""
+    if isinstance(source, ZipSource):
+        return source.stamp(path)
+    try:
+        return (source.path / path).stat().st_size
+    except NotADirectoryError:
+        return None
+    except OSError:
+        return path
 
 
 def fold_of(images: ImageSet, *, folds: int, fold: int, seed: int) -> ImageSet:

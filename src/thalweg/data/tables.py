@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import dataclass
 from io import StringIO
 from typing import TYPE_CHECKING
 
@@ -16,20 +17,39 @@ if TYPE_CHECKING:
     from thalweg.data.sources import Source
 
 
-def find_table(source: Source, names: Sequence[str]) -> str | None:
+@dataclass(frozen=True)
+class Columns:
+    """The columns of a table, as said by the user; `None`: by their usual names."""
+
+    path: str | None = None
+    label: str | None = None
+    split: str | None = None
+
+    def usual(self, header: Sequence[str]) -> list[str]:
+        """The header with the usual names, in lower case."""
+        said = {name.casefold(): usual for usual, name in vars(self).items() if name}
+        return [said.get(column.strip().casefold(), column.strip().lower()) for column in header]
+
+
+def find_table(source: Source, names: Sequence[str], columns: Columns = Columns()) -> str | None:
     """The one `.csv`, at most one folder deep, whose first line has `path` and `label`; `None` if there is none.
 
     Raises:
         DataError: two tables list photos.
     """
     candidates = [name for name in names if name.lower().endswith(".csv") and name.count("/") <= 1]
-    tables = [name for name in candidates if {"path", "label"} <= set(_header(source.read(name)))]
+    tables = [name for name in candidates if {"path", "label"} <= set(columns.usual(_header(source.read(name))))]
     if len(tables) > 1:
         raise DataError("data.two_tables", path=source.path, first=tables[0], second=tables[1])
     return tables[0] if tables else None
 
 
-def read_table(source: Source, name: str) -> list[Entry]:
+def read_table(
+    source: Source,
+    name: str,
+    names: Sequence[str] = (),  # noqa: ARG001 - the paths are taken as they are
+    columns: Columns = Columns(),
+) -> list[Entry]:
     """The photos listed in a table; their paths are relative to the table.
 
     In the test split an empty label means unknown.
@@ -46,7 +66,7 @@ def read_table(source: Source, name: str) -> list[Entry]:
     except BadImageError as error:
         raise DataError("data.unreadable_table", table=table, reason=error) from error
     lines = csv.DictReader(StringIO(text, newline=""), skipinitialspace=True)
-    lines.fieldnames = [column.strip().lower() for column in lines.fieldnames or ()]
+    lines.fieldnames = columns.usual(lines.fieldnames or ())
     if not {"path", "label"} <= set(lines.fieldnames):
         raise DataError("data.table_header", table=table, found=",".join(lines.fieldnames))
     folder = name.rpartition("/")[0]

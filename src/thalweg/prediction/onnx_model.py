@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
-from thalweg.data import build_cache, open_photos
+from thalweg.data import ImageSet, build_cache, open_photos
 from thalweg.data.augmentation import Crops
 from thalweg.data.cropping import crop_photos
 from thalweg.data.rendering import Rendering
@@ -100,7 +100,7 @@ class OnnxModel:
 
 def predict_onnx(
     models: Sequence[Path | str],
-    photos: Path | str,
+    photos: Path | str | Sequence[Path | str] | ImageSet,
     *,
     tta: int = 1,
     vote: bool = False,
@@ -118,10 +118,10 @@ def predict_onnx(
     check_classes([(model.path, model.classes) for model in opened])
     for model in opened:
         crops(tta, model.facts["stored"])  # raises before any photo is decoded
-    images = open_photos(photos)
+    images = photos if isinstance(photos, ImageSet) else open_photos(photos)
     found: list[NDArray[np.float64]] = []
     bad: tuple[BadImage, ...] = ()
-    notes: tuple[Note, ...] = ()
+    notes: tuple[Note, ...] = images.notes
     for model in opened:
         cache = build_cache(
             images,

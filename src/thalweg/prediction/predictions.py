@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from thalweg.data import BadImage, Cache, Photo
-    from thalweg.data.sources import Note
 
 _FORMULAS: Final = ("=", "+", "-", "@", "\t", "\r")  # how a cell begins that Excel and LibreOffice take for a formula
 

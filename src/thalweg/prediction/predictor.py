@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from thalweg.data import open_photos
+from thalweg.data import ImageSet, open_photos
 from thalweg.models import logits_of
 from thalweg.prediction.crops import crop_weights, crops
 from thalweg.prediction.ensemble import check_classes, together
@@ -34,7 +34,7 @@ BATCH = 64
 
 def predict(
     runs: Path | str | Sequence[Path | str],
-    photos: Path | str,
+    photos: Path | str | Sequence[Path | str] | ImageSet,
     *,
     tta: int = 1,
     vote: bool = False,
@@ -44,7 +44,8 @@ def predict(
 
     Args:
         runs: a run's folder, or several, to average their probabilities; a folder with `folds/` means all its folds.
-        photos: a folder, an archive, a table or one photo; a folder with splits means its test split.
+        photos: a folder, an archive, a table, one photo or several; a set with a training and a test split means its
+            test split; or a set that is open.
         tta: number of crops of each photo, 1 to 12; the whole photo has half the weight.
         vote: each run has one vote per photo; the mean probability breaks ties.
         progress: called with (photos decoded, all photos).
@@ -59,10 +60,10 @@ def predict(
     for run in opened:
         crops(tta, run.data["stored"])  # raises before any photo is decoded
     networks = [run.load_network() for run in opened]
-    images = open_photos(photos)
+    images = photos if isinstance(photos, ImageSet) else open_photos(photos)
     found: list[NDArray[np.float64]] = []
     bad: tuple[BadImage, ...] = ()
-    notes: tuple[Note, ...] = ()
+    notes: tuple[Note, ...] = images.notes
     for run, model in zip(opened, networks, strict=True):
         config = replace(run.config, on_bad_image="skip")  # a submission needs a row for every photo
         cache = decode_photos(images, config, run.data["stored"], progress, rendering=run.rendering)

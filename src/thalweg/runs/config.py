@@ -63,6 +63,12 @@ class TrainingConfig:
             depth), in [0, 1).
         normalize: subtract the training split's mean and divide by its standard deviation, per channel.
         classes: names of the classes: `food11`, or a text file with one name per line; None: from the folders.
+        photo_layout: `auto`, `flat`, `class-folders`, `names`, `csv`, or `class-folders:N`: the class is the N-th
+            folder of a photo's path, from 1; `thalweg.data.LayoutChoice` has the details.
+        table: the table that lists the photos, in their folder or elsewhere; None: found beside the photos.
+        path_column: the table's column of paths; None: by its usual names.
+        label_column: the table's column of labels; None: by its usual names.
+        encoding: of the names in an archive, such as `gb18030`; None: by plausibility.
         valid_fraction: fraction of the training split to set aside if there is no validation split, in (0, 1).
         folds: number of runs that each validate on a different part of the labeled photos, at least 2; None: keep the
             existing splits.
@@ -109,6 +115,11 @@ class TrainingConfig:
     drop_path: float = field(default=0.0, metadata=within(0, 1, open_most=True))
     normalize: bool = True
     classes: str | None = None
+    photo_layout: str = "auto"
+    table: str | None = None
+    path_column: str | None = None
+    label_column: str | None = None
+    encoding: str | None = None
     valid_fraction: float = field(default=0.2, metadata=within(0, 1, open_least=True, open_most=True))
     folds: int | None = field(default=None, metadata=within(2, 1000))
     fold: int | None = field(default=None, metadata=within(0, 999))

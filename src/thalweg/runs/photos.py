@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from thalweg import data
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
     from typing import Any
 
@@ -16,24 +17,58 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
-    from thalweg.data import Cache, ImageSet
+    from thalweg.data import Cache, ImageSet, LayoutChoice
     from thalweg.data.rendering import Rendering
     from thalweg.runs.config import TrainingConfig
 
 EVALUATION_BATCH = 128
 
 
-def find_photos(photos: Path | str, config: TrainingConfig) -> ImageSet:
+def find_photos(photos: Path | str, config: TrainingConfig, legend: Sequence[str] | None = None) -> ImageSet:
     """Find the photos with the classes, splits and fold of a configuration, without decoding any.
+
+    Args:
+        photos: as `thalweg.open_images` takes them.
+        config: its fields about photos apply.
+        legend: the classes of a run that was trained on them.
 
     Raises:
         DataError: there are no photos, or their layout is unknown.
-        UsageError: `classes` is not a list of names, or there are too few photos for the folds.
+        UsageError: `classes` is not a list of names, there is no such layout, or there are too few photos for the
+            folds.
     """
-    images = data.open_images(photos, classes=config.classes, seed=config.seed, valid_fraction=config.valid_fraction)
+    images = data.open_images(
+        photos,
+        classes=config.classes,
+        seed=config.seed,
+        valid_fraction=config.valid_fraction,
+        choice=layout_choice(config),
+        legend=legend,
+    )
     if config.folds is None or config.fold is None:
         return images
     return data.fold_of(images, folds=config.folds, fold=config.fold, seed=config.seed)
+
+
+def unlabeled_test(images: ImageSet) -> ImageSet:
+    """Return only the test photos of a set, without labels, to be classified."""
+    photos = tuple(replace(photo, label=None) for photo in images.split("test"))
+    return replace(images, layout="unlabeled", classes=(), photos=photos, notes=())
+
+
+def layout_choice(config: TrainingConfig) -> LayoutChoice:
+    """Return how a configuration says that its photos are laid out.
+
+    Raises:
+        UsageError: there is no such layout.
+    """
+    return data.LayoutChoice(
+        layout=config.photo_layout,
+        table=config.table,
+        path_column=config.path_column,
+        label_column=config.label_column,
+        encoding=config.encoding,
+    )
 
 
 def decode_photos(

@@ -195,7 +195,7 @@ class Run:
             DataError: the photos are gone.
             RunError: the photos have changed.
         """
-        images = find_photos(self.data["path"], self.config)
+        images = find_photos(self.data["path"], self.config, self.classes)
         cache = decode_photos(images, self.config, self.data["stored"], progress, rendering=self.rendering)
         if cache.fingerprint != self.data["fingerprint"]:
             raise RunError("runs.photos_changed", path=self.data["path"], run=self.path)

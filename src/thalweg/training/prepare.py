@@ -73,10 +73,14 @@ class Plan:
         ready_machine(threads)
         images = find_photos(photos, config)
         listener.note("training.found", what=images.describe())
+        if (outline := images.outline()) is not None:
+            listener.note("training.found_as", outline=outline)
         if config.classes not in (None, FOOD11) and Path(config.classes).exists():
             config = replace(
                 config, classes=str(Path(config.classes).resolve())
             )  # so that another working directory finds it, too
+        if config.table is not None and config.table not in images.source.names() and Path(config.table).exists():
+            config = replace(config, table=str(Path(config.table).resolve()))
         size, stored = choose_sizes(
             config.size, config.max_size, typical_side(images), augmentation(config.augment).enlarge
         )

@@ -114,6 +114,8 @@ def read(overrides: Mapping[str, Any]) -> dict[str, Any]:
             raise UsageError("training.renamed_field", name=name, now=FIELDS_OF_FORMAT_1[name])
         if name not in options:
             raise UnknownNameError("option", str(name)[:80], options)
+        if name == "layout" and _is_photo_layout(value):
+            name = "photo_layout"  # noqa: PLW2901 - `--layout flat` can mean nothing else
         if name == "size" and value is not None:
             found |= _read_sizes(value, found.get("smaller_sizes"))
         elif name == "lr" and isinstance(value, str) and value.strip().lower() == AUTO:
@@ -121,6 +123,13 @@ def read(overrides: Mapping[str, Any]) -> dict[str, Any]:
         else:
             found[name] = _read_one(options[name], value)
     return found
+
+
+def _is_photo_layout(value: Any) -> bool:
+    """Whether a text names a layout of photos, not one of memory; `auto` is the default of both."""
+    from thalweg.data.layouts import KINDS
+
+    return isinstance(value, str) and value.partition(":")[0] in KINDS and value != AUTO
 
 
 def command(photos: str, recipe: str, overrides: Mapping[str, Any], out: str) -> list[str]:
