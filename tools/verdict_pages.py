@@ -21,19 +21,24 @@ from torch.nn.utils import clip_grad_norm_
 from verdict_panels import PANELS
 
 from thalweg._files import replacing, write_text
+from thalweg.diagnosis.measures.mixing import mixing_of
+from thalweg.diagnosis.measures.symmetry import symmetry_of
 from thalweg.diagnosis.measures.trends import trends
 from thalweg.diagnosis.rules import RULES
 from thalweg.diagnosis.watching import watch
 from thalweg.diagnosis.zoo import load_all
+from thalweg.diagnosis.zoo.running import set_rates
 from thalweg.diagnosis.zoo.table import Setting
 from thalweg.figures.style import BLUE, QUIET, VERMILLION, drawing, label_axes
 from thalweg.i18n import set_language, t
+from thalweg.probes.batches import Batch
 
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
+    from torch import Tensor
     from verdict_panels import Panel
 
     from thalweg.diagnosis.zoo.table import Training
@@ -66,9 +71,7 @@ def train(training: Training, *, wanted: str) -> Traces:
     with watch(training.model, training.optimizer) as watching:
         for step in range(training.steps):
             inputs, targets = training.batch(step)
-            if training.rate_at is not None:
-                for group, rate in zip(training.optimizer.param_groups, rates, strict=True):
-                    group["lr"] = rate * training.rate_at(step)
+            set_rates(training, rates, step)
             if training.clear:
                 training.optimizer.zero_grad()
             outputs = training.model(inputs)
@@ -76,12 +79,9 @@ def train(training: Training, *, wanted: str) -> Traces:
             loss.backward()
             if training.clip is not None:
                 clip_grad_norm_(training.model.parameters(), training.clip)
-            note("inputs_scale", step, max(abs(float(inputs.mean())), float(inputs.std())))
-            note("off_one", step, float((outputs.detach().sum(dim=-1) - 1).abs().max()))
-            grads = [p.grad.norm() for p in training.model.parameters() if p.ndim > 1 and p.grad is not None]
-            total = [p.grad.norm() for p in training.model.parameters() if p.grad is not None]
-            note("matrix_gradient", step, float(torch.stack(grads).norm() / torch.stack(total).norm()))
-            training.optimizer.step()
+            for name, value in at_step(training, inputs, targets, outputs.detach(), wanted=wanted, step=step).items():
+                note(name, step, value)
+            (training.stepped or training.optimizer).step()
             watching.step(loss)
             note("moved", step, float((first.detach() - start).norm() / start.norm().clamp_min(1e-12)))
             if wanted == "norm_gap" and step % 5 == 0:
@@ -97,8 +97,31 @@ def train(training: Training, *, wanted: str) -> Traces:
     return Traces(steps, layers, extra)
 
 
+def at_step(
+    training: Training, inputs: Tensor, targets: Tensor, outputs: Tensor, *, wanted: str, step: int
+) -> dict[str, float]:
+    """The numbers that a step's batch, outputs and gradients tell; the costly ones only if wanted."""
+    gradients = [p.grad for p in training.model.parameters() if p.grad is not None]
+    whole = torch.stack([gradient.norm() for gradient in gradients])
+    matrices = torch.stack([gradient.norm() for gradient in gradients if gradient.ndim > 1])
+    found = {
+        "inputs_scale": max(abs(float(inputs.mean())), float(inputs.std())),
+        "off_one": float((outputs.sum(dim=-1) - 1).abs().max()),
+        "matrix_gradient": float(matrices.norm() / whole.norm()),
+    }
+    if wanted == "targets_kinds":
+        found[wanted] = len(targets.unique())
+    if wanted == "rare_found":
+        found[wanted] = float((outputs.argmax(dim=1) == targets)[targets == 1].float().mean())
+    if wanted == "samples_mixed" and step % 10 == 0:
+        found |= mixing_of(training.model, Batch(inputs, targets))
+    if wanted == "twin_units" and step % 10 == 0:
+        found |= symmetry_of(training.model)
+    return found
+
+
 @torch.no_grad()
-def _evaluated(training: Training, inputs: torch.Tensor, targets: torch.Tensor) -> float:
+def _evaluated(training: Training, inputs: Tensor, targets: Tensor) -> float:
     training.model.eval()
     loss = float(training.loss_fn(training.model(inputs), targets))
     training.model.train()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from thalweg.diagnosis.zoo import load_all
-from thalweg.diagnosis.zoo.data import noisy_digits
+from thalweg.diagnosis.zoo.data import noisy_digits, rare_digits
 from thalweg.diagnosis.zoo.table import Setting, plain
 
 
@@ -99,6 +99,18 @@ def _slow_long(setting: Setting) -> Training:
     return training
 
 
+def _frequent(setting: Setting) -> Training:
+    training = load_all()["one_in_a_hundred"].make(setting)
+    training.samples = rare_digits(setting.seed, share=0.3, noise=0.5)
+    return training
+
+
+def _three_hundred_steps(setting: Setting) -> Training:
+    training = load_all()["thirty_steps"].make(setting)
+    training.steps = 300
+    return training
+
+
 PANELS: dict[str, Panel] = {
     "bad_inputs": Panel(
         "inputs_not_scaled",
@@ -120,6 +132,64 @@ PANELS: dict[str, Panel] = {
         "loss with running statistics\nless that with the batch's / ln 10",
         twin=_with_norm,
         threshold=("batchnorm_mismatch", "norm_gap"),
+    ),
+    "class_imbalance": Panel(
+        "one_in_a_hundred",
+        "rare_found",
+        "share of the rare labels\nthat are predicted",
+        optimizer="adam",
+        twin=_frequent,
+        twin_name="healthy: three in ten, less noise",
+        threshold=("class_imbalance", "rare_found"),
+        mean=5,
+    ),
+    "clipped_too_hard": Panel("clipped_to_nothing", "gradient_norm", "gradient norm", log=True),
+    "dropout_too_strong": Panel(
+        "nearly_all_dropped",
+        "to_constant",
+        "mean loss of 20 steps\n/ the constant predictor's",
+        optimizer="adam",
+        twin_name="healthy: without dropout",
+        threshold=("dropout_too_strong", "to_constant"),
+    ),
+    "not_shuffled": Panel(
+        "sorted_by_class",
+        "targets_kinds",
+        "classes in the batch",
+        optimizer="momentum",
+        threshold=("not_shuffled", "targets_kinds"),
+    ),
+    "optimizer_not_stepping": Panel(
+        "optimizer_made_anew",
+        "stepped",
+        "the watched optimizer stepped\n(1: yes, 0: no)",
+        threshold=("optimizer_not_stepping", "stepped"),
+    ),
+    "samples_mixed": Panel(
+        "batch_taken_for_features",
+        "samples_mixed",
+        "share of samples changed\nby another one",
+        threshold=("samples_mixed", "samples_mixed"),
+    ),
+    "symmetric_weights": Panel(
+        "weights_all_equal",
+        "twin_units",
+        "share of units that are\ncopies, worst layer",
+        threshold=("symmetric_weights", "twin_units"),
+    ),
+    "too_few_steps": Panel(
+        "thirty_steps",
+        "cosine",
+        "cosine between\nsuccessive gradients",
+        twin=_three_hundred_steps,
+        twin_name="healthy: three hundred steps",
+        threshold=("too_few_steps", "cosine"),
+    ),
+    "wrong_mode": Panel(
+        "evaluated_for_ever",
+        "training",
+        "training mode\n(1: yes, 0: no)",
+        twin=lambda setting: plain(setting, norm=True),
     ),
     "converged": Panel(
         "few_learned_whole",

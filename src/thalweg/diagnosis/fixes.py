@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
-from torch.nn.functional import cross_entropy, nll_loss
+from torch.nn.functional import binary_cross_entropy, cross_entropy, nll_loss
 
+from thalweg.diagnosis.measures.head import class_dim, normalized_over
 from thalweg.diagnosis.verdict import Fix
 from thalweg.probes.batches import Batch
 
@@ -28,10 +29,13 @@ FIXES_OF: dict[str, tuple[str, ...]] = {
     "bad_inputs": ("check_inputs", "normalize_inputs"),
     "bad_targets": ("check_targets", "match_shapes"),
     "batchnorm_mismatch": ("norm_momentum", "shuffle_batches", "group_norm"),
+    "class_imbalance": ("weigh_classes", "balance_batches"),
+    "clipped_too_hard": ("clip_less", "raise_rate"),
     "converged": ("stop", "more_capacity"),
     "dead_units": ("reinitialize", "leaky_units", "lower_rate"),
     "decayed_too_early": ("raise_rate", "decay_later"),
     "diverged": ("lower_rate", "clip", "warm_up"),
+    "dropout_too_strong": ("less_dropout",),
     "exploding_gradients": ("scale_initial", "clip", "normalize_layers"),
     "healthy": (),
     "ill_conditioned": ("adaptive", "momentum", "normalize_inputs"),
@@ -39,13 +43,27 @@ FIXES_OF: dict[str, tuple[str, ...]] = {
     "lr_too_small": ("raise_rate", "find_rate"),
     "model_too_small": ("widen", "residual"),
     "noise_floor": ("decay_rate", "enlarge_batch"),
+    "not_shuffled": ("shuffle",),
+    "optimizer_not_stepping": ("call_step",),
     "overfitting": ("stop_early", "augment", "more_data", "add_decay"),
     "saddle": ("perturb", "initialize_at_random", "momentum"),
+    "samples_mixed": ("batch_first",),
     "saturated_units": ("reinitialize", "relu_units", "normalize_inputs"),
+    "symmetric_weights": ("initialize_at_random",),
+    "too_few_steps": ("train_longer", "raise_rate"),
     "untrained_parameters": ("hand_all_over", "unfreeze"),
     "vanishing_gradients": ("scale_initial", "relu_units", "residual", "normalize_layers"),
     "weight_decay_too_strong": ("less_decay",),
-    "wrong_loss": ("logits", "cross_entropy", "sign_of_loss"),
+    "wrong_loss": (
+        "logits",
+        "log_softmax",
+        "class_dimension",
+        "one_logit",
+        "linear_output",
+        "cross_entropy",
+        "sign_of_loss",
+    ),
+    "wrong_mode": ("train_mode",),
     "zero_grad_missing": ("zero_grad",),
 }
 """Code of a verdict to the codes of its fixes, the first to try first."""
@@ -97,11 +115,12 @@ def apply(attempt: Attempt, fix: Fix) -> Attempt | None:
 
 def _order(code: str, measures: Mapping[str, float]) -> tuple[str, ...]:
     """The order of the fixes; if a verdict has several causes, the fix of the measured one comes first."""
+    if code == "wrong_loss":
+        return _for_loss(measures)
     names = list(FIXES_OF[code])
     first = {
         "bad_targets": "match_shapes" if measures.get("targets_broadcast", 0) > 0.5 else "check_targets",
         "bad_inputs": "normalize_inputs" if _large_but_sound(measures) else "check_inputs",
-        "wrong_loss": _first_for_loss(measures),
         "untrained_parameters": "unfreeze"
         if measures.get("frozen", 0) > max(measures.get("missing", 0), measures.get("gradless", 0))
         else "hand_all_over",
@@ -113,10 +132,24 @@ def _large_but_sound(measures: Mapping[str, float]) -> bool:
     return not measures.get("inputs_nonfinite", 0) and not measures.get("inputs_alike", 0) > 0.5
 
 
-def _first_for_loss(measures: Mapping[str, float]) -> str:
+def _for_loss(measures: Mapping[str, float]) -> tuple[str, ...]:
+    """The fixes of what was found; those of another mismatch would be false."""
+    found = [fix for name, fixes in _LOSS_FIXES.items() if measures.get(name, 0) > 0.05 for fix in fixes]
     if measures.get("loss_floor", 0) < -1:
-        return "sign_of_loss"
-    return "cross_entropy" if measures.get("loss_is_squared", 0) > 0.5 else "logits"
+        found.append("sign_of_loss")
+    return tuple(dict.fromkeys(found)) or FIXES_OF["wrong_loss"]
+
+
+_LOSS_FIXES = {
+    "loss_blind": ("one_logit",),
+    "outputs_fixed": ("one_logit", "linear_output"),
+    "squashed_twice": ("logits",),
+    "softmax_misplaced": ("class_dimension", "logits"),
+    "log_missing": ("log_softmax", "sign_of_loss"),
+    "out_of_reach": ("linear_output",),
+    "loss_is_squared": ("cross_entropy",),
+}
+"""What may be wrong with the loss, to the fixes that mend it."""
 
 
 def _values(measures: Mapping[str, float]) -> dict[str, dict[str, float]]:
@@ -146,6 +179,22 @@ def _rate(attempt: Attempt, values: Mapping[str, Any]) -> Attempt:
 
 def _clip(attempt: Attempt, values: Mapping[str, Any]) -> Attempt:
     return replace(attempt, clip=float(values["norm"]))
+
+
+def _unclipped(attempt: Attempt, _values: Mapping[str, Any]) -> Attempt:
+    return replace(attempt, clip=None)
+
+
+def _train_mode(attempt: Attempt, _values: Mapping[str, Any]) -> Attempt:
+    attempt.copy.model.train()
+    return attempt
+
+
+def _less_dropout(attempt: Attempt, _values: Mapping[str, Any]) -> Attempt:
+    for module in attempt.copy.model.modules():
+        if isinstance(module, nn.modules.dropout._DropoutNd):  # noqa: SLF001 - the base of all of them
+            module.p /= 4
+    return attempt
 
 
 def _less_decay(attempt: Attempt, _values: Mapping[str, Any]) -> Attempt:
@@ -195,12 +244,7 @@ def _perturb(attempt: Attempt, _values: Mapping[str, Any]) -> Attempt:
 
 
 def _reinitialize(attempt: Attempt, _values: Mapping[str, Any]) -> Attempt:
-    """Reset every layer that has torch's `reset_parameters`, and clear the optimizer's state."""
-    for module in attempt.copy.model.modules():
-        reset = getattr(module, "reset_parameters", None) or getattr(module, "_reset_parameters", None)
-        if callable(reset):
-            reset()
-    attempt.copy.optimizer.state.clear()
+    attempt.copy.restart()
     return attempt
 
 
@@ -226,9 +270,11 @@ def _match_shapes(attempt: Attempt, _values: Mapping[str, Any]) -> Attempt:
 
 
 def _of_probabilities(attempt: Attempt, _values: Mapping[str, Any]) -> Attempt:
-    """Compute cross-entropy from outputs that are already probabilities."""
+    """Compute cross-entropy from outputs that are already probabilities: of classes, or of each output alone."""
 
     def loss_fn(outputs: Tensor, targets: Tensor) -> Tensor:
+        if targets.shape == outputs.shape and not normalized_over(outputs.detach(), -1):
+            return binary_cross_entropy(outputs.clamp(0, 1), targets.to(outputs.dtype))
         labels = targets.argmax(dim=1) if targets.is_floating_point() else targets
         return nll_loss(outputs.clamp_min(1e-12).log(), labels)
 
@@ -237,6 +283,17 @@ def _of_probabilities(attempt: Attempt, _values: Mapping[str, Any]) -> Attempt:
 
 def _of_logits(attempt: Attempt, _values: Mapping[str, Any]) -> Attempt:
     return replace(attempt, loss_fn=cross_entropy)
+
+
+def _log_softmax(attempt: Attempt, _values: Mapping[str, Any]) -> Attempt:
+    """Give the loss the log-probabilities that it takes."""
+    raw = attempt.loss_fn
+
+    def loss_fn(outputs: Tensor, targets: Tensor) -> Tensor:
+        dim = class_dim(outputs, targets)
+        return raw(outputs.log_softmax(1 if dim is None else dim), targets)
+
+    return replace(attempt, loss_fn=loss_fn)
 
 
 def _norm_momentum(attempt: Attempt, _values: Mapping[str, Any]) -> Attempt:
@@ -250,9 +307,14 @@ FIXES: dict[str, _Way | None] = {
     "adaptive": _adaptive,
     "add_decay": None,
     "augment": None,
+    "balance_batches": None,
+    "batch_first": None,
+    "call_step": None,
     "check_inputs": None,
     "check_targets": None,
+    "class_dimension": None,
     "clip": _clip,
+    "clip_less": _unclipped,
     "cross_entropy": _of_probabilities,
     "decay_later": None,
     "decay_rate": _rate,
@@ -260,9 +322,12 @@ FIXES: dict[str, _Way | None] = {
     "find_rate": None,
     "group_norm": None,
     "hand_all_over": _hand_over,
-    "initialize_at_random": None,
+    "initialize_at_random": _reinitialize,
     "leaky_units": None,
     "less_decay": _less_decay,
+    "less_dropout": _less_dropout,
+    "linear_output": None,
+    "log_softmax": _log_softmax,
     "logits": _of_probabilities,
     "lower_rate": _rate,
     "match_shapes": _match_shapes,
@@ -272,18 +337,23 @@ FIXES: dict[str, _Way | None] = {
     "norm_momentum": _norm_momentum,
     "normalize_inputs": _normalize,
     "normalize_layers": None,
+    "one_logit": None,
     "perturb": _perturb,
     "raise_rate": _rate,
     "reinitialize": _reinitialize,
     "relu_units": None,
     "residual": None,
     "scale_initial": _reinitialize,
+    "shuffle": None,
     "shuffle_batches": None,
     "sign_of_loss": _of_logits,
     "stop": None,
     "stop_early": None,
+    "train_longer": None,
+    "train_mode": _train_mode,
     "unfreeze": _hand_over,
     "warm_up": None,
+    "weigh_classes": None,
     "widen": None,
     "zero_grad": _clear,
 }

@@ -27,6 +27,7 @@ _TELLS = {
     "not_copied": ("batch", "curvature", "short_runs"),
     NO_STEP: ("gradient",),
 }
+LEARNED, FALLS = 0.6, 0.02  # a loss far below the best constant predictor's, and still falling
 SURE = 0.5  # below this standing the verdict is "unsure"
 
 
@@ -59,8 +60,6 @@ def judge(measures: Mapping[str, float], *, problems: Sequence[str] = ()) -> Ver
         codes.setdefault(rule.code, (rule, holds, standing))
     best, *others = codes.values()
     enough = measures.get("steps", 0) >= FEW or best[0].prior == 1.0 or best[0].code in _AT_ONCE
-    if NO_STEP in problems:  # nothing was trained, so a flat loss shows nothing
-        enough = best[0].code in _WITHOUT_STEPS
     if not (best[1] and enough and best[2] >= SURE):
         nearest = tuple((rule.code, None) for rule, _, _ in (best, *others)[:2])
         why = ["few_steps"] if measures.get("steps", 0) < FEW else []
@@ -80,7 +79,8 @@ def judge(measures: Mapping[str, float], *, problems: Sequence[str] = ()) -> Ver
 # These verdicts need no trend.
 _AT_ONCE = {"bad_inputs", "bad_targets", "wrong_loss", "diverged", "exploding_gradients"}
 
-_WITHOUT_STEPS = {"bad_inputs"}  # nor any training
+# These hold beside learning; no other rule that is not exact may accuse a training that demonstrably learns.
+_BESIDE_LEARNING = {"batchnorm_mismatch", "class_imbalance", "converged", "healthy", "overfitting"}
 
 
 def derived(measures: Mapping[str, float]) -> dict[str, float]:
@@ -99,9 +99,11 @@ def derived(measures: Mapping[str, float]) -> dict[str, float]:
     found["fit_gain"] = known("loss_batch") / known("scale") - known("fit_left") if known("scale") > 0 else math.nan
     found["gain_less_than_same"] = known("gain_tenth") - known("gain_same")
     found["gain_no_decay_more"] = known("gain_no_decay") - known("gain_same_long")
+    found["valid_left"] = known("valid_last") / known("loss_first") if known("loss_first") > 0 else math.nan
     constant = known("loss_constant")
     if constant > 0:
         found["to_constant"] = known("loss_last") / constant
+        found["learns"] = float(found["to_constant"] < LEARNED and known("falling") > FALLS)
         found["loss_first_to_constant"] = known("loss_first") / constant
     return {name: value for name, value in found.items() if not math.isnan(value)}
 
@@ -111,6 +113,8 @@ def _standing(rule: Rule, measures: Mapping[str, float]) -> tuple[bool, float]:
     states = [(condition, condition.holds(measures)) for condition in rule.conditions]
     counted = [(condition, state) for condition, state in states if state is not None or not condition.optional]
     met = [condition for condition, state in counted if state]
+    if measures.get("learns") and rule.prior < 1 and rule.code not in _BESIDE_LEARNING:
+        return False, 0.0
     if len(met) == len(counted) and met:
         return True, rule.prior * min(_margin(condition, measures) for condition in met)
     return False, 0.5 * rule.prior * len(met) / max(1, len(counted))

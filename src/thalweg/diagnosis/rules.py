@@ -45,8 +45,10 @@ RULES: tuple[Rule, ...] = (
     _rule("bad_targets", m.TARGETS_OUTSIDE > 0, prior=1.0),
     _rule("bad_targets", m.TARGETS_BROADCAST > 0.5, prior=1.0),
     # The wiring, and inputs and targets that cannot be learned from.
+    _rule("optimizer_not_stepping", m.STEPPED < 0.01, prior=1.0),
     _rule("untrained_parameters", m.FOREIGN > 0.5, prior=1.0),
     _rule("zero_grad_missing", m.UNCLEARED > 0.5, prior=1.0),
+    _rule("wrong_mode", m.EVALUATING > 0.5, m.MODE_MATTERS > 0.5, prior=1.0),
     _rule("untrained_parameters", m.MISSING > 0.01, prior=1.0),
     _rule("untrained_parameters", m.STOPPED > 0.01, (m.LR_MOST < 1e-30).if_known, prior=1.0),
     _rule("untrained_parameters", m.GRADLESS > 0.01, prior=1.0),
@@ -54,22 +56,33 @@ RULES: tuple[Rule, ...] = (
     _rule("bad_inputs", m.INPUTS_ALIKE > 0.5, prior=1.0),
     _rule("bad_inputs", m.INPUTS_SCALE > 50),
     _rule("bad_inputs", m.INPUTS_SCALE > 1e-12, m.INPUTS_SPREAD < 0.02),
+    _rule("not_shuffled", m.TARGETS_KINDS < 1.5, m.TARGETS_COUNT > 7, m.LEFT > 0.3, prior=1.0),
+    _rule("not_shuffled", m.TARGETS_KINDS < 1.5, m.TARGETS_COUNT > 7, m.PEAK > 1.2, prior=1.0),
     _rule("bad_targets", m.TARGETS_KINDS < 1.5, (m.TARGETS_COUNT > 7).if_known),
     _rule("bad_targets", m.TARGETS_SCALE > 300, prior=0.9),
     # The loss.
+    _rule("wrong_loss", m.LOSS_BLIND > 0.5, prior=1.0),
+    _rule("wrong_loss", m.OUTPUTS_FIXED > 0.5, prior=1.0),
+    _rule("wrong_loss", m.SQUASHED_TWICE > 0.5, prior=1.0),
+    _rule("wrong_loss", m.SOFTMAX_MISPLACED > 0.5, prior=1.0),
+    _rule("wrong_loss", m.LOG_MISSING > 0.5, prior=1.0),
     _rule("wrong_loss", m.LOSS_FLOOR < -1, prior=0.98),
-    _rule("wrong_loss", m.OUTPUTS_ARE_PROBABILITIES > 0.5, m.LOSS_IS_CROSS_ENTROPY > 0.5, prior=1.0),
+    _rule("dead_units", m.OUTPUTS_DEAD > 0.5, prior=1.0),
+    _rule("wrong_loss", m.OUT_OF_REACH > 0.05, prior=1.0),
     _rule(
         "wrong_loss",
-        m.OUTPUTS_ARE_PROBABILITIES > 0.5,
         m.LOSS_IS_SQUARED > 0.5,
         m.PROBABILITY_OF_TRUTH < 0.1,
         m.PROBABILITY_OF_GUESS > 0.9,
         STUCK,
         prior=0.9,
     ),
+    # What the network cannot tell apart, and what the batch hardly shows.
+    _rule("samples_mixed", m.SAMPLES_MIXED > 0.01, m.TO_CONSTANT > 0.7, prior=1.0),
+    _rule("symmetric_weights", m.TWIN_UNITS > 0.9, m.LEFT > 0.3, prior=1.0),
+    _rule("class_imbalance", m.LARGEST_CLASS > 0.9, m.RARE_FOUND < 0.1, m.FALLING < 0.05, prior=0.9),
     # Divergence.
-    _rule("exploding_gradients", m.LOSS_FIRST_TO_CONSTANT > 8),
+    _rule("exploding_gradients", m.LOSS_FIRST_TO_CONSTANT > 8, m.TO_CONSTANT > 1.1),
     _rule("diverged", m.NONFINITE_STEP > 0),
     _rule("diverged", m.RISE > 20, prior=0.9),
     # The weight decay. It shrinks weights and all gradients, so it comes before the rules about gradients.
@@ -80,7 +93,7 @@ RULES: tuple[Rule, ...] = (
     _rule(
         "ill_conditioned", m.SHARPNESS_RATIO > 0.6, m.GAIN_MORE < 0, m.FALLING < 0.05, m.LEFT > 0.1, m.LATE_NOISE < 0.02
     ),
-    _rule("lr_too_large", m.UPDATE_RATIO_FIRST > 0.25, m.LEFT > 0.2),
+    _rule("lr_too_large", m.UPDATE_RATIO_FIRST > 0.25, m.FALLING < 0.02, m.LEFT > 0.2),
     _rule("lr_too_large", m.UPDATE_RATIO_FIRST > 0.08, m.DEAD_UNITS > 0.8, m.DEAD_UNITS_FIRST < 0.7, STUCK),
     _rule("lr_too_large", m.UPDATE_RATIO > 0.05, m.LATE_NOISE > 0.5, STUCK, m.LEFT > 0.2),
     _rule("lr_too_large", m.SHARPNESS_RATIO > 2.5, m.LEFT > 0.2),
@@ -100,6 +113,10 @@ RULES: tuple[Rule, ...] = (
     _rule(
         "saddle", m.NEGATIVE_CURVATURE > 0.5, m.NEGATIVE_SHARE > 0.02, m.DECREASE_POSSIBLE < 1e-3, STUCK, m.LEFT > 0.3
     ),
+    _rule("vanishing_gradients", m.SEQUENCE_GRADIENT < 1e-4, m.LEFT > 0.7, prior=0.9),
+    # What holds every step back.
+    _rule("clipped_too_hard", m.CLIPPED > 0.9, m.GAIN_SAME > 0.02, STUCK, m.LEFT > 0.3, prior=0.9),
+    _rule("dropout_too_strong", m.GAIN_NO_DROPOUT_MORE > 0.2, m.TO_CONSTANT > 0.7, prior=0.9),
     # Running statistics.
     _rule("batchnorm_mismatch", m.NORM_GAP > 0.1),
     # A rate that is too small, or too large for the curvature.
@@ -130,8 +147,10 @@ RULES: tuple[Rule, ...] = (
     ),
     _rule("lr_too_large", m.SHARPNESS_RATIO > 1.5, STUCK, m.LEFT > 0.2),
     _rule("lr_too_large", m.GAIN_LESS_THAN_SAME > 0.1, m.UPDATE_RATIO > 0.01, m.LATE_NOISE > 0.5, STUCK, m.LEFT > 0.2),
+    _rule("too_few_steps", m.STEPS < 100, m.COSINE > 0.5, m.FIT_LEFT < 0.3, m.LEFT > 0.5, STUCK, prior=0.85),
     # The data and the capacity of the network.
     _rule("overfitting", m.VALID_GAP > 0.5, m.VALID_RISE > 0.1),
+    _rule("overfitting", m.VALID_GAP > 0.7, m.VALID_LEFT > 0.3, m.LEFT < 0.2),
     _rule("healthy", m.FALLING > 0.006, prior=0.9),
     _rule("converged", m.LEFT < 0.05, STUCK, prior=0.9),
     _rule("model_too_small", m.FIT_LEFT > 0.3, m.LEFT > 0.3, STUCK, prior=0.9),

@@ -60,10 +60,12 @@ def try_fix(
     """
     taken = read_batches(batches, model)
     clear = verdict.code != "zero_grad_missing"
+    # the loop clips, not the optimizer: the copies must be clipped as the training was
+    clip = verdict.measures.get("gradient_last") if verdict.code == "clipped_too_hard" else None
 
     def attempt() -> Attempt:
         copied = Copy.of(model, optimizer, loss_fn)
-        return Attempt(copied, copied.loss_fn, clear=clear)
+        return Attempt(copied, copied.loss_fn, clear=clear, clip=clip)
 
     for wanted in verdict.fixes:
         if fix not in (None, wanted.code):

@@ -15,13 +15,16 @@ if TYPE_CHECKING:
 
 UNSURE = "unsure"
 CODES = (
-    "batchnorm_mismatch",
     "bad_inputs",
     "bad_targets",
+    "batchnorm_mismatch",
+    "class_imbalance",
+    "clipped_too_hard",
     "converged",
     "dead_units",
     "decayed_too_early",
     "diverged",
+    "dropout_too_strong",
     "exploding_gradients",
     "healthy",
     "ill_conditioned",
@@ -29,13 +32,19 @@ CODES = (
     "lr_too_small",
     "model_too_small",
     "noise_floor",
+    "not_shuffled",
+    "optimizer_not_stepping",
     "overfitting",
     "saddle",
+    "samples_mixed",
     "saturated_units",
+    "symmetric_weights",
+    "too_few_steps",
     "untrained_parameters",
     "vanishing_gradients",
     "weight_decay_too_strong",
     "wrong_loss",
+    "wrong_mode",
     "zero_grad_missing",
 )
 """All codes except `unsure`."""

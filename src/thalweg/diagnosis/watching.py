@@ -14,7 +14,7 @@ import torch
 from thalweg._files import replacing, write_text
 from thalweg.diagnosis import trials
 from thalweg.diagnosis.judging import NO_STEP, judge
-from thalweg.diagnosis.measures.collect import MOST_BATCHES, ask, decay_measures, wiring_measures
+from thalweg.diagnosis.measures.collect import MOST_BATCHES, ask, decay_measures, mode_measures, wiring_measures
 from thalweg.diagnosis.measures.trends import of_history
 from thalweg.history import History, HistoryLog
 from thalweg.i18n import t
@@ -207,6 +207,7 @@ class Watch:
                 if self._probe.attached:
                     self._wiring = self._probe.reach.wiring()
             found["gradless"] = self._probe.gradless
+            found |= mode_measures(self.model)
         if self._wiring is not None:
             found |= wiring_measures(self._wiring)
         with self._keeping("optimizer"):

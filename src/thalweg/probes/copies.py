@@ -103,6 +103,14 @@ class Copy:
             optimizer.step()
         return losses[0]
 
+    def restart(self) -> None:
+        """Draw new weights for every layer that can (`reset_parameters`), and forget the optimizer's state."""
+        for module in self.model.modules():
+            reset = getattr(module, "reset_parameters", None) or getattr(module, "_reset_parameters", None)
+            if callable(reset):
+                reset()
+        self.optimizer.state.clear()
+
 
 def _wants_closure(optimizer: Optimizer) -> bool:
     taken = inspect.signature(optimizer.step).parameters.values()

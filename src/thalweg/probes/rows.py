@@ -29,6 +29,7 @@ STEP_UNITS = {
     "saturated_units": "",
     "uncleared": "",
     "stepped": "",
+    "training": "",
 }
 """Columns of a watched run; NaN for a number that was not due."""
 
@@ -44,13 +45,14 @@ class Gathered:
     """The numbers of some steps, as they were gathered.
 
     Attributes:
-        host: step, learning rate, and whether the optimizer stepped, for each row.
+        host: step, learning rate, whether the optimizer stepped, and whether the model was in training mode, for each
+            row.
         dear: the rows that have a row in the costly table.
         cheap_KP: loss, and the gradient norm of each tensor.
         dear_KP: see `TAIL`.
     """
 
-    host: Sequence[tuple[int, float, bool]]
+    host: Sequence[tuple[int, float, bool, bool]]
     dear: Sequence[int]
     cheap_KP: np.ndarray
     dear_KP: np.ndarray
@@ -61,10 +63,11 @@ class Gathered:
         count = cheap_KP.shape[1] - 1
         rows_KC = np.full((len(cheap_KP), len(STEP_UNITS)), np.nan)
         columns = list(STEP_UNITS)
-        step_K, lr_K, stepped_K = zip(*self.host, strict=True)
+        step_K, lr_K, stepped_K, training_K = zip(*self.host, strict=True)
         rows_KC[:, columns.index("step")] = step_K
         rows_KC[:, columns.index("lr")] = lr_K
         rows_KC[:, columns.index("stepped")] = stepped_K
+        rows_KC[:, columns.index("training")] = training_K
         rows_KC[:, columns.index("loss")] = cheap_KP[:, 0]
         rows_KC[:, columns.index("gradient_norm")] = norm_of(cheap_KP[:, 1:])
         update_K, weight_K = norm_of(dear_KP[:, :count]), norm_of(dear_KP[:, count : 2 * count])

@@ -63,7 +63,8 @@ class StepProbe:
         self._parameters: list[Tensor] = []
         self.clearing = ClearingCheck([])
         self._ever: set[int] = set()  # ids of the tensors that ever had a gradient
-        self._host: list[tuple[int, float, bool]] = []  # step, learning rate, whether the optimizer stepped
+        # step, learning rate, whether the optimizer stepped, whether the model was in training mode
+        self._host: list[tuple[int, float, bool, bool]] = []
         self._dear: list[int] = []  # rows of the cheap table that have a row in the costly one
         self._fit()
         self._order = CallOrder()
@@ -135,7 +136,7 @@ class StepProbe:
         if self._dear and self._dear[-1] == row and self._activations is not None:
             self._put_tail("dead_units", self._activations.worst_dead())
             self._put_tail("saturated_units", self._activations.worst_saturated())
-        self._host.append((self.step + 1, self._lr, self._stepped))
+        self._host.append((self.step + 1, self._lr, self._stepped, self.model.training))
         self.step += 1
         self.taken += self._stepped
         self._lr = float("nan")

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
-from torch.nn.functional import cross_entropy, one_hot
+from torch.nn.functional import one_hot
 
+from thalweg.diagnosis.measures.head import class_dim, head_of, normalized_over, reachable
+from thalweg.diagnosis.measures.loss import of_loss
 from thalweg.probes.batches import first_tensor, mean_loss
 from thalweg.probes.copies import own_randomness
 
@@ -22,9 +24,11 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from thalweg.diagnosis.measures.head import Head
     from thalweg.probes.batches import Batch, LossFunction
 
 
+FEWEST_FOR_SHARES = 32  # labels in a batch that show which classes are rare
 FEWEST_A_CLASS = 10  # with fewer labels per class, a batch does not show how frequent each class is
 
 
@@ -43,16 +47,20 @@ def of_batch(model: nn.Module, loss_fn: LossFunction, batches: Sequence[Batch]) 
     twin = copy.deepcopy(model)
     found = _of_inputs(first_tensor(inputs))
     with own_randomness(0):
-        with torch.no_grad():
+        with torch.enable_grad():
             outputs = batches[0].outputs(twin)
         if not isinstance(outputs, torch.Tensor) or not isinstance(targets, torch.Tensor):
             return found
+        head = head_of(outputs)
+        outputs = outputs.detach()
         found |= _of_targets(outputs, targets)
         with torch.no_grad():
             loss = float(loss_fn(outputs, targets))
         found["loss_batch"] = loss
-        found |= _of_outputs(outputs, targets, loss, loss_fn)
-        found |= _of_constant(outputs, targets, loss_fn)
+        if bool(torch.isfinite(outputs).all()):
+            found |= of_loss(outputs.float(), targets, loss_fn, head)
+            found |= _of_outputs(outputs, targets, loss) | _of_rare(outputs, targets, head)
+        found |= _of_constant(outputs, targets, loss_fn, head)
         found |= _of_batch_norm(twin, loss_fn, batches, found.get("loss_constant", math.nan))
     return found
 
@@ -91,85 +99,109 @@ def _of_targets(outputs: Tensor, targets: Tensor) -> dict[str, float]:
         return found
     found["targets_kinds"] = float(len(torch.unique(targets)))
     found["targets_count"] = float(targets.numel())
-    places = {
-        outputs.shape[:1] + outputs.shape[2:]: 1,
-        outputs.shape[:-1]: -1,
-    }  # second, or last as for tokens
-    if outputs.ndim >= 2 and targets.shape in places:
-        classes = outputs.shape[places[targets.shape]]
+    dim = class_dim(outputs, targets)
+    if dim is not None:
+        classes = outputs.shape[dim]
         # -100 is torch's ignore_index
         found["targets_outside"] = float((((targets < 0) & (targets != -100)) | (targets >= classes)).float().mean())
     return found
 
 
-def _of_outputs(outputs: Tensor, targets: Tensor, loss: float, loss_fn: LossFunction) -> dict[str, float]:
-    """Whether the outputs are already probabilities, which loss takes them, and whether that loss is bounded below."""
-    found: dict[str, float] = {}
+def _of_rare(outputs: Tensor, targets: Tensor, head: Head) -> dict[str, float]:
+    """The share of the most frequent label, and how many of the other labels are predicted.
+
+    Binary targets of several columns are separate questions and are left out.
+    """
+    dim = class_dim(outputs, targets)
+    if not targets.is_floating_point():
+        if dim is None:
+            return {}
+        labels, predicted = targets, outputs.argmax(dim=dim)
+    elif targets.shape == outputs.shape and (targets.ndim != 2 or targets.shape[1] == 1):
+        if not bool(((targets == 0) | (targets == 1)).all()):
+            return {}
+        labels, predicted = targets.long(), (outputs > (0.5 if head == "sigmoid" else 0.0)).long()
+    else:
+        return {}
+    kinds, counts = labels.unique(return_counts=True)
+    if labels.numel() < FEWEST_FOR_SHARES or len(kinds) < 2:  # one single class is another fault
+        return {}
+    rare = labels != kinds[counts.argmax()]
+    return {
+        "largest_class": float(counts.max() / counts.sum()),
+        "rare_found": float((predicted == labels)[rare].float().mean()),
+    }
+
+
+def _of_outputs(outputs: Tensor, targets: Tensor, loss: float) -> dict[str, float]:
+    """Compare a squared error over probabilities with the true classes."""
     outputs = outputs.detach().float()
-    if not torch.isfinite(outputs).all():
-        return found
-    if outputs.ndim < 2 or outputs.shape[1] < 2:
-        return found
-    sums_off = float((outputs.sum(dim=1) - 1).abs().max())
-    found["outputs_are_probabilities"] = float(sums_off < 1e-3 and bool((outputs >= 0).all()))
-    if targets.is_floating_point() or targets.ndim != outputs.ndim - 1 or outputs.ndim != 2:
-        labels = targets.argmax(dim=1) if targets.shape == outputs.shape and targets.is_floating_point() else None
+    if outputs.ndim != 2 or outputs.shape[1] < 2 or not normalized_over(outputs, 1):
+        return {}
+    if targets.is_floating_point():
+        if targets.shape != outputs.shape or not normalized_over(targets, 1):
+            return {}
+        labels = targets.argmax(dim=1)
     else:
         labels = targets
-    if labels is None or bool(((labels < 0) | (labels >= outputs.shape[1])).any()):
-        return found
-    found |= _of_labels(outputs, labels, loss)
-    with torch.no_grad():
-        found["loss_floor"] = min(float(loss_fn(outputs * scale, targets)) for scale in (-1000.0, 1000.0))
-    return found
+    if labels.ndim != 1 or bool(((labels < 0) | (labels >= outputs.shape[1])).any()):
+        return {}
+    return _of_labels(outputs, labels, loss)
 
 
 def _of_labels(outputs_NC: Tensor, labels_N: Tensor, loss: float) -> dict[str, float]:
     found: dict[str, float] = {}
-    as_logits = float(cross_entropy(outputs_NC, labels_N))
-    found["loss_is_cross_entropy"] = float(abs(loss - as_logits) < 1e-4 * max(1.0, abs(as_logits)))
     hot_NC = one_hot(labels_N, outputs_NC.shape[1]).float()
     errors = (outputs_NC - hot_NC).square()
     squared = (float(errors.mean()), float(errors.sum(dim=1).mean()))
     found["loss_is_squared"] = float(any(abs(loss - value) < 1e-3 * max(value, 1e-6) for value in squared))
-    # the probability of the true class, and of the predicted class
-    if bool((outputs_NC >= 0).all()):
-        true_N = outputs_NC.gather(1, labels_N[:, None])[:, 0]
-        found["probability_of_truth"] = float(true_N.median())
-        found["probability_of_guess"] = float(outputs_NC.amax(dim=1).median())
+    true_N = outputs_NC.gather(1, labels_N[:, None])[:, 0]
+    found["probability_of_truth"] = float(true_N.median())
+    found["probability_of_guess"] = float(outputs_NC.amax(dim=1).median())
     return found
 
 
-def _of_constant(outputs: Tensor, targets: Tensor, loss_fn: LossFunction, *, steps: int = 30) -> dict[str, float]:
-    """The loss of the constant-predictor baseline: the best output that is the same for all samples."""
+def _of_constant(
+    outputs: Tensor, targets: Tensor, loss_fn: LossFunction, head: Head, *, steps: int = 30
+) -> dict[str, float]:
+    """The loss of the constant-predictor baseline: the best output that is the same for all samples.
+
+    The search goes over outputs that the head can produce, so that a loss with a domain is not asked outside it.
+    """
     if outputs.ndim < 1:
         return {}
-    start = torch.zeros_like(outputs[:1], dtype=torch.float32)
-    if outputs.ndim == 2 and bool((outputs >= 0).all()) and bool(((outputs.sum(dim=1) - 1).abs() < 1e-3).all()):
-        return _of_constant_probabilities(outputs, targets, loss_fn)
-    constant = start.requires_grad_()
+    dim = class_dim(outputs, targets)
+    if head == "unknown" and dim is not None and normalized_over(outputs, dim):
+        head = "softmax"
+    bounded: Head = head if head in ("softmax", "log_softmax", "sigmoid") else "none"
+    # One number for each class or column: one for each pixel would learn the batch's positions by heart.
+    shape = [1] * outputs.ndim
+    if outputs.ndim > 1:
+        column = 1 if dim is None else dim
+        shape[column] = outputs.shape[column]
+    constant = torch.zeros(shape, device=outputs.device).requires_grad_()
+
+    def loss_of_constant() -> Tensor:
+        return loss_fn(reachable(bounded, constant, dim).expand(outputs.shape), targets)
+
     if outputs.ndim == 2 and not targets.is_floating_point() and targets.numel() < FEWEST_A_CLASS * outputs.shape[1]:
         with torch.no_grad():  # too few labels to estimate frequencies: treat classes as equally frequent
-            return {"loss_constant": float(loss_fn(constant.expand(outputs.shape), targets))}
+            return {"loss_constant": float(loss_of_constant())}
     optimizer = torch.optim.LBFGS([constant], max_iter=steps, line_search_fn="strong_wolfe")
 
     def closure() -> Tensor:
         optimizer.zero_grad()
-        loss = loss_fn(constant.expand(outputs.shape), targets)
+        loss = loss_of_constant()
         loss.backward()
         return loss
 
-    with torch.enable_grad():
-        optimizer.step(closure)
-        value = float(loss_fn(constant.detach().expand(outputs.shape), targets).detach())
-    return {"loss_constant": value} if math.isfinite(value) else {}
-
-
-def _of_constant_probabilities(outputs: Tensor, targets: Tensor, loss_fn: LossFunction) -> dict[str, float]:
-    labels = targets.argmax(dim=1) if targets.is_floating_point() else targets
-    shares = torch.bincount(labels, minlength=outputs.shape[1]).float() / len(labels)
-    with torch.no_grad():
-        value = float(loss_fn(shares.expand(outputs.shape), targets))
+    try:
+        with torch.enable_grad():
+            optimizer.step(closure)
+        with torch.no_grad():
+            value = float(loss_of_constant())
+    except RuntimeError:  # outside the domain of the loss, or a loss without a gradient
+        return {}
     return {"loss_constant": value} if math.isfinite(value) else {}
 
 

@@ -5,9 +5,15 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from torch import nn
+
 from thalweg.diagnosis.measures.batch import of_batch
+from thalweg.diagnosis.measures.dropout import dropout_measures
 from thalweg.diagnosis.measures.gains import Gains, scale_of
 from thalweg.diagnosis.measures.gradients import curvature_of, noise_of
+from thalweg.diagnosis.measures.mixing import mixing_of
+from thalweg.diagnosis.measures.sequence import sequence_measures
+from thalweg.diagnosis.measures.symmetry import symmetry_of
 from thalweg.errors import UsageError
 from thalweg.probes.copies import Copy, own_randomness
 
@@ -15,7 +21,6 @@ from thalweg.probes.copies import Copy, own_randomness
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from torch import nn
     from torch.optim import Optimizer
 
     from thalweg.probes import Wiring
@@ -44,7 +49,7 @@ def ask(
         seconds: about how long the short runs may take.
 
     Returns:
-        The measures, and the names of those that failed (`batch`, `curvature`, `noise`, `short_runs`), or
+        The measures, and the names of those that failed or
         `not_copied:WHAT` if the model cannot be copied: then it is asked nothing.
     """
     found: dict[str, float] = {}
@@ -64,10 +69,14 @@ def ask(
     attempt("batch", lambda: of_batch(copied.model, copied.loss_fn, batches))
     scale = scale_of(found.get("loss_constant", math.nan), known.get("loss_first", math.nan))
     found["scale"] = scale
+    attempt("mixing", lambda: mixing_of(copied.model, batches[0]))
+    attempt("symmetry", lambda: symmetry_of(copied.model))
+    attempt("sequence", lambda: sequence_measures(copied.model, copied.loss_fn, batches[0]))
     attempt("noise", lambda: noise_of(copied.model, copied.loss_fn, batches))
     attempt("curvature", lambda: curvature_of(Copy.of(model, optimizer, loss_fn), batches[:2], scale=scale))
     gains = Gains(model, optimizer, loss_fn, batches, scale, seconds)
     attempt("short_runs", lambda: gains.measures(known.get("lr_most", math.nan)))
+    attempt("dropout", lambda: dropout_measures(gains))
     return found, failed
 
 
@@ -79,6 +88,13 @@ def wiring_measures(wiring: Wiring) -> dict[str, float]:
         "stopped": wiring.stopped,
         "foreign": wiring.foreign,
     }
+
+
+def mode_measures(model: nn.Module) -> dict[str, float]:
+    """Whether the model computes something else in evaluation mode: it has dropout or running statistics."""
+    dropping = any(module.p > 0 for module in model.modules() if isinstance(module, nn.modules.dropout._DropoutNd))  # noqa: SLF001
+    running = any(getattr(module, "track_running_stats", False) for module in model.modules())
+    return {"mode_matters": float(dropping or running)}
 
 
 def decay_measures(optimizer: Optimizer, found: dict[str, float]) -> dict[str, float]:

@@ -29,6 +29,8 @@ STEPS = 20
 FIT_STEPS = 80
 LEARNED = 0.01  # of the scale: a batch with so little loss left has been learned
 FIT_RATES = (2e-3, 1e-2)
+LONG_FIT_STEPS, LONG_FIT_RATES = 400, (1e-2, 5e-2)
+HARDLY_LEARNED = 0.3  # of the scale: a fit that leaves more goes on for longer
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ class Gains:
         Args:
             lr_most: the largest rate of the training so far; it is tried if the current rate is much lower.
         """
-        steps = self._affordable()
+        steps = self.affordable()
         if not steps:
             return {}
         present = max(float(group["lr"]) for group in self.optimizer.param_groups)
@@ -70,12 +72,20 @@ class Gains:
         if any(group.get("weight_decay") for group in self.optimizer.param_groups):
             found["gain_no_decay"] = self._gain(_no_decay, 3 * steps)
             found["gain_same_long"] = self._gain(_times(1.0), 3 * steps)
-        fits = [self._fit(rate, FIT_STEPS * steps // STEPS) for rate in FIT_RATES]
-        known = [loss for loss in fits if math.isfinite(loss)]
-        found["fit_left"] = min(known) / self.scale if known else math.nan
+        found["fit_left"] = self._fit_left(steps)
         return found
 
-    def _affordable(self) -> int:
+    def _fit_left(self, steps: int) -> float:
+        """What is left of the loss after learning one batch; where eighty steps do not suffice, many more are tried."""
+        left = math.nan
+        for rates, length in ((FIT_RATES, FIT_STEPS), (LONG_FIT_RATES, LONG_FIT_STEPS)):
+            losses = [self._fit(rate, length * steps // STEPS) for rate in rates]
+            left = min([loss / self.scale for loss in losses if math.isfinite(loss)] + [left], key=_known_first)
+            if not left > HARDLY_LEARNED:
+                break
+        return left
+
+    def affordable(self) -> int:
         """Number of steps that a copy can afford, from the time of one step."""
         began = time.perf_counter()
         if not math.isfinite(self._train(self._copy(), 1)):
@@ -129,6 +139,10 @@ class Gains:
 
 
 FACTORS = {"same": 1.0, "tenth": 0.1, "tenfold": 10.0, "hundredfold": 100.0, "thousandfold": 1000.0}
+
+
+def _known_first(value: float) -> float:
+    return math.inf if math.isnan(value) else value
 
 
 def _times(factor: float) -> Callable[[Optimizer], None]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 LATE = 0.5  # "lately" is the last half of the steps
 SIGMAS = 3.5  # a fall counts only beyond this many standard errors
+CLIPPED = 1e-3  # clipped gradients have one norm: within this share of the largest
 FEW = 20  # fewer steps show no trend
 
 
@@ -185,6 +186,10 @@ def _of_numbers(steps: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:
     if "uncleared" in steps:
         values = steps["uncleared"][~np.isnan(steps["uncleared"])]
         found["uncleared"] = float(values.mean()) if len(values) else np.nan
+    if "stepped" in steps and len(steps["stepped"]):
+        found["stepped"] = float(np.nanmean(steps["stepped"]))
+    if "training" in steps and len(steps["training"]):
+        found["evaluating"] = 1 - float(np.nanmean(steps["training"]))
     return found
 
 
@@ -197,8 +202,10 @@ def _of_gradients(steps: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:
     if not len(finite_S):
         return {}
     late_S = finite_S[int(len(finite_S) * (1 - LATE)) :]
+    most = float(late_S.max())
     return {
         "gradient_last": float(np.median(late_S)),
+        "clipped": float((late_S > (1 - CLIPPED) * most).mean()) if len(late_S) >= FEW // 2 and most > 0 else np.nan,
     }
 
 

@@ -116,3 +116,18 @@ def built_in() -> Samples:
     mean, deviation = inputs["training"].mean(), inputs["training"].std()
     scaled = {split: (pixels - mean) / deviation for split, pixels in inputs.items()}
     return Samples(scaled["training"], targets["training"], scaled["validation"], targets["validation"])
+
+
+def rare_digits(seed: int, *, share: float = 0.01, noise: float = 2.0) -> Samples:
+    """Eights under noise: label 1 for a rare few, 0 for all the other digits."""
+    whole = digits()
+    generator = torch.Generator().manual_seed(seed)
+    eights_N = (whole.targets_N == 8).nonzero()[:, 0]
+    others_N = (whole.targets_N != 8).nonzero()[:, 0]
+    wanted_N = torch.rand(6000, generator=generator) < share
+    from_eights_N = eights_N[torch.randint(len(eights_N), (6000,), generator=generator)]
+    from_others_N = others_N[torch.randint(len(others_N), (6000,), generator=generator)]
+    inputs_NF = whole.inputs_NF[torch.where(wanted_N, from_eights_N, from_others_N)]
+    inputs_NF = inputs_NF + noise * torch.randn(inputs_NF.shape, generator=generator)
+    targets_N = wanted_N.long()
+    return Samples(inputs_NF[:5000], targets_N[:5000], inputs_NF[5000:], targets_N[5000:])

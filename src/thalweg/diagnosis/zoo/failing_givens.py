@@ -12,8 +12,10 @@ from thalweg.diagnosis.zoo.data import (
     CLASSES,
     FEATURES,
     Samples,
+    digits,
     few_digits,
     linear_targets,
+    rare_digits,
     shuffled_digits,
 )
 from thalweg.diagnosis.zoo.table import Training, case, plain
@@ -79,6 +81,31 @@ def labels_all_one(setting: Setting) -> Training:
     """A failed lookup gives every picture the same class: the loss falls, but nothing is learned."""
     training = plain(setting)
     training.change = lambda inputs_NF, targets_N: (inputs_NF, torch.full_like(targets_N, 3))
+    return training
+
+
+@case("not_shuffled", networks=("perceptron", "cnn"))
+def sorted_by_class(setting: Setting) -> Training:
+    """Twenty batches of one class, then twenty of the next."""
+    training = plain(setting)
+    samples = digits()
+    rows = [(samples.targets_N == label).nonzero()[:, 0] for label in range(CLASSES)]
+
+    def batch_of(step: int, seed: int) -> tuple[Tensor, Tensor]:
+        generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
+        row_N = rows[step // 20 % CLASSES]
+        chosen_N = row_N[torch.randint(len(row_N), (training.size,), generator=generator)]
+        return samples.inputs_NF[chosen_N], samples.targets_N[chosen_N]
+
+    training.batch_of, training.steps = batch_of, 210
+    return training
+
+
+@case("class_imbalance")
+def one_in_a_hundred(setting: Setting) -> Training:
+    """One sample in a hundred is of the wanted class, and hard to tell: always saying no is nearly as good."""
+    training = plain(setting, times=0.3)
+    training.samples, training.size = rare_digits(setting.seed), 192
     return training
 
 

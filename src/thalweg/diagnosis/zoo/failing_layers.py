@@ -43,9 +43,9 @@ def weights_too_large(setting: Setting) -> Training:
     return training
 
 
-@case("exploding_gradients")
+@case("exploding_gradients", optimizers=("sgd", "momentum"))
 def weights_too_large_unclipped(setting: Setting) -> Training:
-    """The same without clipping: the first step throws the weights far away."""
+    """The same without clipping: the first step throws the weights far away. Adam's steps are short, and it learns."""
     training = straight(setting, depth=5)
     scale_weights(training.model, 6.0)
     return training
@@ -101,6 +101,23 @@ def _drive_to_the_ends(model: nn.Module, factor: float) -> None:
     with torch.no_grad():
         for bias in hidden_biases(model):
             bias.copy_(torch.where(torch.arange(len(bias)) % 2 == 0, 1.0, -1.0) * factor / 6)
+
+
+@case("symmetric_weights", networks=("perceptron", "transformer"), optimizers=("sgd", "momentum"))
+def weights_all_equal(setting: Setting) -> Training:
+    """All weights of a layer start at the same number; with Adam, rounding errors grow until units differ."""
+    training = straight(setting)
+    with torch.no_grad():
+        for parameter in training.model.parameters():
+            if parameter.ndim > 1:
+                parameter.fill_(0.5 / parameter[0].numel())
+    return training
+
+
+@case("dropout_too_strong", networks=("perceptron", "cnn"))
+def nearly_all_dropped(setting: Setting) -> Training:
+    """A dropout of 0.9 after every activation."""
+    return straight(setting, activation=lambda: nn.Sequential(nn.ReLU(), nn.Dropout(0.9)))
 
 
 # --- the wiring ------------------------------------------------------------------------------------------------
@@ -163,4 +180,36 @@ def zero_grad_forgotten(setting: Setting) -> Training:
     """No `zero_grad`: every step uses the sum of all gradients so far."""
     training = plain(setting, times=0.05)
     training.clear = False
+    return training
+
+
+@case("optimizer_not_stepping")
+def optimizer_made_anew(setting: Setting) -> Training:
+    """A second optimizer over the same parameters steps; the watched one never does."""
+    training = plain(setting)
+    training.stepped = setting.optimize(training.model.parameters())
+    return training
+
+
+@case("samples_mixed")
+def batch_taken_for_features(setting: Setting) -> Training:
+    """A `reshape` where a transpose was meant: each row holds numbers of many samples."""
+    training = plain(setting)
+    training.model = nn.Sequential(_Reshaped(), training.model)
+    training.optimizer = setting.optimize(training.model.parameters())
+    return training
+
+
+class _Reshaped(nn.Module):
+    """Features first, then flattened as if samples came first."""
+
+    def forward(self, inputs_NF: Tensor) -> Tensor:
+        return inputs_NF.t().reshape(inputs_NF.shape)
+
+
+@case("wrong_mode")
+def evaluated_for_ever(setting: Setting) -> Training:
+    """`eval()` for the first validation, and never `train()` again: batch norm keeps its first statistics."""
+    training = plain(setting, norm=True)
+    training.model.eval()
     return training

@@ -39,6 +39,22 @@ def rate_a_hundred_thousandth(setting: Setting) -> Training:
     return plain(setting, times=1e-5)
 
 
+@case("clipped_too_hard", optimizers=("sgd", "momentum"))
+def clipped_to_nothing(setting: Setting) -> Training:
+    """A largest gradient norm of a ten-thousandth; Adam would scale the steps up again."""
+    training = plain(setting)
+    training.clip = 1e-4
+    return training
+
+
+@case("too_few_steps", "lr_too_small", optimizers=("sgd", "momentum"))
+def thirty_steps(setting: Setting) -> Training:
+    """Large batches, so that an epoch has few steps, at a cautious rate."""
+    training = plain(setting, times=0.2)
+    training.steps, training.size = 30, 512
+    return training
+
+
 @case("lr_too_large")
 def rate_too_large(setting: Setting) -> Training:
     """A rate at which the loss goes up and down but not lower; clipping keeps it finite."""
@@ -141,7 +157,7 @@ def at_the_edge(
     return torch.optim.SGD(model.parameters(), lr=rate, momentum=momentum)
 
 
-@case("saddle", networks=("perceptron", "cnn"))
+@case("symmetric_weights", "saddle", networks=("perceptron", "cnn"))
 def weights_all_zero(setting: Setting) -> Training:
     """All weights zero: the gradient vanishes everywhere except in the last bias, which soon stops learning."""
     training = plain(setting, activation=nn.Tanh, depth=1)
@@ -152,7 +168,7 @@ def weights_all_zero(setting: Setting) -> Training:
     return training
 
 
-@case("saddle", networks=("perceptron",))
+@case("saddle", "symmetric_weights", networks=("perceptron",))
 def two_last_layers_zero(setting: Setting) -> Training:
     """The last two layers zero, both initialized to start small: each waits for the other."""
     training = plain(setting, activation=nn.Tanh)

@@ -68,21 +68,22 @@ def train_watched(training: Training) -> Verdict:
     with watch(training.model, training.optimizer) as watching:
         for step in range(training.steps):
             batch = training.batch(step)
-            _set_rates(training, rates, step)
+            set_rates(training, rates, step)
             if training.clear:
                 training.optimizer.zero_grad()
             loss = training.loss_fn(training.model(batch[0]), batch[1])
             loss.backward()
             if training.clip is not None:
                 clip_grad_norm_(training.model.parameters(), training.clip)
-            training.optimizer.step()
+            (training.stepped or training.optimizer).step()
             watching.step(loss)
             if training.validate and step % VALIDATE_EVERY == 0:
                 watching.validate(_validation_loss(training))
     return watching.diagnose(batch=batch, loss_fn=training.loss_fn)
 
 
-def _set_rates(training: Training, rates: Sequence[float], step: int) -> None:
+def set_rates(training: Training, rates: Sequence[float], step: int) -> None:
+    """Set the rates of a step, from those that the optimizer started with."""
     if training.rate_at is not None:
         for group, rate in zip(training.optimizer.param_groups, rates, strict=True):
             group["lr"] = rate * training.rate_at(step)

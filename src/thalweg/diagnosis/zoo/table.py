@@ -61,6 +61,7 @@ class Training:
         rate_at: factor of the rate at a step; None: a constant rate.
         change: transforms inputs and targets before the network gets them.
         batch_of: makes the batch of a step and a seed; None: `samples` does.
+        stepped: the optimizer that the loop steps, if that is not the one that is watched.
         clear: whether gradients are cleared.
         clip: largest gradient norm; None: no clipping.
         validate: whether validation losses are recorded, every 20 steps.
@@ -76,6 +77,7 @@ class Training:
     rate_at: Callable[[int], float] | None = None
     change: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None = None
     batch_of: Callable[[int, int], tuple[Tensor, Tensor]] | None = None
+    stepped: Optimizer | None = None
     clear: bool = True
     clip: float | None = None
     validate: bool = False

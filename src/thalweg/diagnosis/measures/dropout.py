@@ -1,0 +1,98 @@
+"""What dropout costs: short runs of two copies, one without dropout, both judged without it.
+
+They run from the present weights and from new ones: a network that dropout has taught to ignore its inputs does not
+recover in a few steps.
+"""
+
+from __future__ import annotations
+
+import math
+from contextlib import nullcontext
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+from torch.overrides import TorchFunctionMode
+
+from thalweg.diagnosis.measures.gains import STEPS as RUN_STEPS
+from thalweg.probes.batches import mean_loss
+from thalweg.probes.copies import Copy, own_randomness
+
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from contextlib import AbstractContextManager
+
+    from thalweg.diagnosis.measures.gains import Gains
+
+STEPS = 60
+_DROPPING = {
+    "dropout",
+    "dropout1d",
+    "dropout2d",
+    "dropout3d",
+    "alpha_dropout",
+    "feature_alpha_dropout",
+    "feature_dropout",
+}
+
+
+class WithoutDropout(TorchFunctionMode):
+    """A context in which every dropout, module or function, lets all values pass.
+
+    Example:
+        >>> with WithoutDropout():
+        ...     bool((nn.Dropout(0.9)(torch.ones(100)) == 1).all())
+        True
+    """
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Iterable[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        if getattr(func, "__name__", "").rstrip("_") in _DROPPING:
+            return args[0] if args else (kwargs or {})["input"]
+        return func(*args, **(kwargs or {}))
+
+
+def dropout_measures(gains: Gains) -> dict[str, float]:
+    """Measure how much more a copy without dropout learns.
+
+    Args:
+        gains: the model, its optimizer, the loss and the batches, and how long short runs may take.
+
+    Returns:
+        `gain_no_dropout_more`: the gain without dropout less that with it, both judged in evaluation mode; nothing
+        for a model without dropout modules.
+    """
+    strengths = [module.p for module in gains.model.modules() if isinstance(module, nn.modules.dropout._DropoutNd)]  # noqa: SLF001
+    if not gains.model.training or max(strengths, default=0.0) <= 0:
+        return {}
+    steps = STEPS * gains.affordable() // RUN_STEPS
+    more = [
+        (_after(gains, steps, nullcontext(), anew=anew) - _after(gains, steps, WithoutDropout(), anew=anew))
+        / gains.scale
+        for anew in (False, True)
+    ]
+    known = [gain for gain in more if math.isfinite(gain)]
+    return {"gain_no_dropout_more": max(known)} if steps and known else {}
+
+
+def _after(gains: Gains, steps: int, way: AbstractContextManager[Any], *, anew: bool) -> float:
+    """Train a copy, from new weights or the present ones, and return its loss in evaluation mode."""
+    copied = Copy.of(gains.model, gains.optimizer, gains.loss_fn)
+    if anew:
+        with own_randomness(1):
+            copied.restart()
+    with own_randomness(0), torch.enable_grad(), way:
+        for step in range(steps):
+            batch = gains.batches[step % len(gains.batches)]
+            if not copied.step(partial(batch.loss, copied.model, copied.loss_fn)).requires_grad:
+                return math.nan
+    copied.model.eval()
+    with own_randomness(0):
+        return mean_loss(copied.model, copied.loss_fn, gains.batches)

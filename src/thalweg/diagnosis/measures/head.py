@@ -1,0 +1,107 @@
+"""The head of a network: the function that its outputs come from, recognized from the graph and from the values.
+
+Shape suffixes: N samples, C classes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import torch
+
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Head = Literal["softmax", "log_softmax", "sigmoid", "relu", "tanh", "none", "unknown"]
+
+_HEADS: dict[str, Head] = {
+    "SoftmaxBackward0": "softmax",
+    "LogSoftmaxBackward0": "log_softmax",
+    "SigmoidBackward0": "sigmoid",
+    "ReluBackward0": "relu",
+    "TanhBackward0": "tanh",
+}
+# What lies between a head and the outputs without changing a value.
+_SHAPING = ("View", "Reshape", "UnsafeView", "Squeeze", "Unsqueeze", "Transpose", "Permute", "TBackward", "Clone")
+_SHAPING_TOO = ("Select", "Slice", "Alias", "Expand", "ToCopy", "Contiguous", "Unbind", "Split")
+_OPAQUE = ("Compiled", "Function", "Checkpoint", "Graph")  # custom functions hide what they compute
+# Where each head's values lie; a softmax moreover sums to 1.
+RANGES: dict[Head, tuple[float, float]] = {
+    "softmax": (0.0, 1.0),
+    "sigmoid": (0.0, 1.0),
+    "relu": (0.0, float("inf")),
+    "tanh": (-1.0, 1.0),
+}
+_OFF = 1e-2  # half-precision probabilities of a thousand classes sum to 1 within this
+
+
+def head_of(outputs: Tensor) -> Head:
+    """Recognize the last function before the outputs from their autograd graph.
+
+    Args:
+        outputs: computed with gradients enabled.
+
+    Returns:
+        The head; `none` if the outputs come from another operation, such as a linear layer; `unknown` without a graph
+        or behind a compiled function.
+
+    Example:
+        >>> logits = torch.nn.Linear(3, 2)(torch.ones(4, 3))
+        >>> head_of(logits), head_of(logits.softmax(dim=1)), head_of(logits.sigmoid().squeeze())
+        ('none', 'softmax', 'sigmoid')
+    """
+    node = outputs.grad_fn
+    while node is not None and node.name().startswith(_SHAPING + _SHAPING_TOO):
+        node = node.next_functions[0][0]
+    if node is None or any(word in node.name() for word in _OPAQUE):
+        return "unknown"
+    return _HEADS.get(node.name(), "none")
+
+
+def class_dim(outputs: Tensor, targets: Tensor) -> int | None:
+    """The dimension of the outputs that counts classes; None if outputs and targets do not tell.
+
+    Class indices have one dimension fewer than the outputs: the second, or the last for tokens. Targets with a number
+    for each output count classes in the second dimension.
+
+    Example:
+        >>> class_dim(torch.zeros(8, 10), torch.zeros(8, dtype=torch.long))
+        1
+        >>> class_dim(torch.zeros(8, 20, 10), torch.zeros(8, 20, dtype=torch.long))
+        2
+    """
+    if outputs.ndim < 2:
+        return None
+    if targets.is_floating_point():
+        return 1 if targets.shape == outputs.shape else None
+    if targets.shape == outputs.shape[:1] + outputs.shape[2:]:
+        return 1
+    if targets.shape == outputs.shape[:-1]:
+        return outputs.ndim - 1
+    return None
+
+
+def normalized_over(outputs: Tensor, dim: int) -> bool:
+    """Whether outputs are probabilities over a dimension.
+
+    Example:
+        >>> p_NC = torch.tensor([[0.2, 0.8], [0.5, 0.5], [0.9, 0.1]])
+        >>> normalized_over(p_NC, 1), normalized_over(p_NC, 0)
+        (True, False)
+    """
+    return bool((outputs >= 0).all()) and bool(((outputs.sum(dim=dim) - 1).abs() < _OFF).all())
+
+
+def log_normalized_over(outputs: Tensor, dim: int) -> bool:
+    """Whether outputs are logarithms of probabilities over a dimension."""
+    return bool((outputs <= _OFF).all()) and bool((outputs.logsumexp(dim=dim).abs() < _OFF).all())
+
+
+def reachable(head: Head, values: Tensor, dim: int | None) -> Tensor:
+    """Apply a head to values, so that the result is an output that the network can produce."""
+    if head in ("softmax", "log_softmax") and dim is not None:
+        return values.log_softmax(dim) if head == "log_softmax" else values.softmax(dim)
+    if head in ("sigmoid", "tanh", "relu"):
+        return getattr(torch, head)(values)
+    return values

@@ -1,0 +1,193 @@
+"""What a loss takes, recognized from its values, and whether the network's head gives that.
+
+A loss is known by what changes it, not by its name:
+
+- adding a constant to all classes of a sample changes nothing: it applies a softmax and takes logits;
+- it is linear in the outputs of the classes: it takes logarithms of probabilities, as negative log-likelihood does;
+- large outputs with the right sign cost nothing, with the wrong sign much: it applies a sigmoid and takes logits;
+- it is lowest where outputs equal targets: it is a distance, and every target must be an output that the head reaches.
+
+Weights of classes, label smoothing and sums in place of means leave these properties as they are.
+
+Shape suffixes: N samples, C classes.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+
+from thalweg.diagnosis.measures.head import (
+    RANGES,
+    Head,
+    class_dim,
+    log_normalized_over,
+    normalized_over,
+    reachable,
+)
+
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor
+
+    from thalweg.probes.batches import LossFunction
+
+    Value = Callable[[Tensor], float]
+
+_FAR = 1000.0
+_CLOSE = 1e-4  # relative difference of two losses that count as equal in single precision
+
+
+def of_loss(outputs: Tensor, targets: Tensor, loss_fn: LossFunction, head: Head) -> dict[str, float]:
+    """Measure whether the loss fits the outputs.
+
+    Args:
+        outputs: of the network, detached, float32, finite.
+        targets: of the batch.
+        loss_fn: of (outputs, targets), a scalar tensor.
+        head: from `head_of`.
+
+    Returns:
+        Flags and shares; what cannot be decided is missing.
+
+    Example:
+        >>> from torch.nn.functional import cross_entropy
+        >>> logits_NC, labels_N = torch.randn(8, 3), torch.tensor([0, 1, 2, 0, 1, 2, 0, 1])
+        >>> of_loss(logits_NC, labels_N, cross_entropy, "none")["squashed_twice"]
+        0.0
+        >>> of_loss(logits_NC.softmax(dim=1), labels_N, cross_entropy, "softmax")["squashed_twice"]
+        1.0
+    """
+    dim = class_dim(outputs, targets)
+
+    def value(candidate: Tensor) -> float:
+        """The loss of other outputs; NaN outside its domain."""
+        try:
+            with torch.no_grad():
+                return float(loss_fn(candidate, targets))
+        except (RuntimeError, ValueError):
+            return math.nan
+
+    found = _of_blindness(value, outputs)
+    if found.get("loss_blind"):
+        return found
+    found |= _of_floor(value, outputs, head, dim)
+    found["outputs_fixed"] = float(_fixed(outputs, head, dim))
+    if dim is None:
+        return found
+    found["softmax_misplaced"] = float(_misplaced(outputs, dim))
+    found["squashed_twice"] = float(_squashed_twice(value, outputs, targets, head, dim))
+    if not targets.is_floating_point() and outputs.shape[dim] > 1:
+        found["log_missing"] = float(_is_linear(value, outputs) and not log_normalized_over(outputs, dim))
+    if targets.shape == outputs.shape and targets.is_floating_point() and _is_distance(value, targets):
+        found |= _of_reach(outputs, targets, head)
+    return found
+
+
+def _draws(outputs: Tensor) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    first, second = torch.randn((2, *outputs.shape), generator=generator)
+    return first.to(outputs.device), second.to(outputs.device)
+
+
+def _same(first: float, second: float) -> bool:
+    return abs(first - second) <= _CLOSE * max(1.0, abs(first), abs(second))
+
+
+def _of_blindness(value: Value, outputs: Tensor) -> dict[str, float]:
+    """Whether any outputs have the same loss: cross-entropy over one class is 0 whatever the network says."""
+    draws = _draws(outputs)
+    losses = [value(candidate) for candidate in (outputs, *draws, 10 * draws[0], draws[1].sigmoid())]
+    known = [loss for loss in losses if math.isfinite(loss)]
+    if len(known) < 3:
+        return {}
+    return {"loss_blind": float(max(known) == min(known))}
+
+
+def _of_floor(value: Value, outputs: Tensor, head: Head, dim: int | None) -> dict[str, float]:
+    """The lowest loss along the outputs' own direction, over outputs that the head can produce.
+
+    It is reported only if the loss falls in proportion to the outputs, which has no end; a likelihood with a variance
+    is negative, too, but not in proportion.
+    """
+    if not (head == "none" or head in RANGES or head == "log_softmax"):
+        # without a graph, logarithms of probabilities are recognized by their values
+        head = "log_softmax" if dim is not None and log_normalized_over(outputs, dim) else "none"
+    floors = []
+    for sign in (-1.0, 1.0):
+        near = value(reachable(head, sign * _FAR * outputs, dim))
+        far = value(reachable(head, sign * 4 * _FAR * outputs, dim))
+        endless = near < -1 and far < 3 * near
+        floors.append(near if endless else max(near, 0.0) if math.isfinite(near) else math.nan)
+    known = [floor for floor in floors if math.isfinite(floor)]
+    return {"loss_floor": min(known)} if known else {}
+
+
+def _fixed(outputs: Tensor, head: Head, dim: int | None) -> bool:
+    """Whether a softmax over one unit makes every output 1."""
+    single = outputs.shape[dim] == 1 if dim is not None else outputs.ndim >= 1 and outputs.shape[-1] == 1
+    return single and head in ("softmax", "log_softmax") and bool((outputs == outputs.flatten()[0]).all())
+
+
+def _misplaced(outputs: Tensor, dim: int) -> bool:
+    """Whether a softmax runs over another dimension than that of the classes, such as that of the batch."""
+    if outputs.shape[dim] < 2 or normalized_over(outputs, dim) or log_normalized_over(outputs, dim):
+        return False
+    others = [other for other in range(outputs.ndim) if other != dim and outputs.shape[other] > 1]
+    return any(normalized_over(outputs, other) or log_normalized_over(outputs, other) for other in others)
+
+
+def _squashed_twice(value: Value, outputs: Tensor, targets: Tensor, head: Head, dim: int) -> bool:
+    """Whether the outputs are probabilities and the loss applies a softmax or a sigmoid again."""
+    if outputs.shape[dim] > 1:
+        squashed = normalized_over(outputs, dim) if head in ("unknown", "softmax") else head == "sigmoid"
+        if squashed and _applies_softmax(value, outputs, dim):
+            return True
+    return head in ("sigmoid", "softmax") and _applies_sigmoid(value, outputs, targets)
+
+
+def _applies_softmax(value: Value, outputs: Tensor, dim: int) -> bool:
+    first, second = _draws(outputs)
+    shifts = second.narrow(dim, 0, 1)
+    return _same(value(first), value(first + shifts)) and not _same(value(first), value(first + second))
+
+
+def _applies_sigmoid(value: Value, outputs: Tensor, targets: Tensor) -> bool:
+    if targets.numel() != outputs.numel() or not bool(((targets == 0) | (targets == 1)).all()):
+        return False
+    sides = (2.0 * targets.to(outputs.dtype) - 1).view_as(outputs)
+    undecided, right, wrong = value(torch.zeros_like(outputs)), value(20 * sides), value(-20 * sides)
+    return undecided > 0 and right < 0.02 * undecided and 5 * undecided < wrong < math.inf
+
+
+def _is_linear(value: Value, outputs: Tensor) -> bool:
+    first, second = _draws(outputs)
+    return _same(value(first) + value(second), value(first + second) + value(torch.zeros_like(first)))
+
+
+def _is_distance(value: Value, targets: Tensor) -> bool:
+    """Whether no outputs have a lower loss than the targets themselves."""
+    exact = targets.float()
+    spread = max(float(exact.std()) if exact.numel() > 1 else 0.0, 1e-6)
+    at, above, below = value(exact), value(exact + spread), value(exact - spread)
+    return math.isfinite(at) and at <= 1e-6 * max(above, below, 1e-30) and at < min(above, below)
+
+
+def _of_reach(outputs: Tensor, targets: Tensor, head: Head) -> dict[str, float]:
+    """The share of targets that the head cannot reach, and whether a ReLU's outputs are all zero."""
+    if head not in RANGES:
+        return {}
+    least, most = RANGES[head]
+    slack = 0.05 * float(targets.float().std()) if targets.numel() > 1 else 0.0
+    outside = (targets < least - slack) | (targets > most + slack)
+    if head == "softmax" and targets.ndim == 2:
+        outside = outside | ((targets.sum(dim=1, keepdim=True) - 1).abs() > 0.5)
+    found = {"out_of_reach": float(outside.float().mean())}
+    if head == "relu":
+        silent = (outputs == 0).all() and bool((targets > slack).any())
+        found["outputs_dead"] = float(silent)
+    return found

@@ -1,0 +1,151 @@
+"""Whether a loss fits a network's outputs: pairs of torch's own losses with heads, right and wrong."""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from thalweg.diagnosis.measures.head import class_dim, head_of
+from thalweg.diagnosis.measures.loss import of_loss
+
+
+N, C = 12, 4
+FLAGS = ("loss_blind", "outputs_fixed", "squashed_twice", "softmax_misplaced", "log_missing", "outputs_dead")
+
+LABELS = torch.arange(N) % C
+HOT = functional.one_hot(LABELS, C).float()
+MANY = (torch.rand(N, C, generator=torch.Generator().manual_seed(1)) > 0.5).float()
+ONE = (torch.arange(N) % 2).float()[:, None]
+TABLE = torch.linspace(-2, 2, N)[:, None]
+SHARES = torch.softmax(torch.randn(N, C, generator=torch.Generator().manual_seed(2)), dim=1)
+
+WEIGHTED = nn.CrossEntropyLoss(weight=torch.tensor([1.0, 5.0, 1.0, 0.2]), label_smoothing=0.1)
+
+
+def focal(logits, labels):
+    losses = functional.cross_entropy(logits, labels, reduction="none")
+    return ((1 - (-losses).exp()).square() * losses).mean()
+
+
+def tokens(outputs, labels):
+    return functional.cross_entropy(outputs.flatten(0, 1), labels.flatten())
+
+
+def likelihood(outputs, targets):
+    return functional.gaussian_nll_loss(outputs[:, :1], targets, outputs[:, 1:].exp())
+
+
+def none(outputs):
+    return outputs * 1.0
+
+
+def softmax(dim):
+    return lambda outputs: outputs.softmax(dim)
+
+
+def log_softmax(dim):
+    return lambda outputs: outputs.log_softmax(dim)
+
+
+RIGHT = [
+    ("cross-entropy", C, none, functional.cross_entropy, LABELS),
+    ("weighted and smoothed", C, none, WEIGHTED, LABELS),
+    ("focal", C, none, focal, LABELS),
+    ("soft labels", C, none, functional.cross_entropy, SHARES),
+    ("NLL after log-softmax", C, log_softmax(1), functional.nll_loss, LABELS),
+    ("summed NLL after log-softmax", C, log_softmax(1), nn.NLLLoss(reduction="sum"), LABELS),
+    ("cross-entropy after log-softmax", C, log_softmax(1), functional.cross_entropy, LABELS),
+    ("KL after log-softmax", C, log_softmax(1), nn.KLDivLoss(reduction="batchmean"), SHARES),
+    ("BCE of one logit", 1, none, functional.binary_cross_entropy_with_logits, ONE),
+    ("BCE of many logits", C, none, functional.binary_cross_entropy_with_logits, MANY),
+    ("BCE of probabilities", C, torch.sigmoid, functional.binary_cross_entropy, MANY),
+    ("BCE of a softmax", C, softmax(1), functional.binary_cross_entropy, HOT),
+    ("squared error", 1, none, functional.mse_loss, TABLE),
+    ("absolute error", 1, none, functional.l1_loss, TABLE),
+    ("Huber", 1, none, functional.huber_loss, TABLE),
+    ("squared error of a softmax", C, softmax(1), functional.mse_loss, HOT),
+    ("squared error after tanh", 1, torch.tanh, functional.mse_loss, TABLE / 2),
+    ("squared error after a ReLU", 1, torch.relu, functional.mse_loss, TABLE + 2),
+    ("a likelihood with its variance", 2, none, likelihood, TABLE),
+    ("hand-written, of a softmax", C, softmax(1), lambda p, y: -(p + 1e-7).log().gather(1, y[:, None]).mean(), LABELS),
+]
+
+WRONG = [
+    ("squashed_twice", C, softmax(1), functional.cross_entropy, LABELS),
+    ("squashed_twice", C, softmax(1), WEIGHTED, LABELS),
+    ("squashed_twice", C, softmax(1), functional.cross_entropy, SHARES),
+    ("squashed_twice", C, torch.sigmoid, functional.cross_entropy, LABELS),
+    ("squashed_twice", 1, torch.sigmoid, functional.binary_cross_entropy_with_logits, ONE),
+    ("squashed_twice", C, torch.sigmoid, nn.BCEWithLogitsLoss(pos_weight=torch.tensor(3.0)), MANY),
+    ("log_missing", C, none, functional.nll_loss, LABELS),
+    ("log_missing", C, softmax(1), functional.nll_loss, LABELS),
+    ("log_missing", C, none, nn.NLLLoss(weight=torch.tensor([1.0, 2.0, 3.0, 4.0])), LABELS),
+    ("softmax_misplaced", C, log_softmax(0), functional.nll_loss, LABELS),
+    ("softmax_misplaced", C, softmax(0), functional.cross_entropy, LABELS),
+    ("loss_blind", 1, none, functional.cross_entropy, torch.zeros(N, dtype=torch.long)),
+    ("loss_blind", 1, none, functional.cross_entropy, ONE),
+    ("outputs_fixed", 1, softmax(1), functional.mse_loss, TABLE),
+    ("outputs_dead", 1, lambda outputs: torch.relu(outputs - 100), functional.mse_loss, TABLE + 3),
+]
+
+REACH = [
+    ("sigmoid", torch.sigmoid, TABLE, 0.75),
+    ("tanh", torch.tanh, 2.5 * TABLE, 10 / 12),
+    ("relu", torch.relu, TABLE, 0.5),
+]
+
+
+def measured(width, head, loss_fn, targets):
+    generator = torch.Generator().manual_seed(0)
+    outputs = head(torch.randn(N, width, generator=generator).requires_grad_() * 1.5)
+    return of_loss(outputs.detach(), targets, loss_fn, head_of(outputs))
+
+
+@pytest.mark.parametrize("row", RIGHT, ids=lambda row: row[0])
+def test_a_pair_that_fits_is_not_accused(row):
+    found = measured(*row[1:])
+    assert {name: found.get(name, 0.0) for name in FLAGS} == dict.fromkeys(FLAGS, 0.0)
+    assert found.get("loss_floor", 0.0) > -1
+    assert found.get("out_of_reach", 0.0) == 0
+
+
+@pytest.mark.parametrize("row", WRONG, ids=lambda row: row[0])
+def test_a_pair_that_does_not_fit_is_named(row):
+    assert measured(*row[1:])[row[0]] == 1
+
+
+@pytest.mark.parametrize(("name", "head", "targets", "share"), REACH, ids=lambda value: str(value)[:8])
+def test_targets_beyond_the_last_activation_are_counted(name, head, targets, share):
+    found = measured(1, head, functional.mse_loss, targets)
+    assert found["out_of_reach"] == pytest.approx(share, abs=0.1), name
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_loss_that_falls_without_end_is_told_from_one_that_does_not(sign):
+    found = measured(C, none, lambda outputs, labels: sign * functional.cross_entropy(outputs, labels), LABELS)
+    assert (found["loss_floor"] < -1) == (sign < 0)
+
+
+def test_the_class_dimension_of_tokens_and_pictures():
+    assert class_dim(torch.zeros(2, 7, 5), torch.zeros(2, 7, dtype=torch.long)) == 2
+    assert class_dim(torch.zeros(2, 5, 8, 8), torch.zeros(2, 8, 8, dtype=torch.long)) == 1
+    found = measured(1, lambda outputs: outputs.expand(N, C)[None] * torch.randn(1, N, C), tokens, LABELS[None])
+    assert found["squashed_twice"] == 0
+
+
+@pytest.mark.parametrize(
+    ("last", "name"),
+    [
+        (nn.Softmax(1), "softmax"),
+        (nn.LogSoftmax(1), "log_softmax"),
+        (nn.Sigmoid(), "sigmoid"),
+        (nn.ReLU(), "relu"),
+        (nn.Tanh(), "tanh"),
+        (nn.Identity(), "none"),
+        (nn.LeakyReLU(), "none"),
+    ],
+)
+def test_heads_are_recognized_behind_changes_of_shape(last, name):
+    network = nn.Sequential(nn.Linear(3, 4), last, nn.Unflatten(1, (2, 2)), nn.Flatten(1))
+    assert head_of(network(torch.ones(5, 3))) == name
+    assert head_of(network(torch.ones(5, 3)).detach()) == "unknown"

@@ -1,0 +1,160 @@
+"""What is measured on copies of a network: mixed samples, copied units, dropout, and how far back it sees."""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+from torch.nn.functional import cross_entropy
+
+import thalweg
+from thalweg.diagnosis.measures.dropout import WithoutDropout, dropout_measures
+from thalweg.diagnosis.measures.gains import Gains
+from thalweg.diagnosis.measures.mixing import mixing_of
+from thalweg.diagnosis.measures.sequence import sequence_measures
+from thalweg.diagnosis.measures.symmetry import symmetry_of
+from thalweg.probes.batches import Batch
+
+
+class Function(nn.Module):
+    """A function as a module."""
+
+    def __init__(self, function, *modules):
+        super().__init__()
+        self.function, self.parts = function, nn.ModuleList(modules)
+
+    def forward(self, inputs):
+        return self.function(inputs, *self.parts)
+
+
+def attention(*, batch_first):
+    layer = nn.MultiheadAttention(8, 2, batch_first=batch_first)
+    return Function(lambda x, layer: layer(x, x, x)[0].mean(dim=1), layer)
+
+
+def last_of(recurrent, reshape):
+    return Function(lambda x, rnn: rnn(reshape(x))[0][-1], recurrent)
+
+
+PICTURES = torch.randn(12, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+ROWS = PICTURES[:, 0]
+TOKENS = torch.randint(20, (12, 6), generator=torch.Generator().manual_seed(0))
+
+APART = {
+    "convolution, norm, dropout": (
+        nn.Sequential(
+            nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Dropout(0.5), nn.Flatten(), nn.Linear(144, 5)
+        ),
+        PICTURES,
+    ),
+    "attention over positions": (attention(batch_first=True), ROWS),
+    "tokens": (nn.Sequential(nn.Embedding(20, 4), nn.Flatten(), nn.Linear(24, 3)), TOKENS),
+    "transposed for an LSTM": (last_of(nn.LSTM(8, 5), lambda x: x.transpose(0, 1)), ROWS),
+}
+MIXED = {
+    "attention over the batch": (attention(batch_first=False), ROWS),
+    "view in place of transpose": (last_of(nn.LSTM(8, 5), lambda x: x.reshape(8, 12, 8)), ROWS),
+    "statistics of the batch": (Function(lambda x: x.flatten(1) - x.flatten(1).mean(dim=0)), PICTURES),
+    "softmax over the batch": (nn.Sequential(nn.Flatten(), nn.Linear(192, 4), nn.Softmax(dim=0)), PICTURES),
+    "tokens, view": (
+        Function(lambda x, table: table(x).transpose(0, 1).reshape(12, -1), nn.Embedding(20, 4)),
+        TOKENS,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", APART)
+def test_samples_that_are_apart_are_not_called_mixed(name):
+    model, inputs = APART[name]
+    assert mixing_of(model.train(), Batch(inputs, torch.zeros(12))) == {"samples_mixed": 0.0}
+
+
+@pytest.mark.parametrize("name", MIXED)
+def test_samples_that_are_mixed_are_counted(name):
+    model, inputs = MIXED[name]
+    assert mixing_of(model, Batch(inputs, torch.zeros(12)))["samples_mixed"] > 0.05
+
+
+def test_samples_that_are_all_alike_tell_nothing():
+    assert mixing_of(nn.Linear(4, 2), Batch(torch.ones(8, 4), torch.zeros(8))) == {}
+
+
+def trained(model, optimizer, steps=40):
+    generator = torch.Generator().manual_seed(1)
+    inputs = torch.randn(64, 8, generator=generator)
+    labels = (inputs[:, 0] > 0).long() + (inputs[:, 1] > 0).long()
+    with thalweg.watch(model, optimizer) as watch:
+        for _ in range(steps):
+            optimizer.zero_grad()
+            loss = cross_entropy(model(inputs), labels)
+            loss.backward()
+            optimizer.step()
+            watch.step(loss)
+    return watch, inputs, labels
+
+
+def network(*, fill=None, p=0.0):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(8, 16), nn.Tanh(), nn.Dropout(p), nn.Linear(16, 16), nn.Tanh(), nn.Linear(16, 3))
+    for parameter in model.parameters():
+        if fill is not None:
+            nn.init.constant_(parameter, fill if parameter.ndim > 1 else 0.0)
+    return model
+
+
+@pytest.mark.parametrize(("fill", "share"), [(None, 0.0), (0.1, 1.0), (0.0, 1.0)])
+def test_units_that_start_equal_stay_equal_and_others_do_not(fill, share):
+    model = network(fill=fill)
+    trained(model, torch.optim.SGD(model.parameters(), lr=0.1))
+    assert symmetry_of(model)["twin_units"] == share
+
+
+def test_a_last_layer_that_starts_at_zero_is_no_symmetry():
+    model = network()
+    nn.init.zeros_(model[-1].weight)
+    trained(model, torch.optim.SGD(model.parameters(), lr=0.1))
+    assert symmetry_of(model)["twin_units"] == 0
+
+
+def test_rows_of_an_embedding_are_no_units():
+    table = nn.Embedding(50, 8)
+    nn.init.zeros_(table.weight)
+    assert symmetry_of(table) == {}
+
+
+@pytest.mark.parametrize(
+    "dropped", [nn.Dropout(0.9), nn.AlphaDropout(0.9), lambda x: functional.dropout(x, 0.9), nn.Dropout1d(0.9)]
+)
+def test_without_dropout_every_kind_lets_all_pass(dropped):
+    values = torch.randn(6, 4, 5)
+    with WithoutDropout():
+        assert torch.equal(dropped(values), values)
+
+
+@pytest.mark.parametrize(("p", "hurts"), [(0.95, True), (0.1, False)])
+def test_dropout_is_measured_by_doing_without_it(p, hurts):
+    model = network(p=p)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+    _, inputs, labels = trained(model, optimizer)
+    before = [parameter.clone() for parameter in model.parameters()]
+    found = dropout_measures(Gains(model, optimizer, cross_entropy, [Batch(inputs, labels)], scale=1.0))
+    assert (found["gain_no_dropout_more"] > 0.2) == hurts
+    assert all(torch.equal(*pair) for pair in zip(before, model.parameters(), strict=True))
+
+
+@pytest.mark.parametrize(("cell", "length", "blind"), [(nn.RNN, 100, True), (nn.RNN, 10, False), (nn.GRU, 10, False)])
+def test_a_recurrent_network_forgets_what_is_long_ago(cell, length, blind):
+    torch.manual_seed(0)
+    model = Function(lambda x, rnn, last: last(rnn(x)[0][:, -1]), cell(4, 16, batch_first=True), nn.Linear(16, 3))
+    batch = Batch(torch.randn(8, length, 4), torch.arange(8) % 3)
+    assert (sequence_measures(model, cross_entropy, batch)["sequence_gradient"] < 1e-4) == blind
+
+
+def test_without_a_sequence_nothing_is_said_of_it():
+    assert sequence_measures(nn.Linear(4, 3), cross_entropy, Batch(torch.randn(8, 4), torch.arange(8) % 3)) == {}
+
+
+def test_a_training_in_evaluation_mode_is_named_only_where_the_mode_matters():
+    for p, code in ((0.5, "wrong_mode"), (0.0, "healthy")):
+        model = network(p=p).eval()
+        watch, inputs, labels = trained(model, torch.optim.Adam(model.parameters(), lr=1e-2))
+        assert watch.diagnose(batch=(inputs, labels), loss_fn=cross_entropy).code == code
