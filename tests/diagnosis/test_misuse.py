@@ -41,7 +41,7 @@ def said(caplog):
 
 PAIRS = {
     "swapped": (lambda m, o: (o, m), "The optimizer stands first"),
-    "several": (lambda m, o: ([m, m], [o, o]), "one model and one optimizer, and got 2. Watch each pair"),
+    "several": (lambda m, o: ([m, m], [o, o]), "one model and one optimizer, and got a list of 2. Watch each pair"),
     "several optimizers": (lambda m, o: (m, [o, o]), "Watch each pair"),
     "a dict of models": (lambda m, o: ({"g": m}, o), "Watch each pair"),
     "parameters": (lambda m, o: (m.parameters(), o), "of type generator, not a torch module"),

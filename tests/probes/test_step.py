@@ -216,3 +216,87 @@ def test_a_copy_of_a_watched_model_is_a_copy_of_the_model():
     probe.detach()
     twin = copy.deepcopy(model)
     assert not any(module._forward_pre_hooks for module in twin.modules())
+
+
+def one_step(model, optimizer, loss_of, *, closure=False, scaler=None):
+    """Take one measured step; return the gradients that it began with, and the rows."""
+    probe = StepProbe(model, optimizer)
+    probe.attach()
+    before = [parameter.detach().clone() for parameter in model.parameters()]
+
+    def backward():
+        optimizer.zero_grad()
+        loss = loss_of()
+        (scaler.scale(loss) if scaler else loss).backward()
+        return loss
+
+    if closure:
+        loss = optimizer.step(backward)
+    else:
+        loss = backward()
+        if scaler:
+            scaler.step(optimizer)
+        else:
+            optimizer.step()
+    probe.record(loss)
+    probe.read()
+    probe.detach()
+    for parameter, value in zip(model.parameters(), before, strict=True):
+        parameter.grad, parameter.data = None, value
+    loss_of().backward()
+    gradients = [p.grad.to_dense() for p in model.parameters()]
+    return torch.cat([gradient.reshape(-1) for gradient in gradients]), probe.steps
+
+
+def linear(*, sparse=False, dtype=torch.float32):
+    torch.manual_seed(0)
+    if sparse:
+        return nn.Sequential(nn.Embedding(7, 3, sparse=True), nn.Linear(3, 1))
+    return nn.Linear(3, 1, dtype=dtype)
+
+
+STEPS = {
+    "a closure": (linear, lambda p: torch.optim.SGD(p, lr=0.1), {"closure": True}),
+    "lbfgs": (linear, lambda p: torch.optim.LBFGS(p, lr=0.1, max_iter=3), {"closure": True}),
+    "sparse": (lambda: linear(sparse=True), lambda p: torch.optim.SGD(p, lr=0.1), {}),
+    "complex": (lambda: linear(dtype=torch.complex64), lambda p: torch.optim.SGD(p, lr=0.1), {}),
+    "scaled, fused": (
+        linear,
+        lambda p: torch.optim.SGD(p, lr=0.1, fused=True),
+        {"scaler": torch.amp.GradScaler("cpu", init_scale=512.0)},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_the_norm_is_that_of_the_gradient_that_the_step_begins_with(name):
+    make, optimizer, options = STEPS[name]
+    model = make()
+    inputs = torch.tensor([1, 1, 4]) if "sparse" in name else torch.randn(5, 3, dtype=model.weight.dtype)
+    gradient, steps = one_step(
+        model, optimizer(model.parameters()), lambda: model(inputs).abs().square().sum(), **options
+    )
+    assert steps["gradient_norm"][0] == pytest.approx(gradient.norm().item(), rel=1e-5)
+    assert steps["update_ratio"][0] > 0
+
+
+@pytest.mark.parametrize(
+    "spoil", [lambda m: nn.utils.clip_grad_norm_(m.parameters(), 1e-2), lambda m: m[0].bias.grad.mul_(8)]
+)
+@pytest.mark.parametrize("clear", [True, False])
+def test_clearing_is_seen_through_clipping_and_scaling(spoil, clear):
+    model = network()
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
+    probe = StepProbe(model, optimizer)
+    probe.attach()
+    for step in range(8):
+        images, labels = batch(step)
+        if clear:
+            optimizer.zero_grad()
+        loss = cross_entropy(model(images), labels)
+        loss.backward()
+        spoil(model)
+        optimizer.step()
+        probe.record(loss)
+    probe.read()
+    assert set(probe.steps["uncleared"][1:].tolist()) == {0.0 if clear else 1.0}

@@ -60,8 +60,6 @@ def judge(measures: Mapping[str, float], *, problems: Sequence[str] = ()) -> Ver
         codes.setdefault(rule.code, (rule, holds, standing))
     best, *others = codes.values()
     enough = measures.get("steps", 0) >= FEW or best[0].prior == 1.0 or best[0].code in _AT_ONCE
-    if NO_STEP in problems:  # nothing was trained, so a flat loss shows nothing
-        enough = best[0].code in _WITHOUT_STEPS
     if not (best[1] and enough and best[2] >= SURE):
         nearest = tuple((rule.code, None) for rule, _, _ in (best, *others)[:2])
         why = ["few_steps"] if measures.get("steps", 0) < FEW else []
@@ -80,9 +78,6 @@ def judge(measures: Mapping[str, float], *, problems: Sequence[str] = ()) -> Ver
 
 # These verdicts need no trend.
 _AT_ONCE = {"bad_inputs", "bad_targets", "wrong_loss", "diverged", "exploding_gradients"}
-
-_WITHOUT_STEPS = {"bad_inputs", "bad_targets", "optimizer_not_stepping"}  # nor any training
-
 
 # These hold beside learning; no other rule that is not exact may accuse a training that demonstrably learns.
 _BESIDE_LEARNING = {"batchnorm_mismatch", "class_imbalance", "converged", "healthy", "overfitting"}

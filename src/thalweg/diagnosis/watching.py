@@ -207,9 +207,9 @@ class Watch:
                 if self._probe.attached:
                     self._wiring = self._probe.reach.wiring()
             found["gradless"] = self._probe.gradless
+            found |= mode_measures(self.model)
         if self._wiring is not None:
             found |= wiring_measures(self._wiring)
-        found |= mode_measures(self.model)
         with self._keeping("optimizer"):
             found |= decay_measures(self.optimizer, found)
         return found

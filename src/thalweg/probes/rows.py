@@ -45,8 +45,8 @@ class Gathered:
     """The numbers of some steps, as they were gathered.
 
     Attributes:
-        host: for each row the step, the learning rate, whether the optimizer stepped, and whether the model was in
-            training mode.
+        host: step, learning rate, whether the optimizer stepped, and whether the model was in training mode, for each
+            row.
         dear: the rows that have a row in the costly table.
         cheap_KP: loss, and the gradient norm of each tensor.
         dear_KP: see `TAIL`.

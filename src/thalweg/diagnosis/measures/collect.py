@@ -49,7 +49,7 @@ def ask(
         seconds: about how long the short runs may take.
 
     Returns:
-        The measures, and the names of those that failed, or
+        The measures, and the names of those that failed or
         `not_copied:WHAT` if the model cannot be copied: then it is asked nothing.
     """
     found: dict[str, float] = {}
