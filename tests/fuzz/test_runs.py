@@ -13,6 +13,7 @@ import struct
 import warnings
 
 import pytest
+from starlette.testclient import TestClient
 
 from fuzz.mutate import mutated, rounds
 from made import SMALL
@@ -21,12 +22,14 @@ from thalweg.diagnosis.inputs import run_measures
 from thalweg.errors import ThalwegError
 from thalweg.report import write_report
 from thalweg.runs import Run, RunFolder
+from thalweg.server import build_app
 from thalweg.server.answers import json_text
 from thalweg.server.run_index import RunIndex
 from thalweg.training import train
 from thalweg.training.session import reopen
 
 
+ORIGIN = "http://127.0.0.1"
 HOSTILE = (
     *(None, True, False, 0, -1, 1, 5, 28.5, 4096, 99_999, 2**31, 2**63, 10**400, 1e308, -1e308, 5e-324),
     *("", "x", "5", "NaN", "\0", "../..", "損失", "x" * 3_000, [], {}, [[]], {"": {}}, [None], ["a", "b"], [1e308] * 3),
@@ -224,3 +227,32 @@ def test_a_damaged_run_works_or_says_what_is_wrong(whole, tmp_path, seeds):
             warnings.simplefilter("error")
             ask(run)
         shutil.rmtree(run.parent)
+
+
+QUESTIONS = (
+    *(("GET", f"rows?stream={stream}&since={since}") for stream in ("steps", "epochs") for since in (0, 5, 10**11)),
+    *(("GET", path) for path in ("layers", "scores", "photo?row=3", "photo?row=99999&side=512", "trial")),
+    *(("GET", f"embedding?at={name}") for name in ("best", "epoch-0001", "epoch-1", "last", "..")),
+    *(("POST", f"classify/own?row={row}") for row in (0, 10**9)),
+)
+
+
+@pytest.mark.parametrize("seeds", rounds(2, 300))
+def test_the_page_answers_about_a_damaged_run(whole, tmp_path, seeds):
+    """Whatever is asked about it: JSON with finite numbers, a picture, or a sentence; the other run stays listed."""
+    for seed in seeds:
+        root = tmp_path / f"{seed}"
+        run = shutil.copytree(whole, root / "run")
+        shutil.copytree(whole, root / "other")
+        damage(run, random.Random(seed))
+        with TestClient(build_app(root), base_url=ORIGIN, headers={"origin": ORIGIN}) as client:
+            for method, path in QUESTIONS:
+                answer = client.request(method, f"/api/{path}{'&' if '?' in path else '?'}run=run")
+                assert answer.status_code < 500, (seed, path)
+                if answer.status_code >= 400:
+                    assert len(answer.json()["error"]["message"]) > 15, (seed, path)
+                elif answer.headers["content-type"] == "application/json":
+                    json.loads(answer.text, parse_constant=pytest.fail)
+            rows = json.loads(client.get("/api/runs").text, parse_constant=pytest.fail)["runs"]
+            assert "other" in {row["run"] for row in rows}
+        shutil.rmtree(root)

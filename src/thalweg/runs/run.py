@@ -38,6 +38,7 @@ from thalweg.history import HistoryLog
 from thalweg.i18n import t
 from thalweg.runs import files, schema
 from thalweg.runs.config import SettledConfig, translated
+from thalweg.runs.options import shown
 from thalweg.runs.photos import decode_photos, evaluation_batches, find_photos
 from thalweg.runs.probabilities import softmax
 
@@ -359,7 +360,7 @@ def _check_sizes(training: Any, stored: int, file: Path) -> None:
         for side in given if isinstance(given, list) else [given]:
             if isinstance(side, int) and side > stored:
                 wanted = t("runs.wanted_at_most", most=stored)
-                raise RunError("runs.damaged", path=file, name=name, value=side, wanted=wanted)
+                raise RunError("runs.damaged", path=file, name=name, value=shown(side), wanted=wanted)
 
 
 def _table(name: str, values: dict[str, Any]) -> str:
