@@ -1,5 +1,6 @@
 """An exported run says what the run says, without torch; what is no such file is refused."""
 
+import json
 import subprocess
 import sys
 
@@ -7,9 +8,11 @@ import numpy as np
 import pytest
 
 from thalweg.errors import MissingExtraError, RunError, UsageError
+from thalweg.i18n import t
 from thalweg.prediction import export as export_module
 from thalweg.prediction import export_onnx, predict, predict_onnx
-from thalweg.runs import TrainingConfig
+from thalweg.prediction.onnx_model import OnnxModel
+from thalweg.runs import Run, TrainingConfig
 from thalweg.training import train
 
 
@@ -93,3 +96,36 @@ def test_runs_and_files_do_not_predict_together(run, exported, striped, command_
 
     with pytest.raises(UsageError, match="cannot predict together"):
         command_runner(command, "predict")(str(run.path), str(exported), str(striped))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda facts, _: facts.clear(),
+        lambda facts, _: facts.update(class_shares=[1.0]),
+        lambda facts, _: facts.update(classes=["a", "b"], class_shares=[0.5, 0.5]),  # the graph has three
+        lambda facts, _: facts.update(size=4096, stored=4096),
+        lambda facts, _: facts.update(size=24.5),
+        lambda facts, _: facts.update(classes=5),
+        lambda facts, _: facts.update(stored=8),
+        lambda _, graph: setattr(graph.input[0].type.tensor_type, "elem_type", onnx.TensorProto.FLOAT),
+    ],
+)
+def test_a_damaged_file_is_refused_before_a_photo_is_decoded(exported, tmp_path, change):
+    model = onnx.load(exported)
+    facts = json.loads(model.metadata_props[0].value)
+    change(facts, model.graph)
+    model.metadata_props[0].value = json.dumps(facts)
+    onnx.save(model, tmp_path / "damaged.onnx")
+    with pytest.raises(RunError, match=r"damaged\.onnx"):
+        OnnxModel.open(tmp_path / "damaged.onnx")
+
+
+def test_an_export_needs_no_photos(run, exported, tmp_path):
+    """Noise takes their place, and whoever exports is told; the file is the same."""
+    said = []
+    lost = Run(run.path, run.config, {**run.data, "path": str(tmp_path / "gone")}, run.environment)
+    assert export_onnx(lost, tmp_path / "unseen.onnx", note=lambda key, **values: said.append(t(key, **values))) < 1e-3
+    assert len(said) == 1
+    assert "gone" in said[0]
+    assert (tmp_path / "unseen.onnx").read_bytes() == exported.read_bytes()

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from dataclasses import fields
+from pathlib import Path
 
 import pytest
 from starlette.testclient import TestClient
@@ -164,3 +165,47 @@ def test_two_runs_of_one_name_are_not_both_started(service, monkeypatch):
 
     results = asyncio.run(both())
     assert sum(isinstance(result, UsageError) for result in results) == 1
+
+
+@pytest.mark.parametrize(("most", "started"), [(1, 1), (2, 2), (3, 3)])
+def test_one_training_at_a_time_unless_told_otherwise(monkeypatch, most, started):
+    """The refusal names what is training and how to allow more; when that has ended, the next one starts."""
+    trainings = Trainings() if most == 1 else Trainings(most)
+
+    async def several():
+        monkeypatch.setattr("thalweg.server.processes.launch", sleeping)
+        results = await asyncio.gather(*(trainings.start(f"run{n}", []) for n in range(3)), return_exceptions=True)
+        going = [one for one in results if not isinstance(one, BaseException)]
+        await ended(going[0])
+        going[0] = await trainings.start("later", [])
+        for one in going:
+            await ended(one)
+        await trainings.end()
+        return results
+
+    results = asyncio.run(several())
+    refused = [str(one) for one in results if isinstance(one, UsageError)]
+    assert len(refused) == 3 - started
+    assert all("run0" in sentence and "--trainings" in sentence for sentence in refused)
+
+
+async def ended(started):
+    started.process.terminate()
+    await started.process.wait()
+
+
+async def sleeping(*_arguments, stderr):
+    return await asyncio.create_subprocess_exec("sleep", "60", stdout=asyncio.subprocess.PIPE, stderr=stderr)
+
+
+def test_one_trial_at_a_time():
+    async def two():
+        trials = Trials()
+        trials.start("first", Path("nowhere"), "lr_up")
+        again = trials.start("first", Path("nowhere"), "lr_up")
+        with pytest.raises(UsageError, match="first"):
+            trials.start("second", Path("nowhere"), "lr_up")
+        await trials.end()
+        return again
+
+    assert asyncio.run(two())["state"] == "running"

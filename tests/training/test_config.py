@@ -5,9 +5,10 @@ from dataclasses import fields, replace
 import pytest
 
 from thalweg.errors import RunError, UnknownNameError, UsageError
+from thalweg.i18n import t
 from thalweg.models import describe
 from thalweg.runs import TrainingConfig
-from thalweg.training import RECIPES, machine, prepare, recipe
+from thalweg.training import RECIPES, machine, prepare, recipe, request
 from thalweg.training.machine import settled_device
 from thalweg.training.prepare import choose_sizes
 from thalweg.training.request import REACHED, affordable
@@ -144,3 +145,11 @@ def test_what_a_budget_affords_is_shared_by_folds_and_knows_what_else_was_asked(
     assert affordable(striped, 60.0, folds=4).epochs == pytest.approx(whole.epochs / 4 * 96 / 90)
     assert affordable(striped, 60.0, max_size=24).epochs > 1.5 * whole.epochs
     assert affordable(striped, 60.0, model="cnn").epochs != pytest.approx(whole.epochs)
+
+
+@pytest.mark.parametrize(("epochs", "said"), [(0.04, "4% of one epoch"), (0.9, "90% of one"), (3.2, "about 3 of")])
+def test_a_budget_below_one_epoch_says_so(striped, monkeypatch, epochs, said):
+    monkeypatch.setattr(request, "affordable", lambda *_args, **_named: request.Affordable("quick", epochs, 100.0))
+    notes = []
+    assert request.resolve(None, {"budget": 3.0}, photos=striped, note=lambda key, **v: notes.append(t(key, **v)))
+    assert said in notes[0]

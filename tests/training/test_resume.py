@@ -1,6 +1,7 @@
 """A run that is killed at any moment and resumed is bit-identical to an uninterrupted run."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,7 +12,8 @@ import numpy as np
 import pytest
 import torch
 
-from thalweg.errors import RunError
+from thalweg.errors import DataError, RunError, UsageError
+from thalweg.i18n import t
 from thalweg.runs import Run, TrainingConfig, checkpoint
 from thalweg.training import resume, train
 from thalweg.training.progress import Listener
@@ -226,3 +228,54 @@ def test_a_run_that_another_process_trains_is_not_resumed(striped, tmp_path):
             resume(run.path)
         other.kill()
     assert resume(run.path).summary()["stopped"] == "done"
+
+
+class Notes(Listener):
+    """Keeps the keys of what is said."""
+
+    def __init__(self):
+        self.keys = []
+
+    def note(self, key, **values):
+        assert t(key, **values)
+        self.keys.append(key)
+
+
+def test_a_finished_run_goes_on_to_more_epochs_as_if_started_so(striped, tmp_path):
+    """Without a schedule that depends on the length, two epochs and two more are the four of another run."""
+    config = replace(CONFIG, size=16, batch_size=32, augment="none", schedule="constant", checkpoint_every=120.0)
+    whole = train(striped, replace(config, epochs=4), tmp_path / "whole")
+    first = train(striped, replace(config, epochs=2), tmp_path / "first")
+    said = Notes()
+    longer = resume(first.path, epochs="4", listener=said)
+    assert said.keys == ["training.extended"]
+    assert Run.open(first.path).config.epochs == 4
+    assert_same_run(longer, whole)
+    said = Notes()
+    assert resume(first.path, listener=said).summary()["steps"] == longer.summary()["steps"]
+    assert said.keys == ["training.was_done"]
+    for ends, reason in (({"epochs": 3}, "done 4"), ({"lr": 1}, "--lr"), ({"epochs": 0}, "epochs"), ({"lrr": 1}, "lr")):
+        with pytest.raises(UsageError, match=reason):
+            resume(first.path, **ends)
+    assert Run.open(first.path).config.epochs == 4
+
+
+def test_a_set_that_has_moved_is_named_once(striped, tmp_path):
+    """Its pixels decide whether it is the same set; the run keeps the new place, and names that were in a file."""
+    photos, names = tmp_path / "photos", tmp_path / "names.txt"
+    shutil.copytree(striped, photos)
+    names.write_text("rows\ncolumns\ndiagonals")
+    config = replace(CONFIG, size=16, batch_size=32, augment="none", epochs=1, classes=str(names))
+    run = train(photos, config, tmp_path / "run")
+    photos.rename(tmp_path / "elsewhere")
+    names.unlink()
+    with pytest.raises(DataError, match="--photos"):
+        resume(run.path)
+    assert Run.open(run.path, photos=tmp_path / "elsewhere").open_photos().fingerprint == run.data["fingerprint"]
+    assert Run.open(run.path).data["path"] == str(photos)  # reading changes nothing
+    moved = resume(run.path, photos=tmp_path / "elsewhere", epochs=2)
+    assert moved.summary()["epochs"] == 2
+    assert len(Run.open(run.path).open_photos().rows("valid")) == 24
+    next((tmp_path / "elsewhere" / "training").iterdir()).unlink()
+    with pytest.raises(RunError, match="no longer those"):
+        resume(run.path, photos=tmp_path / "elsewhere")

@@ -51,6 +51,15 @@ def compile_bitcode(function: Callable[..., None], signature: str, symbol: str) 
     return module.as_bitcode()
 
 
+def assembled(text: str) -> bytes:
+    """The bitcode of LLVM's assembly, which defines one function."""
+    import llvmlite.binding as llvm
+
+    module = llvm.parse_assembly(text, context=llvm.create_context())
+    module.verify()
+    return module.as_bitcode()
+
+
 def link_object(parts: Sequence[bytes], symbol: str) -> bytes:
     """Link modules into one object file that exports `symbol` alone, with everything it calls.
 
@@ -60,7 +69,8 @@ def link_object(parts: Sequence[bytes], symbol: str) -> bytes:
     """
     import llvmlite.binding as llvm
 
-    module, *others = (llvm.parse_bitcode(part) for part in parts)
+    context = llvm.create_context()  # what a formula brings into it goes with it
+    module, *others = (llvm.parse_bitcode(part, context) for part in parts)
     for other in others:
         module.link_in(other)
     for defined in _definitions(module):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakValueDictionary
 
 from thalweg._files import cache_folder, write_bytes
-from thalweg._native.compiler import compile_bitcode, fingerprint, link_object, target_machine
+from thalweg._native.compiler import assembled, compile_bitcode, fingerprint, link_object, target_machine
 from thalweg.errors import StorageError
 
 
@@ -44,13 +44,13 @@ class Part(NamedTuple):
         signature: one letter an argument: `i` an integer, `d` a float, `p` a pointer to float64, `f` to float32,
             `q` to int64, `b` to uint8.
         source: the whole source text; another text makes another part.
-        build: returns the function; called only if its code is not on disk.
+        build: returns the function, or its assembly; called only if its code is not on disk.
     """
 
     symbol: str
     signature: str
     source: str
-    build: Callable[[], Callable[..., None]]
+    build: Callable[[], Callable[..., None] | str]
 
 
 class Kernel:
@@ -112,7 +112,8 @@ def _bitcode(part: Part) -> bytes:
     key = _key(".bc", part)
     body = _read(key)
     if body is None:
-        body = compile_bitcode(part.build(), part.signature, part.symbol)
+        built = part.build()
+        body = assembled(built) if isinstance(built, str) else compile_bitcode(built, part.signature, part.symbol)
         _write(key, body)
     return body
 

@@ -25,17 +25,18 @@ def diagnose(
     source: Annotated[Path | None, typer.Argument(metavar="RUN|FOLDER", help=t("diagnosis.help_source"))] = None,
     csv: Annotated[Path | None, typer.Option("--csv", metavar="LOG.csv", help=t("diagnosis.help_csv"))] = None,
     try_fix: Annotated[bool, typer.Option("--try-fix", help=t("diagnosis.help_try_fix"))] = False,
+    photos: Annotated[str | None, typer.Option("--photos", metavar="DIR", help=t("training.help_moved"))] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Diagnose a run, a saved watch or a log."""
-    verdict = _verdict(source, csv, try_fix=try_fix)
+    verdict = _verdict(source, csv, try_fix=try_fix, photos=photos)
     if as_json:
         print_json(verdict.to_dict())
     else:
         typer.echo(str(verdict))
 
 
-def _verdict(source: Path | None, csv: Path | None, *, try_fix: bool) -> Verdict:
+def _verdict(source: Path | None, csv: Path | None, *, try_fix: bool, photos: str | None) -> Verdict:
     from thalweg.diagnosis import diagnose_csv, diagnose_path
 
     if source is not None and csv is not None:
@@ -46,4 +47,4 @@ def _verdict(source: Path | None, csv: Path | None, *, try_fix: bool) -> Verdict
         return diagnose_csv(csv)
     if source is None:
         raise UsageError("diagnosis.no_source")
-    return diagnose_path(source, try_fix=try_fix)
+    return diagnose_path(source, try_fix=try_fix, photos=photos)

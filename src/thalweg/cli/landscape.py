@@ -34,6 +34,7 @@ def _landscape(
     photos: Annotated[int, typer.Option(metavar="N", help=t("landscape.help_photos"))] = 512,
     split: Annotated[str, typer.Option(metavar="SPLIT", help=t("landscape.help_split"))] = "valid",
     seed: Annotated[int, typer.Option(metavar="N", help=t("landscape.help_seed"))] = 0,
+    photos_at: Annotated[str | None, typer.Option("--photos-at", metavar="DIR", help=t("training.help_moved"))] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", metavar="PNG", help=t("landscape.help_out"))] = None,
     as_json: JsonFlag = False,
 ) -> None:
@@ -52,6 +53,7 @@ def _landscape(
         photos=photos,
         split=cast("Split", split),
         seed=seed,
+        photos_at=photos_at,
     )
     path = out or run / f"landscape-{plane}.png"
     draw_landscape(found, path, squared_error=Run.open(run).config.loss == "mse")

@@ -27,6 +27,7 @@ def _serve(
     host: Annotated[str, typer.Option(metavar="ADDRESS", help=t("page.help_host"), show_default=False)] = "127.0.0.1",
     port: Annotated[int | None, typer.Option(min=0, max=65535, help=t("page.help_port"), show_default=False)] = None,
     photos: Annotated[list[Path] | None, typer.Option(metavar="DIR", help=t("page.help_photos"))] = None,
+    trainings: Annotated[int, typer.Option(min=1, max=64, metavar="N", help=t("page.help_trainings"))] = 1,
     open_it: Annotated[bool, typer.Option("--open", help=t("page.help_open"))] = False,
     as_json: JsonFlag = False,
 ) -> None:
@@ -42,4 +43,4 @@ def _serve(
 
             webbrowser.open(address.url)
 
-    serve(folder, host=host, port=port, photos=photos or (), ready=say)
+    serve(folder, host=host, port=port, photos=photos or (), trainings=trainings, ready=say)

@@ -14,6 +14,8 @@ from thalweg.i18n import t
 
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from thalweg.errors import ThalwegError
     from thalweg.runs import Run, TrainingConfig
 
@@ -29,14 +31,17 @@ def train(
     recipe: Annotated[str | None, typer.Option(help=t("training.help_recipe"))] = None,
     out: Annotated[Path | None, typer.Option(help=t("training.help_out"))] = None,
     resume: Annotated[Path | None, typer.Option(metavar="RUN", help=t("training.help_resume"))] = None,
+    moved: Annotated[str | None, typer.Option("--photos", metavar="DIR", help=t("training.help_moved"))] = None,
     as_json: JsonFlag = False,
     **overrides: Any,
 ) -> None:
     """Train, or resume a run."""
     if resume is not None:
-        if photos is not None or out is not None or recipe is not None or overrides:
+        if photos is not None or out is not None or recipe is not None:
             raise UsageError("training.resume_alone", run=resume)
-        go_on(resume, as_json=as_json)
+        go_on(resume, moved, overrides, as_json=as_json)
+    elif moved is not None:
+        raise UsageError("training.moved_alone")
     elif photos is None:
         raise UsageError("training.no_photos")
     else:
@@ -67,20 +72,22 @@ def begin(photos: str, config: TrainingConfig, out: Path | None, *, as_json: boo
     conclude(run, as_json=as_json)
 
 
-def go_on(path: Path, *, as_json: bool) -> None:
+def go_on(path: Path, photos: str | None = None, ends: Mapping[str, Any] | None = None, *, as_json: bool) -> None:
     """Resume a run from its last checkpoint, draw, and print the results."""
+    ends = ends or {}
     from thalweg.cli._progress import showing
     from thalweg.runs import Run, files
     from thalweg.training import resume as resume_run
     from thalweg.training import resume_folds
+    from thalweg.training.request import extended
 
     if (path / files.FOLDS).is_dir():
-        with showing(Run.open(path / files.FOLDS / "0").config) as listener:
-            runs = resume_folds(path, listener=listener)
+        with showing(extended(Run.open(path / files.FOLDS / "0").config, ends)) as listener:
+            runs = resume_folds(path, photos=photos, listener=listener, **ends)
         conclude_folds(runs, as_json=as_json)
         return
-    with showing(Run.open(path).config) as listener:
-        run = resume_run(path, listener=listener)
+    with showing(extended(Run.open(path).config, ends)) as listener:
+        run = resume_run(path, photos=photos, listener=listener, **ends)
     conclude(run, as_json=as_json)
 
 

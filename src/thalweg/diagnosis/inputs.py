@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import math
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,9 +17,11 @@ from thalweg.diagnosis.measures.table import OLD_NAMES
 from thalweg.diagnosis.measures.trends import of_history
 from thalweg.diagnosis.watching import FORMAT
 from thalweg.errors import DataError, RunError
+from thalweg.i18n import t
 from thalweg.probes import Wiring
 from thalweg.probes.batches import Batch
-from thalweg.runs import files
+from thalweg.runs import files, schema
+from thalweg.runs.options import shown
 
 
 if TYPE_CHECKING:
@@ -38,13 +39,16 @@ if TYPE_CHECKING:
 # Of a run: a few photos are enough for curvature and rates, and a CPU is slow.
 BATCHES, PHOTOS = 4, 32
 
+_WATCH = {"measures": schema.by_name(), "problems": schema.texts()}
 
-def diagnose_path(source: Path | str, *, try_fix: bool = False) -> Verdict:
+
+def diagnose_path(source: Path | str, *, try_fix: bool = False, photos: Path | str | None = None) -> Verdict:
     """Diagnose a folder: a run, or a folder of `watch.save`.
 
     Args:
         source: the folder.
         try_fix: try the first fix on a copy; needs a run.
+        photos: where the run's photos are now, if they have moved.
 
     Raises:
         RunError: the folder is neither, or another version wrote it.
@@ -55,7 +59,7 @@ def diagnose_path(source: Path | str, *, try_fix: bool = False) -> Verdict:
             raise RunError("diagnosis.try_needs_run")
         return diagnose_folder(source)
     if (source / files.CONFIG).exists():
-        return diagnose_run(source, try_fix=try_fix)
+        return diagnose_run(source, try_fix=try_fix, photos=photos)
     raise RunError("diagnosis.not_a_source", path=source)
 
 
@@ -68,18 +72,26 @@ def diagnose_folder(folder: Path | str) -> Verdict:
         RunError: the folder is not of `watch.save`, or another version wrote it.
     """
     folder = Path(folder)
-    try:
-        facts = json.loads((folder / "watch.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RunError("diagnosis.not_a_source", path=folder) from error
-    if not isinstance(facts, dict) or facts.get("format") != FORMAT:
-        found = facts.get("format") if isinstance(facts, dict) else None
-        raise RunError("diagnosis.other_watch", path=folder, found=found, expected=FORMAT)
+    file = folder / "watch.json"
+    if not file.exists():
+        raise RunError("diagnosis.not_a_source", path=folder)
+    facts = schema.checked(schema.read_json(file), {}, file)
+    if facts.get("format") != FORMAT:
+        raise RunError("diagnosis.other_watch", path=folder, found=shown(facts.get("format")), expected=FORMAT)
+    schema.checked(facts, _WATCH, file)
     measures = {
         str(OLD_NAMES.get(name, name)): math.nan if value is None else float(value)
         for name, value in facts["measures"].items()
     }
-    return judge(measures, problems=facts["problems"])
+    return judge(measures, problems=[name for name in facts["problems"] if _has_text(name)])
+
+
+def _has_text(problem: str) -> bool:
+    """Whether this version has words for a problem: another may name others."""
+    try:
+        return bool(t(f"diagnosis.unchecked_{problem}"))
+    except KeyError:
+        return False
 
 
 def diagnose_csv(path: Path | str) -> Verdict:
@@ -127,37 +139,41 @@ class OpenedRun:
         return trials.try_fix(verdict, self.model, self.optimizer, self.loss_fn, self.batches, fix=fix, steps=steps)
 
 
-def diagnose_run(path: Path | str, *, try_fix: bool = False, threads: int | None = None) -> Verdict:
+def diagnose_run(
+    path: Path | str, *, try_fix: bool = False, threads: int | None = None, photos: Path | str | None = None
+) -> Verdict:
     """Diagnose a run: its history, and its last checkpoint, measured with its own photos.
 
     Args:
         path: the run's folder, which stays unchanged.
         try_fix: try the first fix on a copy, beside a copy without it.
         threads: CPU threads; None: as many as the run used.
+        photos: where its photos are now, if they have moved.
 
     Raises:
         RunError: the folder is not a run, another version wrote it, or its photos have changed.
     """
-    opened = open_run(Path(path), threads=threads)
+    opened = open_run(Path(path), threads=threads, photos=photos)
     verdict = opened.verdict()
     if not (try_fix and verdict.fixes):
         return verdict
     return replace(verdict, trial=opened.try_fix(verdict))
 
 
-def open_run(path: Path, *, threads: int | None = None) -> OpenedRun:
+def open_run(path: Path, *, threads: int | None = None, photos: Path | str | None = None) -> OpenedRun:
     """Open a run at its last checkpoint, for measurements.
 
     Args:
         path: the run's folder.
         threads: CPU threads; None: as many as the run used.
+        photos: where its photos are now, if they have moved.
 
     Raises:
         RunError: the folder is not a run, another version wrote it, or its photos have changed.
     """
     from thalweg.training.session import reopen
 
-    training = reopen(path, threads=threads)
+    training = reopen(path, photos=photos, threads=threads)
     batches = []
     for index in range(min(BATCHES, len(training.batches))):
         images_NCHW, labels_N = training.batches(0, index)

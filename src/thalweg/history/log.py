@@ -141,10 +141,10 @@ def read_header(path: Path) -> tuple[dict[str, str], int]:
         raise RunError("history.unreadable", path=path, reason=error.strerror or error) from error
     try:
         header = json.loads(line)
-        known = header["format"] == _MAGIC
-        units = dict(header["units"])
-    except (ValueError, KeyError, TypeError) as error:
+        found, units = header["format"], header["units"]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise RunError("history.not_a_history", path=path) from error
-    if not known:
+    named = isinstance(units, dict) and all(isinstance(unit, str) for unit in units.values())
+    if found != _MAGIC or not named or next(iter(units), None) != "step":
         raise RunError("history.not_a_history", path=path)
     return units, len(line)

@@ -106,7 +106,8 @@ class Trace:
         The curvature is the second derivative along the coordinate, at the position before the step.
         """
         curvature_S2 = np.diagonal(self.surface.hessian(self.positions_S2[:-1]), axis1=1, axis2=2)
-        return self.rates_S2 * curvature_S2
+        with np.errstate(over="ignore", invalid="ignore"):  # a rate of 1e300 times any curvature
+            return self.rates_S2 * curvature_S2
 
     @cached_property
     def events(self) -> tuple[Event, ...]:

@@ -14,16 +14,19 @@ import torch
 from torch import nn
 
 from thalweg._files import replacing
-from thalweg.errors import MissingExtraError, RunError
+from thalweg.errors import DataError, MissingExtraError, RunError, UsageError
 from thalweg.models import logits_of
 from thalweg.prediction.crops import Crop
 from thalweg.prediction.onnx_model import FORMAT, METADATA, OnnxModel
 from thalweg.runs import softmax
+from thalweg.runs.photos import affordable_batch, evaluation_batches
 
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from thalweg.runs import Run
@@ -48,8 +51,10 @@ class _Standalone(nn.Module):
         return (self.model(images_NCHW) / self.temperature).softmax(dim=1)
 
 
-def export_onnx(run: Run, path: Path | str) -> float:
-    """Write a run's network as ONNX, atomically, after checking it against the run on the run's own photos.
+def export_onnx(run: Run, path: Path | str, *, note: Callable[..., None] | None = None) -> float:
+    """Write a run's network as ONNX, atomically, after checking it against the run.
+
+    The check uses the run's own photos; if they are gone or have changed, photos of noise take their place.
 
     The graph maps `images`, RGB bytes of shape (photos, size, size, 3), to `probabilities`, (photos, classes). The
     metadata entry `thalweg` is JSON: classes, sizes, and how a photo becomes square.
@@ -57,6 +62,7 @@ def export_onnx(run: Run, path: Path | str) -> float:
     Args:
         run: a run with weights.
         path: the file to write.
+        note: called with (key, **values) of the catalogue if the run's photos cannot be used.
 
     Returns:
         The largest difference between two probabilities.
@@ -64,7 +70,6 @@ def export_onnx(run: Run, path: Path | str) -> float:
     Raises:
         MissingExtraError: onnx, onnxscript or onnxruntime is not installed.
         RunError: the run has no weights, or the file disagrees with it.
-        DataError: the photos are gone.
         StorageError: the file cannot be written.
     """
     try:
@@ -92,7 +97,7 @@ def export_onnx(run: Run, path: Path | str) -> float:
         proto = program.model_proto
         onnx.helper.set_model_props(proto, {METADATA: json.dumps(_facts(run), ensure_ascii=False)})
         temporary.write_bytes(proto.SerializeToString())
-        return _difference(run, temporary)
+        return _difference(run, temporary, _photos_to_check(run, note))
 
 
 def _facts(run: Run) -> dict[str, object]:
@@ -110,18 +115,29 @@ def _facts(run: Run) -> dict[str, object]:
     }
 
 
-def _difference(run: Run, path: Path) -> float:
-    """Return the largest difference between run and file on photos of the validation split.
+def _photos_to_check(run: Run, note: Callable[..., None] | None) -> NDArray[np.uint8]:
+    """Photos of the validation split, decoded; if they cannot be used, noise."""
+    try:
+        cache = run.open_photos()
+    except (DataError, RunError, UsageError) as error:
+        if note is not None:
+            note("prediction.exported_unseen", reason=error)
+        shape = (affordable_batch(run.data["stored"], CHECKED), run.data["stored"], run.data["stored"], 3)
+        return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    return np.ascontiguousarray(cache.images_NHWC[cache.rows("valid")[:CHECKED]])
+
+
+def _difference(run: Run, path: Path, images_NHWC: NDArray[np.uint8]) -> float:
+    """Return the largest difference between run and file on some photos.
 
     Raises:
         RunError: the difference is too large.
     """
-    cache = run.open_photos()
-    rows = cache.rows("valid")[:CHECKED]
-    logits_NC = logits_of(run.load_network(), run.batches(cache, rows, batch_size=CHECKED))
-    expected_NC = softmax(logits_NC.numpy(), run.temperature)
-    whole = Crop((0, 0, cache.size, cache.size), flip=False)
-    found_NC = OnnxModel.open(path).probabilities(cache, rows, whole)
+    rows_N, stored = np.arange(len(images_NHWC)), images_NHWC.shape[1]
+    batches = evaluation_batches(images_NHWC, run.data, rows_N, size=run.config.size, batch_size=CHECKED)
+    expected_NC = softmax(logits_of(run.load_network(), batches).numpy(), run.temperature)
+    whole = Crop((0, 0, stored, stored), flip=False)
+    found_NC = OnnxModel.open(path).probabilities(images_NHWC, rows_N, whole)
     difference = float(np.abs(found_NC - expected_NC).max())
     if not difference <= TOLERANCE:
         raise RunError("prediction.export_differs", run=run.path, difference=difference, most=TOLERANCE)

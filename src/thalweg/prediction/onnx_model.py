@@ -25,6 +25,7 @@ from thalweg.prediction.ensemble import check_classes, together
 from thalweg.prediction.predictions import Predictions, in_order
 from thalweg.runs import schema
 from thalweg.runs.config import RESIZE_OF_FORMAT_1, Resize
+from thalweg.runs.photos import affordable_batch
 
 
 if TYPE_CHECKING:
@@ -83,18 +84,23 @@ class OnnxModel:
             session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's errors share no base class
             raise RunError("prediction.no_onnx", path=path, reason=str(error).splitlines()[0]) from error
-        return cls(path, _facts(session.get_modelmeta().custom_metadata_map.get(METADATA, "{}"), path), session)
+        facts = _facts(session.get_modelmeta().custom_metadata_map.get(METADATA, "{}"), path)
+        _check_graph(session, facts, path)
+        return cls(path, facts, session)
 
     @property
     def classes(self) -> tuple[str, ...]:
         """Names of the classes, in the order of the columns."""
         return tuple(self.facts["classes"])
 
-    def probabilities(self, cache: Cache, rows_N: NDArray[np.int64], crop: Crop) -> NDArray[np.float64]:
+    def probabilities(
+        self, images_NHWC: NDArray[np.uint8], rows_N: NDArray[np.int64], crop: Crop
+    ) -> NDArray[np.float64]:
         """Return class probabilities (N, C) for one crop of each photo, holding one batch in memory at a time."""
-        name = self.session.get_inputs()[0].name
-        batches = (rows_N[start : start + BATCH] for start in range(0, len(rows_N), BATCH))
-        parts = [self.session.run(None, {name: _cropped(cache, rows, crop, self.facts["size"])})[0] for rows in batches]
+        name, size = self.session.get_inputs()[0].name, self.facts["size"]
+        count = affordable_batch(size, BATCH)
+        batches = (rows_N[start : start + count] for start in range(0, len(rows_N), count))
+        parts = [self.session.run(None, {name: _cropped(images_NHWC, rows, crop, size)})[0] for rows in batches]
         return np.concatenate(parts).astype(np.float64)
 
 
@@ -140,7 +146,7 @@ def _probabilities(model: OnnxModel, cache: Cache, tta: int) -> NDArray[np.float
     rows_N = np.arange(len(cache.photos))
     total_NC = np.zeros((len(rows_N), len(model.classes)))
     for crop, weight in zip(crops(tta, cache.size), crop_weights(tta), strict=True):
-        total_NC += weight * model.probabilities(cache, rows_N, crop)
+        total_NC += weight * model.probabilities(cache.images_NHWC, rows_N, crop)
     return total_NC
 
 
@@ -158,13 +164,35 @@ def _facts(text: str, path: Path) -> dict[str, Any]:
         raise RunError("prediction.foreign_onnx", path=path)
     if facts["format"] == _FORMAT_OF_0_1:
         facts["resize"] = RESIZE_OF_FORMAT_1.get(str(facts.get("fit")), facts.get("fit"))
-    return schema.checked(facts, _SCHEMA, path)
+    schema.checked(facts, _SCHEMA, path)
+    if len(facts["class_shares"]) != len(facts["classes"]) or facts["size"] > facts["stored"]:
+        raise RunError("prediction.foreign_onnx", path=path)
+    return facts
 
 
-def _cropped(cache: Cache, rows_N: NDArray[np.int64], crop: Crop, size: int) -> NDArray[np.uint8]:
+def _check_graph(session: Any, facts: dict[str, Any], path: Path) -> None:
+    """Refuse a graph that does not map bytes of photos to the probabilities of the classes.
+
+    Raises:
+        RunError: it has other inputs or outputs.
+    """
+    inputs, outputs = session.get_inputs(), session.get_outputs()
+    size = facts["size"]
+    right = (
+        len(inputs) == len(outputs) == 1
+        and inputs[0].type == "tensor(uint8)"
+        and inputs[0].shape[1:] == [size, size, 3]
+        and outputs[0].type == "tensor(float)"
+        and outputs[0].shape[1:] == [len(facts["classes"])]
+    )
+    if not right:
+        raise RunError("prediction.foreign_onnx", path=path)
+
+
+def _cropped(images_NHWC: NDArray[np.uint8], rows_N: NDArray[np.int64], crop: Crop, size: int) -> NDArray[np.uint8]:
     """Return the same crop of each photo, as bytes (N, size, size, 3)."""
     count = len(rows_N)
     boxes_N4 = np.tile(np.array(crop.box, dtype=np.int64), (count, 1))
     colors_N3, erased_N4 = np.ones((count, 3), np.float32), np.zeros((count, 4), np.int64)
     same = Crops(boxes_N4, np.full(count, crop.flip), colors_N3, erased_N4)
-    return crop_photos(cache.images_NHWC, rows_N, same, size)
+    return crop_photos(images_NHWC, rows_N, same, size)

@@ -16,7 +16,7 @@ from thalweg.report.scores import confusion_matrix
 from thalweg.runs import Run, files, softmax
 
 
-def draw_run(path: Path | str) -> Path:
+def draw_run(path: Path | str, *, photos: Path | str | None = None) -> Path:
     """Draw the pictures of a run into its folder, then write its report.
 
     If a picture cannot be drawn, for instance because the photos are gone, the run's messages record the reason. The
@@ -24,6 +24,7 @@ def draw_run(path: Path | str) -> Path:
 
     Args:
         path: the run's folder.
+        photos: where its photos are now, if they have moved.
 
     Returns:
         The report.
@@ -34,7 +35,7 @@ def draw_run(path: Path | str) -> Path:
     """
     began = time.monotonic()
     path = Path(path)
-    run = Run.open(path)
+    run = Run.open(path, photos=photos)
     jobs = {"curves": _draw_curves, "layers": _draw_layers}
     if run.evaluation.exists():
         jobs |= {"confusion": _draw_confusion, "mistakes": _draw_mistakes, "reliability": _draw_reliability}

@@ -10,6 +10,7 @@ file's metadata is one JSON text that holds everything else.
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -18,10 +19,13 @@ from safetensors.torch import save_file
 
 from thalweg._files import replacing
 from thalweg.errors import RunError, StorageError, UsageError
+from thalweg.i18n import joined
+from thalweg.runs import schema
+from thalweg.runs.options import shown
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from torch import Tensor, nn
@@ -51,11 +55,15 @@ def save(path: Path, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
             raise StorageError("errors.cannot_write", path=path, reason=error) from error
 
 
-def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def load(path: Path, wanted: Mapping[str, schema.Entry] | None = None) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read the tensors, on the CPU, and the metadata.
 
+    Args:
+        path: the file.
+        wanted: the schema of the metadata.
+
     Raises:
-        RunError: no such file, or not a checkpoint of this version.
+        RunError: no such file, not a checkpoint of this version, or damaged.
     """
     try:
         with safe_open(path, framework="pt") as file:
@@ -65,8 +73,8 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise RunError("runs.no_checkpoint", path=path, reason=error) from error
     found = facts.get("format") if isinstance(facts, dict) else None
     if found != FORMAT:
-        raise RunError("runs.other_checkpoint", path=path, found=found, expected=FORMAT)
-    return tensors, facts
+        raise RunError("runs.other_checkpoint", path=path, found=shown(found), expected=FORMAT)
+    return tensors, schema.checked(facts, wanted or {}, path)
 
 
 def model_tensors(model: nn.Module, prefix: str = "model") -> dict[str, Tensor]:
@@ -84,11 +92,15 @@ def load_model(model: nn.Module, tensors: dict[str, Tensor], prefix: str = "mode
     """Copy weights and buffers into a model; its memory layout stays.
 
     Raises:
-        RunError: the checkpoint belongs to another network.
+        RunError: the checkpoint belongs to another network, or a weight is not finite.
     """
     ours, theirs = model.state_dict(), names_of_model(tensors, prefix)
-    if ours.keys() != theirs.keys() or any(ours[name].shape != theirs[name].shape for name in ours):
-        raise RunError("runs.other_network", names=", ".join(sorted(ours.keys() ^ theirs.keys())[:3]))
+    differ = ours.keys() ^ theirs.keys() or {name for name in ours if ours[name].shape != theirs[name].shape}
+    if differ:
+        raise RunError("runs.other_network", names=joined(sorted(differ)[:3]))
+    broken = [name for name, tensor in theirs.items() if not torch.isfinite(tensor).all()]
+    if broken:
+        raise RunError("runs.weights_not_finite", names=joined(broken[:3]))
     model.load_state_dict(theirs)
 
 
@@ -112,12 +124,45 @@ def optimizer_tensors(optimizer: Optimizer) -> tuple[dict[str, Tensor], dict[str
     return tensors, rest
 
 
-def load_optimizer(optimizer: Optimizer, tensors: dict[str, Tensor], rest: dict[str, Any]) -> None:
+def load_optimizer(optimizer: Optimizer, tensors: dict[str, Tensor], rest: dict[str, Any], path: Path) -> None:
     """Restore the state that `optimizer_tensors` returned.
 
     A tensor of its parameter's shape gets the parameter's memory layout, as it had originally. All tensors move to
     their parameter's device except step counts, which torch keeps on the CPU unless the optimizer is fused.
+
+    Args:
+        optimizer: a new one, over the same parameters.
+        tensors: of the checkpoint.
+        rest: of the checkpoint's metadata.
+        path: the checkpoint, for the message.
+
+    Raises:
+        RunError: the state is damaged, or that of another optimizer.
     """
+    usual = [{**group} for group in optimizer.param_groups]
+    try:
+        _fill(optimizer, tensors, rest)
+    except (AttributeError, IndexError, KeyError, RecursionError, RuntimeError, TypeError, ValueError) as error:
+        raise RunError("runs.other_optimizer", path=path, reason=error) from error
+    for group, before in zip(optimizer.param_groups, usual, strict=True):
+        for name, value in before.items():
+            if name != "params" and not _is_alike(group[name], value):
+                raise RunError("runs.other_optimizer", path=path, reason=f"{name} = {shown(group[name])}")
+
+
+def _is_alike(value: Any, usual: Any) -> bool:
+    """Whether a setting has the kind of the usual one: a number for a number, as many of them, a flag for a flag."""
+    if isinstance(usual, list | tuple):
+        right = isinstance(value, list | tuple) and len(value) == len(usual)
+        return right and all(map(_is_alike, value, usual))
+    if isinstance(usual, bool) or isinstance(value, bool) or usual is None or value is None:
+        return isinstance(value, type(usual)) or usual is None or value is None
+    if isinstance(usual, int | float):
+        return isinstance(value, int | float) and abs(value) < math.inf
+    return not isinstance(value, int | float | list | tuple)
+
+
+def _fill(optimizer: Optimizer, tensors: dict[str, Tensor], rest: dict[str, Any]) -> None:
     parameters = _parameters(optimizer)
     device = parameters[0].device
     fused = any(group.get("fused") for group in optimizer.param_groups)
@@ -131,6 +176,9 @@ def load_optimizer(optimizer: Optimizer, tensors: dict[str, Tensor], rest: dict[
         _, home, key = name.split(".", 2)
         values = _home(optimizer, parameters, home)
         value = tensor if key == "step" and not fused else tensor.to(device)
+        is_like = home.isdecimal() and tensor.numel() == parameters[int(home)].numel()
+        if is_like and tensor.numel() > 1 and tensor.shape != parameters[int(home)].shape:
+            raise ValueError(name)
         if home.isdecimal() and tensor.shape == parameters[int(home)].shape:
             value = torch.empty_like(parameters[int(home)], dtype=tensor.dtype).copy_(tensor)
         values[key] = value.detach()

@@ -5,6 +5,7 @@ Lists of runs and reports use it: they show what is readable and name what is no
 
 from __future__ import annotations
 
+import math
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -143,8 +144,13 @@ def sequence(value: Any) -> list[Any]:
 
 
 def number(value: Any) -> float | None:
-    """Return the value if it is a number, else None."""
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    """Return the value if it is a finite number, else None."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        return float(value) if math.isfinite(value) else None
+    except OverflowError:  # an integer with hundreds of digits
+        return None
 
 
 def _png(path: Path) -> bytes:

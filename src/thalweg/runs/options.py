@@ -83,7 +83,8 @@ class Option:
         if value is None and self.optional:
             return None
         if self.kind == "choice" and value not in self.choices:
-            raise UnknownNameError(self.name, str(value)[:80], self.choices)
+            name = value if isinstance(value, str) else shown(value, 80)
+            raise UnknownNameError(self.name, name[:80], self.choices)
         if self.kind == "sizes" and isinstance(value, list | tuple):
             return tuple(self._number(size, whole=True) for size in value)
         if self.kind in ("whole", "number", "duration"):
@@ -133,7 +134,7 @@ class Option:
             raise UsageError(
                 "training.out_of_range",
                 option=self.flag,
-                value=f"{value:.6g}" if isinstance(value, float) else str(value)[:40],
+                value=f"{value:.6g}" if isinstance(value, float) else shown(value, 40),
                 range=self.range,
             )
         return int(value) if whole else float(value)
@@ -148,7 +149,7 @@ class Option:
 
     def _wrong(self, value: Any) -> UsageError:
         return UsageError(
-            "training.wrong_type", option=self.flag, value=repr(value)[:80], kind=t(f"training.kind_{self.kind}")
+            "training.wrong_type", option=self.flag, value=shown(value, 80), kind=t(f"training.kind_{self.kind}")
         )
 
 
@@ -166,6 +167,20 @@ def check_all(values: object, options: Mapping[str, Option]) -> dict[str, Any]:
         UnknownNameError: a field is not one of its choices; names the first.
     """
     return {name: option.check(getattr(values, name)) for name, option in options.items()}
+
+
+def shown(value: Any, most: int = 60) -> str:
+    """Return a value as Python writes it, shortened to `most` characters.
+
+    Example:
+        >>> shown("x" * 100, 12), shown(16**5000)
+        ("'xxxxxxxx...", 'a number of 20,001 bits')
+    """
+    try:
+        text = repr(value)
+    except ValueError:  # an integer with more digits than Python writes
+        return t("runs.huge_number", bits=value.bit_length()) if isinstance(value, int) else type(value).__name__
+    return text if len(text) <= most else text[: most - 3] + "..."
 
 
 def flag_of(name: str) -> str:

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from thalweg.data.rendering import Rendering
     from thalweg.runs.config import TrainingConfig
 
-EVALUATION_BATCH = 128
+EVALUATION_BATCH = 128  # photos per batch, while they are small
+_LARGEST_SIDE = 256  # pixels; of larger photos, a batch has as many pixels as of these
 
 
 def find_photos(photos: Path | str, config: TrainingConfig, legend: Sequence[str] | None = None) -> ImageSet:
@@ -131,4 +132,19 @@ def evaluation_batches(
     from thalweg.data.batches import plain_batches
 
     augmenter = HostAugmenter(images_NHWC, facts["mean"], facts["std"])
+    batch_size = affordable_batch(size, batch_size)
     return plain_batches(augmenter, rows_N, size=size, batch_size=batch_size, flip=flip, box=box)
+
+
+def affordable_batch(size: int, batch_size: int = EVALUATION_BATCH) -> int:
+    """Return the photos per batch, so that memory does not grow with the square of their side.
+
+    Args:
+        size: side of the network's input, in pixels.
+        batch_size: photos per batch, at most.
+
+    Example:
+        >>> affordable_batch(128), affordable_batch(512), affordable_batch(4096)
+        (128, 32, 1)
+    """
+    return max(1, min(batch_size, EVALUATION_BATCH * _LARGEST_SIDE**2 // size**2))

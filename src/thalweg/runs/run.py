@@ -27,12 +27,16 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from thalweg._files import write_text
+from thalweg.data.builtin import ARCHIVE
+from thalweg.data.opening import BUILTIN
 from thalweg.data.photos import SPLITS
 from thalweg.data.rendering import Rendering
-from thalweg.errors import RunError, UnknownNameError, UsageError
+from thalweg.errors import DataError, RunError, UnknownNameError, UsageError
 from thalweg.history import HistoryLog
+from thalweg.i18n import t
 from thalweg.runs import files, schema
 from thalweg.runs.config import SettledConfig, translated
+from thalweg.runs.options import shown
 from thalweg.runs.photos import decode_photos, evaluation_batches, find_photos
 from thalweg.runs.probabilities import softmax
 
@@ -69,11 +73,12 @@ class Run:
     environment: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def open(cls, path: Path | str) -> Self:
+    def open(cls, path: Path | str, *, photos: Path | str | None = None) -> Self:
         """Open a run.
 
         Args:
             path: the folder of the run.
+            photos: where its photos are now, if they have moved.
 
         Raises:
             RunError: the folder is not a run, has another version, or is damaged; the message names the damage.
@@ -91,6 +96,7 @@ class Run:
             raise RunError(
                 "runs.damaged", path=file, name="class_shares", value=len(data["class_shares"]), wanted=wanted
             )
+        _check_sizes(facts.get("training"), data["stored"], file)
         environment = schema.checked(facts.get("environment"), schema.ENVIRONMENT, file, "environment")
         training = schema.checked(facts.get("training"), {"size": schema.whole(1, 4096)}, file, "training")
         try:
@@ -99,6 +105,8 @@ class Run:
             )
         except UsageError as error:
             raise RunError("runs.not_readable", path=file, reason=error) from error
+        if photos is not None:
+            data["path"] = str(ARCHIVE if photos == BUILTIN else Path(photos).resolve())
         return cls(path, config, data, environment)
 
     def save(self) -> None:
@@ -195,7 +203,12 @@ class Run:
             DataError: the photos are gone.
             RunError: the photos have changed.
         """
-        images = find_photos(self.data["path"], self.config, self.classes)
+        photos = Path(self.data["path"])
+        if not photos.exists() and photos.name == ARCHIVE.name:
+            photos = ARCHIVE  # the built-in set of another installation
+        if not photos.exists():
+            raise DataError("runs.photos_gone", path=photos, run=self.path)
+        images = find_photos(photos, self.config, self.classes)
         cache = decode_photos(images, self.config, self.data["stored"], progress, rendering=self.rendering)
         if cache.fingerprint != self.data["fingerprint"]:
             raise RunError("runs.photos_changed", path=self.data["path"], run=self.path)
@@ -303,9 +316,19 @@ class Run:
         write_text(self.path / files.SPLIT, lines.getvalue())
 
     def read_split(self, split: Split) -> list[str]:
-        """Return the paths of the photos in a split, in the order of the cache's rows."""
-        text = (self.path / files.SPLIT).read_text(encoding="utf-8")
-        return [row["path"] for row in csv.DictReader(io.StringIO(text)) if row["split"] == split]
+        """Return the paths of the photos in a split, in the order of the cache's rows.
+
+        Raises:
+            RunError: the file is missing or damaged.
+        """
+        file = self.path / files.SPLIT
+        try:
+            rows = list(csv.DictReader(io.StringIO(file.read_text(encoding="utf-8")), strict=True))
+            return [row["path"] for row in rows if row["split"] == split]
+        except KeyError as error:
+            raise RunError("runs.not_readable", path=file, reason=t("runs.no_column", name=error.args[0])) from error
+        except (OSError, UnicodeDecodeError, csv.Error) as error:
+            raise RunError("runs.not_readable", path=file, reason=getattr(error, "strerror", None) or error) from error
 
 
 def expand_folds(paths: Iterable[Path | str]) -> list[Path]:
@@ -318,6 +341,17 @@ def expand_folds(paths: Iterable[Path | str]) -> list[Path]:
         else:
             runs += sorted(folds.iterdir(), key=lambda fold: (len(fold.name), fold.name))
     return runs
+
+
+def _check_sizes(training: Any, stored: int, file: Path) -> None:
+    """Refuse sizes beyond that of the cached photos: no run enlarges its photos, and memory grows with the square."""
+    values = training if isinstance(training, dict) else {}
+    for name in ("size", "smaller_sizes"):
+        given = values.get(name)
+        for side in given if isinstance(given, list) else [given]:
+            if isinstance(side, int) and side > stored:
+                wanted = t("runs.wanted_at_most", most=stored)
+                raise RunError("runs.damaged", path=file, name=name, value=shown(side), wanted=wanted)
 
 
 def _table(name: str, values: dict[str, Any]) -> str:

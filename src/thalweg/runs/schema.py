@@ -17,6 +17,7 @@ import numpy as np
 from thalweg.data.rendering import KINDS, Ground
 from thalweg.errors import RunError
 from thalweg.i18n import t
+from thalweg.runs.options import shown
 
 
 if TYPE_CHECKING:
@@ -103,6 +104,15 @@ def levels(kinds: Sequence[str]) -> Entry:
     return Entry(check, "levels", required=False)
 
 
+def by_name(*, required: bool = True) -> Entry:
+    """A table of numbers under any names; None stands for a number that is unknown."""
+
+    def check(value: Any) -> bool:
+        return isinstance(value, dict) and all(part is None or _is_number(part) for part in value.values())
+
+    return Entry(check, "by_name", required)
+
+
 def table(schema: Mapping[str, Entry], *, required: bool = True) -> Entry:
     """A table inside the table; None means that it is absent."""
 
@@ -153,6 +163,24 @@ SUMMARY: Final = {
     "messages": texts(required=False),
 }
 
+STATE: Final = {
+    "step": whole(),
+    "epoch": whole(),
+    "batch": whole(),
+    "seconds": number(0),
+    "best_accuracy": number(-1, 1),
+    "best_loss": number(finite=False),
+    "best_epoch": whole(),
+    "valid_losses": numbers(),
+    "sums": table({"loss": number(finite=False), "right": number(0), "photos": whole()}),
+}
+LAST: Final = {
+    "state": table(STATE),
+    "optimizer": table({}),
+    "clock": table({"first_step_at": number(0), "reserve": number(0), "spent": by_name(required=False)}),
+}
+KEPT: Final = {"epoch": whole()}
+
 
 def checked(values: Any, schema: Mapping[str, Entry], path: Path, name: str = "") -> dict[str, Any]:
     """Return the table if it matches its schema; entries that the schema does not name are kept.
@@ -167,11 +195,11 @@ def checked(values: Any, schema: Mapping[str, Entry], path: Path, name: str = ""
         RunError: an entry is missing, has the wrong type or is out of range; names the first.
     """
     if not isinstance(values, dict):
-        value = t("runs.wanted_missing") if values is None else _short(values)
+        value = t("runs.wanted_missing") if values is None else shown(values)
         raise RunError("runs.damaged", path=path, name=name or path.name, value=value, wanted=t("runs.wanted_table"))
     for key, entry in schema.items():
         if not _fits(values, key, entry):
-            value = _short(values[key]) if key in values else t("runs.wanted_missing")
+            value = shown(values[key]) if key in values else t("runs.wanted_missing")
             place = f"{name}.{key}" if name else key
             raise RunError("runs.damaged", path=path, name=place, value=value, wanted=t(f"runs.wanted_{entry.wanted}"))
     return values
@@ -251,8 +279,3 @@ def _is_number(value: Any, *, whole: bool = False, finite: bool = True) -> bool:
         return math.isfinite(value) or not finite
     except OverflowError:  # an integer with hundreds of digits
         return False
-
-
-def _short(value: Any) -> str:
-    shown = repr(value)
-    return shown if len(shown) <= 60 else shown[:57] + "..."

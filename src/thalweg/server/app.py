@@ -51,7 +51,13 @@ ROUTES: Final[tuple[Entry, ...]] = tuple(entry for tab in _TABS for entry in tab
 
 
 def build_app(
-    root: Path, *, token: str | None = None, host: str = "", photos: Sequence[Path] = (), warm: bool = False
+    root: Path,
+    *,
+    token: str | None = None,
+    host: str = "",
+    photos: Sequence[Path] = (),
+    trainings: int = 1,
+    warm: bool = False,
 ) -> Starlette:
     """Make the page's ASGI application.
 
@@ -60,11 +66,12 @@ def build_app(
         token: the token that visitors need; None: only visitors on this machine get answers.
         host: the machine's name in the visitors' address, if it is not an IP address.
         photos: folders that a training run may be started on, besides the built-in set and those of existing runs.
+        trainings: number of training runs that the page may run at the same time.
         warm: load the data of the first tab in advance.
     """
     service = Service(
         index=RunIndex(root),
-        trainings=Trainings(),
+        trainings=Trainings(trainings),
         trials=Trials(),
         network_thread=ThreadPoolExecutor(1, "networks"),
         photos=photos,

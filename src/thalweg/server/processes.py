@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from thalweg.errors import INTERRUPTED, RunError, ThalwegError, UsageError
-from thalweg.i18n import get_language, t
+from thalweg.i18n import get_language, joined, t
 
 
 if TYPE_CHECKING:
@@ -51,9 +51,14 @@ class Started:
 
 
 class Trainings:
-    """The training runs that this server started, by name."""
+    """The training runs that this server started, by name.
 
-    def __init__(self) -> None:
+    Args:
+        most: number that may run at the same time; more share the processor and the memory, so that each takes longer.
+    """
+
+    def __init__(self, most: int = 1) -> None:
+        self._most = most
         self._started: dict[str, Started] = {}
         self._launching: set[str] = set()
         self._readers: set[asyncio.Task[None]] = set()
@@ -84,10 +89,13 @@ class Trainings:
             arguments: of `thalweg`.
 
         Raises:
-            UsageError: a training run of this name is running.
+            UsageError: a training run of this name is running, or as many as may run at the same time.
         """
         if self.is_going(name):
             raise UsageError("page.name_taken", name=name)
+        going = sorted({*self._launching, *(one.run for one in self._started.values() if one.goes_on)})
+        if len(going) >= self._most:
+            raise UsageError("page.too_many_trainings", names=joined(going), most=self._most)
         self._launching.add(name)
         try:
             process = await launch("-m", "thalweg", *arguments, stderr=asyncio.subprocess.STDOUT)
@@ -128,16 +136,22 @@ class Trainings:
 
 
 class Trials:
-    """Trials of fixes, by name of the run; a run has at most one at a time."""
+    """Trials of fixes, by name of the run; one at a time."""
 
     def __init__(self) -> None:
         self._found: dict[str, dict[str, Any]] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     def start(self, name: str, path: Path, fix: str) -> dict[str, Any]:
-        """Start a trial unless the run already has one; return its state as `state_of` does."""
-        task = self._tasks.get(name)
-        if task is None or task.done():
+        """Start a trial unless the run already has one; return its state as `state_of` does.
+
+        Raises:
+            UsageError: a trial of another run is running.
+        """
+        going = {other for other, task in self._tasks.items() if not task.done()}
+        if going - {name}:
+            raise UsageError("page.trial_going", name=joined(going))
+        if not going:
             self._found[name] = {"state": "running", "fix": fix}
             self._tasks[name] = asyncio.create_task(self._try(name, path, fix))
         return self._found[name]

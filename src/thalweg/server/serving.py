@@ -47,6 +47,7 @@ def serve(
     host: str = "127.0.0.1",
     port: int | None = None,
     photos: Sequence[Path] = (),
+    trainings: int = 1,
     ready: Callable[[Address], None] = lambda _address: None,
 ) -> None:
     """Serve a folder of runs until Ctrl-C.
@@ -56,6 +57,7 @@ def serve(
         host: an address of this machine; beyond loopback, visitors need a token, which the server creates.
         port: None: 8642, or the next free one; 0: any free one.
         photos: folders on which a training run may be started, besides the built-in set and those of existing runs.
+        trainings: number of training runs that the page may run at the same time.
         ready: is called with the address once the page can be opened.
 
     Raises:
@@ -73,7 +75,7 @@ def serve(
     bound = bind(host, port)
     address = Address(host, bound.getsockname()[1], token)
     config = uvicorn.Config(
-        build_app(root, token=token, host=host, photos=photos, warm=True),
+        build_app(root, token=token, host=host, photos=photos, trainings=trainings, warm=True),
         log_level="warning",
         lifespan="on",
         ws="websockets-sansio",

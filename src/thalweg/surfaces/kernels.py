@@ -44,7 +44,7 @@ def loops_text() -> str:
 
 
 def _point(what: str, formula: str, select: Callable[[Derivatives], Sequence[Any]]) -> Part:
-    def build() -> Callable[..., None]:
+    def build() -> str:
         from thalweg.surfaces.codegen import build_point
 
         return build_point(select(_derivatives(formula)))

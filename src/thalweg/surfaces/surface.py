@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 Window = tuple[tuple[float, float], tuple[float, float]]
 
+_FARTHEST = 1e15  # of a coordinate: its squares and fourth powers can still be computed and drawn
+_SHORTEST = 1e-9  # side of a window, as a share of its largest coordinate: a picture has thousands of points along it
+
 
 @dataclass(frozen=True)
 class Surface:
@@ -36,7 +39,8 @@ class Surface:
         start: (x, y), where traces begin by default.
 
     Raises:
-        UsageError: window or start contains a number that is not finite, or a side of the window is empty.
+        UsageError: window or start contains a number that is not finite or beyond ±1e15, or a side of the window is
+            too short for its numbers to differ.
 
     Example:
         >>> from thalweg import surfaces
@@ -59,7 +63,9 @@ class Surface:
             rows_32 = np.array([*self.window, self.start], dtype=np.float64).reshape(3, 2)
         except (TypeError, ValueError):
             rows_32 = np.full((3, 2), np.nan)
-        if not np.isfinite(rows_32).all() or not (rows_32[:2, 0] < rows_32[:2, 1]).all():
+        largest_2 = np.maximum(np.abs(rows_32[:2]).max(axis=1), 1 / _FARTHEST)
+        within = (np.abs(rows_32) <= _FARTHEST).all()  # false for NaN
+        if not within or not (rows_32[:2, 1] - rows_32[:2, 0] > _SHORTEST * largest_2).all():
             raise UsageError("surfaces.bad_window", window=self.window, start=self.start)
 
     def value(self, x: ArrayLike, y: ArrayLike) -> NDArray[np.float64]:

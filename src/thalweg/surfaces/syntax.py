@@ -21,6 +21,7 @@ MAX_DEPTH = 120
 MAX_EXPONENT = 64
 MAX_POWERS = 3
 MAX_NUMBER = 1e100
+MAX_TERMS = 50_000  # of value, gradient and Hessian before anything is simplified: seconds of SymPy
 
 COORDINATES = {"x": "x", "y": "y", "w1": "x", "w2": "y"}
 CONSTANTS = ("e", "pi")
@@ -59,6 +60,9 @@ def check(text: str) -> ast.expr:
         raise SpecError("surfaces.foreign_character", text, foreign.start(), character=foreign.group())
     tree = _Reader(text).read()
     _Checker(text).check(tree)
+    value, first, second = terms_of(tree)
+    if value + 2 * first + 3 * second > MAX_TERMS:
+        raise UsageError("surfaces.derivatives_too_long", limit=f"{MAX_TERMS:,}")
     return tree
 
 
@@ -75,6 +79,41 @@ def to_latex(tree: ast.expr) -> str:
         0.01 \, x^{2} - \frac{1 - x}{\sqrt{y}}
     """
     return _written(tree)[0]
+
+
+def terms_of(node: ast.expr) -> tuple[int, int, int]:
+    """The number of terms of an expression, of one of its slopes, and of one of their slopes, by the chain rule.
+
+    Nothing is built, so this is the work that SymPy would have, known before it begins.
+    """
+    match node:
+        case ast.Name(id=name):
+            return 1, int(name not in CONSTANTS), 0
+        case ast.UnaryOp(operand=operand):
+            return terms_of(operand)
+        case ast.BinOp(left=left, op=ast.Add() | ast.Sub(), right=right):
+            return tuple(map(sum, zip(terms_of(left), terms_of(right), strict=True)))  # type: ignore[return-value] - three
+        case ast.BinOp(left=left, op=operator, right=right):
+            own = 0 if isinstance(operator, ast.Mult) else 1  # a quotient and a power keep the other factor
+            return _of_two(terms_of(left), terms_of(right), own)
+        case ast.Call(func=ast.Name(id=name), args=[argument]):
+            value, first, second = terms_of(argument)
+            value += 4 if name == "sigmoid" else 1
+            return (value, value + first, 2 * value + 2 * first + second) if first else (value, 0, 0)
+    return 1, 0, 0
+
+
+def _of_two(left: tuple[int, int, int], right: tuple[int, int, int], own: int) -> tuple[int, int, int]:
+    """The terms of a product; with `own` = 1, of a function of two expressions."""
+    value = left[0] + right[0] + own
+    firsts, seconds = [], []
+    for (_, first, second), (other, _, _) in ((left, right), (right, left)):
+        kept = value if own else other
+        if first:
+            firsts.append(first + kept)
+            seconds.append(second + kept + own * (value + 2 * first))
+    mixed = 2 * (left[1] + right[1] + own * value) if left[1] and right[1] else 0
+    return value, sum(firsts), sum(seconds) + mixed
 
 
 class _Reader:

@@ -18,11 +18,12 @@ from thalweg._files import write_text
 from thalweg.errors import RunError, UsageError
 from thalweg.runs import Run, files
 from thalweg.training.progress import Listener
+from thalweg.training.request import extended, read
 from thalweg.training.session import claimed, resume, train
 
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from thalweg.runs import TrainingConfig
 
@@ -59,42 +60,67 @@ def train_folds(
         return _train_all(photos, config, folder, listener or Listener())
 
 
-def resume_folds(out: Path | str, *, listener: Listener | None = None) -> list[Run]:
-    """Resume `train_folds` after an interrupt.
+def resume_folds(
+    out: Path | str, *, photos: Path | str | None = None, listener: Listener | None = None, **ends: Any
+) -> list[Run]:
+    """Resume `train_folds` after an interrupt, or with another end.
+
+    Args:
+        out: the folder of folds.
+        photos: where the photos are now, if they have moved.
+        listener: receives the progress of each run.
+        **ends: as for `resume`; the folds share a budget.
 
     Raises:
         RunError: this is not a folder of folds, or the loss of a fold became NaN or infinite.
+        UsageError: an end is invalid, or a fold is already past it.
     """
-    first = Run.open(Path(out) / files.FOLDS / "0")
-    budget = None if first.config.budget is None else first.config.budget * (first.config.folds or 1)
-    return train_folds(first.data["path"], replace(first.config, fold=None, budget=budget), out, listener=listener)
+    first = Run.open(Path(out) / files.FOLDS / "0", photos=photos)
+    folds = first.config.folds or 1
+    budget = None if first.config.budget is None else first.config.budget * folds
+    config = extended(replace(first.config, fold=None, budget=budget), ends)
+    own = {name: getattr(config, name) for name in read(ends)}
+    if own.get("budget"):
+        own["budget"] /= folds
+    moved = None if photos is None else first.data["path"]
+    return _train_all(first.data["path"], config, Path(out), listener or Listener(), moved=moved, ends=own)
 
 
-def _train_all(photos: Path | str, config: TrainingConfig, out: Path, listener: Listener) -> list[Run]:
+def _train_all(
+    photos: Path | str,
+    config: TrainingConfig,
+    out: Path,
+    listener: Listener,
+    *,
+    moved: Path | str | None = None,
+    ends: Mapping[str, Any] | None = None,
+) -> list[Run]:
     folds = config.folds or 0
     budget = None if config.budget is None else config.budget / folds
     runs: list[Run] = []
     for fold in range(folds):
         path = out / files.FOLDS / str(fold)
         listener.note("training.fold", fold=fold + 1, folds=folds)
-        runs.append(_trained(photos, replace(config, fold=fold, budget=budget), path, listener))
+        if not (path / files.CONFIG).exists():
+            runs.append(train(photos, replace(config, fold=fold, budget=budget), path, listener=listener))
+        else:
+            runs.append(_resumed(path, listener, moved, ends or {}))
         if runs[-1].summary()["stopped"] == "interrupted":
             return runs
     _write_out_of_fold(runs, out)
     return runs
 
 
-def _trained(photos: Path | str, config: TrainingConfig, path: Path, listener: Listener) -> Run:
-    """Return the run of one fold: new, resumed, or already finished."""
-    if not (path / files.CONFIG).exists():
-        return train(photos, config, path, listener=listener)
+def _resumed(path: Path, listener: Listener, photos: Path | str | None, ends: Mapping[str, Any]) -> Run:
+    """Return the run of one fold, resumed or already finished."""
     run = Run.open(path)
     stopped = run.summary().get("stopped", "interrupted")
     if stopped == "nan":  # it would fail again, and the other folds are useless without it
         raise RunError("training.fold_failed", run=path, reason=" ".join(run.summary().get("messages", [])))
-    if stopped != "interrupted":
+    reached = all(getattr(run.config, name) == value for name, value in ends.items())  # in an earlier session
+    if stopped != "interrupted" and reached:
         return run
-    return resume(path, listener=listener)
+    return resume(path, photos=photos, listener=listener, **({} if reached else ends))
 
 
 def _write_out_of_fold(runs: Sequence[Run], out: Path) -> None:
@@ -106,7 +132,10 @@ def _write_out_of_fold(runs: Sequence[Run], out: Path) -> None:
     for fold, run in enumerate(runs):
         outputs = run.outputs()
         probability_NC, label_N = run.probabilities(), outputs["labels"]
-        for path, label, probability_C in zip(run.read_split("valid"), label_N, probability_NC, strict=True):
+        paths = run.read_split("valid")
+        if len(paths) != len(label_N):
+            raise RunError("runs.outputs_do_not_fit", path=run.evaluation)
+        for path, label, probability_C in zip(paths, label_N, probability_NC, strict=True):
             columns = [f"{probability:.6f}" for probability in probability_C]
             writer.writerow([path, fold, classes[label], classes[int(probability_C.argmax())], *columns])
         hits = int(np.count_nonzero(probability_NC.argmax(axis=1) == label_N))

@@ -21,8 +21,8 @@ from thalweg.data.mixing import Mixing
 from thalweg.errors import TrainingError
 from thalweg.models import features_of, logits_of
 from thalweg.probes import LayerProbe
-from thalweg.runs import checkpoint
-from thalweg.runs.photos import EVALUATION_BATCH
+from thalweg.runs import checkpoint, schema
+from thalweg.runs.photos import affordable_batch
 from thalweg.training.evaluation import score
 from thalweg.training.losses import Objective, Targets, balanced_weights
 from thalweg.training.machine import fits_device, gentle_interrupt, in_memory
@@ -297,9 +297,9 @@ class TrainingLoop:
         Raises:
             RunError: it is missing, damaged, or belongs to another version or network.
         """
-        tensors, facts = checkpoint.load(self.run.last)
+        tensors, facts = checkpoint.load(self.run.last, schema.LAST)
         checkpoint.load_model(self.model, tensors)
-        checkpoint.load_optimizer(self.optimizer, tensors, facts["optimizer"])
+        checkpoint.load_optimizer(self.optimizer, tensors, facts["optimizer"], self.run.last)
         if self.average:
             checkpoint.load_model(self.average.twin, tensors, "average")
         self.state = State.from_dict(facts["state"])
@@ -308,7 +308,7 @@ class TrainingLoop:
 
     def use_best(self) -> int:
         """Load the kept weights for evaluation, and return their epoch."""
-        tensors, facts = checkpoint.load(self.run.best)
+        tensors, facts = checkpoint.load(self.run.best, schema.KEPT)
         checkpoint.load_model(self.evaluated, tensors)
         return facts["epoch"]
 
@@ -344,5 +344,5 @@ class TrainingLoop:
             self.augmenter,
             self.cache.rows(split),
             size=self.config.sizes[-1],
-            batch_size=min(EVALUATION_BATCH, 2 * self.config.batch_size),  # fits if training fits
+            batch_size=affordable_batch(self.config.size, 2 * self.config.batch_size),  # fits if training fits
         )

@@ -9,8 +9,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from thalweg.errors import UnknownNameError, UsageError
+from thalweg.i18n import joined
 from thalweg.runs.config import FIELDS_OF_FORMAT_1, TrainingConfig, training_options
-from thalweg.runs.options import sizes_of
+from thalweg.runs.options import flag_of, sizes_of
 from thalweg.training.recipes import RECIPES
 
 
@@ -18,10 +19,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from thalweg.runs.config import SettledConfig
     from thalweg.runs.options import Option
 
     Note = Callable[..., None]
 
+ENDS: Final = ("epochs", "budget", "patience")  # what may change when a run is resumed
 AUTO: Final = "auto"  # search for the learning rate
 REACHED: Final = 0.5  # fraction of the matrix product's speed that a whole run reaches
 
@@ -132,6 +135,32 @@ def _is_photo_layout(value: Any) -> bool:
     return isinstance(value, str) and value.partition(":")[0] in KINDS and value != AUTO
 
 
+def extended(config: SettledConfig, ends: Mapping[str, Any]) -> SettledConfig:
+    """Return the configuration of a run with another end: it goes on as if it had been started with that.
+
+    A new number of epochs or a new budget replaces both old ones.
+
+    Args:
+        config: of the run.
+        ends: maps fields of `ENDS` to values, typed or as text.
+
+    Raises:
+        UsageError: a field is none of `ENDS`, or a value is invalid.
+
+    Example:
+        >>> longer = extended(recipe("quick", budget="10m").settle(64), {"epochs": 100, "patience": "5"})
+        >>> longer.epochs, longer.budget, longer.patience
+        (100, None, 5)
+    """
+    values = read(ends)
+    others = [name for name in values if name not in ENDS]
+    if others:
+        raise UsageError("training.resume_keeps", names=joined(map(flag_of, others)), ends=joined(map(flag_of, ENDS)))
+    if "epochs" in values or "budget" in values:
+        values = {"epochs": None, "budget": None, **values}
+    return replace(config, **values)
+
+
 def command(photos: str, recipe: str, overrides: Mapping[str, Any], out: str) -> list[str]:
     """Return the arguments of `thalweg` for the same request; each flag includes its value, so none can be misread.
 
@@ -213,7 +242,8 @@ def _default_recipe(values: Mapping[str, Any], photos: Path | str | None, note: 
         return "standard"
     found = affordable(photos, **values)
     if note is not None:
-        note("training.recipe_chosen", **found._asdict())
+        key = "training.recipe_chosen" if found.epochs >= 1 else "training.recipe_too_long"
+        note(key, **found._asdict(), share=found.epochs)
     return found.recipe
 
 

@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from thalweg import models
-from thalweg._files import hold, is_part, remove_abandoned
-from thalweg.errors import StorageError, TrainingError, UsageError
+from thalweg._files import hold, is_held, is_part, remove_abandoned
+from thalweg.errors import RunError, StorageError, TrainingError, UsageError
 from thalweg.runs import Run, TrainingConfig, files
+from thalweg.runs.config import training_options
+from thalweg.runs.options import flag_of
 from thalweg.training.evaluation import keep_outputs, write_summary
 from thalweg.training.loop import TrainingLoop
 from thalweg.training.machine import give_back, ready_machine, settled_device
 from thalweg.training.prepare import Plan, Preparation
-from thalweg.training.progress import Listener
+from thalweg.training.progress import Clock, Listener
 from thalweg.training.rate import with_found_rate
-from thalweg.training.request import resolve
+from thalweg.training.request import ENDS, extended, resolve
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
+
+FINISHED: Final = ("done", "budget", "patience")  # how a run stops that has nothing left to do
 
 
 def train(
@@ -82,36 +87,105 @@ def train(
     return _finish(TrainingLoop(run, cache, seconds_before=time.monotonic() - began), listener)
 
 
-def resume(path: Path | str, *, listener: Listener | None = None) -> Run:
+def resume(path: Path | str, *, photos: Path | str | None = None, listener: Listener | None = None, **ends: Any) -> Run:
     """Resume a run from its last checkpoint; with `epochs` on the CPU, bit-identically to an uninterrupted run.
+
+    With another end, the run goes on as if it had been started with that: the schedule, and what else follows the
+    fraction of the run, are those of the new length from the next step on.
+
+    Args:
+        path: the run's folder.
+        photos: where its photos are now, if they have moved; the run keeps the new place.
+        listener: receives the progress.
+        **ends: `epochs`, `budget` or `patience`, to replace the run's, as values or as the command line writes them.
 
     Raises:
         RunError: the folder is not a run, is damaged or has another version, or its photos have changed.
+        UsageError: an end is invalid, or the run is already past it.
+        DataError: the photos are gone.
     """
     listener = listener or Listener()
-    loop = reopen(path, listener=listener)
-    listener.started(loop.run.path, {"run": loop.run, "resumed_at": loop.state.step})
+    before = Run.open(path)
+    loop = reopen(path, photos=photos, listener=listener, **ends)
+    run, state = loop.run, loop.state
+    extends = run.config != before.config
+    if extends:
+        _check_end(loop, ends)
+    if extends or run.data["path"] != before.data["path"]:
+        if is_held(run.path / files.STEPS):
+            raise RunError("training.in_use", run=run.path)
+        run.save()
+    stopped = run.summary().get("stopped")
+    if extends:
+        listener.note("training.extended", run=run.path, **_rates(loop, before))
+    elif stopped in FINISHED:
+        listener.note(f"training.was_{stopped}", run=run.path, epochs=state.epoch, steps=state.step)
+    if extends or stopped not in FINISHED:
+        listener.started(run.path, {"run": run, "resumed_at": state.step})
     return _finish(loop, listener)
 
 
-def reopen(path: Path | str, *, listener: Listener | None = None, threads: int | None = None) -> TrainingLoop:
+def reopen(
+    path: Path | str,
+    *,
+    photos: Path | str | None = None,
+    listener: Listener | None = None,
+    threads: int | None = None,
+    **ends: Any,
+) -> TrainingLoop:
     """Reopen a run at its last checkpoint, with its photos, to resume or diagnose it.
 
     Args:
         path: the run's folder.
+        photos: where its photos are now, if they have moved.
         listener: receives the progress of decoding.
         threads: CPU threads; None: the run's number.
+        **ends: as for `resume`.
 
     Raises:
         RunError: the folder is not a run, is damaged or has another version, or its photos have changed.
+        UsageError: an end is invalid.
     """
-    run = Run.open(path)
+    run = Run.open(path, photos=photos)
+    run = replace(run, config=extended(run.config, ends))
     settled_device(run.environment["device"])
     ready_machine(threads or run.environment["threads"])
     loop = TrainingLoop(run, run.open_photos(progress=(listener or Listener()).caching))
     if run.last.exists():
         loop.restore()
     return loop
+
+
+def _check_end(loop: TrainingLoop, ends: Mapping[str, Any]) -> None:
+    """Refuse an end that the run has already reached."""
+    config, state = loop.run.config, loop.state
+    if "epochs" in ends and config.epochs is not None and config.epochs <= state.epoch:
+        raise UsageError("training.end_reached", run=loop.run.path, option="--epochs", done=state.epoch)
+    if "budget" in ends and config.budget is not None and config.budget <= state.seconds:
+        raise UsageError("training.end_reached", run=loop.run.path, option="--budget", done=f"{state.seconds:.0f} s")
+
+
+def _rates(loop: TrainingLoop, before: Run) -> dict[str, Any]:
+    """The old and the new end in words, and the learning rate of the next step beside that of the last."""
+    position = Clock(
+        loop.run.config, len(loop.batches), seconds_before=loop.state.seconds, first_step_at=loop.first_step_at
+    ).schedule_position(loop.state.step)
+    steps = before.steps()
+    return {
+        "was": _end_of(before.config),
+        "now": _end_of(loop.run.config),
+        "last": float(steps["lr"][-1]) if len(steps) else 0.0,
+        "next": loop.run.config.lr * loop.schedule(*position, loop.state.valid_losses),
+    }
+
+
+def _end_of(config: TrainingConfig) -> str:
+    """The end of a run as flags."""
+    return " ".join(
+        f"{flag_of(name)} {training_options()[name].show(getattr(config, name))}"
+        for name in ENDS
+        if getattr(config, name)
+    )
 
 
 @contextmanager

@@ -6,7 +6,6 @@ Shape suffixes: N photos, K checkpoints.
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,6 +21,8 @@ from thalweg.training.losses import loss_of
 
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
@@ -41,6 +42,7 @@ def landscape_of_run(
     photos: int = 512,
     split: Split = "valid",
     seed: int = 0,
+    photos_at: Path | str | None = None,
 ) -> Landscape:
     """Compute the loss of a run's network over a plane, without label smoothing.
 
@@ -53,6 +55,7 @@ def landscape_of_run(
         photos: number of photos in the mean loss, at most; a smaller split has fewer.
         split: the split from which the photos are taken, evenly.
         seed: of the random directions.
+        photos_at: where the run's photos are now, if they have moved.
 
     Raises:
         RunError: the folder is not a run, no epoch has ended, no epochs were saved, or the photos have changed.
@@ -61,7 +64,7 @@ def landscape_of_run(
     check_grid(points, span)
     if photos < 1:
         raise UsageError("landscape.bad_photos", value=photos)
-    opened = Run.open(Path(run))
+    opened = Run.open(run, photos=photos_at)
     epochs = _saved_epochs(opened) if plane == "trajectory" else []
     model = opened.load_network(epochs[-1] if epochs else files.BEST)
     images, labels_N = _photos(opened, photos, split)

@@ -107,12 +107,12 @@ def level_text(value: float) -> str:
 def _span(values_N: NDArray[np.float64]) -> tuple[Literal["linear", "log"], float, float]:
     """The scale, and the values at its two ends."""
     lowest, highest = (float(values_N.min()), float(values_N.max())) if values_N.size else (0.0, 1.0)
-    if lowest >= 0 and highest > 0:
+    if values_N.size and lowest >= 0 and highest > 0:
         fifth, most = np.quantile(values_N, (0.05, 0.95))
         if most > _LOG_FROM * fifth:
             positive_N = values_N[values_N > 0]
             return "log", max(float(np.quantile(positive_N, 0.0005)), highest * 10**-_DECADES), highest
-    return "linear", lowest, highest if highest > lowest else lowest + 1.0
+    return "linear", lowest, highest if highest > lowest else lowest + max(1.0, abs(lowest))
 
 
 def _levels(scale: Literal["linear", "log"], low: float, high: float) -> NDArray[np.float64]:

@@ -123,6 +123,7 @@ async def _start(visit: Visit) -> dict[str, Any]:
 async def _resume(visit: Visit) -> dict[str, Any]:
     name = visit.form.text("run")
     path = visit.service.index.path(name)
+    name = path.relative_to(visit.service.index.root).as_posix()  # one run has one name, however it was written
     if visit.service.index.is_training(path) or visit.service.trainings.is_going(name):
         raise UsageError("page.is_training", name=name)
     started = await visit.service.trainings.start(name, ["train", f"--resume={path}"])
