@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,19 +12,24 @@ from thalweg.data.classes import given_names, number_classes
 from thalweg.data.layouts import Found, recognize, split_pictures
 from thalweg.data.photos import ImageSet, Photo, by_split
 from thalweg.data.sources import FileSource, FolderSource, Note, Source, is_picture
+from thalweg.data.spelling import composed
 from thalweg.data.splits import choose_valid
-from thalweg.data.tables import find_table, read_table
+from thalweg.data.tables import Tables, find_table, is_table, read_table, unlisted
 from thalweg.errors import DataError
 
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 BUILTIN = "builtin"
 
 
 def open_images(
-    path: Path | str, *, classes: Path | str | None = None, seed: int = 0, valid_fraction: float = 0.2
+    path: Path | str,
+    *,
+    classes: Path | str | Sequence[str] | None = None,
+    seed: int = 0,
+    valid_fraction: float = 0.2,
 ) -> ImageSet:
     """Open a set of photos for training, whatever its layout.
 
@@ -31,7 +37,8 @@ def open_images(
         path: a folder, a `.csv`, a `.zip`, a `.tar` (also compressed), or the word `builtin` for the set that comes
             with the package.
         classes: `food11` for the homework's eleven names, or a file with one class name per line; by default the names
-            come from `classes.txt` beside the photos, or else from folders or numbers.
+            come from `classes.txt` beside the photos, or else from folders or numbers. A sequence of names is
+            believed: those of a run, in the order of its labels.
         seed: determines the validation split of a set that has none.
         valid_fraction: share of every class in that split, in (0, 1).
 
@@ -68,8 +75,10 @@ def open_images(
         )
         entries = [entry._replace(split="valid") if entry.path in chosen else entry for entry in entries]
         notes.append(Note("data.note_split_made", {"count": len(chosen), "share": valid_fraction, "seed": seed}))
-    numbered = found.layout == "flat" or (found.layout == "csv" and all(name.isdecimal() for name in train))
-    names, label_of = number_classes(train, given_names(classes, source, found.root), path=path, numbered=numbered)
+    numbered = found.layout == "flat" or _are_numbers(train, may_be_far=found.layout == "csv")
+    given = given_names(classes, source, found.root)
+    believed = classes is not None and not isinstance(classes, str | Path)
+    names, label_of = number_classes(train, given, path=path, numbered=numbered, believed=believed)
     missing = sorted(set(range(len(names))) - set(label_of.values()))
     if missing:
         notes.append(Note("data.note_empty_classes", {"names": ", ".join(names[label] for label in missing)}))
@@ -91,9 +100,9 @@ def open_photos(path: Path | str) -> ImageSet:
         DataError: there are no photos.
     """
     path = ARCHIVE if path == BUILTIN else Path(path)
-    source, names, table = _look(path)
-    if table:
-        entries = read_table(source, table)
+    source, names, tables = _look(path)
+    if tables.files:
+        entries = read_table(source, tables, names, labeled=False)
         paths = [entry.path for entry in entries if entry.split == "test"] or [entry.path for entry in entries]
     else:
         _, splits, strays = split_pictures(names)
@@ -106,16 +115,19 @@ def open_photos(path: Path | str) -> ImageSet:
 
 
 def _find(path: Path) -> tuple[Source, Found]:
-    source, names, table = _look(path)
-    if table:
-        return source, Found("csv", tuple(read_table(source, table)), root=table[: table.rfind("/") + 1])
-    return source, recognize(names, path)
+    source, names, tables = _look(path)
+    if tables.files:
+        entries = read_table(source, tables, names)
+        return source, Found("csv", tuple(entries), tables.root, (*tables.notes, *unlisted(entries, names)))
+    found = recognize(names, path)
+    entries = (one._replace(class_name=one.class_name and composed(one.class_name)) for one in found.entries)
+    return source, replace(found, entries=tuple(entries), notes=(*tables.notes, *found.notes))
 
 
-def _look(path: Path) -> tuple[Source, Sequence[str], str | None]:
-    """The source, its files, and the table: the path itself, or one beside the photos."""
-    if path.suffix.lower() == ".csv" and path.is_file():
-        return FolderSource(path.parent), (), path.name
+def _look(path: Path) -> tuple[Source, Sequence[str], Tables]:
+    """The source, its files, and its tables: the path itself, or those beside the photos."""
+    if is_table(path.name) and path.is_file():
+        return FolderSource(path.parent), (), Tables((path.name,))
     source = _open_source(path)
     names = source.names()
     return source, names, find_table(source, names)
@@ -133,3 +145,12 @@ def _open_source(path: Path) -> Source:
     if is_picture(path.name):
         return FileSource(path)
     raise DataError("data.unknown_kind", path=path)
+
+
+def _are_numbers(names: Iterable[str], *, may_be_far: bool) -> bool:
+    """Whether classes are numbers, such as 1, 2 and 10; folders named by dates are none, nor are 1 and 01."""
+    names = list(names)
+    if not all(name.isascii() and name.isdecimal() for name in names):
+        return False
+    numbers = {int(name) for name in names}
+    return may_be_far or (len(numbers) == len(names) and max(numbers) < 100 + 10 * len(numbers))

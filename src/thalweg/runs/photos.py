@@ -8,7 +8,7 @@ from thalweg import data
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
     from typing import Any
 
@@ -22,14 +22,20 @@ if TYPE_CHECKING:
 EVALUATION_BATCH = 128
 
 
-def find_photos(photos: Path | str, config: TrainingConfig) -> ImageSet:
+def find_photos(photos: Path | str, config: TrainingConfig, *, classes: Sequence[str] | None = None) -> ImageSet:
     """Find the photos with the classes, splits and fold of a configuration, without decoding any.
+
+    Args:
+        photos: where they are.
+        config: of the training.
+        classes: the names of a run that has them, which no longer needs their file; None: from the configuration.
 
     Raises:
         DataError: there are no photos, or their layout is unknown.
         UsageError: `classes` is not a list of names, or there are too few photos for the folds.
     """
-    images = data.open_images(photos, classes=config.classes, seed=config.seed, valid_fraction=config.valid_fraction)
+    names = config.classes if classes is None else classes
+    images = data.open_images(photos, classes=names, seed=config.seed, valid_fraction=config.valid_fraction)
     if config.folds is None or config.fold is None:
         return images
     return data.fold_of(images, folds=config.folds, fold=config.fold, seed=config.seed)

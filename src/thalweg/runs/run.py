@@ -188,7 +188,8 @@ class Run:
             DataError: the photos are gone.
             RunError: the photos have changed.
         """
-        cache = decode_photos(find_photos(self.data["path"], self.config), self.config, self.data["stored"], progress)
+        images = find_photos(self.data["path"], self.config, classes=self.data["classes"])
+        cache = decode_photos(images, self.config, self.data["stored"], progress)
         if cache.fingerprint != self.data["fingerprint"]:
             raise RunError("runs.photos_changed", path=self.data["path"], run=self.path)
         return cache
