@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import re
 from io import StringIO
-from itertools import pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from thalweg.data.spelling import decoded
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
 
 SEPARATORS: Final = ",;\t|"
 _START = 4096
+_UNCLOSED = "end of data"  # as the csv module says it
 _SAID = re.compile(r"sep=(.)\r?\n?", re.IGNORECASE)  # a first line that spreadsheets write
 
 
@@ -32,6 +32,11 @@ class Sheet(NamedTuple):
 
     header: list[str]
     rows: list[Row]
+
+
+class _Broken(NamedTuple):
+    line: int
+    reason: csv.Error | str
 
 
 def read_sheet(content: bytes, table: Path | str) -> Sheet:
@@ -53,7 +58,7 @@ def read_sheet(content: bytes, table: Path | str) -> Sheet:
     except UnicodeDecodeError as error:
         raise DataError("data.table_not_utf8", table=table) from error
     if "\0" in text:
-        line = 1 + len(text[: text.index("\0")].splitlines())
+        line = len(StringIO(text[: text.index("\0") + 1], newline="").readlines())
         raise DataError("data.table_zero_byte", line=f"{table}:{line}")
     rows = _rows(text, table)
     if not rows:
@@ -87,32 +92,29 @@ def _rows(text: str, table: Path | str) -> list[Row]:
     if separator in '"\r\n':
         separator = ","
     rows, broken = _parsed(text, separator, strict=True)
-    if broken:  # read what is unusual but clear, such as a space after a quote
-        where, reason = f"{table}:{broken[0]}", broken[1]
+    if broken and _UNCLOSED not in str(broken.reason):  # what is unusual but clear, such as a space after a quote
         rows, worse = _parsed(text, separator, strict=False)
-        if worse or any(after.line - row.line != 1 for row, after in pairwise(rows)) or '"' in _tail(text, rows):
-            raise DataError("data.table_quotes", line=where, reason=reason)
+        broken = broken if worse else None
+    if broken:
+        raise DataError("data.table_quotes", line=f"{table}:{broken.line}", reason=broken.reason)
     return rows[1:] if said else rows
 
 
-def _parsed(text: str, separator: str, *, strict: bool) -> tuple[list[Row], tuple[int, csv.Error] | None]:
-    """The rows, and the line and the reason of the row that cannot be read."""
+def _parsed(text: str, separator: str, *, strict: bool) -> tuple[list[Row], _Broken | None]:
+    """The rows, and which cannot be read; if not strict, that is each of several lines."""
     reader = csv.reader(StringIO(text, newline=""), delimiter=separator, skipinitialspace=True, strict=strict)
     rows: list[Row] = []
     begins = 1
     try:
         for fields in reader:
+            if not strict and reader.line_num > begins:
+                return rows, _Broken(begins, "")
             if any(fields):
                 rows.append(Row(begins, fields))
             begins = reader.line_num + 1
     except csv.Error as error:
-        return rows, (begins, error)
+        return rows, _Broken(begins, error)
     return rows, None
-
-
-def _tail(text: str, rows: list[Row]) -> str:
-    """What follows the first line of the last row."""
-    return "".join(StringIO(text, newline="").readlines()[rows[-1].line :]) if rows else ""
 
 
 def _separator(line: str) -> str:
