@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from thalweg.data.layouts import SPLIT_NAMES
@@ -29,17 +30,24 @@ class Places:
     """
 
     def __init__(self, names: Iterable[str]) -> None:
-        self._exact: dict[str, str] = {}
-        self._by_name: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
-        self._by_stem: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
-        for name in names:
-            if not is_picture(name):
-                continue
-            path = composed(name)
-            self._exact[path] = name
-            last = path.rpartition("/")[2]
-            self._by_name[last].append((path, name))
-            self._by_stem[last.rpartition(".")[0]].append((path.rpartition(".")[0], name))
+        self._exact = {composed(name): name for name in names if is_picture(name)}
+
+    @cached_property
+    def _by_name(self) -> dict[str, list[tuple[str, str]]]:
+        """For the last part of a path, each path and its real name."""
+        found: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
+        for path, name in self._exact.items():
+            found[path.rpartition("/")[2]].append((path, name))
+        return found
+
+    @cached_property
+    def _by_stem(self) -> dict[str, list[tuple[str, str]]]:
+        """The same without the ending."""
+        found: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
+        for path, name in self._exact.items():
+            stem = path.rpartition(".")[0]
+            found[stem.rpartition("/")[2]].append((stem, name))
+        return found
 
     def __len__(self) -> int:
         return len(self._exact)
@@ -58,21 +66,21 @@ class Places:
         for exact in (folder + path, path):
             if exact in self._exact:
                 return [self._exact[exact]]
-        last = path.rpartition("/")[2]
-        found: list[str] = []
-        for names in (self._by_name, self._by_stem):
-            fitting = [(whole, name) for whole, name in names.get(last, ()) if f"/{whole}".endswith(f"/{path}")]
-            found = [name for _, name in fitting]
-            exactly = [name for whole, name in fitting if whole in (folder + path, path)]
-            if exactly:
-                found = exactly
-            if found:
-                break
+        found = self._ending_in(path, self._by_name, folder) or self._ending_in(path, self._by_stem, folder)
+        if len(found) <= 1:
+            return found
         below = [name for name in found if name.startswith(folder)]
         found = below or found
         if split and len(found) > 1:
             found = [name for name in found if split_in(name.rpartition("/")[0]) == split] or found
         return found
+
+    @staticmethod
+    def _ending_in(path: str, known: dict[str, list[tuple[str, str]]], folder: str) -> list[str]:
+        fitting = known.get(path.rpartition("/")[2], [])
+        if len(fitting) > 1 or "/" in path:
+            fitting = [(whole, name) for whole, name in fitting if f"/{whole}".endswith(f"/{path}")]
+        return [name for whole, name in fitting if whole in (folder + path, path)] or [name for _, name in fitting]
 
 
 def tidy(field: str) -> str:

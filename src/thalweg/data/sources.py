@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from thalweg.errors import BadImageError, DataError
@@ -155,7 +155,8 @@ def is_picture(name: str) -> bool:
         >>> is_picture("training/0_1.JPG"), is_picture("notes.txt")
         (True, False)
     """
-    return PurePosixPath(name).suffix.lower() in PICTURE_SUFFIXES
+    stem, dot, ending = name.rpartition("/")[2].rpartition(".")
+    return bool(stem) and dot + ending.lower() in PICTURE_SUFFIXES
 
 
 def without_litter(names: Iterable[str]) -> Iterator[str]:

@@ -6,7 +6,7 @@ Several tables may be one set: `train.csv`, `val.csv` and `test.csv`, or one in 
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
@@ -44,10 +44,12 @@ class Tables:
     Attributes:
         files: their names in the source; none if no table lists the photos.
         notes: tables that were not taken, and why.
+        places: the photos of the set, if they are known.
     """
 
     files: tuple[str, ...] = ()
     notes: tuple[Note, ...] = ()
+    places: Places | None = field(default=None, repr=False, compare=False)
 
     @property
     def root(self) -> str:
@@ -96,7 +98,7 @@ def find_table(source: Source, names: Sequence[str], columns: Columns | None = N
         silent = [name for name in by_verdict["unlabeled"] if split_in(name) == "test"]
         taken += silent
         notes = [note for note in notes if note.values.get("table") not in silent]
-    return Tables(tuple(taken), tuple(notes))
+    return Tables(tuple(taken), tuple(notes), places)
 
 
 def read_table(
@@ -125,7 +127,9 @@ def read_table(
     """
     columns = columns or Columns()
     files = (tables,) if isinstance(tables, str) else tables.files
-    known = Places(names) if names else None
+    known = None if isinstance(tables, str) else tables.places
+    if known is None and names:
+        known = Places(names)
     entries: dict[str, Entry] = {}
     for name in files:
         sheet = read_sheet(_content(source, name), _shown(source, name))
@@ -147,7 +151,7 @@ def read_table(
 def unlisted(entries: Sequence[Entry], names: Sequence[str]) -> list[Note]:
     """A note of the pictures that no table lists."""
     listed = {entry.path for entry in entries}
-    left = [name for name in names if is_picture(name) and name not in listed]
+    left = [name for name in names if name not in listed and is_picture(name)]
     return [Note("data.note_unlisted", {"count": len(left), "example": left[0]})] if left else []
 
 
