@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 NAMES_FILE = "classes.txt"
 FOOD11 = "food11"
+_SHOWN = 5
 
 
 def given_names(choice: Path | str | Sequence[str] | None, source: Source, root: str) -> tuple[str, ...] | None:
@@ -127,17 +128,19 @@ def _by_number(
 
 def _unmatched(missing: Sequence[str], names: Sequence[str], order: Sequence[str], path: Path) -> DataError:
     """Names that miss some classes: the nearest are offered, or the classes shown if none is near."""
+    if len(missing) == len(order) and not {name.casefold() for name in order} & {name.casefold() for name in names}:
+        return DataError("data.names_of_others", path=path, classes=_few(order), names=_few(names))
     known = {composed(name) for name in order}
     left = {name.casefold(): name for name in names if name not in known}
-    pairs = []
+    shown = []
     for name in missing:
         nearest = get_close_matches(composed(name).casefold(), left, n=1, cutoff=0.6)
-        pairs.append(t("data.name_nearest", name=name, nearest=left[nearest[0]]) if nearest else name)
-    few = 5
-    shown = joined([*pairs[:few], *["…"] * (len(pairs) > few)])
-    if len(missing) == len(order):
-        return DataError("data.names_of_others", path=path, classes=shown, names=joined([*names[:few], "…"][: few + 1]))
-    return DataError("data.names_lack", path=path, count=len(missing), missing=shown)
+        shown.append(t("data.name_nearest", name=name, nearest=left[nearest[0]]) if nearest else name)
+    return DataError("data.names_lack", path=path, count=len(missing), missing=_few(shown))
+
+
+def _few(names: Sequence[str]) -> str:
+    return joined([*names[:_SHOWN], *["…"] * (len(names) > _SHOWN)])
 
 
 def _lines(content: bytes) -> tuple[str, ...]:
