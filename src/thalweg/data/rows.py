@@ -96,7 +96,7 @@ def _rows(text: str, table: Path | str) -> list[Row]:
         rows, worse = _parsed(text, separator, strict=False)
         broken = broken if worse else None
     if broken:
-        raise DataError("data.table_quotes", line=f"{table}:{broken.line}", reason=broken.reason)
+        raise DataError("data.table_quotes", line=f"{table}:{broken.line}")
     return rows[1:] if said else rows
 
 

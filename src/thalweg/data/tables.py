@@ -178,9 +178,7 @@ def _entries(
         if not field or (label is None and labeled and split != "test"):
             raise DataError("data.table_gap", line=where)
         if "\n" in field or "\n" in (label or ""):
-            raise DataError(
-                "data.table_quotes", line=where, reason=repr((field if "\n" in field else label or "")[:40])
-            )
+            raise DataError("data.table_quotes", line=where)
         fitting = places.find(field, folder, of_table)
         if len(fitting) > 1:
             values = {"photo": field, "first": fitting[0], "second": fitting[1]}
