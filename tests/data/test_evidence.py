@@ -107,15 +107,15 @@ def test_every_file_that_is_no_photo_is_counted_and_named(tree):
         "cat/a.jpg_large",
         "cat/b.jpg_large",
         "dog/noend",
-        "cat/x.HEIC",
+        "cat/x.JXL",
         "cat/y.jpg.part",
         "cat/z.zip",
         "labels.txt",
     ]
     images = open_images(tree(*class_folders("cat", "dog"), *others))
     found = {one.ending: one.count for one in images.leftovers}
-    assert found == {".jpg_large": 2, "": 1, ".heic": 1, ".jpg.part": 1, ".zip": 1, ".txt": 1}
-    assert note(images, "note_unread")["example"] == "cat/x.HEIC"
+    assert found == {".jpg_large": 2, "": 1, ".jxl": 1, ".jpg.part": 1, ".zip": 1, ".txt": 1}
+    assert note(images, "note_unread")["example"] == "cat/x.JXL"
     assert note(images, "note_no_photos")["count"] == 5
     assert "cat/a.jpg_large" in note(images, "note_no_photos")["kinds"]
 
@@ -127,7 +127,7 @@ def test_companions_of_photos_are_no_reason_to_worry(tree):
 
 
 def test_class_folders_without_photos_are_named(tree):
-    root = tree(*class_folders("train/cat", "train/dog"), "train/horse/1.heic", "train/readme/about.txt")
+    root = tree(*class_folders("train/cat", "train/dog"), "train/horse/1.jxl", "train/readme/about.txt")
     (root / "train" / "cow").mkdir()
     assert note(open_images(root), "note_empty_folders")["names"] == "train/cow, train/horse, train/readme"
 
@@ -151,8 +151,8 @@ def test_where_folders_are_numbers_the_category_is_the_number(tree, folders, cla
 
 def test_a_run_of_the_first_version_keeps_its_labels(tree):
     root = tree(*class_folders("1", "2", "10"))
-    assert open_images(root, legend=("1", "2", "10")).classes == ("1", "2", "10")
-    assert len(open_images(root, legend=tuple(map(str, range(11)))).classes) == 11
+    assert open_images(root, classes=("1", "2", "10")).classes == ("1", "2", "10")
+    assert len(open_images(root, classes=tuple(map(str, range(11)))).classes) == 11
 
 
 def test_one_photo_of_each_class_is_refused_and_of_some_is_named(tree):
@@ -250,16 +250,16 @@ def test_the_table_that_the_user_names(tree, tmp_path, monkeypatch, where):
 
 
 def test_check_takes_the_layout_and_shows_two_files_of_each_class(tree, capsys):
-    root = tree(*class_folders("color/cat", "color/dog", "gray/cat", "gray/dog"), "a.heic")
+    root = tree(*class_folders("color/cat", "color/dog", "gray/cat", "gray/dog"), "a.jxl")
     app = typer.Typer(pretty_exceptions_enable=False)
     app.callback()(lambda: None)
     command.register(app)
     app(args=["data", "check", str(root), "--layout", "class-folders:2"], standalone_mode=False)
     out, err = capsys.readouterr()
     assert "color/cat/0.jpg, color/cat/" in out
-    assert ".heic" in out
+    assert ".jxl" in out
     assert "training: 12 photos in ./" in err
     app(args=["data", "check", str(root), "--photo-layout", "class-folders:2", "--json"], standalone_mode=False)
     report = json.loads(capsys.readouterr().out)
     assert len(report["examples"]["cat"]) == 2
-    assert report["leftovers"] == [{"ending": ".heic", "count": 1, "example": "a.heic"}]
+    assert report["leftovers"] == [{"ending": ".jxl", "count": 1, "example": "a.jxl"}]

@@ -129,8 +129,8 @@ def test_class_names_come_from_a_file_given(plant, picture, tmp_path):
     images = open_images(plant(files), classes=str(names))
     assert images.classes == ("dog", "cat")  # the file's order
     assert {photo.path[:3]: photo.label for photo in images.photos} == {"dog": 0, "cat": 1}
-    names.write_text("Katze\nHund\n", encoding="utf-8")
-    assert open_images(plant(files), classes=str(names)).classes == ("Katze", "Hund")
+    names.write_text("Katze\nHund\n", encoding="utf-8")  # by position only where the folders are numbers
+    assert refusal(plant(files), classes=str(names)).key == "data.names_of_others"
 
 
 @pytest.mark.parametrize(("language", "name"), [("en", "Noodles/Pasta"), ("zh-CN", "面条/意面")])

@@ -64,7 +64,7 @@ def test_paths_as_windows_writes_them(table):
 @pytest.mark.parametrize(
     ("lines", "key", "place"),
     [
-        (["file,class", "a.jpg,1"], "data.table_header", "file,class"),
+        (["file,size", "a.jpg,1"], "data.table_header", "file, size"),
         ([*rows(), "img/0.jpg,1"], "data.table_twice", "labels.csv:14"),
         ([*rows(), "img/x.jpg,"], "data.table_gap", "labels.csv:14"),
         ([*rows(), ",1"], "data.table_gap", "labels.csv:14"),

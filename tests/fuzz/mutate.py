@@ -1,5 +1,6 @@
 """Damage by a seed, and how much of it a quick test does."""
 
+import os
 import random
 
 import pytest
@@ -31,7 +32,11 @@ def mutated(content, seed):
 
 
 def rounds(quick, full):
-    """Seeds as parameters: the first `quick` in every run of the tests, the rest only in the slow ones."""
+    """Seeds as parameters: the first `quick` in every run of the tests, the rest only in the slow ones.
+
+    `THALWEG_FUZZ=N` makes the rest up to N, for a night's run.
+    """
+    full = int(os.environ.get("THALWEG_FUZZ", full))
     return [
         pytest.param(range(quick), id="quick"),
         pytest.param(range(quick, full), id="all", marks=pytest.mark.slow),

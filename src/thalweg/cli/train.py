@@ -100,7 +100,7 @@ def submit(run: Run) -> None:
 
     if run.data["test"] and not run.summary().get("test"):
         path = run.path / files.SUBMISSION
-        images = find_photos(run.data["path"], run.config, run.classes)
+        images = find_photos(run.data["path"], run.config, classes=run.classes)
         predictions = predict(run.path, unlabeled_test(images))
         write_submission(predictions, path)
         say(t("training.submission", path=path))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,8 +14,9 @@ from thalweg.data.layouts import AUTO, Entry, Found, LayoutChoice, recognize, to
 from thalweg.data.leftovers import leftover_notes, leftovers_of
 from thalweg.data.photos import SPLITS, ImageSet, Photo, by_split
 from thalweg.data.sources import BesideSource, FileSource, FolderSource, Note, Source, is_picture, readable
+from thalweg.data.spelling import composed
 from thalweg.data.splits import choose_valid, copies_in
-from thalweg.data.tables import Columns, find_table, read_table
+from thalweg.data.tables import Columns, Tables, find_table, is_table, read_table, unlisted
 from thalweg.errors import DataError
 from thalweg.i18n import joined
 
@@ -29,11 +31,10 @@ _SHOWN = 5
 def open_images(
     path: Path | str,
     *,
-    classes: Path | str | None = None,
+    classes: Path | str | Sequence[str] | None = None,
     seed: int = 0,
     valid_fraction: float = 0.2,
     choice: LayoutChoice = AUTO,
-    legend: Sequence[str] | None = None,
 ) -> ImageSet:
     """Open a set of photos for training, whatever its layout.
 
@@ -41,11 +42,11 @@ def open_images(
         path: a folder, a `.csv`, a `.zip`, a `.tar` (also compressed), or the word `builtin` for the set that comes
             with the package.
         classes: `food11` for the homework's eleven names, or a file with one class name per line; by default the names
-            come from `classes.txt` beside the photos, or else from folders or numbers.
+            come from `classes.txt` beside the photos, or else from folders or numbers. A sequence of names is
+            believed: those of a run, in the order of its labels.
         seed: determines the validation split of a set that has none.
         valid_fraction: share of every class in that split, in (0, 1).
         choice: the layout, the table or the encoding of names, where the evidence should not decide.
-        legend: the classes when the set was opened before. Version 0.1.0 did not take folders 1, 2, 10 for numbers.
 
     Returns:
         The set; `describe()` states its layout, `notes` what else the user should know.
@@ -74,9 +75,11 @@ def open_images(
         if entry.class_name and entry.class_name not in train:
             raise DataError("data.class_not_in_training", path=path, photo=entry.path, name=entry.class_name)
     numbered = found.layout == "flat" or _are_numbers(train, may_be_far=found.layout == "csv")
-    if found.layout == "class_folders" and legend is not None and set(legend) == set(train):
-        numbered = False
-    names, label_of = number_classes(set(train), given_names(classes, source, found.root), path=path, numbered=numbered)
+    given = given_names(classes, source, found.root)
+    believed = classes is not None and not isinstance(classes, str | Path)
+    if believed and found.layout == "class_folders" and set(given or ()) == set(train):
+        numbered = False  # version 0.1.0 did not take folders 1, 2, 10 for numbers
+    names, label_of = number_classes(set(train), given, path=path, numbered=numbered, believed=believed)
     if not any(entry.split == "valid" for entry in entries):
         entries, made = _with_validation(entries, source, seed=seed, fraction=valid_fraction, path=path)
         notes += made
@@ -106,10 +109,10 @@ def open_photos(path: Path | str | Sequence[Path | str]) -> ImageSet:
             return _open_several([Path(one) for one in path])
         (path,) = path
     path = ARCHIVE if path == BUILTIN else Path(path)
-    source, names, table = _look(path, AUTO)
+    source, names, tables = _look(path, AUTO)
     others = 0
-    if table:
-        entries = read_table(source, table, names)
+    if tables.files:
+        entries = read_table(source, tables, names, labeled=False)
         paths = [entry.path for entry in entries if entry.split == "test"] or [entry.path for entry in entries]
         others = len(entries) - len(paths)
     else:
@@ -139,46 +142,48 @@ def _open_several(paths: Sequence[Path]) -> ImageSet:
 
 
 def _find(path: Path, choice: LayoutChoice) -> tuple[Source, Found]:
-    source, names, table = _look(path, choice)
-    if table:
-        entries = read_table(source, table, names, _columns(choice))
-        return source, Found("csv", tuple(entries), root=table[: table.rfind("/") + 1])
-    return source, recognize(names, path, choice)
+    source, names, tables = _look(path, choice)
+    if tables.files:
+        entries = read_table(source, tables, names, _columns(choice))
+        return source, Found("csv", tuple(entries), tables.root, (*tables.notes, *unlisted(entries, names)))
+    found = recognize(names, path, choice)
+    entries = (one._replace(class_name=one.class_name and composed(one.class_name)) for one in found.entries)
+    return source, replace(found, entries=tuple(entries), notes=(*tables.notes, *found.notes))
 
 
-def _look(path: Path, choice: LayoutChoice) -> tuple[Source, Sequence[str], str | None]:
-    """The source, its files, and the table: the path itself, the one named, or one beside the photos."""
+def _look(path: Path, choice: LayoutChoice) -> tuple[Source, Sequence[str], Tables]:
+    """The source, its files, and its tables: the path itself, the one named, or those beside the photos."""
     list(readable([str(path.resolve())], path))  # runs and caches store the path
-    if path.suffix.lower() == ".csv" and path.is_file():
-        return FolderSource(path.parent), (), path.name
+    if is_table(path.name) and path.is_file():
+        return FolderSource(path.parent), (), Tables((path.name,))
     source = _open_source(path, choice)
     names = source.names()
     if choice.table is not None:
         return _with_table(source, path, choice.table)
     if choice.kind not in ("auto", "csv"):
-        return source, names, None
-    table = find_table(source, names, _columns(choice))
-    if table is None and choice.kind == "csv":
+        return source, names, Tables()
+    tables = find_table(source, names, _columns(choice))
+    if not tables.files and choice.kind == "csv":
         raise DataError("data.no_table", path=path)
-    return source, names, table
+    return source, names, tables
 
 
 def _columns(choice: LayoutChoice) -> Columns:
     return Columns(path=choice.path_column, label=choice.label_column)
 
 
-def _with_table(source: Source, path: Path, table: str) -> tuple[Source, Sequence[str], str]:
+def _with_table(source: Source, path: Path, table: str) -> tuple[Source, Sequence[str], Tables]:
     """The table that the user names: a file of the set, or one that lies elsewhere."""
     name = table.replace("\\", "/").removeprefix("./")
     if name in source.names():
-        return source, source.names(), name
+        return source, source.names(), Tables((name,))
     file = Path(table)
     if not file.is_file():
         raise DataError("data.no_such_table", path=path, table=table)
     if path.is_dir() and file.resolve().is_relative_to(path.resolve()):
-        return source, source.names(), file.resolve().relative_to(path.resolve()).as_posix()
+        return source, source.names(), Tables((file.resolve().relative_to(path.resolve()).as_posix(),))
     beside = BesideSource(source, file)
-    return beside, beside.names(), file.name
+    return beside, beside.names(), Tables((file.name,))
 
 
 def _open_source(path: Path, choice: LayoutChoice) -> Source:

@@ -24,6 +24,7 @@ SPLITS: tuple[Split, ...] = ("train", "valid", "test")
 _EXAMPLES = 2
 _OUTLINED = 3
 _DIGITS = re.compile(r"(\d+)")
+_LONGEST_NUMBER = 4000  # digits; Python reads no more than 4300
 
 
 @dataclass(frozen=True)
@@ -121,15 +122,19 @@ class ImageSet:
 
 
 def natural_key(name: str) -> tuple[tuple[int, int | str], ...]:
-    """Sort key that reads digits as numbers, so that 10 follows 9.
+    """Sort key that reads digits as numbers, so that 10 follows 9, and a name comes before those that it begins.
 
     Example:
+        >>> sorted(["cat10", "cat2", "cat"], key=natural_key)
+        ['cat', 'cat2', 'cat10']
         >>> sorted(["10.jpg", "9.jpg", "b.jpg", "009.jpg"], key=natural_key)
         ['009.jpg', '9.jpg', '10.jpg', 'b.jpg']
     """
     parts = [part for part in _DIGITS.split(name) if part]
-    key = tuple((0, int(part)) if part.isdecimal() else (1, part.casefold()) for part in parts)
-    return (*key, (2, name))  # a fixed order for names that differ only in case or leading zeros
+    key = tuple(
+        (0, int(part)) if part.isdecimal() and len(part) <= _LONGEST_NUMBER else (1, part.casefold()) for part in parts
+    )
+    return (*key, (-1, name))  # a fixed order for names that differ only in case or leading zeros
 
 
 def by_split(photo: Photo) -> tuple[int, tuple[tuple[int, int | str], ...]]:

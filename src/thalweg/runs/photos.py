@@ -25,13 +25,14 @@ EVALUATION_BATCH = 128  # photos per batch, while they are small
 _LARGEST_SIDE = 256  # pixels; of larger photos, a batch has as many pixels as of these
 
 
-def find_photos(photos: Path | str, config: TrainingConfig, legend: Sequence[str] | None = None) -> ImageSet:
+def find_photos(photos: Path | str, config: TrainingConfig, *, classes: Sequence[str] | None = None) -> ImageSet:
     """Find the photos with the classes, splits and fold of a configuration, without decoding any.
 
     Args:
         photos: as `thalweg.open_images` takes them.
         config: its fields about photos apply.
-        legend: the classes of a run that was trained on them.
+        classes: the names of a run that was trained on them, which no longer needs their file; None: from the
+            configuration.
 
     Raises:
         DataError: there are no photos, or their layout is unknown.
@@ -40,11 +41,10 @@ def find_photos(photos: Path | str, config: TrainingConfig, legend: Sequence[str
     """
     images = data.open_images(
         photos,
-        classes=config.classes,
+        classes=config.classes if classes is None else classes,
         seed=config.seed,
         valid_fraction=config.valid_fraction,
         choice=layout_choice(config),
-        legend=legend,
     )
     if config.folds is None or config.fold is None:
         return images

@@ -208,7 +208,7 @@ class Run:
             photos = ARCHIVE  # the built-in set of another installation
         if not photos.exists():
             raise DataError("runs.photos_gone", path=photos, run=self.path)
-        images = find_photos(photos, self.config, self.classes)
+        images = find_photos(photos, self.config, classes=self.classes)
         cache = decode_photos(images, self.config, self.data["stored"], progress, rendering=self.rendering)
         if cache.fingerprint != self.data["fingerprint"]:
             raise RunError("runs.photos_changed", path=self.data["path"], run=self.path)
