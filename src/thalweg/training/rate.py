@@ -139,7 +139,11 @@ def search(
         if len(trials.parts) < PARTS:
             return _result(curve, trials, "too_few_photos")
         budget = prepared.run.config.budget
-        most = MOST_STEPS if budget is None else min(MOST_STEPS, int(SHARE_OF_BUDGET * budget / a_step))
+        most = (
+            MOST_STEPS
+            if budget is None
+            else min(MOST_STEPS, max(len(CANDIDATES), int(SHARE_OF_BUDGET * budget / a_step)))
+        )
         top = min(highest, curve.rates[-1]) if curve.exploded else highest
         ladder = Ladder(given, lowest, top, SPACING)
         at_most = min(most, PARTS * len(CANDIDATES) * trials.total)
