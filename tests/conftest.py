@@ -88,6 +88,20 @@ def striped(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def unlearnable(tmp_path_factory):
+    """Pictures of noise in two classes that differ in nothing: 24 to train on, 8 to validate."""
+    root = tmp_path_factory.mktemp("unlearnable")
+    random = np.random.default_rng(0)
+    for split, count in (("training", 12), ("validation", 4)):
+        (root / split).mkdir()
+        for label in range(2):
+            for number in range(count):
+                pixels = random.integers(0, 256, (16, 16, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(root / split / f"{label}_{number}.png")
+    return root
+
+
+@pytest.fixture(scope="session")
 def slow_run(striped, tmp_path_factory):
     """The folder of a run that was trained at a rate that is far too small; nothing else is beside it."""
     from thalweg.runs import TrainingConfig

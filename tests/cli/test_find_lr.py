@@ -8,7 +8,7 @@ from PIL import Image
 from thalweg.cli import find_lr
 from thalweg.errors import UsageError
 from thalweg.i18n import LANGUAGES, set_language
-from thalweg.rate import search
+from thalweg.training import rate
 
 
 SMALL = ["--model", "resnet-small", "--size", "16", "--batch-size", "16", "--optimizer", "sgd", "--augment", "flip",
@@ -17,16 +17,16 @@ SMALL = ["--model", "resnet-small", "--size", "16", "--batch-size", "16", "--opt
 
 @pytest.fixture
 def command(command_runner, monkeypatch):
-    monkeypatch.setattr(search, "SHORT", 2)  # the command is tested here, not the search
-    monkeypatch.setattr(search, "LONG", 4)
+    monkeypatch.setattr(rate, "MOST_STEPS", 28)  # the command is tested here, not the search
     return command_runner(find_lr, "find-lr")
 
 
 def test_it_prints_the_curve_the_suggestion_and_how_to_use_it(command, striped):
-    text = command(str(striped), *SMALL).stdout
-    assert "Suggested learning rate" in text
-    assert f"thalweg train {striped} --lr " in text
-    assert "loss after 4 steps" in text
+    result = command(str(striped), *SMALL, "--lr", "1e-5")
+    assert "Suggested learning rate" in result.stdout
+    assert f"thalweg train {striped} --lr " in result.stdout
+    assert "% of 24" in result.stdout
+    assert "At most about 28 steps" in result.stderr
 
 
 def test_as_json_with_a_picture(command, striped, tmp_path):
@@ -40,14 +40,16 @@ def test_as_json_with_a_picture(command, striped, tmp_path):
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_an_unusable_curve_is_said_in_words(command, striped, tmp_path, language):
+def test_a_search_that_cannot_tell_says_so_and_names_the_rate_that_stays(command, unlearnable, tmp_path, language):
     set_language(language)
-    text = command(str(striped), *SMALL, "--batch-size", "96", "-o", str(tmp_path / "curve.png")).stdout
-    assert "[batch, batch]" in text
+    arguments = (*SMALL, "--steps", "10", "--epochs", "1", "--lr", "0.0125", "-o", str(tmp_path / "curve.png"))
+    text = command(str(unlearnable), *arguments).stdout
+    assert {"en": "Cannot tell", "zh-CN": "无法判断"}[language] in text
+    assert "0.0125" in text
     assert (tmp_path / "curve.png").stat().st_size > 10_000
 
 
 @pytest.mark.parametrize("arguments", [["--lr", "fast"], ["--lowest", "1", "--highest", "0.1"], ["--steps", "3"]])
-def test_wrong_use_gets_a_sentence(command, striped, arguments):
+def test_wrong_use_gets_a_sentence_before_any_photo_is_read(command, arguments):
     with pytest.raises(UsageError):
-        command(str(striped), *SMALL, *arguments)
+        command("there is no such folder", *SMALL, *arguments)

@@ -169,6 +169,19 @@ def test_a_fall_within_the_noise_is_called_noisy():
     assert sweep.reason in {"noisy", "never_falls"}
 
 
+def test_what_few_batches_only_memorize_gives_no_rate():
+    random = torch.Generator().manual_seed(0)
+    batches = [(torch.randn(16, 50, generator=random), torch.randint(2, (16,), generator=random)) for _ in range(6)]
+    torch.manual_seed(0)
+    sweep = find_lr(nn.Linear(50, 2), torch.optim.Adam, batches, cross_entropy)
+    assert sweep.reason in {"noisy", "never_falls"}
+
+
+def test_no_evaluation_is_longer_than_the_training():
+    sweep = find_lr(with_weights(0.0), torch.optim.SGD, line_batches(), mse_loss, training_steps=5)
+    assert {one.steps for one in sweep.evaluations} == {5}
+
+
 def test_the_ends_of_the_range_are_told():
     low = find_lr(Quadratic([1.0]), torch.optim.SGD, NOTHING, highest=1e-2)
     assert (low.edge, low.suggestion) == ("highest", pytest.approx(1e-2))

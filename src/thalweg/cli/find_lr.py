@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,7 +15,7 @@ from thalweg.i18n import t
 
 
 if TYPE_CHECKING:
-    from thalweg.rate import RateSweep
+    from thalweg.rate import Evaluation, RateSweep
 
 _ROWS_A_DECADE = 2  # of the table; `--json` has every step
 
@@ -52,11 +53,10 @@ def _find_lr(
     _print_sweep(sweep)
     _print_evaluations(sweep)
     typer.echo(str(sweep))
-    typer.echo(
-        t("rate.use", photos=photos, rate=f"{sweep.suggestion:.2g}")
-        if sweep.usable
-        else t("rate.use_none", photos=photos)
-    )
+    if sweep.suggestion is not None and sweep.suggestion != sweep.given:
+        typer.echo(t("rate.use", photos=shlex.quote(photos), rate=f"{sweep.suggestion:.2g}"))
+    else:
+        typer.echo(t("rate.use_none", photos=shlex.quote(photos), rate=f"{sweep.given:g}"))
     if out:
         note(t("rate.drawn", path=out))
 
@@ -77,12 +77,21 @@ def _print_evaluations(sweep: RateSweep) -> None:
     lengths = sorted({one.steps for one in sweep.evaluations})
     losses = {(one.rate, one.steps): one.loss for one in sweep.evaluations}
     columns = [t("rate.column_rate"), *(t("rate.column_after", steps=steps) for steps in lengths)]
+    judged = {one.rate: one for one in sweep.evaluations if one.photos is not None and one.steps == lengths[-1]}
+    if judged:
+        columns.append(t("rate.column_accuracy", steps=lengths[-1]))
     rows = [
-        [rate, *(losses.get((rate, steps), "") for steps in lengths)]
+        [rate, *(losses.get((rate, steps), "") for steps in lengths), *([_right(judged.get(rate))] if judged else [])]
         for rate in sorted({one.rate for one in sweep.evaluations})
     ]
     if rows:
         print_table(columns, rows, title=t("rate.title_evaluations"))
+
+
+def _right(evaluation: Evaluation | None) -> str:
+    if evaluation is None:
+        return ""
+    return t("rate.right", accuracy=evaluation.accuracy, photos=evaluation.photos)
 
 
 def _decades(lowest: float, highest: float) -> float:

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 
     OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
 
-Reason = Literal["diverges_at_once", "flat", "never_falls", "noisy", "not_finite", "too_few_batches"]
+Reason = Literal[
+    "cannot_tell", "diverges_at_once", "flat", "never_falls", "noisy", "not_finite", "too_few_batches", "too_few_photos"
+]
 
 BLOWN_UP = 2.0  # times the loss at the start, above it: a short run does not recover from there
 FLAT = 1e-5  # fraction of the loss: float32 rounding can change it by this much
@@ -41,12 +43,16 @@ class Evaluation:
     Attributes:
         rate: learning rate.
         steps: number of steps.
-        loss: mean over the deciding batches afterwards; infinity if it blew up.
+        loss: mean over the deciding batches or photos afterwards; infinity if it blew up.
+        accuracy: fraction of the deciding photos that are classified correctly; None if batches decide.
+        photos: number of these photos; None if batches decide.
     """
 
     rate: float
     steps: int
     loss: float
+    accuracy: float | None = None
+    photos: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

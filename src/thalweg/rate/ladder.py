@@ -1,4 +1,4 @@
-"""Rates half a decade apart, and a search for the lowest loss among them. No torch here.
+"""Rates at equal factors, and a search for the lowest loss among them. No torch here.
 
 A rung is an integer, so the same rung always gives bit-identically the same rate.
 """
@@ -13,24 +13,26 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-SPACING = 0.5  # decades from rung to rung
+SPACING = 0.5  # decades from rung to rung, unless a ladder says otherwise
 CANDIDATES = 7  # three decades below the rate at which the sweep exploded
 TOLERANCE = 1e-9  # decades: rungs are rounded
 
 
 @dataclass(frozen=True, slots=True)
 class Ladder:
-    """The rates `top · 10^(k/2)` of integer rungs k, within a range.
+    """The rates `top · 10^(k·spacing)` of integer rungs k, within a range.
 
     Attributes:
         top: the rate of rung 0.
         lowest: lower end of the range.
         highest: upper end of the range.
+        spacing: decades from rung to rung.
     """
 
     top: float
     lowest: float
     highest: float
+    spacing: float = SPACING
 
     def rate(self, rung: float) -> float:
         """Return the rate of a rung, or of a place between two.
@@ -39,7 +41,7 @@ class Ladder:
             >>> Ladder(1.0, 1e-7, 10.0).rate(-4)
             0.01
         """
-        return self.top * 10 ** (SPACING * rung)
+        return self.top * 10 ** (self.spacing * rung)
 
     def has(self, rung: int) -> bool:
         """Whether a rung lies within the range."""

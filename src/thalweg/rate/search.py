@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 Edge = Literal["lowest", "highest"]
 
 BATCHES = 48  # taken from the loader
-DECIDING = 12  # of them: the last; no evaluation trains on these if there are enough
+DECIDING = 12  # of them: the last; no evaluation trains on these
+FEWEST_DECIDING = 2  # a quarter if the loader has few; one batch has no standard error
+FEWEST_APART = 4  # batches; of fewer, none is left out
+LOWEST, HIGHEST, STEPS = 1e-7, 10.0, 40  # of the sweep
 SHORT, LONG = 10, 64  # steps of an evaluation in the first round and in the second
 FEWEST_STEPS, MOST_STEPS = 10, 10_000  # of the sweep
 EDGES: tuple[tuple[Edge, int], ...] = (("lowest", -1), ("highest", 1))
@@ -45,6 +48,7 @@ class RateSweep:
         start_loss: loss of the given model on the deciding batches.
         evaluations: the short runs that decided, by rate and length.
         steps: total number of training steps.
+        given: rate that the training has without a search; None if the search knows none.
     """
 
     suggestion: float | None
@@ -57,6 +61,7 @@ class RateSweep:
     start_loss: float
     evaluations: tuple[Evaluation, ...]
     steps: int
+    given: float | None = None
 
     @property
     def usable(self) -> bool:
@@ -70,7 +75,9 @@ class RateSweep:
     def __str__(self) -> str:
         """One sentence in the current language."""
         if self.suggestion is None:
-            return t(f"rate.unusable_{self.reason}")
+            return t(f"rate.unusable_{self.reason}", given=self.given)
+        if self.suggestion == self.given:
+            return t("rate.suggested_given", rate=f"{self.suggestion:.2g}")
         key = f"rate.suggested_{self.edge}" if self.edge else "rate.suggested"
         return t(key, rate=f"{self.suggestion:.2g}", lowest=self.rates[0], highest=self.rates[-1])
 
@@ -81,11 +88,12 @@ def find_lr(
     loader: Loader,
     loss_fn: LossFunction | None = None,
     *,
-    lowest: float = 1e-7,
-    highest: float = 10.0,
-    steps: int = 40,
+    lowest: float = LOWEST,
+    highest: float = HIGHEST,
+    steps: int = STEPS,
     anneal: bool = True,
     clip_grad_norm: float | None = None,
+    training_steps: int | None = None,
     seed: int = 0,
 ) -> RateSweep:
     """Find a learning rate on copies; the model, the loader and the random states stay unchanged.
@@ -93,9 +101,9 @@ def find_lr(
     A sweep trains one copy while the rate rises from `lowest` to `highest` by the same factor at each step, until the
     loss explodes. It only narrows the range: its steepest point depends on its length and on the optimizer's memory.
     Seven rates below the explosion, half a decade apart, then each get 10 steps from the start, all on the same
-    batches. The best and its neighbors get 64 steps and are evaluated on batches that none of them trained on, if there
-    are enough. The suggestion is the lowest point of the parabola through the logarithms of the last three losses. The
-    search costs about 300 steps, 12 losses per evaluation, and the memory of one more model and 48 batches.
+    batches. The best and its neighbors get 64 steps. All are evaluated on batches that none of them trained on, if
+    there are at least four. The suggestion is the lowest point of the parabola through the logarithms of the last three
+    losses. The search costs about 300 steps, 12 losses per evaluation, and the memory of one more model and 48 batches.
 
     Args:
         model: the model to copy, including its mode (call `model.train()` first if your loop does).
@@ -110,6 +118,7 @@ def find_lr(
         anneal: whether your schedule falls to almost zero by the end (cosine, linear), as it should; a constant rate
             must be lower.
         clip_grad_norm: largest gradient norm, if your loop clips.
+        training_steps: steps of your training; no evaluation is longer. None: it is longer than the evaluations.
         seed: seed of the model's random draws (dropout) and of the loader's order.
 
     Returns:
@@ -129,50 +138,65 @@ def find_lr(
     Source: the sweep is Smith 2017, https://arxiv.org/abs/1506.01186; longer and longer runs for fewer and fewer
     candidates are successive halving: Jamieson and Talwalkar 2016, https://arxiv.org/abs/1502.07943.
     """
-    _check(lowest, highest, steps)
+    check_range(lowest, highest, steps)
     setting = Setting(model, optimizer_factory, loss_fn, clip_grad_norm)
     setting.check()
     with own_randomness(seed, loader):
         batches = take_batches(loader, BATCHES)
-        deciding = batches[-DECIDING:]
-        trained_on = batches[:-DECIDING] if len(batches) >= 2 * DECIDING else batches
+        trained_on, deciding = _parted(batches)
         evaluations = Evaluations(setting, trained_on, deciding, anneal=anneal, seed=seed)
-        curve = Curve()
         if len(batches) == 1:
-            return _result(curve, evaluations, "too_few_batches")
+            return _result(Curve(), evaluations, "too_few_batches")
         if not math.isfinite(evaluations.start):
-            return _result(curve, evaluations, "not_finite")
-        _sweep(curve, setting, trained_on, sweep_rates(lowest, highest, steps))
-        return _climbed(curve, evaluations, Ladder(curve.rates[-1], lowest, highest))
+            return _result(Curve(), evaluations, "not_finite")
+        curve = swept(setting, trained_on, sweep_rates(lowest, highest, steps))
+        longest = max(1, training_steps or LONG)
+        lengths = min(SHORT, longest), min(LONG, longest)
+        return _climbed(curve, evaluations, Ladder(curve.rates[-1], lowest, highest), *lengths)
 
 
-def _check(lowest: float, highest: float, steps: int) -> None:
+def check_range(lowest: float, highest: float, steps: int) -> None:
+    """Reject a sweep that cannot be meant, before any work.
+
+    Raises:
+        UsageError: the range does not rise from above zero, or there are too few or too many steps.
+    """
     if not 0 < lowest < highest < math.inf:
         raise UsageError("rate.bad_range", lowest=lowest, highest=highest)
     if not FEWEST_STEPS <= steps <= MOST_STEPS:
         raise UsageError("rate.bad_steps", value=steps, least=FEWEST_STEPS, most=MOST_STEPS)
 
 
-def _sweep(curve: Curve, setting: Setting, batches: list[Any], rates: list[float]) -> None:
-    """Train one copy while the rate rises."""
+def _parted(batches: list[Any]) -> tuple[list[Any], list[Any]]:
+    """Return the batches to train on and those that decide, which are others unless there are too few."""
+    if len(batches) < FEWEST_APART:
+        return batches, batches
+    count = DECIDING if len(batches) >= 2 * DECIDING else max(FEWEST_DECIDING, len(batches) // 4)
+    return batches[:-count], batches[-count:]
+
+
+def swept(setting: Setting, batches: list[Any], rates: list[float]) -> Curve:
+    """Train one copy while the rate rises, until the loss explodes."""
+    curve = Curve()
     trained = CopyInTraining(setting)
     for step, rate in enumerate(rates):
         curve.add(rate, trained.step(batches[step % len(batches)], rate))
         if curve.exploded:
-            return
+            break
+    return curve
 
 
-def _climbed(curve: Curve, evaluations: Evaluations, ladder: Ladder) -> RateSweep:
-    """Compare the rungs, first in short evaluations, then in long ones around the best."""
-    short = ladder.lowest_point(lambda rung: evaluations.loss(ladder.rate(rung), SHORT), ladder.first())
-    best = ladder.lowest_point(lambda rung: evaluations.loss(ladder.rate(rung), LONG), [short])
-    reason = evaluations.why_not(ladder.rate(best), LONG)
+def _climbed(curve: Curve, evaluations: Evaluations, ladder: Ladder, short: int, long: int) -> RateSweep:
+    """Compare the rungs, first in short evaluations, then in long ones around the best; lengths in steps."""
+    first = ladder.lowest_point(lambda rung: evaluations.loss(ladder.rate(rung), short), ladder.first())
+    best = ladder.lowest_point(lambda rung: evaluations.loss(ladder.rate(rung), long), [first])
+    reason = evaluations.why_not(ladder.rate(best), long)
     if reason:
         return _result(curve, evaluations, reason)
     for edge, beyond in EDGES:
         if not ladder.has(best + beyond):
             return _result(curve, evaluations, None, ladder.rate(best), edge)
-    near = [evaluations.loss(ladder.rate(best + beside), LONG) for beside in (-1, 0, 1)]
+    near = [evaluations.loss(ladder.rate(best + beside), long) for beside in (-1, 0, 1)]
     # A run that blew up counts as if it had learned nothing.
     between = best + lowest_of_parabola([min(loss, evaluations.start) for loss in near])
     return _result(curve, evaluations, None, ladder.rate(between))

@@ -1,4 +1,4 @@
-"""The training loop: `run_to_end` over `_epoch` over `_step`.
+"""The training loop: `run_to_end` over `_epoch` over `step`.
 
 Shape suffixes: N photos of a batch, C channels or classes, H height, W width.
 """
@@ -58,9 +58,12 @@ class TrainingLoop:
         run: the run; its environment gives device, precision and layout.
         cache: its photos.
         seconds_before: time spent on preparation, which counts toward the budget.
+        augmenter: of another training on the same photos, so that they are in memory once; None: a new one.
     """
 
-    def __init__(self, run: Run, cache: Cache, *, seconds_before: float = 0.0) -> None:
+    def __init__(
+        self, run: Run, cache: Cache, *, seconds_before: float = 0.0, augmenter: Augmenter | None = None
+    ) -> None:
         config = run.config
         self.run, self.cache, self.config = run, cache, config
         self.device = torch.device(run.environment["device"])
@@ -71,7 +74,7 @@ class TrainingLoop:
         self.layers = LayerProbe(self.model)
         self.average = Average(self.model, self._network(), config.ema) if config.ema else None
         self.schedule = schedules.parse(config.schedule)
-        self.augmenter = self._augmenter()
+        self.augmenter = augmenter or self._augmenter()
         labels = cache.labels("train")
         self.batches = Batches(
             self.augmenter,
@@ -135,6 +138,7 @@ class TrainingLoop:
             Recorder(self.run.path, self.state, self.device, listener, self.layers) as self.recorder,
             gentle_interrupt() as asked_to_stop,
         ):
+            self.meter = self.recorder.meter
             if self.state.step == 0:
                 self._save_epoch()
                 self._checkpoint()
@@ -152,10 +156,10 @@ class TrainingLoop:
         self.model.train()
         # An epoch has at least one step however short the budget is, so untrained weights are never evaluated.
         while state.batch < len(self.batches) and (state.batch == 0 or self.clock.share(state.step) < 1):
-            self._step()
+            self.step()
             if asked_to_stop.is_set():
                 return "interrupted"
-            if self.recorder.meter.due:
+            if self.meter.due:
                 self.recorder.read(self.clock)
             if time.monotonic() - self._saved_at > self.config.checkpoint_every and state.batch < len(self.batches):
                 self._checkpoint()
@@ -163,7 +167,8 @@ class TrainingLoop:
         self._end_epoch()
         return ""
 
-    def _step(self) -> None:
+    def step(self) -> None:
+        """Train on the next batch; `clock` and `meter` are set."""
         state, began = self.state, time.monotonic()
         self.batches.size = self.clock.size(state.step)
         images_NCHW, targets = self._batch()
@@ -190,7 +195,7 @@ class TrainingLoop:
             self.clock.reserve = a_photo * larger * len(self.cache.rows("valid"))
         epoch = state.epoch + state.batch / len(self.batches)
         facts = {"step": state.step, "epoch": epoch, "lr": lr, "size": self.batches.size, "mixed": targets.are_mixed}
-        self.recorder.meter.add(outcome, targets.labels_N, **facts)
+        self.meter.add(outcome, targets.labels_N, **facts)
         self.seconds_spent["data"] += ready - began
         self.seconds_spent["training"] += time.monotonic() - ready
 
@@ -211,7 +216,7 @@ class TrainingLoop:
         state.batch = 0
         if not self._evaluates() and self.clock.share(state.step) < 1:
             return
-        with self._at_evaluation_weights():
+        with self.at_evaluation_weights():
             self._evaluate_epoch()
 
     def _evaluate_epoch(self) -> None:
@@ -239,7 +244,7 @@ class TrainingLoop:
         sums.clear()
 
     @contextmanager
-    def _at_evaluation_weights(self) -> Iterator[None]:
+    def at_evaluation_weights(self) -> Iterator[None]:
         """Use the optimizer's evaluation weights if they differ from those of its steps."""
         if not hasattr(self.optimizer, "eval"):
             yield
