@@ -1,4 +1,4 @@
-"""Progress of a run on stderr: one live line on a terminal, plain lines elsewhere."""
+"""Progress on stderr, of a training and of other long work: one live line on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn
+from rich.text import Text
 
 from thalweg.i18n import t
 from thalweg.runs import files
@@ -16,13 +17,17 @@ from thalweg.training.progress import Listener
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
+
+    from rich.progress import Task
 
     from thalweg.runs import Run, TrainingConfig
     from thalweg.training.progress import Progress as TrainingProgress
 
 SECONDS_BETWEEN_PLAIN_LINES = 30.0
+SECONDS_BETWEEN_LINES_OF_WORK = 10.0
+SECONDS_UNTIL_ESTIMATE = 1.0  # earlier, the time left would be a guess
 BAR_WIDTH = 8  # short, because the numbers matter more and the line must fit in 80 columns
 
 
@@ -118,10 +123,10 @@ class _Live(_Lines):
         self._bars.console.print(message, markup=False, highlight=False, soft_wrap=True)
 
     def checking(self, done: int, total: int) -> None:
-        self._photos("training.checking", done, total)
+        self._photos("training.stage_checking", done, total)
 
     def caching(self, done: int, total: int) -> None:
-        self._photos("training.caching", done, total)
+        self._photos("training.stage_caching", done, total)
 
     def _photos(self, doing: str, done: int, total: int) -> None:
         numbers = f"{t(doing)}  {done:,} / {total:,}"
@@ -154,6 +159,106 @@ def showing(config: TrainingConfig) -> Iterator[Listener]:
     columns = (BarColumn(bar_width=BAR_WIDTH), TextColumn("{task.fields[numbers]}"))
     with Progress(*columns, console=console, transient=True, refresh_per_second=4) as bars:
         yield _Live(config, bars)
+
+
+class _Work(Listener):
+    """Long work that is no training: its stage, how much of all is done, and how long the rest takes."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._stage, self._total = "", 0.0
+        self._done = self._done_at_first = 0.0
+        self._began = self._came = clock()
+
+    def note(self, key: str, **values: Any) -> None:
+        self.line(t(key, **values))
+
+    def checking(self, done: int, total: int) -> None:
+        self.working("checking", done, total)
+
+    def caching(self, done: int, total: int) -> None:
+        self.working("caching", done, total)
+
+    def working(self, stage: str, done: float, total: float) -> None:
+        now = self._clock()
+        is_new_stage = stage != self._stage
+        if total != self._total or done < self._done:  # other work
+            self._began, self._done_at_first = now, done
+        self._stage, self._done, self._total, self._came = stage, done, total, now
+        self.show(is_new_stage=is_new_stage)
+
+    def show(self, *, is_new_stage: bool) -> None:
+        """Show the state after a report."""
+        raise NotImplementedError
+
+    def line(self, message: str) -> None:
+        say(message)
+
+    def text(self) -> str:
+        """The state in one line, as of now."""
+        stage = t(f"training.stage_{self._stage}") if self._stage else ""
+        spent, done = self._came - self._began, self._done - self._done_at_first
+        if not done or spent < SECONDS_UNTIL_ESTIMATE:
+            return t("training.working_begins", stage=stage)
+        left = spent * (self._total - self._done) / done - (self._clock() - self._came)
+        return t("training.working_line", stage=stage, share=self.share, left=duration(max(0.0, left)))
+
+    @property
+    def share(self) -> float:
+        """How much of the work is done, in [0, 1]."""
+        return self._done / self._total if self._total else 0.0
+
+
+class _PlainWork(_Work):
+    _said_at = -SECONDS_BETWEEN_LINES_OF_WORK
+
+    def show(self, *, is_new_stage: bool) -> None:
+        if is_new_stage or self._came - self._said_at > SECONDS_BETWEEN_LINES_OF_WORK:
+            self._said_at = self._came
+            say(f"  {self.text()}")
+
+
+class _LiveWork(_Work):
+    def __init__(self, bars: Progress) -> None:
+        super().__init__()
+        self._bars = bars
+        self._task = bars.add_task("", total=1.0, visible=False, work=self)
+
+    def show(self, *, is_new_stage: bool) -> None:
+        self._bars.update(self._task, completed=self.share, visible=self._done < self._total, refresh=is_new_stage)
+
+    def line(self, message: str) -> None:
+        self._bars.console.print(message, markup=False, highlight=False, soft_wrap=True)
+
+
+class _TextOfWork(ProgressColumn):
+    """Counts down by itself between two reports."""
+
+    def render(self, task: Task) -> Text:
+        return Text(task.fields["work"].text(), overflow="ellipsis", no_wrap=True)
+
+
+@contextmanager
+def working(stage: str | None = None) -> Iterator[Listener]:
+    """Yield a listener that shows the progress of long work on stderr, live on a terminal.
+
+    Args:
+        stage: shown at once, before the first report; it covers the time that imports take.
+    """
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _begun(_PlainWork(), stage)
+        return
+    with Progress(
+        BarColumn(bar_width=BAR_WIDTH), _TextOfWork(), console=console, transient=True, refresh_per_second=4
+    ) as bars:
+        yield _begun(_LiveWork(bars), stage)
+
+
+def _begun(work: _Work, stage: str | None) -> _Work:
+    if stage is not None:
+        work.working(stage, 0, 1)
+    return work
 
 
 def say_result(run: Run) -> None:

@@ -29,9 +29,9 @@ def register(app: typer.Typer) -> None:
 def _landscape(
     run: Annotated[Path, typer.Argument(metavar="RUN", help=t("landscape.help_run"))],
     plane: Annotated[str, typer.Option(metavar="random|trajectory", help=t("landscape.help_plane"))] = "random",
-    points: Annotated[int, typer.Option(metavar="N", help=t("landscape.help_points"))] = 41,
+    points: Annotated[int | None, typer.Option(metavar="N", help=t("landscape.help_points"))] = None,
     span: Annotated[float, typer.Option(metavar="LENGTH", help=t("landscape.help_span"))] = 1.0,
-    photos: Annotated[int, typer.Option(metavar="N", help=t("landscape.help_photos"))] = 512,
+    photos: Annotated[int | None, typer.Option(metavar="N", help=t("landscape.help_photos"))] = None,
     split: Annotated[str, typer.Option(metavar="SPLIT", help=t("landscape.help_split"))] = "valid",
     seed: Annotated[int, typer.Option(metavar="N", help=t("landscape.help_seed"))] = 0,
     out: Annotated[Path | None, typer.Option("--out", "-o", metavar="PNG", help=t("landscape.help_out"))] = None,
@@ -40,21 +40,26 @@ def _landscape(
     for kind, value, known in (("plane", plane, _PLANES), ("split", split, _SPLITS)):
         if value not in known:
             raise UnknownNameError(kind, value, known)
-    from thalweg.diagnosis.landscape import landscape_of_run
-    from thalweg.figures.landscape import draw_landscape
-    from thalweg.runs import Run
+    from thalweg.cli._progress import working
 
-    found = landscape_of_run(
-        run,
-        plane=cast("Kind", plane),
-        points=points,
-        span=span,
-        photos=photos,
-        split=cast("Split", split),
-        seed=seed,
-    )
     path = out or run / f"landscape-{plane}.png"
-    draw_landscape(found, path, squared_error=Run.open(run).config.loss == "mse")
+    with working("opening") as listener:
+        from thalweg.diagnosis.landscape import landscape_of_run
+        from thalweg.figures.landscape import draw_landscape
+        from thalweg.runs import Run
+
+        found = landscape_of_run(
+            run,
+            plane=cast("Kind", plane),
+            points=points,
+            span=span,
+            photos=photos,
+            split=cast("Split", split),
+            seed=seed,
+            listener=listener,
+        )
+        listener.working("drawing", 0, 1)
+        draw_landscape(found, path, squared_error=Run.open(run).config.loss == "mse")
     if as_json:
         print_json(_document(found, path))
         return

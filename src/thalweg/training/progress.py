@@ -191,6 +191,9 @@ class Listener:
     def caching(self, done: int, total: int) -> None:
         """Receive the number of photos decoded so far."""
 
+    def working(self, stage: str, done: float, total: float) -> None:
+        """Receive the current stage of other work (its name is `stage_...` in the catalogue) and how much of all is done."""
+
     def started(self, run: Path, facts: Mapping[str, Any]) -> None:
         """Receive the run's folder, once it exists, with `run`, and `model` and `choice` or `resumed_at`."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import TYPE_CHECKING
 
 from thalweg.diagnosis.measures.batch import of_batch
@@ -31,6 +32,7 @@ def ask(
     known: Mapping[str, float],
     *,
     seconds: float,
+    progress: Callable[[str, float, float], None] = lambda _stage, _done, _total: None,
 ) -> tuple[dict[str, float], list[str]]:
     """Take all measures that need a batch, on copies of the model.
 
@@ -41,6 +43,7 @@ def ask(
         batches: at least one.
         known: the measures of the history.
         seconds: about how long the short runs may take.
+        progress: receives the stage (the names of failures), and how much of it is done.
 
     Returns:
         The measures, and the names of those that failed (`batch`, `curvature`, `noise`, `short_runs`).
@@ -49,6 +52,7 @@ def ask(
     failed: list[str] = []
 
     def attempt(what: str, question: Callable[[], dict[str, float]]) -> None:
+        progress(what, 0, 1)
         try:
             with own_randomness(0):  # the user's model may draw random numbers
                 found.update(question())
@@ -60,7 +64,7 @@ def ask(
     found["scale"] = scale
     attempt("noise", lambda: noise_of(model, loss_fn, batches))
     attempt("curvature", lambda: curvature_of(model, optimizer, loss_fn, batches[:2], scale=scale))
-    gains = Gains(model, optimizer, loss_fn, batches, scale, seconds)
+    gains = Gains(model, optimizer, loss_fn, batches, scale, seconds, partial(progress, "short_runs"))
     attempt("short_runs", lambda: gains.measures(known.get("lr_most", math.nan)))
     return found, failed
 
