@@ -17,7 +17,8 @@ from thalweg.history.tail import HistoryTail
 from thalweg.i18n import LANGUAGES, speaking
 from thalweg.runs import TrainingConfig
 from thalweg.server import build_app
-from thalweg.server.processes import Trainings, Trials, typed
+from thalweg.server.diagnoses import Diagnoses
+from thalweg.server.processes import Trainings, typed
 from thalweg.server.request import Form, Service, Visit
 from thalweg.server.routes.trainings import NOT_HERE, ROUTES, asked, form_facts
 from thalweg.server.run_index import RunIndex
@@ -29,7 +30,7 @@ GOOD = {"name": "new", "photos": "builtin", "recipe": "quick"}
 
 @pytest.fixture
 def service(folder):
-    return Service(RunIndex(folder), Trainings(), Trials(), None)
+    return Service(RunIndex(folder), Trainings(), Diagnoses(), None)
 
 
 def arguments(service, **changes):

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from thalweg.i18n import t
 from thalweg.runs import files
-from thalweg.training.progress import Listener
+from thalweg.training.progress import Listener, Pace
 
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 SECONDS_BETWEEN_PLAIN_LINES = 30.0
 SECONDS_BETWEEN_LINES_OF_WORK = 10.0
-SECONDS_UNTIL_ESTIMATE = 1.0  # earlier, the time left would be a guess
 BAR_WIDTH = 8  # short, because the numbers matter more and the line must fit in 80 columns
 
 
@@ -165,10 +164,9 @@ class _Work(Listener):
     """Long work that is no training: its stage, how much of all is done, and how long the rest takes."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._stage, self._total = "", 0.0
-        self._done = self._done_at_first = 0.0
-        self._began = self._came = clock()
+        self.clock = clock
+        self.pace = Pace(clock)
+        self._stage = ""
 
     def note(self, key: str, **values: Any) -> None:
         self.line(t(key, **values))
@@ -180,11 +178,8 @@ class _Work(Listener):
         self.working("caching", done, total)
 
     def working(self, stage: str, done: float, total: float) -> None:
-        now = self._clock()
-        is_new_stage = stage != self._stage
-        if total != self._total or done < self._done:  # other work
-            self._began, self._done_at_first = now, done
-        self._stage, self._done, self._total, self._came = stage, done, total, now
+        is_new_stage, self._stage = stage != self._stage, stage
+        self.pace.report(done, total)
         self.show(is_new_stage=is_new_stage)
 
     def show(self, *, is_new_stage: bool) -> None:
@@ -197,24 +192,18 @@ class _Work(Listener):
     def text(self) -> str:
         """The state in one line, as of now."""
         stage = t(f"training.stage_{self._stage}") if self._stage else ""
-        spent, done = self._came - self._began, self._done - self._done_at_first
-        if not done or spent < SECONDS_UNTIL_ESTIMATE:
+        left = self.pace.seconds_left()
+        if left is None:
             return t("training.working_begins", stage=stage)
-        left = spent * (self._total - self._done) / done - (self._clock() - self._came)
-        return t("training.working_line", stage=stage, share=self.share, left=duration(max(0.0, left)))
-
-    @property
-    def share(self) -> float:
-        """How much of the work is done, in [0, 1]."""
-        return self._done / self._total if self._total else 0.0
+        return t("training.working_line", stage=stage, share=self.pace.share, left=duration(left))
 
 
 class _PlainWork(_Work):
     _said_at = -SECONDS_BETWEEN_LINES_OF_WORK
 
     def show(self, *, is_new_stage: bool) -> None:
-        if is_new_stage or self._came - self._said_at > SECONDS_BETWEEN_LINES_OF_WORK:
-            self._said_at = self._came
+        if is_new_stage or self.clock() - self._said_at > SECONDS_BETWEEN_LINES_OF_WORK:
+            self._said_at = self.clock()
             say(f"  {self.text()}")
 
 
@@ -225,7 +214,7 @@ class _LiveWork(_Work):
         self._task = bars.add_task("", total=1.0, visible=False, work=self)
 
     def show(self, *, is_new_stage: bool) -> None:
-        self._bars.update(self._task, completed=self.share, visible=self._done < self._total, refresh=is_new_stage)
+        self._bars.update(self._task, completed=self.pace.share, visible=self.pace.share < 1, refresh=is_new_stage)
 
     def line(self, message: str) -> None:
         self._bars.console.print(message, markup=False, highlight=False, soft_wrap=True)

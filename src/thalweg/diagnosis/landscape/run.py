@@ -91,7 +91,7 @@ def landscape_of_run(
     batches = [Batch(*pair) for pair in zip(images.split(_BATCH), labels_N.split(_BATCH), strict=True)]
     states = [opened.load_weights(epoch) for epoch in epochs]
     announce(listener, points, count, points**2 * count * an_example)
-    return _along(model, dict(zip(epochs, states, strict=True)), loss_fn, batches, (points, span), listener)
+    return _along(model, dict(zip(epochs, states, strict=True)), loss_fn, batches, (points, span), listener=listener)
 
 
 @torch.no_grad()
@@ -109,6 +109,7 @@ def _along(
     loss_fn: partial[Tensor],
     batches: list[Batch],
     grid: tuple[int, float],
+    *,
     listener: Listener,
 ) -> Landscape:
     """The plane of the run's trajectory through its epochs; the model has the weights of the last."""
