@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn
 from rich.text import Text
 
-from thalweg.i18n import t
+from thalweg.i18n import percent, t
 from thalweg.runs import files
 from thalweg.training.progress import Listener, Pace
 
@@ -267,15 +267,10 @@ def say_result(run: Run) -> None:
                 )
             )
     seconds = summary["seconds"]
-    lines.append(
-        t(
-            "training.result_time",
-            total=duration(seconds["total"]),
-            data=duration(seconds["data"]),
-            training=duration(seconds["training"]),
-            evaluation=duration(seconds["evaluation"]),
-        )
-    )
+    parts = {name: seconds.get(name, 0.0) for name in ("preparing", "training", "data", "evaluation")}
+    parts["rest"] = max(0.0, seconds["total"] - sum(parts.values()))
+    times = {name: duration(value) for name, value in parts.items()}
+    lines.append(t("training.result_time", total=duration(seconds["total"]), **times))
     lines.append(t("training.result_report", report=run.path / files.REPORT))
     lines.append(t("training.result_predict", run=run.path))
     print("\n".join(lines))  # noqa: T201 - this is the output
@@ -283,6 +278,6 @@ def say_result(run: Run) -> None:
 
 def say_folds(out: Path, summary: Mapping[str, Any]) -> None:
     """Print the out-of-fold accuracy, and how to predict with all folds; the result goes to stdout."""
-    by_fold = ", ".join(f"{accuracy:.2%}" for accuracy in summary["by_fold"])
+    by_fold = ", ".join(percent(accuracy, 2) for accuracy in summary["by_fold"])
     line = t("training.result_folds", accuracy=summary["accuracy"], count=summary["count"], by_fold=by_fold)
     print(line, t("training.result_predict", run=out), sep="\n")  # noqa: T201 - this is the output

@@ -9,7 +9,7 @@ import typer
 
 from thalweg.cli._output import JsonFlag, note, print_json, print_table
 from thalweg.errors import UnknownNameError
-from thalweg.i18n import t
+from thalweg.i18n import percent, t
 
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def _print_way(found: Landscape) -> None:
     assert way is not None, "called only with a path"  # noqa: S101 - for the type checker
     columns = [t(f"landscape.column_{name}") for name in ("epoch", "loss", "plane_loss", "outside")]
     rows = zip(way.epochs_K.tolist(), way.loss_K.tolist(), way.plane_loss_K.tolist(), way.outside_K, strict=True)
-    print_table(columns, [(epoch, loss, inside, f"{share:.1%}") for epoch, loss, inside, share in rows])
+    print_table(columns, [(epoch, loss, inside, percent(share)) for epoch, loss, inside, share in rows])
     note(t("landscape.outside", outside=way.outside))
 
 

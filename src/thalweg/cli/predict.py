@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,10 +10,12 @@ import typer
 
 from thalweg.cli._output import JsonFlag, note, print_json, print_table
 from thalweg.errors import UsageError
-from thalweg.i18n import t
+from thalweg.i18n import percent, t
 
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from thalweg.prediction import Predictions
 
 BEST = 5
@@ -38,7 +41,10 @@ def predict(
     *runs, photos = paths
     if not runs:
         raise UsageError("prediction.nothing_given")
-    predictions = _classify(runs, photos, tta=tta, vote=vote)
+    from thalweg.cli._progress import working
+
+    with working("opening") as listener:
+        predictions = _classify(runs, photos, partial(listener.working, "photos"), tta=tta, vote=vote)
     for bad in predictions.bad:
         note(t("prediction.bad_photo", reason=bad))
     if out is not None:
@@ -47,24 +53,26 @@ def predict(
     if as_json:
         print_json(_payload(predictions))
     elif out is None and Path(photos).is_file() and len(predictions.photos) == 1:
-        rows = [(name, f"{probability:.1%}") for name, probability in _best(predictions, 0, BEST)]
+        rows = [(name, percent(probability)) for name, probability in _best(predictions, 0, BEST)]
         print_table([t("prediction.column_class"), t("prediction.column_probability")], rows, title=photos)
     elif out is None:
         print(submission_text(predictions, names=names, probabilities=probabilities), end="")  # noqa: T201 - the output
 
 
-def _classify(runs: list[str], photos: str, *, tta: int, vote: bool) -> Predictions:
+def _classify(
+    runs: list[str], photos: str, progress: Callable[[int, int], None], *, tta: int, vote: bool
+) -> Predictions:
     """Classify with runs, or with exported models, which need no torch."""
     exported = [run.lower().endswith(".onnx") for run in runs]
     if all(exported):
         from thalweg.prediction import predict_onnx
 
-        return predict_onnx(runs, photos, tta=tta, vote=vote)
+        return predict_onnx(runs, photos, tta=tta, vote=vote, progress=progress)
     if any(exported):
         raise UsageError("prediction.mixed_kinds")
     from thalweg.prediction import predict as classify
 
-    return classify(runs, photos, tta=tta, vote=vote)
+    return classify(runs, photos, tta=tta, vote=vote, progress=progress)
 
 
 def _best(predictions: Predictions, row: int, count: int) -> list[tuple[str, float]]:

@@ -9,7 +9,7 @@ import typer
 
 from thalweg.cli._output import JsonFlag, print_json, print_table
 from thalweg.errors import UsageError
-from thalweg.i18n import t
+from thalweg.i18n import percent, t
 
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def _print(outcomes: Sequence[Outcome], seconds: float, *, as_json: bool) -> Non
         others = ", ".join(
             f"{code} {count}" for code, count in sorted(said.items(), key=lambda x: -x[1]) if code != truth
         )
-        rows.append([truth, total, f"{said.get(truth, 0) / total:.1%}", others])
+        rows.append([truth, total, percent(said.get(truth, 0) / total), others])
     heads = ("zoo_cause", "zoo_trainings", "zoo_first", "zoo_others")
     print_table([t(f"diagnosis.{head}") for head in heads], rows)
     typer.echo(t("diagnosis.zoo_sum", **{**figures, "ill": int(figures["ill"]), "well": int(figures["well"])}))
