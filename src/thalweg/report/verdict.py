@@ -6,7 +6,7 @@ import math
 import shlex
 from typing import TYPE_CHECKING
 
-from thalweg.i18n import t
+from thalweg.i18n import joined, t
 from thalweg.report.html import Html, tag
 
 
@@ -30,6 +30,7 @@ def verdict_section(folder: RunFolder) -> Html | None:
         tag("h2", t("report.verdict")),
         tag("p", tag("strong", told["title"]), class_="verdict", data_code=verdict.code),
         tag("p", told["text"]),
+        _unchecked(verdict),
         tag("p", t("diagnosis.evidence_head"), class_="note") if evidence else None,
         tag("ul", *evidence) if evidence else None,
         tag("p", t("diagnosis.fixes_head"), class_="note") if fixes else None,
@@ -37,6 +38,14 @@ def verdict_section(folder: RunFolder) -> Html | None:
         tag("p", t("report.verdict_about"), class_="note"),
         tag("dl", tag("dd", tag("code", command)), class_="commands"),
     )
+
+
+def _unchecked(verdict: Verdict) -> Html | None:
+    """What an undecided verdict lacks."""
+    if verdict.code != "unsure" or not verdict.unchecked:
+        return None
+    names = joined((t(f"diagnosis.unchecked_{name}") for name in verdict.unchecked), long=True)
+    return tag("p", t("diagnosis.unchecked_head", names=names))
 
 
 def verdict_of(folder: RunFolder) -> Verdict | None:
