@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from rich.text import Text
 
 from thalweg.i18n import percent, t
 from thalweg.runs import files
+from thalweg.training.printing import Lines, Printer, duration, numbers_line, say
 from thalweg.training.progress import Listener, Pace
 
 
@@ -25,96 +25,13 @@ if TYPE_CHECKING:
     from thalweg.runs import Run, TrainingConfig
     from thalweg.training.progress import Progress as TrainingProgress
 
-SECONDS_BETWEEN_PLAIN_LINES = 30.0
 SECONDS_BETWEEN_LINES_OF_WORK = 10.0
 BAR_WIDTH = 8  # short, because the numbers matter more and the line must fit in 80 columns
 
 
-def say(message: str) -> None:
-    """Print one line on stderr, to be wrapped by the terminal."""
-    print(message, file=sys.stderr, flush=True)  # noqa: T201 - the command line speaks
-
-
-def duration(seconds: float) -> str:
-    """Format seconds as minutes and seconds, with hours if there are any.
-
-    Example:
-        >>> duration(83), duration(3725)
-        ('1:23', '1:02:05')
-    """
-    if not seconds < float("inf"):
-        return "-:--"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-class _Lines(Listener):
-    """Whole lines, which both kinds of display print."""
-
-    def __init__(self, config: TrainingConfig) -> None:
-        self.config = config
-
-    def note(self, key: str, **values: Any) -> None:
-        self.line(t(key, **values))
-
-    def started(self, run: Path, facts: Mapping[str, Any]) -> None:
-        if "resumed_at" in facts:
-            self.line(t("training.resumed", run=run, step=facts["resumed_at"]))
-            return
-        card, choice, environment = facts["model"], facts["choice"], facts["run"].environment
-        self.line(
-            t(
-                "training.model_line",
-                model=card.name,
-                parameters=card.parameters / 1e6,
-                gflops=card.flops / 1e9,
-                size=facts["run"].config.size,
-            )
-        )
-        rates = ", ".join(
-            f"{form.precision} {form.layout} {rate:.0f}" for form, rate in choice.photos_per_second.items()
-        )
-        chosen = f"{choice.format.precision} {choice.format.layout}"
-        self.line(
-            t("training.format_line", chosen=chosen, device=environment["device"], threads=environment["threads"])
-        )
-        if rates:
-            self.line(t("training.rates_line", rates=rates))
-        self.line(t("training.run_line", run=run))
-
-    def epoch_ended(self, row: Mapping[str, float]) -> None:
-        total = "" if self.config.epochs is None else f"/{self.config.epochs}"
-        self.line(
-            t(
-                "training.epoch_line",
-                epoch=f"{row['epoch']:.0f}{total}",
-                train_loss=row["train_loss"],
-                train_accuracy=row["train_accuracy"],
-                valid_loss=row["valid_loss"],
-                valid_accuracy=row["valid_accuracy"],
-                time=duration(row["seconds"]),
-            )
-        )
-
-    def line(self, message: str) -> None:
-        say(message)
-
-
-class _Plain(_Lines):
-    def __init__(self, config: TrainingConfig) -> None:
-        super().__init__(config)
-        self._said_at = time.monotonic()
-
-    def progressed(self, progress: TrainingProgress) -> None:
-        if time.monotonic() - self._said_at > SECONDS_BETWEEN_PLAIN_LINES:
-            self._said_at = time.monotonic()
-            say(f"  {progress.share:4.0%}  {_numbers(progress)}")
-
-
-class _Live(_Lines):
-    def __init__(self, config: TrainingConfig, bars: Progress) -> None:
-        super().__init__(config)
+class _Live(Lines):
+    def __init__(self, bars: Progress) -> None:
+        super().__init__()
         self._bars = bars
         self._task = bars.add_task("", total=None, numbers="", visible=False)
 
@@ -132,32 +49,20 @@ class _Live(_Lines):
         self._bars.update(self._task, completed=done, total=total, numbers=numbers, visible=done < total)
 
     def progressed(self, progress: TrainingProgress) -> None:
-        numbers = _numbers(progress)
+        numbers = numbers_line(progress)
         self._bars.update(self._task, completed=progress.share, total=1.0, numbers=numbers, visible=True)
 
 
-def _numbers(progress: TrainingProgress) -> str:
-    return t(
-        "training.progress_line",
-        epoch=progress.epoch,
-        loss=progress.loss,
-        accuracy=progress.accuracy,
-        norm=progress.gradient_norm,
-        rate=progress.photos_per_second,
-        left=duration(progress.seconds_left),
-    )
-
-
 @contextmanager
-def showing(config: TrainingConfig) -> Iterator[Listener]:
+def showing(_config: TrainingConfig) -> Iterator[Listener]:
     """Yield a listener that shows progress on stderr, live on a terminal."""
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield _Plain(config)
+        yield Printer()
         return
     columns = (BarColumn(bar_width=BAR_WIDTH), TextColumn("{task.fields[numbers]}"))
     with Progress(*columns, console=console, transient=True, refresh_per_second=4) as bars:
-        yield _Live(config, bars)
+        yield _Live(bars)
 
 
 class _Work(Listener):
@@ -202,7 +107,8 @@ class _PlainWork(_Work):
     _said_at = -SECONDS_BETWEEN_LINES_OF_WORK
 
     def show(self, *, is_new_stage: bool) -> None:
-        if is_new_stage or self.clock() - self._said_at > SECONDS_BETWEEN_LINES_OF_WORK:
+        is_due = self.clock() - self._said_at > SECONDS_BETWEEN_LINES_OF_WORK
+        if self.pace.share < 1 and (is_new_stage or is_due):
             self._said_at = self.clock()
             say(f"  {self.text()}")
 

@@ -16,6 +16,7 @@ from thalweg.training.evaluation import keep_outputs, write_summary
 from thalweg.training.loop import TrainingLoop
 from thalweg.training.machine import give_back, ready_machine, settled_device
 from thalweg.training.prepare import Plan, Preparation
+from thalweg.training.printing import Printer
 from thalweg.training.progress import Listener
 from thalweg.training.rate import with_found_rate
 from thalweg.training.request import resolve
@@ -32,6 +33,7 @@ def train(
     *,
     recipe: str | None = None,
     listener: Listener | None = None,
+    verbose: bool = False,
     **overrides: Any,
 ) -> Run:
     """Train a classifier and write a run.
@@ -42,6 +44,7 @@ def train(
         out: the run's folder, which must be empty or new; None: the first unused name below `runs/`.
         recipe: a name from `thalweg.training.RECIPES`; None: `standard`, or what a `budget` affords.
         listener: receives the progress.
+        verbose: print the progress on stderr, as the command line does; without it, nothing is printed.
         **overrides: fields of `TrainingConfig`, as values or as the command line writes them (`budget="10m"`).
 
     Returns:
@@ -61,7 +64,7 @@ def train(
         'budget'
     """
     began = time.monotonic()
-    listener = listener or Listener()
+    listener = listener or (Printer() if verbose else Listener())
     if config is None:
         config = resolve(recipe, overrides, photos=photos, note=listener.note)
     elif recipe is not None or overrides:
@@ -82,13 +85,18 @@ def train(
     return _finish(TrainingLoop(run, cache, seconds_before=time.monotonic() - began), listener)
 
 
-def resume(path: Path | str, *, listener: Listener | None = None) -> Run:
+def resume(path: Path | str, *, listener: Listener | None = None, verbose: bool = False) -> Run:
     """Resume a run from its last checkpoint; with `epochs` on the CPU, bit-identically to an uninterrupted run.
+
+    Args:
+        path: the run's folder.
+        listener: receives the progress.
+        verbose: print the progress on stderr.
 
     Raises:
         RunError: the folder is not a run, is damaged or has another version, or its photos have changed.
     """
-    listener = listener or Listener()
+    listener = listener or (Printer() if verbose else Listener())
     loop = reopen(path, listener=listener)
     listener.started(loop.run.path, {"run": loop.run, "resumed_at": loop.state.step})
     return _finish(loop, listener)
