@@ -51,5 +51,5 @@ def test_every_row_has_its_name(drawn, tmp_path, count, named):
     """With every second row unnamed, the dark red norms of a residual net had no names."""
     layers(history(count, 3), tmp_path / "layers.png")
     assert len(drawn.axes[0].get_yticklabels()) == named
-    height = drawn.get_size_inches()[1] * 72 * 0.8 / count  # points that a row has
+    height = drawn.figure.get_size_inches()[1] * 72 * 0.8 / count  # points that a row has
     assert count > 100 or height > 7, "and room for it"
