@@ -12,9 +12,11 @@ from torch.nn.functional import cross_entropy
 from thalweg.diagnosis.landscape import landscape_of, landscape_of_run
 from thalweg.diagnosis.landscape.directions import principal_plane, random_directions
 from thalweg.diagnosis.landscape.grid import Plane
+from thalweg.diagnosis.landscape.landscape import chosen_grid
 from thalweg.errors import RunError, UsageError
 from thalweg.runs import Run, checkpoint
 from thalweg.training import recipe, train
+from thalweg.training.progress import Listener
 
 
 class Branches(nn.Module):
@@ -213,3 +215,33 @@ def test_a_run_without_epochs_or_labels_is_told_what_to_do(run, tmp_path):
             path.rename(run.path / "checkpoints" / path.name)
     with pytest.raises(UsageError, match="photos"):
         landscape_of_run(run.path, photos=0)
+
+
+@pytest.mark.parametrize(
+    ("an_example", "expected"), [(1e-6, (41, 512)), (1e-4, (31, 512)), (1e-3, (15, 128)), (1e3, (11, 32))]
+)
+def test_a_grid_is_as_large_as_a_minute_allows(an_example, expected):
+    """41 × 41 points of 512 examples took 11 minutes for a small run."""
+    assert chosen_grid(an_example) == expected
+    assert an_example > 1 or expected[0] ** 2 * expected[1] * an_example < 60
+    assert chosen_grid(an_example, points=5, examples=7) == (5, 7), "what is asked for is not changed"
+    assert chosen_grid(an_example, most=20)[1] <= 20
+
+
+def test_a_listener_hears_the_size_the_time_and_every_point():
+    class Notebook(Listener):
+        def __init__(self):
+            self.notes, self.reports = [], []
+
+        def note(self, key, **values):
+            self.notes.append((key, values["points"], values["examples"]))
+
+        def working(self, stage, done, total):
+            self.reports.append((stage, done, total))
+
+    notebook = Notebook()
+    model, inputs, targets = build("one layer")
+    found = landscape_of(model, cross_entropy, inputs, targets, listener=notebook)
+    assert found.loss_HW.shape == (41, 41), "a small model is no reason for a small grid"
+    assert notebook.notes == [("landscape.begins", 41, 20)]
+    assert notebook.reports == [("points", done, 41 * 41) for done in range(41 * 41 + 1)]

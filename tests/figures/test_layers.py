@@ -44,3 +44,12 @@ def test_any_number_of_layers_and_steps(tmp_path, language, count, rows):
 def test_no_step_yet(drawn, tmp_path):
     layers(History({"step": "", "a.update_ratio": ""}), tmp_path / "layers.png")
     assert drawn.axes[0].texts[0].get_text() == t("figures.nothing_yet")
+
+
+@pytest.mark.parametrize(("count", "named"), [(45, 45), (100, 100), (200, 100)])
+def test_every_row_has_its_name(drawn, tmp_path, count, named):
+    """With every second row unnamed, the dark red norms of a residual net had no names."""
+    layers(history(count, 3), tmp_path / "layers.png")
+    assert len(drawn.axes[0].get_yticklabels()) == named
+    height = drawn.figure.get_size_inches()[1] * 72 * 0.8 / count  # points that a row has
+    assert count > 100 or height > 7, "and room for it"

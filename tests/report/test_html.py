@@ -45,5 +45,5 @@ def test_a_table_names_its_rows_and_columns():
     read = Reader(table(["class", "photos"], [["a<", 3]], numeric=(1,), name="what"))
     heads = [attributes["scope"] for name, attributes in read.tags if name == "th"]
     assert heads == ["col", "col", "row"]
-    assert ("td", {"class": "number"}) in read.tags
+    assert ("td", {"class": "number", "data-label": "photos"}) in read.tags
     assert "a<" in read.texts

@@ -1,13 +1,16 @@
 """The report of a made-up run: complete, self-contained, in both languages, whatever is missing or broken."""
 
+import json
 import re
 import shutil
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 
 from thalweg.errors import RunError
-from thalweg.i18n import LANGUAGES, set_language
+from thalweg.history import HistoryLog
+from thalweg.i18n import LANGUAGES, set_language, t
 from thalweg.report import write_report
 
 
@@ -152,3 +155,43 @@ def test_no_folder_is_an_error(tmp_path):
 def test_classes_that_the_run_does_not_name_are_numbered(run):
     (run / "config.toml").unlink()
     assert "\n3\n" in Page(write_report(run)).text
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "says"),
+    [(0.7, "Chance is 25.0 %."), (0.25, "Chance is 25.0 %. This is not clearly better than guessing.")],
+)
+def test_an_accuracy_is_compared_with_chance(run, accuracy, says):
+    path = run / "summary.json"
+    summary = json.loads(path.read_text(encoding="utf-8"))
+    summary["valid"]["accuracy"] = accuracy
+    path.write_text(json.dumps(summary), encoding="utf-8")
+    notes = [text for text in Page(write_report(run)).words if text.startswith("120 photos")]
+    assert [note.partition("%. ")[2] for note in notes] == [says]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_verdict_of_the_history_and_the_command_that_tries_its_fix(run, language):
+    set_language(language)
+    step = np.arange(1, 401)
+    (run / "history" / "steps").unlink()
+    loss = np.where(step < 100, 2.3, np.nan)
+    with HistoryLog(run / "history" / "steps", {"step": "", "epoch": "epochs", "loss": "nat", "lr": ""}) as log:
+        log.extend(np.c_[step, step / 100, loss, np.full(400, 10.0)])
+    page = Page(write_report(run))
+    codes = [attributes["data-code"] for name, attributes in page.tags if "data-code" in attributes]
+    assert codes == ["diverged"]
+    assert t("diagnosis.verdict_diverged_title") in page.words
+    assert f"thalweg diagnose '{run}' --try-fix" in page.words
+
+
+def test_a_run_without_steps_has_no_verdict(run):
+    (run / "history" / "steps").unlink()
+    assert "data-code" not in write_report(run).read_text(encoding="utf-8")
+
+
+def test_every_cell_knows_its_column_for_narrow_screens(run):
+    page = Page(write_report(run))
+    labels = [attributes.get("data-label") for name, attributes in page.tags if name == "td"]
+    assert all(labels)
+    assert {"F1", "what it is"} <= set(labels)

@@ -8,7 +8,8 @@ from starlette.testclient import TestClient
 
 from thalweg.server import build_app
 from thalweg.server.app import ROUTES
-from thalweg.server.processes import Trainings, Trials
+from thalweg.server.diagnoses import Diagnoses
+from thalweg.server.processes import Trainings
 from thalweg.server.routes import trainings
 
 
@@ -68,7 +69,8 @@ def harmless(monkeypatch):
         raise AssertionError(f"{name}: a training would have been started by {arguments}")
 
     monkeypatch.setattr(Trainings, "start", nothing)
-    monkeypatch.setattr(Trials, "start", lambda _self, _name, _path, _fix: {"state": "none"})
+    for question in ("verdict", "start_trial"):
+        monkeypatch.setattr(Diagnoses, question, lambda *_, **__: {"state": "none"})
     monkeypatch.setattr(trainings, "sources", lambda _service: ["nothing that is drawn"])
 
 

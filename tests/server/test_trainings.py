@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 from dataclasses import fields
-from pathlib import Path
 
 import pytest
 from starlette.testclient import TestClient
@@ -18,7 +17,8 @@ from thalweg.history.tail import HistoryTail
 from thalweg.i18n import LANGUAGES, speaking
 from thalweg.runs import TrainingConfig
 from thalweg.server import build_app
-from thalweg.server.processes import Trainings, Trials, typed
+from thalweg.server.diagnoses import Diagnoses
+from thalweg.server.processes import Trainings, typed
 from thalweg.server.request import Form, Service, Visit
 from thalweg.server.routes.trainings import NOT_HERE, ROUTES, asked, form_facts
 from thalweg.server.run_index import RunIndex
@@ -30,7 +30,7 @@ GOOD = {"name": "new", "photos": "builtin", "recipe": "quick"}
 
 @pytest.fixture
 def service(folder):
-    return Service(RunIndex(folder), Trainings(), Trials(), None)
+    return Service(RunIndex(folder), Trainings(), Diagnoses(), None)
 
 
 def arguments(service, **changes):
@@ -196,16 +196,3 @@ async def ended(started):
 
 async def sleeping(*_arguments, stderr):
     return await asyncio.create_subprocess_exec("sleep", "60", stdout=asyncio.subprocess.PIPE, stderr=stderr)
-
-
-def test_one_trial_at_a_time():
-    async def two():
-        trials = Trials()
-        trials.start("first", Path("nowhere"), "lr_up")
-        again = trials.start("first", Path("nowhere"), "lr_up")
-        with pytest.raises(UsageError, match="first"):
-            trials.start("second", Path("nowhere"), "lr_up")
-        await trials.end()
-        return again
-
-    assert asyncio.run(two())["state"] == "running"

@@ -13,8 +13,10 @@ from thalweg.i18n import shown, t
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
+_PADDING = 2  # spaces between two columns
+_CHINESE = re.compile("[\u3000-\u9fff\uff00-\uffef]")
 JsonFlag = Annotated[bool, typer.Option("--json", help=t("cli.json"))]
 
 
@@ -37,20 +39,56 @@ def print_data(text: str) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str | None = None) -> None:
-    """Print a table; columns of numbers are right-aligned."""
+    """Print a table; columns of numbers are right-aligned. Where words would break, each row becomes a few lines."""
     from rich import box
     from rich.console import Console
-    from rich.markup import escape
     from rich.table import Table
+    from rich.text import Text
 
     rows = [list(row) for row in rows]
-    table = Table(title=None if title is None else escape(shown(title)), box=box.SIMPLE_HEAD, title_justify="left")
+    texts = [[_cell(value) for value in row] for row in rows]
+    console = Console()
+    if title:
+        console.print(shown(title), style="italic", markup=False, highlight=False, soft_wrap=True)
+    if _least_width(columns, texts) > console.width:
+        for line in _as_lines(columns, texts, console.width):
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
+        return
+    table = Table(box=box.SIMPLE_HEAD)
     for position, column in enumerate(columns):
         numeric = bool(rows) and all(isinstance(row[position], int | float) for row in rows)
         table.add_column(column, justify="right" if numeric else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(_cell(value) for value in row))
-    Console().print(table)
+    for row in texts:
+        table.add_row(*(Text(text) for text in row))
+    console.print(table)
+
+
+def _least_width(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
+    """The width below which a table breaks a word; Chinese may break anywhere."""
+
+    def longest(text: str) -> int:
+        words = _CHINESE.sub(" ", text).split()
+        return max(map(len, words), default=2)
+
+    widths = [max(longest(row[at]) for row in (columns, *rows)) for at in range(len(columns))]
+    return sum(widths) + _PADDING * len(columns)
+
+
+def _as_lines(columns: Sequence[str], rows: Iterable[Sequence[str]], width: int) -> Iterator[str]:
+    """Each row as its first cell, and below it the others with their columns' names."""
+    from rich.cells import cell_len
+
+    for first, *others in rows:
+        yield f"  {first}"
+        line = ""
+        for column, text in zip(columns[1:], others, strict=True):
+            pair = f"{column} {text}"
+            if line and cell_len(line) + cell_len(pair) + 3 > width:
+                yield line
+                line = ""
+            line = f"{line} · {pair}" if line else f"    {pair}"
+        if line:
+            yield line
 
 
 def note(message: str) -> None:
@@ -63,9 +101,7 @@ def _cell(value: Any) -> str:
         return f"{value:,.4g}"
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
-    from rich.markup import escape
-
-    return escape(shown(value, lines=True))
+    return shown(value, lines=True)
 
 
 def _fits(text: str) -> bool:

@@ -1,116 +1,37 @@
-"""Progress of a run on stderr: one live line on a terminal, plain lines elsewhere."""
+"""Progress on stderr, of a training and of other long work: one live line on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
-import sys
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn
+from rich.text import Text
 
-from thalweg.i18n import t
+from thalweg.i18n import percent, t
 from thalweg.runs import files
-from thalweg.training.progress import Listener
+from thalweg.training.printing import Lines, Printer, duration, numbers_line, say
+from thalweg.training.progress import Listener, Pace
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
+
+    from rich.progress import Task
 
     from thalweg.runs import Run, TrainingConfig
     from thalweg.training.progress import Progress as TrainingProgress
 
-SECONDS_BETWEEN_PLAIN_LINES = 30.0
+SECONDS_BETWEEN_LINES_OF_WORK = 10.0
 BAR_WIDTH = 8  # short, because the numbers matter more and the line must fit in 80 columns
 
 
-def say(message: str) -> None:
-    """Print one line on stderr, to be wrapped by the terminal."""
-    print(message, file=sys.stderr, flush=True)  # noqa: T201 - the command line speaks
-
-
-def duration(seconds: float) -> str:
-    """Format seconds as minutes and seconds, with hours if there are any.
-
-    Example:
-        >>> duration(83), duration(3725)
-        ('1:23', '1:02:05')
-    """
-    if not seconds < float("inf"):
-        return "-:--"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-class _Lines(Listener):
-    """Whole lines, which both kinds of display print."""
-
-    def __init__(self, config: TrainingConfig) -> None:
-        self.config = config
-
-    def note(self, key: str, **values: Any) -> None:
-        self.line(t(key, **values))
-
-    def started(self, run: Path, facts: Mapping[str, Any]) -> None:
-        if "resumed_at" in facts:
-            self.line(t("training.resumed", run=run, step=facts["resumed_at"]))
-            return
-        card, choice, environment = facts["model"], facts["choice"], facts["run"].environment
-        self.line(
-            t(
-                "training.model_line",
-                model=card.name,
-                parameters=card.parameters / 1e6,
-                gflops=card.flops / 1e9,
-                size=facts["run"].config.size,
-            )
-        )
-        rates = ", ".join(
-            f"{form.precision} {form.layout} {rate:.0f}" for form, rate in choice.photos_per_second.items()
-        )
-        chosen = f"{choice.format.precision} {choice.format.layout}"
-        self.line(
-            t("training.format_line", chosen=chosen, device=environment["device"], threads=environment["threads"])
-        )
-        if rates:
-            self.line(t("training.rates_line", rates=rates))
-        self.line(t("training.run_line", run=run))
-
-    def epoch_ended(self, row: Mapping[str, float]) -> None:
-        total = "" if self.config.epochs is None else f"/{self.config.epochs}"
-        self.line(
-            t(
-                "training.epoch_line",
-                epoch=f"{row['epoch']:.0f}{total}",
-                train_loss=row["train_loss"],
-                train_accuracy=row["train_accuracy"],
-                valid_loss=row["valid_loss"],
-                valid_accuracy=row["valid_accuracy"],
-                time=duration(row["seconds"]),
-            )
-        )
-
-    def line(self, message: str) -> None:
-        say(message)
-
-
-class _Plain(_Lines):
-    def __init__(self, config: TrainingConfig) -> None:
-        super().__init__(config)
-        self._said_at = time.monotonic()
-
-    def progressed(self, progress: TrainingProgress) -> None:
-        if time.monotonic() - self._said_at > SECONDS_BETWEEN_PLAIN_LINES:
-            self._said_at = time.monotonic()
-            say(f"  {progress.share:4.0%}  {_numbers(progress)}")
-
-
-class _Live(_Lines):
-    def __init__(self, config: TrainingConfig, bars: Progress) -> None:
-        super().__init__(config)
+class _Live(Lines):
+    def __init__(self, bars: Progress) -> None:
+        super().__init__()
         self._bars = bars
         self._task = bars.add_task("", total=None, numbers="", visible=False)
 
@@ -118,42 +39,121 @@ class _Live(_Lines):
         self._bars.console.print(message, markup=False, highlight=False, soft_wrap=True)
 
     def checking(self, done: int, total: int) -> None:
-        self._photos("training.checking", done, total)
+        self._photos("training.stage_checking", done, total)
 
     def caching(self, done: int, total: int) -> None:
-        self._photos("training.caching", done, total)
+        self._photos("training.stage_caching", done, total)
 
     def _photos(self, doing: str, done: int, total: int) -> None:
         numbers = f"{t(doing)}  {done:,} / {total:,}"
         self._bars.update(self._task, completed=done, total=total, numbers=numbers, visible=done < total)
 
     def progressed(self, progress: TrainingProgress) -> None:
-        numbers = _numbers(progress)
+        numbers = numbers_line(progress)
         self._bars.update(self._task, completed=progress.share, total=1.0, numbers=numbers, visible=True)
 
 
-def _numbers(progress: TrainingProgress) -> str:
-    return t(
-        "training.progress_line",
-        epoch=progress.epoch,
-        loss=progress.loss,
-        accuracy=progress.accuracy,
-        norm=progress.gradient_norm,
-        rate=progress.photos_per_second,
-        left=duration(progress.seconds_left),
-    )
-
-
 @contextmanager
-def showing(config: TrainingConfig) -> Iterator[Listener]:
+def showing(_config: TrainingConfig) -> Iterator[Listener]:
     """Yield a listener that shows progress on stderr, live on a terminal."""
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield _Plain(config)
+        yield Printer()
         return
     columns = (BarColumn(bar_width=BAR_WIDTH), TextColumn("{task.fields[numbers]}"))
     with Progress(*columns, console=console, transient=True, refresh_per_second=4) as bars:
-        yield _Live(config, bars)
+        yield _Live(bars)
+
+
+class _Work(Listener):
+    """Long work that is no training: its stage, how much of all is done, and how long the rest takes."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.clock = clock
+        self.pace = Pace(clock)
+        self._stage = ""
+
+    def note(self, key: str, **values: Any) -> None:
+        self.line(t(key, **values))
+
+    def checking(self, done: int, total: int) -> None:
+        self.working("checking", done, total)
+
+    def caching(self, done: int, total: int) -> None:
+        self.working("caching", done, total)
+
+    def working(self, stage: str, done: float, total: float) -> None:
+        is_new_stage, self._stage = stage != self._stage, stage
+        self.pace.report(done, total)
+        self.show(is_new_stage=is_new_stage)
+
+    def show(self, *, is_new_stage: bool) -> None:
+        """Show the state after a report."""
+        raise NotImplementedError
+
+    def line(self, message: str) -> None:
+        say(message)
+
+    def text(self) -> str:
+        """The state in one line, as of now."""
+        stage = t(f"training.stage_{self._stage}") if self._stage else ""
+        left = self.pace.seconds_left()
+        if left is None:
+            return t("training.working_begins", stage=stage)
+        return t("training.working_line", stage=stage, share=self.pace.share, left=duration(left))
+
+
+class _PlainWork(_Work):
+    _said_at = -SECONDS_BETWEEN_LINES_OF_WORK
+
+    def show(self, *, is_new_stage: bool) -> None:
+        is_due = self.clock() - self._said_at > SECONDS_BETWEEN_LINES_OF_WORK
+        if self.pace.share < 1 and (is_new_stage or is_due):
+            self._said_at = self.clock()
+            say(f"  {self.text()}")
+
+
+class _LiveWork(_Work):
+    def __init__(self, bars: Progress) -> None:
+        super().__init__()
+        self._bars = bars
+        self._task = bars.add_task("", total=1.0, visible=False, work=self)
+
+    def show(self, *, is_new_stage: bool) -> None:
+        self._bars.update(self._task, completed=self.pace.share, visible=self.pace.share < 1, refresh=is_new_stage)
+
+    def line(self, message: str) -> None:
+        self._bars.console.print(message, markup=False, highlight=False, soft_wrap=True)
+
+
+class _TextOfWork(ProgressColumn):
+    """Counts down by itself between two reports."""
+
+    def render(self, task: Task) -> Text:
+        return Text(task.fields["work"].text(), overflow="ellipsis", no_wrap=True)
+
+
+@contextmanager
+def working(stage: str | None = None) -> Iterator[Listener]:
+    """Yield a listener that shows the progress of long work on stderr, live on a terminal.
+
+    Args:
+        stage: shown at once, before the first report; it covers the time that imports take.
+    """
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _begun(_PlainWork(), stage)
+        return
+    with Progress(
+        BarColumn(bar_width=BAR_WIDTH), _TextOfWork(), console=console, transient=True, refresh_per_second=4
+    ) as bars:
+        yield _begun(_LiveWork(bars), stage)
+
+
+def _begun(work: _Work, stage: str | None) -> _Work:
+    if stage is not None:
+        work.working(stage, 0, 1)
+    return work
 
 
 def say_result(run: Run) -> None:
@@ -173,15 +173,10 @@ def say_result(run: Run) -> None:
                 )
             )
     seconds = summary["seconds"]
-    lines.append(
-        t(
-            "training.result_time",
-            total=duration(seconds["total"]),
-            data=duration(seconds["data"]),
-            training=duration(seconds["training"]),
-            evaluation=duration(seconds["evaluation"]),
-        )
-    )
+    parts = {name: seconds.get(name, 0.0) for name in ("preparing", "training", "data", "evaluation")}
+    parts["rest"] = max(0.0, seconds["total"] - sum(parts.values()))
+    times = {name: duration(value) for name, value in parts.items()}
+    lines.append(t("training.result_time", total=duration(seconds["total"]), **times))
     lines.append(t("training.result_report", report=run.path / files.REPORT))
     lines.append(t("training.result_predict", run=run.path))
     print("\n".join(lines))  # noqa: T201 - this is the output
@@ -189,6 +184,6 @@ def say_result(run: Run) -> None:
 
 def say_folds(out: Path, summary: Mapping[str, Any]) -> None:
     """Print the out-of-fold accuracy, and how to predict with all folds; the result goes to stdout."""
-    by_fold = ", ".join(f"{accuracy:.2%}" for accuracy in summary["by_fold"])
+    by_fold = ", ".join(percent(accuracy, 2) for accuracy in summary["by_fold"])
     line = t("training.result_folds", accuracy=summary["accuracy"], count=summary["count"], by_fold=by_fold)
     print(line, t("training.result_predict", run=out), sep="\n")  # noqa: T201 - this is the output

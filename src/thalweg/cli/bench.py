@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from thalweg.cli._output import JsonFlag, note, print_json, print_table
-from thalweg.i18n import t
+from thalweg.i18n import percent, t
 
 
 if TYPE_CHECKING:
@@ -31,13 +31,13 @@ def _bench(
     seconds: Annotated[float, typer.Option(min=0.1, help=t("training.bench_help_seconds"))] = 3.0,
     as_json: JsonFlag = False,
 ) -> None:
-    from thalweg.cli._progress import showing
+    from thalweg.cli._progress import working
     from thalweg.runs import TrainingConfig
     from thalweg.training import bench
     from thalweg.training.machine import usable_threads
 
     config = TrainingConfig(size=size, batch_size=batch_size)
-    with showing(config) as listener:
+    with working() as listener:
         speeds = list(
             bench(photos, config, names=names.split(",") if names else None, seconds=seconds, listener=listener)
         )
@@ -57,7 +57,7 @@ def _row(speed: Speed) -> list[str]:
         speed.layout,
         f"{speed.photos_per_second:.1f}",
         f"{speed.evaluated_per_second:.1f}",
-        *(f"{share:.1%}" for share in shares),
+        *(percent(share) for share in shares),
         f"{speed.gflops:.0f}",
-        f"{speed.of_matmul:.0%}",
+        percent(speed.of_matmul, 0),
     ]

@@ -14,6 +14,7 @@ from thalweg.i18n import t
 
 if TYPE_CHECKING:
     from thalweg.diagnosis import Verdict
+    from thalweg.training.progress import Listener
 
 
 def register(app: typer.Typer) -> None:
@@ -29,22 +30,30 @@ def diagnose(
     as_json: JsonFlag = False,
 ) -> None:
     """Diagnose a run, a saved watch or a log."""
-    verdict = _verdict(source, csv, try_fix=try_fix, photos=photos)
+    from thalweg.cli._progress import working
+
+    with working() as listener:
+        verdict = _verdict(source, csv, try_fix=try_fix, photos=photos, listener=listener)
     if as_json:
         print_json(verdict.to_dict())
     else:
         typer.echo(str(verdict))
 
 
-def _verdict(source: Path | None, csv: Path | None, *, try_fix: bool, photos: str | None) -> Verdict:
-    from thalweg.diagnosis import diagnose_csv, diagnose_path
-
+def _verdict(
+    source: Path | None, csv: Path | None, *, try_fix: bool, photos: str | None, listener: Listener
+) -> Verdict:
     if source is not None and csv is not None:
         raise UsageError("diagnosis.two_sources")
     if csv is not None:
         if try_fix:
             raise UsageError("diagnosis.try_needs_run")
+        from thalweg.diagnosis import diagnose_csv
+
         return diagnose_csv(csv)
     if source is None:
         raise UsageError("diagnosis.no_source")
-    return diagnose_path(source, try_fix=try_fix, photos=photos)
+    listener.working("opening", 0, 1)  # imports alone take seconds
+    from thalweg.diagnosis import diagnose_path
+
+    return diagnose_path(source, try_fix=try_fix, photos=photos, listener=listener)

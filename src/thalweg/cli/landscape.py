@@ -9,7 +9,7 @@ import typer
 
 from thalweg.cli._output import JsonFlag, note, print_json, print_table
 from thalweg.errors import UnknownNameError
-from thalweg.i18n import t
+from thalweg.i18n import percent, t
 
 
 if TYPE_CHECKING:
@@ -29,9 +29,9 @@ def register(app: typer.Typer) -> None:
 def _landscape(
     run: Annotated[Path, typer.Argument(metavar="RUN", help=t("landscape.help_run"))],
     plane: Annotated[str, typer.Option(metavar="random|trajectory", help=t("landscape.help_plane"))] = "random",
-    points: Annotated[int, typer.Option(metavar="N", help=t("landscape.help_points"))] = 41,
+    points: Annotated[int | None, typer.Option(metavar="N", help=t("landscape.help_points"))] = None,
     span: Annotated[float, typer.Option(metavar="LENGTH", help=t("landscape.help_span"))] = 1.0,
-    photos: Annotated[int, typer.Option(metavar="N", help=t("landscape.help_photos"))] = 512,
+    photos: Annotated[int | None, typer.Option(metavar="N", help=t("landscape.help_photos"))] = None,
     split: Annotated[str, typer.Option(metavar="SPLIT", help=t("landscape.help_split"))] = "valid",
     seed: Annotated[int, typer.Option(metavar="N", help=t("landscape.help_seed"))] = 0,
     photos_at: Annotated[str | None, typer.Option("--photos-at", metavar="DIR", help=t("training.help_moved"))] = None,
@@ -41,22 +41,27 @@ def _landscape(
     for kind, value, known in (("plane", plane, _PLANES), ("split", split, _SPLITS)):
         if value not in known:
             raise UnknownNameError(kind, value, known)
-    from thalweg.diagnosis.landscape import landscape_of_run
-    from thalweg.figures.landscape import draw_landscape
-    from thalweg.runs import Run
+    from thalweg.cli._progress import working
 
-    found = landscape_of_run(
-        run,
-        plane=cast("Kind", plane),
-        points=points,
-        span=span,
-        photos=photos,
-        split=cast("Split", split),
-        seed=seed,
-        photos_at=photos_at,
-    )
     path = out or run / f"landscape-{plane}.png"
-    draw_landscape(found, path, squared_error=Run.open(run).config.loss == "mse")
+    with working("opening") as listener:
+        from thalweg.diagnosis.landscape import landscape_of_run
+        from thalweg.figures.landscape import draw_landscape
+        from thalweg.runs import Run
+
+        found = landscape_of_run(
+            run,
+            plane=cast("Kind", plane),
+            points=points,
+            span=span,
+            photos=photos,
+            split=cast("Split", split),
+            seed=seed,
+            photos_at=photos_at,
+            listener=listener,
+        )
+        listener.working("drawing", 0, 1)
+        draw_landscape(found, path, squared_error=Run.open(run).config.loss == "mse")
     if as_json:
         print_json(_document(found, path))
         return
@@ -73,7 +78,7 @@ def _print_way(found: Landscape) -> None:
     assert way is not None, "called only with a path"  # noqa: S101 - for the type checker
     columns = [t(f"landscape.column_{name}") for name in ("epoch", "loss", "plane_loss", "outside")]
     rows = zip(way.epochs_K.tolist(), way.loss_K.tolist(), way.plane_loss_K.tolist(), way.outside_K, strict=True)
-    print_table(columns, [(epoch, loss, inside, f"{share:.1%}") for epoch, loss, inside, share in rows])
+    print_table(columns, [(epoch, loss, inside, percent(share)) for epoch, loss, inside, share in rows])
     note(t("landscape.outside", outside=way.outside))
 
 

@@ -58,7 +58,7 @@ def _tell(lesson: Lesson, evidence: Evidence, checks: tuple[Check, ...], picture
     typer.echo("\n".join((lesson.title, "", *lesson.tell(evidence))))
     columns = [t(f"lessons.column_{column}") for column in ("claim", "got", "expected", "holds")]
     rows = [
-        (lesson.claim(check), float(check.got), check.expected, t("lessons.yes" if check.passed else "lessons.no"))
+        (lesson.claim(check), check.measured, check.expected, t("lessons.yes" if check.passed else "lessons.no"))
         for check in checks
     ]
     print_table(columns, rows)

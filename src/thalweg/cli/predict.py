@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,10 +11,12 @@ import typer
 from thalweg.cli._output import JsonFlag, note, print_data, print_json, print_table
 from thalweg.data.sources import is_picture
 from thalweg.errors import UsageError
-from thalweg.i18n import t
+from thalweg.i18n import percent, t
 
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from thalweg.prediction import Predictions
 
 BEST = 5
@@ -39,7 +42,10 @@ def predict(
     runs, photos = _runs_and_photos(paths)
     if not runs or not photos:
         raise UsageError("prediction.nothing_given")
-    predictions = _classify(runs, photos, tta=tta, vote=vote)
+    from thalweg.cli._progress import working
+
+    with working("opening") as listener:
+        predictions = _classify(runs, photos, partial(listener.working, "photos"), tta=tta, vote=vote)
     for message in predictions.notes:
         note(str(message))
     for bad in predictions.bad:
@@ -52,7 +58,7 @@ def predict(
     if as_json:
         print_json(_payload(predictions))
     elif out is None and len(photos) == len(predictions.photos) == 1 and Path(photos[0]).is_file():
-        rows = [(name, f"{probability:.1%}") for name, probability in _best(predictions, 0, BEST)]
+        rows = [(name, percent(probability)) for name, probability in _best(predictions, 0, BEST)]
         print_table([t("prediction.column_class"), t("prediction.column_probability")], rows, title=photos[0])
     elif out is None:
         print_data(submission_text(predictions, names=names, probabilities=probabilities))
@@ -66,18 +72,20 @@ def _runs_and_photos(paths: list[str]) -> tuple[list[str], list[str]]:
     return paths[:first], paths[first:]
 
 
-def _classify(runs: list[str], photos: list[str], *, tta: int, vote: bool) -> Predictions:
+def _classify(
+    runs: list[str], photos: list[str], progress: Callable[[int, int], None], *, tta: int, vote: bool
+) -> Predictions:
     """Classify with runs, or with exported models, which need no torch."""
     exported = [run.lower().endswith(".onnx") for run in runs]
     if all(exported):
         from thalweg.prediction import predict_onnx
 
-        return predict_onnx(runs, photos, tta=tta, vote=vote)
+        return predict_onnx(runs, photos, tta=tta, vote=vote, progress=progress)
     if any(exported):
         raise UsageError("prediction.mixed_kinds")
     from thalweg.prediction import predict as classify
 
-    return classify(runs, photos, tta=tta, vote=vote)
+    return classify(runs, photos, tta=tta, vote=vote, progress=progress)
 
 
 def _best(predictions: Predictions, row: int, count: int) -> list[tuple[str, float]]:

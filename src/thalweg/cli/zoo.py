@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from thalweg.cli._output import JsonFlag, note, print_json, print_table
+from thalweg.cli._output import JsonFlag, print_json, print_table
 from thalweg.errors import UsageError
-from thalweg.i18n import t
+from thalweg.i18n import percent, t
 
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from thalweg.diagnosis.zoo import Outcome
+
+SECONDS_A_TRAINING = 0.62  # on two cores; it only announces the time
 
 
 def register(app: typer.Typer) -> None:
@@ -31,6 +33,7 @@ def zoo(
     as_json: JsonFlag = False,
 ) -> None:
     """Run the zoo."""
+    from thalweg.cli._progress import working
     from thalweg.diagnosis.zoo import load_all, run_zoo
 
     table = load_all()
@@ -43,14 +46,13 @@ def zoo(
     for name in chosen:
         if name not in table:
             raise UsageError("diagnosis.unknown_case", name=name)
+    trainings = seeds * sum(len(table[name].settings([0])) for name in chosen)
     began = time.monotonic()
-    outcomes = run_zoo(seeds=range(seeds), cases=chosen, processes=processes, progress=_progress)
+    with working() as listener:
+        if trainings * SECONDS_A_TRAINING > 60:
+            listener.note("diagnosis.zoo_begins", total=trainings, minutes=trainings * SECONDS_A_TRAINING / 60)
+        outcomes = run_zoo(seeds=range(seeds), cases=chosen, processes=processes, listener=listener)
     _print(outcomes, time.monotonic() - began, as_json=as_json)
-
-
-def _progress(done: int, total: int) -> None:
-    if done == total or done % 50 == 0:
-        note(t("diagnosis.zoo_progress", done=done, total=total))
 
 
 def _print(outcomes: Sequence[Outcome], seconds: float, *, as_json: bool) -> None:
@@ -68,7 +70,7 @@ def _print(outcomes: Sequence[Outcome], seconds: float, *, as_json: bool) -> Non
         others = ", ".join(
             f"{code} {count}" for code, count in sorted(said.items(), key=lambda x: -x[1]) if code != truth
         )
-        rows.append([truth, total, f"{said.get(truth, 0) / total:.1%}", others])
+        rows.append([truth, total, percent(said.get(truth, 0) / total), others])
     heads = ("zoo_cause", "zoo_trainings", "zoo_first", "zoo_others")
     print_table([t(f"diagnosis.{head}") for head in heads], rows)
     typer.echo(t("diagnosis.zoo_sum", **{**figures, "ill": int(figures["ill"]), "well": int(figures["well"])}))

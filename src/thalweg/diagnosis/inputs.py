@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import math
 from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,10 +24,11 @@ from thalweg.probes import Wiring
 from thalweg.probes.batches import Batch
 from thalweg.runs import files, schema
 from thalweg.runs.options import shown
+from thalweg.training.progress import Listener
 
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
     from torch import nn
@@ -36,19 +39,42 @@ if TYPE_CHECKING:
     from thalweg.probes.batches import LossFunction
     from thalweg.training.loop import TrainingLoop
 
+    Progress = Callable[[str, float, float], None]
+
 # Of a run: a few photos are enough for curvature and rates, and a CPU is slow.
 BATCHES, PHOTOS = 4, 32
 
 _WATCH = {"measures": schema.by_name(), "problems": schema.texts()}
 
 
-def diagnose_path(source: Path | str, *, try_fix: bool = False, photos: Path | str | None = None) -> Verdict:
+# The stages of a diagnosis, and how long each usually takes, in steps of the training.
+STAGES = {
+    "batch": 8,
+    "mixing": 4,
+    "symmetry": 1,
+    "sequence": 4,
+    "noise": 4,
+    "curvature": 200,
+    "short_runs": 250,
+    "dropout": 240,
+    "trial": 80,
+}
+
+
+def diagnose_path(
+    source: Path | str,
+    *,
+    try_fix: bool = False,
+    photos: Path | str | None = None,
+    listener: Listener | None = None,
+) -> Verdict:
     """Diagnose a folder: a run, or a folder of `watch.save`.
 
     Args:
         source: the folder.
         try_fix: try the first fix on a copy; needs a run.
         photos: where the run's photos are now, if they have moved.
+        listener: receives the progress.
 
     Raises:
         RunError: the folder is neither, or another version wrote it.
@@ -59,7 +85,7 @@ def diagnose_path(source: Path | str, *, try_fix: bool = False, photos: Path | s
             raise RunError("diagnosis.try_needs_run")
         return diagnose_folder(source)
     if (source / files.CONFIG).exists():
-        return diagnose_run(source, try_fix=try_fix, photos=photos)
+        return diagnose_run(source, try_fix=try_fix, photos=photos, listener=listener)
     raise RunError("diagnosis.not_a_source", path=source)
 
 
@@ -128,19 +154,52 @@ class OpenedRun:
     batches: Sequence[Batch]
     measures: dict[str, float] = field(default_factory=dict)
 
-    def verdict(self, *, seconds: float = 30.0) -> Verdict:
+    def verdict(self, *, seconds: float = 30.0, progress: Progress = lambda _stage, _done, _total: None) -> Verdict:
         """Measure, and name the cause."""
-        asked, failed = ask(self.model, self.optimizer, self.loss_fn, self.batches, self.measures, seconds=seconds)
+        asked, failed = ask(
+            self.model, self.optimizer, self.loss_fn, self.batches, self.measures, seconds=seconds, progress=progress
+        )
         return judge({**self.measures, **asked}, problems=failed)
 
-    def try_fix(self, verdict: Verdict, *, fix: str | None = None, steps: int | None = None) -> Trial:
+    def try_fix(
+        self,
+        verdict: Verdict,
+        *,
+        fix: str | None = None,
+        steps: int | None = None,
+        progress: Progress = lambda _stage, _done, _total: None,
+    ) -> Trial:
         """Try a fix of a verdict on a copy, on the run's own batches."""
-        steps = steps or trials.RUN_STEPS
-        return trials.try_fix(verdict, self.model, self.optimizer, self.loss_fn, self.batches, fix=fix, steps=steps)
+        return trials.try_fix(
+            verdict,
+            self.model,
+            self.optimizer,
+            self.loss_fn,
+            self.batches,
+            fix=fix,
+            steps=steps or trials.RUN_STEPS,
+            progress=partial(progress, "trial"),
+        )
+
+
+def in_stages(listener: Listener, *, try_fix: bool) -> Progress:
+    """Pass the progress of each stage to a listener, as a part of the whole."""
+    costs = {stage: cost for stage, cost in STAGES.items() if try_fix or stage != "trial"}
+
+    def progress(stage: str, done: float, total: float) -> None:
+        before = sum(islice(costs.values(), list(costs).index(stage)))
+        listener.working(stage, before + costs[stage] * done / total, sum(costs.values()))
+
+    return progress
 
 
 def diagnose_run(
-    path: Path | str, *, try_fix: bool = False, threads: int | None = None, photos: Path | str | None = None
+    path: Path | str,
+    *,
+    try_fix: bool = False,
+    threads: int | None = None,
+    photos: Path | str | None = None,
+    listener: Listener | None = None,
 ) -> Verdict:
     """Diagnose a run: its history, and its last checkpoint, measured with its own photos.
 
@@ -149,31 +208,37 @@ def diagnose_run(
         try_fix: try the first fix on a copy, beside a copy without it.
         threads: CPU threads; None: as many as the run used.
         photos: where its photos are now, if they have moved.
+        listener: receives the progress.
 
     Raises:
         RunError: the folder is not a run, another version wrote it, or its photos have changed.
     """
-    opened = open_run(Path(path), threads=threads, photos=photos)
-    verdict = opened.verdict()
+    listener = listener or Listener()
+    opened = open_run(Path(path), threads=threads, photos=photos, listener=listener)
+    progress = in_stages(listener, try_fix=try_fix)
+    verdict = opened.verdict(progress=progress)
     if not (try_fix and verdict.fixes):
         return verdict
-    return replace(verdict, trial=opened.try_fix(verdict))
+    return replace(verdict, trial=opened.try_fix(verdict, progress=progress))
 
 
-def open_run(path: Path, *, threads: int | None = None, photos: Path | str | None = None) -> OpenedRun:
+def open_run(
+    path: Path, *, threads: int | None = None, photos: Path | str | None = None, listener: Listener | None = None
+) -> OpenedRun:
     """Open a run at its last checkpoint, for measurements.
 
     Args:
         path: the run's folder.
         threads: CPU threads; None: as many as the run used.
         photos: where its photos are now, if they have moved.
+        listener: receives the progress of decoding its photos.
 
     Raises:
         RunError: the folder is not a run, another version wrote it, or its photos have changed.
     """
     from thalweg.training.session import reopen
 
-    training = reopen(path, photos=photos, threads=threads)
+    training = reopen(path, photos=photos, threads=threads, listener=listener)
     batches = []
     for index in range(min(BATCHES, len(training.batches))):
         images_NCHW, labels_N = training.batches(0, index)
@@ -205,19 +270,30 @@ def _restore_rate(optimizer: Optimizer, steps: Any) -> None:
             group["lr"] = float(steps["lr"][-1])
 
 
-def try_fix_on_run(path: Path | str, *, fix: str | None = None, steps: int | None = None) -> Trial:
+def try_fix_on_run(
+    path: Path | str,
+    *,
+    fix: str | None = None,
+    steps: int | None = None,
+    threads: int | None = None,
+    listener: Listener | None = None,
+) -> Trial:
     """Diagnose a run and try a fix from its last checkpoint, on its own batches.
 
     Args:
         path: the run's folder, which stays unchanged.
         fix: code of the fix; None: the first that can be tried on a copy.
         steps: number of steps of each copy; None: `trials.RUN_STEPS`.
+        threads: CPU threads; None: as many as the run used.
+        listener: receives the progress.
 
     Raises:
         RunError: the folder is not a run, another version wrote it, or its photos have changed.
     """
-    opened = open_run(Path(path))
-    return opened.try_fix(opened.verdict(), fix=fix, steps=steps)
+    listener = listener or Listener()
+    opened = open_run(Path(path), threads=threads, listener=listener)
+    progress = in_stages(listener, try_fix=True)
+    return opened.try_fix(opened.verdict(progress=progress), fix=fix, steps=steps, progress=progress)
 
 
 def diagnose_trace(trace: Trace) -> Verdict:

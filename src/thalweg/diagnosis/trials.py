@@ -17,7 +17,7 @@ from thalweg.probes.copies import Copy, own_randomness
 
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from torch import nn
     from torch.optim import Optimizer
@@ -42,6 +42,7 @@ def try_fix(
     fix: str | None = None,
     steps: int = STEPS,
     seed: int = 0,
+    progress: Callable[[float, float], None] = lambda _done, _total: None,
 ) -> Trial:
     """Try a fix of a verdict on a copy, beside a copy without it.
 
@@ -54,6 +55,7 @@ def try_fix(
         fix: code of the fix; None: the first that can be tried on a copy.
         steps: number of steps of each copy, at least 1.
         seed: of dropout and other random numbers, the same for both copies.
+        progress: receives the number of steps done, and of all.
 
     Returns:
         The trial. Model, optimizer and random states are unchanged.
@@ -76,20 +78,30 @@ def try_fix(
             continue
         unchanged = attempt()
         with own_randomness(seed):
-            return _compare(wanted, unchanged, changed, taken, steps=steps, seed=seed)
+            return _compare(wanted, (unchanged, changed), taken, steps=steps, seed=seed, progress=progress)
     return Trial(None, "loss", 0, math.nan, math.nan, math.nan, None, helped=False)
 
 
 def _compare(
-    fix: Fix, unchanged: Attempt, changed: Attempt, batches: Sequence[Batch], *, steps: int, seed: int
+    fix: Fix,
+    attempts: tuple[Attempt, Attempt],
+    batches: Sequence[Batch],
+    *,
+    steps: int,
+    seed: int,
+    progress: Callable[[float, float], None],
 ) -> Trial:
+    unchanged, _ = attempts
     yardstick = "loss"
     if fix.code == "norm_momentum":
         yardstick = "loss_eval"
     elif fix.code in _OTHER_LOSS and _accuracy(unchanged, batches) is not None:
         yardstick = "accuracy"
     before = _measure(unchanged, batches, yardstick, seed)
-    curves = [_train(attempt, batches, yardstick, steps=steps, seed=seed) for attempt in (unchanged, changed)]
+    curves = [
+        _train(attempt, batches, yardstick, steps=steps, seed=seed, stepped=partial(_after, progress, at, steps))
+        for at, attempt in enumerate(attempts)
+    ]
     better = max if yardstick == "accuracy" else min
     known = [value for value in curves[0] if math.isfinite(value)]
     reached = better(known) if known else -math.inf if yardstick == "accuracy" else math.inf
@@ -102,7 +114,20 @@ def _compare(
     return Trial(fix, yardstick, steps, before, last[0], last[1], ahead[0] * every if ahead else None, helped)
 
 
-def _train(attempt: Attempt, batches: Sequence[Batch], yardstick: str, *, steps: int, seed: int) -> list[float]:
+def _after(progress: Callable[[float, float], None], copies: int, steps: int, step: int) -> None:
+    """Report a step of the copy that is trained after `copies` others."""
+    progress(copies * steps + step, 2 * steps)
+
+
+def _train(
+    attempt: Attempt,
+    batches: Sequence[Batch],
+    yardstick: str,
+    *,
+    steps: int,
+    seed: int,
+    stepped: Callable[[int], None],
+) -> list[float]:
     """Train a copy and return the yardstick about ten times, at last after the last step."""
     every = max(1, steps // 10)
     curve = []
@@ -115,6 +140,7 @@ def _train(attempt: Attempt, batches: Sequence[Batch], yardstick: str, *, steps:
             attempt.copy.step(loss, clear=attempt.clear, before=clip)
             if step % every == 0 or step == steps:
                 curve.append(_measure(attempt, batches, yardstick, seed))
+            stepped(step)
     return curve
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from thalweg.diagnosis.measures.table import MEASURES, SHOWN
 from thalweg.i18n import joined, t
@@ -127,6 +127,12 @@ class Trial:
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
         return {**asdict(self), "text": str(self)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Read what `to_dict` wrote; the text is made again, in the current language."""
+        kept = {name: value for name, value in values.items() if name != "text"}
+        return cls(**{**kept, "fix": None if values["fix"] is None else Fix(**values["fix"])})
 
     def __str__(self) -> str:
         if self.fix is None:

@@ -11,8 +11,9 @@ import numpy as np
 from matplotlib.colors import LogNorm
 from matplotlib.ticker import MaxNLocator
 
+from thalweg.figures.lab.texts import wrapped
 from thalweg.figures.style import BLUE, INK, QUIET, VERMILLION, casing, label_axes, literal, picture
-from thalweg.i18n import get_language, t
+from thalweg.i18n import t
 
 
 if TYPE_CHECKING:
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
     from thalweg.diagnosis.landscape import Landscape, Trajectory
 
 _LINES = 16
-_COLUMNS = {"en": 96, "zh-CN": 48}  # characters per line of a note below one panel; twice as many below two
+_COLUMNS = 104  # of a note below one panel, a Chinese character takes two; twice as many below two
+_EDGE = 0.04  # a number nearer to the edge would be cut, as a share of the panel
 
 
 def draw_landscape(found: Landscape, path: Path | str, *, squared_error: bool = False) -> None:
@@ -51,8 +53,9 @@ def draw_landscape(found: Landscape, path: Path | str, *, squared_error: bool = 
         notes = [t("landscape.slice", parameters=found.parameters, examples=found.examples)]
         if way is not None:
             notes += [t("landscape.outside", outside=way.outside), t("landscape.outside_more")]
-        columns = _COLUMNS[get_language()] * (1 if way is None else 2)
-        figure.supxlabel(_wrapped(" ".join(notes), columns), x=0.01, ha="left", fontsize=9, color=QUIET)
+        columns = _COLUMNS if way is None else 2 * _COLUMNS
+        lines = [line for note in notes for line in note.split("\n")]
+        figure.supxlabel(wrapped(lines, columns), x=0.01, ha="left", fontsize=9, color=QUIET)
 
 
 def levels_of(loss_HW: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -74,8 +77,9 @@ def _draw_slice(figure: Figure, axes: Axes, found: Landscape, name: str) -> None
     norm = LogNorm(levels[0], levels[-1])
     filled = axes.contourf(found.a_W, found.b_H, shown_HW, levels=levels, norm=norm, cmap="viridis")
     lines = axes.contour(found.a_W, found.b_H, shown_HW, levels=levels[1::2], colors="white", linewidths=0.7)
-    for number in axes.clabel(lines, fmt=lambda value: f"{value:.2g}", fontsize=8, colors=INK):
-        number.set_path_effects(casing(1.0))
+    for number in axes.clabel(lines, fmt=lambda value: f"{value:.2g}", fontsize=8, colors=INK, inline=False):
+        number.set_path_effects(casing(1.5))
+        number.set_visible(_is_inside(number.get_position(), found))
     bar = figure.colorbar(filled, ax=axes, pad=0.02, ticks=levels[::4], format=lambda value, _: f"{value:.3g}")
     bar.set_label(name)
     bar.ax.minorticks_off()
@@ -102,6 +106,14 @@ def _draw_slice(figure: Figure, axes: Axes, found: Landscape, name: str) -> None
         x=t(f"landscape.axis_first{suffix}"),
         y=t(f"landscape.axis_second{suffix}"),
     )
+
+
+def _is_inside(position: tuple[float, float], found: Landscape) -> bool:
+    """Whether a number at a position is not cut at the panel's edge."""
+    shares = [
+        (at - along[0]) / (along[-1] - along[0]) for at, along in zip(position, (found.a_W, found.b_H), strict=True)
+    ]
+    return all(_EDGE < share < 1 - _EDGE for share in shares)
 
 
 def _draw_way(axes: Axes, way: Trajectory) -> None:
@@ -147,9 +159,3 @@ def _draw_losses(axes: Axes, way: Trajectory, name: str) -> None:
     axes.legend(loc="upper left", bbox_to_anchor=(0, -0.11), ncols=1, borderaxespad=0)
     axes.tick_params(colors=INK)
     label_axes(axes, title=t("landscape.title_losses"), x=t("landscape.axis_epoch"), y=name)
-
-
-def _wrapped(text: str, columns: int) -> str:
-    from textwrap import fill
-
-    return fill(text, columns, break_long_words=True)

@@ -19,14 +19,15 @@ if TYPE_CHECKING:
 
 USUAL = -3  # a thousandth, as a power of ten
 _REACH = 3  # the colors cover this many powers of ten on either side
-_MOST_NAMES = 40
+_ROW = 0.16  # inches, enough for a name
+_MOST_NAMES = 100
 
 
 def layers(history: History, path: Path | str) -> None:
     """Draw the update ratio of every layer as a color, in the order of the model.
 
     White is about a thousandth, which is usual. The redder a layer, the farther its updates move it; the bluer, the
-    less it learns. Gray means not measured or not finite.
+    less it learns. Gray means not measured or not finite. Every row has its name, up to a hundred layers.
 
     Args:
         history: columns `step` and `LAYER.update_ratio`.
@@ -36,7 +37,7 @@ def layers(history: History, path: Path | str) -> None:
         StorageError: the file cannot be written.
     """
     names = [name.removesuffix(SUFFIX) for name in history.units if name.endswith(SUFFIX)]
-    height = 2.6 + 0.15 * min(max(len(names), 8), 60)
+    height = 2.6 + _ROW * min(max(len(names), 8), _MOST_NAMES)
     with picture(path, width=9, height=height) as figure:
         axes = figure.subplots()
         label_axes(axes, title=t("figures.layers_title"), x=t("figures.step"))

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _BUCKETS = 2000  # points of the line, for a picture 1,350 pixels wide
 _WIDE_RANGE = 50  # above this ratio of highest to lowest, a linear axis hides the lowest
 _FLOOR = 1e-6  # of the highest; a logarithmic axis ends there, or a cosine's last step would fill half of it
-_LONGEST_TITLE = 90  # characters per line
+_LONGEST_TITLE = 84  # characters per line
 _CHARACTER = 0.0105  # width of a character in a part's name, as a share of the axis
 _ROW = 13  # height of a row of names, in points
 
@@ -65,10 +65,11 @@ def draw_schedule(path: Path | str, schedule: Schedule, steps: int, *, learning_
 
 
 def _mark_parts(panels: NDArray[np.object_], schedule: Schedule, steps: int) -> int:
-    """Draw a line at the start of each part, with its text above; return the number of rows of text."""
+    """Draw a line at the start of each part, with its text above, first part on top; return the number of rows."""
     if not isinstance(schedule, Chain):
         return 0
     ends: list[float] = []  # right ends of the texts in each row, as shares of the axis
+    names: list[tuple[str, float, int]] = []
     for part in schedule.spans(steps):
         if not part.steps:
             continue
@@ -78,7 +79,9 @@ def _mark_parts(panels: NDArray[np.object_], schedule: Schedule, steps: int) -> 
                 axes.axvline(part.began, color=QUIET, linewidth=0.8, linestyle=(0, (3, 2)))
         row = next((row for row, end in enumerate(ends) if end < began), len(ends))
         ends[row : row + 1] = [began + _CHARACTER * (len(str(part.schedule)) + 1)]
-        _name_part(panels[0], str(part.schedule), began, row)
+        names.append((str(part.schedule), began, row))
+    for name, began, row in names:
+        _name_part(panels[0], name, began, len(ends) - 1 - row)
     return len(ends)
 
 

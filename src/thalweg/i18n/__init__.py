@@ -10,7 +10,9 @@ import json
 import os
 from contextlib import contextmanager
 from contextvars import ContextVar
+from decimal import ROUND_HALF_UP, Decimal, localcontext
 from functools import cache
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +23,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 
-__all__ = ["LANGUAGES", "get_language", "joined", "quoted", "set_language", "shown", "speaking", "t"]
+__all__ = [
+    "LANGUAGES",
+    "get_language",
+    "joined",
+    "percent",
+    "quoted",
+    "set_language",
+    "shown",
+    "speaking",
+    "t",
+]
 
 LANGUAGES = ("en", "zh-CN")
 
@@ -45,7 +57,32 @@ def t(key: str, /, **values: Any) -> str:
         'timm is not installed. Try: pip install "thalweg[timm]"'
     """
     domain, name = key.split(".", 1)
-    return filled(_catalogue(get_language(), domain)[name], values)
+    rounded = {name: _HalfUp(value) if isinstance(value, float) else value for name, value in values.items()}
+    return filled(_catalogue(get_language(), domain)[name], rounded)
+
+
+def percent(share: float, digits: int = 1) -> str:
+    """A share as people round it: half a unit of the last digit goes up, here and on the page.
+
+    Args:
+        share: 1 is 100 %.
+        digits: number of decimals.
+
+    Example:
+        >>> percent(0.8125), f"{0.8125:.1%}", percent(0.105)
+        ('81.3%', '81.2%', '10.5%')
+    """
+    return f"{_HalfUp(share):.{digits}%}"
+
+
+class _HalfUp(float):
+    """A number that is rounded as it is written, so that 81.25 becomes 81.3; Python's own rounding makes it 81.2."""
+
+    def __format__(self, spec: str) -> str:
+        if spec[-1:] not in {"f", "%"} or not isfinite(self):
+            return super().__format__(spec)
+        with localcontext(rounding=ROUND_HALF_UP):
+            return format(Decimal(float.__repr__(self)), spec)
 
 
 def joined(words: Iterable[str], *, long: bool = False) -> str:

@@ -65,6 +65,17 @@ class Check:
         return f"{self.relation} {self.bound:g}"
 
     @property
+    def measured(self) -> str:
+        """The measured value, with as many digits as tell it from the bound.
+
+        Example:
+            >>> Check("below", 1.99999999, "<", 2.0).measured, Check("far", 1.23456, "<", 2.0).measured
+            ('1.99999999', '1.235')
+        """
+        texts = (f"{self.got:.{digits}g}" for digits in range(4, 18))
+        return next((text for text in texts if (float(text) == self.bound) == (self.got == self.bound)), str(self.got))
+
+    @property
     def passed(self) -> bool:
         """Whether the claim holds; False for NaN."""
         return _RELATIONS[self.relation](self.got, self.bound)

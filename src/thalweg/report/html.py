@@ -6,6 +6,7 @@ from html import escape
 from typing import TYPE_CHECKING
 from unicodedata import category
 
+from thalweg.i18n import percent as rounded
 from thalweg.i18n import t
 
 
@@ -63,7 +64,8 @@ def table(columns: Sequence[Child], rows: Iterable[Sequence[Child]], *, numeric:
     """
 
     def cell(kind: str, index: int, content: Child, scope: str | None = None) -> Html:
-        return tag(kind, content, class_="number" if index in numeric else None, scope=scope)
+        label = str(columns[index]) if kind == "td" else None  # on a narrow screen, a row is a block of labeled cells
+        return tag(kind, content, class_="number" if index in numeric else None, scope=scope, data_label=label)
 
     head = tag("tr", *(cell("th", index, column, "col") for index, column in enumerate(columns)))
     body = [
@@ -81,7 +83,9 @@ def percent(share: float | None) -> str:
         >>> percent(0.8128), percent(float("nan"))
         ('81.3 %', '–')
     """
-    return f"{100 * share:.1f} %" if share is not None and share == share else "–"  # noqa: PLR0124 - not NaN
+    if share is None or share != share:  # noqa: PLR0124 - NaN
+        return "–"
+    return rounded(share).replace("%", " %")
 
 
 def duration(seconds: float) -> str:

@@ -11,6 +11,7 @@ from thalweg.i18n import get_language, t
 from thalweg.report.facts import fact_sections
 from thalweg.report.html import Html, join, tag
 from thalweg.report.sections import headline, picture_sections
+from thalweg.report.verdict import verdict_section
 from thalweg.runs import RunFolder
 from thalweg.runs.files import REPORT
 
@@ -56,5 +57,5 @@ def _page(folder: RunFolder) -> Html:
         tag("style", Html(files("thalweg.report").joinpath("page.css").read_text(encoding="utf-8"))),
     )
     footer = tag("footer", t("report.made_by", version=__version__))
-    main = tag("main", headline(folder), *picture_sections(folder), *fact_sections(folder))
+    main = tag("main", headline(folder), verdict_section(folder), *picture_sections(folder), *fact_sections(folder))
     return join([Html("<!doctype html>\n"), tag("html", head, tag("body", main, footer), lang=get_language())])

@@ -65,6 +65,18 @@ def class_scores(matrix_CC: NDArray[np.int64]) -> list[ClassScore]:
     return [_score(matrix_CC, index) for index in range(len(matrix_CC))]
 
 
+def largest_class(labels_N: NDArray[np.integer], classes: int) -> tuple[int, float]:
+    """The most frequent class, and its share: the accuracy of always guessing it.
+
+    Example:
+        >>> largest_class(np.array([0, 1, 1, 2]), 3)
+        (1, 0.5)
+    """
+    counts_C = np.bincount(labels_N, minlength=classes)
+    largest = int(counts_C.argmax())
+    return largest, float(counts_C[largest] / max(1, len(labels_N)))
+
+
 def wilson_interval(right: int, count: int) -> tuple[float, float]:
     """The 95 % confidence interval of a share, if `right` of `count` were correct.
 

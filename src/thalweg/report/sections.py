@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from thalweg.i18n import t
 from thalweg.report.html import Html, duration, join, percent, table, tag
-from thalweg.report.scores import class_scores, confusion_matrix, wilson_interval
+from thalweg.report.scores import class_scores, confusion_matrix, largest_class, wilson_interval
 from thalweg.runs.folder import mapping, number, sequence
 
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _ENDINGS = ("budget", "done", "interrupted", "nan", "patience")
 _SPLITS = ("valid", "test")
+_UNEVEN = 1.2  # times the even share, above which the largest class is named
 _CSS_PIXELS_A_PIXEL = 96 / 150  # an inch has 96 pixels in CSS and 150 in our pictures, so text keeps its size
 
 
@@ -45,7 +46,7 @@ def _cards(folder: RunFolder) -> Iterator[tuple[str, str, str]]:
         result = mapping(folder.summary.get(split))
         accuracy, count = number(result.get("accuracy")), number(result.get("count"))
         if accuracy is not None and count:
-            yield t(f"report.accuracy_{split}"), percent(accuracy), _certainty(accuracy, int(count))
+            yield t(f"report.accuracy_{split}"), percent(accuracy), _certainty(folder, accuracy, int(count))
     seconds = mapping(folder.summary.get("seconds"))
     total = number(seconds.get("total"))
     if total is not None:
@@ -58,9 +59,20 @@ def _cards(folder: RunFolder) -> Iterator[tuple[str, str, str]]:
         yield t("report.photos"), f"{train + valid + test:,}", t("report.splits", train=train, valid=valid, test=test)
 
 
-def _certainty(accuracy: float, count: int) -> str:
+def _certainty(folder: RunFolder, accuracy: float, count: int) -> str:
+    """How sure the number is, and what a guess would reach."""
     low, high = wilson_interval(round(accuracy * count), count)
-    return t("report.certainty", count=count, low=100 * low, high=100 * high)
+    certain = t("report.certainty", count=count, low=100 * low, high=100 * high)
+    if not folder.classes:
+        return certain
+    even = 1 / len(folder.classes)
+    largest, share = largest_class(folder.outputs[1], len(folder.classes)) if folder.outputs else (0, even)
+    lines = [certain, t("report.chance", chance=percent(even))]
+    if share > _UNEVEN * even:
+        lines.append(t("report.largest_class", name=folder.classes[largest], share=percent(share)))
+    if low <= max(share, even):
+        lines.append(t("report.not_above_chance"))
+    return " ".join(lines)
 
 
 def _epochs(folder: RunFolder) -> str:

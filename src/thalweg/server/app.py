@@ -16,9 +16,10 @@ from starlette.staticfiles import StaticFiles
 
 from thalweg.errors import ThalwegError
 from thalweg.server.answers import answer_of, refusal_of
+from thalweg.server.diagnoses import Diagnoses
 from thalweg.server.index import PLAYER, STATIC, index
 from thalweg.server.middleware import Guard
-from thalweg.server.processes import Trainings, Trials
+from thalweg.server.processes import Trainings
 from thalweg.server.request import Service, Visit, read_body
 from thalweg.server.routes import (
     classify,
@@ -72,7 +73,7 @@ def build_app(
     service = Service(
         index=RunIndex(root),
         trainings=Trainings(trainings),
-        trials=Trials(),
+        diagnoses=Diagnoses(),
         network_thread=ThreadPoolExecutor(1, "networks"),
         photos=photos,
     )
@@ -83,7 +84,7 @@ def build_app(
         yield
         if warming is not None:
             await warming
-        await service.trials.end()
+        await service.diagnoses.end()
         await service.trainings.end()
         service.network_thread.shutdown(wait=False, cancel_futures=True)
 

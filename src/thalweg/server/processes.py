@@ -1,4 +1,4 @@
-"""Child processes of the server: training runs, which go on when the page is closed, and trials of fixes.
+"""Child processes of the server: training runs, which go on when the page is closed.
 
 No shell interprets the arguments. Each process has its own session, so Ctrl-C for the server does not reach it.
 """
@@ -6,18 +6,16 @@ No shell interprets the arguments. Each process has its own session, so Ctrl-C f
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import shlex
 import signal
 import sys
 from collections import deque
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from thalweg.errors import INTERRUPTED, RunError, ThalwegError, UsageError
-from thalweg.i18n import get_language, joined, t
+from thalweg.errors import INTERRUPTED, RunError, UsageError
+from thalweg.i18n import get_language
 
 
 if TYPE_CHECKING:
@@ -25,7 +23,6 @@ if TYPE_CHECKING:
 
 _LINES: Final = 12
 _PATIENCE: Final = 30.0  # seconds for a training run to save itself when the server ends
-_LONGEST_TRIAL: Final = 600.0  # seconds
 
 
 @dataclass(slots=True)
@@ -135,57 +132,13 @@ class Trainings:
             reader.cancel()
 
 
-class Trials:
-    """Trials of fixes, by name of the run; one at a time."""
-
-    def __init__(self) -> None:
-        self._found: dict[str, dict[str, Any]] = {}
-        self._tasks: dict[str, asyncio.Task[None]] = {}
-
-    def start(self, name: str, path: Path, fix: str) -> dict[str, Any]:
-        """Start a trial unless the run already has one; return its state as `state_of` does.
-
-        Raises:
-            UsageError: a trial of another run is running.
-        """
-        going = {other for other, task in self._tasks.items() if not task.done()}
-        if going - {name}:
-            raise UsageError("page.trial_going", name=joined(going))
-        if not going:
-            self._found[name] = {"state": "running", "fix": fix}
-            self._tasks[name] = asyncio.create_task(self._try(name, path, fix))
-        return self._found[name]
-
-    def state_of(self, name: str) -> dict[str, Any]:
-        """A run's latest trial: `state` is `none`, `running`, `done` (with a `text`) or `failed` (with a `message`)."""
-        return self._found.get(name, {"state": "none"})
-
-    async def end(self) -> None:
-        """Stop all."""
-        for task in self._tasks.values():
-            task.cancel()
-        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
-
-    async def _try(self, name: str, path: Path, fix: str) -> None:
-        process = await launch("-m", "thalweg.server.processes", str(path), fix, stderr=asyncio.subprocess.DEVNULL)
-        try:
-            output, _ = await asyncio.wait_for(process.communicate(), _LONGEST_TRIAL)
-            found = _last_object(output)
-        except TimeoutError:
-            found = {"state": "failed", "message": t("page.trial_too_long", seconds=_LONGEST_TRIAL)}
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
-        self._found[name] = {"fix": fix, **found}
-
-
-async def launch(*arguments: str, stderr: int) -> asyncio.subprocess.Process:
+async def launch(*arguments: str, stderr: int, limit: int = 2**16) -> asyncio.subprocess.Process:
     """Start Python in the visitor's language, with standard output as a pipe.
 
     Args:
         *arguments: of Python.
         stderr: one of `asyncio.subprocess`.
+        limit: the longest line of its output, in bytes.
     """
     return await asyncio.create_subprocess_exec(
         sys.executable,
@@ -193,6 +146,7 @@ async def launch(*arguments: str, stderr: int) -> asyncio.subprocess.Process:
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=stderr,
+        limit=limit,
         env={**os.environ, "THALWEG_LANG": get_language()},
         start_new_session=True,
     )
@@ -222,28 +176,3 @@ async def _line(stream: asyncio.StreamReader) -> bytes:
         return await stream.readline()
     except ValueError:  # the line exceeds the stream's limit, which drops it
         return b"\n"
-
-
-def _last_object(output: bytes) -> dict[str, Any]:
-    try:
-        answer = json.loads(output.decode().splitlines()[-1])
-    except (ValueError, IndexError):
-        answer = None
-    if not isinstance(answer, dict) or "state" not in answer:
-        return {"state": "failed", "message": t("page.trial_failed")}
-    return answer
-
-
-def _try_fix(path: Path, fix: str) -> dict[str, Any]:
-    """Try a fix on a copy, beside a copy without it; the process of a trial prints the result."""
-    from thalweg.diagnosis import try_fix_on_run
-
-    try:
-        trial = try_fix_on_run(path, fix=fix)
-    except ThalwegError as error:
-        return {"state": "failed", "message": str(error)}
-    return {"state": "done", "text": str(trial), "trial": trial.to_dict()}
-
-
-if __name__ == "__main__":
-    sys.stdout.write(json.dumps(_try_fix(Path(sys.argv[1]), sys.argv[2]), ensure_ascii=False, default=str) + "\n")

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from thalweg.runs import Run
-    from thalweg.server.processes import Trainings, Trials
+    from thalweg.server.diagnoses import Diagnoses
+    from thalweg.server.processes import Trainings
     from thalweg.server.run_index import RunIndex
 
 LONGEST_FORM: Final = 65_536  # bytes
@@ -129,14 +130,14 @@ class Service:
     Attributes:
         index: the runs of the served folder.
         trainings: the training runs that this server started.
-        trials: the trials that this server started.
+        diagnoses: the diagnoses and trials that this server started.
         network_thread: the only thread that runs networks, one request after another.
         photos: folders on which a training run may be started, besides the built-in set and those of existing runs.
     """
 
     index: RunIndex
     trainings: Trainings
-    trials: Trials
+    diagnoses: Diagnoses
     network_thread: Executor
     photos: Sequence[Path] = ()
 

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, Self
 
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from thalweg.runs import SettledConfig
 
 
+_SECONDS_UNTIL_ESTIMATE = 1.0
 MIXES_UNTIL = 0.9  # fraction of the run after which mixing stops, so that it ends on plain photos
 
 
@@ -179,6 +180,38 @@ class Progress:
     seconds_left: float
 
 
+class Pace:
+    """How much of some work is done, and how long the rest takes at the pace so far.
+
+    Args:
+        clock: gives seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._done = self._done_at_first = self._total = 0.0
+        self._began = self._came = clock()
+
+    def report(self, done: float, total: float) -> None:
+        """Take a report; fewer done than before, or another total, are other work."""
+        now = self._clock()
+        if total != self._total or done < self._done:
+            self._began, self._done_at_first = now, done
+        self._done, self._total, self._came = done, total, now
+
+    @property
+    def share(self) -> float:
+        """How much of the work is done, in [0, 1]."""
+        return self._done / self._total if self._total else 0.0
+
+    def seconds_left(self) -> float | None:
+        """Estimate the seconds until the end, as of now; None in the first second, when it would be a guess."""
+        spent, done = self._came - self._began, self._done - self._done_at_first
+        if not done or spent < _SECONDS_UNTIL_ESTIMATE:
+            return None
+        return max(0.0, spent * (self._total - self._done) / done - (self._clock() - self._came))
+
+
 class Listener:
     """Ignores everything; override the methods you need."""
 
@@ -190,6 +223,9 @@ class Listener:
 
     def caching(self, done: int, total: int) -> None:
         """Receive the number of photos decoded so far."""
+
+    def working(self, stage: str, done: float, total: float) -> None:
+        """Receive the stage of other work (`training.stage_...` in the catalogue), and how much of all is done."""
 
     def started(self, run: Path, facts: Mapping[str, Any]) -> None:
         """Receive the run's folder, once it exists, with `run`, and `model` and `choice` or `resumed_at`."""

@@ -19,6 +19,7 @@ from thalweg.training.evaluation import keep_outputs, write_summary
 from thalweg.training.loop import TrainingLoop
 from thalweg.training.machine import give_back, ready_machine, settled_device
 from thalweg.training.prepare import Plan, Preparation
+from thalweg.training.printing import Printer
 from thalweg.training.progress import Clock, Listener
 from thalweg.training.rate import with_found_rate
 from thalweg.training.request import ENDS, extended, resolve
@@ -37,6 +38,7 @@ def train(
     *,
     recipe: str | None = None,
     listener: Listener | None = None,
+    verbose: bool = False,
     **overrides: Any,
 ) -> Run:
     """Train a classifier and write a run.
@@ -47,6 +49,7 @@ def train(
         out: the run's folder, which must be empty or new; None: the first unused name below `runs/`.
         recipe: a name from `thalweg.training.RECIPES`; None: `standard`, or what a `budget` affords.
         listener: receives the progress.
+        verbose: print the progress on stderr, as the command line does; without it, nothing is printed.
         **overrides: fields of `TrainingConfig`, as values or as the command line writes them (`budget="10m"`).
 
     Returns:
@@ -66,7 +69,7 @@ def train(
         'budget'
     """
     began = time.monotonic()
-    listener = listener or Listener()
+    listener = listener or (Printer() if verbose else Listener())
     if config is None:
         config = resolve(recipe, overrides, photos=photos, note=listener.note)
     elif recipe is not None or overrides:
@@ -87,7 +90,14 @@ def train(
     return _finish(TrainingLoop(run, cache, seconds_before=time.monotonic() - began), listener)
 
 
-def resume(path: Path | str, *, photos: Path | str | None = None, listener: Listener | None = None, **ends: Any) -> Run:
+def resume(
+    path: Path | str,
+    *,
+    photos: Path | str | None = None,
+    listener: Listener | None = None,
+    verbose: bool = False,
+    **ends: Any,
+) -> Run:
     """Resume a run from its last checkpoint; with `epochs` on the CPU, bit-identically to an uninterrupted run.
 
     With another end, the run goes on as if it had been started with that: the schedule, and what else follows the
@@ -97,6 +107,7 @@ def resume(path: Path | str, *, photos: Path | str | None = None, listener: List
         path: the run's folder.
         photos: where its photos are now, if they have moved; the run keeps the new place.
         listener: receives the progress.
+        verbose: print the progress on stderr.
         **ends: `epochs`, `budget` or `patience`, to replace the run's, as values or as the command line writes them.
 
     Raises:
@@ -104,7 +115,7 @@ def resume(path: Path | str, *, photos: Path | str | None = None, listener: List
         UsageError: an end is invalid, or the run is already past it.
         DataError: the photos are gone.
     """
-    listener = listener or Listener()
+    listener = listener or (Printer() if verbose else Listener())
     before = Run.open(path)
     loop = reopen(path, photos=photos, listener=listener, **ends)
     run, state = loop.run, loop.state

@@ -18,7 +18,7 @@ from thalweg.training.progress import Listener
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from thalweg.runs import TrainingConfig
 
@@ -41,7 +41,8 @@ class Speed:
         step_share: fraction spent on forward, backward and the optimizer.
         evaluation_share: fraction spent on the validation split.
         gflops: floating-point operations per second of the forward and backward passes, in 1e9.
-        of_matmul: `gflops` as a fraction of this machine's matrix product at this precision, an upper bound.
+        of_matmul: `gflops` as a fraction of this machine's matrix product, an upper bound: for fp32 in fp32, for bf16
+            in the faster of both, since a processor without bf16 computes it in fp32.
     """
 
     model: str
@@ -79,7 +80,7 @@ def bench(
         config: size, batch size, optimizer and augmentation; its model is ignored.
         names: names of networks; None: all that can take this size.
         seconds: time for training each network at each precision, plus half of it for evaluating.
-        listener: receives the progress of the preparation.
+        listener: receives the progress.
 
     Yields:
         A `Speed` after each measurement.
@@ -100,11 +101,14 @@ def bench(
     fixed = replace(config, model=first, precision="fp32", layout="channels-last")
     plan = Plan.of(photos, fixed, listener or Listener())
     chosen = names or [name for name in models.names() if models.smallest_size(name) <= plan.config.size]
-    prepared = Preparation.of(plan, Path(), listener or Listener())
+    listener = listener or Listener()
+    prepared = Preparation.of(plan, Path(), listener)
+    measured = count()
     for name in chosen:
         card = models.describe(name, size=plan.config.size, classes=len(prepared.run.classes))
         for precision in PRECISIONS:
-            roof = matmul_gflops(plan.device)[precision]
+            listener.working("networks", next(measured), len(chosen) * len(PRECISIONS))
+            roof = _upper_bound(matmul_gflops(plan.device), precision)
             training = _training(prepared, name, precision, plan)
             data, step = _median_step(training, seconds)
             evaluated = _evaluated_per_second(training, seconds / 2)
@@ -125,6 +129,17 @@ def bench(
                 gflops,
                 gflops / roof,
             )
+
+
+def _upper_bound(gflops: Mapping[str, float], precision: str) -> float:
+    """The fastest matrix product that a network of this precision may use.
+
+    Example:
+        >>> emulated = {"fp32": 60.0, "bf16": 5.0}
+        >>> _upper_bound(emulated, "bf16"), _upper_bound(emulated, "fp32")
+        (60.0, 60.0)
+    """
+    return max(gflops.values()) if precision == "bf16" else gflops[precision]
 
 
 def _training(prepared: Preparation, name: str, precision: str, plan: Plan) -> TrainingLoop:

@@ -70,8 +70,15 @@ class Plane:
         self._first, self._second = ([direction[name] for name in moving] for direction in directions)
 
     @torch.no_grad()
-    def losses(self, a_W: Sequence[float], b_H: Sequence[float]) -> NDArray[np.float64]:
+    def losses(
+        self, a_W: Sequence[float], b_H: Sequence[float], *, computed: Callable[[], None] = lambda: None
+    ) -> NDArray[np.float64]:
         """Compute the loss over a grid.
+
+        Args:
+            a_W: coordinates along the first direction.
+            b_H: coordinates along the second.
+            computed: called after each point.
 
         Returns:
             Shape (H, W).
@@ -84,6 +91,7 @@ class Plane:
                 for weight, beginning, first in zip(self._weights, self._row, self._first, strict=True):
                     torch.add(beginning, first, alpha=a, out=weight)
                 found_HW[row, column] = self._here(a, b)
+                computed()
         return found_HW.numpy()
 
     @torch.no_grad()

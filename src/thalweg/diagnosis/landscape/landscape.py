@@ -5,7 +5,9 @@ Shape suffixes: H, W points of the grid, K checkpoints.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
+from itertools import count
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -13,6 +15,7 @@ import numpy as np
 from thalweg.diagnosis.landscape.directions import random_directions
 from thalweg.diagnosis.landscape.grid import Plane
 from thalweg.errors import UsageError
+from thalweg.training.progress import Listener
 
 
 if TYPE_CHECKING:
@@ -25,6 +28,15 @@ Kind = Literal["random", "trajectory"]
 
 _CHUNK = 512  # examples of one forward pass
 MOST_POINTS = 1001
+
+# Points along each side, and examples: a landscape that is not told otherwise takes the first pair that it can compute
+# in so many seconds, or the last.
+SECONDS = 50.0
+GRIDS = (
+    *((41, 512), (31, 512), (25, 512), (25, 256), (21, 256)),
+    *((21, 128), (15, 128), (11, 128), (11, 64), (11, 32)),
+)
+LONG = 90.0  # seconds, above which the announcement says how to shorten the work
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +95,10 @@ def landscape_of(
     inputs: Tensor,
     targets: Tensor,
     *,
-    points: int = 41,
+    points: int | None = None,
     span: float = 1.0,
     seed: int = 0,
+    listener: Listener | None = None,
 ) -> Landscape:
     """Compute the loss over a random plane through a model's weights, with filter normalization.
 
@@ -98,9 +111,11 @@ def landscape_of(
         loss_fn: `loss_fn(model(inputs), targets)` is a scalar, a mean over the examples.
         inputs: of all examples, which are the first dimension.
         targets: one per example.
-        points: along each side, 3 to 1,001; odd, so that the model itself is one of the points.
+        points: along each side, 3 to 1,001; odd, so that the model itself is one of the points. None: as many as take
+            less than a minute on this machine, 11 to 41.
         span: how far to go in each direction, above 0.
         seed: of the two directions.
+        listener: receives the chosen size, the expected time, and the progress.
 
     Raises:
         UsageError: an invalid argument.
@@ -117,28 +132,67 @@ def landscape_of(
     check_grid(points, span)
     if not len(targets) or len(inputs) != len(targets):
         raise UsageError("landscape.no_examples", inputs=len(inputs), targets=len(targets))
+    listener = listener or Listener()
     batches = list(zip(inputs.split(_CHUNK), targets.split(_CHUNK), strict=True))
     plane = Plane(model, random_directions(model, seed), loss_fn, batches)
+    began = time.perf_counter()
+    loss = float(plane.losses([0.0], [0.0])[0, 0])
+    a_point = time.perf_counter() - began
+    points = points or chosen_grid(a_point / len(targets), examples=len(targets))[0]
+    announce(listener, points, len(targets), points**2 * a_point)
     along_W = np.linspace(-span, span, points)
+    computed = counter(listener, points**2)
     return Landscape(
         "random",
         along_W,
         along_W,
-        plane.losses(along_W.tolist(), along_W.tolist()),
-        float(plane.losses([0.0], [0.0])[0, 0]),
+        plane.losses(along_W.tolist(), along_W.tolist(), computed=computed),
+        loss,
         sum(parameter.numel() for parameter in model.parameters()),
         len(targets),
         seed,
     )
 
 
-def check_grid(points: int, span: float) -> None:
+def chosen_grid(
+    an_example: float, *, points: int | None = None, examples: int | None = None, most: int = GRIDS[0][1]
+) -> tuple[int, int]:
+    """Choose how many points along each side, and how many examples, take less than a minute.
+
+    Args:
+        an_example: seconds for the loss of one example at one point.
+        points: None: chosen.
+        examples: None: chosen.
+        most: number of examples that there are.
+
+    Example:
+        >>> chosen_grid(1e-5), chosen_grid(1e-3), chosen_grid(1e-3, points=25), chosen_grid(1e-3, examples=512)
+        ((41, 512), (15, 128), (25, 64), (11, 512))
+    """
+    pairs = [(points or side, examples or min(number, most)) for side, number in GRIDS]
+    return next((pair for pair in pairs if pair[0] ** 2 * pair[1] * an_example <= SECONDS), pairs[-1])
+
+
+def announce(listener: Listener, points: int, examples: int, seconds: float) -> None:
+    """Tell a listener the size of the grid and the expected time."""
+    key = "landscape.begins_long" if seconds > LONG else "landscape.begins"
+    listener.note(key, points=points, examples=examples, seconds=seconds, minutes=seconds / 60)
+
+
+def counter(listener: Listener, total: int) -> Callable[[], None]:
+    """A function that counts the points computed, and tells a listener."""
+    listener.working("points", 0, total)
+    done = count(1)
+    return lambda: listener.working("points", next(done), total)
+
+
+def check_grid(points: int | None, span: float) -> None:
     """Refuse an invalid grid.
 
     Raises:
         UsageError: `points` or `span` is out of range.
     """
-    if not 3 <= points <= MOST_POINTS or points % 2 == 0:
+    if points is not None and not (3 <= points <= MOST_POINTS and points % 2):
         raise UsageError("landscape.bad_points", value=points, most=MOST_POINTS)
     if not 0 < span < float("inf"):
         raise UsageError("landscape.bad_span", value=span)

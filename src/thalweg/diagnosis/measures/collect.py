@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import TYPE_CHECKING
 
 from torch import nn
@@ -37,6 +38,7 @@ def ask(
     known: Mapping[str, float],
     *,
     seconds: float,
+    progress: Callable[[str, float, float], None] = lambda _stage, _done, _total: None,
 ) -> tuple[dict[str, float], list[str]]:
     """Take all measures that need a batch, on copies of the model.
 
@@ -47,6 +49,7 @@ def ask(
         batches: at least one.
         known: the measures of the history.
         seconds: about how long the short runs may take.
+        progress: receives the stage (the names of failures), and how much of it is done.
 
     Returns:
         The measures, and the names of those that failed or
@@ -60,6 +63,7 @@ def ask(
         return {}, [f"not_copied:{error.values['what']}"]
 
     def attempt(what: str, question: Callable[[], dict[str, float]]) -> None:
+        progress(what, 0, 1)
         try:
             with own_randomness(0):  # the user's model may draw random numbers
                 found.update(question())
@@ -74,7 +78,7 @@ def ask(
     attempt("sequence", lambda: sequence_measures(copied.model, copied.loss_fn, batches[0]))
     attempt("noise", lambda: noise_of(copied.model, copied.loss_fn, batches))
     attempt("curvature", lambda: curvature_of(Copy.of(model, optimizer, loss_fn), batches[:2], scale=scale))
-    gains = Gains(model, optimizer, loss_fn, batches, scale, seconds)
+    gains = Gains(model, optimizer, loss_fn, batches, scale, seconds, partial(progress, "short_runs"))
     attempt("short_runs", lambda: gains.measures(known.get("lr_most", math.nan)))
     attempt("dropout", lambda: dropout_measures(gains))
     return found, failed

@@ -47,6 +47,7 @@ class Gains:
         batches: are used in turn.
         scale: the loss that gains are shares of: that of the constant predictor, or the first loss.
         seconds: for all short runs together; a slow network gets fewer steps.
+        progress: receives the number of steps done, and of all.
     """
 
     model: nn.Module
@@ -55,6 +56,7 @@ class Gains:
     batches: Sequence[Batch]
     scale: float
     seconds: float = 20.0
+    progress: Callable[[float, float], None] = lambda _done, _total: None
 
     def measures(self, lr_most: float = math.nan) -> dict[str, float]:
         """Measure all gains.
@@ -66,13 +68,21 @@ class Gains:
         if not steps:
             return {}
         present = max(float(group["lr"]) for group in self.optimizer.param_groups)
-        found = {f"gain_{name}": self._gain(_times(factor), steps) for name, factor in FACTORS.items()}
+        changes = {f"gain_{name}": (_times(factor), steps) for name, factor in FACTORS.items()}
         if math.isfinite(lr_most) and lr_most > 1.5 * present:
-            found["gain_lr_most"] = self._gain(_rate_of(lr_most), steps)
+            changes["gain_lr_most"] = (_rate_of(lr_most), steps)
         if any(group.get("weight_decay") for group in self.optimizer.param_groups):
-            found["gain_no_decay"] = self._gain(_no_decay, 3 * steps)
-            found["gain_same_long"] = self._gain(_times(1.0), 3 * steps)
+            changes["gain_no_decay"] = (_no_decay, 3 * steps)
+            changes["gain_same_long"] = (_times(1.0), 3 * steps)
+        fit_steps = FIT_STEPS * steps // STEPS
+        done, every_step = 0, sum(length for _, length in changes.values()) + len(FIT_RATES) * fit_steps
+        found = {}
+        for name, (change, length) in changes.items():
+            found[name] = self._gain(change, length)
+            done += length
+            self.progress(done, every_step)
         found["fit_left"] = self._fit_left(steps)
+        self.progress(every_step, every_step)
         return found
 
     def _fit_left(self, steps: int) -> float:

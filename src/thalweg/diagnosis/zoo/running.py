@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from multiprocessing import get_context
 from typing import TYPE_CHECKING
 
 import torch
@@ -11,15 +13,17 @@ from torch.nn.utils import clip_grad_norm_
 
 from thalweg.diagnosis.watching import watch
 from thalweg.diagnosis.zoo.table import load_all
+from thalweg.training.progress import Listener
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from thalweg.diagnosis.verdict import Verdict
     from thalweg.diagnosis.zoo.table import Case, Setting, Training
 
 VALIDATE_EVERY = 20
+_CHUNK = 4  # trainings that a process takes at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +124,7 @@ def run_zoo(
     seeds: Iterable[int] = range(5),
     cases: Iterable[str] | None = None,
     processes: int = 1,
-    progress: Callable[[int, int], None] | None = None,
+    listener: Listener | None = None,
 ) -> list[Outcome]:
     """Run the whole zoo, or some of its cases.
 
@@ -128,7 +132,7 @@ def run_zoo(
         seeds: of weights and data.
         cases: names of cases; None: all.
         processes: number of processes that share the work, with one thread each.
-        progress: called with the number of trainings done and the total.
+        listener: receives the progress.
 
     Returns:
         One outcome per training, in the order of the table.
@@ -136,20 +140,18 @@ def run_zoo(
     table = load_all()
     chosen = list(table) if cases is None else list(cases)
     work = [(name, setting) for name in chosen for setting in table[name].settings(seeds)]
+    listener = listener or Listener()
+    listener.working("trainings", 0, len(work))
     outcomes: list[Outcome] = []
-    if processes == 1:
-        for name, setting in work:
-            outcomes.append(_one((name, setting)))
-            if progress:
-                progress(len(outcomes), len(work))
-        return outcomes
-    from multiprocessing import get_context
-
-    with get_context("spawn").Pool(processes, initializer=_one_thread) as pool:
-        for outcome in pool.imap(_one, work, chunksize=4):
+    with ExitStack() as stack:
+        if processes == 1:
+            found = map(_one, work)
+        else:
+            pool = get_context("spawn").Pool(processes, initializer=_one_thread)
+            found = stack.enter_context(pool).imap(_one, work, chunksize=_CHUNK)
+        for outcome in found:
             outcomes.append(outcome)
-            if progress:
-                progress(len(outcomes), len(work))
+            listener.working("trainings", len(outcomes), len(work))
     return outcomes
 
 

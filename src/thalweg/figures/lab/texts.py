@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from thalweg.paths import Event, Trace
     from thalweg.surfaces import Surface
 
+_DECIMALS: Final = re.compile(r"\d+\.\d{5,}(?:e[+-]?\d+)?")
 _POWER: Final = re.compile(r" \*\* (\d+)(?![\d.]| \*\*)")
 _RAISED: Final = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 _WORD: Final = re.compile(r"[^\s\u2e80-\uffef]+\s*|\s+|[\u2e80-\uffef][，。、；：）！？]*")
@@ -46,12 +47,16 @@ def axis_names(surface: Surface) -> tuple[str, str]:
 
 
 def by_hand(formula: str) -> str:
-    """A formula with raised powers and dots, as written by hand.
+    """A formula with raised powers and dots, as written by hand; a number has at most six digits.
 
     Example:
+        >>> by_hand("0.99500416527802582 * x + 12345678 * y")
+        '0.995004·x + 12345678·y'
+
         >>> by_hand("100.0 * (y - x ** 2) ** 2 + 2 ** 3 ** x")
         '100.0·(y − x²)² + 2 ** 3 ** x'
     """
+    formula = _DECIMALS.sub(lambda match: f"{float(match[0]):.6g}", formula)
     raised = _POWER.sub(lambda match: match[1].translate(_RAISED), formula)
     return raised.replace(" * ", "·").replace(" - ", " − ")
 

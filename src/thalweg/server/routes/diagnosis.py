@@ -2,40 +2,49 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
-from thalweg.errors import RunError
 from thalweg.i18n import t
-from thalweg.server.model_cache import at_a_time
 from thalweg.server.request import Entry
 
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Mapping
 
     from thalweg.server.request import Visit
 
 
-@at_a_time
-def verdict(path: Path) -> dict[str, Any]:
+def told(answer: Mapping[str, Any]) -> dict[str, Any]:
+    """An answer of `Diagnoses` in the visitor's language: the stage, the verdict, the trial."""
+    found = dict(answer)
+    if "stage" in found:
+        found["stage"] = t(f"training.stage_{found['stage']}")
+    if "verdict" in found:
+        found |= shown(found.pop("verdict"))
+    if "trial" in found:
+        from thalweg.diagnosis.verdict import Trial
+
+        found["text"] = str(Trial.from_dict(found["trial"]))
+    return found
+
+
+def shown(verdict: Mapping[str, Any]) -> dict[str, Any]:
     """What holds a run back, with evidence and fixes, in the current language.
 
-    Raises:
-        RunError: there is no such run, another version wrote it, its photos have changed, or a part of the package is
-            missing.
+    Args:
+        verdict: from `Verdict.to_dict`.
     """
-    try:
-        from thalweg.diagnosis import diagnose_run
-        from thalweg.diagnosis.fixes import can_be_tried
+    from thalweg.diagnosis.fixes import can_be_tried
+    from thalweg.diagnosis.verdict import Evidence, Fix
 
-        found = diagnose_run(path, threads=1)  # a training run may need the other threads
-    except ImportError as error:
-        raise RunError("page.no_diagnosis", reason=error) from error
+    evidence = [Evidence(one["name"], one["value"], one["relation"], one["threshold"]) for one in verdict["evidence"]]
+    fixes = [Fix(one["code"], one["values"]) for one in verdict["fixes"]]
     return {
-        "code": found.code,
-        "title": t(f"diagnosis.verdict_{found.code}_title"),
-        "text": t(f"diagnosis.verdict_{found.code}_text"),
-        "confidence": found.confidence,
+        "code": verdict["code"],
+        "title": t(f"diagnosis.verdict_{verdict['code']}_title"),
+        "text": t(f"diagnosis.verdict_{verdict['code']}_text"),
+        "confidence": verdict["confidence"],
         "evidence": [
             {
                 "name": t(f"diagnosis.evidence_{one.name}"),
@@ -45,24 +54,33 @@ def verdict(path: Path) -> dict[str, Any]:
                 "supports": one.supports,
                 "text": one.numbers,
             }
-            for one in found.evidence
+            for one in evidence
         ],
-        "fixes": [{"code": one.code, "text": str(one), "can_be_tried": can_be_tried(one.code)} for one in found.fixes],
+        "fixes": [{"code": one.code, "text": str(one), "can_be_tried": can_be_tried(one.code)} for one in fixes],
         "alternatives": [
-            {"title": t(f"diagnosis.verdict_{code}_title"), "confidence": confidence}
-            for code, confidence in found.alternatives
+            {"title": t(f"diagnosis.verdict_{one['code']}_title"), "confidence": one["confidence"]}
+            for one in verdict["alternatives"]
         ],
-        "unchecked": [t(f"diagnosis.unchecked_{name}") for name in found.unchecked],
+        "unchecked": [t(f"diagnosis.unchecked_{name}") for name in verdict["unchecked"]],
     }
+
+
+async def _verdict(visit: Visit) -> dict[str, Any]:
+    run = await asyncio.to_thread(lambda: visit.run)  # a damaged run is refused at once, with its reason
+    return told(visit.service.diagnoses.verdict(visit.run_name, run.path, waiting="waiting" in visit.query))
+
+
+async def _trial(visit: Visit) -> dict[str, Any]:
+    return told(visit.service.diagnoses.trial(visit.run_name))
 
 
 async def _start_trial(visit: Visit) -> dict[str, Any]:
     path = visit.service.index.path(visit.run_name)
-    return visit.service.trials.start(visit.run_name, path, visit.form.text("fix", longest=40))
+    return told(visit.service.diagnoses.start_trial(visit.run_name, path, visit.form.text("fix", longest=40)))
 
 
 ROUTES: Final = (
-    Entry("GET", "verdict", lambda visit: verdict(visit.run.path), needs_network=True),
-    Entry("GET", "trial", lambda visit: visit.service.trials.state_of(visit.run_name)),
+    Entry("GET", "verdict", _verdict),
+    Entry("GET", "trial", _trial),
     Entry("POST", "trials", _start_trial),
 )

@@ -70,7 +70,7 @@ def lesson(name: str) -> dict[str, Any]:
         "title": found.title,
         "lines": found.tell(evidence),
         "checks": [
-            {"claim": found.claim(check), "got": f"{check.got:.4g}", "expected": check.expected, "holds": check.passed}
+            {"claim": found.claim(check), "got": check.measured, "expected": check.expected, "holds": check.passed}
             for check in found.checks(evidence)
         ],
         "setup": setup_of(name),

@@ -4,7 +4,7 @@
 import { getFrame, getJson, pictureAddress, postJson } from "./api.js";
 import { button, byId, facts, make, table } from "./dom.js";
 import { duration, percent, short, t, whole } from "./texts.js";
-import { heatColor } from "./heat.js";
+import { heatColor, ratioColor } from "./heat.js";
 
 export function makeDetail(page) {
   const home = byId("run-detail");
@@ -151,13 +151,32 @@ function scoresOf(run, { classes, matrix, scores, note, samples, right }) {
   ];
 }
 
-/** The newest update ratio of each layer, on a logarithmic bar. */
+/** The update ratio of each layer over the steps as a strip of colors, and the newest as a number. */
 function layersOf({ header, arrays }) {
   const heading = [make("h3", {}, t("layers_title")), make("p", { class: "note" }, header.sentence)];
   if (header.missing) return [...heading, make("p", { class: "note" }, header.missing)];
   const rows = header.layers.map((layer, at) => {
     const values = arrays[String(at)];
-    return [layer, short(values[values.length - 1])];
+    return [layer, stripOf(values, `${layer}: ${t("layers_strip")}`), short(values[values.length - 1])];
   });
-  return [...heading, table([t("layers_layer"), t("layers_ratio")], rows, { rowHeads: true, caption: t("layers_title") })];
+  const steps = t("layers_steps", { first: whole(arrays.step[0]), last: whole(arrays.step[arrays.step.length - 1]) });
+  const columns = [t("layers_layer"), steps, t("layers_ratio")];
+  const drawn = table(columns, rows, { rowHeads: true, className: "layers", caption: t("layers_title") });
+  return [...heading, keyOfRatios(), make("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": t("layers_title") }, drawn)];
+}
+
+/** One row of the heat map: a pixel for each measured step, stretched by the style sheet. */
+function stripOf(values, label) {
+  const canvas = make("canvas", { class: "strip", role: "img", "aria-label": label, width: Math.max(1, values.length), height: 1 });
+  const context = canvas.getContext("2d");
+  values.forEach((value, at) => {
+    context.fillStyle = ratioColor(value);
+    context.fillRect(at, 0, 1, 1);
+  });
+  return canvas;
+}
+
+function keyOfRatios() {
+  const powers = Array.from({ length: 61 }, (_, at) => 10 ** (-6 + at / 10));
+  return make("p", { class: "ratio-key" }, "10⁻⁶", stripOf(powers, t("layers_key")), "1");
 }

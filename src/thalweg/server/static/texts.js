@@ -20,9 +20,10 @@ const EXACT_SHARE = new Intl.NumberFormat(language, { style: "percent", maximumF
 const orDash = (format) => (value) => (value === null || value === undefined || Number.isNaN(value) ? "–" : format(value));
 
 export const whole = orDash((value) => WHOLE.format(value));
-export const percent = orDash((value) => SHARE.format(value));
+/** Rounded as it is written, half up, as in Python: a number is first made exact, so that 0.285 would not be below. */
+export const percent = orDash((value) => SHARE.format(/** @type {any} */ (String(value))));
 /** With two decimals: where neighbors are told apart. */
-export const exactPercent = orDash((value) => EXACT_SHARE.format(value));
+export const exactPercent = orDash((value) => EXACT_SHARE.format(/** @type {any} */ (String(value))));
 /** Four digits; very small ones by their power of ten. */
 export const short = orDash((value) => {
   const size = Math.abs(value);

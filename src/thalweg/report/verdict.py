@@ -1,0 +1,63 @@
+"""The section with the verdict on the run's history: what the report can say without measuring anything."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from typing import TYPE_CHECKING
+
+from thalweg.i18n import joined, t
+from thalweg.report.html import Html, tag
+
+
+if TYPE_CHECKING:
+    from thalweg.diagnosis import Verdict
+    from thalweg.runs import RunFolder
+
+
+def verdict_section(folder: RunFolder) -> Html | None:
+    """The verdict, its evidence and its first fix; None for a run without steps."""
+    verdict = verdict_of(folder)
+    if verdict is None:
+        return None
+    run = shlex.quote(str(folder.path))
+    told = verdict.to_dict()
+    evidence = [tag("li", line["text"]) for line in told["evidence"] if line["supports"]]
+    fixes = [tag("li", fix["text"]) for fix in told["fixes"]]
+    command = f"thalweg diagnose {run}" + (" --try-fix" if fixes else "")
+    return tag(
+        "section",
+        tag("h2", t("report.verdict")),
+        tag("p", tag("strong", told["title"]), class_="verdict", data_code=verdict.code),
+        tag("p", told["text"]),
+        _unchecked(verdict),
+        tag("p", t("diagnosis.evidence_head"), class_="note") if evidence else None,
+        tag("ul", *evidence) if evidence else None,
+        tag("p", t("diagnosis.fixes_head"), class_="note") if fixes else None,
+        tag("ol", *fixes) if fixes else None,
+        tag("p", t("report.verdict_about"), class_="note"),
+        tag("dl", tag("dd", tag("code", command)), class_="commands"),
+    )
+
+
+def _unchecked(verdict: Verdict) -> Html | None:
+    """What an undecided verdict lacks."""
+    if verdict.code != "unsure" or not verdict.unchecked:
+        return None
+    names = joined((t(f"diagnosis.unchecked_{name}") for name in verdict.unchecked), long=True)
+    return tag("p", t("diagnosis.unchecked_head", names=names))
+
+
+def verdict_of(folder: RunFolder) -> Verdict | None:
+    """The verdict on a run's history alone; None for a run without steps."""
+    if folder.steps is None or not len(folder.steps) or "loss" not in folder.steps.units:
+        return None
+    from thalweg.diagnosis.judging import judge
+    from thalweg.diagnosis.measures.trends import of_history
+
+    epochs, known = folder.epochs, ()
+    train_loss = math.nan
+    if epochs is not None and len(epochs) and {"valid_loss", "train_loss"} <= set(epochs.units):
+        known, train_loss = epochs["valid_loss"], float(epochs["train_loss"][-1])
+    columns = {name: folder.steps[name] for name in folder.steps.units}
+    return judge(of_history(columns, valid_loss=known, train_loss=train_loss))

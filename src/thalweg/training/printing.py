@@ -1,0 +1,124 @@
+"""The progress of a training in lines on stderr."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from thalweg.i18n import t
+from thalweg.training.progress import Listener
+
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from thalweg.training.progress import Progress
+
+SECONDS_BETWEEN_PLAIN_LINES = 30.0
+
+
+def say(message: str) -> None:
+    """Print one line on stderr, to be wrapped by the terminal."""
+    print(message, file=sys.stderr, flush=True)  # noqa: T201 - the command line speaks
+
+
+def duration(seconds: float) -> str:
+    """Format seconds as minutes and seconds, with hours if there are any.
+
+    Example:
+        >>> duration(83), duration(3725)
+        ('1:23', '1:02:05')
+    """
+    if not seconds < float("inf"):
+        return "-:--"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+class Lines(Listener):
+    """Whole lines, which both kinds of display print."""
+
+    epochs: int | None = None
+
+    def note(self, key: str, **values: Any) -> None:
+        """Print a message."""
+        self.line(t(key, **values))
+
+    def started(self, run: Path, facts: Mapping[str, Any]) -> None:
+        """Print the network, the number format and the folder."""
+        self.epochs = facts["run"].config.epochs
+        if "resumed_at" in facts:
+            self.line(t("training.resumed", run=run, step=facts["resumed_at"]))
+            return
+        card, choice, environment = facts["model"], facts["choice"], facts["run"].environment
+        self.line(
+            t(
+                "training.model_line",
+                model=card.name,
+                parameters=card.parameters / 1e6,
+                gflops=card.flops / 1e9,
+                size=facts["run"].config.size,
+            )
+        )
+        rates = ", ".join(
+            f"{form.precision} {form.layout} {rate:.0f}" for form, rate in choice.photos_per_second.items()
+        )
+        chosen = f"{choice.format.precision} {choice.format.layout}"
+        self.line(
+            t("training.format_line", chosen=chosen, device=environment["device"], threads=environment["threads"])
+        )
+        if rates:
+            self.line(t("training.rates_line", rates=rates))
+        self.line(t("training.run_line", run=run))
+
+    def epoch_ended(self, row: Mapping[str, float]) -> None:
+        """Print the epoch's losses and accuracies."""
+        total = "" if self.epochs is None else f"/{self.epochs}"
+        self.line(
+            t(
+                "training.epoch_line",
+                epoch=f"{row['epoch']:.0f}{total}",
+                train_loss=row["train_loss"],
+                train_accuracy=row["train_accuracy"],
+                valid_loss=row["valid_loss"],
+                valid_accuracy=row["valid_accuracy"],
+                time=duration(row["seconds"]),
+            )
+        )
+
+    def line(self, message: str) -> None:
+        """Print a line."""
+        say(message)
+
+
+class Printer(Lines):
+    """Prints the progress of a training on stderr: the choices, each epoch, and a line every half minute.
+
+    Example:
+        >>> Printer().note("training.drawing")  # on stderr
+    """
+
+    def __init__(self) -> None:
+        self._said_at = time.monotonic()
+
+    def progressed(self, progress: Progress) -> None:
+        """Print a line now and then."""
+        if time.monotonic() - self._said_at > SECONDS_BETWEEN_PLAIN_LINES:
+            self._said_at = time.monotonic()
+            say(f"  {progress.share:4.0%}  {numbers_line(progress)}")
+
+
+def numbers_line(progress: Progress) -> str:
+    """The numbers of a progress report in one line."""
+    return t(
+        "training.progress_line",
+        epoch=progress.epoch,
+        loss=progress.loss,
+        accuracy=progress.accuracy,
+        norm=progress.gradient_norm,
+        rate=progress.photos_per_second,
+        left=duration(progress.seconds_left),
+    )
