@@ -119,7 +119,7 @@ def test_validation_and_prediction_agree(run, striped, thalweg):
         (["train", "{empty}"], 1, "no pictures"),
         (["train", "{empty}/none"], 1, "no such file or folder"),
         (["train", "--resume", "{empty}"], 1, "not a run"),
-        (["train", "{photos}", "--resume", "{empty}"], 2, "omit photos"),
+        (["train", "{photos}", "--resume", "{empty}"], 2, "omit the folder"),
         (["train", "{photos}", "--out", "{photos}"], 2, "not empty"),
         (["predict", "{empty}", "{photos}"], 1, "not a run"),
         (["--lang", "klingon", "train"], 2, "en"),
@@ -175,6 +175,7 @@ def test_every_flag_is_a_field_and_every_field_a_flag(thalweg):
         "--no-normalize",
         "--no-save-every-epoch",
         "--no-find-lr",
+        "--photos",
     }
     named = {f"--{field.name.replace('_', '-')}" for field in fields(TrainingConfig)}
     assert flags - own == named - {"--smaller-sizes"}  # which --size "64>96>128" sets

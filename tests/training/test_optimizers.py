@@ -1,6 +1,7 @@
 """Every optimizer by its name: it steps, it comes back from a checkpoint, and its decay spares what it should."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -18,7 +19,7 @@ def test_optimizer_state_goes_to_the_device_of_its_parameter():
         optimizer = torch.optim.Adam([weight])
         optimizer.param_groups[0]["fused"] = fused
         tensors = {"optimizer.0.step": torch.tensor(3.0), "optimizer.0.exp_avg": torch.zeros(3, 2)}
-        checkpoint.load_optimizer(optimizer, tensors, {})
+        checkpoint.load_optimizer(optimizer, tensors, {}, Path("file"))
         assert optimizer.state[weight]["step"].device.type == device
         assert optimizer.state[weight]["exp_avg"].device.type == "meta"
 
@@ -48,7 +49,7 @@ def test_every_optimizer_takes_a_step_and_comes_back_from_a_checkpoint(name, tmp
     checkpoint.save(tmp_path / "file", checkpoint.model_tensors(model) | tensors, {"optimizer": numbers})
     loaded, facts = checkpoint.load(tmp_path / "file")
     checkpoint.load_model(twin, loaded)
-    checkpoint.load_optimizer(other, loaded, facts["optimizer"])
+    checkpoint.load_optimizer(other, loaded, facts["optimizer"], tmp_path / "file")
     step(model, optimizer)
     step(twin, other)
     for ours, theirs in zip(model.parameters(), twin.parameters(), strict=True):

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from thalweg.errors import INTERRUPTED, RunError, UsageError
-from thalweg.i18n import get_language
+from thalweg.i18n import get_language, joined
 
 
 if TYPE_CHECKING:
