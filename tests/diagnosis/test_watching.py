@@ -257,7 +257,7 @@ def test_folders_that_are_none(tmp_path):
     with pytest.raises(RunError, match="neither a run nor"):
         diagnose_path(tmp_path)
     (tmp_path / "watch.json").write_text("[]")
-    with pytest.raises(RunError, match="format None"):
+    with pytest.raises(RunError, match="damaged"):
         diagnose_path(tmp_path)
     (tmp_path / "file").write_text("")
     model = classifier()

@@ -1,6 +1,8 @@
 """A folder of runs, some of them trained, and the page on it."""
 
+import asyncio
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -16,6 +18,17 @@ from thalweg.training import recipe, train
 
 ORIGIN = "http://127.0.0.1"
 ENVIRONMENT = {"device": "cpu", "threads": 1, "precision": "fp32", "layout": "channels-last"}
+
+
+def run_async(visit):
+    """Run a coroutine in a thread of its own: where browser tests ran before, this one has a running event loop."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, visit).result()
+
+
+@pytest.fixture(name="run_async")
+def _run_async():
+    return run_async
 
 
 @pytest.fixture

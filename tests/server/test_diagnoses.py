@@ -55,7 +55,7 @@ def is_alive(pid):
     return True
 
 
-def test_progress_then_the_verdict_in_the_language_of_each_visitor(tmp_path):
+def test_progress_then_the_verdict_in_the_language_of_each_visitor(tmp_path, run_async):
     async def visit():
         diagnoses = Diagnoses(
             command=python(REPORT, then=f"time.sleep(0.1)\nprint({json.dumps({'verdict': VERDICT})!r})")
@@ -77,10 +77,10 @@ def test_progress_then_the_verdict_in_the_language_of_each_visitor(tmp_path):
         assert diagnoses.verdict("run", tmp_path)["state"] == "running", "a run that has gone on is"
         await diagnoses.end()
 
-    asyncio.run(visit())
+    run_async(visit())
 
 
-def test_nobody_waits_any_more(tmp_path):
+def test_nobody_waits_any_more(tmp_path, run_async):
     async def visit():
         diagnoses = Diagnoses(patience=0.2, command=python(then="time.sleep(600)"))
         diagnoses.verdict("run", tmp_path)
@@ -94,7 +94,7 @@ def test_nobody_waits_any_more(tmp_path):
         await until(lambda: diagnoses.verdict("run", tmp_path, waiting=True), lambda found: found["state"] == "none")
         await diagnoses.end()
 
-    asyncio.run(visit())
+    run_async(visit())
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_nobody_waits_any_more(tmp_path):
         (("-c", "print('no JSON'); print([1])"), "thalweg diagnose RUN"),
     ],
 )
-def test_it_ends_without_a_verdict(tmp_path, command, message):
+def test_it_ends_without_a_verdict(tmp_path, command, message, run_async):
     async def visit():
         diagnoses = Diagnoses(command=command)
         diagnoses.verdict("run", tmp_path)
@@ -116,10 +116,10 @@ def test_it_ends_without_a_verdict(tmp_path, command, message):
         await diagnoses.end()
 
     with speaking("en"):
-        asyncio.run(visit())
+        run_async(visit())
 
 
-def test_a_trial_is_told_again_in_words(tmp_path):
+def test_a_trial_is_told_again_in_words(tmp_path, run_async):
     async def visit():
         diagnoses = Diagnoses(command=python({"trial": TRIAL}))
         assert diagnoses.trial("run") == {"state": "none"}
@@ -127,12 +127,12 @@ def test_a_trial_is_told_again_in_words(tmp_path):
         return await until(lambda: diagnoses.trial("run"), lambda found: found["state"] == "done")
 
     with speaking("en"):
-        text = told(asyncio.run(visit()))["text"]
+        text = told(run_async(visit()))["text"]
         assert "Raise the learning rate from 0.001 to 0.01." in text
         assert "it helped" in text
 
 
-def test_the_server_ends_them(tmp_path):
+def test_the_server_ends_them(tmp_path, run_async):
     async def visit():
         diagnoses = Diagnoses(command=python(then="time.sleep(600)"))
         diagnoses.verdict("run", tmp_path)
@@ -140,4 +140,4 @@ def test_the_server_ends_them(tmp_path):
         await diagnoses.end()
         assert not is_alive(going["pid"])
 
-    asyncio.run(visit())
+    run_async(visit())

@@ -152,7 +152,7 @@ def test_it_starts_stops_and_goes_on(folder, striped):
     assert summary["steps"] > stopped_at
 
 
-def test_two_runs_of_one_name_are_not_both_started(service, monkeypatch):
+def test_two_runs_of_one_name_are_not_both_started(service, monkeypatch, run_async):
     """The folder is made seconds after the start; the second visitor comes before."""
     monkeypatch.setattr("thalweg.server.processes.sys.executable", "/bin/true")
     start = next(entry.handler for entry in ROUTES if entry.path == "trainings")
@@ -163,12 +163,12 @@ def test_two_runs_of_one_name_are_not_both_started(service, monkeypatch):
         await service.trainings.end()
         return results
 
-    results = asyncio.run(both())
+    results = run_async(both())
     assert sum(isinstance(result, UsageError) for result in results) == 1
 
 
 @pytest.mark.parametrize(("most", "started"), [(1, 1), (2, 2), (3, 3)])
-def test_one_training_at_a_time_unless_told_otherwise(monkeypatch, most, started):
+def test_one_training_at_a_time_unless_told_otherwise(monkeypatch, most, started, run_async):
     """The refusal names what is training and how to allow more; when that has ended, the next one starts."""
     trainings = Trainings() if most == 1 else Trainings(most)
 
@@ -183,7 +183,7 @@ def test_one_training_at_a_time_unless_told_otherwise(monkeypatch, most, started
         await trainings.end()
         return results
 
-    results = asyncio.run(several())
+    results = run_async(several())
     refused = [str(one) for one in results if isinstance(one, UsageError)]
     assert len(refused) == 3 - started
     assert all("run0" in sentence and "--trainings" in sentence for sentence in refused)

@@ -36,14 +36,14 @@ QUICK = {case.truth[0]: case for case in reversed(ILL)}
 def test_the_cause_is_named(code):
     case = QUICK[code]
     outcome = run_case(case, Setting(case.networks[0], case.optimizers[0], 0))
-    assert outcome.right, (outcome.code, outcome.second, outcome.confidence)
+    assert outcome.right, (outcome.code, outcome.second)
 
 
 @pytest.mark.parametrize("name", ["digits_short", "digits_cosine", "line_converged", "digits_with_norm"])
 def test_what_is_well_is_called_well(name):
     case = CASES[name]
     outcome = run_case(case, Setting(case.networks[0], "adam", 0))
-    assert outcome.right, (outcome.code, outcome.second, outcome.confidence)
+    assert outcome.right, (outcome.code, outcome.second)
 
 
 @pytest.mark.slow

@@ -72,8 +72,8 @@ def leftovers_of(names: Iterable[str]) -> tuple[Leftover, ...]:
     """The files that are no pictures, by ending, the most frequent first.
 
     Example:
-        >>> leftovers_of(["cat/1.jpg", "cat/2.HEIC", "cat/3", "README"])
-        (Leftover(ending='', count=2, example='cat/3'), Leftover(ending='.heic', count=1, example='cat/2.HEIC'))
+        >>> leftovers_of(["cat/1.jpg", "cat/2.JXL", "cat/3", "README"])
+        (Leftover(ending='', count=2, example='cat/3'), Leftover(ending='.jxl', count=1, example='cat/2.JXL'))
     """
     by_ending: dict[str, list[str]] = defaultdict(list)
     for name in names:

@@ -25,8 +25,8 @@ class Places:
 
     Example:
         >>> places = Places(["train_images/17.jpg", "test_images/0.jpg", "labels.csv"])
-        >>> places.find("17"), places.find("images/17.jpg")
-        (['train_images/17.jpg'], [])
+        >>> places.find("17"), places.find("/kaggle/input/train_images/17.jpg"), places.find("18")
+        (['train_images/17.jpg'], ['train_images/17.jpg'], [])
     """
 
     def __init__(self, names: Iterable[str]) -> None:

@@ -81,6 +81,7 @@ RULES: tuple[Rule, ...] = (
     _rule("samples_mixed", m.SAMPLES_MIXED > 0.01, m.TO_CONSTANT > 0.7, prior=1.0),
     _rule("symmetric_weights", m.TWIN_UNITS > 0.9, m.LEFT > 0.3, prior=1.0),
     _rule("class_imbalance", m.LARGEST_CLASS > 0.9, m.RARE_FOUND < 0.1, m.FALLING < 0.05, prior=0.9),
+    _rule("dropout_too_strong", m.GAIN_NO_DROPOUT_MORE > 0.2, m.TO_CONSTANT > 0.7, prior=0.9),
     # Divergence.
     _rule("exploding_gradients", m.LOSS_FIRST_TO_CONSTANT > 8, m.TO_CONSTANT > 1.1),
     _rule("diverged", m.NONFINITE_STEP > 0),
@@ -116,7 +117,6 @@ RULES: tuple[Rule, ...] = (
     _rule("vanishing_gradients", m.SEQUENCE_GRADIENT < 1e-4, m.LEFT > 0.7, prior=0.9),
     # What holds every step back.
     _rule("clipped_too_hard", m.CLIPPED > 0.9, m.GAIN_SAME > 0.02, STUCK, m.LEFT > 0.3, prior=0.9),
-    _rule("dropout_too_strong", m.GAIN_NO_DROPOUT_MORE > 0.2, m.TO_CONSTANT > 0.7, prior=0.9),
     # Running statistics.
     _rule("batchnorm_mismatch", m.NORM_GAP > 0.1),
     # A rate that is too small, or too large for the curvature.

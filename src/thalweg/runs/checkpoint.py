@@ -158,7 +158,7 @@ def _is_alike(value: Any, usual: Any) -> bool:
     if isinstance(usual, bool) or isinstance(value, bool) or usual is None or value is None:
         return isinstance(value, type(usual)) or usual is None or value is None
     if isinstance(usual, int | float):
-        return isinstance(value, int | float) and abs(value) < math.inf
+        return isinstance(value, int | float) and (abs(value) < math.inf or value == usual)
     return not isinstance(value, int | float | list | tuple)
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from thalweg.diagnosis.measures.gains import Gains
 
-STEPS = 60
+STEPS, STEPS_ANEW = 60, 200
 _DROPPING = {
     "dropout",
     "dropout1d",
@@ -72,14 +72,14 @@ def dropout_measures(gains: Gains) -> dict[str, float]:
     strengths = [module.p for module in gains.model.modules() if isinstance(module, nn.modules.dropout._DropoutNd)]  # noqa: SLF001
     if not gains.model.training or max(strengths, default=0.0) <= 0:
         return {}
-    steps = STEPS * gains.affordable() // RUN_STEPS
-    more = [
-        (_after(gains, steps, nullcontext(), anew=anew) - _after(gains, steps, WithoutDropout(), anew=anew))
-        / gains.scale
-        for anew in (False, True)
-    ]
+    affordable = gains.affordable()
+    more = []
+    for anew, wanted in ((False, STEPS), (True, STEPS_ANEW)):
+        steps = wanted * affordable // RUN_STEPS
+        kept, dropped = (_after(gains, steps, way, anew=anew) for way in (WithoutDropout(), nullcontext()))
+        more.append((dropped - kept) / gains.scale)
     known = [gain for gain in more if math.isfinite(gain)]
-    return {"gain_no_dropout_more": max(known)} if steps and known else {}
+    return {"gain_no_dropout_more": max(known)} if affordable and known else {}
 
 
 def _after(gains: Gains, steps: int, way: AbstractContextManager[Any], *, anew: bool) -> float:

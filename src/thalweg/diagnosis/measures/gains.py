@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 STEPS = 20
 FIT_STEPS = 80
+_TIMED = 3
 LEARNED = 0.01  # of the scale: a batch with so little loss left has been learned
 FIT_RATES = (2e-3, 1e-2)
 LONG_FIT_STEPS, LONG_FIT_RATES = 400, (1e-2, 5e-2)
@@ -97,10 +98,14 @@ class Gains:
 
     def affordable(self) -> int:
         """Number of steps that a copy can afford, from the time of one step."""
-        began = time.perf_counter()
-        if not math.isfinite(self._train(self.copied(), 1)):
-            return STEPS  # a loss that is not finite is a finding, and its short runs are cheap
-        a_step = time.perf_counter() - began
+        seconds = []
+        for _ in range(_TIMED):  # the best: a busy machine must not shorten the runs
+            copied = self.copied()
+            began = time.perf_counter()
+            if not math.isfinite(self._train(copied, 1)):
+                return STEPS  # a loss that is not finite is a finding, and its short runs are cheap
+            seconds.append(time.perf_counter() - began)
+        a_step = min(seconds)
         wanted = (len(FACTORS) + 7) * STEPS + len(FIT_RATES) * FIT_STEPS
         return max(3, min(STEPS, int(STEPS * self.seconds / (a_step * wanted))))
 
