@@ -36,6 +36,7 @@ def test_no_picture_is_there_twice(images):
     assert len({Image.open(BytesIO(images.read(photo))).tobytes() for photo in images.photos}) == 8000
 
 
+@pytest.mark.slow
 def test_it_holds_up_to_its_own_check(images):
     check = check_images(images)
     assert check.warnings() == ()

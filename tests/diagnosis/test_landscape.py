@@ -193,6 +193,7 @@ def test_the_landscape_of_a_fold_is_over_the_photos_of_the_fold(striped, tmp_pat
     assert found.loss == pytest.approx(fold.summary()["valid"]["loss"], rel=1e-4)
 
 
+@pytest.mark.slow
 def test_the_plane_of_a_runs_way_states_what_it_leaves_out(run):
     found = landscape_of_run(run.path, plane="trajectory", points=5, photos=10_000)
     way = found.trajectory

@@ -62,6 +62,7 @@ def assert_same(left, right):
     assert all(torch.equal(a, b) for a, b in zip(flat, other, strict=True))
 
 
+@pytest.mark.slow
 def test_a_diagnosis_with_proof_in_the_middle_of_a_training_changes_nothing():
     model = classifier()
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)

@@ -121,6 +121,7 @@ def test_a_damaged_file_is_refused_before_a_photo_is_decoded(exported, tmp_path,
         OnnxModel.open(tmp_path / "damaged.onnx")
 
 
+@pytest.mark.slow
 def test_an_export_needs_no_photos(run, exported, tmp_path):
     """Noise takes their place, and whoever exports is told; the file is the same."""
     said = []

@@ -70,6 +70,7 @@ def test_all_pictures_are_drawn_and_put_into_the_report(run):
     assert summary["seconds"]["training"] == 1.5
 
 
+@pytest.mark.slow
 def test_the_mistakes_are_the_photos_that_were_predicted_wrongly(run, photos, monkeypatch):
     seen = []
     monkeypatch.setattr("thalweg.report.drawing.mistakes", lambda *arguments: seen.extend(arguments))
@@ -81,6 +82,7 @@ def test_the_mistakes_are_the_photos_that_were_predicted_wrongly(run, photos, mo
     assert probability[wrong] == pytest.approx(np.exp(4) / (1 + np.exp(4)))
 
 
+@pytest.mark.slow
 def test_a_picture_that_cannot_be_drawn_is_left_out_with_its_reason(run):
     outputs = {name: np.zeros((2, 2), dtype=np.float32) for name in ("logits", "mid", "top")}
     save_file(outputs | {"labels": np.zeros(2, dtype=np.int64)}, run.evaluation)
@@ -97,6 +99,7 @@ def test_a_picture_that_cannot_be_drawn_is_left_out_with_its_reason(run):
     assert top.startswith("tsne-top.png: ")
 
 
+@pytest.mark.slow
 def test_photos_that_are_gone_cost_one_picture_only(run, tmp_path):
     run.data["path"] = str(tmp_path / "moved")
     run.save()

@@ -104,6 +104,7 @@ def test_options_are_fields_with_valid_values(service, options):
         arguments(service, options=options)
 
 
+@pytest.mark.slow
 def test_a_value_that_looks_like_an_option_stays_a_value(service):
     found = arguments(service, options={"model": "--resume=/x", "augment": "; touch /x #"})
     assert found[3:5] == ["--model=--resume=/x", "--augment=; touch /x #"]

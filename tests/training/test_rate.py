@@ -79,6 +79,7 @@ def test_the_command_and_the_training_find_the_same(found, striped):
     assert search_photos(striped, replace(CONFIG, lr=1e-4)).suggestion == found.config.lr
 
 
+@pytest.mark.slow
 def test_where_nothing_is_found_the_rate_stays_and_it_is_said(unlearnable, tmp_path):
     listener = Notebook()
     config = replace(CONFIG, find_lr=True, lr=0.0125)
@@ -89,6 +90,7 @@ def test_where_nothing_is_found_the_rate_stays_and_it_is_said(unlearnable, tmp_p
     assert Run.open(run.path).environment["lr_found"] is False
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("given", [1e-3, 3.0])
 def test_a_rate_far_too_low_or_high_is_replaced(striped, given):
     sweep = search_photos(striped, replace(CONFIG, epochs=2, batch_size=48, lr=given), steps=10)

@@ -183,6 +183,7 @@ def test_interrupted_at_the_very_last_step_and_resumed(striped, left_alone, tmp_
     assert_same_run(resume(stopped.path), left_alone)
 
 
+@pytest.mark.slow
 def test_resuming_a_finished_budget_adds_nothing(striped, tmp_path):
     run = train(striped, replace(CONFIG, epochs=None, budget=3.0), tmp_path / "run")
     steps = run.summary()["steps"]

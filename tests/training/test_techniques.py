@@ -271,6 +271,7 @@ def test_photos_grow_to_batches_that_were_first_seen_in_an_evaluation(striped, t
     assert run.steps()["size"].tolist() == [16] * 4 + [32] * 4
 
 
+@pytest.mark.slow
 def test_the_history_says_what_photos_each_step_had(striped, tmp_path):
     steps = train(striped, replace(CONFIG, epochs=5, smaller_sizes=(16,), cutmix=1.0), tmp_path / "run").steps()
     assert steps["size"].tolist() == [16] * 15 + [32] * 15
@@ -280,6 +281,7 @@ def test_the_history_says_what_photos_each_step_had(striped, tmp_path):
     assert {*plain["mixed"]} == {0}
 
 
+@pytest.mark.slow
 def test_seldom_evaluated_has_a_row_of_the_last_epoch(striped, tmp_path):
     run = train(striped, replace(CONFIG, epochs=5, evaluate_every=2), tmp_path / "run")
     epochs, losses = run.epochs(), run.steps()["loss"]

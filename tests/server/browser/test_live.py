@@ -28,6 +28,7 @@ def test_keys_are_the_controls_own_where_the_tab_has_no_player(open_page):
     assert page.input_value("#runs-filter") == "no such 1"
 
 
+@pytest.mark.slow
 def test_back_and_forth_show_what_the_address_says(open_page, tmp_path, runs, server_at, until):
     made = Run.open(runs / "striped")
     for name in ("one", "two"):
@@ -50,6 +51,7 @@ def test_back_and_forth_show_what_the_address_says(open_page, tmp_path, runs, se
     assert not page.query_selector("#runs-charts .curve")
 
 
+@pytest.mark.slow
 def test_a_row_under_the_finger_stays_while_its_numbers_change(open_page, tmp_path, runs, server_at):
     made = Run.open(runs / "striped")
     Run(tmp_path / "long", made.config, made.data, made.environment).save()
@@ -64,6 +66,7 @@ def test_a_row_under_the_finger_stays_while_its_numbers_change(open_page, tmp_pa
     log.close()
 
 
+@pytest.mark.slow
 def test_the_charts_mark_where_photos_grow_and_where_mixing_ends(open_page, tmp_path, runs, server_at):
     made = Run.open(runs / "striped")
     Run(tmp_path / "grown", made.config, made.data, made.environment).save()

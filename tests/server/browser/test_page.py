@@ -35,6 +35,7 @@ def step_of(page, player="player"):
 
 
 class TestLab:
+    @pytest.mark.slow
     def test_it_animates_by_the_clock_and_pauses(self, open_page):
         page = open_page("tab=lab&surface=bowl&optimizers=sgd:0.05:&steps=200", clock=True)
         page.wait_for_selector(SETTLED["lab"])
@@ -113,6 +114,7 @@ class TestLab:
         shown = "[...document.querySelectorAll('#optimizers button')].map((one) => one.ariaPressed).join()"
         until(page, f"{shown} === 'false,true'")
 
+    @pytest.mark.slow
     def test_the_other_language_keeps_the_setting(self, open_page):
         page = open_page("tab=lab&surface=bowl&optimizers=sgd:0.05:&steps=200")
         page.wait_for_selector(SETTLED["lab"])
@@ -129,6 +131,7 @@ class TestLab:
         assert page.is_visible("#losses-player")
         until(page, "document.querySelector('#losses-player').dataset.playing === 'true'")
 
+    @pytest.mark.slow
     def test_a_refused_setting_leaves_the_picture(self, open_page, until):
         page = open_page("tab=lab&surface=valley&optimizers=sgd:0.05:&steps=200")
         page.wait_for_selector(SETTLED["lab"])
@@ -248,6 +251,7 @@ def test_by_keys_alone_from_the_start_to_the_verdict(open_page):
     assert page.is_hidden("#help-text")
 
 
+@pytest.mark.slow
 def test_losses_run_together(open_page):
     page = open_page("tab=losses&steps=2000", clock=True)
     page.wait_for_selector(SETTLED["losses"])
