@@ -220,7 +220,7 @@ PANELS: dict[str, Panel] = {
         "weights_too_large",
         "over_constant",
         "loss / the constant predictor's",
-        threshold=("exploding_gradients", "loss_first_to_constant"),
+        threshold=("exploding_gradients", "loss_first_to_zero"),
         log=True,
         log_loss=True,
     ),

@@ -79,6 +79,7 @@ WRONG = [
     ("squashed_twice", C, torch.sigmoid, nn.BCEWithLogitsLoss(pos_weight=torch.tensor(3.0)), MANY),
     ("log_missing", C, none, functional.nll_loss, LABELS),
     ("log_missing", C, softmax(1), functional.nll_loss, LABELS),
+    ("log_missing", C, softmax(1), nn.KLDivLoss(reduction="batchmean"), SHARES),
     ("log_missing", C, none, nn.NLLLoss(weight=torch.tensor([1.0, 2.0, 3.0, 4.0])), LABELS),
     ("softmax_misplaced", C, log_softmax(0), functional.nll_loss, LABELS),
     ("softmax_misplaced", C, softmax(0), functional.cross_entropy, LABELS),

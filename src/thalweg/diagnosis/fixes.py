@@ -51,7 +51,7 @@ FIXES_OF: dict[str, tuple[str, ...]] = {
     "saturated_units": ("reinitialize", "relu_units", "normalize_inputs"),
     "symmetric_weights": ("initialize_at_random",),
     "too_few_steps": ("train_longer", "raise_rate"),
-    "untrained_parameters": ("hand_all_over", "unfreeze"),
+    "untrained_parameters": ("hand_all_over", "unfreeze", "register_layers"),
     "vanishing_gradients": ("scale_initial", "relu_units", "residual", "normalize_layers"),
     "weight_decay_too_strong": ("less_decay",),
     "wrong_loss": (
@@ -121,7 +121,9 @@ def _order(code: str, measures: Mapping[str, float]) -> tuple[str, ...]:
     first = {
         "bad_targets": "match_shapes" if measures.get("targets_broadcast", 0) > 0.5 else "check_targets",
         "bad_inputs": "normalize_inputs" if _large_but_sound(measures) else "check_inputs",
-        "untrained_parameters": "unfreeze"
+        "untrained_parameters": "register_layers"
+        if measures.get("unregistered", 0) > 0.01
+        else "unfreeze"
         if measures.get("frozen", 0) > max(measures.get("missing", 0), measures.get("gradless", 0))
         else "hand_all_over",
     }.get(code)
@@ -340,6 +342,7 @@ FIXES: dict[str, _Way | None] = {
     "one_logit": None,
     "perturb": _perturb,
     "raise_rate": _rate,
+    "register_layers": None,
     "reinitialize": _reinitialize,
     "relu_units": None,
     "residual": None,

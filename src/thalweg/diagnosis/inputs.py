@@ -50,6 +50,7 @@ _WATCH = {"measures": schema.by_name(), "problems": schema.texts()}
 # The stages of a diagnosis, and how long each usually takes, in steps of the training.
 STAGES = {
     "batch": 8,
+    "graph": 4,
     "mixing": 4,
     "symmetry": 1,
     "sequence": 4,

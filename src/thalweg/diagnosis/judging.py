@@ -100,11 +100,11 @@ def derived(measures: Mapping[str, float]) -> dict[str, float]:
     found["gain_less_than_same"] = known("gain_tenth") - known("gain_same")
     found["gain_no_decay_more"] = known("gain_no_decay") - known("gain_same_long")
     found["valid_left"] = known("valid_last") / known("loss_first") if known("loss_first") > 0 else math.nan
+    found["loss_first_to_zero"] = known("loss_first") / known("loss_zero") if known("loss_zero") > 0 else math.nan
     constant = known("loss_constant")
     if constant > 0:
         found["to_constant"] = known("loss_last") / constant
         found["learns"] = float(found["to_constant"] < LEARNED and known("falling") > FALLS)
-        found["loss_first_to_constant"] = known("loss_first") / constant
     return {name: value for name, value in found.items() if not math.isnan(value)}
 
 

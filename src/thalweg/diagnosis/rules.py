@@ -50,6 +50,7 @@ RULES: tuple[Rule, ...] = (
     _rule("zero_grad_missing", m.UNCLEARED > 0.5, prior=1.0),
     _rule("wrong_mode", m.EVALUATING > 0.5, m.MODE_MATTERS > 0.5, prior=1.0),
     _rule("untrained_parameters", m.MISSING > 0.01, prior=1.0),
+    _rule("untrained_parameters", m.UNREGISTERED > 0.01, prior=1.0),
     _rule("untrained_parameters", m.STOPPED > 0.01, (m.LR_MOST < 1e-30).if_known, prior=1.0),
     _rule("untrained_parameters", m.GRADLESS > 0.01, prior=1.0),
     _rule("untrained_parameters", m.FROZEN > 0.3, STUCK, m.FIT_LEFT > 0.25, prior=0.9),
@@ -83,7 +84,7 @@ RULES: tuple[Rule, ...] = (
     _rule("class_imbalance", m.LARGEST_CLASS > 0.9, m.RARE_FOUND < 0.1, m.FALLING < 0.05, prior=0.9),
     _rule("dropout_too_strong", m.GAIN_NO_DROPOUT_MORE > 0.2, m.TO_CONSTANT > 0.7, prior=0.9),
     # Divergence.
-    _rule("exploding_gradients", m.LOSS_FIRST_TO_CONSTANT > 8, m.TO_CONSTANT > 1.1),
+    _rule("exploding_gradients", m.LOSS_FIRST_TO_ZERO > 8, m.TO_CONSTANT > 1.1),
     _rule("diverged", m.NONFINITE_STEP > 0),
     _rule("diverged", m.RISE > 20, prior=0.9),
     # The weight decay. It shrinks weights and all gradients, so it comes before the rules about gradients.

@@ -164,7 +164,7 @@ def _of_labels(outputs_NC: Tensor, labels_N: Tensor, loss: float) -> dict[str, f
 def _of_constant(
     outputs: Tensor, targets: Tensor, loss_fn: LossFunction, head: Head, *, steps: int = 30
 ) -> dict[str, float]:
-    """The loss of the constant-predictor baseline: the best output that is the same for all samples.
+    """The loss of outputs that are zero, and of the best output that is the same for all samples.
 
     The search goes over outputs that the head can produce, so that a loss with a domain is not asked outside it.
     """
@@ -184,9 +184,11 @@ def _of_constant(
     def loss_of_constant() -> Tensor:
         return loss_fn(reachable(bounded, constant, dim).expand(outputs.shape), targets)
 
+    with torch.no_grad():
+        zero = float(loss_of_constant())
     if outputs.ndim == 2 and not targets.is_floating_point() and targets.numel() < FEWEST_A_CLASS * outputs.shape[1]:
-        with torch.no_grad():  # too few labels to estimate frequencies: treat classes as equally frequent
-            return {"loss_constant": float(loss_of_constant())}
+        # too few labels to estimate frequencies: treat classes as equally frequent
+        return {"loss_zero": zero, "loss_constant": zero}
     optimizer = torch.optim.LBFGS([constant], max_iter=steps, line_search_fn="strong_wolfe")
 
     def closure() -> Tensor:
@@ -201,8 +203,9 @@ def _of_constant(
         with torch.no_grad():
             value = float(loss_of_constant())
     except RuntimeError:  # outside the domain of the loss, or a loss without a gradient
-        return {}
-    return {"loss_constant": value} if math.isfinite(value) else {}
+        value = math.nan
+    found = {"loss_zero": zero, "loss_constant": value}
+    return {name: number for name, number in found.items() if math.isfinite(number)}
 
 
 def _of_batch_norm(

@@ -12,6 +12,7 @@ from thalweg.diagnosis.measures.batch import of_batch
 from thalweg.diagnosis.measures.dropout import dropout_measures
 from thalweg.diagnosis.measures.gains import Gains, scale_of
 from thalweg.diagnosis.measures.gradients import curvature_of, noise_of
+from thalweg.diagnosis.measures.graph import graph_measures
 from thalweg.diagnosis.measures.mixing import mixing_of
 from thalweg.diagnosis.measures.sequence import sequence_measures
 from thalweg.diagnosis.measures.symmetry import symmetry_of
@@ -73,6 +74,7 @@ def ask(
     attempt("batch", lambda: of_batch(copied.model, copied.loss_fn, batches))
     scale = scale_of(found.get("loss_constant", math.nan), known.get("loss_first", math.nan))
     found["scale"] = scale
+    attempt("graph", lambda: graph_measures(copied, batches[0]))
     attempt("mixing", lambda: mixing_of(copied.model, batches[0]))
     attempt("symmetry", lambda: symmetry_of(copied.model))
     attempt("sequence", lambda: sequence_measures(copied.model, copied.loss_fn, batches[0]))

@@ -81,7 +81,8 @@ def of_loss(outputs: Tensor, targets: Tensor, loss_fn: LossFunction, head: Head)
         return found
     found["softmax_misplaced"] = float(_misplaced(outputs, dim))
     found["squashed_twice"] = float(_squashed_twice(value, outputs, targets, head, dim))
-    if not targets.is_floating_point() and outputs.shape[dim] > 1:
+    distributions = targets.is_floating_point() and normalized_over(targets, dim)
+    if outputs.shape[dim] > 1 and (distributions or not targets.is_floating_point()):
         found["log_missing"] = float(_is_linear(value, outputs) and not log_normalized_over(outputs, dim))
     if targets.shape == outputs.shape and targets.is_floating_point() and _is_distance(value, targets):
         found |= _of_reach(outputs, targets, head)

@@ -134,10 +134,11 @@ LOSS_BATCH = Measure("loss_batch", "batch")
 LOSS_BLIND = Measure("loss_blind", "batch", "flag")
 LOSS_CONSTANT = Measure("loss_constant", "batch")
 LOSS_FIRST = Measure("loss_first", "history")
-LOSS_FIRST_TO_CONSTANT = Measure("loss_first_to_constant", "derived", "times")
+LOSS_FIRST_TO_ZERO = Measure("loss_first_to_zero", "derived", "times")
 LOSS_FLOOR = Measure("loss_floor", "batch")
 LOSS_IS_SQUARED = Measure("loss_is_squared", "batch", "flag")
 LOSS_LAST = Measure("loss_last", "history")
+LOSS_ZERO = Measure("loss_zero", "batch")
 LR_LAST = Measure("lr_last", "history")
 LR_LEFT = Measure("lr_left", "history", "share")
 LR_MOST = Measure("lr_most", "history")
@@ -178,6 +179,7 @@ TARGETS_SCALE = Measure("targets_scale", "batch")
 TO_CONSTANT = Measure("to_constant", "derived", "share")
 TWIN_UNITS = Measure("twin_units", "wiring", "share")
 UNCLEARED = Measure("uncleared", "history", "share")
+UNREGISTERED = Measure("unregistered", "wiring", "share")
 UPDATE_RATIO = Measure("update_ratio", "history")
 UPDATE_RATIO_FIRST = Measure("update_ratio_first", "history")
 VALID_GAP = Measure("valid_gap", "validation", "share")
@@ -207,6 +209,7 @@ COMPARED = (
     LOSS_CONSTANT,
     LOSS_FIRST,
     LOSS_LAST,
+    LOSS_ZERO,
     SCALE,
     STEPS,
     WEIGHT_NORM,

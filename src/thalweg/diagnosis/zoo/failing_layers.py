@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from thalweg.diagnosis.zoo.data import CLASSES
 from thalweg.diagnosis.zoo.networks import hidden_biases, scale_weights
 from thalweg.diagnosis.zoo.table import Training, case, plain, straight
 
@@ -137,6 +138,27 @@ def first_layer_forgotten(setting: Setting) -> Training:
     training = plain(setting)
     training.optimizer = setting.optimize(list(training.model.parameters())[2:])
     return training
+
+
+@case("untrained_parameters")
+def layers_in_a_list(setting: Setting) -> Training:
+    """Layers in a plain Python list: they compute, but the optimizer never hears of them."""
+    training = plain(setting)
+    training.model = _Hidden(training.model)
+    training.optimizer = setting.optimize(training.model.parameters())
+    return training
+
+
+class _Hidden(nn.Module):
+    """The network in a list, and a linear layer after it."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.layers = [network]
+        self.last = nn.Linear(CLASSES, CLASSES)
+
+    def forward(self, inputs_NF: Tensor) -> Tensor:
+        return self.last(self.layers[0](inputs_NF))
 
 
 @case("untrained_parameters")

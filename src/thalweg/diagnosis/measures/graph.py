@@ -1,0 +1,65 @@
+"""What the graph of the outputs knows and the model does not: parameters that are used but not registered.
+
+Layers in a plain Python list compute, but `model.parameters()` does not yield them, so no optimizer trains them and no
+checkpoint keeps them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from thalweg.probes.batches import Batch
+    from thalweg.probes.copies import Copy
+
+
+def graph_measures(copied: Copy, batch: Batch) -> dict[str, float]:
+    """Measure the share of the parameters in the outputs' graph that neither the model nor its optimizer has.
+
+    Args:
+        copied: the model and its optimizer.
+        batch: of inputs and targets.
+
+    Returns:
+        `unregistered`, in [0, 1]; nothing for outputs without a graph.
+    """
+    with torch.enable_grad():
+        outputs = batch.outputs(copied.model)
+    held = {id(p) for group in copied.optimizer.param_groups for p in group["params"]}
+    known = held | {id(parameter) for parameter in copied.model.parameters()}
+    leaves = {id(leaf): leaf for leaf in _leaves(outputs) if isinstance(leaf, nn.Parameter)}
+    total = sum(leaf.numel() for leaf in leaves.values())
+    outside = sum(leaf.numel() for key, leaf in leaves.items() if key not in known)
+    return {"unregistered": outside / total} if total else {}
+
+
+def _leaves(outputs: Any) -> Iterator[Any]:
+    """The tensors at the ends of a graph that receive gradients."""
+    waiting = [tensor.grad_fn for tensor in _tensors(outputs)]
+    seen = set()
+    while waiting:
+        node = waiting.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        leaf = getattr(node, "variable", None)  # only where a gradient is accumulated
+        if leaf is not None:
+            yield leaf
+        waiting.extend(next_node for next_node, _ in node.next_functions)
+
+
+def _tensors(outputs: Any) -> Iterator[torch.Tensor]:
+    if isinstance(outputs, torch.Tensor):
+        yield outputs
+    elif isinstance(outputs, dict):
+        for part in outputs.values():
+            yield from _tensors(part)
+    elif isinstance(outputs, list | tuple):
+        for part in outputs:
+            yield from _tensors(part)
