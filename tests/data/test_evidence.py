@@ -70,6 +70,13 @@ def test_a_folder_that_only_a_link_names_is_read(tree, tmp_path, target):
     assert counts(images) == [6, 2, 8]
 
 
+def test_a_link_to_itself_is_a_photo_that_cannot_be_read(tree):
+    root = tree(*class_folders("cat", "dog"))
+    (root / "cat" / "circle.jpg").symlink_to("circle.jpg")
+    (root / "round").symlink_to("round")
+    assert "cat/circle.jpg" in {photo.path for photo in open_images(root).photos}
+
+
 def test_links_to_files_count_once(tree):
     root = tree(*class_folders("train/cat", "train/dog", "valid/dog"))
     (root / "valid" / "cat").mkdir()

@@ -19,7 +19,7 @@ from thalweg.i18n import t
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 PICTURE_SUFFIXES = frozenset(
     f".{ending}"
@@ -335,9 +335,9 @@ def _walk(root: str) -> Tree:
             name = prefix + entry.name
             if entry.is_symlink():
                 tree.links[name] = _target(entry)
-            if entry.is_dir():
+            if _leads(entry, os.DirEntry.is_dir):
                 waiting.append((entry.path, f"{name}/", above | {me}))
-            elif entry.is_file() or entry.is_symlink():  # a broken link is reported where it is read
+            elif _leads(entry, os.DirEntry.is_file) or entry.is_symlink():  # a broken link is reported where it is read
                 names.append(name)
             else:
                 tree.odd.append(name)
@@ -347,9 +347,21 @@ def _walk(root: str) -> Tree:
     return tree
 
 
+def _leads(entry: os.DirEntry[str], kind: Callable[[os.DirEntry[str]], bool]) -> bool:
+    """Whether an entry is of a kind; a link in a circle, or into a closed folder, is of none."""
+    try:
+        return kind(entry)
+    except OSError:
+        return False
+
+
 def _target(link: os.DirEntry[str]) -> str:
-    """Where a link leads; for the many links to files, one look must do."""
-    if link.is_dir():
+    """Where a link leads; for the many links to files, one look must do. A link that is gone by now leads to itself."""
+    if _leads(link, os.DirEntry.is_dir):
         return os.path.realpath(link.path)
+    try:
+        aim = os.readlink(link.path)  # noqa: PTH115 - as above
+    except OSError:
+        return link.path
     folder = os.path.realpath(os.path.dirname(link.path))  # noqa: PTH120 - as above
-    return os.path.normpath(os.path.join(folder, os.readlink(link.path)))  # noqa: PTH115, PTH118 - as above
+    return os.path.normpath(os.path.join(folder, aim))  # noqa: PTH118 - as above

@@ -45,7 +45,7 @@ def _cards(folder: RunFolder) -> Iterator[tuple[str, str, str]]:
     for split in _SPLITS:
         result = mapping(folder.summary.get(split))
         accuracy, count = number(result.get("accuracy")), number(result.get("count"))
-        if accuracy is not None and count:
+        if accuracy is not None and 0 <= accuracy <= 1 and count and count >= 1:
             yield t(f"report.accuracy_{split}"), percent(accuracy), _certainty(folder, accuracy, int(count))
     seconds = mapping(folder.summary.get("seconds"))
     total = number(seconds.get("total"))

@@ -97,7 +97,7 @@ def level_text(value: float) -> str:
         >>> level_text(0.03), level_text(2000.0), level_text(1e-6)
         ('0.03', '2,000', '1e-6')
     """
-    value = round(value, 12)
+    value = round(float(value), 12)  # numpy overflows where Python does not
     if value == 0 or 1e-3 <= abs(value) < 1e5:
         return f"{value:,.4g}" if abs(value) < 1e4 else f"{value:,.0f}"
     digits, power = f"{value:.2e}".split("e")
