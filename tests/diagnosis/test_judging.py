@@ -99,3 +99,16 @@ def test_evidence_has_its_numbers_with_units_and_a_flag_has_none():
     assert str(Evidence("left", 0.2, "<", 0.3)) == "loss now, relative to the first loss 20% (< 30%)"
     assert not Evidence("targets_broadcast", 1.0, ">", 0.5).numbers
     assert str(Evidence("targets_broadcast", 1.0, ">", 0.5)) == t("diagnosis.evidence_targets_broadcast")
+
+
+LEARNING = {"steps": 300, "loss_last": 0.5, "loss_constant": 2.3, "falling": 0.2}
+
+
+def test_a_training_that_learns_is_accused_only_of_what_is_exact():
+    inferred = {"late_noise": 0.9, "update_ratio_first": 0.9, "left": 0.5, "peak": 9.0, "above_lowest": 0.5}
+    assert judge(LEARNING | inferred).code == "healthy"
+    assert judge(LEARNING | {"squashed_twice": 1.0}).code == "wrong_loss"
+
+
+def test_a_training_that_learned_until_it_diverged_has_diverged():
+    assert judge(LEARNING | {"nonfinite_step": 120.0}).code == "diverged"

@@ -104,7 +104,8 @@ def derived(measures: Mapping[str, float]) -> dict[str, float]:
     constant = known("loss_constant")
     if constant > 0:
         found["to_constant"] = known("loss_last") / constant
-        found["learns"] = float(found["to_constant"] < LEARNED and known("falling") > FALLS)
+        finite = math.isnan(known("nonfinite_step"))
+        found["learns"] = float(finite and found["to_constant"] < LEARNED and known("falling") > FALLS)
     return {name: value for name, value in found.items() if not math.isnan(value)}
 
 

@@ -168,7 +168,7 @@ def weights_all_zero(setting: Setting) -> Training:
     return training
 
 
-@case("saddle", "symmetric_weights", networks=("perceptron",))
+@case("symmetric_weights", "saddle", networks=("perceptron",))
 def two_last_layers_zero(setting: Setting) -> Training:
     """The last two layers zero, both initialized to start small: each waits for the other."""
     training = plain(setting, activation=nn.Tanh)
