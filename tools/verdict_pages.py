@@ -153,7 +153,7 @@ def derive(traces: Traces, measure: str) -> Curve:  # noqa: PLR0911 - a table of
         return traces.extra[measure]
     if measure == "to_constant":
         return step[19:], np.convolve(loss, np.full(20, 1 / 20), mode="valid") / np.log(10)
-    if measure == "over_constant":
+    if measure == "over_zero":
         return step, loss / np.log(10)
     if measure == "lr_share":
         return step, traces.steps["lr"] / np.maximum.accumulate(traces.steps["lr"])

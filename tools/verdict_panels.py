@@ -218,8 +218,8 @@ PANELS: dict[str, Panel] = {
     "diverged": Panel("rate_diverges", "gradient_norm", "gradient norm", log=True, log_loss=True, last=30),
     "exploding_gradients": Panel(
         "weights_too_large",
-        "over_constant",
-        "loss / the constant predictor's",
+        "over_zero",
+        "loss / that of zero outputs",
         threshold=("exploding_gradients", "loss_first_to_zero"),
         log=True,
         log_loss=True,

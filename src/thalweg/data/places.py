@@ -6,9 +6,9 @@ from collections import defaultdict
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from thalweg.data.layouts import SPLIT_NAMES
 from thalweg.data.sources import is_picture
 from thalweg.data.spelling import composed
+from thalweg.data.words import split_word
 
 
 if TYPE_CHECKING:
@@ -110,10 +110,7 @@ def split_in(name: str) -> Split | None:
         ('train', 'valid', None)
     """
     for part in reversed(name.split("/")):
-        words = part.casefold().rpartition(".csv")[0] or part.casefold()
-        for separator in "-. ":
-            words = words.replace(separator, "_")
-        found: set[Split] = {SPLIT_NAMES[word] for word in words.split("_") if word in SPLIT_NAMES}
-        if len(found) == 1:
-            return found.pop()
+        word = split_word(part)
+        if word is not None:
+            return word.split
     return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from thalweg.errors import UsageError
 from thalweg.i18n import t
@@ -31,6 +31,19 @@ LOWEST, HIGHEST, STEPS = 1e-7, 10.0, 40  # of the sweep
 SHORT, LONG = 10, 64  # steps of an evaluation in the first round and in the second
 FEWEST_STEPS, MOST_STEPS = 10, 10_000  # of the sweep
 EDGES: tuple[tuple[Edge, int], ...] = (("lowest", -1), ("highest", 1))
+
+
+class ShortRuns(Protocol):
+    """The short runs of a search, whatever they train."""
+
+    @property
+    def steps(self) -> int:
+        """Number of their training steps."""
+        ...
+
+    def all(self) -> tuple[Evaluation, ...]:
+        """Their results, by rate and length."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +75,43 @@ class RateSweep:
     evaluations: tuple[Evaluation, ...]
     steps: int
     given: float | None = None
+
+    @classmethod
+    def of(
+        cls,
+        curve: Curve,
+        runs: ShortRuns,
+        reason: Reason | None,
+        suggestion: float | None = None,
+        edge: Edge | None = None,
+        *,
+        start_loss: float,
+        given: float | None = None,
+    ) -> RateSweep:
+        """Put together the result of a sweep and of the short runs after it.
+
+        Args:
+            curve: of the sweep; empty if there was none.
+            runs: the short runs that decided.
+            reason: as the attribute.
+            suggestion: as the attribute.
+            edge: as the attribute.
+            start_loss: as the attribute.
+            given: as the attribute.
+        """
+        return cls(
+            suggestion=suggestion,
+            reason=reason,
+            edge=edge,
+            rates=tuple(curve.rates),
+            losses=tuple(curve.losses),
+            smoothed=tuple(curve.smoothed.tolist()),
+            stopped_at=curve.rates[-1] if curve.losses and curve.exploded else None,
+            start_loss=start_loss,
+            evaluations=runs.all(),
+            steps=len(curve.rates) + runs.steps,
+            given=given,
+        )
 
     @property
     def usable(self) -> bool:
@@ -146,9 +196,9 @@ def find_lr(
         trained_on, deciding = _parted(batches)
         evaluations = Evaluations(setting, trained_on, deciding, anneal=anneal, seed=seed)
         if len(batches) == 1:
-            return _result(Curve(), evaluations, "too_few_batches")
+            return RateSweep.of(Curve(), evaluations, "too_few_batches", start_loss=evaluations.start)
         if not math.isfinite(evaluations.start):
-            return _result(Curve(), evaluations, "not_finite")
+            return RateSweep.of(Curve(), evaluations, "not_finite", start_loss=evaluations.start)
         curve = swept(setting, trained_on, sweep_rates(lowest, highest, steps))
         longest = max(1, training_steps or LONG)
         lengths = min(SHORT, longest), min(LONG, longest)
@@ -192,35 +242,14 @@ def _climbed(curve: Curve, evaluations: Evaluations, ladder: Ladder, short: int,
     best = ladder.lowest_point(lambda rung: evaluations.loss(ladder.rate(rung), long), [first])
     reason = evaluations.why_not(ladder.rate(best), long)
     if reason:
-        return _result(curve, evaluations, reason)
+        return RateSweep.of(curve, evaluations, reason, start_loss=evaluations.start)
     for edge, beyond in EDGES:
         if not ladder.has(best + beyond):
-            return _result(curve, evaluations, None, ladder.rate(best), edge)
+            return RateSweep.of(curve, evaluations, None, ladder.rate(best), edge, start_loss=evaluations.start)
     near = [evaluations.loss(ladder.rate(best + beside), long) for beside in (-1, 0, 1)]
     # A run that blew up counts as if it had learned nothing.
     between = best + lowest_of_parabola([min(loss, evaluations.start) for loss in near])
-    return _result(curve, evaluations, None, ladder.rate(between))
-
-
-def _result(
-    curve: Curve,
-    evaluations: Evaluations,
-    reason: Reason | None,
-    suggestion: float | None = None,
-    edge: Edge | None = None,
-) -> RateSweep:
-    return RateSweep(
-        suggestion=suggestion,
-        reason=reason,
-        edge=edge,
-        rates=tuple(curve.rates),
-        losses=tuple(curve.losses),
-        smoothed=tuple(curve.smoothed.tolist()),
-        stopped_at=curve.rates[-1] if curve.losses and curve.exploded else None,
-        start_loss=evaluations.start,
-        evaluations=evaluations.all(),
-        steps=len(curve.rates) + evaluations.steps,
-    )
+    return RateSweep.of(curve, evaluations, None, ladder.rate(between), start_loss=evaluations.start)
 
 
 def _finite(value: Any) -> Any:

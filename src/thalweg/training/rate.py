@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from thalweg.rate.curve import Curve
-    from thalweg.rate.evaluation import Reason
     from thalweg.rate.search import Edge
     from thalweg.runs import Run, TrainingConfig
     from thalweg.training.rehearsal import Outcome
@@ -135,9 +134,9 @@ def search(
         a_step = (time.monotonic() - began) / len(curve.rates)
         trials = _Trials(Rehearsals(prepared, loop.augmenter), given, _total_steps(loop, a_step), listener)
         if not math.isfinite(curve.losses[0]):
-            return _result(curve, trials, "not_finite")
+            return RateSweep.of(curve, trials, "not_finite", start_loss=curve.start, given=trials.given)
         if len(trials.parts) < PARTS:
-            return _result(curve, trials, "too_few_photos")
+            return RateSweep.of(curve, trials, "too_few_photos", start_loss=curve.start, given=trials.given)
         budget = prepared.run.config.budget
         most = (
             MOST_STEPS
@@ -234,10 +233,12 @@ def _decided(curve: Curve, trials: _Trials, ladder: Ladder, most: int) -> RateSw
         losses = {rung: trials.losses(ladder.rate(rung), rounds.long, parts) for rung in (GIVEN, *others)}
     choice = choose(losses, trials.guessing(len(losses[GIVEN])), GIVEN)
     if choice.verdict == "cannot_tell":
-        return _result(curve, trials, "cannot_tell")
+        return RateSweep.of(curve, trials, "cannot_tell", start_loss=curve.start, given=trials.given)
     if choice.rung == GIVEN:
-        return _result(curve, trials, None, trials.given)
-    return _result(curve, trials, None, ladder.rate(choice.rung), _edge(curve, ladder, choice.rung))
+        return RateSweep.of(curve, trials, None, trials.given, start_loss=curve.start, given=trials.given)
+    edge = _edge(curve, ladder, choice.rung)
+    rate = ladder.rate(choice.rung)
+    return RateSweep.of(curve, trials, None, rate, edge, start_loss=curve.start, given=trials.given)
 
 
 def _edge(curve: Curve, ladder: Ladder, rung: int) -> Edge | None:
@@ -245,28 +246,6 @@ def _edge(curve: Curve, ladder: Ladder, rung: int) -> Edge | None:
     if not ladder.has(rung - 1):
         return "lowest"
     return "highest" if not ladder.has(rung + 1) and not curve.exploded else None
-
-
-def _result(
-    curve: Curve,
-    trials: _Trials,
-    reason: Reason | None,
-    suggestion: float | None = None,
-    edge: Edge | None = None,
-) -> RateSweep:
-    return RateSweep(
-        suggestion=suggestion,
-        reason=reason,
-        edge=edge,
-        rates=tuple(curve.rates),
-        losses=tuple(curve.losses),
-        smoothed=tuple(curve.smoothed.tolist()),
-        stopped_at=curve.rates[-1] if curve.exploded else None,
-        start_loss=curve.start,
-        evaluations=trials.all(),
-        steps=len(curve.rates) + trials.steps,
-        given=trials.given,
-    )
 
 
 def _sweep(loop: TrainingLoop, rates: list[float]) -> Curve:
