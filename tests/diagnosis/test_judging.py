@@ -112,3 +112,11 @@ def test_a_training_that_learns_is_accused_only_of_what_is_exact():
 
 def test_a_training_that_learned_until_it_diverged_has_diverged():
     assert judge(LEARNING | {"nonfinite_step": 120.0}).code == "diverged"
+
+
+def test_what_is_exact_and_was_measured_otherwise_is_not_near():
+    verdict = judge(
+        LEARNING | {"evaluating": 0.0, "mode_matters": 1.0, "targets_kinds": 10.0, "targets_count": 48.0, "left": 0.4}
+    )
+    assert verdict.code == "healthy"
+    assert not {"wrong_mode", "not_shuffled"} & {code for code, _ in verdict.alternatives}

@@ -114,10 +114,11 @@ def _standing(rule: Rule, measures: Mapping[str, float]) -> tuple[bool, float]:
     states = [(condition, condition.holds(measures)) for condition in rule.conditions]
     counted = [(condition, state) for condition, state in states if state is not None or not condition.optional]
     met = [condition for condition, state in counted if state]
-    if measures.get("learns") and rule.prior < 1 and rule.code not in _BESIDE_LEARNING:
-        return False, 0.0
-    if len(met) == len(counted) and met:
+    excused = bool(measures.get("learns")) and rule.prior < 1 and rule.code not in _BESIDE_LEARNING
+    if len(met) == len(counted) and met and not excused:
         return True, rule.prior * min(_margin(condition, measures) for condition in met)
+    if rule.prior == 1 and any(state is False for _, state in counted):
+        return False, 0.0  # what is exact and was measured to be otherwise is no near cause
     return False, 0.5 * rule.prior * len(met) / max(1, len(counted))
 
 
