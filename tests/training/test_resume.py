@@ -15,7 +15,7 @@ import torch
 from thalweg.errors import DataError, RunError, UsageError
 from thalweg.i18n import t
 from thalweg.runs import Run, TrainingConfig, checkpoint
-from thalweg.training import resume, train
+from thalweg.training import record, resume, train
 from thalweg.training.progress import Listener
 
 
@@ -161,10 +161,17 @@ class Interrupter(Listener):
             os.kill(os.getpid(), signal.SIGINT)
 
 
+@pytest.fixture
+def each_step_reported(monkeypatch):
+    """Report every step, however fast: by the clock, a fast machine reports first when the training is over."""
+    monkeypatch.setattr(record, "SECONDS_BETWEEN_READS", 0.0)
+
+
 QUICK = ["sgd", "adamw", "rprop"]  # state of no, of two, and of another kind of buffer
 REST = [pytest.param(name, marks=pytest.mark.slow) for name in ("adam", "rmsprop", "adagrad", "nadam", "asgd")]
 
 
+@pytest.mark.usefixtures("each_step_reported")
 @pytest.mark.parametrize("optimizer", [*QUICK, *REST])
 def test_interrupted_and_resumed(striped, tmp_path, optimizer):
     config = replace(CONFIG, optimizer=optimizer, lr=1e-3, epochs=1, schedule="warmup(2) > cosine", clip_grad_norm=1.0)
@@ -177,6 +184,7 @@ def test_interrupted_and_resumed(striped, tmp_path, optimizer):
     assert_same_run(resumed, alone)
 
 
+@pytest.mark.usefixtures("each_step_reported")
 def test_interrupted_at_the_very_last_step_and_resumed(striped, left_alone, tmp_path):
     stopped = train(striped, CONFIG, tmp_path / "run", listener=Interrupter(step=17))
     assert stopped.summary()["stopped"] == "interrupted"
