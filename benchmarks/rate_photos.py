@@ -145,5 +145,5 @@ REPORTED = [
     PhotoSet("imagenette", (5, 6, 7, 8, 9), 250, 28, "standard", 4),
     PhotoSet("imagenette", (5, 7, 9), 400, 32, "quick", 5, rarest=0.2),
     PhotoSet("digits", (0, 1, 2, 3, 4, 5, 6, 7, 8, 9), 100, 28, "standard", 6),
-    PhotoSet("digits", (3, 5, 8), 60, 28, "homework", 8),
+    PhotoSet("digits", (3, 5, 8), 60, 32, "homework", 8),
 ]

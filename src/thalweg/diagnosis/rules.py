@@ -37,6 +37,7 @@ def _rule(code: str, *conditions: Condition, prior: float = 0.95) -> Rule:
 
 
 STUCK = m.FALLING < 0.006  # from the second quarter of the steps to the last; a change within 3.5 standard errors is 0
+NOT_BELOW = m.TO_CONSTANT > 0.85  # the loss is hardly lower than the best constant predictor's
 
 RULES: tuple[Rule, ...] = (
     # The batch: NaN, labels out of range, shapes that do not match.
@@ -149,10 +150,20 @@ RULES: tuple[Rule, ...] = (
     _rule("lr_too_large", m.SHARPNESS_RATIO > 1.5, STUCK, m.LEFT > 0.2),
     _rule("lr_too_large", m.GAIN_LESS_THAN_SAME > 0.1, m.UPDATE_RATIO > 0.01, m.LATE_NOISE > 0.5, STUCK, m.LEFT > 0.2),
     _rule("too_few_steps", m.STEPS < 100, m.COSINE > 0.5, m.FIT_LEFT < 0.3, m.LEFT > 0.5, STUCK, prior=0.85),
+    # A cause is named because its fix works: on samples kept out, beyond every restart without it.
+    _rule("clipped_too_hard", m.CURE_UNCLIPPED > 0.2, m.CLIPPED > 0.9, NOT_BELOW, prior=0.9),
+    _rule("weight_decay_too_strong", m.CURE_NO_DECAY > 0.2, NOT_BELOW, prior=0.9),
+    _rule("dropout_too_strong", m.CURE_NO_DROPOUT > 0.2, NOT_BELOW, prior=0.9),
+    _rule("dead_units", m.CURE_ANEW > 0.15, m.DEAD_UNITS > 0.5, NOT_BELOW, STUCK, prior=0.9),
+    _rule("saturated_units", m.CURE_ANEW > 0.15, m.SATURATED_UNITS > 0.3, NOT_BELOW, STUCK, prior=0.9),
+    _rule("symmetric_weights", m.CURE_ANEW > 0.15, m.TWIN_UNITS > 0.5, NOT_BELOW, STUCK, prior=0.9),
+    _rule("saddle", m.CURE_ANEW > 0.2, NOT_BELOW, STUCK, prior=0.85),
+    _rule("lr_too_large", m.CURE_LOWER_RATE > 0.2, m.TO_CONSTANT > 0.95, prior=0.9),
     # The data and the capacity of the network.
     _rule("overfitting", m.VALID_GAP > 0.5, m.VALID_RISE > 0.1),
     _rule("overfitting", m.VALID_GAP > 0.7, m.VALID_LEFT > 0.3, m.LEFT < 0.2),
-    _rule("healthy", m.FALLING > 0.006, prior=0.9),
+    _rule("healthy", m.FALLING > 0.006, (m.TO_CONSTANT < 0.95).if_known, prior=0.9),
+    _rule("healthy", m.FALLING > 0.02, (m.TO_CONSTANT < 1.5).if_known, prior=0.9),
     _rule("converged", m.LEFT < 0.05, STUCK, prior=0.9),
     _rule("model_too_small", m.FIT_LEFT > 0.3, m.LEFT > 0.3, STUCK, prior=0.9),
     _rule(

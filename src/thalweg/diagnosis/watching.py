@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 import torch
+from torch.nn.parameter import is_lazy
 
 from thalweg._files import replacing, write_text
 from thalweg.diagnosis import trials
@@ -19,7 +20,7 @@ from thalweg.diagnosis.measures.trends import of_history
 from thalweg.history import History, HistoryLog
 from thalweg.i18n import t
 from thalweg.probes import StepProbe
-from thalweg.probes.batches import loss_function, read_batches
+from thalweg.probes.batches import loss_function, read_batches, unwrapped
 from thalweg.probes.copies import own_randomness
 from thalweg.probes.layers import EVERY
 from thalweg.probes.pair import pair_of
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from thalweg.probes.batches import Batch, LossFunction
 
 FORMAT = "thalweg-watch-1"
+MOST_KEPT = 64 << 20  # bytes of weights that are kept from the start
 VALIDATION_UNITS = {"step": "", "loss": "", "accuracy": ""}
 
 
@@ -65,6 +67,7 @@ class Watch:
         self.validation = History(VALIDATION_UNITS)
         self.error: Exception | None = None
         self._asked: dict[str, float] = {}
+        self._start: dict[str, Tensor] = {}
         self._every = every
         self._probe: StepProbe | None = None
         self._wiring: Wiring | None = None
@@ -80,6 +83,7 @@ class Watch:
     def __enter__(self) -> Self:
         self._depth += 1
         with self._keeping("setup"):
+            self._start = self._start or _weights_of(self.model)
             if self._probe is not None:
                 self._probe.attach()
                 self._wiring = self._probe.reach.wiring()
@@ -189,7 +193,9 @@ class Watch:
             takes = loss_function(loss_fn)
             if not batches or self._probe is None:
                 return judge({**measures, **self._asked}, problems=problems)
-            self._asked, failed = ask(self.model, self.optimizer, takes, batches, measures, seconds=seconds)
+            self._asked, failed = ask(
+                self.model, self.optimizer, takes, batches, measures, seconds=seconds, start=self._start
+            )
             why = "no_loss_fn" if loss_fn is None else "batch_fails"
             problems += [why if name == "batch" else name for name in failed]
             verdict = judge({**measures, **self._asked}, problems=problems)
@@ -304,6 +310,17 @@ def watch(model: nn.Module, optimizer: Optimizer, *, every: int = EVERY) -> Watc
         'lr_too_small'
     """
     return Watch(model, optimizer, every=every)
+
+
+def _weights_of(model: nn.Module) -> dict[str, Tensor]:
+    """A copy of the weights and buffers, so that fixes can be tried from the start; nothing for a large model."""
+    inner = unwrapped(model)
+    if any(is_lazy(parameter) for parameter in inner.parameters()):
+        return {}
+    state = {name: value for name, value in inner.state_dict().items() if isinstance(value, torch.Tensor)}
+    if sum(value.numel() * value.element_size() for value in state.values()) > MOST_KEPT:
+        return {}
+    return {name: value.detach().clone() for name, value in state.items()}
 
 
 def _is_scalar(loss: Any) -> bool:

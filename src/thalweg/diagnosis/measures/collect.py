@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
+import torch
 from torch import nn
 
 from thalweg.diagnosis.measures.batch import of_batch
+from thalweg.diagnosis.measures.cures import Cures
 from thalweg.diagnosis.measures.dropout import dropout_measures
 from thalweg.diagnosis.measures.gains import Gains, scale_of
 from thalweg.diagnosis.measures.gradients import curvature_of, noise_of
@@ -17,12 +20,13 @@ from thalweg.diagnosis.measures.mixing import mixing_of
 from thalweg.diagnosis.measures.sequence import sequence_measures
 from thalweg.diagnosis.measures.symmetry import symmetry_of
 from thalweg.errors import UsageError
-from thalweg.probes.copies import Copy, own_randomness
+from thalweg.probes.copies import Copy, fastest_threads, own_randomness
 
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from torch import Tensor
     from torch.optim import Optimizer
 
     from thalweg.probes import Wiring
@@ -39,6 +43,7 @@ def ask(
     known: Mapping[str, float],
     *,
     seconds: float,
+    start: Mapping[str, Tensor] | None = None,
     progress: Callable[[str, float, float], None] = lambda _stage, _done, _total: None,
 ) -> tuple[dict[str, float], list[str]]:
     """Take all measures that need a batch, on copies of the model.
@@ -50,6 +55,7 @@ def ask(
         batches: at least one.
         known: the measures of the history.
         seconds: about how long the short runs may take.
+        start: the weights and buffers that the training started from, by name; None: unknown.
         progress: receives the stage (the names of failures), and how much of it is done.
 
     Returns:
@@ -71,18 +77,26 @@ def ask(
         except Exception:  # noqa: BLE001 - the verdict reports it, and the others go on
             failed.append(what)
 
-    attempt("batch", lambda: of_batch(copied.model, copied.loss_fn, batches))
-    scale = scale_of(found.get("loss_constant", math.nan), known.get("loss_first", math.nan))
-    found["scale"] = scale
-    attempt("graph", lambda: graph_measures(copied, batches[0]))
-    attempt("mixing", lambda: mixing_of(copied.model, batches[0]))
-    attempt("symmetry", lambda: symmetry_of(copied.model))
-    attempt("sequence", lambda: sequence_measures(copied.model, copied.loss_fn, batches[0]))
-    attempt("noise", lambda: noise_of(copied.model, copied.loss_fn, batches))
-    attempt("curvature", lambda: curvature_of(Copy.of(model, optimizer, loss_fn), batches[:2], scale=scale))
-    gains = Gains(model, optimizer, loss_fn, batches, scale, seconds, partial(progress, "short_runs"))
-    attempt("short_runs", lambda: gains.measures(known.get("lr_most", math.nan)))
-    attempt("dropout", lambda: dropout_measures(gains))
+    def step() -> None:
+        with suppress(Exception), own_randomness(0), torch.enable_grad():  # a question reports what fails
+            timed.step(partial(batches[0].loss, timed.model, timed.loss_fn))
+
+    timed = Copy.of(model, optimizer, loss_fn)
+    with fastest_threads(step):
+        attempt("batch", lambda: of_batch(copied.model, copied.loss_fn, batches))
+        scale = scale_of(found.get("loss_constant", math.nan), known.get("loss_first", math.nan))
+        found["scale"] = scale
+        attempt("graph", lambda: graph_measures(copied, batches[0]))
+        attempt("mixing", lambda: mixing_of(copied.model, batches[0]))
+        attempt("symmetry", lambda: symmetry_of(copied.model))
+        attempt("sequence", lambda: sequence_measures(copied.model, copied.loss_fn, batches[0]))
+        attempt("noise", lambda: noise_of(copied.model, copied.loss_fn, batches))
+        attempt("curvature", lambda: curvature_of(Copy.of(model, optimizer, loss_fn), batches[:2], scale=scale))
+        gains = Gains(model, optimizer, loss_fn, batches, scale, seconds, partial(progress, "short_runs"))
+        attempt("short_runs", lambda: gains.measures(known.get("lr_most", math.nan)))
+        attempt("dropout", lambda: dropout_measures(gains))
+        cures = Cures(gains, {**known, **found}, start or {}, partial(progress, "cures"))
+        attempt("cures", cures.measures)
     return found, failed
 
 

@@ -59,6 +59,11 @@ class WithoutDropout(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
+def dropout_strengths(model: nn.Module) -> list[float]:
+    """The probability `p` of each dropout module, in the order of the modules."""
+    return [module.p for module in model.modules() if isinstance(module, nn.modules.dropout._DropoutNd)]  # noqa: SLF001
+
+
 def dropout_measures(gains: Gains) -> dict[str, float]:
     """Measure how much more a copy without dropout learns.
 
@@ -69,8 +74,7 @@ def dropout_measures(gains: Gains) -> dict[str, float]:
         `gain_no_dropout_more`: the gain without dropout less that with it, both judged in evaluation mode; nothing
         for a model without dropout modules.
     """
-    strengths = [module.p for module in gains.model.modules() if isinstance(module, nn.modules.dropout._DropoutNd)]  # noqa: SLF001
-    if not gains.model.training or max(strengths, default=0.0) <= 0:
+    if not gains.model.training or max(dropout_strengths(gains.model), default=0.0) <= 0:
         return {}
     affordable = gains.affordable()
     more = []

@@ -1,0 +1,54 @@
+"""Samples kept out of short trainings, so that a trial is judged by what it was not trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.nn.utils.rnn import PackedSequence
+
+from thalweg.probes.batches import Batch, mapped
+
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+FEWEST_TO_DIVIDE = 8  # samples
+
+
+def kept_out(batches: Sequence[Batch]) -> tuple[Sequence[Batch], Sequence[Batch]]:
+    """Divide batches into those to train on and those to judge by.
+
+    Returns:
+        All but the last batch, and the last one. Of a single batch, three quarters of its samples and the last quarter.
+        A batch with fewer than eight samples, or whose tensors do not have one row for each, is both.
+
+    Example:
+        >>> train, held = kept_out([Batch(torch.ones(8, 2), torch.zeros(8))])
+        >>> train[0].size, held[0].size
+        (6, 2)
+    """
+    if len(batches) > 1:
+        return batches[:-1], batches[-1:]
+    batch = batches[0]
+    count = batch.size
+    if count < FEWEST_TO_DIVIDE or not (_in_rows(batch.inputs, count) and _in_rows(batch.targets, count)):
+        return batches, batches
+    cut = count - count // 4
+
+    def part(rows: slice) -> Batch:
+        return Batch(*(mapped(side, lambda tensor: tensor[rows]) for side in (batch.inputs, batch.targets)))
+
+    return [part(slice(cut))], [part(slice(cut, count))]
+
+
+def _in_rows(part: Any, count: int) -> bool:
+    """Whether a structure holds only tensors with `count` rows; None is no obstacle."""
+    if isinstance(part, torch.Tensor):
+        return part.ndim > 0 and len(part) == count
+    if isinstance(part, Mapping):
+        return all(_in_rows(value, count) for value in part.values())
+    if isinstance(part, list | tuple) and not isinstance(part, PackedSequence):
+        return all(_in_rows(value, count) for value in part)
+    return part is None
