@@ -16,6 +16,7 @@ from thalweg.diagnosis import trials
 from thalweg.diagnosis.judging import NO_STEP, judge
 from thalweg.diagnosis.measures.collect import MOST_BATCHES, ask, decay_measures, mode_measures, wiring_measures
 from thalweg.diagnosis.measures.trends import of_history
+from thalweg.diagnosis.verdict import Trial
 from thalweg.history import History, HistoryLog
 from thalweg.i18n import t
 from thalweg.probes import StepProbe
@@ -188,13 +189,16 @@ class Watch:
             batches = self._read(batch, problems)
             takes = loss_function(loss_fn)
             if not batches or self._probe is None:
-                return judge({**measures, **self._asked}, problems=problems)
+                verdict = judge({**measures, **self._asked}, problems=problems)
+                return _not_tried(verdict, "no_batch") if try_fix else verdict
             self._asked, failed = ask(self.model, self.optimizer, takes, batches, measures, seconds=seconds)
             why = "no_loss_fn" if loss_fn is None else "batch_fails"
             problems += [why if name == "batch" else name for name in failed]
             verdict = judge({**measures, **self._asked}, problems=problems)
-            if not try_fix or not verdict.fixes or any(name.startswith("not_copied") for name in failed):
+            if not try_fix or not verdict.fixes:
                 return verdict
+            if any(name.startswith("not_copied") for name in failed):
+                return _not_tried(verdict, "not_copied")
             return replace(verdict, trial=trials.try_fix(verdict, self.model, self.optimizer, takes, batches))
 
     def measures(self) -> dict[str, float]:
@@ -304,6 +308,11 @@ def watch(model: nn.Module, optimizer: Optimizer, *, every: int = EVERY) -> Watc
         'lr_too_small'
     """
     return Watch(model, optimizer, every=every)
+
+
+def _not_tried(verdict: Verdict, why: str) -> Verdict:
+    """The verdict, which says that its trial was not made."""
+    return replace(verdict, trial=Trial.not_made(why)) if verdict.fixes else verdict
 
 
 def _is_scalar(loss: Any) -> bool:
