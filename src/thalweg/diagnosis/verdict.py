@@ -252,6 +252,8 @@ class Verdict:
         fix = next(iter(self.fixes), None)
         # what was not asked for shows only where it may decide
         wanted = [name for name in self.unchecked if self.code == UNSURE or name not in CHECKED_BY]
+        if self.code == "optimizer_not_stepping":
+            wanted = [name for name in wanted if name != "no_step"]  # the sentence says it
         wanted.sort(key=lambda name: name == "few_steps" or name in CHECKED_BY)
         unchecked = fitting([unchecked_text(name) for name in wanted], _unchecked_line) if wanted else ""
         return str(

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 LINES = 8  # of a verdict, as it prints by default
 COLUMNS = 110  # of a line; a Chinese character takes two
+_ROUNDED = 1e-4  # the last decimal that is shown of a loss
 FINISHED = 0.05  # of the largest rate: a schedule that has come so low has ended
 
 BY: dict[str, tuple[str, ...]] = {
@@ -89,16 +90,14 @@ def text_of(code: str, evidence: Collection[str], measures: Mapping[str, float])
 
 def level_text(measures: Mapping[str, float]) -> str:
     """What the level of a flat loss says, if it is that of a constant answer; else empty."""
-    loss = measures.get("loss_last", math.nan)
-    if (classes := measures.get("guessed_classes", 0)) > 2:
-        return t("diagnosis.level_classes", loss=f"{loss:.5g}", classes=int(classes))
-    if classes == 2:
-        return t("diagnosis.level_two", loss=f"{loss:.4g}")
-    if variance := measures.get("guessed_variance", 0):
-        return t(
-            f"diagnosis.level_{'unit' if variance == 1 else 'share'}", loss=f"{loss:.4g}", variance=f"{variance:g}"
-        )
-    return ""
+    loss, classes = measures.get("loss_last", math.nan), int(measures.get("guessed_classes", 0))
+    variance = measures.get("guessed_variance", 0.0)
+    if not classes and not variance:
+        return ""
+    sign = "=" if abs(loss - (math.log(classes) if classes else variance)) < _ROUNDED else "≈"
+    kind = ("two" if classes == 2 else "classes") if classes else ("unit" if variance == 1 else "share")
+    values = {"classes": classes} if classes else {"variance": f"{variance:g}"}
+    return t(f"diagnosis.level_{kind}", loss=f"{loss:.4f}", sign=sign, **values)
 
 
 def width(text: str) -> int:

@@ -120,6 +120,8 @@ GAIN_THOUSANDFOLD = Measure("gain_thousandfold", "gains")
 GRADIENT_FIRST_TO_LAST = Measure("gradient_first_to_last", "layers", "share")
 GRADIENT_LAST = Measure("gradient_last", "history")
 GRADLESS = Measure("gradless", "wiring", "share")
+GUESSED_CLASSES = Measure("guessed_classes", "history")
+GUESSED_VARIANCE = Measure("guessed_variance", "history")
 INPUTS_ALIKE = Measure("inputs_alike", "batch", "flag")
 INPUTS_NONFINITE = Measure("inputs_nonfinite", "batch", "share")
 INPUTS_SCALE = Measure("inputs_scale", "batch")
@@ -195,6 +197,9 @@ MEASURES: dict[str, Measure] = {value.name: value for value in tuple(globals().v
 
 SHOWN = (LARGEST_EIGENVALUE, SMALLEST_EIGENVALUE, NOISE_SCALE)
 """Measures that decide nothing; the verdict prints them for information."""
+
+TOLD = (GUESSED_CLASSES, GUESSED_VARIANCE)
+"""Measures that choose the sentence of an undecided verdict."""
 
 COMPARED = (
     GAIN_HUNDREDFOLD,
