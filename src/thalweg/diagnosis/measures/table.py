@@ -47,7 +47,8 @@ class Measure:
         """
         if self.unit == "share":
             return f"{100 * value:.3g}%"
-        return f"{value:.3g}×" if self.unit == "times" else f"{value:.3g}"
+        plain = f"{value:,.0f}" if 1000 <= value < 1e6 and self.unit == "times" else f"{value:.3g}"
+        return f"{plain}×" if self.unit == "times" else plain
 
     def __lt__(self, threshold: float) -> Condition:
         return Condition(self, "<", threshold)
