@@ -52,7 +52,7 @@ def test_a_verdict_prints_in_both_languages_with_every_number_in_it(code):
     for language in LANGUAGES:
         set_language(language)
         verdict = judge(measures)
-        text = str(verdict)
+        text = verdict.explain()
         assert "{" not in text
         assert all(str(remedy) in text for remedy in verdict.fixes)
         assert verdict.to_dict()["title"] in text

@@ -20,7 +20,7 @@ DECIDING = {condition.measure for rule in RULES for condition in rule.conditions
 
 
 def test_each_measure_is_used_by_a_rule_a_comparison_a_fix_or_is_shown():
-    used = DECIDING | {*table.SHOWN, *table.COMPARED, *table.USED_BY_FIXES, *table.CHECKED_BY.values()}
+    used = DECIDING | {*table.SHOWN, *table.TOLD, *table.COMPARED, *table.USED_BY_FIXES, *table.CHECKED_BY.values()}
     assert {measure.name for measure in table.MEASURES.values()} == {measure.name for measure in used}
 
 

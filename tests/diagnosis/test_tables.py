@@ -1,10 +1,12 @@
 """Logs from anywhere."""
 
+import re
+
 import numpy as np
 import pytest
 
-from thalweg.diagnosis import diagnose_csv
-from thalweg.diagnosis.inputs import read_table
+from thalweg.diagnosis import diagnose_csv, diagnose_path
+from thalweg.diagnosis.logs import read_table
 from thalweg.errors import DataError
 
 
@@ -96,3 +98,87 @@ def test_no_file_and_no_text(tmp_path):
     (tmp_path / "bytes.csv").write_bytes(b"\xff\xfe\x00\x01")
     with pytest.raises(DataError, match="cannot be read"):
         diagnose_csv(tmp_path / "bytes.csv")
+
+
+FLAT = np.random.default_rng(0).standard_normal(400)
+
+
+@pytest.mark.parametrize(
+    ("level", "says"),
+    [
+        (np.log(10), "2.30.* ≈ ln 10: the network predicts the same for all 10 classes"),
+        (np.log(2), " ln 2: the network predicts one half"),
+        (np.log(3) * 1.001, " ln 3:"),
+        (np.log(1000), "6.90.* ln 1000"),
+        (1.0, "1, the variance of standardized targets"),
+        (0.25, "0.25, the variance of 0/1 targets"),
+    ],
+)
+def test_a_loss_that_is_flat_at_a_constant_answer_says_so_and_what_to_do(tmp_path, level, says):
+    verdict = diagnose_csv(curve(tmp_path / "log.csv", level * (1 + 5e-4 * FLAT)))
+    assert verdict.code == "unsure"
+    assert re.search(says, str(verdict))
+    assert "Train on one batch alone" in str(verdict)
+    assert verdict.alternatives
+
+
+@pytest.mark.parametrize(
+    "losses",
+    [
+        2.45 * (1 + 5e-4 * FLAT),  # flat elsewhere
+        np.log(10) * 0.99 * (1 + 5e-4 * FLAT),  # flat nearby
+        np.log(10) * (1 + 0.05 * FLAT),  # it scatters: samples are told apart
+        np.linspace(2.6, 2.0, 400),  # on its way through
+        np.full(10, np.log(10)),  # too few
+    ],
+)
+def test_what_only_comes_near_a_constant_is_not_taken_for_one(tmp_path, losses):
+    assert " ln " not in str(diagnose_csv(curve(tmp_path / "log.csv", losses)))
+
+
+def test_a_network_that_is_right_predicts_no_constant(tmp_path):
+    lines = ["step,loss,acc", *(f"{step},2.3026,0.55" for step in range(100))]
+    assert " ln " not in str(diagnose_csv(write(tmp_path / "log.csv", lines)))
+    assert "2.3026 = ln 10" in str(
+        diagnose_csv(write(tmp_path / "log.csv", [line.replace("0.55", "0.1") for line in lines]))
+    )
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Epoch {step}/60, Train Loss: {loss:.4f}, Val Loss: {valid:.4f}",
+        "{{'loss': {loss:.4f}, 'learning_rate': 1e-05, 'eval_loss': {valid:.4f}, 'epoch': {step}}}",
+        "step {step} loss {loss:.4f} val_loss {valid:.4f}",
+        "313/313 [====] - 2s 5ms/step - loss: {loss:.4f} - val_loss: {valid:.4f}",
+    ],
+)
+def test_lines_of_text_are_read(tmp_path, line):
+    numbers = [(2.3 * 0.93**step, 1.0 + 0.03 * max(0, step - 12)) for step in range(60)]
+    lines = ["Start of training"] + [line.format(step=at, loss=one, valid=two) for at, (one, two) in enumerate(numbers)]
+    table = read_table(write(tmp_path / "log.txt", lines))
+    assert table.columns["loss"] == pytest.approx([one for one, _ in numbers], abs=1e-4)
+    assert diagnose_csv(tmp_path / "log.txt").code == "overfitting"
+    assert diagnose_path(tmp_path / "log.txt").code == "overfitting"
+
+
+def test_one_number_a_line_is_a_loss(tmp_path):
+    path = write(tmp_path / "loss.txt", ["2.3026"] * 100)
+    assert "2.3026 = ln 10" in str(diagnose_csv(path))
+
+
+@pytest.mark.parametrize("percent", [1, 100])
+def test_99_percent_in_training_and_73_in_validation_is_overfitting_also_without_losses(tmp_path, percent):
+    rows = [(1 - 0.7 * 0.9**step - 0.01 * (step < 59), min(0.73, 0.3 + 0.02 * step)) for step in range(60)]
+    lines = ["epoch,acc,val_acc", *(f"{at},{percent * one},{percent * two}" for at, (one, two) in enumerate(rows))]
+    verdict = diagnose_csv(write(tmp_path / "log.csv", lines))
+    assert verdict.code == "overfitting"
+    assert "one minus the accuracy" in str(verdict)
+    lines = ["epoch,loss,lr,val_loss,acc,val_acc"]
+    lines += [
+        f"{at},{2.3 * 0.93**at + 0.03},{0.1 * (1 + np.cos(np.pi * at / 59)) / 2},{max(1.1, 2.3 * 0.95**at)},{one},{two}"
+        for at, (one, two) in enumerate(rows)
+    ]
+    verdict = diagnose_csv(write(tmp_path / "log.csv", lines))
+    assert verdict.code == "overfitting"
+    assert "the gap is the news" in verdict.text

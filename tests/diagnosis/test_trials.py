@@ -74,7 +74,7 @@ def test_what_no_copy_can_be_given_is_said():
     trial = try_fix(verdict_with(("more_data", {})), model, optimizer, cross_entropy, [batch])
     assert trial.fix is None
     assert math.isnan(trial.changed)
-    assert "none of these" in str(trial)
+    assert "not made" in str(trial)
 
 
 def test_the_first_that_can_be_tried_is_tried():

@@ -27,6 +27,7 @@ def diagnose(
     csv: Annotated[Path | None, typer.Option("--csv", metavar="LOG.csv", help=t("diagnosis.help_csv"))] = None,
     try_fix: Annotated[bool, typer.Option("--try-fix", help=t("diagnosis.help_try_fix"))] = False,
     photos: Annotated[str | None, typer.Option("--photos", metavar="DIR", help=t("training.help_moved"))] = None,
+    full: Annotated[bool, typer.Option("--full", help=t("diagnosis.help_full"))] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Diagnose a run, a saved watch or a log."""
@@ -37,7 +38,7 @@ def diagnose(
     if as_json:
         print_json(verdict.to_dict())
     else:
-        typer.echo(str(verdict))
+        typer.echo(verdict.explain() if full else verdict.brief("--full"))
 
 
 def _verdict(
@@ -45,6 +46,8 @@ def _verdict(
 ) -> Verdict:
     if source is not None and csv is not None:
         raise UsageError("diagnosis.two_sources")
+    if csv is None and source is not None and source.is_file():
+        csv = source
     if csv is not None:
         if try_fix:
             raise UsageError("diagnosis.try_needs_run")

@@ -15,7 +15,6 @@ from thalweg._lazy import lazy_names
 if TYPE_CHECKING:
     from thalweg.diagnosis.curvature import HessianOperator, extremes, sharpness, stability_threshold
     from thalweg.diagnosis.inputs import (
-        diagnose_csv,
         diagnose_folder,
         diagnose_path,
         diagnose_run,
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     )
     from thalweg.diagnosis.judging import judge
     from thalweg.diagnosis.landscape import landscape_of
+    from thalweg.diagnosis.logs import diagnose_csv
     from thalweg.diagnosis.trials import try_fix
     from thalweg.diagnosis.verdict import CODES, Evidence, Fix, Trial, Verdict
     from thalweg.diagnosis.watching import Watch, watch
@@ -36,7 +36,7 @@ _homes = {
     "Trial": ".verdict",
     "Verdict": ".verdict",
     "Watch": ".watching",
-    "diagnose_csv": ".inputs",
+    "diagnose_csv": ".logs",
     "diagnose_folder": ".inputs",
     "diagnose_path": ".inputs",
     "diagnose_run": ".inputs",

@@ -1,8 +1,7 @@
-"""Diagnose what is not a watched loop: runs, folders of `watch.save`, logs, and traces of the lab."""
+"""Diagnose what is not a watched loop: runs, folders of `watch.save`, and traces of the lab; `logs` reads logs."""
 
 from __future__ import annotations
 
-import csv
 import math
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -10,15 +9,14 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from thalweg.diagnosis import trials
 from thalweg.diagnosis.judging import judge
+from thalweg.diagnosis.logs import diagnose_csv
 from thalweg.diagnosis.measures.collect import ask, decay_measures, wiring_measures
 from thalweg.diagnosis.measures.table import OLD_NAMES
 from thalweg.diagnosis.measures.trends import of_history
 from thalweg.diagnosis.watching import FORMAT
-from thalweg.errors import DataError, RunError
+from thalweg.errors import RunError
 from thalweg.i18n import t
 from thalweg.probes import Wiring
 from thalweg.probes.batches import Batch
@@ -28,13 +26,12 @@ from thalweg.training.progress import Listener
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
-    from numpy.typing import NDArray
     from torch import nn
     from torch.optim import Optimizer
 
-    from thalweg.diagnosis.verdict import Trial, Verdict
+    from thalweg.diagnosis.verdict import Fix, Trial, Verdict
     from thalweg.paths import Trace
     from thalweg.probes.batches import LossFunction
     from thalweg.training.loop import TrainingLoop
@@ -70,10 +67,10 @@ def diagnose_path(
     photos: Path | str | None = None,
     listener: Listener | None = None,
 ) -> Verdict:
-    """Diagnose a folder: a run, or a folder of `watch.save`.
+    """Diagnose a folder or a log: a run, a folder of `watch.save`, or a file that `diagnose_csv` reads.
 
     Args:
-        source: the folder.
+        source: the folder or the file.
         try_fix: try the first fix on a copy; needs a run.
         photos: where the run's photos are now, if they have moved.
         listener: receives the progress.
@@ -82,6 +79,10 @@ def diagnose_path(
         RunError: the folder is neither, or another version wrote it.
     """
     source = Path(source)
+    if source.is_file():
+        if try_fix:
+            raise RunError("diagnosis.try_needs_run")
+        return diagnose_csv(source)
     if (source / "watch.json").exists():
         if try_fix:
             raise RunError("diagnosis.try_needs_run")
@@ -111,7 +112,18 @@ def diagnose_folder(folder: Path | str) -> Verdict:
         str(OLD_NAMES.get(name, name)): math.nan if value is None else float(value)
         for name, value in facts["measures"].items()
     }
-    return judge(measures, problems=[name for name in facts["problems"] if _has_text(name)])
+    verdict = judge(measures, problems=[name for name in facts["problems"] if _has_text(name)])
+    return replace(verdict, fixes=tuple(_with_edit(fix, facts.get("edits")) for fix in verdict.fixes))
+
+
+def _with_edit(fix: Fix, edits: Any) -> Fix:
+    """The fix with what to type, as the watch saw it; without, if this version has no such sentence."""
+    edit = edits.get(fix.code) if isinstance(edits, dict) else None
+    told = replace(fix, values={**fix.values, **edit}) if isinstance(edit, dict) else fix
+    try:
+        return told if isinstance(told.line, str) else fix
+    except (KeyError, ValueError, AttributeError, IndexError, TypeError):
+        return fix
 
 
 def _has_text(problem: str) -> bool:
@@ -120,22 +132,6 @@ def _has_text(problem: str) -> bool:
         return bool(t(f"diagnosis.unchecked_{problem}"))
     except KeyError:
         return False
-
-
-def diagnose_csv(path: Path | str) -> Verdict:
-    """Diagnose a log of any tool; `unchecked` of the verdict lists what a log does not contain.
-
-    Args:
-        path: a table with a header and a column `loss` (or `train_loss`, `train/loss`); `step`, `lr`, `grad_norm`
-            and `val_loss` are read if present.
-
-    Raises:
-        DataError: the file is not a table, or has no losses.
-    """
-    table = read_table(Path(path))
-    columns = dict(table.columns)
-    validation = columns.pop("valid", np.array([]))
-    return judge(of_history(columns, valid_loss=validation), problems=["holes"] if table.holes else [])
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,83 +308,3 @@ def diagnose_trace(trace: Trace) -> Verdict:
     from thalweg.diagnosis.measures.trace import of_trace
 
     return judge(of_trace(trace))
-
-
-# Our names to those of other tools, the most common first; case is ignored, and - / . and spaces count as _.
-NAMES: dict[str, tuple[str, ...]] = {
-    "loss": ("loss", "train_loss", "training_loss", "loss_train", "train_loss_step", "batch_loss"),
-    "step": ("step", "global_step", "iteration", "iter", "steps", "epoch"),
-    "lr": ("lr", "learning_rate", "train_learning_rate", "train_lr"),
-    "gradient_norm": ("gradient_norm", "grad_norm", "train_grad_norm", "gradnorm", "grad"),
-    "valid": ("val_loss", "valid_loss", "validation_loss", "eval_loss", "loss_val", "test_loss"),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """The columns of a log, under our names, in the order of the steps.
-
-    Attributes:
-        columns: name to numbers; always `loss`, without holes.
-        holes: number of rows in which the loss is missing or not a number.
-    """
-
-    columns: Mapping[str, NDArray[np.float64]]
-    holes: int
-
-
-def read_table(path: Path) -> Table:
-    """Read a log.
-
-    Args:
-        path: text with a header; comma, semicolon or tab separates the columns.
-
-    Raises:
-        DataError: the file cannot be read, is not a table, or has no losses.
-    """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(
-            "diagnosis.csv_unreadable", path=path, reason=getattr(error, "strerror", None) or error
-        ) from error
-    head = text.partition("\n")[0]
-    delimiter = max(",;\t", key=head.count)
-    rows = list(csv.DictReader(text.splitlines(), delimiter=delimiter))
-    header = [
-        name for name in (rows[0] if rows else csv.DictReader([head], delimiter=delimiter).fieldnames or []) if name
-    ]
-    chosen = {ours: name for ours, theirs in NAMES.items() if (name := _find(header, theirs)) is not None}
-    if "loss" not in chosen:
-        raise DataError("diagnosis.csv_no_loss", path=path, found=", ".join(header) or "-")
-    columns = {ours: np.array([_number(row.get(name)) for row in rows]) for ours, name in chosen.items()}
-    known_S = ~np.isnan(columns["loss"]) | np.array([_is_nan_word(row.get(chosen["loss"])) for row in rows], dtype=bool)
-    if not known_S.any():
-        raise DataError("diagnosis.csv_empty", path=path)
-    valid = columns.pop("valid", np.array([]))
-    kept = {ours: values[known_S] for ours, values in columns.items()}
-    if "step" in kept:
-        order_S = np.argsort(kept["step"], kind="stable")
-        kept = {ours: values[order_S] for ours, values in kept.items()}
-    if len(valid):
-        kept["valid"] = valid[~np.isnan(valid)]
-    # a row with only a validation loss is not a hole
-    blank = ~known_S & (np.isnan(valid) if len(valid) else True)
-    return Table(kept, int(blank.sum()))
-
-
-def _find(header: list[str], theirs: tuple[str, ...]) -> str | None:
-    plain = {"".join("_" if sign in "-/. " else sign for sign in name.strip().lower()): name for name in header}
-    return next((plain[name] for name in theirs if name in plain), None)
-
-
-def _number(text: str | None) -> float:
-    try:
-        return float((text or "").strip())
-    except ValueError:
-        return math.nan
-
-
-def _is_nan_word(text: str | None) -> bool:
-    """Whether a cell says NaN: that is a finding, while an empty cell is a hole."""
-    return (text or "").strip().lower() in {"nan", "-nan", "+nan"}

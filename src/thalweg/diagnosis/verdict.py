@@ -6,7 +6,8 @@ import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-from thalweg.diagnosis.measures.table import MEASURES, SHOWN
+from thalweg.diagnosis.measures.table import CHECKED_BY, MEASURES, SHOWN
+from thalweg.diagnosis.wording import COMMON, Brief, fitting, text_of, wrapped
 from thalweg.i18n import joined, t
 
 
@@ -91,10 +92,27 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Fix:
-    """What to change: a code, whose text is `fix_<code>` in the catalogue, and the numbers in that text."""
+    """What to change: a code, whose text is `fix_<code>` in the catalogue, and the numbers in that text.
+
+    Attributes:
+        code: of the fix.
+        values: numbers and names; with an entry `line`, the program tells what to type: `line_<line>` is the text.
+    """
 
     code: str
     values: Mapping[str, float | str]
+
+    @property
+    def line(self) -> str:
+        """The line to change, and to what; empty if the program does not tell.
+
+        Example:
+            >>> told = {"line": "before", "at": "a.py:4", "code": "opt.zero_grad()", "there": "l.backward()"}
+            >>> Fix("zero_grad", told).line
+            'a.py:4: call `opt.zero_grad()` before `l.backward()`.'
+        """
+        kind = self.values.get("line")
+        return t(f"diagnosis.line_{kind}", **self.values) if kind else ""
 
     def __str__(self) -> str:
         return t(f"diagnosis.fix_{self.code}", **self.values)
@@ -105,8 +123,10 @@ class Trial:
     """A fix tried on one copy, beside a second copy without it.
 
     Attributes:
-        fix: the fix that was tried; None if no fix of the verdict can be tried on a copy.
-        yardstick: what is compared: `loss`, `loss_eval` (with batch norm's running statistics) or `accuracy`.
+        fix: the fix that was tried; None if no trial was made.
+        yardstick: what is compared: `loss`, `loss_eval` (with batch norm's running statistics), `accuracy`, or
+            `r_squared` for a regression. Without a trial, why: `loss` (no fix of the verdict can be tried on a copy),
+            `no_batch` or `not_copied`.
         steps: number of steps of each copy.
         before: the yardstick at the start.
         unchanged: the yardstick after `steps` steps without the fix.
@@ -124,6 +144,15 @@ class Trial:
     sooner: int | None
     helped: bool
 
+    @classmethod
+    def not_made(cls, why: str = "loss") -> Self:
+        """A trial that was not made.
+
+        Args:
+            why: `loss` (no fix can be tried on a copy), `no_batch` or `not_copied`.
+        """
+        return cls(None, why, 0, math.nan, math.nan, math.nan, None, helped=False)
+
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
         return {**asdict(self), "text": str(self)}
@@ -136,16 +165,31 @@ class Trial:
 
     def __str__(self) -> str:
         if self.fix is None:
-            return t("diagnosis.trial_none")
-        return t(
-            "diagnosis.trial_helped" if self.helped else "diagnosis.trial_not_helped",
-            fix=str(self.fix),
-            yardstick=t(f"diagnosis.yardstick_{self.yardstick}"),
-            steps=self.steps,
-            before=self.before,
-            unchanged=self.unchanged,
-            changed=self.changed,
-        )
+            return t(f"diagnosis.trial_{self.yardstick}" if self.yardstick != "loss" else "diagnosis.trial_none")
+        return t(f"diagnosis.trial_{self._end}", fix=str(self.fix), **self._numbers)
+
+    def brief(self, fixes: tuple[Fix, ...]) -> str:
+        """The trial in one line, which names the fix by its number.
+
+        Args:
+            fixes: of the verdict.
+        """
+        number = next((at for at, fix in enumerate(fixes, start=1) if self.fix and fix.code == self.fix.code), None)
+        if number is None:
+            return str(self)
+        return t(f"diagnosis.brief_trial_{self._end}", number=number, **self._numbers)
+
+    @property
+    def _end(self) -> str:
+        return "helped" if self.helped else "not_helped"
+
+    @property
+    def _numbers(self) -> dict[str, Any]:
+        names = ("steps", "before", "unchanged", "changed")
+        return {
+            "yardstick": t(f"diagnosis.yardstick_{self.yardstick}"),
+            **{name: getattr(self, name) for name in names},
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,31 +222,63 @@ class Verdict:
         """Whether a fault was found: the code is not `healthy`, `converged` or `unsure`."""
         return self.code not in {"healthy", "converged", UNSURE}
 
+    @property
+    def text(self) -> str:
+        """One sentence on the cause, chosen by the evidence."""
+        return text_of(self.code, [item.name for item in self.evidence if item.supports], self.measures)
+
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
         return {
             "code": self.code,
             "confidence": self.confidence,
             "title": _title(self.code),
-            "text": t(f"diagnosis.verdict_{self.code}_text"),
+            "text": self.text,
             "evidence": [{**asdict(item), "supports": item.supports, "text": str(item)} for item in self.evidence],
-            "fixes": [{**asdict(item), "text": str(item)} for item in self.fixes],
+            "fixes": [{**asdict(item), "text": str(item), "line": item.line} for item in self.fixes],
             "alternatives": [{"code": code, "confidence": confidence} for code, confidence in self.alternatives],
             "unchecked": list(self.unchecked),
             "measures": dict(self.measures),
             "trial": self.trial.to_dict() if self.trial else None,
         }
 
-    def __str__(self) -> str:
-        lines = [_title(self.code), t(f"diagnosis.verdict_{self.code}_text")]
+    def brief(self, how: str = "verdict.explain()") -> str:
+        """The verdict in at most eight lines, as it prints.
+
+        Args:
+            how: what shows the rest, for the last line.
+        """
+        strongest = sorted(self.evidence, key=lambda item: item.name in COMMON)
+        fix = next(iter(self.fixes), None)
+        # what was not asked for shows only where it may decide
+        wanted = [name for name in self.unchecked if self.code == UNSURE or name not in CHECKED_BY]
+        if self.code == "optimizer_not_stepping":
+            wanted = [name for name in wanted if name != "no_step"]  # the sentence says it
+        wanted.sort(key=lambda name: name == "few_steps" or name in CHECKED_BY)
+        unchecked = fitting([unchecked_text(name) for name in wanted], _unchecked_line) if wanted else ""
+        return str(
+            Brief(
+                (_title(self.code), *wrapped(self.text)),
+                tuple(f"  {item}" for item in strongest),
+                wrapped(t("diagnosis.brief_fix", fix=fix.line or str(fix))) if fix else (),
+                unchecked,
+                self._others,
+                self.trial.brief(self.fixes) if self.trial else "",
+                t("diagnosis.brief_more", how=how),
+            )
+        )
+
+    def explain(self) -> str:
+        """All of the verdict in words: all evidence and fixes, what else was measured, and what was not checked."""
+        lines = [_title(self.code), self.text]
         if self.evidence:
             lines += ["", t("diagnosis.evidence_head"), *(f"  {item}" for item in self.evidence)]
         if self.fixes:
             lines += ["", t("diagnosis.fixes_head")]
-            lines += [f"  {number}. {item}" for number, item in enumerate(self.fixes, start=1)]
+            for number, item in enumerate(self.fixes, start=1):
+                lines += [f"  {number}. {item}", *([f"     {item.line}"] if item.line else [])]
         if self.alternatives:
-            names = joined(_title(code) for code, _ in self.alternatives)
-            lines += ["", t("diagnosis.alternatives_head", names=names)]
+            lines += ["", self._others]
         shown = [measure for measure in SHOWN if math.isfinite(self.measures.get(measure.name, math.nan))]
         if shown:
             names = joined(
@@ -210,17 +286,28 @@ class Verdict:
             )
             lines += ["", t("diagnosis.shown_head", names=names)]
         if self.unchecked:
-            names = joined(map(unchecked_text, self.unchecked), long=True)
-            lines += ["", t("diagnosis.unchecked_head", names=names)]
+            lines += ["", _unchecked_line(joined(map(unchecked_text, self.unchecked), long=True))]
         if self.trial:
             lines += ["", str(self.trial)]
         return "\n".join(lines)
+
+    def __str__(self) -> str:
+        return self.brief()
+
+    @property
+    def _others(self) -> str:
+        names = joined(_title(code) for code, _ in self.alternatives)
+        return t("diagnosis.alternatives_head", names=names) if names else ""
 
 
 def unchecked_text(name: str) -> str:
     """What was not checked, in words."""
     key, _, what = name.partition(":")
     return t(f"diagnosis.unchecked_{key}", what=what)
+
+
+def _unchecked_line(names: str) -> str:
+    return t("diagnosis.unchecked_head", names=names)
 
 
 def _title(code: str) -> str:

@@ -14,9 +14,12 @@ from torch.nn.parameter import is_lazy
 
 from thalweg._files import replacing, write_text
 from thalweg.diagnosis import trials
+from thalweg.diagnosis.edits import Edits
 from thalweg.diagnosis.judging import NO_STEP, judge
 from thalweg.diagnosis.measures.collect import MOST_BATCHES, ask, decay_measures, mode_measures, wiring_measures
 from thalweg.diagnosis.measures.trends import of_history
+from thalweg.diagnosis.source import Place, caller
+from thalweg.diagnosis.verdict import Trial
 from thalweg.history import History, HistoryLog
 from thalweg.i18n import t
 from thalweg.probes import StepProbe
@@ -27,7 +30,7 @@ from thalweg.probes.pair import pair_of
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
 
@@ -40,6 +43,7 @@ if TYPE_CHECKING:
 
 FORMAT = "thalweg-watch-1"
 MOST_KEPT = 64 << 20  # bytes of weights that are kept from the start
+_UNKNOWN = Place("", 0)  # a caller that is none of the user's
 VALIDATION_UNITS = {"step": "", "loss": "", "accuracy": ""}
 
 
@@ -72,6 +76,8 @@ class Watch:
         self._probe: StepProbe | None = None
         self._wiring: Wiring | None = None
         self._depth = 0
+        self._made = caller(__name__)
+        self._stepped: Place | None = None
         with self._keeping("setup"):
             if next(iter(self.model.parameters()), None) is None:
                 self.problems.append("no_parameters")
@@ -113,6 +119,8 @@ class Watch:
         if not self._depth:
             self.note("outside")
             return
+        if self._stepped is None:
+            self._stepped = caller(__name__) or _UNKNOWN
         try:
             misuse = self._probe.record(loss)
         except Exception as error:  # noqa: BLE001 - watching never stops a training
@@ -192,16 +200,26 @@ class Watch:
             batches = self._read(batch, problems)
             takes = loss_function(loss_fn)
             if not batches or self._probe is None:
-                return judge({**measures, **self._asked}, problems=problems)
+                verdict = self._judged(measures, problems)
+                return _not_tried(verdict, "no_batch") if try_fix else verdict
             self._asked, failed = ask(
                 self.model, self.optimizer, takes, batches, measures, seconds=seconds, start=self._start
             )
             why = "no_loss_fn" if loss_fn is None else "batch_fails"
             problems += [why if name == "batch" else name for name in failed]
-            verdict = judge({**measures, **self._asked}, problems=problems)
-            if not try_fix or not verdict.fixes or any(name.startswith("not_copied") for name in failed):
+            verdict = self._judged(measures, problems)
+            if not try_fix or not verdict.fixes:
                 return verdict
+            if any(name.startswith("not_copied") for name in failed):
+                return _not_tried(verdict, "not_copied")
             return replace(verdict, trial=trials.try_fix(verdict, self.model, self.optimizer, takes, batches))
+
+    def _judged(self, measures: Mapping[str, float], problems: Sequence[str]) -> Verdict:
+        """The verdict, whose fixes say what to type."""
+        idle = self._probe.idle if self._probe is not None else ()
+        stepped = self._stepped if self._stepped is not _UNKNOWN else None
+        edits = Edits(self.model, self.optimizer, self._made, stepped, idle)
+        return edits.added_to(judge({**measures, **self._asked}, problems=problems))
 
     def measures(self) -> dict[str, float]:
         """The measures that need no batch."""
@@ -232,12 +250,15 @@ class Watch:
         for name, history in (("steps", self.steps), ("layers", self.layers), ("validation", self.validation)):
             with replacing(folder / "history" / name) as path, HistoryLog(path, history.units) as log:
                 log.extend(history.rows_NC)
+        measures, problems = self.measures(), self._problems()
+        edits = {fix.code: dict(fix.values) for fix in self._judged(measures, problems).fixes if fix.line}
         facts = {
             "format": FORMAT,
             "optimizer": type(self.optimizer).__name__,
             "wiring": self._wiring.to_dict() if self._wiring else None,
-            "measures": {**self.measures(), **self._asked},
-            "problems": self._problems(),
+            "measures": {**measures, **self._asked},
+            "problems": problems,
+            "edits": edits,
         }
         write_text(folder / "watch.json", json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
 
@@ -321,6 +342,11 @@ def _weights_of(model: nn.Module) -> dict[str, Tensor]:
     if sum(value.numel() * value.element_size() for value in state.values()) > MOST_KEPT:
         return {}
     return {name: value.detach().clone() for name, value in state.items()}
+
+
+def _not_tried(verdict: Verdict, why: str) -> Verdict:
+    """The verdict, which says that its trial was not made."""
+    return replace(verdict, trial=Trial.not_made(why)) if verdict.fixes else verdict
 
 
 def _is_scalar(loss: Any) -> bool:

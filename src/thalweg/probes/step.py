@@ -110,6 +110,12 @@ class StepProbe:
         return sum(p.numel() for p in asking if id(p) not in self._ever) / sum(p.numel() for p in asking)
 
     @property
+    def idle(self) -> list[str]:
+        """Names of the model's parameters that the optimizer holds and that never had a gradient."""
+        held = {id(p) for p in self._parameters if p.requires_grad and id(p) not in self._ever}
+        return [name for name, p in self.model.named_parameters() if id(p) in held]
+
+    @property
     def due(self) -> bool:
         """Whether the current step is measured in full."""
         return self.step < DENSE or self.step % self.every == 0

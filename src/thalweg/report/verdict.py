@@ -44,7 +44,9 @@ def _unchecked(verdict: Verdict) -> Html | None:
     """What an undecided verdict lacks."""
     if verdict.code != "unsure" or not verdict.unchecked:
         return None
-    names = joined((t(f"diagnosis.unchecked_{name}") for name in verdict.unchecked), long=True)
+    from thalweg.diagnosis.verdict import unchecked_text
+
+    names = joined(map(unchecked_text, verdict.unchecked), long=True)
     return tag("p", t("diagnosis.unchecked_head", names=names))
 
 

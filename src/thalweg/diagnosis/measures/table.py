@@ -47,7 +47,8 @@ class Measure:
         """
         if self.unit == "share":
             return f"{100 * value:.3g}%"
-        return f"{value:.3g}×" if self.unit == "times" else f"{value:.3g}"
+        plain = f"{value:,.0f}" if 1000 <= value < 1e6 and self.unit == "times" else f"{value:.3g}"
+        return f"{plain}×" if self.unit == "times" else plain
 
     def __lt__(self, threshold: float) -> Condition:
         return Condition(self, "<", threshold)
@@ -125,6 +126,8 @@ GAIN_THOUSANDFOLD = Measure("gain_thousandfold", "gains")
 GRADIENT_FIRST_TO_LAST = Measure("gradient_first_to_last", "layers", "share")
 GRADIENT_LAST = Measure("gradient_last", "history")
 GRADLESS = Measure("gradless", "wiring", "share")
+GUESSED_CLASSES = Measure("guessed_classes", "history")
+GUESSED_VARIANCE = Measure("guessed_variance", "history")
 INPUTS_ALIKE = Measure("inputs_alike", "batch", "flag")
 INPUTS_NONFINITE = Measure("inputs_nonfinite", "batch", "share")
 INPUTS_SCALE = Measure("inputs_scale", "batch")
@@ -200,6 +203,9 @@ MEASURES: dict[str, Measure] = {value.name: value for value in tuple(globals().v
 
 SHOWN = (LARGEST_EIGENVALUE, SMALLEST_EIGENVALUE, NOISE_SCALE)
 """Measures that decide nothing; the verdict prints them for information."""
+
+TOLD = (GUESSED_CLASSES, GUESSED_VARIANCE)
+"""Measures that choose the sentence of an undecided verdict."""
 
 COMPARED = (
     GAIN_HUNDREDFOLD,

@@ -36,14 +36,15 @@ def shown(verdict: Mapping[str, Any]) -> dict[str, Any]:
         verdict: from `Verdict.to_dict`.
     """
     from thalweg.diagnosis.fixes import can_be_tried
-    from thalweg.diagnosis.verdict import Evidence, Fix
+    from thalweg.diagnosis.verdict import Evidence, Fix, unchecked_text
+    from thalweg.diagnosis.wording import text_of
 
     evidence = [Evidence(one["name"], one["value"], one["relation"], one["threshold"]) for one in verdict["evidence"]]
     fixes = [Fix(one["code"], one["values"]) for one in verdict["fixes"]]
     return {
         "code": verdict["code"],
         "title": t(f"diagnosis.verdict_{verdict['code']}_title"),
-        "text": t(f"diagnosis.verdict_{verdict['code']}_text"),
+        "text": text_of(verdict["code"], [one.name for one in evidence if one.supports], verdict.get("measures", {})),
         "confidence": verdict["confidence"],
         "evidence": [
             {
@@ -56,12 +57,15 @@ def shown(verdict: Mapping[str, Any]) -> dict[str, Any]:
             }
             for one in evidence
         ],
-        "fixes": [{"code": one.code, "text": str(one), "can_be_tried": can_be_tried(one.code)} for one in fixes],
+        "fixes": [
+            {"code": one.code, "text": f"{one} {one.line}".rstrip(), "can_be_tried": can_be_tried(one.code)}
+            for one in fixes
+        ],
         "alternatives": [
             {"title": t(f"diagnosis.verdict_{one['code']}_title"), "confidence": one["confidence"]}
             for one in verdict["alternatives"]
         ],
-        "unchecked": [t(f"diagnosis.unchecked_{name}") for name in verdict["unchecked"]],
+        "unchecked": [unchecked_text(name) for name in verdict["unchecked"]],
     }
 
 
