@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from thalweg.cli import diagnose as diagnose_command
 from thalweg.diagnosis import CODES, judge
 from thalweg.diagnosis.fixes import fixes_of
 from thalweg.diagnosis.rules import RULES
@@ -115,3 +116,15 @@ def test_lines_are_cut_and_broken_by_the_columns_that_they_take():
     assert fitting(["a" * 60, "b" * 60, "c"], "Not: {}.".format).endswith("a; 2 more.")
     assert fitting(["a", "b"], "Not: {}.".format) == "Not: a; b."
     assert Verdict(UNSURE, None, (), (), (), (), {}).brief("--full").endswith("--full")
+
+
+def test_the_command_is_short_and_full_on_demand(tmp_path, command_runner):
+    (tmp_path / "log.txt").write_text("2.3026\n" * 50)
+    call = command_runner(diagnose_command, "diagnose")
+    short = call(str(tmp_path / "log.txt")).stdout
+    assert len(short.splitlines()) <= LINES
+    assert short.splitlines()[1].startswith("2.3026 = ln 10: ")
+    assert short.splitlines()[-1].endswith("thalweg diagnose --full")
+    full = call(str(tmp_path / "log.txt"), "--full").stdout
+    assert t("diagnosis.fix_other_rates") in full
+    assert t("diagnosis.unchecked_short_runs") in full
