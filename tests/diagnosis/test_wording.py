@@ -7,6 +7,7 @@ import pytest
 from thalweg.cli import diagnose as diagnose_command
 from thalweg.diagnosis import CODES, judge
 from thalweg.diagnosis.fixes import fixes_of
+from thalweg.diagnosis.measures.trends import accuracy_trends
 from thalweg.diagnosis.rules import RULES
 from thalweg.diagnosis.verdict import UNSURE, Evidence, Trial, Verdict
 from thalweg.diagnosis.wording import BY, COLUMNS, COMMON, LINES, cut, fitting, text_of, width, wrapped
@@ -93,6 +94,18 @@ def test_a_finished_training_with_a_gap_says_that_the_gap_is_the_news():
     verdict = judge(numbers | {"valid_last": 1.1, "valid_gap": 0.97, "valid_rise": 0.02})
     assert verdict.code == "overfitting"
     assert "finished; the gap is the news" in verdict.text
+
+
+@pytest.mark.parametrize("loss", [0.02, 0.5], ids=["small", "smoothed labels"])
+def test_the_gap_of_the_accuracies_counts_whatever_the_losses_say(loss):
+    numbers = {"steps": 900.0, "loss_first": 2.4, "loss_last": loss, "left": loss / 2.4, "falling": 0.1}
+    numbers |= {"valid_last": 2 * loss, "valid_gap": 0.5, "valid_rise": 0.0, **accuracy_trends([0.99], [0.73])}
+    verdict = judge(numbers)
+    assert verdict.code == "overfitting"
+    assert "right far more often" in verdict.text
+    assert "the gap is the news" in judge(numbers | {"lr_left": 0.0}).text
+    assert judge(numbers | accuracy_trends([0.99], [0.9])).code == "healthy"
+    assert accuracy_trends([], [0.9]) == {}
 
 
 def test_what_went_wrong_with_a_watch_shows_in_the_short_form():

@@ -45,7 +45,7 @@ BY: dict[str, tuple[str, ...]] = {
         "update_ratio",
     ),
     "not_shuffled": ("peak", "left"),
-    "overfitting": ("valid_rise", "valid_gap"),
+    "overfitting": ("valid_rise", "valid_gap", "accuracy_gap"),
     "saddle": ("matrix_gradient", "decrease_possible"),
     "untrained_parameters": ("foreign", "missing", "unregistered", "stopped", "gradless", "frozen"),
     "vanishing_gradients": ("gradient_first_to_last", "sequence_gradient"),
