@@ -109,3 +109,30 @@ def test_every_fix_is_some_verdicts_fix():
 
 def test_a_judged_verdict_has_no_trial_of_itself():
     assert judge({"steps": 100, "uncleared": 1.0}).trial is None
+
+
+def test_a_regression_has_no_share_of_right_answers():
+    torch.manual_seed(0)
+    model = nn.Linear(4, 1)
+    inputs = torch.randn(32, 4)
+    batch = (inputs, inputs.sum(dim=1))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+
+    def wrong_loss(outputs, targets):  # each output with every target
+        return (outputs - targets).square().mean()
+
+    trial = try_fix(verdict_with(("match_shapes", {})), model, optimizer, wrong_loss, [batch], steps=40)
+    assert trial.helped
+    assert trial.yardstick == "r_squared"
+    for language in ("en", "zh-CN"):
+        set_language(language)
+        assert "R²" in str(trial)
+
+
+def test_a_fix_that_changes_nothing_is_not_reported_as_tried():
+    model, optimizer, batch = training()
+    trial = try_fix(verdict_with(("hand_all_over", {}), ("unfreeze", {})), model, optimizer, cross_entropy, [batch])
+    assert trial.fix is None
+    assert "not made" in str(trial)
+    model[2].requires_grad_(False)
+    assert try_fix(verdict_with(("unfreeze", {})), model, optimizer, cross_entropy, [batch], steps=3).fix is not None

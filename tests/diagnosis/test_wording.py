@@ -4,8 +4,10 @@ from dataclasses import replace
 
 import pytest
 
+from thalweg.cli import diagnose as diagnose_command
 from thalweg.diagnosis import CODES, judge
 from thalweg.diagnosis.fixes import fixes_of
+from thalweg.diagnosis.measures.trends import accuracy_trends
 from thalweg.diagnosis.rules import RULES
 from thalweg.diagnosis.verdict import UNSURE, Evidence, Trial, Verdict
 from thalweg.diagnosis.wording import BY, COLUMNS, COMMON, LINES, cut, fitting, text_of, width, wrapped
@@ -95,6 +97,18 @@ def test_a_finished_training_with_a_gap_says_that_the_gap_is_the_news():
     assert "finished; the gap is the news" in verdict.text
 
 
+@pytest.mark.parametrize("loss", [0.02, 0.5], ids=["small", "smoothed labels"])
+def test_the_gap_of_the_accuracies_counts_whatever_the_losses_say(loss):
+    numbers = {"steps": 900.0, "loss_first": 2.4, "loss_last": loss, "left": loss / 2.4, "falling": 0.1}
+    numbers |= {"valid_last": 2 * loss, "valid_gap": 0.5, "valid_rise": 0.0, **accuracy_trends([0.99], [0.73])}
+    verdict = judge(numbers)
+    assert verdict.code == "overfitting"
+    assert "right far more often" in verdict.text
+    assert "the gap is the news" in judge(numbers | {"lr_left": 0.0}).text
+    assert judge(numbers | accuracy_trends([0.99], [0.9])).code == "healthy"
+    assert accuracy_trends([], [0.9]) == {}
+
+
 def test_what_went_wrong_with_a_watch_shows_in_the_short_form():
     verdict = judge({"steps": 100.0, "falling": 0.2}, problems=["step_early"])
     assert t("diagnosis.unchecked_step_early") in str(verdict)
@@ -116,3 +130,15 @@ def test_lines_are_cut_and_broken_by_the_columns_that_they_take():
     assert fitting(["a" * 60, "b" * 60, "c"], "Not: {}.".format).endswith("a; 2 more.")
     assert fitting(["a", "b"], "Not: {}.".format) == "Not: a; b."
     assert Verdict(UNSURE, None, (), (), (), (), {}).brief("--full").endswith("--full")
+
+
+def test_the_command_is_short_and_full_on_demand(tmp_path, command_runner):
+    (tmp_path / "log.txt").write_text("2.3026\n" * 50)
+    call = command_runner(diagnose_command, "diagnose")
+    short = call(str(tmp_path / "log.txt")).stdout
+    assert len(short.splitlines()) <= LINES
+    assert short.splitlines()[1].startswith("2.3026 = ln 10: ")
+    assert short.splitlines()[-1].endswith("thalweg diagnose --full")
+    full = call(str(tmp_path / "log.txt"), "--full").stdout
+    assert t("diagnosis.fix_other_rates") in full
+    assert t("diagnosis.unchecked_short_runs") in full

@@ -23,7 +23,7 @@ def register(app: typer.Typer) -> None:
 
 
 def diagnose(
-    source: Annotated[Path | None, typer.Argument(metavar="RUN|FOLDER", help=t("diagnosis.help_source"))] = None,
+    source: Annotated[Path | None, typer.Argument(metavar="RUN|FOLDER|LOG", help=t("diagnosis.help_source"))] = None,
     csv: Annotated[Path | None, typer.Option("--csv", metavar="LOG.csv", help=t("diagnosis.help_csv"))] = None,
     try_fix: Annotated[bool, typer.Option("--try-fix", help=t("diagnosis.help_try_fix"))] = False,
     photos: Annotated[str | None, typer.Option("--photos", metavar="DIR", help=t("training.help_moved"))] = None,
@@ -38,7 +38,7 @@ def diagnose(
     if as_json:
         print_json(verdict.to_dict())
     else:
-        typer.echo(verdict.explain() if full else verdict.brief("--full"))
+        typer.echo(verdict.explain() if full else verdict.brief("thalweg diagnose --full"))
 
 
 def _verdict(

@@ -89,7 +89,7 @@ class Attempt:
     clear: bool = True
 
 
-_Way = Callable[[Attempt, Mapping[str, Any]], Attempt]
+_Way = Callable[[Attempt, Mapping[str, Any]], Attempt | None]
 
 
 def fixes_of(code: str, measures: Mapping[str, float]) -> tuple[Fix, ...]:
@@ -225,9 +225,12 @@ def _momentum(attempt: Attempt, _values: Mapping[str, Any]) -> Attempt:
     return _with_optimizer(attempt, torch.optim.SGD(parameters, lr=rate, momentum=0.9))
 
 
-def _hand_over(attempt: Attempt, _values: Mapping[str, Any]) -> Attempt:
+def _hand_over(attempt: Attempt, _values: Mapping[str, Any]) -> Attempt | None:
     optimizer = attempt.copy.optimizer
     held = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
+    whole = all(p.requires_grad and id(p) in held for p in attempt.copy.model.parameters())
+    if whole and all(group["lr"] for group in optimizer.param_groups):
+        return None  # nothing to hand over: what is lost is lost in the forward pass, or was never registered
     for parameter in attempt.copy.model.parameters():
         parameter.requires_grad_(True)  # noqa: FBT003 - torch's signature
     missing = [parameter for parameter in attempt.copy.model.parameters() if id(parameter) not in held]

@@ -14,7 +14,7 @@ from thalweg.diagnosis.judging import judge
 from thalweg.diagnosis.logs import diagnose_csv
 from thalweg.diagnosis.measures.collect import ask, decay_measures, wiring_measures
 from thalweg.diagnosis.measures.table import OLD_NAMES
-from thalweg.diagnosis.measures.trends import of_history
+from thalweg.diagnosis.measures.trends import accuracy_trends, of_history
 from thalweg.diagnosis.watching import FORMAT
 from thalweg.errors import RunError
 from thalweg.i18n import t
@@ -257,6 +257,7 @@ def run_measures(training: TrainingLoop) -> dict[str, float]:
         valid_loss=epochs["valid_loss"],
         train_loss=float(epochs["train_loss"][-1]) if len(epochs) else math.nan,
     )
+    found |= accuracy_trends(epochs["train_accuracy"], epochs["valid_accuracy"])
     found |= wiring_measures(Wiring.of(training.model, training.optimizer))
     return found | decay_measures(training.optimizer, found)
 

@@ -14,7 +14,7 @@ import numpy as np
 from thalweg.diagnosis.fixes import FIXES_OF
 from thalweg.diagnosis.judging import judge
 from thalweg.diagnosis.measures.constants import constant_measures
-from thalweg.diagnosis.measures.trends import of_history
+from thalweg.diagnosis.measures.trends import accuracy_trends, of_history
 from thalweg.diagnosis.verdict import UNSURE, Fix
 from thalweg.errors import DataError
 
@@ -76,6 +76,7 @@ def diagnose_csv(path: Path | str) -> Verdict:
     found = None
     if "loss" in columns:
         measures = of_history(columns, valid_loss=valid) | constant_measures(columns["loss"], accuracy)
+        measures |= accuracy_trends(accuracy, valid_accuracy)
         found = _with_next_steps(judge(measures, problems=problems))
     if (found is None or not found.ill) and np.isfinite(accuracy).any():
         errors = {**columns, "loss": 1 - accuracy[np.isfinite(accuracy)]}

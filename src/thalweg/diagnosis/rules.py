@@ -162,6 +162,7 @@ RULES: tuple[Rule, ...] = (
     # The data and the capacity of the network.
     _rule("overfitting", m.VALID_GAP > 0.5, m.VALID_RISE > 0.1),
     _rule("overfitting", m.VALID_GAP > 0.7, m.VALID_LEFT > 0.3, m.LEFT < 0.2),
+    _rule("overfitting", m.ACCURACY_GAP > 0.15, m.TRAIN_ACCURACY > 0.95),
     _rule("healthy", m.FALLING > 0.006, (m.TO_CONSTANT < 0.95).if_known, prior=0.9),
     _rule("healthy", m.FALLING > 0.02, (m.TO_CONSTANT < 1.5).if_known, prior=0.9),
     _rule("converged", m.LEFT < 0.05, STUCK, prior=0.9),

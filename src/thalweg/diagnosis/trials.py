@@ -29,6 +29,7 @@ STEPS = 100
 RUN_STEPS = 30  # for a run, whose steps are slow
 WORTH = 0.02  # a gain of less than 2 % of the scale does not count
 # These fixes change the loss function, so accuracy is compared.
+_HIGHER = {"accuracy", "r_squared"}  # yardsticks of which more is better
 _OTHER_LOSS = {"cross_entropy", "logits", "match_shapes", "sign_of_loss"}
 
 
@@ -79,7 +80,7 @@ def try_fix(
         unchanged = attempt()
         with own_randomness(seed):
             return _compare(wanted, (unchanged, changed), taken, steps=steps, seed=seed, progress=progress)
-    return Trial(None, "loss", 0, math.nan, math.nan, math.nan, None, helped=False)
+    return Trial.not_made()
 
 
 def _compare(
@@ -96,19 +97,19 @@ def _compare(
     if fix.code == "norm_momentum":
         yardstick = "loss_eval"
     elif fix.code in _OTHER_LOSS and _accuracy(unchanged, batches) is not None:
-        yardstick = "accuracy"
+        yardstick = "r_squared" if all(map(_is_regression, batches)) else "accuracy"
     before = _measure(unchanged, batches, yardstick, seed)
     curves = [
         _train(attempt, batches, yardstick, steps=steps, seed=seed, stepped=partial(_after, progress, at, steps))
         for at, attempt in enumerate(attempts)
     ]
-    better = max if yardstick == "accuracy" else min
+    better = max if yardstick in _HIGHER else min
     known = [value for value in curves[0] if math.isfinite(value)]
-    reached = better(known) if known else -math.inf if yardstick == "accuracy" else math.inf
+    reached = better(known) if known else -math.inf if yardstick in _HIGHER else math.inf
     ahead = [at for at, value in enumerate(curves[1], start=1) if _is_better(value, reached, yardstick)]
     last = [curve[-1] for curve in curves]
-    scale = 1.0 if yardstick == "accuracy" else scale_of(abs(before), 1.0)
-    gain = (last[1] - last[0]) if yardstick == "accuracy" else (last[0] - last[1])
+    scale = 1.0 if yardstick in _HIGHER else scale_of(abs(before), 1.0)
+    gain = (last[1] - last[0]) if yardstick in _HIGHER else (last[0] - last[1])
     helped = math.isfinite(last[1]) and (not math.isfinite(last[0]) or gain > WORTH * scale)
     every = max(1, steps // len(curves[1]))
     return Trial(fix, yardstick, steps, before, last[0], last[1], ahead[0] * every if ahead else None, helped)
@@ -147,7 +148,7 @@ def _train(
 def _measure(attempt: Attempt, batches: Sequence[Batch], yardstick: str, seed: int) -> float:
     prepared = [attempt.prepare(batch) for batch in batches]
     model = attempt.copy.model
-    if yardstick == "accuracy":
+    if yardstick in _HIGHER:
         found = _accuracy(attempt, prepared)
         return math.nan if found is None else found
     mode = model.training
@@ -167,7 +168,7 @@ def _accuracy(attempt: Attempt, batches: Sequence[Batch]) -> float | None:
         outputs, targets = batch.outputs(attempt.copy.model), batch.targets
         if not isinstance(outputs, torch.Tensor) or not isinstance(targets, torch.Tensor):
             return None
-        if targets.is_floating_point() and outputs.numel() == targets.numel() and targets.numel() == len(targets):
+        if _is_regression(batch) and outputs.numel() == targets.numel():
             flat, wanted = outputs.reshape(-1), targets.reshape(-1)
             spread = (wanted - wanted.mean()).square().sum().clamp_min(1e-12)
             right += float(1 - (flat - wanted).square().sum() / spread) * len(targets)
@@ -180,5 +181,11 @@ def _accuracy(attempt: Attempt, batches: Sequence[Batch]) -> float | None:
     return right / max(1, count)
 
 
+def _is_regression(batch: Batch) -> bool:
+    """Whether each sample has one real target."""
+    targets = batch.targets
+    return isinstance(targets, torch.Tensor) and targets.is_floating_point() and targets.numel() == len(targets)
+
+
 def _is_better(value: float, other: float, yardstick: str) -> bool:
-    return value > other if yardstick == "accuracy" else value < other
+    return value > other if yardstick in _HIGHER else value < other

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 LINES = 8  # of a verdict, as it prints by default
 COLUMNS = 110  # of a line; a Chinese character takes two
-_ROUNDED = 1e-4  # the last decimal that is shown of a loss
 FINISHED = 0.05  # of the largest rate: a schedule that has come so low has ended
 
 BY: dict[str, tuple[str, ...]] = {
@@ -47,7 +46,7 @@ BY: dict[str, tuple[str, ...]] = {
         "update_ratio",
     ),
     "not_shuffled": ("peak", "left"),
-    "overfitting": ("valid_rise", "valid_gap"),
+    "overfitting": ("valid_rise", "valid_gap", "accuracy_gap"),
     "saddle": ("cure_anew", "matrix_gradient", "decrease_possible"),
     "saturated_units": ("cure_anew",),
     "untrained_parameters": ("foreign", "missing", "unregistered", "stopped", "gradless", "frozen"),
@@ -96,7 +95,7 @@ def level_text(measures: Mapping[str, float]) -> str:
     variance = measures.get("guessed_variance", 0.0)
     if not classes and not variance:
         return ""
-    sign = "=" if abs(loss - (math.log(classes) if classes else variance)) < _ROUNDED else "≈"
+    sign = "=" if f"{loss:.4f}" == f"{math.log(classes) if classes else variance:.4f}" else "≈"
     kind = ("two" if classes == 2 else "classes") if classes else ("unit" if variance == 1 else "share")
     values = {"classes": classes} if classes else {"variance": f"{variance:g}"}
     return t(f"diagnosis.level_{kind}", loss=f"{loss:.4f}", sign=sign, **values)

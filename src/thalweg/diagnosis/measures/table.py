@@ -92,6 +92,7 @@ class Condition:
 
 
 ABOVE_LOWEST = Measure("above_lowest", "history", "share")
+ACCURACY_GAP = Measure("accuracy_gap", "validation", "share")
 CLIPPED = Measure("clipped", "history", "share")
 COSINE = Measure("cosine", "history")
 CURE_ANEW = Measure("cure_anew", "gains", "share")
@@ -185,6 +186,7 @@ TARGETS_NONFINITE = Measure("targets_nonfinite", "batch", "share")
 TARGETS_OUTSIDE = Measure("targets_outside", "batch", "share")
 TARGETS_SCALE = Measure("targets_scale", "batch")
 TO_CONSTANT = Measure("to_constant", "derived", "share")
+TRAIN_ACCURACY = Measure("train_accuracy", "validation", "share")
 TWIN_UNITS = Measure("twin_units", "wiring", "share")
 UNCLEARED = Measure("uncleared", "history", "share")
 UNREGISTERED = Measure("unregistered", "wiring", "share")

@@ -124,6 +124,25 @@ def validation_trends(validation: Mapping[str, NDArray[np.float64]], train_last:
     }
 
 
+def accuracy_trends(train: ArrayLike, valid: ArrayLike) -> dict[str, float]:
+    """Compare the accuracies on training and on validation data, each the median of its last three.
+
+    Args:
+        train: accuracies in [0, 1], in the order of the steps.
+        valid: likewise, on validation data.
+
+    Example:
+        >>> accuracy_trends([0.5, 0.99, 0.99, 0.99], [0.5, 0.73, 0.73, 0.74])
+        {'train_accuracy': 0.99, 'accuracy_gap': 0.26}
+    """
+    parts = [np.asarray(part, dtype=np.float64) for part in (train, valid)]
+    known = [part[np.isfinite(part)] for part in parts]
+    if not all(map(len, known)):
+        return {}
+    last, valid_last = (float(np.median(part[-3:])) for part in known)
+    return {"train_accuracy": last, "accuracy_gap": round(last - valid_last, 9)}
+
+
 def _of_loss(loss_S: NDArray[np.float64]) -> dict[str, float]:
     bad_S = ~np.isfinite(loss_S)
     found = {"nonfinite_step": float(np.argmax(bad_S) + 1) if bad_S.any() else np.nan}
