@@ -77,7 +77,7 @@ def judge(measures: Mapping[str, float], *, problems: Sequence[str] = ()) -> Ver
 
 
 # These verdicts need no trend.
-_AT_ONCE = {"bad_inputs", "bad_targets", "wrong_loss", "diverged", "exploding_gradients"}
+_AT_ONCE = {"bad_inputs", "bad_targets", "wrong_loss", "diverged", "exploding_gradients", "too_few_steps"}
 
 # These hold beside learning; no other rule that is not exact may accuse a training that demonstrably learns.
 _BESIDE_LEARNING = {"batchnorm_mismatch", "class_imbalance", "converged", "healthy", "overfitting"}
@@ -101,6 +101,7 @@ def derived(measures: Mapping[str, float]) -> dict[str, float]:
     found["gain_no_decay_more"] = known("gain_no_decay") - known("gain_same_long")
     found["valid_left"] = known("valid_last") / known("loss_first") if known("loss_first") > 0 else math.nan
     found["loss_first_to_zero"] = known("loss_first") / known("loss_zero") if known("loss_zero") > 0 else math.nan
+    found["sunk"] = known("loss_last") / max(abs(known("loss_first")), 1.0)
     constant = known("loss_constant")
     if constant > 0:
         found["to_constant"] = known("loss_last") / constant

@@ -55,6 +55,7 @@ RULES: tuple[Rule, ...] = (
     _rule("untrained_parameters", m.STOPPED > 0.01, (m.LR_MOST < 1e-30).if_known, prior=1.0),
     _rule("untrained_parameters", m.GRADLESS > 0.01, prior=1.0),
     _rule("untrained_parameters", m.FROZEN > 0.3, STUCK, m.FIT_LEFT > 0.25, prior=0.9),
+    _rule("untrained_parameters", m.FROZEN_AT_RANDOM > 0.3, m.CURE_UNFROZEN > 0.3, m.TO_CONSTANT > 0.5, prior=0.9),
     _rule("bad_inputs", m.INPUTS_ALIKE > 0.5, prior=1.0),
     _rule("bad_inputs", m.INPUTS_SCALE > 50),
     _rule("bad_inputs", m.INPUTS_SCALE > 1e-12, m.INPUTS_SPREAD < 0.02),
@@ -85,7 +86,8 @@ RULES: tuple[Rule, ...] = (
     _rule("class_imbalance", m.LARGEST_CLASS > 0.9, m.RARE_FOUND < 0.1, m.FALLING < 0.05, prior=0.9),
     _rule("dropout_too_strong", m.GAIN_NO_DROPOUT_MORE > 0.2, m.TO_CONSTANT > 0.7, prior=0.9),
     # Divergence.
-    _rule("exploding_gradients", m.LOSS_FIRST_TO_ZERO > 8, m.TO_CONSTANT > 1.1),
+    _rule("wrong_loss", m.SUNK < -30, prior=0.95),
+    _rule("exploding_gradients", m.LOSS_FIRST_TO_ZERO > 8, m.TO_CONSTANT > 0.9),
     _rule("diverged", m.NONFINITE_STEP > 0),
     _rule("diverged", m.RISE > 20, prior=0.9),
     # The weight decay. It shrinks weights and all gradients, so it comes before the rules about gradients.
@@ -139,6 +141,7 @@ RULES: tuple[Rule, ...] = (
         (m.LR_LEFT > 0.1).if_known,
         m.FALLING < 0.05,
     ),
+    _rule("lr_too_small", m.UPDATE_RATIO < 2e-4, m.GAIN_RATIO > 20, m.TO_CONSTANT > 0.95, (m.LR_LEFT > 0.1).if_known),
     _rule(
         "ill_conditioned",
         m.SHARPNESS_RATIO > 0.6,
@@ -149,14 +152,15 @@ RULES: tuple[Rule, ...] = (
     ),
     _rule("lr_too_large", m.SHARPNESS_RATIO > 1.5, STUCK, m.LEFT > 0.2),
     _rule("lr_too_large", m.GAIN_LESS_THAN_SAME > 0.1, m.UPDATE_RATIO > 0.01, m.LATE_NOISE > 0.5, STUCK, m.LEFT > 0.2),
+    _rule("too_few_steps", m.STEPS < 20, m.CURE_LONGER > 0.15, m.TO_CONSTANT > 0.7, prior=0.85),
     _rule("too_few_steps", m.STEPS < 100, m.COSINE > 0.5, m.FIT_LEFT < 0.3, m.LEFT > 0.5, STUCK, prior=0.85),
     # A cause is named because its fix works: on samples kept out, beyond every restart without it.
     _rule("clipped_too_hard", m.CURE_UNCLIPPED > 0.2, m.CLIPPED > 0.9, NOT_BELOW, prior=0.9),
     _rule("weight_decay_too_strong", m.CURE_NO_DECAY > 0.2, NOT_BELOW, prior=0.9),
     _rule("dropout_too_strong", m.CURE_NO_DROPOUT > 0.2, NOT_BELOW, prior=0.9),
-    _rule("dead_units", m.CURE_ANEW > 0.15, m.DEAD_UNITS > 0.5, NOT_BELOW, STUCK, prior=0.9),
-    _rule("saturated_units", m.CURE_ANEW > 0.15, m.SATURATED_UNITS > 0.3, NOT_BELOW, STUCK, prior=0.9),
-    _rule("symmetric_weights", m.CURE_ANEW > 0.15, m.TWIN_UNITS > 0.5, NOT_BELOW, STUCK, prior=0.9),
+    _rule("dead_units", m.CURE_ANEW > 0.15, m.DEAD_UNITS > 0.5, NOT_BELOW, prior=0.9),
+    _rule("saturated_units", m.CURE_ANEW > 0.15, m.SATURATED_UNITS > 0.3, NOT_BELOW, prior=0.9),
+    _rule("symmetric_weights", m.CURE_ANEW > 0.15, m.TWIN_UNITS > 0.5, NOT_BELOW, prior=0.9),
     _rule("saddle", m.CURE_ANEW > 0.2, NOT_BELOW, STUCK, prior=0.85),
     _rule("lr_too_large", m.CURE_LOWER_RATE > 0.2, m.TO_CONSTANT > 0.95, prior=0.9),
     # The data and the capacity of the network.
@@ -165,7 +169,7 @@ RULES: tuple[Rule, ...] = (
     _rule("overfitting", m.ACCURACY_GAP > 0.15, m.TRAIN_ACCURACY > 0.95),
     _rule("healthy", m.FALLING > 0.006, (m.TO_CONSTANT < 0.95).if_known, prior=0.9),
     _rule("healthy", m.FALLING > 0.02, (m.TO_CONSTANT < 1.5).if_known, prior=0.9),
-    _rule("converged", m.LEFT < 0.05, STUCK, prior=0.9),
+    _rule("converged", m.LEFT < 0.05, STUCK, (m.TO_CONSTANT < 0.5).if_known, prior=0.9),
     _rule("model_too_small", m.FIT_LEFT > 0.3, m.LEFT > 0.3, STUCK, prior=0.9),
     _rule(
         "bad_targets",

@@ -49,10 +49,11 @@ BY: dict[str, tuple[str, ...]] = {
     "overfitting": ("valid_rise", "valid_gap", "accuracy_gap"),
     "saddle": ("cure_anew", "matrix_gradient", "decrease_possible"),
     "saturated_units": ("cure_anew",),
-    "untrained_parameters": ("foreign", "missing", "unregistered", "stopped", "gradless", "frozen"),
+    "untrained_parameters": ("foreign", "missing", "unregistered", "stopped", "gradless", "frozen_at_random", "frozen"),
     "vanishing_gradients": ("gradient_first_to_last", "sequence_gradient"),
     "weight_decay_too_strong": ("cure_no_decay", "gain_no_decay_more", "weight_norm_left"),
     "wrong_loss": (
+        "sunk",
         "loss_blind",
         "outputs_fixed",
         "squashed_twice",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from torch import nn
 from thalweg.diagnosis.measures.batch import of_batch
 from thalweg.diagnosis.measures.cures import Cures
 from thalweg.diagnosis.measures.dropout import dropout_measures
+from thalweg.diagnosis.measures.frozen import frozen_measures
 from thalweg.diagnosis.measures.gains import Gains, scale_of
 from thalweg.diagnosis.measures.gradients import curvature_of, noise_of
 from thalweg.diagnosis.measures.graph import graph_measures
@@ -72,13 +74,20 @@ def ask(
     def attempt(what: str, question: Callable[[], dict[str, float]]) -> None:
         progress(what, 0, 1)
         try:
-            with own_randomness(0):  # the user's model may draw random numbers
+            with own_randomness(0), warnings.catch_warnings():  # the user's model may draw random numbers, and warn
+                warnings.simplefilter("ignore")
                 found.update(question())
         except Exception:  # noqa: BLE001 - the verdict reports it, and the others go on
             failed.append(what)
 
     def step() -> None:
-        with suppress(Exception), own_randomness(0), torch.enable_grad():  # a question reports what fails
+        with (
+            suppress(Exception),
+            warnings.catch_warnings(),
+            own_randomness(0),
+            torch.enable_grad(),
+        ):  # a question reports what fails
+            warnings.simplefilter("ignore")
             timed.step(partial(batches[0].loss, timed.model, timed.loss_fn))
 
     timed = Copy.of(model, optimizer, loss_fn)
@@ -88,7 +97,7 @@ def ask(
         found["scale"] = scale
         attempt("graph", lambda: graph_measures(copied, batches[0]))
         attempt("mixing", lambda: mixing_of(copied.model, batches[0]))
-        attempt("symmetry", lambda: symmetry_of(copied.model))
+        attempt("symmetry", lambda: symmetry_of(copied.model) | frozen_measures(copied.model))
         attempt("sequence", lambda: sequence_measures(copied.model, copied.loss_fn, batches[0]))
         attempt("noise", lambda: noise_of(copied.model, copied.loss_fn, batches))
         attempt("curvature", lambda: curvature_of(Copy.of(model, optimizer, loss_fn), batches[:2], scale=scale))

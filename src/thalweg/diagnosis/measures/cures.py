@@ -60,8 +60,8 @@ class Cures:
         """Measure what each fix gains.
 
         Returns:
-            `cure_anew`: how much lower a loss new weights reach than those of now or of the start, as a share of the
-            scale. `cure_<name>`, for each fix of `_fixes`: how much lower than the best of those three. Nothing where
+            Shares of the scale. `cure_longer`: how much lower a loss more steps of the same kind reach. `cure_anew`:
+            how much lower a loss new weights reach than those of now or of the start. `cure_<name>`, for each fix of `_fixes`: how much lower than the best of those three. Nothing where
             a step takes too long.
         """
         steps = STEPS * self.gains.affordable() // RUN_STEPS
@@ -79,8 +79,10 @@ class Cures:
             self.progress(done, every)
             return reached
 
-        as_it_is, anew = min(lowest(None, start) for start in ("now", "start")), lowest(None, "anew")
+        longer, again, anew = (lowest(None, start) for start in ("now", "start", "anew"))
+        as_it_is = min(longer, again)
         without = min(as_it_is, anew)
+        found["cure_longer"] = self.known.get("loss_last", math.nan) / self.gains.scale - longer
         found["cure_anew"] = as_it_is - anew if math.isfinite(anew) else -math.inf
         for name, fix in fixes.items():
             with_fix = min(lowest(fix, start) for start in ("now", "start"))
@@ -96,6 +98,8 @@ class Cures:
             yield "no_decay", _Cure(Fix("less_decay", {}))
         if max(dropout_strengths(self.gains.model), default=0.0) > 0:
             yield "no_dropout", _Cure(None, without_dropout=True)
+        if any(not parameter.requires_grad for parameter in self.gains.model.parameters()):
+            yield "unfrozen", _Cure(Fix("unfreeze", {}))
         if self._clip is not None:
             yield "unclipped", _Cure(Fix("clip_less", {}))
 

@@ -33,7 +33,8 @@ def mixing_of(model: nn.Module, batch: Batch) -> dict[str, float]:
         batch: with one tensor of inputs, whose first dimension counts samples.
 
     Returns:
-        `samples_mixed`, in [0, 1]; nothing if inputs or outputs are no single tensor, or all samples are alike.
+        `samples_mixed`, in [0, 1]; nothing if inputs or outputs are no single tensor, or all samples are alike,
+        or if the model holds a square matrix over the samples, such as a graph's: then they are meant to mix.
 
     Example:
         >>> from thalweg.probes.batches import Batch
@@ -45,6 +46,8 @@ def mixing_of(model: nn.Module, batch: Batch) -> dict[str, float]:
     """
     inputs = batch.inputs
     if not isinstance(inputs, torch.Tensor) or not inputs.ndim or len(inputs) < FEWEST:
+        return {}
+    if _relates_samples(model, len(inputs)):
         return {}
     twin = copy.deepcopy(model).eval()
     before = _outputs(twin, batch, inputs)
@@ -65,6 +68,14 @@ def mixing_of(model: nn.Module, batch: Batch) -> dict[str, float]:
         moved_N[place] = False
         shares.append(float(moved_N.sum()) / (len(inputs) - 1))
     return {"samples_mixed": max(shares)} if shares else {}
+
+
+def _relates_samples(model: nn.Module, count: int) -> bool:
+    """Whether a module holds a matrix of all samples by all samples that is not trained."""
+    held = [value for module in model.modules() for value in (*vars(module).values(), *module.buffers(recurse=False))]
+    return any(
+        isinstance(value, torch.Tensor) and not value.requires_grad and value.shape == (count, count) for value in held
+    )
 
 
 def _outputs(twin: nn.Module, batch: Batch, inputs: torch.Tensor) -> torch.Tensor | None:

@@ -114,9 +114,18 @@ def line_converged(setting: Setting) -> Training:
 
 @case(*WELL)
 def head_on_frozen_features(setting: Setting) -> Training:
-    """Fine-tuning: a frozen network with a last layer that learns."""
+    """Fine-tuning: a trained network is frozen, and a new last layer learns."""
     training = plain(setting, width=64)
     parameters = list(training.model.parameters())
+    adam = torch.optim.Adam(parameters, lr=3e-3)
+    for step in range(100):
+        inputs_NF, targets_N = training.batch(10_000 + step)
+        adam.zero_grad()
+        training.loss_fn(training.model(inputs_NF), targets_N).backward()
+        adam.step()
+    adam.zero_grad()
+    last = [module for module in training.model.modules() if isinstance(module, nn.Linear)][-1]
+    last.reset_parameters()
     for parameter in parameters[:-2]:
         parameter.requires_grad_(False)  # noqa: FBT003 - torch's signature
     training.optimizer = setting.optimize(parameters[-2:])

@@ -147,7 +147,7 @@ def run_zoo(
         if processes == 1:
             found = map(_one, work)
         else:
-            pool = get_context("spawn").Pool(processes, initializer=_one_thread)
+            pool = get_context("spawn").Pool(processes, initializer=__one_thread)
             found = stack.enter_context(pool).imap(_one, work, chunksize=_CHUNK)
         for outcome in found:
             outcomes.append(outcome)
@@ -186,5 +186,5 @@ def _one(item: tuple[str, Setting]) -> Outcome:
     return run_case(load_all()[name], setting)
 
 
-def _one_thread() -> None:
+def __one_thread() -> None:
     torch.set_num_threads(1)
