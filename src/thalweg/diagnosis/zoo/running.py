@@ -13,6 +13,7 @@ from torch.nn.utils import clip_grad_norm_
 
 from thalweg.diagnosis.watching import watch
 from thalweg.diagnosis.zoo.table import load_all
+from thalweg.probes.batches import loss_function
 from thalweg.training.progress import Listener
 
 
@@ -69,13 +70,15 @@ def train_watched(training: Training) -> Verdict:
     """Run the loop that a user would write, watched, and diagnose it with the last batch."""
     rates = [group["lr"] for group in training.optimizer.param_groups]
     batch = training.batch(0)
+    loss_of = loss_function(training.loss_fn)
+    training.model.train(not training.evaluating)
     with watch(training.model, training.optimizer) as watching:
         for step in range(training.steps):
             batch = training.batch(step)
             set_rates(training, rates, step)
             if training.clear:
                 training.optimizer.zero_grad()
-            loss = training.loss_fn(training.model(batch[0]), batch[1])
+            loss = loss_of(training.model(batch[0]), batch[1])
             loss.backward()
             if training.clip is not None:
                 clip_grad_norm_(training.model.parameters(), training.clip)
@@ -96,7 +99,8 @@ def set_rates(training: Training, rates: Sequence[float], step: int) -> None:
 @torch.no_grad()
 def _validation_loss(training: Training) -> float:
     training.model.eval()
-    loss = training.loss_fn(training.model(training.samples.valid_inputs_NF), training.samples.valid_targets_N)
+    outputs = training.model(training.samples.valid_inputs_NF)
+    loss = loss_function(training.loss_fn)(outputs, training.samples.valid_targets_N)
     training.model.train()
     return float(loss)
 

@@ -1,0 +1,37 @@
+"""Programs of families that no threshold was chosen on: healthy, each learns."""
+
+import pytest
+import torch
+
+from thalweg.diagnosis.zoo.families.program import load_families
+from thalweg.diagnosis.zoo.running import train_watched
+
+
+FAMILIES = load_families()
+QUICK = {"autoencoder", "embedding_bag", "gcn", "tabular"}
+
+
+def test_there_are_fourteen_families():
+    assert len(FAMILIES) >= 14
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in sorted(FAMILIES)]
+)
+def test_a_healthy_program_learns_what_a_constant_predictor_does_not(name):
+    program = FAMILIES[name](3)
+    before = program.held_out()
+    train_watched(program.training())
+    assert program.held_out() > max(0.5, before + 0.3)
+
+
+@pytest.mark.parametrize("name", sorted(FAMILIES))
+def test_a_program_is_a_pure_function_of_its_seed(name):
+    first, second, other = (FAMILIES[name](seed) for seed in (1, 1, 2))
+    for one, two in zip(first.training().batch(4), second.training().batch(4), strict=True):
+        assert torch.equal(one, two)
+    weights, same, different = (
+        torch.cat([part.flatten() for part in program.model.parameters()]) for program in (first, second, other)
+    )
+    assert torch.equal(weights, same)
+    assert not torch.equal(weights, different)
