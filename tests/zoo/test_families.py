@@ -3,12 +3,14 @@
 import pytest
 import torch
 
+from thalweg.diagnosis import CODES
 from thalweg.diagnosis.zoo.families.program import load_families
+from thalweg.diagnosis.zoo.mutations import MUTATIONS
 from thalweg.diagnosis.zoo.running import train_watched
 
 
 FAMILIES = load_families()
-QUICK = {"autoencoder", "embedding_bag", "gcn", "tabular"}
+QUICK = {"embedding_bag", "gcn"}
 
 
 def test_there_are_fourteen_families():
@@ -35,3 +37,30 @@ def test_a_program_is_a_pure_function_of_its_seed(name):
     )
     assert torch.equal(weights, same)
     assert not torch.equal(weights, different)
+
+
+def _state(program):
+    training = program.training()
+    torch.manual_seed(0)
+    inputs, targets = training.batch(0)
+    groups = [
+        {**{key: value for key, value in group.items() if key != "params"}, "count": len(group["params"])}
+        for group in training.optimizer.param_groups
+    ]
+    trained = [parameter.requires_grad for parameter in program.model.parameters()]
+    flags = (training.steps, training.clear, training.clip, training.evaluating)
+    loop = (training.stepped is None, training.rate_at is None, program.loss_fn, repr(program.model))
+    return [repr(program.model(inputs)), repr(inputs), repr(targets), groups, trained, flags, loop]
+
+
+@pytest.mark.parametrize("name", sorted(MUTATIONS))
+def test_a_mutation_changes_its_program(name):
+    mutation = MUTATIONS[name]
+    assert set(mutation.truth) <= set(CODES)
+    families = [family for family in sorted(FAMILIES) if mutation.applies(FAMILIES[family](0))]
+    assert families
+    for family in families[:3]:
+        healthy, faulty = FAMILIES[family](0), FAMILIES[family](0)
+        assert _state(healthy) == _state(FAMILIES[family](0))
+        mutation.inject(faulty)
+        assert _state(healthy) != _state(faulty)

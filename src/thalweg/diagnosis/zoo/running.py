@@ -12,6 +12,8 @@ import torch
 from torch.nn.utils import clip_grad_norm_
 
 from thalweg.diagnosis.watching import watch
+from thalweg.diagnosis.zoo.families.program import load_families
+from thalweg.diagnosis.zoo.mutations import MUTATIONS
 from thalweg.diagnosis.zoo.table import load_all
 from thalweg.probes.batches import loss_function
 from thalweg.training.progress import Listener
@@ -183,6 +185,30 @@ def shares(outcomes: Sequence[Outcome]) -> dict[str, float]:
         "false_alarms": len(alarms) / len(well) if well else math.nan,
         "well_named": sum(outcome.right for outcome in well) / len(well) if well else math.nan,
     }
+
+
+def run_program(family: str, seed: int, mutation: str = "") -> tuple[Outcome, float]:
+    """Train one program of a family, healthy or with one fault.
+
+    Args:
+        family: its name.
+        seed: of weights and data.
+        mutation: name of the fault; empty: none.
+
+    Returns:
+        The outcome, and the held-out score: 0 for a constant predictor, 1 for a perfect one.
+    """
+    program = load_families()[family](seed)
+    truth = MUTATIONS[mutation].truth if mutation else ("healthy", "converged")
+    if mutation:
+        MUTATIONS[mutation].inject(program)
+    training = program.training()
+    verdict = train_watched(training)
+    second = verdict.alternatives[0][0] if verdict.alternatives else ""
+    name = f"{family}/{mutation or 'healthy'}"
+    optimizer = type(training.optimizer).__name__
+    found = Outcome(name, truth, family, optimizer, seed, verdict.code, second, verdict.measures)
+    return found, program.held_out()
 
 
 def _one(item: tuple[str, Setting]) -> Outcome:
