@@ -113,7 +113,7 @@ def discriminator(seed: int) -> Program:
         real, ones = samples.batch(step, 32, seed)
         noise = torch.randn(32, 4, generator=torch.Generator().manual_seed(seed * 1_000_003 + step))
         fake = maker(noise)
-        wanted = torch.autograd.grad(loss_fn(model(fake), ones), list(maker.parameters()))
+        wanted = torch.autograd.grad(loss_fn(model(fake), ones), list(maker.parameters()), allow_unused=True)
         for parameter, gradient in zip(maker.parameters(), wanted, strict=True):
             parameter.grad = gradient
         maker_steps.step()

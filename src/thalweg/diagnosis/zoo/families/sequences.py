@@ -13,6 +13,8 @@ from thalweg.diagnosis.zoo.families.program import Program, accuracy, accuracy_o
 
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor
 
 
@@ -22,7 +24,7 @@ def _split(inputs: Tensor, targets: Tensor) -> Samples:
 
 
 class _Recurrent(nn.Module):
-    def __init__(self, kind: type[nn.RNNBase], inputs: int, width: int, outputs: int) -> None:
+    def __init__(self, kind: Callable[..., nn.RNNBase], inputs: int, width: int, outputs: int) -> None:
         super().__init__()
         self.rnn = kind(inputs, width, batch_first=True)
         self.body = nn.Sequential(nn.Linear(width, width), nn.ReLU())
