@@ -61,8 +61,8 @@ class Cures:
 
         Returns:
             Shares of the scale. `cure_longer`: how much lower a loss more steps of the same kind reach. `cure_anew`:
-            how much lower a loss new weights reach than those of now or of the start. `cure_<name>`, for each fix of `_fixes`: how much lower than the best of those three. Nothing where
-            a step takes too long.
+            how much lower a loss new weights reach than those of now or of the start. `cure_<name>`, for each fix of
+            `_fixes`: how much lower than the best of those three. Nothing where a step takes too long.
         """
         steps = STEPS * self.gains.affordable() // RUN_STEPS
         if steps < FEWEST:

@@ -12,7 +12,10 @@ import torch
 from torch.nn.utils import clip_grad_norm_
 
 from thalweg.diagnosis.watching import watch
+from thalweg.diagnosis.zoo.families.program import load_families
+from thalweg.diagnosis.zoo.mutations import HARMED, MUTATIONS
 from thalweg.diagnosis.zoo.table import load_all
+from thalweg.probes.batches import loss_function
 from thalweg.training.progress import Listener
 
 
@@ -69,13 +72,15 @@ def train_watched(training: Training) -> Verdict:
     """Run the loop that a user would write, watched, and diagnose it with the last batch."""
     rates = [group["lr"] for group in training.optimizer.param_groups]
     batch = training.batch(0)
+    loss_of = loss_function(training.loss_fn)
+    training.model.train(not training.evaluating)
     with watch(training.model, training.optimizer) as watching:
         for step in range(training.steps):
             batch = training.batch(step)
             set_rates(training, rates, step)
             if training.clear:
                 training.optimizer.zero_grad()
-            loss = training.loss_fn(training.model(batch[0]), batch[1])
+            loss = loss_of(training.model(batch[0]), batch[1])
             loss.backward()
             if training.clip is not None:
                 clip_grad_norm_(training.model.parameters(), training.clip)
@@ -96,7 +101,8 @@ def set_rates(training: Training, rates: Sequence[float], step: int) -> None:
 @torch.no_grad()
 def _validation_loss(training: Training) -> float:
     training.model.eval()
-    loss = training.loss_fn(training.model(training.samples.valid_inputs_NF), training.samples.valid_targets_N)
+    outputs = training.model(training.samples.valid_inputs_NF)
+    loss = loss_function(training.loss_fn)(outputs, training.samples.valid_targets_N)
     training.model.train()
     return float(loss)
 
@@ -147,7 +153,7 @@ def run_zoo(
         if processes == 1:
             found = map(_one, work)
         else:
-            pool = get_context("spawn").Pool(processes, initializer=__one_thread)
+            pool = get_context("spawn").Pool(processes, initializer=_one_thread)
             found = stack.enter_context(pool).imap(_one, work, chunksize=_CHUNK)
         for outcome in found:
             outcomes.append(outcome)
@@ -181,10 +187,83 @@ def shares(outcomes: Sequence[Outcome]) -> dict[str, float]:
     }
 
 
+def run_program(family: str, seed: int, mutation: str = "") -> tuple[Outcome, float]:
+    """Train one program of a family, healthy or with one fault.
+
+    Args:
+        family: its name.
+        seed: of weights and data.
+        mutation: name of the fault; empty: none.
+
+    Returns:
+        The outcome, and the held-out score: 0 for a constant predictor, 1 for a perfect one.
+    """
+    program = load_families()[family](seed)
+    truth = MUTATIONS[mutation].truth if mutation else ("healthy", "converged")
+    if mutation:
+        MUTATIONS[mutation].inject(program)
+    training = program.training()
+    verdict = train_watched(training)
+    second = verdict.alternatives[0][0] if verdict.alternatives else ""
+    name = f"{family}/{mutation or 'healthy'}"
+    optimizer = type(training.optimizer).__name__
+    found = Outcome(name, truth, family, optimizer, seed, verdict.code, second, verdict.measures)
+    return found, program.held_out()
+
+
+def run_families(
+    *,
+    seeds: Iterable[int] = (0,),
+    families: Iterable[str] | None = None,
+    processes: int = 1,
+    listener: Listener | None = None,
+) -> list[Outcome]:
+    """Run program families: each healthy program, and each of its mutations that does harm.
+
+    Args:
+        seeds: of weights and data.
+        families: their names; None: all.
+        processes: number of processes that share the work, with one thread each.
+        listener: receives the progress.
+
+    Returns:
+        One outcome per training; a mutation that leaves three quarters of the healthy twin's score is left out.
+    """
+    table = load_families()
+    chosen = [(name, seed) for seed in seeds for name in (table if families is None else families)]
+    work = [(name, seed, "") for name, seed in chosen] + [
+        (name, seed, fault.name)
+        for name, seed in chosen
+        for fault in MUTATIONS.values()
+        if fault.applies(table[name](seed))
+    ]
+    listener = listener or Listener()
+    listener.working("trainings", 0, len(work))
+    score_of: dict[tuple[str, int], float] = {}
+    outcomes: list[Outcome] = []
+    with ExitStack() as stack:
+        if processes == 1:
+            found = map(_one_program, work)
+        else:
+            pool = get_context("spawn").Pool(processes, initializer=_one_thread)
+            found = stack.enter_context(pool).imap(_one_program, work)
+        for done, ((name, seed, fault), (outcome, score)) in enumerate(zip(work, found, strict=True), start=1):
+            if not fault:
+                score_of[name, seed] = score
+            if not fault or score < HARMED * score_of[name, seed]:
+                outcomes.append(outcome)
+            listener.working("trainings", done, len(work))
+    return outcomes
+
+
+def _one_program(item: tuple[str, int, str]) -> tuple[Outcome, float]:
+    return run_program(*item)
+
+
 def _one(item: tuple[str, Setting]) -> Outcome:
     name, setting = item
     return run_case(load_all()[name], setting)
 
 
-def __one_thread() -> None:
+def _one_thread() -> None:
     torch.set_num_threads(1)

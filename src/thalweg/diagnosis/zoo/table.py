@@ -55,7 +55,7 @@ class Training:
         model: the network.
         optimizer: over its parameters.
         samples: source of the batches.
-        loss_fn: of (outputs, targets).
+        loss_fn: of (outputs, targets); None: the outputs hold the loss.
         steps: number of steps.
         size: samples per batch.
         rate_at: factor of the rate at a step; None: a constant rate.
@@ -64,6 +64,7 @@ class Training:
         stepped: the optimizer that the loop steps, if that is not the one that is watched.
         clear: whether gradients are cleared.
         clip: largest gradient norm; None: no clipping.
+        evaluating: whether the network is in evaluation mode.
         validate: whether validation losses are recorded, every 20 steps.
         seed: of the batches.
     """
@@ -71,7 +72,7 @@ class Training:
     model: nn.Module
     optimizer: Optimizer
     samples: Samples
-    loss_fn: Callable[[Tensor, Tensor], Tensor] = cross_entropy
+    loss_fn: Callable[[Tensor, Tensor], Tensor] | None = cross_entropy
     steps: int = STEPS
     size: int = BATCH
     rate_at: Callable[[int], float] | None = None
@@ -80,6 +81,7 @@ class Training:
     stepped: Optimizer | None = None
     clear: bool = True
     clip: float | None = None
+    evaluating: bool = False
     validate: bool = False
     seed: int = 0
 
