@@ -121,7 +121,7 @@ def head_on_frozen_features(setting: Setting) -> Training:
     for step in range(100):
         inputs_NF, targets_N = training.batch(10_000 + step)
         adam.zero_grad()
-        training.loss_fn(training.model(inputs_NF), targets_N).backward()
+        cross_entropy(training.model(inputs_NF), targets_N).backward()
         adam.step()
     adam.zero_grad()
     last = [module for module in training.model.modules() if isinstance(module, nn.Linear)][-1]
