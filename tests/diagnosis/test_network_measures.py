@@ -8,6 +8,7 @@ from torch.nn.functional import cross_entropy
 
 import thalweg
 from thalweg.diagnosis.measures.dropout import WithoutDropout, dropout_measures
+from thalweg.diagnosis.measures.frozen import frozen_measures
 from thalweg.diagnosis.measures.gains import Gains
 from thalweg.diagnosis.measures.mixing import mixing_of
 from thalweg.diagnosis.measures.sequence import sequence_measures
@@ -158,3 +159,34 @@ def test_a_training_in_evaluation_mode_is_named_only_where_the_mode_matters():
         model = network(p=p).eval()
         watch, inputs, labels = trained(model, torch.optim.Adam(model.parameters(), lr=1e-2))
         assert watch.diagnose(batch=(inputs, labels), loss_fn=cross_entropy).code == code
+
+
+LAYERS = {
+    "linear": lambda: nn.Linear(30, 40),
+    "convolution": lambda: nn.Conv2d(8, 16, 3),
+    "convolution of sequences": lambda: nn.Conv1d(16, 8, 5),
+    "LSTM": lambda: nn.LSTM(8, 16),
+    "embedding": lambda: nn.Embedding(50, 16),
+}
+
+
+@pytest.mark.parametrize("kind", LAYERS)
+def test_frozen_weights_are_told_from_trained_ones_by_their_distribution(kind):
+    for seed in range(20):
+        torch.manual_seed(seed)
+        model = LAYERS[kind]().requires_grad_(False)
+        assert frozen_measures(model)["frozen_at_random"] > 0.9
+        with torch.no_grad():
+            for weight in model.parameters():
+                weight.add_(0.5 * weight.std() * torch.randn_like(weight))  # as a training moves them
+        assert frozen_measures(model)["frozen_at_random"] < 0.1
+    assert frozen_measures(LAYERS[kind]()) == {}
+
+
+def test_a_matrix_over_the_samples_is_meant_to_mix_them():
+    """A graph network relates its nodes by design; the same mixing without such a matrix is a fault."""
+    graph = Function(lambda x, linear: linear.mean_NN @ linear(x), nn.Linear(8, 4))
+    graph.parts[0].register_buffer("mean_NN", torch.rand(12, 12).softmax(dim=1))
+    nodes = torch.randn(12, 8)
+    assert mixing_of(graph, Batch(nodes, torch.zeros(12))) == {}
+    assert mixing_of(Function(lambda x: x - x.mean(dim=0)), Batch(nodes, torch.zeros(12)))["samples_mixed"] == 1.0

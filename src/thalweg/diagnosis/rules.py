@@ -134,6 +134,14 @@ RULES: tuple[Rule, ...] = (
         STUCK,
     ),
     _rule(
+        "decayed_too_early",
+        m.LR_LEFT < 0.1,
+        m.GAIN_LR_MOST_RATIO > 10,
+        m.GAIN_LR_MOST > 0.1,
+        m.LEFT > 0.3,
+        m.FALLING < 0.05,
+    ),
+    _rule(
         "lr_too_small",
         (m.UPDATE_RATIO < 2e-4).if_known,
         m.GAIN_RATIO > 20,
@@ -168,7 +176,7 @@ RULES: tuple[Rule, ...] = (
     _rule("overfitting", m.VALID_GAP > 0.7, m.VALID_LEFT > 0.3, m.LEFT < 0.2),
     _rule("overfitting", m.ACCURACY_GAP > 0.15, m.TRAIN_ACCURACY > 0.95),
     _rule("healthy", m.FALLING > 0.006, (m.TO_CONSTANT < 0.95).if_known, prior=0.9),
-    _rule("healthy", m.FALLING > 0.02, (m.TO_CONSTANT < 1.5).if_known, prior=0.9),
+    _rule("healthy", m.FALLING > 0.02, (m.TO_CONSTANT < 1.5).if_known, (m.CURE_LONGER > 0.05).if_known, prior=0.9),
     _rule("converged", m.LEFT < 0.05, STUCK, (m.TO_CONSTANT < 0.5).if_known, prior=0.9),
     _rule("model_too_small", m.FIT_LEFT > 0.3, m.LEFT > 0.3, STUCK, prior=0.9),
     _rule(

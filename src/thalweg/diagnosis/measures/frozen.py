@@ -9,6 +9,8 @@ from torch import nn
 
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from torch import Tensor
 
 FEWEST = 64  # values that show their distribution
@@ -18,11 +20,12 @@ _NEAR_BOUND, _NEAR_SPREAD = 0.9, 0.1  # of a uniform distribution: the largest v
 def frozen_measures(model: nn.Module) -> dict[str, float]:
     """Measure how much of a network is frozen at random initial weights.
 
-    Torch draws the weights of linear layers and convolutions uniformly from ±1/√n for n inputs of a unit. Trained
-    weights leave these bounds.
+    Torch draws the weights of linear layers and convolutions uniformly from ±1/√n for n inputs of a unit, those of
+    recurrent layers from ±1/√n for n units, and embeddings from the standard normal distribution. Trained weights leave
+    these distributions.
 
     Args:
-        model: its linear layers and convolutions are read.
+        model: its linear, recurrent and embedding layers and its convolutions are read.
 
     Returns:
         `frozen_at_random`: the share of the model's values, in [0, 1]; nothing if no weight is frozen.
@@ -33,19 +36,34 @@ def frozen_measures(model: nn.Module) -> dict[str, float]:
         >>> frozen_measures(model)
         {'frozen_at_random': 0.8658008658008658}
     """
-    layers = [module for module in model.modules() if isinstance(module, nn.Linear | nn.modules.conv._ConvNd)]  # noqa: SLF001
-    frozen = [layer.weight for layer in layers if not layer.weight.requires_grad]
-    if not frozen:
+    drawn = [weight for module in model.modules() for weight, bound in _weights(module) if _as_drawn(weight, bound)]
+    every = list(model.parameters())
+    if all(parameter.requires_grad for parameter in every):
         return {}
-    every = sum(parameter.numel() for parameter in model.parameters())
-    return {"frozen_at_random": sum(weight.numel() for weight in frozen if _as_drawn(weight)) / every}
+    return {"frozen_at_random": sum(weight.numel() for weight in drawn) / sum(one.numel() for one in every)}
 
 
-def _as_drawn(weight: Tensor) -> bool:
+def _weights(module: nn.Module) -> Iterator[tuple[Tensor, float]]:
+    """The frozen weights of a layer, each with the bound of its draw; infinite for a normal distribution."""
+    if isinstance(module, nn.Linear | nn.modules.conv._ConvNd):  # noqa: SLF001 - the base of all convolutions
+        found = [(module.weight, 1 / math.sqrt(module.weight[0].numel()))]
+    elif isinstance(module, nn.RNNBase):
+        found = [(weight, 1 / math.sqrt(module.hidden_size)) for weight in module.parameters(recurse=False)]
+    elif isinstance(module, nn.Embedding):
+        found = [(module.weight, math.inf)]
+    else:
+        found = []
+    yield from ((weight, bound) for weight, bound in found if not weight.requires_grad)
+
+
+def _as_drawn(weight: Tensor, bound: float) -> bool:
     """Whether a weight looks like torch's draw."""
     values = weight.detach().float()
     if values.numel() < FEWEST or not bool(values.isfinite().all()):
         return False
-    bound = 1 / math.sqrt(values[0].numel())
-    largest, spread = float(values.abs().max()), float(values.std()) * math.sqrt(3)
-    return _NEAR_BOUND * bound < largest <= bound * (1 + 1e-5) and abs(spread / bound - 1) < _NEAR_SPREAD
+    largest, spread = float(values.abs().max()), float(values.std())
+    if math.isinf(bound):
+        kurtosis = float((values - values.mean()).pow(4).mean()) / max(spread, 1e-12) ** 4
+        error = 3 / math.sqrt(2 * values.numel())  # three standard errors of the deviation
+        return abs(spread - 1) < error and abs(float(values.mean())) < 2 * error and abs(kurtosis - 3) < 1
+    return _NEAR_BOUND * bound < largest <= bound * (1 + 1e-5) and abs(spread * math.sqrt(3) / bound - 1) < _NEAR_SPREAD
