@@ -5,8 +5,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from thalweg.diagnosis.measures.batch import of_batch
 from thalweg.diagnosis.measures.head import class_dim, head_of
 from thalweg.diagnosis.measures.loss import of_loss
+from thalweg.probes.batches import Batch
 
 
 N, C = 12, 4
@@ -150,3 +152,25 @@ def test_heads_are_recognized_behind_changes_of_shape(last, name):
     network = nn.Sequential(nn.Linear(3, 4), last, nn.Unflatten(1, (2, 2)), nn.Flatten(1))
     assert head_of(network(torch.ones(5, 3))) == name
     assert head_of(network(torch.ones(5, 3)).detach()) == "unknown"
+
+
+def test_a_loss_without_a_row_of_targets_for_each_output_is_probed_within_its_head():
+    """CTC takes log-probabilities (T, N, C) and labels in one row; beyond them it falls without end."""
+    log_TNC = torch.randn(20, 3, 6, generator=torch.Generator().manual_seed(0)).log_softmax(dim=2)
+    labels = torch.tensor([1, 2, 3, 4, 5, 1])
+
+    def ctc(outputs, targets):
+        return functional.ctc_loss(outputs, targets, torch.full((3,), 20), torch.full((3,), 2))
+
+    assert of_loss(log_TNC, labels, ctc, "log_softmax")["loss_floor"] > -1
+    assert of_loss(log_TNC, labels, ctc, "none")["loss_floor"] < -1
+
+
+@pytest.mark.filterwarnings("ignore:Using a target size")
+@pytest.mark.parametrize("flattens", [True, False])
+def test_other_shapes_are_a_fault_only_if_they_change_the_loss(flattens):
+    def loss_fn(outputs, targets):
+        return functional.mse_loss(outputs.flatten() if flattens else outputs, targets)
+
+    batch = Batch(torch.randn(N, 3), torch.arange(N, dtype=torch.float32))
+    assert of_batch(nn.Linear(3, 1), loss_fn, [batch])["targets_broadcast"] == (0.0 if flattens else 1.0)

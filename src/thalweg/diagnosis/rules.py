@@ -99,6 +99,7 @@ RULES: tuple[Rule, ...] = (
         "ill_conditioned", m.SHARPNESS_RATIO > 0.6, m.GAIN_MORE < 0, m.FALLING < 0.05, m.LEFT > 0.1, m.LATE_NOISE < 0.02
     ),
     _rule("lr_too_large", m.UPDATE_RATIO_FIRST > 0.25, m.FALLING < 0.02, m.LEFT > 0.2),
+    _rule("lr_too_large", m.UPDATE_RATIO_FIRST > 0.25, m.TO_CONSTANT > 0.95),
     _rule("lr_too_large", m.UPDATE_RATIO_FIRST > 0.08, m.DEAD_UNITS > 0.8, m.DEAD_UNITS_FIRST < 0.7, STUCK),
     _rule("lr_too_large", m.UPDATE_RATIO > 0.05, m.LATE_NOISE > 0.5, STUCK, m.LEFT > 0.2),
     _rule("lr_too_large", m.SHARPNESS_RATIO > 2.5, m.LEFT > 0.2),
@@ -161,14 +162,17 @@ RULES: tuple[Rule, ...] = (
     _rule("lr_too_large", m.SHARPNESS_RATIO > 1.5, STUCK, m.LEFT > 0.2),
     _rule("lr_too_large", m.GAIN_LESS_THAN_SAME > 0.1, m.UPDATE_RATIO > 0.01, m.LATE_NOISE > 0.5, STUCK, m.LEFT > 0.2),
     _rule("too_few_steps", m.STEPS < 20, m.CURE_LONGER > 0.15, m.TO_CONSTANT > 0.7, prior=0.85),
+    _rule(
+        "too_few_steps", m.STEPS < 100, m.GAIN_SAME > 0.3, m.CURE_LONGER > 0.05, m.TO_CONSTANT > 0.7, STUCK, prior=0.85
+    ),
     _rule("too_few_steps", m.STEPS < 100, m.COSINE > 0.5, m.FIT_LEFT < 0.3, m.LEFT > 0.5, STUCK, prior=0.85),
     # A cause is named because its fix works: on samples kept out, beyond every restart without it.
     _rule("clipped_too_hard", m.CURE_UNCLIPPED > 0.2, m.CLIPPED > 0.9, NOT_BELOW, prior=0.9),
     _rule("weight_decay_too_strong", m.CURE_NO_DECAY > 0.2, NOT_BELOW, prior=0.9),
     _rule("dropout_too_strong", m.CURE_NO_DROPOUT > 0.2, NOT_BELOW, prior=0.9),
-    _rule("dead_units", m.CURE_ANEW > 0.15, m.DEAD_UNITS > 0.5, NOT_BELOW, prior=0.9),
-    _rule("saturated_units", m.CURE_ANEW > 0.15, m.SATURATED_UNITS > 0.3, NOT_BELOW, prior=0.9),
-    _rule("symmetric_weights", m.CURE_ANEW > 0.15, m.TWIN_UNITS > 0.5, NOT_BELOW, prior=0.9),
+    _rule("dead_units", m.CURE_ANEW > 0.15, m.DEAD_UNITS > 0.5, m.TO_CONSTANT > 0.5, prior=0.9),
+    _rule("saturated_units", m.CURE_ANEW > 0.15, m.SATURATED_UNITS > 0.3, m.TO_CONSTANT > 0.5, prior=0.9),
+    _rule("symmetric_weights", m.CURE_ANEW > 0.15, m.TWIN_UNITS > 0.5, m.TO_CONSTANT > 0.5, prior=0.9),
     _rule("saddle", m.CURE_ANEW > 0.2, NOT_BELOW, STUCK, prior=0.85),
     _rule("lr_too_large", m.CURE_LOWER_RATE > 0.2, m.TO_CONSTANT > 0.95, prior=0.9),
     # The data and the capacity of the network.
@@ -188,6 +192,14 @@ RULES: tuple[Rule, ...] = (
         STUCK,
         prior=0.85,
     ),
-    _rule("noise_floor", m.COSINE < 0.3, (m.TO_CONSTANT < 0.95).if_known, m.LEFT > 0.1, STUCK, prior=0.85),
+    _rule(
+        "noise_floor",
+        m.COSINE < 0.3,
+        (m.TO_CONSTANT > 0.5).if_known,
+        (m.TO_CONSTANT < 0.95).if_known,
+        m.LEFT > 0.1,
+        STUCK,
+        prior=0.85,
+    ),
     _rule("converged", m.DECREASE_POSSIBLE < 2e-2, STUCK, prior=0.8),
 )

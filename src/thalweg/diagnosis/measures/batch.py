@@ -57,6 +57,8 @@ def of_batch(model: nn.Module, loss_fn: LossFunction, batches: Sequence[Batch]) 
         with torch.no_grad():
             loss = float(loss_fn(outputs, targets))
         found["loss_batch"] = loss
+        if found.get("targets_broadcast") and _pairs_matter(loss_fn, outputs, targets, loss):
+            found["targets_broadcast"] = 0.0
         if bool(torch.isfinite(outputs).all()):
             found |= of_loss(outputs.float(), targets, loss_fn, head)
             found |= _of_outputs(outputs, targets, loss) | _of_rare(outputs, targets, head)
@@ -105,6 +107,13 @@ def _of_targets(outputs: Tensor, targets: Tensor) -> dict[str, float]:
         # -100 is torch's ignore_index
         found["targets_outside"] = float((((targets < 0) & (targets != -100)) | (targets >= classes)).float().mean())
     return found
+
+
+def _pairs_matter(loss_fn: LossFunction, outputs: Tensor, targets: Tensor, loss: float) -> bool:
+    """Whether the loss compares each output with its own target: then it changes with the order of the targets."""
+    with torch.no_grad():
+        others = [float(loss_fn(outputs, targets.roll(shift, dims=0))) for shift in (1, len(targets) // 2)]
+    return any(abs(other - loss) > 1e-4 * max(abs(loss), 1e-12) for other in others)
 
 
 def _of_rare(outputs: Tensor, targets: Tensor, head: Head) -> dict[str, float]:

@@ -118,6 +118,9 @@ def _of_floor(value: Value, outputs: Tensor, head: Head, dim: int | None) -> dic
     if not (head == "none" or head in RANGES or head == "log_softmax"):
         # without a graph, logarithms of probabilities are recognized by their values
         head = "log_softmax" if dim is not None and log_normalized_over(outputs, dim) else "none"
+    if dim is None and head in ("softmax", "log_softmax"):  # as for CTC, whose targets have no row for each output
+        normal = normalized_over if head == "softmax" else log_normalized_over
+        dim = next((at for at in reversed(range(outputs.ndim)) if normal(outputs, at)), None)
     floors = []
     for sign in (-1.0, 1.0):
         near = value(reachable(head, sign * _FAR * outputs, dim))
