@@ -255,7 +255,7 @@ def test_saved_and_diagnosed_from_the_folder(tmp_path):
 
 
 def test_folders_that_are_none(tmp_path):
-    with pytest.raises(RunError, match="neither a run nor"):
+    with pytest.raises(RunError, match="neither a run, nor"):
         diagnose_path(tmp_path)
     (tmp_path / "watch.json").write_text("[]")
     with pytest.raises(RunError, match="damaged"):

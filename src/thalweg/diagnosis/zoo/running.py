@@ -73,7 +73,8 @@ def train_watched(training: Training) -> Verdict:
     rates = [group["lr"] for group in training.optimizer.param_groups]
     batch = training.batch(0)
     loss_of = loss_function(training.loss_fn)
-    training.model.train(not training.evaluating)
+    if training.evaluating:
+        training.model.eval()
     with watch(training.model, training.optimizer) as watching:
         for step in range(training.steps):
             batch = training.batch(step)
