@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 STEPS = 100
 RUN_STEPS = 30  # for a run, whose steps are slow
 WORTH = 0.02  # a gain of less than 2 % of the scale does not count
-# These fixes change the loss function, so accuracy is compared.
 _HIGHER = {"accuracy", "r_squared"}  # yardsticks of which more is better
+# These fixes change the loss function, so accuracy is compared.
 _OTHER_LOSS = {"cross_entropy", "logits", "match_shapes", "sign_of_loss"}
 
 

@@ -53,6 +53,8 @@ logger = logging.getLogger("thalweg")
 class Watch:
     """A watched training; `watch` makes it.
 
+    It keeps a copy of the first weights, up to 64 MB, so that fixes can be tried from the start.
+
     If watching fails, the training goes on; `problems` records the failure and the verdict names it. A misuse within
     the loop is also said at once, by the logger `thalweg`. A copy or a pickle of a watch is closed and empty.
 

@@ -81,12 +81,8 @@ def ask(
             failed.append(what)
 
     def step() -> None:
-        with (
-            suppress(Exception),
-            warnings.catch_warnings(),
-            own_randomness(0),
-            torch.enable_grad(),
-        ):  # a question reports what fails
+        """A step to time; what fails here is reported by a question."""
+        with suppress(Exception), warnings.catch_warnings(), own_randomness(0), torch.enable_grad():
             warnings.simplefilter("ignore")
             timed.step(partial(batches[0].loss, timed.model, timed.loss_fn))
 

@@ -45,7 +45,7 @@ class Cures:
 
     Args:
         gains: the model, its optimizer, the loss, the batches, the scale, and how long the short runs may take.
-        known: the measures so far; they say whether the training was clipped, and what its optimizer lacks.
+        known: the measures so far; they say whether the training was clipped, and its loss now.
         start: the weights and buffers that the training started from, by name; empty: unknown, so copies go on from
             now, or from new weights.
         progress: receives the number of trainings done, and of all.
@@ -60,7 +60,7 @@ class Cures:
         """Measure what each fix gains.
 
         Returns:
-            Shares of the scale. `cure_longer`: how much lower a loss more steps of the same kind reach. `cure_anew`:
+            Shares of the scale. `cure_longer`: how far below the training loss now more steps get. `cure_anew`:
             how much lower a loss new weights reach than those of now or of the start. `cure_<name>`, for each fix of
             `_fixes`: how much lower than the best of those three. Nothing where a step takes too long.
         """

@@ -6,7 +6,7 @@ import math
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.nn.utils import clip_grad_norm_
@@ -20,7 +20,7 @@ from thalweg.training.progress import Listener
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from thalweg.diagnosis.verdict import Verdict
     from thalweg.diagnosis.zoo.table import Case, Setting, Training
@@ -52,6 +52,12 @@ class Outcome:
     code: str
     second: str
     measures: Mapping[str, float]
+
+    @classmethod
+    def of(cls, verdict: Verdict, **facts: Any) -> Outcome:
+        """The outcome with a verdict's codes and measures; `facts` are the other attributes."""
+        second = verdict.alternatives[0][0] if verdict.alternatives else ""
+        return cls(**facts, code=verdict.code, second=second, measures=verdict.measures)
 
     def to_dict(self) -> dict[str, object]:
         """For JSON, without the measures."""
@@ -111,18 +117,13 @@ def _validation_loss(training: Training) -> float:
 def run_case(case: Case, setting: Setting) -> Outcome:
     """Train one case and return its verdict."""
     verdict = train_watched(case.make(setting))
-    second = verdict.alternatives[0][0] if verdict.alternatives else ""
-    if verdict.code == "unsure" and len(verdict.alternatives) > 1:
-        second = verdict.alternatives[0][0]
-    return Outcome(
-        case.name,
-        case.truth,
-        setting.network,
-        setting.optimizer,
-        setting.seed,
-        verdict.code,
-        second,
-        verdict.measures,
+    return Outcome.of(
+        verdict,
+        case=case.name,
+        truth=case.truth,
+        network=setting.network,
+        optimizer=setting.optimizer,
+        seed=setting.seed,
     )
 
 
@@ -147,19 +148,24 @@ def run_zoo(
     table = load_all()
     chosen = list(table) if cases is None else list(cases)
     work = [(name, setting) for name in chosen for setting in table[name].settings(seeds)]
+    return list(_each(_one, work, processes, listener, chunk=_CHUNK))
+
+
+def _each(
+    run: Callable[[Any], Any], work: Sequence[Any], processes: int, listener: Listener | None, *, chunk: int = 1
+) -> Iterator[Any]:
+    """Run each piece of work, in this process or in several with one thread each, and yield the results in order."""
     listener = listener or Listener()
     listener.working("trainings", 0, len(work))
-    outcomes: list[Outcome] = []
     with ExitStack() as stack:
         if processes == 1:
-            found = map(_one, work)
+            found = map(run, work)
         else:
-            pool = get_context("spawn").Pool(processes, initializer=_one_thread)
-            found = stack.enter_context(pool).imap(_one, work, chunksize=_CHUNK)
-        for outcome in found:
-            outcomes.append(outcome)
-            listener.working("trainings", len(outcomes), len(work))
-    return outcomes
+            pool = stack.enter_context(get_context("spawn").Pool(processes, initializer=_one_thread))
+            found = pool.imap(run, work, chunksize=chunk)
+        for done, result in enumerate(found, start=1):
+            listener.working("trainings", done, len(work))
+            yield result
 
 
 def confusion(outcomes: Sequence[Outcome]) -> dict[str, dict[str, int]]:
@@ -205,11 +211,15 @@ def run_program(family: str, seed: int, mutation: str = "") -> tuple[Outcome, fl
         MUTATIONS[mutation].inject(program)
     training = program.training()
     verdict = train_watched(training)
-    second = verdict.alternatives[0][0] if verdict.alternatives else ""
-    name = f"{family}/{mutation or 'healthy'}"
-    optimizer = type(training.optimizer).__name__
-    found = Outcome(name, truth, family, optimizer, seed, verdict.code, second, verdict.measures)
-    return found, program.held_out()
+    outcome = Outcome.of(
+        verdict,
+        case=f"{family}/{mutation or 'healthy'}",
+        truth=truth,
+        network=family,
+        optimizer=type(training.optimizer).__name__,
+        seed=seed,
+    )
+    return outcome, program.held_out()
 
 
 def run_families(
@@ -232,28 +242,17 @@ def run_families(
     """
     table = load_families()
     chosen = [(name, seed) for seed in seeds for name in (table if families is None else families)]
-    work = [(name, seed, "") for name, seed in chosen] + [
-        (name, seed, fault.name)
-        for name, seed in chosen
-        for fault in MUTATIONS.values()
-        if fault.applies(table[name](seed))
-    ]
-    listener = listener or Listener()
-    listener.working("trainings", 0, len(work))
+    work = [(name, seed, "") for name, seed in chosen]
+    for name, seed in chosen:
+        program = table[name](seed)
+        work += [(name, seed, fault.name) for fault in MUTATIONS.values() if fault.applies(program)]
     score_of: dict[tuple[str, int], float] = {}
     outcomes: list[Outcome] = []
-    with ExitStack() as stack:
-        if processes == 1:
-            found = map(_one_program, work)
-        else:
-            pool = get_context("spawn").Pool(processes, initializer=_one_thread)
-            found = stack.enter_context(pool).imap(_one_program, work)
-        for done, ((name, seed, fault), (outcome, score)) in enumerate(zip(work, found, strict=True), start=1):
-            if not fault:
-                score_of[name, seed] = score
-            if not fault or score < HARMED * score_of[name, seed]:
-                outcomes.append(outcome)
-            listener.working("trainings", done, len(work))
+    for (name, seed, fault), (outcome, score) in zip(work, _each(_one_program, work, processes, listener), strict=True):
+        if not fault:
+            score_of[name, seed] = score
+        if not fault or score < HARMED * score_of[name, seed]:
+            outcomes.append(outcome)
     return outcomes
 
 
