@@ -54,7 +54,7 @@ STAGES = {
     "noise": 4,
     "curvature": 200,
     "short_runs": 250,
-    "cures": 250,
+    "trial_gains": 250,
     "dropout": 240,
     "trial": 80,
 }

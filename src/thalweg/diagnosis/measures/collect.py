@@ -12,7 +12,6 @@ import torch
 from torch import nn
 
 from thalweg.diagnosis.measures.batch import of_batch
-from thalweg.diagnosis.measures.cures import Cures
 from thalweg.diagnosis.measures.dropout import dropout_measures
 from thalweg.diagnosis.measures.frozen import frozen_measures
 from thalweg.diagnosis.measures.gains import Gains, scale_of
@@ -21,6 +20,7 @@ from thalweg.diagnosis.measures.graph import graph_measures
 from thalweg.diagnosis.measures.mixing import mixing_of
 from thalweg.diagnosis.measures.sequence import sequence_measures
 from thalweg.diagnosis.measures.symmetry import symmetry_of
+from thalweg.diagnosis.measures.trial_gains import TrialGains
 from thalweg.errors import UsageError
 from thalweg.probes.copies import Copy, fastest_threads, own_randomness
 
@@ -100,8 +100,8 @@ def ask(
         gains = Gains(model, optimizer, loss_fn, batches, scale, seconds, partial(progress, "short_runs"))
         attempt("short_runs", lambda: gains.measures(known.get("lr_most", math.nan)))
         attempt("dropout", lambda: dropout_measures(gains))
-        cures = Cures(gains, {**known, **found}, start or {}, partial(progress, "cures"))
-        attempt("cures", cures.measures)
+        trials = TrialGains(gains, {**known, **found}, start or {}, partial(progress, "trial_gains"))
+        attempt("trial_gains", trials.measures)
     return found, failed
 
 

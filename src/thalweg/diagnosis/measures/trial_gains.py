@@ -1,4 +1,4 @@
-"""Cures: short trainings of copies from the start and from now, each with one fix, judged on samples kept out.
+"""Trials: short trainings of copies from the start and from now, each with one fix, judged on samples kept out.
 
 A training that stalls for a cause goes on well once the cause is removed. A fix is credited with what it gains beyond
 the best training without it, and that may go on, start again from the first weights, or start from new ones: a fix
@@ -40,7 +40,7 @@ CLIPPED = 0.9  # share of clipped steps from which the copies are clipped as the
 
 
 @dataclass(frozen=True, slots=True)
-class Cures:
+class TrialGains:
     """Try the fixes that would change something.
 
     Args:
@@ -60,8 +60,8 @@ class Cures:
         """Measure what each fix gains.
 
         Returns:
-            Shares of the scale. `cure_longer`: how far below the training loss now more steps get. `cure_anew`:
-            how much lower a loss new weights reach than those of now or of the start. `cure_<name>`, for each fix of
+            Shares of the scale. `tried_longer`: how far below the training loss now more steps get. `tried_anew`:
+            how much lower a loss new weights reach than those of now or of the start. `tried_<name>`, for each fix of
             `_fixes`: how much lower than the best of those three. Nothing where a step takes too long.
         """
         steps = STEPS * self.gains.affordable() // RUN_STEPS
@@ -72,7 +72,7 @@ class Cures:
         done, every = 0, 2 * len(fixes) + 3
         found: dict[str, float] = {}
 
-        def lowest(fix: _Cure | None, start: str) -> float:
+        def lowest(fix: _Change | None, start: str) -> float:
             nonlocal done
             done += 1
             reached = self._lowest(fix, start, train, held, steps) / self.gains.scale
@@ -82,26 +82,26 @@ class Cures:
         longer, again, anew = (lowest(None, start) for start in ("now", "start", "anew"))
         as_it_is = min(longer, again)
         without = min(as_it_is, anew)
-        found["cure_longer"] = self.known.get("loss_last", math.nan) / self.gains.scale - longer
-        found["cure_anew"] = as_it_is - anew if math.isfinite(anew) else -math.inf
+        found["tried_longer"] = self.known.get("loss_last", math.nan) / self.gains.scale - longer
+        found["tried_anew"] = as_it_is - anew if math.isfinite(anew) else -math.inf
         for name, fix in fixes.items():
             with_fix = min(lowest(fix, start) for start in ("now", "start"))
-            found[f"cure_{name}"] = without - with_fix if math.isfinite(with_fix) else -math.inf
+            found[f"tried_{name}"] = without - with_fix if math.isfinite(with_fix) else -math.inf
         self.progress(every, every)
         return {name: value for name, value in found.items() if not math.isnan(value)}
 
-    def _fixes(self) -> Iterator[tuple[str, _Cure]]:
+    def _fixes(self) -> Iterator[tuple[str, _Change]]:
         """The fixes that would change this training."""
         rate = max((float(group["lr"]) for group in self.gains.optimizer.param_groups), default=0.0)
-        yield "lower_rate", _Cure(Fix("lower_rate", {"to": rate / 10}))
+        yield "lower_rate", _Change(Fix("lower_rate", {"to": rate / 10}))
         if any(group.get("weight_decay") for group in self.gains.optimizer.param_groups):
-            yield "no_decay", _Cure(Fix("less_decay", {}))
+            yield "no_decay", _Change(Fix("less_decay", {}))
         if max(dropout_strengths(self.gains.model), default=0.0) > 0:
-            yield "no_dropout", _Cure(None, without_dropout=True)
+            yield "no_dropout", _Change(None, without_dropout=True)
         if any(not parameter.requires_grad for parameter in self.gains.model.parameters()):
-            yield "unfrozen", _Cure(Fix("unfreeze", {}))
+            yield "unfrozen", _Change(Fix("unfreeze", {}))
         if self._clip is not None:
-            yield "unclipped", _Cure(Fix("clip_less", {}))
+            yield "unclipped", _Change(Fix("clip_less", {}))
 
     @property
     def _clip(self) -> float | None:
@@ -109,7 +109,7 @@ class Cures:
         return self.known.get("gradient_last") if clipped else None
 
     def _lowest(
-        self, cure: _Cure | None, start: str, train: Sequence[Batch], held: Sequence[Batch], steps: int
+        self, change: _Change | None, start: str, train: Sequence[Batch], held: Sequence[Batch], steps: int
     ) -> float:
         """The lowest loss on the samples kept out, in evaluation mode; infinite if it cannot be found."""
         copied = self.gains.copied()
@@ -121,11 +121,11 @@ class Cures:
             attempt: Attempt | None = Attempt(
                 copied, copied.loss_fn, clip=self._clip, clear=not self.known.get("uncleared", 0.0) > 0.5
             )
-            if cure is not None and cure.fix is not None:
-                attempt = apply(attempt, cure.fix)
+            if change is not None and change.fix is not None:
+                attempt = apply(attempt, change.fix)
         if attempt is None:
             return math.inf
-        way = WithoutDropout() if cure is not None and cure.without_dropout else nullcontext()
+        way = WithoutDropout() if change is not None and change.without_dropout else nullcontext()
         with way:
             return _trained(attempt, train, held, steps)
 
@@ -142,7 +142,7 @@ class Cures:
 
 
 @dataclass(frozen=True, slots=True)
-class _Cure:
+class _Change:
     fix: Fix | None
     without_dropout: bool = False
 

@@ -1,4 +1,4 @@
-"""A cure is credited with what it gains on samples kept out, beyond every restart without it."""
+"""A fix is credited with what it gains on samples kept out, beyond every restart without it."""
 
 import math
 
@@ -9,8 +9,8 @@ from torch.nn.functional import cross_entropy
 from torch.nn.utils import clip_grad_norm_
 
 from thalweg import watch
-from thalweg.diagnosis.measures.cures import Cures
 from thalweg.diagnosis.measures.gains import Gains
+from thalweg.diagnosis.measures.trial_gains import TrialGains
 from thalweg.probes.batches import Batch
 from thalweg.probes.holdout import kept_out
 
@@ -28,10 +28,10 @@ def network(*between):
     return nn.Sequential(nn.Linear(20, 32), nn.ReLU(), *between, nn.Linear(32, 4))
 
 
-def cures(model, optimizer, *, known=None, start=None):
+def gains_of(model, optimizer, *, known=None, start=None):
     batches = [Batch(*blobs(64, seed)) for seed in (1, 2)]
     gains = Gains(model, optimizer, cross_entropy, batches, math.log(4))
-    return Cures(gains, known or {}, start or {}).measures()
+    return TrialGains(gains, known or {}, start or {}).measures()
 
 
 def state(model):
@@ -40,65 +40,65 @@ def state(model):
 
 def test_a_rate_that_is_too_large():
     model = network()
-    assert cures(model, torch.optim.SGD(model.parameters(), lr=20.0))["cure_lower_rate"] > 0.2
+    assert gains_of(model, torch.optim.SGD(model.parameters(), lr=20.0))["tried_lower_rate"] > 0.2
 
 
 def test_a_decay_that_is_too_strong():
     model = network()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, weight_decay=3.0)
-    assert cures(model, optimizer)["cure_no_decay"] > 0.5
+    assert gains_of(model, optimizer)["tried_no_decay"] > 0.5
 
 
 def test_nearly_everything_dropped():
     model = network(nn.Dropout(0.98))
-    assert cures(model, torch.optim.SGD(model.parameters(), lr=0.1))["cure_no_dropout"] > 0.2
+    assert gains_of(model, torch.optim.SGD(model.parameters(), lr=0.1))["tried_no_dropout"] > 0.2
 
 
 def test_clipping_that_holds_every_step_back():
     model = network()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    assert cures(model, optimizer, known={"clipped": 1.0, "gradient_last": 1e-3})["cure_unclipped"] > 0.5
+    assert gains_of(model, optimizer, known={"clipped": 1.0, "gradient_last": 1e-3})["tried_unclipped"] > 0.5
 
 
 def test_weights_that_cannot_learn_are_told_from_a_fault_of_the_optimizer():
     model = network()
     with torch.no_grad():
         model[0].bias.fill_(-100.0)
-    found = cures(model, torch.optim.SGD(model.parameters(), lr=0.1, weight_decay=1e-4), start=state(model))
-    assert found["cure_anew"] > 0.5
-    assert max(found["cure_no_decay"], found["cure_lower_rate"]) < 0.05  # a restart alone helps as much
+    found = gains_of(model, torch.optim.SGD(model.parameters(), lr=0.1, weight_decay=1e-4), start=state(model))
+    assert found["tried_anew"] > 0.5
+    assert max(found["tried_no_decay"], found["tried_lower_rate"]) < 0.05  # a restart alone helps as much
 
 
 def test_a_network_that_learns_gains_nothing():
     model = network(nn.Dropout(0.1))
-    found = cures(model, torch.optim.Adam(model.parameters(), lr=1e-2, weight_decay=1e-4), start=state(model))
-    assert set(found) == {"cure_anew", "cure_lower_rate", "cure_no_decay", "cure_no_dropout"}
+    found = gains_of(model, torch.optim.Adam(model.parameters(), lr=1e-2, weight_decay=1e-4), start=state(model))
+    assert set(found) == {"tried_anew", "tried_lower_rate", "tried_no_decay", "tried_no_dropout"}
     assert max(found.values()) < 0.1
 
 
 def test_the_start_is_tried_also():
-    """Weights that a spike has ruined go on badly; from the start the same training learns, so nothing is to cure."""
+    """Weights that a spike has ruined go on badly; from the start the same training learns, so nothing is to mend."""
     model = network()
     start = state(model)
     with torch.no_grad():
         model[0].bias.fill_(-100.0)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    assert cures(model, optimizer, start=start)["cure_anew"] < 0.05
-    assert cures(model, optimizer)["cure_anew"] > 0.5
+    assert gains_of(model, optimizer, start=start)["tried_anew"] < 0.05
+    assert gains_of(model, optimizer)["tried_anew"] > 0.5
 
 
 def test_model_and_randomness_stay():
     model = network(nn.Dropout(0.5), nn.BatchNorm1d(32))
     optimizer = torch.optim.Adam(model.parameters())
     before, mode = state(model), torch.get_rng_state()
-    cures(model, optimizer)
+    gains_of(model, optimizer)
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert torch.equal(torch.get_rng_state(), mode)
     assert not optimizer.state
 
 
 @pytest.mark.parametrize("clip", [1e-3, 10.0])
-def test_a_watched_training_names_the_clipping_by_its_cure(clip):
+def test_a_watched_training_names_the_clipping_by_a_trial(clip):
     """Slow falls look like learning; the trial without clipping shows what holds it back."""
     model = network()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.3)
