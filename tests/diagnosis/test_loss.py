@@ -12,11 +12,20 @@ from thalweg.probes.batches import Batch
 
 
 N, C = 12, 4
-FLAGS = ("loss_blind", "outputs_fixed", "squashed_twice", "softmax_misplaced", "log_missing", "outputs_dead")
+FLAGS = (
+    "loss_blind",
+    "outputs_fixed",
+    "squashed_twice",
+    "softmax_misplaced",
+    "log_missing",
+    "outputs_dead",
+    "improper",
+)
 
 LABELS = torch.arange(N) % C
 HOT = functional.one_hot(LABELS, C).float()
 MANY = (torch.rand(N, C, generator=torch.Generator().manual_seed(1)) > 0.5).float()
+FEW = (torch.rand(N, C, generator=torch.Generator().manual_seed(1)) > 0.8).float()
 ONE = (torch.arange(N) % 2).float()[:, None]
 TABLE = torch.linspace(-2, 2, N)[:, None]
 SHARES = torch.softmax(torch.randn(N, C, generator=torch.Generator().manual_seed(2)), dim=1)
@@ -31,6 +40,27 @@ def focal(logits, labels):
 
 def tokens(outputs, labels):
     return functional.cross_entropy(outputs.flatten(0, 1), labels.flatten())
+
+
+def divergence(head, temperature=1.0):
+    """Distillation: a divergence from soft labels, of what `head` makes of the logits."""
+    return lambda logits, shares: functional.kl_div(head(logits / temperature), shares, reduction="batchmean")
+
+
+def dice(head):
+    def loss(outputs, targets):
+        shares = head(outputs)
+        return 1 - (2 * (shares * targets).sum() + 1) / (shares.sum() + targets.sum() + 1)
+
+    return loss
+
+
+def contrastive(distances, apart):
+    return ((1 - apart) * distances.square() + apart * functional.relu(2 - distances).square()).mean()
+
+
+def smoothed(logits, targets):
+    return functional.binary_cross_entropy_with_logits(logits, 0.8 * targets + 0.1)
 
 
 def likelihood(outputs, targets):
@@ -58,6 +88,13 @@ RIGHT = [
     ("summed NLL after log-softmax", C, log_softmax(1), nn.NLLLoss(reduction="sum"), LABELS),
     ("cross-entropy after log-softmax", C, log_softmax(1), functional.cross_entropy, LABELS),
     ("KL after log-softmax", C, log_softmax(1), nn.KLDivLoss(reduction="batchmean"), SHARES),
+    ("distillation", C, none, divergence(log_softmax(1), temperature=4.0), SHARES),
+    ("squared error of a softmax in the loss", C, none, lambda o, p: (o.softmax(1) - p).square().mean(), SHARES),
+    ("Dice of probabilities", C, none, dice(torch.sigmoid), MANY),
+    ("negative Dice", C, none, lambda o, y: dice(torch.sigmoid)(o, y) - 1, MANY),
+    ("contrastive, 1 is apart", 1, torch.abs, contrastive, ONE),
+    ("hinge", 1, none, lambda o, y: functional.relu(1 - o * (2 * y - 1)).mean(), ONE),
+    ("smoothed BCE", C, none, smoothed, MANY),
     ("BCE of one logit", 1, none, functional.binary_cross_entropy_with_logits, ONE),
     ("BCE of many logits", C, none, functional.binary_cross_entropy_with_logits, MANY),
     ("BCE of probabilities", C, torch.sigmoid, functional.binary_cross_entropy, MANY),
@@ -83,6 +120,8 @@ WRONG = [
     ("log_missing", C, softmax(1), functional.nll_loss, LABELS),
     ("log_missing", C, softmax(1), nn.KLDivLoss(reduction="batchmean"), SHARES),
     ("log_missing", C, none, nn.NLLLoss(weight=torch.tensor([1.0, 2.0, 3.0, 4.0])), LABELS),
+    ("improper", C, none, divergence(softmax(1)), SHARES),
+    ("improper", C, none, dice(none), FEW),
     ("softmax_misplaced", C, log_softmax(0), functional.nll_loss, LABELS),
     ("softmax_misplaced", C, softmax(0), functional.cross_entropy, LABELS),
     ("loss_blind", 1, none, functional.cross_entropy, torch.zeros(N, dtype=torch.long)),

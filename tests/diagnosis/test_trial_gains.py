@@ -28,9 +28,12 @@ def network(*between):
     return nn.Sequential(nn.Linear(20, 32), nn.ReLU(), *between, nn.Linear(32, 4))
 
 
-def gains_of(model, optimizer, *, known=None, start=None):
-    batches = [Batch(*blobs(64, seed)) for seed in (1, 2)]
-    gains = Gains(model, optimizer, cross_entropy, batches, math.log(4))
+def gains_of(model, optimizer, *, known=None, start=None, scale=1.0, permuted=False):
+    samples = [blobs(64, seed) for seed in (1, 2)]
+    if permuted:
+        samples = [(inputs, labels[torch.randperm(64)]) for inputs, labels in samples]
+    batches = [Batch(inputs * scale, labels) for inputs, labels in samples]
+    gains = Gains(model, optimizer, cross_entropy, batches, math.log(4), seconds=60.0)  # also on a busy machine
     return TrialGains(gains, known or {}, start or {}).measures()
 
 
@@ -60,6 +63,36 @@ def test_clipping_that_holds_every_step_back():
     assert gains_of(model, optimizer, known={"clipped": 1.0, "gradient_last": 1e-3})["tried_unclipped"] > 0.5
 
 
+def test_values_clipped_hold_every_step_back():
+    model = network()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    assert gains_of(model, optimizer, known={"clipped_values": 1.0, "gradient_value": 1e-4})["tried_unclipped"] > 0.5
+
+
+@pytest.mark.parametrize(("scale", "helps"), [(1.0, False), (300.0, True), (1 / 300, True)])
+def test_inputs_are_standardized_where_their_scale_is_odd(scale, helps):
+    model = network()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    known = {"inputs_scale": scale * 2.2, "inputs_spread": 0.9}
+    found = gains_of(model, optimizer, known=known, scale=scale).get("tried_standardized", 0.0)
+    assert (found > 0.2) == helps
+
+
+def test_a_column_in_other_units_is_standardized_alone():
+    model = network()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+    scale = torch.ones(20)
+    scale[3] = 1000.0
+    known = {"inputs_scale": 100.0, "inputs_spread": 0.9, "inputs_columns": 900.0}
+    assert gains_of(model, optimizer, known=known, scale=scale)["tried_standardized"] > 0.2
+
+
+def test_targets_of_other_samples_are_predicted_by_no_trial():
+    model = network()
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    assert gains_of(model, optimizer, permuted=True)["tried_best"] > 0.9
+
+
 def test_weights_that_cannot_learn_are_told_from_a_fault_of_the_optimizer():
     model = network()
     with torch.no_grad():
@@ -72,8 +105,10 @@ def test_weights_that_cannot_learn_are_told_from_a_fault_of_the_optimizer():
 def test_a_network_that_learns_gains_nothing():
     model = network(nn.Dropout(0.1))
     found = gains_of(model, torch.optim.Adam(model.parameters(), lr=1e-2, weight_decay=1e-4), start=state(model))
+    best = found.pop("tried_best")
     assert set(found) == {"tried_anew", "tried_lower_rate", "tried_no_decay", "tried_no_dropout"}
     assert max(found.values()) < 0.1
+    assert best < 0.3
 
 
 def test_the_start_is_tried_also():

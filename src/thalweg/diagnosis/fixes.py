@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 from torch.nn.functional import binary_cross_entropy, cross_entropy, nll_loss
+from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 
 from thalweg.diagnosis.measures.head import class_dim, normalized_over
 from thalweg.diagnosis.verdict import Fix
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from thalweg.probes.copies import Copy
 
 ADAM_RATE = 1e-3
+CLIPPED = 0.9  # share of clipped steps from which the copies are clipped as the training was
 
 FIXES_OF: dict[str, tuple[str, ...]] = {
     "bad_inputs": ("check_inputs", "normalize_inputs"),
@@ -62,6 +65,7 @@ FIXES_OF: dict[str, tuple[str, ...]] = {
         "one_logit",
         "linear_output",
         "cross_entropy",
+        "proper_loss",
         "sign_of_loss",
     ),
     "wrong_mode": ("train_mode",),
@@ -79,6 +83,7 @@ class Attempt:
         loss_fn: of (outputs, targets).
         prepare: transforms a batch before each step.
         clip: largest gradient norm; None: no clipping.
+        clip_value: largest absolute value of a gradient's numbers; None: no clipping.
         clear: whether gradients are cleared before each step.
     """
 
@@ -86,7 +91,20 @@ class Attempt:
     loss_fn: LossFunction
     prepare: Callable[[Batch], Batch] = lambda batch: batch
     clip: float | None = None
+    clip_value: float | None = None
     clear: bool = True
+
+    def step(self, batch: Batch) -> Tensor:
+        """Take a step on a batch that is prepared, clipped as the training is; return the loss before it."""
+        model = self.copy.model
+
+        def limit() -> None:
+            if self.clip is not None:
+                clip_grad_norm_(model.parameters(), self.clip)
+            if self.clip_value is not None:
+                clip_grad_value_(model.parameters(), self.clip_value)
+
+        return self.copy.step(partial(batch.loss, model, self.loss_fn), clear=self.clear, before=limit)
 
 
 _Way = Callable[[Attempt, Mapping[str, Any]], Attempt | None]
@@ -101,6 +119,18 @@ def fixes_of(code: str, measures: Mapping[str, float]) -> tuple[Fix, ...]:
     """
     values = _values(measures)
     return tuple(Fix(name, values.get(name, {})) for name in _order(code, measures))
+
+
+def clips(measures: Mapping[str, float]) -> tuple[float | None, float | None]:
+    """How the training clips, if it clips nearly every step: the largest norm, and the largest value.
+
+    Example:
+        >>> clips({"clipped": 1.0, "gradient_last": 0.1}), clips({"clipped": 0.1})
+        ((0.1, None), (None, None))
+    """
+    norm = measures.get("gradient_last") if measures.get("clipped", math.nan) > CLIPPED else None
+    value = measures.get("gradient_value") if measures.get("clipped_values", math.nan) > CLIPPED else None
+    return norm, value
 
 
 def can_be_tried(code: str) -> bool:
@@ -150,6 +180,7 @@ _LOSS_FIXES = {
     "softmax_misplaced": ("class_dimension", "logits"),
     "log_missing": ("log_softmax", "sign_of_loss"),
     "out_of_reach": ("linear_output",),
+    "improper": ("proper_loss",),
     "loss_is_squared": ("cross_entropy",),
 }
 """What may be wrong with the loss, to the fixes that mend it."""
@@ -185,7 +216,7 @@ def _clip(attempt: Attempt, values: Mapping[str, Any]) -> Attempt:
 
 
 def _unclipped(attempt: Attempt, _values: Mapping[str, Any]) -> Attempt:
-    return replace(attempt, clip=None)
+    return replace(attempt, clip=None, clip_value=None)
 
 
 def _train_mode(attempt: Attempt, _values: Mapping[str, Any]) -> Attempt:
@@ -255,13 +286,20 @@ def _reinitialize(attempt: Attempt, _values: Mapping[str, Any]) -> Attempt:
 
 
 def _normalize(attempt: Attempt, _values: Mapping[str, Any]) -> Attempt:
+    """Standardize the inputs by the mean and deviation of the first batch: of each column of a table, else of all."""
+    known: list[tuple[Tensor, Tensor]] = []
+
     def prepare(batch: Batch) -> Batch:
         inputs = batch.inputs
-        if isinstance(inputs, torch.Tensor) and inputs.is_floating_point():
-            finite = torch.nan_to_num(inputs)
-            inputs = (finite - finite.mean(dim=0)) / finite.std().clamp_min(1e-12)
-            inputs = inputs / inputs.std().clamp_min(1e-12)
-        return Batch(inputs, batch.targets)
+        if not isinstance(inputs, torch.Tensor) or not inputs.is_floating_point():
+            return batch
+        finite = torch.nan_to_num(inputs)
+        if not known:
+            dims = (0,) if inputs.ndim == 2 else tuple(range(inputs.ndim))
+            std, mean = torch.std_mean(finite, dim=dims, correction=0, keepdim=True)
+            known.append((mean, torch.where(std > 0, std, 1.0)))
+        mean, std = known[0]
+        return Batch((finite - mean) / std, batch.targets)
 
     return replace(attempt, prepare=prepare)
 
@@ -347,6 +385,7 @@ FIXES: dict[str, _Way | None] = {
     "one_logit": None,
     "other_rates": None,
     "perturb": _perturb,
+    "proper_loss": None,
     "raise_rate": _rate,
     "register_layers": None,
     "reinitialize": _reinitialize,

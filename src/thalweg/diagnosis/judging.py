@@ -80,7 +80,7 @@ def judge(measures: Mapping[str, float], *, problems: Sequence[str] = ()) -> Ver
 _AT_ONCE = {"bad_inputs", "bad_targets", "wrong_loss", "diverged", "exploding_gradients", "too_few_steps"}
 
 # These hold beside learning; no other rule that is not exact may accuse a training that demonstrably learns.
-_BESIDE_LEARNING = {"batchnorm_mismatch", "class_imbalance", "converged", "healthy", "overfitting"}
+_BESIDE_LEARNING = {"batchnorm_mismatch", "class_imbalance", "converged", "healthy", "model_too_small", "overfitting"}
 
 
 def derived(measures: Mapping[str, float]) -> dict[str, float]:

@@ -37,6 +37,7 @@ def _rule(code: str, *conditions: Condition, prior: float = 0.95) -> Rule:
 
 
 STUCK = m.FALLING < 0.006  # from the second quarter of the steps to the last; a change within 3.5 standard errors is 0
+HELPS_LOWER = (m.TRIED_LOWER_RATE > -0.02).if_known  # a trial at a tenth of the rate gets no worse
 NOT_BELOW = m.TO_CONSTANT > 0.85  # the loss is hardly lower than the best constant predictor's
 
 RULES: tuple[Rule, ...] = (
@@ -69,7 +70,9 @@ RULES: tuple[Rule, ...] = (
     _rule("wrong_loss", m.SQUASHED_TWICE > 0.5, prior=1.0),
     _rule("wrong_loss", m.SOFTMAX_MISPLACED > 0.5, prior=1.0),
     _rule("wrong_loss", m.LOG_MISSING > 0.5, prior=1.0),
+    _rule("bad_targets", m.TARGETS_ABOVE_ONE > 0, prior=1.0),
     _rule("wrong_loss", m.LOSS_FLOOR < -1, prior=0.98),
+    _rule("wrong_loss", m.IMPROPER > 0.5, prior=1.0),
     _rule("dead_units", m.OUTPUTS_DEAD > 0.5, prior=1.0),
     _rule("wrong_loss", m.OUT_OF_REACH > 0.05, prior=1.0),
     _rule(
@@ -84,6 +87,7 @@ RULES: tuple[Rule, ...] = (
     _rule("samples_mixed", m.SAMPLES_MIXED > 0.01, m.TO_CONSTANT > 0.7, prior=1.0),
     _rule("symmetric_weights", m.TWIN_UNITS > 0.9, m.LEFT > 0.3, prior=1.0),
     _rule("class_imbalance", m.LARGEST_CLASS > 0.9, m.RARE_FOUND < 0.1, m.FALLING < 0.05, prior=0.9),
+    _rule("class_imbalance", m.LARGEST_CLASS > 0.9, m.RARE_FOUND < 0.1, m.TO_CONSTANT > 0.9, prior=0.9),
     _rule("dropout_too_strong", m.GAIN_NO_DROPOUT_MORE > 0.2, m.TO_CONSTANT > 0.7, prior=0.9),
     # Divergence.
     _rule("wrong_loss", m.SUNK < -30, prior=0.95),
@@ -98,20 +102,25 @@ RULES: tuple[Rule, ...] = (
     _rule(
         "ill_conditioned", m.SHARPNESS_RATIO > 0.6, m.GAIN_MORE < 0, m.FALLING < 0.05, m.LEFT > 0.1, m.LATE_NOISE < 0.02
     ),
-    _rule("lr_too_large", m.UPDATE_RATIO_FIRST > 0.25, m.FALLING < 0.02, m.LEFT > 0.2),
-    _rule("lr_too_large", m.UPDATE_RATIO_FIRST > 0.25, m.TO_CONSTANT > 0.95),
-    _rule("lr_too_large", m.UPDATE_RATIO_FIRST > 0.08, m.DEAD_UNITS > 0.8, m.DEAD_UNITS_FIRST < 0.7, STUCK),
-    _rule("lr_too_large", m.UPDATE_RATIO > 0.05, m.LATE_NOISE > 0.5, STUCK, m.LEFT > 0.2),
-    _rule("lr_too_large", m.SHARPNESS_RATIO > 2.5, m.LEFT > 0.2),
+    _rule("lr_too_large", HELPS_LOWER, m.UPDATE_RATIO_FIRST > 0.25, m.FALLING < 0.02, m.LEFT > 0.2),
+    _rule("lr_too_large", HELPS_LOWER, m.UPDATE_RATIO_FIRST > 0.25, m.TO_CONSTANT > 0.95),
+    _rule(
+        "lr_too_large", HELPS_LOWER, m.UPDATE_RATIO_FIRST > 0.08, m.DEAD_UNITS > 0.8, m.DEAD_UNITS_FIRST < 0.7, STUCK
+    ),
+    _rule("lr_too_large", HELPS_LOWER, m.UPDATE_RATIO > 0.05, m.LATE_NOISE > 0.5, STUCK, m.LEFT > 0.2),
+    _rule("lr_too_large", HELPS_LOWER, m.SHARPNESS_RATIO > 2.5, m.LEFT > 0.2),
     _rule(
         "lr_too_large",
+        HELPS_LOWER,
         m.PEAK > 3,
         STUCK,
         m.LEFT > 0.2,
         (m.SATURATED_UNITS_FIRST < 0.5).if_known,
         (m.DEAD_UNITS_FIRST < 0.8).if_known,
     ),
-    _rule("lr_too_large", m.ABOVE_LOWEST > 0.1, m.LEFT > 0.2, (m.VALID_RISE < 0.1).if_known),
+    _rule("lr_too_large", HELPS_LOWER, m.ABOVE_LOWEST > 0.1, m.LEFT > 0.2, (m.VALID_RISE < 0.1).if_known),
+    # Running statistics.
+    _rule("batchnorm_mismatch", m.NORM_GAP > 0.1, m.STEPS > 30),
     # Units and layers that pass no gradient.
     _rule("dead_units", m.DEAD_UNITS > 0.9, STUCK, m.LEFT > 0.3),
     _rule("saturated_units", m.SATURATED_UNITS > 0.5, STUCK, m.LEFT > 0.3),
@@ -122,8 +131,7 @@ RULES: tuple[Rule, ...] = (
     _rule("vanishing_gradients", m.SEQUENCE_GRADIENT < 1e-4, m.LEFT > 0.7, prior=0.9),
     # What holds every step back.
     _rule("clipped_too_hard", m.CLIPPED > 0.9, m.GAIN_SAME > 0.02, STUCK, m.LEFT > 0.3, prior=0.9),
-    # Running statistics.
-    _rule("batchnorm_mismatch", m.NORM_GAP > 0.1),
+    _rule("clipped_too_hard", m.CLIPPED_VALUES > 0.9, m.TRIED_UNCLIPPED > 0.1, STUCK, m.LEFT > 0.3, prior=0.9),
     # A rate that is too small, or too large for the curvature.
     _rule(
         "decayed_too_early",
@@ -132,8 +140,10 @@ RULES: tuple[Rule, ...] = (
         m.GAIN_LR_MOST > 3e-3,
         m.LEFT > 0.3,
         (m.COSINE > 0.15).if_known,
+        (m.TO_CONSTANT > 0.5).if_known,
         STUCK,
     ),
+    _rule("decayed_too_early", m.LR_LEFT < 0.1, m.GAIN_LR_MOST_RATIO > 10, m.GAIN_LR_MOST > 0.02, NOT_BELOW, STUCK),
     _rule(
         "decayed_too_early",
         m.LR_LEFT < 0.1,
@@ -159,9 +169,18 @@ RULES: tuple[Rule, ...] = (
         m.FIT_GAIN > 0.15,
         m.LATE_NOISE < 0.3,
     ),
-    _rule("lr_too_large", m.SHARPNESS_RATIO > 1.5, STUCK, m.LEFT > 0.2),
-    _rule("lr_too_large", m.GAIN_LESS_THAN_SAME > 0.1, m.UPDATE_RATIO > 0.01, m.LATE_NOISE > 0.5, STUCK, m.LEFT > 0.2),
-    _rule("too_few_steps", m.STEPS < 20, m.TRIED_LONGER > 0.15, m.TO_CONSTANT > 0.7, prior=0.85),
+    _rule("lr_too_large", HELPS_LOWER, m.SHARPNESS_RATIO > 1.5, STUCK, m.LEFT > 0.2),
+    _rule(
+        "lr_too_large",
+        HELPS_LOWER,
+        m.GAIN_LESS_THAN_SAME > 0.1,
+        m.UPDATE_RATIO > 0.01,
+        m.LATE_NOISE > 0.5,
+        STUCK,
+        m.LEFT > 0.2,
+    ),
+    _rule("too_few_steps", m.STEPS < 20, m.TRIED_LONGER > 0.05, (m.TO_CONSTANT > 0.5).if_known, prior=0.85),
+    _rule("too_few_steps", m.STEPS < 20, m.GAIN_SAME > 0.1, (m.TO_CONSTANT > 0.5).if_known, prior=0.85),
     _rule(
         "too_few_steps",
         m.STEPS < 100,
@@ -171,23 +190,52 @@ RULES: tuple[Rule, ...] = (
         STUCK,
         prior=0.85,
     ),
+    _rule("too_few_steps", m.STEPS < 100, m.TRIED_LONGER > 0.3, m.TO_CONSTANT > 0.7, prior=0.85),
     _rule("too_few_steps", m.STEPS < 100, m.COSINE > 0.5, m.FIT_LEFT < 0.3, m.LEFT > 0.5, STUCK, prior=0.85),
     # A cause is named because its fix works: on samples kept out, beyond every restart without it.
-    _rule("clipped_too_hard", m.TRIED_UNCLIPPED > 0.2, m.CLIPPED > 0.9, NOT_BELOW, prior=0.9),
+    _rule("bad_inputs", m.TRIED_STANDARDIZED > 0.1, prior=0.9),
+    _rule("clipped_too_hard", m.TRIED_UNCLIPPED > 0.2, NOT_BELOW, prior=0.9),
     _rule("weight_decay_too_strong", m.TRIED_NO_DECAY > 0.2, NOT_BELOW, prior=0.9),
+    _rule(
+        "weight_decay_too_strong",
+        m.TRIED_NO_DECAY > 0.05,
+        m.DECAY_TO_GRADIENT > 0.3,
+        m.GAIN_NO_DECAY_MORE > 0.02,
+        NOT_BELOW,
+        prior=0.9,
+    ),
     _rule("dropout_too_strong", m.TRIED_NO_DROPOUT > 0.2, NOT_BELOW, prior=0.9),
+    _rule("exploding_gradients", m.INITIAL_SCALE > 4, m.TRIED_ANEW > 0.1, m.TO_CONSTANT > 0.3, prior=0.9),
+    _rule("vanishing_gradients", m.INITIAL_SCALE < 0.2, m.TRIED_ANEW > 0.1, m.TO_CONSTANT > 0.3, prior=0.9),
     _rule("dead_units", m.TRIED_ANEW > 0.15, m.DEAD_UNITS > 0.5, m.TO_CONSTANT > 0.5, prior=0.9),
     _rule("saturated_units", m.TRIED_ANEW > 0.15, m.SATURATED_UNITS > 0.3, m.TO_CONSTANT > 0.5, prior=0.9),
     _rule("symmetric_weights", m.TRIED_ANEW > 0.15, m.TWIN_UNITS > 0.5, m.TO_CONSTANT > 0.5, prior=0.9),
     _rule("saddle", m.TRIED_ANEW > 0.2, NOT_BELOW, STUCK, prior=0.85),
-    _rule("lr_too_large", m.TRIED_LOWER_RATE > 0.2, m.TO_CONSTANT > 0.95, prior=0.9),
+    _rule("lr_too_large", m.TRIED_LOWER_RATE > 0.2, m.TO_CONSTANT > 0.75, prior=0.9),
     # The data and the capacity of the network.
+    _rule("model_too_small", m.TRIED_LARGER > 0.1, m.FIT_LEFT > 0.2, m.TO_CONSTANT > 0.4, prior=0.9),
     _rule("overfitting", m.VALID_GAP > 0.5, m.VALID_RISE > 0.1),
     _rule("overfitting", m.VALID_GAP > 0.7, m.VALID_LEFT > 0.3, m.LEFT < 0.2),
     _rule("overfitting", m.ACCURACY_GAP > 0.15, m.TRAIN_ACCURACY > 0.95),
     _rule("healthy", m.FALLING > 0.006, (m.TO_CONSTANT < 0.95).if_known, prior=0.9),
     _rule("healthy", m.FALLING > 0.02, (m.TO_CONSTANT < 1.5).if_known, (m.TRIED_LONGER > 0.05).if_known, prior=0.9),
-    _rule("converged", m.LEFT < 0.05, STUCK, (m.TO_CONSTANT < 0.5).if_known, prior=0.9),
+    _rule(
+        "bad_targets",
+        m.TO_CONSTANT > 0.9,
+        m.TRIED_BEST > 0.9,
+        m.FIT_LEFT < 0.6,
+        m.FALLING < 0.06,
+        (m.UPDATE_RATIO > 1e-4).if_known,
+        prior=0.85,
+    ),
+    _rule(
+        "converged",
+        m.LEFT < 0.05,
+        STUCK,
+        (m.TO_CONSTANT < 0.5).if_known,
+        (m.TRIED_LONGER < 0.15).if_known,
+        prior=0.9,
+    ),
     _rule("model_too_small", m.FIT_LEFT > 0.3, m.LEFT > 0.3, STUCK, prior=0.9),
     _rule(
         "bad_targets",
@@ -207,5 +255,12 @@ RULES: tuple[Rule, ...] = (
         STUCK,
         prior=0.85,
     ),
-    _rule("converged", m.DECREASE_POSSIBLE < 2e-2, STUCK, prior=0.8),
+    _rule(
+        "converged",
+        m.DECREASE_POSSIBLE < 2e-2,
+        STUCK,
+        (m.TO_CONSTANT < 0.9).if_known,
+        (m.TRIED_LONGER < 0.15).if_known,
+        prior=0.8,
+    ),
 )

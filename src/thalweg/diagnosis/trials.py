@@ -7,9 +7,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch.nn.utils import clip_grad_norm_
 
-from thalweg.diagnosis.fixes import Attempt, apply
+from thalweg.diagnosis.fixes import Attempt, apply, clips
 from thalweg.diagnosis.measures.gains import scale_of
 from thalweg.diagnosis.verdict import Trial
 from thalweg.probes.batches import mean_loss, read_batches
@@ -64,11 +63,11 @@ def try_fix(
     taken = read_batches(batches, model)
     clear = verdict.code != "zero_grad_missing"
     # the loop clips, not the optimizer: the copies must be clipped as the training was
-    clip = verdict.measures.get("gradient_last") if verdict.code == "clipped_too_hard" else None
+    norm, value = clips(verdict.measures)
 
     def attempt() -> Attempt:
         copied = Copy.of(model, optimizer, loss_fn)
-        return Attempt(copied, copied.loss_fn, clear=clear, clip=clip)
+        return Attempt(copied, copied.loss_fn, clear=clear, clip=norm, clip_value=value)
 
     for wanted in verdict.fixes:
         if fix not in (None, wanted.code):
@@ -132,13 +131,9 @@ def _train(
     """Train a copy and return the yardstick about ten times, at last after the last step."""
     every = max(1, steps // 10)
     curve = []
-    norm, parameters = attempt.clip, list(attempt.copy.model.parameters())
-    clip = None if norm is None else partial(clip_grad_norm_, parameters, norm)
     with own_randomness(seed), torch.enable_grad():
         for step in range(1, steps + 1):
-            batch = attempt.prepare(batches[(step - 1) % len(batches)])
-            loss = partial(batch.loss, attempt.copy.model, attempt.loss_fn)
-            attempt.copy.step(loss, clear=attempt.clear, before=clip)
+            attempt.step(attempt.prepare(batches[(step - 1) % len(batches)]))
             if step % every == 0 or step == steps:
                 curve.append(_measure(attempt, batches, yardstick, seed))
             stepped(step)

@@ -22,18 +22,22 @@ COLUMNS = 110  # of a line; a Chinese character takes two
 FINISHED = 0.05  # of the largest rate: a schedule that has come so low has ended
 
 BY: dict[str, tuple[str, ...]] = {
-    "bad_inputs": ("inputs_nonfinite", "inputs_alike", "inputs_spread", "inputs_scale"),
+    "bad_inputs": ("inputs_nonfinite", "inputs_alike", "tried_standardized", "inputs_spread", "inputs_scale"),
     "bad_targets": (
         "targets_nonfinite",
         "targets_outside",
+        "targets_above_one",
         "targets_broadcast",
         "targets_kinds",
         "targets_scale",
+        "tried_best",
         "to_constant",
     ),
+    "clipped_too_hard": ("clipped_values",),
     "converged": ("left", "decrease_possible"),
     "dead_units": ("outputs_dead", "tried_anew", "dead_units"),
     "diverged": ("nonfinite_step", "rise"),
+    "exploding_gradients": ("initial_scale",),
     "ill_conditioned": ("gain_more", "cosine"),
     "lr_too_large": (
         "tried_lower_rate",
@@ -45,12 +49,13 @@ BY: dict[str, tuple[str, ...]] = {
         "above_lowest",
         "update_ratio",
     ),
+    "model_too_small": ("tried_larger",),
     "not_shuffled": ("peak", "left"),
     "overfitting": ("valid_rise", "valid_gap", "accuracy_gap"),
     "saddle": ("tried_anew", "matrix_gradient", "decrease_possible"),
     "saturated_units": ("tried_anew",),
     "untrained_parameters": ("foreign", "missing", "unregistered", "stopped", "gradless", "frozen_at_random", "frozen"),
-    "vanishing_gradients": ("gradient_first_to_last", "sequence_gradient"),
+    "vanishing_gradients": ("initial_scale", "gradient_first_to_last", "sequence_gradient"),
     "weight_decay_too_strong": ("tried_no_decay", "gain_no_decay_more", "weight_norm_left"),
     "wrong_loss": (
         "sunk",
@@ -59,6 +64,7 @@ BY: dict[str, tuple[str, ...]] = {
         "squashed_twice",
         "softmax_misplaced",
         "log_missing",
+        "improper",
         "loss_floor",
         "out_of_reach",
         "loss_is_squared",

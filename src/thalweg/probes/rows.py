@@ -20,6 +20,7 @@ STEP_UNITS = {
     "step": "",
     "loss": "",
     "gradient_norm": "",
+    "gradient_largest": "",
     "lr": "",
     "update_ratio": "",
     "weight_norm": "",
@@ -31,7 +32,8 @@ STEP_UNITS = {
     "stepped": "",
     "training": "",
 }
-"""Columns of a watched run; NaN for a number that was not due."""
+"""Columns of a watched run; NaN for a number that was not due. `gradient_largest` is the largest of the root mean
+squares of the tensors' gradients."""
 
 UNKNOWN = -1.0
 """What stands for a norm that was not measured, so that NaN can mean NaN."""
@@ -50,12 +52,14 @@ class Gathered:
         dear: the rows that have a row in the costly table.
         cheap_KP: loss, and the gradient norm of each tensor.
         dear_KP: see `TAIL`.
+        sizes_P: number of values of each tensor.
     """
 
     host: Sequence[tuple[int, float, bool, bool]]
     dear: Sequence[int]
     cheap_KP: np.ndarray
     dear_KP: np.ndarray
+    sizes_P: np.ndarray
 
     def steps(self) -> np.ndarray:
         """Return the rows of `STEP_UNITS`."""
@@ -70,6 +74,8 @@ class Gathered:
         rows_KC[:, columns.index("training")] = training_K
         rows_KC[:, columns.index("loss")] = cheap_KP[:, 0]
         rows_KC[:, columns.index("gradient_norm")] = norm_of(cheap_KP[:, 1:])
+        rms_KP = cheap_KP[:, 1:] / np.sqrt(self.sizes_P)
+        rows_KC[:, columns.index("gradient_largest")] = rms_KP.max(axis=1, initial=0.0)
         update_K, weight_K = norm_of(dear_KP[:, :count]), norm_of(dear_KP[:, count : 2 * count])
         at_K = np.array(self.dear, dtype=np.int64)
         with np.errstate(divide="ignore", invalid="ignore"):

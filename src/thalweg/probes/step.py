@@ -162,7 +162,7 @@ class StepProbe:
         self._dear = self._dear[:whole]
         cheap_KP = self._cheap_KP[:count].cpu().numpy().astype(np.float64)
         dear_KP = self._dear_KP[:whole].cpu().numpy().astype(np.float64)
-        gathered = Gathered(self._host, self._dear, cheap_KP, dear_KP)
+        gathered = Gathered(self._host, self._dear, cheap_KP, dear_KP, self._sizes_P)
         self.steps.extend(gathered.steps())
         self.layers.extend(gathered.layers(self._members_L, self.layers.units))
         open_cheap_P = self._cheap_KP[count].clone() if count < CAPACITY else None
@@ -187,6 +187,8 @@ class StepProbe:
         self.clearing = ClearingCheck(self._parameters)
         device = self._parameters[0].device if self._parameters else torch.device("cpu")
         count = len(self._parameters)
+        # a lazy tensor has no size yet
+        self._sizes_P = np.array([np.inf if is_lazy(p) else max(1, p.numel()) for p in self._parameters])
         self._cheap_KP = torch.empty((CAPACITY, 1 + count), device=device)
         self._dear_KP = torch.empty((CAPACITY, 3 * count + len(TAIL)), device=device)
         self._clear()

@@ -54,11 +54,16 @@ def of_batch(model: nn.Module, loss_fn: LossFunction, batches: Sequence[Batch]) 
         head = head_of(outputs)
         outputs = outputs.detach()
         found |= _of_targets(outputs, targets)
-        with torch.no_grad():
-            loss = float(loss_fn(outputs, targets))
+        loss = _loss_of(loss_fn, outputs, targets)
+        if found.pop("targets_too_high", 0.0):  # they are no labels of these outputs if the loss takes them
+            found["targets_outside"] = max(found["targets_outside"], float(loss is None))
+        if loss is None:
+            return found
         found["loss_batch"] = loss
         if found.get("targets_broadcast") and _pairs_matter(loss_fn, outputs, targets, loss):
             found["targets_broadcast"] = 0.0
+        if not _targets_matter(loss_fn, outputs, targets, loss):
+            return found  # the network computes the loss itself
         if bool(torch.isfinite(outputs).all()):
             found |= of_loss(outputs.float(), targets, loss_fn, head)
             found |= _of_outputs(outputs, targets, loss) | _of_rare(outputs, targets, head)
@@ -86,7 +91,16 @@ def _of_inputs(inputs: Tensor | None) -> dict[str, float]:
         between = float((rows_NF - rows_NF.mean(dim=0)).square().mean().sqrt())
         found["inputs_spread"] = between / max(abs(center), scale, 1e-30)
         found["inputs_alike"] = float(between <= 1e-6 * max(abs(center), scale, 1e-30))
+    if values.ndim == 2:
+        found |= _of_columns(values)
     return found
+
+
+def _of_columns(inputs_NF: Tensor) -> dict[str, float]:
+    """How much more the column that varies most varies than the median one; constant columns do not count."""
+    spread_F = inputs_NF.std(dim=0, correction=0)
+    spread_F = spread_F[spread_F > 0]
+    return {"inputs_columns": float(spread_F.max() / spread_F.median())} if len(spread_F) > 1 else {}
 
 
 def _of_targets(outputs: Tensor, targets: Tensor) -> dict[str, float]:
@@ -94,19 +108,39 @@ def _of_targets(outputs: Tensor, targets: Tensor) -> dict[str, float]:
     if targets.is_floating_point():
         found["targets_nonfinite"] = float((~torch.isfinite(targets)).float().mean())
         found["targets_scale"] = float(targets.detach().float().abs().mean())
-        found["targets_kinds"] = float(len(torch.unique(targets.reshape(len(targets), -1), dim=0)))
+        if targets.ndim and len(targets) > 1:
+            found["targets_kinds"] = float(len(torch.unique(targets.reshape(len(targets), -1), dim=0)))
         # a loss of (N, 1) against (N,) compares every output with every target
         differs = outputs.shape != targets.shape and outputs.numel() == targets.numel()
         found["targets_broadcast"] = float(differs and outputs.ndim != targets.ndim)
         return found
-    found["targets_kinds"] = float(len(torch.unique(targets)))
+    if targets.numel() > 1:
+        found["targets_kinds"] = float(len(torch.unique(targets)))
     found["targets_count"] = float(targets.numel())
     dim = class_dim(outputs, targets)
     if dim is not None:
-        classes = outputs.shape[dim]
         # -100 is torch's ignore_index
-        found["targets_outside"] = float((((targets < 0) & (targets != -100)) | (targets >= classes)).float().mean())
+        found["targets_outside"] = float(((targets < 0) & (targets != -100)).float().mean())
+        found["targets_too_high"] = float((targets >= outputs.shape[dim]).float().mean())
     return found
+
+
+def _loss_of(loss_fn: LossFunction, outputs: Tensor, targets: Tensor) -> float | None:
+    """The loss; None if it does not take these targets."""
+    try:
+        with torch.no_grad():
+            return float(loss_fn(outputs, targets))
+    except IndexError:  # a label beyond the classes
+        return None
+
+
+def _targets_matter(loss_fn: LossFunction, outputs: Tensor, targets: Tensor, loss: float) -> bool:
+    """Whether the loss changes with the targets; a loss that the network computes itself does not."""
+    others = (targets.flip(0), torch.zeros_like(targets), torch.ones_like(targets))
+    try:
+        return any(_loss_of(loss_fn, outputs, other) != loss for other in others)
+    except (RuntimeError, ValueError):
+        return True
 
 
 def _pairs_matter(loss_fn: LossFunction, outputs: Tensor, targets: Tensor, loss: float) -> bool:

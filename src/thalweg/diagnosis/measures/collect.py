@@ -17,6 +17,7 @@ from thalweg.diagnosis.measures.frozen import frozen_measures
 from thalweg.diagnosis.measures.gains import Gains, scale_of
 from thalweg.diagnosis.measures.gradients import curvature_of, noise_of
 from thalweg.diagnosis.measures.graph import graph_measures
+from thalweg.diagnosis.measures.initial import initial_measures
 from thalweg.diagnosis.measures.mixing import mixing_of
 from thalweg.diagnosis.measures.sequence import sequence_measures
 from thalweg.diagnosis.measures.symmetry import symmetry_of
@@ -93,7 +94,7 @@ def ask(
         found["scale"] = scale
         attempt("graph", lambda: graph_measures(copied, batches[0]))
         attempt("mixing", lambda: mixing_of(copied.model, batches[0]))
-        attempt("symmetry", lambda: symmetry_of(copied.model) | frozen_measures(copied.model))
+        attempt("symmetry", lambda: weights_of(copied.model, start or {}))
         attempt("sequence", lambda: sequence_measures(copied.model, copied.loss_fn, batches[0]))
         attempt("noise", lambda: noise_of(copied.model, copied.loss_fn, batches))
         attempt("curvature", lambda: curvature_of(Copy.of(model, optimizer, loss_fn), batches[:2], scale=scale))
@@ -113,6 +114,11 @@ def wiring_measures(wiring: Wiring) -> dict[str, float]:
         "stopped": wiring.stopped,
         "foreign": wiring.foreign,
     }
+
+
+def weights_of(model: nn.Module, start: Mapping[str, Tensor]) -> dict[str, float]:
+    """Measures of the weights themselves, now and at the start."""
+    return symmetry_of(model) | frozen_measures(model) | initial_measures(model, start)
 
 
 def mode_measures(model: nn.Module) -> dict[str, float]:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
+from thalweg.diagnosis.measures.initial import torch_bound
+
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,9 +22,8 @@ _NEAR_BOUND, _NEAR_SPREAD = 0.9, 0.1  # of a uniform distribution: the largest v
 def frozen_measures(model: nn.Module) -> dict[str, float]:
     """Measure how much of a network is frozen at random initial weights.
 
-    Torch draws the weights of linear layers and convolutions uniformly from ±1/√n for n inputs of a unit, those of
-    recurrent layers from ±1/√n for n units, and embeddings from the standard normal distribution. Trained weights leave
-    these distributions.
+    Torch draws the weights of layers from the uniform distributions of `measures.initial`, and embeddings from the
+    standard normal one. Trained weights leave these distributions.
 
     Args:
         model: its linear, recurrent and embedding layers and its convolutions are read.
@@ -45,10 +46,10 @@ def frozen_measures(model: nn.Module) -> dict[str, float]:
 
 def _weights(module: nn.Module) -> Iterator[tuple[Tensor, float]]:
     """The frozen weights of a layer, each with the bound of its draw; infinite for a normal distribution."""
-    if isinstance(module, nn.Linear | nn.modules.conv._ConvNd):  # noqa: SLF001 - the base of all convolutions
-        found = [(module.weight, 1 / math.sqrt(module.weight[0].numel()))]
-    elif isinstance(module, nn.RNNBase):
-        found = [(weight, 1 / math.sqrt(module.hidden_size)) for weight in module.parameters(recurse=False)]
+    bound = torch_bound(module)
+    if bound is not None:
+        every = isinstance(module, nn.RNNBase)  # its biases are drawn as its weights are
+        found = [(one, bound) for name, one in module.named_parameters(recurse=False) if every or name == "weight"]
     elif isinstance(module, nn.Embedding):
         found = [(module.weight, math.inf)]
     else:

@@ -27,6 +27,7 @@ from thalweg.diagnosis.measures.head import (
     normalized_over,
     reachable,
 )
+from thalweg.diagnosis.measures.properness import improper
 
 
 if TYPE_CHECKING:
@@ -75,9 +76,16 @@ def of_loss(outputs: Tensor, targets: Tensor, loss_fn: LossFunction, head: Head)
     found = _of_blindness(value, outputs)
     if found.get("loss_blind"):
         return found
-    found |= _of_floor(value, outputs, head, dim)
+    # a policy gradient has no end, either: it is linear, weighted by advantages of both signs
+    signed = targets.is_floating_point() and bool((targets < 0).any()) and bool((targets > 0).any())
+    found |= _of_floor(value, outputs, head, dim, steepness=8.0 if signed else 3.0)
+    if found.get("loss_floor", 0.0) < -1 and targets.is_floating_point() and bool((targets > 1).any()):
+        found |= _of_shares(loss_fn, outputs, targets, head, dim)
     found["outputs_fixed"] = float(_fixed(outputs, head, dim))
-    if dim is None:
+    found |= improper(value, outputs, targets, head)
+    if dim is None:  # one number a sample, perhaps
+        if head == "sigmoid" and targets.shape == outputs.shape:
+            found["squashed_twice"] = float(_applies_sigmoid(value, outputs, targets))
         return found
     found["softmax_misplaced"] = float(_misplaced(outputs, dim))
     found["squashed_twice"] = float(_squashed_twice(value, outputs, targets, head, dim))
@@ -109,7 +117,26 @@ def _of_blindness(value: Value, outputs: Tensor) -> dict[str, float]:
     return {"loss_blind": float(max(known) == min(known))}
 
 
-def _of_floor(value: Value, outputs: Tensor, head: Head, dim: int | None) -> dict[str, float]:
+def _of_shares(
+    loss_fn: LossFunction, outputs: Tensor, targets: Tensor, head: Head, dim: int | None
+) -> dict[str, float]:
+    """Whether targets above 1 are why a loss falls without end: shares of their largest have one that ends."""
+    shares = (targets / targets.max()).clamp_min(0)
+
+    def value(candidate: Tensor) -> float:
+        try:
+            with torch.no_grad():
+                return float(loss_fn(candidate, shares))
+        except (RuntimeError, ValueError):
+            return math.nan
+
+    floor = _of_floor(value, outputs, head, dim).get("loss_floor", math.nan)
+    return {"targets_above_one": float((targets > 1).float().mean())} if floor >= -1 else {}
+
+
+def _of_floor(
+    value: Value, outputs: Tensor, head: Head, dim: int | None, *, steepness: float = 3.0
+) -> dict[str, float]:
     """The lowest loss along the outputs' own direction, over outputs that the head can produce.
 
     It is reported only if the loss falls in proportion to the outputs, which has no end; a likelihood with a variance
@@ -125,7 +152,7 @@ def _of_floor(value: Value, outputs: Tensor, head: Head, dim: int | None) -> dic
     for sign in (-1.0, 1.0):
         near = value(reachable(head, sign * _FAR * outputs, dim))
         far = value(reachable(head, sign * 4 * _FAR * outputs, dim))
-        endless = near < -1 and far < 3 * near
+        endless = near < -1 and far < steepness * near
         floors.append(near if endless else max(near, 0.0) if math.isfinite(near) else math.nan)
     known = [floor for floor in floors if math.isfinite(floor)]
     return {"loss_floor": min(known)} if known else {}

@@ -221,11 +221,21 @@ def _of_gradients(steps: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:
     if not len(finite_S):
         return {}
     late_S = finite_S[int(len(finite_S) * (1 - LATE)) :]
-    most = float(late_S.max())
-    return {
-        "gradient_last": float(np.median(late_S)),
-        "clipped": float((late_S > (1 - CLIPPED) * most).mean()) if len(late_S) >= FEW // 2 and most > 0 else np.nan,
-    }
+    found = {"gradient_last": float(np.median(late_S)), "clipped": _at_the_most(late_S)}
+    if "gradient_largest" in steps:
+        rms_S = steps["gradient_largest"]
+        rms_S = rms_S[np.isfinite(rms_S)]
+        late_S = rms_S[int(len(rms_S) * (1 - LATE)) :]
+        # a gradient whose numbers are all clipped has their largest value as its root mean square
+        found["clipped_values"] = _at_the_most(late_S)
+        found["gradient_value"] = float(np.median(late_S)) if len(late_S) else np.nan
+    return found
+
+
+def _at_the_most(late_S: NDArray[np.float64]) -> float:
+    """Share of values that equal the largest; NaN for too few."""
+    most = float(late_S.max()) if len(late_S) else 0.0
+    return float((late_S > (1 - CLIPPED) * most).mean()) if len(late_S) >= FEW // 2 and most > 0 else np.nan
 
 
 def _of_rate(steps: Mapping[str, NDArray[np.float64]], loss_S: NDArray[np.float64]) -> dict[str, float]:

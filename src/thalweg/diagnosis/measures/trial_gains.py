@@ -1,8 +1,8 @@
 """Trials: short trainings of copies from the start and from now, each with one fix, judged on samples kept out.
 
 A training that stalls for a cause goes on well once the cause is removed. A fix is credited with what it gains beyond
-the best training without it, and that may go on, start again from the first weights, or start from new ones: a fix
-that helps only because every restart helps gains nothing.
+the best training without it. Both may go on, start again from the first weights, or start from new ones, the same ones:
+a fix that helps only because every restart helps gains nothing.
 """
 
 from __future__ import annotations
@@ -10,17 +10,16 @@ from __future__ import annotations
 import math
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
-from torch.nn.utils import clip_grad_norm_
 
-from thalweg.diagnosis.fixes import Attempt, apply
+from thalweg.diagnosis.fixes import Attempt, apply, clips
 from thalweg.diagnosis.measures.dropout import WithoutDropout, dropout_strengths
 from thalweg.diagnosis.measures.gains import STEPS as RUN_STEPS
+from thalweg.diagnosis.measures.widening import NARROW, enlarge
 from thalweg.diagnosis.verdict import Fix
-from thalweg.probes.batches import mean_loss
+from thalweg.probes.batches import first_tensor, mean_loss
 from thalweg.probes.copies import Copy, own_randomness
 from thalweg.probes.holdout import kept_out
 
@@ -35,8 +34,10 @@ if TYPE_CHECKING:
 
 STEPS = 45
 LOOKS = 3  # how often the loss is measured on the way; the lowest counts
+_STARTS = ("now", "start", "anew")
 FEWEST = 15  # a network whose copies can afford fewer steps is not asked
-CLIPPED = 0.9  # share of clipped steps from which the copies are clipped as the training was
+LARGE, UNEQUAL = 5.0, 30.0  # scales of inputs from which standardized ones are tried
+HARDLY_FITS = 0.2  # what is left of the loss after learning one batch, from which a larger network is tried
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,31 +63,35 @@ class TrialGains:
         Returns:
             Shares of the scale. `tried_longer`: how far below the training loss now more steps get. `tried_anew`:
             how much lower a loss new weights reach than those of now or of the start. `tried_<name>`, for each fix of
-            `_fixes`: how much lower than the best of those three. Nothing where a step takes too long.
+            `_fixes`: how much lower than the best of those three; of a tenth and a hundredth of the rate, the better
+            one. `tried_best`: the lowest loss of all trials. Nothing
+            where a step takes too long.
         """
         steps = STEPS * self.gains.affordable() // RUN_STEPS
         if steps < FEWEST:
             return {}
         train, held = kept_out(self.gains.batches)
         fixes = dict(self._fixes())
-        done, every = 0, 2 * len(fixes) + 3
+        done, every = 0, len(_STARTS) * (len(fixes) + 1)
         found: dict[str, float] = {}
 
         def lowest(fix: _Change | None, start: str) -> float:
             nonlocal done
             done += 1
             reached = self._lowest(fix, start, train, held, steps) / self.gains.scale
+            found["tried_best"] = min(found.get("tried_best", math.inf), reached)
             self.progress(done, every)
             return reached
 
-        longer, again, anew = (lowest(None, start) for start in ("now", "start", "anew"))
+        longer, again, anew = (lowest(None, start) for start in _STARTS)
         as_it_is = min(longer, again)
         without = min(as_it_is, anew)
         found["tried_longer"] = self.known.get("loss_last", math.nan) / self.gains.scale - longer
         found["tried_anew"] = as_it_is - anew if math.isfinite(anew) else -math.inf
         for name, fix in fixes.items():
-            with_fix = min(lowest(fix, start) for start in ("now", "start"))
+            with_fix = min(lowest(fix, start) for start in (("anew",) if fix.larger else _STARTS))
             found[f"tried_{name}"] = without - with_fix if math.isfinite(with_fix) else -math.inf
+        found["tried_lower_rate"] = max(found["tried_lower_rate"], found.pop("tried_lowest_rate"))
         self.progress(every, every)
         return {name: value for name, value in found.items() if not math.isnan(value)}
 
@@ -94,19 +99,36 @@ class TrialGains:
         """The fixes that would change this training."""
         rate = max((float(group["lr"]) for group in self.gains.optimizer.param_groups), default=0.0)
         yield "lower_rate", _Change(Fix("lower_rate", {"to": rate / 10}))
+        yield "lowest_rate", _Change(Fix("lower_rate", {"to": rate / 100}))
+        if self._oddly_scaled:
+            yield "standardized", _Change(Fix("normalize_inputs", {}))
+        if self.known.get("fit_left", 0.0) > HARDLY_FITS:
+            yield "larger", _Change(None, larger=True)
         if any(group.get("weight_decay") for group in self.gains.optimizer.param_groups):
             yield "no_decay", _Change(Fix("less_decay", {}))
         if max(dropout_strengths(self.gains.model), default=0.0) > 0:
             yield "no_dropout", _Change(None, without_dropout=True)
         if any(not parameter.requires_grad for parameter in self.gains.model.parameters()):
             yield "unfrozen", _Change(Fix("unfreeze", {}))
-        if self._clip is not None:
+        if any(limit is not None for limit in clips(self.known)):
             yield "unclipped", _Change(Fix("clip_less", {}))
 
     @property
-    def _clip(self) -> float | None:
-        clipped = self.known.get("clipped", math.nan) > CLIPPED
-        return self.known.get("gradient_last") if clipped else None
+    def _oddly_scaled(self) -> bool:
+        """Whether the inputs, or a column of theirs, are far from the scale of about 1 that initial weights expect."""
+        scale, spread = (self.known.get(name, math.nan) for name in ("inputs_scale", "inputs_spread"))
+        columns = self.known.get("inputs_columns", 1.0)
+        return scale > LARGE or scale < 1 / LARGE or spread < 1 / LARGE or columns > UNEQUAL
+
+    @property
+    def _narrow(self) -> int:
+        """Units of a layer that may be too narrow: if the targets may be the inputs, narrow layers are the purpose."""
+        batch = self.gains.batches[0]
+        inputs, targets = first_tensor(batch.inputs), batch.targets
+        if not isinstance(targets, torch.Tensor) or inputs is None:
+            return NARROW
+        same = len(targets) == len(inputs) and inputs.numel() == targets.numel() > len(targets)
+        return 1 if same else NARROW
 
     def _lowest(
         self, change: _Change | None, start: str, train: Sequence[Batch], held: Sequence[Batch], steps: int
@@ -118,9 +140,11 @@ class TrialGains:
         with own_randomness(0):
             if start == "anew":
                 copied.restart()
-            attempt: Attempt | None = Attempt(
-                copied, copied.loss_fn, clip=self._clip, clear=not self.known.get("uncleared", 0.0) > 0.5
-            )
+            if change is not None and change.larger and not enlarge(copied, train[0], narrow=self._narrow):
+                return math.inf
+            norm, value = clips(self.known)
+            clear = not self.known.get("uncleared", 0.0) > 0.5
+            attempt: Attempt | None = Attempt(copied, copied.loss_fn, clip=norm, clip_value=value, clear=clear)
             if change is not None and change.fix is not None:
                 attempt = apply(attempt, change.fix)
         if attempt is None:
@@ -145,30 +169,28 @@ class TrialGains:
 class _Change:
     fix: Fix | None
     without_dropout: bool = False
+    larger: bool = False
 
 
 def _trained(attempt: Attempt, train: Sequence[Batch], held: Sequence[Batch], steps: int) -> float:
     """Train a copy, and return its lowest loss on the samples kept out."""
-    model, loss_fn = attempt.copy.model, attempt.loss_fn
-    clip = None if attempt.clip is None else partial(clip_grad_norm_, list(model.parameters()), attempt.clip)
     lowest = math.inf
     with own_randomness(0), torch.enable_grad():
         for step in range(1, steps + 1):
-            loss = attempt.copy.step(
-                partial(train[step % len(train)].loss, model, loss_fn), clear=attempt.clear, before=clip
-            )
+            loss = attempt.step(attempt.prepare(train[step % len(train)]))
             if not loss.requires_grad or not math.isfinite(float(loss.detach())):
                 return lowest
             if step % max(1, steps // LOOKS) == 0:
-                lowest = min(lowest, _judged(model, attempt, held), key=lambda value: (math.isnan(value), value))
+                lowest = min(lowest, _judged(attempt, held), key=lambda value: (math.isnan(value), value))
     return lowest
 
 
-def _judged(model: torch.nn.Module, attempt: Attempt, held: Sequence[Batch]) -> float:
+def _judged(attempt: Attempt, held: Sequence[Batch]) -> float:
+    model = attempt.copy.model
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     with own_randomness(0):
-        loss = mean_loss(model, attempt.loss_fn, held)
+        loss = mean_loss(model, attempt.loss_fn, [attempt.prepare(batch) for batch in held])
     for module, training in modes:  # a frozen norm stays in evaluation mode
         module.training = training
     return loss

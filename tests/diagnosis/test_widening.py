@@ -1,0 +1,94 @@
+"""A network is too small if a larger one learns what it cannot."""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+from thalweg import watch
+from thalweg.diagnosis.measures.widening import WIDE, enlarge
+from thalweg.probes.batches import Batch
+from thalweg.probes.copies import Copy
+
+
+def rings(count, seed=0):
+    """Two classes: a disc, and the ring around it."""
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.randint(2, (count,), generator=generator)
+    angle = 2 * torch.pi * torch.rand(count, generator=generator)
+    radius = 0.8 + 1.2 * labels + 0.2 * torch.randn(count, generator=generator)
+    return torch.stack([radius * angle.cos(), radius * angle.sin()], 1), labels
+
+
+class Skipping(nn.Module):
+    """A narrow layer whose output goes to two others."""
+
+    def __init__(self):
+        super().__init__()
+        self.narrow, self.first, self.second = nn.Linear(2, 2), nn.Linear(2, 2), nn.Linear(2, 2)
+
+    def forward(self, x):
+        narrow = self.narrow(x)
+        return self.first(narrow) + self.second(narrow)
+
+
+def enlarged(model, batch):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    copied = Copy.of(model, optimizer, cross_entropy)
+    done = enlarge(copied, batch)
+    held = {id(p) for group in copied.optimizer.param_groups for p in group["params"]}
+    assert not done or held == {id(p) for p in copied.model.parameters()}
+    return done, copied.model
+
+
+@pytest.mark.parametrize(
+    ("model", "widths"),
+    [
+        (nn.Sequential(nn.Linear(2, 1), nn.ReLU(), nn.Linear(1, 2)), (WIDE, 2)),
+        (
+            nn.Sequential(nn.Linear(2, 32), nn.ReLU(), nn.Linear(32, 2), nn.BatchNorm1d(2), nn.Linear(2, 2)),
+            (32, WIDE, 2),
+        ),
+        (nn.Sequential(nn.Linear(2, 2)), (WIDE, 2)),
+    ],
+    ids=["one hidden unit", "a norm between", "no hidden layer"],
+)
+def test_the_narrowest_layer_becomes_wide(model, widths):
+    done, larger = enlarged(model, Batch(*rings(16)))
+    assert done
+    assert tuple(m.out_features for m in larger.modules() if isinstance(m, nn.Linear)) == widths
+
+
+def test_a_convolution_becomes_wide():
+    model = nn.Sequential(nn.Conv2d(3, 1, 3), nn.ReLU(), nn.Conv2d(1, 8, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    done, larger = enlarged(model, Batch(torch.randn(4, 3, 8, 8), torch.zeros(4, dtype=torch.long)))
+    assert done
+    assert larger[0].out_channels == larger[2].in_channels == WIDE
+
+
+@pytest.mark.parametrize(
+    "model",
+    [Skipping(), nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Linear(8, 2))],
+    ids=["its output goes to two layers", "nothing narrow"],
+)
+def test_what_is_not_narrow_or_read_elsewhere_is_left(model):
+    assert not enlarged(model, Batch(*rings(16)))[0]
+
+
+@pytest.mark.parametrize(("units", "code"), [(1, "model_too_small"), (32, "healthy")])
+def test_a_watched_network_of_one_unit_is_called_too_small(units, code):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(2, 32), nn.Tanh(), nn.Linear(32, units), nn.Linear(units, 32), nn.Tanh())
+    model.append(nn.Linear(32, 4))
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+    with watch(model, optimizer) as watching:
+        for step in range(150):
+            points, _ = rings(64, step)
+            labels = 2 * (points[:, 0] > 0).long() + (points[:, 1] > 0).long()
+            optimizer.zero_grad()
+            loss = cross_entropy(model(points), labels)
+            loss.backward()
+            optimizer.step()
+            watching.step(loss)
+    verdict = watching.diagnose(batch=(points, labels), loss_fn=cross_entropy, seconds=60)
+    assert verdict.code == code, verdict.explain()
