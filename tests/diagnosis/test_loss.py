@@ -213,3 +213,65 @@ def test_other_shapes_are_a_fault_only_if_they_change_the_loss(flattens):
 
     batch = Batch(torch.randn(N, 3), torch.arange(N, dtype=torch.float32))
     assert of_batch(nn.Linear(3, 1), loss_fn, [batch])["targets_broadcast"] == (0.0 if flattens else 1.0)
+
+
+class Computing(nn.Module):
+    """A network whose output is its loss."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(3, 3)
+
+    def forward(self, x):
+        return (self.layer(x) - x).square().mean()
+
+
+def test_a_loss_that_the_network_computes_is_not_judged_by_its_outputs():
+    batch = Batch(torch.randn(N, 3), torch.randn(N, 3))
+    found = of_batch(Computing(), lambda outputs, _targets: outputs, [batch])
+    assert not {"loss_floor", "loss_blind", "loss_constant"} & found.keys()
+    assert found["loss_batch"] > 0
+
+
+def test_a_policy_gradient_is_no_loss_without_end():
+    def loss(logits, taken):
+        chosen = logits.log_softmax(1).gather(1, taken[:, :1].long())[:, 0]
+        return -(chosen * taken[:, 1]).mean()
+
+    advantages = torch.linspace(-1, 1, N)
+    taken = torch.stack([LABELS.float(), advantages], 1)
+    assert measured(C, none, loss, taken).get("loss_floor", 0.0) > -1
+
+
+def test_labels_beyond_the_outputs_are_no_fault_where_the_loss_takes_them():
+    """A contrastive loss makes its own logits: as many as samples, more than the outputs have columns."""
+
+    def contrastive(codes, positions):
+        return functional.cross_entropy(codes @ codes.T, positions)
+
+    model = nn.Linear(6, 3)
+    inputs, positions = torch.randn(N, 6), torch.arange(N)
+    assert of_batch(model, contrastive, [Batch(inputs, positions)])["targets_outside"] == 0
+    found = of_batch(model, functional.cross_entropy, [Batch(inputs, positions)])
+    assert found["targets_outside"] == 1
+
+
+def test_masks_up_to_255_are_told_from_a_wrong_sign():
+    masks = 255 * MANY
+    found = measured(C, none, functional.binary_cross_entropy_with_logits, masks)
+    assert found["targets_above_one"] == pytest.approx(float(MANY.mean()))
+    turned = measured(C, none, lambda o, y: -functional.binary_cross_entropy_with_logits(o, y), MANY)
+    assert turned["loss_floor"] < -1
+    assert "targets_above_one" not in turned
+
+
+def test_a_sigmoid_without_a_dimension_of_classes_is_seen():
+    found = measured(1, lambda outputs: outputs.sigmoid()[:, 0], functional.binary_cross_entropy_with_logits, ONE[:, 0])
+    assert found["squashed_twice"] == 1
+
+
+def test_one_sample_tells_nothing_about_kinds_of_targets():
+    for targets in (torch.tensor([1]), torch.tensor([[0.3]])):
+        loss_fn = functional.cross_entropy if targets.ndim == 1 else functional.mse_loss
+        model = nn.Linear(6, 3 if targets.ndim == 1 else 1)
+        assert "targets_kinds" not in of_batch(model, loss_fn, [Batch(torch.randn(1, 6), targets)])

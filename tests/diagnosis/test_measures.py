@@ -21,6 +21,7 @@ DECIDING = {condition.measure for rule in RULES for condition in rule.conditions
 
 def test_each_measure_is_used_by_a_rule_a_comparison_a_fix_or_is_shown():
     used = DECIDING | {*table.SHOWN, *table.TOLD, *table.COMPARED, *table.USED_BY_FIXES, *table.CHECKED_BY.values()}
+    used |= {*table.USED_BY_TRIALS}
     assert {measure.name for measure in table.MEASURES.values()} == {measure.name for measure in used}
 
 
@@ -73,9 +74,9 @@ def test_a_folder_with_the_words_of_an_older_version_opens(tmp_path):
     assert "curvature" not in again.unchecked
 
 
-def test_no_percentage_where_nothing_was_calibrated(tmp_path):
+def test_the_first_line_says_how_sure_the_verdict_is(tmp_path):
     verdict = watched(tmp_path)
-    assert verdict.confidence is None
+    assert 0.5 <= verdict.confidence <= 0.99
     assert {confidence for _, confidence in verdict.alternatives} == {None}
-    assert json.loads(json.dumps(verdict.to_dict()))["confidence"] is None
-    assert "%" not in str(verdict).splitlines()[0]
+    assert json.loads(json.dumps(verdict.to_dict()))["confidence"] == verdict.confidence
+    assert f"({verdict.confidence:.0%} sure)" in str(verdict).splitlines()[0]

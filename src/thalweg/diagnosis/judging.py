@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from thalweg.diagnosis.calibration import confidence_of
 from thalweg.diagnosis.fixes import fixes_of
 from thalweg.diagnosis.measures.table import CHECKED_BY
 from thalweg.diagnosis.measures.trends import FEW
@@ -28,7 +29,7 @@ _TELLS = {
     NO_STEP: ("gradient",),
 }
 LEARNED, FALLS = 0.6, 0.02  # a loss far below the best constant predictor's, and still falling
-SURE = 0.5  # below this standing the verdict is "unsure"
+SURE = 0.5  # below this standing or this confidence the verdict is "unsure"
 
 
 def judge(measures: Mapping[str, float], *, problems: Sequence[str] = ()) -> Verdict:
@@ -51,29 +52,52 @@ def judge(measures: Mapping[str, float], *, problems: Sequence[str] = ()) -> Ver
     told = set().union(*(_TELLS.get(name.partition(":")[0], ()) for name in problems))
     unasked = [name for name in _unasked(measures) if name not in told]
     unchecked = list(dict.fromkeys([*problems, *unasked]))
-    ranked = sorted(
-        ((rule, *_standing(rule, measures)) for rule in RULES),
-        key=lambda item: (not item[1], -item[2] if not item[1] else 0.0),
-    )  # rules that hold, in the order of the table; then the others, the nearest first
-    codes: dict[str, tuple[Rule, bool, float]] = {}
-    for rule, holds, standing in ranked:
-        codes.setdefault(rule.code, (rule, holds, standing))
-    best, *others = codes.values()
-    enough = measures.get("steps", 0) >= FEW or best[0].prior == 1.0 or best[0].code in _AT_ONCE
-    if not (best[1] and enough and best[2] >= SURE):
-        nearest = tuple((rule.code, None) for rule, _, _ in (best, *others)[:2])
+    first, *others = _ranked(measures)
+    rule = first if _decides(first, measures) else None
+    confidence = confidence_of(rule) if rule is not None else 0.0
+    if rule is None or confidence < SURE:
+        nearest = tuple((other.code, None) for other in (first, *others)[:2])
         why = ["few_steps"] if measures.get("steps", 0) < FEW else []
         return Verdict(UNSURE, None, (), (), nearest, tuple(why + unchecked), measures)
-    rule = best[0]
     return Verdict(
         rule.code,
-        None,
+        confidence,
         tuple(_evidence(condition, measures) for condition in _known(rule, measures)),
         fixes_of(rule.code, measures),
-        tuple((other.code, None) for other, _, _ in others[:2]),
+        tuple((other.code, None) for other in others[:2]),
         tuple(unchecked),
         measures,
     )
+
+
+def deciding_rule(measures: Mapping[str, float]) -> Rule | None:
+    """The rule that names the cause, however sure that is; None if none decides.
+
+    Args:
+        measures: as `judge` takes them.
+    """
+    measures = {**measures, **derived(measures)}
+    first = _ranked(measures)[0]
+    return first if _decides(first, measures) else None
+
+
+def _ranked(measures: Mapping[str, float]) -> list[Rule]:
+    """One rule for each code: those that hold, in the order of the table; then the others, the nearest first."""
+    ranked = sorted(
+        ((rule, *_standing(rule, measures)) for rule in RULES),
+        key=lambda item: (not item[1], -item[2] if not item[1] else 0.0),
+    )
+    codes: dict[str, Rule] = {}
+    for rule, _, _ in ranked:
+        codes.setdefault(rule.code, rule)
+    return list(codes.values())
+
+
+def _decides(rule: Rule, measures: Mapping[str, float]) -> bool:
+    """Whether a rule holds, far enough beyond its thresholds, and after enough steps for its kind."""
+    holds, standing = _standing(rule, measures)
+    enough = measures.get("steps", 0) >= FEW or rule.prior == 1.0 or rule.code in _AT_ONCE
+    return holds and enough and standing >= SURE
 
 
 # These verdicts need no trend.

@@ -225,7 +225,7 @@ RULES: tuple[Rule, ...] = (
         m.TRIED_BEST > 0.9,
         m.FIT_LEFT < 0.6,
         m.FALLING < 0.06,
-        (m.UPDATE_RATIO > 1e-4).if_known,
+        (m.UPDATE_RATIO > 1e-3).if_known,
         prior=0.85,
     ),
     _rule(

@@ -198,7 +198,7 @@ class Verdict:
 
     Attributes:
         code: one of `CODES`, or `unsure`.
-        confidence: a calibrated probability; None, because none has been calibrated yet.
+        confidence: the probability that the code is right, counted by `calibration`; None if it is `unsure`.
         evidence: the numbers that decided; the one nearest to its threshold comes last.
         fixes: what to change, the first to try first.
         alternatives: the next most likely codes, each with its confidence or None.
@@ -258,7 +258,7 @@ class Verdict:
         unchecked = fitting([unchecked_text(name) for name in wanted], _unchecked_line) if wanted else ""
         return str(
             Brief(
-                (_title(self.code), *wrapped(self.text)),
+                (self._head, *wrapped(self.text)),
                 tuple(f"  {item}" for item in strongest),
                 wrapped(t("diagnosis.brief_fix", fix=fix.line or str(fix))) if fix else (),
                 unchecked,
@@ -270,7 +270,7 @@ class Verdict:
 
     def explain(self) -> str:
         """All of the verdict in words: all evidence and fixes, what else was measured, and what was not checked."""
-        lines = [_title(self.code), self.text]
+        lines = [self._head, self.text]
         if self.evidence:
             lines += ["", t("diagnosis.evidence_head"), *(f"  {item}" for item in self.evidence)]
         if self.fixes:
@@ -293,6 +293,13 @@ class Verdict:
 
     def __str__(self) -> str:
         return self.brief()
+
+    @property
+    def _head(self) -> str:
+        """The title, and how sure it is."""
+        if self.confidence is None:
+            return _title(self.code)
+        return t("diagnosis.title_sure", title=_title(self.code), share=self.confidence)
 
     @property
     def _others(self) -> str:

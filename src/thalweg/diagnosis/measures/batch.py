@@ -62,8 +62,8 @@ def of_batch(model: nn.Module, loss_fn: LossFunction, batches: Sequence[Batch]) 
         found["loss_batch"] = loss
         if found.get("targets_broadcast") and _pairs_matter(loss_fn, outputs, targets, loss):
             found["targets_broadcast"] = 0.0
-        if not _targets_matter(loss_fn, outputs, targets, loss):
-            return found  # the network computes the loss itself
+        if _is_the_loss(loss_fn, outputs, targets, loss):
+            return found
         if bool(torch.isfinite(outputs).all()):
             found |= of_loss(outputs.float(), targets, loss_fn, head)
             found |= _of_outputs(outputs, targets, loss) | _of_rare(outputs, targets, head)
@@ -134,13 +134,14 @@ def _loss_of(loss_fn: LossFunction, outputs: Tensor, targets: Tensor) -> float |
         return None
 
 
-def _targets_matter(loss_fn: LossFunction, outputs: Tensor, targets: Tensor, loss: float) -> bool:
-    """Whether the loss changes with the targets; a loss that the network computes itself does not."""
-    others = (targets.flip(0), torch.zeros_like(targets), torch.ones_like(targets))
+def _is_the_loss(loss_fn: LossFunction, outputs: Tensor, targets: Tensor, loss: float) -> bool:
+    """Whether the network computes the loss itself: it changes with the outputs, and with no targets."""
+    others = (targets.flip(0), torch.zeros_like(targets), torch.ones_like(targets)) if targets.ndim else ()
     try:
-        return any(_loss_of(loss_fn, outputs, other) != loss for other in others)
+        heedless = all(_loss_of(loss_fn, outputs, other) == loss for other in others)
+        return heedless and _loss_of(loss_fn, 2 * outputs + 1, targets) != loss
     except (RuntimeError, ValueError):
-        return True
+        return False
 
 
 def _pairs_matter(loss_fn: LossFunction, outputs: Tensor, targets: Tensor, loss: float) -> bool:

@@ -1,0 +1,58 @@
+"""Count how often each rule is right, and write `src/thalweg/diagnosis/calibration.json`.
+
+    python tools/calibrate.py [--processes 2] [--seeds 0] [--measures FILE]
+
+Runs every program of the zoo's families, healthy and with each of its faults; that takes half an hour on two cores.
+`--measures` keeps what was measured, one JSON line for each program, and takes from it what is already there: a rule
+changed is then counted anew in a second. Run it after each change of a rule.
+"""  # noqa: INP001 - a script
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from thalweg.diagnosis import calibration, zoo
+from thalweg.diagnosis.judging import deciding_rule
+
+
+FILE = Path(zoo.__file__).parents[1] / calibration.FILE
+
+
+def main() -> None:
+    """Run, count, write, and print the error over families left out."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--measures", type=Path)
+    options = parser.parse_args()
+    if options.measures and options.measures.exists():
+        programs = [json.loads(line) for line in options.measures.read_text(encoding="utf-8").splitlines()]
+    else:
+        outcomes = zoo.run_families(seeds=range(options.seeds), processes=options.processes)
+        programs = [
+            {"network": one.network, "truth": list(one.truth), "measures": dict(one.measures)} for one in outcomes
+        ]
+    if options.measures:
+        options.measures.write_text("".join(json.dumps(program) + "\n" for program in programs), encoding="utf-8")
+    verdicts = [said for program in programs if (said := said_of(program)) is not None]
+    FILE.write_text(calibration.to_json(verdicts), encoding="utf-8")
+    right = sum(said.right for said in verdicts)
+    print(f"{len(programs)} programs, {len(verdicts)} verdicts, {right} right")
+    print(f"expected calibration error, each family left out: {calibration.calibration_error(verdicts):.3f}")
+
+
+def said_of(program: dict) -> calibration.Said | None:
+    """The verdict on a program; None for one that is undecided."""
+    rule = deciding_rule(program["measures"])
+    if rule is None:
+        return None
+    healthy = bool({"healthy", "converged"} & set(program["truth"]))
+    right = rule.code in program["truth"]
+    key, kind = calibration.key_of(rule), calibration.kind_of(rule)
+    return calibration.Said(program["network"], key, kind, healthy, right)
+
+
+if __name__ == "__main__":
+    main()
