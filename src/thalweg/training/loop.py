@@ -36,7 +36,7 @@ from thalweg.training.weight_averaging import Average, estimate_norms
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from torch import Tensor, nn
 
@@ -59,15 +59,23 @@ class TrainingLoop:
         cache: its photos.
         seconds_before: time spent on preparation, which counts toward the budget.
         augmenter: of another training on the same photos, so that they are in memory once; None: a new one.
+        initial: weights and buffers to start from, by name; None: random weights, which the seed determines.
     """
 
     def __init__(
-        self, run: Run, cache: Cache, *, seconds_before: float = 0.0, augmenter: Augmenter | None = None
+        self,
+        run: Run,
+        cache: Cache,
+        *,
+        seconds_before: float = 0.0,
+        augmenter: Augmenter | None = None,
+        initial: Mapping[str, Tensor] | None = None,
     ) -> None:
         config = run.config
         self.run, self.cache, self.config = run, cache, config
         self.device = torch.device(run.environment["device"])
         self.format = Format(run.environment["precision"], run.environment["layout"])
+        self._initial = initial
         self.model = self._network()
         models.set_drop_path(self.model, config.drop_path)
         self.optimizer = build_optimizer(self.model, config)
@@ -98,9 +106,11 @@ class TrainingLoop:
         self._saved_at, self._saving_took = time.monotonic(), 0.0
 
     def _network(self) -> nn.Module:
-        """The network with its initial weights, which the seed determines."""
+        """The network with its initial weights: those given, else those that the seed determines."""
         torch.manual_seed(self.config.seed)
         model = models.build(self.config.model, classes=len(self.run.classes), size=self.config.size)
+        if self._initial is not None:
+            model.load_state_dict(self._initial)
         return model.to(self.device, memory_format=self.format.memory_format)  # type: ignore[call-overload] - torch types leave it out
 
     def _augmenter(self) -> Augmenter:

@@ -127,7 +127,7 @@ def search(
     listener = listener or Listener()
     listener.note("rate.searching")
     given = prepared.run.config.lr
-    loop = TrainingLoop(prepared.run, prepared.cache)
+    loop = TrainingLoop(prepared.run, prepared.cache, initial=prepared.initial)
     began = time.monotonic()
     with own_randomness(prepared.run.config.seed):
         curve = _sweep(loop, sweep_rates(lowest, highest, steps))

@@ -57,7 +57,7 @@ class Rehearsals:
     """
 
     def __init__(self, prepared: Preparation, augmenter: Augmenter | None = None) -> None:
-        self._run, self._cache = prepared.run, prepared.cache
+        self._run, self._cache, self._initial = prepared.run, prepared.cache, prepared.initial
         self._labels = self._cache.labels("train")
         self._augmenter = augmenter
         self.parts = parts_of(self._labels, self._run.config.seed)
@@ -109,7 +109,10 @@ class Rehearsals:
         for row in rows:
             photos[row] = replace(photos[row], split="valid")
         loop = TrainingLoop(
-            replace(self._run, config=config), replace(self._cache, photos=tuple(photos)), augmenter=self._augmenter
+            replace(self._run, config=config),
+            replace(self._cache, photos=tuple(photos)),
+            augmenter=self._augmenter,
+            initial=self._initial,
         )
         self._augmenter = loop.augmenter
         loop.clock = Clock(config, steps, seconds_before=0.0, first_step_at=0.0)
