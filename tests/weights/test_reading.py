@@ -166,7 +166,7 @@ def test_a_folder_of_a_model_hub_and_metadata_say_license_and_preparation(tmp_pa
 def test_a_file_alone_tells_its_network(name, tmp_path):
     torch.save(build(name, classes=5, size=64).state_dict(), tmp_path / "a.pth")
     assert nearest(read_weights(tmp_path / "a.pth").tensors)[0] == name
-    config = resolve("quick", {"weights": str(tmp_path / "a.pth")})
+    config = resolve("quick", {"weights": tmp_path / "a.pth"})
     assert (config.model, config.weights, config.smaller_sizes) == (name, str(tmp_path / "a.pth"), ())
     assert resolve("quick", {"weights": str(tmp_path / "a.pth"), "model": "cnn"}).model == "cnn"
 

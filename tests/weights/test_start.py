@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 
 from made import SMALL
 from thalweg.errors import UsageError
-from thalweg.report import draw_run
+from thalweg.report import write_report
 from thalweg.runs import Run
 from thalweg.training import resume, train
 from thalweg.training.progress import Listener
@@ -95,6 +95,5 @@ def test_weights_of_another_network_fail_before_any_photo_is_decoded(first, stri
 
 def test_the_report_says_which_weights(moved):
     run, _ = moved
-    draw_run(run.path)
-    page = (run.path / "report.html").read_text(encoding="utf-8")
+    page = write_report(run.path).read_text(encoding="utf-8")
     assert run.data["weights"]["source"] in page

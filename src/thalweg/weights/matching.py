@@ -135,10 +135,8 @@ def load_weights(model: nn.Module, weights: Weights, *, name: str, classes: Sequ
     if broken:
         raise UsageError("weights.not_finite", source=weights.source, names=joined(broken[:_SHOWN]))
     before = {key: tensor.clone() for key, tensor in ours.items()}
-    counts = {
-        key: tensors[key] for key, tensor in ours.items() if key.endswith(_COUNTS) and _fits(key, tensor, tensors)
-    }
-    model.load_state_dict({**ours, **found, **counts})
+    found |= {key: tensors[key] for key in ours if key.endswith(_COUNTS) and _fits(key, ours[key], tensors)}
+    model.load_state_dict({**ours, **found})
     if not _computes(model, size):
         model.load_state_dict(before)
         raise UsageError("weights.overflow", source=weights.source, name=name)
