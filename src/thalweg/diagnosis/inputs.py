@@ -264,9 +264,10 @@ def run_measures(training: TrainingLoop) -> dict[str, float]:
 
 def _restore_rate(optimizer: Optimizer, steps: Any) -> None:
     """Set the rate of the last step, which the history records; a checkpoint does not."""
+    from thalweg.training.optimizers import set_rate
+
     if len(steps):
-        for group in optimizer.param_groups:
-            group["lr"] = float(steps["lr"][-1])
+        set_rate(optimizer, float(steps["lr"][-1]))
 
 
 def try_fix_on_run(

@@ -27,7 +27,7 @@ from thalweg.training.evaluation import score
 from thalweg.training.losses import Objective, Targets, balanced_weights
 from thalweg.training.machine import fits_device, gentle_interrupt, in_memory
 from thalweg.training.number_format import Format
-from thalweg.training.optimizers import build_optimizer
+from thalweg.training.optimizers import build_optimizer, set_rate
 from thalweg.training.progress import Clock, State
 from thalweg.training.record import Recorder
 from thalweg.training.step import Gradients
@@ -70,6 +70,7 @@ class TrainingLoop:
         self.format = Format(run.environment["precision"], run.environment["layout"])
         self.model = self._network()
         models.set_drop_path(self.model, config.drop_path)
+        models.freeze(self.model, config.freeze, config.norms)
         self.optimizer = build_optimizer(self.model, config)
         self.layers = LayerProbe(self.model)
         self.average = Average(self.model, self._network(), config.ema) if config.ema else None
@@ -176,8 +177,7 @@ class TrainingLoop:
 
         torch.manual_seed(self.config.seed * 1_000_003 + state.step)  # so dropout also depends only on the step
         lr = self.config.lr * self.schedule(*self.clock.schedule_position(state.step), state.valid_losses)
-        for group in self.optimizer.param_groups:
-            group["lr"] = lr
+        set_rate(self.optimizer, lr)
         outcome = self.gradients(images_NCHW, targets, state.micro_batches)
         state.micro_batches = outcome.micro_batches
         self.layers.before_step(state.step)

@@ -24,7 +24,7 @@ from thalweg.rate.ladder import Ladder
 from thalweg.rate.search import BATCHES, HIGHEST, LOWEST, STEPS, check_range, swept
 from thalweg.runs import files
 from thalweg.training.loop import TrainingLoop
-from thalweg.training.optimizers import optimizer_over
+from thalweg.training.optimizers import optimizer_over, stage_scales
 from thalweg.training.prepare import Plan, Preparation
 from thalweg.training.progress import Listener
 from thalweg.training.rehearsal import PARTS, Rehearsals
@@ -256,8 +256,12 @@ def _sweep(loop: TrainingLoop, rates: list[float]) -> Curve:
         return (loop.batches(0, index) for index in range(len(loop.batches)))
 
     loop.model.train()
+    scales = stage_scales(loop.model, config)
     setting = Setting(
-        loop.model, lambda parameters: optimizer_over(parameters, config), loop.batch_loss, config.clip_grad_norm
+        loop.model,
+        lambda parameters: optimizer_over(parameters, config, scales=scales),
+        loop.batch_loss,
+        config.clip_grad_norm,
     )
     with loop.format.autocast(loop.device):
         return swept(setting, take_batches(batches, min(BATCHES, len(rates))), rates)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from thalweg.models import is_held
+
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -47,12 +49,13 @@ def estimate_norms(model: nn.Module, batches: Iterable[Tensor]) -> None:
     """Set the running statistics of batch norms to their mean over some batches; nothing else changes.
 
     Args:
-        model: the network; nothing happens if it has no batch norms.
+        model: the network; nothing happens if it has no batch norms, or only frozen ones.
         batches: training batches, augmented as in training.
 
     Source: Izmailov et al. 2018 (SWA), section 3.2, https://arxiv.org/abs/1803.05407.
     """
-    norms = [module for module in model.modules() if isinstance(module, _BatchNorm) and module.track_running_stats]
+    every = [module for module in model.modules() if isinstance(module, _BatchNorm) and module.track_running_stats]
+    norms = [norm for norm in every if not is_held(norm)]
     if not norms:
         return
     modes = [(module, module.training) for module in model.modules()]
