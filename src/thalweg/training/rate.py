@@ -25,9 +25,10 @@ from thalweg.rate.search import BATCHES, HIGHEST, LOWEST, STEPS, check_range, sw
 from thalweg.runs import files
 from thalweg.training.loop import TrainingLoop
 from thalweg.training.optimizers import optimizer_over, stage_scales
+from thalweg.training.parts import PARTS
 from thalweg.training.prepare import Plan, Preparation
 from thalweg.training.progress import Listener
-from thalweg.training.rehearsal import PARTS, Rehearsals
+from thalweg.training.rehearsal import Rehearsals
 
 
 if TYPE_CHECKING:
@@ -128,11 +129,13 @@ def search(
     listener.note("rate.searching")
     given = prepared.run.config.lr
     loop = TrainingLoop(prepared.run, prepared.cache)
+    if prepared.run.config.fit_head:
+        loop.fit_head(lambda done, total: listener.working("features", done, total))
     began = time.monotonic()
     with own_randomness(prepared.run.config.seed):
         curve = _sweep(loop, sweep_rates(lowest, highest, steps))
         a_step = (time.monotonic() - began) / len(curve.rates)
-        trials = _Trials(Rehearsals(prepared, loop.augmenter), given, _total_steps(loop, a_step), listener)
+        trials = _Trials(Rehearsals(prepared, loop), given, _total_steps(loop, a_step), listener)
         if not math.isfinite(curve.losses[0]):
             return RateSweep.of(curve, trials, "not_finite", start_loss=curve.start, given=trials.given)
         if len(trials.parts) < PARTS:

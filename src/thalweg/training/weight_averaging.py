@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -11,9 +12,11 @@ from thalweg.models import is_held
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
+    from contextlib import AbstractContextManager
 
     from torch import Tensor, nn
+    from torch.optim import Optimizer
 
 
 class Average:
@@ -35,6 +38,10 @@ class Average:
         self.twin, self.decay = twin.eval().requires_grad_(requires_grad=False), decay
         self._pairs = _pairs(twin, model)
 
+    def restart(self, model: nn.Module) -> None:
+        """Start again from the current weights of the model."""
+        self.twin.load_state_dict(model.state_dict())
+
     def update(self, step: int) -> None:
         """Move the average toward the current weights after `step` steps, counted from 1."""
         averages, values, counters, counts = self._pairs
@@ -42,6 +49,30 @@ class Average:
         torch._foreach_lerp_(averages, values, 1 - decay)  # pyright: ignore[reportPrivateImportUsage] - as torch's own
         for counter, count in zip(counters, counts, strict=True):
             counter.copy_(count)
+
+
+@contextmanager
+def at_average(
+    optimizer: Optimizer, model: nn.Module, batches: Iterable[Tensor], autocast: AbstractContextManager[Any]
+) -> Iterator[None]:
+    """Use the evaluation weights of an optimizer that has its own average, with batch-norm statistics to match.
+
+    Args:
+        optimizer: nothing happens if it has no `eval`.
+        model: the network.
+        batches: training batches, augmented as in training.
+        autocast: number format of the forward passes.
+    """
+    if not hasattr(optimizer, "eval"):
+        yield
+        return
+    try:
+        optimizer.eval()  # type: ignore[attr-defined] - as schedule-free optimizers have it
+        with autocast:
+            estimate_norms(model, batches)
+        yield
+    finally:
+        optimizer.train()  # type: ignore[attr-defined] - the same
 
 
 @torch.no_grad()
