@@ -24,7 +24,7 @@ PENALTIES = tuple(10 ** (-half / 2) for half in range(9))  # 1 to 1e-4, for feat
 MOST_ITERATIONS = 200
 _ENOUGH_LEFT_OUT = 512  # photos that judge a penalty
 _WORSE = 2  # weaker penalties in a row that are worse than the best: the rest is not tried
-_ROUGH, _FINE = 1e-3, 1e-5  # gradient norm, relative to the start, at which a fit ends
+_ROUGH, _FINE = 3e-3, 1e-5  # gradient norm, relative to the start, at which a fit ends
 _MEMORY = 10  # steps that L-BFGS remembers
 _SUFFICIENT = 1e-4  # fraction of the predicted fall that a step must reach (Armijo)
 _MOST_HALVINGS = 30
@@ -64,8 +64,9 @@ class Regression:
     Args:
         features_ND: of the photos.
         labels_N: their classes.
-        weights_C: weights of the classes; None: all 1.
         classes: number of classes.
+        weights_C: weights of the classes; None: all 1.
+        precision: of the arithmetic.
     """
 
     def __init__(
@@ -74,19 +75,21 @@ class Regression:
         labels_N: NDArray[np.int64],
         classes: int,
         weights_C: NDArray[np.float32] | None = None,
+        *,
+        precision: torch.dtype = torch.float64,
     ) -> None:
         features = torch.from_numpy(features_ND).double()
         self.mean_D, spread_D = features.mean(dim=0), features.std(dim=0, correction=0)
         self.std_D = torch.where(spread_D > 1e-8, spread_D, torch.ones_like(spread_D))
-        self._features_ND = (features - self.mean_D) / self.std_D
+        self._features_ND = ((features - self.mean_D) / self.std_D).to(precision)
         self._labels_N = torch.from_numpy(labels_N)
         shares = np.ones(len(labels_N)) if weights_C is None else weights_C[labels_N].astype(np.float64)
-        self._shares_N = torch.from_numpy(shares / len(labels_N))
+        self._shares_N = torch.from_numpy(shares / len(labels_N)).to(precision)
         self.classes, self.parameters = classes, classes * (features.shape[1] + 1)
 
     def start(self) -> Tensor:
         """The classifier that knows nothing, (P,)."""
-        return torch.zeros(self.parameters, dtype=torch.float64)
+        return torch.zeros(self.parameters, dtype=self._features_ND.dtype)
 
     def loss(self, values_P: Tensor, penalty: float) -> tuple[float, Tensor]:
         """Return loss with penalty, and its gradient (P,)."""
@@ -103,14 +106,14 @@ class Regression:
 
     def iteration(self, values_P: Tensor, gradient_P: Tensor, step: float) -> Iteration:
         """Describe the classifier of some parameters."""
-        weight_CD, bias_C = self._parts(values_P)
-        logits_NC = self._logits(values_P)
+        weight_CD, bias_C = (part.double() for part in self._parts(values_P))
+        logits_NC = self._logits(values_P).double()
         losses_N = torch.nn.functional.cross_entropy(logits_NC, self._labels_N, reduction="none")
         raw_CD = weight_CD / self.std_D
         return Iteration(
             weight_CD=raw_CD,
             bias_C=bias_C - raw_CD @ self.mean_D,
-            loss=float((losses_N * self._shares_N).sum()),
+            loss=float((losses_N * self._shares_N.double()).sum()),
             gradient_norm=float(gradient_P.norm()),
             step=step,
             accuracy=float((logits_NC.argmax(dim=1) == self._labels_N).double().mean()),
@@ -212,7 +215,9 @@ class _Held:
         weights_C: NDArray[np.float32] | None,
     ) -> None:
         kept = np.setdiff1d(np.arange(len(labels_N)), part)
-        self._regression = Regression(features_ND[kept], labels_N[kept], classes, weights_C)
+        self._regression = Regression(
+            features_ND[kept], labels_N[kept], classes, weights_C, precision=torch.float32
+        )  # fast, and fine enough to compare penalties
         self._features_ND = torch.from_numpy(features_ND[part]).double()
         self._labels_N = torch.from_numpy(labels_N[part])
         self._start: Tensor | None = None

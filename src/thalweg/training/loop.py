@@ -85,8 +85,7 @@ class TrainingLoop:
         self.average = Average(self.model, self._network(), config.ema) if config.ema else None
         self.schedule = schedules.parse(config.schedule)
         self.augmenter = augmenter or self._augmenter()
-        self.head_features = features or Features(self.model, self.augmenter, cache, run)
-        labels = cache.labels("train")
+        self.head_features, labels = features or Features(self.model, self.augmenter, cache, run), cache.labels("train")
         self.batches = Batches(
             self.augmenter,
             cache.rows("train"),
