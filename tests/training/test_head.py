@@ -10,6 +10,8 @@ from sklearn.linear_model import LogisticRegression
 from made import SMALL
 from thalweg import models
 from thalweg.diagnosis import diagnose_run
+from thalweg.diagnosis.landscape import landscape_of_run
+from thalweg.diagnosis.landscape.directions import random_directions
 from thalweg.errors import UsageError
 from thalweg.runs import Run
 from thalweg.training import recipe, train
@@ -116,6 +118,19 @@ def test_features_are_what_the_classifier_gets_and_come_back_from_the_cache(fitt
     for file in tmp_path.rglob("features/*/*"):
         file.write_bytes(file.read_bytes()[:-8])
     np.testing.assert_array_equal(reopen(fitted.path).head_features(rows), found)
+
+
+def test_a_landscape_moves_what_was_trained_and_its_trajectory_is_that_of_the_fit(striped, tmp_path):
+    run = train(striped, replace(ONLY_HEAD, save_every_epoch=True, epochs=6), tmp_path / "run")
+    model = run.load_network()
+    models.freeze(model, run.config.freeze)
+    moved = {name for name, tensor in random_directions(model, 0)[0].items() if tensor.any()}
+    assert moved == {"classifier.weight"}
+    model.requires_grad_(False)
+    assert len([tensor for tensor in random_directions(model, 0)[0].values() if tensor.any()]) > 1
+    found = landscape_of_run(run.path, plane="trajectory", points=3, split="train", photos=96)
+    assert found.trajectory.epochs_K.tolist() == list(range(7))
+    assert np.abs(found.trajectory.loss_K[1:] - run.epochs()["train_loss"]).max() < 1e-3
 
 
 @pytest.mark.slow

@@ -243,7 +243,8 @@ def open_run(
         batches.append(Batch(images_NCHW[:PHOTOS].clone(), labels_N[:PHOTOS].clone()))
 
     training.model.train()
-    _restore_rate(training.optimizer, training.run.steps())
+    if not training.config.only_head:  # whose steps have lengths, not rates
+        _restore_rate(training.optimizer, training.run.steps())
     return OpenedRun(training.model, training.optimizer, training.batch_loss, batches, run_measures(training))
 
 
