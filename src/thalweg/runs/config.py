@@ -44,6 +44,9 @@ class TrainingConfig:
 
     Attributes:
         model: a name from `thalweg models`, or `timm:NAME`.
+        weights: where the network's first weights come from: a run's folder, a `.safetensors` or `.pth` file,
+            `efficientnet-lite0`, `timm:NAME` or `hf-hub:NAME`. The last layer starts new, and photos are prepared as
+            the weights expect. None: random weights.
         size: side of the network's input, in pixels; None: the size of the photos, at most `max_size`.
         max_size: in pixels, used if `size` is None. Larger photos are shrunk to it; smaller ones are never enlarged.
         smaller_sizes: sides, in pixels, used before `size`: the first two of `64>96>128`. Each gets an equal part of
@@ -109,6 +112,7 @@ class TrainingConfig:
     """
 
     model: str = "resnet18-half"
+    weights: str | None = None
     size: int | None = field(default=None, metadata=within(1, 4096, unit="px"))
     max_size: int = field(default=128, metadata=within(1, 4096, unit="px"))
     smaller_sizes: tuple[int, ...] = field(default=(), metadata=within(1, 4096, unit="px"))

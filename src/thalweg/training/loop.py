@@ -37,7 +37,7 @@ from thalweg.training.weight_averaging import Average, at_average
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from contextlib import AbstractContextManager
 
     from torch import Tensor, nn
@@ -60,8 +60,8 @@ class TrainingLoop:
         run: the run; its environment gives device, precision and layout.
         cache: its photos.
         seconds_before: time spent on preparation, which counts toward the budget.
-        augmenter: of another training on the same photos, so that they are in memory once; None: a new one.
-        features: of another training from the same weights, so that they are computed once; None: new ones.
+        like: another training on the same photos from the same weights, whose photos and features are used.
+        initial: weights and buffers to start from, by name; None: random weights, which the seed determines.
     """
 
     def __init__(
@@ -70,13 +70,14 @@ class TrainingLoop:
         cache: Cache,
         *,
         seconds_before: float = 0.0,
-        augmenter: Augmenter | None = None,
-        features: Features | None = None,
+        like: TrainingLoop | None = None,
+        initial: Mapping[str, Tensor] | None = None,
     ) -> None:
         config = run.config
         self.run, self.cache, self.config = run, cache, config
         self.device = torch.device(run.environment["device"])
         self.format = Format(run.environment["precision"], run.environment["layout"])
+        self._initial = initial
         self.model = self._network()
         models.set_drop_path(self.model, config.drop_path)
         models.freeze(self.model, config.freeze, config.norms)
@@ -84,8 +85,9 @@ class TrainingLoop:
         self.layers = LayerProbe(self.model)
         self.average = Average(self.model, self._network(), config.ema) if config.ema else None
         self.schedule = schedules.parse(config.schedule)
-        self.augmenter = augmenter or self._augmenter()
-        self.head_features, labels = features or Features(self.model, self.augmenter, cache, run), cache.labels("train")
+        self.augmenter = like.augmenter if like else self._augmenter()
+        self.head_features = like.head_features if like else Features(self.model, self.augmenter, cache, run)
+        labels = cache.labels("train")
         self.batches = Batches(
             self.augmenter,
             cache.rows("train"),
@@ -96,21 +98,20 @@ class TrainingLoop:
             seed=config.seed,
         )
         self.mixing = Mixing(config.mixup, config.cutmix, config.seed) if config.mixup + config.cutmix else None
-        weights_C = None
-        if config.class_weights == "balanced":
-            weights_C = torch.from_numpy(balanced_weights(labels, len(run.classes))).to(self.device)
+        balanced = torch.from_numpy(balanced_weights(labels, len(run.classes))).to(self.device)
+        weights_C = balanced if config.class_weights == "balanced" else None
         objective = Objective(config.loss, config.label_smoothing, weights_C)
         self.gradients = Gradients(self.model, objective, self.format, clip_grad_norm=config.clip_grad_norm)
         self.state = State(seconds=seconds_before)
-        self.first_step_at = seconds_before
-        self.reserve = 0.0
+        self.first_step_at, self.reserve = seconds_before, 0.0
         self.seconds_spent = {"preparing": seconds_before, "data": 0.0, "training": 0.0, "evaluation": 0.0}
         self._saved_at, self._saving_took = time.monotonic(), 0.0
 
     def _network(self) -> nn.Module:
-        """The network with its initial weights, which the seed determines."""
+        """The network with its initial weights: those given, else those that the seed determines."""
         torch.manual_seed(self.config.seed)
         model = models.build(self.config.model, classes=len(self.run.classes), size=self.config.size)
+        model.load_state_dict(self._initial or model.state_dict())
         return model.to(self.device, memory_format=self.format.memory_format)  # type: ignore[call-overload] - torch types leave it out
 
     def _augmenter(self) -> Augmenter:
@@ -312,10 +313,8 @@ class TrainingLoop:
 
     def _why_stop(self) -> str:
         """Return why training stops after the epoch that just ended; empty if it continues."""
-        if self.config.only_head:
-            return "done"
-        if self.clock.share(self.state.step) >= 1:
-            return "done" if self.config.budget is None else "budget"
+        if self.config.only_head or self.clock.share(self.state.step) >= 1:
+            return "done" if self.config.budget is None or self.config.only_head else "budget"
         patience = self.config.patience
         if patience and self._evaluates() and self.state.epoch - self.state.best_epoch >= patience:
             return "patience"

@@ -128,7 +128,7 @@ def search(
     listener = listener or Listener()
     listener.note("rate.searching")
     given = prepared.run.config.lr
-    loop = TrainingLoop(prepared.run, prepared.cache)
+    loop = TrainingLoop(prepared.run, prepared.cache, initial=prepared.initial)
     if prepared.run.config.fit_head:
         loop.fit_head(lambda done, total: listener.working("features", done, total))
     began = time.monotonic()

@@ -54,9 +54,9 @@ class Rehearsals:
     """
 
     def __init__(self, prepared: Preparation, like: TrainingLoop | None = None) -> None:
-        self._run, self._cache = prepared.run, prepared.cache
+        self._run, self._cache, self._initial = prepared.run, prepared.cache, prepared.initial
         self._labels = self._cache.labels("train")
-        self._like = like or TrainingLoop(self._run, self._cache)
+        self._like = like or TrainingLoop(self._run, self._cache, initial=self._initial)
         self.parts = parts_of(self._labels, self._run.config.seed)
 
     def guessing(self, part: int) -> NDArray[np.float64]:
@@ -108,8 +108,8 @@ class Rehearsals:
         loop = TrainingLoop(
             replace(self._run, config=config),
             replace(self._cache, photos=tuple(photos)),
-            augmenter=self._like.augmenter,
-            features=self._like.head_features,
+            like=self._like,
+            initial=self._initial,
         )
         loop.clock = Clock(config, steps, seconds_before=0.0, first_step_at=0.0)
         loop.meter = Meter(loop.device)

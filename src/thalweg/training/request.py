@@ -83,6 +83,8 @@ def resolve(
     values = read(overrides or {})
     if "model" in values:
         values.setdefault("smaller_sizes", ())
+    if values.get("weights") is not None:
+        values |= _following(values, note)
     if recipe is None:
         recipe = _default_recipe(values, photos, note)
     if "budget" in values:
@@ -99,8 +101,25 @@ def resolve(
     if values.get("optimizer") == "muon":
         values.setdefault("layer_decay", 1.0)
     config = replace(config, **values)
+    if config.fit_head and config.weights is None and note is not None:
+        note("training.fits_random")
     schedules.parse(config.schedule)
     return config
+
+
+def _following(values: Mapping[str, Any], note: Note | None) -> dict[str, Any]:
+    """Return what follows from weights: their network and size, unless the request says otherwise."""
+    from thalweg.weights.source import kept_source, open_weights, settled_network
+
+    weights = open_weights(values["weights"])
+    found: dict[str, Any] = {"weights": kept_source(values["weights"]), "smaller_sizes": ()}
+    if "model" not in values:
+        found["model"] = settled_network(weights)
+        if note is not None:
+            note("weights.network", network=found["model"])
+    if weights.preprocessing is not None and weights.preprocessing.size is not None:
+        found["max_size"] = weights.preprocessing.size
+    return {name: value for name, value in found.items() if name == "weights" or name not in values}
 
 
 def read(overrides: Mapping[str, Any]) -> dict[str, Any]:
