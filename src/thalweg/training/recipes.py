@@ -85,5 +85,7 @@ RECIPES: Final = {
         epochs=200,
         augment="none",
         label_smoothing=0.0,
+        precision="fp32",  # of the features, as in every evaluation: nothing is measured first
+        layout="channels-last",
     ),
 }
