@@ -6,6 +6,7 @@ Command line, page and Python all call `resolve`, so the same request gives the 
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from thalweg.errors import UnknownNameError, UsageError
@@ -275,6 +276,8 @@ def _default_recipe(values: Mapping[str, Any], photos: Path | str | None, note: 
 
 
 def _read_one(option: Option, value: Any) -> Any:
+    if option.kind == "text" and isinstance(value, PurePath):
+        value = str(value)
     if isinstance(value, str) and option.kind not in ("text", "choice"):
         value = option.parse(value)
     return option.check(value)

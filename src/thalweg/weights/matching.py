@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 import torch
@@ -33,7 +33,7 @@ class Match:
 
     Attributes:
         matched: names of tensors that fit, by number of values.
-        reshaped: name, shape in the weights, shape in the network, of tensors with another shape.
+        reshaped: name, shape in the weights, shape in the network, of tensors with another shape or kind of number.
         missing: names in the network only, by number of values.
         left_over: names in the weights only.
         head: names of the classifier's tensors.
@@ -42,7 +42,7 @@ class Match:
     """
 
     matched: dict[str, int]
-    reshaped: tuple[tuple[str, tuple[int, ...], tuple[int, ...]], ...]
+    reshaped: tuple[tuple[str, str, str], ...]
     missing: dict[str, int]
     left_over: tuple[str, ...]
     head: tuple[str, ...]
@@ -66,11 +66,9 @@ class Match:
         ours = {name: tensor for name, tensor in model.state_dict().items() if not name.endswith(_COUNTS)}
         head = tuple(name for name in ours if name in head_names(model))
         body = {name: tensor for name, tensor in ours.items() if keeps_head or name not in head}
-        fits = {
-            name: tensor.numel() for name, tensor in body.items() if name in tensors and _is_like(tensors[name], tensor)
-        }
+        fits = {name: tensor.numel() for name, tensor in body.items() if _fits(name, tensor, tensors)}
         reshaped = tuple(
-            (name, tuple(tensors[name].shape), tuple(tensor.shape))
+            (name, _kind(tensors[name]), _kind(tensor))
             for name, tensor in body.items()
             if name in tensors and name not in fits
         )
@@ -83,10 +81,7 @@ class Match:
     @property
     def mismatches(self) -> list[str]:
         """The first tensors that do not fit, each in a few words."""
-        found = [
-            t("weights.other_shape", name=name, theirs=_sides(theirs), ours=_sides(ours))
-            for name, theirs, ours in self.reshaped
-        ]
+        found = [t("weights.other_shape", name=name, theirs=theirs, ours=ours) for name, theirs, ours in self.reshaped]
         found += [t("weights.is_missing", name=name) for name in self.missing]
         found += [t("weights.is_left_over", name=name) for name in self.left_over]
         return found[:_SHOWN]
@@ -129,17 +124,18 @@ def load_weights(model: nn.Module, weights: Weights, *, name: str, classes: Sequ
     tensors = in_our_names(weights.tensors)
     ours = model.state_dict()
     head = [key for key in ours if key in head_names(model)]
-    same_head = all(key in tensors and _is_like(tensors[key], ours[key]) for key in head)
+    same_head = all(_fits(key, ours[key], tensors) for key in head)
     match = Match.of(tensors, model, keeps_head=same_head and weights.classes == tuple(classes))
     _check_channels(weights, tensors, model)
     if match.share < FEWEST or any(key.endswith(("running_mean", "running_var")) for key in match.missing):
-        raise _mismatch(weights, match, name, model, tensors)
+        raise _mismatch(weights, match, name, tensors)
     found = {key: tensors[key] for key in match.matched}
     broken = [key for key, tensor in found.items() if not bool(torch.isfinite(tensor.float()).all())]
     broken += [key for key, tensor in found.items() if key.endswith("running_var") and bool((tensor < 0).any())]
     if broken:
         raise UsageError("weights.not_finite", source=weights.source, names=joined(broken[:_SHOWN]))
     before = {key: tensor.clone() for key, tensor in ours.items()}
+    found |= {key: tensors[key] for key in ours if key.endswith(_COUNTS) and _fits(key, ours[key], tensors)}
     model.load_state_dict({**ours, **found})
     if not _computes(model, size):
         model.load_state_dict(before)
@@ -159,7 +155,7 @@ def head_names(model: nn.Module) -> set[str]:
     return {f"{top}.{name}" if top else name for name in taps["top"].state_dict()}
 
 
-def nearest(tensors: Mapping[str, Tensor], size: int = 224) -> tuple[str, Match]:
+def nearest(tensors: Mapping[str, Tensor], size: int = 128) -> tuple[str, Match]:
     """The network of this package that the tensors fit best: by names, and if none fits, by shapes alone.
 
     Args:
@@ -173,8 +169,7 @@ def nearest(tensors: Mapping[str, Tensor], size: int = 224) -> tuple[str, Match]
     shapes = Counter(tuple(tensor.shape) for tensor in tensors.values())
     best: tuple[tuple[float, float], str, Match] | None = None
     for name in models.names():
-        with torch.device("meta"), torch.random.fork_rng(devices=[]):
-            model = models.build(name, classes=2, size=max(size, models.smallest_size(name)))
+        model = _outline(name, max(size, models.smallest_size(name)))
         match = Match.of(tensors, model)
         theirs = Counter(tuple(tensor.shape) for tensor in model.state_dict().values())
         alike = (shapes & theirs).total() / (shapes | theirs).total()
@@ -184,7 +179,14 @@ def nearest(tensors: Mapping[str, Tensor], size: int = 224) -> tuple[str, Match]
     return best[1], best[2]
 
 
-def _mismatch(weights: Weights, match: Match, name: str, model: nn.Module, tensors: Mapping[str, Tensor]) -> UsageError:
+@cache
+def _outline(name: str, size: int) -> nn.Module:
+    """A network without memory: names and shapes."""
+    with torch.device("meta"), torch.random.fork_rng(devices=[]):
+        return models.build(name, classes=2, size=size)
+
+
+def _mismatch(weights: Weights, match: Match, name: str, tensors: Mapping[str, Tensor]) -> UsageError:
     """The error for weights of another network: the share, the first mismatches, and what would fit."""
     values: dict[str, Any] = {
         "source": weights.source,
@@ -200,7 +202,8 @@ def _mismatch(weights: Weights, match: Match, name: str, model: nn.Module, tenso
     other, found = nearest(tensors)
     if other != name and found.share >= FEWEST:
         return UsageError("weights.made_for", **values, network=other)
-    del model
+    if match.share > found.share:
+        other, found = name, match
     key = "weights.no_fit" if found.share else "weights.no_network"
     return UsageError(key, **values, nearest=other, nearest_share=found.share)
 
@@ -215,9 +218,12 @@ def _check_channels(weights: Weights, tensors: Mapping[str, Tensor], model: nn.M
         raise UsageError("weights.other_channels", source=weights.source, found=theirs[1], wanted=ours[1])
 
 
-def _is_like(theirs: Tensor, ours: Tensor) -> bool:
-    """Whether one tensor can replace the other: the same shape, and real numbers for real numbers."""
-    return theirs.shape == ours.shape and theirs.dtype.is_floating_point == ours.dtype.is_floating_point
+def _fits(name: str, ours: Tensor, tensors: Mapping[str, Tensor]) -> bool:
+    """Whether there is a tensor to replace ours: of the same shape, and real numbers for real numbers."""
+    theirs = tensors.get(name)
+    if theirs is None or theirs.shape != ours.shape:
+        return False
+    return theirs.dtype.is_floating_point == ours.dtype.is_floating_point and not theirs.is_complex()
 
 
 @torch.inference_mode()
@@ -232,5 +238,7 @@ def _computes(model: nn.Module, size: int) -> bool:
     return all(bool(torch.isfinite(found[tap]).all()) for tap in ("mid", "top"))
 
 
-def _sides(shape: Sequence[int]) -> str:
-    return re.sub(r"\s", "", "×".join(map(str, shape)) or "1")
+def _kind(tensor: Tensor) -> str:
+    """A tensor's shape, and the type of its numbers if it is not a real one."""
+    shape = "×".join(map(str, tensor.shape)) or "1"
+    return shape if tensor.dtype.is_floating_point else f"{shape} {str(tensor.dtype).removeprefix('torch.')}"

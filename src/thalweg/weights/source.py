@@ -54,9 +54,9 @@ def open_weights(source: str) -> Weights:
     if source.lower().startswith(_URLS):
         raise UsageError("weights.is_url", source=source)
     path = Path(source).expanduser()
-    if path.is_dir():
+    if source and path.is_dir():
         return _of_folder(path.resolve())
-    if path.exists():
+    if source and path.exists():
         return _of_file(path.resolve())
     near = get_close_matches(source, [LITE0, *_beside(path)], n=3, cutoff=0.6)
     raise UsageError("weights.no_source", source=source, nearest=joined(near) or "-", endings=joined(ENDINGS))
