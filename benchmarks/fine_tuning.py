@@ -4,8 +4,9 @@
     python benchmarks/fine_tuning.py --food FOOD10 --imagenette IMAGENETTE160 linear
 
 FOOD10 has training/CLASS_N.jpg, validation/CLASS_N.jpg and test/ID.jpg without labels; IMAGENETTE160 has train/CLASS
-and val/CLASS. Sets of 300 photos hold 75 of each of four classes, drawn with --seed; thalweg sets a fifth of them aside, and
-all photos of the other split judge. ImageNet contains Imagenette, so weights of ImageNet have seen those photos.
+and val/CLASS. Sets of 300 photos hold 75 of each of four classes, drawn with --seed; thalweg sets a fifth of them
+aside, and all photos of the other split judge. ImageNet contains Imagenette, so weights of ImageNet have seen those
+photos.
 
 Each training is the command that is printed, in its own process with an empty cache; its seconds are those of the whole
 process, decoding and drawing included. Where the test split has no labels, the path of the submission is printed.
