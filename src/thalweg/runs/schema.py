@@ -185,6 +185,7 @@ STATE: Final = {
     "best_accuracy": number(-1, 1),
     "best_loss": number(finite=False),
     "best_epoch": whole(),
+    "fitted": whole(required=False),
     "valid_losses": numbers(),
     "sums": table({"loss": number(finite=False), "right": number(0), "photos": whole()}),
 }

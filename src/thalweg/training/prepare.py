@@ -194,6 +194,7 @@ def _first_network(config: SettledConfig, classes: int) -> nn.Module:
     torch.manual_seed(config.seed)
     model = models.build(config.model, classes=classes, size=config.size)
     models.set_drop_path(model, config.drop_path)
+    models.freeze(model, config.freeze, config.norms)
     if config.optimizer.startswith(EXTRA):
         _try(config)
     build_optimizer(model, config)
