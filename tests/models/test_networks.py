@@ -8,6 +8,7 @@ from torch import nn
 
 from thalweg.errors import MissingExtraError, UnknownNameError, UsageError
 from thalweg.models import build, describe, features, names, smallest_size
+from thalweg.models.efficientnet_lite0 import SameConv2d
 
 
 CLASSES = 11
@@ -101,6 +102,48 @@ def test_the_small_net_is_its_closed_form(size):
     assert card.flops == 2 * small_multiplications(size)
 
 
+def lite0_cost(size, classes):
+    """Parameters and multiplications of EfficientNet-Lite0, from the paper's table of stages."""
+    side = (size + 1) // 2
+    parameters, multiplications, inputs = CONV(3, 32) + 2 * 32, CONV(3, 32) * side**2, 32
+    rows = "1 3 1 1 16, 2 3 2 6 24, 2 5 2 6 40, 3 3 2 6 80, 3 5 1 6 112, 4 5 2 6 192, 1 3 1 6 320"
+    for blocks, kernel, stride, expansion, channels in (map(int, row.split()) for row in rows.split(",")):
+        for step in (stride, *[1] * (blocks - 1)):
+            wide, before = inputs * expansion, side
+            side = -(-side // step)
+            widening = inputs * wide if expansion > 1 else 0
+            parameters += widening + wide * kernel**2 + wide * channels
+            parameters += 2 * (wide * (expansion > 1) + wide + channels)
+            multiplications += widening * before**2 + (wide * kernel**2 + wide * channels) * side**2
+            inputs = channels
+    head = 320 * 1280
+    return parameters + head + 2 * 1280 + 1281 * classes, multiplications + head * side**2 + 1280 * classes
+
+
+@pytest.mark.parametrize("size", [33, 64, 160, 224])
+def test_efficientnet_lite0_is_what_the_papers_table_says(size):
+    card = describe("efficientnet-lite0", size=size, classes=1000)
+    parameters, multiplications = lite0_cost(size, 1000)
+    assert (card.parameters, card.flops) == (parameters, 2 * multiplications)
+    assert card.parameters == 4_652_008
+
+
+@pytest.mark.parametrize(("size", "stride", "kernel"), [(8, 2, 3), (9, 2, 3), (8, 2, 5), (7, 1, 5), (12, 2, 1)])
+def test_an_odd_pixel_of_padding_comes_last(size, stride, kernel):
+    torch.manual_seed(0)
+    convolution = SameConv2d(2, 3, kernel, stride, bias=False)
+    maps = torch.randn(1, 2, size, size)
+    found = convolution(maps)
+    assert found.shape[-1] == -(-size // stride)
+    total = max((found.shape[-1] - 1) * stride + kernel - size, 0)
+    canvas = torch.zeros(1, 2, size + total, size + total)
+    canvas[..., total // 2 : total // 2 + size, total // 2 : total // 2 + size] = maps
+    for row, column in ((0, 0), (-1, -1), (1, 2)):
+        top, left = (at % found.shape[-1] * stride for at in (row, column))
+        patch = canvas[..., top : top + kernel, left : left + kernel]
+        torch.testing.assert_close(found[..., row, column], torch.einsum("nchw,dchw->nd", patch, convolution.weight))
+
+
 @pytest.mark.parametrize(("name", "width"), [("resnet18", 64), ("resnet18-half", 32)])
 @pytest.mark.parametrize(
     ("size", "stem_side", "side"), [(20, 20, 20), (28, 14, 14), (64, 32, 32), (128, 64, 32), (97, 49, 25)]
@@ -154,7 +197,7 @@ def test_the_seed_decides_the_weights(name):
     states = []
     for seed in (0, 0, 1):
         torch.manual_seed(seed)
-        states.append(build(name, classes=3, size=32).state_dict())
+        states.append(build(name, classes=3, size=max(32, smallest_size(name))).state_dict())
     assert all(torch.equal(value, states[1][key]) for key, value in states[0].items())
     assert any(not torch.equal(value, states[2][key]) for key, value in states[0].items())
 
@@ -172,7 +215,7 @@ def test_every_block_of_a_resnet_starts_as_its_shortcut(name):
 @pytest.mark.parametrize("name", names())
 def test_one_batch_is_learned_by_heart_and_gradients_reach_every_weight(name):
     torch.manual_seed(0)
-    size, labels = 32, torch.tensor([0, 1, 2, 0])
+    size, labels = max(32, smallest_size(name)), torch.tensor([0, 1, 2, 0])
     images = torch.randn(4, 3, size, size)
     model = build(name, classes=3, size=size)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
@@ -190,7 +233,7 @@ def test_one_batch_is_learned_by_heart_and_gradients_reach_every_weight(name):
 @pytest.mark.parametrize("name", names())
 def test_channels_last_gives_the_same_and_bf16_nearly(name):
     torch.manual_seed(0)
-    size = 32
+    size = max(32, smallest_size(name))
     model = build(name, classes=5, size=size).eval()
     images = torch.randn(4, 3, size, size)
     with torch.inference_mode():

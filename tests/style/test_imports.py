@@ -17,6 +17,7 @@ RUNGS = [
     {"surfaces", "optimizers", "schedules", "history"},
     {"paths", "data", "models", "probes"},
     {"runs", "rate"},
+    {"weights"},
     {"training"},
     {"diagnosis"},
     {"prediction", "callbacks"},

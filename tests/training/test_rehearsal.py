@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from thalweg.training.parts import MOST_LEFT_OUT, PARTS, parts_of
 from thalweg.training.rate import CANDIDATES, Rounds
-from thalweg.training.rehearsal import MOST_LEFT_OUT, PARTS, parts_of
 
 
 @settings(max_examples=50, deadline=None)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import typer
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
@@ -55,6 +55,7 @@ VALUES = {
 @settings(max_examples=60, deadline=None)
 @given(st.fixed_dictionaries({}, optional=VALUES), st.sampled_from(sorted(RECIPES)))
 def test_the_command_that_is_shown_makes_the_configuration_that_is_shown(overrides, name):
+    assume(not (name == "linear" and overrides.get("find_lr")))  # refused: a fit has no rate
     with pytest.MonkeyPatch.context() as patch:
         typed = shlex.split(shlex.join(command("my photos", name, overrides, "runs/a b")))
         config, out = parsed(typed, patch)

@@ -112,7 +112,9 @@ TECHNIQUES = {
     "seldom-evaluated": {"evaluate_every": 2},
     "muon": {"optimizer": "muon", "lr": 0.01},
 }
+FITTED = {"fit_head": True, "freeze": "1", "norms": "frozen", "layer_decay": 0.5, "ema": 0.9}
 TECHNIQUES["everything"] = {name: value for changes in TECHNIQUES.values() for name, value in changes.items()}
+TECHNIQUES["fitted"] = FITTED
 TECHNIQUES["schedule-free"] = {"optimizer": "schedule-free", "lr": 0.005, "schedule": "warmup(2)"}
 TECHNIQUES["of pytorch_optimizer"] = {"optimizer": "pytorch_optimizer:lion", "lr": 1e-3}
 
@@ -288,3 +290,73 @@ def test_a_set_that_has_moved_is_named_once(striped, tmp_path):
     next((tmp_path / "elsewhere" / "training").iterdir()).unlink()
     with pytest.raises(RunError, match="no longer those"):
         resume(run.path, photos=tmp_path / "elsewhere")
+
+
+class Killer(Listener):
+    """Fails at a moment of the fit, and leaves the files as a kill would."""
+
+    def __init__(self, moment):
+        self.moment = moment
+
+    def working(self, stage, done, total):
+        if self.moment == "features" and stage == "features":
+            raise InterruptedError
+
+    def note(self, key, **values):
+        if self.moment == "fit" and key == "training.head_fitted":
+            raise InterruptedError
+
+    def epoch_ended(self, row):
+        if self.moment == "history":
+            raise InterruptedError
+
+
+ONLY_HEAD = {"fit_head": True, "freeze": "all", "epochs": 20, "augment": "none", "save_every_epoch": True}
+
+
+@pytest.mark.parametrize("moment", ["features", "fit", "history"])
+@pytest.mark.parametrize("changes", [FITTED, ONLY_HEAD], ids=["then all layers", "only head"])
+def test_killed_while_the_classifier_is_fitted(striped, tmp_path, monkeypatch, changes, moment):
+    config = replace(CONFIG, **{"epochs": 1, "size": 16, **changes})
+    monkeypatch.setenv("THALWEG_CACHE", str(tmp_path / "other"))
+    alone = train(striped, config, tmp_path / "alone")
+    monkeypatch.setenv("THALWEG_CACHE", str(tmp_path / "cache"))
+    with pytest.raises(InterruptedError):
+        train(striped, config, tmp_path / "run", listener=Killer(moment))
+    resumed = resume(tmp_path / "run")
+    assert resumed.summary()["stopped"] == "done"
+    assert resumed.saved_epochs() == alone.saved_epochs()
+    assert_same_run(resumed, alone)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("changes", [FITTED, ONLY_HEAD], ids=["then all layers", "only head"])
+@pytest.mark.parametrize("seconds", [0.0, 0.03, 0.1])
+def test_killed_soon_after_the_first_checkpoint(striped, tmp_path, monkeypatch, changes, seconds):
+    config = replace(CONFIG, **{"epochs": 1, **changes})
+    alone = train(striped, config, tmp_path / "alone")
+    monkeypatch.setenv("THALWEG_CACHE", str(tmp_path / "cache"))  # so that features are computed again
+    out, seen = tmp_path / "run", []
+
+    def happened():
+        if (out / "checkpoints" / "last.safetensors").exists():
+            seen.append(time.monotonic())
+        return seen and time.monotonic() - seen[0] >= seconds
+
+    assert kill_when(start(out, striped, config), happened)
+    assert_same_run(resume(out), alone)
+
+
+def test_an_interrupt_while_features_are_computed_is_gentle(striped, tmp_path, monkeypatch):
+    class Impatient(Listener):
+        def working(self, stage, done, total):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setenv("THALWEG_CACHE", str(tmp_path / "cache"))
+    config = replace(CONFIG, size=16, **ONLY_HEAD)
+    stopped = train(striped, config, tmp_path / "run", listener=Impatient())
+    assert (stopped.summary()["stopped"], stopped.summary()["steps"]) == ("interrupted", 0)
+    resumed = resume(stopped.path)
+    assert resumed.summary()["steps"] > 0
+    with pytest.raises(UsageError, match="only fits its classifier"):
+        resume(stopped.path, epochs=99)

@@ -243,7 +243,8 @@ def open_run(
         batches.append(Batch(images_NCHW[:PHOTOS].clone(), labels_N[:PHOTOS].clone()))
 
     training.model.train()
-    _restore_rate(training.optimizer, training.run.steps())
+    if not training.config.only_head:  # whose steps have lengths, not rates
+        _restore_rate(training.optimizer, training.run.steps())
     return OpenedRun(training.model, training.optimizer, training.batch_loss, batches, run_measures(training))
 
 
@@ -264,9 +265,10 @@ def run_measures(training: TrainingLoop) -> dict[str, float]:
 
 def _restore_rate(optimizer: Optimizer, steps: Any) -> None:
     """Set the rate of the last step, which the history records; a checkpoint does not."""
+    from thalweg.training.optimizers import set_rate
+
     if len(steps):
-        for group in optimizer.param_groups:
-            group["lr"] = float(steps["lr"][-1])
+        set_rate(optimizer, float(steps["lr"][-1]))
 
 
 def try_fix_on_run(

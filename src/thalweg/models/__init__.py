@@ -2,7 +2,7 @@
 
 `cnn` and `residual` are the course's homework, `resnet` the networks to use, `timm` the bridge to timm. A network has
 two named taps that expose its features: `mid`, near the middle, and `top`, the input of the last layer.
-`card` counts parameters and FLOPs.
+`card` counts parameters and FLOPs; `freezing` keeps leading stages as they are.
 """
 
 from typing import TYPE_CHECKING
@@ -12,6 +12,7 @@ from thalweg._lazy import lazy_names
 
 if TYPE_CHECKING:
     from thalweg.models.card import ModelCard, describe
+    from thalweg.models.freezing import freeze, is_held, stages
     from thalweg.models.network import set_drop_path
     from thalweg.models.outputs import features, features_of, logits_of
     from thalweg.models.registry import build, check_sizes, names, smallest_size
@@ -23,10 +24,13 @@ _homes = {
     "describe": ".card",
     "features": ".outputs",
     "features_of": ".outputs",
+    "freeze": ".freezing",
+    "is_held": ".freezing",
     "logits_of": ".outputs",
     "names": ".registry",
     "set_drop_path": ".network",
     "smallest_size": ".registry",
+    "stages": ".freezing",
 }
 
 __all__ = [
@@ -36,10 +40,13 @@ __all__ = [
     "describe",
     "features",
     "features_of",
+    "freeze",
+    "is_held",
     "logits_of",
     "names",
     "set_drop_path",
     "smallest_size",
+    "stages",
 ]
 
 __getattr__, __dir__ = lazy_names(__name__, _homes)

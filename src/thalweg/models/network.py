@@ -52,6 +52,7 @@ class Residual(nn.Module):
     Args:
         branch: the layers beside the shortcut.
         shortcut: the identity, or layers that bring `x` to the shape of the branch's output.
+        rectified: whether the relu is applied; the sum of a linear bottleneck stays as it is.
 
     Attributes:
         drop: probability that a photo skips the branch in a training step, in [0, 1); for the others the branch is
@@ -61,10 +62,11 @@ class Residual(nn.Module):
     https://arxiv.org/abs/1603.09382.
     """
 
-    def __init__(self, branch: nn.Module, shortcut: nn.Module | None = None) -> None:
+    def __init__(self, branch: nn.Module, shortcut: nn.Module | None = None, *, rectified: bool = True) -> None:
         super().__init__()
         self.branch = branch
         self.shortcut = shortcut or nn.Identity()
+        self.rectified = rectified
         self.drop = 0.0
 
     def forward(self, maps_NCHW: Tensor) -> Tensor:
@@ -73,7 +75,8 @@ class Residual(nn.Module):
         if self.drop and self.training:
             kept_N111 = torch.rand(len(maps_NCHW), 1, 1, 1, device=maps_NCHW.device) >= self.drop
             branch_NCHW = branch_NCHW * (kept_N111 / (1 - self.drop)).to(branch_NCHW.dtype)
-        return torch.relu(self.shortcut(maps_NCHW) + branch_NCHW)
+        sum_NCHW = self.shortcut(maps_NCHW) + branch_NCHW
+        return torch.relu(sum_NCHW) if self.rectified else sum_NCHW
 
 
 def set_drop_path(model: nn.Module, most: float) -> None:

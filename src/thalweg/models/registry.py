@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from thalweg.errors import UnknownNameError, UsageError
-from thalweg.models import cnn, residual, resnet, small, timm
+from thalweg.models import cnn, efficientnet_lite0, residual, resnet, small, timm
 
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ _ENTRIES = {
     "resnet18": _Entry(resnet.build_resnet18, resnet.SMALLEST),
     "resnet18-half": _Entry(partial(resnet.build_resnet18, width=32), resnet.SMALLEST),
     "resnet-small": _Entry(small.build_small, small.SMALLEST),
+    "efficientnet-lite0": _Entry(efficientnet_lite0.build_efficientnet_lite0, efficientnet_lite0.SMALLEST),
 }
 
 

@@ -38,7 +38,7 @@ def build_timm(name: str, *, classes: int, size: int) -> nn.Module:
 
     Source: Wightman 2019, https://github.com/huggingface/pytorch-image-models.
     """
-    timm = _import_timm()
+    timm = import_timm()
     known = timm.list_models()
     if name not in known:
         nearest = get_close_matches(name, known, n=5, cutoff=0.4)
@@ -59,7 +59,13 @@ def build_timm(name: str, *, classes: int, size: int) -> nn.Module:
     raise UsageError("models.timm_untapped", name=name)
 
 
-def _import_timm() -> ModuleType:
+def import_timm() -> ModuleType:
+    """Import timm.
+
+    Raises:
+        MissingExtraError: it is not installed.
+        ThalwegError: it is installed, but cannot be imported.
+    """
     try:
         return import_module("timm")
     except ModuleNotFoundError as error:

@@ -13,7 +13,8 @@ from thalweg.runs.folder import mapping, number, sequence
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
+    from typing import Any
 
     from thalweg.runs import RunFolder
 
@@ -53,6 +54,9 @@ def _cards(folder: RunFolder) -> Iterator[tuple[str, str, str]]:
         yield t("report.time"), duration(total), _epochs(folder)
     if "model" in folder.training:
         yield t("report.network"), str(folder.training["model"]), _sight(folder)
+    weights = mapping(folder.data.get("weights"))
+    if "source" in weights:
+        yield t("report.weights"), str(weights["source"]), _origin(weights)
     counts = [number(folder.data.get(split)) for split in ("train", *_SPLITS)]
     if any(counts):
         train, valid, test = (int(count or 0) for count in counts)
@@ -83,6 +87,18 @@ def _epochs(folder: RunFolder) -> str:
 def _sight(folder: RunFolder) -> str:
     size = number(folder.training.get("size"))
     return t("report.sees", size=int(size)) if size else ""
+
+
+def _origin(weights: Mapping[str, Any]) -> str:
+    """How much of the weights fitted, their license and where they are published."""
+    share = number(weights.get("share"))
+    license_, url = (f"{weights.get(name) or ''}" for name in ("license", "url"))
+    parts = [
+        t("report.weights_share", share=percent(share)) if share is not None else "",
+        t("report.weights_license", license=license_) if license_ else t("report.weights_unlicensed"),
+        url,
+    ]
+    return " ".join(part for part in parts if part)
 
 
 def _ending(folder: RunFolder) -> str:

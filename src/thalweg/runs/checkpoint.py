@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 FORMAT = "thalweg-checkpoint-1"
 # Entries of a group that its constructor sets again.
-_NOT_KEPT = {"params", "lr", "fused", "foreach", "capturable", "differentiable", "maximize"}
+_NOT_KEPT = {"params", "lr", "scale", "fused", "foreach", "capturable", "differentiable", "maximize"}
 
 
 def save(path: Path, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:

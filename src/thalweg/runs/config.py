@@ -7,7 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 from thalweg.errors import RunError, UsageError
-from thalweg.runs.options import Option, check_all, options_of, within
+from thalweg.runs.options import Option, check_all, options_of, shown, within
 
 
 if TYPE_CHECKING:
@@ -18,9 +18,13 @@ Device = Literal["auto", "cpu", "cuda", "mps"]
 Keep = Literal["best", "last"]
 Layout = Literal["auto", "channels-first", "channels-last"]
 Loss = Literal["cross-entropy", "mse"]
+Norms = Literal["train", "frozen"]
 OnBadImage = Literal["skip", "stop"]
 Precision = Literal["auto", "fp32", "bf16"]
 Resize = Literal["stretch", "center-crop"]
+
+ALL_STAGES: Final = "all"  # of `freeze`: all but the classifier
+_MOST_STAGES: Final = 9999
 
 # Runs of format 1 (0.1.0) use other names for these fields and values.
 FIELDS_OF_FORMAT_1: Final = {
@@ -40,6 +44,9 @@ class TrainingConfig:
 
     Attributes:
         model: a name from `thalweg models`, or `timm:NAME`.
+        weights: where the network's first weights come from: a run's folder, a `.safetensors` or `.pth` file,
+            `efficientnet-lite0`, `timm:NAME` or `hf-hub:NAME`. The last layer starts new, and photos are prepared as
+            the weights expect. None: random weights.
         size: side of the network's input, in pixels; None: the size of the photos, at most `max_size`.
         max_size: in pixels, used if `size` is None. Larger photos are shrunk to it; smaller ones are never enlarged.
         smaller_sizes: sides, in pixels, used before `size`: the first two of `64>96>128`. Each gets an equal part of
@@ -50,6 +57,8 @@ class TrainingConfig:
         optimizer: a name from torch.optim, in lower case; `muon`; `schedule-free`, for a schedule that does not decay;
             or `pytorch_optimizer:NAME`, from that library (extra `optimizers`).
         lr: base learning rate; the schedule multiplies it.
+        layer_decay: learning rate of each stage relative to the next one nearer to the classifier, in (0, 1]; the
+            classifier has `lr` itself.
         find_lr: search for `lr` before training (`thalweg.find_lr`); if the search finds none, `lr` stays.
         weight_decay: as in torch.optim; if the optimizer decouples it (adamw), biases and norms are exempt. None:
             0.05 if decoupled, else 0.
@@ -61,6 +70,12 @@ class TrainingConfig:
             [0, 1]; the sum with `mixup` is at most 1. Both are off for the last tenth of the run.
         drop_path: probability of skipping the last residual block in a step, lower for earlier blocks (stochastic
             depth), in [0, 1).
+        freeze: number of leading stages that keep their weights and batch-norm statistics; `all`: all but the
+            classifier; None: none.
+        norms: `frozen` keeps the batch-norm statistics of all stages, whose gains and biases still train.
+        fit_head: before the first step, fit the classifier to the features of the network as it is: logistic regression
+            with an L2 penalty that photos left out of the fit choose. With `freeze="all"` this is the whole training,
+            and an epoch is one iteration of the fit.
         normalize: subtract the training split's mean and divide by its standard deviation, per channel.
         classes: names of the classes: `food11`, or a text file with one name per line; None: from the folders.
         photo_layout: `auto`, `flat`, `class-folders`, `names`, `csv`, or `class-folders:N`: the class is the N-th
@@ -97,6 +112,7 @@ class TrainingConfig:
     """
 
     model: str = "resnet18-half"
+    weights: str | None = None
     size: int | None = field(default=None, metadata=within(1, 4096, unit="px"))
     max_size: int = field(default=128, metadata=within(1, 4096, unit="px"))
     smaller_sizes: tuple[int, ...] = field(default=(), metadata=within(1, 4096, unit="px"))
@@ -105,6 +121,7 @@ class TrainingConfig:
     batch_size: int = field(default=64, metadata=within(1, 65_536))
     optimizer: str = "adamw"
     lr: float = field(default=2e-3, metadata=within(0, open_least=True))
+    layer_decay: float = field(default=1.0, metadata=within(0, 1, open_least=True))
     find_lr: bool = False
     weight_decay: float | None = field(default=None, metadata=within(0, 1e6))
     momentum: float | None = field(default=None, metadata=within(0, 1))
@@ -113,6 +130,9 @@ class TrainingConfig:
     mixup: float = field(default=0.0, metadata=within(0, 1))
     cutmix: float = field(default=0.0, metadata=within(0, 1))
     drop_path: float = field(default=0.0, metadata=within(0, 1, open_most=True))
+    freeze: str | None = None
+    norms: Norms = "train"
+    fit_head: bool = False
     normalize: bool = True
     classes: str | None = None
     photo_layout: str = "auto"
@@ -148,10 +168,21 @@ class TrainingConfig:
             raise UsageError("training.no_end")
         if self.ema and self.optimizer == "schedule-free":
             raise UsageError("training.averaged_twice")
+        if self.layer_decay != 1 and self.optimizer == "muon":
+            raise UsageError("training.muon_layer_decay", value=self.layer_decay)
+        if self.freeze is not None and self.freeze != ALL_STAGES and not _is_count(self.freeze):
+            raise UsageError("training.bad_freeze", value=shown(self.freeze))
+        if self.only_head and self.find_lr:
+            raise UsageError("training.head_has_no_rate")
         if self.fold is not None and self.fold >= (self.folds or 0):
             raise UsageError("training.bad_fold", value=self.fold, most=max((self.folds or 0) - 1, 0))
         if self.mixup + self.cutmix > 1:
             raise UsageError("training.mixed_twice", mixup=self.mixup, cutmix=self.cutmix)
+
+    @property
+    def only_head(self) -> bool:
+        """Whether the fit of the classifier is the whole training."""
+        return self.fit_head and self.freeze == ALL_STAGES
 
     def settle(self, size: int) -> SettledConfig:
         """Fix the size; `smaller_sizes` that are not below a size taken from the photos are dropped."""
@@ -201,6 +232,11 @@ def translated(values: Mapping[str, Any]) -> dict[str, Any]:
 def training_options() -> dict[str, Option]:
     """Return every field of `TrainingConfig` by name: its flag, kind and range."""
     return _options(TrainingConfig)
+
+
+def _is_count(text: str) -> bool:
+    """Whether a text is a number of stages."""
+    return text.isascii() and text.isdecimal() and int(text[:5]) in range(1, _MOST_STAGES + 1)
 
 
 @cache

@@ -62,8 +62,8 @@ class Run:
         path: the folder.
         config: the configuration, with its size known.
         data: `path`, `layout`, `classes` and their `class_shares`, `fingerprint`, `stored` (side in the cache, in
-            pixels), `levels` and `ground` (see `rendering`), `mean`, `std`, and the number of photos in `train`,
-            `valid`, `test`.
+            pixels), `levels` and `ground` (see `rendering`), `mean`, `std`, the number of photos in `train`, `valid`,
+            `test`, and `weights`: what it started from, if not from random weights.
         environment: versions, machine, `threads`, `precision`, `layout`, `device`.
     """
 

@@ -125,6 +125,19 @@ def table(schema: Mapping[str, Entry], *, required: bool = True) -> Entry:
 
 
 RENDERING: Final = {"levels": levels(KINDS), "ground": one_of(*get_args(Ground), required=False)}
+WEIGHTS: Final = {
+    "source": text(),
+    "network": text(required=False),
+    "license": text(required=False),
+    "url": text(required=False),
+    "digest": text(required=False),
+    "share": number(0, 1),
+    "head": one_of("new", "kept"),
+    "known": one_of("card", "file", "run", "test", "photos"),
+    "size": whole(1, 4096, required=False),
+    "interpolation": text(required=False),
+    "crop": number(0, 1, required=False),
+}
 DATA: Final = {
     "path": text(),
     "layout": text(),
@@ -138,6 +151,7 @@ DATA: Final = {
     "valid": whole(1),
     "test": whole(),
     "bad": whole(required=False),
+    "weights": table(WEIGHTS, required=False),
     **RENDERING,
 }
 ENVIRONMENT: Final = {
@@ -171,6 +185,7 @@ STATE: Final = {
     "best_accuracy": number(-1, 1),
     "best_loss": number(finite=False),
     "best_epoch": whole(),
+    "fitted": whole(required=False),
     "valid_losses": numbers(),
     "sums": table({"loss": number(finite=False), "right": number(0), "photos": whole()}),
 }

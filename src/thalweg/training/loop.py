@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import time
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import torch
@@ -24,19 +23,22 @@ from thalweg.probes import LayerProbe
 from thalweg.runs import checkpoint, schema
 from thalweg.runs.photos import affordable_batch
 from thalweg.training.evaluation import score
+from thalweg.training.features import Features
+from thalweg.training.fitting import HeadFit
 from thalweg.training.losses import Objective, Targets, balanced_weights
 from thalweg.training.machine import fits_device, gentle_interrupt, in_memory
 from thalweg.training.number_format import Format
-from thalweg.training.optimizers import build_optimizer
+from thalweg.training.optimizers import build_optimizer, set_rate
 from thalweg.training.progress import Clock, State
 from thalweg.training.record import Recorder
 from thalweg.training.step import Gradients
-from thalweg.training.weight_averaging import Average, estimate_norms
+from thalweg.training.weight_averaging import Average, at_average
 
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
+    from contextlib import AbstractContextManager
 
     from torch import Tensor, nn
 
@@ -58,23 +60,33 @@ class TrainingLoop:
         run: the run; its environment gives device, precision and layout.
         cache: its photos.
         seconds_before: time spent on preparation, which counts toward the budget.
-        augmenter: of another training on the same photos, so that they are in memory once; None: a new one.
+        like: another training on the same photos from the same weights, whose photos and features are used.
+        initial: weights and buffers to start from, by name; None: random weights, which the seed determines.
     """
 
     def __init__(
-        self, run: Run, cache: Cache, *, seconds_before: float = 0.0, augmenter: Augmenter | None = None
+        self,
+        run: Run,
+        cache: Cache,
+        *,
+        seconds_before: float = 0.0,
+        like: TrainingLoop | None = None,
+        initial: Mapping[str, Tensor] | None = None,
     ) -> None:
         config = run.config
         self.run, self.cache, self.config = run, cache, config
         self.device = torch.device(run.environment["device"])
         self.format = Format(run.environment["precision"], run.environment["layout"])
+        self._initial = initial
         self.model = self._network()
         models.set_drop_path(self.model, config.drop_path)
+        models.freeze(self.model, config.freeze, config.norms)
         self.optimizer = build_optimizer(self.model, config)
         self.layers = LayerProbe(self.model)
         self.average = Average(self.model, self._network(), config.ema) if config.ema else None
         self.schedule = schedules.parse(config.schedule)
-        self.augmenter = augmenter or self._augmenter()
+        self.augmenter = like.augmenter if like else self._augmenter()
+        self.head_features = like.head_features if like else Features(self.model, self.augmenter, cache, run)
         labels = cache.labels("train")
         self.batches = Batches(
             self.augmenter,
@@ -86,21 +98,20 @@ class TrainingLoop:
             seed=config.seed,
         )
         self.mixing = Mixing(config.mixup, config.cutmix, config.seed) if config.mixup + config.cutmix else None
-        weights_C = None
-        if config.class_weights == "balanced":
-            weights_C = torch.from_numpy(balanced_weights(labels, len(run.classes))).to(self.device)
+        balanced = torch.from_numpy(balanced_weights(labels, len(run.classes))).to(self.device)
+        weights_C = balanced if config.class_weights == "balanced" else None
         objective = Objective(config.loss, config.label_smoothing, weights_C)
         self.gradients = Gradients(self.model, objective, self.format, clip_grad_norm=config.clip_grad_norm)
         self.state = State(seconds=seconds_before)
-        self.first_step_at = seconds_before
-        self.reserve = 0.0
+        self.first_step_at, self.reserve = seconds_before, 0.0
         self.seconds_spent = {"preparing": seconds_before, "data": 0.0, "training": 0.0, "evaluation": 0.0}
         self._saved_at, self._saving_took = time.monotonic(), 0.0
 
     def _network(self) -> nn.Module:
-        """The network with its initial weights, which the seed determines."""
+        """The network with its initial weights: those given, else those that the seed determines."""
         torch.manual_seed(self.config.seed)
         model = models.build(self.config.model, classes=len(self.run.classes), size=self.config.size)
+        model.load_state_dict(self._initial or model.state_dict())
         return model.to(self.device, memory_format=self.format.memory_format)  # type: ignore[call-overload] - torch types leave it out
 
     def _augmenter(self) -> Augmenter:
@@ -139,9 +150,11 @@ class TrainingLoop:
             gentle_interrupt() as asked_to_stop,
         ):
             self.meter = self.recorder.meter
-            if self.state.step == 0:
+            if self.state.step == 0 and not self.state.fitted:
                 self._save_epoch()
                 self._checkpoint()
+                if self.config.fit_head and not self._fit_first(listener, asked_to_stop.is_set):
+                    return "interrupted"
             between_epochs = self.state.epoch and not self.state.batch
             stopped = self._why_stop() if between_epochs else ""
             while not stopped:
@@ -149,6 +162,50 @@ class TrainingLoop:
                 if stopped or time.monotonic() - self._saved_at > self._saving_took / MOST_SAVING:
                     self._checkpoint()
             return stopped
+
+    def fit_head(
+        self, progress: Callable[[int, int], None] | None = None, stop: Callable[[], bool] | None = None
+    ) -> HeadFit | None:
+        """Fit the classifier to the features of the training split; None, and nothing changes, if `stop` says so."""
+        fit = HeadFit.of(self.head_features, self.cache, self.run, progress=progress, stop=stop)
+        if fit is not None:
+            self.state.fitted = len(fit.iterations) - 1
+            self._use_fit(fit, self.state.fitted)
+        return fit
+
+    def _use_fit(self, fit: HeadFit, number: int) -> None:
+        fit.put_into(self.model, number)
+        if self.average:
+            self.average.restart(self.model)
+
+    def _fit_first(self, listener: Listener, stop: Callable[[], bool]) -> bool:
+        """Fit the classifier before the first step; False if an interrupt came first."""
+        began = time.monotonic()
+        fit = self.fit_head(lambda done, total: listener.working("features", done, total), stop)
+        if fit is None:
+            return False
+        listener.note("training.head_fitted", **fit.facts())
+        self.seconds_spent["preparing"] += time.monotonic() - began
+        if self.config.only_head:
+            self._record_fit(fit, listener)
+        else:
+            self.first_step_at = self.clock.begin_steps()
+            self._save_epoch()
+        self._checkpoint()
+        return True
+
+    def _record_fit(self, fit: HeadFit, listener: Listener) -> None:
+        """Write a fit that is the whole training: each iteration, over all photos, is a step and an epoch."""
+        rows = []
+        for row in fit.epochs(self.state, self.config.loss, self.clock.seconds):
+            rows.append(row)
+            self._use_fit(fit, self.state.epoch)
+            self._save_epoch()
+        kept = self.state.epoch if self.config.keep == "last" else self.state.best_epoch
+        self._use_fit(fit, kept)
+        self.recorder.add(fit.step_rows(self.config.size), rows, fit.layer_rows())
+        listener.epoch_ended(rows[-1])
+        checkpoint.save(self.run.best, checkpoint.model_tensors(self.evaluated), {"epoch": kept})
 
     def _epoch(self, asked_to_stop: threading.Event) -> str:
         """Train the rest of an epoch and evaluate, saving checkpoints on the way."""
@@ -176,8 +233,7 @@ class TrainingLoop:
 
         torch.manual_seed(self.config.seed * 1_000_003 + state.step)  # so dropout also depends only on the step
         lr = self.config.lr * self.schedule(*self.clock.schedule_position(state.step), state.valid_losses)
-        for group in self.optimizer.param_groups:
-            group["lr"] = lr
+        set_rate(self.optimizer, lr)
         outcome = self.gradients(images_NCHW, targets, state.micro_batches)
         state.micro_batches = outcome.micro_batches
         self.layers.before_step(state.step)
@@ -243,21 +299,11 @@ class TrainingLoop:
         )
         sums.clear()
 
-    @contextmanager
-    def at_evaluation_weights(self) -> Iterator[None]:
+    def at_evaluation_weights(self) -> AbstractContextManager[None]:
         """Use the optimizer's evaluation weights if they differ from those of its steps."""
-        if not hasattr(self.optimizer, "eval"):
-            yield
-            return
         images = (self.batches(self.state.epoch, index)[0] for index in range(min(len(self.batches), NORM_BATCHES)))
         on_device = (batch.to(self.device, memory_format=self.format.memory_format) for batch in images)
-        try:
-            self.optimizer.eval()  # type: ignore[attr-defined] - as schedule-free optimizers have it
-            with self.format.autocast(self.device):
-                estimate_norms(self.model, on_device)
-            yield
-        finally:
-            self.optimizer.train()  # type: ignore[attr-defined] - the same
+        return at_average(self.optimizer, self.model, on_device, self.format.autocast(self.device))
 
     def _save_epoch(self) -> None:
         """Save the epoch's weights if `save_every_epoch` is set; epoch 0 is the initial weights."""
@@ -267,8 +313,8 @@ class TrainingLoop:
 
     def _why_stop(self) -> str:
         """Return why training stops after the epoch that just ended; empty if it continues."""
-        if self.clock.share(self.state.step) >= 1:
-            return "done" if self.config.budget is None else "budget"
+        if self.config.only_head or self.clock.share(self.state.step) >= 1:
+            return "done" if self.config.budget is None or self.config.only_head else "budget"
         patience = self.config.patience
         if patience and self._evaluates() and self.state.epoch - self.state.best_epoch >= patience:
             return "patience"

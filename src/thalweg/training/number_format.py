@@ -27,6 +27,7 @@ FEWEST_TURNS = 3
 BEHIND = 1.3
 HOPELESS = 5.0  # times the fastest first step: dropped after it, because emulated bf16 takes seconds per step
 MOST_PHOTOS = 16
+FEW_PHOTOS = 2  # that a hopeless format is recognized by: one channel at a time, emulated bf16 takes seconds per photo
 UNCOUNTED_ON_GPU = EAGER_CALLS + 1  # the last of these records
 
 
@@ -108,7 +109,10 @@ def _rates(
 
     A format far behind the fastest is dropped. The first step of each, which prepares kernels, does not count.
     """
-    steps = {candidate: _Step(model, candidate, count, size, device) for candidate in candidates}
+    dropped = _hopeless(model, candidates, size, device) if device.type == "cpu" and count > FEW_PHOTOS else {}
+    steps = {
+        candidate: _Step(model, candidate, count, size, device) for candidate in candidates if candidate not in dropped
+    }
     best = {candidate: float("inf") for candidate in candidates}
     first = {}
     for candidate, step in steps.items():
@@ -125,7 +129,19 @@ def _rates(
                 continue
             if turns == 1 or best[candidate] <= BEHIND * leader:
                 best[candidate] = min(best[candidate], step.seconds())
-    return {candidate: count / seconds for candidate, seconds in best.items()}
+    return {candidate: count / seconds for candidate, seconds in best.items()} | dropped
+
+
+def _hopeless(model: nn.Module, candidates: list[Format], size: int, device: torch.device) -> dict[Format, float]:
+    """Return the photos per second of the formats that are far behind already with a few photos.
+
+    The first step prepares kernels; only a format that looks hopeless takes a second one.
+    """
+    steps = {candidate: _Step(model, candidate, FEW_PHOTOS, size, device) for candidate in candidates}
+    first = {candidate: step.seconds() for candidate, step in steps.items()}
+    bound = HOPELESS * min(first.values())
+    again = {candidate: steps[candidate].seconds() for candidate, seconds in first.items() if seconds > bound}
+    return {candidate: FEW_PHOTOS / seconds for candidate, seconds in again.items() if seconds > bound}
 
 
 class _Step:

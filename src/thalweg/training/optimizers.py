@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from thalweg import models
 from thalweg.errors import MissingExtraError, UnknownNameError, UsageError
 from thalweg.training.muon import Muon
 from thalweg.training.schedule_free import ScheduleFree
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from torch import nn
     from torch.optim import Optimizer
@@ -37,7 +38,10 @@ def optimizer_names() -> dict[str, type[Optimizer]]:
 
 
 def build_optimizer(model: nn.Module, config: TrainingConfig) -> Optimizer:
-    """Build a configuration's optimizer over all parameters of a model.
+    """Build a configuration's optimizer over all parameters of a model that are not frozen.
+
+    With `layer_decay`, the groups of a stage have a `scale`, by which the learning rate of the classifier is
+    multiplied. The classifier's groups come first.
 
     Decoupled weight decay skips biases and the gains of norms: they have one dimension, and shrinking them does not
     simplify the function. Coupled weight decay works as in torch.
@@ -49,7 +53,26 @@ def build_optimizer(model: nn.Module, config: TrainingConfig) -> Optimizer:
     """
     if config.optimizer == "muon":
         return _build_muon(*muon_split(model), config)
-    return optimizer_over(model.parameters(), config)
+    return optimizer_over(model.parameters(), config, scales=stage_scales(model, config))
+
+
+def stage_scales(model: nn.Module, config: TrainingConfig) -> list[float]:
+    """Return the factor of the learning rate for each parameter of a model, in its order; empty if all are 1.
+
+    Example:
+        >>> from thalweg import models
+        >>> from thalweg.runs import TrainingConfig
+        >>> model = models.build("resnet-small", classes=3, size=32)
+        >>> sorted(set(stage_scales(model, TrainingConfig(layer_decay=0.5))))
+        [0.125, 0.25, 0.5, 1.0]
+    """
+    if config.layer_decay == 1:
+        return []
+    by_stage = models.stages(model)
+    scale_of = {
+        name: config.layer_decay ** (len(by_stage) - 1 - at) for at, names in enumerate(by_stage) for name in names
+    }
+    return [scale_of[name] for name, _ in model.named_parameters()]
 
 
 def usual_rate(name: str) -> float:
@@ -67,10 +90,20 @@ def usual_rate(name: str) -> float:
     return float(inspect.signature(kind).parameters["lr"].default)
 
 
-def optimizer_over(parameters: Iterable[nn.Parameter], config: TrainingConfig) -> Optimizer:
-    """Build a configuration's optimizer over any parameters; muon treats the last matrix as the classifier."""
+def optimizer_over(
+    parameters: Iterable[nn.Parameter], config: TrainingConfig, *, scales: Sequence[float] = ()
+) -> Optimizer:
+    """Build a configuration's optimizer over parameters; muon treats the last matrix as the classifier.
+
+    Args:
+        parameters: those that are frozen are left out.
+        config: the configuration.
+        scales: a factor of the learning rate for each parameter, frozen ones included; empty: all 1.
+    """
+    parameters = list(parameters)
+    scale_of = dict(zip(map(id, parameters), scales or [1.0] * len(parameters), strict=True))
+    parameters = [parameter for parameter in parameters if parameter.requires_grad]
     if config.optimizer == "muon":
-        parameters = list(parameters)
         matrices = [parameter for parameter in parameters if parameter.ndim > 1][:-1]
         chosen = {id(parameter) for parameter in matrices}
         return _build_muon(matrices, [parameter for parameter in parameters if id(parameter) not in chosen], config)
@@ -88,8 +121,28 @@ def optimizer_over(parameters: Iterable[nn.Parameter], config: TrainingConfig) -
     if "weight_decay" not in accepted:
         if config.weight_decay:
             raise UsageError("training.no_weight_decay", optimizer=config.optimizer)
-        return kind(list(parameters), **options)
-    return kind(_groups(list(parameters), config), **options)
+        return kind(_scaled([{"params": parameters}], scale_of, config) if scales else parameters, **options)
+    groups = _groups(parameters, config)
+    return kind(_scaled(groups, scale_of, config) if scales else groups, **options)
+
+
+def set_rate(optimizer: Optimizer, lr: float) -> None:
+    """Set the learning rate of the classifier, and that of the other stages by their scale."""
+    for group in optimizer.param_groups:
+        group["lr"] = lr * group.get("scale", 1.0)
+
+
+def _scaled(
+    groups: list[dict[str, Any]], scale_of: Mapping[int, float], config: TrainingConfig
+) -> list[dict[str, Any]]:
+    """Split groups by the scale of their parameters, the highest first."""
+    found = []
+    for scale in sorted(set(scale_of.values()), reverse=True):
+        for group in groups:
+            chosen = [parameter for parameter in group["params"] if scale_of[id(parameter)] == scale]
+            if chosen:
+                found.append({**group, "params": chosen, "scale": scale, "lr": config.lr * scale})
+    return found
 
 
 def _kind(name: str) -> type[Optimizer]:
@@ -130,9 +183,10 @@ def muon_split(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]
     """
     taps: Mapping[str, nn.Module] = model.taps  # type: ignore[assignment]
     top = {id(parameter) for parameter in taps["top"].parameters()}
-    matrices = [parameter for parameter in model.parameters() if parameter.ndim > 1 and id(parameter) not in top]
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    matrices = [parameter for parameter in trained if parameter.ndim > 1 and id(parameter) not in top]
     chosen = {id(parameter) for parameter in matrices}
-    return matrices, [parameter for parameter in model.parameters() if id(parameter) not in chosen]
+    return matrices, [parameter for parameter in trained if id(parameter) not in chosen]
 
 
 def _groups(parameters: list[nn.Parameter], config: TrainingConfig) -> list[dict[str, Any]]:

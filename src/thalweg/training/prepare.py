@@ -29,9 +29,13 @@ from thalweg.training.machine import (
 )
 from thalweg.training.number_format import choose_format
 from thalweg.training.optimizers import EXTRA, build_optimizer, muon_split, optimizer_over
+from thalweg.training.start import Loaded
+from thalweg.weights.source import kept_source
 
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from thalweg.data import Cache, Check, ImageSet
     from thalweg.runs import SettledConfig, TrainingConfig
     from thalweg.training.number_format import Choice
@@ -51,6 +55,7 @@ class Plan:
         device: the device to train on.
         threads: number of CPU threads.
         stored: side of the photos in the cache, in pixels.
+        weights: what the initial weights are, and how much of the network they fit; None: random weights.
     """
 
     config: SettledConfig
@@ -59,13 +64,14 @@ class Plan:
     device: torch.device
     threads: int
     stored: int
+    weights: Loaded | None = None
 
     @classmethod
     def of(cls, photos: Path | str, config: TrainingConfig, listener: Listener) -> Self:
         """Find the photos and fill in what the configuration leaves open.
 
         Raises:
-            UsageError: the configuration is invalid for this machine or these photos.
+            UsageError: the configuration is invalid for this machine or these photos, or the weights do not fit.
             DataError: there are no photos.
         """
         device = settled_device(config.device)
@@ -81,11 +87,17 @@ class Plan:
             )  # so that another working directory finds it, too
         if config.table is not None and config.table not in images.source.names() and Path(config.table).exists():
             config = replace(config, table=str(Path(config.table).resolve()))
+        if config.weights is not None:
+            config = replace(config, weights=kept_source(config.weights))
         size, stored = choose_sizes(
             config.size, config.max_size, typical_side(images), augmentation(config.augment).enlarge
         )
         settled = config.settle(size)
-        return cls(settled, images, _first_network(settled, len(images.classes)), device, threads, stored)
+        model = _first_network(settled, len(images.classes))
+        loaded = Loaded.into(model, settled, images.classes)
+        if loaded is not None:
+            loaded.tell(settled, listener)
+        return cls(settled, images, model, device, threads, stored, loaded)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,12 +109,14 @@ class Preparation:
         cache: the photos.
         check: the findings about the photos.
         choice: precision and layout, with the measured speeds.
+        initial: the weights to start from, by name; None: random ones, which the seed determines.
     """
 
     run: Run
     cache: Cache
     check: Check
     choice: Choice
+    initial: dict[str, Tensor] | None = None
 
     @classmethod
     def of(cls, plan: Plan, out: Path, listener: Listener) -> Self:
@@ -132,7 +146,23 @@ class Preparation:
             "precision": choice.format.precision,
             "layout": choice.format.layout,
         }
-        return cls(Run(out, config, _data_facts(plan.images, cache, config), environment), cache, check, choice)
+        facts = _data_facts(plan.images, cache, config)
+        initial = None
+        if plan.weights is not None:
+            facts |= plan.weights.facts(plan.model, cache, config, facts, listener)
+            initial = {name: tensor.clone() for name, tensor in plan.model.state_dict().items()}
+        return cls(Run(out, config, facts, environment), cache, check, choice, initial)
+
+
+def initial_weights(run: Run) -> dict[str, Tensor] | None:
+    """Load the initial weights of a run that has no checkpoint yet; None if they are random.
+
+    Raises:
+        UsageError: the weights are gone, or do not fit.
+    """
+    torch.manual_seed(run.config.seed)
+    model = models.build(run.config.model, classes=len(run.classes), size=run.config.size)
+    return None if Loaded.into(model, run.config, run.classes) is None else model.state_dict()
 
 
 def typical_side(images: ImageSet) -> float:
@@ -164,6 +194,7 @@ def _first_network(config: SettledConfig, classes: int) -> nn.Module:
     torch.manual_seed(config.seed)
     model = models.build(config.model, classes=classes, size=config.size)
     models.set_drop_path(model, config.drop_path)
+    models.freeze(model, config.freeze, config.norms)
     if config.optimizer.startswith(EXTRA):
         _try(config)
     build_optimizer(model, config)

@@ -43,6 +43,7 @@ class State:
         best_accuracy: best accuracy on the validation split so far.
         best_loss: loss of the same epoch; breaks ties between equal accuracies.
         best_epoch: number of that epoch, counted from 1; 0 before the first.
+        fitted: iterations of the fit of the classifier before the first step; 0: there was none yet.
         micro_batches: micro-batches per batch; more than one after the device ran out of memory.
         valid_losses: validation loss after each evaluated epoch, for the schedule `plateau`.
         sums: totals of the current epoch.
@@ -55,6 +56,7 @@ class State:
     best_accuracy: float = -1.0
     best_loss: float = float("inf")
     best_epoch: int = 0
+    fitted: int = 0
     micro_batches: int = 1
     valid_losses: list[float] = field(default_factory=list)
     sums: EpochSums = field(default_factory=EpochSums)
@@ -101,6 +103,11 @@ class Clock:
         self.reserve = 0.0
         self._sizes = config.sizes
         self._share = 0.0
+
+    def begin_steps(self) -> float:
+        """Count the run's fraction from now on, after a fit of the classifier; return the seconds so far."""
+        self._first_step_at = self.seconds
+        return self._first_step_at
 
     @property
     def seconds(self) -> float:

@@ -24,10 +24,11 @@ from thalweg.rate.ladder import Ladder
 from thalweg.rate.search import BATCHES, HIGHEST, LOWEST, STEPS, check_range, swept
 from thalweg.runs import files
 from thalweg.training.loop import TrainingLoop
-from thalweg.training.optimizers import optimizer_over
+from thalweg.training.optimizers import optimizer_over, stage_scales
+from thalweg.training.parts import PARTS
 from thalweg.training.prepare import Plan, Preparation
 from thalweg.training.progress import Listener
-from thalweg.training.rehearsal import PARTS, Rehearsals
+from thalweg.training.rehearsal import Rehearsals
 
 
 if TYPE_CHECKING:
@@ -127,12 +128,14 @@ def search(
     listener = listener or Listener()
     listener.note("rate.searching")
     given = prepared.run.config.lr
-    loop = TrainingLoop(prepared.run, prepared.cache)
+    loop = TrainingLoop(prepared.run, prepared.cache, initial=prepared.initial)
+    if prepared.run.config.fit_head:
+        loop.fit_head(lambda done, total: listener.working("features", done, total))
     began = time.monotonic()
     with own_randomness(prepared.run.config.seed):
         curve = _sweep(loop, sweep_rates(lowest, highest, steps))
         a_step = (time.monotonic() - began) / len(curve.rates)
-        trials = _Trials(Rehearsals(prepared, loop.augmenter), given, _total_steps(loop, a_step), listener)
+        trials = _Trials(Rehearsals(prepared, loop), given, _total_steps(loop, a_step), listener)
         if not math.isfinite(curve.losses[0]):
             return RateSweep.of(curve, trials, "not_finite", start_loss=curve.start, given=trials.given)
         if len(trials.parts) < PARTS:
@@ -256,8 +259,12 @@ def _sweep(loop: TrainingLoop, rates: list[float]) -> Curve:
         return (loop.batches(0, index) for index in range(len(loop.batches)))
 
     loop.model.train()
+    scales = stage_scales(loop.model, config)
     setting = Setting(
-        loop.model, lambda parameters: optimizer_over(parameters, config), loop.batch_loss, config.clip_grad_norm
+        loop.model,
+        lambda parameters: optimizer_over(parameters, config, scales=scales),
+        loop.batch_loss,
+        config.clip_grad_norm,
     )
     with loop.format.autocast(loop.device):
         return swept(setting, take_batches(batches, min(BATCHES, len(rates))), rates)

@@ -65,4 +65,27 @@ RECIPES: Final = {
         ema=0.998,
         evaluate_every=5,
     ),
+    # From weights, the default: the classifier is fitted first, then all layers train, the first ones least.
+    "finetune": TrainingConfig(
+        fit_head=True,
+        max_size=192,
+        epochs=10,
+        batch_size=32,
+        lr=5e-4,
+        layer_decay=0.8,
+        schedule="warmup(10%) > cosine",
+        augment="standard",
+        ema=0.99,
+    ),
+    # From weights, when only the classifier is to be trained: seconds after the features.
+    "linear": TrainingConfig(
+        freeze="all",
+        fit_head=True,
+        max_size=224,
+        epochs=200,
+        augment="none",
+        label_smoothing=0.0,
+        precision="fp32",  # of the features, as in every evaluation: nothing is measured first
+        layout="channels-last",
+    ),
 }

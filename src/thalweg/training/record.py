@@ -160,6 +160,12 @@ class Recorder:
         """Exclude the time of an evaluation or a checkpoint from the photos per second."""
         self._read_at = time.monotonic()
 
+    def add(self, steps: list[list[float]], epochs: list[dict[str, float]], layers: list[list[float]]) -> None:
+        """Write the rows of a training that took place without batches."""
+        self._steps.extend(steps)
+        self._layers.extend(layers)
+        self._epochs.extend([[row[name] for name in files.EPOCH_UNITS] for row in epochs])
+
     def end_epoch(self, row: dict[str, float]) -> None:
         """Write an epoch's row and report it."""
         self._epochs.extend([[row[name] for name in files.EPOCH_UNITS]])

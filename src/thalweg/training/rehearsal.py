@@ -15,6 +15,7 @@ import torch
 from thalweg.models import logits_of
 from thalweg.runs.probabilities import fitted_temperature, softmax
 from thalweg.training.loop import TrainingLoop
+from thalweg.training.parts import parts_of
 from thalweg.training.progress import Clock
 from thalweg.training.record import Meter
 
@@ -22,14 +23,10 @@ from thalweg.training.record import Meter
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from thalweg.data.augmenters import Augmenter
     from thalweg.runs import SettledConfig
     from thalweg.training.prepare import Preparation
 
-PARTS = 4  # of the training split; each rehearsal leaves one out
-MOST_LEFT_OUT = 512  # photos
 _LEAST = 1e-30  # likelihood: a loss is finite
-_SALT = 77  # keeps the parts apart from the run's other draws
 
 
 class Outcome(NamedTuple):
@@ -50,16 +47,16 @@ class Rehearsals:
 
     Args:
         prepared: photos, format and configuration.
-        augmenter: of another training on the same photos, so that they are in memory once; None: a new one.
+        like: another training on the same photos from the same weights, whose photos and features are used; None: none.
 
     Attributes:
         parts: for each part that can be left out, its positions in the training split.
     """
 
-    def __init__(self, prepared: Preparation, augmenter: Augmenter | None = None) -> None:
-        self._run, self._cache = prepared.run, prepared.cache
+    def __init__(self, prepared: Preparation, like: TrainingLoop | None = None) -> None:
+        self._run, self._cache, self._initial = prepared.run, prepared.cache, prepared.initial
         self._labels = self._cache.labels("train")
-        self._augmenter = augmenter
+        self._like = like or TrainingLoop(self._run, self._cache, initial=self._initial)
         self.parts = parts_of(self._labels, self._run.config.seed)
 
     def guessing(self, part: int) -> NDArray[np.float64]:
@@ -109,37 +106,16 @@ class Rehearsals:
         for row in rows:
             photos[row] = replace(photos[row], split="valid")
         loop = TrainingLoop(
-            replace(self._run, config=config), replace(self._cache, photos=tuple(photos)), augmenter=self._augmenter
+            replace(self._run, config=config),
+            replace(self._cache, photos=tuple(photos)),
+            like=self._like,
+            initial=self._initial,
         )
-        self._augmenter = loop.augmenter
         loop.clock = Clock(config, steps, seconds_before=0.0, first_step_at=0.0)
         loop.meter = Meter(loop.device)
+        if config.fit_head:
+            loop.fit_head()
         return loop
-
-
-def parts_of(labels_N: NDArray[np.int64], seed: int) -> list[NDArray[np.int64]]:
-    """Deal the photos of each class out to parts, at least `PARTS` and none much above `MOST_LEFT_OUT` photos.
-
-    The only photo of a class is in no part, or nothing could learn the class.
-
-    Args:
-        labels_N: the classes.
-        seed: of the order in which photos are dealt.
-
-    Returns:
-        The positions of each part, in rising order.
-
-    Example:
-        >>> [len(part) for part in parts_of(np.array([0, 0, 0, 0, 1, 1, 1, 1, 2]), seed=0)]
-        [2, 2, 2, 2]
-    """
-    count = max(PARTS, math.ceil(len(labels_N) / MOST_LEFT_OUT))
-    random = np.random.default_rng([seed, _SALT])
-    order = random.permutation(len(labels_N))
-    order = order[np.argsort(labels_N[order], kind="stable")]
-    counts = np.bincount(labels_N)
-    dealt = order[counts[labels_N[order]] > 1]
-    return [np.sort(dealt[first::count]) for first in range(count)]
 
 
 def _compressed(config: SettledConfig, rate: float, steps: int, of: int) -> SettledConfig:

@@ -6,6 +6,7 @@ Command line, page and Python all call `resolve`, so the same request gives the 
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from thalweg.errors import UnknownNameError, UsageError
@@ -33,7 +34,7 @@ def recipe(name: str, **overrides: Any) -> TrainingConfig:
     """Return the configuration of a recipe, with some fields changed as on the command line.
 
     Args:
-        name: `homework`, `quick`, `standard` or `strong`.
+        name: a name from `RECIPES`.
         **overrides: fields of `TrainingConfig`.
 
     Raises:
@@ -57,10 +58,12 @@ def resolve(
     """Resolve a recipe and some options to a configuration.
 
     A budget alone replaces the recipe's epochs. A different optimizer brings its own default learning rate, because the
-    recipe's rate was chosen for the recipe's optimizer. A different model does not grow through the recipe's sizes.
+    recipe's rate was chosen for the recipe's optimizer; muon has no rates for single layers. A different model does not
+    grow through the recipe's sizes.
 
     Args:
-        recipe: its name; None: `standard`, or the recipe that a budget affords on `photos`.
+        recipe: its name; None: `finetune` from weights, else `standard`, or the recipe that a budget affords on
+            `photos`.
         overrides: maps fields to values, typed or as text from the command line (`"10m"`, `"64>96>128"`; `lr` also
             `"auto"`).
         photos: the photos to train on, needed if a budget chooses the recipe.
@@ -81,6 +84,8 @@ def resolve(
     values = read(overrides or {})
     if "model" in values:
         values.setdefault("smaller_sizes", ())
+    if values.get("weights") is not None:
+        values |= _following(values, note)
     if recipe is None:
         recipe = _default_recipe(values, photos, note)
     if "budget" in values:
@@ -94,9 +99,28 @@ def resolve(
         values["lr"] = usual_rate(values["optimizer"])
         if note is not None and "find_lr" not in values:
             note("training.usual_rate", lr=values["lr"], optimizer=values["optimizer"], recipe=recipe)
+    if values.get("optimizer") == "muon":
+        values.setdefault("layer_decay", 1.0)
     config = replace(config, **values)
+    if config.fit_head and config.weights is None and note is not None:
+        note("training.fits_random")
     schedules.parse(config.schedule)
     return config
+
+
+def _following(values: Mapping[str, Any], note: Note | None) -> dict[str, Any]:
+    """Return what follows from weights: their network and size, unless the request says otherwise."""
+    from thalweg.weights.source import kept_source, open_weights, settled_network
+
+    weights = open_weights(values["weights"])
+    found: dict[str, Any] = {"weights": kept_source(values["weights"]), "smaller_sizes": ()}
+    if "model" not in values:
+        found["model"] = settled_network(weights)
+        if note is not None:
+            note("weights.network", network=found["model"])
+    if weights.preprocessing is not None and weights.preprocessing.size is not None:
+        found["max_size"] = weights.preprocessing.size
+    return {name: value for name, value in found.items() if name == "weights" or name not in values}
 
 
 def read(overrides: Mapping[str, Any]) -> dict[str, Any]:
@@ -145,7 +169,7 @@ def extended(config: SettledConfig, ends: Mapping[str, Any]) -> SettledConfig:
         ends: maps fields of `ENDS` to values, typed or as text.
 
     Raises:
-        UsageError: a field is none of `ENDS`, or a value is invalid.
+        UsageError: a field is none of `ENDS`, a value is invalid, or the run only fits its classifier.
 
     Example:
         >>> longer = extended(recipe("quick", budget="10m").settle(64), {"epochs": 100, "patience": "5"})
@@ -153,6 +177,8 @@ def extended(config: SettledConfig, ends: Mapping[str, Any]) -> SettledConfig:
         (100, None, 5)
     """
     values = read(ends)
+    if values and config.only_head:
+        raise UsageError("training.head_is_all")
     others = [name for name in values if name not in ENDS]
     if others:
         raise UsageError("training.resume_keeps", names=joined(map(flag_of, others)), ends=joined(map(flag_of, ENDS)))
@@ -237,7 +263,9 @@ def affordable(photos: Path | str, budget: float, **fields: Any) -> Affordable:
 
 
 def _default_recipe(values: Mapping[str, Any], photos: Path | str | None, note: Note | None) -> str:
-    """Return `standard`, or what a budget affords if there is one and no number of epochs."""
+    """Return `finetune` from weights, else `standard`, or what a budget affords if there is no number of epochs."""
+    if values.get("weights") is not None:
+        return "finetune"
     if photos is None or values.get("budget") is None or "epochs" in values:
         return "standard"
     found = affordable(photos, **values)
@@ -248,6 +276,8 @@ def _default_recipe(values: Mapping[str, Any], photos: Path | str | None, note: 
 
 
 def _read_one(option: Option, value: Any) -> Any:
+    if option.kind == "text" and isinstance(value, PurePath):
+        value = str(value)
     if isinstance(value, str) and option.kind not in ("text", "choice"):
         value = option.parse(value)
     return option.check(value)

@@ -18,7 +18,7 @@ from thalweg.runs.options import flag_of
 from thalweg.training.evaluation import keep_outputs, write_summary
 from thalweg.training.loop import TrainingLoop
 from thalweg.training.machine import give_back, ready_machine, settled_device
-from thalweg.training.prepare import Plan, Preparation
+from thalweg.training.prepare import Plan, Preparation, initial_weights
 from thalweg.training.printing import Printer
 from thalweg.training.progress import Clock, Listener
 from thalweg.training.rate import with_found_rate
@@ -87,7 +87,8 @@ def train(
         run.save()  # last: a folder with config.toml is a run
     card = models.describe(run.config.model, size=run.config.size, classes=len(run.classes))
     listener.started(run.path, {"model": card, "choice": prepared.choice, "run": run})
-    return _finish(TrainingLoop(run, cache, seconds_before=time.monotonic() - began), listener)
+    loop = TrainingLoop(run, cache, seconds_before=time.monotonic() - began, initial=prepared.initial)
+    return _finish(loop, listener)
 
 
 def resume(
@@ -161,10 +162,12 @@ def reopen(
     run = replace(run, config=extended(run.config, ends))
     settled_device(run.environment["device"])
     ready_machine(threads or run.environment["threads"])
-    loop = TrainingLoop(run, run.open_photos(progress=(listener or Listener()).caching))
+    photos_of_run = run.open_photos(progress=(listener or Listener()).caching)
     if run.last.exists():
+        loop = TrainingLoop(run, photos_of_run)
         loop.restore()
-    return loop
+        return loop
+    return TrainingLoop(run, photos_of_run, initial=initial_weights(run))  # it was killed before the first checkpoint
 
 
 def _check_end(loop: TrainingLoop, ends: Mapping[str, Any]) -> None:

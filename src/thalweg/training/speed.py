@@ -98,7 +98,7 @@ def bench(
     """
     names = list(names) if names is not None else None
     first = names[0] if names else min(models.names(), key=models.smallest_size)
-    fixed = replace(config, model=first, precision="fp32", layout="channels-last")
+    fixed = replace(config, model=first, weights=None, precision="fp32", layout="channels-last")
     plan = Plan.of(photos, fixed, listener or Listener())
     chosen = names or [name for name in models.names() if models.smallest_size(name) <= plan.config.size]
     listener = listener or Listener()

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from thalweg.models import is_held
+
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
+    from contextlib import AbstractContextManager
 
     from torch import Tensor, nn
+    from torch.optim import Optimizer
 
 
 class Average:
@@ -33,6 +38,10 @@ class Average:
         self.twin, self.decay = twin.eval().requires_grad_(requires_grad=False), decay
         self._pairs = _pairs(twin, model)
 
+    def restart(self, model: nn.Module) -> None:
+        """Start again from the current weights of the model."""
+        self.twin.load_state_dict(model.state_dict())
+
     def update(self, step: int) -> None:
         """Move the average toward the current weights after `step` steps, counted from 1."""
         averages, values, counters, counts = self._pairs
@@ -42,17 +51,42 @@ class Average:
             counter.copy_(count)
 
 
+@contextmanager
+def at_average(
+    optimizer: Optimizer, model: nn.Module, batches: Iterable[Tensor], autocast: AbstractContextManager[Any]
+) -> Iterator[None]:
+    """Use the evaluation weights of an optimizer that has its own average, with batch-norm statistics to match.
+
+    Args:
+        optimizer: nothing happens if it has no `eval`.
+        model: the network.
+        batches: training batches, augmented as in training.
+        autocast: number format of the forward passes.
+    """
+    if not hasattr(optimizer, "eval"):
+        yield
+        return
+    try:
+        optimizer.eval()  # type: ignore[attr-defined] - as schedule-free optimizers have it
+        with autocast:
+            estimate_norms(model, batches)
+        yield
+    finally:
+        optimizer.train()  # type: ignore[attr-defined] - the same
+
+
 @torch.no_grad()
 def estimate_norms(model: nn.Module, batches: Iterable[Tensor]) -> None:
     """Set the running statistics of batch norms to their mean over some batches; nothing else changes.
 
     Args:
-        model: the network; nothing happens if it has no batch norms.
+        model: the network; nothing happens if it has no batch norms, or only frozen ones.
         batches: training batches, augmented as in training.
 
     Source: Izmailov et al. 2018 (SWA), section 3.2, https://arxiv.org/abs/1803.05407.
     """
-    norms = [module for module in model.modules() if isinstance(module, _BatchNorm) and module.track_running_stats]
+    every = [module for module in model.modules() if isinstance(module, _BatchNorm) and module.track_running_stats]
+    norms = [norm for norm in every if not is_held(norm)]
     if not norms:
         return
     modes = [(module, module.training) for module in model.modules()]

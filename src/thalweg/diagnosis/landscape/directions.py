@@ -19,26 +19,31 @@ Direction = dict[str, "Tensor"]
 
 
 def random_directions(model: nn.Module, seed: int) -> tuple[Direction, Direction]:
-    """Draw two random directions with filter normalization; biases and the gains of norms stay fixed.
+    """Draw two random directions with filter normalization; biases, gains of norms and frozen weights stay fixed.
 
     Each filter of a direction (a row of a matrix, an output channel of a kernel) gets the length of the model's filter,
     so that the picture does not depend on how the network distributes its scale over the layers.
 
     Args:
-        model: the directions move its parameters with more than one dimension.
+        model: the directions move its parameters with more than one dimension; of a network that is frozen as a whole,
+            all of them.
         seed: of the directions; torch's random state is not used.
 
     Source: Li et al. 2018, Visualizing the Loss Landscape of Neural Nets, https://arxiv.org/abs/1712.09913.
     """
     random = torch.Generator().manual_seed(seed)
-    first, second = ({name: _like(w, random) for name, w in model.named_parameters()} for _ in range(2))
+    named = dict(model.named_parameters())
+    moving = {name for name, weight in named.items() if weight.ndim > 1 and weight.requires_grad}
+    moving = moving or {name for name, weight in named.items() if weight.ndim > 1}
+    first, second = (
+        {name: _like(weight, random) if name in moving else torch.zeros_like(weight) for name, weight in named.items()}
+        for _ in range(2)
+    )
     return first, second
 
 
 def _like(weight: Tensor, random: torch.Generator) -> Tensor:
-    """Random filters with the lengths of the weight's filters; zeros if it has no filters."""
-    if weight.ndim <= 1:
-        return torch.zeros_like(weight, requires_grad=False)
+    """Random filters with the lengths of the weight's filters."""
     noise = torch.randn(weight.shape, generator=random).to(weight)
     lengths = [part.detach().flatten(1).norm(dim=1) for part in (weight, noise)]
     ratio = lengths[0] / lengths[1].clamp_min(torch.finfo(noise.dtype).tiny)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from thalweg import models
 from thalweg.diagnosis.landscape.directions import principal_plane
 from thalweg.diagnosis.landscape.grid import Plane
 from thalweg.diagnosis.landscape.landscape import (
@@ -82,6 +83,7 @@ def landscape_of_run(
     opened = Run.open(run, photos=photos_at)
     epochs = _saved_epochs(opened) if plane == "trajectory" else []
     model = opened.load_network(epochs[-1] if epochs else files.BEST)
+    models.freeze(model, opened.config.freeze)
     listener = listener or Listener()
     images, labels_N = _photos(opened, photos or GRIDS[0][1], split, listener)
     an_example = _seconds_a_photo(model, images)

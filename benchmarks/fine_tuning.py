@@ -1,0 +1,176 @@
+"""Trainings from weights on two cores, beside trainings from scratch; features beside bare forward passes.
+
+    python benchmarks/fine_tuning.py --food FOOD10 --imagenette IMAGENETTE160  # every row: about an hour
+    python benchmarks/fine_tuning.py --food FOOD10 --imagenette IMAGENETTE160 linear
+
+FOOD10 has training/CLASS_N.jpg, validation/CLASS_N.jpg and test/ID.jpg without labels; IMAGENETTE160 has train/CLASS
+and val/CLASS. Sets of 300 photos hold 75 of each of four classes, drawn with --seed; thalweg sets a fifth of them
+aside, and all photos of the other split judge. ImageNet contains Imagenette, so weights of ImageNet have seen those
+photos.
+
+Each training is the command that is printed, in its own process with an empty cache; its seconds are those of the whole
+process, decoding and drawing included. Where the test split has no labels, the path of the submission is printed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+
+WEIGHTS = "efficientnet-lite0"
+PER_CLASS, CLASSES = 75, 4
+FEATURES, SIDE, ROUNDS = 3000, 224, 3
+
+
+class Row(NamedTuple):
+    """A training: its photos (`food`, `food-300`, `imagenette-300`) and the flags of `thalweg train`."""
+
+    photos: str
+    flags: tuple[str, ...]
+
+
+FROM_WEIGHTS = ("--weights", WEIGHTS)
+ROWS = {
+    "linear": Row("food", (*FROM_WEIGHTS, "--recipe", "linear")),
+    "ten-minutes": Row("food", (*FROM_WEIGHTS, "--budget", "10m")),
+    "imagenette-300": Row("imagenette-300", (*FROM_WEIGHTS, "--budget", "3m")),
+    "imagenette-300-scratch": Row("imagenette-300", ("--budget", "3m")),
+    "food-300": Row("food-300", (*FROM_WEIGHTS, "--budget", "3m")),
+    "food-300-scratch": Row("food-300", ("--budget", "3m")),
+    "food-scratch": Row("food", ("--budget", "10m")),
+    "own-weights": Row("food", ("--weights", "{first}", "--budget", "10m")),
+}
+FIRST = ("--model", "resnet18-half", "--recipe", "standard", "--budget", "10m")  # whose weights `own-weights` takes
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    arguments.add_argument("rows", nargs="*", metavar="ROW", help=f"of {', '.join([*ROWS, 'features'])}; none: all")
+    arguments.add_argument("--food", type=Path, required=True)
+    arguments.add_argument("--imagenette", type=Path, required=True)
+    arguments.add_argument("--seed", type=int, default=0, help="of the chosen photos and of the trainings")
+    arguments.add_argument("--out", type=Path, help="folder for sets and runs, which stay; without it they are removed")
+    given = arguments.parse_args()
+    unknown = set(given.rows) - {*ROWS, "features"}
+    if unknown:
+        arguments.error(f"no such row: {', '.join(sorted(unknown))}")
+    out = given.out or Path(tempfile.mkdtemp())
+    photos = {"food": given.food}
+    try:
+        for name in given.rows or [*ROWS, "features"]:
+            if name == "features":
+                measure_features(given.food, out)
+                continue
+            row = ROWS[name]
+            if row.photos not in photos:
+                source = given.food if row.photos == "food-300" else given.imagenette
+                photos[row.photos] = small_set(source, out / row.photos, given.seed)
+            flags = row.flags
+            if name == "own-weights":
+                train("own-weights, first", given.imagenette, FIRST, out / "first", given.seed)
+                flags = tuple(flag.format(first=out / "first") for flag in flags)
+            train(name, photos[row.photos], flags, out / name, given.seed)
+    finally:
+        if given.out is None:
+            shutil.rmtree(out)
+
+
+def train(name: str, photos: Path, flags: tuple[str, ...], out: Path, seed: int) -> None:
+    """Train as the command line does, and print what it took and gave."""
+    command = ["thalweg", "train", str(photos), *flags, "--seed", str(seed), "--out", str(out)]
+    with tempfile.TemporaryDirectory() as cache:
+        began = time.monotonic()
+        subprocess.run(
+            [sys.executable, "-m", *command], check=True, env={**os.environ, "THALWEG_CACHE": cache}, stdout=sys.stderr
+        )
+        seconds = time.monotonic() - began
+    summary = json.loads((out / "summary.json").read_text(encoding="utf-8"))
+    print(f"{name}: {shlex.join(command)}")
+    inner, steps = summary["seconds"]["total"], summary["steps"]
+    print(f"  seed {seed}, {seconds:.0f} s, of which training {inner:.0f} s; {steps} steps")
+    print(f"  validation accuracy {summary['valid']['accuracy']:.4f} of {summary['valid']['count']} photos")
+    if summary.get("test"):
+        print(f"  test accuracy {summary['test']['accuracy']:.4f} of {summary['test']['count']} photos")
+    elif (out / "submission.csv").exists():
+        print(f"  submission: {out / 'submission.csv'}")
+
+
+def small_set(source: Path, out: Path, seed: int) -> Path:
+    """Link 75 training photos of each of four classes, and all photos of these classes in the other split as a test."""
+    random = np.random.default_rng(seed)
+    splits = [("train", "val"), ("training", "validation")]
+    train_name, test_name = next(pair for pair in splits if (source / pair[0]).is_dir())
+    by_class = photos_by_class(source / train_name)
+    chosen = sorted(random.choice(sorted(by_class), CLASSES, replace=False).tolist())
+    judges = photos_by_class(source / test_name)
+    for name in chosen:
+        drawn = random.permutation(len(by_class[name]))[:PER_CLASS]
+        link([by_class[name][at] for at in sorted(drawn)], out / "train" / name)
+        link(judges[name], out / "test" / name)
+    print(f"{out.name}: classes {', '.join(chosen)}, {PER_CLASS} photos each, seed {seed}")
+    return out
+
+
+def photos_by_class(folder: Path) -> dict[str, list[Path]]:
+    """Return the photos below a folder of class folders, or in a folder of photos named CLASS_N."""
+    found: dict[str, list[Path]] = {}
+    for path in sorted(folder.rglob("*.*")):
+        if path.is_file():
+            name = path.parent.name if path.parent != folder else path.name.partition("_")[0]
+            found.setdefault(name, []).append(path)
+    return found
+
+
+def link(photos: list[Path], folder: Path) -> None:
+    folder.mkdir(parents=True)
+    for path in photos:
+        (folder / path.name).symlink_to(path.resolve())
+
+
+def measure_features(photos: Path, out: Path) -> None:
+    """Compare the features of 3,000 photos with the bare forward passes for as many, taking turns; the best counts."""
+    import torch
+
+    from thalweg.training import resolve
+    from thalweg.training.features import BATCH, Features
+    from thalweg.training.loop import TrainingLoop
+    from thalweg.training.prepare import Plan, Preparation
+    from thalweg.training.progress import Listener
+
+    config = resolve("linear", {"weights": WEIGHTS, "size": SIDE})
+    prepared = Preparation.of(Plan.of(photos, config, Listener()), out / "features", Listener())
+    loop = TrainingLoop(prepared.run, prepared.cache, initial=prepared.initial)
+    rows = loop.cache.rows("train")[:FEATURES]
+    best = {"features": float("inf"), "forward": float("inf")}
+    images = torch.randn(BATCH, 3, SIDE, SIDE).to(memory_format=torch.channels_last)
+    loop.model.eval()
+    for _ in range(ROUNDS):
+        with tempfile.TemporaryDirectory() as cache, torch.inference_mode():
+            os.environ["THALWEG_CACHE"] = cache
+            began = time.perf_counter()
+            for start in range(0, len(rows), BATCH):
+                loop.model(images[: len(rows) - start])
+            best["forward"] = min(best["forward"], time.perf_counter() - began)
+            features = Features(loop.model, loop.augmenter, loop.cache, loop.run)
+            began = time.perf_counter()
+            features(rows)
+            best["features"] = min(best["features"], time.perf_counter() - began)
+    times = best["features"] / best["forward"]
+    print(f"features: {len(rows)} photos at {SIDE} px, {torch.get_num_threads()} threads, best of {ROUNDS}")
+    print(f"  features {best['features']:.1f} s, bare forward passes {best['forward']:.1f} s: {times:.2f} times")
+
+
+if __name__ == "__main__":
+    main()
