@@ -68,6 +68,7 @@ RECIPES: Final = {
     # From weights, the default: the classifier is fitted first, then all layers train, the first ones least.
     "finetune": TrainingConfig(
         fit_head=True,
+        norms="frozen",  # the classifier was fitted to features of these statistics
         max_size=192,
         epochs=10,
         batch_size=32,
