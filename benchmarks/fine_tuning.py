@@ -76,7 +76,7 @@ def main() -> None:
             row = ROWS[name]
             if row.photos not in photos:
                 source = given.food if row.photos == "food-300" else given.imagenette
-                photos[row.photos] = small_set(source, out / row.photos, given.seed)
+                photos[row.photos] = small_set(source, out / "photos" / row.photos, given.seed)
             flags = row.flags
             if name == "own-weights":
                 train("own-weights, first", given.imagenette, FIRST, out / "first", given.seed)
@@ -117,8 +117,9 @@ def small_set(source: Path, out: Path, seed: int) -> Path:
     judges = photos_by_class(source / test_name)
     for name in chosen:
         drawn = random.permutation(len(by_class[name]))[:PER_CLASS]
-        link([by_class[name][at] for at in sorted(drawn)], out / "train" / name)
-        link(judges[name], out / "test" / name)
+        folder = f"class {name}" if name.isdigit() else name  # a number would be taken for a position
+        link([by_class[name][at] for at in sorted(drawn)], out / "train" / folder)
+        link(judges[name], out / "test" / folder)
     print(f"{out.name}: classes {', '.join(chosen)}, {PER_CLASS} photos each, seed {seed}")
     return out
 

@@ -119,7 +119,8 @@ def _following(values: Mapping[str, Any], note: Note | None) -> dict[str, Any]:
         if note is not None:
             note("weights.network", network=found["model"])
     if weights.preprocessing is not None and weights.preprocessing.size is not None:
-        found["max_size"] = weights.preprocessing.size
+        if "max_size" not in values:  # smaller photos are enlarged: the features are those of this size
+            found["size"] = weights.preprocessing.size
     return {name: value for name, value in found.items() if name == "weights" or name not in values}
 
 
