@@ -10,6 +10,7 @@ from torch.nn.functional import cross_entropy
 
 import thalweg
 from thalweg.diagnosis import diagnose_folder
+from thalweg.diagnosis.judging import judge
 from thalweg.diagnosis.measures import table
 from thalweg.diagnosis.rules import RULES
 from thalweg.i18n import LANGUAGES, set_language
@@ -74,9 +75,10 @@ def test_a_folder_with_the_words_of_an_older_version_opens(tmp_path):
     assert "curvature" not in again.unchecked
 
 
-def test_the_first_line_says_how_sure_the_verdict_is(tmp_path):
-    verdict = watched(tmp_path)
+def test_the_first_line_says_how_sure_the_verdict_is():
+    verdict = judge({"steps": 100.0, "uncleared": 1.0})
     assert 0.5 <= verdict.confidence <= 0.99
     assert {confidence for _, confidence in verdict.alternatives} == {None}
     assert json.loads(json.dumps(verdict.to_dict()))["confidence"] == verdict.confidence
-    assert f"({verdict.confidence:.0%} sure)" in str(verdict).splitlines()[0]
+    assert str(verdict).splitlines()[0].endswith(f"({verdict.confidence:.0%} sure)")
+    assert judge({"steps": 100.0}).confidence is None

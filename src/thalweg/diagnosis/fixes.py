@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from thalweg.probes.copies import Copy
 
 ADAM_RATE = 1e-3
-CLIPPED = 0.9  # share of clipped steps from which the copies are clipped as the training was
 
 FIXES_OF: dict[str, tuple[str, ...]] = {
     "bad_inputs": ("check_inputs", "normalize_inputs"),
@@ -119,18 +118,6 @@ def fixes_of(code: str, measures: Mapping[str, float]) -> tuple[Fix, ...]:
     """
     values = _values(measures)
     return tuple(Fix(name, values.get(name, {})) for name in _order(code, measures))
-
-
-def clips(measures: Mapping[str, float]) -> tuple[float | None, float | None]:
-    """How the training clips, if it clips nearly every step: the largest norm, and the largest value.
-
-    Example:
-        >>> clips({"clipped": 1.0, "gradient_last": 0.1}), clips({"clipped": 0.1})
-        ((0.1, None), (None, None))
-    """
-    norm = measures.get("gradient_last") if measures.get("clipped", math.nan) > CLIPPED else None
-    value = measures.get("gradient_value") if measures.get("clipped_values", math.nan) > CLIPPED else None
-    return norm, value
 
 
 def can_be_tried(code: str) -> bool:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from thalweg.diagnosis.fixes import Attempt, apply, clips
+from thalweg.diagnosis.fixes import Attempt, apply
 from thalweg.diagnosis.measures.gains import scale_of
+from thalweg.diagnosis.measures.trends import clips
 from thalweg.diagnosis.verdict import Trial
 from thalweg.probes.batches import mean_loss, read_batches
 from thalweg.probes.copies import Copy, own_randomness

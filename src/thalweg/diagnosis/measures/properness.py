@@ -49,11 +49,12 @@ def improper(value: Value, outputs: Tensor, targets: Tensor, head: Head) -> dict
 
     Example:
         >>> import torch
-        >>> from torch.nn.functional import cross_entropy, kl_div
+        >>> from torch.nn.functional import cross_entropy
+        >>> divergence = torch.nn.KLDivLoss(reduction="batchmean")
         >>> targets_NC = torch.tensor([[0.7, 0.3], [0.4, 0.6]])
         >>> improper(lambda outputs: float(cross_entropy(outputs, targets_NC)), targets_NC, targets_NC, "none")
         {'improper': 0.0}
-        >>> improper(lambda outputs: float(kl_div(outputs.softmax(1), targets_NC)), targets_NC, targets_NC, "none")
+        >>> improper(lambda outputs: float(divergence(outputs.softmax(1), targets_NC)), targets_NC, targets_NC, "none")
         {'improper': 1.0}
     """
     if targets.shape != outputs.shape or not targets.is_floating_point() or head not in ("none", "unknown"):

@@ -243,10 +243,10 @@ COMPARED = (
 )
 """Measures from which `judging` derives others."""
 
-USED_BY_TRIALS = (INPUTS_COLUMNS,)
-"""Measures that decide which trials are made."""
+USED_BY_TRIALS = (GRADIENT_VALUE, INPUTS_COLUMNS)
+"""Measures that decide which trials are made, and how."""
 
-USED_BY_FIXES = (GAIN_HUNDREDFOLD, GAIN_TENFOLD, GAIN_THOUSANDFOLD, GRADIENT_LAST, GRADIENT_VALUE, LR_LAST, LR_MOST)
+USED_BY_FIXES = (GAIN_HUNDREDFOLD, GAIN_TENFOLD, GAIN_THOUSANDFOLD, GRADIENT_LAST, LR_LAST, LR_MOST)
 """Measures that give a fix its numbers."""
 
 CHECKED_BY = {

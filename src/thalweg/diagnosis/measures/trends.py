@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 LATE = 0.5  # "lately" is the last half of the steps
 SIGMAS = 3.5  # a fall counts only beyond this many standard errors
 CLIPPED = 1e-3  # clipped gradients have one norm: within this share of the largest
+NEARLY_EVERY = 0.9  # share of clipped steps from which copies are clipped as the training was
 FEW = 20  # fewer steps show no trend
 
 
@@ -100,6 +101,18 @@ def layer_trends(layers: History) -> dict[str, float]:
         return {
             "gradient_first_to_last": float(np.nanmedian(early) / np.nanmax(last)),
         }
+
+
+def clips(measures: Mapping[str, float]) -> tuple[float | None, float | None]:
+    """How the training clips, if it clips nearly every step: the largest norm, and the largest value.
+
+    Example:
+        >>> clips({"clipped": 1.0, "gradient_last": 0.1}), clips({"clipped": 0.1})
+        ((0.1, None), (None, None))
+    """
+    norm = measures.get("gradient_last") if measures.get("clipped", math.nan) > NEARLY_EVERY else None
+    value = measures.get("gradient_value") if measures.get("clipped_values", math.nan) > NEARLY_EVERY else None
+    return norm, value
 
 
 def validation_trends(validation: Mapping[str, NDArray[np.float64]], train_last: float) -> dict[str, float]:

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from thalweg.diagnosis.fixes import Attempt, apply, clips
+from thalweg.diagnosis.fixes import Attempt, apply
 from thalweg.diagnosis.measures.dropout import WithoutDropout, dropout_strengths
 from thalweg.diagnosis.measures.gains import STEPS as RUN_STEPS
+from thalweg.diagnosis.measures.trends import clips
 from thalweg.diagnosis.measures.widening import NARROW, enlarge
 from thalweg.diagnosis.verdict import Fix
 from thalweg.probes.batches import first_tensor, mean_loss
