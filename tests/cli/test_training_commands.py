@@ -175,6 +175,7 @@ def test_every_flag_is_a_field_and_every_field_a_flag(thalweg):
         "--no-normalize",
         "--no-save-every-epoch",
         "--no-find-lr",
+        "--no-fit-head",
         "--photos",
     }
     named = {f"--{field.name.replace('_', '-')}" for field in fields(TrainingConfig)}

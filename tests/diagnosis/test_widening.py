@@ -75,20 +75,27 @@ def test_what_is_not_narrow_or_read_elsewhere_is_left(model):
     assert not enlarged(model, Batch(*rings(16)))[0]
 
 
-@pytest.mark.parametrize(("units", "code"), [(1, "model_too_small"), (32, "healthy")])
-def test_a_watched_network_of_one_unit_is_called_too_small(units, code):
+def directions(count, seed):
+    """Points on rings, and which of eight directions each is in; neighbors have numbers far apart."""
+    points, _ = rings(count, seed)
+    turns = (torch.atan2(points[:, 1], points[:, 0]) + torch.pi) / (2 * torch.pi)
+    return points, (3 * (8 * turns).long().clamp(0, 7)) % 8
+
+
+@pytest.mark.parametrize(("units", "small"), [(1, True), (32, False)])
+def test_a_watched_network_of_one_unit_is_called_too_small(units, small):
     torch.manual_seed(0)
-    model = nn.Sequential(nn.Linear(2, 32), nn.Tanh(), nn.Linear(32, units), nn.Linear(units, 32), nn.Tanh())
-    model.append(nn.Linear(32, 4))
+    model = nn.Sequential(nn.Linear(2, 32), nn.ReLU(), nn.Linear(32, units), nn.Linear(units, 32), nn.ReLU())
+    model.append(nn.Linear(32, 8))
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
     with watch(model, optimizer) as watching:
         for step in range(150):
-            points, _ = rings(64, step)
-            labels = 2 * (points[:, 0] > 0).long() + (points[:, 1] > 0).long()
+            points, labels = directions(64, step)
             optimizer.zero_grad()
             loss = cross_entropy(model(points), labels)
             loss.backward()
             optimizer.step()
             watching.step(loss)
     verdict = watching.diagnose(batch=(points, labels), loss_fn=cross_entropy, seconds=60)
-    assert verdict.code == code, verdict.explain()
+    assert (verdict.code == "model_too_small") == small, verdict.explain()
+    assert verdict.ill == small

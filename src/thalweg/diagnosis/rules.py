@@ -179,8 +179,10 @@ RULES: tuple[Rule, ...] = (
         STUCK,
         m.LEFT > 0.2,
     ),
-    _rule("too_few_steps", m.STEPS < 20, m.TRIED_LONGER > 0.05, (m.TO_CONSTANT > 0.5).if_known, prior=0.85),
-    _rule("too_few_steps", m.STEPS < 20, m.GAIN_SAME > 0.1, (m.TO_CONSTANT > 0.5).if_known, prior=0.85),
+    _rule(
+        "too_few_steps", m.STEPS > 5, m.STEPS < 20, m.TRIED_LONGER > 0.05, (m.TO_CONSTANT > 0.5).if_known, prior=0.85
+    ),
+    _rule("too_few_steps", m.STEPS > 5, m.STEPS < 20, m.GAIN_SAME > 0.1, (m.TO_CONSTANT > 0.5).if_known, prior=0.85),
     _rule(
         "too_few_steps",
         m.STEPS < 100,

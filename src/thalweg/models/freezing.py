@@ -34,7 +34,7 @@ def stages(model: nn.Module) -> list[list[str]]:
     Example:
         >>> from thalweg.models import build
         >>> [names[0] for names in stages(build("resnet-small", classes=3, size=32))]
-        ['stages.0.0.0.weight', 'stages.1.0.0.weight', 'stages.2.0.0.weight', 'classifier.weight']
+        ['stages.0.0.0.0.weight', 'stages.1.0.0.0.weight', 'stages.2.0.0.0.weight', 'classifier.weight']
     """
     taps: Mapping[str, nn.Module] = model.taps  # type: ignore[assignment]
     top = {id(parameter) for parameter in taps["top"].parameters()}

@@ -118,9 +118,9 @@ def _following(values: Mapping[str, Any], note: Note | None) -> dict[str, Any]:
         found["model"] = settled_network(weights)
         if note is not None:
             note("weights.network", network=found["model"])
-    known = weights.preprocessing is not None and weights.preprocessing.size is not None
-    if known and "max_size" not in values:  # smaller photos are enlarged: the features are those of this size
-        found["size"] = weights.preprocessing.size
+    size = weights.preprocessing.size if weights.preprocessing is not None else None
+    if size is not None and "max_size" not in values:  # smaller photos are enlarged: features are those of this size
+        found["size"] = size
     return {name: value for name, value in found.items() if name == "weights" or name not in values}
 
 
