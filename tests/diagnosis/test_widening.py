@@ -82,6 +82,7 @@ def directions(count, seed):
     return points, (3 * (8 * turns).long().clamp(0, 7)) % 8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("units", "small"), [(1, True), (32, False)])
 def test_a_watched_network_of_one_unit_is_called_too_small(units, small):
     torch.manual_seed(0)

@@ -120,6 +120,7 @@ def test_features_are_what_the_classifier_gets_and_come_back_from_the_cache(fitt
     np.testing.assert_array_equal(reopen(fitted.path).head_features(rows), found)
 
 
+@pytest.mark.slow
 def test_a_landscape_moves_what_was_trained_and_its_trajectory_is_that_of_the_fit(striped, tmp_path):
     run = train(striped, replace(ONLY_HEAD, save_every_epoch=True, epochs=6), tmp_path / "run")
     model = run.load_network()

@@ -59,6 +59,7 @@ def test_it_resumes_without_the_weights(moved, tmp_path):
     assert resume(copy, epochs=3).summary()["epochs"] == 3
 
 
+@pytest.mark.slow
 def test_it_starts_again_from_the_weights_if_it_was_killed_before_its_first_checkpoint(first, striped, tmp_path):
     run = train(striped, replace(SMALL, weights=str(first), seed=2), tmp_path / "run")
     shutil.rmtree(run.path / "checkpoints")
@@ -72,6 +73,7 @@ def test_other_classes_have_a_new_last_layer_and_the_average_starts_there_too(fi
     assert run.load_network().classifier.out_features == 2
 
 
+@pytest.mark.slow
 def test_weights_that_say_nothing_are_tested_on_the_photos(first, striped, tmp_path):
     tensors = Run.open(first).load_weights("best")
     save_file(tensors, tmp_path / "weights.safetensors")
