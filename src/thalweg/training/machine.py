@@ -97,7 +97,7 @@ def settled_device(name: str) -> torch.device:
     available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if name == "auto":
         name = next(device for device in ("cuda", "mps", "cpu") if available[device])
-    if not available[name]:
+    if not available.get(name):
         raise UsageError("training.no_device", device=name, available=", ".join(k for k, v in available.items() if v))
     return torch.device(name)
 
