@@ -1,8 +1,9 @@
 """Count how often each rule is right, and write `src/thalweg/diagnosis/calibration.json`.
 
-    python tools/calibrate.py [--processes 2] [--seeds 0] [--measures FILE]
+    python tools/calibrate.py [--processes 2] [--seeds 1] [--healthy 5] [--measures FILE]
 
-Runs every program of the zoo's families, healthy and with each of its faults; that takes half an hour on two cores.
+Runs every program of the zoo's families, healthy and with each of its faults, and the healthy ones with more seeds;
+that takes more than half an hour on two cores.
 `--measures` keeps what was measured, one JSON line for each program, and takes from it what is already there: a rule
 changed is then counted anew in a second. Run it after each change of a rule.
 """  # noqa: INP001 - a script
@@ -24,13 +25,16 @@ def main() -> None:
     """Run, count, write, and print the error over families left out."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--seeds", type=int, default=1, help="of programs with faults")
+    parser.add_argument("--healthy", type=int, default=5, help="seeds of healthy programs")
     parser.add_argument("--measures", type=Path)
     options = parser.parse_args()
     if options.measures and options.measures.exists():
         programs = [json.loads(line) for line in options.measures.read_text(encoding="utf-8").splitlines()]
     else:
         outcomes = zoo.run_families(seeds=range(options.seeds), processes=options.processes)
+        more = range(options.seeds, options.healthy)
+        outcomes += zoo.run_families(seeds=more, faults=False, processes=options.processes)
         programs = [
             {"network": one.network, "truth": list(one.truth), "measures": dict(one.measures)} for one in outcomes
         ]

@@ -16,7 +16,14 @@ from thalweg.i18n import LANGUAGES, speaking, t
 
 NUMBERS = {"lr_last": 3e-7, "lr_most": 3e-7, "gradient_last": 1.25e-5, "gain_tenfold": 0.1}
 # Their plain sentence is true of a rule, too.
-SHARED = ("clipped_too_hard", "dead_units", "exploding_gradients", "model_too_small", "saturated_units")
+SHARED = (
+    "clipped_too_hard",
+    "dead_units",
+    "exploding_gradients",
+    "model_too_small",
+    "saturated_units",
+    "too_few_steps",
+)
 PROBLEMS = ("no_step", "step_early", "not_copied:RecurrentPolicy", "holes", "batch_fails")
 
 
@@ -73,6 +80,13 @@ def test_each_way_to_a_verdict_has_a_sentence_of_its_own_or_shares_the_only_one(
     ("code", "numbers", "says", "never"),
     [
         ("lr_too_large", {"sharpness_ratio": 3.0, "left": 0.8, "falling": 0.2}, "curvature", "falling"),
+        (
+            "lr_too_large",
+            {"sharpness_ratio": 3.0, "left": 0.8, "falling": 0.2, "tried_lower_rate": 0.1},
+            "curvature",
+            "constant",
+        ),
+        ("too_few_steps", {"steps": 15.0, "tried_longer": 0.4, "to_constant": 0.9}, "still lower", "gradients"),
         ("lr_too_large", {"peak": 5.0, "left": 0.9, "falling": 0.0}, "not falling", "tenth"),
         ("diverged", {"nonfinite_step": 9.0}, "no longer a finite", "grown"),
         ("diverged", {"rise": 90.0}, "grown", "finite"),

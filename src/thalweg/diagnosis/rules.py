@@ -37,7 +37,7 @@ def _rule(code: str, *conditions: Condition, prior: float = 0.95) -> Rule:
 
 
 STUCK = m.FALLING < 0.006  # from the second quarter of the steps to the last; a change within 3.5 standard errors is 0
-HELPS_LOWER = (m.TRIED_LOWER_RATE > -0.02).if_known  # a trial at a tenth of the rate gets no worse
+LOWER_IS_NO_WORSE = (m.TRIED_LOWER_RATE > -0.02).if_known  # trials at a tenth or a hundredth of the rate
 NOT_BELOW = m.TO_CONSTANT > 0.85  # the loss is hardly lower than the best constant predictor's
 
 RULES: tuple[Rule, ...] = (
@@ -102,23 +102,28 @@ RULES: tuple[Rule, ...] = (
     _rule(
         "ill_conditioned", m.SHARPNESS_RATIO > 0.6, m.GAIN_MORE < 0, m.FALLING < 0.05, m.LEFT > 0.1, m.LATE_NOISE < 0.02
     ),
-    _rule("lr_too_large", HELPS_LOWER, m.UPDATE_RATIO_FIRST > 0.25, m.FALLING < 0.02, m.LEFT > 0.2),
-    _rule("lr_too_large", HELPS_LOWER, m.UPDATE_RATIO_FIRST > 0.25, m.TO_CONSTANT > 0.95),
-    _rule(
-        "lr_too_large", HELPS_LOWER, m.UPDATE_RATIO_FIRST > 0.08, m.DEAD_UNITS > 0.8, m.DEAD_UNITS_FIRST < 0.7, STUCK
-    ),
-    _rule("lr_too_large", HELPS_LOWER, m.UPDATE_RATIO > 0.05, m.LATE_NOISE > 0.5, STUCK, m.LEFT > 0.2),
-    _rule("lr_too_large", HELPS_LOWER, m.SHARPNESS_RATIO > 2.5, m.LEFT > 0.2),
+    _rule("lr_too_large", LOWER_IS_NO_WORSE, m.UPDATE_RATIO_FIRST > 0.25, m.FALLING < 0.02, m.LEFT > 0.2),
+    _rule("lr_too_large", LOWER_IS_NO_WORSE, m.UPDATE_RATIO_FIRST > 0.25, m.TO_CONSTANT > 0.95),
     _rule(
         "lr_too_large",
-        HELPS_LOWER,
+        LOWER_IS_NO_WORSE,
+        m.UPDATE_RATIO_FIRST > 0.08,
+        m.DEAD_UNITS > 0.8,
+        m.DEAD_UNITS_FIRST < 0.7,
+        STUCK,
+    ),
+    _rule("lr_too_large", LOWER_IS_NO_WORSE, m.UPDATE_RATIO > 0.05, m.LATE_NOISE > 0.5, STUCK, m.LEFT > 0.2),
+    _rule("lr_too_large", LOWER_IS_NO_WORSE, m.SHARPNESS_RATIO > 2.5, m.LEFT > 0.2),
+    _rule(
+        "lr_too_large",
+        LOWER_IS_NO_WORSE,
         m.PEAK > 3,
         STUCK,
         m.LEFT > 0.2,
         (m.SATURATED_UNITS_FIRST < 0.5).if_known,
         (m.DEAD_UNITS_FIRST < 0.8).if_known,
     ),
-    _rule("lr_too_large", HELPS_LOWER, m.ABOVE_LOWEST > 0.1, m.LEFT > 0.2, (m.VALID_RISE < 0.1).if_known),
+    _rule("lr_too_large", LOWER_IS_NO_WORSE, m.ABOVE_LOWEST > 0.1, m.LEFT > 0.2, (m.VALID_RISE < 0.1).if_known),
     # Running statistics.
     _rule("batchnorm_mismatch", m.NORM_GAP > 0.1, m.STEPS > 30),
     # Units and layers that pass no gradient.
@@ -169,10 +174,10 @@ RULES: tuple[Rule, ...] = (
         m.FIT_GAIN > 0.15,
         m.LATE_NOISE < 0.3,
     ),
-    _rule("lr_too_large", HELPS_LOWER, m.SHARPNESS_RATIO > 1.5, STUCK, m.LEFT > 0.2),
+    _rule("lr_too_large", LOWER_IS_NO_WORSE, m.SHARPNESS_RATIO > 1.5, STUCK, m.LEFT > 0.2),
     _rule(
         "lr_too_large",
-        HELPS_LOWER,
+        LOWER_IS_NO_WORSE,
         m.GAIN_LESS_THAN_SAME > 0.1,
         m.UPDATE_RATIO > 0.01,
         m.LATE_NOISE > 0.5,

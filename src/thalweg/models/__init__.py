@@ -13,7 +13,7 @@ from thalweg._lazy import lazy_names
 if TYPE_CHECKING:
     from thalweg.models.card import ModelCard, describe
     from thalweg.models.freezing import freeze, is_held, stages
-    from thalweg.models.network import set_drop_path
+    from thalweg.models.network import classifier_of, set_drop_path
     from thalweg.models.outputs import features, features_of, logits_of
     from thalweg.models.registry import build, check_sizes, names, smallest_size
 
@@ -21,6 +21,7 @@ _homes = {
     "ModelCard": ".card",
     "build": ".registry",
     "check_sizes": ".registry",
+    "classifier_of": ".network",
     "describe": ".card",
     "features": ".outputs",
     "features_of": ".outputs",
@@ -37,6 +38,7 @@ __all__ = [
     "ModelCard",
     "build",
     "check_sizes",
+    "classifier_of",
     "describe",
     "features",
     "features_of",

@@ -7,17 +7,14 @@ its batch-norm statistics and drops nothing.
 from __future__ import annotations
 
 from types import MethodType
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from thalweg.errors import UsageError
-from thalweg.models.network import Network
+from thalweg.models.network import Network, classifier_of
 
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 Norms = Literal["train", "frozen"]
 
@@ -36,8 +33,7 @@ def stages(model: nn.Module) -> list[list[str]]:
         >>> [names[0] for names in stages(build("resnet-small", classes=3, size=32))]
         ['stages.0.0.0.0.weight', 'stages.1.0.0.0.weight', 'stages.2.0.0.0.weight', 'classifier.weight']
     """
-    taps: Mapping[str, nn.Module] = model.taps  # type: ignore[assignment]
-    top = {id(parameter) for parameter in taps["top"].parameters()}
+    top = {id(parameter) for parameter in classifier_of(model).parameters()}
     homes = _sequences(model)
     found: dict[str, list[str]] = {}
     last = []

@@ -79,6 +79,12 @@ class Residual(nn.Module):
         return torch.relu(sum_NCHW) if self.rectified else sum_NCHW
 
 
+def classifier_of(model: nn.Module) -> nn.Module:
+    """Return the last layer of a network of this package or of timm: the tap `top`."""
+    taps: Mapping[str, nn.Module] = model.taps  # type: ignore[assignment] - every network has taps
+    return taps["top"]
+
+
 def set_drop_path(model: nn.Module, most: float) -> None:
     """Skip residual branches in training: the last with probability `most`, earlier ones with less.
 

@@ -14,6 +14,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
+from thalweg import models
 from thalweg._files import cache_folder, write_bytes
 from thalweg.data.batches import plain_batches
 from thalweg.errors import StorageError, UsageError
@@ -21,7 +22,7 @@ from thalweg.runs.photos import affordable_batch
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -124,7 +125,9 @@ class Features:
 
     def _name(self) -> str:
         """Digest all that the numbers depend on, besides the rows."""
-        top = {f"{name}." for name, module in self._model.named_modules() if module is _top(self._model)}
+        top = {
+            f"{name}." for name, module in self._model.named_modules() if module is models.classifier_of(self._model)
+        }
         weight = next(self._model.parameters())
         machine = [torch.__version__, torch.get_num_threads(), str(weight.device), _is_last(self._model)]
         digest = blake2b(repr([*self._facts, *machine, BATCH]).encode(), digest_size=16)
@@ -145,7 +148,9 @@ class _Inputs:
     def __enter__(self) -> Self:
         self._mode = self._model.training
         self._model.eval()
-        self._hook = _top(self._model).register_forward_pre_hook(lambda _, inputs: self._found.append(inputs[0]))
+        self._hook = models.classifier_of(self._model).register_forward_pre_hook(
+            lambda _, inputs: self._found.append(inputs[0])
+        )
         weight = next(self._model.parameters())
         self._device = weight.device
         self._format = torch.channels_last if _is_last(self._model) else torch.contiguous_format
@@ -164,11 +169,6 @@ class _Inputs:
         if inputs.flatten(start_dim=1).shape[1] != inputs.shape[1] or inputs.ndim < _VECTOR:
             raise UsageError("training.head_takes_no_vector", shape=tuple(inputs.shape))
         return inputs.flatten(start_dim=1)
-
-
-def _top(model: nn.Module) -> nn.Module:
-    taps: Mapping[str, nn.Module] = model.taps  # type: ignore[assignment]
-    return taps["top"]
 
 
 def _is_last(model: nn.Module) -> bool:

@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from thalweg import models
 from thalweg.runs import files
 from thalweg.training.evaluation import score
 from thalweg.training.head import MOST_ITERATIONS, Regression, choose_penalty, fit
-from thalweg.training.losses import balanced_weights
+from thalweg.training.losses import weights_of_classes
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
     from torch import Tensor, nn
 
@@ -70,7 +71,7 @@ class HeadFit:
             return None
         train_ND, valid_ND = found_ND[: len(train)], found_ND[len(train) :]
         began, labels_N = time.monotonic(), cache.labels("train")
-        weights_C = balanced_weights(labels_N, classes) if config.class_weights == "balanced" else None
+        weights_C = weights_of_classes(config.class_weights, labels_N, classes)
         penalty = choose_penalty(train_ND, labels_N, classes, seed=config.seed, weights_C=weights_C)
         regression = Regression(train_ND, labels_N, classes, weights_C)
         most = min(MOST_ITERATIONS, config.epochs or MOST_ITERATIONS) if config.only_head else MOST_ITERATIONS
@@ -86,8 +87,7 @@ class HeadFit:
 
     def put_into(self, model: nn.Module, number: int = -1) -> None:
         """Set the classifier of a network to the state after an iteration."""
-        taps: Mapping[str, nn.Module] = model.taps  # type: ignore[assignment]
-        one, top = self.iterations[number], taps["top"]
+        one, top = self.iterations[number], models.classifier_of(model)
         with torch.no_grad():
             top.weight.copy_(one.weight_CD.view_as(top.weight))  # type: ignore[operator, arg-type]
             top.bias.copy_(one.bias_C)  # type: ignore[operator]

@@ -25,7 +25,7 @@ from thalweg.runs.photos import affordable_batch
 from thalweg.training.evaluation import score
 from thalweg.training.features import Features
 from thalweg.training.fitting import HeadFit
-from thalweg.training.losses import Objective, Targets, balanced_weights
+from thalweg.training.losses import Objective, Targets, weights_of_classes
 from thalweg.training.machine import fits_device, gentle_interrupt, in_memory
 from thalweg.training.number_format import Format
 from thalweg.training.optimizers import build_optimizer, set_rate
@@ -98,8 +98,8 @@ class TrainingLoop:
             seed=config.seed,
         )
         self.mixing = Mixing(config.mixup, config.cutmix, config.seed) if config.mixup + config.cutmix else None
-        balanced = torch.from_numpy(balanced_weights(labels, len(run.classes))).to(self.device)
-        weights_C = balanced if config.class_weights == "balanced" else None
+        known_C = weights_of_classes(config.class_weights, labels, len(run.classes))
+        weights_C = None if known_C is None else torch.from_numpy(known_C).to(self.device)
         objective = Objective(config.loss, config.label_smoothing, weights_C)
         self.gradients = Gradients(self.model, objective, self.format, clip_grad_norm=config.clip_grad_norm)
         self.state = State(seconds=seconds_before)
@@ -111,7 +111,8 @@ class TrainingLoop:
         """The network with its initial weights: those given, else those that the seed determines."""
         torch.manual_seed(self.config.seed)
         model = models.build(self.config.model, classes=len(self.run.classes), size=self.config.size)
-        model.load_state_dict(self._initial or model.state_dict())
+        if self._initial is not None:
+            model.load_state_dict(self._initial)
         return model.to(self.device, memory_format=self.format.memory_format)  # type: ignore[call-overload] - torch types leave it out
 
     def _augmenter(self) -> Augmenter:

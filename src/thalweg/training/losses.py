@@ -112,6 +112,11 @@ class Objective:
         return losses_N if self.weights_C is None else losses_N * self.weights_C[labels_N]
 
 
+def weights_of_classes(kind: str, labels_N: NDArray[np.int64], classes: int) -> NDArray[np.float32] | None:
+    """Return the weights of the classes, (C,), that `--class-weights` asks for; None for `none`."""
+    return balanced_weights(labels_N, classes) if kind == "balanced" else None
+
+
 def balanced_weights(labels_N: NDArray[np.int64], classes: int) -> NDArray[np.float32]:
     """Return photos / (classes · photos of the class): all classes get the same total weight, and photos average 1.
 

@@ -181,8 +181,7 @@ def muon_split(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]
 
     The rows of the classifier belong to classes of different frequency, so it stays with AdamW, as the source advises.
     """
-    taps: Mapping[str, nn.Module] = model.taps  # type: ignore[assignment]
-    top = {id(parameter) for parameter in taps["top"].parameters()}
+    top = {id(parameter) for parameter in models.classifier_of(model).parameters()}
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     matrices = [parameter for parameter in trained if parameter.ndim > 1 and id(parameter) not in top]
     chosen = {id(parameter) for parameter in matrices}

@@ -150,9 +150,9 @@ def in_our_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def head_names(model: nn.Module) -> set[str]:
     """Names of the tensors of the last layer."""
-    taps: Mapping[str, nn.Module] = model.taps  # type: ignore[assignment]
-    top = next(name for name, module in model.named_modules() if module is taps["top"])
-    return {f"{top}.{name}" if top else name for name in taps["top"].state_dict()}
+    classifier = models.classifier_of(model)
+    top = next(name for name, module in model.named_modules() if module is classifier)
+    return {f"{top}.{name}" if top else name for name in classifier.state_dict()}
 
 
 def nearest(tensors: Mapping[str, Tensor], size: int = 128) -> tuple[str, Match]:

@@ -55,10 +55,8 @@ def of_batch(model: nn.Module, loss_fn: LossFunction, batches: Sequence[Batch]) 
         outputs = outputs.detach()
         found |= _of_targets(outputs, targets)
         loss = _loss_of(loss_fn, outputs, targets)
-        if found.pop("targets_too_high", 0.0):  # they are no labels of these outputs if the loss takes them
-            found["targets_outside"] = max(found["targets_outside"], float(loss is None))
         if loss is None:
-            return found
+            return found | _of_labels_beyond(outputs, targets)
         found["loss_batch"] = loss
         if found.get("targets_broadcast") and _pairs_matter(loss_fn, outputs, targets, loss):
             found["targets_broadcast"] = 0.0
@@ -121,8 +119,15 @@ def _of_targets(outputs: Tensor, targets: Tensor) -> dict[str, float]:
     if dim is not None:
         # -100 is torch's ignore_index
         found["targets_outside"] = float(((targets < 0) & (targets != -100)).float().mean())
-        found["targets_too_high"] = float((targets >= outputs.shape[dim]).float().mean())
     return found
+
+
+def _of_labels_beyond(outputs: Tensor, targets: Tensor) -> dict[str, float]:
+    """Labels that the loss does not take; a contrastive loss may take more labels than the outputs have columns."""
+    dim = class_dim(outputs, targets)
+    if dim is None:
+        return {}
+    return {"targets_outside": float(((targets < 0) | (targets >= outputs.shape[dim])).float().mean())}
 
 
 def _loss_of(loss_fn: LossFunction, outputs: Tensor, targets: Tensor) -> float | None:

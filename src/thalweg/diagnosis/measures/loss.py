@@ -65,14 +65,7 @@ def of_loss(outputs: Tensor, targets: Tensor, loss_fn: LossFunction, head: Head)
     """
     dim = class_dim(outputs, targets)
 
-    def value(candidate: Tensor) -> float:
-        """The loss of other outputs; NaN outside its domain."""
-        try:
-            with torch.no_grad():
-                return float(loss_fn(candidate, targets))
-        except (RuntimeError, ValueError):
-            return math.nan
-
+    value = _value_of(loss_fn, targets)
     found = _of_blindness(value, outputs)
     if found.get("loss_blind"):
         return found
@@ -95,6 +88,19 @@ def of_loss(outputs: Tensor, targets: Tensor, loss_fn: LossFunction, head: Head)
     if targets.shape == outputs.shape and targets.is_floating_point() and _is_distance(value, targets):
         found |= _of_reach(outputs, targets, head)
     return found
+
+
+def _value_of(loss_fn: LossFunction, targets: Tensor) -> Value:
+    """The loss as a function of the outputs; NaN outside its domain."""
+
+    def value(outputs: Tensor) -> float:
+        try:
+            with torch.no_grad():
+                return float(loss_fn(outputs, targets))
+        except (RuntimeError, ValueError):
+            return math.nan
+
+    return value
 
 
 def _draws(outputs: Tensor) -> tuple[Tensor, Tensor]:
@@ -121,15 +127,7 @@ def _of_shares(
     loss_fn: LossFunction, outputs: Tensor, targets: Tensor, head: Head, dim: int | None
 ) -> dict[str, float]:
     """Whether targets above 1 are why a loss falls without end: shares of their largest have one that ends."""
-    shares = (targets / targets.max()).clamp_min(0)
-
-    def value(candidate: Tensor) -> float:
-        try:
-            with torch.no_grad():
-                return float(loss_fn(candidate, shares))
-        except (RuntimeError, ValueError):
-            return math.nan
-
+    value = _value_of(loss_fn, (targets / targets.max()).clamp_min(0))
     floor = _of_floor(value, outputs, head, dim).get("loss_floor", math.nan)
     return {"targets_above_one": float((targets > 1).float().mean())} if floor >= -1 else {}
 

@@ -226,6 +226,7 @@ def run_families(
     *,
     seeds: Iterable[int] = (0,),
     families: Iterable[str] | None = None,
+    faults: bool = True,
     processes: int = 1,
     listener: Listener | None = None,
 ) -> list[Outcome]:
@@ -234,6 +235,7 @@ def run_families(
     Args:
         seeds: of weights and data.
         families: their names; None: all.
+        faults: whether to run the mutations, too.
         processes: number of processes that share the work, with one thread each.
         listener: receives the progress.
 
@@ -243,7 +245,7 @@ def run_families(
     table = load_families()
     chosen = [(name, seed) for seed in seeds for name in (table if families is None else families)]
     work = [(name, seed, "") for name, seed in chosen]
-    for name, seed in chosen:
+    for name, seed in chosen if faults else ():
         program = table[name](seed)
         work += [(name, seed, fault.name) for fault in MUTATIONS.values() if fault.applies(program)]
     score_of: dict[tuple[str, int], float] = {}
