@@ -1,0 +1,58 @@
+"""The formulas of what a classifier's outputs become: probabilities and losses."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from thalweg.formulas.formula import Formula
+from thalweg.formulas.symbols import ANY, E
+from thalweg.formulas.tree import Line, Minus, Symbol, call, node, series
+
+
+_LOGIT: Final = Symbol("y", meaning="logit")
+_SHARE: Final = Symbol("p", meaning="probability")
+_TARGET: Final = Symbol("t", meaning="target")
+_ONE: Final = Symbol("o", meaning="one_hot")
+_SMOOTHING: Final = Symbol("s", meaning="smoothing")
+_CLASS: Final = Symbol("c", meaning="class")
+_CLASSES: Final = Symbol("C", meaning="classes")
+_LOSS: Final = Symbol("L", meaning="loss")
+
+_SOFTMAX: Final = Line(_SHARE[_CLASS], E ** _LOGIT[_CLASS] / series("∑", ANY, 1, _CLASSES, E ** _LOGIT[ANY]))
+_SMOOTHED: Final = Line(_TARGET[_CLASS], (1 - _SMOOTHING) * _ONE[_CLASS] + _SMOOTHING / _CLASSES)
+
+
+def softmax() -> Formula:
+    """Logits to probabilities."""
+    return Formula("softmax", (_SOFTMAX,))
+
+
+def sigmoid() -> Formula:
+    """Softmax of two logits."""
+    return Formula("sigmoid", (Line(_SHARE[1], node(1) / (1 + E ** Minus(_LOGIT[1] - _LOGIT[2]))),))
+
+
+def cross_entropy(smoothing: float = 0.0) -> Formula:
+    """The loss that training minimizes, of one photo.
+
+    Args:
+        smoothing: of the labels, in [0, 1).
+    """
+    total = series("∑", _CLASS, 1, _CLASSES, _TARGET[_CLASS] * call("ln", _SHARE[_CLASS]))
+    return _loss("cross_entropy", Minus(total), smoothing)
+
+
+def mse(smoothing: float = 0.0) -> Formula:
+    """The mean squared error of one photo's probabilities: a sum over classes; the mean is over photos.
+
+    Args:
+        smoothing: of the labels, in [0, 1).
+    """
+    return _loss("mse", series("∑", _CLASS, 1, _CLASSES, (_TARGET[_CLASS] - _SHARE[_CLASS]) ** 2), smoothing)
+
+
+def _loss(name: str, right: Minus | object, smoothing: float) -> Formula:
+    lines = (Line(_LOSS, node(right)), _SOFTMAX)
+    if not smoothing:
+        return Formula(name, lines)
+    return Formula(name, (*lines, _SMOOTHED), {_SMOOTHING.key: smoothing})
