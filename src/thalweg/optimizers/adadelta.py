@@ -13,7 +13,8 @@ from thalweg.optimizers.optimizer import DecayingOptimizer, State, Step
 class Adadelta(DecayingOptimizer):
     """The root mean square of recent steps over that of recent gradients.
 
-    v_t = ρ v_{t−1} + (1 − ρ) g_t²; σ_t = √(v_t + ε); m_t = √(d_{t−1} + ε) g_t; d_t = ρ d_{t−1} + (1 − ρ) (m_t / σ_t)².
+    v_t = ρ v_{t−1} + (1 − ρ) g_t²; σ_t = √(v_t + ε); m_t = √(d_{t−1} + ε) g_t; θ_t = θ_{t−1} − η_t m_t / σ_t;
+    d_t = ρ d_{t−1} + (1 − ρ) (m_t / σ_t)².
 
     Args:
         rho: ρ, in [0, 1).

@@ -13,7 +13,8 @@ from thalweg.optimizers.optimizer import DecayingOptimizer, State, Step
 class Adagrad(DecayingOptimizer):
     """A rate for each coordinate that never rises.
 
-    s_t = s_{t−1} + g_t²; m_t = g_t / (1 + (t − 1) δ); σ_t = √s_t + ε.
+    σ_t = √(∑_{i=1}^t g_i²) + ε; θ_t = θ_{t−1} − η_t g_t / σ_t. With a first sum, σ_t = √(s₀ + ∑_{i=1}^t g_i²) + ε;
+    with δ, m_t = g_t / (1 + (t − 1) δ) takes the place of g_t in the update.
 
     Args:
         lr_decay: δ, at least 0.

@@ -13,8 +13,8 @@ from thalweg.optimizers.optimizer import DecayingOptimizer, State, Step
 class AdagradMean(DecayingOptimizer):
     """Each coordinate divided by the root mean square of all its gradients so far.
 
-    m_t = g_t; σ_t = √((g_1² + ... + g_t²) / t) + ε. Unlike `adagrad`, σ falls where gradients stay small: along a
-    valley the steep coordinate's σ sinks until η × curvature / σ passes 2, and the step bursts.
+    σ_t = √((1 / t) ∑_{i=1}^t g_i²) + ε; θ_t = θ_{t−1} − η_t g_t / σ_t. Unlike `adagrad`, σ falls where gradients
+    stay small: along a valley the steep coordinate's σ sinks until η × curvature / σ passes 2, and the step bursts.
 
     Args:
         eps: ε, at least 0.

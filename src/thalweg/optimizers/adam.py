@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 class Adam(DecouplingOptimizer):
     """Both moments of recent gradients, each corrected for its start at zero.
 
-    a_t = β₁ a_{t−1} + (1 − β₁) g_t; v_t = β₂ v_{t−1} + (1 − β₂) g_t²;
-    m_t = a_t / (1 − β₁ᵗ); σ_t = √(v_t / (1 − β₂ᵗ)) + ε. With `amsgrad`, the largest v so far takes the place of v.
+    m_t = β₁ m_{t−1} + (1 − β₁) g_t; v_t = β₂ v_{t−1} + (1 − β₂) g_t²; m̂_t = m_t / (1 − β₁ᵗ);
+    v̂_t = v_t / (1 − β₂ᵗ); σ_t = √v̂_t + ε; θ_t = θ_{t−1} − η_t m̂_t / σ_t. With `amsgrad`, the largest v so far
+    takes the place of v.
 
     Args:
         betas: (β₁, β₂), each in [0, 1).
@@ -50,7 +51,7 @@ class Adam(DecouplingOptimizer):
         return *self.betas, self.eps, float(self.amsgrad)
 
     def start(self, lr: Any) -> State:  # noqa: ARG002 - as for every optimizer
-        """(a, v, the largest v)."""
+        """(m, v, the largest v)."""
         return 0.0, 0.0, 0.0
 
     def clock(self, t_S: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
@@ -61,12 +62,12 @@ class Adam(DecouplingOptimizer):
     @staticmethod
     def step(g: float, state: State, clock: State, hyper: State) -> Step:
         """See the class."""
-        a, v, largest = state
+        mean, v, largest = state
         correction1, correction2 = clock
         beta1, beta2, eps, amsgrad = hyper
-        a = beta1 * a + (1.0 - beta1) * g
+        mean = beta1 * mean + (1.0 - beta1) * g
         v = beta2 * v + (1.0 - beta2) * g * g
         if amsgrad:
             largest = max(largest, v)
         sigma = sqrt(largest if amsgrad else v) * correction2 + eps
-        return a * correction1, sigma, (a, v, largest)
+        return mean * correction1, sigma, (mean, v, largest)

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 class Adamax(DecayingOptimizer):
     """Adam with the infinity norm in place of the root mean square.
 
-    a_t = β₁ a_{t−1} + (1 − β₁) g_t; m_t = a_t / (1 − β₁ᵗ); σ_t = max(β₂ σ_{t−1}, |g_t| + ε).
+    m_t = β₁ m_{t−1} + (1 − β₁) g_t; m̂_t = m_t / (1 − β₁ᵗ); σ_t = max(β₂ σ_{t−1}, |g_t| + ε);
+    θ_t = θ_{t−1} − η_t m̂_t / σ_t.
 
     Args:
         betas: (β₁, β₂), each in [0, 1).
@@ -44,7 +45,7 @@ class Adamax(DecayingOptimizer):
         return *self.betas, self.eps
 
     def start(self, lr: Any) -> State:  # noqa: ARG002 - as for every optimizer
-        """(a, σ)."""
+        """(m, σ)."""
         return 0.0, 0.0
 
     def clock(self, t_S: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
@@ -54,9 +55,9 @@ class Adamax(DecayingOptimizer):
     @staticmethod
     def step(g: float, state: State, clock: State, hyper: State) -> Step:
         """See the class."""
-        a, sigma = state
+        mean, sigma = state
         (correction1,) = clock
         beta1, beta2, eps = hyper
-        a = a + (1.0 - beta1) * (g - a)
+        mean = mean + (1.0 - beta1) * (g - mean)
         sigma = max(beta2 * sigma, abs(g) + eps)
-        return a * correction1, sigma, (a, sigma)
+        return mean * correction1, sigma, (mean, sigma)

@@ -12,6 +12,9 @@ from thalweg.optimizers.adam import Adam
 class AdamW(Adam):
     """`adam` with weight decay that shrinks θ itself, independent of σ.
 
+    m_t = β₁ m_{t−1} + (1 − β₁) g_t; v_t = β₂ v_{t−1} + (1 − β₂) g_t²; m̂_t = m_t / (1 − β₁ᵗ);
+    v̂_t = v_t / (1 − β₂ᵗ); σ_t = √v̂_t + ε; θ_t = (1 − η_t λ) θ_{t−1} − η_t m̂_t / σ_t.
+
     Example:
         >>> AdamW().decays
         (0.0, 0.01)

@@ -12,7 +12,7 @@ from thalweg.optimizers.optimizer import DecayingOptimizer, State, Step
 class Lion(DecayingOptimizer):
     """Every coordinate moves by η, up or down; weight decay is decoupled.
 
-    m_t = sign(β₁ a_{t−1} + (1 − β₁) g_t); σ_t = 1; a_t = β₂ a_{t−1} + (1 − β₂) g_t.
+    c_t = β₁ m_{t−1} + (1 − β₁) g_t; θ_t = θ_{t−1} − η_t sign(c_t); m_t = β₂ m_{t−1} + (1 − β₂) g_t.
 
     Args:
         betas: (β₁, β₂), each in [0, 1).
@@ -41,15 +41,15 @@ class Lion(DecayingOptimizer):
         return self.betas
 
     def start(self, lr: Any) -> State:  # noqa: ARG002 - as for every optimizer
-        """(a,)."""
+        """(m,)."""
         return (0.0,)
 
     @staticmethod
     def step(g: float, state: State, clock: State, hyper: State) -> Step:  # noqa: ARG004 - as for every optimizer
         """See the class."""
-        (a,) = state
+        (mean,) = state
         beta1, beta2 = hyper
-        mixed = beta1 * a + (1.0 - beta1) * g
-        a = beta2 * a + (1.0 - beta2) * g
+        mixed = beta1 * mean + (1.0 - beta1) * g
+        mean = beta2 * mean + (1.0 - beta2) * g
         m = 1.0 if mixed > 0.0 else -1.0 if mixed < 0.0 else mixed
-        return m, 1.0, (a,)
+        return m, 1.0, (mean,)

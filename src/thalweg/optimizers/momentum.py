@@ -10,7 +10,9 @@ from thalweg.optimizers.sgd import SGD
 
 @dataclass(frozen=True, kw_only=True)
 class Momentum(SGD):
-    """`sgd` with momentum 0.9: b_t = 0.9 b_{t−1} + g_t.
+    """`sgd` with momentum 0.9: it keeps the direction of the gradients before.
+
+    m_t = μ m_{t−1} + g_t; θ_t = θ_{t−1} − η_t m_t.
 
     Example:
         >>> Momentum().step(2.0, (1.0,), (2.0,), Momentum().hyper())[0]

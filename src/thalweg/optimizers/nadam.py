@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 class NAdam(DecouplingOptimizer):
     """Adam whose momentum already includes the current gradient, and warms up.
 
-    μ_t = β₁ (1 − ½ · 0.96^(t ψ)); a_t, v_t as in Adam; σ_t = √(v_t / (1 − β₂ᵗ)) + ε;
-    m_t = (1 − μ_t) g_t / (1 − μ_1⋯μ_t) + μ_{t+1} a_t / (1 − μ_1⋯μ_{t+1}).
+    m_t = β₁ m_{t−1} + (1 − β₁) g_t; v_t = β₂ v_{t−1} + (1 − β₂) g_t²; μ_k = β₁ (1 − 0.96^(k ψ) / 2);
+    m̂_t = μ_{t+1} m_t / (1 − ∏_{i=1}^(t+1) μ_i) + (1 − μ_t) g_t / (1 − ∏_{i=1}^t μ_i); v̂_t = v_t / (1 − β₂ᵗ);
+    σ_t = √v̂_t + ε; θ_t = θ_{t−1} − η_t m̂_t / σ_t.
 
     Args:
         betas: (β₁, β₂), each in [0, 1).
@@ -49,11 +50,11 @@ class NAdam(DecouplingOptimizer):
         return *self.betas, self.eps
 
     def start(self, lr: Any) -> State:  # noqa: ARG002 - as for every optimizer
-        """(a, v)."""
+        """(m, v)."""
         return 0.0, 0.0
 
     def clock(self, t_S: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
-        """The factors of g_t, a_t and v_t."""
+        """The factors of g_t, m_t and v_t."""
         beta1, beta2 = self.betas
         warming = self.momentum_decay * np.log(0.96)
         mu_S, next_S = (beta1 * (1.0 - 0.5 * np.exp(t * warming)) for t in (t_S, t_S + 1.0))
@@ -63,9 +64,9 @@ class NAdam(DecouplingOptimizer):
     @staticmethod
     def step(g: float, state: State, clock: State, hyper: State) -> Step:
         """See the class."""
-        a, v = state
-        share_of_g, share_of_a, correction2 = clock
+        mean, v = state
+        share_of_g, share_of_mean, correction2 = clock
         beta1, beta2, eps = hyper
-        a = a + (1.0 - beta1) * (g - a)
+        mean = mean + (1.0 - beta1) * (g - mean)
         v = beta2 * v + (1.0 - beta2) * g * g
-        return share_of_g * g + share_of_a * a, sqrt(v * correction2) + eps, (a, v)
+        return share_of_g * g + share_of_mean * mean, sqrt(v * correction2) + eps, (mean, v)

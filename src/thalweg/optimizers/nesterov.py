@@ -10,7 +10,9 @@ from thalweg.optimizers.sgd import SGD
 
 @dataclass(frozen=True, kw_only=True)
 class Nesterov(SGD):
-    """`momentum` with a look-ahead: m_t = g_t + 0.9 b_t.
+    """`momentum` with a look-ahead: the gradient counts once more.
+
+    m_t = μ m_{t−1} + g_t; θ_t = θ_{t−1} − η_t (g_t + μ m_t).
 
     Example:
         >>> Nesterov().step(2.0, (0.0,), (1.0,), Nesterov().hyper())[0]

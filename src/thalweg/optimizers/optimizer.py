@@ -24,6 +24,8 @@ Step = tuple[float, float, State]
 class Optimizer:
     """θ ← θ − η_t m_t / σ_t, for each coordinate separately.
 
+    A formula calls the direction by its own name (m̂_t for `adam`), and where σ is 1, leaves it out.
+
     A subclass has its hyper-parameters as fields, with torch.optim's names and defaults, and `step`, the formula of its
     paper, which computes m and σ.
 

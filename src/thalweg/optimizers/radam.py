@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 class RAdam(DecouplingOptimizer):
     """Adam that uses its scale only once enough gradients support it: a warm-up without a schedule.
 
-    a_t, v_t as in Adam; ρ_∞ = 2 / (1 − β₂) − 1; ρ_t = ρ_∞ − 2 t β₂ᵗ / (1 − β₂ᵗ). While ρ_t ≤ 5: m_t = a_t / (1 − β₁ᵗ),
-    σ_t = 1. After: m_t = r_t a_t / (1 − β₁ᵗ), σ_t = (√v_t + ε) / √(1 − β₂ᵗ), with
-    r_t² = (ρ_t − 4)(ρ_t − 2) ρ_∞ / ((ρ_∞ − 4)(ρ_∞ − 2) ρ_t).
+    m_t = β₁ m_{t−1} + (1 − β₁) g_t; v_t = β₂ v_{t−1} + (1 − β₂) g_t²; m̂_t = m_t / (1 − β₁ᵗ);
+    ρ_∞ = 2 / (1 − β₂) − 1; ρ_t = ρ_∞ − 2 t β₂ᵗ / (1 − β₂ᵗ);
+    r_t = √((ρ_t − 4) (ρ_t − 2) ρ_∞ / ((ρ_∞ − 4) (ρ_∞ − 2) ρ_t)); σ_t = (√v_t + ε) / √(1 − β₂ᵗ);
+    θ_t = θ_{t−1} − η_t {m̂_t, ρ_t ≤ 5; r_t m̂_t / σ_t, ρ_t > 5}.
 
     Args:
         betas: (β₁, β₂), each in [0, 1).
@@ -48,7 +49,7 @@ class RAdam(DecouplingOptimizer):
         return *self.betas, self.eps
 
     def start(self, lr: Any) -> State:  # noqa: ARG002 - as for every optimizer
-        """(a, v)."""
+        """(m, v)."""
         return 0.0, 0.0
 
     def clock(self, t_S: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
@@ -65,11 +66,11 @@ class RAdam(DecouplingOptimizer):
     @staticmethod
     def step(g: float, state: State, clock: State, hyper: State) -> Step:
         """See the class."""
-        a, v = state
+        mean, v = state
         correction1, correction2, rectifier = clock
         beta1, beta2, eps = hyper
-        a = a + (1.0 - beta1) * (g - a)
+        mean = mean + (1.0 - beta1) * (g - mean)
         v = beta2 * v + (1.0 - beta2) * g * g
         if rectifier == 0.0:
-            return a * correction1, 1.0, (a, v)
-        return rectifier * a * correction1, (sqrt(v) + eps) * correction2, (a, v)
+            return mean * correction1, 1.0, (mean, v)
+        return rectifier * mean * correction1, (sqrt(v) + eps) * correction2, (mean, v)

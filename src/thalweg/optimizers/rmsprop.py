@@ -13,8 +13,9 @@ from thalweg.optimizers.optimizer import DecayingOptimizer, State, Step
 class RMSprop(DecayingOptimizer):
     """A rate for each coordinate, based on recent gradients.
 
-    v_t = α v_{t−1} + (1 − α) g_t²; σ_t = √v_t + ε, or √(v_t − ā_t²) + ε when centered, ā being the mean gradient;
-    m_t = g_t. With momentum, b_t = μ b_{t−1} + g_t / σ_t and m_t = σ_t b_t.
+    v_t = α v_{t−1} + (1 − α) g_t²; σ_t = √v_t + ε; θ_t = θ_{t−1} − η_t g_t / σ_t. With momentum,
+    m_t = μ m_{t−1} + g_t / σ_t; θ_t = θ_{t−1} − η_t m_t. Centered, ḡ_t = α ḡ_{t−1} + (1 − α) g_t;
+    σ_t = √(v_t − ḡ_t²) + ε.
 
     Args:
         alpha: α, in [0, 1).
@@ -46,7 +47,7 @@ class RMSprop(DecayingOptimizer):
         return self.alpha, self.eps, self.momentum, float(self.centered)
 
     def start(self, lr: Any) -> State:  # noqa: ARG002 - as for every optimizer
-        """(v, ā, b)."""
+        """(v, ḡ, m)."""
         return 0.0, 0.0, 0.0
 
     @staticmethod

@@ -13,8 +13,9 @@ from thalweg.optimizers.optimizer import Optimizer, State, Step
 class Rprop(Optimizer):
     """A step that grows while the gradient keeps its sign; when the sign changes, it shrinks and skips one update.
 
-    s_t = s_{t−1} η₊ where g_t g_{t−1} > 0, s_{t−1} η₋ where it is < 0 (and then g_t counts as 0), within the limits;
-    m_t = s_t sign(g_t); σ_t = η, the learning rate, which is the first step's size and nothing else.
+    s_t = min(max(s_{t−1} {η₊, g_t d_{t−1} > 0; η₋, g_t d_{t−1} < 0; 1, g_t d_{t−1} = 0}, s_min), s_max);
+    d_t = {0, g_t d_{t−1} < 0; g_t, g_t d_{t−1} ≥ 0}; θ_t = θ_{t−1} − (η_t / η₀) s_t sign(d_t). s_0 = η₀ is the
+    learning rate, which is the first step's size and nothing else; in the code m_t = s_t sign(d_t), and σ_t = η₀.
 
     Args:
         etas: (η₋, η₊), below and above 1.

@@ -13,7 +13,9 @@ from thalweg.optimizers.optimizer import DecayingOptimizer, State, Step
 class SGD(DecayingOptimizer):
     """Gradient descent, optionally with momentum.
 
-    b_t = μ b_{t−1} + (1 − τ) g_t (b_1 = g_1); m_t = b_t, or g_t + μ b_t with Nesterov's look-ahead; σ_t = 1.
+    θ_t = θ_{t−1} − η_t g_t. With momentum, m_t = μ m_{t−1} + g_t; θ_t = θ_{t−1} − η_t m_t; with dampening,
+    m_t = {g_t, t = 1; μ m_{t−1} + (1 − τ) g_t, t > 1}; with Nesterov's look-ahead,
+    θ_t = θ_{t−1} − η_t (g_t + μ m_t).
 
     Args:
         momentum: μ, at least 0.
@@ -46,7 +48,7 @@ class SGD(DecayingOptimizer):
         return self.momentum, self.dampening, float(self.nesterov)
 
     def start(self, lr: Any) -> State:  # noqa: ARG002 - as for every optimizer
-        """(b,)."""
+        """(m,)."""
         return (0.0,)
 
     @staticmethod

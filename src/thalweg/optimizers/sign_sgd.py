@@ -12,7 +12,7 @@ from thalweg.optimizers.optimizer import DecayingOptimizer, State, Step
 class SignSGD(DecayingOptimizer):
     """Every coordinate moves by η, up or down: by the sign of the gradient, or with momentum, of its mean.
 
-    a_t = μ a_{t−1} + (1 − μ) g_t; m_t = sign(a_t); σ_t = 1.
+    θ_t = θ_{t−1} − η_t sign(g_t). With momentum, m_t = μ m_{t−1} + (1 − μ) g_t; θ_t = θ_{t−1} − η_t sign(m_t).
 
     Args:
         momentum: μ, in [0, 1); above 0 it is called Signum.
@@ -35,14 +35,14 @@ class SignSGD(DecayingOptimizer):
         return (self.momentum,)
 
     def start(self, lr: Any) -> State:  # noqa: ARG002 - as for every optimizer
-        """(a,)."""
+        """(m,)."""
         return (0.0,)
 
     @staticmethod
     def step(g: float, state: State, clock: State, hyper: State) -> Step:  # noqa: ARG004 - as for every optimizer
         """See the class."""
-        (a,) = state
+        (mean,) = state
         (momentum,) = hyper
-        a = momentum * a + (1.0 - momentum) * g
-        m = 1.0 if a > 0.0 else -1.0 if a < 0.0 else a
-        return m, 1.0, (a,)
+        mean = momentum * mean + (1.0 - momentum) * g
+        m = 1.0 if mean > 0.0 else -1.0 if mean < 0.0 else mean
+        return m, 1.0, (mean,)

@@ -22,11 +22,13 @@ if TYPE_CHECKING:
 class CosineRestarts(Schedule):
     """Fall along half a cosine wave, start again at 1, each time `mult` times as long.
 
-    f(t) = e + (1 − e) (1 + cos(π t_i / T_i)) / 2, with t_i steps since the last restart and T_i = T_0 mult^i
+    f(t) = e + (1 − e) (1 + cos(π (t − i T₀) / T₀)) / 2; i = ⌊t / T₀⌋. With `mult`,
+    f(t) = e + (1 − e) (1 + cos(π (t − a) / (T₀ qⁱ))) / 2; i = #{k ≥ 1: T₀ ∑_{j=0}^(k−1) q^j ≤ t};
+    a = T₀ ∑_{j=0}^(i−1) q^j.
 
     Args:
-        period: T_0, steps or a share of the training, above 0.
-        mult: 1 or more.
+        period: T₀, steps or a share of the training, above 0.
+        mult: q, 1 or more.
         end: e, 0 to 1.
 
     Example:

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 class MultiStep(Schedule):
     """Multiply by γ at each milestone.
 
-    f(t) = γ^(number of milestones ≤ t)
+    f(t) = γ^#{k ≥ 1: s_k ≤ t}, in words: γ to the number of milestones so far
 
     Args:
-        milestones: increasing; steps or shares of the training.
+        milestones: s_k, increasing; steps or shares of the training.
         gamma: γ, above 0, at most 1.
 
     Example:

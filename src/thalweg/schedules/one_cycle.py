@@ -23,13 +23,17 @@ if TYPE_CHECKING:
 class OneCycle(Schedule):
     """Rise from 1 / `div_factor` to 1, then fall to 1 / (`div_factor` · `final_div_factor`).
 
+    f(t) = {1 + (1 / d − 1) h(t / (u − 1)), t ≤ u − 1;
+    1 / (d D) + (1 − 1 / (d D)) h((t − u + 1) / (T − u)), t ≤ T − 1; 1 / (d D), t > T − 1};
+    h(r) = (1 + cos(π r)) / 2. With `anneal=linear`, h(r) = 1 − r.
+
     With three phases it comes down as it went up, to 1 / `div_factor`, and only then falls to the end.
     As in torch, the top is one step before `up` is over and the end is reached at the last step, `steps` − 1.
 
     Args:
-        up: length of the rise, steps or a share of the training.
-        div_factor: 1 or more.
-        final_div_factor: 1 or more.
+        up: u, length of the rise, steps or a share of the training.
+        div_factor: d, 1 or more.
+        final_div_factor: D, 1 or more.
         anneal: `cos` or `linear`, the shape of each phase.
         phases: 2 or 3.
 

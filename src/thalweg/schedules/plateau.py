@@ -21,17 +21,23 @@ if TYPE_CHECKING:
 class Plateau(Schedule):
     """Multiply by γ whenever the metric has not improved for more than `patience` values.
 
-    A value v is better than the best b when v < b (1 − h) (relative) or v < b − h (absolute); upwards with
-    `mode=max`. NaN is not better. This is the only schedule that depends on the metric's values, and it
+    a_n = {0, v_n < (1 − h) b_{n−1}; 0, c_{n−1} > 0; w_{n−1} + 1, c_{n−1} = 0};
+    F_n = {max(γ F_{n−1}, ℓ), a_n > p; F_{n−1}, a_n ≤ p}; w_n = {0, a_n > p; a_n, a_n ≤ p};
+    c_n = {C, a_n > p; max(c_{n−1} − 1, 0), a_n ≤ p};
+    b_n = {v_n, v_n < (1 − h) b_{n−1}; b_{n−1}, v_n ≥ (1 − h) b_{n−1}}.
+
+    F_n is the factor after n values v, a_n the number of values without improvement, w_n the same after a drop, c_n what
+    remains of the cooldown C, b_n the best value. With an absolute threshold, v_n < b_{n−1} − h is better; with
+    `mode=max`, what is higher. NaN is not better. This is the only schedule that depends on the metric's values, and it
     is a pure function of their list: a resumed run needs nothing else.
 
     Args:
         gamma: γ, above 0, below 1.
-        patience: number of tolerated values without improvement, 0 or more.
+        patience: p, number of tolerated values without improvement, 0 or more.
         threshold: h, at least 0.
         threshold_mode: `rel` or `abs`.
-        cooldown: number of values after a drop that do not count, 0 or more.
-        lowest: the factor never falls below this, 0 to 1.
+        cooldown: C, number of values after a drop that do not count, 0 or more.
+        lowest: ℓ; the factor never falls below this, 0 to 1.
         mode: `min` for a loss, `max` for an accuracy.
 
     Example:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class Warmup(Schedule):
     """Rise from `start` to 1 in a straight line; what follows in a composition begins when it is over.
 
-    f(t) = s + (1 − s) t / w while t < w, then 1
+    f(t) = {s + (1 − s) t / w, t < w; 1, t ≥ w}
 
     Adaptive rules divide by an average of few gradients at first, and that average is not to be trusted yet.
 

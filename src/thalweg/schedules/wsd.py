@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 class WarmupStableDecay(Schedule):
     """Rise, stay at 1, and fall to `end` in the last part of the training.
 
-    f(t) = s + (1 − s) t / w while t < w, then 1, then e + (1 − e) (1 − u) while the last d steps run
-    (u is the share of them that is done; with `shape=sqrt`, 1 − √u).
+    f(t) = min(s + (1 − s) min(t / w, 1), e + (1 − e) (1 − u(t))); u(t) = max(t − T + d, 0) / d. u is the share of
+    the last d steps that is done; with `shape=sqrt`, its root takes its place.
 
     The long stay does not depend on the length of the training, so it can be prolonged, and branched into a decay
     at any time.

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 def loss_of(name: str, logits_NC: Tensor, labels_N: Tensor, smoothing: float) -> Tensor:
     """Return the mean loss of a batch.
 
-    With `p = softmax(logits)`, `C` classes, and the target `t = (1 - smoothing)·one_hot(label) + smoothing/C`:
-    cross-entropy is `-Σ t·ln p`, and mse is `Σ (t - p)²`, both averaged over the photos.
+    Of one photo with the logits y, the one-hot label o and the smoothing s, over C classes, cross-entropy is
+    L = −∑_{c=1}^C t_c ln(p_c); p_c = e^y_c / (∑_{k=1}^C e^y_k); t_c = (1 − s) o_c + s / C, and mse is
+    L = ∑_{c=1}^C (t_c − p_c)². The loss of a batch is the mean over its photos.
 
     Args:
         name: `cross-entropy` or `mse`.
