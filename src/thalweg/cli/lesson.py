@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from thalweg.cli._formulas import formula_documents, print_formulas
 from thalweg.cli._output import JsonFlag, note, print_json, print_table
 from thalweg.i18n import t
 
@@ -55,6 +56,8 @@ def _list(*, as_json: bool) -> None:
 
 
 def _tell(lesson: Lesson, evidence: Evidence, checks: tuple[Check, ...], picture: Path | None) -> None:
+    from thalweg.formulas import get
+
     typer.echo("\n".join((lesson.title, "", *lesson.tell(evidence))))
     columns = [t(f"lessons.column_{column}") for column in ("claim", "got", "expected", "holds")]
     rows = [
@@ -62,6 +65,7 @@ def _tell(lesson: Lesson, evidence: Evidence, checks: tuple[Check, ...], picture
         for check in checks
     ]
     print_table(columns, rows)
+    print_formulas(map(get, lesson.formulas))
     if picture:
         note(t("lessons.drawn", path=picture))
     failed = sum(not check.passed for check in checks)
@@ -70,6 +74,8 @@ def _tell(lesson: Lesson, evidence: Evidence, checks: tuple[Check, ...], picture
 
 
 def _document(lesson: Lesson, evidence: Evidence, checks: tuple[Check, ...], picture: Path | None) -> dict[str, object]:
+    from thalweg.formulas import get
+
     return {
         "lesson": lesson.name,
         "title": lesson.title,
@@ -87,5 +93,6 @@ def _document(lesson: Lesson, evidence: Evidence, checks: tuple[Check, ...], pic
             for check in checks
         ],
         "passed": all(check.passed for check in checks),
+        "formulas": formula_documents(map(get, lesson.formulas)),
         "picture": str(picture) if picture else None,
     }

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from thalweg.cli._formulas import print_formulas
 from thalweg.cli._output import JsonFlag, note, print_json, print_table
 from thalweg.i18n import t
 
@@ -38,6 +39,7 @@ def _schedule(
     if spec is None:
         _list(as_json=as_json)
         return
+    from thalweg.formulas import formula_of_schedule
     from thalweg.schedules import factors, parse
 
     schedule = parse(spec)
@@ -56,6 +58,7 @@ def _schedule(
 
         typer.echo(f"{schedule}\n\n{text_plot(rates_N)}\n{t('schedules.plot_below', last=f'{steps - 1:,}'):>70}")
     _print_extent(rates_N)
+    print_formulas([formula_of_schedule(schedule, steps)])
 
 
 def _list(*, as_json: bool) -> None:
@@ -81,6 +84,7 @@ def _document(
     schedule: Schedule, rates_N: NDArray[np.float64], learning_rate: float | None, out: Path | None
 ) -> dict[str, object]:
     from thalweg.figures.plain import telling_steps
+    from thalweg.formulas import formula_of_schedule
     from thalweg.schedules import Chain, extent_of
 
     kept_K = telling_steps(rates_N, _JSON_POINTS)
@@ -95,5 +99,6 @@ def _document(
         **{name: {"step": point.step, "value": point.factor} for name, point in extent_of(rates_N)._asdict().items()},
         "points": {"step": kept_K, "value": rates_N[kept_K]},
         "points_are_all": len(kept_K) == steps,
+        "formula": formula_of_schedule(schedule, steps).texts,
         "picture": str(out) if out else None,
     }

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from thalweg.cli._formulas import formula_documents, print_formulas
 from thalweg.cli._output import JsonFlag, note, print_json
 from thalweg.errors import UsageError
 from thalweg.i18n import t
@@ -112,11 +113,16 @@ def _traces(
     drive: dict[str, Any],
 ) -> None:
     from thalweg.cli import _lab_numbers as numbers
+    from thalweg.formulas import formula_of_optimizer, formula_of_schedule
     from thalweg.paths import trace
     from thalweg.paths.rates import suggest_lr
+    from thalweg.schedules import parse
 
     rates = [suggest_lr(surface, choice.optimizer) if choice.lr is None else choice.lr for choice in choices]
     traces = [trace(surface, choice.optimizer, lr=lr, **drive) for choice, lr in zip(choices, rates, strict=True)]
+    formulas = [formula_of_optimizer(choice.optimizer) for choice in choices]
+    if traces and drive["schedule"] != "constant":
+        formulas.append(formula_of_schedule(parse(drive["schedule"]), drive["steps"]))
     if out is not None:
         _draw(surface, traces, out, view)
     if as_json:
@@ -126,11 +132,13 @@ def _traces(
                 **drive,
                 "paths": [numbers.trace_document(one) for one in traces],
                 "columns": numbers.columns_document(surface, traces, points) if points is not None else None,
+                "formulas": formula_documents(formulas),
                 "picture": None if out is None else str(out),
             }
         )
     elif traces:
         numbers.print_traces(traces)
+        print_formulas(formulas)
     else:
         numbers.print_surface(surface)
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
+from thalweg.figures.formulas import ROW, formula_rows, write_formulas
 from thalweg.figures.plain import telling_steps
 from thalweg.figures.style import BLUE, QUIET, label_axes, literal, picture
+from thalweg.formulas import formula_of_schedule
 from thalweg.i18n import t
 from thalweg.schedules import Chain, factors
 
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
 
     from thalweg.schedules import Schedule
 
+_WIDTH = 9  # inches
 _BUCKETS = 2000  # points of the line, for a picture 1,350 pixels wide
 _WIDE_RANGE = 50  # above this ratio of highest to lowest, a linear axis hides the lowest
 _FLOOR = 1e-6  # of the highest; a logarithmic axis ends there, or a cosine's last step would fill half of it
@@ -46,7 +50,8 @@ def draw_schedule(path: Path | str, schedule: Schedule, steps: int, *, learning_
     kept_K = telling_steps(rates_N, _BUCKETS)
     wide = rates_N.max() > _WIDE_RANGE * rates_N.min()
     label = t("schedules.axis_factor" if learning_rate is None else "schedules.axis_rate")
-    with picture(path, width=9, height=7 if wide else 4.5) as figure:
+    rows = formula_rows([replace(formula_of_schedule(schedule, steps), name="")], _WIDTH)  # the title names it
+    with picture(path, width=_WIDTH, height=(7 if wide else 4.5) + ROW * len(rows)) as figure:
         panels = figure.subplots(2 if wide else 1, 1, sharex=True, squeeze=False)[:, 0]
         for axes in panels:
             # the rate of the last update holds until training ends
@@ -54,14 +59,15 @@ def draw_schedule(path: Path | str, schedule: Schedule, steps: int, *, learning_
             label_axes(axes, y=label)
         panels[0].set_ylim(0, 1.12 * rates_N.max() or 1.0)
         panels[0].set_xlim(0, steps)
-        rows = _mark_parts(panels, schedule, steps)
-        panels[0].set_title(literal(str(schedule), _LONGEST_TITLE), pad=8 + _ROW * rows)
+        names = _mark_parts(panels, schedule, steps)
+        panels[0].set_title(literal(str(schedule), _LONGEST_TITLE), pad=8 + _ROW * names)
         panels[-1].set_xlabel(t("schedules.axis_step"))
         panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
         panels[-1].xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
         if wide:
             panels[1].set_yscale("log")
             panels[1].set_ylim(bottom=max(rates_N.min(), _FLOOR * rates_N.max()) / 1.5)
+        write_formulas(figure, rows)
 
 
 def _mark_parts(panels: NDArray[np.object_], schedule: Schedule, steps: int) -> int:

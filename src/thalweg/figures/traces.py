@@ -11,11 +11,13 @@ from matplotlib.lines import Line2D
 from PIL import Image
 
 from thalweg._files import replacing
+from thalweg.figures.formulas import ROW, formula_rows, write_formulas
 from thalweg.figures.lab.axes import SurfaceAxes, View, draw_chart
 from thalweg.figures.lab.background import CRITICAL, PALE
 from thalweg.figures.lab.scene import make_scene
 from thalweg.figures.lab.texts import event_summary, formula_of, title_of, wrapped
 from thalweg.figures.style import INK, QUIET, drawing, literal, picture
+from thalweg.formulas import formula_of_optimizer
 from thalweg.i18n import joined, t
 
 
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
     from thalweg.surfaces import Surface
 
 _KEPT: Final = 4_000
+_PICTURE: Final = (15.0, 8.4)  # inches, without formulas
+_MOST_ROWS: Final = 6  # of formulas: more would crowd the picture
 _COLUMNS: Final = 105  # characters per line below the charts
 
 _WIDTH, _HEIGHT, _DPI = 11.0, 6.2, 90  # of an animation: inches, and pixels per inch
@@ -73,7 +77,9 @@ def draw_surface(surface: Surface, traces: Sequence[Trace], file: Path | str, *,
             _draw_title(figure, surface, longest=60)
             draw_key(figure, scene)
         return
-    with picture(file, width=15, height=8.4) as figure:
+    rows = formula_rows([formula_of_optimizer(trace.optimizer) for trace in traces], _PICTURE[0])
+    rows = rows if len(rows) <= _MOST_ROWS else []
+    with picture(file, width=_PICTURE[0], height=_PICTURE[1] + ROW * len(rows)) as figure:
         left, right = figure.subfigures(1, 2, width_ratios=(10, 9), squeeze=False)[0]
         SurfaceAxes(left, scene, view).show(len(scene.kept.steps_K) - 1)
         for axes, chart in zip(right.subplots(2, 2).flat, scene.charts, strict=True):
@@ -82,6 +88,7 @@ def draw_surface(surface: Surface, traces: Sequence[Trace], file: Path | str, *,
         draw_key(left, scene)
         notes = [*_happened(scene), scene.kept.note]
         right.supxlabel(wrapped(notes, _COLUMNS), x=0.02, ha="left", fontsize=8.5, color=QUIET)
+        write_formulas(figure, rows)
 
 
 def animate_surface(surface: Surface, traces: Sequence[Trace], file: Path | str, *, view: View = "contour") -> None:

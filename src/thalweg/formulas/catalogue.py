@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from thalweg import optimizers
@@ -63,5 +64,5 @@ def get(name: str) -> Formula:
     if spelled in optimizers.names():
         return formula_of_optimizer(optimizers.get(spelled))
     if spelled in schedule_names():
-        return formula_of_schedule(parse(_NEEDED.get(spelled, spelled)))
+        return replace(formula_of_schedule(parse(_NEEDED.get(spelled, spelled))), name=spelled)
     raise UnknownNameError("formula", name, names())

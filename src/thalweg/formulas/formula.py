@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from thalweg.formulas.evaluation import Scope, evaluate
 from thalweg.formulas.mathml import math_element
 from thalweg.formulas.mathtext import mathtext_of
 from thalweg.formulas.text import text_of
 from thalweg.formulas.tree import Symbol, Term
+from thalweg.i18n import t
 
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, MutableMapping
 
     from thalweg.formulas.tree import Line, Node
+
+_NAMED: Final = {"cross_entropy", "mse", "sigmoid", "softmax"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +45,11 @@ class Formula:
     start: Mapping[str, float] = field(default_factory=dict)
     recovered: Mapping[str, Node] = field(default_factory=dict)
     clock: str = "t"
+
+    @property
+    def title(self) -> str:
+        """Its name for people, in the current language; optimizers and schedules are called what commands call them."""
+        return t(f"formulas.name_{self.name}") if self.name in _NAMED else self.name
 
     @property
     def texts(self) -> list[str]:
@@ -94,12 +102,12 @@ class Formula:
         """
         return evaluate(self.lines[0].right, Scope({**self.settings, **values}, self.lines))
 
-    def step(self, history: Mapping[str, MutableMapping[int, Any]], t: int) -> None:
+    def step(self, history: Mapping[str, MutableMapping[int, Any]], at: int) -> None:
         """Compute the lines of a step, in order, and write the numbers into the history.
 
         Args:
-            history: symbol key to numbers by step: all before step t, and of step t those that no line defines.
-            t: the step, at least 1.
+            history: symbol key to numbers by step: all before the step, and of the step those that no line defines.
+            at: the step, at least 1.
 
         Example:
             >>> from thalweg.formulas import get
@@ -108,9 +116,9 @@ class Formula:
             >>> history["θ"][1]
             0.8
         """
-        scope = Scope({**self.settings, **history, self.clock: t}, self.lines)
+        scope = Scope({**self.settings, **history, self.clock: at}, self.lines)
         for line in self.stepped:
-            history[line.key][t] = float(evaluate(line.right, scope))
+            history[line.key][at] = float(evaluate(line.right, scope))
 
     def _parts(self) -> Iterator[Node]:
         for line in self.lines:

@@ -88,7 +88,7 @@ def _product(part: Product) -> str:
 
 @mathtext_of.register
 def _fraction(part: Fraction) -> str:
-    return rf"\frac{{{mathtext_of(part.top)}}}{{{mathtext_of(part.bottom)}}}"
+    return rf"\dfrac{{{mathtext_of(part.top)}}}{{{mathtext_of(part.bottom)}}}"
 
 
 @mathtext_of.register
@@ -118,7 +118,7 @@ def _call(part: Call) -> str:
 @mathtext_of.register
 def _series(part: Series) -> str:
     ends = f"_{{{mathtext_of(part.index)}={mathtext_of(part.first)}}}^{{{mathtext_of(part.last)}}}"
-    return f"{_SERIES[part.sign]}{ends} {_within(part.body, Sum, Minus)}"
+    return rf"{{{_SERIES[part.sign]}}}{ends}\,{_within(part.body, Sum, Minus)}"
 
 
 @mathtext_of.register

@@ -44,6 +44,7 @@ class AdagradArrivesAndBursts(Lesson):
 
     name: ClassVar[str] = "adagrad-arrives-and-bursts"
     size: ClassVar[tuple[float, float]] = (12.0, 8.4)
+    formulas: ClassVar[tuple[str, ...]] = ("adagrad_mean", "adagrad")
 
     angle: float = 0.05
     learning_rate: float = 0.2

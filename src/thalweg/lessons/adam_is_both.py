@@ -43,6 +43,7 @@ class AdamIsBoth(Lesson):
     """
 
     name: ClassVar[str] = "adam-is-both"
+    formulas: ClassVar[tuple[str, ...]] = ("momentum", "rmsprop", "adam")
 
     learning_rate: float = 0.02
     steps: int = 4_000

@@ -38,6 +38,7 @@ class ConvexValley(Lesson):
     """
 
     name: ClassVar[str] = "convex-valley"
+    formulas: ClassVar[tuple[str, ...]] = ("sgd", "adagrad")
 
     condition: float = 1e6
     steps: int = 100_000

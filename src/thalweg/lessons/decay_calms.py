@@ -40,6 +40,7 @@ class DecayCalms(Lesson):
 
     name: ClassVar[str] = "decay-calms"
     size: ClassVar[tuple[float, float]] = (12.0, 8.4)
+    formulas: ClassVar[tuple[str, ...]] = ("adagrad_mean", "inverse_time", "cosine", "linear")
 
     angle: float = 0.05
     learning_rate: float = 0.2

@@ -5,8 +5,12 @@ from __future__ import annotations
 import operator
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Final
 
+from thalweg._files import replacing
+from thalweg.figures.formulas import ROW, formula_rows, write_formulas
+from thalweg.figures.style import DPI, drawing
+from thalweg.formulas import get
 from thalweg.i18n import t
 
 
@@ -89,7 +93,9 @@ class Lesson(ABC):
 
     name: ClassVar[str]
     size: ClassVar[tuple[float, float]] = (12.0, 5.6)
-    """Size of the picture, in inches."""
+    """Size of the picture without the formulas below it, in inches."""
+    formulas: ClassVar[tuple[str, ...]] = ()
+    """Names of the formulas that it uses, of `formulas.names()`: they stand below its picture and its words."""
 
     @abstractmethod
     def run(self) -> Evidence:
@@ -130,8 +136,21 @@ class Lesson(ABC):
         Raises:
             StorageError: the file cannot be written.
         """
-        from thalweg.figures.style import picture
+        with replacing(path) as temporary:
+            self.write_picture(evidence, temporary)
 
-        with picture(path, width=self.size[0], height=self.size[1]) as figure:
+    def write_picture(self, evidence: Evidence, file: Path | BinaryIO, *, dpi: int = DPI) -> None:
+        """Draw the evidence with the title above and the formulas below, as PNG.
+
+        Args:
+            evidence: from `run`.
+            file: where to.
+            dpi: pixels per inch.
+        """
+        width, height = self.size
+        rows = formula_rows(map(get, self.formulas), width)
+        with drawing(width=width, height=height + ROW * len(rows), dpi=dpi) as figure:
             figure.suptitle(self.title, x=0.01, ha="left")
             self.draw(evidence, figure)
+            write_formulas(figure, rows)
+            figure.savefig(file, format="png", metadata={"Software": None})

@@ -39,6 +39,7 @@ class MomentumEscapes(Lesson):
     """
 
     name: ClassVar[str] = "momentum-escapes"
+    formulas: ClassVar[tuple[str, ...]] = ("sgd", "momentum")
 
     surface: str = "styblinski_tang"
     learning_rate: float = 0.005

@@ -41,6 +41,7 @@ class MseOrCrossEntropy(Lesson):
 
     name: ClassVar[str] = "mse-or-cross-entropy"
     size: ClassVar[tuple[float, float]] = (13.5, 5.4)
+    formulas: ClassVar[tuple[str, ...]] = ("mse", "cross_entropy")
 
     learning_rate: float = 1.0
     steps: int = 10_000

@@ -44,6 +44,7 @@ class RmspropForgets(Lesson):
 
     name: ClassVar[str] = "rmsprop-forgets"
     size: ClassVar[tuple[float, float]] = (13.5, 5.6)
+    formulas: ClassVar[tuple[str, ...]] = ("rmsprop", "adagrad", "adagrad_mean")
 
     learning_rate: float = 0.1
     rates: tuple[float, ...] = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0)

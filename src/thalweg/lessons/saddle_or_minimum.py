@@ -32,6 +32,7 @@ class SaddleOrMinimum(Lesson):
     """
 
     name: ClassVar[str] = "saddle-or-minimum"
+    formulas: ClassVar[tuple[str, ...]] = ("sgd",)
 
     step: float = 0.5
     surface: str = "himmelblau"

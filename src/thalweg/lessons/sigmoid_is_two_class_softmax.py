@@ -33,6 +33,7 @@ class SigmoidIsTwoClassSoftmax(Lesson):
     """
 
     name: ClassVar[str] = "sigmoid-is-two-class-softmax"
+    formulas: ClassVar[tuple[str, ...]] = ("softmax", "sigmoid", "cross_entropy")
 
     pairs: int = 2_000
     widest: float = 5.0

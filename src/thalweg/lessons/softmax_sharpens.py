@@ -32,6 +32,7 @@ class SoftmaxSharpens(Lesson):
     """
 
     name: ClassVar[str] = "softmax-sharpens"
+    formulas: ClassVar[tuple[str, ...]] = ("softmax",)
 
     logits: tuple[float, float, float] = (3.0, 1.0, -3.0)
     most: float = 3.0

@@ -37,6 +37,7 @@ class StuckButGradientLarge(Lesson):
     """
 
     name: ClassVar[str] = "stuck-but-gradient-large"
+    formulas: ClassVar[tuple[str, ...]] = ("sgd",)
 
     learning_rate: float = 0.3
     steps: int = 2_000

@@ -52,6 +52,7 @@ class WarmUp(Lesson):
 
     name: ClassVar[str] = "warm-up"
     size: ClassVar[tuple[float, float]] = (13.5, 5.4)
+    formulas: ClassVar[tuple[str, ...]] = ("adam", "warmup")
 
     formula: str = "1 - exp(-(x**2 + y**2)/2)"
     learning_rate: float = 1.0

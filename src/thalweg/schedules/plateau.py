@@ -26,10 +26,10 @@ class Plateau(Schedule):
     c_n = {C, a_n > p; max(c_{n−1} − 1, 0), a_n ≤ p};
     b_n = {v_n, v_n < (1 − h) b_{n−1}; b_{n−1}, v_n ≥ (1 − h) b_{n−1}}.
 
-    F_n is the factor after n values v, a_n the number of values without improvement, w_n the same after a drop, c_n what
-    remains of the cooldown C, b_n the best value. With an absolute threshold, v_n < b_{n−1} − h is better; with
-    `mode=max`, what is higher. NaN is not better. This is the only schedule that depends on the metric's values, and it
-    is a pure function of their list: a resumed run needs nothing else.
+    F_n is the factor after n values v, a_n the number of values without improvement, w_n the same after a drop, c_n
+    what remains of the cooldown C, b_n the best value. With an absolute threshold, v_n < b_{n−1} − h is better;
+    with `mode=max`, what is higher. NaN is not better. This is the only schedule that depends on the metric's
+    values, and it is a pure function of their list: a resumed run needs nothing else.
 
     Args:
         gamma: γ, above 0, below 1.

@@ -84,14 +84,8 @@ def picture(name: str) -> bytes:
     Raises:
         UnknownNameError: there is no such lesson.
     """
-    from thalweg.figures.style import drawing
-
-    found = lessons.get(name)
     file = BytesIO()
-    with drawing(width=found.size[0], height=found.size[1], dpi=100) as figure:
-        figure.suptitle(found.title, x=0.01, ha="left")
-        found.draw(_evidence(name), figure)
-        figure.savefig(file, format="png", metadata={"Software": None})
+    lessons.get(name).write_picture(_evidence(name), file, dpi=100)
     return file.getvalue()
 
 
