@@ -233,7 +233,7 @@ class TestPicture:
         draw_surface(bursting.surface, [bursting], file, view=view)
         with Image.open(file) as image:
             image.load()
-            assert image.size == (2250, 1260)
+            assert image.size == (2250, 1335)  # half an inch of it for the formula
         assert [path.name for path in tmp_path.iterdir()] == ["picture.png"]
 
     def test_the_path_is_on_the_picture(self, tmp_path):

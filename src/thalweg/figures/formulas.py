@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from thalweg.formulas import Formula
 
-    Row = tuple[str, str]
-    """A formula's name, or "" on its further rows, and equations in mathtext."""
+    Row = tuple[str, str, int]
+    """A formula's name, or "" on its further rows; equations in mathtext; and how many signs these have."""
 
 ROW: Final = 0.5
 """Height of a row of formulas, in inches."""
@@ -38,7 +38,7 @@ def formula_rows(formulas: Iterable[Formula], width: float) -> list[Row]:
     Example:
         >>> from thalweg.formulas import get
         >>> formula_rows([get("sgd")], 6)
-        [('sgd', '$\\theta_{t} = \\theta_{t - 1} - \\eta_{t}\\,g_{t}$')]
+        [('sgd', '$\\theta_{t} = \\theta_{t - 1} - \\eta_{t}\\,g_{t}$', 25)]
     """
     distinct = {(formula.title, formula.text): formula for formula in formulas}
     fit = int((width - _left(title for title, _ in distinct)) / _SIGN)
@@ -53,12 +53,12 @@ def write_formulas(figure: Figure, rows: Sequence[Row]) -> None:
     width, height = figure.get_size_inches()
     foot = ROW * len(rows) / height
     engine.set(rect=(0, foot, 1, 1 - foot))  # pyright: ignore[reportCallIssue] - of constrained layout
-    left = _left(name for name, _ in rows)
-    for number, (name, equations) in enumerate(rows):
+    left = _left(name for name, *_ in rows)
+    for number, (name, equations, signs) in enumerate(rows):
         y = foot - ROW * (number + 0.45) / height
-        style = {"fontsize": _SIZE, "color": QUIET, "va": "center"}
-        figure.text(_MARGIN / width, y, literal(name), **style)
-        figure.text(left / width, y, equations, **style)
+        size = _SIZE * min(1.0, (width - left - _MARGIN) / (_SIGN * signs))  # one long equation is not cut off
+        figure.text(_MARGIN / width, y, literal(name), fontsize=_SIZE, color=QUIET, va="center")
+        figure.text(left / width, y, equations, fontsize=size, color=QUIET, va="center")
 
 
 def _left(names: Iterable[str]) -> float:
@@ -72,7 +72,7 @@ def _rows(formula: Formula, fit: int) -> Iterator[Row]:
     name, line, used = formula.title, "", 0
     for written, text in zip(formula.mathtext, formula.texts, strict=True):
         if line and used + len(text) + 3 > fit:
-            yield name, line + "$;$"
+            yield name, line + "$;$", used
             name, line, used = "", "", 0
         line, used = (f"{line}{_BETWEEN}" if line else "") + written, used + len(text) + 3
-    yield name, line
+    yield name, line, used

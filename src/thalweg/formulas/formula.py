@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from math import isfinite
 from typing import TYPE_CHECKING, Any, Final
 
 from thalweg.formulas.evaluation import Scope, evaluate
@@ -78,8 +79,24 @@ class Formula:
 
     def symbols(self) -> list[Symbol]:
         """Every symbol with a meaning, in reading order, each once."""
-        found = {part.key: part for part in self._parts() if isinstance(part, Symbol) and part.meaning}
+        found: dict[str, Symbol] = {}
+        for part in self._parts():
+            if isinstance(part, Symbol) and part.meaning:
+                found.setdefault(part.key, part)
         return list(found.values())
+
+    def numbers(self) -> list[tuple[str, float]]:
+        """Each setting and its number, by its symbol as text, in reading order."""
+        found: list[tuple[Symbol, float]] = []
+        for symbol in self.symbols():
+            value = self.settings.get(symbol.key)
+            if isinstance(value, tuple):
+                found += [(symbol[at], number) for at, number in enumerate(value) if isfinite(number)]
+            elif isinstance(value, dict):
+                found += [(symbol[at], number) for at, number in value.items()]
+            elif value is not None:
+                found.append((replace(symbol, index=None), value))
+        return [(text_of(symbol), float(number)) for symbol, number in found]
 
     def terms(self) -> dict[str, list[Term]]:
         """The terms that are lit when they act, by group, in reading order."""

@@ -53,12 +53,8 @@ def _number(part: Number) -> str:
 
 @mathml_of.register
 def _symbol(part: Symbol) -> str:
-    letter = f"<mi>{escape(part.letter)}</mi>"
-    if part.mark:
-        letter = f'<mover accent="true">{letter}<mo stretchy="false">{_ACCENTS[part.mark]}</mo></mover>'
-    below = [f"<mtext>{escape(part.label)}</mtext>"] if part.label else []
-    below += [mathml_of(part.index)] if part.index is not None else []
-    inner = f"<msub>{letter}{_row(below)}</msub>" if below else letter
+    letter = _letter(part)
+    inner = f"<msub>{letter}{below}</msub>" if (below := _below(part)) else letter
     return f'<mrow data-symbol="{escape(part.key)}">{inner}</mrow>'
 
 
@@ -92,6 +88,9 @@ def _fraction(part: Fraction) -> str:
 
 @mathml_of.register
 def _power(part: Power) -> str:
+    if isinstance(part.base, Symbol) and (below := _below(part.base)):  # index and exponent one above the other
+        inner = f"<msubsup>{_letter(part.base)}{below}{_row([mathml_of(part.exponent)])}</msubsup>"
+        return f'<mrow data-symbol="{escape(part.base.key)}">{inner}</mrow>'
     base = _within(part.base, Sum, Minus, Product, Fraction, Power, Series)
     return f"<msup>{base}{_row([mathml_of(part.exponent)])}</msup>"
 
@@ -137,7 +136,7 @@ def _cases(part: Cases) -> str:
         f"<mtr><mtd>{mathml_of(value)}<mo>,</mo></mtd><mtd>{mathml_of(condition)}</mtd></mtr>"
         for value, condition in part.branches
     )
-    return f'<mrow><mo stretchy="true" form="prefix">{{</mo><mtable>{rows}</mtable></mrow>'
+    return f'<mrow><mo stretchy="true" form="prefix">{{</mo><mtable displaystyle="true">{rows}</mtable></mrow>'
 
 
 @mathml_of.register
@@ -145,16 +144,39 @@ def _term(part: Term) -> str:
     return f'<mrow data-term="{part.group}.{part.name}">{mathml_of(part.body)}</mrow>'
 
 
+def symbol_element(symbol: Symbol) -> str:
+    """A symbol as a whole `<math>` element.
+
+    Example:
+        >>> symbol_element(Symbol("x")).count("<math")
+        1
+    """
+    return f'<math alttext="{escape(text_of(symbol))}">{mathml_of(symbol)}</math>'
+
+
 def math_element(left: Node, right: Node) -> str:
     """An equation as a whole `<math>` element, which also says itself as text.
 
     Example:
-        >>> math_element(Symbol("x"), Number(1))[:40]
-        '<math xmlns="http://www.w3.org/1998/Math'
+        >>> math_element(Symbol("x"), Number(1))[:38]
+        '<math display="block" alttext="x = 1">'
     """
     said = escape(f"{text_of(left)} = {text_of(right)}")
     inner = f"<mrow>{mathml_of(left)}<mo>=</mo>{mathml_of(right)}</mrow>"
-    return f'<math xmlns="http://www.w3.org/1998/Math/MathML" display="block" alttext="{said}">{inner}</math>'
+    return f'<math display="block" alttext="{said}">{inner}</math>'
+
+
+def _letter(symbol: Symbol) -> str:
+    letter = f"<mi>{escape(symbol.letter)}</mi>"
+    mark = f'<mo stretchy="false">{_ACCENTS[symbol.mark]}</mo>' if symbol.mark else ""
+    return f'<mover accent="true">{letter}{mark}</mover>' if mark else letter
+
+
+def _below(symbol: Symbol) -> str:
+    """What stands below a symbol's letter: its label and its index; "" for nothing."""
+    parts = [f"<mtext>{escape(symbol.label)}</mtext>"] if symbol.label else []
+    parts += [mathml_of(symbol.index)] if symbol.index is not None else []
+    return _row(parts) if parts else ""
 
 
 def _row(parts: list[str]) -> str:

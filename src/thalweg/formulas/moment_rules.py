@@ -103,11 +103,11 @@ def nadam(optimizer: NAdam) -> Rule:
 def radam(optimizer: RAdam) -> Rule:
     """The rule of `RAdam`."""
     rho, end = Symbol("ρ", meaning="degrees"), Symbol("ρ", "∞", meaning="last_degrees")
-    trust = Symbol("r", meaning="trust")
+    trust, scale = Symbol("r", meaning="trust"), Symbol("s", meaning="scale")  # a trace records 1 while ρ_t ≤ 5
     share = ((rho[t] - 4) * (rho[t] - 2) * end) / ((end - 4) * (end - 2) * rho[t])
     move = cases(
         (Term(m_hat[t], "trusted", "no"), when(rho[t], "≤", 5)),
-        (Term(trust[t] * m_hat[t] / s[t], "trusted", "yes"), when(rho[t], ">", 5)),
+        (Term(trust[t] * m_hat[t] / scale[t], "trusted", "yes"), when(rho[t], ">", 5)),
     )
     return Rule(
         move,
@@ -118,7 +118,7 @@ def radam(optimizer: RAdam) -> Rule:
             Line(end, 2 / (1 - b2) - 1),
             Line(rho[t], end - 2 * t * b2**t / (1 - b2**t)),
             Line(trust[t], root(share)),
-            Line(s[t], (root(v[t]) + EPSILON) / root(1 - b2**t)),
+            Line(scale[t], (root(v[t]) + EPSILON) / root(1 - b2**t)),
         ),
         settings=_betas(optimizer.betas, optimizer.eps),
         start=_START,

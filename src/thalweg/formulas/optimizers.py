@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from thalweg.formulas import moment_rules, scale_rules
 from thalweg.formulas.formula import Formula
 from thalweg.formulas.symbols import DECAY, GRADIENT, RATE, STEP, WEIGHT
-from thalweg.formulas.tree import Line, Minus, Node, Term, call
+from thalweg.formulas.tree import Cases, Line, Minus, Node, Term, call
 from thalweg.optimizers.adadelta import Adadelta
 from thalweg.optimizers.adagrad import Adagrad
 from thalweg.optimizers.adagrad_mean import AdagradMean
@@ -83,6 +83,8 @@ def _kept(shrink: Node | None) -> Node:
 
 
 def _move(rule: Rule) -> Node:
+    if isinstance(rule.direction, Cases):  # its cases are lit themselves
+        return rule.rate * rule.direction
     direction = Term(rule.direction, "change", "direction")
     top = Term(rule.rate, "change", "rate") * direction
     return top if rule.scale is None else top / Term(rule.scale, "change", "scale")

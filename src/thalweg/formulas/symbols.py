@@ -11,7 +11,7 @@ STEP: Final = Symbol("t", meaning="step")
 ITEM: Final = Symbol("i", meaning="item")
 ANY: Final = Symbol("k", meaning="any")
 E: Final = Symbol("e", meaning="euler")
-PI: Final = Symbol("π", meaning="pi")
+PI: Final = Symbol("π")
 
 WEIGHT: Final = Symbol("θ", meaning="weight")
 GRADIENT: Final = Symbol("g", meaning="gradient")

@@ -8,9 +8,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Final
 
 from thalweg._files import replacing
-from thalweg.figures.formulas import ROW, formula_rows, write_formulas
-from thalweg.figures.style import DPI, drawing
-from thalweg.formulas import get
 from thalweg.i18n import t
 
 
@@ -139,7 +136,7 @@ class Lesson(ABC):
         with replacing(path) as temporary:
             self.write_picture(evidence, temporary)
 
-    def write_picture(self, evidence: Evidence, file: Path | BinaryIO, *, dpi: int = DPI) -> None:
+    def write_picture(self, evidence: Evidence, file: Path | BinaryIO, *, dpi: int = 150) -> None:
         """Draw the evidence with the title above and the formulas below, as PNG.
 
         Args:
@@ -147,6 +144,10 @@ class Lesson(ABC):
             file: where to.
             dpi: pixels per inch.
         """
+        from thalweg.figures.formulas import ROW, formula_rows, write_formulas
+        from thalweg.figures.style import drawing
+        from thalweg.formulas import get
+
         width, height = self.size
         rows = formula_rows(map(get, self.formulas), width)
         with drawing(width=width, height=height + ROW * len(rows), dpi=dpi) as figure:

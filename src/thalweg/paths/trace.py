@@ -13,6 +13,7 @@ from thalweg.paths.checks import check_lr, check_noise, check_optimizer, check_s
 from thalweg.paths.engine import run_one
 from thalweg.paths.events import find
 from thalweg.paths.rates import factors_along
+from thalweg.schedules import Constant, parse
 
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ class Trace:
         last: the last row with a position: `steps`, or less if the trace diverged.
         lr_S: η_t, the learning rate of each step, shape (S,).
         record_S8: rows (x, y, loss, gradient norm, m_x, m_y, σ_x, σ_y), shape (S + 1, 8); the last has no m and σ.
+        schedule: what multiplied the learning rate.
+        noise_S2: what was added to each gradient, shape (S, 2); None for nothing.
     """
 
     surface: Surface
@@ -57,6 +60,8 @@ class Trace:
     last: int
     lr_S: NDArray[np.float64] = field(repr=False)
     record_S8: NDArray[np.float64] = field(repr=False)
+    schedule: Schedule = field(default_factory=Constant)
+    noise_S2: NDArray[np.float64] | None = field(repr=False, default=None)
 
     @property
     def positions_S2(self) -> NDArray[np.float64]:  # noqa: N802 - shape suffix
@@ -87,6 +92,22 @@ class Trace:
     def diverged(self) -> bool:
         """Whether the trace went out of reach, or its last loss is not finite."""
         return self.last < self.steps or not np.isfinite(self.loss[-1])
+
+    def gradients_at(self, steps_K: NDArray[np.int64]) -> NDArray[np.float64]:
+        """G of some steps as the optimizer's formula has it: with the noise, the sign of `maximize`, and coupled decay.
+
+        Args:
+            steps_K: steps, from 1 to S.
+
+        Returns:
+            Shape (K, 2).
+        """
+        before_K = steps_K - 1
+        slope_K2 = self.surface.gradient(self.positions_S2[before_K])
+        if self.noise_S2 is not None:
+            slope_K2 = slope_K2 + self.noise_S2[before_K]
+        sign = -1.0 if self.optimizer.maximize else 1.0
+        return sign * slope_K2 + self.optimizer.decays[0] * self.positions_S2[before_K]
 
     @cached_property
     def step_length(self) -> NDArray[np.float64]:
@@ -175,9 +196,10 @@ def trace(
     def run(factor_S: NDArray[np.float64]) -> tuple[NDArray[np.float64], int]:
         return run_one(surface, optimizer, start_2, lr=lr, rate_S=lr * factor_S, noise_S2=noise_S2)
 
+    schedule = parse(schedule) if isinstance(schedule, str) else schedule
     factor_S = factors_along(schedule, steps, lambda factor_S: run(factor_S)[0][:, 2])
     record_S8, last = run(factor_S)
-    return Trace(surface, optimizer, lr, steps, last, lr * factor_S, record_S8)
+    return Trace(surface, optimizer, lr, steps, last, lr * factor_S, record_S8, schedule, noise_S2)
 
 
 def draw_noise(steps: int, noise: float, seed: int) -> NDArray[np.float64] | None:

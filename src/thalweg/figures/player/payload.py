@@ -13,6 +13,7 @@ from thalweg.figures.lab.heightmap import heightmap_of, level_text
 from thalweg.figures.lab.scene import make_scene
 from thalweg.figures.lab.texts import axis_names, event_sentence, event_summary, formula_of, settings_text, title_of
 from thalweg.figures.player.document import fill_page, transport
+from thalweg.figures.player.formulas import blocks_of, columns_for
 from thalweg.figures.player.packing import pack
 from thalweg.i18n import get_language, t
 
@@ -125,6 +126,8 @@ def write_player(surface: Surface, traces: Sequence[Trace], file: Path | str, *,
         "kept_note": f"{scene.kept.note} {t('lab.page_edge_note')}",
         "settings_note": settings_text(scene),
         "table_note": t("lab.page_table_note"),
+        "formulas_heading": t("formulas.heading"),
+        "formulas_lit": t("formulas.lit"),
         "picture_summary": t("lab.page_summary", title=title, labels=", ".join(scene.labels)),
         **{name: t(f"lab.{name}") for name in _PAGE_TEXTS},
     }
@@ -141,7 +144,8 @@ def payload_of(scene: Scene, *, view: View) -> dict[str, Any]:
 
 def texts() -> dict[str, str]:
     """The sentences that the page's script uses."""
-    return {name: t(f"lab.{name}") for name in _TEXTS}
+    own = {"formulas_of": t("formulas.choose"), "formulas_weight": t("formulas.choose_weight")}
+    return {**{name: t(f"lab.{name}") for name in _TEXTS}, **own}
 
 
 def background_of(surface: Surface) -> Facts:
@@ -157,12 +161,20 @@ def background_of(surface: Surface) -> Facts:
     return facts, arrays
 
 
-def traces_of(scene: Scene) -> Facts:
-    """What a page shows of the traces."""
+def traces_of(scene: Scene, explained: int | None = None) -> Facts:
+    """What a page shows of the traces.
+
+    Args:
+        scene: the traces and the steps that are drawn.
+        explained: the trace whose formulas have the numbers of every step; None: every trace.
+    """
     kept = scene.kept
     arrays: dict[str, NDArray[Any]] = {"steps": kept.steps_K.astype(np.float64)}
     for number, columns in enumerate(scene.columns):
         arrays |= {f"{number}.{name}": column_K for name, column_K in columns.items()}
+        if explained in {None, number}:
+            own = columns_for(scene.traces[number], kept.steps_K)
+            arrays |= {f"{number}.{name}": column_K for name, column_K in own.items()}
         arrays[f"{number}.height"] = scene.heightmap.heights(columns["loss"]).astype(np.float32)
     facts = {
         "step_axis": {"kind": "log1p" if kept.logarithmic else "linear", "name": t(kept.axis_key)},
@@ -170,6 +182,7 @@ def traces_of(scene: Scene) -> Facts:
         "table": [{"column": name, "title": t(f"lab.column_{name}")} for name in TABLE],
         "series": [_series(style) for style in scene.styles],
         "events": _events(scene),
+        "formulas": [blocks_of(trace) for trace in scene.traces],
         "rates": [trace.lr for trace in scene.traces],
         "note": kept.note,
     }

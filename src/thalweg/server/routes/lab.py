@@ -67,7 +67,7 @@ def draw_background(form: Form) -> Frame:
 
 
 def draw_traces(form: Form) -> Frame:
-    """Up to eight traces over a surface, at the drawn steps.
+    """Up to eight traces over a surface, at the drawn steps; `formula` is the trace whose formulas have their numbers.
 
     Raises:
         UsageError: an optimizer, a learning rate, a schedule or a start is invalid.
@@ -76,7 +76,9 @@ def draw_traces(form: Form) -> Frame:
 
     surface = surface_of(form)
     traces, labels = trace_all(form, surface)
-    return traces_of(scene_of(surface, traces, labels, shown=CHARTS))
+    last = max(0, len(traces) - 1)
+    explained = min(form.whole("formula", least=0, most=MOST_OPTIMIZERS, default=0), last)
+    return traces_of(scene_of(surface, traces, labels, shown=CHARTS), explained)
 
 
 def trace_all(form: Form, surface: Surface) -> tuple[list[Trace], list[str]]:

@@ -61,6 +61,9 @@ def lesson(name: str) -> dict[str, Any]:
     Raises:
         UnknownNameError: there is no such lesson.
     """
+    from thalweg.figures.player.formulas import block_of
+    from thalweg.formulas import get
+
     found = lessons.get(name)
     evidence = _evidence(name)
     order = lessons.names()
@@ -73,6 +76,7 @@ def lesson(name: str) -> dict[str, Any]:
             {"claim": found.claim(check), "got": check.measured, "expected": check.expected, "holds": check.passed}
             for check in found.checks(evidence)
         ],
+        "formulas": [block_of(get(formula)) for formula in found.formulas],
         "setup": setup_of(name),
         "next": order[place + 1] if place + 1 < len(order) else None,
     }

@@ -25,7 +25,9 @@ def both(visit: Visit) -> Frame:
         UsageError: the optimizer, the learning rate, the schedule or the start is invalid.
     """
     from thalweg.figures.lab.heightmap import heightmap_of
+    from thalweg.figures.player.formulas import block_of
     from thalweg.figures.player.payload import background_of, texts, traces_of
+    from thalweg.formulas import get
     from thalweg.lessons.mse_or_cross_entropy import LOSSES, right_share
     from thalweg.paths import trace
 
@@ -62,7 +64,8 @@ def both(visit: Visit) -> Frame:
         }
     )
     facts["table"] = [{"column": "right", "title": title}, *facts["table"]]
-    return {**facts, "backgrounds": backgrounds, "texts": texts()}, arrays
+    own = [block_of(get(loss)) for loss in LOSSES]
+    return {**facts, "backgrounds": backgrounds, "losses": own, "texts": texts()}, arrays
 
 
 ROUTES: Final = (Entry("POST", "losses", both),)

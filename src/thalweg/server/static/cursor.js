@@ -1,15 +1,18 @@
 // @ts-check
-// A player's cursor in the address: the step, the view, and the traces that are hidden.
+// A player's cursor in the address: the step, the view, the traces that are hidden, and whose formulas
+// are shown.
 
-export function cursorOf({ step, view, hide }) {
+import { readFormula, writeFormula } from "../player/state.js";
+
+export function cursorOf({ step, view, hide, formula, weight }) {
   const at = step === undefined ? null : Number(step);
   const hidden = (hide ?? "").split(",").filter(Boolean).map((number) => Number(number) - 1);
-  return { step: Number.isFinite(at) ? at : null, view: view === "3d" ? "3d" : null, hidden: new Set(hidden) };
+  return { step: Number.isFinite(at) ? at : null, view: view === "3d" ? "3d" : null, hidden: new Set(hidden), ...readFormula(formula, weight) };
 }
 
-export function fieldsOf({ view, hidden }, step) {
+export function fieldsOf({ hidden, ...state }, step) {
   const hide = [...hidden].map((number) => number + 1).join(",");
-  return { step: String(step), view: view === "3d" ? "3d" : null, hide: hide || null };
+  return { step: String(step), view: state.view === "3d" ? "3d" : null, hide: hide || null, ...writeFormula(state) };
 }
 
 /** Play a lesson from its beginning; where less motion is preferred, show its end. */

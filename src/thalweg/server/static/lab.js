@@ -22,7 +22,7 @@ export async function mountLab(page) {
 
   const draw = newestOnly(async () => {
     const began = performance.now();
-    const asked = form.read();
+    const asked = { ...form.read(), formula: player ? player.store.get().formula : cursorOf(readFields()).formula };
     try {
       const [next, traces] = await Promise.all([backgroundFrom(asked), postFrame("lab/traces", asked)]);
       background = next;
@@ -63,6 +63,7 @@ export async function mountLab(page) {
       scene,
       asked: cursorOf(readFields()),
       rested: keep,
+      explain: draw,
       drawn: (view) => handle.follow(view),
     });
     page.onTheme(player.refresh);

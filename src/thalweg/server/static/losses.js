@@ -5,6 +5,7 @@ import { getJson, newestOnly, postFrame } from "./api.js";
 import { readFields, writeFields } from "./address.js";
 import { cursorOf, fieldsOf, startOver } from "./cursor.js";
 import { byId, fillSelect } from "./dom.js";
+import { blockOf } from "../player/math.js";
 import { mountPlayer } from "../player/player.js";
 import { backgroundOf, tracesOf } from "../player/scene.js";
 
@@ -25,6 +26,7 @@ export async function mountLosses(page) {
       const { header, arrays } = await postFrame("losses", asked);
       byId("losses-error").textContent = "";
       byId("losses-note").textContent = header.note;
+      byId("losses-own-formulas").replaceChildren(...header.losses.map(blockOf));
       show(sceneFrom(header, arrays));
     } catch (error) {
       byId("losses-error").textContent = error.message;

@@ -5,6 +5,7 @@ import { getJson, pictureAddress } from "./api.js";
 import { readFields } from "./address.js";
 import { button, byId, fillSelect, make, table } from "./dom.js";
 import { t } from "./texts.js";
+import { blockOf } from "../player/math.js";
 
 const FEATURED = ["adagrad-arrives-and-bursts", "momentum-escapes", "mse-or-cross-entropy"];
 
@@ -38,6 +39,7 @@ export function makeTour(page) {
       make("h3", {}, lesson.title),
       make("ol", {}, ...lesson.lines.map((line) => make("li", {}, line))),
       make("div", {}, table(columns, rows, { rowHeads: true, className: "checks", caption: t("tour_checks") })),
+      make("div", { class: "formula-blocks" }, ...lesson.formulas.map(blockOf)),
       make("div", { class: "buttons" },
         next ? button(t("tour_next", { title: next.title }), () => go(lesson.next), { class: "primary", id: "tour-next" }) : null,
         lesson.setup ? button(t("tour_picture"), (event) => showPicture(home, lesson, event.target)) : null,

@@ -4,6 +4,7 @@
 
 import { drawCritical, pageColors, prepare } from "./canvas.js";
 import { drawKey, makeCharts } from "./charts.js";
+import { makeFormulas } from "./formulas.js";
 import { makePicture } from "./picture.js";
 import { makePlayback, makeTimeline } from "./playback.js";
 import { nearestIndex } from "./scales.js";
@@ -14,11 +15,12 @@ import { makeEvents, makeTable, spoken, stepText } from "./table.js";
  * @param {object} given
  * @param {(name: string) => any} given.part the page's element of a name, or null where this page has none
  * @param {any} given.scene
- * @param {{step: number | null, view: string | null, hidden: Set<number>}} given.asked
+ * @param {{step: number | null, view: string | null, hidden: Set<number>, formula: number, weight: string}} given.asked
  * @param {(state: any, step: number) => void} given.rested told when the cursor rests
+ * @param {(number: number) => void} [given.explain] told whose formulas are looked at
  * @param {(view: any) => void} [given.drawn] told what the first picture shows, and where things lie on it
  */
-export function mountPlayer({ part, scene: first, asked, rested, drawn }) {
+export function mountPlayer({ part, scene: first, asked, rested, explain, drawn }) {
   const scene = { ...first };
   const store = createStore({
     index: asked.step === null ? scene.steps.length - 1 : nearestIndex(scene.steps, asked.step),
@@ -26,6 +28,8 @@ export function mountPlayer({ part, scene: first, asked, rested, drawn }) {
     speed: 1,
     view: asked.view ?? scene.view,
     hidden: asked.hidden,
+    formula: asked.formula,
+    weight: asked.weight,
   });
   const timeline = makeTimeline(scene);
   const playback = makePlayback(store, timeline, scene);
@@ -44,13 +48,15 @@ export function mountPlayer({ part, scene: first, asked, rested, drawn }) {
     const kept = before?.charts.renew();
     if (!kept) part("charts").replaceChildren();
     const charts = kept ? before.charts : makeCharts(part("charts"), scene, playback.moveTo);
-    const rows = JSON.stringify([scene.series.map(({ label }) => label), scene.table, scene.criticalKinds]);
+    const labels = scene.series.map(({ label }) => label);
+    const rows = JSON.stringify([labels, scene.table, scene.criticalKinds]);
     if (rows === before?.rows) return { ...before, charts };
     for (const name of ["table", "optimizers", "legend"]) part(name)?.replaceChildren();
     return {
       rows,
       charts,
       table: makeTable(part("table"), scene),
+      showFormulas: part("formulas") ? makeFormulas(part("formulas"), scene, store, explain ?? (() => {})) : () => {},
       optimizerKeys: makeOptimizers(part("optimizers"), scene, store),
       legendKeys: part("legend") ? makeLegend(part("legend"), scene) : [],
     };
@@ -73,6 +79,7 @@ export function mountPlayer({ part, scene: first, asked, rested, drawn }) {
     drawn?.(views[0]);
     built.charts.drawCursor(state.index, state.hidden, pageColors());
     built.table.show(state);
+    built.showFormulas(state);
     showControls(part, scene, timeline, built.optimizerKeys, state);
   }
   store.subscribe((state, change) => {
@@ -92,18 +99,22 @@ export function mountPlayer({ part, scene: first, asked, rested, drawn }) {
     actions,
     moveToStep,
     /** As an address says; what it does not say is as at first: the end, from the scene's side, nothing hidden. */
-    stand({ step, view, hidden }) {
+    stand({ step, view, hidden, formula, weight }) {
       const index = step === null ? scene.steps.length - 1 : nearestIndex(scene.steps, step);
-      const wanted = { index, view: view ?? scene.view, hidden, playing: false };
+      const wanted = { index, view: view ?? scene.view, hidden, formula, weight, playing: false };
       const now = store.get();
       const isHidden = String([...hidden]) === String([...now.hidden]);
-      const same = isHidden && wanted.index === now.index && wanted.view === now.view;
+      const same = isHidden && ["index", "view", "formula", "weight"].every((name) => wanted[name] === now[name]);
       if (!same || now.playing) store.set(wanted);
     },
     /** A path is about to be taken out: those behind it move up, and so does what is hidden of them. */
     forget(number) {
       const kept = [...store.get().hidden].filter((one) => one !== number);
-      store.set({ hidden: new Set(kept.map((one) => (one > number ? one - 1 : one))) });
+      const { formula } = store.get();
+      store.set({
+        hidden: new Set(kept.map((one) => (one > number ? one - 1 : one))),
+        formula: formula > number ? formula - 1 : formula,
+      });
     },
     /** Everything again, in the colors and sizes of now. */
     refresh: () => redraw(drawStill),

@@ -17,7 +17,7 @@ export function tracesOf(payload, arrays) {
     panels: payload.panels,
     table: payload.table,
     events: payload.events,
-    series: payload.series.map((series, number) => ({ ...series, columns: columnsOf(arrays, number) })),
+    series: payload.series.map((series, number) => ({ ...series, columns: columnsOf(arrays, number), formulas: payload.formulas[number] })),
   };
 }
 

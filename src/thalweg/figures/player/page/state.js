@@ -9,6 +9,8 @@
  * @property {number} speed
  * @property {"contour" | "3d"} view
  * @property {Set<number>} hidden optimizers, by number
+ * @property {number} formula whose formulas are shown, by number
+ * @property {string} weight whose numbers the formulas have: `x` or `y`
  */
 
 /** @param {State} state */
@@ -26,7 +28,7 @@ export function createStore(state) {
   };
 }
 
-/** Read `#step=120&view=3d&theme=dark&hide=2,3`. */
+/** Read `#step=120&view=3d&theme=dark&hide=2,3&formula=2&weight=y`. */
 export function readAddress(hash) {
   const fields = new URLSearchParams(hash.replace(/^#/, ""));
   const step = Number.parseInt(fields.get("step") ?? "", 10);
@@ -35,7 +37,19 @@ export function readAddress(hash) {
     view: oneOf(["contour", "3d"], fields.get("view")),
     theme: oneOf(["light", "dark"], fields.get("theme")),
     hidden: new Set((fields.get("hide") ?? "").split(",").filter(Boolean).map((number) => Number(number) - 1)),
+    ...readFormula(fields.get("formula"), fields.get("weight")),
   };
+}
+
+/** Which formulas are shown, of the address's fields. */
+export function readFormula(formula, weight) {
+  const number = Number.parseInt(formula ?? "", 10);
+  return { formula: number > 0 ? number - 1 : 0, weight: weight === "y" ? "y" : "x" };
+}
+
+/** The address's fields for the formulas that are shown; null for the first of all. */
+export function writeFormula({ formula, weight }) {
+  return { formula: formula ? String(formula + 1) : null, weight: weight === "y" ? "y" : null };
 }
 
 function oneOf(choices, value) {
@@ -44,6 +58,7 @@ function oneOf(choices, value) {
 
 export function writeAddress(state, step) {
   const fields = new URLSearchParams({ step: String(step), view: state.view, theme: state.theme });
+  for (const [name, value] of Object.entries(writeFormula(state))) if (value) fields.set(name, value);
   if (state.hidden.size) fields.set("hide", [...state.hidden].map((number) => number + 1).join(","));
   return `#${fields}`;
 }

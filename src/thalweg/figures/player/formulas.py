@@ -1,0 +1,100 @@
+"""The formulas of a trace for a page: of its optimizer and of its schedule, with each symbol's meaning and numbers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from thalweg.figures.lab.acting import acting_parts, acting_terms, numbers_of
+from thalweg.formulas import Formula, formula_of_optimizer, formula_of_schedule
+from thalweg.formulas.mathml import math_element, symbol_element
+from thalweg.formulas.symbols import FIRST_RATE, RATE, SCALE, STEP, WEIGHT
+from thalweg.formulas.tree import Line, call
+from thalweg.i18n import t
+from thalweg.schedules import Constant
+
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from thalweg.formulas.tree import Symbol
+    from thalweg.paths import Trace
+
+    Columns = dict[str, NDArray[Any]]
+
+_OWN: Final = {RATE.key: ("lr",), SCALE.key: ("sigma_x", "sigma_y"), WEIGHT.key: ("x", "y")}
+"""Symbols whose numbers every page has, and the columns with them: one, or one for each weight."""
+
+
+def block_of(formula: Formula) -> dict[str, Any]:
+    """What a page shows of a formula that nothing moves: a lesson's, a loss.
+
+    Example:
+        >>> from thalweg.formulas import get
+        >>> block_of(get("softmax"))["title"]
+        'softmax'
+    """
+    lines = [math_element(line.left, line.right) for line in formula.lines]
+    return {"title": formula.title, "lines": lines, "symbols": [], "groups": []}
+
+
+def blocks_of(trace: Trace) -> list[dict[str, Any]]:
+    """What a page shows of a trace's formulas, without numbers of the steps."""
+    formula = formula_of_optimizer(trace.optimizer)
+    blocks = [_block(formula, formula.title, {})]
+    if trace.schedule != Constant():
+        schedule = _driven(trace)
+        blocks.append(_block(schedule, t("formulas.schedule", name=schedule.name), {"t": ("since",)}))
+    return blocks
+
+
+def columns_for(trace: Trace, steps_K: NDArray[np.int64]) -> Columns:
+    """The numbers at the kept steps that the formulas need and the table has not, and the terms that act there."""
+    formula = formula_of_optimizer(trace.optimizer)
+    columns: Columns = {**numbers_of(trace, formula, steps_K), **acting_terms(trace, formula, steps_K)}
+    if trace.schedule != Constant():
+        columns |= acting_parts(formula_of_schedule(trace.schedule, trace.steps), steps_K)
+        columns["since"] = np.where(steps_K > 0, steps_K - 1.0, np.nan)
+    return columns
+
+
+def _driven(trace: Trace) -> Formula:
+    """The schedule's formula below what it does to the learning rate."""
+    schedule = formula_of_schedule(trace.schedule, trace.steps)
+    if schedule.clock != STEP.letter:  # of plateau, which counts values
+        return schedule
+    first = Line(RATE[STEP], FIRST_RATE * call("f", STEP - 1))
+    settings = {**schedule.settings, FIRST_RATE.key: trace.lr}
+    return Formula(schedule.name, (first, *schedule.lines), settings)
+
+
+def _block(formula: Formula, title: str, columns: dict[str, tuple[str, ...]]) -> dict[str, Any]:
+    return {
+        **block_of(formula),
+        "title": title,
+        "symbols": [_symbol(symbol, formula, columns) for symbol in formula.symbols()],
+        "groups": [
+            {"name": group, "terms": [f"{group}.{term.name}" for term in terms], "columns": _sides(f"act_{group}")}
+            for group, terms in formula.terms().items()
+            if len(terms) > 1
+        ],
+    }
+
+
+def _symbol(symbol: Symbol, formula: Formula, columns: dict[str, tuple[str, ...]]) -> dict[str, Any]:
+    """A symbol with its meaning, and its number if it has one, or the columns where its numbers may be."""
+    number = formula.settings.get(symbol.key)
+    if symbol.key == STEP.key and symbol.key not in columns:
+        columns = {**columns, STEP.key: ("steps",)}
+    return {
+        "key": symbol.key,
+        "math": symbol_element(symbol),
+        "meaning": t(f"formulas.symbol_{symbol.meaning}"),
+        "number": float(number) if isinstance(number, int | float) else None,
+        "columns": columns.get(symbol.key) or _OWN.get(symbol.key) or _sides(f"of_{symbol.key}"),
+    }
+
+
+def _sides(name: str) -> tuple[str, ...]:
+    return f"{name}_x", f"{name}_y", name
