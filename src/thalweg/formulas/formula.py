@@ -7,7 +7,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any, Final
 
 from thalweg.formulas.evaluation import Scope, evaluate
-from thalweg.formulas.mathml import math_element
+from thalweg.formulas.mathml import math_element, symbol_element
 from thalweg.formulas.mathtext import mathtext_of
 from thalweg.formulas.text import text_of
 from thalweg.formulas.tree import Symbol, Term
@@ -84,6 +84,10 @@ class Formula:
             if isinstance(part, Symbol) and part.meaning:
                 found.setdefault(part.key, part)
         return list(found.values())
+
+    def symbol_elements(self) -> list[tuple[Symbol, str]]:
+        """Every symbol with a meaning and the `<math>` element that shows it."""
+        return [(symbol, symbol_element(symbol)) for symbol in self.symbols()]
 
     def numbers(self) -> list[tuple[str, float]]:
         """Each setting and its number, by its symbol as text, in reading order."""

@@ -7,6 +7,7 @@ from struct import unpack
 from typing import TYPE_CHECKING
 
 from thalweg.i18n import t
+from thalweg.report.formulas import formula_section
 from thalweg.report.html import Html, duration, join, percent, table, tag
 from thalweg.report.scores import class_scores, confusion_matrix, largest_class, wilson_interval
 from thalweg.runs.folder import mapping, number, sequence
@@ -112,11 +113,12 @@ def _ending(folder: RunFolder) -> str:
     return t("report.ending_and_best", ending=ending, epoch=int(best)) if best else ending
 
 
-def picture_sections(folder: RunFolder) -> list[Html]:
-    """Curves, layers, confusion with the classes' scores, mistakes, and both maps of features."""
+def picture_sections(folder: RunFolder) -> list[Html | None]:
+    """Curves, formulas, layers, confusion with the classes' scores, mistakes, and both maps of features."""
     maps = [_figure(folder, name) for name in ("tsne-mid", "tsne-top")]
     return [
         tag("section", tag("h2", t("report.curves")), _figure(folder, "curves")),
+        formula_section(folder),
         tag("section", tag("h2", t("report.layers")), _figure(folder, "layers")),
         tag("section", tag("h2", t("report.classes")), _figure(folder, "confusion"), _class_table(folder)),
         tag("section", tag("h2", t("report.mistakes")), _figure(folder, "mistakes")),
