@@ -5,21 +5,23 @@ from __future__ import annotations
 from typing import Final
 
 from thalweg.formulas.formula import Formula
-from thalweg.formulas.symbols import ANY, E
-from thalweg.formulas.tree import Line, Minus, Symbol, call, node, series
+from thalweg.formulas.symbols import E
+from thalweg.formulas.tree import Line, Minus, Node, Symbol, call, node, series
 
 
 _LOGIT: Final = Symbol("y", meaning="logit")
 _SHARE: Final = Symbol("p", meaning="probability")
 _TARGET: Final = Symbol("t", meaning="target")
+_SMOOTHED_TARGET: Final = Symbol("t", meaning="smoothed_target")
 _ONE: Final = Symbol("o", meaning="one_hot")
 _SMOOTHING: Final = Symbol("s", meaning="smoothing")
 _CLASS: Final = Symbol("c", meaning="class")
 _CLASSES: Final = Symbol("C", meaning="classes")
+_EACH: Final = Symbol("k", meaning="each_class")
 _LOSS: Final = Symbol("L", meaning="loss")
 
-_SOFTMAX: Final = Line(_SHARE[_CLASS], E ** _LOGIT[_CLASS] / series("∑", ANY, 1, _CLASSES, E ** _LOGIT[ANY]))
-_SMOOTHED: Final = Line(_TARGET[_CLASS], (1 - _SMOOTHING) * _ONE[_CLASS] + _SMOOTHING / _CLASSES)
+_SOFTMAX: Final = Line(_SHARE[_CLASS], E ** _LOGIT[_CLASS] / series("∑", _EACH, 1, _CLASSES, E ** _LOGIT[_EACH]))
+_SMOOTHED: Final = Line(_SMOOTHED_TARGET[_CLASS], (1 - _SMOOTHING) * _ONE[_CLASS] + _SMOOTHING / _CLASSES)
 
 
 def softmax() -> Formula:
@@ -38,7 +40,7 @@ def cross_entropy(smoothing: float = 0.0) -> Formula:
     Args:
         smoothing: of the labels, in [0, 1).
     """
-    total = series("∑", _CLASS, 1, _CLASSES, _TARGET[_CLASS] * call("ln", _SHARE[_CLASS]))
+    total = series("∑", _CLASS, 1, _CLASSES, _target(smoothing) * call("ln", _SHARE[_CLASS]))
     return _loss("cross_entropy", Minus(total), smoothing)
 
 
@@ -48,11 +50,15 @@ def mse(smoothing: float = 0.0) -> Formula:
     Args:
         smoothing: of the labels, in [0, 1).
     """
-    return _loss("mse", series("∑", _CLASS, 1, _CLASSES, (_TARGET[_CLASS] - _SHARE[_CLASS]) ** 2), smoothing)
+    return _loss("mse", series("∑", _CLASS, 1, _CLASSES, (_target(smoothing) - _SHARE[_CLASS]) ** 2), smoothing)
 
 
-def _loss(name: str, right: Minus | object, smoothing: float) -> Formula:
-    lines = (Line(_LOSS, node(right)), _SOFTMAX)
+def _target(smoothing: float) -> Symbol:
+    return (_SMOOTHED_TARGET if smoothing else _TARGET)[_CLASS]
+
+
+def _loss(name: str, right: Node, smoothing: float) -> Formula:
+    lines = (Line(_LOSS, right), _SOFTMAX)
     if not smoothing:
         return Formula(name, lines)
     return Formula(name, (*lines, _SMOOTHED), {_SMOOTHING.key: smoothing})

@@ -109,7 +109,10 @@ def _fence(part: Fence) -> str:
 @mathml_of.register
 def _call(part: Call) -> str:
     arguments = "<mo>,</mo>".join(map(mathml_of, part.arguments))
-    return f"<mrow><mi>{escape(part.name)}</mi>{_APPLY}<mrow><mo>(</mo>{arguments}<mo>)</mo></mrow></mrow>"
+    name, number = part.split()
+    written = f"<mi>{escape(name)}</mi>"
+    written = f"<msub>{written}<mn>{number}</mn></msub>" if number else written
+    return f"<mrow>{written}{_APPLY}<mrow><mo>(</mo>{arguments}<mo>)</mo></mrow></mrow>"
 
 
 @mathml_of.register

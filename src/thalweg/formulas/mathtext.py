@@ -60,7 +60,7 @@ def _number(part: Number) -> str:
 @mathtext_of.register
 def _symbol(part: Symbol) -> str:
     letter = _MARKS[part.mark].format(_LETTERS.get(part.letter, part.letter))
-    label = _LETTERS.get(part.label, part.label)
+    label = _LETTERS.get(part.label, part.label).replace("−", "-")
     label = rf"\mathrm{{{label}}}" if len(part.label) > 1 else label
     index = "" if part.index is None else mathtext_of(part.index)
     return f"{letter}_{{{label}{index}}}" if label or index else letter
@@ -110,8 +110,9 @@ def _fence(part: Fence) -> str:
 
 @mathtext_of.register
 def _call(part: Call) -> str:
-    name = part.name.replace("∇", r"\nabla ")
-    name = rf"\mathrm{{{name}}}" if name.isalpha() and len(name) > 1 else name
+    letters, number = part.split()
+    name = rf"\mathrm{{{letters}}}" if letters.isalpha() and len(letters) > 1 else letters.replace("∇", r"\nabla ")
+    name += f"_{{{number}}}" if number else ""
     return rf"{name}\left({', '.join(map(mathtext_of, part.arguments))}\right)"
 
 

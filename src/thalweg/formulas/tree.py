@@ -162,10 +162,20 @@ class Fence(Node):
 
 @dataclass(frozen=True)
 class Call(Node):
-    """A named function: cos, ln, sign, max, min, ∇L, and f, which the formula itself defines."""
+    """A named function: cos, ln, sign, max, min, ∇L, and f or f₁, which the formula itself defines."""
 
     name: str
     arguments: tuple[Node, ...]
+
+    def split(self) -> tuple[str, str]:
+        """Its name and, as plain digits, the number below it.
+
+        Example:
+            >>> Call("f₁₂", ()).split()
+            ('f', '12')
+        """
+        letters = self.name.rstrip(_LOWERED)
+        return letters, "".join(str(_LOWERED.index(sign)) for sign in self.name[len(letters) :])
 
 
 @dataclass(frozen=True)
@@ -283,6 +293,7 @@ def changed(part: Any, change: Callable[[Node], Node]) -> Any:
     return change(type(part)(**{name: changed(value, change) for name, value in vars(part).items()}))
 
 
+_LOWERED = "₀₁₂₃₄₅₆₇₈₉"
 _MARKS = {"": "", "hat": "\u0302", "bar": "\u0304"}
 
 
