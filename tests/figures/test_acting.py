@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from thalweg import optimizers, paths, surfaces
-from thalweg.figures.lab.acting import NOTHING, acting_parts, acting_terms, numbers_of
+from thalweg.figures.lab.acting import NOTHING, acting_parts, along
 from thalweg.figures.player.formulas import blocks_of, columns_for
 from thalweg.figures.player.payload import traces_of
 from thalweg.formulas import formula_of_optimizer, formula_of_schedule
@@ -50,7 +50,7 @@ def walked(name, settings, schedule="cosine"):
 def test_the_numbers_at_the_cursor_are_the_formula_s(name, settings):
     trace, formula, histories = walked(name, settings)
     steps_K = np.array([0, 1, 2, 7, STEPS])
-    found = numbers_of(trace, formula, steps_K)
+    found = along(trace, formula, steps_K)
     assert {"of_g_x", "of_g_y"} <= found.keys()
     for axis, history in zip("xy", histories, strict=True):
         np.testing.assert_allclose(history["θ"][STEPS], trace.positions_S2[-1, "xy".index(axis)], rtol=1e-9)
@@ -62,7 +62,7 @@ def test_the_numbers_at_the_cursor_are_the_formula_s(name, settings):
 def test_the_larger_term_acts():
     """Of momentum: what is kept of the directions before, or the gradient of now."""
     trace, formula, histories = walked("momentum", {})
-    found = acting_terms(trace, formula, np.arange(STEPS + 1))
+    found = along(trace, formula, np.arange(STEPS + 1))
     for axis, history in zip("xy", histories, strict=True):
         old = np.abs([0.9 * history["m"][step - 1] for step in range(1, STEPS + 1)])
         new = np.abs([history["g"][step] for step in range(1, STEPS + 1)])
@@ -73,22 +73,22 @@ def test_the_factor_that_changed_most_acts():
     """At a burst of AdaGrad as the course has it, σ sinks slowly and the gradient grows; in a warm-up, η grows."""
     valley = surfaces.get("valley", angle=0.05)
     trace = paths.trace(valley, "adagrad_mean", lr=0.2, steps=4_000, start=(-10, 2))
-    found = acting_terms(trace, formula_of_optimizer(trace.optimizer), np.arange(4_001))
-    names = [term.name for term in formula_of_optimizer(trace.optimizer).terms()["change"]]
+    found = along(trace, formula_of_optimizer(trace.optimizer), np.arange(4_001))
+    names = [term.name for term in formula_of_optimizer(trace.optimizer).terms["change"]]
     assert names == ["rate", "direction", "scale"]
     assert set(found["act_change_y"][3_330:3_360].tolist()) == {names.index("direction")}
     assert found["act_change_y"][0] == NOTHING
     warm = paths.trace(valley, "adam", lr=0.01, schedule="warmup(100%)", steps=100)
-    found = acting_terms(warm, formula_of_optimizer(warm.optimizer), np.arange(101))
+    found = along(warm, formula_of_optimizer(warm.optimizer), np.arange(101))
     assert (found["act_change_x"][2:] == 0).all()
     still = paths.trace(valley, "sign_sgd", lr=1e-3, steps=50)
-    found = acting_terms(still, formula_of_optimizer(still.optimizer), np.arange(51))
+    found = along(still, formula_of_optimizer(still.optimizer), np.arange(51))
     assert (found["act_change_x"] == NOTHING).all()
 
 
 def test_radam_s_cases_change_when_its_scale_is_trusted():
     trace, formula, _ = walked("radam", {})
-    found = acting_terms(trace, formula, np.arange(STEPS + 1))
+    found = along(trace, formula, np.arange(STEPS + 1))
     trusted = trace.scale_S2[:, 0] != 1.0
     assert 0 < trusted.sum() < STEPS
     np.testing.assert_array_equal(found["act_trusted_x"][1:], trusted.astype(int))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Final
 
@@ -102,6 +103,7 @@ class Formula:
                 found.append((replace(symbol, index=None), value))
         return [(text_of(symbol), float(number)) for symbol, number in found]
 
+    @cached_property
     def terms(self) -> dict[str, list[Term]]:
         """The terms that are lit when they act, by group, in reading order."""
         groups: dict[str, list[Term]] = {}

@@ -5,6 +5,7 @@ Every one has its update, θ_t = θ_{t−1} − η_t m / σ, of a direction m an
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from thalweg.formulas import moment_rules, scale_rules
@@ -50,6 +51,7 @@ _RULES: Final[dict[type, Callable[[Any], Rule]]] = {
 """Class to its rule; a subclass has that of its base, with its own settings."""
 
 
+@lru_cache(maxsize=64)
 def formula_of_optimizer(optimizer: Optimizer) -> Formula:
     """The formula of an optimizer with its settings, weight decay included.
 

@@ -5,6 +5,7 @@ A composition has a case for each part; a part counts from its own start, and it
 
 from __future__ import annotations
 
+from functools import lru_cache
 from math import isnan
 from typing import TYPE_CHECKING, Any, Final
 
@@ -55,6 +56,7 @@ _BOUND: Final = "tπjkrn"  # letters that count or run, in every part alike
 _HELPERS: Final = {"h", "u"}  # functions of a part
 
 
+@lru_cache(maxsize=64)
 def formula_of_schedule(schedule: Schedule, steps: int | None = None) -> Formula:
     """The formula of a schedule with its settings.
 

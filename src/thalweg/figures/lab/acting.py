@@ -1,10 +1,11 @@
 """What a formula's symbols are at the kept steps of a trace, and which of its terms act there.
 
-Legend: K kept steps.
+Legend: K kept steps, I those of them that an update led to.
 """
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -34,10 +35,14 @@ class _Numbers:
 
     def __init__(self, at: Callable[[NDArray[np.int64]], NDArray[np.float64]], start: float) -> None:
         self.at, self.start = at, start
+        self.known: dict[bytes, NDArray[np.float64]] = {}
 
     def __getitem__(self, index: Any) -> Any:
         index = np.asarray(index).astype(np.int64)
-        return np.where(index < 1, self.start, self.at(np.maximum(index, 1)))
+        key = index.tobytes()
+        if key not in self.known:  # a formula asks for the same steps again and again
+            self.known[key] = np.where(index < 1, self.start, self.at(np.maximum(index, 1)))
+        return self.known[key]
 
 
 def scope_of(trace: Trace, formula: Formula, axis: int, steps_K: NDArray[np.int64]) -> Scope:
@@ -68,54 +73,49 @@ def _recovered(part: Node, scope: Scope, start: float) -> _Numbers:
     return _Numbers(lambda index: evaluate(part, scope.having(STEP.key, index)), start)
 
 
-def numbers_of(trace: Trace, formula: Formula, steps_K: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
-    """The numbers of the symbols that follow from what a trace records, NaN at step 0 and after the trace's end.
-
-    Returns:
-        `of_v_x` and `of_v_y` for the symbol v; the gradient is `of_g_x` and `of_g_y`.
-    """
-    found: dict[str, NDArray[np.float64]] = {}
-    inside_K = (steps_K >= 1) & (steps_K <= trace.last)
-    for axis, name in enumerate(_AXES):
-        scope = scope_of(trace, formula, axis, steps_K[inside_K])
-        for key in (GRADIENT.key, *formula.recovered):
-            column_K = found[f"of_{key}_{name}"] = np.full(len(steps_K), np.nan)
-            with np.errstate(all="ignore"):
-                column_K[inside_K] = scope[key][steps_K[inside_K]]
-    return found
-
-
-def acting_terms(trace: Trace, formula: Formula, steps_K: NDArray[np.int64]) -> dict[str, NDArray[np.uint8]]:
-    """The number of the term that acts, of each group of the formula of a trace's optimizer; `NOTHING` where none does.
+def along(
+    trace: Trace, formula: Formula, steps_K: NDArray[np.int64]
+) -> dict[str, NDArray[np.float64] | NDArray[np.uint8]]:
+    """The numbers of the symbols that follow from what a trace records, and the term that acts, at each kept step.
 
     In a sum, the larger term acts; of `max` and `min`, the one that it takes; of cases, the one that holds; and of the
     factors of the update, the one that has changed by the greatest factor since the step before.
 
+    Args:
+        trace: what has run.
+        formula: of its optimizer.
+        steps_K: the steps, from 0 on.
+
     Returns:
-        `act_mean_x` and `act_mean_y` for the group `mean`; groups with terms that a trace does not tell are left out.
+        For each axis: `of_v_x` for the symbol v and `of_g_x` for the gradient, NaN at step 0 and after the trace's end;
+        `act_mean_x` for the group `mean`, the number of its term, or `NOTHING`. Groups with terms that a trace does not
+        tell are left out.
     """
-    known = known_symbols(formula)
     inside_K = (steps_K >= 1) & (steps_K <= trace.last)
-    found: dict[str, NDArray[np.uint8]] = {}
+    steps_I = steps_K[inside_K]
+    found: dict[str, NDArray[np.float64] | NDArray[np.uint8]] = {}
     for axis, name in enumerate(_AXES):
-        scope = scope_of(trace, formula, axis, steps_K[inside_K])
-        for group, parent in parents_of(formula).items():
-            with np.errstate(all="ignore"):
-                acts_K = _acts(group, parent, formula, scope, known)
-            if acts_K is not None:
-                column_K = found[f"act_{group}_{name}"] = np.full(len(steps_K), NOTHING, dtype=np.uint8)
-                column_K[inside_K] = acts_K
+        scope = scope_of(trace, formula, axis, steps_I)
+        with np.errstate(all="ignore"):
+            for key in (GRADIENT.key, *formula.recovered):
+                column_K = found[f"of_{key}_{name}"] = np.full(len(steps_K), np.nan)
+                column_K[inside_K] = scope[key][steps_I]
+            for group in parents_of(formula):
+                acts_I = _acts(group, formula, scope)
+                if acts_I is not None:
+                    column_K = found[f"act_{group}_{name}"] = np.full(len(steps_K), NOTHING, dtype=np.uint8)
+                    column_K[inside_K] = acts_I
     return found
 
 
 def acting_parts(formula: Formula, steps_K: NDArray[np.int64]) -> dict[str, NDArray[np.uint8]]:
-    """The number of the part of a schedule that runs at each kept step, by group; see `acting_terms`."""
+    """The number of the part of a schedule that runs at each kept step, by group; see `along`."""
     inside_K = steps_K >= 1
     first = formula.lines[:1]
     scope = Scope({**formula.settings, "t": steps_K[inside_K] - 1.0}, formula.lines)
     found: dict[str, NDArray[np.uint8]] = {}
     for group, parent in parents_of(formula).items():
-        terms = formula.terms()[group]
+        terms = formula.terms[group]
         if not any(terms[0] is part for line in first for part in line.right.walk()):
             continue
         with np.errstate(all="ignore"):
@@ -125,6 +125,7 @@ def acting_parts(formula: Formula, steps_K: NDArray[np.int64]) -> dict[str, NDAr
     return found
 
 
+@lru_cache(maxsize=64)
 def parents_of(formula: Formula) -> dict[str, Node]:
     """The part that directly holds the terms of each group: a sum, a call of max or min, cases, or a product."""
     found: dict[str, Node] = {}
@@ -133,9 +134,10 @@ def parents_of(formula: Formula) -> dict[str, Node]:
             for child in part.children():
                 if isinstance(child, Term) and not isinstance(part, Fraction):
                     found.setdefault(child.group, part)
-    return {group: part for group, part in found.items() if len(formula.terms()[group]) > 1}
+    return {group: part for group, part in found.items() if len(formula.terms[group]) > 1}
 
 
+@lru_cache(maxsize=64)
 def known_symbols(formula: Formula) -> set[str]:
     """The symbols whose numbers a trace tells, directly or by lines of the formula."""
     known = {STEP.key, RECORDED.key, SCALE.key, RATE.key, WEIGHT.key, GRADIENT.key}
@@ -147,14 +149,13 @@ def known_symbols(formula: Formula) -> set[str]:
         known |= more
 
 
-def _acts(group: str, parent: Node, formula: Formula, scope: Scope, known: set[str]) -> NDArray[np.int64] | None:
-    terms = formula.terms()[group]
+def _acts(group: str, formula: Formula, scope: Scope) -> NDArray[np.int64] | None:
+    """The number of the term that acts at each step; None where its numbers are not known."""
+    parent, terms, known = parents_of(formula)[group], formula.terms[group], known_symbols(formula)
     if group == "change":
         return _most_changed(terms, scope, known)
-    if isinstance(parent, Cases):
-        conditions = {key for _, condition in parent.branches for key in _keys(condition)}
-        return _choice(parent, terms, scope) if conditions <= known else None
-    return _choice(parent, terms, scope) if all(_keys(term) <= known for term in terms) else None
+    told = [condition for _, condition in parent.branches] if isinstance(parent, Cases) else terms
+    return _choice(parent, terms, scope) if all(_keys(part) <= known for part in told) else None
 
 
 def _choice(parent: Node, terms: list[Term], scope: Scope) -> NDArray[np.int64]:
@@ -186,5 +187,6 @@ def _most_changed(terms: list[Term], scope: Scope, known: set[str]) -> NDArray[n
     return np.where(np.max(changes, axis=0) < _STILL, NOTHING, most_K)
 
 
+@lru_cache(maxsize=1024)
 def _keys(part: Node) -> set[str]:
     return {one.key for one in part.walk() if isinstance(one, Symbol)}

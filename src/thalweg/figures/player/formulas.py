@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from thalweg.figures.lab.acting import acting_parts, acting_terms, numbers_of
+from thalweg.figures.lab.acting import acting_parts, along
 from thalweg.formulas import Formula, formula_of_optimizer, formula_of_schedule
 from thalweg.formulas.mathml import math_element, symbol_element
 from thalweg.formulas.symbols import FIRST_RATE, RATE, SCALE, STEP, WEIGHT
 from thalweg.formulas.tree import Line, call
-from thalweg.i18n import t
+from thalweg.i18n import get_language, t
 from thalweg.schedules import Constant
 
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from thalweg.formulas.tree import Symbol
+    from thalweg.optimizers import Optimizer
     from thalweg.paths import Trace
 
     Columns = dict[str, NDArray[Any]]
@@ -41,18 +43,23 @@ def block_of(formula: Formula) -> dict[str, Any]:
 
 def blocks_of(trace: Trace) -> list[dict[str, Any]]:
     """What a page shows of a trace's formulas, without numbers of the steps."""
-    formula = formula_of_optimizer(trace.optimizer)
-    blocks = [_block(formula, formula.title, {})]
+    blocks = [_block_of_optimizer(trace.optimizer, get_language())]
     if trace.schedule != Constant():
         schedule = _driven(trace)
         blocks.append(_block(schedule, t("formulas.schedule", name=schedule.name), {"t": ("since",)}))
     return blocks
 
 
+@lru_cache(maxsize=64)
+def _block_of_optimizer(optimizer: Optimizer, _language: str) -> dict[str, Any]:
+    formula = formula_of_optimizer(optimizer)
+    return _block(formula, formula.title, {})
+
+
 def columns_for(trace: Trace, steps_K: NDArray[np.int64]) -> Columns:
     """The numbers at the kept steps that the formulas need and the table has not, and the terms that act there."""
     formula = formula_of_optimizer(trace.optimizer)
-    columns: Columns = {**numbers_of(trace, formula, steps_K), **acting_terms(trace, formula, steps_K)}
+    columns: Columns = dict(along(trace, formula, steps_K))
     if trace.schedule != Constant():
         columns |= acting_parts(formula_of_schedule(trace.schedule, trace.steps), steps_K)
         columns["since"] = np.where(steps_K > 0, steps_K - 1.0, np.nan)
@@ -76,7 +83,7 @@ def _block(formula: Formula, title: str, columns: dict[str, tuple[str, ...]]) ->
         "symbols": [_symbol(symbol, formula, columns) for symbol in formula.symbols()],
         "groups": [
             {"name": group, "terms": [f"{group}.{term.name}" for term in terms], "columns": _sides(f"act_{group}")}
-            for group, terms in formula.terms().items()
+            for group, terms in formula.terms.items()
             if len(terms) > 1
         ],
     }

@@ -26,11 +26,14 @@ export function makeFormulas(home, scene, store, explain) {
   blocks.className = "formula-blocks";
   bar.append(trace.label, weight.label);
   home.replaceChildren(bar, blocks);
+  let laid = null;
   let shown = "";
   let parts = [];
 
   /** Lay out the blocks of a trace, where they are not those that are shown. */
   function lay(formulas) {
+    if (formulas === laid) return;
+    laid = formulas;
     const key = JSON.stringify(formulas);
     if (key === shown) return;
     shown = key;
