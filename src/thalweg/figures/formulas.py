@@ -38,7 +38,7 @@ def formula_rows(formulas: Iterable[Formula], width: float) -> list[Row]:
     Example:
         >>> from thalweg.formulas import get
         >>> formula_rows([get("sgd")], 6)
-        [('sgd', '$\\theta_{t} = \\theta_{t - 1} - \\eta_{t}\\,g_{t}$', 25)]
+        [('sgd', '$\\theta_{t} = \\theta_{t - 1} - \\eta_{t}\\,g_{t}$', 26)]
     """
     distinct = {(formula.title, formula.text): formula for formula in formulas}
     fit = int((width - _left(title for title, _ in distinct)) / _SIGN)
