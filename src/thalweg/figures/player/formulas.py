@@ -5,8 +5,6 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
-
 from thalweg.figures.lab.acting import acting_parts, along
 from thalweg.formulas import Formula, formula_of_optimizer, formula_of_schedule
 from thalweg.formulas.mathml import math_element, symbol_element
@@ -17,6 +15,7 @@ from thalweg.schedules import Constant
 
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     from thalweg.formulas.tree import Symbol
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 
     Columns = dict[str, NDArray[Any]]
 
-_OWN: Final = {RATE.key: ("lr",), SCALE.key: ("sigma_x", "sigma_y"), WEIGHT.key: ("x", "y")}
+_OWN: Final = {STEP.key: ("steps",), RATE.key: ("lr",), SCALE.key: ("sigma_x", "sigma_y"), WEIGHT.key: ("x", "y")}
 """Symbols whose numbers every page has, and the columns with them: one, or one for each weight."""
 
 
@@ -46,14 +45,14 @@ def blocks_of(trace: Trace) -> list[dict[str, Any]]:
     blocks = [_block_of_optimizer(trace.optimizer, get_language())]
     if trace.schedule != Constant():
         schedule = _driven(trace)
-        blocks.append(_block(schedule, t("formulas.schedule", name=schedule.name), {"t": ("since",)}))
+        blocks.append(_block(schedule, t("formulas.schedule", name=schedule.name)))
     return blocks
 
 
 @lru_cache(maxsize=64)
 def _block_of_optimizer(optimizer: Optimizer, _language: str) -> dict[str, Any]:
     formula = formula_of_optimizer(optimizer)
-    return _block(formula, formula.title, {})
+    return _block(formula, formula.title)
 
 
 def columns_for(trace: Trace, steps_K: NDArray[np.int64]) -> Columns:
@@ -62,7 +61,6 @@ def columns_for(trace: Trace, steps_K: NDArray[np.int64]) -> Columns:
     columns: Columns = dict(along(trace, formula, steps_K))
     if trace.schedule != Constant():
         columns |= acting_parts(formula_of_schedule(trace.schedule, trace.steps), steps_K)
-        columns["since"] = np.where(steps_K > 0, steps_K - 1.0, np.nan)
     return columns
 
 
@@ -71,16 +69,16 @@ def _driven(trace: Trace) -> Formula:
     schedule = formula_of_schedule(trace.schedule, trace.steps)
     if schedule.clock != STEP.letter:  # of plateau, which counts values
         return schedule
-    first = Line(RATE[STEP], FIRST_RATE * call("f", STEP - 1))
+    first = Line(RATE[STEP], FIRST_RATE * call("f", STEP - 1))  # t is the optimizer's step; that of f counts from 0
     settings = {**schedule.settings, FIRST_RATE.key: trace.lr}
     return Formula(schedule.name, (first, *schedule.lines), settings)
 
 
-def _block(formula: Formula, title: str, columns: dict[str, tuple[str, ...]]) -> dict[str, Any]:
+def _block(formula: Formula, title: str) -> dict[str, Any]:
     return {
         **block_of(formula),
         "title": title,
-        "symbols": [_symbol(symbol, formula, columns) for symbol in formula.symbols()],
+        "symbols": [_symbol(symbol, formula) for symbol in formula.symbols()],
         "groups": [
             {"name": group, "terms": [f"{group}.{term.name}" for term in terms], "columns": _sides(f"act_{group}")}
             for group, terms in formula.terms.items()
@@ -89,17 +87,15 @@ def _block(formula: Formula, title: str, columns: dict[str, tuple[str, ...]]) ->
     }
 
 
-def _symbol(symbol: Symbol, formula: Formula, columns: dict[str, tuple[str, ...]]) -> dict[str, Any]:
+def _symbol(symbol: Symbol, formula: Formula) -> dict[str, Any]:
     """A symbol with its meaning, and its number if it has one, or the columns where its numbers may be."""
     number = formula.settings.get(symbol.key)
-    if symbol.key == STEP.key and symbol.key not in columns:
-        columns = {**columns, STEP.key: ("steps",)}
     return {
         "key": symbol.key,
         "math": symbol_element(symbol),
         "meaning": t(f"formulas.symbol_{symbol.meaning}"),
         "number": float(number) if isinstance(number, int | float) else None,
-        "columns": columns.get(symbol.key) or _OWN.get(symbol.key) or _sides(f"of_{symbol.key}"),
+        "columns": _OWN.get(symbol.key) or _sides(f"of_{symbol.key}"),
     }
 
 
