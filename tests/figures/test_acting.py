@@ -13,6 +13,7 @@ from thalweg.schedules import parse
 
 
 STEPS = 30
+WALKED = 12
 TURNED = surfaces.get("valley", angle=0.3)
 # With noise and weight decay, so that the gradient of the formula is not the surface's.
 SETTINGS = [
@@ -27,9 +28,9 @@ SETTINGS = [
 def walked(name, settings, schedule="cosine"):
     """A trace, its optimizer's formula, and the formula's history along it, by its own steps: one for each axis."""
     optimizer = optimizers.get(name, **settings)
-    trace = paths.trace(TURNED, optimizer, lr=0.01, schedule=schedule, steps=STEPS, noise=0.3, seed=4)
+    trace = paths.trace(TURNED, optimizer, lr=0.01, schedule=schedule, steps=WALKED, noise=0.3, seed=4)
     formula = formula_of_optimizer(optimizer)
-    gradients = trace.gradients_at(np.arange(1, STEPS + 1))
+    gradients = trace.gradients_at(np.arange(1, WALKED + 1))
     histories = []
     for axis in (0, 1):
         start = {**formula.start, "θ": trace.positions_S2[0, axis], "s": trace.lr}
@@ -38,7 +39,7 @@ def walked(name, settings, schedule="cosine"):
         history = {line.key: {0: start.get(line.key, np.nan)} for line in formula.stepped}
         history |= {"g": dict(enumerate(gradients[:, axis].tolist(), 1)), "η0": trace.lr}
         history["η"] = dict(enumerate(trace.lr_S.tolist(), 1))
-        for step in range(1, STEPS + 1):
+        for step in range(1, WALKED + 1):
             slope = history["g"][step] - trace.optimizer.decays[0] * trace.positions_S2[step - 1, axis]
             sign = -1.0 if optimizer.maximize else 1.0
             formula.step({**history, "∇L": lambda _, slope=sign * slope: slope}, step)
@@ -49,11 +50,11 @@ def walked(name, settings, schedule="cosine"):
 @pytest.mark.parametrize(("name", "settings"), SETTINGS)
 def test_the_numbers_at_the_cursor_are_the_formula_s(name, settings):
     trace, formula, histories = walked(name, settings)
-    steps_K = np.array([0, 1, 2, 7, STEPS])
+    steps_K = np.array([0, 1, 2, 7, WALKED])
     found = along(trace, formula, steps_K)
     assert {"of_g_x", "of_g_y"} <= found.keys()
     for axis, history in zip("xy", histories, strict=True):
-        np.testing.assert_allclose(history["θ"][STEPS], trace.positions_S2[-1, "xy".index(axis)], rtol=1e-9)
+        np.testing.assert_allclose(history["θ"][WALKED], trace.positions_S2[-1, "xy".index(axis)], rtol=1e-9)
         for key in {"g", *formula.recovered}:
             wanted = [np.nan, *(history[key][step] for step in steps_K[1:].tolist())]
             np.testing.assert_allclose(found[f"of_{key}_{axis}"], wanted, rtol=1e-6, atol=1e-12, err_msg=key)
@@ -62,10 +63,10 @@ def test_the_numbers_at_the_cursor_are_the_formula_s(name, settings):
 def test_the_larger_term_acts():
     """Of momentum: what is kept of the directions before, or the gradient of now."""
     trace, formula, histories = walked("momentum", {})
-    found = along(trace, formula, np.arange(STEPS + 1))
+    found = along(trace, formula, np.arange(WALKED + 1))
     for axis, history in zip("xy", histories, strict=True):
-        old = np.abs([0.9 * history["m"][step - 1] for step in range(1, STEPS + 1)])
-        new = np.abs([history["g"][step] for step in range(1, STEPS + 1)])
+        old = np.abs([0.9 * history["m"][step - 1] for step in range(1, WALKED + 1)])
+        new = np.abs([history["g"][step] for step in range(1, WALKED + 1)])
         np.testing.assert_array_equal(found[f"act_mean_{axis}"], [NOTHING, *(new > old)])
 
 
@@ -88,9 +89,9 @@ def test_the_factor_that_changed_most_acts():
 
 def test_radam_s_cases_change_when_its_scale_is_trusted():
     trace, formula, _ = walked("radam", {})
-    found = along(trace, formula, np.arange(STEPS + 1))
+    found = along(trace, formula, np.arange(WALKED + 1))
     trusted = trace.scale_S2[:, 0] != 1.0
-    assert 0 < trusted.sum() < STEPS
+    assert 0 < trusted.sum() < WALKED
     np.testing.assert_array_equal(found["act_trusted_x"][1:], trusted.astype(int))
 
 
