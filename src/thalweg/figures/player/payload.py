@@ -144,7 +144,11 @@ def payload_of(scene: Scene, *, view: View) -> dict[str, Any]:
 
 def texts() -> dict[str, str]:
     """The sentences that the page's script uses."""
-    own = {"formulas_of": t("formulas.choose"), "formulas_weight": t("formulas.choose_weight")}
+    own = {
+        "formulas_of": t("formulas.choose"),
+        "formulas_weight": t("formulas.choose_weight"),
+        "formulas_symbols": t("formulas.symbols"),
+    }
     return {**{name: t(f"lab.{name}") for name in _TEXTS}, **own}
 
 

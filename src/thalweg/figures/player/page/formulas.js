@@ -37,7 +37,7 @@ export function makeFormulas(home, scene, store, explain) {
     const key = JSON.stringify(formulas);
     if (key === shown) return;
     shown = key;
-    parts = formulas.map(partOf);
+    parts = formulas.map((formula) => partOf(formula, scene.texts.formulas_symbols));
     blocks.replaceChildren(...parts.map(({ block }) => block));
   }
   return ({ index, formula, weight: side }) => {
@@ -67,7 +67,7 @@ function numberAt(columns, names, side, index) {
 
 const numberText = (value) => (Number.isNaN(value) ? "" : `= ${readingText(value)}`);
 
-function partOf(formula) {
+function partOf(formula, symbolsName) {
   const block = blockOf(formula);
   const meaning = new Map(formula.symbols.map((symbol) => [symbol.key, symbol.meaning]));
   block.addEventListener("pointerover", ({ target }) => {
@@ -76,6 +76,7 @@ function partOf(formula) {
   });
   const list = document.createElement("ul");
   list.className = "symbols";
+  list.setAttribute("aria-label", symbolsName);
   const symbols = formula.symbols.map((symbol) => {
     const [item, output, words] = ["li", "span", "span"].map((name) => document.createElement(name));
     output.className = "number";
