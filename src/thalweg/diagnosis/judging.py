@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from thalweg.diagnosis.calibration import confidence_of
 from thalweg.diagnosis.fixes import fixes_of
 from thalweg.diagnosis.measures.table import CHECKED_BY
-from thalweg.diagnosis.measures.trends import FEW
+from thalweg.diagnosis.measures.trends import FEW, learns
 from thalweg.diagnosis.rules import RULES
 from thalweg.diagnosis.verdict import UNSURE, Evidence, Verdict
 
@@ -28,7 +28,6 @@ _TELLS = {
     "not_copied": ("batch", "curvature", "short_runs"),
     NO_STEP: ("gradient",),
 }
-LEARNED, FALLS = 0.6, 0.02  # a loss far below the best constant predictor's, and still falling
 SURE = 0.5  # below this standing or this confidence the verdict is "unsure"
 
 
@@ -129,8 +128,7 @@ def derived(measures: Mapping[str, float]) -> dict[str, float]:
     constant = known("loss_constant")
     if constant > 0:
         found["to_constant"] = known("loss_last") / constant
-        finite = math.isnan(known("nonfinite_step"))
-        found["learns"] = float(finite and found["to_constant"] < LEARNED and known("falling") > FALLS)
+        found["learns"] = float(learns(measures))
     return {name: value for name, value in found.items() if not math.isnan(value)}
 
 

@@ -24,6 +24,7 @@ from thalweg.diagnosis.measures.symmetry import symmetry_of
 from thalweg.diagnosis.measures.trial_gains import TrialGains
 from thalweg.errors import UsageError
 from thalweg.probes.copies import Copy, fastest_threads, own_randomness
+from thalweg.probes.holdout import with_fewer
 
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from thalweg.probes.batches import Batch, LossFunction
 
 MOST_BATCHES = 8
+FEWEST_SAMPLES = 8
+SHORTEST = 60  # steps of all short runs where a step is slow: the batches get fewer samples until these fit
 
 
 def ask(
@@ -88,7 +91,12 @@ def ask(
             timed.step(partial(batches[0].loss, timed.model, timed.loss_fn))
 
     timed = Copy.of(model, optimizer, loss_fn)
-    with fastest_threads(step):
+    with fastest_threads(step) as a_step:
+        share = seconds / max(SHORTEST * a_step, 1e-9)
+        if share < 1:
+            whole = batches[0].size
+            batches = with_fewer(batches, max(FEWEST_SAMPLES, int(share * whole)))
+            a_step *= batches[0].size / whole
         attempt("batch", lambda: of_batch(copied.model, copied.loss_fn, batches))
         scale = scale_of(found.get("loss_constant", math.nan), known.get("loss_first", math.nan))
         found["scale"] = scale
@@ -97,8 +105,13 @@ def ask(
         attempt("symmetry", lambda: weights_of(copied.model, start or {}))
         attempt("sequence", lambda: sequence_measures(copied.model, copied.loss_fn, batches[0]))
         attempt("noise", lambda: noise_of(copied.model, copied.loss_fn, batches))
-        attempt("curvature", lambda: curvature_of(Copy.of(model, optimizer, loss_fn), batches[:2], scale=scale))
-        gains = Gains(model, optimizer, loss_fn, batches, scale, seconds, partial(progress, "short_runs"))
+        attempt(
+            "curvature",
+            lambda: curvature_of(
+                Copy.of(model, optimizer, loss_fn), batches[:2], scale=scale, a_step=a_step, seconds=seconds
+            ),
+        )
+        gains = Gains(model, optimizer, loss_fn, batches, scale, a_step, seconds, partial(progress, "short_runs"))
         attempt("short_runs", lambda: gains.measures(known.get("lr_most", math.nan)))
         attempt("dropout", lambda: dropout_measures(gains))
         trials = TrialGains(gains, {**known, **found}, start or {}, partial(progress, "trial_gains"))

@@ -72,11 +72,13 @@ def dropout_measures(gains: Gains) -> dict[str, float]:
 
     Returns:
         `gain_no_dropout_more`: the gain without dropout less that with it, both judged in evaluation mode; nothing
-        for a model without dropout modules.
+        for a model without dropout modules, or whose steps take too long.
     """
     if not gains.model.training or max(dropout_strengths(gains.model), default=0.0) <= 0:
         return {}
     affordable = gains.affordable()
+    if 2 * (STEPS + STEPS_ANEW) * affordable // RUN_STEPS * gains.a_step > gains.seconds:
+        return {}
     more = []
     for anew, wanted in ((False, STEPS), (True, STEPS_ANEW)):
         steps = wanted * affordable // RUN_STEPS

@@ -24,6 +24,7 @@ SIGMAS = 3.5  # a fall counts only beyond this many standard errors
 CLIPPED = 1e-3  # clipped gradients have one norm: within this share of the largest
 NEARLY_EVERY = 0.9  # share of clipped steps from which copies are clipped as the training was
 FEW = 20  # fewer steps show no trend
+LEARNS, FALLS = 0.6, 0.02  # a loss far below the best constant predictor's, and still falling
 
 
 def of_history(
@@ -101,6 +102,18 @@ def layer_trends(layers: History) -> dict[str, float]:
         return {
             "gradient_first_to_last": float(np.nanmedian(early) / np.nanmax(last)),
         }
+
+
+def learns(measures: Mapping[str, float]) -> bool:
+    """Whether the training demonstrably learns: its loss is finite, far below the best constant's, and falls.
+
+    Example:
+        >>> learns({"loss_last": 0.5, "loss_constant": 2.3, "falling": 0.1}), learns({"loss_last": 0.5})
+        (True, False)
+    """
+    last, constant, falling = (measures.get(name, math.nan) for name in ("loss_last", "loss_constant", "falling"))
+    finite = math.isnan(measures.get("nonfinite_step", math.nan))
+    return finite and constant > 0 and last / constant < LEARNS and falling > FALLS
 
 
 def clips(measures: Mapping[str, float]) -> tuple[float | None, float | None]:

@@ -17,7 +17,7 @@ import torch
 from thalweg.diagnosis.fixes import Attempt, apply
 from thalweg.diagnosis.measures.dropout import WithoutDropout, dropout_strengths
 from thalweg.diagnosis.measures.gains import STEPS as RUN_STEPS
-from thalweg.diagnosis.measures.trends import clips
+from thalweg.diagnosis.measures.trends import clips, learns
 from thalweg.diagnosis.measures.widening import NARROW, enlarge
 from thalweg.diagnosis.verdict import Fix
 from thalweg.probes.batches import first_tensor, mean_loss
@@ -68,12 +68,13 @@ class TrialGains:
             one. `tried_best`: the lowest loss of all trials. Nothing
             where a step takes too long.
         """
-        steps = STEPS * self.gains.affordable() // RUN_STEPS
+        fixes = dict(self._fixes())
+        done, every = 0, len(_STARTS) * (len(fixes) + 1)
+        affordable = int(self.gains.seconds / max(self.gains.a_step * every, 1e-9))
+        steps = min(STEPS * self.gains.affordable() // RUN_STEPS, affordable)
         if steps < FEWEST:
             return {}
         train, held = kept_out(self.gains.batches)
-        fixes = dict(self._fixes())
-        done, every = 0, len(_STARTS) * (len(fixes) + 1)
         found: dict[str, float] = {}
 
         def lowest(fix: _Change | None, start: str) -> float:
@@ -92,19 +93,22 @@ class TrialGains:
         for name, fix in fixes.items():
             with_fix = min(lowest(fix, start) for start in (("anew",) if fix.larger else _STARTS))
             found[f"tried_{name}"] = without - with_fix if math.isfinite(with_fix) else -math.inf
-        found["tried_lower_rate"] = max(found["tried_lower_rate"], found.pop("tried_lowest_rate"))
+        if "tried_lowest_rate" in found:
+            found["tried_lower_rate"] = max(found["tried_lower_rate"], found.pop("tried_lowest_rate"))
         self.progress(every, every)
         return {name: value for name, value in found.items() if not math.isnan(value)}
 
     def _fixes(self) -> Iterator[tuple[str, _Change]]:
-        """The fixes that would change this training."""
+        """The fixes that would change this training; of one that demonstrably learns, only a larger network."""
+        if self.known.get("fit_left", 0.0) > HARDLY_FITS:
+            yield "larger", _Change(None, larger=True)
+        if learns(self.known):
+            return
         rate = max((float(group["lr"]) for group in self.gains.optimizer.param_groups), default=0.0)
         yield "lower_rate", _Change(Fix("lower_rate", {"to": rate / 10}))
         yield "lowest_rate", _Change(Fix("lower_rate", {"to": rate / 100}))
         if self._oddly_scaled:
             yield "standardized", _Change(Fix("normalize_inputs", {}))
-        if self.known.get("fit_left", 0.0) > HARDLY_FITS:
-            yield "larger", _Change(None, larger=True)
         if any(group.get("weight_decay") for group in self.gains.optimizer.param_groups):
             yield "no_decay", _Change(Fix("less_decay", {}))
         if max(dropout_strengths(self.gains.model), default=0.0) > 0:
