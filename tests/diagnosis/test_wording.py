@@ -22,6 +22,7 @@ SHARED = (
     "exploding_gradients",
     "model_too_small",
     "saturated_units",
+    "symmetric_weights",
     "too_few_steps",
 )
 PROBLEMS = ("no_step", "step_early", "not_copied:RecurrentPolicy", "holes", "batch_fails")

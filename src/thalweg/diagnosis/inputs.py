@@ -50,6 +50,8 @@ STAGES = {
     "graph": 4,
     "mixing": 4,
     "symmetry": 1,
+    "start": 2,
+    "repeated": 1,
     "sequence": 4,
     "noise": 4,
     "curvature": 200,

@@ -103,7 +103,15 @@ def _decides(rule: Rule, measures: Mapping[str, float]) -> bool:
 _AT_ONCE = {"bad_inputs", "bad_targets", "wrong_loss", "diverged", "exploding_gradients", "too_few_steps"}
 
 # These hold beside learning; no other rule that is not exact may accuse a training that demonstrably learns.
-_BESIDE_LEARNING = {"batchnorm_mismatch", "class_imbalance", "converged", "healthy", "model_too_small", "overfitting"}
+_BESIDE_LEARNING = {
+    "batchnorm_mismatch",
+    "class_imbalance",
+    "converged",
+    "healthy",
+    "model_too_small",
+    "overfitting",
+    "same_batch",
+}
 
 
 def derived(measures: Mapping[str, float]) -> dict[str, float]:
@@ -125,6 +133,8 @@ def derived(measures: Mapping[str, float]) -> dict[str, float]:
     found["valid_left"] = known("valid_last") / known("loss_first") if known("loss_first") > 0 else math.nan
     found["loss_first_to_zero"] = known("loss_first") / known("loss_zero") if known("loss_zero") > 0 else math.nan
     found["sunk"] = known("loss_last") / max(abs(known("loss_first")), 1.0)
+    if known("scale") > 0:
+        found["loss_other"] = (known("loss_batch") - known("loss_last")) / known("scale")
     constant = known("loss_constant")
     if constant > 0:
         found["to_constant"] = known("loss_last") / constant

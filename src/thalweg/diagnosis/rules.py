@@ -62,6 +62,8 @@ RULES: tuple[Rule, ...] = (
     _rule("bad_inputs", m.INPUTS_SCALE > 1e-12, m.INPUTS_SPREAD < 0.02),
     _rule("not_shuffled", m.TARGETS_KINDS < 1.5, m.TARGETS_COUNT > 7, m.LEFT > 0.3, prior=1.0),
     _rule("not_shuffled", m.TARGETS_KINDS < 1.5, m.TARGETS_COUNT > 7, m.PEAK > 1.2, prior=1.0),
+    _rule("same_batch", m.BATCHES_SEEN < 1.5, m.REOPENED > 0.5, prior=1.0),
+    _rule("same_batch", m.BATCHES_SEEN < 1.5, m.OTHER_BATCH > 0.5, m.LOSS_OTHER > 0.3),
     _rule("bad_targets", m.TARGETS_KINDS < 1.5, (m.TARGETS_COUNT > 7).if_known),
     _rule("bad_targets", m.TARGETS_SCALE > 300, prior=0.9),
     # The loss.
@@ -86,6 +88,8 @@ RULES: tuple[Rule, ...] = (
     # What the network cannot tell apart, and what the batch hardly shows.
     _rule("samples_mixed", m.SAMPLES_MIXED > 0.01, m.TO_CONSTANT > 0.7, prior=1.0),
     _rule("symmetric_weights", m.TWIN_UNITS > 0.9, m.LEFT > 0.3, prior=1.0),
+    _rule("symmetric_weights", m.TWIN_UNITS_FIRST > 0.9, m.LEFT > 0.1, prior=1.0),
+    _rule("saddle", m.MATRIX_GRADIENT_FIRST < 1e-6, m.LEFT > 0.1, prior=1.0),
     _rule("class_imbalance", m.LARGEST_CLASS > 0.9, m.RARE_FOUND < 0.1, m.FALLING < 0.05, prior=0.9),
     _rule("class_imbalance", m.LARGEST_CLASS > 0.9, m.RARE_FOUND < 0.1, m.TO_CONSTANT > 0.9, prior=0.9),
     _rule("dropout_too_strong", m.GAIN_NO_DROPOUT_MORE > 0.2, m.TO_CONSTANT > 0.7, prior=0.9),
@@ -213,6 +217,7 @@ RULES: tuple[Rule, ...] = (
     ),
     _rule("dropout_too_strong", m.TRIED_NO_DROPOUT > 0.2, NOT_BELOW, prior=0.9),
     _rule("exploding_gradients", m.INITIAL_SCALE > 4, m.TRIED_ANEW > 0.1, m.TO_CONSTANT > 0.3, prior=0.9),
+    _rule("exploding_gradients", m.INITIAL_SCALE > 4, m.TRIED_OTHER_START > 0.2, m.TO_CONSTANT > 0.3, prior=0.9),
     _rule("vanishing_gradients", m.INITIAL_SCALE < 0.2, m.TRIED_ANEW > 0.1, m.TO_CONSTANT > 0.3, prior=0.9),
     _rule("dead_units", m.TRIED_ANEW > 0.15, m.DEAD_UNITS > 0.5, m.TO_CONSTANT > 0.5, prior=0.9),
     _rule("saturated_units", m.TRIED_ANEW > 0.15, m.SATURATED_UNITS > 0.3, m.TO_CONSTANT > 0.5, prior=0.9),
@@ -227,7 +232,7 @@ RULES: tuple[Rule, ...] = (
     _rule("healthy", m.FALLING > 0.006, (m.TO_CONSTANT < 0.95).if_known, prior=0.9),
     _rule("healthy", m.FALLING > 0.02, (m.TO_CONSTANT < 1.5).if_known, (m.TRIED_LONGER > 0.05).if_known, prior=0.9),
     _rule(
-        "bad_targets",
+        "targets_unrelated",
         m.TO_CONSTANT > 0.9,
         m.TRIED_BEST > 0.9,
         m.FIT_LEFT < 0.6,
@@ -245,7 +250,7 @@ RULES: tuple[Rule, ...] = (
     ),
     _rule("model_too_small", m.FIT_LEFT > 0.3, m.LEFT > 0.3, STUCK, prior=0.9),
     _rule(
-        "bad_targets",
+        "targets_unrelated",
         m.TO_CONSTANT > 0.95,
         (m.COSINE < 0.3).if_known,
         m.FIT_LEFT < 0.6,

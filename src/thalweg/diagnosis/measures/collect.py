@@ -19,7 +19,9 @@ from thalweg.diagnosis.measures.gradients import curvature_of, noise_of
 from thalweg.diagnosis.measures.graph import graph_measures
 from thalweg.diagnosis.measures.initial import initial_measures
 from thalweg.diagnosis.measures.mixing import mixing_of
+from thalweg.diagnosis.measures.repeated import other_batch
 from thalweg.diagnosis.measures.sequence import sequence_measures
+from thalweg.diagnosis.measures.start import start_measures
 from thalweg.diagnosis.measures.symmetry import symmetry_of
 from thalweg.diagnosis.measures.trial_gains import TrialGains
 from thalweg.errors import UsageError
@@ -103,6 +105,8 @@ def ask(
         attempt("graph", lambda: graph_measures(copied, batches[0]))
         attempt("mixing", lambda: mixing_of(copied.model, batches[0]))
         attempt("symmetry", lambda: weights_of(copied.model, start or {}))
+        attempt("start", lambda: start_measures(Copy.of(model, optimizer, loss_fn), start or {}, batches[0]))
+        attempt("repeated", lambda: other_batch(batches, known))
         attempt("sequence", lambda: sequence_measures(copied.model, copied.loss_fn, batches[0]))
         attempt("noise", lambda: noise_of(copied.model, copied.loss_fn, batches))
         attempt(

@@ -24,6 +24,7 @@ SIGMAS = 3.5  # a fall counts only beyond this many standard errors
 CLIPPED = 1e-3  # clipped gradients have one norm: within this share of the largest
 NEARLY_EVERY = 0.9  # share of clipped steps from which copies are clipped as the training was
 FEW = 20  # fewer steps show no trend
+FEWEST_MARKS = 10  # measured steps; in fewer, the same batch may come twice by chance
 LEARNS, FALLS = 0.6, 0.02  # a loss far below the best constant predictor's, and still falling
 
 
@@ -231,6 +232,10 @@ def _of_numbers(steps: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:
     if "uncleared" in steps:
         values = steps["uncleared"][~np.isnan(steps["uncleared"])]
         found["uncleared"] = float(values.mean()) if len(values) else np.nan
+    if "inputs_mark" in steps:
+        marks = steps["inputs_mark"][~np.isnan(steps["inputs_mark"])]
+        if len(marks) >= FEWEST_MARKS:
+            found |= {"batches_seen": float(len(np.unique(marks))), "inputs_mark": float(marks[-1])}
     if "stepped" in steps and len(steps["stepped"]):
         found["stepped"] = float(np.nanmean(steps["stepped"]))
     if "training" in steps and len(steps["training"]):

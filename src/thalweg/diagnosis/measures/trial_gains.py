@@ -17,6 +17,7 @@ import torch
 from thalweg.diagnosis.fixes import Attempt, apply
 from thalweg.diagnosis.measures.dropout import WithoutDropout, dropout_strengths
 from thalweg.diagnosis.measures.gains import STEPS as RUN_STEPS
+from thalweg.diagnosis.measures.start import rewound
 from thalweg.diagnosis.measures.trends import clips, learns
 from thalweg.diagnosis.measures.widening import NARROW, enlarge
 from thalweg.diagnosis.verdict import Fix
@@ -63,7 +64,8 @@ class TrialGains:
 
         Returns:
             Shares of the scale. `tried_longer`: how far below the training loss now more steps get. `tried_anew`:
-            how much lower a loss new weights reach than those of now or of the start. `tried_<name>`, for each fix of
+            how much lower a loss new weights reach than those of now or of the start; `tried_other_start`: than those
+            of the start, after as many steps. `tried_<name>`, for each fix of
             `_fixes`: how much lower than the best of those three; of a tenth and a hundredth of the rate, the better
             one. `tried_best`: the lowest loss of all trials. Nothing
             where a step takes too long.
@@ -90,6 +92,8 @@ class TrialGains:
         without = min(as_it_is, anew)
         found["tried_longer"] = self.known.get("loss_last", math.nan) / self.gains.scale - longer
         found["tried_anew"] = as_it_is - anew if math.isfinite(anew) else -math.inf
+        if math.isfinite(again) and math.isfinite(anew):
+            found["tried_other_start"] = again - anew
         for name, fix in fixes.items():
             with_fix = min(lowest(fix, start) for start in (("anew",) if fix.larger else _STARTS))
             found[f"tried_{name}"] = without - with_fix if math.isfinite(with_fix) else -math.inf
@@ -140,7 +144,7 @@ class TrialGains:
     ) -> float:
         """The lowest loss on the samples kept out, in evaluation mode; infinite if it cannot be found."""
         copied = self.gains.copied()
-        if start == "start" and not self._rewind(copied):
+        if start == "start" and not rewound(copied, self.start):
             return math.inf
         with own_randomness(0):
             if start == "anew":
@@ -157,17 +161,6 @@ class TrialGains:
         way = WithoutDropout() if change is not None and change.without_dropout else nullcontext()
         with way:
             return _trained(attempt, train, held, steps)
-
-    def _rewind(self, copied: Copy) -> bool:
-        """Give a copy the weights of the start; False if they are unknown or of other shapes."""
-        own = copied.model.state_dict()
-        if not self.start or {name: value.shape for name, value in own.items()} != {
-            name: value.shape for name, value in self.start.items()
-        }:
-            return False
-        copied.model.load_state_dict(dict(self.start))
-        copied.optimizer.state.clear()
-        return True
 
 
 @dataclass(frozen=True, slots=True)
