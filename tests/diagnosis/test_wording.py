@@ -24,6 +24,7 @@ SHARED = (
     "saturated_units",
     "symmetric_weights",
     "too_few_steps",
+    "wrong_mode",
 )
 PROBLEMS = ("no_step", "step_early", "not_copied:RecurrentPolicy", "holes", "batch_fails")
 

@@ -67,6 +67,7 @@ class Copy:
             raise UsageError("probes.not_copied", what=type(optimizer).__name__, reason=error) from error
         loss = stand_in(loss_fn, memo)
         _unwrap_parts(twin)
+        _rebind(twin, memo)
         stepping.zero_grad(set_to_none=True)
         return cls(twin, stepping, loss)
 
@@ -186,6 +187,14 @@ def _unwrap_parts(twin: nn.Module) -> None:
         for name, part in module.named_children():
             if unwrapped(part) is not part:
                 setattr(module, name, unwrapped(part))
+
+
+def _rebind(twin: nn.Module, memo: dict[int, Any]) -> None:
+    """Have a forward pass that was put on an instance compute with the copy, not with the model that it was made for."""
+    for module in twin.modules():
+        forward = vars(module).get("forward")
+        if isinstance(forward, FunctionType):
+            module.forward = stand_in(forward, memo)
 
 
 def _culprit(model: nn.Module) -> str:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from thalweg.probes.batches import Batch, LossFunction
 
 
+FAR, FAR_ALONE = 20.0, 300.0  # median distances beyond all others, of a number that repeats, and of one that does not
 FEWEST_FOR_SHARES = 32  # labels in a batch that show which classes are rare
 FEWEST_A_CLASS = 10  # with fewer labels per class, a batch does not show how frequent each class is
 
@@ -106,6 +107,7 @@ def _of_targets(outputs: Tensor, targets: Tensor) -> dict[str, float]:
     if targets.is_floating_point():
         found["targets_nonfinite"] = float((~torch.isfinite(targets)).float().mean())
         found["targets_scale"] = float(targets.detach().float().abs().mean())
+        found["targets_filled"] = _filled(targets)
         if targets.ndim and len(targets) > 1:
             found["targets_kinds"] = float(len(torch.unique(targets.reshape(len(targets), -1), dim=0)))
         # a loss of (N, 1) against (N,) compares every output with every target
@@ -120,6 +122,22 @@ def _of_targets(outputs: Tensor, targets: Tensor) -> dict[str, float]:
         # -100 is torch's ignore_index
         found["targets_outside"] = float(((targets < 0) & (targets != -100)).float().mean())
     return found
+
+
+def _filled(targets: Tensor) -> float:
+    """The share of targets that are one number far from all others, as -999 that stands for "missing"."""
+    values = targets.detach().double().reshape(-1)
+    kinds, counts = values.unique(return_counts=True)
+    if len(kinds) < 3 or not bool(torch.isfinite(kinds).all()):
+        return 0.0
+    for at in (0, -1):
+        others = values[values != kinds[at]]
+        spread = float((others - others.median()).abs().median())
+        gap = float((others - kinds[at]).abs().min())
+        far = gap / max(spread, 1e-12)
+        if (far > FAR_ALONE or (far > FAR and counts[at] > 1)) and len(others) > len(values) / 2:
+            return float(counts[at]) / len(values)
+    return 0.0
 
 
 def _of_labels_beyond(outputs: Tensor, targets: Tensor) -> dict[str, float]:

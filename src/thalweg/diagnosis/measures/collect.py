@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from thalweg.diagnosis.measures.batch import of_batch
-from thalweg.diagnosis.measures.dropout import dropout_measures
+from thalweg.diagnosis.measures.dropout import dropout_left_on, dropout_measures
 from thalweg.diagnosis.measures.frozen import frozen_measures
 from thalweg.diagnosis.measures.gains import Gains, scale_of
 from thalweg.diagnosis.measures.gradients import curvature_of, noise_of
@@ -107,6 +107,7 @@ def ask(
         attempt("symmetry", lambda: weights_of(copied.model, start or {}))
         attempt("start", lambda: start_measures(Copy.of(model, optimizer, loss_fn), start or {}, batches[0]))
         attempt("repeated", lambda: other_batch(batches, known))
+        attempt("dropout", lambda: dropout_left_on(Copy.of(model, optimizer, loss_fn).model, batches[0]))
         attempt("sequence", lambda: sequence_measures(copied.model, copied.loss_fn, batches[0]))
         attempt("noise", lambda: noise_of(copied.model, copied.loss_fn, batches))
         attempt(

@@ -96,6 +96,8 @@ class TrialGains:
             found["tried_other_start"] = again - anew
         for name, fix in fixes.items():
             with_fix = min(lowest(fix, start) for start in (("anew",) if fix.larger else _STARTS))
+            if fix.larger and not math.isfinite(with_fix):  # no layer is narrow
+                continue
             found[f"tried_{name}"] = without - with_fix if math.isfinite(with_fix) else -math.inf
         if "tried_lowest_rate" in found:
             found["tried_lower_rate"] = max(found["tried_lower_rate"], found.pop("tried_lowest_rate"))
