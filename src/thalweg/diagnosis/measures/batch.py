@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from thalweg.probes.batches import Batch, LossFunction
 
 
-FAR, FAR_ALONE = 20.0, 300.0  # median distances beyond all others, of a number that repeats, and of one that does not
+FAR, FAR_ALONE = 20.0, 200.0  # standard deviations of all others beyond them, of a number that repeats, and of another
 FEWEST_FOR_SHARES = 32  # labels in a batch that show which classes are rare
 FEWEST_A_CLASS = 10  # with fewer labels per class, a batch does not show how frequent each class is
 
@@ -132,7 +132,7 @@ def _filled(targets: Tensor) -> float:
         return 0.0
     for at in (0, -1):
         others = values[values != kinds[at]]
-        spread = float((others - others.median()).abs().median())
+        spread = float(others.std(correction=0))
         gap = float((others - kinds[at]).abs().min())
         far = gap / max(spread, 1e-12)
         if (far > FAR_ALONE or (far > FAR and counts[at] > 1)) and len(others) > len(values) / 2:

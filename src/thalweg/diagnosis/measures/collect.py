@@ -93,6 +93,7 @@ def ask(
             timed.step(partial(batches[0].loss, timed.model, timed.loss_fn))
 
     timed = Copy.of(model, optimizer, loss_fn)
+    given = batches
     with fastest_threads(step) as a_step:
         share = seconds / max(SHORTEST * a_step, 1e-9)
         if share < 1:
@@ -106,7 +107,7 @@ def ask(
         attempt("mixing", lambda: mixing_of(copied.model, batches[0]))
         attempt("symmetry", lambda: weights_of(copied.model, start or {}))
         attempt("start", lambda: start_measures(Copy.of(model, optimizer, loss_fn), start or {}, batches[0]))
-        attempt("repeated", lambda: other_batch(batches, known))
+        attempt("repeated", lambda: other_batch(given, known))
         attempt("dropout", lambda: dropout_left_on(Copy.of(model, optimizer, loss_fn).model, batches[0]))
         attempt("sequence", lambda: sequence_measures(copied.model, copied.loss_fn, batches[0]))
         attempt("noise", lambda: noise_of(copied.model, copied.loss_fn, batches))
