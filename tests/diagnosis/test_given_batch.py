@@ -1,4 +1,4 @@
-"""What a batch shows exactly: several classes at once, scores cut to zero, numbers for what is missing, dropout left on."""
+"""What a batch shows exactly: several classes, scores cut to zero, numbers for what is missing, dropout left on."""
 
 import types
 
@@ -8,6 +8,7 @@ from torch import nn
 from torch.nn import functional
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, mse_loss
 
+from thalweg.diagnosis.measures.affine import affine_measures
 from thalweg.diagnosis.measures.batch import of_batch
 from thalweg.diagnosis.measures.dropout import dropout_left_on
 from thalweg.probes.batches import Batch
@@ -94,3 +95,38 @@ def test_a_forward_pass_put_on_an_instance_is_copied_with_it(bound):
     copied.step(lambda: copied.model(INPUTS_NF).square().sum())
     assert torch.equal(model(INPUTS_NF), before)
     assert not torch.equal(copied.model(INPUTS_NF), before)
+
+
+@pytest.mark.parametrize(
+    ("model", "affine"),
+    [
+        (layer(8, nn.Linear(8, 3)), 1.0),
+        (layer(8, nn.BatchNorm1d(8), nn.Dropout(0.5), nn.Linear(8, 3), nn.Softmax(dim=1)), 1.0),
+        (layer(8, nn.Linear(8, 1), nn.Sigmoid()), 1.0),
+        (layer(8, nn.ReLU(), nn.Linear(8, 3)), 0.0),
+        (layer(3), None),  # one layer is a choice
+    ],
+)
+def test_layers_without_an_activation(model, affine):
+    assert affine_measures(model, Batch(INPUTS_NF, LABELS_N)).get("affine") == affine
+
+
+def test_dummies_in_place_of_targets_are_not_judged():
+    def triplet(outputs, _targets):
+        return outputs[:32].square().mean()
+
+    found = of_batch(layer(3), triplet, [Batch(INPUTS_NF, torch.ones(64))])
+    assert not [name for name in found if name.startswith("targets_")]
+    assert of_batch(layer(1), mse_loss, [Batch(INPUTS_NF, torch.ones(64, 1))])["targets_kinds"] == 1
+
+
+def test_a_network_that_calls_many_samples_rare_does_not_neglect_them():
+    labels_N = torch.zeros(64, dtype=torch.long)
+    labels_N[0] = 1
+    said = []
+    for bias in (-50.0, 50.0):
+        model = layer(2)
+        with torch.no_grad():
+            model[0].bias[1] = bias
+        said.append(of_batch(model, cross_entropy, [Batch(INPUTS_NF, labels_N)])["rare_said"])
+    assert said == [0.0, 64.0]

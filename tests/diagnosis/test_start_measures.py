@@ -29,7 +29,7 @@ def measured(begin):
 
 
 def test_usual_weights():
-    found = measured(lambda model: None)
+    found = measured(lambda _: None)
     assert found["twin_units_first"] == 0
     assert found["matrix_gradient_first"] > 0.1
 

@@ -43,7 +43,7 @@ FIXES_OF: dict[str, tuple[str, ...]] = {
     "ill_conditioned": ("adaptive", "momentum", "normalize_inputs"),
     "lr_too_large": ("lower_rate", "warm_up", "clip"),
     "lr_too_small": ("raise_rate", "find_rate"),
-    "model_too_small": ("widen", "residual"),
+    "model_too_small": ("widen", "residual", "add_activation"),
     "noise_floor": ("decay_rate", "enlarge_batch"),
     "not_shuffled": ("shuffle",),
     "optimizer_not_stepping": ("call_step",),
@@ -141,6 +141,7 @@ def _order(code: str, measures: Mapping[str, float]) -> tuple[str, ...]:
     names = list(FIXES_OF[code])
     first = {
         "bad_targets": "match_shapes" if measures.get("targets_broadcast", 0) > 0.5 else "check_targets",
+        "model_too_small": "add_activation" if measures.get("affine", 0) > 0.5 else "widen",
         "wrong_mode": "follow_mode" if measures.get("dropout_left_on", 0) > 0.05 else "train_mode",
         "bad_inputs": "normalize_inputs" if _large_but_sound(measures) else "check_inputs",
         "untrained_parameters": "register_layers"

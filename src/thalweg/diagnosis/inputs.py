@@ -52,6 +52,7 @@ STAGES = {
     "symmetry": 1,
     "start": 2,
     "repeated": 1,
+    "affine": 4,
     "sequence": 4,
     "noise": 4,
     "curvature": 200,

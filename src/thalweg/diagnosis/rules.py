@@ -102,8 +102,22 @@ RULES: tuple[Rule, ...] = (
         (m.SATURATED_UNITS_FIRST < 0.9).if_known,
         prior=1.0,
     ),
-    _rule("class_imbalance", m.LARGEST_CLASS > 0.9, m.RARE_FOUND < 0.1, m.FALLING < 0.05, prior=0.9),
-    _rule("class_imbalance", m.LARGEST_CLASS > 0.9, m.RARE_FOUND < 0.1, m.TO_CONSTANT > 0.9, prior=0.9),
+    _rule(
+        "class_imbalance",
+        m.LARGEST_CLASS > 0.9,
+        m.RARE_FOUND < 0.1,
+        (m.RARE_SAID < 0.5).if_known,
+        m.FALLING < 0.05,
+        prior=0.9,
+    ),
+    _rule(
+        "class_imbalance",
+        m.LARGEST_CLASS > 0.9,
+        m.RARE_FOUND < 0.1,
+        (m.RARE_SAID < 0.5).if_known,
+        m.TO_CONSTANT > 0.9,
+        prior=0.9,
+    ),
     _rule("dropout_too_strong", m.GAIN_NO_DROPOUT_MORE > 0.2, m.TO_CONSTANT > 0.7, prior=0.9),
     # Divergence.
     _rule("wrong_loss", m.SUNK < -30, prior=0.95),
@@ -142,8 +156,9 @@ RULES: tuple[Rule, ...] = (
     ),
     _rule("lr_too_large", LOWER_IS_NO_WORSE, m.ABOVE_LOWEST > 0.1, m.LEFT > 0.2, (m.VALID_RISE < 0.1).if_known),
     # Running statistics.
-    _rule("batchnorm_mismatch", m.NORM_GAP > 0.1, m.STEPS > 30),
+    _rule("batchnorm_mismatch", m.NORM_GAP > 0.2, m.STEPS > 30),
     _rule("lr_too_large", m.TRIED_LOWER_RATE > 0.05, m.UPDATE_RATIO_FIRST > 0.05, NOT_BELOW, STUCK, prior=0.9),
+    _rule("model_too_small", m.AFFINE > 0.5, m.FIT_LEFT > 0.3, m.LEFT > 0.3, prior=1.0),
     # Units and layers that pass no gradient.
     _rule("dead_units", m.DEAD_UNITS > 0.9, STUCK, m.LEFT > 0.3),
     _rule("saturated_units", m.SATURATED_UNITS > 0.5, STUCK, m.LEFT > 0.3),
@@ -262,7 +277,7 @@ RULES: tuple[Rule, ...] = (
         (m.TRIED_LONGER < 0.15).if_known,
         prior=0.9,
     ),
-    _rule("model_too_small", m.FIT_LEFT > 0.3, m.LEFT > 0.3, STUCK, (m.TRIED_LARGER > 0).if_known, prior=0.9),
+    _rule("model_too_small", m.FIT_LEFT > 0.6, m.LEFT > 0.3, STUCK, (m.TRIED_LARGER > 0).if_known, prior=0.9),
     _rule(
         "targets_unrelated",
         m.TO_CONSTANT > 0.95,

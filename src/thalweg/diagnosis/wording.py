@@ -48,7 +48,7 @@ BY: dict[str, tuple[str, ...]] = {
         "update_ratio",
         "tried_lower_rate",
     ),
-    "model_too_small": ("tried_larger",),
+    "model_too_small": ("affine", "tried_larger"),
     "not_shuffled": ("peak", "left"),
     "overfitting": ("valid_rise", "valid_gap", "accuracy_gap"),
     "saddle": ("matrix_gradient_first", "tried_anew", "matrix_gradient", "decrease_possible"),

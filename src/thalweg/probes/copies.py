@@ -190,7 +190,7 @@ def _unwrap_parts(twin: nn.Module) -> None:
 
 
 def _rebind(twin: nn.Module, memo: dict[int, Any]) -> None:
-    """Have a forward pass that was put on an instance compute with the copy, not with the model that it was made for."""
+    """Have a forward pass that was put on an instance compute with the copy, not with the original."""
     for module in twin.modules():
         forward = vars(module).get("forward")
         if isinstance(forward, FunctionType):

@@ -61,8 +61,10 @@ def of_batch(model: nn.Module, loss_fn: LossFunction, batches: Sequence[Batch]) 
         found["loss_batch"] = loss
         if found.get("targets_broadcast") and _pairs_matter(loss_fn, outputs, targets, loss):
             found["targets_broadcast"] = 0.0
-        if _is_the_loss(loss_fn, outputs, targets, loss):
-            return found
+        if _heedless(
+            loss_fn, outputs, targets, loss
+        ):  # dummies, as for a triplet loss, or for a loss within the network
+            return {name: value for name, value in found.items() if not name.startswith("targets_")}
         if bool(torch.isfinite(outputs).all()):
             found |= of_loss(outputs.float(), targets, loss_fn, head)
             found |= _of_outputs(outputs, targets, loss) | _of_rare(outputs, targets, head)
@@ -157,8 +159,8 @@ def _loss_of(loss_fn: LossFunction, outputs: Tensor, targets: Tensor) -> float |
         return None
 
 
-def _is_the_loss(loss_fn: LossFunction, outputs: Tensor, targets: Tensor, loss: float) -> bool:
-    """Whether the network computes the loss itself: it changes with the outputs, and with no targets."""
+def _heedless(loss_fn: LossFunction, outputs: Tensor, targets: Tensor, loss: float) -> bool:
+    """Whether the loss changes with the outputs, and with no targets."""
     others = (targets.flip(0), torch.zeros_like(targets), torch.ones_like(targets)) if targets.ndim else ()
     try:
         heedless = all(_loss_of(loss_fn, outputs, other) == loss for other in others)
@@ -197,6 +199,7 @@ def _of_rare(outputs: Tensor, targets: Tensor, head: Head) -> dict[str, float]:
     return {
         "largest_class": float(counts.max() / counts.sum()),
         "rare_found": float((predicted == labels)[rare].float().mean()),
+        "rare_said": float((predicted != kinds[counts.argmax()]).sum() / rare.sum()),
     }
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from thalweg.diagnosis.measures.affine import affine_measures
 from thalweg.diagnosis.measures.batch import of_batch
 from thalweg.diagnosis.measures.dropout import dropout_left_on, dropout_measures
 from thalweg.diagnosis.measures.frozen import frozen_measures
@@ -94,12 +95,12 @@ def ask(
 
     timed = Copy.of(model, optimizer, loss_fn)
     given = batches
-    with fastest_threads(step) as a_step:
-        share = seconds / max(SHORTEST * a_step, 1e-9)
+    with fastest_threads(step) as whole_step:
+        share, a_step = seconds / max(SHORTEST * whole_step, 1e-9), whole_step
         if share < 1:
             whole = batches[0].size
             batches = with_fewer(batches, max(FEWEST_SAMPLES, int(share * whole)))
-            a_step *= batches[0].size / whole
+            a_step = whole_step * batches[0].size / whole
         attempt("batch", lambda: of_batch(copied.model, copied.loss_fn, batches))
         scale = scale_of(found.get("loss_constant", math.nan), known.get("loss_first", math.nan))
         found["scale"] = scale
@@ -109,6 +110,7 @@ def ask(
         attempt("start", lambda: start_measures(Copy.of(model, optimizer, loss_fn), start or {}, batches[0]))
         attempt("repeated", lambda: other_batch(given, known))
         attempt("dropout", lambda: dropout_left_on(Copy.of(model, optimizer, loss_fn).model, batches[0]))
+        attempt("affine", lambda: affine_measures(Copy.of(model, optimizer, loss_fn).model, batches[0]))
         attempt("sequence", lambda: sequence_measures(copied.model, copied.loss_fn, batches[0]))
         attempt("noise", lambda: noise_of(copied.model, copied.loss_fn, batches))
         attempt(

@@ -10,6 +10,7 @@ import math
 from typing import TYPE_CHECKING
 
 import torch
+from torch import nn
 
 from thalweg.diagnosis.measures.symmetry import symmetry_of
 
@@ -33,22 +34,33 @@ def start_measures(copied: Copy, start: Mapping[str, Tensor], batch: Batch) -> d
 
     Returns:
         `twin_units_first`, as `twin_units` of `symmetry_of`, of layers whose weights are not all zero, and
-        `matrix_gradient_first`: the norm of the gradient of all matrices, as a share of the whole gradient's; nothing
-        for a network with a single matrix, for which zero is as good a start as any.
+        `matrix_gradient_first`: the norm of the gradient of all matrices, as a share of the whole gradient's, where
+        embeddings of one number are offsets and no matrices; nothing for a network with a single matrix, for which
+        zero is as good a start as any.
     """
     if not rewound(copied, start):
         return {}
     model = copied.model
     found = {f"{name}_first": value for name, value in symmetry_of(model, zeros=False).items()}
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    if sum(parameter.ndim > 1 for parameter in parameters) < 2:
+    offsets = {
+        id(module.weight)
+        for module in model.modules()
+        if isinstance(module, nn.Embedding) and module.embedding_dim == 1
+    }
+    matrices = {id(parameter) for parameter in parameters if parameter.ndim > 1} - offsets
+    if len(matrices) < 2:
         return found
     with torch.enable_grad():
         loss = batch.loss(model, copied.loss_fn)
         if not loss.requires_grad:
             return found
         gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
-    squares = [(g.ndim > 1, float(g.detach().to_dense().float().square().sum())) for g in gradients if g is not None]
+    squares = [
+        (id(parameter) in matrices, float(gradient.detach().to_dense().float().square().sum()))
+        for parameter, gradient in zip(parameters, gradients, strict=True)
+        if gradient is not None
+    ]
     whole = math.sqrt(sum(square for _, square in squares))
     of_matrices = math.sqrt(sum(square for is_matrix, square in squares if is_matrix))
     if math.isfinite(whole) and any(is_matrix for is_matrix, _ in squares):

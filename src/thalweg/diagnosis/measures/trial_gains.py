@@ -22,7 +22,7 @@ from thalweg.diagnosis.measures.trends import clips, learns
 from thalweg.diagnosis.measures.widening import NARROW, enlarge
 from thalweg.diagnosis.verdict import Fix
 from thalweg.probes.batches import first_tensor, mean_loss
-from thalweg.probes.copies import Copy, own_randomness
+from thalweg.probes.copies import own_randomness
 from thalweg.probes.holdout import kept_out
 
 
