@@ -121,10 +121,10 @@ PANELS: dict[str, Panel] = {
         log_loss=True,
     ),
     "bad_targets": Panel(
-        "labels_shuffled",
-        "to_constant",
-        "mean loss of 20 steps\n/ the constant predictor's",
-        threshold=("bad_targets", "to_constant"),
+        "labels_all_one",
+        "targets_kinds",
+        "classes in the batch",
+        threshold=("bad_targets", "targets_kinds"),
     ),
     "batchnorm_mismatch": Panel(
         "statistics_never_updated",
@@ -165,6 +165,7 @@ PANELS: dict[str, Panel] = {
         "the watched optimizer stepped\n(1: yes, 0: no)",
         threshold=("optimizer_not_stepping", "stepped"),
     ),
+    "same_batch": Panel("first_batch_only", "inputs_mark", "mark of the inputs"),
     "samples_mixed": Panel(
         "batch_taken_for_features",
         "samples_mixed",
@@ -176,6 +177,12 @@ PANELS: dict[str, Panel] = {
         "twin_units",
         "share of units that are\ncopies, worst layer",
         threshold=("symmetric_weights", "twin_units"),
+    ),
+    "targets_unrelated": Panel(
+        "labels_shuffled",
+        "to_constant",
+        "mean loss of 20 steps\n/ the constant predictor's",
+        threshold=("targets_unrelated", "to_constant"),
     ),
     "too_few_steps": Panel(
         "thirty_steps",

@@ -22,7 +22,9 @@ SHARED = (
     "exploding_gradients",
     "model_too_small",
     "saturated_units",
+    "symmetric_weights",
     "too_few_steps",
+    "wrong_mode",
 )
 PROBLEMS = ("no_step", "step_early", "not_copied:RecurrentPolicy", "holes", "batch_fails")
 

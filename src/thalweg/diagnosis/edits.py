@@ -270,6 +270,15 @@ def _shuffle(edits: Edits, _values: Mapping[str, Any]) -> Edit | None:
     return {"line": "write", "at": program.name(call), "code": rewritten(call, shuffle="True")}
 
 
+def _next_batch(edits: Edits, _values: Mapping[str, Any]) -> Edit | None:
+    program = edits.program
+    call = program.reopening() if program else None
+    if program is None or call is None:
+        return None
+    loader = ast.unparse(call.args[0])
+    return {"line": "hold", "at": program.name(call), "code": "next(batches)", "first": f"batches = {loader}"}
+
+
 _WAYS: dict[str, Callable[[Edits, Mapping[str, Any]], Edit | None]] = {
     "adaptive": lambda edits, _: edits.written(name="Adam", lr=1e-3),
     "batch_first": _batch_first,
@@ -283,6 +292,7 @@ _WAYS: dict[str, Callable[[Edits, Mapping[str, Any]], Edit | None]] = {
     "logits": lambda edits, _: _remove(edits, _SQUASHING),
     "lower_rate": _rate,
     "momentum": lambda edits, _: edits.written(momentum=0.9) if isinstance(edits.optimizer, torch.optim.SGD) else None,
+    "next_batch": _next_batch,
     "norm_momentum": _norm_momentum,
     "raise_rate": _rate,
     "register_layers": _register_layers,

@@ -43,15 +43,17 @@ FIXES_OF: dict[str, tuple[str, ...]] = {
     "ill_conditioned": ("adaptive", "momentum", "normalize_inputs"),
     "lr_too_large": ("lower_rate", "warm_up", "clip"),
     "lr_too_small": ("raise_rate", "find_rate"),
-    "model_too_small": ("widen", "residual"),
+    "model_too_small": ("widen", "residual", "add_activation"),
     "noise_floor": ("decay_rate", "enlarge_batch"),
     "not_shuffled": ("shuffle",),
     "optimizer_not_stepping": ("call_step",),
     "overfitting": ("stop_early", "augment", "more_data", "add_decay"),
     "saddle": ("perturb", "initialize_at_random", "momentum"),
+    "same_batch": ("next_batch",),
     "samples_mixed": ("batch_first",),
     "saturated_units": ("reinitialize", "relu_units", "normalize_inputs"),
     "symmetric_weights": ("initialize_at_random",),
+    "targets_unrelated": ("check_pairs",),
     "too_few_steps": ("train_longer", "raise_rate"),
     "unsure": ("fit_one_batch", "watch_loop", "other_rates"),
     "untrained_parameters": ("hand_all_over", "unfreeze", "register_layers"),
@@ -61,13 +63,14 @@ FIXES_OF: dict[str, tuple[str, ...]] = {
         "logits",
         "log_softmax",
         "class_dimension",
+        "each_class",
         "one_logit",
         "linear_output",
         "cross_entropy",
         "proper_loss",
         "sign_of_loss",
     ),
-    "wrong_mode": ("train_mode",),
+    "wrong_mode": ("train_mode", "follow_mode"),
     "zero_grad_missing": ("zero_grad",),
 }
 """Code of a verdict to the codes of its fixes, the first to try first."""
@@ -122,7 +125,7 @@ def fixes_of(code: str, measures: Mapping[str, float]) -> tuple[Fix, ...]:
 
 def can_be_tried(code: str) -> bool:
     """Whether a fix with this code can be tried on a copy."""
-    return FIXES.get(code) is not None
+    return code in FIXES
 
 
 def apply(attempt: Attempt, fix: Fix) -> Attempt | None:
@@ -138,6 +141,8 @@ def _order(code: str, measures: Mapping[str, float]) -> tuple[str, ...]:
     names = list(FIXES_OF[code])
     first = {
         "bad_targets": "match_shapes" if measures.get("targets_broadcast", 0) > 0.5 else "check_targets",
+        "model_too_small": "add_activation" if measures.get("affine", 0) > 0.5 else "widen",
+        "wrong_mode": "follow_mode" if measures.get("dropout_left_on", 0) > 0.05 else "train_mode",
         "bad_inputs": "normalize_inputs" if _large_but_sound(measures) else "check_inputs",
         "untrained_parameters": "register_layers"
         if measures.get("unregistered", 0) > 0.01
@@ -164,6 +169,8 @@ _LOSS_FIXES = {
     "loss_blind": ("one_logit",),
     "outputs_fixed": ("one_logit", "linear_output"),
     "squashed_twice": ("logits",),
+    "several_labels": ("each_class",),
+    "scores_cut": ("linear_output",),
     "softmax_misplaced": ("class_dimension", "logits"),
     "log_missing": ("log_softmax", "sign_of_loss"),
     "out_of_reach": ("linear_output",),
@@ -334,63 +341,30 @@ def _norm_momentum(attempt: Attempt, _values: Mapping[str, Any]) -> Attempt:
     return attempt
 
 
-FIXES: dict[str, _Way | None] = {
+FIXES: dict[str, _Way] = {
     "adaptive": _adaptive,
-    "add_decay": None,
-    "augment": None,
-    "balance_batches": None,
-    "batch_first": None,
-    "call_step": None,
-    "check_inputs": None,
-    "check_targets": None,
-    "class_dimension": None,
     "clip": _clip,
     "clip_less": _unclipped,
     "cross_entropy": _of_probabilities,
-    "decay_later": None,
     "decay_rate": _rate,
-    "enlarge_batch": None,
-    "find_rate": None,
-    "fit_one_batch": None,
-    "group_norm": None,
     "hand_all_over": _hand_over,
     "initialize_at_random": _reinitialize,
-    "leaky_units": None,
     "less_decay": _less_decay,
     "less_dropout": _less_dropout,
-    "linear_output": None,
     "log_softmax": _log_softmax,
     "logits": _of_probabilities,
     "lower_rate": _rate,
     "match_shapes": _match_shapes,
     "momentum": _momentum,
-    "more_capacity": None,
-    "more_data": None,
     "norm_momentum": _norm_momentum,
     "normalize_inputs": _normalize,
-    "normalize_layers": None,
-    "one_logit": None,
-    "other_rates": None,
     "perturb": _perturb,
-    "proper_loss": None,
     "raise_rate": _rate,
-    "register_layers": None,
     "reinitialize": _reinitialize,
-    "relu_units": None,
-    "residual": None,
     "scale_initial": _reinitialize,
-    "shuffle": None,
-    "shuffle_batches": None,
     "sign_of_loss": _of_logits,
-    "stop": None,
-    "stop_early": None,
-    "train_longer": None,
     "train_mode": _train_mode,
     "unfreeze": _hand_over,
-    "warm_up": None,
-    "watch_loop": None,
-    "weigh_classes": None,
-    "widen": None,
     "zero_grad": _clear,
 }
-"""Code of each fix to the function that applies it; None if it cannot be tried on a copy. Texts: `fix_<code>`."""
+"""Code of each fix that can be tried on a copy, to the function that applies it."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from thalweg.diagnosis.calibration import confidence_of
 from thalweg.diagnosis.fixes import fixes_of
 from thalweg.diagnosis.measures.table import CHECKED_BY
-from thalweg.diagnosis.measures.trends import FEW
+from thalweg.diagnosis.measures.trends import FEW, learns
 from thalweg.diagnosis.rules import RULES
 from thalweg.diagnosis.verdict import UNSURE, Evidence, Verdict
 
@@ -28,7 +28,6 @@ _TELLS = {
     "not_copied": ("batch", "curvature", "short_runs"),
     NO_STEP: ("gradient",),
 }
-LEARNED, FALLS = 0.6, 0.02  # a loss far below the best constant predictor's, and still falling
 SURE = 0.5  # below this standing or this confidence the verdict is "unsure"
 
 
@@ -104,7 +103,15 @@ def _decides(rule: Rule, measures: Mapping[str, float]) -> bool:
 _AT_ONCE = {"bad_inputs", "bad_targets", "wrong_loss", "diverged", "exploding_gradients", "too_few_steps"}
 
 # These hold beside learning; no other rule that is not exact may accuse a training that demonstrably learns.
-_BESIDE_LEARNING = {"batchnorm_mismatch", "class_imbalance", "converged", "healthy", "model_too_small", "overfitting"}
+_BESIDE_LEARNING = {
+    "batchnorm_mismatch",
+    "class_imbalance",
+    "converged",
+    "healthy",
+    "model_too_small",
+    "overfitting",
+    "same_batch",
+}
 
 
 def derived(measures: Mapping[str, float]) -> dict[str, float]:
@@ -126,11 +133,12 @@ def derived(measures: Mapping[str, float]) -> dict[str, float]:
     found["valid_left"] = known("valid_last") / known("loss_first") if known("loss_first") > 0 else math.nan
     found["loss_first_to_zero"] = known("loss_first") / known("loss_zero") if known("loss_zero") > 0 else math.nan
     found["sunk"] = known("loss_last") / max(abs(known("loss_first")), 1.0)
+    if known("scale") > 0:
+        found["loss_other"] = (known("loss_batch") - known("loss_last")) / known("scale")
     constant = known("loss_constant")
     if constant > 0:
         found["to_constant"] = known("loss_last") / constant
-        finite = math.isnan(known("nonfinite_step"))
-        found["learns"] = float(finite and found["to_constant"] < LEARNED and known("falling") > FALLS)
+        found["learns"] = float(learns(measures))
     return {name: value for name, value in found.items() if not math.isnan(value)}
 
 

@@ -82,6 +82,12 @@ class Program:
         loop = self._around((ast.For, ast.While, ast.AsyncFor), self.place.line)
         return next(_calls(loop, names), None) if loop is not None else None
 
+    def reopening(self) -> ast.Call | None:
+        """The call `next(iter(…))` in the loop that calls the watch: it begins the loader anew in every step."""
+        loop = self._around((ast.For, ast.While, ast.AsyncFor), self.place.line)
+        asked = _calls(loop, ("next",)) if loop is not None else ()
+        return next((call for call in asked if call.args and list(_calls(call.args[0], ("iter",)))), None)
+
     def name(self, node: ast.AST) -> str:
         """Such as `train.py:42`."""
         return Place(self.place.file, getattr(node, "lineno", self.place.line)).name

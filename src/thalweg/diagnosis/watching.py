@@ -18,7 +18,7 @@ from thalweg.diagnosis.edits import Edits
 from thalweg.diagnosis.judging import NO_STEP, judge
 from thalweg.diagnosis.measures.collect import MOST_BATCHES, ask, decay_measures, mode_measures, wiring_measures
 from thalweg.diagnosis.measures.trends import of_history
-from thalweg.diagnosis.source import Place, caller
+from thalweg.diagnosis.source import Place, Program, caller
 from thalweg.diagnosis.verdict import Trial
 from thalweg.history import History, HistoryLog
 from thalweg.i18n import t
@@ -234,6 +234,10 @@ class Watch:
                     self._wiring = self._probe.reach.wiring()
             found["gradless"] = self._probe.gradless
             found |= mode_measures(self.model)
+            found["batch_size"] = float(self._probe.batch_size)
+        if self._stepped is not None and self._stepped is not _UNKNOWN and found.get("batches_seen") == 1:
+            with self._keeping("repeated"):
+                found["reopened"] = float(Program(self._stepped).reopening() is not None)
         if self._wiring is not None:
             found |= wiring_measures(self._wiring)
         with self._keeping("optimizer"):

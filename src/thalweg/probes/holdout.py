@@ -33,14 +33,33 @@ def kept_out(batches: Sequence[Batch]) -> tuple[Sequence[Batch], Sequence[Batch]
         return batches[:-1], batches[-1:]
     batch = batches[0]
     count = batch.size
-    if count < FEWEST_TO_DIVIDE or not (_in_rows(batch.inputs, count) and _in_rows(batch.targets, count)):
-        return batches, batches
     cut = count - count // 4
+    first, last = _rows(batch, slice(cut)), _rows(batch, slice(cut, count))
+    if count < FEWEST_TO_DIVIDE or first is None or last is None:
+        return batches, batches
+    return [first], [last]
 
-    def part(rows: slice) -> Batch:
-        return Batch(*(mapped(side, lambda tensor: tensor[rows]) for side in (batch.inputs, batch.targets)))
 
-    return [part(slice(cut))], [part(slice(cut, count))]
+def with_fewer(batches: Sequence[Batch], most: int) -> Sequence[Batch]:
+    """The batches with their first samples alone.
+
+    Args:
+        batches: a batch whose tensors do not have one row for each sample stays whole.
+        most: samples in a batch, at least 1.
+
+    Example:
+        >>> with_fewer([Batch(torch.ones(8, 2), torch.zeros(8))], 3)[0].size
+        3
+    """
+    return [batch if batch.size <= most else _rows(batch, slice(most)) or batch for batch in batches]
+
+
+def _rows(batch: Batch, rows: slice) -> Batch | None:
+    """Some samples of a batch; None where its tensors do not have one row for each."""
+    sides = (batch.inputs, batch.targets)
+    if not all(_in_rows(side, batch.size) for side in sides):
+        return None
+    return Batch(*(mapped(side, lambda tensor: tensor[rows]) for side in sides))
 
 
 def _in_rows(part: Any, count: int) -> bool:

@@ -30,7 +30,7 @@ _COMPILED = "OptimizedModule"  # whose class lies in the compiler, which takes s
 
 def around_forward(
     model: nn.Module,
-    before: Callable[[], None] | None = None,
+    before: Callable[[Any], None] | None = None,
     after: Callable[[Any], None] | None = None,
 ) -> ExitStack:
     """Call functions before and after each forward pass of one model; close the stack to stop.
@@ -38,7 +38,7 @@ def around_forward(
     Args:
         model: only its own calls count, or those of its compiled wrapper, not those of its parts, its copies or other
             models.
-        before: is called before the pass.
+        before: is called with the positional inputs, before the pass.
         after: is called with the outputs, also after a pass that raised an error; then with None.
 
     Example:
@@ -51,9 +51,9 @@ def around_forward(
         [(4, 1)]
     """
 
-    def enter(module: Any, _inputs: Any) -> None:
+    def enter(module: Any, inputs: Any) -> None:
         if not is_traced() and before is not None and calls(module):
-            before()
+            before(inputs)
 
     def leave(module: Any, _inputs: Any, outputs: Any) -> None:
         if not is_traced() and after is not None and calls(module):

@@ -29,16 +29,17 @@ STEP_UNITS = {
     "dead_units": "",
     "saturated_units": "",
     "uncleared": "",
+    "inputs_mark": "",
     "stepped": "",
     "training": "",
 }
 """Columns of a watched run; NaN for a number that was not due. `gradient_largest` is the largest of the root mean
-squares of the tensors' gradients."""
+squares of the tensors' gradients; `inputs_mark` is that of `probes.marks`."""
 
 UNKNOWN = -1.0
 """What stands for a norm that was not measured, so that NaN can mean NaN."""
 
-TAIL = ("cosine", "dead_units", "saturated_units", "uncleared")
+TAIL = ("cosine", "dead_units", "saturated_units", "uncleared", "inputs_mark")
 """A row of the costly table ends with these, after three numbers per tensor: update, weight norm, dot product."""
 
 

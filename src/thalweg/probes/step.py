@@ -3,7 +3,8 @@
 Every step: the loss, each tensor's gradient norm, and the learning rate. At the first steps and then every `every`
 steps, which are called *due*: how far the step moved each tensor, relative to its norm; the cosine between this
 gradient and the next; the cosine between gradient and weights; dead and saturated units; whether gradients were
-cleared. The numbers gather in a table on the device that is read every `CAPACITY` steps, so a step needs no host sync.
+cleared; a mark of the inputs. The numbers gather in a table on the device that is read every `CAPACITY` steps, so a
+step needs no host sync.
 
 The gradients are those that the step begins with: with a closure, those of its first call.
 
@@ -12,7 +13,7 @@ Shape suffixes: K rows of the table, P tensors, L layers.
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,8 +23,10 @@ from torch.nn.parameter import is_lazy
 from thalweg.history import History
 from thalweg.probes import foreach
 from thalweg.probes.activations import ActivationProbe
+from thalweg.probes.batches import first_tensor
 from thalweg.probes.hooks import around_forward, is_compiled
 from thalweg.probes.layers import DENSE, EVERY, Layers
+from thalweg.probes.marks import mark_of
 from thalweg.probes.order import TWICE, CallOrder
 from thalweg.probes.rows import STEP_UNITS, TAIL, UNKNOWN, Gathered, widened
 from thalweg.probes.wiring import ClearingCheck, Reach, rate_of
@@ -52,6 +55,7 @@ class StepProbe:
         layers: a history of each layer's gradient norm, update ratio and weight norm at the due steps.
         reach: the parameters that training reaches.
         taken: number of recorded steps in which the optimizer stepped.
+        batch_size: number of samples in the last pass that was measured; 0: unknown.
     """
 
     def __init__(self, model: nn.Module, optimizer: Optimizer, *, every: int = EVERY) -> None:
@@ -59,7 +63,7 @@ class StepProbe:
         self.steps = History(STEP_UNITS)
         self.layers = History({"step": ""})
         self.reach = Reach(model, optimizer)
-        self.step = self.taken = 0
+        self.step = self.taken = self.batch_size = 0
         self._parameters: list[Tensor] = []
         self.clearing = ClearingCheck([])
         self._ever: set[int] = set()  # ids of the tensors that ever had a gradient
@@ -77,6 +81,7 @@ class StepProbe:
         self._forward = ExitStack()
         self._activations: ActivationProbe | None = None
         self._inside = 0  # forward passes under way, which the activations are measured in
+        self._marks: list[Tensor | None] = []  # of the passes of this step
 
     def attach(self) -> None:
         """Hook into the optimizer's step; a second call changes nothing."""
@@ -142,6 +147,8 @@ class StepProbe:
         if self._dear and self._dear[-1] == row and self._activations is not None:
             self._put_tail("dead_units", self._activations.worst_dead())
             self._put_tail("saturated_units", self._activations.worst_saturated())
+            if len(self._marks) == 1:  # the sum of several passes would tell nothing
+                self._put_tail("inputs_mark", self._marks[0])
         self._host.append((self.step + 1, self._lr, self._stepped, self.model.training))
         self.step += 1
         self.taken += self._stepped
@@ -209,6 +216,7 @@ class StepProbe:
         """Prepare for the next step."""
         self._silence()
         self._activations = None
+        self._marks.clear()
         self._listening = False
         if not self.due:
             self.clearing.forget()
@@ -225,11 +233,19 @@ class StepProbe:
         while self._inside and self._activations is not None:
             self._leave()
 
-    def _enter(self) -> None:
+    def _enter(self, inputs: Any) -> None:
         if self._activations is not None and torch.is_grad_enabled():  # an evaluation is no step
+            self._mark(inputs)
             self._order.passed()
             self._activations.__enter__()
             self._inside += 1
+
+    def _mark(self, inputs: Any) -> None:
+        mark = None
+        with suppress(Exception):  # measuring must never break a forward pass
+            mark = mark_of(inputs)
+            self.batch_size = len(first_tensor(inputs))
+        self._marks.append(mark)
 
     def _leave(self, _outputs: Any = None) -> None:
         if self._activations is not None and self._inside:

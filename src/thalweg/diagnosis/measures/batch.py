@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from thalweg.probes.batches import Batch, LossFunction
 
 
+FAR, FAR_ALONE = 20.0, 200.0  # standard deviations of all others beyond them, of a number that repeats, and of another
 FEWEST_FOR_SHARES = 32  # labels in a batch that show which classes are rare
 FEWEST_A_CLASS = 10  # with fewer labels per class, a batch does not show how frequent each class is
 
@@ -60,8 +61,10 @@ def of_batch(model: nn.Module, loss_fn: LossFunction, batches: Sequence[Batch]) 
         found["loss_batch"] = loss
         if found.get("targets_broadcast") and _pairs_matter(loss_fn, outputs, targets, loss):
             found["targets_broadcast"] = 0.0
-        if _is_the_loss(loss_fn, outputs, targets, loss):
-            return found
+        if _heedless(
+            loss_fn, outputs, targets, loss
+        ):  # dummies, as for a triplet loss, or for a loss within the network
+            return {name: value for name, value in found.items() if not name.startswith("targets_")}
         if bool(torch.isfinite(outputs).all()):
             found |= of_loss(outputs.float(), targets, loss_fn, head)
             found |= _of_outputs(outputs, targets, loss) | _of_rare(outputs, targets, head)
@@ -106,6 +109,7 @@ def _of_targets(outputs: Tensor, targets: Tensor) -> dict[str, float]:
     if targets.is_floating_point():
         found["targets_nonfinite"] = float((~torch.isfinite(targets)).float().mean())
         found["targets_scale"] = float(targets.detach().float().abs().mean())
+        found["targets_filled"] = _filled(targets)
         if targets.ndim and len(targets) > 1:
             found["targets_kinds"] = float(len(torch.unique(targets.reshape(len(targets), -1), dim=0)))
         # a loss of (N, 1) against (N,) compares every output with every target
@@ -120,6 +124,22 @@ def _of_targets(outputs: Tensor, targets: Tensor) -> dict[str, float]:
         # -100 is torch's ignore_index
         found["targets_outside"] = float(((targets < 0) & (targets != -100)).float().mean())
     return found
+
+
+def _filled(targets: Tensor) -> float:
+    """The share of targets that are one number far from all others, as -999 that stands for "missing"."""
+    values = targets.detach().double().reshape(-1)
+    kinds, counts = values.unique(return_counts=True)
+    if len(kinds) < 3 or not bool(torch.isfinite(kinds).all()):
+        return 0.0
+    for at in (0, -1):
+        others = values[values != kinds[at]]
+        spread = float(others.std(correction=0))
+        gap = float((others - kinds[at]).abs().min())
+        far = gap / max(spread, 1e-12)
+        if (far > FAR_ALONE or (far > FAR and counts[at] > 1)) and len(others) > len(values) / 2:
+            return float(counts[at]) / len(values)
+    return 0.0
 
 
 def _of_labels_beyond(outputs: Tensor, targets: Tensor) -> dict[str, float]:
@@ -139,8 +159,8 @@ def _loss_of(loss_fn: LossFunction, outputs: Tensor, targets: Tensor) -> float |
         return None
 
 
-def _is_the_loss(loss_fn: LossFunction, outputs: Tensor, targets: Tensor, loss: float) -> bool:
-    """Whether the network computes the loss itself: it changes with the outputs, and with no targets."""
+def _heedless(loss_fn: LossFunction, outputs: Tensor, targets: Tensor, loss: float) -> bool:
+    """Whether the loss changes with the outputs, and with no targets."""
     others = (targets.flip(0), torch.zeros_like(targets), torch.ones_like(targets)) if targets.ndim else ()
     try:
         heedless = all(_loss_of(loss_fn, outputs, other) == loss for other in others)
@@ -179,6 +199,7 @@ def _of_rare(outputs: Tensor, targets: Tensor, head: Head) -> dict[str, float]:
     return {
         "largest_class": float(counts.max() / counts.sum()),
         "rare_found": float((predicted == labels)[rare].float().mean()),
+        "rare_said": float((predicted != kinds[counts.argmax()]).sum() / rare.sum()),
     }
 
 

@@ -11,19 +11,23 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from thalweg.diagnosis.measures.affine import affine_measures
 from thalweg.diagnosis.measures.batch import of_batch
-from thalweg.diagnosis.measures.dropout import dropout_measures
+from thalweg.diagnosis.measures.dropout import dropout_left_on, dropout_measures
 from thalweg.diagnosis.measures.frozen import frozen_measures
 from thalweg.diagnosis.measures.gains import Gains, scale_of
 from thalweg.diagnosis.measures.gradients import curvature_of, noise_of
 from thalweg.diagnosis.measures.graph import graph_measures
 from thalweg.diagnosis.measures.initial import initial_measures
 from thalweg.diagnosis.measures.mixing import mixing_of
+from thalweg.diagnosis.measures.repeated import other_batch
 from thalweg.diagnosis.measures.sequence import sequence_measures
+from thalweg.diagnosis.measures.start import start_measures
 from thalweg.diagnosis.measures.symmetry import symmetry_of
 from thalweg.diagnosis.measures.trial_gains import TrialGains
 from thalweg.errors import UsageError
 from thalweg.probes.copies import Copy, fastest_threads, own_randomness
+from thalweg.probes.holdout import with_fewer
 
 
 if TYPE_CHECKING:
@@ -36,6 +40,8 @@ if TYPE_CHECKING:
     from thalweg.probes.batches import Batch, LossFunction
 
 MOST_BATCHES = 8
+FEWEST_SAMPLES = 8
+SHORTEST = 60  # steps of all short runs where a step is slow: the batches get fewer samples until these fit
 
 
 def ask(
@@ -88,17 +94,32 @@ def ask(
             timed.step(partial(batches[0].loss, timed.model, timed.loss_fn))
 
     timed = Copy.of(model, optimizer, loss_fn)
-    with fastest_threads(step):
+    given = batches
+    with fastest_threads(step) as whole_step:
+        share, a_step = seconds / max(SHORTEST * whole_step, 1e-9), whole_step
+        if share < 1:
+            whole = batches[0].size
+            batches = with_fewer(batches, max(FEWEST_SAMPLES, int(share * whole)))
+            a_step = whole_step * batches[0].size / whole
         attempt("batch", lambda: of_batch(copied.model, copied.loss_fn, batches))
         scale = scale_of(found.get("loss_constant", math.nan), known.get("loss_first", math.nan))
         found["scale"] = scale
         attempt("graph", lambda: graph_measures(copied, batches[0]))
         attempt("mixing", lambda: mixing_of(copied.model, batches[0]))
         attempt("symmetry", lambda: weights_of(copied.model, start or {}))
+        attempt("start", lambda: start_measures(Copy.of(model, optimizer, loss_fn), start or {}, batches[0]))
+        attempt("repeated", lambda: other_batch(given, known))
+        attempt("dropout", lambda: dropout_left_on(Copy.of(model, optimizer, loss_fn).model, batches[0]))
+        attempt("affine", lambda: affine_measures(Copy.of(model, optimizer, loss_fn).model, batches[0]))
         attempt("sequence", lambda: sequence_measures(copied.model, copied.loss_fn, batches[0]))
         attempt("noise", lambda: noise_of(copied.model, copied.loss_fn, batches))
-        attempt("curvature", lambda: curvature_of(Copy.of(model, optimizer, loss_fn), batches[:2], scale=scale))
-        gains = Gains(model, optimizer, loss_fn, batches, scale, seconds, partial(progress, "short_runs"))
+        attempt(
+            "curvature",
+            lambda: curvature_of(
+                Copy.of(model, optimizer, loss_fn), batches[:2], scale=scale, a_step=a_step, seconds=seconds
+            ),
+        )
+        gains = Gains(model, optimizer, loss_fn, batches, scale, a_step, seconds, partial(progress, "short_runs"))
         attempt("short_runs", lambda: gains.measures(known.get("lr_most", math.nan)))
         attempt("dropout", lambda: dropout_measures(gains))
         trials = TrialGains(gains, {**known, **found}, start or {}, partial(progress, "trial_gains"))

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from thalweg.diagnosis.measures.gains import Gains
+    from thalweg.probes.batches import Batch
 
 STEPS, STEPS_ANEW = 60, 200
 _DROPPING = {
@@ -59,6 +60,43 @@ class WithoutDropout(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
+class _Dropping(TorchFunctionMode):
+    """A context that notes whether a dropout is at work."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.strongest = 0.0
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Iterable[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        if getattr(func, "__name__", "").rstrip("_") in _DROPPING:
+            given = dict(zip(("input", "p", "training"), args, strict=False)) | dict(kwargs or {})
+            at_work = given.get("training", given.get("train", True))
+            self.strongest = max(self.strongest, float(given.get("p", 0.5)) if at_work else 0.0)
+        return func(*args, **(kwargs or {}))
+
+
+def dropout_left_on(model: nn.Module, batch: Batch) -> dict[str, float]:
+    """Measure whether dropout works in evaluation mode, as `functional.dropout(x)` does without `training=`.
+
+    Args:
+        model: is left in evaluation mode.
+        batch: for one pass.
+
+    Returns:
+        `dropout_left_on`: the largest probability of a dropout that is at work in evaluation mode, in [0, 1].
+    """
+    model.eval()
+    with torch.no_grad(), _Dropping() as dropping:
+        batch.outputs(model)
+    return {"dropout_left_on": dropping.strongest}
+
+
 def dropout_strengths(model: nn.Module) -> list[float]:
     """The probability `p` of each dropout module, in the order of the modules."""
     return [module.p for module in model.modules() if isinstance(module, nn.modules.dropout._DropoutNd)]  # noqa: SLF001
@@ -72,11 +110,13 @@ def dropout_measures(gains: Gains) -> dict[str, float]:
 
     Returns:
         `gain_no_dropout_more`: the gain without dropout less that with it, both judged in evaluation mode; nothing
-        for a model without dropout modules.
+        for a model without dropout modules, or whose steps take too long.
     """
     if not gains.model.training or max(dropout_strengths(gains.model), default=0.0) <= 0:
         return {}
     affordable = gains.affordable()
+    if 2 * (STEPS + STEPS_ANEW) * affordable // RUN_STEPS * gains.a_step > gains.seconds:
+        return {}
     more = []
     for anew, wanted in ((False, STEPS), (True, STEPS_ANEW)):
         steps = wanted * affordable // RUN_STEPS

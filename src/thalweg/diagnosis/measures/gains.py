@@ -6,7 +6,6 @@ The change that helps shows the fault: if ten times the rate gains far more, the
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -25,9 +24,8 @@ if TYPE_CHECKING:
 
     from thalweg.probes.batches import Batch, LossFunction
 
-STEPS = 20
+STEPS, FEWEST_STEPS = 20, 3
 FIT_STEPS = 80
-_TIMED = 3
 LEARNED = 0.01  # of the scale: a batch with so little loss left has been learned
 FIT_RATES = (2e-3, 1e-2)
 LONG_FIT_STEPS, LONG_FIT_RATES = 400, (1e-2, 5e-2)
@@ -47,6 +45,7 @@ class Gains:
         loss_fn: of (outputs, targets), a scalar tensor; is copied with the model.
         batches: are used in turn.
         scale: the loss that gains are shares of: that of the constant predictor, or the first loss.
+        a_step: seconds that a step takes.
         seconds: for all short runs together; a slow network gets fewer steps.
         progress: receives the number of steps done, and of all.
     """
@@ -56,6 +55,7 @@ class Gains:
     loss_fn: LossFunction
     batches: Sequence[Batch]
     scale: float
+    a_step: float = 0.0
     seconds: float = 20.0
     progress: Callable[[float, float], None] = lambda _done, _total: None
 
@@ -90,6 +90,8 @@ class Gains:
         """What is left of the loss after learning one batch; where eighty steps do not suffice, many more are tried."""
         left = math.nan
         for rates, length in ((FIT_RATES, FIT_STEPS), (LONG_FIT_RATES, LONG_FIT_STEPS)):
+            if length == LONG_FIT_STEPS and length * len(rates) * self.a_step > self.seconds:
+                break
             losses = [self._fit(rate, length * steps // STEPS) for rate in rates]
             left = min([loss / self.scale for loss in losses if math.isfinite(loss)] + [left], key=_known_first)
             if not left > HARDLY_LEARNED:
@@ -97,17 +99,8 @@ class Gains:
         return left
 
     def affordable(self) -> int:
-        """Number of steps that a copy can afford, from the time of one step."""
-        seconds = []
-        for _ in range(_TIMED):  # the best: a busy machine must not shorten the runs
-            copied = self.copied()
-            began = time.perf_counter()
-            if not math.isfinite(self._train(copied, 1)):
-                return STEPS  # a loss that is not finite is a finding, and its short runs are cheap
-            seconds.append(time.perf_counter() - began)
-        a_step = min(seconds)
-        wanted = (len(FACTORS) + 7) * STEPS + len(FIT_RATES) * FIT_STEPS
-        return max(3, min(STEPS, int(STEPS * self.seconds / (a_step * wanted))))
+        """Number of steps that a copy can afford."""
+        return max(FEWEST_STEPS, min(STEPS, int(STEPS * self.seconds / max(self.a_step * _PLANNED, 1e-9))))
 
     def copied(self) -> Copy:
         """Copy the model with its optimizer and loss."""
@@ -155,6 +148,9 @@ class Gains:
 
 
 FACTORS = {"same": 1.0, "tenth": 0.1, "tenfold": 10.0, "hundredfold": 100.0, "thousandfold": 1000.0}
+
+
+_PLANNED = (len(FACTORS) + 7) * STEPS + len(FIT_RATES) * FIT_STEPS  # steps of all short runs at full length
 
 
 def _known_first(value: float) -> float:

@@ -20,19 +20,35 @@ if TYPE_CHECKING:
     from thalweg.probes.batches import Batch, LossFunction
     from thalweg.probes.copies import Copy
 
-MOST_PRODUCTS = 40
+MOST_PRODUCTS, FEWEST_PRODUCTS = 40, 5
+A_PRODUCT = 3.0  # a product of a batch with the Hessian, in training steps on it
 
 
-def curvature_of(copied: Copy, batches: Sequence[Batch], *, scale: float) -> dict[str, float]:
+def curvature_of(
+    copied: Copy, batches: Sequence[Batch], *, scale: float, a_step: float = 0.0, seconds: float = math.inf
+) -> dict[str, float]:
     """Measure the ends of the spectrum, the sharpness relative to the optimizer's threshold, and what a step can gain.
 
     `decrease_possible` is `|G|²/(2 λ_max)` as a share of `scale`: the gain of the best single step along the gradient
     in the quadratic model. It says whether the gradient is small compared with the curvature.
+
+    Args:
+        copied: only its model runs.
+        batches: all of them where that is affordable, else the first.
+        scale: of the loss.
+        a_step: seconds that a training step takes.
+        seconds: for the products; a network that can afford fewer than `FEWEST_PRODUCTS` is not asked.
     """
     model, optimizer, loss_fn = copied.model, copied.optimizer, copied.loss_fn
+    affordable = int(seconds / max(A_PRODUCT * a_step, 1e-9))
+    if affordable < 2 * MOST_PRODUCTS * len(batches):
+        batches = batches[:1]
+    products = min(MOST_PRODUCTS, affordable // 2)  # one half for either search
+    if products < FEWEST_PRODUCTS:
+        return {}
     with HessianOperator(model, loss_fn, batches, mode="train") as operator:
         gradient = float(operator.gradient_P.norm())
-        plain = extremes(operator, which="both", tolerance=1e-2, most=MOST_PRODUCTS)
+        plain = extremes(operator, which="both", tolerance=1e-2, most=products)
         most, least = plain.largest.value, plain.smallest.value
         found = {
             "largest_eigenvalue": most,
@@ -46,7 +62,7 @@ def curvature_of(copied: Copy, batches: Sequence[Batch], *, scale: float) -> dic
         return found
     if threshold.preconditioner_P is None and threshold.decay_P is None:
         return found | {"sharpness_ratio": most / threshold.value}
-    scaled = sharpness(model, optimizer, loss_fn, batches, mode="train", most=MOST_PRODUCTS // 2)
+    scaled = sharpness(model, optimizer, loss_fn, batches, mode="train", most=min(products, MOST_PRODUCTS // 2))
     return found if scaled.ratio is None else found | {"sharpness_ratio": scaled.ratio}
 
 

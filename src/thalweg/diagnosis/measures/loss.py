@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     Value = Callable[[Tensor], float]
 
 _FAR = 1000.0
+_SEVERAL = 0.5  # beyond 1, the sum of a distribution; half-precision shares of a thousand classes stay far below it
 _CLOSE = 1e-4  # relative difference of two losses that count as equal in single precision
 
 
@@ -80,6 +81,8 @@ def of_loss(outputs: Tensor, targets: Tensor, loss_fn: LossFunction, head: Head)
         if head == "sigmoid" and targets.shape == outputs.shape:
             found["squashed_twice"] = float(_applies_sigmoid(value, outputs, targets))
         return found
+    if outputs.shape[dim] > 1 and _applies_softmax(value, outputs, dim):
+        found |= _of_classes(outputs, targets, head, dim)
     found["softmax_misplaced"] = float(_misplaced(outputs, dim))
     found["squashed_twice"] = float(_squashed_twice(value, outputs, targets, head, dim))
     distributions = targets.is_floating_point() and normalized_over(targets, dim)
@@ -168,6 +171,17 @@ def _misplaced(outputs: Tensor, dim: int) -> bool:
         return False
     others = [other for other in range(outputs.ndim) if other != dim and outputs.shape[other] > 1]
     return any(normalized_over(outputs, other) or log_normalized_over(outputs, other) for other in others)
+
+
+def _of_classes(outputs: Tensor, targets: Tensor, head: Head, dim: int) -> dict[str, float]:
+    """What a softmax cannot express: several classes at once, and a class whose score a ReLU has cut to zero."""
+    found = {}
+    if targets.is_floating_point():
+        found["several_labels"] = float((targets.sum(dim=dim) > 1 + _SEVERAL).float().mean())
+    if head == "relu":
+        others = [other for other in range(outputs.ndim) if other != dim]
+        found["scores_cut"] = float((outputs.amax(dim=others) <= 0).float().mean())
+    return found
 
 
 def _squashed_twice(value: Value, outputs: Tensor, targets: Tensor, head: Head, dim: int) -> bool:

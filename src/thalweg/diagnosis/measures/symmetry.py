@@ -20,11 +20,12 @@ FEWEST_UNITS = 4
 _EQUAL = 1e-2  # relative to the rows' norm: rounding differs from unit to unit and grows
 
 
-def symmetry_of(model: nn.Module) -> dict[str, float]:
+def symmetry_of(model: nn.Module, *, zeros: bool = True) -> dict[str, float]:
     """Measure the largest share of a layer's units whose weights equal those of another unit of the layer.
 
     Args:
         model: its matrices and kernels with at least four units are read; embeddings are no units.
+        zeros: whether weights that are all zero count; the last layer of a residual branch may begin so.
 
     Returns:
         `twin_units`, in [0, 1]; nothing without such a layer.
@@ -45,6 +46,7 @@ def symmetry_of(model: nn.Module) -> dict[str, float]:
         and parameter.requires_grad
         and len(parameter) >= FEWEST_UNITS
         and id(parameter) not in tables
+        and (zeros or bool(parameter.any()))
     ]
     return {"twin_units": max(shares)} if shares else {}
 

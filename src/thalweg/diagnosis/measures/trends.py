@@ -24,6 +24,8 @@ SIGMAS = 3.5  # a fall counts only beyond this many standard errors
 CLIPPED = 1e-3  # clipped gradients have one norm: within this share of the largest
 NEARLY_EVERY = 0.9  # share of clipped steps from which copies are clipped as the training was
 FEW = 20  # fewer steps show no trend
+FEWEST_MARKS = 10  # measured steps; in fewer, the same batch may come twice by chance
+LEARNS, FALLS = 0.6, 0.02  # a loss far below the best constant predictor's, and still falling
 
 
 def of_history(
@@ -101,6 +103,18 @@ def layer_trends(layers: History) -> dict[str, float]:
         return {
             "gradient_first_to_last": float(np.nanmedian(early) / np.nanmax(last)),
         }
+
+
+def learns(measures: Mapping[str, float]) -> bool:
+    """Whether the training demonstrably learns: its loss is finite, far below the best constant's, and falls.
+
+    Example:
+        >>> learns({"loss_last": 0.5, "loss_constant": 2.3, "falling": 0.1}), learns({"loss_last": 0.5})
+        (True, False)
+    """
+    last, constant, falling = (measures.get(name, math.nan) for name in ("loss_last", "loss_constant", "falling"))
+    finite = math.isnan(measures.get("nonfinite_step", math.nan))
+    return finite and constant > 0 and last / constant < LEARNS and falling > FALLS
 
 
 def clips(measures: Mapping[str, float]) -> tuple[float | None, float | None]:
@@ -218,6 +232,10 @@ def _of_numbers(steps: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:
     if "uncleared" in steps:
         values = steps["uncleared"][~np.isnan(steps["uncleared"])]
         found["uncleared"] = float(values.mean()) if len(values) else np.nan
+    if "inputs_mark" in steps:
+        marks = steps["inputs_mark"][~np.isnan(steps["inputs_mark"])]
+        if len(marks) >= FEWEST_MARKS:
+            found |= {"batches_seen": float(len(np.unique(marks))), "inputs_mark": float(marks[-1])}
     if "stepped" in steps and len(steps["stepped"]):
         found["stepped"] = float(np.nanmean(steps["stepped"]))
     if "training" in steps and len(steps["training"]):

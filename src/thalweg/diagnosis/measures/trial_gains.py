@@ -17,11 +17,12 @@ import torch
 from thalweg.diagnosis.fixes import Attempt, apply
 from thalweg.diagnosis.measures.dropout import WithoutDropout, dropout_strengths
 from thalweg.diagnosis.measures.gains import STEPS as RUN_STEPS
-from thalweg.diagnosis.measures.trends import clips
+from thalweg.diagnosis.measures.start import rewound
+from thalweg.diagnosis.measures.trends import clips, learns
 from thalweg.diagnosis.measures.widening import NARROW, enlarge
 from thalweg.diagnosis.verdict import Fix
 from thalweg.probes.batches import first_tensor, mean_loss
-from thalweg.probes.copies import Copy, own_randomness
+from thalweg.probes.copies import own_randomness
 from thalweg.probes.holdout import kept_out
 
 
@@ -63,17 +64,19 @@ class TrialGains:
 
         Returns:
             Shares of the scale. `tried_longer`: how far below the training loss now more steps get. `tried_anew`:
-            how much lower a loss new weights reach than those of now or of the start. `tried_<name>`, for each fix of
+            how much lower a loss new weights reach than those of now or of the start; `tried_other_start`: than those
+            of the start, after as many steps. `tried_<name>`, for each fix of
             `_fixes`: how much lower than the best of those three; of a tenth and a hundredth of the rate, the better
             one. `tried_best`: the lowest loss of all trials. Nothing
             where a step takes too long.
         """
-        steps = STEPS * self.gains.affordable() // RUN_STEPS
+        fixes = dict(self._fixes())
+        done, every = 0, len(_STARTS) * (len(fixes) + 1)
+        affordable = int(self.gains.seconds / max(self.gains.a_step * every, 1e-9))
+        steps = min(STEPS * self.gains.affordable() // RUN_STEPS, affordable)
         if steps < FEWEST:
             return {}
         train, held = kept_out(self.gains.batches)
-        fixes = dict(self._fixes())
-        done, every = 0, len(_STARTS) * (len(fixes) + 1)
         found: dict[str, float] = {}
 
         def lowest(fix: _Change | None, start: str) -> float:
@@ -89,22 +92,29 @@ class TrialGains:
         without = min(as_it_is, anew)
         found["tried_longer"] = self.known.get("loss_last", math.nan) / self.gains.scale - longer
         found["tried_anew"] = as_it_is - anew if math.isfinite(anew) else -math.inf
+        if math.isfinite(again) and math.isfinite(anew):
+            found["tried_other_start"] = again - anew
         for name, fix in fixes.items():
             with_fix = min(lowest(fix, start) for start in (("anew",) if fix.larger else _STARTS))
+            if fix.larger and not math.isfinite(with_fix):  # no layer is narrow
+                continue
             found[f"tried_{name}"] = without - with_fix if math.isfinite(with_fix) else -math.inf
-        found["tried_lower_rate"] = max(found["tried_lower_rate"], found.pop("tried_lowest_rate"))
+        if "tried_lowest_rate" in found:
+            found["tried_lower_rate"] = max(found["tried_lower_rate"], found.pop("tried_lowest_rate"))
         self.progress(every, every)
         return {name: value for name, value in found.items() if not math.isnan(value)}
 
     def _fixes(self) -> Iterator[tuple[str, _Change]]:
-        """The fixes that would change this training."""
+        """The fixes that would change this training; of one that demonstrably learns, only a larger network."""
+        if self.known.get("fit_left", 0.0) > HARDLY_FITS:
+            yield "larger", _Change(None, larger=True)
+        if learns(self.known):
+            return
         rate = max((float(group["lr"]) for group in self.gains.optimizer.param_groups), default=0.0)
         yield "lower_rate", _Change(Fix("lower_rate", {"to": rate / 10}))
         yield "lowest_rate", _Change(Fix("lower_rate", {"to": rate / 100}))
         if self._oddly_scaled:
             yield "standardized", _Change(Fix("normalize_inputs", {}))
-        if self.known.get("fit_left", 0.0) > HARDLY_FITS:
-            yield "larger", _Change(None, larger=True)
         if any(group.get("weight_decay") for group in self.gains.optimizer.param_groups):
             yield "no_decay", _Change(Fix("less_decay", {}))
         if max(dropout_strengths(self.gains.model), default=0.0) > 0:
@@ -136,7 +146,7 @@ class TrialGains:
     ) -> float:
         """The lowest loss on the samples kept out, in evaluation mode; infinite if it cannot be found."""
         copied = self.gains.copied()
-        if start == "start" and not self._rewind(copied):
+        if start == "start" and not rewound(copied, self.start):
             return math.inf
         with own_randomness(0):
             if start == "anew":
@@ -153,17 +163,6 @@ class TrialGains:
         way = WithoutDropout() if change is not None and change.without_dropout else nullcontext()
         with way:
             return _trained(attempt, train, held, steps)
-
-    def _rewind(self, copied: Copy) -> bool:
-        """Give a copy the weights of the start; False if they are unknown or of other shapes."""
-        own = copied.model.state_dict()
-        if not self.start or {name: value.shape for name, value in own.items()} != {
-            name: value.shape for name, value in self.start.items()
-        }:
-            return False
-        copied.model.load_state_dict(dict(self.start))
-        copied.optimizer.state.clear()
-        return True
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,7 +68,7 @@ def inputs_flat(setting: Setting) -> Training:
     return training
 
 
-@case("bad_targets")
+@case("targets_unrelated")
 def labels_shuffled(setting: Setting) -> Training:
     """Pictures and labels in different orders: there is nothing to learn."""
     training = plain(setting)
@@ -98,6 +98,15 @@ def sorted_by_class(setting: Setting) -> Training:
         return samples.inputs_NF[chosen_N], samples.targets_N[chosen_N]
 
     training.batch_of, training.steps = batch_of, 210
+    return training
+
+
+@case("same_batch")
+def first_batch_only(setting: Setting) -> Training:
+    """The loader begins anew in every step, so that every step gets its first batch."""
+    training = plain(setting)
+    first = training.batch(0)
+    training.batch_of, training.other = lambda _step, _seed: first, True
     return training
 
 

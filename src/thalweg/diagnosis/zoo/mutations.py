@@ -302,7 +302,7 @@ def inputs_constant(program: Program) -> None:
     program.samples = replace(program.samples, inputs_NF=inputs[:1].expand(inputs.shape).contiguous())
 
 
-@mutation("bad_targets", applies=lambda program: "batch_of" not in program.loop and program.loss_fn is not None)
+@mutation("targets_unrelated", applies=lambda program: "batch_of" not in program.loop and program.loss_fn is not None)
 def targets_permuted(program: Program) -> None:
     """Inputs and targets in different orders."""
     targets = program.samples.targets_N
@@ -329,6 +329,13 @@ def targets_broadcast(program: Program) -> None:
     targets = program.samples.targets_N
     program.samples = replace(program.samples, targets_N=targets[:, 0] if targets.ndim == 2 else targets[:, None])
     program.loss_fn = _squared
+
+
+@mutation("same_batch", applies=lambda program: "batch_of" not in program.loop and program.loss_fn is not None)
+def first_batch_only(program: Program) -> None:
+    """The same batch in every step."""
+    first = program.samples.batch(0, program.size, program.seed)
+    program.loop |= {"batch_of": lambda _step, _seed: first, "other": True}
 
 
 @mutation("not_shuffled", applies=_labels)

@@ -95,6 +95,8 @@ def train_watched(training: Training) -> Verdict:
             watching.step(loss)
             if training.validate and step % VALIDATE_EVERY == 0:
                 watching.validate(_validation_loss(training))
+    if training.other:
+        batch = training.samples.batch(training.steps, training.size, training.seed)
     return watching.diagnose(batch=batch, loss_fn=training.loss_fn)
 
 

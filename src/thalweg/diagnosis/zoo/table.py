@@ -66,6 +66,7 @@ class Training:
         clip: largest gradient norm; None: no clipping.
         evaluating: whether the network is in evaluation mode.
         validate: whether validation losses are recorded, every 20 steps.
+        other: whether the diagnosis gets another batch of the samples than that of the last step.
         seed: of the batches.
     """
 
@@ -83,6 +84,7 @@ class Training:
     clip: float | None = None
     evaluating: bool = False
     validate: bool = False
+    other: bool = False
     seed: int = 0
 
     def batch(self, step: int) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,70 @@
+"""Whether a network is affine in its inputs: layers without an activation between them compute what one layer can.
+
+Shape suffixes: N samples.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from thalweg.diagnosis.measures.head import head_of
+
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from thalweg.probes.batches import Batch
+
+_LAYERS = (nn.Linear, nn.modules.conv._ConvNd)  # noqa: SLF001 - the base of all convolutions
+_CLOSE = 1e-3  # of the outputs' spread
+
+
+def affine_measures(model: nn.Module, batch: Batch) -> dict[str, float]:
+    """Measure whether several layers together are affine: `f(a) + f(b) = f(a + b) + f(0)`.
+
+    Args:
+        model: is left in evaluation mode; a softmax or a sigmoid at its end is undone.
+        batch: whose inputs are one tensor of real numbers; else nothing is measured.
+
+    Returns:
+        `affine`, 0 or 1; nothing for a network with fewer than two linear layers or convolutions.
+
+    Example:
+        >>> from thalweg.probes.batches import Batch
+        >>> batch = Batch(torch.randn(8, 3), torch.zeros(8))
+        >>> affine_measures(nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2)), batch)
+        {'affine': 1.0}
+        >>> affine_measures(nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2)), batch)
+        {'affine': 0.0}
+    """
+    inputs = batch.inputs
+    layers = [module for module in model.modules() if isinstance(module, _LAYERS)]
+    if len(layers) < 2 or not isinstance(inputs, torch.Tensor) or not inputs.is_floating_point():
+        return {}
+    model.eval()
+    first, second = inputs, inputs.flip(0).roll(1, 0)
+    whole, other, both, none = (_before_head(model, x) for x in (first, second, first + second, 0 * first))
+    if whole is None or other is None or both is None or none is None:
+        return {}
+    spread = float((whole - none).abs().max())
+    off = float((whole + other - both - none).abs().max())
+    return {"affine": float(spread > 0 and off < _CLOSE * spread)} if spread == spread else {}  # noqa: PLR0124 - NaN
+
+
+def _before_head(model: nn.Module, inputs: Tensor) -> Tensor | None:
+    """The outputs for some inputs, before a softmax or a sigmoid."""
+    with torch.enable_grad():
+        outputs = model(inputs)
+    if not isinstance(outputs, torch.Tensor):
+        return None
+    head, outputs = head_of(outputs), outputs.detach().double()
+    if head == "sigmoid":
+        return outputs.logit()
+    if head == "softmax":
+        outputs = outputs.log()
+    if head in ("softmax", "log_softmax") and outputs.ndim > 1:
+        return outputs - outputs.mean(dim=1, keepdim=True)
+    return outputs

@@ -1,0 +1,132 @@
+"""What a batch shows exactly: several classes, scores cut to zero, numbers for what is missing, dropout left on."""
+
+import types
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, mse_loss
+
+from thalweg.diagnosis.measures.affine import affine_measures
+from thalweg.diagnosis.measures.batch import of_batch
+from thalweg.diagnosis.measures.dropout import dropout_left_on
+from thalweg.probes.batches import Batch
+from thalweg.probes.copies import Copy
+
+
+def drawn(*shape, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def layer(outputs, *after):
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(6, outputs), *after)
+
+
+INPUTS_NF = drawn(64, 6)
+SEVERAL_NC = (drawn(64, 5, seed=1) > -0.5).float()
+LABELS_N = torch.arange(64) % 5
+
+
+@pytest.mark.parametrize(
+    ("targets", "loss_fn", "expected"),
+    [
+        (SEVERAL_NC, cross_entropy, True),
+        (SEVERAL_NC, binary_cross_entropy_with_logits, None),
+        (functional.one_hot(LABELS_N, 5).float(), cross_entropy, False),
+        (drawn(64, 5).softmax(dim=1), cross_entropy, False),
+        (LABELS_N, cross_entropy, None),
+    ],
+)
+def test_a_softmax_for_several_classes_at_once(targets, loss_fn, expected):
+    share = of_batch(layer(5), loss_fn, [Batch(INPUTS_NF, targets)]).get("several_labels")
+    assert share is None if expected is None else (share > 0.5) == expected
+
+
+def test_scores_that_a_relu_cuts():
+    model = layer(5, nn.ReLU())
+    with torch.no_grad():
+        model[0].bias[:2] = -50.0
+    assert of_batch(model, cross_entropy, [Batch(INPUTS_NF, LABELS_N)])["scores_cut"] == pytest.approx(0.4)
+    assert "scores_cut" not in of_batch(layer(5), cross_entropy, [Batch(INPUTS_NF, LABELS_N)])
+
+
+@pytest.mark.parametrize(
+    ("targets_N", "share"),
+    [
+        (torch.cat([drawn(62), torch.full((2,), -999.0)]), 2 / 64),
+        (torch.cat([drawn(63), torch.full((1,), -999.0)]), 1 / 64),
+        (drawn(64), 0),
+        (drawn(64).exp() * 100, 0),
+        (torch.cat([drawn(32).exp(), torch.zeros(32)]), 0),  # rain: none on half of the days
+        (torch.cat([torch.zeros(60), torch.ones(4)]), 0),
+    ],
+)
+def test_a_number_that_stands_for_missing(targets_N, share):
+    found = of_batch(layer(1), mse_loss, [Batch(INPUTS_NF, targets_N[:, None])])
+    assert found["targets_filled"] == pytest.approx(share)
+
+
+class Dropping(nn.Module):
+    def __init__(self, *, follows):
+        super().__init__()
+        self.layer, self.follows = nn.Linear(6, 2), follows
+
+    def forward(self, inputs):
+        return functional.dropout(self.layer(inputs), 0.3, training=self.training if self.follows else True)
+
+
+def test_dropout_that_works_in_evaluation():
+    batch = Batch(INPUTS_NF, LABELS_N)
+    assert dropout_left_on(Dropping(follows=False), batch)["dropout_left_on"] == pytest.approx(0.3)
+    assert dropout_left_on(Dropping(follows=True), batch)["dropout_left_on"] == 0
+    assert dropout_left_on(layer(2, nn.Dropout(0.5)), batch)["dropout_left_on"] == 0
+
+
+@pytest.mark.parametrize("bound", [False, True])
+def test_a_forward_pass_put_on_an_instance_is_copied_with_it(bound):
+    model = layer(2)
+    inner = model.forward
+    forward = types.MethodType(lambda self, x: 2 * self[0](x), model) if bound else lambda x: 2 * inner(x)
+    model.forward = forward
+    copied = Copy.of(model, torch.optim.SGD(model.parameters(), lr=1.0), cross_entropy)
+    before = model(INPUTS_NF)
+    copied.step(lambda: copied.model(INPUTS_NF).square().sum())
+    assert torch.equal(model(INPUTS_NF), before)
+    assert not torch.equal(copied.model(INPUTS_NF), before)
+
+
+@pytest.mark.parametrize(
+    ("model", "affine"),
+    [
+        (layer(8, nn.Linear(8, 3)), 1.0),
+        (layer(8, nn.BatchNorm1d(8), nn.Dropout(0.5), nn.Linear(8, 3), nn.Softmax(dim=1)), 1.0),
+        (layer(8, nn.Linear(8, 1), nn.Sigmoid()), 1.0),
+        (layer(8, nn.ReLU(), nn.Linear(8, 3)), 0.0),
+        (layer(3), None),  # one layer is a choice
+    ],
+)
+def test_layers_without_an_activation(model, affine):
+    assert affine_measures(model, Batch(INPUTS_NF, LABELS_N)).get("affine") == affine
+
+
+def test_dummies_in_place_of_targets_are_not_judged():
+    def triplet(outputs, _targets):
+        return outputs[:32].square().mean()
+
+    found = of_batch(layer(3), triplet, [Batch(INPUTS_NF, torch.ones(64))])
+    assert not [name for name in found if name.startswith("targets_")]
+    assert of_batch(layer(1), mse_loss, [Batch(INPUTS_NF, torch.ones(64, 1))])["targets_kinds"] == 1
+
+
+def test_a_network_that_calls_many_samples_rare_does_not_neglect_them():
+    labels_N = torch.zeros(64, dtype=torch.long)
+    labels_N[0] = 1
+    said = []
+    for bias in (-50.0, 50.0):
+        model = layer(2)
+        with torch.no_grad():
+            model[0].bias[1] = bias
+        said.append(of_batch(model, cross_entropy, [Batch(INPUTS_NF, labels_N)])["rare_said"])
+    assert said == [0.0, 64.0]

@@ -1,0 +1,76 @@
+"""Every step has the same batch: seen by the inputs' mark, and told by the program's line or by another batch."""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+from torch.utils.data import DataLoader, TensorDataset
+
+import thalweg
+from thalweg.probes.marks import mark_of
+
+
+STEPS = 80
+
+
+def data():
+    generator = torch.Generator().manual_seed(0)
+    inputs_NF = torch.randn(200, 6, generator=generator)
+    return inputs_NF, (inputs_NF[:, 0] > 0).long()
+
+
+def parts():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(6, 32), nn.Tanh(), nn.Linear(32, 2))
+    return model, torch.optim.Adam(model.parameters(), lr=1e-2)
+
+
+def test_a_loader_that_begins_anew_in_every_step():
+    inputs_NF, labels_N = data()
+    model, optimizer = parts()
+    loader = DataLoader(TensorDataset(inputs_NF, labels_N), batch_size=20)
+    with thalweg.watch(model, optimizer) as watch:
+        for _ in range(STEPS):
+            x, y = next(iter(loader))
+            optimizer.zero_grad()
+            loss = cross_entropy(model(x), y)
+            loss.backward()
+            optimizer.step()
+            watch.step(loss)
+    verdict = watch.diagnose(batch=next(iter(loader)), loss_fn=cross_entropy, seconds=2)
+    assert verdict.code == "same_batch"
+    assert "next(batches)" in str(verdict)
+    assert "batches = iter(loader)" in str(verdict)
+
+
+@pytest.mark.parametrize(
+    ("trained_on", "given", "expected"),
+    [
+        (slice(0, 20), slice(20, 40), True),
+        (slice(0, 20), slice(0, 20), False),  # nothing says that there are other samples
+        (slice(0, 200), slice(100, 120), False),  # all of the data at once; the given batch is a part of it
+    ],
+)
+def test_another_batch_tells(trained_on, given, expected):
+    inputs_NF, _ = data()
+    labels_N = torch.randint(0, 2, (len(inputs_NF),), generator=torch.Generator().manual_seed(1))
+    model, optimizer = parts()
+    x, y = inputs_NF[trained_on], labels_N[trained_on]
+    with thalweg.watch(model, optimizer) as watch:
+        for _ in range(STEPS):
+            optimizer.zero_grad()
+            loss = cross_entropy(model(x), y)
+            loss.backward()
+            optimizer.step()
+            watch.step(loss)
+    verdict = watch.diagnose(batch=(inputs_NF[given], labels_N[given]), loss_fn=cross_entropy, seconds=2)
+    assert (verdict.code == "same_batch") == expected
+
+
+def test_a_mark_tells_batches_apart():
+    inputs_NF, _ = data()
+    marks = {float(mark_of(inputs_NF[at : at + 20])) for at in range(0, 180, 20)}
+    assert len(marks) == 9
+    assert mark_of({"ids": torch.arange(6).reshape(2, 3)}) == mark_of([torch.arange(6).reshape(2, 3)])
+    assert mark_of("text") is None
+    assert mark_of(torch.tensor(1.0)) is None
