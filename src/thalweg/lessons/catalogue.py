@@ -26,6 +26,9 @@ _CLASSES: Final = {
     "softmax-sharpens": "SoftmaxSharpens",
     "sigmoid-is-two-class-softmax": "SigmoidIsTwoClassSoftmax",
     "mse-or-cross-entropy": "MseOrCrossEntropy",
+    "what-a-convolution-sees": "WhatAConvolutionSees",
+    "receptive-field": "ReceptiveField",
+    "full-or-convolved": "FullOrConvolved",
 }
 
 
