@@ -26,6 +26,8 @@ _CLASSES: Final = {
     "softmax-sharpens": "SoftmaxSharpens",
     "sigmoid-is-two-class-softmax": "SigmoidIsTwoClassSoftmax",
     "mse-or-cross-entropy": "MseOrCrossEntropy",
+    "sigmoid-saturates": "SigmoidSaturates",
+    "initialization": "Initialization",
     "what-a-convolution-sees": "WhatAConvolutionSees",
     "receptive-field": "ReceptiveField",
     "full-or-convolved": "FullOrConvolved",
