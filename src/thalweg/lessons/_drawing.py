@@ -83,3 +83,18 @@ def frame(axes: Axes, top: float, left: float, side: float, color: str, *, name:
     axes.add_patch(
         Rectangle(corner, side, side, fill=False, edgecolor=color, linewidth=2, zorder=4, label=name or None)
     )
+
+
+def draw_curves(axes: Axes, curves: Mapping[str, NDArray[np.float64]], *, legend: LegendLocType = "best") -> None:
+    """Draw values that begin before the first epoch, one line for each name, and a legend.
+
+    Args:
+        axes: empty.
+        curves: at most five, each of shape (epochs + 1,).
+        legend: matplotlib's name of a place where the legend covers nothing.
+    """
+    for (name, values_E), style in zip(curves.items(), LINES, strict=False):
+        axes.plot(values_E, color=style.color, linestyle=style.dashes, linewidth=2, label=name)
+    axes.set_xlim(0, max(len(values_E) for values_E in curves.values()) - 1)
+    axes.set_ylim(bottom=0)
+    axes.legend(loc=legend, handlelength=3.2)

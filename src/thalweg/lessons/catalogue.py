@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _CLASSES: Final = {
     "stuck-but-gradient-large": "StuckButGradientLarge",
     "saddle-or-minimum": "SaddleOrMinimum",
+    "batch-size": "BatchSize",
     "momentum-escapes": "MomentumEscapes",
     "convex-valley": "ConvexValley",
     "adagrad-arrives-and-bursts": "AdagradArrivesAndBursts",
@@ -31,6 +32,9 @@ _CLASSES: Final = {
     "what-a-convolution-sees": "WhatAConvolutionSees",
     "receptive-field": "ReceptiveField",
     "full-or-convolved": "FullOrConvolved",
+    "overfitting-and-validation": "OverfittingAndValidation",
+    "early-stopping": "EarlyStopping",
+    "augmentation-closes-the-gap": "AugmentationClosesTheGap",
 }
 
 
