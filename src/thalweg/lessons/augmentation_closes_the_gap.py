@@ -1,4 +1,4 @@
-"""The same photo, never the same twice: augmentation closes the gap between training and validation."""
+"""One photo in many forms: augmentation closes the gap between training and validation."""
 
 from __future__ import annotations
 
@@ -69,7 +69,6 @@ class AugmentationClosesTheGap(Lesson):
             "valid_photos": 10 * self.valid_each,
             "epochs": self.epochs,
             "copies": _GRID**2,
-            "seen": len(photos.labels_N) * self.epochs,
         }
         for name, one in zip(("plain", "augmented"), curves.values(), strict=True):
             numbers |= {
@@ -79,8 +78,9 @@ class AugmentationClosesTheGap(Lesson):
                 f"{name}_train_right": 100 * float(one.right["train"][-1]),
                 f"{name}_valid_right": 100 * float(one.right["valid"][-1]),
             }
-        shown = self._images(photos, np.full(_GRID**2, self.label))
-        numbers["different"] = len(np.unique(shown.reshape(_GRID**2, -1), axis=0))
+        shown = self._images(photos, _GRID**2)
+        numbers["different"] = _different(shown)
+        numbers["forms"] = _different(self._images(photos, self.epochs))
         numbers["gap_left"] = 100 * numbers["augmented_gap"] / numbers["plain_gap"]
         return Evidence(numbers, {"curves": curves, "shown": shown})
 
@@ -139,14 +139,19 @@ class AugmentationClosesTheGap(Lesson):
             watched={"train": photos.tensors(), "valid": draw_photos("valid", self.valid_each, self.seed).tensors()},
         )
 
-    def _images(self, photos: Photos, rows_N: NDArray[np.int64]) -> NDArray[np.float64]:
-        """The photos of some rows, augmented, in gray of shape (N, 28, 28)."""
+    def _images(self, photos: Photos, count: int) -> NDArray[np.float64]:
+        """The photo that is shown, augmented `count` times, in gray of shape (count, 28, 28)."""
         from thalweg.data.augmentation import augmentation, draw_crops
 
-        crops = draw_crops(augmentation(self.policy), len(rows_N), SIDE, SIDE, np.random.default_rng(self.seed))
+        rows_N = np.full(count, self.label)  # the classes take turns
+        crops = draw_crops(augmentation(self.policy), count, SIDE, SIDE, np.random.default_rng(self.seed))
         mean, std = MOMENTS
         images_NCHW = _augmenter(photos)(rows_N, crops, SIDE)
         return np.clip(images_NCHW[:, 0].double().numpy() * std + mean, 0, 1)
+
+
+def _different(images_NHW: NDArray[np.float64]) -> int:
+    return len(np.unique(images_NHW.reshape(len(images_NHW), -1), axis=0))
 
 
 def _augmenter(photos: Photos):  # noqa: ANN202 - its class loads torch

@@ -109,7 +109,8 @@ class BatchSize(Lesson):
         scaled = evidence.data["scaled"].loss["train"]
         note = self.say("scaled", size=self.sizes[1], times=f"{self.sizes[1] / self.sizes[0]:.2g}")
         middle.plot(scaled, "x", color=LINES[1].color, label=note)
-        middle.legend(loc="lower left", handlelength=3.2)
+        middle.set_ylim(0, 1.6 * float(scaled[0]))
+        middle.legend(loc="upper center", ncols=2, handlelength=3.2)
         label_axes(middle, title=self.say("epochs_title"), x=self.axis("epoch"), y=self.say("loss_axis"))
         for (size, one), style in zip(curves.items(), LINES, strict=False):
             updates_E = np.arange(self.epochs + 1) * -(-CLASSES * self.each // size)
@@ -125,6 +126,7 @@ class BatchSize(Lesson):
         axes.plot(sizes, evidence.data["measured"][:-1], LINES[1].marker, **look)
         axes.set(xscale="log", yscale="log")
         axes.set_xticks(sizes, [f"{size}" for size in sizes])
+        axes.set_yticks([0.2, 0.5, 1, 2], ["0.2", "0.5", "1", "2"])
         axes.minorticks_off()
         axes.legend(loc="lower left")
         label_axes(axes, title=self.say("noise_title"), x=self.say("size_axis"), y=self.say("noise_axis"))

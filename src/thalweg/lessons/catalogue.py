@@ -29,6 +29,7 @@ _CLASSES: Final = {
     "mse-or-cross-entropy": "MseOrCrossEntropy",
     "sigmoid-saturates": "SigmoidSaturates",
     "initialization": "Initialization",
+    "batch-norm-rounds-the-valley": "BatchNormRoundsTheValley",
     "what-a-convolution-sees": "WhatAConvolutionSees",
     "receptive-field": "ReceptiveField",
     "full-or-convolved": "FullOrConvolved",

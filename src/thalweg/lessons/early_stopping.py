@@ -133,7 +133,7 @@ class EarlyStopping(Lesson):
             right.annotate(
                 self.say("run", epochs=end), (patience, loss), xytext=(0, 8), textcoords="offset points", ha="center"
             )
-        right.set(xscale="log", ylim=(0, 1.2 * curves.loss["test"][-1]), xlim=(0.8, 1.3 * self.patiences[-1]))
+        right.set(xscale="log", ylim=(0, 1.2 * curves.loss["test"][-1]), xlim=(0.6, 1.4 * self.patiences[-1]))
         right.set_xticks(self.patiences, [f"{patience}" for patience in self.patiences])
         right.minorticks_off()
         right.legend(loc="lower right")
