@@ -44,7 +44,7 @@ def names() -> tuple[str, ...]:
 
     Example:
         >>> len(names())
-        13
+        23
     """
     return tuple(_CLASSES)
 
