@@ -64,7 +64,7 @@ class AugmentationClosesTheGap(Lesson):
         """Make one photo sixteen times; train twice from the same weights, in the same order."""
         photos = draw_photos("train", self.each, self.seed)
         curves = {name: self._train(photos, name) for name in ("none", self.policy)}
-        numbers = {
+        numbers: dict[str, float] = {
             "photos": len(photos.labels_N),
             "valid_photos": 10 * self.valid_each,
             "epochs": self.epochs,

@@ -71,13 +71,16 @@ class BatchNormRoundsTheValley(Lesson):
         raw_N2 = random.normal(size=(self.samples, 2)) * [1.0, self.unlike]
         normed_N2 = (raw_N2 - raw_N2.mean(axis=0)) / raw_N2.std(axis=0)
         valleys = {name: _valley(features_N2) for name, features_N2 in (("raw", raw_N2), ("rounded", normed_N2))}
-        correlation = float(np.corrcoef(raw_N2.T)[0, 1])
+        correlation = float(np.asarray(np.corrcoef(raw_N2.T))[0, 1])
         networks = [(normed, unit) for normed in (False, True) for unit in self.units]
         sharpness = {key: self._sharpness(*key) for key in networks}
         losses = {key: self._losses(*key) for key in networks}
         plain_U, normed_U = (np.array([sharpness[normed, unit] for unit in self.units]) for normed in (False, True))
         works = {key: losses_R < _LEARNED for key, losses_R in losses.items()}
-        plain_any, normed_any = (np.all([works[kind, unit] for unit in self.units], axis=0) for kind in (False, True))
+        plain_works, normed_works = (
+            sum(all(works[kind, unit][at] for unit in self.units) for at in range(len(self.rates)))
+            for kind in (False, True)
+        )
         return Evidence(
             {
                 "unlike": self.unlike,
@@ -99,8 +102,8 @@ class BatchNormRoundsTheValley(Lesson):
                 "rates": len(self.rates),
                 "steps": self.steps,
                 "learned": _LEARNED,
-                "plain_works": int(plain_any.sum()),
-                "normed_works": int(normed_any.sum()),
+                "plain_works": plain_works,
+                "normed_works": normed_works,
             },
             {"valleys": valleys, "plain": plain_U, "normed": normed_U, "losses": losses},
         )

@@ -163,8 +163,8 @@ class Initialization(Lesson):
         """The powers of each factor: forward from the first layer as measured, or back from the last."""
         steps_L = np.arange(self.depth)
         if part == "activations":
-            return {kind: measured[kind][0] * factor**steps_L for kind, factor in self.factors().items()}
-        return {kind: factor ** steps_L[::-1] for kind, factor in self.factors().items()}
+            return {kind: measured[kind][0] * np.float64(factor) ** steps_L for kind, factor in self.factors().items()}
+        return {kind: np.float64(factor) ** steps_L[::-1] for kind, factor in self.factors().items()}
 
     def _norm_line(self, gradients: Axes, activations: Axes) -> None:
         """The closed forms behind batch normalization."""

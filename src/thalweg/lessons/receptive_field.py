@@ -9,7 +9,7 @@ import numpy as np
 
 from thalweg.figures.style import QUIET, label_axes
 from thalweg.lessons._drawing import LINES, frame, show_pixels
-from thalweg.lessons._photos import photo
+from thalweg.lessons._photos import SIDE, photo
 from thalweg.lessons._torch import one_thread, require_torch, seeded
 from thalweg.lessons.lesson import Check, Evidence, Lesson
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
-    from torch import nn
+    from torch import Tensor, nn
 
 
 class Field(NamedTuple):
@@ -117,9 +117,10 @@ class ReceptiveField(Lesson):
         """The fields on a photo, the gradient that measures the last, and the side of the field against the layer."""
         left, middle, right = figure.subplots(1, 3, width_ratios=(5, 5, 6))
         fields = evidence.data["fields"]
-        large_HW = np.kron(photo(9, 0), np.ones((-(-self.side // 28),) * 2))[: self.side, : self.side]
+        times = -(-self.side // SIDE)
+        large_HW = photo(9, 0).repeat(times, axis=0).repeat(times, axis=1)[: self.side, : self.side]
         show_pixels(left, large_HW, title=self.say("photo_title"))
-        for block, (field, style) in enumerate(zip(fields[1::2], (*LINES, LINES[0]), strict=False), start=1):
+        for block, (field, style) in enumerate(zip(fields[1::2], LINES, strict=False), start=1):
             frame(
                 left,
                 field.start,
@@ -171,7 +172,7 @@ class ReceptiveField(Lesson):
         axes.legend(loc="center left")
         label_axes(axes, title=self.say("sides_title"), x=self.say("layer_axis"), y=self.say("side_axis"))
 
-    def _layers(self) -> tuple[list[nn.Module], list]:
+    def _layers(self) -> tuple[list[nn.Module], list[tuple[Tensor, Tensor]]]:
         """The layers that look at several pixels, and for each the photo and its output, with the graph between."""
         require_torch()
         import torch
@@ -180,17 +181,17 @@ class ReceptiveField(Lesson):
         from thalweg import models
 
         with seeded(self.seed):
-            stages = models.build(
-                self.model, classes=11, size=self.side
-            ).stages.eval()  # batch norm would mix all pixels
+            network = models.build(self.model, classes=11, size=self.side).eval()  # batch norm would mix all pixels
             image_1CHW = torch.rand(1, 3, self.side, self.side, requires_grad=True)
-        layers = [layer for layer in stages.modules() if isinstance(layer, nn.Conv2d | nn.MaxPool2d)]
-        found = {}
-        hooks = [
-            layer.register_forward_hook(lambda layer, _, output: found.update({layer: output})) for layer in layers
-        ]
+        layers: list[nn.Module] = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d | nn.MaxPool2d)]
+        found: dict[nn.Module, Tensor] = {}
+
+        def keep(layer: nn.Module, _: object, output: Tensor) -> None:
+            found[layer] = output
+
+        hooks = [layer.register_forward_hook(keep) for layer in layers]
         with one_thread():
-            stages(image_1CHW)
+            network(image_1CHW)
         for hook in hooks:
             hook.remove()
         return layers, [(image_1CHW, found[layer]) for layer in layers]
@@ -224,16 +225,17 @@ def extent(gradient_HW: NDArray[np.float64]) -> Field:
     return Field(start, int(max(rows.max(), columns.max())) + 1 - start)
 
 
-def _gradient(image_1CHW: object, output_1CHW: object) -> NDArray[np.float64]:
+def _gradient(image_1CHW: Tensor, output_1CHW: Tensor) -> NDArray[np.float64]:
     """The size of the gradient of the middle unit of all channels, for each pixel."""
     import torch
 
-    output: torch.Tensor = output_1CHW  # type: ignore[assignment]
-    row, column = (side // 2 for side in output.shape[-2:])
-    signs_C = torch.tensor([1.0, -1.0]).repeat(output.shape[1])[: output.shape[1]]  # so that they do not cancel alike
+    row, column = (side // 2 for side in output_1CHW.shape[-2:])
+    signs_C = torch.tensor([1.0, -1.0]).repeat(output_1CHW.shape[1])[
+        : output_1CHW.shape[1]
+    ]  # so that none cancel alike
     with one_thread():
-        middle = (output[0, :, row, column] * signs_C).sum()
-        (gradient_1CHW,) = torch.autograd.grad(middle, image_1CHW, retain_graph=True)  # type: ignore[arg-type]
+        middle = (output_1CHW[0, :, row, column] * signs_C).sum()
+        (gradient_1CHW,) = torch.autograd.grad(middle, image_1CHW, retain_graph=True)
     return gradient_1CHW[0].abs().sum(dim=0).double().numpy()
 
 

@@ -162,7 +162,9 @@ class SigmoidSaturates(Lesson):
 
         inputs_NP = photos.tensors(torch.float64)[0].flatten(1)
         spreads_N = inputs_NP.square().mean(dim=1).sqrt().numpy()
-        computed = [np.mean([erfc(END / (scale * spread * 2**0.5)) for spread in spreads_N]) for scale in self.scales]
+        computed = [
+            float(np.mean([erfc(END / (scale * spread * 2**0.5)) for spread in spreads_N])) for scale in self.scales
+        ]
         generator = torch.Generator().manual_seed(self.seed)
         weights_UP = torch.randn(self.units, inputs_NP.shape[1], generator=generator, dtype=torch.float64)
         sums_NU = inputs_NP @ weights_UP.T / inputs_NP.shape[1] ** 0.5
