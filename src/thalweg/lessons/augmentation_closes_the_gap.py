@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from thalweg.lessons._photos import Photos
 
 _GRID = 4
+_LAST = 5  # epochs over which losses are averaged, since that of one epoch is noisy
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class AugmentationClosesTheGap(Lesson):
     policy: str = "shift"
     each: int = 20
     valid_each: int = 30
-    epochs: int = 30
+    epochs: int = 40
     channels: int = 6
     learning_rate: float = 2e-3
     batch: int = 20
@@ -68,15 +69,18 @@ class AugmentationClosesTheGap(Lesson):
             "photos": len(photos.labels_N),
             "valid_photos": 10 * self.valid_each,
             "epochs": self.epochs,
+            "last": _LAST,
             "copies": _GRID**2,
         }
         for name, one in zip(("plain", "augmented"), curves.values(), strict=True):
+            train, valid = (float(one.loss[split][-_LAST:].mean()) for split in ("train", "valid"))
+            train_right, valid_right = (100 * float(one.right[split][-_LAST:].mean()) for split in ("train", "valid"))
             numbers |= {
-                f"{name}_train": float(one.loss["train"][-1]),
-                f"{name}_valid": float(one.loss["valid"][-1]),
-                f"{name}_gap": float(one.loss["valid"][-1] - one.loss["train"][-1]),
-                f"{name}_train_right": 100 * float(one.right["train"][-1]),
-                f"{name}_valid_right": 100 * float(one.right["valid"][-1]),
+                f"{name}_train": train,
+                f"{name}_valid": valid,
+                f"{name}_gap": valid - train,
+                f"{name}_train_right": train_right,
+                f"{name}_valid_right": valid_right,
             }
         shown = self._images(photos, _GRID**2)
         numbers["different"] = _different(shown)
