@@ -22,6 +22,34 @@ from thalweg.lessons._network import train
 from thalweg.lessons.one_hot_not_numbers import fit_numbers, fit_one_hot
 
 
+# Those that measure or train networks for seconds, with settings that make them short: for words and panels, and for
+# a claim that then fails.
+SHORT = {
+    "receptive-field": ({"side": 64}, "gap"),
+    "initialization": ({"depth": 3, "networks": 1, "each": 1, "width": 32}, "vanishes"),
+    "sigmoid-saturates": ({"depth": 2, "units": 50, "each": 2, "steps": 60, "learning_rate": 0.5}, "stuck"),
+    "overfitting-and-validation": (
+        {"each": (1, 2), "valid_each": 1, "updates": 4, "guesses": 20, "judges": (10, 20)},
+        "learned",
+    ),
+    "early-stopping": ({"epochs": 3, "each": 2, "valid_each": 1, "test_each": 1}, "stops"),
+    "augmentation-closes-the-gap": ({"policy": "flip", "epochs": 1, "each": 2, "valid_each": 1}, "different"),
+    "batch-size": ({"sizes": (5, 10, 20, 40), "each": 4, "epochs": 1, "draws": 5, "hidden": 4}, "updates"),
+    "batch-norm-rounds-the-valley": (
+        {"unlike": 1.0, "units": (1.0, 2.0), "rates": (0.01, 0.1), "steps": 2, "each": 2, "width": 8},
+        "raw",
+    ),
+}
+QUICK = tuple(name for name in names() if name not in SHORT)
+ALL = [*QUICK, *(pytest.param(name, marks=pytest.mark.slow) for name in SHORT)]
+PHOTOS = ("what-a-convolution-sees", "full-or-convolved")  # run at once, but take long to draw
+DRAWN = [pytest.param(name, marks=pytest.mark.slow) if name in {*SHORT, *PHOTOS} else name for name in names()]
+
+
+def shortened(name):
+    return dataclasses.replace(get(name), **SHORT[name][0])
+
+
 @pytest.fixture(scope="module")
 def evidence_of():
     """Each lesson runs once."""
@@ -42,14 +70,14 @@ def language(request):
     set_language(None)
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", ALL)
 def test_the_claim_holds(evidence_of, name):
     checks = get(name).checks(evidence_of(name))
     assert len(checks) >= 4
     assert not [(check.claim, check.got, check.expected) for check in checks if not check.passed]
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", ALL)
 def test_ten_lines_are_filled_with_the_evidence(evidence_of, language, name):
     lesson = get(name)
     lines = lesson.tell(evidence_of(name))
@@ -74,7 +102,7 @@ def test_no_number_of_the_words_is_typed_by_hand(name):
     assert {number for number in typed.findall(bare) if float(number) > 3} <= {"10", "100"}
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", DRAWN)
 def test_the_picture_is_drawn(evidence_of, tmp_path, name):
     path = tmp_path / "lesson.png"
     set_language("zh-CN")
@@ -87,10 +115,14 @@ def test_the_picture_is_drawn(evidence_of, tmp_path, name):
         assert len(image.convert("RGB").getcolors(1 << 22)) > 100
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", ALL)
 def test_every_panel_says_what_it_shows(evidence_of, name):
+    every_panel_is_named(get(name), evidence_of(name))
+
+
+def every_panel_is_named(lesson, evidence):
     figure = Figure()
-    get(name).draw(evidence_of(name), figure)
+    lesson.draw(evidence, figure)
     panels = [axes for axes in figure.axes if axes.get_subplotspec() and axes.get_label() != "<colorbar>"]
     assert panels
     for axes in panels:
@@ -100,7 +132,26 @@ def test_every_panel_says_what_it_shows(evidence_of, name):
         assert axes.get_xlabel() or bars or not axes.get_subplotspec().is_last_row()
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", SHORT)
+def test_a_short_lesson_is_told_and_drawn_and_its_claim_can_fail(name):
+    lesson = shortened(name)
+    evidence = lesson.run()
+    assert SHORT[name][1] in {check.claim for check in lesson.checks(evidence) if not check.passed}
+    for tongue in LANGUAGES:
+        set_language(tongue)
+        assert len(lesson.tell(evidence)) == 10
+        assert all(lesson.claim(check) for check in lesson.checks(evidence))
+    every_panel_is_named(lesson, evidence)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SHORT)
+def test_the_claim_of_a_measured_lesson_holds_from_another_seed(name):
+    lesson = dataclasses.replace(get(name), seed=77)
+    assert not [(check.claim, check.got) for check in lesson.checks(lesson.run()) if not check.passed]
+
+
+@pytest.mark.parametrize("name", ALL)
 def test_a_lesson_gives_the_same_numbers_every_time(evidence_of, name):
     again = get(name).run()
     assert dict(again.numbers) == pytest.approx(dict(evidence_of(name).numbers), rel=1e-12, abs=0, nan_ok=True)
@@ -136,6 +187,8 @@ def test_a_burst_that_does_not_come_is_not_claimed():
         ("one-hot-not-numbers", {"spread": 0.05}, "numbers_right"),
         ("softmax-sharpens", {"logits": (0.3, 0.2, 0.1)}, "ratio"),
         ("mse-or-cross-entropy", {"start": (2.0, 1.0)}, "ratio"),
+        ("what-a-convolution-sees", {"label": 8, "place": 39}, "blur"),
+        ("full-or-convolved", {"small": 10}, "zero"),
     ],
 )
 def test_a_check_can_fail(name, settings, claim):

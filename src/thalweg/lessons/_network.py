@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from thalweg.errors import ThalwegError
+from thalweg.lessons._torch import one_thread, require_torch
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     import torch
     from numpy.typing import NDArray
@@ -54,15 +52,14 @@ def train(learning_rate: float, steps: int, *, seed: int = 0, weights: NDArray[n
     Raises:
         ThalwegError: torch is not installed.
     """
-    if find_spec("torch") is None:
-        raise ThalwegError("lessons.needs_torch")
+    require_torch()
     import torch
 
     loss_of = _loss()
     point = torch.from_numpy(_first_weights(seed) if weights is None else weights)
     before = torch.zeros_like(point)
     rows = []
-    with _one_thread():
+    with one_thread():
         for _ in range(steps):
             point.requires_grad_()
             loss = loss_of(point)
@@ -74,19 +71,6 @@ def train(learning_rate: float, steps: int, *, seed: int = 0, weights: NDArray[n
         curvature = float(torch.linalg.eigvalsh(hessian)[-1])
     loss_S, norm_S, cosine_S = np.array(rows).T
     return Training(loss_S, norm_S, cosine_S, point.numpy(), curvature)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Use one thread: products of 64 × 8 matrices end before a second thread wakes up."""
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _loss() -> Callable[[Tensor], Tensor]:

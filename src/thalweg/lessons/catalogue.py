@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _CLASSES: Final = {
     "stuck-but-gradient-large": "StuckButGradientLarge",
     "saddle-or-minimum": "SaddleOrMinimum",
+    "batch-size": "BatchSize",
     "momentum-escapes": "MomentumEscapes",
     "convex-valley": "ConvexValley",
     "adagrad-arrives-and-bursts": "AdagradArrivesAndBursts",
@@ -26,6 +27,15 @@ _CLASSES: Final = {
     "softmax-sharpens": "SoftmaxSharpens",
     "sigmoid-is-two-class-softmax": "SigmoidIsTwoClassSoftmax",
     "mse-or-cross-entropy": "MseOrCrossEntropy",
+    "sigmoid-saturates": "SigmoidSaturates",
+    "initialization": "Initialization",
+    "batch-norm-rounds-the-valley": "BatchNormRoundsTheValley",
+    "what-a-convolution-sees": "WhatAConvolutionSees",
+    "receptive-field": "ReceptiveField",
+    "full-or-convolved": "FullOrConvolved",
+    "overfitting-and-validation": "OverfittingAndValidation",
+    "early-stopping": "EarlyStopping",
+    "augmentation-closes-the-gap": "AugmentationClosesTheGap",
 }
 
 
@@ -34,7 +44,7 @@ def names() -> tuple[str, ...]:
 
     Example:
         >>> len(names())
-        13
+        23
     """
     return tuple(_CLASSES)
 
