@@ -42,20 +42,21 @@ class ConvNorm(nn.Sequential):
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch's name
         """Return the maps, (N, C, H, W)."""
         conv, norm = self[0], self[1]
-        if not _folds(conv, norm):
-            return norm(conv(input))
-        scale_C = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
-        shift_C = norm.bias - scale_C * norm.running_mean
-        weight = conv.weight * scale_C[:, None, None, None]
+        if not isinstance(conv, nn.Conv2d) or not isinstance(norm, nn.BatchNorm2d) or not _folds(conv, norm):
+            return super().forward(input)
+        mean_C, variance_C = norm.running_mean, norm.running_var
+        if mean_C is None or variance_C is None:
+            return super().forward(input)
+        scale_C = norm.weight * torch.rsqrt(variance_C + norm.eps)
+        weight, shift_C = conv.weight * scale_C[:, None, None, None], norm.bias - scale_C * mean_C
         return conv._conv_forward(input, weight, shift_C)  # noqa: SLF001 - torch's own, for subclasses with other padding
 
 
-def _folds(conv: nn.Module, norm: nn.Module) -> bool:
-    """Whether both layers are torch's plain ones with kept statistics, and nobody wants what is between them."""
-    if not (isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)) or norm.training:
+def _folds(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> bool:
+    """Whether the statistics stay, and nobody wants what is between the layers."""
+    if norm.training or not norm.affine or conv.bias is not None:
         return False
-    is_plain = conv.bias is None and norm.affine and norm.running_var is not None
-    return is_plain and not _is_heard(conv) and not _is_heard(norm) and not torch.compiler.is_compiling()
+    return not _is_heard(conv) and not _is_heard(norm) and not torch.compiler.is_compiling()
 
 
 def _is_heard(module: nn.Module) -> bool:

@@ -36,7 +36,7 @@ class ReLU6(nn.ReLU6):
         """Return the rectified maps, in the memory of the input."""
         is_inner = input.requires_grad and not input.is_leaf and torch.is_grad_enabled()
         if is_inner and not _is_observed():
-            return _Clamp.apply(input)  # type: ignore[no-any-return] - torch does not say
+            return _Clamp.apply(input)
         return relu6(input, inplace=True)  # by this name, probes know it; the module's own calls hardtanh
 
 
