@@ -136,6 +136,7 @@ def test_a_burst_that_does_not_come_is_not_claimed():
         ("one-hot-not-numbers", {"spread": 0.05}, "numbers_right"),
         ("softmax-sharpens", {"logits": (0.3, 0.2, 0.1)}, "ratio"),
         ("mse-or-cross-entropy", {"start": (2.0, 1.0)}, "ratio"),
+        ("better-valley", {"known_each": 1, "known_steps": 1, "steps": 40}, "sooner"),
     ],
 )
 def test_a_check_can_fail(name, settings, claim):

@@ -62,7 +62,7 @@ def train(learning_rate: float, steps: int, *, seed: int = 0, weights: NDArray[n
     point = torch.from_numpy(_first_weights(seed) if weights is None else weights)
     before = torch.zeros_like(point)
     rows = []
-    with _one_thread():
+    with one_thread():
         for _ in range(steps):
             point.requires_grad_()
             loss = loss_of(point)
@@ -77,7 +77,7 @@ def train(learning_rate: float, steps: int, *, seed: int = 0, weights: NDArray[n
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """Use one thread: products of 64 × 8 matrices end before a second thread wakes up."""
     import torch
 

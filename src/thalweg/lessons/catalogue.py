@@ -26,6 +26,7 @@ _CLASSES: Final = {
     "softmax-sharpens": "SoftmaxSharpens",
     "sigmoid-is-two-class-softmax": "SigmoidIsTwoClassSoftmax",
     "mse-or-cross-entropy": "MseOrCrossEntropy",
+    "better-valley": "BetterValley",
 }
 
 
@@ -34,7 +35,7 @@ def names() -> tuple[str, ...]:
 
     Example:
         >>> len(names())
-        13
+        14
     """
     return tuple(_CLASSES)
 
