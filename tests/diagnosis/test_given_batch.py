@@ -108,7 +108,12 @@ def test_a_forward_pass_put_on_an_instance_is_copied_with_it(bound):
     ],
 )
 def test_layers_without_an_activation(model, affine):
-    assert affine_measures(model, Batch(INPUTS_NF, LABELS_N)).get("affine") == affine
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with torch.no_grad():
+        for parameter in model.parameters():  # weights that have shrunk so far that no ReLU bends
+            parameter.mul_(1e-3)
+    copied = Copy.of(model, optimizer, cross_entropy)
+    assert affine_measures(copied, Batch(INPUTS_NF, LABELS_N)).get("affine") == affine
 
 
 def test_dummies_in_place_of_targets_are_not_judged():

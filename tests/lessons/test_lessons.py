@@ -189,6 +189,7 @@ def test_a_burst_that_does_not_come_is_not_claimed():
         ("mse-or-cross-entropy", {"start": (2.0, 1.0)}, "ratio"),
         ("what-a-convolution-sees", {"label": 8, "place": 39}, "blur"),
         ("full-or-convolved", {"small": 10}, "zero"),
+        ("better-valley", {"known_each": 1, "known_steps": 1, "steps": 40}, "sooner"),
     ],
 )
 def test_a_check_can_fail(name, settings, claim):

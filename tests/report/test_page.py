@@ -195,3 +195,24 @@ def test_every_cell_knows_its_column_for_narrow_screens(run):
     labels = [attributes.get("data-label") for name, attributes in page.tags if name == "td"]
     assert all(labels)
     assert {"F1", "what it is"} <= set(labels)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_weights_of_the_start_are_told_in_words(run, language):
+    """Every entry has a name and a value in the language; nothing is printed as Python prints it."""
+    config = run / "config.toml"
+    weights = (
+        'mean = [0.5, 0.5, 0.25]\nstd = [0.5, 0.5, 0.5]\nground = "visible"\nlevels = {}\n'
+        '[data.weights]\nsource = "efficientnet-lite0"\nnetwork = "efficientnet-lite0"\nlicense = "Apache-2.0"\n'
+        'url = "https://example.org"\ndigest = "ab"\nsize = 224\ninterpolation = "bicubic"\ncrop = 0.875\n'
+        'known = "test"\nshare = 0.975\nhead = "new"\n'
+    )
+    config.write_text(config.read_text(encoding="utf-8").replace("[environment]", weights + "[environment]"))
+    set_language(language)
+    text = Page(write_report(run)).text
+    assert "{" not in text
+    assert "97.5%" in text
+    assert "0.5, 0.5, 0.25" in text
+    for key in ("fact_weights_size", "weights_known_test", "weights_head_new", "fact_photo_layout"):
+        assert t(f"report.{key}") in text
+    assert not {"weights_size", "ground", "levels", t("report.fact_layout")} & set(text.split("\n"))

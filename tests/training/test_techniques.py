@@ -14,10 +14,11 @@ from thalweg._replay import Replay
 from thalweg.errors import TrainingError, UsageError
 from thalweg.runs import TrainingConfig, checkpoint
 from thalweg.training import machine, prepare, train
+from thalweg.training.loop import TrainingLoop
 from thalweg.training.losses import Objective, Targets
 from thalweg.training.number_format import Format
 from thalweg.training.optimizers import build_optimizer
-from thalweg.training.progress import Clock
+from thalweg.training.progress import Clock, Listener
 from thalweg.training.step import Gradients
 from thalweg.training.weight_averaging import Average
 
@@ -254,6 +255,27 @@ def test_what_is_done_of_a_training_never_falls():
     clock.reserve = 0.0  # the last evaluation will take less than was thought
     assert clock.share(5) >= before > 0.5
     assert clock.size(5) == 32
+
+
+@pytest.mark.parametrize(("budget", "pictures"), [(600.0, 20.0), (60.0, 3.0)])
+def test_a_budget_leaves_time_for_all_that_comes_after_the_last_step(budget, pictures):
+    """At 0.02 s a photo, 750 photos twice for validation and 1,250 for testing take 55 s."""
+    config = replace(CONFIG, epochs=None, budget=budget).settle(32)
+    clock = Clock(config, 10, seconds_before=0.0, first_step_at=0.0)
+    clock.photos_after = 2 * 750 + 1250
+    clock.expect(0.02)
+    assert clock.reserve == pytest.approx(55 + pictures)
+
+
+def test_a_training_counts_validation_twice_and_the_test_split(striped, tmp_path):
+    plan = prepare.Plan.of(striped, replace(CONFIG, epochs=1), Listener())
+    prepared = prepare.Preparation.of(plan, tmp_path / "run", Listener())
+    loop = TrainingLoop(prepared.run, prepared.cache)
+    (tmp_path / "run").mkdir()
+    loop.run_to_end(Listener())
+    facts = prepared.run.data
+    assert loop.clock.photos_after == 2 * facts["valid"] + facts["test"] > 0
+    assert loop.clock.reserve > 0
 
 
 def test_photos_that_do_not_fit_stay_in_their_file_and_it_is_said(striped, tmp_path, monkeypatch):

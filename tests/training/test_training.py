@@ -1,6 +1,7 @@
 """Trainings: they learn, they stop when they should, and they keep what is good when they fail."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from thalweg.data import build_cache, open_images
 from thalweg.errors import UsageError
 from thalweg.models import features_of, logits_of
 from thalweg.runs import Run, checkpoint
-from thalweg.training import train
+from thalweg.training import number_format, train
 from thalweg.training.number_format import Format, choose_format
 from thalweg.training.progress import Listener
 
@@ -213,6 +214,27 @@ def test_the_probe_measures_and_changes_nothing():
     fixed = choose_format(model, CONFIG, 32, torch.device("cpu"))
     assert fixed.format == Format("fp32", "channels-last")
     assert not fixed.photos_per_second
+
+
+def test_a_format_far_behind_takes_one_step_only(monkeypatch):
+    """Channel-wise convolutions in emulated bf16 take seconds a step; here, by a clock that the network moves."""
+    now, steps = [0.0], []
+
+    class Slow(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.ones(1))
+
+        def forward(self, images):
+            emulated = torch.is_autocast_enabled("cpu")
+            steps.append(emulated)
+            now[0] += 11.0 if emulated else 1.0
+            return images.mean() * self.weight
+
+    monkeypatch.setattr(number_format, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+    choice = choose_format(Slow(), replace(CONFIG, precision="auto", layout="auto"), 8, torch.device("cpu"))
+    assert choice.format.precision == "fp32"
+    assert steps.count(True) == 2  # one for each layout
 
 
 def test_evaluation_keeps_the_mode_of_the_model(run):

@@ -36,6 +36,7 @@ _CLASSES: Final = {
     "overfitting-and-validation": "OverfittingAndValidation",
     "early-stopping": "EarlyStopping",
     "augmentation-closes-the-gap": "AugmentationClosesTheGap",
+    "better-valley": "BetterValley",
 }
 
 
@@ -44,7 +45,7 @@ def names() -> tuple[str, ...]:
 
     Example:
         >>> len(names())
-        23
+        24
     """
     return tuple(_CLASSES)
 

@@ -9,7 +9,9 @@ import torch
 from torch import nn
 from torch.nn.functional import pad
 
+from thalweg.models.conv_norm import ConvNorm
 from thalweg.models.network import Network, Residual, global_average
+from thalweg.models.relu6 import ReLU6
 
 
 if TYPE_CHECKING:
@@ -49,16 +51,15 @@ class SameConv2d(nn.Conv2d):
     by half a pixel at each halving.
     """
 
-    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch's name
-        """Return the maps, padded and convolved."""
+    def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:  # noqa: A002 - torch's name
         kernel, stride = self.kernel_size[0], self.stride[0]
         height, width = input.shape[2:]
         below, right = (max((-(-side // stride) - 1) * stride + kernel - side, 0) for side in (height, width))
         if below % 2 == 0 and right % 2 == 0:
             padding = (below // 2, right // 2)
-            return torch.conv2d(input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
+            return torch.conv2d(input, weight, bias, self.stride, padding, self.dilation, self.groups)
         padded = pad(input, (right // 2, right - right // 2, below // 2, below - below // 2))
-        return torch.conv2d(padded, self.weight, self.bias, self.stride, 0, self.dilation, self.groups)
+        return torch.conv2d(padded, weight, bias, self.stride, 0, self.dilation, self.groups)
 
 
 def build_efficientnet_lite0(classes: int, size: int) -> Network:  # noqa: ARG001 - global pooling takes every size alike
@@ -74,14 +75,14 @@ def build_efficientnet_lite0(classes: int, size: int) -> Network:  # noqa: ARG00
     Source: Tan and Le 2019, https://arxiv.org/abs/1905.11946; without squeeze-and-excitation, and with ReLU6, as in
     https://blog.tensorflow.org/2020/03/higher-accuracy-on-vision-models-with-efficientnet-lite.html.
     """
-    stages: list[nn.Module] = [nn.Sequential(_conv_norm(3, STEM, stride=2), nn.ReLU6(inplace=True))]
+    stages: list[nn.Module] = [nn.Sequential(_conv_norm(3, STEM, stride=2), ReLU6())]
     inputs = STEM
     for blocks, kernel, stride, expansion, channels in STAGES:
         first = _branch(inputs, channels, kernel, stride, expansion)
         others = (_branch(channels, channels, kernel, 1, expansion) for _ in range(blocks - 1))
         stages.append(nn.Sequential(first, *(Residual(branch, rectified=False) for branch in others)))
         inputs = channels
-    stages.append(nn.Sequential(_conv_norm(inputs, FEATURES, kernel=1), nn.ReLU6(inplace=True)))
+    stages.append(nn.Sequential(_conv_norm(inputs, FEATURES, kernel=1), ReLU6()))
     network = Network(stages, global_average(), nn.Linear(FEATURES, classes), middle=4)
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
@@ -123,12 +124,11 @@ def _ours(name: str) -> str:
 def _branch(inputs: int, outputs: int, kernel: int, stride: int, expansion: int) -> nn.Sequential:
     """Expand the channels, convolve each by itself, and project them without an activation."""
     wide = inputs * expansion
-    widen = [_conv_norm(inputs, wide, kernel=1), nn.ReLU6(inplace=True)] if expansion > 1 else []
+    widen = [_conv_norm(inputs, wide, kernel=1), ReLU6()] if expansion > 1 else []
     depthwise = _conv_norm(wide, wide, kernel=kernel, stride=stride, groups=wide)
-    return nn.Sequential(*widen, depthwise, nn.ReLU6(inplace=True), _conv_norm(wide, outputs, kernel=1))
+    return nn.Sequential(*widen, depthwise, ReLU6(), _conv_norm(wide, outputs, kernel=1))
 
 
-def _conv_norm(inputs: int, outputs: int, *, kernel: int = 3, stride: int = 1, groups: int = 1) -> nn.Sequential:
-    return nn.Sequential(
-        SameConv2d(inputs, outputs, kernel, stride, groups=groups, bias=False), nn.BatchNorm2d(outputs, eps=_EPSILON)
-    )
+def _conv_norm(inputs: int, outputs: int, *, kernel: int = 3, stride: int = 1, groups: int = 1) -> ConvNorm:
+    conv = SameConv2d(inputs, outputs, kernel, stride, groups=groups, bias=False)
+    return ConvNorm(conv, nn.BatchNorm2d(outputs, eps=_EPSILON))

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from thalweg.errors import UsageError
+from thalweg.models.conv_norm import ConvNorm
 
 
 if TYPE_CHECKING:
@@ -98,12 +99,10 @@ def set_drop_path(model: nn.Module, most: float) -> None:
         block.drop = most * (position + 1) / len(blocks)
 
 
-def conv_norm(inputs: int, outputs: int, *, kernel: int = 3, stride: int = 1) -> nn.Sequential:
+def conv_norm(inputs: int, outputs: int, *, kernel: int = 3, stride: int = 1) -> ConvNorm:
     """A padded convolution without bias, since the norm that follows would cancel it."""
-    return nn.Sequential(
-        nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=False),
-        nn.BatchNorm2d(outputs),
-    )
+    conv = nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=False)
+    return ConvNorm(conv, nn.BatchNorm2d(outputs))
 
 
 def global_average() -> nn.Sequential:

@@ -14,13 +14,16 @@ if TYPE_CHECKING:
     from thalweg.runs import RunFolder
 
 _NOT_HERE = {"class_shares", "classes", "mean", "std"}  # long, and only useful to programs
+_ELSEWHERE = {"weights", "layout"}  # these have a section, or another name than in the other tables
+_USUAL = {"levels": {}, "ground": "visible"}  # of photos that need neither levels nor a ground
 _SPLITS = ("train", "valid", "test")
 
 
 def fact_sections(folder: RunFolder) -> list[Html | None]:
-    """Photos, commands, configuration, machine, times, and what is missing."""
+    """Photos, weights, commands, configuration, machine, times, and what is missing."""
     return [
         _photos(folder),
+        _weights(folder),
         _commands(folder),
         _configuration(folder),
         _pairs("environment", folder.environment),
@@ -30,7 +33,10 @@ def fact_sections(folder: RunFolder) -> list[Html | None]:
 
 
 def _photos(folder: RunFolder) -> Html:
-    facts = {name: value for name, value in folder.data.items() if name not in _NOT_HERE}
+    left_out = _NOT_HERE | _ELSEWHERE | {name for name, value in _USUAL.items() if folder.data.get(name) == value}
+    facts = {name: value for name, value in folder.data.items() if name not in left_out}
+    if "layout" in folder.data:
+        facts["photo_layout"] = folder.data["layout"]
     return tag(
         "section",
         tag("h2", t("report.photos")),
@@ -39,6 +45,20 @@ def _photos(folder: RunFolder) -> Html:
         _counts(folder),
         _key_values("photos", facts) if facts else None,
     )
+
+
+def _weights(folder: RunFolder) -> Html | None:
+    """Where the first weights come from, and how they want their photos prepared."""
+    known = mapping(folder.data.get("weights"))
+    if not known:
+        return None
+    told = {f"weights_{name}": value for name, value in known.items()}
+    for name in ("known", "head"):
+        told[f"weights_{name}"] = _known(f"report.weights_{name}_{known.get(name)}", str(known.get(name)))
+    share = number(known.get("share"))
+    told["weights_share"] = "–" if share is None else f"{share:.1%}"
+    normal = {f"weights_{name}": folder.data[name] for name in ("mean", "std") if name in folder.data}
+    return _pairs("weights", {name: value for name, value in {**told, **normal}.items() if value not in ("", None)})
 
 
 def _warnings(folder: RunFolder) -> Html:
@@ -131,6 +151,8 @@ def _value(value: Any) -> str:
         return t("report.yes" if value else "report.no")
     if isinstance(value, float):
         return f"{value:.6g}"
+    if isinstance(value, dict):
+        return ", ".join(f"{name}: {_value(one)}" for name, one in value.items())
     if isinstance(value, list | tuple):
         return ", ".join(map(_value, value))
     return str(value)

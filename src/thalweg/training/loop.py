@@ -144,7 +144,8 @@ class TrainingLoop:
         self.clock = Clock(
             self.config, len(self.batches), seconds_before=self.state.seconds, first_step_at=self.first_step_at
         )
-        self.clock.reserve = self.reserve
+        valid, test = (len(self.cache.rows(split)) for split in ("valid", "test"))
+        self.clock.reserve, self.clock.photos_after = self.reserve, 2 * valid + test
         self.gradients.on_smaller = lambda photos: listener.note("training.micro_batches", photos=photos)
         with (
             Recorder(self.run.path, self.state, self.device, listener, self.layers) as self.recorder,
@@ -247,9 +248,8 @@ class TrainingLoop:
         if self.average:
             self.average.update(state.step)
         if not state.valid_losses:  # no evaluation was timed yet: a forward pass takes about a third of a step
-            a_photo = (time.monotonic() - began) / len(images_NCHW) / 3
             larger = (self.config.sizes[-1] / self.batches.size) ** 2
-            self.clock.reserve = a_photo * larger * len(self.cache.rows("valid"))
+            self.clock.expect((time.monotonic() - began) / len(images_NCHW) / 3 * larger)
         epoch = state.epoch + state.batch / len(self.batches)
         facts = {"step": state.step, "epoch": epoch, "lr": lr, "size": self.batches.size, "mixed": targets.are_mixed}
         self.meter.add(outcome, targets.labels_N, **facts)
@@ -373,8 +373,8 @@ class TrainingLoop:
         began = time.monotonic()
         logits_NC = logits_of(self.evaluated, self.plain_batches(split))
         result = score(logits_NC, torch.from_numpy(self.cache.labels(split)), self.config.loss)
-        self.clock.reserve = time.monotonic() - began  # the last evaluation must fit into the budget, too
-        self.seconds_spent["evaluation"] += self.clock.reserve
+        self.seconds_spent["evaluation"] += (took := time.monotonic() - began)
+        self.clock.expect(took / result.count)  # what comes after the last step must fit into the budget, too
         return result
 
     def batch_loss(self, logits_NC: Tensor, labels_N: Tensor) -> Tensor:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 
 _SECONDS_UNTIL_ESTIMATE = 1.0
+_PICTURES = 20.0  # seconds for them and the report on two cores,
+_MOST_PICTURES = 0.05  # of a budget, at most
 MIXES_UNTIL = 0.9  # fraction of the run after which mixing stops, so that it ends on plain photos
 
 
@@ -82,14 +84,19 @@ class State:
 class Clock:
     """Counts the seconds of a training run over all sessions, and the fraction of the run that is done.
 
-    With a budget, the fraction is one of the time from the first step to the end of the budget, less the time for the
-    last evaluation, so that the schedule has annealed when the time is up.
+    With a budget, the fraction is one of the time from the first step to the end of the budget, less the time for what
+    comes after the last step, so that the schedule has annealed and everything is done when the time is up.
 
     Args:
         config: has `epochs` or `budget`.
         steps_an_epoch: batches in the training split.
         seconds_before: time already spent on preparation and in earlier sessions.
         first_step_at: seconds from the start of training to its first step.
+
+    Attributes:
+        reserve: seconds of the budget for what comes after the last step.
+        photos_after: photos that are evaluated after it: those for validation twice, to choose the weights and for the
+            outputs to keep, and those for testing.
     """
 
     def __init__(
@@ -100,7 +107,7 @@ class Clock:
         self._steps_an_epoch = steps_an_epoch
         self._began = time.monotonic() - seconds_before
         self._first_step_at = first_step_at
-        self.reserve = 0.0
+        self.reserve, self.photos_after = 0.0, 0
         self._sizes = config.sizes
         self._share = 0.0
 
@@ -108,6 +115,10 @@ class Clock:
         """Count the run's fraction from now on, after a fit of the classifier; return the seconds so far."""
         self._first_step_at = self.seconds
         return self._first_step_at
+
+    def expect(self, seconds: float) -> None:
+        """Reserve time for the evaluations after the last step, at so many seconds a photo, and for the pictures."""
+        self.reserve = seconds * self.photos_after + min(_PICTURES, _MOST_PICTURES * (self._budget or 0.0))
 
     @property
     def seconds(self) -> float:

@@ -17,16 +17,18 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from thalweg.probes.batches import Batch
+    from thalweg.probes.copies import Copy
 
 _LAYERS = (nn.Linear, nn.modules.conv._ConvNd)  # noqa: SLF001 - the base of all convolutions
 _CLOSE = 1e-3  # of the outputs' spread
 
 
-def affine_measures(model: nn.Module, batch: Batch) -> dict[str, float]:
+def affine_measures(copied: Copy, batch: Batch) -> dict[str, float]:
     """Measure whether several layers together are affine: `f(a) + f(b) = f(a + b) + f(0)`.
 
     Args:
-        model: is left in evaluation mode; a softmax or a sigmoid at its end is undone.
+        copied: gets new weights, for trained ones may have died or shrunk until nothing bends, and evaluation mode. A
+            softmax or a sigmoid at its end is undone.
         batch: whose inputs are one tensor of real numbers; else nothing is measured.
 
     Returns:
@@ -34,16 +36,19 @@ def affine_measures(model: nn.Module, batch: Batch) -> dict[str, float]:
 
     Example:
         >>> from thalweg.probes.batches import Batch
-        >>> batch = Batch(torch.randn(8, 3), torch.zeros(8))
-        >>> affine_measures(nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2)), batch)
-        {'affine': 1.0}
-        >>> affine_measures(nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2)), batch)
-        {'affine': 0.0}
+        >>> from thalweg.probes.copies import Copy
+        >>> def affine(*layers):
+        ...     model = nn.Sequential(*layers)
+        ...     copied = Copy.of(model, torch.optim.SGD(model.parameters()), nn.MSELoss())
+        ...     return affine_measures(copied, Batch(torch.randn(8, 3), torch.zeros(8)))
+        >>> affine(nn.Linear(3, 4), nn.Linear(4, 2)), affine(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2))
+        ({'affine': 1.0}, {'affine': 0.0})
     """
-    inputs = batch.inputs
+    model, inputs = copied.model, batch.inputs
     layers = [module for module in model.modules() if isinstance(module, _LAYERS)]
     if len(layers) < 2 or not isinstance(inputs, torch.Tensor) or not inputs.is_floating_point():
         return {}
+    copied.restart()
     model.eval()
     first, second = inputs, inputs.flip(0).roll(1, 0)
     whole, other, both, none = (_before_head(model, x) for x in (first, second, first + second, 0 * first))
