@@ -243,8 +243,9 @@ class StepProbe:
     def _mark(self, inputs: Any) -> None:
         mark = None
         with suppress(Exception):  # measuring must never break a forward pass
-            mark = mark_of(inputs)
-            self.batch_size = len(first_tensor(inputs))
+            tensor = first_tensor(inputs)
+            mark = mark_of(tensor)
+            self.batch_size = len(tensor) if tensor is not None else 0
         self._marks.append(mark)
 
     def _leave(self, _outputs: Any = None) -> None:
