@@ -22,13 +22,19 @@ if TYPE_CHECKING:
 _ENDINGS = ("budget", "done", "interrupted", "nan", "patience")
 _SPLITS = ("valid", "test")
 _UNEVEN = 1.2  # times the even share, above which the largest class is named
+_LONG = 13  # letters that a card has room for in its largest type
 _CSS_PIXELS_A_PIXEL = 96 / 150  # an inch has 96 pixels in CSS and 150 in our pictures, so text keeps its size
 
 
 def headline(folder: RunFolder) -> Html:
     """Accuracies, time, network and photos; how the run ended; its messages."""
     cards = [
-        tag("div", tag("dt", name), tag("dd", value), tag("dd", note, class_="note"))
+        tag(
+            "div",
+            tag("dt", name),
+            tag("dd", value, class_="long" if len(value) > _LONG else None),
+            tag("dd", note, class_="note"),
+        )
         for name, value, note in _cards(folder)
     ]
     messages = [tag("li", str(message)) for message in sequence(folder.summary.get("messages"))]
@@ -91,13 +97,12 @@ def _sight(folder: RunFolder) -> str:
 
 
 def _origin(weights: Mapping[str, Any]) -> str:
-    """How much of the weights fitted, their license and where they are published."""
+    """How much of the weights fitted, and their license; more is in their own section."""
     share = number(weights.get("share"))
-    license_, url = (f"{weights.get(name) or ''}" for name in ("license", "url"))
+    license_ = f"{weights.get('license') or ''}"
     parts = [
         t("report.weights_share", share=percent(share)) if share is not None else "",
         t("report.weights_license", license=license_) if license_ else t("report.weights_unlicensed"),
-        url,
     ]
     return " ".join(part for part in parts if part)
 
