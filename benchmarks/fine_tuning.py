@@ -182,9 +182,8 @@ def measure_features(photos: Path, out: Path, count: int) -> None:
             best["forward"] = min(best["forward"], time.process_time() - began)
     times = best["features"] / best["forward"]
     print(f"features: {computed} photos at {SIDE} px, {torch.get_num_threads()} threads, best of {ROUNDS}")
-    print(
-        f"  processor time of features {best['features']:.1f} s, of forward passes {best['forward']:.1f} s: {times:.2f} times"
-    )
+    seconds = f"features {best['features']:.1f} s, bare forward passes {best['forward']:.1f} s"
+    print(f"  processor time: {seconds}: {times:.2f} times")
 
 
 if __name__ == "__main__":
