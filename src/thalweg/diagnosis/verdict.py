@@ -195,6 +195,41 @@ class Trial:
 
 
 @dataclass(frozen=True, slots=True)
+class Source:
+    """What was read of a log.
+
+    Attributes:
+        kind: of the file; `log_kind_<kind>` in the catalogue names it.
+        columns: our name (`loss`, `valid`, `lr`) to the names of the log; several are summed.
+        unused: number of other columns.
+        notes: what could not be read, by names whose texts are `log_note_<name>`; `NAME:WHAT` has a value for it.
+    """
+
+    kind: str
+    columns: Mapping[str, tuple[str, ...]]
+    unused: int = 0
+    notes: tuple[str, ...] = ()
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """What was read, in words, each line as wide as those of a verdict."""
+        taken = [
+            t("diagnosis.log_taken", what=t(f"diagnosis.log_column_{ours}"), names=" + ".join(theirs))
+            for ours, theirs in self.columns.items()
+        ]
+        if self.unused:
+            taken.append(t("diagnosis.log_unused", count=self.unused))
+        told = t("diagnosis.log_read", kind=t(f"diagnosis.log_kind_{self.kind}"), names=joined(taken, long=True))
+        notes = [t(f"diagnosis.log_note_{key}", what=what) for key, _, what in map(_parted, self.notes)]
+        return (*wrapped(told, 6), *(line for note in notes for line in wrapped(note)))
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        columns = {ours: list(theirs) for ours, theirs in self.columns.items()}
+        return {**asdict(self), "columns": columns, "notes": list(self.notes), "text": "\n".join(self.lines)}
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """Why a training is stuck, or that it is not.
 
@@ -208,6 +243,7 @@ class Verdict:
             the value of a placeholder.
         measures: all numbers that were measured.
         trial: the trial of the first fix, if one was requested.
+        source: what was read of a log; None for all else.
     """
 
     code: str
@@ -218,6 +254,7 @@ class Verdict:
     unchecked: tuple[str, ...]
     measures: Mapping[str, float]
     trial: Trial | None = None
+    source: Source | None = None
 
     @property
     def ill(self) -> bool:
@@ -242,10 +279,11 @@ class Verdict:
             "unchecked": list(self.unchecked),
             "measures": dict(self.measures),
             "trial": self.trial.to_dict() if self.trial else None,
+            **({"source": self.source.to_dict()} if self.source else {}),
         }
 
     def brief(self, how: str = "verdict.explain()") -> str:
-        """The verdict in at most eight lines, as it prints.
+        """The verdict in at most eight lines, as it prints; before them, what was read of a log.
 
         Args:
             how: what shows the rest, for the last line.
@@ -258,7 +296,7 @@ class Verdict:
             wanted = [name for name in wanted if name != "no_step"]  # the sentence says it
         wanted.sort(key=lambda name: name == "few_steps" or name in CHECKED_BY)
         unchecked = fitting([unchecked_text(name) for name in wanted], _unchecked_line) if wanted else ""
-        return str(
+        told = str(
             Brief(
                 (self._head, *wrapped(self.text)),
                 tuple(f"  {item}" for item in strongest),
@@ -269,10 +307,11 @@ class Verdict:
                 t("diagnosis.brief_more", how=how),
             )
         )
+        return "\n".join((*self.source.lines, told)) if self.source else told
 
     def explain(self) -> str:
         """All of the verdict in words: all evidence and fixes, what else was measured, and what was not checked."""
-        lines = [self._head, self.text]
+        lines = [*(self.source.lines if self.source else ()), self._head, self.text]
         if self.evidence:
             lines += ["", t("diagnosis.evidence_head"), *(f"  {item}" for item in self.evidence)]
         if self.fixes:
@@ -311,8 +350,12 @@ class Verdict:
 
 def unchecked_text(name: str) -> str:
     """What was not checked, in words."""
-    key, _, what = name.partition(":")
+    key, _, what = _parted(name)
     return t(f"diagnosis.unchecked_{key}", what=what)
+
+
+def _parted(name: str) -> tuple[str, str, str]:
+    return name.partition(":")
 
 
 def _unchecked_line(names: str) -> str:
