@@ -55,7 +55,7 @@ def scalar(tag, step, value, *, tensor=False):
 
 
 def events(path, losses, *, tags=("Loss/train", "Loss/val"), tensor=False):
-    content = record(part(3, b"brain.Event:2") + b"\x09" + struct.pack("<d", 1.7e9)) + record(part(4, b"graph" * 20_000))
+    content = record(part(3, b"brain.Event:2")) + record(part(4, b"graph" * 20_000))
     for step, (loss, valid) in enumerate(zip(losses, VALID, strict=True)):
         content += scalar(tags[0], step, loss, tensor=tensor) + scalar(tags[1], step, valid, tensor=tensor)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import struct
 from collections import defaultdict
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -73,6 +74,7 @@ class Events:
     cut: bool = False
 
 
+@lru_cache(maxsize=1024)  # most records are equally long
 def is_events(head: bytes) -> bool:
     """Whether a file begins as event files do.
 

@@ -68,10 +68,14 @@ def number(cell: Any, *, comma: bool = False) -> float | None:
         >>> number("2,5", comma=True), number("85 %"), number("tensor(2.5, device='cuda:0')"), number("-inf")
         (2.5, 0.85, 2.5, -inf)
     """
-    if isinstance(cell, (int, float)):
-        return None if isinstance(cell, bool) else _float(cell)
-    if not isinstance(cell, str):
+    if isinstance(cell, bool) or not isinstance(cell, (int, float, str)):
         return None
+    found = _float(cell)
+    return _of_text(cell, comma=comma) if found is None and isinstance(cell, str) else found
+
+
+def _of_text(cell: str, *, comma: bool) -> float | None:
+    """The number of a text that Python does not take for one."""
     text = cell.strip().strip("\"'").strip().replace("\u2212", "-")
     if text.endswith("%"):
         share = number(text[:-1], comma=comma)
@@ -85,7 +89,7 @@ def number(cell: Any, *, comma: bool = False) -> float | None:
         return math.nan
     if bare in _INFINITE:
         return -math.inf if text.startswith("-") else math.inf
-    return _float(text) if "_" not in text else None
+    return _float(text)
 
 
 def of_series(kind: str, series: Mapping[str, Sequence[tuple[float, float]]], notes: Iterable[str] = ()) -> Log:
@@ -96,10 +100,7 @@ def of_series(kind: str, series: Mapping[str, Sequence[tuple[float, float]]], no
         series: name to pairs of step and value.
         notes: what was left out.
     """
-    columns = {}
-    for name, pairs in series.items():
-        array_N2 = np.array(pairs, dtype=np.float64).reshape(-1, 2)
-        columns[name] = Column(array_N2[:, 0], array_N2[:, 1])
+    columns = {name: _paired(pairs) for name, pairs in series.items()}
     return Log(kind, columns, by_step=True, notes=tuple(notes))
 
 
@@ -121,6 +122,9 @@ def of_rows(kind: str, rows: Sequence[Mapping[str, Any]], *, comma: bool = False
     series = next((name for name in names if name.strip().lower() in _SERIES), None)
     value = next((name for name in names if name.strip().lower() == "value"), None)
     run = next((name for name in names if "".join(words_of(name)) in {"run", "runid", "runname"}), None)
+    if not part and not (series and value):
+        columns = {name.strip(): _column([row.get(name) for row in rows], comma=comma) for name in names}
+        return Log(kind, {name: column for name, column in columns.items() if len(column.keys)}, notes=tuple(notes))
     for at, row in enumerate(rows):
         prefix = _part(row.get(part)) if part else ""
         for name, cell in row.items():
@@ -135,6 +139,19 @@ def of_rows(kind: str, rows: Sequence[Mapping[str, Any]], *, comma: bool = False
     return Log(kind, log.columns, by_step=False, notes=log.notes)
 
 
+def _column(cells: list[Any], *, comma: bool) -> Column:
+    try:
+        return Column(np.arange(len(cells), dtype=np.float64), np.array(list(map(float, cells)), dtype=np.float64))
+    except (TypeError, ValueError, OverflowError):
+        pairs = [(at, got) for at, cell in enumerate(cells) if (got := number(cell, comma=comma)) is not None]
+        return _paired(pairs)
+
+
+def _paired(pairs: Sequence[tuple[float, float]]) -> Column:
+    array_N2 = np.array(pairs, dtype=np.float64).reshape(-1, 2)
+    return Column(array_N2[:, 0], array_N2[:, 1])
+
+
 def _part(cell: Any) -> str:
     """Empty, unless the row is of validation data."""
     words = words_of(cell) if isinstance(cell, str) else ()
@@ -142,6 +159,8 @@ def _part(cell: Any) -> str:
 
 
 def _float(value: float | str) -> float | None:
+    if isinstance(value, str) and "_" in value:
+        return None  # 1_000 is a name here
     try:
         return float(value)
     except (ValueError, OverflowError):

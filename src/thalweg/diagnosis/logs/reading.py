@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 JUDGED: Final = ("loss", "accuracy")  # a log has one of them
 _SPARSE: Final = ("valid", "valid_accuracy")  # columns that few rows have
+_SHOWN: Final = ("loss", "valid", "accuracy", "valid_accuracy", "lr", "gradient_norm", "step")
 _LISTED: Final = 12  # names in a sentence
 # First bytes of files that are no logs, though they are where logs are.
 _OTHERS: Final = (
@@ -90,6 +91,7 @@ def read_table(path: Path, *, loss: str | None = None) -> Table:
             found[name] = found[name] / 100  # percent
     valid = [columns[name].keys for name in _SPARSE if name in columns]
     holes = 0 if log.by_step else _holes(log, names[main], np.concatenate(valid) if valid else np.array([]))
+    names = {ours: names[ours] for ours in _SHOWN if ours in names}
     unused = len(log.columns) - sum(map(len, names.values()))
     return Table(found, holes, Source(log.kind, names, unused, log.notes))
 
