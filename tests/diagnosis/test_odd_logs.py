@@ -196,3 +196,27 @@ def test_of_several_names_the_plainest_with_enough_values_is_taken():
     }
     assert chosen({"loss": 90, "train_loss": 1, "train/box_loss": 90})["loss"] == ("loss",)
     assert chosen({"loss": 1, "train_loss": 90})["loss"] == ("train_loss",)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "# made by hand\n# epoch loss\n1 2.5\n2 2.0\n",
+        "sep=;\nstep;loss\n1;2,5\n2;2,0\n",
+        "step|loss\n1|tensor(2.5, device='cuda:0')\n2|[2.0]\n",
+        "step\tloss\r\n1\t2.5\r\nstep\tloss\r\n2\t2.0\r\n",  # the header again, where a training was resumed
+        '[{"step": 1, "loss": 2.5}, {"step": 2, "loss": [2.0]}]',
+        '{"config": {"lr": 0.1}, "history": {"loss": [2.5, 2.0], "step": [1, 2]}}',
+        "1700000000000 2.5 1\n1700000000001 2.0 2\n",
+        '{"step": 1}\n{"loss": 2.5}\n{"step": 2}\n{"loss": 2.0}\n',
+    ],
+)
+def test_ways_to_write_two_losses(tmp_path, text):
+    assert read_table(written(tmp_path / "loss", text)).columns["loss"].tolist() == [2.5, 2.0]
+
+
+def test_a_learning_rate_holds_until_the_next_is_written_and_rows_of_other_things_are_no_holes(tmp_path):
+    lines = ["step,loss,lr,gpu", "1,,0.1,", "1,3.0,,", "2,2.0,,", "2,,,7", "3,,0.2,", "3,1.0,,", "4,,,"]
+    table = read_table(written(tmp_path / "log.csv", "\n".join(lines)))
+    assert table.columns["lr"].tolist() == [0.1, 0.1, 0.2]
+    assert table.holes == 1

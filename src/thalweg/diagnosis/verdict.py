@@ -211,22 +211,25 @@ class Source:
     notes: tuple[str, ...] = ()
 
     @property
-    def lines(self) -> tuple[str, ...]:
-        """What was read, in words, each line as wide as those of a verdict."""
+    def text(self) -> str:
+        """What was read, in a sentence."""
         taken = [
             t("diagnosis.log_taken", what=t(f"diagnosis.log_column_{ours}"), names=" + ".join(theirs))
             for ours, theirs in self.columns.items()
         ]
         if self.unused:
             taken.append(t("diagnosis.log_unused", count=self.unused))
-        told = t("diagnosis.log_read", kind=t(f"diagnosis.log_kind_{self.kind}"), names=joined(taken, long=True))
-        notes = [t(f"diagnosis.log_note_{key}", what=what) for key, _, what in map(_parted, self.notes)]
-        return (*wrapped(told, 6), *(line for note in notes for line in wrapped(note)))
+        return t("diagnosis.log_read", kind=t(f"diagnosis.log_kind_{self.kind}"), names=joined(taken, long=True))
+
+    @property
+    def note(self) -> str:
+        """What could not be read, in words; empty if all could."""
+        return " ".join(t(f"diagnosis.log_note_{key}", what=what) for key, _, what in map(_parted, self.notes))
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
         columns = {ours: list(theirs) for ours, theirs in self.columns.items()}
-        return {**asdict(self), "columns": columns, "notes": list(self.notes), "text": "\n".join(self.lines)}
+        return {**asdict(self), "columns": columns, "notes": list(self.notes), "text": self.text}
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,7 +286,7 @@ class Verdict:
         }
 
     def brief(self, how: str = "verdict.explain()") -> str:
-        """The verdict in at most eight lines, as it prints; before them, what was read of a log.
+        """The verdict in at most eight lines, as it prints.
 
         Args:
             how: what shows the rest, for the last line.
@@ -296,7 +299,7 @@ class Verdict:
             wanted = [name for name in wanted if name != "no_step"]  # the sentence says it
         wanted.sort(key=lambda name: name == "few_steps" or name in CHECKED_BY)
         unchecked = fitting([unchecked_text(name) for name in wanted], _unchecked_line) if wanted else ""
-        told = str(
+        return str(
             Brief(
                 (self._head, *wrapped(self.text)),
                 tuple(f"  {item}" for item in strongest),
@@ -304,14 +307,16 @@ class Verdict:
                 unchecked,
                 self._others,
                 self.trial.brief(self.fixes) if self.trial else "",
+                (self.source.note, *wrapped(self.source.text)) if self.source else (),
                 t("diagnosis.brief_more", how=how),
             )
         )
-        return "\n".join((*self.source.lines, told)) if self.source else told
 
     def explain(self) -> str:
         """All of the verdict in words: all evidence and fixes, what else was measured, and what was not checked."""
-        lines = [*(self.source.lines if self.source else ()), self._head, self.text]
+        lines = [self._head, self.text]
+        if self.source:
+            lines += ["", *filter(None, (self.source.text, self.source.note))]
         if self.evidence:
             lines += ["", t("diagnosis.evidence_head"), *(f"  {item}" for item in self.evidence)]
         if self.fixes:

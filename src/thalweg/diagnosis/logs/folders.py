@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _METRIC = re.compile(r"\d{9,16} \S+(?: -?\d+(?: \S+ \S+)?)?")
-_KNOWN: Final = ("trainer_state.json", "metrics.csv", "results.csv", "history.csv", "training.log", "log.csv")
+_KNOWN: Final = ("trainer_state.json", "metrics.csv", "results.csv", "history.csv")
 _MOST: Final = 200  # folders of runs that are looked into
 
 
@@ -129,14 +129,17 @@ def _files(metrics: Path) -> Iterable[Path]:
 
 
 def _is_metric(path: Path) -> bool:
-    with path.open("rb") as file:
-        head = file.read(200).decode("utf-8", "replace")
+    try:
+        with path.open("rb") as file:
+            head = file.read(200).decode("utf-8", "replace")
+    except OSError:
+        return False
     return _METRIC.fullmatch(head.partition("\n")[0].strip()) is not None
 
 
 def _series_of(metrics: Path) -> dict[str, list[tuple[float, float]]]:
     return {
-        path.relative_to(metrics).as_posix(): _pairs(path.read_text(encoding="utf-8").splitlines())
+        path.relative_to(metrics).as_posix(): _pairs(path.read_text(encoding="utf-8", errors="replace").splitlines())
         for path in _files(metrics)
         if _is_metric(path)
     }

@@ -229,8 +229,8 @@ def _order(keys: NDArray[np.float64], step: Column | None, epoch: Column | None,
     """The order of the steps; that of the file where steps begin again, as they do in each epoch of some logs."""
     if by_step or step is None:
         return np.argsort(keys, kind="stable")
-    steps = _beside(step, keys)
-    epochs = _beside(epoch, keys) if epoch is not None else np.zeros(len(keys))
+    steps = _at(step, keys)
+    epochs = _at(epoch, keys) if epoch is not None else np.zeros(len(keys))
     if np.isnan(steps).any():
         return np.argsort(keys, kind="stable")
     falls = np.flatnonzero(np.diff(steps) < 0) + 1
@@ -244,14 +244,20 @@ def _beside(column: Column, keys: NDArray[np.float64], *, held: bool = False) ->
 
     A column that has no value at any of them keeps its own rows. A learning rate holds until the next is written.
     """
+    found = _at(column, keys, held=held)
+    if np.isnan(found).all() and len(column.keys):
+        return column.values[np.argsort(column.keys, kind="stable")]
+    return found
+
+
+def _at(column: Column, keys: NDArray[np.float64], *, held: bool = False) -> NDArray[np.float64]:
+    """The values at these keys, one each; NaN where there is none."""
     if not len(column.keys):
         return np.full(len(keys), np.nan)
     order = np.argsort(column.keys, kind="stable")
     known, values = column.keys[order], column.values[order]
     at = np.searchsorted(known, keys, side="right") - 1
     hit = (at >= 0) & ((known[np.maximum(at, 0)] == keys) | held)
-    if not hit.any():
-        return values
     return np.where(hit, values[np.maximum(at, 0)], np.nan)
 
 

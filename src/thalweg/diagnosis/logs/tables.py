@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import csv
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from thalweg.data.spelling import decoded
@@ -56,10 +57,12 @@ def read_table(text: str, name: str) -> Log:
     lines = [line for line in text.splitlines() if line.strip()]
     if lines and lines[0].lower().startswith("sep="):
         lines = lines[1:]
-    if not lines:
+    while len(lines) > 1 and lines[0].startswith("#") and not lines[1].lstrip()[:1].isdigit():
+        lines = lines[1:]  # a remark; just before the numbers it is the header
+    lines[:1] = [line.removeprefix("#").strip() for line in lines[:1]]
+    separator, cells = _cells(lines) if lines and lines[0] else (",", [])
+    if not cells:
         return Log("table", {})
-    lines[0] = lines[0].removeprefix("#")
-    separator, cells = _cells(lines)
     header, rows = [cell.strip() for cell in cells[0]], cells[1:]
     if all(number(cell) is not None for cell in header if cell):
         return Log("table", {})  # numbers without names
@@ -86,7 +89,7 @@ def read_lines(text: str) -> Log:
 def header_of(text: str) -> list[str]:
     """The names in the first line, to say what was found."""
     lines = [line for line in text.splitlines() if line.strip()]
-    return [cell.strip() for cell in _cells(lines[:2])[1][0] if cell.strip()] if lines else []
+    return [cell.strip() for row in _cells(lines[:2])[1][:1] for cell in row if cell.strip()] if lines else []
 
 
 def _cells(lines: Sequence[str]) -> tuple[str, list[list[str]]]:
@@ -94,7 +97,9 @@ def _cells(lines: Sequence[str]) -> tuple[str, list[list[str]]]:
     head = re.sub(r'"[^"]*"', "", lines[0])
     separator = max(_SEPARATORS, key=head.count)
     if separator in head or len(lines) < 2 or len(lines[0].split()) < 2:
-        return separator, [row for row in csv.reader(lines, delimiter=separator) if row]
+        with suppress(csv.Error):
+            return separator, [row for row in csv.reader(lines, delimiter=separator) if row]
+        return separator, [line.split(separator) for line in lines]  # not as CSV is quoted
     if len(lines[1].split()) == len(lines[0].split()) and number(lines[1].split()[-1], comma=True) is not None:
         return " ", [line.split() for line in lines]
     return separator, [[line] for line in lines]
