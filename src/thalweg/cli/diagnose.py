@@ -24,7 +24,8 @@ def register(app: typer.Typer) -> None:
 
 def diagnose(
     source: Annotated[Path | None, typer.Argument(metavar="RUN|FOLDER|LOG", help=t("diagnosis.help_source"))] = None,
-    csv: Annotated[Path | None, typer.Option("--csv", metavar="LOG.csv", help=t("diagnosis.help_csv"))] = None,
+    csv: Annotated[Path | None, typer.Option("--csv", metavar="LOG", help=t("diagnosis.help_csv"))] = None,
+    loss: Annotated[str | None, typer.Option("--loss", metavar="COLUMN", help=t("diagnosis.help_loss"))] = None,
     try_fix: Annotated[bool, typer.Option("--try-fix", help=t("diagnosis.help_try_fix"))] = False,
     photos: Annotated[str | None, typer.Option("--photos", metavar="DIR", help=t("training.help_moved"))] = None,
     full: Annotated[bool, typer.Option("--full", help=t("diagnosis.help_full"))] = False,
@@ -34,7 +35,7 @@ def diagnose(
     from thalweg.cli._progress import working
 
     with working() as listener:
-        verdict = _verdict(source, csv, try_fix=try_fix, photos=photos, listener=listener)
+        verdict = _verdict(source, csv, try_fix=try_fix, photos=photos, loss=loss, listener=listener)
     if as_json:
         print_json(verdict.to_dict())
     else:
@@ -42,7 +43,13 @@ def diagnose(
 
 
 def _verdict(
-    source: Path | None, csv: Path | None, *, try_fix: bool, photos: str | None, listener: Listener
+    source: Path | None,
+    csv: Path | None,
+    *,
+    try_fix: bool,
+    photos: str | None,
+    loss: str | None,
+    listener: Listener,
 ) -> Verdict:
     if source is not None and csv is not None:
         raise UsageError("diagnosis.two_sources")
@@ -53,10 +60,10 @@ def _verdict(
             raise UsageError("diagnosis.try_needs_run")
         from thalweg.diagnosis import diagnose_csv
 
-        return diagnose_csv(csv)
+        return diagnose_csv(csv, loss=loss)
     if source is None:
         raise UsageError("diagnosis.no_source")
     listener.working("opening", 0, 1)  # imports alone take seconds
     from thalweg.diagnosis import diagnose_path
 
-    return diagnose_path(source, try_fix=try_fix, photos=photos, listener=listener)
+    return diagnose_path(source, try_fix=try_fix, photos=photos, loss=loss, listener=listener)

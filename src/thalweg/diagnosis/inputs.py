@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from thalweg.diagnosis import trials
 from thalweg.diagnosis.judging import judge
-from thalweg.diagnosis.logs import diagnose_csv
+from thalweg.diagnosis.logs import diagnose_csv, is_log_folder
 from thalweg.diagnosis.measures.collect import ask, decay_measures, wiring_measures
 from thalweg.diagnosis.measures.table import OLD_NAMES
 from thalweg.diagnosis.measures.trends import accuracy_trends, of_history
@@ -68,31 +68,38 @@ def diagnose_path(
     *,
     try_fix: bool = False,
     photos: Path | str | None = None,
+    loss: str | None = None,
     listener: Listener | None = None,
 ) -> Verdict:
-    """Diagnose a folder or a log: a run, a folder of `watch.save`, or a file that `diagnose_csv` reads.
+    """Diagnose a folder or a log: a run, a folder of `watch.save`, or what `diagnose_csv` reads.
 
     Args:
         source: the folder or the file.
         try_fix: try the first fix on a copy; needs a run.
         photos: where the run's photos are now, if they have moved.
+        loss: of a log: the column of training losses, or the run.
         listener: receives the progress.
 
     Raises:
         RunError: the folder is neither, or another version wrote it.
+        DataError: the log cannot be read.
     """
     source = Path(source)
     if source.is_file():
         if try_fix:
             raise RunError("diagnosis.try_needs_run")
-        return diagnose_csv(source)
+        return diagnose_csv(source, loss=loss)
     if (source / "watch.json").exists():
         if try_fix:
             raise RunError("diagnosis.try_needs_run")
         return diagnose_folder(source)
     if (source / files.CONFIG).exists():
         return diagnose_run(source, try_fix=try_fix, photos=photos, listener=listener)
-    raise RunError("diagnosis.not_a_source", path=source)
+    if source.is_dir() and is_log_folder(source):
+        if try_fix:
+            raise RunError("diagnosis.try_needs_run")
+        return diagnose_csv(source, loss=loss)
+    raise RunError("diagnosis.not_a_source", path=source, formats=t("diagnosis.log_formats"))
 
 
 def diagnose_folder(folder: Path | str) -> Verdict:
@@ -106,7 +113,7 @@ def diagnose_folder(folder: Path | str) -> Verdict:
     folder = Path(folder)
     file = folder / "watch.json"
     if not file.exists():
-        raise RunError("diagnosis.not_a_source", path=folder)
+        raise RunError("diagnosis.not_a_source", path=folder, formats=t("diagnosis.log_formats"))
     facts = schema.checked(schema.read_json(file), {}, file)
     if facts.get("format") != FORMAT:
         raise RunError("diagnosis.other_watch", path=folder, found=shown(facts.get("format")), expected=FORMAT)

@@ -195,6 +195,44 @@ class Trial:
 
 
 @dataclass(frozen=True, slots=True)
+class Source:
+    """What was read of a log.
+
+    Attributes:
+        kind: of the file; `log_kind_<kind>` in the catalogue names it.
+        columns: our name (`loss`, `valid`, `lr`) to the names of the log; several are summed.
+        unused: number of other columns.
+        notes: what could not be read, by names whose texts are `log_note_<name>`; `NAME:WHAT` has a value for it.
+    """
+
+    kind: str
+    columns: Mapping[str, tuple[str, ...]]
+    unused: int = 0
+    notes: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """What was read, in a sentence."""
+        taken = [
+            t("diagnosis.log_taken", what=t(f"diagnosis.log_column_{ours}"), names=" + ".join(theirs))
+            for ours, theirs in self.columns.items()
+        ]
+        if self.unused:
+            taken.append(t("diagnosis.log_unused", count=self.unused))
+        return t("diagnosis.log_read", kind=t(f"diagnosis.log_kind_{self.kind}"), names=joined(taken, long=True))
+
+    @property
+    def note(self) -> str:
+        """What could not be read, in words; empty if all could."""
+        return " ".join(t(f"diagnosis.log_note_{key}", what=what) for key, _, what in map(_parted, self.notes))
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        columns = {ours: list(theirs) for ours, theirs in self.columns.items()}
+        return {**asdict(self), "columns": columns, "notes": list(self.notes), "text": self.text}
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """Why a training is stuck, or that it is not.
 
@@ -208,6 +246,7 @@ class Verdict:
             the value of a placeholder.
         measures: all numbers that were measured.
         trial: the trial of the first fix, if one was requested.
+        source: what was read of a log; None for all else.
     """
 
     code: str
@@ -218,6 +257,7 @@ class Verdict:
     unchecked: tuple[str, ...]
     measures: Mapping[str, float]
     trial: Trial | None = None
+    source: Source | None = None
 
     @property
     def ill(self) -> bool:
@@ -242,6 +282,7 @@ class Verdict:
             "unchecked": list(self.unchecked),
             "measures": dict(self.measures),
             "trial": self.trial.to_dict() if self.trial else None,
+            **({"source": self.source.to_dict()} if self.source else {}),
         }
 
     def brief(self, how: str = "verdict.explain()") -> str:
@@ -266,6 +307,7 @@ class Verdict:
                 unchecked,
                 self._others,
                 self.trial.brief(self.fixes) if self.trial else "",
+                (self.source.note, *wrapped(self.source.text)) if self.source else (),
                 t("diagnosis.brief_more", how=how),
             )
         )
@@ -273,6 +315,8 @@ class Verdict:
     def explain(self) -> str:
         """All of the verdict in words: all evidence and fixes, what else was measured, and what was not checked."""
         lines = [self._head, self.text]
+        if self.source:
+            lines += ["", *filter(None, (self.source.text, self.source.note))]
         if self.evidence:
             lines += ["", t("diagnosis.evidence_head"), *(f"  {item}" for item in self.evidence)]
         if self.fixes:
@@ -311,8 +355,12 @@ class Verdict:
 
 def unchecked_text(name: str) -> str:
     """What was not checked, in words."""
-    key, _, what = name.partition(":")
+    key, _, what = _parted(name)
     return t(f"diagnosis.unchecked_{key}", what=what)
+
+
+def _parted(name: str) -> tuple[str, str, str]:
+    return name.partition(":")
 
 
 def _unchecked_line(names: str) -> str:

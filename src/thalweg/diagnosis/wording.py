@@ -182,6 +182,7 @@ class Brief:
         unchecked: what could not be checked although it was wanted; empty if nothing.
         others: the next nearest causes.
         trial: what the trial showed.
+        source: what was not read of a log, and what was.
         last: where the rest is.
     """
 
@@ -191,12 +192,31 @@ class Brief:
     unchecked: str
     others: str
     trial: str
+    source: tuple[str, ...]
     last: str
 
     def __str__(self) -> str:
         # the second piece of evidence yields to what went wrong, the third to everything
-        ranked = [*self.head, self.last, *self.fix, self.trial, *self.evidence[:1], self.unchecked, self.others]
+        ranked = [
+            *self.head,
+            self.last,
+            *self.source,
+            *self.fix,
+            self.trial,
+            *self.evidence[:1],
+            self.unchecked,
+            self.others,
+        ]
         ranked += self.evidence[1:3]
         kept = [line for line in ranked if line][:LINES]
-        order = [*self.head, *self.evidence, *self.fix, self.unchecked, self.others, self.trial, self.last]
+        order = [
+            *self.head,
+            *self.evidence,
+            *self.fix,
+            self.unchecked,
+            self.others,
+            self.trial,
+            *self.source,
+            self.last,
+        ]
         return "\n".join(cut(line) for line in order if line in kept)
