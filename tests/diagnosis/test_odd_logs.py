@@ -220,3 +220,11 @@ def test_a_learning_rate_holds_until_the_next_is_written_and_rows_of_other_thing
     table = read_table(written(tmp_path / "log.csv", "\n".join(lines)))
     assert table.columns["lr"].tolist() == [0.1, 0.1, 0.2]
     assert table.holes == 1
+
+
+@pytest.mark.parametrize(("metric", "value"), [("accuracy", 0.75), ("error_rate", 0.25)])
+def test_the_metrics_of_fastai_are_of_validation_data(tmp_path, metric, value):
+    lines = [f"epoch,train_loss,valid_loss,{metric},time", *(f"{at},{2 - at / 9},2.5,{value},00:02" for at in range(9))]
+    table = read_table(written(tmp_path / "history.csv", "\n".join(lines)))
+    assert set(table.columns) == {"loss", "valid", "valid_accuracy", "step"}
+    assert set(table.columns["valid_accuracy"]) == {0.75}

@@ -125,10 +125,10 @@ def _of_fastai(log: Log) -> Log:
     columns = dict(log.columns)
     for name in ("accuracy", "top_k_accuracy"):
         if name in columns:
-            columns["valid_accuracy"] = columns.pop(name)
+            columns["accuracy (valid)"] = columns.pop(name)
             break
     else:
         if "error_rate" in columns:
             error = columns.pop("error_rate")
-            columns["valid_accuracy"] = Column(error.keys, 1 - error.values)
+            columns["accuracy (valid)"] = Column(error.keys, 1 - error.values)
     return Log(log.kind, columns)
