@@ -71,7 +71,8 @@ def test_the_watched_training_is_the_training(name):
     unwatched, watched = run(CASES[name], watched=False), run(CASES[name], watched=True)
     assert len(unwatched.state) == len(watched.state)
     assert all(map(same, unwatched.state, watched.state))
-    due, empty = set(STEP_UNITS) - {"dead_units", "saturated_units"}, set()
+    # a step with several passes, or of a compiled model, has no mark of its inputs
+    due, empty = set(STEP_UNITS) - {"dead_units", "saturated_units", "inputs_mark"}, set()
     for watch in watched.watches:
         assert watch.problems == []
         assert watch.error is None

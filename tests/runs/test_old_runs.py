@@ -38,8 +38,9 @@ def test_its_options_have_todays_names(old):
 def test_its_training_done_again_gives_the_same_outputs(old):
     before = Run.open(str(old / "run"))
     after = train(old / "photos", before.config, old / "again")
-    np.testing.assert_allclose(after.outputs()["logits"], before.outputs()["logits"], atol=1e-4)
-    np.testing.assert_allclose(after.steps()["loss"], before.steps()["loss"], rtol=1e-5)
+    # another processor rounds in another way, and nine steps make up to 5e-4 of it; another training differs by a tenth
+    np.testing.assert_allclose(after.outputs()["logits"], before.outputs()["logits"], atol=2e-3)
+    np.testing.assert_allclose(after.steps()["loss"], before.steps()["loss"], rtol=1e-3)
 
 
 def test_its_photos_are_found_again(old):

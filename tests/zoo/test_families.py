@@ -42,7 +42,7 @@ def test_a_program_is_a_pure_function_of_its_seed(name):
 def _state(program):
     training = program.training()
     torch.manual_seed(0)
-    inputs, targets = training.batch(0)
+    (inputs, targets), others = training.batch(0), training.batch(1)
     groups = [
         {**{key: value for key, value in group.items() if key != "params"}, "count": len(group["params"])}
         for group in training.optimizer.param_groups
@@ -50,7 +50,7 @@ def _state(program):
     trained = [parameter.requires_grad for parameter in program.model.parameters()]
     flags = (training.steps, training.clear, training.clip, training.evaluating)
     loop = (training.stepped is None, training.rate_at is None, program.loss_fn, repr(program.model))
-    return [repr(program.model(inputs)), repr(inputs), repr(targets), groups, trained, flags, loop]
+    return [repr(program.model(inputs)), repr(inputs), repr(targets), repr(others), groups, trained, flags, loop]
 
 
 @pytest.mark.parametrize("name", sorted(MUTATIONS))

@@ -292,7 +292,6 @@ RULES: tuple[Rule, ...] = (
         m.COSINE < 0.3,
         (m.TO_CONSTANT > 0.5).if_known,
         (m.TO_CONSTANT < 0.95).if_known,
-        (m.TRIED_LONGER < 0.15).if_known,
         m.LEFT > 0.1,
         STUCK,
         prior=0.85,
