@@ -7,7 +7,7 @@ from PIL import Image
 
 from thalweg.cli import find_lr
 from thalweg.errors import UsageError
-from thalweg.i18n import LANGUAGES, set_language
+from thalweg.i18n import set_language
 from thalweg.training import rate
 
 
@@ -29,6 +29,7 @@ def test_it_prints_the_curve_the_suggestion_and_how_to_use_it(command, striped):
     assert "At most about 28 steps" in result.stderr
 
 
+@pytest.mark.slow
 def test_as_json_with_a_picture(command, striped, tmp_path):
     out = tmp_path / "curve.png"
     document = json.loads(command(str(striped), *SMALL, "--json", "-o", str(out)).stdout)
@@ -39,7 +40,7 @@ def test_as_json_with_a_picture(command, striped, tmp_path):
         assert picture.width > 1000
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("language", [pytest.param("en", marks=pytest.mark.slow), "zh-CN"])
 def test_a_search_that_cannot_tell_says_so_and_names_the_rate_that_stays(command, unlearnable, tmp_path, language):
     set_language(language)
     arguments = (*SMALL, "--steps", "10", "--epochs", "1", "--lr", "0.0125", "-o", str(tmp_path / "curve.png"))

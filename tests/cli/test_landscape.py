@@ -19,8 +19,15 @@ def command(command_runner):
     return command_runner(landscape, "landscape")
 
 
-@pytest.mark.parametrize("language", ["en", "zh-CN"])
-@pytest.mark.parametrize("plane", ["random", "trajectory"])
+@pytest.mark.parametrize(
+    ("plane", "language"),
+    [
+        ("random", "zh-CN"),
+        pytest.param("random", "en", marks=pytest.mark.slow),
+        pytest.param("trajectory", "en", marks=pytest.mark.slow),
+        pytest.param("trajectory", "zh-CN", marks=pytest.mark.slow),
+    ],
+)
 def test_picture_and_numbers(command, run, plane, language):
     set_language(language)
     result = command(str(run), "--plane", plane, "--points", "5", "--photos", "24", "--json")

@@ -91,6 +91,7 @@ class TestPictures:
 
 
 class TestMaps:
+    @pytest.mark.slow
     def test_a_map_of_starts_says_where_paths_end(self, run, tmp_path):
         file = tmp_path / "map.png"
         options = "--optimizers", "sgd=0.005", "--steps", "500", "--map", "starts", "-o", str(file), "--json"

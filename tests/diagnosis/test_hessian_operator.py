@@ -115,7 +115,9 @@ def by_columns(operator):
 
 @pytest.mark.parametrize("counts", [(7,), (8, 5, 2)], ids=["one batch", "unequal batches"])
 @pytest.mark.parametrize("mode", ["train", "eval"])
-@pytest.mark.parametrize("name", ZOO)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name == "attention" else ()) for name in ZOO]
+)
 def test_products_are_those_of_the_full_hessian(name, mode, counts):
     model, batches = build(name, counts)
     twin = copy.deepcopy(model).train(mode == "train")

@@ -229,6 +229,7 @@ def test_an_interrupt_inside_a_pass_leaves_nothing_behind():
     assert torch.overrides._get_current_function_mode() is None
 
 
+@pytest.mark.slow
 def test_a_diagnosis_right_after_a_measured_step_and_in_an_open_one():
     model, optimizer = training()
     with thalweg.watch(model, optimizer) as watch:

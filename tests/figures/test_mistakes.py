@@ -48,7 +48,9 @@ def test_no_mistakes_is_said(drawn, tmp_path):
     assert "No mistakes: all 3 photos" in drawn.figure.get_suptitle()
 
 
-@pytest.mark.parametrize(("language", "count"), [("en", 1), ("zh-CN", 7), ("en", 24)])
+@pytest.mark.parametrize(
+    ("language", "count"), [("en", 1), ("zh-CN", 7), pytest.param("en", 24, marks=pytest.mark.slow)]
+)
 def test_any_names(drawn, tmp_path, language, count):
     set_language(language)
     labels = np.zeros(count, dtype=int)

@@ -230,7 +230,9 @@ def test_one_batch_is_learned_by_heart_and_gradients_reach_every_weight(name):
     assert reached == {key for key, _ in model.named_parameters()}
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if "lite" in name else ()) for name in names()]
+)
 def test_channels_last_gives_the_same_and_bf16_nearly(name):
     torch.manual_seed(0)
     size = max(32, smallest_size(name))

@@ -48,7 +48,9 @@ def train(model, optimizer, steps, probe=None, after=None):
             after(loss)
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name == "adam" else pytest.mark.slow) for name in OPTIMIZERS]
+)
 def test_a_watched_training_is_bit_identical_over_500_steps(name):
     plain, watched = network(), network()
     optimizer, watched_optimizer = OPTIMIZERS[name](plain.parameters()), OPTIMIZERS[name](watched.parameters())

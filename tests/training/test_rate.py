@@ -110,6 +110,7 @@ def test_two_photos_a_class_are_too_few(unlearnable, tmp_path, one_class):
     assert (sweep.suggestion, sweep.reason) == (None, "too_few_photos")
 
 
+@pytest.mark.slow
 def test_the_validation_photos_take_no_part(striped, tmp_path):
     others = tmp_path / "others"
     shutil.copytree(striped / "training", others / "training")

@@ -33,7 +33,9 @@ def test_there_are_two_hundred():
     assert sum(FEWEST.values()) >= 190
 
 
-@pytest.mark.parametrize("table", TABLES)
+@pytest.mark.parametrize(
+    "table", [pytest.param(table, marks=pytest.mark.slow if table == "networks" else ()) for table in TABLES]
+)
 def test_each_is_refused_in_a_sentence_and_nothing_is_run_or_loaded(table, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     network, faults, names = tiny(), {}, set()
