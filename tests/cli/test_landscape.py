@@ -42,6 +42,7 @@ def test_picture_and_numbers(command, run, plane, language):
         assert 0 <= document["trajectory"]["outside_in_all"] < 1
 
 
+@pytest.mark.slow
 def test_for_people(command, run, tmp_path):
     result = command(
         str(run), "--plane", "trajectory", "--points", "3", "--photos", "9", "-o", str(tmp_path / "way.png")

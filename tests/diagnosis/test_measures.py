@@ -2,8 +2,10 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
+import pytest
 import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
@@ -39,7 +41,10 @@ def test_a_printed_measure_has_words_in_both_languages():
         assert all(measure.words for measure in DECIDING | set(table.SHOWN))
 
 
-def watched(tmp_path):
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory):
+    """A verdict, and the folder that the watch was saved in."""
+    folder = tmp_path_factory.mktemp("watched")
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(8, 16), nn.Tanh(), nn.BatchNorm1d(16), nn.Linear(16, 8), nn.ReLU(), nn.Linear(8, 3))
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-2, weight_decay=1e-4)
@@ -54,16 +59,18 @@ def watched(tmp_path):
             watch.step(loss)
         watch.validate(1.0)
     verdict = watch.diagnose(batch=(x, y), loss_fn=cross_entropy)
-    watch.save(tmp_path)
-    return verdict
+    watch.save(folder)
+    return verdict, folder
 
 
-def test_nothing_is_measured_that_is_not_in_the_table(tmp_path):
-    assert set(watched(tmp_path).measures) <= set(table.MEASURES)
+def test_nothing_is_measured_that_is_not_in_the_table(watched):
+    verdict, _ = watched
+    assert set(verdict.measures) <= set(table.MEASURES)
 
 
-def test_a_folder_with_the_words_of_an_older_version_opens(tmp_path):
-    verdict = watched(tmp_path)
+def test_a_folder_with_the_words_of_an_older_version_opens(watched, tmp_path):
+    verdict, folder = watched
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
     path = tmp_path / "watch.json"
     facts = json.loads(path.read_text())
     for old, new in table.OLD_NAMES.items():

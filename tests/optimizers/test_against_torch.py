@@ -46,7 +46,12 @@ OPTIONS = {
 }
 
 CASES = [
-    pytest.param(name, {**options, "maximize": climb}, id=f"{name}-{number}{'-maximize' * climb}")
+    pytest.param(
+        name,
+        {**options, "maximize": climb},
+        id=f"{name}-{number}{'-maximize' * climb}",
+        marks=pytest.mark.slow if climb else (),  # the formulas' tests climb, too
+    )
     for name, more in OPTIONS.items()
     for number, options in enumerate([{}, *more])
     for climb in ((False, True) if number == 0 else (False,))
