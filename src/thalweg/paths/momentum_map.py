@@ -189,7 +189,7 @@ def map_momentum(
         curvatures: the eigenvalues λ of the Hessian, above 0.
         rates: η, each above 0.
         momenta: μ, each in [0, 1).
-        steps: of each simulated trace.
+        steps: of each simulated trace; to tell a factor from 1, more than 1 / (1 − factor).
 
     Raises:
         UsageError: a value is out of range.
@@ -247,12 +247,14 @@ def _simulate(curvature: float, rate_W: NDArray[np.float64], momentum: float, st
         run_one(surface, optimizer, start_2, lr=rate, rate_S=np.full(steps, rate), noise_S2=None)[0][:, 0]
         for rate in rate_W.tolist()
     )
-    return _slope(np.abs(np.stack(list(records))))
+    error_WS = np.stack(list(records))
+    # an error that ripples passes zero, but potential and kinetic energy together do not
+    speed_WS = np.diff(error_WS, axis=1) / np.sqrt(curvature * rate_W)[:, None]
+    return _slope(np.hypot(error_WS[:, 1:], speed_WS))
 
 
-def _slope(error_WS: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The factor that fits the later half of each row; two neighbors together, because a ripple passes zero."""
-    size_WS = np.hypot(error_WS[:, 1:], error_WS[:, :-1])
+def _slope(size_WS: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The factor of a step that fits the later half of each row best, on a logarithmic scale."""
     known_WS = np.logical_and.accumulate(size_WS > _SMALLEST, axis=1)  # false for NaN
     count_W = known_WS.sum(axis=1)
     step_S = np.arange(size_WS.shape[1])
