@@ -42,8 +42,8 @@ SHORT = {
 }
 QUICK = tuple(name for name in names() if name not in SHORT)
 ALL = [*QUICK, *(pytest.param(name, marks=pytest.mark.slow) for name in SHORT)]
-PHOTOS = ("what-a-convolution-sees", "full-or-convolved")  # run at once, but take long to draw
-DRAWN = [pytest.param(name, marks=pytest.mark.slow) if name in {*SHORT, *PHOTOS} else name for name in names()]
+LARGE = ("what-a-convolution-sees", "full-or-convolved", "momentum-map")  # run at once, but take long to draw
+DRAWN = [pytest.param(name, marks=pytest.mark.slow) if name in {*SHORT, *LARGE} else name for name in names()]
 
 
 def shortened(name):
@@ -181,6 +181,8 @@ def test_a_burst_that_does_not_come_is_not_claimed():
         ("decay-calms", {"schedules": ("constant",)}, "stays"),
         ("rmsprop-forgets", {"steps": 100}, "arrives"),
         ("adam-is-both", {"learning_rate": 0.0001}, "faster"),
+        ("momentum-map", {"condition": 4.0, "rates": 5, "momenta": 5}, "faster"),
+        ("momentum-map", {"steps": 30, "rates": 20, "momenta": 5}, "gap"),
         ("warm-up", {"noise": 0.0, "seeds": 3}, "cold_lost"),
         ("saddle-or-minimum", {"surface": "bowl"}, "kinds"),
         ("momentum-escapes", {"start": (3.0, 3.0)}, "lowest"),

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from thalweg.paths.momentum_map import direction_errors
+
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -24,8 +26,7 @@ def steepness(trace: Trace) -> NDArray[np.float64]:
 
 def across(trace: Trace) -> NDArray[np.float64]:
     """The distance from the valley's floor at every position, shape (S + 1,)."""
-    _, directions_22 = np.linalg.eigh(trace.surface.hessian(np.zeros(2)))
-    return np.abs(trace.positions_S2 @ directions_22[:, -1])
+    return direction_errors(trace)[1][:, -1]
 
 
 def crossings(steepness_S: NDArray[np.float64]) -> NDArray[np.int64]:

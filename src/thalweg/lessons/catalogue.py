@@ -22,6 +22,7 @@ _CLASSES: Final = {
     "decay-calms": "DecayCalms",
     "rmsprop-forgets": "RmspropForgets",
     "adam-is-both": "AdamIsBoth",
+    "momentum-map": "MomentumMapLesson",
     "warm-up": "WarmUp",
     "one-hot-not-numbers": "OneHotNotNumbers",
     "softmax-sharpens": "SoftmaxSharpens",
@@ -45,7 +46,7 @@ def names() -> tuple[str, ...]:
 
     Example:
         >>> len(names())
-        24
+        25
     """
     return tuple(_CLASSES)
 
