@@ -7,24 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from thalweg.formulas.tree import (
-    Call,
-    Cases,
-    Condition,
-    Count,
-    Fence,
-    Fraction,
-    Minus,
-    Node,
-    Number,
-    Power,
-    Product,
-    Root,
-    Series,
-    Sum,
-    Symbol,
-    Term,
-)
+from thalweg.formulas import tree
 
 
 if TYPE_CHECKING:
@@ -78,7 +61,7 @@ class Scope:
         return scope
 
     def _defined(self, line: Line) -> Any:
-        if isinstance(line.left, Call):
+        if isinstance(line.left, tree.Call):
             (argument,) = line.left.arguments
             return lambda value: evaluate(line.right, self.having(_key(argument), value))
         if line.left.index is None:
@@ -97,14 +80,14 @@ class _Sequence:
         return self.at(index)
 
 
-def _key(part: Node | None) -> str:
-    if not isinstance(part, Symbol):
+def _key(part: tree.Node | None) -> str:
+    if not isinstance(part, tree.Symbol):
         raise TypeError(part)
     return part.key
 
 
 @singledispatch
-def evaluate(part: Node, scope: Scope) -> Any:  # noqa: ARG001 - as for every part
+def evaluate(part: tree.Node, scope: Scope) -> Any:  # noqa: ARG001 - as for every part
     """The number of a part of a formula, in float64; where symbols are arrays, an array.
 
     Args:
@@ -115,7 +98,7 @@ def evaluate(part: Node, scope: Scope) -> Any:  # noqa: ARG001 - as for every pa
         KeyError: a symbol has no number.
 
     Example:
-        >>> t, g = Symbol("t"), Symbol("g")
+        >>> t, g = tree.Symbol("t"), tree.Symbol("g")
         >>> float(evaluate(g[t - 1] ** 2 + 1, Scope({"t": 3, "g": {2: 5.0}})))
         26.0
     """
@@ -123,12 +106,12 @@ def evaluate(part: Node, scope: Scope) -> Any:  # noqa: ARG001 - as for every pa
 
 
 @evaluate.register
-def _number(part: Number, scope: Scope) -> Any:  # noqa: ARG001 - as for every part
+def _number(part: tree.Number, scope: Scope) -> Any:  # noqa: ARG001 - as for every part
     return part.value
 
 
 @evaluate.register
-def _symbol(part: Symbol, scope: Scope) -> Any:
+def _symbol(part: tree.Symbol, scope: Scope) -> Any:
     if part.index is None:
         return scope[part.key]
     index = evaluate(part.index, scope)
@@ -136,63 +119,63 @@ def _symbol(part: Symbol, scope: Scope) -> Any:
 
 
 @evaluate.register
-def _minus(part: Minus, scope: Scope) -> Any:
+def _minus(part: tree.Minus, scope: Scope) -> Any:
     return -evaluate(part.body, scope)
 
 
 @evaluate.register
-def _sum(part: Sum, scope: Scope) -> Any:
+def _sum(part: tree.Sum, scope: Scope) -> Any:
     return reduce(lambda total, term: total + evaluate(term, scope), part.terms, 0.0)
 
 
 @evaluate.register
-def _product(part: Product, scope: Scope) -> Any:
+def _product(part: tree.Product, scope: Scope) -> Any:
     return reduce(lambda total, factor: total * evaluate(factor, scope), part.factors, 1.0)
 
 
 @evaluate.register
-def _fraction(part: Fraction, scope: Scope) -> Any:
+def _fraction(part: tree.Fraction, scope: Scope) -> Any:
     with np.errstate(divide="ignore", invalid="ignore"):  # of a case that does not hold
         return np.divide(evaluate(part.top, scope), evaluate(part.bottom, scope))
 
 
 @evaluate.register
-def _power(part: Power, scope: Scope) -> Any:
+def _power(part: tree.Power, scope: Scope) -> Any:
     return np.power(np.float64(evaluate(part.base, scope)), evaluate(part.exponent, scope))
 
 
 @evaluate.register
-def _root(part: Root, scope: Scope) -> Any:
+def _root(part: tree.Root, scope: Scope) -> Any:
     with np.errstate(invalid="ignore"):
         return np.sqrt(evaluate(part.body, scope))
 
 
 @evaluate.register
-def _fence(part: Fence, scope: Scope) -> Any:
+def _fence(part: tree.Fence, scope: Scope) -> Any:
     return _FENCES[part.signs](evaluate(part.body, scope))
 
 
 @evaluate.register
-def _call(part: Call, scope: Scope) -> Any:
+def _call(part: tree.Call, scope: Scope) -> Any:
     function = _CALLS.get(part.name) or scope[part.name]
     return function(*(evaluate(argument, scope) for argument in part.arguments))
 
 
 @evaluate.register
-def _series(part: Series, scope: Scope) -> Any:
+def _series(part: tree.Series, scope: Scope) -> Any:
     first, last = (int(evaluate(end, scope)) for end in (part.first, part.last))
     each = (evaluate(part.body, scope.having(part.index.key, index)) for index in range(first, last + 1))
     return sum(each, 0.0) if part.sign == "∑" else reduce(lambda total, one: total * one, each, 1.0)
 
 
 @evaluate.register
-def _condition(part: Condition, scope: Scope) -> Any:
+def _condition(part: tree.Condition, scope: Scope) -> Any:
     with np.errstate(invalid="ignore"):
         return _RELATIONS[part.relation](evaluate(part.left, scope), evaluate(part.right, scope))
 
 
 @evaluate.register
-def _count(part: Count, scope: Scope) -> Any:
+def _count(part: tree.Count, scope: Scope) -> Any:
     first = int(evaluate(part.first, scope))
     for index in range(first, first + _MOST_COUNTED):
         if not evaluate(part.condition, scope.having(part.index.key, index)):
@@ -201,7 +184,7 @@ def _count(part: Count, scope: Scope) -> Any:
 
 
 @evaluate.register
-def _cases(part: Cases, scope: Scope) -> Any:
+def _cases(part: tree.Cases, scope: Scope) -> Any:
     result = evaluate(part.branches[-1][0], scope)
     for value, condition in reversed(part.branches[:-1]):
         result = np.where(evaluate(condition, scope), evaluate(value, scope), result)
@@ -209,5 +192,5 @@ def _cases(part: Cases, scope: Scope) -> Any:
 
 
 @evaluate.register
-def _term(part: Term, scope: Scope) -> Any:
+def _term(part: tree.Term, scope: Scope) -> Any:
     return evaluate(part.body, scope)

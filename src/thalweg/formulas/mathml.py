@@ -9,25 +9,8 @@ from functools import singledispatch
 from html import escape
 from typing import Final
 
+from thalweg.formulas import tree
 from thalweg.formulas.text import number_text, text_of
-from thalweg.formulas.tree import (
-    Call,
-    Cases,
-    Condition,
-    Count,
-    Fence,
-    Fraction,
-    Minus,
-    Node,
-    Number,
-    Power,
-    Product,
-    Root,
-    Series,
-    Sum,
-    Symbol,
-    Term,
-)
 
 
 _ACCENTS: Final = {"hat": "^", "bar": "¯"}
@@ -36,78 +19,78 @@ _APPLY: Final = "<mo>\u2061</mo>"
 
 
 @singledispatch
-def mathml_of(part: Node) -> str:
+def mathml_of(part: tree.Node) -> str:
     """A part of a formula as the inside of a `<math>` element.
 
     Example:
-        >>> mathml_of(Fraction(Number(1), Number(2)))
+        >>> mathml_of(tree.Fraction(tree.Number(1), tree.Number(2)))
         '<mfrac><mrow><mn>1</mn></mrow><mrow><mn>2</mn></mrow></mfrac>'
     """
     raise TypeError(part)
 
 
 @mathml_of.register
-def _number(part: Number) -> str:
+def _number(part: tree.Number) -> str:
     return f"<mn>{number_text(part.value)}</mn>"
 
 
 @mathml_of.register
-def _symbol(part: Symbol) -> str:
+def _symbol(part: tree.Symbol) -> str:
     letter = _letter(part)
     inner = f"<msub>{letter}{below}</msub>" if (below := _below(part)) else letter
     return f'<mrow data-symbol="{escape(part.key)}">{inner}</mrow>'
 
 
 @mathml_of.register
-def _minus(part: Minus) -> str:
-    return f"<mrow><mo>−</mo>{_within(part.body, Sum, Minus)}</mrow>"
+def _minus(part: tree.Minus) -> str:
+    return f"<mrow><mo>−</mo>{_within(part.body, tree.Sum, tree.Minus)}</mrow>"
 
 
 @mathml_of.register
-def _sum(part: Sum) -> str:
+def _sum(part: tree.Sum) -> str:
     written = [mathml_of(part.terms[0])]
     for term in part.terms[1:]:
-        if isinstance(term, Minus):
-            written += ["<mo>−</mo>", _within(term.body, Sum, Minus)]
+        if isinstance(term, tree.Minus):
+            written += ["<mo>−</mo>", _within(term.body, tree.Sum, tree.Minus)]
         else:
             written += ["<mo>+</mo>", mathml_of(term)]
     return _row(written)
 
 
 @mathml_of.register
-def _product(part: Product) -> str:
-    written = [_within(factor, Sum, Minus, Cases) for factor in part.factors[:-1]]
-    written.append(_within(part.factors[-1], Sum, Minus))
+def _product(part: tree.Product) -> str:
+    written = [_within(factor, tree.Sum, tree.Minus, tree.Cases) for factor in part.factors[:-1]]
+    written.append(_within(part.factors[-1], tree.Sum, tree.Minus))
     return _row([_TIMES.join(written)])
 
 
 @mathml_of.register
-def _fraction(part: Fraction) -> str:
+def _fraction(part: tree.Fraction) -> str:
     return f"<mfrac>{_row([mathml_of(part.top)])}{_row([mathml_of(part.bottom)])}</mfrac>"
 
 
 @mathml_of.register
-def _power(part: Power) -> str:
-    if isinstance(part.base, Symbol) and (below := _below(part.base)):  # index and exponent one above the other
+def _power(part: tree.Power) -> str:
+    if isinstance(part.base, tree.Symbol) and (below := _below(part.base)):  # index and exponent one above the other
         inner = f"<msubsup>{_letter(part.base)}{below}{_row([mathml_of(part.exponent)])}</msubsup>"
         return f'<mrow data-symbol="{escape(part.base.key)}">{inner}</mrow>'
-    base = _within(part.base, Sum, Minus, Product, Fraction, Power, Series)
+    base = _within(part.base, tree.Sum, tree.Minus, tree.Product, tree.Fraction, tree.Power, tree.Series)
     return f"<msup>{base}{_row([mathml_of(part.exponent)])}</msup>"
 
 
 @mathml_of.register
-def _root(part: Root) -> str:
+def _root(part: tree.Root) -> str:
     return f"<msqrt>{mathml_of(part.body)}</msqrt>"
 
 
 @mathml_of.register
-def _fence(part: Fence) -> str:
+def _fence(part: tree.Fence) -> str:
     left, right = part.signs
     return f"<mrow><mo>{left}</mo>{mathml_of(part.body)}<mo>{right}</mo></mrow>"
 
 
 @mathml_of.register
-def _call(part: Call) -> str:
+def _call(part: tree.Call) -> str:
     arguments = "<mo>,</mo>".join(map(mathml_of, part.arguments))
     name, number = part.split()
     written = f"<mi>{escape(name)}</mi>"
@@ -116,25 +99,25 @@ def _call(part: Call) -> str:
 
 
 @mathml_of.register
-def _series(part: Series) -> str:
+def _series(part: tree.Series) -> str:
     below = f"<mrow>{mathml_of(part.index)}<mo>=</mo>{mathml_of(part.first)}</mrow>"
     sign = f"<munderover><mo>{part.sign}</mo>{below}{_row([mathml_of(part.last)])}</munderover>"
-    return f"<mrow>{sign}{_within(part.body, Sum, Minus)}</mrow>"
+    return f"<mrow>{sign}{_within(part.body, tree.Sum, tree.Minus)}</mrow>"
 
 
 @mathml_of.register
-def _condition(part: Condition) -> str:
+def _condition(part: tree.Condition) -> str:
     return f"<mrow>{mathml_of(part.left)}<mo>{escape(part.relation)}</mo>{mathml_of(part.right)}</mrow>"
 
 
 @mathml_of.register
-def _count(part: Count) -> str:
+def _count(part: tree.Count) -> str:
     such = f"{mathml_of(part.index)}<mo>≥</mo>{mathml_of(part.first)}<mo>:</mo>{mathml_of(part.condition)}"
     return f"<mrow><mo>#</mo><mo>{{</mo>{such}<mo>}}</mo></mrow>"
 
 
 @mathml_of.register
-def _cases(part: Cases) -> str:
+def _cases(part: tree.Cases) -> str:
     rows = "".join(
         f"<mtr><mtd>{mathml_of(value)}<mo>,</mo></mtd><mtd>{mathml_of(condition)}</mtd></mtr>"
         for value, condition in part.branches
@@ -143,25 +126,25 @@ def _cases(part: Cases) -> str:
 
 
 @mathml_of.register
-def _term(part: Term) -> str:
+def _term(part: tree.Term) -> str:
     return f'<mrow data-term="{part.group}.{part.name}">{mathml_of(part.body)}</mrow>'
 
 
-def symbol_element(symbol: Symbol) -> str:
+def symbol_element(symbol: tree.Symbol) -> str:
     """A symbol as a whole `<math>` element.
 
     Example:
-        >>> symbol_element(Symbol("x")).count("<math")
+        >>> symbol_element(tree.Symbol("x")).count("<math")
         1
     """
     return f'<math alttext="{escape(text_of(symbol))}">{mathml_of(symbol)}</math>'
 
 
-def math_element(left: Node, right: Node) -> str:
+def math_element(left: tree.Node, right: tree.Node) -> str:
     """An equation as a whole `<math>` element, which also says itself as text.
 
     Example:
-        >>> math_element(Symbol("x"), Number(1))[:38]
+        >>> math_element(tree.Symbol("x"), tree.Number(1))[:38]
         '<math display="block" alttext="x = 1">'
     """
     said = escape(f"{text_of(left)} = {text_of(right)}")
@@ -169,13 +152,13 @@ def math_element(left: Node, right: Node) -> str:
     return f'<math display="block" alttext="{said}">{inner}</math>'
 
 
-def _letter(symbol: Symbol) -> str:
+def _letter(symbol: tree.Symbol) -> str:
     letter = f"<mi>{escape(symbol.letter)}</mi>"
     mark = f'<mo stretchy="false">{_ACCENTS[symbol.mark]}</mo>' if symbol.mark else ""
     return f'<mover accent="true">{letter}{mark}</mover>' if mark else letter
 
 
-def _below(symbol: Symbol) -> str:
+def _below(symbol: tree.Symbol) -> str:
     """What stands below a symbol's letter: its label and its index; "" for nothing."""
     parts = [f"<mtext>{escape(symbol.label)}</mtext>"] if symbol.label else []
     parts += [mathml_of(symbol.index)] if symbol.index is not None else []
@@ -186,10 +169,10 @@ def _row(parts: list[str]) -> str:
     return f"<mrow>{''.join(parts)}</mrow>"
 
 
-def _within(part: Node, *loose: type[Node]) -> str:
+def _within(part: tree.Node, *loose: type[tree.Node]) -> str:
     """A part, in brackets where it is of a kind that binds less than its place."""
     inner = part
-    while isinstance(inner, Term):
+    while isinstance(inner, tree.Term):
         inner = inner.body
     written = mathml_of(part)
     return f"<mrow><mo>(</mo>{written}<mo>)</mo></mrow>" if isinstance(inner, loose) else written

@@ -39,7 +39,27 @@ _DROPPING = {
 }
 
 
-class WithoutDropout(TorchFunctionMode):
+class _AtDropout(TorchFunctionMode):
+    """A context that sees every call of a dropout, module or function."""
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Iterable[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        given = dict(kwargs or {})
+        if getattr(func, "__name__", "").rstrip("_") in _DROPPING:
+            return self.dropped(func, args, given)
+        return func(*args, **given)
+
+    def dropped(self, func: Callable[..., Any], args: tuple[Any, ...], given: dict[str, Any]) -> Any:
+        """What the call of a dropout returns."""
+        raise NotImplementedError
+
+
+class WithoutDropout(_AtDropout):
     """A context in which every dropout, module or function, lets all values pass.
 
     Example:
@@ -48,37 +68,24 @@ class WithoutDropout(TorchFunctionMode):
         True
     """
 
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Iterable[type],
-        args: tuple[Any, ...] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
-        if getattr(func, "__name__", "").rstrip("_") in _DROPPING:
-            return args[0] if args else (kwargs or {})["input"]
-        return func(*args, **(kwargs or {}))
+    def dropped(self, func: Callable[..., Any], args: tuple[Any, ...], given: dict[str, Any]) -> Any:  # noqa: ARG002
+        """The values themselves."""
+        return args[0] if args else given["input"]
 
 
-class _Dropping(TorchFunctionMode):
-    """A context that notes whether a dropout is at work."""
+class _Dropping(_AtDropout):
+    """A context that notes the largest probability of a dropout that is at work."""
 
     def __init__(self) -> None:
         super().__init__()
         self.strongest = 0.0
 
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Iterable[type],
-        args: tuple[Any, ...] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
-        if getattr(func, "__name__", "").rstrip("_") in _DROPPING:
-            given = dict(zip(("input", "p", "training"), args, strict=False)) | dict(kwargs or {})
-            at_work = given.get("training", given.get("train", True))
-            self.strongest = max(self.strongest, float(given.get("p", 0.5)) if at_work else 0.0)
-        return func(*args, **(kwargs or {}))
+    def dropped(self, func: Callable[..., Any], args: tuple[Any, ...], given: dict[str, Any]) -> Any:
+        """What the dropout makes of the values."""
+        named = dict(zip(("input", "p", "training"), args, strict=False)) | given
+        if named.get("training", named.get("train", True)):
+            self.strongest = max(self.strongest, float(named.get("p", 0.5)))
+        return func(*args, **given)
 
 
 def dropout_left_on(model: nn.Module, batch: Batch) -> dict[str, float]:
