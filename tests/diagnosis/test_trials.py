@@ -47,19 +47,40 @@ def test_a_larger_rate_is_tried_where_the_rate_is_too_small():
         assert f"{trial.changed:.4g}" in str(verdict)
 
 
-def test_the_unchanged_copy_is_the_training_itself():
-    model, optimizer, batch = training()
-    trial = try_fix(
-        verdict_with(("raise_rate", {"lr": 0.1, "to": 0.1})), model, optimizer, cross_entropy, [batch], steps=7
-    )
+def test_the_unchanged_copy_is_the_training_itself_judged_on_samples_kept_out():
+    model, optimizer, (inputs, labels) = training()
+    wanted = verdict_with(("raise_rate", {"lr": 0.1, "to": 0.1}))
+    batches = [(inputs[:72], labels[:72]), (inputs[72:], labels[72:])]
+    divided = try_fix(wanted, model, optimizer, cross_entropy, [(inputs, labels)], steps=7)
+    given = try_fix(wanted, model, optimizer, cross_entropy, batches, steps=7)
     for _ in range(7):
         optimizer.zero_grad()
-        cross_entropy(model(batch[0]), batch[1]).backward()
+        cross_entropy(model(inputs[:72]), labels[:72]).backward()
         optimizer.step()
-    expected = cross_entropy(model(batch[0]), batch[1]).item()
-    assert trial.unchanged == pytest.approx(expected, rel=1e-6)
-    assert trial.changed == trial.unchanged
+    expected = cross_entropy(model(inputs[72:]), labels[72:]).item()
+    for trial in (divided, given):
+        assert trial.unchanged == pytest.approx(expected, rel=1e-6)
+        assert trial.changed == trial.unchanged
+        assert trial.kept_out
+        assert not trial.helped
+        assert "kept out" in str(trial)
+
+
+def test_learning_a_batch_by_heart_is_no_help():
+    model, optimizer, (inputs, _) = training(lr=1e-3)
+    labels = torch.randint(3, (96,), generator=torch.Generator().manual_seed(1))
+    wanted = verdict_with(("raise_rate", {"lr": 1e-3, "to": 1.0}))
+    trial = try_fix(wanted, model, optimizer, cross_entropy, [(inputs, labels)], steps=200)
+    assert trial.changed > trial.unchanged
     assert not trial.helped
+
+
+def test_a_batch_too_small_to_divide_judges_itself_and_says_nothing_else():
+    model, optimizer, (inputs, labels) = training()
+    wanted = verdict_with(("momentum", {}))
+    trial = try_fix(wanted, model, optimizer, cross_entropy, [(inputs[:7], labels[:7])], steps=5)
+    assert not trial.kept_out
+    assert "kept out" not in str(trial)
 
 
 def test_a_fix_that_makes_it_worse_is_no_help():

@@ -15,6 +15,7 @@ RELUS = {
     "torch": torch.relu,
     "method": lambda x: x.relu(),
     "relu6": functional.relu6,
+    "relu6 as module": nn.ReLU6(),
 }
 
 
@@ -45,6 +46,13 @@ def test_saturated_is_a_slope_under_a_hundredth(function, slope):
         output = function(inputs)
     (derivative,) = torch.autograd.grad(output.sum(), inputs)
     assert probe.worst_saturated().item() == pytest.approx((derivative < 0.01 * slope).float().mean().item(), abs=2e-3)
+
+
+def test_an_activation_that_goes_below_zero_has_no_dead_units():
+    with ActivationProbe() as probe:
+        for function in (nn.Hardtanh(), nn.LeakyReLU(), nn.GELU(), nn.ELU()):
+            function(-torch.rand(4, 3))
+    assert probe.worst_dead() is None
 
 
 def test_a_transformer_layer_is_seen_without_doing_anything():

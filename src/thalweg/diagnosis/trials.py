@@ -1,9 +1,8 @@
-"""A trial: a fix on a copy, beside a copy without it, with the same batches and seed."""
+"""A trial: a fix on a copy, beside a copy without it, with the same batches and seed, judged on samples kept out."""
 
 from __future__ import annotations
 
 import math
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -14,10 +13,11 @@ from thalweg.diagnosis.measures.trends import clips
 from thalweg.diagnosis.verdict import Trial
 from thalweg.probes.batches import mean_loss, read_batches
 from thalweg.probes.copies import Copy, own_randomness
+from thalweg.probes.holdout import kept_out
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from torch import nn
     from torch.optim import Optimizer
@@ -52,7 +52,8 @@ def try_fix(
         model: is copied twice.
         optimizer: is copied with the model.
         loss_fn: of (outputs, targets); is copied with the model.
-        batches: one or several, in any form of `thalweg.probes.batches`; both copies take them in turn.
+        batches: one or several, in any form of `thalweg.probes.batches`; `probes.holdout.kept_out` sets some of them,
+            or of their samples, aside, which judge. Both copies train on the others, in turn.
         fix: code of the fix; None: the first that can be tried on a copy.
         steps: number of steps of each copy, at least 1.
         seed: of dropout and other random numbers, the same for both copies.
@@ -93,16 +94,22 @@ def _compare(
     progress: Callable[[float, float], None],
 ) -> Trial:
     unchanged, _ = attempts
+    train, judges = kept_out(batches)
     yardstick = "loss"
     if fix.code == "norm_momentum":
         yardstick = "loss_eval"
-    elif fix.code in _OTHER_LOSS and _accuracy(unchanged, batches) is not None:
-        yardstick = "r_squared" if all(map(_is_regression, batches)) else "accuracy"
-    before = _measure(unchanged, batches, yardstick, seed)
-    curves = [
-        _train(attempt, batches, yardstick, steps=steps, seed=seed, stepped=partial(_after, progress, at, steps))
-        for at, attempt in enumerate(attempts)
-    ]
+    elif fix.code in _OTHER_LOSS and _accuracy(unchanged, judges) is not None:
+        yardstick = "r_squared" if all(map(_is_regression, judges)) else "accuracy"
+    before = _measure(unchanged, judges, yardstick, seed)
+    every = max(1, steps // 10)
+    curves: list[list[float]] = []
+    for attempt in attempts:
+        curve: list[float] = []
+        for step in _train(attempt, train, steps=steps, seed=seed):
+            if step % every == 0 or step == steps:
+                curve.append(_measure(attempt, judges, yardstick, seed))
+            progress(len(curves) * steps + step, len(attempts) * steps)
+        curves.append(curve)
     better = max if yardstick in _HIGHER else min
     known = [value for value in curves[0] if math.isfinite(value)]
     reached = better(known) if known else -math.inf if yardstick in _HIGHER else math.inf
@@ -111,34 +118,17 @@ def _compare(
     scale = 1.0 if yardstick in _HIGHER else scale_of(abs(before), 1.0)
     gain = (last[1] - last[0]) if yardstick in _HIGHER else (last[0] - last[1])
     helped = math.isfinite(last[1]) and (not math.isfinite(last[0]) or gain > WORTH * scale)
-    every = max(1, steps // len(curves[1]))
-    return Trial(fix, yardstick, steps, before, last[0], last[1], ahead[0] * every if ahead else None, helped)
+    sooner = min(ahead[0] * every, steps) if ahead else None
+    apart = judges is not train
+    return Trial(fix, yardstick, steps, before, last[0], last[1], sooner, helped, kept_out=apart)
 
 
-def _after(progress: Callable[[float, float], None], copies: int, steps: int, step: int) -> None:
-    """Report a step of the copy that is trained after `copies` others."""
-    progress(copies * steps + step, 2 * steps)
-
-
-def _train(
-    attempt: Attempt,
-    batches: Sequence[Batch],
-    yardstick: str,
-    *,
-    steps: int,
-    seed: int,
-    stepped: Callable[[int], None],
-) -> list[float]:
-    """Train a copy and return the yardstick about ten times, at last after the last step."""
-    every = max(1, steps // 10)
-    curve = []
-    with own_randomness(seed), torch.enable_grad():
-        for step in range(1, steps + 1):
+def _train(attempt: Attempt, batches: Sequence[Batch], *, steps: int, seed: int) -> Iterator[int]:
+    """Train a copy; yield the number of each step after it."""
+    for step in range(1, steps + 1):
+        with own_randomness(seed + step), torch.enable_grad():
             attempt.step(attempt.prepare(batches[(step - 1) % len(batches)]))
-            if step % every == 0 or step == steps:
-                curve.append(_measure(attempt, batches, yardstick, seed))
-            stepped(step)
-    return curve
+        yield step
 
 
 def _measure(attempt: Attempt, batches: Sequence[Batch], yardstick: str, seed: int) -> float:

@@ -135,6 +135,8 @@ class Trial:
         changed: the yardstick after as many steps with the fix.
         sooner: the first step at which the changed copy beats the unchanged copy's best; None: never.
         helped: whether the fix gains more than 2 % of the scale (the loss at the start; 1 for an accuracy).
+        kept_out: whether the yardstick is measured on samples on which the copies do not train. A batch with fewer than
+            eight samples cannot be divided.
     """
 
     fix: Fix | None
@@ -145,6 +147,7 @@ class Trial:
     changed: float
     sooner: int | None
     helped: bool
+    kept_out: bool = False
 
     @classmethod
     def not_made(cls, why: str = "loss") -> Self:
@@ -188,8 +191,9 @@ class Trial:
     @property
     def _numbers(self) -> dict[str, Any]:
         names = ("steps", "before", "unchanged", "changed")
+        yardstick = t(f"diagnosis.yardstick_{self.yardstick}")
         return {
-            "yardstick": t(f"diagnosis.yardstick_{self.yardstick}"),
+            "yardstick": t("diagnosis.yardstick_kept_out", yardstick=yardstick) if self.kept_out else yardstick,
             **{name: getattr(self, name) for name in names},
         }
 

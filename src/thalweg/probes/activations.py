@@ -49,7 +49,7 @@ class ActivationProbe(TorchFunctionMode):
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         output = func(*args, **(kwargs or {}))
-        measure = _MEASURES.get(getattr(func, "__name__", ""))
+        measure = _measure_of(getattr(func, "__name__", ""), args, kwargs or {})
         # a subclass, or a value inside a transform of torch.func, stands for other tensors
         if measure is not None and type(output) is torch.Tensor and output.ndim > 1 and not is_transformed(output):
             with torch.no_grad(), suppress(Exception):  # measuring must never break a forward pass
@@ -84,6 +84,16 @@ def _tanh_share(output: Tensor) -> Tensor:
 
 def _sigmoid_share(output: Tensor) -> Tensor:
     return ((output - 0.5).abs() > 0.5 - _SIGMOID_END).float().mean()
+
+
+def _measure_of(
+    name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> tuple[str, Callable[[Tensor], Tensor]] | None:
+    """The list and the measure of a function's outputs; `nn.ReLU6` calls hardtanh between 0 and 6."""
+    if name in ("hardtanh", "hardtanh_"):
+        lowest = args[1] if len(args) > 1 else kwargs.get("min_val", -1.0)
+        name = "relu" if lowest == 0 else ""
+    return _MEASURES.get(name)
 
 
 _MEASURES: dict[str, tuple[str, Callable[[Tensor], Tensor]]] = {
