@@ -44,7 +44,7 @@ BATCHES, PHOTOS = 4, 32
 _WATCH = {"measures": schema.by_name(), "problems": schema.texts()}
 
 
-# The stages of a diagnosis, and how long each usually takes, in steps of the training.
+# The stages of a diagnosis in their order, and how long each usually takes, in steps of the training.
 STAGES = {
     "batch": 8,
     "graph": 4,
@@ -52,13 +52,14 @@ STAGES = {
     "symmetry": 1,
     "start": 2,
     "repeated": 1,
+    "dropout_left_on": 1,
     "affine": 4,
     "sequence": 4,
     "noise": 4,
     "curvature": 200,
     "short_runs": 250,
-    "trial_gains": 250,
     "dropout": 240,
+    "trial_gains": 250,
     "trial": 80,
 }
 

@@ -109,7 +109,7 @@ def ask(
         attempt("symmetry", lambda: weights_of(copied.model, start or {}))
         attempt("start", lambda: start_measures(Copy.of(model, optimizer, loss_fn), start or {}, batches[0]))
         attempt("repeated", lambda: other_batch(given, known))
-        attempt("dropout", lambda: dropout_left_on(Copy.of(model, optimizer, loss_fn).model, batches[0]))
+        attempt("dropout_left_on", lambda: dropout_left_on(Copy.of(model, optimizer, loss_fn).model, batches[0]))
         attempt("affine", lambda: affine_measures(Copy.of(model, optimizer, loss_fn), batches[0]))
         attempt("sequence", lambda: sequence_measures(copied.model, copied.loss_fn, batches[0]))
         attempt("noise", lambda: noise_of(copied.model, copied.loss_fn, batches))
