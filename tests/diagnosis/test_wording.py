@@ -120,6 +120,14 @@ def test_a_finished_training_with_a_gap_says_that_the_gap_is_the_news():
     assert "finished; the gap is the news" in verdict.text
 
 
+def test_a_classifier_that_was_only_fitted_is_told_to_train_its_layers():
+    numbers = {"steps": 110.0, **accuracy_trends([0.99], [0.73])}
+    told = {fitted: judge(numbers | {"only_classifier": fitted}) for fitted in (0.0, 1.0)}
+    assert {verdict.code for verdict in told.values()} == {"overfitting"}
+    assert [fix.code for fix in told[1.0].fixes] == ["train_all_layers", "more_data"]
+    assert "train_all_layers" not in [fix.code for fix in told[0.0].fixes]
+
+
 @pytest.mark.parametrize("loss", [0.02, 0.5], ids=["small", "smoothed labels"])
 def test_the_gap_of_the_accuracies_counts_whatever_the_losses_say(loss):
     numbers = {"steps": 900.0, "loss_first": 2.4, "loss_last": loss, "left": loss / 2.4, "falling": 0.1}

@@ -51,6 +51,13 @@ def test_a_decay_that_is_not_written_down_has_no_number():
     assert "λ = 0.2" in said(Folder(optimizer="adamw", weight_decay=0.2))[1]
 
 
+def test_a_fit_of_the_classifier_has_no_optimizer_and_no_schedule():
+    training = {"loss": "cross-entropy", "optimizer": "adamw", "schedule": "cosine", "label_smoothing": 0.0}
+    equations, words = said(Folder(**training, fit_head=True, freeze="all"))
+    assert (equations, words) == said(Folder(loss="cross-entropy", label_smoothing=0.0))
+    assert equations != said(Folder(**training, fit_head=True, freeze="stem"))[0]
+
+
 @pytest.mark.parametrize(
     "training",
     [{}, {"optimizer": "muon"}, {"optimizer": 3, "loss": [], "schedule": None}, {"optimizer": "sgd", "momentum": -1},

@@ -33,6 +33,19 @@ def test_a_run_with_an_invalid_configuration_is_listed_with_the_reason(client, f
     assert "--lr" in row["broken"]
 
 
+def test_a_run_that_only_fitted_its_classifier_has_no_optimizer_of_its_configuration(client, folder):
+    config = (folder / "first" / "config.toml").read_text()
+    assert "\nfit_head = false\n" in config
+    (folder / "fit").mkdir()
+    changed = config.replace("\nfit_head = false\n", '\nfit_head = true\nfreeze = "all"\n')
+    (folder / "fit" / "config.toml").write_text(changed)
+    rows = {run["run"]: run for run in listed(client)}
+    plain, fit = rows["first"], rows["fit"]
+    assert (plain["optimizer"], plain["lr"], plain["fitted"]) == ("adamw", 0.002, False)
+    assert (fit["optimizer"], fit["lr"], fit["schedule"], fit["fitted"]) == ("L-BFGS", None, None, True)
+    assert fit["model"] == plain["model"]
+
+
 def test_a_run_that_is_locked_is_training_even_if_it_writes_nothing(client, folder, monkeypatch):
     states = lambda: {run["run"]: run["state"] for run in listed(client)}  # noqa: E731 - short
     monkeypatch.setattr("thalweg.server.run_index._FRESH", 0.0)

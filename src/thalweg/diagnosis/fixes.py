@@ -47,7 +47,7 @@ FIXES_OF: dict[str, tuple[str, ...]] = {
     "noise_floor": ("decay_rate", "enlarge_batch"),
     "not_shuffled": ("shuffle",),
     "optimizer_not_stepping": ("call_step",),
-    "overfitting": ("stop_early", "augment", "more_data", "add_decay"),
+    "overfitting": ("stop_early", "augment", "more_data", "add_decay", "train_all_layers"),
     "saddle": ("perturb", "initialize_at_random", "momentum"),
     "same_batch": ("next_batch",),
     "samples_mixed": ("batch_first",),
@@ -138,7 +138,9 @@ def _order(code: str, measures: Mapping[str, float]) -> tuple[str, ...]:
     """The order of the fixes; if a verdict has several causes, the fix of the measured one comes first."""
     if code == "wrong_loss":
         return _for_loss(measures)
-    names = list(FIXES_OF[code])
+    if code == "overfitting" and measures.get("only_classifier", 0) > 0.5:  # fitted once: it has no steps to augment
+        return ("train_all_layers", "more_data")
+    names = [name for name in FIXES_OF[code] if name != "train_all_layers"]
     first = {
         "bad_targets": "match_shapes" if measures.get("targets_broadcast", 0) > 0.5 else "check_targets",
         "model_too_small": "add_activation" if measures.get("affine", 0) > 0.5 else "widen",

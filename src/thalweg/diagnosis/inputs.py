@@ -271,6 +271,7 @@ def run_measures(training: TrainingLoop) -> dict[str, float]:
     )
     found |= accuracy_trends(epochs["train_accuracy"], epochs["valid_accuracy"])
     found |= wiring_measures(Wiring.of(training.model, training.optimizer))
+    found["only_classifier"] = float(training.config.only_head)
     return found | decay_measures(training.optimizer, found)
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _SPREAD = 30  # above this ratio of largest to median loss, the axis is logarithmic
 
 
-def curves(steps: History, epochs: History, path: Path | str) -> None:
+def curves(steps: History, epochs: History, path: Path | str, *, fitted: bool = False) -> None:
     """Draw a run's histories.
 
     Each step is drawn in a pale color, below the mean over a window of steps; the legend states the window's length.
@@ -37,6 +37,7 @@ def curves(steps: History, epochs: History, path: Path | str) -> None:
         steps: columns `step`, `loss`, `gradient_norm`, `lr`, and, if recorded, `size` and `mixed`.
         epochs: columns `step`, `epoch`, `train_accuracy`, `valid_loss`, `valid_accuracy`; shares in [0, 1].
         path: the PNG file.
+        fitted: whether the steps are those of a fit, whose `lr` is the length of a step along its direction.
 
     Raises:
         StorageError: the file cannot be written.
@@ -46,7 +47,7 @@ def curves(steps: History, epochs: History, path: Path | str) -> None:
         _draw_loss(panels[0], steps, epochs)
         _draw_accuracy(panels[1], epochs)
         _draw_gradient(panels[2], steps)
-        _draw_rate(panels[3], steps)
+        _draw_rate(panels[3], steps, "step_length" if fitted else "learning_rate")
         _count_epochs(panels[-1], epochs)
         _mark_changes(panels, steps)
         figure.align_ylabels()
@@ -91,8 +92,8 @@ def _draw_gradient(axes: Axes, steps: History) -> None:
     _add_legend(axes)
 
 
-def _draw_rate(axes: Axes, steps: History) -> None:
-    label_axes(axes, title=t("figures.learning_rate"), x=t("figures.step"), y=t("figures.learning_rate_axis"))
+def _draw_rate(axes: Axes, steps: History, name: str) -> None:
+    label_axes(axes, title=t(f"figures.{name}"), x=t("figures.step"), y=t(f"figures.{name}_axis"))
     axes.ticklabel_format(axis="y", style="sci", scilimits=(-2, 3), useMathText=True)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))

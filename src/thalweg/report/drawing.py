@@ -14,6 +14,7 @@ from thalweg.figures import confusion, curves, layers, mistakes, reliability, ts
 from thalweg.report.page import write_report
 from thalweg.report.scores import confusion_matrix
 from thalweg.runs import Run, files, softmax
+from thalweg.runs.config import without_effect
 
 
 def draw_run(path: Path | str, *, photos: Path | str | None = None) -> Path:
@@ -65,7 +66,7 @@ def _keep(run: Run, failures: list[str], seconds: float) -> None:
 
 
 def _draw_curves(run: Run, picture: Path) -> None:
-    curves(run.steps(), run.epochs(), picture)
+    curves(run.steps(), run.epochs(), picture, fitted="lr" in without_effect(run.config.to_dict()))
 
 
 def _draw_layers(run: Run, picture: Path) -> None:

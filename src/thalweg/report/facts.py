@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from thalweg.i18n import quoted, t
 from thalweg.report.html import Html, duration, join, table, tag
+from thalweg.runs.config import without_effect
 from thalweg.runs.folder import mapping, number, sequence
 from thalweg.runs.options import flag_of
 
@@ -113,7 +114,8 @@ def _configuration(folder: RunFolder) -> Html | None:
     """Every option as on the command line, with its help."""
     if not folder.training:
         return None
-    values = dict(folder.training)
+    unused = without_effect(folder.training)
+    values = {name: value for name, value in folder.training.items() if name not in unused}
     if smaller := sequence(values.pop("smaller_sizes", None)):  # `--size 64>96>128` sets both
         values["size"] = ">".join(map(str, [*smaller, values.get("size")]))
     rows = [(tag("code", flag_of(name)), _value(value), _meaning(name)) for name, value in values.items()]

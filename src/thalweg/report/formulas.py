@@ -12,6 +12,7 @@ from thalweg.formulas.symbols import DECAY
 from thalweg.formulas.text import number_text
 from thalweg.i18n import joined, t
 from thalweg.report.html import Html, join, tag
+from thalweg.runs.config import without_effect
 from thalweg.runs.folder import number
 from thalweg.schedules import parse
 
@@ -32,7 +33,9 @@ def formula_section(folder: RunFolder) -> Html | None:
 
 
 def _formulas(training: dict[str, Any]) -> Iterator[tuple[str, Formula]]:
-    """Title and formula of each part of the configuration that is readable."""
+    """Title and formula of each part of the configuration that is readable and has an effect."""
+    unused = without_effect(training)
+    training = {name: value for name, value in training.items() if name not in unused}
     loss, smoothing = training.get("loss"), number(training.get("label_smoothing")) or 0.0
     if isinstance(loss, str) and loss in _LOSSES and 0 <= smoothing < 1:
         formula = _LOSSES[loss](smoothing)

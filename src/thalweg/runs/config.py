@@ -209,6 +209,39 @@ class TrainingConfig:
         return cls(**{**missing, **values})
 
 
+_UNUSED_BY_FIT = frozenset(
+    (
+        *(
+            "optimizer",
+            "lr",
+            "layer_decay",
+            "weight_decay",
+            "momentum",
+            "schedule",
+            "batch_size",
+            "clip_grad_norm",
+            "ema",
+        ),
+        *("augment", "mixup", "cutmix", "drop_path", "label_smoothing"),
+    )
+)
+
+
+def without_effect(values: Mapping[str, Any]) -> frozenset[str]:
+    """Fields of a configuration that its training does not use: the fit of a classifier alone has no optimizer.
+
+    Args:
+        values: as `TrainingConfig.to_dict` writes them.
+
+    Example:
+        >>> sorted(without_effect({"fit_head": True, "freeze": "all"}))[:3]
+        ['augment', 'batch_size', 'clip_grad_norm']
+        >>> without_effect({"optimizer": "sgd"})
+        frozenset()
+    """
+    return _UNUSED_BY_FIT if values.get("fit_head") is True and values.get("freeze") == ALL_STAGES else frozenset()
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SettledConfig(TrainingConfig):
     """The configuration of a run, with its size known."""

@@ -11,6 +11,8 @@ from thalweg.errors import RunError, ThalwegError
 from thalweg.history.tail import HistoryTail
 from thalweg.i18n import t
 from thalweg.runs import Run, files, schema
+from thalweg.runs.config import without_effect
+from thalweg.runs.folder import mapping
 
 
 if TYPE_CHECKING:
@@ -23,7 +25,15 @@ _FRESH: Final = 0.5  # seconds for which a listing is reused
 _SHOWN: Final = ("model", "optimizer", "lr", "schedule", "batch_size", "epochs", "budget", "augment", "loss", "seed")
 
 # the fields of a row that a damaged file leaves empty
-_OF_CONFIG: Final[dict[str, Any]] = {**dict.fromkeys(_SHOWN), "photos": "", "train": None, "classes": 0}
+_OF_CONFIG: Final[dict[str, Any]] = {
+    **dict.fromkeys(_SHOWN),
+    "photos": "",
+    "train": None,
+    "classes": 0,
+    "weights": None,
+    "license": None,
+    "fitted": False,
+}
 _OF_STEPS: Final[dict[str, Any]] = {"steps": 0, "epoch": 0.0, "last_loss": None}
 _OF_EPOCHS: Final[dict[str, Any]] = {"best": None, "seconds": None}
 _OF_SUMMARY: Final[dict[str, Any]] = {"state": "stopped", "test": None}
@@ -137,9 +147,20 @@ def _read_row(path: Path) -> dict[str, Any]:
 def _of_config(path: Path) -> dict[str, Any]:
     run = Run.open(path)
     values = run.config.to_dict()
-    facts = {name: values.get(name) for name in _SHOWN}
-    photos = photos_name(str(run.data["path"]))
-    return {**facts, "photos": photos, "train": int(run.data.get("train", 0)), "classes": len(run.classes)}
+    unused = without_effect(values)
+    facts = {name: values.get(name) for name in _SHOWN if name not in unused}
+    if "optimizer" in unused:
+        facts["optimizer"] = "L-BFGS"
+    weights = mapping(run.data.get("weights"))
+    return {
+        **facts,
+        "photos": photos_name(str(run.data["path"])),
+        "train": int(run.data.get("train", 0)),
+        "classes": len(run.classes),
+        "weights": weights.get("source"),
+        "license": weights.get("license"),
+        "fitted": "optimizer" in unused,
+    }
 
 
 def _of_steps(path: Path) -> dict[str, Any]:

@@ -167,6 +167,7 @@ NEGATIVE_SHARE = Measure("negative_share", "gradients", "share")
 NOISE_SCALE = Measure("noise_scale", "gradients")
 NONFINITE_STEP = Measure("nonfinite_step", "history")
 NORM_GAP = Measure("norm_gap", "batch", "share")
+ONLY_CLASSIFIER = Measure("only_classifier", "wiring", "flag")
 OTHER_BATCH = Measure("other_batch", "batch", "flag")
 OUTPUTS_DEAD = Measure("outputs_dead", "batch", "flag")
 OUTPUTS_FIXED = Measure("outputs_fixed", "batch", "flag")
@@ -261,8 +262,11 @@ COMPARED = (
 USED_BY_TRIALS = (BATCH_SIZE, GRADIENT_VALUE, INPUTS_COLUMNS, INPUTS_MARK)
 """Measures that decide which trials and comparisons are made, and how."""
 
-USED_BY_FIXES = (GAIN_HUNDREDFOLD, GAIN_TENFOLD, GAIN_THOUSANDFOLD, GRADIENT_LAST, LR_LAST, LR_MOST)
-"""Measures that give a fix its numbers."""
+USED_BY_FIXES = (
+    *(GAIN_HUNDREDFOLD, GAIN_TENFOLD, GAIN_THOUSANDFOLD),
+    *(GRADIENT_LAST, LR_LAST, LR_MOST, ONLY_CLASSIFIER),
+)
+"""Measures that give a fix its numbers, or decide whether it applies."""
 
 CHECKED_BY = {
     "gradient": GRADIENT_LAST,

@@ -29,8 +29,9 @@ export const colorOf = (number) => COLORS[document.documentElement.dataset.theme
 /**
  * @param {HTMLElement} home
  * @param {(run: string) => Record<string, any>} historyOf
+ * @param {(run: string) => boolean} hasRate whether the steps of a run have a rate: those of a fit have lengths
  */
-export function makeCurves(home, historyOf) {
+export function makeCurves(home, historyOf, hasRate) {
   let charts = [];
   let runs = [];
   const waiting = new Set();
@@ -41,8 +42,17 @@ export function makeCurves(home, historyOf) {
     runs = next;
     for (const chart of charts) chart.destroy();
     home.replaceChildren();
-    charts = runs.length ? PANELS.map((panel) => makeChart(home, panel, runs, historyOf)) : [];
+    const shown = PANELS.filter((panel) => panel.id !== "lr" || runs.some(hasRate));
+    charts = runs.length ? shown.map((panel) => makeChart(home, panel, runs, (run) => readable(panel, run))) : [];
     home.dataset.rows = "";
+  }
+  /** The history of a run as a chart may draw it. */
+  function readable(panel, run) {
+    const history = historyOf(run);
+    if (panel.id !== "lr" || hasRate(run)) return history;
+    const { steps } = history;
+    const empty = () => Array(steps.length).fill(null);
+    return { ...history, steps: { length: steps.length, get: (name) => (name === "lr" ? empty() : steps.get(name)) } };
   }
   function flush() {
     const began = performance.now();

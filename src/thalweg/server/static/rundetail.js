@@ -47,6 +47,7 @@ export function makeDetail(page) {
         [t("column_test"), percent(run.test)],
         [t("column_seconds"), duration(run.seconds)],
         [t("photos_per_second"), run.state === "training" ? whole(rate) : "–"],
+        ...(run.weights ? [[t("column_weights"), [run.weights, run.license].filter(Boolean).join(" · ")]] : []),
         [t("column_photos"), `${run.photos} · ${whole(run.train)} · ${t("classes", { count: run.classes })}`],
       ]),
     );

@@ -16,13 +16,15 @@ export async function mountRuns(page) {
   let listing = { runs: [], trainings: [] };
   let first = true;
   const live = connect({ listing: take, rows: came });
-  const curves = makeCurves(byId("runs-charts"), live.historyOf);
+  const curves = makeCurves(byId("runs-charts"), live.historyOf, (run) => hasRate(run));
   const detail = makeDetail(page);
   const table = makeRunTable({ choose, open });
   makeNewRun(page, (run) => open(run));
 
   const home = byId("tab-runs");
   const isListed = (name) => listing.runs.some((one) => one.run === name);
+
+  const hasRate = (name) => !listing.runs.find((one) => one.run === name)?.fitted;
 
   function take(next) {
     const before = new Set(listing.runs.map((one) => one.run));
