@@ -211,18 +211,8 @@ class TrainingConfig:
 
 _UNUSED_BY_FIT = frozenset(
     (
-        *(
-            "optimizer",
-            "lr",
-            "layer_decay",
-            "weight_decay",
-            "momentum",
-            "schedule",
-            "batch_size",
-            "clip_grad_norm",
-            "ema",
-        ),
-        *("augment", "mixup", "cutmix", "drop_path", "label_smoothing"),
+        *("optimizer", "lr", "layer_decay", "weight_decay", "momentum", "schedule", "clip_grad_norm", "ema"),
+        *("batch_size", "augment", "mixup", "cutmix", "drop_path", "label_smoothing"),
     )
 )
 
