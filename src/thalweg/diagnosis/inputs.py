@@ -13,8 +13,8 @@ from thalweg.diagnosis import trials
 from thalweg.diagnosis.judging import judge
 from thalweg.diagnosis.logs import diagnose_csv, is_log_folder
 from thalweg.diagnosis.measures.collect import ask, decay_measures, wiring_measures
+from thalweg.diagnosis.measures.run import of_run
 from thalweg.diagnosis.measures.table import OLD_NAMES
-from thalweg.diagnosis.measures.trends import accuracy_trends, of_history
 from thalweg.diagnosis.watching import FORMAT
 from thalweg.errors import RunError
 from thalweg.i18n import t
@@ -262,16 +262,9 @@ def open_run(
 def run_measures(training: TrainingLoop) -> dict[str, float]:
     """Measure a run's histories and its wiring."""
     run = training.run
-    steps, epochs = run.steps(), run.epochs()
-    found = of_history(
-        {name: steps[name] for name in steps.units},
-        layers=run.layers() if (run.path / files.LAYERS).exists() else None,
-        valid_loss=epochs["valid_loss"],
-        train_loss=float(epochs["train_loss"][-1]) if len(epochs) else math.nan,
-    )
-    found |= accuracy_trends(epochs["train_accuracy"], epochs["valid_accuracy"])
+    layers = run.layers() if (run.path / files.LAYERS).exists() else None
+    found = of_run(run.steps(), run.epochs(), layers, configuration=run.config.to_dict())
     found |= wiring_measures(Wiring.of(training.model, training.optimizer))
-    found["only_classifier"] = float(training.config.only_head)
     return found | decay_measures(training.optimizer, found)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import shlex
 from typing import TYPE_CHECKING
 
@@ -55,14 +54,6 @@ def verdict_of(folder: RunFolder) -> Verdict | None:
     if folder.steps is None or not len(folder.steps) or "loss" not in folder.steps.units:
         return None
     from thalweg.diagnosis.judging import judge
-    from thalweg.diagnosis.measures.trends import accuracy_trends, of_history
+    from thalweg.diagnosis.measures.run import of_run
 
-    epochs, known = folder.epochs, ()
-    train_loss = math.nan
-    if epochs is not None and len(epochs) and {"valid_loss", "train_loss"} <= set(epochs.units):
-        known, train_loss = epochs["valid_loss"], float(epochs["train_loss"][-1])
-    columns = {name: folder.steps[name] for name in folder.steps.units}
-    measures = of_history(columns, valid_loss=known, train_loss=train_loss)
-    if epochs is not None and {"train_accuracy", "valid_accuracy"} <= set(epochs.units):
-        measures |= accuracy_trends(epochs["train_accuracy"], epochs["valid_accuracy"])
-    return judge(measures)
+    return judge(of_run(folder.steps, folder.epochs, configuration=folder.training))
