@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from thalweg.diagnosis import Verdict, watch
     from thalweg.history import History
     from thalweg.paths import trace
-    from thalweg.prediction import predict
+    from thalweg.prediction import load, predict
     from thalweg.rate import find_lr
     from thalweg.runs import Run, TrainingConfig
     from thalweg.training import recipe, resume, train
@@ -26,6 +26,7 @@ _homes = {
     "TrainingConfig": ".runs",
     "Verdict": ".diagnosis",
     "find_lr": ".rate",
+    "load": ".prediction",
     "open_images": ".data",
     "predict": ".prediction",
     "recipe": ".training",
@@ -41,6 +42,7 @@ __all__ = [
     "TrainingConfig",
     "Verdict",
     "find_lr",
+    "load",
     "open_images",
     "predict",
     "recipe",

@@ -85,8 +85,30 @@ def test_a_run_without_a_finished_epoch_has_no_weights(run, tmp_path):
 def test_every_picture_has_an_identity_of_its_own(paths, identities):
     photos = tuple(Photo(path, "test", None) for path in paths)
     probability_NC = np.tile([0.25, 0.75], (len(paths), 1))
-    text = submission_text(Predictions(photos, ("no", "yes"), probability_NC, ()), names=True)
+    predictions = Predictions(photos, ("no", "yes"), probability_NC, ())
+    text = submission_text(predictions, names=True, endings=False)
     assert text.splitlines() == ["Id,Category", *(f"{identity},yes" for identity in identities)]
+
+
+@pytest.mark.parametrize(
+    ("homework", "style", "rows"),
+    [
+        (False, {}, ["a/1.jpg,yes", "b/1.jpg,yes", "2.png,yes"]),
+        (True, {}, ["a/1,1", "b/1,1", "2,1"]),
+        (False, {"names": False, "endings": False}, ["a/1,1", "b/1,1", "2,1"]),
+        (True, {"names": True, "endings": True}, ["a/1.jpg,yes", "b/1.jpg,yes", "2.png,yes"]),
+    ],
+)
+def test_names_and_endings_are_kept_except_in_the_homework(homework, style, rows):
+    photos = tuple(Photo(path, "test", None) for path in ("a/1.jpg", "b/1.jpg", "b/2.png"))
+    predictions = Predictions(photos, ("no", "yes"), np.tile([0.25, 0.75], (3, 1)), (), homework=homework)
+    assert submission_text(predictions, **style).splitlines() == ["Id,Category", *rows]
+
+
+def test_a_run_of_the_homeworks_layout_writes_the_homeworks_submission(run, striped):
+    predictions = predict(run.path, striped)
+    assert predictions.homework
+    assert submission_text(predictions).splitlines()[1].split(",") == ["0001", str(predictions.label_N[0])]
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,6 +17,7 @@ from thalweg.i18n import percent, t
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from thalweg.data import ImageSet
     from thalweg.prediction import Predictions
 
 BEST = 5
@@ -32,36 +33,49 @@ def predict(
     out: Annotated[Path | None, typer.Option("--out", "-o", help=t("prediction.help_out"))] = None,
     vote: Annotated[bool, typer.Option("--vote", help=t("prediction.help_vote"))] = False,
     tta: Annotated[int, typer.Option(help=t("prediction.help_tta"))] = 1,
-    names: Annotated[bool, typer.Option("--names", help=t("prediction.help_names"))] = False,
+    names: Annotated[bool | None, typer.Option("--names/--numbers", help=t("prediction.help_names"))] = None,
+    endings: Annotated[bool | None, typer.Option("--endings/--no-endings", help=t("prediction.help_endings"))] = None,
     probabilities: Annotated[bool, typer.Option("--probabilities", help=t("prediction.help_probabilities"))] = False,
+    sort_into: Annotated[Path | None, typer.Option("--sort-into", help=t("prediction.help_sort_into"))] = None,
+    link: Annotated[bool, typer.Option("--link", help=t("prediction.help_link"))] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Classify photos with the kept weights of runs."""
-    from thalweg.prediction import submission_notes, submission_text, write_submission
+    from thalweg.prediction import sort_photos, submission_notes, submission_text, write_submission
 
     runs, photos = _runs_and_photos(paths)
     if not runs or not photos:
         raise UsageError("prediction.nothing_given")
     from thalweg.cli._progress import working
+    from thalweg.data import open_photos
 
     with working("opening") as listener:
-        predictions = _classify(runs, photos, partial(listener.working, "photos"), tta=tta, vote=vote)
+        images = open_photos(photos)
+        predictions = _classify(runs, images, partial(listener.working, "photos"), tta=tta, vote=vote)
     for message in predictions.notes:
         note(str(message))
     for bad in predictions.bad:
         note(t("prediction.bad_photo", reason=bad))
-    for one in submission_notes(predictions, names=names, probabilities=probabilities):
+    style: dict[str, Any] = {"names": names, "endings": endings, "probabilities": probabilities}
+    for one in submission_notes(predictions, **style):
         note(str(one))
     if out is not None:
-        write_submission(predictions, out, names=names, probabilities=probabilities)
+        write_submission(predictions, out, **style)
         note(t("prediction.written", count=len(predictions.photos), path=out))
+    if sort_into is not None:
+        placed = sort_photos(predictions, images, sort_into, link=link)
+        note(t("prediction.sorted", count=sum(placed.values()), classes=len(placed), path=sort_into))
     if as_json:
         print_json(_payload(predictions))
-    elif out is None and len(photos) == len(predictions.photos) == 1 and Path(photos[0]).is_file():
-        rows = [(name, percent(probability)) for name, probability in _best(predictions, 0, BEST)]
+    elif out is not None or sort_into is not None:
+        return
+    elif len(photos) == len(predictions.photos) == 1 and Path(photos[0]).is_file():
+        rows = [
+            (name, percent(probability)) for name, probability in predictions.best(0, None if probabilities else BEST)
+        ]
         print_table([t("prediction.column_class"), t("prediction.column_probability")], rows, title=photos[0])
-    elif out is None:
-        print_data(submission_text(predictions, names=names, probabilities=probabilities))
+    else:
+        print_data(submission_text(predictions, **style))
 
 
 def _runs_and_photos(paths: list[str]) -> tuple[list[str], list[str]]:
@@ -73,7 +87,7 @@ def _runs_and_photos(paths: list[str]) -> tuple[list[str], list[str]]:
 
 
 def _classify(
-    runs: list[str], photos: list[str], progress: Callable[[int, int], None], *, tta: int, vote: bool
+    runs: list[str], photos: ImageSet, progress: Callable[[int, int], None], *, tta: int, vote: bool
 ) -> Predictions:
     """Classify with runs, or with exported models, which need no torch."""
     exported = [run.lower().endswith(".onnx") for run in runs]
@@ -88,21 +102,13 @@ def _classify(
     return classify(runs, photos, tta=tta, vote=vote, progress=progress)
 
 
-def _best(predictions: Predictions, row: int, count: int) -> list[tuple[str, float]]:
-    probability_C = predictions.probability_NC[row]
-    order = (-probability_C).argsort(kind="stable")[:count]
-    return [(predictions.classes[label], float(probability_C[label])) for label in order]
-
-
 def _payload(predictions: Predictions) -> dict[str, object]:
     photos = [
         {
             "path": photo.path,
             "category": int(predictions.label_N[row]),
             "class": predictions.classes[predictions.label_N[row]],
-            "best": [
-                {"class": name, "probability": probability} for name, probability in _best(predictions, row, BEST)
-            ],
+            "best": [{"class": name, "probability": probability} for name, probability in predictions.best(row, BEST)],
         }
         for row, photo in enumerate(predictions.photos)
     ]

@@ -10,6 +10,7 @@ from thalweg._lazy import lazy_names
 
 
 if TYPE_CHECKING:
+    from thalweg.prediction.classifier import Classifier, load
     from thalweg.prediction.export import export_onnx
     from thalweg.prediction.onnx_model import predict_onnx
     from thalweg.prediction.predictions import (
@@ -19,22 +20,29 @@ if TYPE_CHECKING:
         write_submission,
     )
     from thalweg.prediction.predictor import predict
+    from thalweg.prediction.sorting import sort_photos
 
 _homes = {
+    "Classifier": ".classifier",
     "Predictions": ".predictions",
     "export_onnx": ".export",
+    "load": ".classifier",
     "predict": ".predictor",
     "predict_onnx": ".onnx_model",
+    "sort_photos": ".sorting",
     "submission_notes": ".predictions",
     "submission_text": ".predictions",
     "write_submission": ".predictions",
 }
 
 __all__ = [
+    "Classifier",
     "Predictions",
     "export_onnx",
+    "load",
     "predict",
     "predict_onnx",
+    "sort_photos",
     "submission_notes",
     "submission_text",
     "write_submission",

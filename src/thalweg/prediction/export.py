@@ -108,6 +108,7 @@ def _facts(run: Run) -> dict[str, object]:
         "size": run.config.size,
         "stored": run.data["stored"],
         "resize": run.config.resize,
+        "layout": run.data["layout"],
         **run.rendering.to_facts(),
         "model": run.config.model,
         "temperature": run.temperature,

@@ -138,7 +138,8 @@ def predict_onnx(
         )
         found.append(in_order(_probabilities(model, cache, tta), cache, images.photos, model.facts["class_shares"]))
         bad, notes = cache.bad, (*notes, *cache.notes)
-    return Predictions(images.photos, opened[0].classes, together(found, vote=vote), bad, notes)
+    homework = all(model.facts.get("layout", "flat") == "flat" for model in opened)  # the rule of files of before
+    return Predictions(images.photos, opened[0].classes, together(found, vote=vote), bad, notes, homework)
 
 
 def _probabilities(model: OnnxModel, cache: Cache, tta: int) -> NDArray[np.float64]:

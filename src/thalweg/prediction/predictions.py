@@ -39,6 +39,8 @@ class Predictions:
         bad: photos that could not be read. Their rows are the class frequencies of the training split, so that a
             submission has a row for every photo.
         notes: what the user should know about how the photos were opened.
+        homework: whether the runs were trained on the homework's flat layout, whose submission has numbers for classes
+            and no endings of files.
     """
 
     photos: tuple[Photo, ...]
@@ -46,11 +48,28 @@ class Predictions:
     probability_NC: NDArray[np.float64]
     bad: tuple[BadImage, ...]
     notes: tuple[Note, ...] = ()
+    homework: bool = False
 
     @property
     def label_N(self) -> NDArray[np.int64]:  # noqa: N802 - shape suffix
         """The most probable class of each photo."""
         return self.probability_NC.argmax(axis=1)
+
+    @property
+    def names(self) -> list[str]:
+        """The name of the most probable class of each photo."""
+        return [self.classes[label] for label in self.label_N]
+
+    def best(self, row: int, count: int | None = 5) -> list[tuple[str, float]]:
+        """The most probable classes of a photo, with their probabilities, from the most probable down.
+
+        Args:
+            row: of the photo.
+            count: number of classes, at most; None: all.
+        """
+        probability_C = self.probability_NC[row]
+        order = (-probability_C).argsort(kind="stable")[:count]
+        return [(self.classes[label], float(probability_C[label])) for label in order]
 
 
 def in_order(
@@ -62,23 +81,28 @@ def in_order(
     return np.stack([cached_NC[row_of[photo.path]] if photo.path in row_of else prior_C for photo in photos])
 
 
-def submission_text(predictions: Predictions, *, names: bool = False, probabilities: bool = False) -> str:
+def submission_text(
+    predictions: Predictions, *, names: bool | None = None, endings: bool | None = None, probabilities: bool = False
+) -> str:
     """Return the text of a submission, `Id,Category`, in natural order of the photos.
 
     Args:
         predictions: from `predict`.
-        names: write the class's name instead of its number.
+        names: write the class's name, or its number; None: the name, except in the homework.
+        endings: keep the ending of the file's name; None: keep it, except in the homework.
         probabilities: add a column for each class.
 
     Returns:
-        CSV with the columns Id and Category. Id is the file's name without its extension; its folders are added, and
-        then its extension, if two photos would share an Id.
+        CSV with the columns Id and Category. Id is the file's name; its folders are added if two photos would share an
+        Id, and its ending if they still would.
     """
+    if names is None:
+        names = not predictions.homework
     lines = io.StringIO()
     writer = csv.writer(lines, lineterminator="\n")
     writer.writerow(["Id", "Category", *(predictions.classes if probabilities else ())])
     for identity, label, probability_C in zip(
-        _identities(predictions), predictions.label_N, predictions.probability_NC, strict=True
+        _identities(predictions, endings=endings), predictions.label_N, predictions.probability_NC, strict=True
     ):
         category = predictions.classes[label] if names else label
         columns = [f"{probability:.6f}" for probability in probability_C] if probabilities else []
@@ -87,26 +111,35 @@ def submission_text(predictions: Predictions, *, names: bool = False, probabilit
 
 
 def write_submission(
-    predictions: Predictions, path: Path | str, *, names: bool = False, probabilities: bool = False
+    predictions: Predictions,
+    path: Path | str,
+    *,
+    names: bool | None = None,
+    endings: bool | None = None,
+    probabilities: bool = False,
 ) -> None:
-    """Write a submission atomically.
+    """Write a submission atomically; the options are those of `submission_text`.
 
     Raises:
         StorageError: the file cannot be written.
     """
-    write_text(Path(path), submission_text(predictions, names=names, probabilities=probabilities))
+    text = submission_text(predictions, names=names, endings=endings, probabilities=probabilities)
+    write_text(Path(path), text)
 
 
-def submission_notes(predictions: Predictions, *, names: bool = False, probabilities: bool = False) -> tuple[Note, ...]:
+def submission_notes(
+    predictions: Predictions, *, names: bool | None = None, endings: bool | None = None, probabilities: bool = False
+) -> tuple[Note, ...]:
     """What a reader of a submission should know: cells that a spreadsheet would run as formulas.
 
     Args:
         predictions: from `predict`.
         names: as for the submission.
+        endings: as for the submission.
         probabilities: as for the submission.
     """
-    cells = dict.fromkeys(_identities(predictions))
-    if names or probabilities:
+    cells = dict.fromkeys(_identities(predictions, endings=endings))
+    if names or (names is None and not predictions.homework) or probabilities:
         cells |= dict.fromkeys(predictions.classes)
     formulas = [cell for cell in cells if cell.startswith(_FORMULAS) and not _is_number(cell)]
     if not formulas:
@@ -122,8 +155,11 @@ def _is_number(cell: str) -> bool:
     return True
 
 
-def _identities(predictions: Predictions) -> list[str]:
+def _identities(predictions: Predictions, *, endings: bool | None) -> list[str]:
     paths = [PurePosixPath(photo.path) for photo in predictions.photos]
+    if endings or (endings is None and not predictions.homework):
+        named = Counter(path.name for path in paths)
+        return [path.name if named[path.name] == 1 else str(path) for path in paths]
     times = Counter(path.stem for path in paths)
     longer = Counter(path.with_suffix("") for path in paths)
 

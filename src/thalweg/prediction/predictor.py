@@ -5,36 +5,33 @@ Shape suffixes: N photos, C classes.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from thalweg.data import ImageSet, open_photos
-from thalweg.models import logits_of
-from thalweg.prediction.crops import crop_weights, crops
+from thalweg.data import ImageSet, Photo, open_photos
+from thalweg.prediction.crops import crops
 from thalweg.prediction.ensemble import check_classes, together
+from thalweg.prediction.pixels import squares_of
 from thalweg.prediction.predictions import Predictions, in_order
-from thalweg.runs import Run, expand_folds, softmax
+from thalweg.prediction.views import mean_over_views
+from thalweg.runs import Run, expand_folds
 from thalweg.runs.photos import decode_photos
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
 
-    from numpy.typing import NDArray
-    from torch import Tensor, nn
+    from torch import Tensor
 
-    from thalweg.data import BadImage, Cache
+    from thalweg.data import BadImage
     from thalweg.data.sources import Note
-
-BATCH = 64
 
 
 def predict(
-    runs: Path | str | Sequence[Path | str],
-    photos: Path | str | Sequence[Path | str] | ImageSet,
+    runs: Run | Path | str | Sequence[Run | Path | str],
+    photos: Path | str | Sequence[Path | str] | ImageSet | Any,
     *,
     tta: int = 1,
     vote: bool = False,
@@ -43,9 +40,10 @@ def predict(
     """Classify photos with one run or several together.
 
     Args:
-        runs: a run's folder, or several, to average their probabilities; a folder with `folds/` means all its folds.
+        runs: a run or its folder, or several, to average their probabilities; a folder with `folds/` means all its folds.
         photos: a folder, an archive, a table, one photo or several; a set with a training and a test split means its
-            test split; or a set that is open.
+            test split; or a set that is open. Pictures that a program holds are taken as `Classifier.predict` takes
+            them: `PIL.Image`s, arrays, tensors, bytes.
         tta: number of crops of each photo, 1 to 12; the whole photo has half the weight.
         vote: each run has one vote per photo; the mean probability breaks ties.
         progress: called with (photos decoded, all photos), then with (photos classified, all), where each run and crop
@@ -53,16 +51,25 @@ def predict(
 
     Raises:
         RunError: a folder is not a run, has no finished epoch, or the runs have different classes.
-        DataError: there are no photos, or none can be read.
+        DataError: there are no photos, or none can be read; of pictures that a program holds, one cannot be read.
         UsageError: `tta` is out of range.
     """
-    opened = [Run.open(path) for path in expand_folds([runs] if isinstance(runs, str | Path) else runs)]
+    opened = [Run.open(path) for path in expand_folds([runs] if isinstance(runs, str | Path | Run) else runs)]
     check_classes([(run.path, run.classes) for run in opened])
     for run in opened:
         crops(tta, run.data["stored"])  # raises before any photo is decoded
     networks = [run.load_network() for run in opened]
+    homework = all(run.data["layout"] == "flat" for run in opened)
+    if not _are_files(photos):
+        squares = [squares_of(photos, run) for run in opened]
+        found = [
+            mean_over_views(model, run, pixels_NSS3, tta)
+            for model, run, (_, pixels_NSS3) in zip(networks, opened, squares, strict=True)
+        ]
+        held = tuple(Photo(name, "test", None) for name in squares[0][0])
+        return Predictions(held, opened[0].classes, together(found, vote=vote), (), homework=homework)
     images = photos if isinstance(photos, ImageSet) else open_photos(photos)
-    found: list[NDArray[np.float64]] = []
+    found = []
     bad: tuple[BadImage, ...] = ()
     notes: tuple[Note, ...] = images.notes
     views = len(opened) * len(crops(tta, opened[0].data["stored"]))
@@ -70,11 +77,17 @@ def predict(
     for run, model in zip(opened, networks, strict=True):
         config = replace(run.config, on_bad_image="skip")  # a submission needs a row for every photo
         cache = decode_photos(images, config, run.data["stored"], progress, rendering=run.rendering)
-        found.append(
-            in_order(_probabilities(model, run, cache, tta, classified), cache, images.photos, run.data["class_shares"])
-        )
+        cached_NC = mean_over_views(model, run, cache.images_NHWC, tta, classified)
+        found.append(in_order(cached_NC, cache, images.photos, run.data["class_shares"]))
         bad, notes = cache.bad, (*notes, *cache.notes)
-    return Predictions(images.photos, opened[0].classes, together(found, vote=vote), bad, notes)
+    return Predictions(images.photos, opened[0].classes, together(found, vote=vote), bad, notes, homework)
+
+
+def _are_files(photos: Any) -> bool:
+    """Whether photos are files, one by one or together, and not pictures that a program holds."""
+    if isinstance(photos, str | Path | ImageSet):
+        return True
+    return isinstance(photos, list | tuple) and all(isinstance(one, str | Path) for one in photos)
 
 
 def _counter(progress: Callable[[int, int], None] | None, total: int) -> Callable[[Iterator[Tensor]], Iterator[Tensor]]:
@@ -90,16 +103,3 @@ def _counter(progress: Callable[[int, int], None] | None, total: int) -> Callabl
                 progress(done, total)
 
     return count
-
-
-def _probabilities(
-    model: nn.Module, run: Run, cache: Cache, tta: int, counted: Callable[[Iterator[Tensor]], Iterator[Tensor]]
-) -> NDArray[np.float64]:
-    """Return the weighted mean over the crops, aligned with the cache's photos."""
-    rows_N = np.arange(len(cache.photos))
-    total_NC = np.zeros((len(rows_N), len(run.classes)))
-    for crop, weight in zip(crops(tta, cache.size), crop_weights(tta), strict=True):
-        batches = run.batches(cache, rows_N, batch_size=BATCH, flip=crop.flip, box=crop.box)
-        logits_NC = logits_of(model, counted(batches))
-        total_NC += weight * softmax(logits_NC.numpy(), run.temperature)
-    return total_NC

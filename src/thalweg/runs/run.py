@@ -72,6 +72,10 @@ class Run:
     data: dict[str, Any]
     environment: dict[str, Any] = field(default_factory=dict)
 
+    def __fspath__(self) -> str:
+        """The folder: a run may be given wherever the path of one is taken."""
+        return str(self.path)
+
     @classmethod
     def open(cls, path: Path | str, *, photos: Path | str | None = None) -> Self:
         """Open a run.
@@ -331,7 +335,7 @@ class Run:
             raise RunError("runs.not_readable", path=file, reason=getattr(error, "strerror", None) or error) from error
 
 
-def expand_folds(paths: Iterable[Path | str]) -> list[Path]:
+def expand_folds(paths: Iterable[Run | Path | str]) -> list[Path]:
     """Replace each folder of folds with the runs in it."""
     runs: list[Path] = []
     for path in map(Path, paths):
