@@ -7,13 +7,14 @@ from torch.nn import functional
 from torch.nn.functional import cross_entropy
 
 import thalweg
-from thalweg.diagnosis.measures.dropout import WithoutDropout, dropout_measures
+from thalweg.diagnosis.measures.dropout import dropout_measures
 from thalweg.diagnosis.measures.frozen import frozen_measures
 from thalweg.diagnosis.measures.gains import Gains
 from thalweg.diagnosis.measures.mixing import mixing_of
 from thalweg.diagnosis.measures.sequence import sequence_measures
 from thalweg.diagnosis.measures.symmetry import symmetry_of
 from thalweg.probes.batches import Batch
+from thalweg.probes.dropout import WithoutDropout
 
 
 class Function(nn.Module):

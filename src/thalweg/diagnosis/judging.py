@@ -147,7 +147,8 @@ def _standing(rule: Rule, measures: Mapping[str, float]) -> tuple[bool, float]:
     states = [(condition, condition.holds(measures)) for condition in rule.conditions]
     counted = [(condition, state) for condition, state in states if state is not None or not condition.optional]
     met = [condition for condition, state in counted if state]
-    excused = bool(measures.get("learns")) and rule.prior < 1 and rule.code not in _BESIDE_LEARNING
+    may_accuse = rule.prior == 1 or rule.beside_learning or rule.code in _BESIDE_LEARNING
+    excused = bool(measures.get("learns")) and not may_accuse
     if len(met) == len(counted) and met and not excused:
         return True, rule.prior * min(_margin(condition, measures) for condition in met)
     if rule.prior == 1 and any(state is False for _, state in counted):

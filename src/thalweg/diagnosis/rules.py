@@ -25,15 +25,17 @@ class Rule:
         code: of the verdict.
         conditions: all must hold.
         prior: standing of the rule when its measures lie far beyond their thresholds, in (0, 1]; not a probability.
+        beside_learning: whether it may accuse a training that demonstrably learns: what a trial shows is no inference.
     """
 
     code: str
     conditions: tuple[Condition, ...]
     prior: float = 0.95
+    beside_learning: bool = False
 
 
-def _rule(code: str, *conditions: Condition, prior: float = 0.95) -> Rule:
-    return Rule(code, conditions, prior)
+def _rule(code: str, *conditions: Condition, prior: float = 0.95, beside_learning: bool = False) -> Rule:
+    return Rule(code, conditions, prior, beside_learning)
 
 
 STUCK = m.FALLING < 0.006  # from the second quarter of the steps to the last; a change within 3.5 standard errors is 0
@@ -95,12 +97,28 @@ RULES: tuple[Rule, ...] = (
     _rule("symmetric_weights", m.TWIN_UNITS_FIRST > 0.9, m.LEFT > 0.1, prior=1.0),
     _rule("dead_units", m.MATRIX_GRADIENT_FIRST < 1e-6, m.DEAD_UNITS_FIRST > 0.9, m.LEFT > 0.1, prior=1.0),
     _rule(
+        "vanishing_gradients",
+        m.MATRIX_GRADIENT_FIRST < 1e-3,
+        m.INITIAL_SCALE > 0.005,
+        m.INITIAL_SCALE < 0.2,
+        m.TO_CONSTANT > 0.95,
+        STUCK,
+    ),
+    _rule(
         "saddle",
         m.MATRIX_GRADIENT_FIRST < 1e-6,
         m.LEFT > 0.1,
         (m.DEAD_UNITS_FIRST < 0.9).if_known,
         (m.SATURATED_UNITS_FIRST < 0.9).if_known,
         prior=1.0,
+    ),
+    _rule(
+        "class_imbalance",
+        m.LARGEST_CLASS > 0.85,
+        m.RARE_FOUND < 0.02,
+        m.RARE_SAID < 0.1,
+        m.STEPS > 150,
+        prior=0.9,
     ),
     _rule(
         "class_imbalance",
@@ -125,6 +143,15 @@ RULES: tuple[Rule, ...] = (
     _rule("exploding_gradients", m.LOSS_FIRST_TO_ZERO > 8, m.TO_CONSTANT > 0.9),
     _rule("diverged", m.NONFINITE_STEP > 0),
     _rule("diverged", m.RISE > 20, prior=0.9),
+    _rule("bad_inputs", m.TRIED_STANDARDIZED > 0.5, NOT_BELOW, prior=0.9),
+    _rule(
+        "saturated_units",
+        m.SATURATED_UNITS_FIRST > 0.5,
+        m.SATURATED_UNITS > 0.5,
+        m.TRIED_OTHER_START > 0.3,
+        prior=0.9,
+        beside_learning=True,
+    ),
     # The weight decay. It shrinks weights and all gradients, so it comes before the rules about gradients.
     _rule("weight_decay_too_strong", m.DECAY_TO_GRADIENT > 0.3, m.GAIN_NO_DECAY_MORE > 0.02, STUCK, m.LEFT > 0.3),
     _rule("weight_decay_too_strong", m.DECAY_TO_GRADIENT > 0.03, m.WEIGHT_NORM_LEFT < 0.5, STUCK, m.LEFT > 0.5),
@@ -169,6 +196,7 @@ RULES: tuple[Rule, ...] = (
     _rule("vanishing_gradients", m.SEQUENCE_GRADIENT < 1e-4, m.LEFT > 0.7, prior=0.9),
     # What holds every step back.
     _rule("clipped_too_hard", m.CLIPPED > 0.9, m.GAIN_SAME > 0.02, STUCK, m.LEFT > 0.3, prior=0.9),
+    _rule("clipped_too_hard", m.CLIPPED > 0.9, m.COSINE > 0.8, m.TO_CONSTANT > 1, m.STEPS > 150, prior=0.9),
     _rule("clipped_too_hard", m.CLIPPED_VALUES > 0.9, m.TRIED_UNCLIPPED > 0.1, STUCK, m.LEFT > 0.3, prior=0.9),
     # A rate that is too small, or too large for the curvature.
     _rule(
@@ -231,6 +259,7 @@ RULES: tuple[Rule, ...] = (
         prior=0.85,
     ),
     _rule("too_few_steps", m.STEPS < 100, m.TRIED_LONGER > 0.3, m.TO_CONSTANT > 0.7, prior=0.85),
+    _rule("too_few_steps", m.STEPS < 100, m.TRIED_LONGER > 0.1, m.TO_CONSTANT > 0.9, m.FIT_LEFT < 0.3, prior=0.85),
     _rule("too_few_steps", m.STEPS < 100, m.COSINE > 0.5, m.FIT_LEFT < 0.3, m.LEFT > 0.5, STUCK, prior=0.85),
     # A cause is named because its fix works: on samples kept out, beyond every restart without it.
     _rule("bad_inputs", m.TRIED_STANDARDIZED > 0.1, prior=0.9),
@@ -270,6 +299,16 @@ RULES: tuple[Rule, ...] = (
         prior=0.85,
     ),
     _rule(
+        "targets_unrelated",
+        m.TO_CONSTANT > 0.97,
+        m.TRIED_BEST > 0.8,
+        m.FIT_LEFT < 0.3,
+        m.FALLING < 0.06,
+        m.UPDATE_RATIO > 1e-3,
+        m.STEPS > 150,
+        prior=0.85,
+    ),
+    _rule(
         "converged",
         m.LEFT < 0.05,
         STUCK,
@@ -289,6 +328,7 @@ RULES: tuple[Rule, ...] = (
     ),
     _rule(
         "noise_floor",
+        LOWER_IS_NO_WORSE,
         m.COSINE < 0.3,
         (m.TO_CONSTANT > 0.5).if_known,
         (m.TO_CONSTANT < 0.95).if_known,

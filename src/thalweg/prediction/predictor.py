@@ -5,7 +5,6 @@ Shape suffixes: N photos, C classes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +20,7 @@ from thalweg.runs.photos import decode_photos
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from torch import Tensor
 
@@ -40,7 +39,8 @@ def predict(
     """Classify photos with one run or several together.
 
     Args:
-        runs: a run or its folder, or several, to average their probabilities; a folder with `folds/` means all its folds.
+        runs: a run or its folder, or several, to average their probabilities; a folder with `folds/` means all its
+            folds.
         photos: a folder, an archive, a table, one photo or several; a set with a training and a test split means its
             test split; or a set that is open. Pictures that a program holds are taken as `Classifier.predict` takes
             them: `PIL.Image`s, arrays, tensors, bytes.

@@ -14,6 +14,7 @@ import torch
 
 from thalweg.probes.batches import mean_loss
 from thalweg.probes.copies import Copy, own_randomness
+from thalweg.probes.dropout import WithoutDropout
 
 
 if TYPE_CHECKING:
@@ -117,14 +118,12 @@ class Gains:
     def _fit(self, rate: float, steps: int) -> float:
         """The lowest loss that Adam reaches on the first batch alone: can the network represent it?"""
         copied = self.copied()
-        for module in copied.model.modules():
-            if isinstance(module, torch.nn.Dropout):
-                module.p = 0.0
         parameters = [parameter for parameter in copied.model.parameters() if parameter.requires_grad]
         if not parameters:
             return math.nan
         adam = torch.optim.Adam(parameters, lr=rate)
-        return self._train(Copy(copied.model, adam, copied.loss_fn), steps, batches=self.batches[:1], lowest=True)
+        with WithoutDropout():
+            return self._train(Copy(copied.model, adam, copied.loss_fn), steps, batches=self.batches[:1], lowest=True)
 
     def _train(
         self, copied: Copy, steps: int, *, batches: Sequence[Batch] | None = None, lowest: bool = False

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from thalweg.diagnosis.fixes import Attempt, apply
-from thalweg.diagnosis.measures.dropout import WithoutDropout, dropout_strengths
+from thalweg.diagnosis.measures.dropout import strongest_dropout
 from thalweg.diagnosis.measures.gains import STEPS as RUN_STEPS
 from thalweg.diagnosis.measures.start import rewound
 from thalweg.diagnosis.measures.trends import clips, learns
@@ -23,6 +23,7 @@ from thalweg.diagnosis.measures.widening import NARROW, enlarge
 from thalweg.diagnosis.verdict import Fix
 from thalweg.probes.batches import first_tensor, mean_loss
 from thalweg.probes.copies import own_randomness
+from thalweg.probes.dropout import WithoutDropout
 from thalweg.probes.holdout import kept_out
 
 
@@ -117,7 +118,7 @@ class TrialGains:
             yield "standardized", _Change(Fix("normalize_inputs", {}))
         if any(group.get("weight_decay") for group in self.gains.optimizer.param_groups):
             yield "no_decay", _Change(Fix("less_decay", {}))
-        if max(dropout_strengths(self.gains.model), default=0.0) > 0:
+        if strongest_dropout(self.gains) > 0:
             yield "no_dropout", _Change(None, without_dropout=True)
         if any(not parameter.requires_grad for parameter in self.gains.model.parameters()):
             yield "unfrozen", _Change(Fix("unfreeze", {}))
