@@ -58,12 +58,13 @@ FIXES_OF: dict[str, tuple[str, ...]] = {
     "unsure": ("fit_one_batch", "watch_loop", "other_rates"),
     "untrained_parameters": ("hand_all_over", "unfreeze", "register_layers"),
     "vanishing_gradients": ("scale_initial", "relu_units", "residual", "normalize_layers"),
-    "weight_decay_too_strong": ("less_decay",),
+    "weight_decay_too_strong": ("less_decay", "less_penalty"),
     "wrong_loss": (
         "logits",
         "log_softmax",
         "class_dimension",
         "each_class",
+        "output_per_class",
         "one_logit",
         "linear_output",
         "cross_entropy",
@@ -140,6 +141,8 @@ def _order(code: str, measures: Mapping[str, float]) -> tuple[str, ...]:
         return _for_loss(measures)
     if code == "overfitting" and measures.get("only_classifier", 0) > 0.5:  # fitted once: it has no steps to augment
         return ("train_all_layers", "more_data")
+    if code == "weight_decay_too_strong":
+        return ("less_penalty",) if measures.get("penalty_to_gradient", 0) > 0.1 else ("less_decay",)
     names = [name for name in FIXES_OF[code] if name != "train_all_layers"]
     first = {
         "bad_targets": "match_shapes" if measures.get("targets_broadcast", 0) > 0.5 else "check_targets",
@@ -172,6 +175,7 @@ _LOSS_FIXES = {
     "outputs_fixed": ("one_logit", "linear_output"),
     "squashed_twice": ("logits",),
     "several_labels": ("each_class",),
+    "numbered_classes": ("output_per_class",),
     "scores_cut": ("linear_output",),
     "softmax_misplaced": ("class_dimension", "logits"),
     "log_missing": ("log_softmax", "sign_of_loss"),

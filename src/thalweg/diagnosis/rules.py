@@ -91,6 +91,7 @@ RULES: tuple[Rule, ...] = (
         STUCK,
         prior=0.9,
     ),
+    _rule("wrong_loss", m.NUMBERED_CLASSES > 0.15, prior=0.9, beside_learning=True),
     # What the network cannot tell apart, and what the batch hardly shows.
     _rule("samples_mixed", m.SAMPLES_MIXED > 0.01, m.TO_CONSTANT > 0.7, prior=1.0),
     _rule("symmetric_weights", m.TWIN_UNITS > 0.9, m.LEFT > 0.3, prior=1.0),
@@ -153,6 +154,7 @@ RULES: tuple[Rule, ...] = (
         beside_learning=True,
     ),
     # The weight decay. It shrinks weights and all gradients, so it comes before the rules about gradients.
+    _rule("weight_decay_too_strong", m.PENALTY_TO_GRADIENT > 0.1, NOT_BELOW, m.FALLING < 0.1, prior=0.9),
     _rule("weight_decay_too_strong", m.DECAY_TO_GRADIENT > 0.3, m.GAIN_NO_DECAY_MORE > 0.02, STUCK, m.LEFT > 0.3),
     _rule("weight_decay_too_strong", m.DECAY_TO_GRADIENT > 0.03, m.WEIGHT_NORM_LEFT < 0.5, STUCK, m.LEFT > 0.5),
     # A rate that is too large. It can kill units, so it comes before the rules about units.

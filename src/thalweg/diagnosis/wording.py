@@ -59,7 +59,7 @@ BY: dict[str, tuple[str, ...]] = {
     "too_few_steps": ("tried_longer", "gain_same"),
     "untrained_parameters": ("foreign", "missing", "unregistered", "stopped", "gradless", "frozen_at_random", "frozen"),
     "vanishing_gradients": ("matrix_gradient_first", "initial_scale", "gradient_first_to_last", "sequence_gradient"),
-    "weight_decay_too_strong": ("tried_no_decay", "gain_no_decay_more", "weight_norm_left"),
+    "weight_decay_too_strong": ("penalty_to_gradient", "tried_no_decay", "gain_no_decay_more", "weight_norm_left"),
     "wrong_mode": ("dropout_left_on",),
     "wrong_loss": (
         "sunk",
@@ -67,6 +67,7 @@ BY: dict[str, tuple[str, ...]] = {
         "outputs_fixed",
         "squashed_twice",
         "several_labels",
+        "numbered_classes",
         "scores_cut",
         "softmax_misplaced",
         "log_missing",

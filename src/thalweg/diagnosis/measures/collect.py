@@ -20,6 +20,8 @@ from thalweg.diagnosis.measures.gradients import curvature_of, noise_of
 from thalweg.diagnosis.measures.graph import graph_measures
 from thalweg.diagnosis.measures.initial import initial_measures
 from thalweg.diagnosis.measures.mixing import mixing_of
+from thalweg.diagnosis.measures.numbered import numbered_measures
+from thalweg.diagnosis.measures.penalty import penalty_measures
 from thalweg.diagnosis.measures.repeated import other_batch
 from thalweg.diagnosis.measures.sequence import sequence_measures
 from thalweg.diagnosis.measures.start import start_measures
@@ -111,6 +113,7 @@ def ask(
         attempt("repeated", lambda: other_batch(given, known))
         attempt("dropout_left_on", lambda: dropout_left_on(Copy.of(model, optimizer, loss_fn).model, batches[0]))
         attempt("affine", lambda: affine_measures(Copy.of(model, optimizer, loss_fn), batches[0]))
+        attempt("penalty", lambda: penalty_measures(Copy.of(model, optimizer, loss_fn), batches[0]))
         attempt("sequence", lambda: sequence_measures(copied.model, copied.loss_fn, batches[0]))
         attempt("noise", lambda: noise_of(copied.model, copied.loss_fn, batches))
         attempt(
@@ -121,6 +124,7 @@ def ask(
         )
         gains = Gains(model, optimizer, loss_fn, batches, scale, a_step, seconds, partial(progress, "short_runs"))
         attempt("short_runs", lambda: gains.measures(known.get("lr_most", math.nan)))
+        attempt("numbered", lambda: numbered_measures(gains))
         attempt("dropout", lambda: dropout_measures(gains))
         trials = TrialGains(gains, {**known, **found}, start or {}, partial(progress, "trial_gains"))
         attempt("trial_gains", trials.measures)

@@ -25,7 +25,7 @@ WIDE = 64
 _LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d)
 
 
-class _Call(NamedTuple):
+class Call(NamedTuple):
     """A layer in the order of the forward pass."""
 
     name: str
@@ -48,7 +48,7 @@ def enlarge(copied: Copy, batch: Batch, *, narrow: int = NARROW) -> bool:
     Returns:
         Whether there was such a layer and the larger network gives outputs of the same shape.
     """
-    calls = _calls(copied.model, batch)
+    calls = calls_of(copied.model, batch)
     pair = _narrowest(calls, narrow)
     with own_randomness(0), torch.no_grad():
         before = batch.outputs(copied.model)
@@ -68,7 +68,7 @@ def enlarge(copied: Copy, batch: Batch, *, narrow: int = NARROW) -> bool:
         old = copied.model.get_submodule(name)
         like = next(old.parameters())
         module.to(like.device, like.dtype).train(old.training)
-        _put(copied, name, module)
+        put(copied, name, module)
     try:
         with own_randomness(0), torch.no_grad():
             after = batch.outputs(copied.model)
@@ -77,14 +77,14 @@ def enlarge(copied: Copy, batch: Batch, *, narrow: int = NARROW) -> bool:
     return isinstance(before, torch.Tensor) and isinstance(after, torch.Tensor) and before.shape == after.shape
 
 
-def _calls(model: nn.Module, batch: Batch) -> list[_Call]:
+def calls_of(model: nn.Module, batch: Batch) -> list[Call]:
     """The linear layers, convolutions and batch norms of one pass, in order."""
-    calls: list[_Call] = []
+    calls: list[Call] = []
 
     def note(name: str, module: nn.Module) -> None:
         def hook(_module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
             at = -1 if isinstance(module, nn.Linear) else 1
-            calls.append(_Call(name, module, inputs[0].shape[at], output.shape[at]))
+            calls.append(Call(name, module, inputs[0].shape[at], output.shape[at]))
 
         handles.append(module.register_forward_hook(hook))
 
@@ -101,7 +101,7 @@ def _calls(model: nn.Module, batch: Batch) -> list[_Call]:
     return calls
 
 
-def _narrowest(calls: list[_Call], narrow: int) -> tuple[_Call, list[_Call], _Call] | None:
+def _narrowest(calls: list[Call], narrow: int) -> tuple[Call, list[Call], Call] | None:
     """The narrowest layer that is called once, the norms after it, and the layer that takes what it gives."""
     found = None
     layers = [at for at, call in enumerate(calls) if isinstance(call.module, _LAYERS)]
@@ -133,7 +133,7 @@ def _resized(module: nn.Module, takes: int, gives: int) -> nn.Module:
     )
 
 
-def _put(copied: Copy, name: str, module: nn.Module) -> None:
+def put(copied: Copy, name: str, module: nn.Module) -> None:
     """Put a module in another's place, also in the optimizer's groups."""
     old = copied.model.get_submodule(name)
     parent, _, last = name.rpartition(".")
