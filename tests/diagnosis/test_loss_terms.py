@@ -57,7 +57,7 @@ def test_a_penalty_by_hand_that_holds_the_network_at_a_constant(strength, code):
         return cross_entropy(outputs, wanted) + strength * sum(p.square().sum() for p in model.parameters())
 
     with thalweg.watch(model, optimizer) as watch:
-        for step in range(200):
+        for step in range(400):
             chosen = torch.randint(256, (32,), generator=torch.Generator().manual_seed(step))
             optimizer.zero_grad()
             loss = loss_fn(model(inputs[chosen]), labels[chosen])
