@@ -5,10 +5,11 @@ from __future__ import annotations
 import sys
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from thalweg.cli._options import training_flags
 from thalweg.cli._output import JsonFlag, note, print_json, print_table
 from thalweg.data.photos import SPLITS
 from thalweg.i18n import joined, t
@@ -29,6 +30,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(name="data", help=t("data.help"), no_args_is_help=True)
     group.command("check", help=t("data.help_check"))(check)
     group.command("get", help=t("data.help_get"))(get)
+    group.command("preview", help=t("data.help_preview"))(training_flags(preview))
     app.add_typer(group)
 
 
@@ -84,6 +86,31 @@ def get(
     else:
         note(t("data.fetched", files=len(fetched.files), folder=fetched.folder))
         note(t("data.fetched_next", path=fetched.opens))
+
+
+def preview(
+    folder: Annotated[str, typer.Argument(metavar="DIR", help=t("data.help_dir"))],
+    *,
+    name: Annotated[str, typer.Option("--recipe", metavar="NAME", help=t("data.help_recipe"))] = "standard",
+    count: Annotated[int, typer.Option("--photos", min=1, max=40, help=t("data.help_photos"))] = 6,
+    copies: Annotated[int, typer.Option(min=1, max=24, help=t("data.help_copies"))] = 8,
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="PNG", help=t("data.help_preview_out"))] = Path(
+        "preview.png"
+    ),
+    **overrides: Any,
+) -> None:
+    """Draw what augmentation makes of some photos."""
+    from thalweg.figures.augmented import draw_augmented
+    from thalweg.training import recipe
+    from thalweg.training.preview import preview as seen
+
+    config = recipe(name, **overrides)
+    found = seen(folder, config, count=count, copies=copies)
+    side = found.plain_PSS3.shape[1]
+    mixed = config.mixup + config.cutmix
+    title = t("figures.augmented_mixed" if mixed else "figures.augmented", name=config.augment, side=side, share=mixed)
+    draw_augmented(out, [one for _, one in found.names], found.plain_PSS3, found.copies_PKSS3, title=title)
+    note(t("data.previewed", count=len(found.names), copies=copies, path=out))
 
 
 def _homes(images: ImageSet) -> Iterator[str]:
