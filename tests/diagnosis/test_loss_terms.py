@@ -1,4 +1,4 @@
-"""What a loss holds beside the outputs, and what its targets are: penalties by hand, numbers of classes."""
+"""What a loss and a table hide: penalties by hand, numbers of classes, columns that repeat each other."""
 
 import pytest
 import torch
@@ -111,3 +111,24 @@ def test_what_is_no_number_of_a_class_is_not_asked(targets, outputs):
     loss_fn = cross_entropy if outputs > 1 else squared
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     assert numbered_measures(Gains(model, optimizer, loss_fn, [Batch(drawn(40, 6), targets)], scale=1.0)) == {}
+
+
+def test_powers_of_one_number_are_told_to_become_orthogonal():
+    x = torch.rand(400, 1, generator=torch.Generator().manual_seed(0))
+    targets = torch.sin(7 * x)
+    powers = torch.cat([x**power for power in range(1, 7)], dim=1)
+    torch.manual_seed(0)
+    model = nn.Linear(6, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    with thalweg.watch(model, optimizer) as watch:
+        for step in range(200):
+            chosen = torch.randint(400, (32,), generator=torch.Generator().manual_seed(step))
+            optimizer.zero_grad()
+            loss = mse_loss(model(powers[chosen]), targets[chosen])
+            loss.backward()
+            optimizer.step()
+            watch.step(loss)
+    verdict = watch.diagnose(batch=[(powers[:200], targets[:200]), (powers[200:], targets[200:])], loss_fn=mse_loss)
+    assert verdict.code == "ill_conditioned"
+    assert verdict.fixes[0].code == "decorrelate_inputs"
+    assert "nearly repeat each other" in verdict.text

@@ -14,6 +14,7 @@ from torch.nn.functional import binary_cross_entropy, cross_entropy, nll_loss
 from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 
 from thalweg.diagnosis.measures.head import class_dim, normalized_over
+from thalweg.diagnosis.preparing import decorrelating, standardizing
 from thalweg.diagnosis.verdict import Fix
 from thalweg.probes.batches import Batch
 
@@ -40,7 +41,7 @@ FIXES_OF: dict[str, tuple[str, ...]] = {
     "dropout_too_strong": ("less_dropout",),
     "exploding_gradients": ("scale_initial", "clip", "normalize_layers"),
     "healthy": (),
-    "ill_conditioned": ("adaptive", "momentum", "normalize_inputs"),
+    "ill_conditioned": ("adaptive", "momentum", "normalize_inputs", "decorrelate_inputs"),
     "lr_too_large": ("lower_rate", "warm_up", "clip"),
     "lr_too_small": ("raise_rate", "find_rate"),
     "model_too_small": ("widen", "residual", "add_activation"),
@@ -141,10 +142,11 @@ def _order(code: str, measures: Mapping[str, float]) -> tuple[str, ...]:
         return _for_loss(measures)
     if code == "overfitting" and measures.get("only_classifier", 0) > 0.5:  # fitted once: it has no steps to augment
         return ("train_all_layers", "more_data")
-    if code == "weight_decay_too_strong":
-        return ("less_penalty",) if measures.get("penalty_to_gradient", 0) > 0.1 else ("less_decay",)
-    names = [name for name in FIXES_OF[code] if name != "train_all_layers"]
+    if code == "weight_decay_too_strong" and measures.get("penalty_to_gradient", 0) > 0.1:
+        return ("less_penalty",)
+    names = [name for name in FIXES_OF[code] if name not in ("train_all_layers", "less_penalty")]
     first = {
+        "ill_conditioned": "decorrelate_inputs" if measures.get("tried_decorrelated", 0) > 0.1 else "adaptive",
         "bad_targets": "match_shapes" if measures.get("targets_broadcast", 0) > 0.5 else "check_targets",
         "model_too_small": "add_activation" if measures.get("affine", 0) > 0.5 else "widen",
         "wrong_mode": "follow_mode" if measures.get("dropout_left_on", 0) > 0.05 else "train_mode",
@@ -286,22 +288,11 @@ def _reinitialize(attempt: Attempt, _values: Mapping[str, Any]) -> Attempt:
 
 
 def _normalize(attempt: Attempt, _values: Mapping[str, Any]) -> Attempt:
-    """Standardize the inputs by the mean and deviation of the first batch: of each column of a table, else of all."""
-    known: list[tuple[Tensor, Tensor]] = []
+    return replace(attempt, prepare=standardizing())
 
-    def prepare(batch: Batch) -> Batch:
-        inputs = batch.inputs
-        if not isinstance(inputs, torch.Tensor) or not inputs.is_floating_point():
-            return batch
-        finite = torch.nan_to_num(inputs)
-        if not known:
-            dims = (0,) if inputs.ndim == 2 else tuple(range(inputs.ndim))
-            std, mean = torch.std_mean(finite, dim=dims, correction=0, keepdim=True)
-            known.append((mean, torch.where(std > 0, std, 1.0)))
-        mean, std = known[0]
-        return Batch((finite - mean) / std, batch.targets)
 
-    return replace(attempt, prepare=prepare)
+def _decorrelate(attempt: Attempt, _values: Mapping[str, Any]) -> Attempt:
+    return replace(attempt, prepare=decorrelating())
 
 
 def _match_shapes(attempt: Attempt, _values: Mapping[str, Any]) -> Attempt:
@@ -353,6 +344,7 @@ FIXES: dict[str, _Way] = {
     "clip_less": _unclipped,
     "cross_entropy": _of_probabilities,
     "decay_rate": _rate,
+    "decorrelate_inputs": _decorrelate,
     "hand_all_over": _hand_over,
     "initialize_at_random": _reinitialize,
     "less_decay": _less_decay,

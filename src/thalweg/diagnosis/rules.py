@@ -153,6 +153,7 @@ RULES: tuple[Rule, ...] = (
         prior=0.9,
         beside_learning=True,
     ),
+    _rule("ill_conditioned", m.TRIED_DECORRELATED > 0.1, m.LEFT > 0.05, prior=0.9, beside_learning=True),
     # The weight decay. It shrinks weights and all gradients, so it comes before the rules about gradients.
     _rule("weight_decay_too_strong", m.PENALTY_TO_GRADIENT > 0.1, NOT_BELOW, m.FALLING < 0.1, prior=0.9),
     _rule("weight_decay_too_strong", m.DECAY_TO_GRADIENT > 0.3, m.GAIN_NO_DECAY_MORE > 0.02, STUCK, m.LEFT > 0.3),

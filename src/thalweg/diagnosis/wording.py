@@ -37,7 +37,7 @@ BY: dict[str, tuple[str, ...]] = {
     "dead_units": ("matrix_gradient_first", "outputs_dead", "tried_anew", "dead_units"),
     "diverged": ("nonfinite_step", "rise"),
     "exploding_gradients": ("initial_scale",),
-    "ill_conditioned": ("gain_more", "cosine"),
+    "ill_conditioned": ("tried_decorrelated", "gain_more", "cosine"),
     "lr_too_large": (
         "dead_units",
         "update_ratio_first",

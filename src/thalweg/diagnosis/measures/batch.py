@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 FAR, FAR_ALONE = 20.0, 200.0  # standard deviations of all others beyond them, of a number that repeats, and of another
 FEWEST_FOR_SHARES = 32  # labels in a batch that show which classes are rare
+MOST_COLUMNS = 100  # of a table whose columns are compared with one another
+_ROUNDING = 1e-10  # of the largest eigenvalue
 FEWEST_A_CLASS = 10  # with fewer labels per class, a batch does not show how frequent each class is
 
 
@@ -98,10 +100,23 @@ def _of_inputs(inputs: Tensor | None) -> dict[str, float]:
 
 
 def _of_columns(inputs_NF: Tensor) -> dict[str, float]:
-    """How much more the column that varies most varies than the median one; constant columns do not count."""
+    """How much more the column that varies most varies than the median one, and how far the columns repeat each other.
+
+    Constant columns do not count. `inputs_condition` is the condition number of the columns' correlations, over the
+    eigenvalues beyond rounding; nothing for fewer than three rows for each column.
+    """
     spread_F = inputs_NF.std(dim=0, correction=0)
+    varied_NF = inputs_NF[:, spread_F > 0].double()
+    rows, columns = varied_NF.shape
+    if columns < 2:
+        return {}
     spread_F = spread_F[spread_F > 0]
-    return {"inputs_columns": float(spread_F.max() / spread_F.median())} if len(spread_F) > 1 else {}
+    found = {"inputs_columns": float(spread_F.max() / spread_F.median())}
+    if columns <= MOST_COLUMNS and rows >= 3 * columns:
+        values_F = torch.linalg.eigvalsh(torch.corrcoef(varied_NF.T))
+        known_F = values_F[values_F > _ROUNDING * values_F.max()]
+        found["inputs_condition"] = float(known_F.max() / known_F.min())
+    return found
 
 
 def _of_targets(outputs: Tensor, targets: Tensor) -> dict[str, float]:

@@ -135,6 +135,7 @@ IMPROPER = Measure("improper", "batch", "flag")
 INITIAL_SCALE = Measure("initial_scale", "wiring", "times")
 INPUTS_ALIKE = Measure("inputs_alike", "batch", "flag")
 INPUTS_COLUMNS = Measure("inputs_columns", "batch", "times")
+INPUTS_CONDITION = Measure("inputs_condition", "batch", "times")
 INPUTS_MARK = Measure("inputs_mark", "history")
 INPUTS_NONFINITE = Measure("inputs_nonfinite", "batch", "share")
 INPUTS_SCALE = Measure("inputs_scale", "batch")
@@ -208,6 +209,7 @@ TO_CONSTANT = Measure("to_constant", "derived", "share")
 TRAIN_ACCURACY = Measure("train_accuracy", "validation", "share")
 TRIED_ANEW = Measure("tried_anew", "gains", "share")
 TRIED_BEST = Measure("tried_best", "gains", "share")
+TRIED_DECORRELATED = Measure("tried_decorrelated", "gains", "share")
 TRIED_LARGER = Measure("tried_larger", "gains", "share")
 TRIED_LONGER = Measure("tried_longer", "gains", "share")
 TRIED_LOWER_RATE = Measure("tried_lower_rate", "gains", "share")
@@ -261,7 +263,7 @@ COMPARED = (
 )
 """Measures from which `judging` derives others."""
 
-USED_BY_TRIALS = (BATCH_SIZE, GRADIENT_VALUE, INPUTS_COLUMNS, INPUTS_MARK)
+USED_BY_TRIALS = (BATCH_SIZE, GRADIENT_VALUE, INPUTS_COLUMNS, INPUTS_CONDITION, INPUTS_MARK)
 """Measures that decide which trials and comparisons are made, and how."""
 
 USED_BY_FIXES = (

@@ -40,6 +40,7 @@ LOOKS = 3  # how often the loss is measured on the way; the lowest counts
 _STARTS = ("now", "start", "anew")
 FEWEST = 15  # a network whose copies can afford fewer steps is not asked
 LARGE, UNEQUAL = 5.0, 30.0  # scales of inputs from which standardized ones are tried
+REPEATED = 1e4  # condition number of the columns' correlations from which uncorrelated ones are tried
 HARDLY_FITS = 0.2  # what is left of the loss after learning one batch, from which a larger network is tried
 
 
@@ -106,9 +107,11 @@ class TrialGains:
         return {name: value for name, value in found.items() if not math.isnan(value)}
 
     def _fixes(self) -> Iterator[tuple[str, _Change]]:
-        """The fixes that would change this training; of one that demonstrably learns, only a larger network."""
+        """The fixes that would change this training; of one that demonstrably learns, few."""
         if self.known.get("fit_left", 0.0) > HARDLY_FITS:
             yield "larger", _Change(None, larger=True)
+        if self.known.get("inputs_condition", 0.0) > REPEATED:
+            yield "decorrelated", _Change(Fix("decorrelate_inputs", {}))
         if learns(self.known):
             return
         rate = max((float(group["lr"]) for group in self.gains.optimizer.param_groups), default=0.0)
