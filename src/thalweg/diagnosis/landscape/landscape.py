@@ -49,6 +49,8 @@ class Trajectory:
         b_K: the same along the second.
         loss_K: loss of the checkpoints themselves, with their own running statistics.
         plane_loss_K: loss of their projections.
+        distance_K: distance of each from the last one.
+        moved_K: distance of each from the one before; 0 for the first.
         outside_K: distance of each from the plane, as a share of its distance from the last one, in [0, 1].
         outside: share of the sum of squared distances from the last one that lies outside the plane, in [0, 1].
     """
@@ -58,8 +60,15 @@ class Trajectory:
     b_K: NDArray[np.float64]
     loss_K: NDArray[np.float64]
     plane_loss_K: NDArray[np.float64]
+    distance_K: NDArray[np.float64]
+    moved_K: NDArray[np.float64]
     outside_K: NDArray[np.float64]
     outside: float
+
+    @property
+    def held(self) -> float:
+        """Share of the movement that the plane holds: of the sum of squared distances from the last one, in [0, 1]."""
+        return 1 - self.outside
 
 
 @dataclass(frozen=True, slots=True)

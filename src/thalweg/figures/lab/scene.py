@@ -78,19 +78,7 @@ class Scene:
         Raises:
             UsageError: more than eight traces; more cannot be told apart.
         """
-        if len(self.traces) > MOST:
-            raise UsageError("lab.too_many_optimizers", count=len(self.traces), most=MOST)
-        return [
-            Style(
-                label=label,
-                color=_ON_LIGHT.get(series.color, series.color),
-                color_on_dark=_ON_DARK.get(series.color, series.color),
-                dashes=series.dashes,
-                marker=series.marker,
-                size=_SIZES.get(series.marker, 1.0),
-            )
-            for label, series in zip(self.labels, SERIES, strict=False)
-        ]
+        return styles_of(self.labels)
 
     @cached_property
     def heightmap(self) -> Heightmap:
@@ -133,6 +121,27 @@ def make_scene(
         (['adam'], 101)
     """
     return Scene(surface, traces, labels or labels_of(traces), keep_steps(traces, limit=limit), shown)
+
+
+def styles_of(labels: Sequence[str]) -> list[Style]:
+    """A style for each label, the same in every picture.
+
+    Raises:
+        UsageError: more than eight; more cannot be told apart.
+    """
+    if len(labels) > MOST:
+        raise UsageError("lab.too_many_optimizers", count=len(labels), most=MOST)
+    return [
+        Style(
+            label=label,
+            color=_ON_LIGHT.get(series.color, series.color),
+            color_on_dark=_ON_DARK.get(series.color, series.color),
+            dashes=series.dashes,
+            marker=series.marker,
+            size=_SIZES.get(series.marker, 1.0),
+        )
+        for label, series in zip(labels, SERIES, strict=False)
+    ]
 
 
 def labels_of(traces: Sequence[Trace], schedules: Sequence[str] | None = None) -> list[str]:
