@@ -52,7 +52,8 @@ def _landscape(
     path = out or run / f"landscape-{plane}.png"
     with working("opening") as listener:
         from thalweg.diagnosis.landscape import landscape_of_run
-        from thalweg.runs import Run
+        from thalweg.report import write_report
+        from thalweg.runs import Run, files
 
         found = landscape_of_run(
             run,
@@ -67,6 +68,8 @@ def _landscape(
         )
         listener.working("drawing", 0, 1)
         _draw(found, path, name=run.resolve().name, view=view, squared_error=Run.open(run).config.loss == "mse")
+        if out is None and (run / files.REPORT).exists():
+            write_report(run)
     if as_json:
         print_json(_document(found, path))
         return
