@@ -11,6 +11,7 @@ from thalweg.figures.lab.columns import CHARTS, charts_of, columns_of
 from thalweg.figures.lab.decimation import keep_steps
 from thalweg.figures.lab.heightmap import heightmap_of
 from thalweg.figures.style import BLACK, BLUE, ORANGE, SERIES, SKY, YELLOW
+from thalweg.optimizers.reading import text_of
 
 
 if TYPE_CHECKING:
@@ -145,7 +146,7 @@ def styles_of(labels: Sequence[str]) -> list[Style]:
 
 
 def labels_of(traces: Sequence[Trace], schedules: Sequence[str] | None = None) -> list[str]:
-    """A name for each trace: the optimizer's, followed by rate or schedule where these tell it from its namesakes.
+    """A name for each trace: the optimizer's with its own settings, and rate or schedule where its namesakes differ.
 
     Example:
         >>> from thalweg import paths, surfaces
@@ -155,10 +156,13 @@ def labels_of(traces: Sequence[Trace], schedules: Sequence[str] | None = None) -
         ['sgd', 'adam η=0.1', 'adam η=0.2']
     """
     given = schedules or [""] * len(traces)
-    words = [(trace.optimizer.name, f"η={trace.lr:g}", text) for trace, text in zip(traces, given, strict=True)]
+    words = [
+        (text_of(trace.optimizer), trace.optimizer.name, f"η={trace.lr:g}", text)
+        for trace, text in zip(traces, given, strict=True)
+    ]
     labels = []
     for word in words:
-        namesakes = [other for other in words if other[0] == word[0]]
-        telling = [word[place] for place in (1, 2) if len({other[place] for other in namesakes}) > 1]
+        namesakes = [other for other in words if other[1] == word[1]]
+        telling = [word[place] for place in (2, 3) if len({other[place] for other in namesakes}) > 1]
         labels.append(" ".join([word[0], *telling]))
     return labels
