@@ -36,7 +36,8 @@ def test_settings_stand_in_parentheses(text, wanted):
     [
         ("adam(beta3=1)", UnknownNameError), ("adamm", UnknownNameError), ("momentum(momentum=-1)", UsageError),
         ("momentum(0.9)", UsageError), ("momentum(momentum=x)", UsageError), ("adam(beta2=0.9", UsageError),
-        ("adam)", UsageError), ("", UsageError), ("adam(beta2=0.9)(beta1=0)", UsageError), ("adam(amsgrad=1)", UnknownNameError),
+        ("adam)", UsageError), ("", UsageError), ("adam(beta2=0.9)(beta1=0)", UsageError),
+        ("adam(amsgrad=1)", UnknownNameError),
     ],
 )  # fmt: skip
 def test_what_is_no_optimizer_is_refused(text, error):

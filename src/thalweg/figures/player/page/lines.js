@@ -86,7 +86,7 @@ function drawLabels(context, heads, frame, colors) {
   context.textAlign = "left";
   for (const { trace, x, y } of [...heads].sort((one, other) => one.y - other.y)) {
     const width = context.measureText(trace.label).width;
-    const left = x + 12 + width > frame.right ? x - 12 - width : x + 12;
+    const left = x + 12 + width > frame.right ? Math.max(frame.left + 4, x - 12 - width) : x + 12;
     const box = { left, right: left + width, y: freeRow(taken, left, left + width, y, frame) };
     taken.push(box);
     if (Math.abs(box.y - y) > 6) leader(context, x, y, left < x ? box.right + 2 : left - 2, box.y, trace.color);
