@@ -131,6 +131,16 @@ class TestTour:
         _, arrays = ask(client, "lab/traces", **form)
         assert all(np.isfinite(arrays[f"{number}.loss"][0]) for number in range(len(optimizers)))
 
+    def test_the_lab_too_is_stuck_with_a_large_gradient(self, client):
+        setup = next(one["setup"] for one in listing() if one["name"] == "stuck-but-gradient-large")
+        rows = [row.split(":") for row in setup["optimizers"].split(";")]
+        optimizers = [{"optimizer": name, "lr": float(lr)} for name, lr, _ in rows]
+        form = {"surface": setup["surface"], "optimizers": optimizers, "steps": int(setup["steps"])}
+        _, arrays = ask(client, "lab/traces", **form)
+        assert arrays["0.loss"][-1] > 0.9 * arrays["0.loss"][1]
+        assert arrays["0.gradient_norm"][-1] > 0.9 * arrays["0.gradient_norm"][1] > 1
+        assert arrays["1.loss"][-1] < 0.1 * arrays["0.loss"][-1]
+
     def test_adagrad_bursts_and_decay_calms_on_the_page_too(self, client):
         """The first two lessons of the tour: the events that the page lists say so."""
         setups = {one["name"]: one["setup"] for one in listing()}

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 # the fields of the page's address for each lesson of the lab; the lesson's settings fill in the numbers
 _SETUPS: Final[dict[str, dict[str, Any]]] = {
+    # at 2 / λ of the steep direction, a step of gradient descent lands exactly opposite: the loss stands still
+    "stuck-but-gradient-large": {"surface": "valley", "optimizers": "sgd:0.2:;sgd:0.1:", "steps": 300},
     "saddle-or-minimum": {
         "surface": "toy_network",
         "optimizers": "sgd:0.05:;adam:0.02:",
