@@ -52,7 +52,17 @@ def test_for_people(command, run, tmp_path):
     assert (tmp_path / "way.png").exists()
 
 
+def test_an_offline_page_to_fly_around_in(command, run, tmp_path):
+    command(str(run), "--points", "3", "--photos", "9", "-o", str(tmp_path / "around.html"), "--view", "contour")
+    page = (tmp_path / "around.html").read_text(encoding="utf-8")
+    assert page.startswith("<!doctype html>")
+    assert '"view":"contour"' in page
+    assert run.name in page
+
+
 def test_mistakes(command, run, tmp_path):
+    with pytest.raises(UsageError, match=r"\.html"):
+        command(str(run), "-o", "around.gif")
     with pytest.raises(UnknownNameError, match="trajectory"):
         command(str(run), "--plane", "trajectorie")
     with pytest.raises(UnknownNameError, match="valid"):

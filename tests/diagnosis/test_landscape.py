@@ -203,6 +203,16 @@ def test_the_plane_of_a_runs_way_states_what_it_leaves_out(run):
     assert found.loss == pytest.approx(way.loss_K[-1], rel=1e-5)
     assert 0 <= way.outside < 1
     assert found.a_W[0] < way.a_K.min() <= way.a_K.max() < found.a_W[-1]
+    end = found.loss_HW[found.b_H.tolist().index(0.0), found.a_W.tolist().index(0.0)]
+    assert end == pytest.approx(run.epochs()["valid_loss"][-1], rel=1e-4)
+    trained = [name for name, _ in run.load_network(3).named_parameters()]
+    weights = [torch.cat([run.load_weights(epoch)[name].flatten() for name in trained]) for epoch in range(4)]
+    differences = torch.stack([one - weights[-1] for one in weights]).double().numpy()
+    np.testing.assert_allclose(way.distance_K, np.linalg.norm(differences, axis=1), rtol=1e-5)
+    singular = np.linalg.svd(differences, compute_uv=False)
+    assert way.held == pytest.approx((singular[:2] ** 2).sum() / (singular**2).sum(), abs=1e-6)
+    inside_K = np.hypot(way.a_K, way.b_K) / np.where(way.distance_K, way.distance_K, 1)
+    np.testing.assert_allclose(inside_K**2 + way.outside_K**2, [1, 1, 1, 0], atol=1e-5)
 
 
 def test_a_run_without_epochs_or_labels_is_told_what_to_do(run, tmp_path):

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from thalweg import formulas
 from thalweg.figures.run_curves import curves, smooth, window_of
 from thalweg.history import History
 from thalweg.i18n import set_language
@@ -131,3 +132,12 @@ def test_a_run_without_validation(drawn, tmp_path):
     epochs.rows_NC[:, [EPOCHS_AT["valid_loss"], EPOCHS_AT["valid_accuracy"]]] = np.nan
     curves(steps, epochs, tmp_path / "curves.png")
     assert "validation" not in lines(drawn.axes[1])
+
+
+def test_the_formulas_of_loss_and_optimizer_stand_below(drawn, tmp_path):
+    curves(*histories(), tmp_path / "curves.png", formulas=[formulas.get(name) for name in ("mse", "sgd")])
+    written = [text.get_text() for text in drawn.figure.texts]
+    assert {"mean squared error", "sgd"} <= set(written)
+    assert sum(text.startswith("$") for text in written) == 2
+    assert drawn.figure.get_size_inches()[1] > 11.5
+    drawn.check_nothing_is_cut()

@@ -6,9 +6,11 @@ import torch
 
 from thalweg import formulas, optimizers, schedules
 from thalweg.formulas import formula_of_optimizer, formula_of_schedule
+from thalweg.formulas.evaluation import Scope, evaluate
 from thalweg.lessons._measures import softmax
 from thalweg.schedules import parse
 from thalweg.training.losses import losses_of
+from thalweg.training.muon import ITERATIONS, Muon, orthogonal
 
 
 STEPS = 12
@@ -118,3 +120,33 @@ def test_softmax_s_formula_is_softmax():
     np.testing.assert_allclose(got, softmax(logits_C), **TOLERANCE)
     pair = float(formulas.get("sigmoid").value(y={1: 3.0, 2: 1.0}))
     np.testing.assert_allclose(pair, softmax([3.0, 1.0])[0], **TOLERANCE)
+
+
+def five_times(matrix):
+    """The matrix with the formula's f, five times, on each singular value, relative to the norm."""
+    left, values, right = np.linalg.svd(matrix / np.linalg.norm(matrix), full_matrices=False)
+    f = Scope({}, formulas.muon().lines)["f"]
+    for _ in range(ITERATIONS):
+        values = f(values)
+    return (left * values) @ right
+
+
+@pytest.mark.parametrize("shape", [(3, 5), (6, 2)])
+def test_muon_s_formula_is_its_step(shape):
+    random = np.random.default_rng(0)
+    theta, gradients = random.normal(size=shape), random.normal(size=(4, *shape))
+    parameter = torch.nn.Parameter(torch.tensor(theta, dtype=torch.float32))
+    step = Muon([parameter], [{"params": [torch.nn.Parameter(torch.zeros(2))]}], lr=0.1, weight_decay=0.3, momentum=0.8)
+    formula = formulas.muon(0.8, 0.3)
+    lines = {line.key: line for line in formula.lines}
+    moment = np.zeros(shape)
+    for t, gradient in enumerate(gradients, start=1):
+        parameter.grad = torch.tensor(gradient, dtype=torch.float32)
+        step.step()
+        numbers = {"t": t, "g": {t: gradient}, "η": {t: 0.1}, "m": {t - 1: moment}, "θ": {t - 1: theta}, "R": shape[0],
+                   "K": shape[1], **formula.settings}  # fmt: skip
+        moment = evaluate(lines["m"].right, Scope(numbers))
+        numbers["O"] = {t: five_times(gradient + 0.8 * moment)}
+        theta = evaluate(lines["θ"].right, Scope(numbers))
+        np.testing.assert_allclose(parameter.detach().numpy(), theta, atol=2e-5)
+    np.testing.assert_allclose(orthogonal(torch.tensor(gradient)).numpy(), five_times(gradient), atol=1e-5)

@@ -10,6 +10,7 @@ from thalweg.optimizers.catalogue import OPTIMIZERS
 from thalweg.schedules import parse
 from thalweg.schedules.catalogue import SCHEDULES
 from thalweg.training.losses import loss_of
+from thalweg.training.muon import Muon, orthogonal
 
 
 # What an optimizer's docstring says of its settings, besides the formula as it comes.
@@ -64,3 +65,9 @@ def test_the_losses():
     said = plain(loss_of.__doc__)
     assert formulas.cross_entropy(0.1).text in said
     assert formulas.mse().texts[0] in said
+
+
+def test_muon():
+    moment, f, step = formulas.muon().texts
+    assert f"{moment}; {step}" in plain(Muon.__doc__)
+    assert f in plain(orthogonal.__doc__)

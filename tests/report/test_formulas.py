@@ -58,9 +58,16 @@ def test_a_fit_of_the_classifier_has_no_optimizer_and_no_schedule():
     assert equations != said(Folder(**training, fit_head=True, freeze="stem"))[0]
 
 
+def test_muon_has_its_own_formula_and_that_of_the_rest():
+    equations, words = said(Folder(optimizer="muon", weight_decay=0.05))
+    assert "θ_t = (1 − η_t λ) θ_{t−1} − 0.2 η_t √max(R, K) O_t" in equations
+    assert "θ_t = (1 − η_t λ) θ_{t−1} − η_t m̂_t / σ_t" in equations
+    assert "μ = 0.95" in words
+
+
 @pytest.mark.parametrize(
     "training",
-    [{}, {"optimizer": "muon"}, {"optimizer": 3, "loss": [], "schedule": None}, {"optimizer": "sgd", "momentum": -1},
+    [{}, {"optimizer": "rotor"}, {"optimizer": 3, "loss": [], "schedule": None}, {"optimizer": "sgd", "momentum": -1},
      {"schedule": "cosin("}, {"loss": "cross-entropy", "label_smoothing": 7}],
 )  # fmt: skip
 def test_what_has_no_formula_is_left_out(training):

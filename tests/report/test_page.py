@@ -1,6 +1,7 @@
 """The report of a made-up run: complete, self-contained, in both languages, whatever is missing or broken."""
 
 import json
+import os
 import re
 import shutil
 from html.parser import HTMLParser
@@ -69,6 +70,19 @@ def test_it_holds_everything(run, classes):
         assert part in page.text, part
     assert [name for name, _ in page.tags].count("img") == 7
     assert "Left out" not in page.text
+
+
+def test_a_landscape_is_in_it_where_it_was_drawn_of_the_weights_of_now(run):
+    shutil.copy(run / "curves.png", run / "landscape-trajectory.png")
+    weights = run / "checkpoints" / "last.safetensors"
+    weights.parent.mkdir(exist_ok=True)
+    weights.touch()
+    drawn = weights.stat().st_mtime
+    for age, count in ((1, 8), (-1, 7)):
+        os.utime(run / "landscape-trajectory.png", (drawn + age, drawn + age))
+        page = Page(write_report(run))
+        assert [name for name, _ in page.tags].count("img") == count
+        assert (t("report.landscapes") in page.text) == (count == 8)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

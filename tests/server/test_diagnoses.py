@@ -4,10 +4,16 @@ import asyncio
 import json
 import os
 
+import numpy as np
 import pytest
 
+from thalweg.diagnosis.landscape import Landscape
+from thalweg.errors import UnknownNameError
+from thalweg.figures.player.packing import unpack
 from thalweg.i18n import speaking
+from thalweg.runs import Run
 from thalweg.server.diagnoses import Diagnoses
+from thalweg.server.routes import landscape
 from thalweg.server.routes.diagnosis import told
 
 
@@ -141,3 +147,41 @@ def test_the_server_ends_them(tmp_path, run_async):
         assert not is_alive(going["pid"])
 
     run_async(visit())
+
+
+def test_a_landscape_is_computed_once_for_each_plane_and_shown_in_the_visitors_language(tmp_path, run_async):
+    along = np.linspace(-1, 1, 3)
+    found = Landscape("random", along, along, np.array([[np.inf, 1, 1], [1, 0.5, 1], [1, 1, np.nan]]), 0.5, 10, 4, 0)
+
+    async def visit():
+        diagnoses = Diagnoses(command=python(REPORT, {"landscape": found.to_dict()}, then="time.sleep(0.1)"))
+        ask = lambda: diagnoses.landscape("run", tmp_path, "random")  # noqa: E731 - asked again and again
+        assert ask()["state"] == "running"
+        done = await until(ask, lambda answer: answer["state"] == "done")
+        assert ask() == done, "it is known"
+        assert diagnoses.landscape("run", tmp_path, "trajectory", waiting=True) == {"state": "none"}
+        await diagnoses.end()
+        return done["landscape"]
+
+    values = run_async(visit())
+    for language, label in (("en", "the network"), ("zh-CN", "网络本身")):
+        with speaking(language):
+            answer = landscape.shown(values, "run", squared_error=False)
+        scene = answer["scene"]
+        assert scene["series"][0]["label"] == label
+        heights = unpack(scene["block"], scene["slots"])["heights"]
+        assert heights.tolist() == [65535, 65535, 65535, 65535, 0, 65535, 65535, 65535, 65535]
+        assert 'id="landscape-player"' in answer["stage_html"]
+
+
+def test_a_run_shows_its_own_plane_where_its_epochs_were_saved(folder):
+    run = Run.open(folder / "first")
+    assert landscape.plane_of(run, "") == "random"
+    for epoch in (0, 1, 2):
+        path = run.checkpoint(epoch)
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    assert landscape.plane_of(run, "") == "trajectory"
+    assert landscape.plane_of(run, "random") == "random"
+    with pytest.raises(UnknownNameError):
+        landscape.plane_of(run, "flat")

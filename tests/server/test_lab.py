@@ -5,9 +5,13 @@ import json
 import numpy as np
 import pytest
 
-from thalweg import lessons, paths, schedules, surfaces
+from thalweg import lessons, optimizers, paths, schedules, surfaces
 from thalweg.i18n import LANGUAGES
+from thalweg.lessons.initialization import KINDS, Initialization
+from thalweg.paths.momentum_map import contraction
 from thalweg.server.answers import read_frame
+from thalweg.server.index import STATIC
+from thalweg.server.routes.lesson_views import VIEWS
 from thalweg.server.routes.lessons import listing
 
 
@@ -127,6 +131,16 @@ class TestTour:
         _, arrays = ask(client, "lab/traces", **form)
         assert all(np.isfinite(arrays[f"{number}.loss"][0]) for number in range(len(optimizers)))
 
+    def test_the_lab_too_is_stuck_with_a_large_gradient(self, client):
+        setup = next(one["setup"] for one in listing() if one["name"] == "stuck-but-gradient-large")
+        rows = [row.split(":") for row in setup["optimizers"].split(";")]
+        optimizers = [{"optimizer": name, "lr": float(lr)} for name, lr, _ in rows]
+        form = {"surface": setup["surface"], "optimizers": optimizers, "steps": int(setup["steps"])}
+        _, arrays = ask(client, "lab/traces", **form)
+        assert arrays["0.loss"][-1] > 0.9 * arrays["0.loss"][1]
+        assert arrays["0.gradient_norm"][-1] > 0.9 * arrays["0.gradient_norm"][1] > 1
+        assert arrays["1.loss"][-1] < 0.1 * arrays["0.loss"][-1]
+
     def test_adagrad_bursts_and_decay_calms_on_the_page_too(self, client):
         """The first two lessons of the tour: the events that the page lists say so."""
         setups = {one["name"]: one["setup"] for one in listing()}
@@ -144,3 +158,78 @@ class TestTour:
         constant, decayed = events["decay-calms"]
         assert any("bursts" in text for text in constant)
         assert not any("bursts" in text for text in decayed)
+
+
+class TestViews:
+    """What a visitor changes himself in a lesson's article is the lesson's own experiment."""
+
+    def frame(self, client, **query):
+        answer = client.get("/api/lesson/view", params=query)
+        assert answer.status_code == 200, answer.text
+        return read_frame(answer.content)
+
+    def test_a_click_on_the_map_of_momentum_plays_the_path_that_the_map_speaks_of(self, client):
+        header, arrays = self.frame(client, name="momentum-map")
+        rates, momenta = arrays["momentum.x"], arrays["momentum.y"]
+        factor_HW = arrays["momentum.factor"].reshape(len(momenta), len(rates))
+        np.testing.assert_array_equal(arrays["momentum.shade"].reshape(factor_HW.shape) == 255, factor_HW >= 1)
+        np.testing.assert_allclose(arrays["momentum.factor"], contraction_of(rates, momenta).ravel())
+        row, column = 5, 8
+        fields = header["fields"]
+        form = {
+            "surface": fields["surface"],
+            "parameters": {name.strip(): float(value) for name, _, value in
+                           (pair.partition("=") for pair in fields["parameters"].split(","))},
+            "start": [float(part) for part in fields["start"].split(",")],
+            "steps": int(fields["steps"]),
+            "optimizers": [{"optimizer": f"momentum(momentum={momenta[row]:.12g})", "lr": float(rates[column])}],
+        }  # fmt: skip
+        _, played = ask(client, "lab/traces", **form)
+        distance = np.hypot(played["0.x"], played["0.y"])
+        assert (distance[200] / distance[100]) ** 0.01 == pytest.approx(factor_HW[row, column], rel=1e-3)
+
+    def test_the_best_points_of_both_maps_are_rows_of_the_lab(self, client):
+        header, arrays = self.frame(client, name="momentum-map")
+        for one in header["maps"]:
+            text, lr, schedule = one["beside"].split(":")
+            assert schedule == ""
+            assert optimizers.read(text).name == one["name"]
+            assert float(lr) == pytest.approx(one["best"]["x"], rel=1e-3)
+        adam = header["maps"][1]["best"]
+        steps_HW = arrays["adam.arrival"].reshape(len(arrays["adam.y"]), -1)
+        row, column = np.argwhere(arrays["adam.y"] == adam["y"])[0, 0], np.argwhere(arrays["adam.x"] == adam["x"])[0, 0]
+        assert steps_HW[row, column] == steps_HW.min()
+
+    def test_depth_has_the_lessons_numbers_and_the_closed_form_beside_them(self, client):
+        header, arrays = self.frame(client, name="initialization", depth=6, width=64)
+        lesson = Initialization(depth=6, width=64)
+        assert header["settings"] == {"depth": 6, "width": 64, "seed": 0}
+        flows = lesson.run().data
+        for number, kind in enumerate(KINDS):
+            for name in ("plain", "normed"):
+                np.testing.assert_array_equal(arrays[f"{number}.{name}_activations"], flows[name][kind].activations_L)
+            closed_L = arrays[f"{number}.plain_gradients_closed"]
+            np.testing.assert_allclose(closed_L, lesson.factors()[kind] ** np.arange(5, -1, -1.0))
+            np.testing.assert_allclose(arrays[f"{number}.plain_gradients"], closed_L, rtol=0.35)
+            np.testing.assert_allclose(arrays[f"{number}.normed_activations_closed"], 0.5**0.5)
+        low, high = header["ranges"]["plain_activations"]
+        assert low < arrays["0.plain_activations"].min() < arrays["1.plain_activations"].max() < high
+
+    @pytest.mark.parametrize("query", [
+        {"name": "initialization", "depth": 1}, {"name": "initialization", "width": 10_000},
+        {"name": "initialization", "seed": "x"}, {"name": "batch-size"}, {},
+    ])  # fmt: skip
+    def test_what_has_no_view_is_refused_with_a_sentence(self, client, query):
+        answer = client.get("/api/lesson/view", params=query)
+        assert answer.status_code == 400
+        assert len(answer.json()["error"]["message"]) > 10
+
+    def test_the_listing_names_the_lessons_with_a_view(self):
+        assert {one["name"] for one in listing() if one["has_view"]} == VIEWS.keys()
+        script = (STATIC / "tour.js").read_text(encoding="utf-8")
+        assert all(name in script.split("const VIEWS = ")[1].split(";")[0] for name in VIEWS)
+
+
+def contraction_of(rates, momenta):
+    lesson = lessons.get("momentum-map")
+    return contraction(np.array(lesson.curvatures)[:, None, None], rates, momenta[:, None]).max(axis=0)

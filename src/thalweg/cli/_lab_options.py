@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
     from thalweg.optimizers import Optimizer
     from thalweg.surfaces import Surface
+
+_BETWEEN: Final = re.compile(r",(?![^()]*\))")  # a comma that is not in parentheses
 
 SUFFIXES: Final = (".png", ".gif", ".html")
 
@@ -42,15 +45,15 @@ def read_surface(text: str, parameters: Sequence[str], window: str | None, start
 
 
 def read_optimizers(optimizers: str, rates: str | None) -> list[OptimizerChoice]:
-    """Read `--optimizers sgd,adam=0.1` with the rates of `--lr 0.01` or `--lr sgd=0.01,adam=0.1`."""
-    from thalweg.optimizers import get
+    """Read `--optimizers sgd,adam(beta2=0.99)=0.1` with the rates of `--lr 0.01` or `--lr sgd=0.01,adam=0.1`."""
+    from thalweg.optimizers import read
 
     shared, named = _read_rates(rates)
     choices: list[OptimizerChoice] = []
     for word in _words(optimizers, "--optimizers"):
-        name, equals, _ = word.partition("=")
-        optimizer = get(name.strip())
-        own = _pair(word, "--optimizers")[1] if equals else None
+        name, rate = _name_and_rate(word)
+        optimizer = read(name)
+        own = None if rate is None else _number(rate, "--optimizers")
         choice = OptimizerChoice(optimizer, own if own is not None else named.pop(optimizer.name, shared))
         if choice in choices:
             raise UsageError("lab.optimizer_twice", optimizer=word)
@@ -84,8 +87,15 @@ def _read_rates(rates: str | None) -> tuple[float | None, dict[str, float]]:
     return None, {name.replace("-", "_"): rate for name, rate in pairs}
 
 
+def _name_and_rate(word: str) -> tuple[str, str | None]:
+    """An optimizer with its settings, and its rate: behind the equals sign that is not in parentheses."""
+    settings = word.rfind(")") + 1
+    name, equals, rate = word[settings:].partition("=")
+    return word[:settings] + name, rate if equals else None
+
+
 def _words(text: str, option: str) -> list[str]:
-    words = [word.strip() for word in text.split(",")]
+    words = [word.strip() for word in _BETWEEN.split(text)]
     if not all(words):
         raise UsageError("lab.empty_word", option=option, text=text)
     return words

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
 from thalweg.cli._output import JsonFlag, note, print_json, print_table
-from thalweg.errors import UnknownNameError
-from thalweg.i18n import percent, t
+from thalweg.errors import UnknownNameError, UsageError
+from thalweg.i18n import joined, percent, t
 
 
 if TYPE_CHECKING:
@@ -17,8 +17,11 @@ if TYPE_CHECKING:
     from thalweg.diagnosis.landscape import Landscape
     from thalweg.diagnosis.landscape.landscape import Kind
 
+View = Literal["contour", "3d"]
+
 _PLANES = ("random", "trajectory")
 _SPLITS = ("train", "valid", "test")
+_SUFFIXES = (".png", ".html")
 
 
 def register(app: typer.Typer) -> None:
@@ -35,19 +38,22 @@ def _landscape(
     split: Annotated[str, typer.Option(metavar="SPLIT", help=t("landscape.help_split"))] = "valid",
     seed: Annotated[int, typer.Option(metavar="N", help=t("landscape.help_seed"))] = 0,
     photos_at: Annotated[str | None, typer.Option("--photos-at", metavar="DIR", help=t("training.help_moved"))] = None,
-    out: Annotated[Path | None, typer.Option("--out", "-o", metavar="PNG", help=t("landscape.help_out"))] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", metavar="FILE", help=t("landscape.help_out"))] = None,
+    view: Annotated[View, typer.Option(help=t("landscape.help_view"))] = "3d",
     as_json: JsonFlag = False,
 ) -> None:
     for kind, value, known in (("plane", plane, _PLANES), ("split", split, _SPLITS)):
         if value not in known:
             raise UnknownNameError(kind, value, known)
+    if out is not None and out.suffix.lower() not in _SUFFIXES:
+        raise UsageError("lab.bad_suffix", path=out, known=joined(_SUFFIXES))
     from thalweg.cli._progress import working
 
     path = out or run / f"landscape-{plane}.png"
     with working("opening") as listener:
         from thalweg.diagnosis.landscape import landscape_of_run
-        from thalweg.figures.landscape import draw_landscape
-        from thalweg.runs import Run
+        from thalweg.report import write_report
+        from thalweg.runs import Run, files
 
         found = landscape_of_run(
             run,
@@ -61,7 +67,9 @@ def _landscape(
             listener=listener,
         )
         listener.working("drawing", 0, 1)
-        draw_landscape(found, path, squared_error=Run.open(run).config.loss == "mse")
+        _draw(found, path, name=run.resolve().name, view=view, squared_error=Run.open(run).config.loss == "mse")
+        if out is None and (run / files.REPORT).exists():
+            write_report(run)
     if as_json:
         print_json(_document(found, path))
         return
@@ -73,13 +81,25 @@ def _landscape(
     note(t("landscape.written", path=path, loss=found.loss, low=low, high=high))
 
 
+def _draw(found: Landscape, path: Path, *, name: str, view: View, squared_error: bool) -> None:
+    """Write the kind of picture that the file's extension names."""
+    if path.suffix.lower() == ".html":
+        from thalweg.figures import write_landscape
+
+        write_landscape(found, path, name=name, view=view, squared_error=squared_error)
+    else:
+        from thalweg.figures.landscape import draw_landscape
+
+        draw_landscape(found, path, squared_error=squared_error)
+
+
 def _print_way(found: Landscape) -> None:
     way = found.trajectory
     assert way is not None, "called only with a path"  # noqa: S101 - for the type checker
     columns = [t(f"landscape.column_{name}") for name in ("epoch", "loss", "plane_loss", "outside")]
     rows = zip(way.epochs_K.tolist(), way.loss_K.tolist(), way.plane_loss_K.tolist(), way.outside_K, strict=True)
     print_table(columns, [(epoch, loss, inside, percent(share)) for epoch, loss, inside, share in rows])
-    note(t("landscape.outside", outside=way.outside))
+    note(t("landscape.outside", held=way.held, outside=way.outside))
 
 
 def _document(found: Landscape, path: Path) -> dict[str, Any]:
@@ -101,7 +121,10 @@ def _document(found: Landscape, path: Path) -> dict[str, Any]:
             "b": way.b_K,
             "loss": way.loss_K,
             "loss_in_plane": way.plane_loss_K,
+            "distance": way.distance_K,
+            "moved": way.moved_K,
             "outside": way.outside_K,
+            "held_in_all": way.held,
             "outside_in_all": way.outside,
         },
         "picture": str(path),

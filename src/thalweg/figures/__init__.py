@@ -10,7 +10,7 @@ from thalweg._lazy import lazy_names
 
 
 if TYPE_CHECKING:
-    from thalweg.figures.player import write_player
+    from thalweg.figures.player import write_landscape, write_player
     from thalweg.figures.run_curves import curves
     from thalweg.figures.run_evaluation import confusion, mistakes, reliability
     from thalweg.figures.run_layers import layers
@@ -31,6 +31,7 @@ _homes = {
     "picture": ".style",
     "reliability": ".run_evaluation",
     "tsne": ".run_tsne",
+    "write_landscape": ".player",
     "write_player": ".player",
 }
 
@@ -46,6 +47,7 @@ __all__ = [
     "picture",
     "reliability",
     "tsne",
+    "write_landscape",
     "write_player",
 ]
 

@@ -52,7 +52,7 @@ def draw_landscape(found: Landscape, path: Path | str, *, squared_error: bool = 
             _draw_losses(panels[1], way, name)
         notes = [t("landscape.slice", parameters=found.parameters, examples=found.examples)]
         if way is not None:
-            notes += [t("landscape.outside", outside=way.outside), t("landscape.outside_more")]
+            notes += [t("landscape.outside", held=way.held, outside=way.outside), t("landscape.outside_more")]
         columns = _COLUMNS if way is None else 2 * _COLUMNS
         lines = [line for note in notes for line in note.split("\n")]
         figure.supxlabel(wrapped(lines, columns), x=0.01, ha="left", fontsize=9, color=QUIET)

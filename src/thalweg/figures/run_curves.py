@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
+from thalweg.figures.formulas import ROW, formula_rows, write_formulas
 from thalweg.figures.style import BLUE, GREEN, INK, ORANGE, QUIET, VERMILLION, label_axes, picture
 from thalweg.i18n import t
 
@@ -21,12 +22,16 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
+    from thalweg.formulas import Formula
     from thalweg.history import History
 
+_WIDTH, _HEIGHT = 9.0, 11.5  # inches
 _SPREAD = 30  # above this ratio of largest to median loss, the axis is logarithmic
 
 
-def curves(steps: History, epochs: History, path: Path | str, *, fitted: bool = False) -> None:
+def curves(
+    steps: History, epochs: History, path: Path | str, *, formulas: Sequence[Formula] = (), fitted: bool = False
+) -> None:
     """Draw a run's histories.
 
     Each step is drawn in a pale color, below the mean over a window of steps; the legend states the window's length.
@@ -37,12 +42,14 @@ def curves(steps: History, epochs: History, path: Path | str, *, fitted: bool = 
         steps: columns `step`, `loss`, `gradient_norm`, `lr`, and, if recorded, `size` and `mixed`.
         epochs: columns `step`, `epoch`, `train_accuracy`, `valid_loss`, `valid_accuracy`; shares in [0, 1].
         path: the PNG file.
+        formulas: of the loss and of the optimizer; they stand below.
         fitted: whether the steps are those of a fit, whose `lr` is the length of a step along its direction.
 
     Raises:
         StorageError: the file cannot be written.
     """
-    with picture(path, width=9, height=11.5) as figure:
+    rows = formula_rows(formulas, _WIDTH)
+    with picture(path, width=_WIDTH, height=_HEIGHT + ROW * len(rows)) as figure:
         panels = figure.subplots(4, 1, sharex=True, height_ratios=(3, 3, 2.4, 1.8))
         _draw_loss(panels[0], steps, epochs)
         _draw_accuracy(panels[1], epochs)
@@ -52,6 +59,7 @@ def curves(steps: History, epochs: History, path: Path | str, *, fitted: bool = 
         _mark_changes(panels, steps)
         figure.align_ylabels()
         figure.suptitle(t("figures.curves_title"))
+        write_formulas(figure, rows)
 
 
 def _draw_loss(axes: Axes, steps: History, epochs: History) -> None:

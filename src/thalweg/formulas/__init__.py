@@ -14,7 +14,8 @@ from thalweg.formulas.catalogue import get, names
 from thalweg.formulas.formula import Formula
 from thalweg.formulas.losses import cross_entropy, mse
 from thalweg.formulas.optimizers import formula_of_optimizer
+from thalweg.formulas.orthogonal_rules import muon
 from thalweg.formulas.schedules import formula_of_schedule
 
 
-__all__ = ["Formula", "cross_entropy", "formula_of_optimizer", "formula_of_schedule", "get", "mse", "names"]
+__all__ = ["Formula", "cross_entropy", "formula_of_optimizer", "formula_of_schedule", "get", "mse", "muon", "names"]

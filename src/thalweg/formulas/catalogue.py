@@ -9,6 +9,7 @@ from thalweg import optimizers
 from thalweg.errors import UnknownNameError
 from thalweg.formulas import losses
 from thalweg.formulas.optimizers import formula_of_optimizer
+from thalweg.formulas.orthogonal_rules import muon
 from thalweg.formulas.schedules import formula_of_schedule
 from thalweg.schedules import names as schedule_names
 from thalweg.schedules import parse
@@ -19,9 +20,10 @@ if TYPE_CHECKING:
 
     from thalweg.formulas.formula import Formula
 
-_LOSSES: Final[dict[str, Callable[[], Formula]]] = {
+_OTHERS: Final[dict[str, Callable[[], Formula]]] = {
     "cross_entropy": losses.cross_entropy,
     "mse": losses.mse,
+    "muon": muon,
     "sigmoid": losses.sigmoid,
     "softmax": losses.softmax,
 }
@@ -36,13 +38,13 @@ _NEEDED: Final = {
 
 
 def names() -> tuple[str, ...]:
-    """The names of all formulas: those of the optimizers, of the schedules, of the losses, and what losses are made of.
+    """The names of all formulas: of the lab's optimizers, muon, the schedules, the losses, and what losses are made of.
 
     Example:
         >>> {"adam", "cosine", "softmax"} <= set(names())
         True
     """
-    return tuple(sorted({*optimizers.names(), *schedule_names(), *_LOSSES}))
+    return tuple(sorted({*optimizers.names(), *schedule_names(), *_OTHERS}))
 
 
 def get(name: str) -> Formula:
@@ -59,8 +61,8 @@ def get(name: str) -> Formula:
         L = −∑_{c=1}^C t_c ln(p_c)
     """
     spelled = name.replace("-", "_")
-    if spelled in _LOSSES:
-        return _LOSSES[spelled]()
+    if spelled in _OTHERS:
+        return _OTHERS[spelled]()
     if spelled in optimizers.names():
         return formula_of_optimizer(optimizers.get(spelled))
     if spelled in schedule_names():

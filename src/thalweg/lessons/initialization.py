@@ -127,7 +127,8 @@ class Initialization(Lesson):
             flows: dict[str, Flow] = evidence.data[name]
             for axes, part in zip(row, ("activations", "gradients"), strict=True):
                 measured = {kind: getattr(flow, f"{part}_L") for kind, flow in flows.items()}
-                closed = self._closed(measured, part) if name == "plain" else {}
+                forms = {kind: self.closed(kind, flow, normalized=False) for kind, flow in flows.items()}
+                closed = {kind: getattr(form, f"{part}_L") for kind, form in forms.items()} if name == "plain" else {}
                 self._lines(axes, measured, closed)
                 label_axes(
                     axes,
@@ -159,12 +160,22 @@ class Initialization(Lesson):
         if closed:
             axes.plot([], [], color=QUIET, linewidth=1, label=self.say("closed"))
 
-    def _closed(self, measured: dict[str, NDArray[np.float64]], part: str) -> dict[str, NDArray[np.float64]]:
-        """The powers of each factor: forward from the first layer as measured, or back from the last."""
+    def closed(self, kind: str, measured: Flow, *, normalized: bool) -> Flow:
+        """Root mean squares through the layers in closed form.
+
+        Without normalization, the powers of a factor: forward from the first layer as measured, and back from the last.
+        With batch normalization, √½ behind each ReLU, and on the way back the powers of √(π / (π − 1)).
+
+        Args:
+            kind: of the first weights, one of `KINDS`.
+            measured: its own flow.
+            normalized: whether batches are normalized.
+        """
         steps_L = np.arange(self.depth)
-        if part == "activations":
-            return {kind: measured[kind][0] * np.float64(factor) ** steps_L for kind, factor in self.factors().items()}
-        return {kind: np.float64(factor) ** steps_L[::-1] for kind, factor in self.factors().items()}
+        if normalized:
+            return Flow(np.full(self.depth, 0.5**0.5), np.float64(NORM_FACTOR) ** steps_L[::-1])
+        factor = np.float64(self.factors()[kind])
+        return Flow(measured.activations_L[0] * factor**steps_L, factor ** steps_L[::-1])
 
     def _norm_line(self, gradients: Axes, activations: Axes) -> None:
         """The closed forms behind batch normalization."""

@@ -79,7 +79,7 @@ class Check:
     @property
     def passed(self) -> bool:
         """Whether the claim holds; False for NaN."""
-        return _RELATIONS[self.relation](self.got, self.bound)
+        return bool(_RELATIONS[self.relation](self.got, self.bound))  # of a number of numpy, too
 
 
 class Lesson(ABC):

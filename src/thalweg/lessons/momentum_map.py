@@ -15,19 +15,21 @@ from thalweg.lessons._measures import distance
 from thalweg.lessons.lesson import Check, Evidence, Lesson
 from thalweg.optimizers import get as optimizer
 from thalweg.paths import map_adam, map_momentum, trace
-from thalweg.paths.momentum_map import contraction, direction_errors, largest_lr
+from thalweg.paths.momentum_map import contraction, direction_errors, fastest, largest_lr
 from thalweg.surfaces import get
 
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
     from thalweg.paths import MomentumMap
+    from thalweg.paths.momentum_map import Fastest
+    from thalweg.surfaces import Surface
 
 _HATCHED: Final = "#6B6B6B"
-_SLOWEST: Final = 2_000.0  # steps that make the error a tenth, at the end of the scale of colors
+SLOWEST: Final = 2_000.0  # steps that make the error a tenth, at the end of the scale of colors
 
 
 @dataclass(frozen=True)
@@ -62,11 +64,49 @@ class MomentumMapLesson(Lesson):
     near: float = 1e-3
     high: float = 0.95
 
+    @property
+    def valley(self) -> Surface:
+        """What momentum and Adam descend."""
+        return get("valley", condition=self.condition, angle=self.angle)
+
+    @property
+    def start(self) -> tuple[float, float]:
+        """Where every trace begins: at distance 1 along each eigenvector."""
+        return math.cos(self.angle) - math.sin(self.angle), math.cos(self.angle) + math.sin(self.angle)
+
+    @property
+    def curvatures(self) -> tuple[float, float]:
+        """The eigenvalues of the valley's Hessian, the smaller first."""
+        flat, steep = np.linalg.eigvalsh(self.valley.hessian(np.zeros(2))).tolist()
+        return flat, steep
+
+    @property
+    def best(self) -> Fastest:
+        """Rate and momentum whose slowest direction is the fastest, in closed form."""
+        return fastest(self.curvatures)
+
+    @property
+    def plain_lr(self) -> float:
+        """The best rate without momentum."""
+        return 2 / sum(self.curvatures)
+
+    def borders(self, momenta: ArrayLike) -> dict[str, NDArray[np.float64]]:
+        """The rates where the steep direction diverges or begins to jump, and where the flat one begins to swing.
+
+        Args:
+            momenta: μ, each in [0, 1).
+        """
+        (flat, steep), roots = self.curvatures, np.sqrt(np.asarray(momenta, float))
+        return {
+            "diverges": largest_lr(steep, momenta),
+            "jumps": (1 + roots) ** 2 / steep,
+            "swings": (1 - roots) ** 2 / flat,
+        }
+
     def run(self) -> Evidence:
         """Compute and simulate the map of momentum, simulate Adam's, and walk at the best choices."""
-        valley = get("valley", condition=self.condition, angle=self.angle)
-        flat, steep = np.linalg.eigvalsh(valley.hessian(np.zeros(2))).tolist()
-        start = math.cos(self.angle) - math.sin(self.angle), math.cos(self.angle) + math.sin(self.angle)  # 1 along each
+        valley, start = self.valley, self.start
+        flat, steep = self.curvatures
         rate_W = np.linspace(0, 1.05 * float(largest_lr(steep, 1.0)), self.rates + 1)[1:]
         momenta = np.linspace(0, 0.99, self.momenta).tolist()
         found = map_momentum([flat, steep], rate_W.tolist(), momenta, steps=self.steps)
@@ -79,7 +119,7 @@ class MomentumMapLesson(Lesson):
             start=start,
             near=self.near,
         )
-        best, plain_lr = found.fastest, 2 / (flat + steep)
+        best, plain_lr = found.fastest, self.plain_lr
         plain = float(contraction([flat, steep], plain_lr, 0.0).max())
         paths = {
             name: trace(valley, optimizer("momentum", momentum=momentum), lr=lr, steps=self.steps, start=start)
@@ -135,7 +175,7 @@ class MomentumMapLesson(Lesson):
         """The map in closed form and simulated; Adam's, simulated; the error along each eigenvector."""
         (closed, simulated), (adam, errors) = figure.subplots(2, 2)
         found, of_adam = evidence.data["found"], evidence.data["adam"]
-        norm = LogNorm(10 ** math.floor(math.log10(evidence.numbers["digit"])), _SLOWEST)
+        norm = LogNorm(10 ** math.floor(math.log10(evidence.numbers["digit"])), SLOWEST)
         for axes, name, factor_HW in (
             (closed, "closed", found.worst_HW),
             (simulated, "simulated", found.worst_simulated_HW),
@@ -162,7 +202,7 @@ class MomentumMapLesson(Lesson):
         norm: LogNorm,
     ) -> None:
         """Color each cell by the steps that make the error a tenth; hatch those that do not converge."""
-        digit_HW = np.array([[_digit(factor) for factor in row] for row in factor_HW.tolist()])
+        digit_HW = digits(factor_HW)
         digit_HW[~np.isfinite(digit_HW)] = np.nan
         mesh = axes.pcolormesh(x_W, y_H, digit_HW, shading="nearest", cmap="viridis_r", norm=norm, rasterized=True)
         axes.patch.set(hatch="///", edgecolor=_HATCHED)
@@ -171,16 +211,12 @@ class MomentumMapLesson(Lesson):
 
     def _borders(self, axes: Axes, found: MomentumMap, *, named: bool) -> None:
         """Where the steep direction diverges or begins to jump, where the flat one begins to swing, and the optimum."""
-        (flat, *_, steep), momentum_B = found.curvature_E, np.linspace(0, 0.99, 400)
-        root_B = np.sqrt(momentum_B)
-        lines = {
-            "diverges": (largest_lr(steep, momentum_B), VERMILLION, "-"),
-            "jumps": ((1 + root_B) ** 2 / steep, INK, "--"),
-            "swings": ((1 - root_B) ** 2 / flat, BLUE, "-."),
-        }
-        for name, (rate_B, color, dashes) in lines.items():
+        momentum_B = np.linspace(0, 0.99, 400)
+        rates = self.borders(momentum_B)
+        looks = {"diverges": (VERMILLION, "-"), "jumps": (INK, "--"), "swings": (BLUE, "-.")}
+        for name, (color, dashes) in looks.items():
             look = {"color": color, "linestyle": dashes, "linewidth": 1.8, "path_effects": casing(1.2)}
-            axes.plot(rate_B, momentum_B, label=self.say(name), **look)
+            axes.plot(rates[name], momentum_B, label=self.say(name), **look)
         best = found.fastest
         axes.plot(best.lr, best.momentum, "*", label=self.say("fastest", lr=best.lr, momentum=best.momentum), **_STAR)
         axes.set(xlim=(float(found.rate_W[0]) / 2, float(found.rate_W[-1])), ylim=(0, float(found.momentum_H[-1])))
@@ -220,6 +256,11 @@ def _nearest_best(found: MomentumMap) -> tuple[int, int, float]:
     away_N = np.max(away_2N, axis=0)
     nearest = int(away_N.argmin())
     return int(rows_N[nearest]), int(columns_N[nearest]), float(away_N[nearest])
+
+
+def digits(factor_HW: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The steps that make the error a tenth, for each factor of a step; infinite where it does not shrink."""
+    return np.array([[_digit(factor) for factor in row] for row in factor_HW.tolist()])
 
 
 def _digit(factor: float) -> float:

@@ -7,6 +7,7 @@ compares them with torch.optim) and compiled by Numba (traces use that).
 
 from thalweg.optimizers.catalogue import get, names
 from thalweg.optimizers.optimizer import Optimizer
+from thalweg.optimizers.reading import read
 
 
-__all__ = ["Optimizer", "get", "names"]
+__all__ = ["Optimizer", "get", "names", "read"]

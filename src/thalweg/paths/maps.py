@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from thalweg.errors import UnknownNameError
+from thalweg.optimizers.reading import changed
 from thalweg.paths.checks import check_lr, check_optimizer, check_points, check_starts, check_steps
 from thalweg.paths.engine import Drive, Ends, Job, run_many
 from thalweg.paths.rates import fixed_factors
@@ -204,18 +204,7 @@ def _changed(optimizer: Optimizer, lr: float, name: str, value: float) -> tuple[
     """An optimizer and a learning rate with one number changed."""
     if name == "lr":
         return optimizer, check_lr(value)
-    known: dict[str, Any] = {}
-    for one in fields(optimizer):
-        current = getattr(optimizer, one.name)
-        if isinstance(current, tuple):
-            known |= {f"{one.name[:-1]}1": (one.name, (value, current[1]))}
-            known |= {f"{one.name[:-1]}2": (one.name, (current[0], value))}
-        elif not isinstance(current, bool):
-            known[one.name] = one.name, value
-    if name not in known:
-        raise UnknownNameError("hyper_parameter", name, ["lr", *known])
-    changed, new = known[name]
-    return replace(optimizer, **{changed: new}), lr
+    return changed(optimizer, name, value), lr
 
 
 def _alike(pairs: list[tuple[Optimizer, float]]) -> list[list[tuple[Optimizer, float]]]:

@@ -11,9 +11,10 @@ from typing import Any
 
 from thalweg.errors import StorageError, ThalwegError
 from thalweg.figures import confusion, curves, layers, mistakes, reliability, tsne
+from thalweg.report.formulas import formulas_of
 from thalweg.report.page import write_report
 from thalweg.report.scores import confusion_matrix
-from thalweg.runs import Run, files, softmax
+from thalweg.runs import Run, RunFolder, files, softmax
 from thalweg.runs.config import without_effect
 
 
@@ -66,7 +67,9 @@ def _keep(run: Run, failures: list[str], seconds: float) -> None:
 
 
 def _draw_curves(run: Run, picture: Path) -> None:
-    curves(run.steps(), run.epochs(), picture, fitted="lr" in without_effect(run.config.to_dict()))
+    training = RunFolder(run.path).training
+    fitted = "lr" in without_effect(training)
+    curves(run.steps(), run.epochs(), picture, formulas=formulas_of(training), fitted=fitted)
 
 
 def _draw_layers(run: Run, picture: Path) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from thalweg import optimizers
 from thalweg.errors import UsageError
-from thalweg.formulas import cross_entropy, formula_of_optimizer, formula_of_schedule, mse
+from thalweg.formulas import cross_entropy, formula_of_optimizer, formula_of_schedule, mse, muon
 from thalweg.formulas.symbols import DECAY
 from thalweg.formulas.text import number_text
 from thalweg.i18n import joined, t
@@ -24,24 +24,44 @@ if TYPE_CHECKING:
     from thalweg.runs import RunFolder
 
 _LOSSES = {"cross-entropy": cross_entropy, "mse": mse}
+_MUON_MOMENTUM = 0.95  # where the configuration has none
 
 
 def formula_section(folder: RunFolder) -> Html | None:
     """What the run minimized and how it moved its weights; what has no formula here is left out."""
-    blocks = [_block(title, formula) for title, formula in _formulas(folder.training)]
+    training = _effective(folder.training)
+    named = [(formula.title, formula) for formula in (*_losses(training), *_optimizers(training))]
+    blocks = [_block(title, formula) for title, formula in (*named, *_schedules(training))]
     return tag("section", tag("h2", t("formulas.heading")), *blocks, class_="formulas") if blocks else None
 
 
-def _formulas(training: dict[str, Any]) -> Iterator[tuple[str, Formula]]:
-    """Title and formula of each part of the configuration that is readable and has an effect."""
+def formulas_of(training: dict[str, Any]) -> list[Formula]:
+    """The formulas of a run's loss and of its optimizer, as far as there are any.
+
+    Args:
+        training: the configuration, as `RunFolder` reads it.
+
+    Example:
+        >>> [formula.name for formula in formulas_of({"loss": "cross-entropy", "optimizer": "adamw"})]
+        ['cross_entropy', 'adamw']
+    """
+    training = _effective(training)
+    return [*_losses(training), *_optimizers(training)]
+
+
+def _effective(training: dict[str, Any]) -> dict[str, Any]:
+    """The configuration without what its training does not use."""
     unused = without_effect(training)
-    training = {name: value for name, value in training.items() if name not in unused}
+    return {name: value for name, value in training.items() if name not in unused}
+
+
+def _losses(training: dict[str, Any]) -> Iterator[Formula]:
     loss, smoothing = training.get("loss"), number(training.get("label_smoothing")) or 0.0
     if isinstance(loss, str) and loss in _LOSSES and 0 <= smoothing < 1:
-        formula = _LOSSES[loss](smoothing)
-        yield formula.title, formula
-    if (formula := _of_optimizer(training)) is not None:
-        yield formula.title, formula
+        yield _LOSSES[loss](smoothing)
+
+
+def _schedules(training: dict[str, Any]) -> Iterator[tuple[str, Formula]]:
     schedule = training.get("schedule")
     if isinstance(schedule, str):
         try:
@@ -49,6 +69,16 @@ def _formulas(training: dict[str, Any]) -> Iterator[tuple[str, Formula]]:
         except UsageError:
             return
         yield t("formulas.schedule", name=formula.title), formula
+
+
+def _optimizers(training: dict[str, Any]) -> Iterator[Formula]:
+    """The formula of the run's optimizer; with muon, also that of AdamW, which moves what is no matrix."""
+    name = training.get("optimizer")
+    if name == "muon":
+        yield muon(number(training.get("momentum")) or _MUON_MOMENTUM, number(training.get("weight_decay")))
+        training = {**training, "optimizer": "adamw"}
+    if (formula := _of_optimizer(training)) is not None:
+        yield formula
 
 
 def _of_optimizer(training: dict[str, Any]) -> Formula | None:

@@ -10,6 +10,7 @@ from thalweg.i18n import t
 from thalweg.report.formulas import formula_section
 from thalweg.report.html import Html, duration, join, percent, table, tag
 from thalweg.report.scores import class_scores, confusion_matrix, largest_class, wilson_interval
+from thalweg.runs import files
 from thalweg.runs.folder import mapping, number, sequence
 
 
@@ -119,7 +120,7 @@ def _ending(folder: RunFolder) -> str:
 
 
 def picture_sections(folder: RunFolder) -> list[Html | None]:
-    """Curves, formulas, layers, confusion with the classes' scores, mistakes, and both maps of features."""
+    """Curves, formulas, layers, confusion with the classes' scores, mistakes, both maps of features, and landscapes."""
     maps = [_figure(folder, name) for name in ("tsne-mid", "tsne-top")]
     return [
         tag("section", tag("h2", t("report.curves")), _figure(folder, "curves")),
@@ -129,7 +130,14 @@ def picture_sections(folder: RunFolder) -> list[Html | None]:
         tag("section", tag("h2", t("report.mistakes")), _figure(folder, "mistakes")),
         tag("section", tag("h2", t("report.reliability")), _figure(folder, "reliability")),
         tag("section", tag("h2", t("report.maps")), tag("p", t("report.maps_about")), *maps),
+        _landscapes(folder),
     ]
+
+
+def _landscapes(folder: RunFolder) -> Html | None:
+    """The slices of the loss that were drawn on request."""
+    drawn = [_figure(folder, name) for name in files.LANDSCAPES if name in folder.pictures]
+    return tag("section", tag("h2", t("report.landscapes")), *drawn) if drawn else None
 
 
 def _figure(folder: RunFolder, name: str) -> Html:

@@ -97,8 +97,10 @@ class RunFolder:
 
     @cached_property
     def pictures(self) -> dict[str, bytes]:
-        """PNG files by name."""
-        found = {name: self._read(f"{name}.png", _png) for name in files.PICTURES}
+        """PNG files by name; of those that are drawn on request, the ones of the weights of now."""
+        weights = self.path / files.CHECKPOINTS / f"{files.LAST}.safetensors"
+        drawn = [name for name in files.LANDSCAPES if _is_newer(self.path / f"{name}.png", weights)]
+        found = {name: self._read(f"{name}.png", _png) for name in (*files.PICTURES, *drawn)}
         return {name: content for name, content in found.items() if content is not None}
 
     @property
@@ -151,6 +153,14 @@ def number(value: Any) -> float | None:
         return float(value) if math.isfinite(value) else None
     except OverflowError:  # an integer with hundreds of digits
         return None
+
+
+def _is_newer(path: Path, other: Path) -> bool:
+    """Whether a file exists, and is no older than another, if there is that."""
+    try:
+        return path.exists() and (not other.exists() or path.stat().st_mtime >= other.stat().st_mtime)
+    except OSError:
+        return False
 
 
 def _png(path: Path) -> bytes:

@@ -26,6 +26,7 @@ from thalweg.server.routes import (
     diagnosis,
     embeddings,
     lab,
+    landscape,
     lessons,
     losses,
     runs,
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
 
     from thalweg.server.request import Entry
 
-_TABS: Final = (lab, losses, lessons, runs, scores, embeddings, classify, diagnosis, trainings)
+_TABS: Final = (lab, losses, lessons, runs, scores, embeddings, classify, diagnosis, landscape, trainings)
 
 ROUTES: Final[tuple[Entry, ...]] = tuple(entry for tab in _TABS for entry in tab.ROUTES)
 

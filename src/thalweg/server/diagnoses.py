@@ -1,4 +1,4 @@
-"""Diagnoses of runs, and trials of their fixes: each is a process, which ends when nobody waits for it any more.
+"""Diagnoses of runs, trials of their fixes, and landscapes: each is a process, which ends when nobody waits for it.
 
 The process prints its progress and its result as lines of JSON, without sentences: each visitor reads them in his own
 language.
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 PATIENCE: Final = 20.0  # seconds without a question, after which a visitor has left
+LANDSCAPE: Final = "landscape"
+
+_VERDICT: Final = "verdict"
+_TRIAL: Final = "trial"
 _COMMAND: Final = ("-m", "thalweg.server.diagnoses")
 _LONGEST: Final = 600.0  # seconds
 _AT_ONCE: Final = 2
@@ -36,10 +40,11 @@ _LONGEST_LINE: Final = 2**20  # bytes
 
 @dataclass(slots=True)
 class _Question:
-    """A verdict on a run (`fix` is empty), or a trial of one of its fixes."""
+    """A verdict on a run, a trial of one of its fixes, or its landscape over a plane."""
 
     path: Path
-    fix: str
+    work: str
+    subject: str
     state: tuple[int, ...]
     asked_at: float
     task: asyncio.Task[None] | None = None
@@ -55,13 +60,14 @@ class Diagnoses:
 
     Args:
         patience: seconds without a question after which a process ends.
-        command: of a process, as arguments of Python; a run and a fix are added.
+        command: of a process, as arguments of Python; the kind of work, a run, and a fix or a plane are added.
     """
 
     def __init__(self, patience: float = PATIENCE, command: Sequence[str] = _COMMAND) -> None:
         self._patience, self._command = patience, command
         self._verdicts: dict[str, _Question] = {}
         self._trials: dict[str, _Question] = {}
+        self._landscapes: dict[tuple[str, str], _Question] = {}
         self._places = asyncio.Semaphore(_AT_ONCE)
 
     def verdict(self, name: str, path: Path, *, waiting: bool = False) -> dict[str, Any]:
@@ -76,34 +82,51 @@ class Diagnoses:
             `state` is `running` (with a report), `done` (with a `verdict`), `failed` (with a `message`), or `none`:
             nobody asked for too long, or a visitor who waits asks for what was never started.
         """
-        question = self._verdicts.get(name)
-        if question is not None and not waiting and not question.goes_on:
-            is_known = "verdict" in question.report and question.state == _state(path)
-            question = question if is_known else None
-        if question is None and not waiting:
-            question = self._verdicts[name] = self._start(path, "")
-        return self._answer(question)
+        return self._ask(self._verdicts, name, path, waiting=waiting)
+
+    def landscape(self, name: str, path: Path, plane: str, *, waiting: bool = False) -> dict[str, Any]:
+        """Ask for a run's landscape over a plane, as `verdict` does; `done` has a `landscape`."""
+        return self._ask(self._landscapes, (name, plane), path, LANDSCAPE, plane, waiting=waiting)
 
     def start_trial(self, name: str, path: Path, fix: str) -> dict[str, Any]:
         """Start a trial unless the run already has one; return its state as `trial` does."""
         if name not in self._trials or not self._trials[name].goes_on:
-            self._trials[name] = self._start(path, fix)
+            self._trials[name] = self._start(path, _TRIAL, fix)
         return self.trial(name)
 
     def trial(self, name: str) -> dict[str, Any]:
         """A run's latest trial, as `verdict` answers, with its `fix` and a `trial`."""
         question = self._trials.get(name)
-        return self._answer(question) | ({} if question is None else {"fix": question.fix})
+        return self._answer(question) | ({} if question is None else {"fix": question.subject})
 
     async def end(self) -> None:
         """Stop all."""
-        tasks = [one.task for one in (*self._verdicts.values(), *self._trials.values()) if one.task is not None]
+        kinds = (self._verdicts, self._trials, self._landscapes)
+        tasks = [one.task for kind in kinds for one in kind.values() if one.task is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _start(self, path: Path, fix: str) -> _Question:
-        question = _Question(path, fix, _state(path), time.monotonic())
+    def _ask(
+        self,
+        asked: dict[Any, _Question],
+        key: Any,
+        path: Path,
+        work: str = _VERDICT,
+        subject: str = "",
+        *,
+        waiting: bool,
+    ) -> dict[str, Any]:
+        question = asked.get(key)
+        if question is not None and not waiting and not question.goes_on:
+            is_known = work in question.report and question.state == _state(path)
+            question = question if is_known else None
+        if question is None and not waiting:
+            question = asked[key] = self._start(path, work, subject)
+        return self._answer(question)
+
+    def _start(self, path: Path, work: str, subject: str) -> _Question:
+        question = _Question(path, work, subject, _state(path), time.monotonic())
         question.task = asyncio.create_task(self._run(question))
         return question
 
@@ -113,13 +136,13 @@ class Diagnoses:
         question.asked_at = time.monotonic()
         if question.goes_on:
             return {"state": "running", **question.report}
-        if {"verdict", "trial"} & set(question.report):
+        if question.work in question.report:
             return {"state": "done", **question.report}
         return {"state": "failed", **question.report} if "message" in question.report else {"state": "none"}
 
     async def _run(self, question: _Question) -> None:
         async with self._places:
-            arguments = (*self._command, str(question.path), question.fix)
+            arguments = (*self._command, question.work, str(question.path), question.subject)
             process = await launch(*arguments, stderr=asyncio.subprocess.DEVNULL, limit=_LONGEST_LINE)
             began = time.monotonic()
             reader = asyncio.create_task(_read(process, question))
@@ -133,7 +156,7 @@ class Diagnoses:
                     if now - began > _LONGEST:
                         question.report = {"message": t("page.trial_too_long", seconds=_LONGEST)}
                         return
-                if not {"verdict", "trial", "message"} & set(question.report):
+                if not {question.work, "message"} & set(question.report):
                     question.report = {"message": t("page.trial_failed")}
             finally:
                 reader.cancel()
@@ -185,22 +208,40 @@ def _say(report: dict[str, Any]) -> None:
     sys.stdout.flush()
 
 
-def _work(path: Path, fix: str) -> dict[str, Any]:
-    """Diagnose, or try a fix; the result for the server."""
+def _work(work: str, path: Path, subject: str) -> dict[str, Any]:
+    """Diagnose, try a fix, or compute a landscape; the result for the server."""
     listener = _Reports()
     listener.working("opening", 0, 1)
     try:
-        from thalweg.diagnosis import diagnose_run, try_fix_on_run
-
-        if fix:
-            return {"trial": try_fix_on_run(path, fix=fix, listener=listener).to_dict()}
-        # a training run may need the other threads
-        return {"verdict": diagnose_run(path, threads=1, listener=listener).to_dict()}
+        return {work: _WORKS[work](path, subject, listener)}
     except ThalwegError as error:
         return {"message": str(error)}
     except ImportError as error:
         return {"message": t("page.no_diagnosis", reason=error)}
 
 
+def _verdict(path: Path, _subject: str, listener: Listener) -> dict[str, Any]:
+    from thalweg.diagnosis import diagnose_run
+
+    return diagnose_run(path, threads=1, listener=listener).to_dict()  # a training run may need the other threads
+
+
+def _trial(path: Path, fix: str, listener: Listener) -> dict[str, Any]:
+    from thalweg.diagnosis import try_fix_on_run
+
+    return try_fix_on_run(path, fix=fix, listener=listener).to_dict()
+
+
+def _landscape(path: Path, plane: Any, listener: Listener) -> dict[str, Any]:
+    import torch
+
+    from thalweg.diagnosis.landscape import landscape_of_run
+
+    torch.set_num_threads(1)
+    return landscape_of_run(path, plane=plane, listener=listener).to_dict()
+
+
+_WORKS: Final = {_VERDICT: _verdict, _TRIAL: _trial, LANDSCAPE: _landscape}
+
 if __name__ == "__main__":
-    _say(_work(Path(sys.argv[1]), sys.argv[2]))
+    _say(_work(sys.argv[1], Path(sys.argv[2]), sys.argv[3]))

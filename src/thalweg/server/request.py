@@ -194,8 +194,16 @@ class Visit:
         """
         text = self.query.get(name, "0")
         if not text.isascii() or not text.isdecimal() or len(text) > 12 or int(text) > most:
-            raise UsageError("page.bad_field", name=name, value=text[:80])
+            self.refuse(name)
         return int(text)
+
+    def refuse(self, name: str) -> NoReturn:
+        """Report that a parameter of the address is invalid.
+
+        Raises:
+            UsageError: always.
+        """
+        raise UsageError("page.bad_field", name=name, value=self.query.get(name, "")[:80])
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,9 @@ ITERATIONS = 5
 
 
 class Muon(Optimizer):
-    """`m ← β·m + g`, `θ ← θ - η·(0.2·√max(R, K)·ortho(g + β·m) + λ·θ)` for matrices; AdamW for the rest.
+    """Momentum with each matrix made nearly orthogonal, O_t = ortho(g_t + μ m_t); AdamW for the rest.
+
+    m_t = μ m_{t−1} + g_t; θ_t = (1 − η_t λ) θ_{t−1} − 0.2 η_t √max(R, K) O_t.
 
     A convolution's kernel is treated as the matrix (outputs, inputs · height · width). The factor scales the update to
     the size of AdamW's, so that one learning rate suits both. torch.optim.Muon is the same but takes matrices only.
@@ -35,7 +37,7 @@ class Muon(Optimizer):
         rest: parameter groups for AdamW, as torch takes them.
         lr: η.
         weight_decay: λ for the matrices.
-        momentum: β.
+        momentum: μ.
 
     Source: Jordan et al. 2024, https://kellerjordan.github.io/posts/muon; the factor: Liu et al. 2025,
     https://arxiv.org/abs/2502.16982.
@@ -120,6 +122,9 @@ class Muon(Optimizer):
 
 def orthogonal(matrix: Tensor) -> Tensor:
     """Bring a matrix's singular values close to 1 (about 0.7 to 1.2), keeping their directions.
+
+    Each, relative to the matrix's norm, becomes that which five times f gives:
+    f(s) = 3.4445 s − 4.775 s³ + 2.0315 s⁵.
 
     `X ← (a·I + b·G + c·G²)·X` with `G = X·Xᵀ`, five times from `X/‖X‖`. All iterations work on G, which is R by R, and
     X is multiplied once: for wide matrices this is a fraction of the work.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -58,6 +59,8 @@ class PrincipalPlane:
         directions: two of length 1, at right angles to each other.
         a_K: projection of each checkpoint, along the first direction.
         b_K: the same along the second.
+        distance_K: distance of each checkpoint from the last one.
+        moved_K: distance of each checkpoint from the one before; 0 for the first.
         outside_K: distance of each checkpoint from the plane, as a share of its distance from the last one, in [0, 1].
         outside: share of the sum of squared distances from the last checkpoint that lies outside the plane.
     """
@@ -65,6 +68,8 @@ class PrincipalPlane:
     directions: tuple[Direction, Direction]
     a_K: NDArray[np.float64]
     b_K: NDArray[np.float64]
+    distance_K: NDArray[np.float64]
+    moved_K: NDArray[np.float64]
     outside_K: NDArray[np.float64]
     outside: float
 
@@ -92,12 +97,15 @@ def principal_plane(checkpoints: Sequence[Direction]) -> PrincipalPlane:
     squared_K = np.diag(gram_KK)
     left_K = np.clip(squared_K - (coordinates_2K**2).sum(axis=0), 0, None)
     share_K = np.sqrt(np.divide(left_K, squared_K, out=np.zeros_like(left_K), where=squared_K > 0))
+    moved_K = [float((now - before).norm()) for before, now in pairwise(differences)]
     first, second = (_shaped(axis, last) for axis in axes)
     total = float(squared_K.sum())
     return PrincipalPlane(
         (first, second),
         coordinates_2K[0] + 0.0,
         coordinates_2K[1] + 0.0,
+        np.sqrt(squared_K),
+        np.array([0.0, *moved_K]),
         share_K,
         float(left_K.sum()) / total if total else 0.0,
     )

@@ -19,7 +19,7 @@ from thalweg.training.progress import Listener
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
     from torch import Tensor, nn
@@ -49,6 +49,8 @@ class Trajectory:
         b_K: the same along the second.
         loss_K: loss of the checkpoints themselves, with their own running statistics.
         plane_loss_K: loss of their projections.
+        distance_K: distance of each from the last one.
+        moved_K: distance of each from the one before; 0 for the first.
         outside_K: distance of each from the plane, as a share of its distance from the last one, in [0, 1].
         outside: share of the sum of squared distances from the last one that lies outside the plane, in [0, 1].
     """
@@ -58,8 +60,15 @@ class Trajectory:
     b_K: NDArray[np.float64]
     loss_K: NDArray[np.float64]
     plane_loss_K: NDArray[np.float64]
+    distance_K: NDArray[np.float64]
+    moved_K: NDArray[np.float64]
     outside_K: NDArray[np.float64]
     outside: float
+
+    @property
+    def held(self) -> float:
+        """Share of the movement that the plane holds: of the sum of squared distances from the last one, in [0, 1]."""
+        return 1 - self.outside
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +96,33 @@ class Landscape:
     examples: int
     seed: int
     trajectory: Trajectory | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """All numbers as lists, for JSON that knows what is not finite."""
+        return {name: _listed(getattr(self, name)) for name in self.__slots__}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Landscape:
+        """The landscape of `to_dict`.
+
+        Example:
+            >>> along = np.linspace(-1, 1, 3)
+            >>> found = Landscape("random", along, along, np.zeros((3, 3)), 0.5, 10, 4, 0)
+            >>> Landscape.from_dict(found.to_dict()).loss_HW.shape
+            (3, 3)
+        """
+        way = values["trajectory"]
+        return cls(**{**_arrayed(values), "trajectory": way and Trajectory(**_arrayed(way))})
+
+
+def _listed(value: Any) -> Any:
+    if isinstance(value, Trajectory):
+        return {name: _listed(getattr(value, name)) for name in value.__slots__}
+    return value.tolist() if isinstance(value, np.ndarray) else value
+
+
+def _arrayed(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: np.array(value) if isinstance(value, list) else value for name, value in values.items()}
 
 
 def landscape_of(

@@ -128,6 +128,8 @@ def _along(
         found.b_K,
         np.array([plane.loss_at(state) for state in states.values()]),
         np.array([float(plane.losses([a], [b])[0, 0]) for a, b in zip(found.a_K, found.b_K, strict=True)]),
+        found.distance_K,
+        found.moved_K,
         found.outside_K,
         found.outside,
     )
@@ -140,10 +142,14 @@ def _along(
 
 
 def _extent(values_K: NDArray[np.float64], points: int, span: float) -> NDArray[np.float64]:
-    """Evenly spaced values over the trajectory, with a margin."""
+    """Evenly spaced values over the trajectory, with a margin; 0, the last checkpoint, is one unless it is outside."""
     low, high = float(values_K.min()), float(values_K.max())
     half = span * (1 + 2 * _MARGIN) * (high - low) / 2 or 1.0
-    return np.linspace((low + high) / 2 - half, (low + high) / 2 + half, points)
+    left, right = (low + high) / 2 - half, (low + high) / 2 + half
+    if not left < 0 < right:
+        return np.linspace(left, right, points)
+    gap, before = min((max(-left / before, right / (points - 1 - before)), before) for before in range(1, points - 1))
+    return np.arange(-before, points - before) * np.float64(gap)
 
 
 def _loss(name: str, logits_NC: Tensor, labels_N: Tensor) -> Tensor:

@@ -85,6 +85,22 @@ def _laid(surface: Surface, side: int) -> Heightmap:
     x_W, y_H = (np.linspace(*ends, side) for ends in surface.window)
     with np.errstate(all="ignore"):
         values_HW = np.asarray(surface.value(*np.meshgrid(x_W, y_H)), dtype=np.float64)
+    return heightmap_on(x_W, y_H, values_HW)
+
+
+def heightmap_on(x_W: NDArray[np.float64], y_H: NDArray[np.float64], values_HW: NDArray[np.float64]) -> Heightmap:
+    """Choose levels for values on a grid.
+
+    Args:
+        x_W: grid of the first weight.
+        y_H: grid of the second weight.
+        values_HW: one for each point of the grid; those that are not finite are no values.
+
+    Example:
+        >>> found = heightmap_on(np.arange(3.0), np.arange(2.0), np.array([[0.0, 1.0, 2.0], [1.0, 2.0, np.inf]]))
+        >>> found.scale, found.heights([0.0, 1.0, np.nan]).tolist()
+        ('linear', [0.0, 0.5, 1.0])
+    """
     values_HW = np.where(np.isfinite(values_HW), values_HW, np.nan)
     scale, low, high = _span(values_HW[np.isfinite(values_HW)])
     return Heightmap(x_W, y_H, values_HW, _levels(scale, low, high), scale, low, high)

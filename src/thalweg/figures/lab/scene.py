@@ -11,6 +11,7 @@ from thalweg.figures.lab.columns import CHARTS, charts_of, columns_of
 from thalweg.figures.lab.decimation import keep_steps
 from thalweg.figures.lab.heightmap import heightmap_of
 from thalweg.figures.style import BLACK, BLUE, ORANGE, SERIES, SKY, YELLOW
+from thalweg.optimizers.reading import text_of
 
 
 if TYPE_CHECKING:
@@ -78,19 +79,7 @@ class Scene:
         Raises:
             UsageError: more than eight traces; more cannot be told apart.
         """
-        if len(self.traces) > MOST:
-            raise UsageError("lab.too_many_optimizers", count=len(self.traces), most=MOST)
-        return [
-            Style(
-                label=label,
-                color=_ON_LIGHT.get(series.color, series.color),
-                color_on_dark=_ON_DARK.get(series.color, series.color),
-                dashes=series.dashes,
-                marker=series.marker,
-                size=_SIZES.get(series.marker, 1.0),
-            )
-            for label, series in zip(self.labels, SERIES, strict=False)
-        ]
+        return styles_of(self.labels)
 
     @cached_property
     def heightmap(self) -> Heightmap:
@@ -135,8 +124,29 @@ def make_scene(
     return Scene(surface, traces, labels or labels_of(traces), keep_steps(traces, limit=limit), shown)
 
 
+def styles_of(labels: Sequence[str]) -> list[Style]:
+    """A style for each label, the same in every picture.
+
+    Raises:
+        UsageError: more than eight; more cannot be told apart.
+    """
+    if len(labels) > MOST:
+        raise UsageError("lab.too_many_optimizers", count=len(labels), most=MOST)
+    return [
+        Style(
+            label=label,
+            color=_ON_LIGHT.get(series.color, series.color),
+            color_on_dark=_ON_DARK.get(series.color, series.color),
+            dashes=series.dashes,
+            marker=series.marker,
+            size=_SIZES.get(series.marker, 1.0),
+        )
+        for label, series in zip(labels, SERIES, strict=False)
+    ]
+
+
 def labels_of(traces: Sequence[Trace], schedules: Sequence[str] | None = None) -> list[str]:
-    """A name for each trace: the optimizer's, followed by rate or schedule where these tell it from its namesakes.
+    """A name for each trace: the optimizer's with its own settings, and rate or schedule where its namesakes differ.
 
     Example:
         >>> from thalweg import paths, surfaces
@@ -146,10 +156,13 @@ def labels_of(traces: Sequence[Trace], schedules: Sequence[str] | None = None) -
         ['sgd', 'adam η=0.1', 'adam η=0.2']
     """
     given = schedules or [""] * len(traces)
-    words = [(trace.optimizer.name, f"η={trace.lr:g}", text) for trace, text in zip(traces, given, strict=True)]
+    words = [
+        (text_of(trace.optimizer), trace.optimizer.name, f"η={trace.lr:g}", text)
+        for trace, text in zip(traces, given, strict=True)
+    ]
     labels = []
     for word in words:
-        namesakes = [other for other in words if other[0] == word[0]]
-        telling = [word[place] for place in (1, 2) if len({other[place] for other in namesakes}) > 1]
+        namesakes = [other for other in words if other[1] == word[1]]
+        telling = [word[place] for place in (2, 3) if len({other[place] for other in namesakes}) > 1]
         labels.append(" ".join([word[0], *telling]))
     return labels

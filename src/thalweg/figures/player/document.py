@@ -32,13 +32,12 @@ def fill_page(texts: Mapping[str, str], payload: Mapping[str, Any], *, raw: Mapp
     """Fill the template.
 
     Args:
-        texts: text for the template's slots; escaped here.
+        texts: text for the template's slots instead of the lab's own; escaped here.
         payload: the page's data, as JSON can hold it.
         raw: slots whose text is HTML already.
     """
     style, script = _read("style.css"), bundle("main")
     slots = {
-        **{name: html.escape(text) for name, text in texts.items()},
         **raw,
         "style": style,
         "style_hash": _hash(style),
@@ -46,19 +45,35 @@ def fill_page(texts: Mapping[str, str], payload: Mapping[str, Any], *, raw: Mapp
         "script_hash": _hash(script),
         "payload": embed_json(payload),
     }
-    return _SLOT.sub(lambda match: slots[match[1]], _read("page.html"))
+    return _filled("page.html", texts, slots)
 
 
-def transport(prefix: str = "") -> str:
+def stage(texts: Mapping[str, str], *, prefix: str = "", formulas: bool = True, still: bool = False) -> str:
+    """The player itself as HTML in the language in force: picture, charts, controls, table.
+
+    Args:
+        texts: text for its slots instead of the lab's own, and for those of `formulas.html`; escaped here.
+        prefix: of every id, where a page has another player.
+        formulas: whether it has a place for formulas.
+        still: whether there is only one step, and nothing to play.
+    """
+    slots = {
+        "prefix": prefix,
+        "still": str(still).lower(),
+        "formulas": _filled("formulas.html", texts, {}) if formulas else "",
+        "transport": transport(prefix, texts),
+    }
+    return _filled("player.html", texts, slots)
+
+
+def transport(prefix: str = "", texts: Mapping[str, str] | None = None) -> str:
     """The buttons, slider and fields that move through the steps, as HTML in the language in force.
 
     Args:
         prefix: of every id, where a page has two of them.
+        texts: text for its slots instead of the lab's own.
     """
-    filled = _SLOT.sub(
-        lambda slot: prefix if slot[1] == "prefix" else html.escape(t(f"lab.{slot[1]}")), _read("transport.html")
-    )
-    return filled.rstrip()
+    return _filled("transport.html", texts or {}, {"prefix": prefix})
 
 
 def bundle(entry: str) -> str:
@@ -96,6 +111,16 @@ def _as_function(name: str) -> str:
     exported = ", ".join(found for _, found in _EXPORT.findall(source))
     body = _EXPORT.sub(r"\1", _IMPORT.sub(r"const \1 = $\2;", source))
     return f"const ${name} = (() => {{\n{body}return {{ {exported} }};\n}})();\n"
+
+
+def _filled(name: str, texts: Mapping[str, str], raw: Mapping[str, str]) -> str:
+    """A template with its slots filled: with HTML, with a text, or with the lab's own."""
+
+    def fill(slot: re.Match[str]) -> str:
+        key = slot[1]
+        return raw[key] if key in raw else html.escape(texts[key] if key in texts else t(f"lab.{key}"))
+
+    return _SLOT.sub(fill, _read(name)).rstrip("\n")
 
 
 def _read(name: str) -> str:

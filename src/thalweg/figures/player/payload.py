@@ -6,15 +6,15 @@ import html
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from contourpy import LineType, contour_generator
 
 from thalweg._files import write_text
-from thalweg.figures.lab.heightmap import heightmap_of, level_text
+from thalweg.figures.lab.heightmap import heightmap_of
 from thalweg.figures.lab.scene import make_scene
 from thalweg.figures.lab.texts import axis_names, event_sentence, event_summary, formula_of, settings_text, title_of
-from thalweg.figures.player.document import fill_page, transport
+from thalweg.figures.player.document import fill_page, stage
 from thalweg.figures.player.formulas import blocks_of, columns_for
 from thalweg.figures.player.packing import pack
+from thalweg.figures.player.relief import relief_of
 from thalweg.i18n import get_language, t
 
 
@@ -26,19 +26,15 @@ if TYPE_CHECKING:
 
     from thalweg.figures.lab.axes import View
     from thalweg.figures.lab.columns import Chart
-    from thalweg.figures.lab.heightmap import Heightmap
     from thalweg.figures.lab.scene import Scene, Style
+    from thalweg.figures.player.relief import Facts
     from thalweg.paths import Trace
     from thalweg.surfaces import Surface
-
-    Facts = tuple[dict[str, Any], dict[str, NDArray[Any]]]
-    """What JSON can hold, and arrays by name."""
 
 _BUDGET: Final = 12_000  # kept steps times traces: keeps the file near a megabyte
 _MOST_KEPT: Final = 4_000  # steps
 _LONGEST_LINE, _LONGEST_FORMULA = 240, 2_000  # letters of a formula
 _MOST_EVENTS: Final = 4  # of one kind on one trace, each with a sentence of its own
-_COARSE: Final = 4  # every fourth grid point is enough for shading and for the view in space
 
 _KEYS: Final = ("space", "arrows", "shift", "home", "picture", "zoom", "digits", "help")
 
@@ -71,27 +67,6 @@ TABLE: Final = (
 )
 
 _TEXTS: Final = ("page_optimizer", "page_loss", "page_step_of", "page_play", "page_pause", "page_no_events")
-
-_PAGE_TEXTS: Final = (
-    "page_3d",
-    "page_charts",
-    "page_contour",
-    "page_critical",
-    "page_events",
-    "page_failure",
-    "page_keys",
-    "page_noscript",
-    "page_picture",
-    "page_picture_keys",
-    "page_optimizers",
-    "page_table",
-    "page_theme",
-    "page_view",
-    "page_zoom",
-    "page_zoom_in",
-    "page_zoom_out",
-    "page_zoom_reset",
-)
 
 
 def write_player(surface: Surface, traces: Sequence[Trace], file: Path | str, *, view: View = "contour") -> None:
@@ -129,9 +104,8 @@ def write_player(surface: Surface, traces: Sequence[Trace], file: Path | str, *,
         "formulas_heading": t("formulas.heading"),
         "formulas_lit": t("formulas.lit"),
         "picture_summary": t("lab.page_summary", title=title, labels=", ".join(scene.labels)),
-        **{name: t(f"lab.{name}") for name in _PAGE_TEXTS},
     }
-    write_text(file, fill_page(texts, payload_of(scene, view=view), raw={"help": _help(), "transport": transport()}))
+    write_text(file, fill_page(texts, payload_of(scene, view=view), raw={"help": key_list(), "player": stage(texts)}))
 
 
 def payload_of(scene: Scene, *, view: View) -> dict[str, Any]:
@@ -154,7 +128,8 @@ def texts() -> dict[str, str]:
 
 def background_of(surface: Surface) -> Facts:
     """What a page shows of a surface without traces."""
-    drawing, arrays = _surface(surface, heightmap_of(surface))
+    marks = [(point.kind, *point.position, point.value) for point in surface.critical_points]
+    drawing, arrays = relief_of(heightmap_of(surface), axis_names(surface), marks)
     facts = {
         "surface": drawing,
         "critical_kinds": _kinds(surface),
@@ -184,58 +159,13 @@ def traces_of(scene: Scene, explained: int | None = None) -> Facts:
         "step_axis": {"kind": "log1p" if kept.logarithmic else "linear", "name": t(kept.axis_key)},
         "panels": [_panel(chart) for chart in scene.charts],
         "table": [{"column": name, "title": t(f"lab.column_{name}")} for name in TABLE],
-        "series": [_series(style) for style in scene.styles],
+        "series": [series_of(style) for style in scene.styles],
         "events": _events(scene),
         "formulas": [blocks_of(trace) for trace in scene.traces],
         "rates": [trace.lr for trace in scene.traces],
         "note": kept.note,
     }
     return facts, arrays
-
-
-def _surface(surface: Surface, heightmap: Heightmap) -> Facts:
-    lines, starts, level_of = _contours(heightmap)
-    heights_HW = heightmap.heights(heightmap.values_HW[::_COARSE, ::_COARSE])
-    drawing = {
-        "window": surface.window,
-        "side": len(heights_HW),
-        "axes": axis_names(surface),
-        "levels": [level_text(level) for level in heightmap.levels_L],
-        "critical": [
-            {
-                "kind": point.kind,
-                "x": point.position[0],
-                "y": point.position[1],
-                "height": float(heightmap.heights(point.value)),
-            }
-            for point in surface.critical_points
-        ],
-        "height_ticks": [
-            {"height": float(heightmap.heights(level)), "text": level_text(level)} for level in heightmap.levels_L[::3]
-        ],
-        "height_name": heightmap.height_name,
-    }
-    arrays = {
-        "heights": np.rint(heights_HW * 65535).astype(np.uint16),
-        "lines": lines,
-        "starts": starts,
-        "level_of": level_of,
-    }
-    return drawing, arrays
-
-
-def _contours(heightmap: Heightmap) -> tuple[NDArray[np.float32], NDArray[np.uint32], NDArray[np.uint16]]:
-    """All contour lines: points one after another, where each line starts (and the last ends), and its level."""
-    generator = contour_generator(heightmap.x_W, heightmap.y_H, heightmap.values_HW, line_type=LineType.Separate)
-    lines = [
-        (number, np.asarray(line_N2, dtype=np.float64))
-        for number, level in enumerate(heightmap.levels_L)
-        for line_N2 in generator.lines(float(level))
-    ]
-    points = np.concatenate([np.empty((0, 2)), *(line_N2 for _, line_N2 in lines)])
-    starts = np.cumsum([0, *(len(line_N2) for _, line_N2 in lines)])
-    level_of = np.array([number for number, _ in lines])
-    return points.astype(np.float32), starts.astype(np.uint32), level_of.astype(np.uint16)
 
 
 def _kinds(surface: Surface) -> list[dict[str, str]]:
@@ -254,7 +184,8 @@ def _panel(chart: Chart) -> dict[str, Any]:
     }
 
 
-def _series(style: Style) -> dict[str, Any]:
+def series_of(style: Style) -> dict[str, Any]:
+    """How a page draws a path."""
     return {
         "label": style.label,
         "color": {"light": style.color, "dark": style.color_on_dark},
@@ -278,7 +209,8 @@ def _events(scene: Scene) -> list[dict[str, Any]]:
     return found
 
 
-def _help() -> str:
+def key_list() -> str:
+    """The keys of an offline page and what they do, as HTML."""
     rows = (
         f"<dt><kbd>{html.escape(t(f'lab.key_{name}'))}</kbd></dt><dd>{html.escape(t(f'lab.key_{name}_does'))}</dd>"
         for name in _KEYS

@@ -100,7 +100,7 @@ def trace_all(form: Form, surface: Surface) -> tuple[list[Trace], list[str]]:
     seed = form.whole("seed", least=0, most=2**32 - 1, default=0)
     traces, schedules = [], []
     for row in rows:
-        optimizer = optimizers.get(row.text("optimizer", longest=60))
+        optimizer = optimizers.read(row.text("optimizer", longest=200))
         schedule = row.text("schedule", longest=400, default="constant") or "constant"
         if row.values.get("lr") is None:
             lr = suggest_lr(surface, optimizer)

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from functools import cache
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final
 
 from thalweg import lessons
 from thalweg.server.request import Entry
+from thalweg.server.routes.lesson_views import VIEWS, evidence_of, view
 
 
 if TYPE_CHECKING:
-    from thalweg.lessons import Evidence
     from thalweg.server.request import Visit
 
 # the fields of the page's address for each lesson of the lab; the lesson's settings fill in the numbers
 _SETUPS: Final[dict[str, dict[str, Any]]] = {
+    # at 2 / λ of the steep direction, a step of gradient descent lands exactly opposite: the loss stands still
+    "stuck-but-gradient-large": {"surface": "valley", "optimizers": "sgd:0.2:;sgd:0.1:", "steps": 300},
     "saddle-or-minimum": {
         "surface": "toy_network",
         "optimizers": "sgd:0.05:;adam:0.02:",
@@ -47,12 +48,21 @@ _SETUPS: Final[dict[str, dict[str, Any]]] = {
         "noise": "{noise}",
     },
     "mse-or-cross-entropy": {"tab": "losses"},
+    "momentum-map": {
+        "surface": "valley",
+        "parameters": "condition={condition:g},angle={angle:g}",
+        "optimizers": "momentum(momentum={best.momentum:.4g}):{best.lr:.4g}:;sgd:{plain_lr:.4g}:",
+        "steps": 300,
+    },
 }
 
 
 def listing() -> list[dict[str, Any]]:
-    """Every lesson with its title and its setup of the page, in the order of the course."""
-    return [{"name": name, "title": lessons.title_of(name), "setup": setup_of(name)} for name in lessons.names()]
+    """Every lesson with its title, its setup of the page and whether it has a view, in the order of the course."""
+    return [
+        {"name": name, "title": lessons.title_of(name), "setup": setup_of(name), "has_view": name in VIEWS}
+        for name in lessons.names()
+    ]
 
 
 def lesson(name: str) -> dict[str, Any]:
@@ -65,7 +75,7 @@ def lesson(name: str) -> dict[str, Any]:
     from thalweg.formulas import get
 
     found = lessons.get(name)
-    evidence = _evidence(name)
+    evidence = evidence_of(found)
     order = lessons.names()
     place = order.index(name)
     return {
@@ -89,7 +99,8 @@ def picture(name: str) -> bytes:
         UnknownNameError: there is no such lesson.
     """
     file = BytesIO()
-    lessons.get(name).write_picture(_evidence(name), file, dpi=100)
+    found = lessons.get(name)
+    found.write_picture(evidence_of(found), file, dpi=100)
     return file.getvalue()
 
 
@@ -99,7 +110,8 @@ def setup_of(name: str) -> dict[str, str] | None:
     if setup is None:
         return None
     found = lessons.get(name)
-    settings = {**vars(found), "lr": getattr(found, "learning_rate", None)}
+    own = {name: getattr(found, name) for name in ("best", "plain_lr", "start") if hasattr(found, name)}
+    settings = {**vars(found), "lr": getattr(found, "learning_rate", None), **own}
     fields = {"tab": "lab", **{key: str(value).format(**settings) for key, value in setup.items()}}
     if "steps" in settings:
         fields.setdefault("steps", str(settings["steps"]))
@@ -110,12 +122,6 @@ def setup_of(name: str) -> dict[str, str] | None:
     return fields
 
 
-@cache
-def _evidence(name: str) -> Evidence:
-    """Run a lesson once; its numbers never change."""
-    return lessons.get(name).run()
-
-
 def _name(visit: Visit) -> str:
     return visit.query.get("name", "")
 
@@ -124,4 +130,5 @@ ROUTES: Final = (
     Entry("GET", "lessons", lambda _visit: {"lessons": listing()}),
     Entry("GET", "lesson", lambda visit: lesson(_name(visit))),
     Entry("GET", "lesson/picture", lambda visit: picture(_name(visit))),
+    Entry("GET", "lesson/view", view, needs_network=True),
 )

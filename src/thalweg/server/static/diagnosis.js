@@ -4,10 +4,10 @@
 import { getJson, postJson } from "./api.js";
 import { bar, button, byId, make } from "./dom.js";
 import { makeChoice } from "./choosing.js";
-import { duration, percent, t } from "./texts.js";
+import { percent, t } from "./texts.js";
+import { ASK, makeProgress, waitFor } from "./waiting.js";
 import { makeScale } from "../player/scales.js";
 
-const ASK = 1000; // milliseconds between two requests for a trial's state
 const WIDE = 30; // above this ratio a bar is logarithmic
 
 export async function mountDiagnosis(page) {
@@ -19,7 +19,11 @@ export async function mountDiagnosis(page) {
     home.replaceChildren(make("p", { class: "note" }, t("diagnosis_running")));
     home.dataset.state = "running";
     try {
-      const verdict = await waitFor(run);
+      const progress = makeProgress(t("diagnosis_title"));
+      const verdict = await waitFor("verdict", { run }, () => mine === run, (now) => {
+        if (!progress.elements[0].isConnected) home.append(...progress.elements);
+        progress.show(now);
+      });
       if (mine !== run) return;
       home.replaceChildren(...shown(run, verdict));
       home.dataset.state = "done";
@@ -30,23 +34,6 @@ export async function mountDiagnosis(page) {
       home.replaceChildren(make("p", { class: "message" }, error.message));
       home.dataset.state = "refused";
     }
-  }
-  /** Ask until the verdict is there: the server stops a diagnosis that nobody asks for. */
-  async function waitFor(run) {
-    let now = await getJson("verdict", { run });
-    const progress = make("progress", { max: 1, "aria-label": t("diagnosis_title") });
-    const line = make("p", { class: "note" });
-    while (now.state === "running") {
-      if (mine !== run) return now;
-      if (!line.isConnected) home.replaceChildren(make("p", { class: "note" }, t("diagnosis_running")), progress, line);
-      showProgress(progress, line, now);
-      await new Promise((done) => setTimeout(done, ASK));
-      if (mine !== run) return now;
-      now = await getJson("verdict", { run, waiting: 1 });
-      if (now.state === "none") now = await getJson("verdict", { run }); // the visitor was away for long
-    }
-    if (now.state === "failed") throw new Error(now.message);
-    return now;
   }
   function shown(run, verdict) {
     const fixes = verdict.fixes.map(({ code, text, can_be_tried: can }) =>
@@ -86,9 +73,9 @@ export async function mountDiagnosis(page) {
       const text = { running: t("diagnosis_trying"), done: now.text, failed: now.message };
       place.replaceChildren(make("p", { class: now.state === "failed" ? "error" : "message" }, text[now.state] ?? ""));
       if (now.state === "running") {
-        const [progress, line] = [make("progress", { max: 1, "aria-label": t("diagnosis_try") }), make("p", { class: "note" })];
-        showProgress(progress, line, now);
-        place.append(progress, line);
+        const progress = makeProgress(t("diagnosis_try"));
+        progress.show(now);
+        place.append(...progress.elements);
       }
       if (now.state !== "running") return;
       await new Promise((done) => setTimeout(done, ASK));
@@ -97,14 +84,6 @@ export async function mountDiagnosis(page) {
   }
   const choice = makeChoice(byId("diagnosis-run"), open);
   return { show: (fields) => choice.show(fields) };
-}
-
-/** How far the server has come: a bar, and the stage with the time left. */
-function showProgress(progress, line, { stage, share, left }) {
-  if (share) progress.value = share;
-  else progress.removeAttribute("value"); // not known yet
-  const known = left !== null && left !== undefined;
-  line.textContent = known ? t("js_progress", { stage, share: percent(share), left: duration(left) }) : t("js_begins", { stage });
 }
 
 /** Each measure as a bar with the threshold as a line across it. */

@@ -72,7 +72,9 @@ function makeRow(catalogue, changed, remove) {
   return {
     element,
     set(given) {
-      optimizer.value = catalogue.optimizers.includes(given.optimizer) ? given.optimizer : "sgd";
+      const isKnown = catalogue.optimizers.includes(given.optimizer.split("(")[0]); // its own settings are in parentheses
+      if (isKnown && !catalogue.optimizers.includes(given.optimizer)) optimizer.append(make("option", { value: given.optimizer }, given.optimizer));
+      optimizer.value = isKnown ? given.optimizer : "sgd";
       lr.value = given.lr;
       schedule.value = given.schedule === "constant" ? "" : given.schedule;
       middle = 0;

@@ -1,6 +1,7 @@
 // @ts-check
 // One run: its state, stop and resume, its confusion matrix, its layers, and some photos.
 
+import { readFields, writeFields } from "./address.js";
 import { getFrame, getJson, pictureAddress, postJson } from "./api.js";
 import { button, byId, facts, make, table } from "./dom.js";
 import { duration, percent, short, t, whole } from "./texts.js";
@@ -12,6 +13,7 @@ export function makeDetail(page) {
   let name = "";
   let listing = { runs: [], trainings: [] };
   let rate = null;
+  let landscape = null;
   const parts = {};
 
   function build() {
@@ -22,14 +24,36 @@ export function makeDetail(page) {
       facts: make("div"),
       buttons: make("div", { class: "buttons" }),
       output: make("div"),
+      landscape: make("div"),
       scores: make("div", { id: "run-scores" }),
       layers: make("div"),
     });
-    home.append(make("h2", {}, name), parts.facts, parts.buttons, parts.output);
+    home.append(make("h2", {}, name), parts.facts, parts.buttons, parts.output, parts.landscape);
+    landscape = null;
     results.append(parts.scores, parts.layers);
     draw();
     if (isListed()) load(); // a run that was just started has nothing to read yet
+    if (isListed() && readFields().landscape) openLandscape(readFields().landscape);
   }
+  /** Show the landscape, or close it. */
+  async function toggleLandscape() {
+    const opens = !landscape;
+    writeFields({ landscape: opens ? "on" : null, step: null, view: null, hide: null });
+    if (opens) return openLandscape("on");
+    landscape = null;
+    parts.landscape.replaceChildren();
+    showPressed();
+  }
+  async function openLandscape(plane) {
+    const mine = name;
+    const { makeLandscape } = await import("./landscape.js");
+    if (mine !== name || landscape) return;
+    landscape = makeLandscape(page, name);
+    parts.landscape.replaceChildren(landscape.element);
+    showPressed();
+    await landscape.draw(plane);
+  }
+  const showPressed = () => parts.buttons.querySelector("#run-landscape-button")?.setAttribute("aria-expanded", String(Boolean(landscape)));
   const isListed = () => listing.runs.some((one) => one.run === name);
   function draw() {
     if (!parts.facts) return;
@@ -60,7 +84,9 @@ export function makeDetail(page) {
       ...(going && !started?.goes_on ? [make("span", { class: "note" }, t("run_elsewhere"))] : []),
       ...(!going ? [button(t("run_resume"), () => act("resume"), { id: "run-resume" })] : []),
       ...["diagnosis", "embeddings", "classify"].map((tab) => button(t(`run_to_${tab}`), () => page.goTo({ tab, run: name }))),
+      ...(isListed() ? [button(t("run_to_landscape"), toggleLandscape, { id: "run-landscape-button", "aria-expanded": "false" })] : []),
     );
+    showPressed();
   }
   function showStarted({ command, lines, exit_code, failed }) {
     if (parts.output.dataset.shown !== command) {
@@ -111,6 +137,7 @@ export function makeDetail(page) {
       if (parts.scores && after && (before === undefined || (before === "training" && after !== "training"))) load();
     },
     shown: () => name,
+    actions: () => landscape?.actions(),
     rate(run, value) {
       if (run === name && value) rate = value;
     },

@@ -73,6 +73,7 @@ export async function mountRuns(page) {
   page.onTheme(() => follow(curves.runs(), readFields().run ?? curves.runs()[0] ?? ""));
 
   return {
+    actions: new Proxy({}, { get: (_, name) => detail.actions()?.[name] }),
     show(fields) {
       show();
       if (!listing.runs.length || !curves.runs().every(isListed)) return; // a run that was just started is not listed yet

@@ -7,6 +7,9 @@ import { button, byId, fillSelect, make, table } from "./dom.js";
 import { t } from "./texts.js";
 import { blockOf } from "../player/math.js";
 
+/** Lessons with something to change, and what draws it. */
+const VIEWS = { initialization: () => import("./depth.js"), "momentum-map": () => import("./momentummap.js") };
+
 const FEATURED = ["adagrad-arrives-and-bursts", "momentum-escapes", "mse-or-cross-entropy"];
 
 export function makeTour(page) {
@@ -35,18 +38,21 @@ export function makeTour(page) {
     const next = lesson.next ? known.get(lesson.next) : null;
     const rows = lesson.checks.map(({ claim, got, expected, holds }) => [claim, got, expected, holds ? "✓" : "✗"]);
     const columns = [t("tour_claim"), t("tour_got"), t("tour_expected"), t("tour_holds")];
+    const view = known.get(name).has_view ? make("section", { class: "view", "aria-label": t("view_name", { title: lesson.title }) }) : null;
     home.replaceChildren(
       make("h3", {}, lesson.title),
       make("ol", {}, ...lesson.lines.map((line) => make("li", {}, line))),
       make("div", {}, table(columns, rows, { rowHeads: true, className: "checks", caption: t("tour_checks") })),
+      view,
       make("div", { class: "formula-blocks" }, ...lesson.formulas.map(blockOf)),
       make("div", { class: "buttons" },
         next ? button(t("tour_next", { title: next.title }), () => go(lesson.next), { class: "primary", id: "tour-next" }) : null,
-        lesson.setup ? button(t("tour_picture"), (event) => showPicture(home, lesson, event.target)) : null,
+        lesson.setup || view ? button(t("tour_picture"), (event) => showPicture(home, lesson, event.target)) : null,
         button(t("tour_close"), close),
       ),
     );
-    if (!lesson.setup) showPicture(home, lesson, null);
+    if (view) VIEWS[name]().then(({ mountView }) => mountView(view, page)).catch(page.fail);
+    else if (!lesson.setup) showPicture(home, lesson, null);
   }
   function failed(error) {
     byId("lesson").hidden = true;

@@ -88,8 +88,12 @@ export function drawMark(context, shape, x, y, radius, color, casing) {
   context.fill();
 }
 
-/** A critical point's mark, told apart by shape: a filled disk, a ring, a cross, a plus. */
+/** A critical point's mark, told apart by shape: a filled disk, a ring, a cross, a plus; or the shape that it names. */
 export function drawCritical(context, kind, x, y, ink, halo, size = 1) {
+  if (kind in CORNERS) {
+    drawMark(context, kind, x, y, 5 * size, ink, halo);
+    return;
+  }
   const paint = (width, color) => {
     context.lineWidth = width * size;
     context.strokeStyle = color;

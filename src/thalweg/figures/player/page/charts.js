@@ -65,7 +65,16 @@ function drawChart(chart, scene, hidden, colors) {
   const lines = shown.map((series) => curveOf(chart, scene.steps, series));
   for (const line of lines) stroke(context, line, colors.background, 3.5, []);
   shown.forEach(({ color, dash }, number) => stroke(context, lines[number], color[colors.theme], 1.7, dash));
+  if (chart.panel.marks) for (const series of shown) drawMarks(context, chart, scene.steps, series, colors);
   context.restore();
+}
+
+/** A second column of a panel, as marks on the lines of its first. */
+function drawMarks(context, chart, steps, series, colors) {
+  const values = series.columns[chart.panel.marks];
+  values.forEach((value, index) => {
+    drawMark(context, series.mark, chart.x(steps[index]), height(chart, value), 3, series.color[colors.theme], colors.background);
+  });
 }
 
 /** A value below the range (a loss of zero has no logarithm) is drawn on the floor. */
@@ -90,7 +99,7 @@ function drawCursor(chart, scene, index, hidden, colors) {
   context.strokeStyle = colors.ink;
   context.stroke();
   scene.series.forEach((series, number) => {
-    const y = height(chart, series.columns[chart.panel.column][index]);
+    const y = height(chart, series.columns[chart.panel.marks ?? chart.panel.column][index]);
     if (hidden.has(number) || Number.isNaN(y)) return;
     drawMark(context, series.mark, at, y, 4, series.color[colors.theme], colors.background);
   });

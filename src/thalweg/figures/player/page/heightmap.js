@@ -6,20 +6,21 @@ import { drawCritical, haloText, useFont } from "./canvas.js";
 import { rgb } from "./contour.js";
 import { makeScale, tickText } from "./scales.js";
 
-const QUADS = 48; // a side: drawn in a few milliseconds without a graphics card
+const MOST_QUADS = 48; // a side: drawn in a few milliseconds without a graphics card
 const WIDE = 6; // quads between two lines of the net
 
 const EDGES = [[-1, -1], [1, -1], [1, 1], [-1, 1]]; // of the floor
 
 /** @param {import("./contour.js").Surface} surface */
 export function heightmapView(surface) {
-  const mesh = coarse(surface.heights, surface.side, QUADS + 1);
+  const quads = Math.min(MOST_QUADS, surface.side - 1);
+  const mesh = coarse(surface.heights, surface.side, quads + 1);
   const [x, y] = surface.window.map((range) => makeScale("linear", range, [-1, 1]));
   return {
     draw(context, width, height, camera, colors) {
       const project = projector(camera, width, height);
       drawFloor(context, project, colors);
-      drawQuads(context, mesh, project, camera, colors);
+      drawQuads(context, mesh, quads, project, camera, colors);
       drawScales(context, surface, { x, y }, project, camera, colors);
       for (const { kind, x: px, y: py, height: pz } of surface.critical) {
         drawCritical(context, kind, ...project(x(px), y(py), pz), colors.ink, colors.background, surface.criticalSize);
@@ -45,14 +46,14 @@ function drawFloor(context, project, colors) {
   paint(context, colors.line, 1);
 }
 
-function drawQuads(context, mesh, project, camera, colors) {
-  const count = QUADS + 1;
+function drawQuads(context, mesh, quads, project, camera, colors) {
+  const count = quads + 1;
   const corners = Array.from({ length: count * count }, (_, cell) => {
     const [row, column] = [Math.floor(cell / count), cell % count];
-    return project((2 * column) / QUADS - 1, (2 * row) / QUADS - 1, mesh[cell]);
+    return project((2 * column) / quads - 1, (2 * row) / quads - 1, mesh[cell]);
   });
   const shade = shader(colors);
-  const { rows, columns } = farToNear(camera, QUADS);
+  const { rows, columns } = farToNear(camera, quads);
   for (const row of rows) {
     for (const column of columns) {
       const cell = row * count + column;

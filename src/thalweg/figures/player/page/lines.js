@@ -12,6 +12,7 @@ const NEAR = 0.5; // pixels
  * @property {string} color
  * @property {number[]} dash
  * @property {string} mark
+ * @property {boolean} [dots] whether every kept step has a dot
  * @property {(index: number) => [number, number]} point where a kept step lies on the canvas
  *
  * @param {CanvasRenderingContext2D} context
@@ -22,6 +23,7 @@ export function drawLines(context, traces, last, frame, colors) {
   const lines = traces.map((trace) => lineOf(trace, last));
   for (const line of lines) stroke(context, line, colors.background, 5, []); // all casings first: they hide no line
   traces.forEach(({ color, dash }, number) => stroke(context, lines[number], color, 2.2, dash));
+  for (const trace of traces) if (trace.dots) drawDots(context, trace, last, colors);
   const heads = traces.flatMap((trace) => head(trace, last, frame));
   for (const { trace, x, y } of heads) drawMark(context, trace.mark, x, y, 5, trace.color, colors.background);
   drawLabels(context, heads, frame, colors);
@@ -66,6 +68,10 @@ export function stroke(context, line, color, width, dash) {
   context.setLineDash([]);
 }
 
+function drawDots(context, trace, last, colors) {
+  for (let index = 0; index < last; index += 1) drawMark(context, "circle", ...trace.point(index), 1.8, trace.color, colors.background);
+}
+
 /** Where the mark stands: nothing when the path is out of the picture. */
 function head(trace, last, frame) {
   const [x, y] = trace.point(last);
@@ -80,7 +86,7 @@ function drawLabels(context, heads, frame, colors) {
   context.textAlign = "left";
   for (const { trace, x, y } of [...heads].sort((one, other) => one.y - other.y)) {
     const width = context.measureText(trace.label).width;
-    const left = x + 12 + width > frame.right ? x - 12 - width : x + 12;
+    const left = x + 12 + width > frame.right ? Math.max(frame.left + 4, x - 12 - width) : x + 12;
     const box = { left, right: left + width, y: freeRow(taken, left, left + width, y, frame) };
     taken.push(box);
     if (Math.abs(box.y - y) > 6) leader(context, x, y, left < x ? box.right + 2 : left - 2, box.y, trace.color);

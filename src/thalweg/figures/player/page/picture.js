@@ -66,8 +66,8 @@ function viewsOf(surface) {
   return { contour: contourView(surface), "3d": heightmapView(surface) };
 }
 
-function lineFor({ label, color, dash, mark, columns: { x, y, height } }, point, theme) {
-  return { label, color: color[theme], dash, mark, point: (index) => point(x[index], y[index], height[index]) };
+function lineFor({ label, color, dash, mark, dots, columns: { x, y, height } }, point, theme) {
+  return { label, color: color[theme], dash, mark, dots, point: (index) => point(x[index], y[index], height[index]) };
 }
 
 /** The window moved against the pointer, never out of the surface's. */
