@@ -37,8 +37,8 @@ RENAMED = {
 RUNMEDIC = {
     "non_finite": "diverged lr_too_large exploding_gradients bad_inputs bad_targets wrong_loss",
     "divergence": "lr_too_large diverged not_shuffled weight_decay_too_strong",
-    "no_learning": "optimizer_not_stepping untrained_parameters zero_grad_missing lr_too_small targets_unrelated bad_targets"
-    " dead_units",
+    "no_learning": "optimizer_not_stepping untrained_parameters zero_grad_missing lr_too_small targets_unrelated"
+    " bad_targets dead_units",
     "overfitting": "overfitting",
     "loss_spikes": "lr_too_large bad_inputs bad_targets exploding_gradients",
     "grad_spikes": "exploding_gradients lr_too_large bad_inputs",
@@ -128,5 +128,9 @@ def counts(codes: Iterable[str], truth: Iterable[str]) -> bool:
 
 
 def named(peer: str, words: Sequence[str], truth: Iterable[str], first: int | None = None) -> bool:
-    """Whether one of the first words of a peer counts for the cause; all of them if `first` is None."""
-    return any(counts(meant(peer, word), tuple(truth)) for word in words[:first])
+    """Whether one of the first words of a peer counts for the cause; all of them if `first` is None.
+
+    Words that mean the same, of several steps or layers, are one.
+    """
+    said = list(dict.fromkeys(meant(peer, word) for word in words))
+    return any(counts(codes, tuple(truth)) for codes in said[:first])
