@@ -51,7 +51,7 @@ def train(programs: ModuleType, name: str, *, fixed: bool, seed: int) -> Any:
 
 @dataclass
 class Log:
-    """What a usual loop logs: loss, rate, norm of the gradient, and the loss on validation data if the program has one."""
+    """What a usual loop logs: loss, rate, norm of the gradient, and the losses on validation data, if any."""
 
     rows: list[dict[str, Any]] = field(default_factory=list)
 
