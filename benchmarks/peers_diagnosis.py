@@ -44,7 +44,7 @@ QUIET = {"healthy", "converged", "unsure"}
 
 
 def main() -> None:
-    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    arguments = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     arguments.add_argument("programs", nargs="?", help="a file of programs")
     arguments.add_argument("--peers", nargs="*", default=list(PEERS), choices=list(PEERS))
     arguments.add_argument("--homes", type=Path, default=HOMES, help="where each peer has its environment")

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from types import ModuleType
 
-COLUMNS = ("step", "train_loss", "lr", "grad_norm", "val_loss")
+COLUMNS: Sequence[str] = ("step", "train_loss", "lr", "grad_norm", "val_loss")
 
 
 def load(path: str) -> ModuleType:
