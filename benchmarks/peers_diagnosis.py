@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 from _peer import Peer
 from peers_programs import Hooked, Log, load, train
-from peers_words import ADVICE, counts, named
+from peers_words import ADVICE, WORDS, counts, named
 
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ QUIET = {"healthy", "converged", "unsure"}
 def main() -> None:
     arguments = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     arguments.add_argument("programs", nargs="?", help="a file of programs")
-    arguments.add_argument("--peers", nargs="*", default=list(PEERS), choices=list(PEERS))
+    arguments.add_argument("--peers", nargs="*", default=list(PEERS), choices=list(WORDS))
     arguments.add_argument("--homes", type=Path, default=HOMES, help="where each peer has its environment")
     arguments.add_argument("--only", nargs="*", help="names of programs")
     arguments.add_argument("--seed", type=int, default=0)
@@ -77,7 +77,7 @@ def run(chosen: argparse.Namespace) -> None:
     print(f"torch {torch.__version__}, load {os.getloadavg()[0]:.1f}")
     with ExitStack() as stack, chosen.out.open("a", encoding="utf-8") as file:
         peers = {}
-        for name in chosen.peers:
+        for name in set(chosen.peers) & set(PEERS):
             python = chosen.homes / name / "bin" / "python"
             wanted = [one.format(torch=torch.__version__.split("+")[0]) for one in PEERS[name]]
             peers[name] = stack.enter_context(Peer(__file__, python, wanted))

@@ -130,7 +130,7 @@ def counts(codes: Iterable[str], truth: Iterable[str]) -> bool:
 def named(peer: str, words: Sequence[str], truth: Iterable[str], first: int | None = None) -> bool:
     """Whether one of the first words of a peer counts for the cause; all of them if `first` is None.
 
-    Words that mean the same, of several steps or layers, are one.
+    Words that mean the same, of several steps or layers, are one; advice comes after them.
     """
-    said = list(dict.fromkeys(meant(peer, word) for word in words))
+    said = list(dict.fromkeys(meant(peer, word) for word in sorted(words, key=ADVICE.__contains__)))
     return any(counts(codes, tuple(truth)) for codes in said[:first])
