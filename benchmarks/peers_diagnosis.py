@@ -77,7 +77,7 @@ def run(chosen: argparse.Namespace) -> None:
     print(f"torch {torch.__version__}, load {os.getloadavg()[0]:.1f}")
     with ExitStack() as stack, chosen.out.open("a", encoding="utf-8") as file:
         peers = {}
-        for name in set(chosen.peers) & set(PEERS):
+        for name in (one for one in chosen.peers if one in PEERS):
             python = chosen.homes / name / "bin" / "python"
             wanted = [one.format(torch=torch.__version__.split("+")[0]) for one in PEERS[name]]
             peers[name] = stack.enter_context(Peer(__file__, python, wanted))
