@@ -1,6 +1,7 @@
 """The cost of watching: the same steps with and without, in turns, best of n.
 
     python benchmarks/watching.py --rounds 9
+    OMP_NUM_THREADS=1 python benchmarks/watching.py --cpu --batch 128     # processor time, beside other work
 
 Two perceptrons have steps of about 2 and more than 10 milliseconds. A round is 100 steps of each side, after 20
 uncounted ones (the first ten of a watched run are measured in full); rounds of both sides alternate.
@@ -9,9 +10,11 @@ uncounted ones (the first ten of a watched run are measured in full); rounds of 
 from __future__ import annotations
 
 import argparse
+import os
 import platform
 import time
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
@@ -20,8 +23,11 @@ from torch.nn.functional import cross_entropy
 import thalweg
 
 
-STEPS, WARM_UP = 100, 20
-SIDES = {"a step of about 2 ms": ((784, 256, 128, 10), 256), "a step of more than 10 ms": ((784, 1024, 1024, 10), 256)}
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+STEPS, WARM_UP, BATCH = 100, 20, 256
+SIDES = {"a step of about 2 ms": (784, 256, 128, 10), "a step of more than 10 ms": (784, 1024, 1024, 10)}
 
 
 def training(widths: tuple[int, ...]) -> tuple[nn.Module, torch.optim.Optimizer]:
@@ -33,7 +39,9 @@ def training(widths: tuple[int, ...]) -> tuple[nn.Module, torch.optim.Optimizer]
     return model, torch.optim.Adam(model.parameters(), fused=True)
 
 
-def seconds_a_step(widths: tuple[int, ...], size: int, *, watched: bool) -> float:
+def seconds_a_step(
+    widths: tuple[int, ...], size: int, *, watched: bool, clock: Callable[[], float] = time.perf_counter
+) -> float:
     model, optimizer = training(widths)
     inputs, labels = torch.randn(size, widths[0]), torch.arange(size) % 10
     watching = thalweg.watch(model, optimizer) if watched else None
@@ -42,26 +50,30 @@ def seconds_a_step(widths: tuple[int, ...], size: int, *, watched: bool) -> floa
     began = 0.0
     for step in range(WARM_UP + STEPS):
         if step == WARM_UP:
-            began = time.perf_counter()
+            began = clock()
         optimizer.zero_grad()
         loss = cross_entropy(model(inputs), labels)
         loss.backward()
         optimizer.step()
         if watching is not None:
             watching.step(loss)
-    return (time.perf_counter() - began) / STEPS
+    return (clock() - began) / STEPS
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=9)
-    rounds = parser.parse_args().rounds
-    print(f"python {platform.python_version()}, torch {torch.__version__}, {torch.get_num_threads()} threads")
-    for name, (widths, size) in SIDES.items():
+    parser.add_argument("--batch", type=int, default=BATCH)
+    parser.add_argument("--cpu", action="store_true", help="count the processor time of all threads, not the clock's")
+    chosen = parser.parse_args()
+    clock, rounds = time.process_time if chosen.cpu else time.perf_counter, chosen.rounds
+    print(f"python {platform.python_version()}, torch {torch.__version__}, {torch.get_num_threads()} threads", end=", ")
+    print(f"{'processor time' if chosen.cpu else 'by the clock'}, load {os.getloadavg()[0]:.1f}")
+    for name, widths in SIDES.items():
         best = {False: float("inf"), True: float("inf")}
         for _ in range(rounds):
             for watched in (False, True):
-                best[watched] = min(best[watched], seconds_a_step(widths, size, watched=watched))
+                best[watched] = min(best[watched], seconds_a_step(widths, chosen.batch, watched=watched, clock=clock))
         plain, watched = best[False] * 1e3, best[True] * 1e3
         print(f"{name}: {plain:.2f} ms, watched {watched:.2f} ms, {100 * (watched / plain - 1):+.1f} %")
 
