@@ -16,14 +16,13 @@ from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 from thalweg.diagnosis.measures.head import class_dim, normalized_over
 from thalweg.diagnosis.preparing import decorrelating, standardizing
 from thalweg.diagnosis.verdict import Fix
-from thalweg.probes.batches import Batch
 
 
 if TYPE_CHECKING:
     from torch import Tensor
     from torch.optim import Optimizer
 
-    from thalweg.probes.batches import LossFunction
+    from thalweg.probes.batches import Batch, LossFunction
     from thalweg.probes.copies import Copy
 
 ADAM_RATE = 1e-3
