@@ -17,7 +17,7 @@ from starlette.staticfiles import StaticFiles
 from thalweg.errors import ThalwegError
 from thalweg.server.answers import answer_of, refusal_of
 from thalweg.server.diagnoses import Diagnoses
-from thalweg.server.index import PLAYER, STATIC, index
+from thalweg.server.index import index
 from thalweg.server.middleware import Guard
 from thalweg.server.processes import Trainings
 from thalweg.server.request import Service, Visit, read_body
@@ -33,6 +33,7 @@ from thalweg.server.routes import (
     trainings,
 )
 from thalweg.server.run_index import RunIndex
+from thalweg.server.scripts import PLAYER, STATIC, script
 from thalweg.server.websocket import follow
 
 
@@ -95,6 +96,8 @@ def build_app(
         Route("/", index),
         *(Route(f"/api/{entry.path}", _endpoint(entry, service), methods=[entry.method]) for entry in ROUTES),
         WebSocketRoute("/api/live", live),
+        Route("/static/{name}.js", script),
+        Route("/player/{name}.js", script),
         Mount("/static", StaticFiles(directory=STATIC)),
         Mount("/player", StaticFiles(directory=PLAYER)),
     ]

@@ -4,13 +4,12 @@
 import { getFrame, newestOnly, pictureAddress } from "./api.js";
 import { byId, make } from "./dom.js";
 import { makeChoice } from "./choosing.js";
-import { makeScatter } from "./scatter.js";
+import { makeScatter, MARKS } from "./scatter.js";
 import { percent, t } from "./texts.js";
 import { colorOf } from "./curves.js";
 import { drawMark, pageColors, prepare } from "../player/canvas.js";
 
 const LAYERS = ["mid", "top"];
-const MARKS = ["circle", "square", "triangle", "diamond", "down", "plus", "cross"];
 
 export async function mountEmbeddings(page) {
   const home = byId("embeddings");

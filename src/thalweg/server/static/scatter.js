@@ -9,7 +9,8 @@ import { makeScale } from "../player/scales.js";
 const MARGIN = 14; // pixels
 const NEAR = 24; // pixels from the pointer within which a photo is chosen
 const SIZE = 3.4; // pixels
-const MARKS = ["circle", "square", "triangle", "diamond", "down", "plus", "cross"];
+/** The marks of the classes, told apart by shape. */
+export const MARKS = ["circle", "square", "triangle", "diamond", "down", "plus", "cross"];
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
 /**

@@ -1,0 +1,184 @@
+// @ts-check
+// A network that trains before one's eyes: settings or a case go to Python, its frames are played.
+
+import { getJson, newestOnly, Refusal } from "./api.js";
+import { readFields, writeFields } from "./address.js";
+import { byId, make } from "./dom.js";
+import { makeNetworkCharts, makeNumbers } from "./networkcharts.js";
+import { makeNetworkClock } from "./networkclock.js";
+import { makeDrawing } from "./networkdraw.js";
+import { makeNetworkForm } from "./networkform.js";
+import { makeGuessing } from "./networkguess.js";
+import { makeSource } from "./networksource.js";
+import { makeView } from "./networkview.js";
+import { readingText } from "../player/scales.js";
+import { pageColors } from "../player/canvas.js";
+import { t, whole } from "./texts.js";
+
+const FEWEST = 4; // points of one's own, with which a network can train
+
+export async function mountNetwork(page) {
+  const catalogue = await getJson("network");
+  const player = byId("network-player");
+  const form = makeNetworkForm(byId("network-form"), catalogue, changed);
+  const guessing = makeGuessing(catalogue, { start, repair });
+  const clock = makeNetworkClock({ draw, rested, goTo });
+  const bar = make("div", { class: "buttons small", id: "network-draw", role: "group", "aria-label": t("network_draw") });
+  const drawing = makeDrawing(bar, {
+    points: ownPoints,
+    put: (points) => form.draw(points.slice(0, catalogue.limits.drawn[1])),
+    moved: () => draw(true),
+    window: () => shownWindow,
+  });
+  /** @type {ReturnType<typeof makeSource>[]} */
+  let sources = [];
+  /** @type {ReturnType<typeof makeView>[]} */
+  let views = [];
+  let charts = null;
+  let numbers = null;
+  let built = "";
+  let given = null; // the case
+  let repaired = false;
+  let wanted = 0; // the step of the address
+  let shownFor = "";
+  let shownWindow = [-1, 1, -1, 1];
+
+  const bodies = () => {
+    if (!given) return form.read().map((settings) => ({ settings }));
+    const body = { case: given.number, seed: given.seed };
+    return repaired ? [body, { ...body, repaired: true }] : [body];
+  };
+  const names = () => (given ? (repaired ? [t("network_as_it_was"), t("network_repaired")] : [""]) : form.read().length > 1 ? ["A", "B"] : [""]);
+
+  const load = newestOnly(async () => {
+    const began = performance.now();
+    const asked = bodies();
+    const few = asked[0].settings?.points === "drawn" && form.drawn().length < FEWEST;
+    byId("network-error").textContent = few ? t("network_few", { least: FEWEST }) : "";
+    if (few) {
+      draw(true); // the points alone
+      return;
+    }
+    const next = asked.map((body) => makeSource({ ...body, sharpness: true }, catalogue.limits.steps[1], { came, failed }));
+    const step = clock.isPlaying() ? 0 : wanted;
+    try {
+      await Promise.all(next.map((source) => source.open(step)));
+    } catch (error) {
+      failed(error);
+      return;
+    }
+    for (const source of sources) source.close();
+    sources = next;
+    build();
+    clock.begin(sources, step ? sources[0].columns.length - 1 : 0);
+    draw(true);
+    player.dataset.ready = "true";
+    player.dataset.drawn = String(Math.round(performance.now() - began));
+  });
+
+  function failed(error) {
+    byId("network-error").textContent = error.message;
+    clock.pause();
+    if (!(error instanceof Refusal)) throw error;
+  }
+  function came() {
+    if (!clock.isPlaying()) draw(true);
+  }
+  /** Lay out pictures, charts and table, where they are not those that are shown. */
+  function build() {
+    const headers = sources.map((source) => source.header());
+    shownWindow = headers[0].window;
+    const key = JSON.stringify([names(), headers.map(({ layers, plane, inputs, classes }) => [layers, plane, inputs, classes]), !!given]);
+    if (key === built) return;
+    built = key;
+    const home = byId("network-pictures");
+    home.replaceChildren();
+    home.dataset.columns = String(sources.length);
+    views = sources.map((_, number) => makeView(home, names()[number], headers[number], given ? null : { ...drawing, bar: number ? null : bar }));
+    charts = makeNetworkCharts(byId("network-charts"), names(), clock.moveTo);
+    numbers = makeNumbers(byId("network-numbers"), names());
+  }
+  function draw(wholly = false) {
+    if (!player.offsetParent || !sources.length) return;
+    const colors = pageColors();
+    const { index, farthest } = clock.state();
+    const own = !given && byId("network-points").value === "drawn" ? localPoints() : null;
+    const few = own !== null && own.labels.length < FEWEST;
+    views.forEach((view, number) => {
+      const frame = few ? null : sources[number].frame(index);
+      if (frame || few) view.draw(frame, own, number ? null : drawing.cursor(), colors);
+    });
+    charts.draw(sources, index, farthest, colors, wholly);
+    numbers(sources, index);
+  }
+  let version = 0;
+  let versionOf = null;
+  /** The points that the visitor placed, at once. */
+  function localPoints() {
+    const points = form.drawn();
+    if (points !== versionOf) [versionOf, version] = [points, version + 1];
+    const held = new Uint8Array(points.length);
+    return { places: points.flatMap(([x, y]) => [x, y]), labels: points.map((point) => point[2]), held, version: `own ${version}` };
+  }
+  /** The points from which drawing goes on: those that are shown. */
+  function ownPoints() {
+    if (byId("network-points").value === "drawn" || !sources.length) return form.drawn();
+    const arrays = sources[0].frame(clock.state().index)?.arrays;
+    if (!arrays || byId("network-points").value === "photos") return [];
+    return Array.from(arrays.labels, (label, at) => [Number(arrays.points[2 * at].toFixed(2)), Number(arrays.points[2 * at + 1].toFixed(2)), label]);
+  }
+  /** The cursor rests: into the address, and said. */
+  function rested(step) {
+    wanted = step;
+    if (readFields().tab !== "network") return;
+    writeFields({ step: step ? String(step) : null });
+    const { columns, header } = { columns: sources[0].columns, header: sources[0].header() };
+    const { index } = clock.state();
+    byId("network-note").textContent = header.ended === null || step < header.ended ? "" : t("network_ended", { step: whole(header.ended) });
+    const said = (name) => readingText(columns.get(name)[index]);
+    byId("network-live").textContent = t("network_spoken", { step: whole(step), loss: said("loss"), accuracy: said("accuracy") });
+  }
+  /** A step that was typed; where it has not come yet, it is asked for. */
+  function goTo(step) {
+    wanted = Math.min(catalogue.limits.steps[1], Math.max(0, Math.round(step) || 0));
+    load();
+  }
+  const key = (fields) => JSON.stringify([form.write(), fields.case ?? "", fields.repaired ?? ""]);
+  function changed() {
+    writeFields({ tab: "network", ...form.write() });
+    shownFor = key(readFields());
+    load();
+  }
+  function start(next) {
+    const own = Object.fromEntries(Object.entries(form.write()).filter(([, value]) => value));
+    page.goTo({ tab: "network", ...own, ...(next && { case: `${next.number}-${next.seed}` }) });
+  }
+  function repair() {
+    repaired = true;
+    writeFields({ repaired: "1" });
+    shownFor = key(readFields());
+    clock.play(true);
+    load();
+  }
+  page.onTheme(() => draw(true));
+  new ResizeObserver(() => draw(true)).observe(player);
+
+  return {
+    actions: clock.actions,
+    async show(fields) {
+      form.fill(fields);
+      const [number, seed] = (fields.case ?? "").split("-").map(Number);
+      given = number >= 1 && number <= catalogue.cases ? { number, seed: seed || 0 } : null;
+      repaired = fields.repaired === "1";
+      byId("network-form").hidden = !!given;
+      guessing.show(given);
+      if (key(fields) !== shownFor) {
+        shownFor = key(fields);
+        wanted = Number(fields.step) || 0;
+        if (!fields.step) clock.play(true);
+        await load();
+      }
+      draw(true);
+    },
+  };
+}
