@@ -111,7 +111,7 @@ def paint(browser: Browser, url: str, rounds: int) -> dict[str, Any]:
 def weight(browser: Browser, url: str, _rounds: int) -> dict[str, Any]:
     """Everything that the page is made of, all tabs opened; answers in numbers and photos are not counted."""
     with opened(browser, url, "#player[data-ready=true]") as page:
-        for place in range(2, 7):
+        for place in range(2, 8):
             page.keyboard.press(f"Alt+{place}")
             page.wait_for_timeout(700)
         files = {name: size for name, size in page.evaluate(BYTES) if "/static/" in name or "/player/" in name}

@@ -8,7 +8,7 @@ import { makeNetworkCharts, makeNumbers } from "./networkcharts.js";
 import { makeNetworkClock } from "./networkclock.js";
 import { makeDrawing } from "./networkdraw.js";
 import { makeNetworkForm } from "./networkform.js";
-import { makeGuessing } from "./networkguess.js";
+import { makeGuessing, makeOwnDiagnosis } from "./networkguess.js";
 import { makeSource } from "./networksource.js";
 import { makeView } from "./networkview.js";
 import { readingText } from "../player/scales.js";
@@ -30,6 +30,7 @@ export async function mountNetwork(page) {
     moved: () => draw(true),
     window: () => shownWindow,
   });
+  const forgetVerdict = makeOwnDiagnosis(() => ({ settings: form.read()[0], steps: Number(player.dataset.step) }));
   /** @type {ReturnType<typeof makeSource>[]} */
   let sources = [];
   /** @type {ReturnType<typeof makeView>[]} */
@@ -52,6 +53,7 @@ export async function mountNetwork(page) {
 
   const load = newestOnly(async () => {
     const began = performance.now();
+    forgetVerdict();
     const asked = bodies();
     const few = asked[0].settings?.points === "drawn" && form.drawn().length < FEWEST;
     byId("network-error").textContent = few ? t("network_few", { least: FEWEST }) : "";
@@ -93,8 +95,9 @@ export async function mountNetwork(page) {
     built = key;
     const home = byId("network-pictures");
     home.replaceChildren();
+    if (sources.length > 1 && !given) home.append(bar);
     home.dataset.columns = String(sources.length);
-    views = sources.map((_, number) => makeView(home, names()[number], headers[number], given ? null : { ...drawing, bar: number ? null : bar }));
+    views = sources.map((_, number) => makeView(home, names()[number], headers[number], given ? null : { ...drawing, bar: sources.length > 1 ? null : bar }));
     charts = makeNetworkCharts(byId("network-charts"), names(), clock.moveTo);
     numbers = makeNumbers(byId("network-numbers"), names());
   }
@@ -170,7 +173,7 @@ export async function mountNetwork(page) {
       const [number, seed] = (fields.case ?? "").split("-").map(Number);
       given = number >= 1 && number <= catalogue.cases ? { number, seed: seed || 0 } : null;
       repaired = fields.repaired === "1";
-      byId("network-form").hidden = !!given;
+      for (const name of ["form", "diagnosis"]) byId(`network-${name}`).hidden = !!given;
       guessing.show(given);
       if (key(fields) !== shownFor) {
         shownFor = key(fields);

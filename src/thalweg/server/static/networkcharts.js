@@ -2,7 +2,7 @@
 // What is told of a network in numbers: loss, gradient norm and sharpness over the steps, and a table of now.
 
 import { make, table } from "./dom.js";
-import { t } from "./texts.js";
+import { percent, t } from "./texts.js";
 import { drawKey, makeCharts } from "../player/charts.js";
 import { readingText, tickText } from "../player/scales.js";
 
@@ -13,7 +13,7 @@ const COLORS = [
   { light: "#c04f00", dark: "#ff8f59" },
 ];
 const OFTEN = 6; // frames between two drawings of the lines; the cursor moves with every frame
-const DECADES = [-6, 2]; // of the bars
+const DECADES = [-8, 4]; // of the bars, as powers of ten
 
 /**
  * @param {HTMLElement} home
@@ -96,7 +96,7 @@ export function makeNumbers(home, names) {
 /** Each layer's gradient norm and update ratio as bars on one log axis, and its share of dead and saturated units. */
 export function makeLayers(home, header) {
   const [low, high] = DECADES;
-  const ticks = [-6, -4, -2, 0].map((power) => {
+  const ticks = [-8, -4, 0].map((power) => {
     const tick = make("span", {}, tickText(10 ** power));
     tick.style.left = `${(100 * (power - low)) / (high - low)}%`;
     return tick;
@@ -107,7 +107,7 @@ export function makeLayers(home, header) {
   const rows = header.layers.map(({ label }) => {
     const bars = [0, 1].map(() => ({ fill: make("span"), text: make("output") }));
     const shares = [make("td"), make("td")];
-    const cells = bars.map(({ fill, text }) => make("td", {}, make("div", { class: "log-bar" }, make("div", { class: "track log", "aria-hidden": "true" }, fill), text)));
+    const cells = bars.map(({ fill, text }) => make("td", {}, text, make("div", { class: "track log", "aria-hidden": "true" }, fill)));
     return { element: make("tr", {}, make("th", { scope: "row" }, label), ...cells, ...shares), bars, shares };
   });
   home.replaceChildren(
@@ -125,7 +125,7 @@ export function makeLayers(home, header) {
       if (row === hidden) return;
       [arrays.layer_dead, arrays.layer_saturated].forEach((values, number) => {
         const share = values[at * hidden + row];
-        shares[number].textContent = Number.isNaN(share) ? "–" : `${number ? "═" : "✕"} ${Math.round(100 * share)} %`;
+        shares[number].textContent = percent(share);
         shares[number].classList.toggle("quiet", !(share > 0));
       });
     });

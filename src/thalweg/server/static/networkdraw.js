@@ -6,8 +6,8 @@ import { t } from "./texts.js";
 
 const FAR = 6; // the plane's reach
 const STEP = 0.02; // of the window, a key; five times as much with Shift
-const SPRAY = 0.35; // units between two points of one stroke
-const NEAR = 0.6; // units from the cursor within which a point is taken away
+const SPRAY = 0.05; // of the window, between two points of one stroke
+const NEAR = 0.08; // of the window: a point is taken away if it is as near to the cursor
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
 
 /**
@@ -25,13 +25,14 @@ export function makeDrawing(bar, { points, put, moved, window: windowOf }) {
     classes.forEach((one, at) => one.setAttribute("aria-pressed", String(at === number)));
     moved();
   }
+  const reach = () => windowOf()[1] - windowOf()[0];
   const within = (value) => Number(Math.min(FAR, Math.max(-FAR, value)).toFixed(2));
   const place = (x, y) => put([...points(), [within(x), within(y), label]]);
   function takeAway() {
     const { x, y } = cursor;
     const away = points().map((point) => Math.hypot(point[0] - x, point[1] - y));
     const nearest = away.indexOf(Math.min(...away));
-    if (away[nearest] < NEAR) put(points().filter((_, at) => at !== nearest));
+    if (away[nearest] < NEAR * reach()) put(points().filter((_, at) => at !== nearest));
   }
   function key(event) {
     const { key: name, shiftKey } = event;
@@ -68,7 +69,7 @@ export function makeDrawing(bar, { points, put, moved, window: windowOf }) {
       frame.addEventListener("pointermove", (event) => {
         if (event.pointerType !== "mouse" || event.buttons !== 1) return;
         const here = at(event);
-        if (!here || (last && Math.hypot(here[0] - last[0], here[1] - last[1]) < SPRAY)) return;
+        if (!here || (last && Math.hypot(here[0] - last[0], here[1] - last[1]) < SPRAY * reach())) return;
         last = here;
         place(here[0], here[1]);
       });

@@ -6,6 +6,7 @@ import { verdictOf } from "./diagnosis.js";
 import { button, byId, fillSelect, make } from "./dom.js";
 import { t } from "./texts.js";
 
+const STEPS = 300; // of one's own network that the diagnosis watches, at least
 const KEPT = "thalweg-guesses"; // in the browser, until the window is closed
 
 /**
@@ -16,16 +17,20 @@ export function makeGuessing(catalogue, { start, repair }) {
   const [strip, panel] = [byId("network-cases"), byId("network-guess")];
   /** @type {Record<number, boolean>} whether a case was guessed right the first time */
   const known = JSON.parse(sessionStorage.getItem(KEPT) ?? "{}");
-  const score = make("p", { class: "note", role: "status" });
+  const score = make("span", { class: "note", role: "status" });
   const numbers = Array.from({ length: catalogue.cases }, (_, at) => button("", () => go(at + 1)));
   strip.append(
-    make("h2", {}, t("network_guess")), make("p", {}, t("network_guess_intro")),
-    make("div", { class: "buttons small", role: "group", "aria-label": t("network_cases") }, ...numbers), score,
+    make("div", { class: "tour-head" }, make("h2", {}, t("network_guess")), make("p", {}, t("network_guess_intro")), score),
+    make("div", { class: "buttons small", role: "group", "aria-label": t("network_cases") }, ...numbers),
   );
   strip.addEventListener("keydown", arrows);
   let given = null;
+  let isStarted = false; // by the visitor, who is then led on; an address leads nowhere
 
-  const go = (number) => start({ number, seed: Math.floor(Math.random() * catalogue.case_seeds) });
+  function go(number) {
+    isStarted = true;
+    start({ number, seed: Math.floor(Math.random() * catalogue.case_seeds) });
+  }
   /** One number has the Tab key; arrows go to the others. */
   function arrows(event) {
     const at = numbers.indexOf(event.target);
@@ -61,7 +66,7 @@ export function makeGuessing(catalogue, { start, repair }) {
       make("div", { class: "buttons wide" }, ask, button(t("network_hint"), () => showHint(hint), { id: "network-hint" }), button(t("network_leave"), () => start(null))),
       hint, answer,
     );
-    heading.focus();
+    if (isStarted) heading.focus();
   }
   async function showHint(hint) {
     try {
@@ -119,4 +124,27 @@ export function makeGuessing(catalogue, { start, repair }) {
       mark();
     },
   };
+}
+
+/**
+ * The diagnosis of one's own network.
+ * @param {() => {settings: any, steps: number}} current
+ */
+export function makeOwnDiagnosis(current) {
+  const [ask, answer] = [byId("network-own"), byId("network-own-answer")];
+  ask.addEventListener("click", async () => {
+    ask.disabled = true;
+    answer.replaceChildren(make("p", { class: "note" }, t("js_working")));
+    try {
+      const { settings, steps } = current();
+      const { verdict } = await postJson("network/diagnose", { settings, steps: Math.max(STEPS, steps) });
+      answer.replaceChildren(verdictOf(verdict, "network-own-verdict"));
+    } catch (error) {
+      answer.replaceChildren(make("p", { class: "error" }, error.message));
+    } finally {
+      ask.disabled = false;
+    }
+  });
+  /** What is shown is another network now. */
+  return () => answer.replaceChildren();
 }

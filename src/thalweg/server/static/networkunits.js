@@ -40,7 +40,8 @@ export function makeUnits(canvas) {
         }
       });
       const output = places[places.length - 1];
-      output.spots.forEach(([x, y], label) => drawMark(context, MARKS[label % MARKS.length], x, y, Math.min(9, output.side / 3), colorOf(label), colors.background));
+      const first = output.spots.length > 1 ? 0 : 1; // one output is the second class's
+      output.spots.forEach(([x, y], at) => drawMark(context, MARKS[(first + at) % MARKS.length], x, y, Math.min(9, output.side / 3), colorOf(first + at), colors.background));
     },
   };
 }
