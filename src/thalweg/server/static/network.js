@@ -16,6 +16,7 @@ import { pageColors } from "../player/canvas.js";
 import { t, whole } from "./texts.js";
 
 const FEWEST = 4; // points of one's own, with which a network can train
+const EMPTY = { plane: true, window: [-1.5, 1.5, -1.5, 1.5], inputs: ["x", "y"], layers: [], classes: ["0", "1"] }; // before they are there
 
 export async function mountNetwork(page) {
   const catalogue = await getJson("network");
@@ -58,6 +59,7 @@ export async function mountNetwork(page) {
     const few = asked[0].settings?.points === "drawn" && form.drawn().length < FEWEST;
     byId("network-error").textContent = few ? t("network_few", { least: FEWEST }) : "";
     if (few) {
+      if (!views.length) build([EMPTY]);
       draw(true); // the points alone
       return;
     }
@@ -71,7 +73,7 @@ export async function mountNetwork(page) {
     }
     for (const source of sources) source.close();
     sources = next;
-    build();
+    build(sources.map((source) => source.header()));
     clock.begin(sources, step ? sources[0].columns.length - 1 : 0);
     draw(true);
     player.dataset.ready = "true";
@@ -87,30 +89,32 @@ export async function mountNetwork(page) {
     if (!clock.isPlaying()) draw(true);
   }
   /** Lay out pictures, charts and table, where they are not those that are shown. */
-  function build() {
-    const headers = sources.map((source) => source.header());
+  function build(headers) {
     shownWindow = headers[0].window;
     const key = JSON.stringify([names(), headers.map(({ layers, plane, inputs, classes }) => [layers, plane, inputs, classes]), !!given]);
     if (key === built) return;
     built = key;
     const home = byId("network-pictures");
+    const isDrawnOn = home.contains(document.activeElement) && document.activeElement?.matches(".frame");
     home.replaceChildren();
-    if (sources.length > 1 && !given) home.append(bar);
-    home.dataset.columns = String(sources.length);
-    views = sources.map((_, number) => makeView(home, names()[number], headers[number], given ? null : { ...drawing, bar: sources.length > 1 ? null : bar }));
+    if (headers.length > 1 && !given) home.append(bar);
+    home.dataset.columns = String(headers.length);
+    views = headers.map((header, number) => makeView(home, names()[number], header, given ? null : { ...drawing, bar: headers.length > 1 ? null : bar }));
     charts = makeNetworkCharts(byId("network-charts"), names(), clock.moveTo);
     numbers = makeNumbers(byId("network-numbers"), names());
+    if (isDrawnOn) /** @type {any} */ (home.querySelector(".frame")).focus();
   }
   function draw(wholly = false) {
-    if (!player.offsetParent || !sources.length) return;
+    if (!player.offsetParent || !views.length) return;
     const colors = pageColors();
     const { index, farthest } = clock.state();
     const own = !given && byId("network-points").value === "drawn" ? localPoints() : null;
-    const few = own !== null && own.labels.length < FEWEST;
+    const bare = !sources.length || (own !== null && own.labels.length < FEWEST); // the points alone
     views.forEach((view, number) => {
-      const frame = few ? null : sources[number].frame(index);
-      if (frame || few) view.draw(frame, own, number ? null : drawing.cursor(), colors);
+      const frame = bare ? null : sources[number].frame(index);
+      if (frame || bare) view.draw(frame, own, number ? null : drawing.cursor(), colors);
     });
+    if (!sources.length) return;
     charts.draw(sources, index, farthest, colors, wholly);
     numbers(sources, index);
   }

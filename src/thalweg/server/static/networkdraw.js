@@ -16,7 +16,8 @@ const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowD
  */
 export function makeDrawing(bar, { points, put, moved, window: windowOf }) {
   let label = 0;
-  let cursor = null; // only while the plane has the focus
+  const cursor = { x: 0, y: 0 };
+  let isShown = false; // the cursor, while keys are used on the plane
   const classes = [0, 1].map((number) => button(t("network_class", { number: number + 1 }), () => choose(number), { class: "class", "aria-pressed": String(!number) }));
   bar.replaceChildren(...classes, button(t("network_clear"), () => put([])), make("span", { class: "note" }, t("network_draw_note")));
 
@@ -38,7 +39,6 @@ export function makeDrawing(bar, { points, put, moved, window: windowOf }) {
     const { key: name, shiftKey } = event;
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const [left, right, low, high] = windowOf();
-    cursor ??= { x: (left + right) / 2, y: (low + high) / 2 };
     const arrow = ARROWS[name];
     if (arrow) {
       const far = STEP * (shiftKey ? 5 : 1);
@@ -50,10 +50,11 @@ export function makeDrawing(bar, { points, put, moved, window: windowOf }) {
     else return;
     event.preventDefault();
     event.stopPropagation();
+    isShown = true;
     moved();
   }
   return {
-    cursor: () => cursor && { ...cursor, label },
+    cursor: () => (isShown ? { ...cursor, label } : null),
     /** Let a plane be drawn on. @param {HTMLElement} frame @param {(x: number, y: number) => number[] | null} placeOf */
     listen(frame, placeOf) {
       let last = null;
@@ -74,8 +75,12 @@ export function makeDrawing(bar, { points, put, moved, window: windowOf }) {
         place(here[0], here[1]);
       });
       frame.addEventListener("keydown", key);
-      frame.addEventListener("focus", () => frame.matches(":focus-visible") && ((cursor ??= { x: 0, y: 0 }), moved()));
-      frame.addEventListener("blur", () => ((cursor = null), moved()));
+      const show = (isWanted) => {
+        isShown = isWanted;
+        moved();
+      };
+      frame.addEventListener("focus", () => show(frame.matches(":focus-visible")));
+      frame.addEventListener("blur", () => show(false));
     },
   };
 }
