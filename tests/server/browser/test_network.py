@@ -124,7 +124,11 @@ def test_a_cause_is_guessed_and_fixed_by_keys_alone(open_page, until):
     page.keyboard.press("Enter")
     page.wait_for_selector("#network-result:focus")
     assert page.get_attribute("#network-verdict", "data-code")
-    assert page.locator("#network-cases button", has_text="✓").count() + page.locator("#network-cases button", has_text="✗").count() == 1
+    assert (
+        page.locator("#network-cases button", has_text="✓").count()
+        + page.locator("#network-cases button", has_text="✗").count()
+        == 1
+    )
     if page.is_hidden("#network-try"):  # this one is healthy
         return
     go_to("#network-try")

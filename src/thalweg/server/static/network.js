@@ -15,6 +15,7 @@ import { readingText } from "../player/scales.js";
 import { pageColors } from "../player/canvas.js";
 import { t, whole } from "./texts.js";
 
+const TOLD = 4; // frames between two readings of the numbers, while a network trains
 const FEWEST = 4; // points of one's own, with which a network can train
 const EMPTY = { plane: true, window: [-1.5, 1.5, -1.5, 1.5], inputs: ["x", "y"], layers: [], classes: ["0", "1"] }; // before they are there
 
@@ -42,6 +43,7 @@ export async function mountNetwork(page) {
   let given = null; // the case
   let repaired = false;
   let wanted = 0; // the step of the address
+  let drawn = 0; // frames
   let shownFor = "";
   let shownWindow = [-1, 1, -1, 1];
 
@@ -110,12 +112,15 @@ export async function mountNetwork(page) {
     const { index, farthest } = clock.state();
     const own = !given && byId("network-points").value === "drawn" ? localPoints() : null;
     const bare = !sources.length || (own !== null && own.labels.length < FEWEST); // the points alone
+    const frames = views.map((_, number) => (bare ? null : sources[number].frame(index)));
     views.forEach((view, number) => {
-      const frame = bare ? null : sources[number].frame(index);
-      if (frame || bare) view.draw(frame, own, number ? null : drawing.cursor(), colors);
+      if (frames[number] || bare) view.draw(frames[number], own, number ? null : drawing.cursor(), colors, wholly);
     });
     if (!sources.length) return;
     charts.draw(sources, index, farthest, colors, wholly);
+    drawn += 1;
+    if (!wholly && drawn % TOLD) return; // texts are laid out less often, and after all that is drawn
+    views.forEach((view, number) => frames[number] && view.tell(frames[number]));
     numbers(sources, index);
   }
   let version = 0;

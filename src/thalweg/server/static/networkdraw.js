@@ -18,7 +18,7 @@ export function makeDrawing(bar, { points, put, moved, window: windowOf }) {
   let label = 0;
   const cursor = { x: 0, y: 0 };
   let isShown = false; // the cursor, while keys are used on the plane
-  const classes = [0, 1].map((number) => button(t("network_class", { number: number + 1 }), () => choose(number), { class: "class", "aria-pressed": String(!number) }));
+  const classes = [0, 1].map((number) => button(`${"●■"[number]} ${t("network_class", { number: number + 1 })}`, () => choose(number), { class: "class", "aria-pressed": String(!number) }));
   bar.replaceChildren(...classes, button(t("network_clear"), () => put([])), make("span", { class: "note" }, t("network_draw_note")));
 
   function choose(number) {

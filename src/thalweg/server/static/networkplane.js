@@ -15,26 +15,29 @@ const SIZE = 3.2; // of a point, in pixels
 /** @param {HTMLCanvasElement} canvas */
 export function makePlane(canvas) {
   const map = makeMap();
-  let dots = null; // the points, drawn once
-  let dotsFor = "";
+  let still = null;
+  let stillFor = "";
   /** @type {any} */
   let scales = null;
 
-  function pointsPicture(width, height, points, colors) {
+  /** Axes and points, which stay while a network trains. */
+  function stillPicture(width, height, box, points, inputs, colors) {
     const ratio = window.devicePixelRatio || 1;
-    const key = [width, height, ratio, colors.theme, points.version, ...scales.window].join();
-    if (key === dotsFor) return dots;
-    dotsFor = key;
-    dots = document.createElement("canvas");
-    [dots.width, dots.height] = [width * ratio, height * ratio];
-    const context = dots.getContext("2d");
+    const key = [width, height, ratio, colors.theme, points?.version, ...scales.window].join();
+    if (key === stillFor) return still;
+    stillFor = key;
+    still = document.createElement("canvas");
+    [still.width, still.height] = [width * ratio, height * ratio];
+    const context = still.getContext("2d");
     context.scale(ratio, ratio);
-    points.labels.forEach((label, at) => {
+    drawAxes(context, box, { x: scales.x, y: scales.y, xName: inputs[0], yName: inputs[1], colors, grid: false });
+    clipTo(context, box);
+    points?.labels.forEach((label, at) => {
       const [x, y] = [scales.x(points.places[2 * at]), scales.y(points.places[2 * at + 1])];
       drawMark(context, MARKS[label % MARKS.length], x, y, SIZE, colorOf(label), colors.background);
       if (points.held[at]) drawMark(context, "circle", x, y, 1.3, colors.background, colorOf(label)); // a hole: held out
     });
-    return dots;
+    return still;
   }
   return {
     /** From pixels of the canvas to the plane. */
@@ -47,15 +50,9 @@ export function makePlane(canvas) {
       const box = frameOf(width, height, MARGINS);
       const [left, right, low, high] = sides;
       scales = { window: sides, x: makeScale("linear", [left, right], [box.left, box.right]), y: makeScale("linear", [low, high], [box.bottom, box.top]) };
-      if (frame) {
-        context.imageSmoothingQuality = "high";
-        context.drawImage(map.classes(frame, colors), box.left, box.top, box.right - box.left, box.bottom - box.top);
-      }
-      drawAxes(context, box, { x: scales.x, y: scales.y, xName: inputs[0], yName: inputs[1], colors, grid: false });
-      clipTo(context, box);
-      context.drawImage(pointsPicture(width, height, points, colors), 0, 0, width, height);
+      if (frame) context.drawImage(map.classes(frame, colors), box.left, box.top, box.right - box.left, box.bottom - box.top);
+      context.drawImage(stillPicture(width, height, box, points, inputs, colors), 0, 0, width, height);
       if (cursor) drawCursor(context, scales.x(cursor.x), scales.y(cursor.y), cursor.label, colors);
-      context.restore();
     },
   };
 }
@@ -74,17 +71,17 @@ function drawCursor(context, x, y, label, colors) {
   drawMark(context, MARKS[label], x, y, 5, colorOf(label), colors.background);
 }
 
-/** Small pictures of a network's maps, one pixel a place; the same canvas each time. */
+/** A network's maps as small pictures, one pixel a place; the same canvas each time. */
 export function makeMap() {
   const canvas = document.createElement("canvas");
   const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
   let image = new ImageData(1, 1);
   let tables = { theme: "", classes: /** @type {Uint32Array[]} */ ([]), signed: new Uint32Array(256) };
 
-  function fit(side, colors) {
-    if (image.width !== side) {
-      [canvas.width, canvas.height] = [side, side];
-      image = new ImageData(side, side);
+  function fit(width, height, colors) {
+    if (image.width !== width || image.height !== height) {
+      [canvas.width, canvas.height] = [width, height];
+      image = new ImageData(width, height);
     }
     if (tables.theme !== colors.theme) tables = { theme: colors.theme, classes: [], signed: signedTable(colors.background) };
     return new Uint32Array(image.data.buffer);
@@ -92,17 +89,18 @@ export function makeMap() {
   return {
     /** The most probable class of each place. */
     classes({ header: { grid, classes }, arrays: { winner, sure }, at }, colors) {
-      const pixels = fit(grid, colors);
+      const pixels = fit(grid, grid, colors);
       const start = at * grid * grid;
       while (tables.classes.length < classes.length) tables.classes.push(classTable(tables.classes.length, classes.length, colors.background));
       for (let place = 0; place < pixels.length; place += 1) pixels[place] = tables.classes[winner[start + place]][sure[start + place]];
       context.putImageData(image, 0, 0);
       return canvas;
     },
-    /** What one unit gives: 128 is zero. */
-    unit({ header: { unit_grid: side }, arrays: { units } }, start, colors) {
-      const pixels = fit(side, colors);
-      for (let place = 0; place < pixels.length; place += 1) pixels[place] = tables.signed[units[start + place]];
+    /** What each of the units gives, one map below the other; 128 is zero. */
+    units({ header: { unit_grid: side }, arrays: { units, step }, at }, colors) {
+      const length = units.length / step.length;
+      const pixels = fit(side, length / side, colors);
+      for (let place = 0; place < length; place += 1) pixels[place] = tables.signed[units[at * length + place]];
       context.putImageData(image, 0, 0);
       return canvas;
     },

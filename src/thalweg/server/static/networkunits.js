@@ -5,43 +5,57 @@ import { colorOf } from "./curves.js";
 import { makeMap } from "./networkplane.js";
 import { MARKS } from "./scatter.js";
 import { t } from "./texts.js";
-import { drawMark, haloText, prepare } from "../player/canvas.js";
+import { drawMark, haloText, prepare, useFont } from "../player/canvas.js";
 import { stroke } from "../player/lines.js";
 
 const LABEL = 64; // pixels, for the layers' names
 const ROW = 74; // pixels from layer to layer
 const WIDTHS = [0.5, 1.2, 2.2, 3.6]; // of lines, by the size of their weight beside the layer's largest
 const FAINT = 0.04; // of the largest: a weight below it has no line
-const LINES = 400; // of a layer
+const LINES = 64; // of a layer
+const REST = 150; // milliseconds between two drawings of the weights while a network trains
 const [DEAD, SATURATED] = [1, 2];
 
 /** @param {HTMLCanvasElement} canvas */
 export function makeUnits(canvas) {
   const map = makeMap();
+  const lines = document.createElement("canvas"); // the weights, which are drawn less often: thousands of lines take their time
+  let drawnAt = 0;
+  let linesFor = "";
+
+  function weightsPicture(frame, places, width, height, colors, wholly) {
+    const { arrays, at } = frame;
+    const ratio = window.devicePixelRatio || 1;
+    const key = [width, height, ratio, colors.theme, places.length].join();
+    if (!wholly && key === linesFor && performance.now() - drawnAt < REST) return;
+    linesFor = key;
+    [lines.width, lines.height] = [width * ratio, height * ratio];
+    const context = /** @type {CanvasRenderingContext2D} */ (lines.getContext("2d"));
+    context.scale(ratio, ratio);
+    let start = at * (arrays.weights.length / arrays.step.length);
+    places.slice(1).forEach((to, row) => {
+      const count = to.spots.length * places[row].spots.length;
+      drawWeights(context, arrays.weights.subarray(start, start + count), places[row], to);
+      start += count;
+    });
+    drawNames(context, frame.header, places, colors);
+    drawnAt = performance.now();
+  }
   return {
     height: (layers) => ROW * (layers.length + 1),
-    draw(frame, colors) {
+    draw(frame, colors, wholly) {
       const { context, width, height } = prepare(canvas);
       const { header, arrays, at } = frame;
       const rows = [header.inputs.length, ...header.layers.map(({ units }) => units)];
       const places = rows.map((units, row) => placesOf(units, width, ((row + 0.5) * height) / rows.length, height / rows.length));
-      let start = at * (arrays.weights.length / arrays.step.length);
-      rows.slice(1).forEach((outputs, row) => {
-        drawWeights(context, arrays.weights.subarray(start, start + outputs * rows[row]), places[row], places[row + 1], colors);
-        start += outputs * rows[row];
-      });
-      drawNames(context, header, places, colors);
-      header.inputs.forEach((name, at) => drawNode(context, name, places[0].spots[at], colors));
-      let unit = at * (arrays.unit_state.length / arrays.step.length);
-      header.layers.slice(0, -1).forEach(({ units }, row) => {
-        for (let place = 0; place < units; place += 1, unit += 1) {
-          const picture = map.unit(frame, unit * header.unit_grid ** 2, colors);
-          drawUnit(context, picture, places[row + 1].spots[place], places[row + 1].side, arrays.unit_state[unit], colors);
-        }
-      });
-      const output = places[places.length - 1];
-      const first = output.spots.length > 1 ? 0 : 1; // one output is the second class's
-      output.spots.forEach(([x, y], at) => drawMark(context, MARKS[(first + at) % MARKS.length], x, y, Math.min(9, output.side / 3), colorOf(first + at), colors.background));
+      weightsPicture(frame, places, width, height, colors, wholly);
+      context.drawImage(lines, 0, 0, width, height);
+      const states = arrays.unit_state.length / arrays.step.length;
+      const picture = states ? map.units(frame, colors) : null;
+      let unit = 0;
+      for (const { side, spots } of places.slice(1, -1)) {
+        for (const spot of spots) drawUnit(context, picture, unit * header.unit_grid, header.unit_grid, spot, side, arrays.unit_state[at * states + unit++], colors);
+      }
     },
   };
 }
@@ -53,11 +67,12 @@ function placesOf(units, width, y, row) {
 }
 
 /** Thick lines for large weights, dashed ones below zero; the largest only, where there are very many. */
-function drawWeights(context, weights, from, to, colors) {
-  let largest = 0;
-  for (const weight of weights) if (Math.abs(weight) > largest) largest = Math.abs(weight);
+function drawWeights(context, weights, from, to) {
+  const sizes = weights.map(Math.abs).sort();
+  const largest = sizes[sizes.length - 1];
   if (!largest || !Number.isFinite(largest)) return;
-  const least = weights.length > LINES ? Math.max(FAINT, Math.abs([...weights].sort((one, other) => Math.abs(other) - Math.abs(one))[LINES] / largest)) : FAINT;
+  const least = Math.max(FAINT, (sizes[sizes.length - LINES] ?? 0) / largest);
+  const thin = weights.length > LINES ? 0.6 : 1;
   const lines = [0, 1].map(() => WIDTHS.map(() => new Path2D()));
   weights.forEach((weight, place) => {
     const size = Math.abs(weight) / largest;
@@ -66,30 +81,30 @@ function drawWeights(context, weights, from, to, colors) {
     const line = lines[weight < 0 ? 0 : 1][Math.min(WIDTHS.length - 1, Math.floor(size * WIDTHS.length))];
     const [top, bottom] = [y0 + from.side / 2, y1 - to.side / 2];
     line.moveTo(x0, top);
-    line.bezierCurveTo(x0, (top + bottom) / 2, x1, (top + bottom) / 2, x1, bottom);
+    line.lineTo(x1, bottom);
   });
   context.globalAlpha = 0.75;
-  lines.forEach((sign, number) => sign.forEach((line, width) => stroke(context, line, colorOf(number), WIDTHS[width], number ? [] : [5, 3])));
+  lines.forEach((sign, number) => sign.forEach((line, width) => stroke(context, line, colorOf(number), thin * WIDTHS[width], number ? [] : [5, 3])));
   context.globalAlpha = 1;
 }
 
-function drawNames(context, { layers }, places, colors) {
+/** The layers' names, the inputs, and the outputs with the marks of their classes. */
+function drawNames(context, { inputs, layers }, places, colors) {
+  context.textBaseline = "middle";
+  useFont(context);
   context.fillStyle = colors.muted;
-  context.textAlign = "left";
-  context.textBaseline = "middle";
   [t("network_input"), ...layers.map(({ label }) => label)].forEach((name, row) => context.fillText(name, 0, places[row].spots[0][1], LABEL - 6));
-}
-
-function drawNode(context, name, [x, y], colors) {
   context.textAlign = "center";
-  context.textBaseline = "middle";
-  haloText(context, name, x, y, colors.ink, colors.background);
+  inputs.forEach((name, at) => haloText(context, name, ...places[0].spots[at], colors.ink, colors.background));
+  const { side, spots } = places[places.length - 1];
+  const first = spots.length > 1 ? 0 : 1; // one output is the second class's
+  spots.forEach(([x, y], at) => drawMark(context, MARKS[(first + at) % MARKS.length], x, y, Math.min(9, side / 3), colorOf(first + at), colors.background));
 }
 
 /** A map in its frame: crossed out where the unit is dead, barred above and below where it is saturated. */
-function drawUnit(context, picture, [x, y], side, state, colors) {
+function drawUnit(context, picture, from, size, [x, y], side, state, colors) {
   const [left, top] = [x - side / 2, y - side / 2];
-  context.drawImage(picture, left, top, side, side);
+  context.drawImage(picture, 0, from, size, size, left, top, side, side);
   context.strokeStyle = state ? colors.ink : colors.line;
   context.lineWidth = 1;
   context.strokeRect(left, top, side, side);

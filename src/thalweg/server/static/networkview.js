@@ -30,15 +30,17 @@ export function makeView(home, name, header, drawing) {
   let version = 0;
   return {
     /** A frame, or the points alone; `own` are points that are not Python's. */
-    draw(shown, own, cursor, colors) {
+    draw(shown, own, cursor, colors, wholly) {
       if (shown && shown.arrays.points !== known) {
         const { points: places, labels, held } = (known = shown.arrays.points) && shown.arrays;
         const same = points && String(points.places) === String(places);
         if (!same) points = { places, labels, held, version: (version += 1) };
       }
-      if (header.plane) plane.draw({ ...(shown?.header ?? header), points: own ?? points, frame: shown, cursor }, colors);
-      if (shown && header.plane) units.draw(shown, colors);
-      if (shown) table(shown);
+      if (!header.plane) return;
+      plane.draw({ ...(shown?.header ?? header), points: own ?? points, frame: shown, cursor }, colors);
+      if (shown) units.draw(shown, colors, wholly);
     },
+    /** The numbers of its layers. */
+    tell: table,
   };
 }
