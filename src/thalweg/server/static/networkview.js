@@ -21,7 +21,7 @@ export function makeView(home, name, header, drawing) {
   const left = make("div", {}, frame, drawing?.bar);
   const right = make("div", { class: "net-right" }, box, make("p", { class: "note" }, t("network_legend")), layers);
   for (const one of [left, box, box.nextSibling]) one.hidden = !header.plane;
-  home.append(make("section", { class: "net-one", "aria-label": name || t("tab_network") }, name ? make("h3", {}, name) : null, header.plane ? null : make("p", { class: "note" }, t("network_no_plane")), make("div", { class: "net-pictures" }, left, right)));
+  home.append(make(name ? "section" : "div", { class: "net-one", "aria-label": name || null }, name ? make("h3", {}, name) : null, header.plane ? null : make("p", { class: "note" }, t("network_no_plane")), make("div", { class: "net-pictures" }, left, right)));
   const [plane, units, table] = [makePlane(planeCanvas), makeUnits(unitsCanvas), makeLayers(layers, header)];
   box.style.minHeight = `${units.height(header.layers)}px`;
   drawing?.listen(frame, plane.place);
