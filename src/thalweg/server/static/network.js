@@ -15,6 +15,8 @@ import { readingText } from "../player/scales.js";
 import { pageColors } from "../player/canvas.js";
 import { t, whole } from "./texts.js";
 
+const [COARSE, FINE] = [8, 100]; // frames up to a step: at once, and when the cursor rests
+const REST = 400; // milliseconds
 const TOLD = 4; // frames between two readings of the numbers, while a network trains
 const FEWEST = 4; // points of one's own, with which a network can train
 const EMPTY = { plane: true, window: [-1.5, 1.5, -1.5, 1.5], inputs: ["x", "y"], layers: [], classes: ["0", "1"] }; // before they are there
@@ -44,6 +46,7 @@ export async function mountNetwork(page) {
   let repaired = false;
   let wanted = 0; // the step of the address
   let drawn = 0; // frames
+  let timer = 0;
   let shownFor = "";
   let shownWindow = [-1, 1, -1, 1];
 
@@ -65,22 +68,40 @@ export async function mountNetwork(page) {
       draw(true); // the points alone
       return;
     }
-    const next = asked.map((body) => makeSource({ ...body, sharpness: true }, catalogue.limits.steps[1], { came, failed }));
     const step = clock.isPlaying() ? 0 : wanted;
+    const next = await opened(asked, step, COARSE);
+    if (!next) return;
+    take(next, step);
+    player.dataset.ready = "true";
+    player.dataset.drawn = String(Math.round(performance.now() - began));
+    clearTimeout(timer);
+    if (step) timer = setTimeout(() => refine(asked, step), REST);
+  });
+  /** Sources that have their first frames; nothing where they were refused. */
+  async function opened(asked, step, some) {
+    const next = asked.map((body) => makeSource({ ...body, sharpness: true }, catalogue.limits.steps[1], { came, failed }));
     try {
-      await Promise.all(next.map((source) => source.open(step)));
+      await Promise.all(next.map((source) => source.open(step, some)));
     } catch (error) {
       failed(error);
-      return;
+      return null;
     }
+    return next;
+  }
+  function take(next, step) {
     for (const source of sources) source.close();
     sources = next;
     build(sources.map((source) => source.header()));
     clock.begin(sources, step ? sources[0].columns.length - 1 : 0);
     draw(true);
-    player.dataset.ready = "true";
-    player.dataset.drawn = String(Math.round(performance.now() - began));
-  });
+  }
+  /** Once a hand has left the slider: the curves up to this step, with more of their points. */
+  async function refine(asked, step) {
+    const before = sources;
+    const isMoved = () => sources !== before || clock.isPlaying() || Number(player.dataset.step) !== step;
+    const next = isMoved() ? null : await opened(asked, step, FINE);
+    if (next && !isMoved()) take(next, step);
+  }
 
   function failed(error) {
     byId("network-error").textContent = error.message;

@@ -8,6 +8,7 @@ import { nearestIndex } from "../player/scales.js";
 const PACE = 60; // frames a second
 const CALM = 0.5; // seconds between pictures where the reader asked for less motion
 const REST = 400; // milliseconds until a cursor rests
+const HOLD = 120; // milliseconds after a change before more is fetched: under a hand on a slider, it would be for nothing
 
 const part = (name) => byId(`network-${name}`);
 
@@ -16,7 +17,7 @@ export function makeNetworkClock({ draw, rested, goTo }) {
   const calm = matchMedia("(prefers-reduced-motion: reduce)");
   let sources = /** @type {any[]} */ ([]);
   let [index, farthest, place] = [0, 0, 0]; // frames; `place` is exact
-  let [playing, asked, before, drawnAt, timer] = [false, false, 0, 0, 0];
+  let [playing, chain, before, drawnAt, heldUntil, timer] = [false, 0, 0, 0, 0, 0];
   part("speed").append(make("option", { value: 16 }, "×16"), make("option", { value: 64 }, "×64"));
 
   const speed = () => Number(part("speed").value);
@@ -27,7 +28,7 @@ export function makeNetworkClock({ draw, rested, goTo }) {
   function show(next, wholly = false) {
     index = next;
     farthest = Math.max(farthest, index);
-    for (const source of sources) source.ahead(index, stride(), playing);
+    if (performance.now() > heldUntil) for (const source of sources) source.ahead(index, stride(), playing);
     draw(wholly);
     controls();
     clearTimeout(timer);
@@ -41,8 +42,16 @@ export function makeNetworkClock({ draw, rested, goTo }) {
     if (document.activeElement !== part("step")) part("step").value = String(step());
     part("play").setAttribute("aria-label", playing ? part("player").dataset.pause : part("player").dataset.play);
   }
+  /** Play on: one chain of frames, however often it is asked for. */
+  function run() {
+    chain += 1;
+    const mine = chain;
+    const next = (now) => mine === chain && tick(now) && requestAnimationFrame(next);
+    requestAnimationFrame(next);
+  }
+  /** A frame while playing; whether another follows. */
   function tick(now) {
-    if (!playing) return;
+    if (!playing) return false;
     const seconds = Math.min(0.25, Math.max(0, now - before) / 1000);
     before = now;
     place = Math.min(ready(), place + seconds * PACE * Math.min(1, speed()));
@@ -53,14 +62,14 @@ export function makeNetworkClock({ draw, rested, goTo }) {
       drawnAt = now;
       show(Math.max(0, Math.floor(place)), !playing);
     }
-    if (playing) requestAnimationFrame(tick);
+    return playing;
   }
   const isEnded = (source) => source.header().ended !== null && source.columns.get("step")[ready()] > source.header().ended;
   function set(isPlaying) {
     if (isPlaying && sources.length && index === ready() && sources.every((source) => source.isOver())) restart();
     playing = isPlaying;
     [place, before] = [index, performance.now()];
-    if (playing) requestAnimationFrame(tick);
+    if (playing) run();
     if (sources.length) show(index, true);
   }
   function restart() {
@@ -119,7 +128,8 @@ export function makeNetworkClock({ draw, rested, goTo }) {
       const wasPlaying = playing;
       sources = next;
       [index, farthest, place, before] = [at, at, at, performance.now()];
-      if (wasPlaying) requestAnimationFrame(tick);
+      heldUntil = before + HOLD;
+      if (wasPlaying) run();
       controls();
     },
   };

@@ -6,7 +6,7 @@ import { verdictOf } from "./diagnosis.js";
 import { button, byId, fillSelect, make } from "./dom.js";
 import { t } from "./texts.js";
 
-const STEPS = 300; // of one's own network that the diagnosis watches, at least
+const [STEPS, MOST] = [300, 1000]; // of one's own network that the diagnosis watches, at least and at most
 const KEPT = "thalweg-guesses"; // in the browser, until the window is closed
 
 /**
@@ -137,7 +137,7 @@ export function makeOwnDiagnosis(current) {
     answer.replaceChildren(make("p", { class: "note" }, t("js_working")));
     try {
       const { settings, steps } = current();
-      const { verdict } = await postJson("network/diagnose", { settings, steps: Math.max(STEPS, steps) });
+      const { verdict } = await postJson("network/diagnose", { settings, steps: Math.min(MOST, Math.max(STEPS, steps)) });
       answer.replaceChildren(verdictOf(verdict, "network-own-verdict"));
     } catch (error) {
       answer.replaceChildren(make("p", { class: "error" }, error.message));

@@ -6,7 +6,7 @@ import { postFrame } from "./api.js";
 import { Columns } from "./live.js";
 
 const AHEAD = { playing: 96, still: 8 }; // frames
-const SIZES = [4, 16, 64]; // frames of the first, the second and all later requests: the first picture comes at once
+const SIZES = [2, 16, 64]; // frames of the first, the second and all later requests: the first picture comes at once
 const LONGEST = 4000; // steps of one request
 const KEPT = 48e6; // bytes of maps; what lies farthest from the cursor is asked for again when it is looked at
 const NUMBERS = ["step", "loss", "held_loss", "accuracy", "held_accuracy", "gradient_norm", "rate", "sharpness", "threshold"];
@@ -75,10 +75,11 @@ export function makeSource(asked, most, { came, failed }) {
     columns,
     header: () => header,
     isOver,
-    /** The first frames: from the start, or, for a cursor that stands at a step, some up to that step. */
-    open(step) {
-      const stride = Math.max(1, Math.ceil(Math.min(step, LONGEST) / 24));
-      const count = step ? Math.floor(Math.min(step, LONGEST) / stride) + 1 : SIZES[0];
+    /** The first frames: from the start, or, for a cursor that stands at a step, about `some` up to that step. */
+    open(step, some) {
+      const reach = Math.min(step, LONGEST);
+      const stride = Math.max(1, Math.ceil(reach / some));
+      const count = step ? Math.floor(reach / stride) + 1 : SIZES[0];
       return append(step ? step - (count - 1) * stride : 0, stride, count);
     },
     /** Have more frames than are ahead of the cursor, every so many steps one. */
