@@ -28,6 +28,7 @@ from thalweg.server.routes import (
     lab,
     lessons,
     losses,
+    network,
     runs,
     scores,
     trainings,
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
 
     from thalweg.server.request import Entry
 
-_TABS: Final = (lab, losses, lessons, runs, scores, embeddings, classify, diagnosis, trainings)
+_TABS: Final = (lab, network, losses, lessons, runs, scores, embeddings, classify, diagnosis, trainings)
 
 ROUTES: Final[tuple[Entry, ...]] = tuple(entry for tab in _TABS for entry in tab.ROUTES)
 
