@@ -45,6 +45,7 @@ def test_one_click_leads_to_a_network_that_trains_and_goes_back_to_its_very_star
     assert (pixels(page), numbers(page)) == start
 
 
+@pytest.mark.slow
 def test_the_whole_setting_and_the_step_live_in_the_address(open_page, until):
     page = open_page("tab=network&points=moons&widths=4&step=20&compare=1&lr2=0.5", **STILL)
     page.wait_for_selector(READY)
@@ -62,6 +63,7 @@ def test_the_whole_setting_and_the_step_live_in_the_address(open_page, until):
     assert again.input_value("#network-lr-2") == "0.5"
 
 
+@pytest.mark.slow
 def test_points_are_placed_by_mouse_and_by_keys(open_page, until):
     page = open_page("tab=network&points=drawn", **STILL)
     frame = page.locator(".net-pictures .frame")
@@ -76,7 +78,7 @@ def test_points_are_placed_by_mouse_and_by_keys(open_page, until):
         for _ in range(4):
             page.keyboard.press("ArrowRight")
         page.keyboard.press(" ")
-    until(page, "location.hash.includes('drawn=')")
+    until(page, "location.hash.split('*').length === 6")
     page.wait_for_selector(READY)
     points = [point.split("_") for point in page.evaluate("location.hash").split("drawn=")[1].split("&")[0].split("*")]
     assert [point[2] for point in points] == ["0", "0", "0", "1", "1", "1"]
@@ -87,6 +89,7 @@ def test_points_are_placed_by_mouse_and_by_keys(open_page, until):
     page.wait_for_selector("#network-error:not(:empty)")
 
 
+@pytest.mark.slow
 def test_a_refused_setting_leaves_the_picture(open_page, until):
     page = open_page("tab=network&step=5", **STILL)
     page.wait_for_selector(READY)

@@ -86,6 +86,7 @@ export async function mountNetwork(page) {
       failed(error);
       return null;
     }
+    if (asked[0].settings?.points === "photos") for (const source of next) source.header().inputs = [1, 2].map((number) => t("network_component", { number }));
     return next;
   }
   function take(next, step) {
@@ -114,15 +115,16 @@ export async function mountNetwork(page) {
   /** Lay out pictures, charts and table, where they are not those that are shown. */
   function build(headers) {
     shownWindow = headers[0].window;
-    const key = JSON.stringify([names(), headers.map(({ layers, plane, inputs, classes }) => [layers, plane, inputs, classes]), !!given]);
+    const key = JSON.stringify([names(), headers.map(({ layers, plane, inputs, classes }) => [layers, plane, inputs, classes]), !!given, byId("network-points").value]);
     if (key === built) return;
     built = key;
     const home = byId("network-pictures");
     const isDrawnOn = home.contains(document.activeElement) && document.activeElement?.matches(".frame");
     home.replaceChildren();
-    if (headers.length > 1 && !given) home.append(bar);
+    const isFixed = !!given || byId("network-points").value === "photos"; // then nothing is drawn
+    if (headers.length > 1 && !isFixed) home.append(bar);
     home.dataset.columns = String(headers.length);
-    views = headers.map((header, number) => makeView(home, names()[number], header, given ? null : { ...drawing, bar: headers.length > 1 ? null : bar }));
+    views = headers.map((header, number) => makeView(home, names()[number], header, isFixed ? null : { ...drawing, bar: headers.length > 1 ? null : bar }));
     charts = makeNetworkCharts(byId("network-charts"), names(), clock.moveTo);
     numbers = makeNumbers(byId("network-numbers"), names());
     if (isDrawnOn) /** @type {any} */ (home.querySelector(".frame")).focus();
@@ -193,7 +195,11 @@ export async function mountNetwork(page) {
     clock.play(true);
     load();
   }
-  page.onTheme(() => draw(true));
+  page.onTheme(() => {
+    built = "";
+    if (sources.length) build(sources.map((source) => source.header()));
+    draw(true);
+  });
   new ResizeObserver(() => draw(true)).observe(player);
 
   return {

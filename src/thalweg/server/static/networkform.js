@@ -72,7 +72,7 @@ export function makeNetworkForm(form, catalogue, changed) {
     const points = find("points").control.value;
     for (const { name, second, control, slider, label, text } of all) {
       const photos = name === "run" || name === "of";
-      label.hidden = (second && !both.checked) || (photos && points !== "photos") || (points === "drawn" && (name === "noise" || name === "count")) || (points === "photos" && name === "noise");
+      label.hidden = (second && !both.checked) || (photos && points !== "photos") || (points === "drawn" && (name === "noise" || name === "count")) || (points === "photos" && (name === "noise" || name === "count"));
       text.textContent = labels[name] + (both.checked && twice(name) ? (second ? " B" : " A") : "");
       if (slider && document.activeElement !== slider) {
         const value = Number(control.value);

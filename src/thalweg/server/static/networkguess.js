@@ -107,10 +107,10 @@ export function makeGuessing(catalogue, { start, repair }) {
       result.focus();
     });
   const tryFix = (fix, answer) =>
-    asking("network/try", {}, fix, answer, ({ about, text, helped }) => {
-      fix.replaceWith(make("p", { class: "message", id: "network-tried", tabindex: -1, data: { helped: String(helped) } }, `${about} ${text}`));
+    asking("network/try", {}, fix, answer, ({ about, text, after, helped }) => {
+      fix.replaceWith(make("p", { class: "message", id: "network-tried", tabindex: -1, data: { helped: String(helped) } }, about === text ? text : `${about} ${text}`));
       byId("network-tried").focus();
-      repair();
+      if (after) repair(); // where nothing was wrong, nothing is repaired
     });
   mark();
   return {

@@ -8,7 +8,7 @@ import { clipTo, drawMark, prepare } from "../player/canvas.js";
 import { rgb } from "../player/contour.js";
 import { makeScale } from "../player/scales.js";
 
-const MARGINS = { left: 46, right: 8, top: 8, bottom: 36 };
+const MARGINS = { left: 52, right: 8, top: 8, bottom: 36 };
 const STRONG = 0.62; // of a class's color, where the network is sure of it
 const SIZE = 3.2; // of a point, in pixels
 

@@ -39,7 +39,7 @@ export function makeSource(asked, most, { came, failed }) {
     try {
       const { told, arrays } = await load(from, stride, count);
       if (mine !== version) return;
-      header = told;
+      header = { ...told, inputs: header?.inputs ?? told.inputs };
       const first = columns.length;
       columns.put(first, Object.fromEntries(NUMBERS.map((name) => [name, arrays[name]])));
       chunks.push({ first, from, stride, count: columns.length - first, arrays });

@@ -5,6 +5,7 @@ import { make } from "./dom.js";
 import { makeLayers } from "./networkcharts.js";
 import { makePlane } from "./networkplane.js";
 import { makeUnits } from "./networkunits.js";
+import { swatchesOf } from "./scatter.js";
 import { t } from "./texts.js";
 
 /**
@@ -18,7 +19,7 @@ export function makeView(home, name, header, drawing) {
   const frame = make("div", { class: "frame", ...(drawing && { tabindex: 0, role: "group", "aria-label": t("network_plane_keys") }) }, planeCanvas);
   const box = make("div", { class: "net-units" }, unitsCanvas);
   const layers = make("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": t("network_layers") });
-  const left = make("div", {}, frame, drawing?.bar);
+  const left = make("div", {}, frame, drawing ? drawing.bar : header.plane ? swatchesOf(header.classes.map((one, at) => (one === String(at) ? t("network_class", { number: at + 1 }) : one))) : null);
   const right = make("div", { class: "net-right" }, box, make("p", { class: "note" }, t("network_legend")), layers);
   for (const one of [left, box, box.nextSibling]) one.hidden = !header.plane;
   home.append(make(name ? "section" : "div", { class: "net-one", "aria-label": name || null }, name ? make("h3", {}, name) : null, header.plane ? null : make("p", { class: "note" }, t("network_no_plane")), make("div", { class: "net-pictures" }, left, right)));

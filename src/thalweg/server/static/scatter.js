@@ -3,6 +3,7 @@
 
 import { make } from "./dom.js";
 import { colorOf } from "./curves.js";
+import { t } from "./texts.js";
 import { drawMark, pageColors, prepare } from "../player/canvas.js";
 import { makeScale } from "../player/scales.js";
 
@@ -80,6 +81,17 @@ export function makeScatter(home, { title, keys, look }) {
     },
     note: (text) => (note.textContent = text),
   };
+}
+
+/** The classes with their colors and marks. */
+export function swatchesOf(classes) {
+  const list = make("ul", { class: "swatches", "aria-label": t("embeddings_classes") });
+  classes.forEach((name, number) => {
+    const canvas = make("canvas", { "aria-hidden": "true" });
+    list.append(make("li", {}, canvas, name));
+    requestAnimationFrame(() => drawMark(prepare(canvas).context, MARKS[number % MARKS.length], 8, 8, 5, colorOf(number), pageColors().background));
+  });
+  return list;
 }
 
 /** Both axes at one scale, all points inside. */
