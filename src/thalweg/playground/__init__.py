@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from thalweg.playground.case import Case
     from thalweg.playground.loop import Fault, Loop
     from thalweg.playground.points import Points, photo_points
-    from thalweg.playground.presets.catalogue import case
+    from thalweg.playground.presets.catalogue import case_of
     from thalweg.playground.session import Session
     from thalweg.playground.settings import Settings
 
@@ -25,7 +25,7 @@ _homes = {
     "Points": ".points",
     "Session": ".session",
     "Settings": ".settings",
-    "case": ".presets.catalogue",
+    "case_of": ".presets.catalogue",
     "compare": ".asking",
     "diagnose": ".asking",
     "diagnose_case": ".asking",
@@ -39,7 +39,7 @@ __all__ = [
     "Points",
     "Session",
     "Settings",
-    "case",
+    "case_of",
     "compare",
     "diagnose",
     "diagnose_case",

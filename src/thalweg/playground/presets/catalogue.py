@@ -21,7 +21,7 @@ CASES: Final[tuple[Case, ...]] = tuple(
 """Case number 1 comes first."""
 
 
-def case(number: int) -> Case:
+def case_of(number: int) -> Case:
     """The case of a number.
 
     Args:
@@ -31,7 +31,7 @@ def case(number: int) -> Case:
         UsageError: there is no such case.
 
     Example:
-        >>> len({case(number).code for number in range(1, len(CASES) + 1)}) == len(CASES)
+        >>> len({case_of(number).code for number in range(1, len(CASES) + 1)}) == len(CASES)
         True
     """
     if not 1 <= number <= len(CASES):

@@ -75,6 +75,7 @@ class _Flipped:
 
 
 _NOISY: Final = Fault(labels=_Flipped(0.3))
+_UNCERTAIN: Final = Fault(labels=_Flipped(0.16))
 
 CASES: Final[tuple[Case, ...]] = (
     preset("bad_inputs", Fault(inputs=_far_away)),
@@ -88,15 +89,20 @@ CASES: Final[tuple[Case, ...]] = (
         points="spirals",
         more={"next_batch": True},
     ),
-    preset("targets_unrelated", Fault(labels=_in_another_order), steps=300),
+    preset("targets_unrelated", Fault(labels=_in_another_order), steps=300, more={"batches": 4}),
     preset(
         "noise_floor",
-        _NOISY,
-        steps=600,
+        _UNCERTAIN,
+        steps=800,
+        count=1_000,
+        widths=(8,),
+        activation="tanh",
+        optimizer="sgd",
+        lr=0.3,
         batch=8,
-        lr=0.02,
-        repair={"batch": 240, "schedule": "cosine"},
-        mended=_NOISY,
+        repair={"batch": 240, "schedule": "cosine", "optimizer": "momentum"},
+        mended=_UNCERTAIN,
+        more={"batches": 8},
     ),
     preset(
         "overfitting",

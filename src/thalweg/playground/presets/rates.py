@@ -40,6 +40,6 @@ CASES: Final[tuple[Case, ...]] = (
     ),
     preset("lr_too_large", Fault(clip=1.0), lr=3.0, repair={"lr": 0.01}, mended=Fault(clip=1.0)),
     preset("lr_too_small", lr=1e-6, points="xor", repair={"lr": 0.01}),
-    preset("too_few_steps", optimizer="sgd", lr=0.1, steps=15, points="blobs", more={"repaired_steps": 150}),
+    preset("too_few_steps", optimizer="sgd", lr=0.1, steps=15, batch=96, more={"repaired_steps": 150}),
     preset("weight_decay_too_strong", decay=1.0, repair={"decay": 0.0}),
 )

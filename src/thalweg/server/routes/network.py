@@ -254,10 +254,10 @@ def _photos(form: Form, visit: Visit) -> tuple[Hashable, Points]:
 
 
 def _case_of(form: Form) -> tuple[int, Case, int]:
-    from thalweg.playground.presets.catalogue import case
+    from thalweg.playground.presets.catalogue import case_of
 
     number = form.whole("case", least=0, most=2**31)
-    return number, case(number), form.whole("seed", least=0, most=2**31, default=0)
+    return number, case_of(number), form.whole("seed", least=0, most=2**31, default=0)
 
 
 def _settings_form(form: Form) -> Form:
