@@ -5,7 +5,7 @@ Shape suffixes: N points, F features.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 MOST_PHOTOS: Final = 500
 _HELD: Final = 5  # one point in five is held out
 _MARGIN: Final = 0.15  # of the points' extent, around them
+_ROOM: Final = 1.2  # for drawn points: with the margin, a little more than shapes of a seed have
 _SHAPE, _HOLDOUT = 1, 2  # streams of random numbers
 
 
@@ -37,17 +38,21 @@ class Points:
         labels_N: int64, from 0.
         held_N: whether a point is held out.
         classes: names.
+        reach: the window shows at least ±this, whatever the points are: room to draw further ones.
     """
 
     inputs_N2: NDArray[np.float32]
     labels_N: NDArray[np.int64]
     held_N: NDArray[np.bool_]
     classes: tuple[str, ...]
+    reach: float = 0.0
 
     @property
     def window(self) -> tuple[float, float, float, float]:
         """The part of the plane that is shown: x from, x to, y from, y to; a square around all points."""
-        low_2, high_2 = self.inputs_N2.min(axis=0), self.inputs_N2.max(axis=0)
+        room_22 = self.reach * np.array([[-1.0, -1.0], [1.0, 1.0]])
+        shown_N2 = np.concatenate([self.inputs_N2, room_22]) if self.reach else self.inputs_N2
+        low_2, high_2 = shown_N2.min(axis=0), shown_N2.max(axis=0)
         middle_2, half = (low_2 + high_2) / 2, float((high_2 - low_2).max()) / 2
         half = max(half * (1 + 2 * _MARGIN), 1e-3)
         return (
@@ -73,7 +78,8 @@ def points_of(settings: Settings, photos: Points | None = None) -> Points:
     if settings.points == DRAWN:
         given = np.array(settings.drawn, dtype=np.float64)
         labels_N = given[:, 2].astype(np.int64)
-        return _points(given[:, :2], labels_N, int(labels_N.max()) + 1, settings.seed)
+        points = _points(given[:, :2], labels_N, int(labels_N.max()) + 1, settings.seed)
+        return replace(points, reach=_ROOM)
     draw = np.random.default_rng([settings.seed, _SHAPE])
     labels_N = np.arange(settings.count) % 2
     inputs_N2 = _SHAPES[settings.points](labels_N, draw)

@@ -19,7 +19,7 @@ const [COARSE, FINE] = [8, 100]; // frames up to a step: at once, and when the c
 const REST = 400; // milliseconds
 const TOLD = 4; // frames between two readings of the numbers, while a network trains
 const FEWEST = 4; // points of one's own, with which a network can train
-const EMPTY = { plane: true, window: [-1.5, 1.5, -1.5, 1.5], inputs: ["x", "y"], layers: [], classes: ["0", "1"] }; // before they are there
+const EMPTY = { plane: true, window: [-1.56, 1.56, -1.56, 1.56], inputs: ["x", "y"], layers: [], classes: ["0", "1"] }; // before they are there
 
 export async function mountNetwork(page) {
   const catalogue = await getJson("network");
