@@ -5,7 +5,7 @@ import { getJson, newestOnly, Refusal } from "./api.js";
 import { readFields, writeFields } from "./address.js";
 import { byId, make } from "./dom.js";
 import { makeNetworkCharts, makeNumbers } from "./networkcharts.js";
-import { makeNetworkClock } from "./networkclock.js";
+import { longest, makeNetworkClock } from "./networkclock.js";
 import { makeDrawing } from "./networkdraw.js";
 import { makeNetworkForm } from "./networkform.js";
 import { makeGuessing, makeOwnDiagnosis } from "./networkguess.js";
@@ -19,7 +19,7 @@ const [COARSE, FINE] = [8, 100]; // frames up to a step: at once, and when the c
 const REST = 400; // milliseconds
 const TOLD = 4; // frames between two readings of the numbers, while a network trains
 const FEWEST = 4; // points of one's own, with which a network can train
-const EMPTY = { plane: true, window: [-1.56, 1.56, -1.56, 1.56], inputs: ["x", "y"], layers: [], classes: ["0", "1"] }; // before they are there
+const EMPTY = { window: [-1.56, 1.56, -1.56, 1.56], inputs: ["x", "y"], layers: [], classes: ["0", "1"] }; // before they are there
 
 export async function mountNetwork(page) {
   const catalogue = await getJson("network");
@@ -69,7 +69,7 @@ export async function mountNetwork(page) {
       return;
     }
     const step = clock.isPlaying() ? 0 : wanted;
-    const next = await opened(asked, step, COARSE);
+    const next = (await opened(asked, step, COARSE)) ?? (sources.length || !step ? null : await opened(asked, 0, COARSE)); // a case may end before that step
     if (!next) return;
     take(next, step);
     player.dataset.ready = "true";
@@ -93,7 +93,7 @@ export async function mountNetwork(page) {
     for (const source of sources) source.close();
     sources = next;
     build(sources.map((source) => source.header()));
-    clock.begin(sources, step ? sources[0].columns.length - 1 : 0);
+    clock.begin(sources, step > 0);
     draw(true);
   }
   /** Once a hand has left the slider: the curves up to this step, with more of their points. */
@@ -115,7 +115,7 @@ export async function mountNetwork(page) {
   /** Lay out pictures, charts and table, where they are not those that are shown. */
   function build(headers) {
     shownWindow = headers[0].window;
-    const key = JSON.stringify([names(), headers.map(({ layers, plane, inputs, classes }) => [layers, plane, inputs, classes]), !!given, byId("network-points").value]);
+    const key = JSON.stringify([names(), headers.map(({ layers, inputs, classes }) => [layers, inputs, classes]), !!given, byId("network-points").value]);
     if (key === built) return;
     built = key;
     const home = byId("network-pictures");
@@ -135,7 +135,7 @@ export async function mountNetwork(page) {
     const { index, farthest } = clock.state();
     const own = !given && byId("network-points").value === "drawn" ? localPoints() : null;
     const bare = !sources.length || (own !== null && own.labels.length < FEWEST); // the points alone
-    const frames = views.map((_, number) => (bare ? null : sources[number].frame(index)));
+    const frames = views.map((_, number) => (bare ? null : sources[number].frame(Math.min(index, sources[number].columns.length - 1))));
     views.forEach((view, number) => {
       if (frames[number] || bare) view.draw(frames[number], own, number ? null : drawing.cursor(), colors, wholly);
     });
@@ -167,10 +167,10 @@ export async function mountNetwork(page) {
     wanted = step;
     if (readFields().tab !== "network") return;
     writeFields({ step: step ? String(step) : null });
-    const { columns, header } = { columns: sources[0].columns, header: sources[0].header() };
-    const { index } = clock.state();
+    const source = longest(sources);
+    const header = source.header();
     byId("network-note").textContent = header.ended === null || step < header.ended ? "" : t("network_ended", { step: whole(header.ended) });
-    const said = (name) => readingText(columns.get(name)[index]);
+    const said = (name) => readingText(source.columns.get(name)[clock.state().index]);
     byId("network-live").textContent = t("network_spoken", { step: whole(step), loss: said("loss"), accuracy: said("accuracy") });
   }
   /** A step that was typed; where it has not come yet, it is asked for. */

@@ -2,6 +2,7 @@
 // What is told of a network in numbers: loss, gradient norm and sharpness over the steps, and a table of now.
 
 import { make, table } from "./dom.js";
+import { longest } from "./networkclock.js";
 import { percent, t } from "./texts.js";
 import { drawKey, makeCharts } from "../player/charts.js";
 import { readingText, tickText } from "../player/scales.js";
@@ -44,7 +45,7 @@ export function makeNetworkCharts(home, names, moveTo) {
   /** Lines up to the farthest frame that was seen, and the cursor. */
   function draw(sources, index, farthest, colors, wholly) {
     frames += 1;
-    const known = sources[0].columns.get("step");
+    const known = longest(sources).columns.get("step");
     for (const { scene, drawn, keys } of charts) {
       if (wholly || frames % OFTEN === 1) {
         scene.steps = known.subarray(0, farthest + 1);
@@ -85,7 +86,7 @@ export function makeNumbers(home, names) {
     sources.forEach(({ columns: known }, number) => {
       TOLD.forEach((name, at) => {
         const column = known.get(name);
-        let place = index;
+        let place = Math.min(index, known.length - 1);
         if (name === "sharpness" || name === "threshold") while (place > 0 && Number.isNaN(column[place])) place -= 1;
         cells[number][at].textContent = readingText(Number(column[place].toPrecision(4)));
       });

@@ -22,8 +22,14 @@ export function makeNetworkClock({ draw, rested, goTo }) {
 
   const speed = () => Number(part("speed").value);
   const stride = () => Math.max(1, speed());
-  const ready = () => Math.min(...sources.map(({ columns }) => columns.length)) - 1;
-  const step = () => sources[0]?.columns.get("step")[index] ?? 0;
+  /** The last frame that can be shown; a training that is over waits at its end for the other. */
+  function ready() {
+    const going = sources.filter((source) => !source.isOver());
+    const lengths = (going.length ? going : sources).map(({ columns }) => columns.length);
+    return (going.length ? Math.min(...lengths) : Math.max(...lengths)) - 1;
+  }
+  const steps = () => longest(sources).columns.get("step");
+  const step = () => (sources.length ? steps()[index] : 0);
 
   function show(next, wholly = false) {
     index = next;
@@ -64,7 +70,7 @@ export function makeNetworkClock({ draw, rested, goTo }) {
     }
     return playing;
   }
-  const isEnded = (source) => source.header().ended !== null && source.columns.get("step")[ready()] > source.header().ended;
+  const isEnded = (source) => source.header().ended !== null && step() > source.header().ended;
   function set(isPlaying) {
     if (isPlaying && sources.length && index === ready() && sources.every((source) => source.isOver())) restart();
     playing = isPlaying;
@@ -99,8 +105,9 @@ export function makeNetworkClock({ draw, rested, goTo }) {
   click("last", actions.last);
   part("scrub").addEventListener("input", () => moveTo(Math.round(Number(part("scrub").value) * farthest)));
   part("step").addEventListener("change", () => {
-    const [steps, target] = [sources[0].columns.get("step"), Number(part("step").value)];
-    if (target >= steps[0] && target <= steps[ready()] && steps[nearestIndex(steps, target)] === target) moveTo(nearestIndex(steps, target));
+    const target = Number(part("step").value);
+    const nearest = nearestIndex(steps(), target);
+    if (nearest <= ready() && steps()[nearest] === target) moveTo(nearest);
     else {
       playing = false;
       goTo(target);
@@ -123,10 +130,11 @@ export function makeNetworkClock({ draw, rested, goTo }) {
       if (fromStart) [index, farthest, place] = [0, 0, 0];
       playing = !calm.matches;
     },
-    /** Other sources, and the frame to stand at. */
-    begin(next, at) {
+    /** Other sources, to stand at their beginning or end. */
+    begin(next, isAtEnd) {
       const wasPlaying = playing;
       sources = next;
+      const at = isAtEnd ? ready() : 0;
       [index, farthest, place, before] = [at, at, at, performance.now()];
       heldUntil = before + HOLD;
       if (wasPlaying) run();
@@ -134,3 +142,6 @@ export function makeNetworkClock({ draw, rested, goTo }) {
     },
   };
 }
+
+/** The training with the most frames. */
+export const longest = (sources) => sources.reduce((best, source) => (source.columns.length > best.columns.length ? source : best));

@@ -47,6 +47,7 @@ export function makePlane(canvas) {
      */
     draw({ window: sides, inputs, points, frame, cursor }, colors) {
       const { context, width, height } = prepare(canvas);
+      if (!width || !height) return; // not laid out
       const box = frameOf(width, height, MARGINS);
       const [left, right, low, high] = sides;
       scales = { window: sides, x: makeScale("linear", [left, right], [box.left, box.right]), y: makeScale("linear", [low, high], [box.bottom, box.top]) };

@@ -45,6 +45,7 @@ export function makeUnits(canvas) {
     height: (layers) => ROW * (layers.length + 1),
     draw(frame, colors, wholly) {
       const { context, width, height } = prepare(canvas);
+      if (!width || !height) return; // not laid out
       const { header, arrays, at } = frame;
       const rows = [header.inputs.length, ...header.layers.map(({ units }) => units)];
       const places = rows.map((units, row) => placesOf(units, width, ((row + 0.5) * height) / rows.length, height / rows.length));

@@ -19,10 +19,9 @@ export function makeView(home, name, header, drawing) {
   const frame = make("div", { class: "frame", ...(drawing && { tabindex: 0, role: "group", "aria-label": t("network_plane_keys") }) }, planeCanvas);
   const box = make("div", { class: "net-units" }, unitsCanvas);
   const layers = make("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": t("network_layers") });
-  const left = make("div", {}, frame, drawing ? drawing.bar : header.plane ? swatchesOf(header.classes.map((one, at) => (one === String(at) ? t("network_class", { number: at + 1 }) : one))) : null);
+  const left = make("div", {}, frame, drawing ? drawing.bar : swatchesOf(header.classes.map((one, at) => (one === String(at) ? t("network_class", { number: at + 1 }) : one))));
   const right = make("div", { class: "net-right" }, box, make("p", { class: "note" }, t("network_legend")), layers);
-  for (const one of [left, box, box.nextSibling]) one.hidden = !header.plane;
-  home.append(make(name ? "section" : "div", { class: "net-one", "aria-label": name || null }, name ? make("h3", {}, name) : null, header.plane ? null : make("p", { class: "note" }, t("network_no_plane")), make("div", { class: "net-pictures" }, left, right)));
+  home.append(make(name ? "section" : "div", { class: "net-one", "aria-label": name || null }, name ? make("h3", {}, name) : null, make("div", { class: "net-pictures" }, left, right)));
   const [plane, units, table] = [makePlane(planeCanvas), makeUnits(unitsCanvas), makeLayers(layers, header)];
   box.style.minHeight = `${units.height(header.layers)}px`;
   drawing?.listen(frame, plane.place);
@@ -37,7 +36,6 @@ export function makeView(home, name, header, drawing) {
         const same = points && String(points.places) === String(places);
         if (!same) points = { places, labels, held, version: (version += 1) };
       }
-      if (!header.plane) return;
       plane.draw({ ...(shown?.header ?? header), points: own ?? points, frame: shown, cursor }, colors);
       if (shown) units.draw(shown, colors, wholly);
     },
