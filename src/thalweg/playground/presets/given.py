@@ -93,7 +93,7 @@ CASES: Final[tuple[Case, ...]] = (
     preset(
         "noise_floor",
         _UNCERTAIN,
-        steps=800,
+        steps=1_600,
         count=1_000,
         widths=(8,),
         activation="tanh",

@@ -160,7 +160,7 @@ def diagnose(form: Form, visit: Visit) -> dict[str, Any]:
             "about": case.about,
             "settings": {**case.settings.values(), "seed": seed},
         }
-    return {**truth, "verdict": shown(verdict.to_dict()), "text": str(verdict)}
+    return {**truth, "verdict": shown(verdict.to_dict()), "text": verdict.explain()}
 
 
 def compare(form: Form) -> dict[str, Any]:
