@@ -173,3 +173,10 @@ class TestSharpness:
 def test_what_would_take_too_long_is_refused(start, count, stride):
     with pytest.raises(UsageError, match=r"from 0|to 128|to 200|Frames to"):
         session().frames(start, count, stride)
+
+
+def test_a_large_network_is_asked_for_fewer_steps_at_once():
+    found = session(widths=(32,) * 12, count=1_000, batch=1_000)
+    with pytest.raises(UsageError, match="steps of so large a network take too long"):
+        found.frames(10_000, 1, 1)
+    found.frames(2, 1, 1)

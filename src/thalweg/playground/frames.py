@@ -53,15 +53,14 @@ class View:
         self.window = loop.points.window
         self.units = [layer.out_features for layer in linear_layers(loop.model)]
         self.unit_grid = _FINE if sum(self.units[:-1]) <= _MANY else _COARSE
+        self._named = [*loop.model.named_parameters(), *loop.model.named_buffers()]
         places = torch.from_numpy(_places(self.window))
         self._inputs_M2 = torch.cat([loop.seen(places), loop.inputs_N2])
         self._points = slice(len(places), None)
 
     def state(self) -> State:
         """A copy of all that the network computes with now."""
-        model = self._loop.model
-        named = [*model.named_parameters(), *model.named_buffers()]
-        return {name: tensor.detach().clone() for name, tensor in named}
+        return {name: tensor.detach().clone() for name, tensor in self._named}
 
     @torch.no_grad()
     def arrays(self, states: Sequence[State]) -> dict[str, NDArray[Any]]:

@@ -111,7 +111,9 @@ class Loop:
         trained = self.model.parameters() if fault.trained is None else fault.trained(self.model)
         self.optimizer = optimizer_of(settings, trained)
         self.loss_fn = fault.loss or LOSSES[settings.loss]
-        self._schedule = schedules.parse(settings.schedule)
+        schedule = schedules.parse(settings.schedule)
+        last = schedule(settings.total, settings.total)
+        self._factors = [*schedules.factors(schedule, settings.total).tolist(), last]
         self._dropouts = [module for module in self.model.modules() if isinstance(module, Dropout)]
         self._order: tuple[int, Tensor] = (-1, self.train_N)
         self.step = 0
@@ -139,8 +141,8 @@ class Loop:
         return self.inputs_N2[rows_B], self.targets_N[rows_B]
 
     def rate(self, step: int) -> float:
-        """The learning rate of a step."""
-        return self.settings.lr * self._schedule(step, self.settings.total)
+        """The learning rate of a step; after the last of the schedule, that at its end."""
+        return self.settings.lr * self._factors[min(step, self.settings.total)]
 
     def advance(self, before: Callable[[int], Any] | None = None) -> Tensor:
         """Do one step.

@@ -36,6 +36,8 @@ MOST_FRAMES, LONGEST_STRIDE, MOST_AHEAD = 128, 200, 4_000
 SHARPNESS_EVERY: Final = 20  # steps
 _KEPT_EVERY, _MOST_KEPT = 250, 41  # steps between two states that are kept, to go back to
 _SESSIONS: Final = 8
+_WEIGHTS_A_LAYER: Final = 400_000  # that take as long as what any layer costs in a step, about 0.15 ms
+_MOST_WORK: Final = 70_000  # layers, in all steps of a request: about ten seconds
 _PRODUCTS: Final = 12  # with the Hessian, for one sharpness
 _TOLERANCE: Final = 0.03  # of a sharpness
 
@@ -89,6 +91,7 @@ class Session:
                 "playground.too_far", last=last, most=self._most, ahead=last - start, most_ahead=MOST_AHEAD
             )
         with self._alone:
+            self._check_work(start, last)
             states, rows, layers_FL = self._walk(range(start, last + 1, stride), with_sharpness=with_sharpness)
             arrays = self._view.arrays(states)
         ended = np.flatnonzero(~np.isfinite(arrays["loss"]))
@@ -98,6 +101,16 @@ class Session:
             self._ended = found if self._ended is None else min(self._ended, found)
         arrays |= {"step": step_F} | {name: np.array([row[name] for row in rows]) for name in rows[0]} | layers_FL
         return self._facts(start, count, stride), arrays | self._points()
+
+    def _check_work(self, start: int, last: int) -> None:
+        """Refuse what would take more than some seconds; a page that asks for one step after another never meets it."""
+        known = [step for step in (*self._kept, self.loop.step) if step < max(start, 1)]
+        layers = linear_layers(self.loop.model)
+        weights = sum(layer.weight.numel() for layer in layers)
+        a_step = len(layers) + weights * min(self.loop.settings.batch, len(self.loop.train_N)) / _WEIGHTS_A_LAYER
+        if (last - max(known)) * a_step > _MOST_WORK:
+            steps = int(_MOST_WORK / a_step)
+            raise UsageError("playground.too_much", steps=last - max(known), most=steps)
 
     def _walk(
         self, steps: range, *, with_sharpness: bool

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 COMPONENTS: Final = ("pixels", "features")  # of photos
 MOST_WATCHED: Final = 1_000  # steps of one's own network under the diagnosis
 _LONGEST: Final = 2**18  # bytes of a form: a thousand drawn points
+_FAR: Final = 2**53  # where whole numbers end to be exact
 _SMALLEST_SIDE: Final = 32  # pixels of photos, as components see them
 
 
@@ -91,10 +92,13 @@ def settings_of(form: Form) -> Settings:
         name: form.choice(name, "choice", known, default=getattr(plain, name))
         for name, known in settings.CHOICES.items()
     }
-    for name, (least, most) in settings.LIMITS.items():
+    for name in settings.LIMITS:
         default = getattr(plain, name)
-        read = form.whole if isinstance(default, int) else form.number
-        values[name] = read(name, least=least, most=most, default=default)  # type: ignore[arg-type] - whole limits
+        # the settings themselves know the limits
+        whole = isinstance(default, int)
+        values[name] = (
+            form.whole(name, least=-_FAR, most=_FAR, default=default) if whole else form.number(name, default=default)
+        )
     values["schedule"] = form.text("schedule", longest=400, default=plain.schedule) or plain.schedule
     values["widths"] = tuple(
         map(int, _numbers(form, "widths", list(plain.widths), most=settings.MOST_LAYERS, whole=True))
@@ -160,7 +164,7 @@ def diagnose(form: Form, visit: Visit) -> dict[str, Any]:
             "about": case.about,
             "settings": {**case.settings.values(), "seed": seed},
         }
-    return {**truth, "verdict": shown(verdict.to_dict()), "text": str(verdict)}
+    return {**truth, "verdict": shown(verdict.to_dict()), "text": verdict.explain()}
 
 
 def compare(form: Form) -> dict[str, Any]:
