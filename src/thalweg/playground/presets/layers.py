@@ -43,7 +43,7 @@ def _shrink_weights(model: nn.Sequential) -> None:
 
 CASES: Final[tuple[Case, ...]] = (
     preset("dead_units", Fault(network=_kill_units), points="circles"),
-    preset("dropout_too_strong", dropout=0.95, repair={"dropout": 0.0}),
+    preset("dropout_too_strong", dropout=0.95, lr=0.02, activation="leaky_relu", repair={"dropout": 0.0}),
     preset(
         "exploding_gradients",
         init="large",
