@@ -54,9 +54,9 @@ FRAMES = """(wanted) => new Promise((done) => {
 })"""
 
 # The time from a slider's event to the frame that draws its traces.
-SLIDE = """(share) => new Promise((done) => {
-  const slider = document.querySelector(".optimizer-row input[type=range]");
-  const player = document.getElementById("player");
+SLIDE = """([share, range, home]) => new Promise((done) => {
+  const slider = document.querySelector(range);
+  const player = document.getElementById(home);
   const began = performance.now();
   const seen = new MutationObserver(() => {
     seen.disconnect();
@@ -111,7 +111,7 @@ def paint(browser: Browser, url: str, rounds: int) -> dict[str, Any]:
 def weight(browser: Browser, url: str, _rounds: int) -> dict[str, Any]:
     """Everything that the page is made of, all tabs opened; answers in numbers and photos are not counted."""
     with opened(browser, url, "#player[data-ready=true]") as page:
-        for place in range(2, 7):
+        for place in range(2, 8):
             page.keyboard.press(f"Alt+{place}")
             page.wait_for_timeout(700)
         files = {name: size for name, size in page.evaluate(BYTES) if "/static/" in name or "/player/" in name}
@@ -156,8 +156,37 @@ def slider(browser: Browser, url: str, rounds: int) -> dict[str, Any]:
         browser, f"{url}#tab=lab&surface=valley&optimizers={EIGHT}&steps=1000", "#player[data-ready=true]"
     ) as page:
         page.wait_for_timeout(500)
-        times = [page.evaluate(SLIDE, 0.4 + 0.01 * place) for place in range(10 * rounds)]
+        times = slide(page, ".optimizer-row input[type=range]", "player", rounds)
     return {"slider to screen, eight paths of 1,000 steps (ms)": spread(times[3:])}
+
+
+def slide(page: Page, slider: str, player: str, rounds: int) -> list[float]:
+    return [page.evaluate(SLIDE, [0.4 + 0.01 * place, slider, player]) for place in range(10 * rounds)]
+
+
+def network(browser: Browser, url: str, rounds: int) -> dict[str, Any]:
+    """Measure the network that trains: frames, steps shown in a second, and a slider at rest and while it plays."""
+    ready, step = "#network-player[data-ready=true]", "Number(document.getElementById('network-player').dataset.step)"
+    found: dict[str, Any] = {}
+    for name, fields in (("2-8-8-2", ""), ("two of 2-16-16-16-2", "&widths=16-16-16&compare=1&lr2=0.1")):
+        with opened(browser, f"{url}#tab=network{fields}", ready) as page:
+            page.wait_for_timeout(1_000)
+            before = page.evaluate(step)
+            times = page.evaluate(FRAMES, 2_000 * rounds)
+            shown = (page.evaluate(step) - before) / sum(times) * 1_000
+            found[f"network {name}: frame (ms)"] = f"{frame_times(times)}, {shown:.0f} steps shown per second"
+            rate = ".field:has(#network-lr) input[type=range]"
+            found[f"network {name}, playing: slider to screen (ms)"] = spread(
+                slide(page, rate, "network-player", rounds)[3:]
+            )
+            page.click("#network-play")
+            page.fill("#network-step", "50")
+            page.press("#network-step", "Enter")
+            page.wait_for_timeout(1_000)
+            found[f"network {name}, at step 50: slider to screen (ms)"] = spread(
+                slide(page, rate, "network-player", rounds)[3:]
+            )
+    return found
 
 
 def beside(browser: Browser, url: str, root: Path, rounds: int) -> dict[str, Any]:
@@ -250,7 +279,7 @@ def frame_times(times: list[float]) -> str:
 
 
 def main() -> None:
-    parts = ("importing", "paint", "weight", "frames", "charts", "slider", "beside")
+    parts = ("importing", "paint", "weight", "frames", "charts", "slider", "network", "beside")
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("parts", nargs="*", choices=[*parts, []], help="what to measure; all by default")
     parser.add_argument("--rounds", type=int, default=3)
@@ -259,6 +288,7 @@ def main() -> None:
     print(", ".join(f"{name} {version(name)}" for name in ("starlette", "uvicorn", "websockets", "playwright")))
     simple: dict[str, Callable[..., dict[str, Any]]] = {
         "importing": importing, "paint": paint, "weight": weight, "frames": frames, "slider": slider,
+        "network": network,
     }  # fmt: skip
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         root = Path(folder)

@@ -6,6 +6,8 @@ import random
 import pytest
 from starlette.testclient import TestClient
 
+from thalweg.diagnosis import judge
+from thalweg.playground import Settings, asking
 from thalweg.server import build_app
 from thalweg.server.app import ROUTES
 from thalweg.server.diagnoses import Diagnoses
@@ -29,6 +31,7 @@ NAMES = (
         "parameters",
     ),
     *("name", "photos", "recipe", "options", "run", "fix", "follow", "x", ""),
+    *("settings", "case", "guess", "from", "count", "stride", "points", "drawn", "widths", "loss", "of"),
 )
 TEXTS = (
     *("", "valley", "bowl", "x**2", "adam", "sgd", "constant", "warmup(5%) > cosine", "first", "deep/second"),
@@ -71,6 +74,8 @@ def harmless(monkeypatch):
     monkeypatch.setattr(Trainings, "start", nothing)
     for question in ("verdict", "start_trial"):
         monkeypatch.setattr(Diagnoses, question, lambda *_, **__: {"state": "none"})
+    for question in ("diagnose", "diagnose_case"):
+        monkeypatch.setattr(asking, question, lambda *_, **__: judge({}))
     monkeypatch.setattr(trainings, "sources", lambda _service: ["nothing that is drawn"])
 
 
@@ -118,6 +123,22 @@ def send_messages(client, seed, count):
                 assert answer["type"] == "websocket.send"
     with client.websocket_connect("ws://127.0.0.1/api/live", headers={"origin": ORIGIN}) as socket:
         assert "runs" in socket.receive_json()
+
+
+def test_networks_answer_any_settings(fuzzed):
+    draw = random.Random(0)
+    names = [*Settings().values(), "run", "of"]
+    answers = set()
+    for _ in range(60):
+        settings = {
+            "count": 20,
+            "widths": [2],
+            **{draw.choice(names): anything(draw) for _ in range(draw.randrange(3))},
+        }
+        answer = fuzzed.post("/api/network/frames", json={"settings": settings, "count": draw.choice((1, 1, 0, 2))})
+        assert answer.status_code in {200, 400, 404}, settings
+        answers.add(answer.status_code)
+    assert answers >= {200, 400}
 
 
 @pytest.mark.slow

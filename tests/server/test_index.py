@@ -13,7 +13,7 @@ import pytest
 
 from thalweg.i18n import LANGUAGES
 from thalweg.server.answers import frame
-from thalweg.server.index import PLAYER, STATIC, modules
+from thalweg.server.scripts import PLAYER, STATIC, modules, slim
 
 
 TESTS = Path(__file__).parents[1]
@@ -53,9 +53,43 @@ def test_no_script_or_style_is_inline(page):
 
 
 def test_the_whole_page_is_small(client, page):
-    files = [path for path in [*STATIC.rglob("*"), *PLAYER.glob("*.js"), PLAYER / "style.css"] if path.is_file()]
-    size = len(page.encode()) + sum(path.stat().st_size for path in files if path.name != "index.html")
-    assert size <= LARGEST
+    own = [f"/static/{path.relative_to(STATIC).as_posix()}" for path in STATIC.rglob("*") if path.is_file()]
+    shared = ["/player/style.css", *(f"/player/{path.name}" for path in PLAYER.glob("*.js"))]
+    sent = [client.get(address) for address in [*own, *shared] if address != "/static/index.html"]
+    assert all(answer.status_code == 200 for answer in sent)
+    assert len(page.encode()) + sum(len(answer.content) for answer in sent) <= LARGEST
+
+
+def test_a_script_is_sent_without_what_only_its_readers_need(client):
+    source = (STATIC / "address.js").read_text(encoding="utf-8")
+    answer = client.get("/static/address.js")
+    lines = answer.text.splitlines()
+    assert "javascript" in answer.headers["content-type"]
+    assert not any(line != line.strip() or line.startswith(("//", "/*", "*")) for line in lines)
+    assert [line.strip() for line in source.splitlines() if line.strip() in lines] == lines
+    assert client.get("/static/address.js", headers={"if-none-match": answer.headers["etag"]}).status_code == 304
+    assert client.get("/static/nothing.js").status_code == 404
+    assert client.get("/static/..%2f..%2fapp.js").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("source", "sent"),
+    [
+        ("a;\n  // why\n\n  b; // here\n", "a;\nb; // here\n"),
+        ("/**\n * What it does.\n */\nexport const a = 1;\n", "export const a = 1;\n"),
+        ("  /** @type {any} */ (a).b();\n/* c */\nd;\n", "/** @type {any} */ (a).b();\nd;\n"),
+        ('const a = "// no comment";\n', 'const a = "// no comment";\n'),
+    ],
+)
+def test_only_whole_lines_of_comments_are_left_out(source, sent):
+    assert slim(source) == sent
+
+
+def test_no_text_of_a_script_goes_over_several_lines():
+    """Their indentation would be left out."""
+    for path in [*SCRIPTS, *PLAYER.glob("*.js")]:
+        for line in path.read_text(encoding="utf-8").splitlines():
+            assert line.strip().startswith(("//", "*", "/*")) or line.count("`") % 2 == 0, f"{path.name}: {line}"
 
 
 def test_every_module_that_is_asked_for_first_is_there(client):

@@ -22,7 +22,7 @@ RUNGS = [
     {"diagnosis"},
     {"prediction", "callbacks"},
     {"figures"},
-    {"report", "lessons", "server"},
+    {"playground", "report", "lessons", "server"},
     {"cli"},
 ]
 RUNG_OF = {name: height for height, names in enumerate(RUNGS) for name in names}

@@ -71,19 +71,48 @@ def is_transformed(tensor: Tensor) -> bool:
     return library._C._functorch.is_functorch_wrapped_tensor(tensor)  # noqa: SLF001 - torch has no public name
 
 
-def _dead_share(output: Tensor) -> Tensor:
-    """Return the share of units that are zero everywhere; units are dimension 1 of maps, the last of tokens."""
+def dead_units(output: Tensor) -> Tensor:
+    """Which units of a ReLU's output are zero everywhere; units are dimension 1 of maps, the last of tokens.
+
+    Returns:
+        Booleans of shape (U,).
+
+    Example:
+        >>> dead_units(torch.tensor([[1.0, 0.0], [0.0, 0.0]])).tolist()
+        [False, True]
+    """
     unit = 1 if output.ndim in (2, 4, 5) else output.ndim - 1
     others = [dimension for dimension in range(output.ndim) if dimension != unit]
-    return (output.amax(dim=others) <= 0).float().mean()
+    return output.amax(dim=others) <= 0
+
+
+def saturated_outputs(output: Tensor, function: str) -> Tensor:
+    """Which outputs of a function lie where its derivative is under 1 % of its maximum.
+
+    Args:
+        output: of any shape.
+        function: `tanh` or `sigmoid`.
+
+    Returns:
+        Booleans of the shape of `output`.
+
+    Example:
+        >>> saturated_outputs(torch.tensor([0.5, 0.999]), "tanh").tolist()
+        [False, True]
+    """
+    return output.abs() > _TANH_END if function == "tanh" else (output - 0.5).abs() > 0.5 - _SIGMOID_END
+
+
+def _dead_share(output: Tensor) -> Tensor:
+    return dead_units(output).float().mean()
 
 
 def _tanh_share(output: Tensor) -> Tensor:
-    return (output.abs() > _TANH_END).float().mean()
+    return saturated_outputs(output, "tanh").float().mean()
 
 
 def _sigmoid_share(output: Tensor) -> Tensor:
-    return ((output - 0.5).abs() > 0.5 - _SIGMOID_END).float().mean()
+    return saturated_outputs(output, "sigmoid").float().mean()
 
 
 def _measure_of(

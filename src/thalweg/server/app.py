@@ -17,7 +17,7 @@ from starlette.staticfiles import StaticFiles
 from thalweg.errors import ThalwegError
 from thalweg.server.answers import answer_of, refusal_of
 from thalweg.server.diagnoses import Diagnoses
-from thalweg.server.index import PLAYER, STATIC, index
+from thalweg.server.index import index
 from thalweg.server.middleware import Guard
 from thalweg.server.processes import Trainings
 from thalweg.server.request import Service, Visit, read_body
@@ -29,11 +29,13 @@ from thalweg.server.routes import (
     landscape,
     lessons,
     losses,
+    network,
     runs,
     scores,
     trainings,
 )
 from thalweg.server.run_index import RunIndex
+from thalweg.server.scripts import PLAYER, STATIC, script
 from thalweg.server.websocket import follow
 
 
@@ -47,7 +49,10 @@ if TYPE_CHECKING:
 
     from thalweg.server.request import Entry
 
-_TABS: Final = (lab, losses, lessons, runs, scores, embeddings, classify, diagnosis, landscape, trainings)
+_TABS: Final = (
+    *(lab, network, losses, lessons, runs, scores),
+    *(embeddings, classify, diagnosis, landscape, trainings),
+)
 
 ROUTES: Final[tuple[Entry, ...]] = tuple(entry for tab in _TABS for entry in tab.ROUTES)
 
@@ -96,6 +101,8 @@ def build_app(
         Route("/", index),
         *(Route(f"/api/{entry.path}", _endpoint(entry, service), methods=[entry.method]) for entry in ROUTES),
         WebSocketRoute("/api/live", live),
+        Route("/static/{name}.js", script),
+        Route("/player/{name}.js", script),
         Mount("/static", StaticFiles(directory=STATIC)),
         Mount("/player", StaticFiles(directory=PLAYER)),
     ]

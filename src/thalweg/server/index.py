@@ -13,16 +13,13 @@ from starlette.responses import HTMLResponse, Response
 
 from thalweg.figures.player.document import transport
 from thalweg.i18n import LANGUAGES, get_language, t
+from thalweg.server.scripts import STATIC, modules, named
 
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-STATIC: Final = Path(__file__).parent / "static"
-PLAYER: Final = Path(__file__).parents[1] / "figures" / "player" / "page"
-
 _SLOT: Final = re.compile(r"\{\{(\w+)\.?(\w*)\}\}")
-_IMPORT: Final = re.compile(r'from "(\.\.?/[\w/]+\.js)";')
 
 
 async def index(_request: Request) -> Response:
@@ -39,40 +36,17 @@ def page_in(language: str) -> str:
         "texts": _embedded(language),
         "lab_transport": transport(),
         "losses_transport": transport("losses-"),
+        "network_transport": transport("network-"),
         "preload": "".join(f'<link rel="modulepreload" href="/{path}">' for path in modules()),
     }
     template = (STATIC / "index.html").read_text(encoding="utf-8")
     return _SLOT.sub(lambda slot: own[slot[1]] if not slot[2] else html.escape(t(f"{slot[1]}.{slot[2]}")), template)
 
 
-def modules() -> list[str]:
-    """All modules that the page's script imports, so that the browser loads them in parallel."""
-    found: dict[str, None] = {}
-    waiting = ["static/main.js"]
-    while waiting:
-        path = waiting.pop(0)
-        if path in found:
-            continue
-        found[path] = None
-        source = file_of(path).read_text(encoding="utf-8")
-        for imported in _IMPORT.findall(source):
-            base = path.split("/")[0]
-            name = imported.rsplit("/", 1)[-1]
-            waiting.append(f"{'player' if '/player/' in imported else base}/{name}")
-    return list(found)
-
-
-def file_of(path: str) -> Path:
-    """The file of an address below `static` or `player`."""
-    home, _, rest = path.partition("/")
-    return {"static": STATIC, "player": PLAYER}[home] / rest
-
-
 def _embedded(language: str) -> str:
     """The sentences that the script uses, as JSON that cannot close its HTML element."""
     path = Path(__file__).parents[1] / "i18n" / language / "page.json"
     sentences = json.loads(path.read_text(encoding="utf-8"))
-    spoken = {
-        name: text for name, text in sentences.items() if not name.startswith(("help", "bad_", "field_", "no_json"))
-    }
+    words, beginnings = named()
+    spoken = {name: text for name, text in sentences.items() if name in words or name.startswith(beginnings)}
     return json.dumps(spoken, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")

@@ -39,7 +39,7 @@ def at_a_time(function: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(function)
     def alone(*arguments: Any, **named: Any) -> Any:
         with _working:
-            _spare_the_processor()
+            spare_the_processor()
             return function(*arguments, **named)
 
     return alone
@@ -157,7 +157,7 @@ def _evaluate(run: Run, checkpoint: str) -> dict[str, NDArray[Any]]:
     return {"rows": rows[places], "labels": cache.labels("valid")[places], **arrays}
 
 
-def _spare_the_processor() -> None:
+def spare_the_processor() -> None:
     """Use one thread for the page, so that a training run keeps the others."""
     import torch
 

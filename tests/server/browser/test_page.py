@@ -10,9 +10,10 @@ from PIL import Image
 
 pytestmark = pytest.mark.browser
 
-TABS = ("lab", "losses", "runs", "diagnosis", "embeddings", "classify")
+TABS = ("lab", "network", "losses", "runs", "diagnosis", "embeddings", "classify")
 SETTLED = {
     "lab": "#player[data-ready=true]",
+    "network": "#network-player[data-ready=true]",
     "losses": "#losses-player[data-ready=true]",
     "runs": "#run-scores table",
     "diagnosis": "#diagnosis[data-state=done]",
@@ -226,9 +227,9 @@ def test_by_keys_alone_from_the_start_to_the_verdict(open_page):
     page.wait_for_selector(SETTLED["lab"])
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.className") == "skip"
-    for _ in range(3):
+    for _ in range(4):
         page.keyboard.press("Tab")
-    page.keyboard.press("Enter")  # the third tab: runs
+    page.keyboard.press("Enter")  # the fourth tab: runs
     page.wait_for_selector(SETTLED["runs"])
     reached = []
     for _ in range(80):
@@ -240,7 +241,7 @@ def test_by_keys_alone_from_the_start_to_the_verdict(open_page):
     page.keyboard.press("Enter")
     page.wait_for_selector(SETTLED["diagnosis"])
     assert page.inner_text("#diagnosis").strip()
-    page.keyboard.press("Alt+5")
+    page.keyboard.press("Alt+6")
     page.wait_for_selector(SETTLED["embeddings"])
     page.focus("#embeddings .frame >> nth=0")
     page.keyboard.press("ArrowRight")

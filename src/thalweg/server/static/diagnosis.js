@@ -25,7 +25,7 @@ export async function mountDiagnosis(page) {
         progress.show(now);
       });
       if (mine !== run) return;
-      home.replaceChildren(...shown(run, verdict));
+      home.replaceChildren(shown(run, verdict));
       home.dataset.state = "done";
       const trial = await getJson("trial", { run });
       if (trial.state !== "none") follow(run, trial);
@@ -36,24 +36,10 @@ export async function mountDiagnosis(page) {
     }
   }
   function shown(run, verdict) {
-    const fixes = verdict.fixes.map(({ code, text, can_be_tried: can }) =>
-      make("li", { data: { fix: code } },
-        make("p", {}, text),
-        can ? button(t("diagnosis_try"), () => tryFix(run, code), { class: "try" }) : make("p", { class: "note" }, t("diagnosis_not_tried")),
-        make("div", { class: "trial", "aria-live": "polite" }),
-      ),
-    );
-    return [
-      make("article", { class: "verdict" },
-        make("h3", { id: "verdict-title", data: { code: verdict.code } }, verdict.title),
-        make("p", {}, verdict.text),
-        ...(verdict.confidence === null ? [] : [make("p", { class: "note" }, t("diagnosis_confidence", { share: percent(verdict.confidence) }))]),
-        make("h3", {}, t("diagnosis_evidence")),
-        evidenceOf(verdict.evidence),
-        ...(fixes.length ? [make("h3", {}, t("diagnosis_fixes")), make("ol", {}, ...fixes)] : []),
-        ...othersOf(verdict),
-      ),
-    ];
+    return verdictOf(verdict, "verdict-title", ({ code, can_be_tried: can }) => [
+      can ? button(t("diagnosis_try"), () => tryFix(run, code), { class: "try" }) : make("p", { class: "note" }, t("diagnosis_not_tried")),
+      make("div", { class: "trial", "aria-live": "polite" }),
+    ]);
   }
   async function tryFix(run, fix) {
     try {
@@ -84,6 +70,25 @@ export async function mountDiagnosis(page) {
   }
   const choice = makeChoice(byId("diagnosis-run"), open);
   return { show: (fields) => choice.show(fields) };
+}
+
+/**
+ * A verdict: its words, its evidence, its fixes.
+ * @param {any} verdict
+ * @param {string} id of its title
+ * @param {(fix: any) => any[]} [trialOf] what stands below a fix
+ */
+export function verdictOf(verdict, id, trialOf = () => []) {
+  const fixes = verdict.fixes.map((fix) => make("li", { data: { fix: fix.code } }, make("p", {}, fix.text), ...trialOf(fix)));
+  return make("article", { class: "verdict" },
+    make("h3", { id, data: { code: verdict.code } }, verdict.title),
+    make("p", {}, verdict.text),
+    ...(verdict.confidence === null ? [] : [make("p", { class: "note" }, t("diagnosis_confidence", { share: percent(verdict.confidence) }))]),
+    make("h3", {}, t("diagnosis_evidence")),
+    evidenceOf(verdict.evidence),
+    ...(fixes.length ? [make("h3", {}, t("diagnosis_fixes")), make("ol", {}, ...fixes)] : []),
+    ...othersOf(verdict),
+  );
 }
 
 /** Each measure as a bar with the threshold as a line across it. */

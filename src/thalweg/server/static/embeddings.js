@@ -4,13 +4,10 @@
 import { getFrame, newestOnly, pictureAddress } from "./api.js";
 import { byId, make } from "./dom.js";
 import { makeChoice } from "./choosing.js";
-import { makeScatter } from "./scatter.js";
+import { makeScatter, swatchesOf } from "./scatter.js";
 import { percent, t } from "./texts.js";
-import { colorOf } from "./curves.js";
-import { drawMark, pageColors, prepare } from "../player/canvas.js";
 
 const LAYERS = ["mid", "top"];
-const MARKS = ["circle", "square", "triangle", "diamond", "down", "plus", "cross"];
 
 export async function mountEmbeddings(page) {
   const home = byId("embeddings");
@@ -90,15 +87,4 @@ export async function mountEmbeddings(page) {
 
 function nameOf(at) {
   return at === "best" ? t("embeddings_best") : t("embeddings_epoch", { epoch: Number(at.replace("epoch-", "")) });
-}
-
-/** The classes with their colors and marks. */
-function swatchesOf(classes) {
-  const list = make("ul", { class: "swatches", "aria-label": t("embeddings_classes") });
-  classes.forEach((name, number) => {
-    const canvas = make("canvas", { "aria-hidden": "true" });
-    list.append(make("li", {}, canvas, name));
-    requestAnimationFrame(() => drawMark(prepare(canvas).context, MARKS[number % MARKS.length], 8, 8, 5, colorOf(number), pageColors().background));
-  });
-  return list;
 }

@@ -10,6 +10,7 @@ import { listenToKeys } from "../player/keys.js";
 
 const LOADERS = {
   lab: async (page) => mountLab(page),
+  network: async (page) => (await import("./network.js")).mountNetwork(page),
   losses: async (page) => (await import("./losses.js")).mountLosses(page),
   runs: async (page) => (await import("./runs.js")).mountRuns(page),
   diagnosis: async (page) => (await import("./diagnosis.js")).mountDiagnosis(page),
@@ -97,14 +98,14 @@ function fillHelp() {
   }
 }
 
-/** The keys of the visible tab; Alt+1 to Alt+6 choose a tab anywhere, Escape closes the list of keys. */
+/** The keys of the visible tab; Alt+1 to Alt+7 choose a tab anywhere, Escape closes the list of keys. */
 function keys() {
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape" && !byId("help-text").hidden) {
       help(true);
       byId("help").focus();
     }
-    const place = event.altKey && !event.ctrlKey && /^Digit[1-6]$/.test(event.code) ? Number(event.code[5]) : 0;
+    const place = event.altKey && !event.ctrlKey && /^Digit[1-7]$/.test(event.code) ? Number(event.code[5]) : 0;
     if (!place) return;
     event.preventDefault();
     const link = document.querySelectorAll("#tabs a")[place - 1];

@@ -3,13 +3,15 @@
 
 import { make } from "./dom.js";
 import { colorOf } from "./curves.js";
+import { t } from "./texts.js";
 import { drawMark, pageColors, prepare } from "../player/canvas.js";
 import { makeScale } from "../player/scales.js";
 
 const MARGIN = 14; // pixels
 const NEAR = 24; // pixels from the pointer within which a photo is chosen
 const SIZE = 3.4; // pixels
-const MARKS = ["circle", "square", "triangle", "diamond", "down", "plus", "cross"];
+/** The marks of the classes, told apart by shape. */
+export const MARKS = ["circle", "square", "triangle", "diamond", "down", "plus", "cross"];
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
 /**
@@ -79,6 +81,17 @@ export function makeScatter(home, { title, keys, look }) {
     },
     note: (text) => (note.textContent = text),
   };
+}
+
+/** The classes with their colors and marks. */
+export function swatchesOf(classes) {
+  const list = make("ul", { class: "swatches", "aria-label": t("embeddings_classes") });
+  classes.forEach((name, number) => {
+    const canvas = make("canvas", { "aria-hidden": "true" });
+    list.append(make("li", {}, canvas, name));
+    requestAnimationFrame(() => drawMark(prepare(canvas).context, MARKS[number % MARKS.length], 8, 8, 5, colorOf(number), pageColors().background));
+  });
+  return list;
 }
 
 /** Both axes at one scale, all points inside. */

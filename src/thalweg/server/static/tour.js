@@ -16,7 +16,7 @@ export function makeTour(page) {
   const known = new Map();
   const ready = getJson("lessons").then(({ lessons }) => {
     for (const lesson of lessons) known.set(lesson.name, lesson);
-    byId("tour-first").append(...FEATURED.map((name) => button(known.get(name).title, () => go(name), { data: { lesson: name } })));
+    byId("tour-first").append(button(t("network_title"), () => page.goTo({ tab: "network" }), { data: { to: "network" } }), ...FEATURED.map((name) => button(known.get(name).title, () => go(name), { data: { lesson: name } })));
     fillSelect(byId("tour-all"), [["", t("tour_choose")], ...lessons.map(({ name, title }, at) => [name, `${at + 1}. ${title}`])]);
     byId("tour-all").addEventListener("change", (event) => event.target.value && go(event.target.value));
   });

@@ -1,0 +1,91 @@
+"""The page's scripts: which there are, and how they are sent.
+
+A module is sent without its comments, blank lines and indentation, a fifth of its bytes, which no browser needs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+STATIC: Final = Path(__file__).parent / "static"
+PLAYER: Final = Path(__file__).parents[1] / "figures" / "player" / "page"
+
+_HOMES: Final = {"static": STATIC, "player": PLAYER}
+_IMPORT: Final = re.compile(r'from "(\.\.?/[\w/]+\.js)";')
+_WORD: Final = re.compile(r'"(\w+)"')
+_BEGINNING: Final = re.compile(r"`(\w+)\$\{")
+_COMMENT: Final = re.compile(r"^[ \t]*(?://[^\n]*|/\*(?:(?!\*/)[\s\S])*\*/[ \t]*)$", re.MULTILINE)
+_SPACE: Final = re.compile(r"\n\s+")
+
+
+async def script(request: Request) -> Response:
+    """A module of the page.
+
+    Raises:
+        HTTPException: there is no such module.
+    """
+    path = f"{request.url.path.split('/')[1]}/{request.path_params['name']}.js"
+    if not file_of(path).is_file():
+        raise HTTPException(404)
+    content, etag = _sent(path, file_of(path).stat().st_mtime_ns)
+    headers = {"etag": etag, "cache-control": "no-cache"}
+    if request.headers.get("if-none-match") == etag:
+        return Response(status_code=304, headers=headers)
+    return Response(content, media_type="text/javascript", headers=headers)
+
+
+def slim(source: str) -> str:
+    r"""A module without the lines that are comments, without blank lines, and without indentation.
+
+    Example:
+        >>> slim("// why\nconst f = () => {\n  return 1; // kept\n};\n")
+        'const f = () => {\nreturn 1; // kept\n};\n'
+    """
+    return _SPACE.sub("\n", _COMMENT.sub("", source)).lstrip()
+
+
+def modules() -> list[str]:
+    """All modules that the page's script imports, so that the browser loads them in parallel."""
+    found: dict[str, None] = {}
+    waiting = ["static/main.js"]
+    while waiting:
+        path = waiting.pop(0)
+        if path in found:
+            continue
+        found[path] = None
+        source = file_of(path).read_text(encoding="utf-8")
+        for imported in _IMPORT.findall(source):
+            base = path.split("/")[0]
+            name = imported.rsplit("/", 1)[-1]
+            waiting.append(f"{'player' if '/player/' in imported else base}/{name}")
+    return list(found)
+
+
+def file_of(path: str) -> Path:
+    """The file of an address below `static` or `player`."""
+    home, _, rest = path.partition("/")
+    return _HOMES[home] / rest
+
+
+@cache
+def named() -> tuple[frozenset[str], tuple[str, ...]]:
+    """The words that the page's own scripts hold as texts, and the beginnings of those that they put together."""
+    sources = "\n".join(path.read_text(encoding="utf-8") for path in STATIC.glob("*.js"))
+    return frozenset(_WORD.findall(sources)), tuple(sorted(set(_BEGINNING.findall(sources))))
+
+
+@cache
+def _sent(path: str, _changed: int) -> tuple[bytes, str]:
+    content = slim(file_of(path).read_text(encoding="utf-8")).encode()
+    return content, f'"{hashlib.sha256(content).hexdigest()[:32]}"'
