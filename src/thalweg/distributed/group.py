@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _LOOK_S = 0.05  # between two looks into the store
+_ENOUGH = 0.9  # of the patience: whoever has waited so long has met silence, not a broken connection
 _GRACE_S = 2.0  # for the others to notice as well that one is missing
 
 
@@ -175,10 +176,11 @@ class Group(Team):
     @contextmanager
     def _waiting(self) -> Iterator[None]:
         """Turn what torch raises when a process is gone or late into an error that names it."""
+        began = time.monotonic()
         try:
             yield
         except RuntimeError as error:  # torch.distributed's errors are RuntimeErrors
-            raise self._explained() from error
+            raise self._explained(time.monotonic() - began) from error
 
     def _wait_for(self, names: list[str], *, patience: float | None = None) -> None:
         """Wait until texts are there.
@@ -193,25 +195,30 @@ class Group(Team):
                     raise self._ended()
                 if time.monotonic() > deadline:
                     missing = [name for name in names if not self._store.check([name])]
-                    raise self._missing([int(name.rpartition("/")[2]) for name in missing])
+                    raise self._missing([int(name.rpartition("/")[2]) for name in missing], "silent")
                 time.sleep(_LOOK_S)
 
-    def _explained(self) -> ProcessLostError | EndedElsewhereError:
-        """Find out which processes are missing: those that do not notice that something is missing."""
+    def _explained(self, seconds: float) -> ProcessLostError | EndedElsewhereError:
+        """Find out which processes are missing: those that do not notice that something is missing.
+
+        Args:
+            seconds: that this process has waited.
+        """
         try:
             self._store.set(f"waiting/{self.rank}", "")
             for _ in range(round(_GRACE_S / _LOOK_S)):
                 if self._store.check(["failed"]):
                     return self._ended()
                 time.sleep(_LOOK_S)
-            return self._missing([rank for rank in range(self.processes) if not self._store.check([f"waiting/{rank}"])])
+            missing = [rank for rank in range(self.processes) if not self._store.check([f"waiting/{rank}"])]
+            return self._missing(missing, "silent" if seconds > _ENOUGH * self.patience else "gone")
         except RuntimeError:
             return ProcessLostError("distributed.store_gone", address=os.environ.get("MASTER_ADDR", ""))
 
     def _ended(self) -> EndedElsewhereError:
         return EndedElsewhereError("distributed.ended_elsewhere", code=int(self._store.get("failed")))
 
-    def _missing(self, ranks: list[int]) -> ProcessLostError | EndedElsewhereError:
+    def _missing(self, ranks: list[int], how: str) -> ProcessLostError | EndedElsewhereError:
         """Name the processes; only the first of those that are left says so."""
         if self.rank != next(rank for rank in range(self.processes + 1) if rank not in ranks):
             return EndedElsewhereError("distributed.ended_elsewhere", code=ProcessLostError.exit_code)
@@ -221,4 +228,4 @@ class Group(Team):
         ]
         if not ranks:
             return ProcessLostError("distributed.lost")
-        return ProcessLostError("distributed.missing", ranks=joined(hosts), seconds=self.patience)
+        return ProcessLostError(f"distributed.{how}", ranks=joined(hosts), seconds=self.patience)

@@ -31,6 +31,14 @@ def is_first() -> bool:
     return not is_one_of_many() or os.environ.get(_RANK) == "0"
 
 
+def speaks() -> bool:
+    """Whether this process says what is wrong: the first, and whichever has met the others.
+
+    Before they meet, all of them find the same wrong option.
+    """
+    return is_first() or bool(join.cache_info().currsize)
+
+
 @cache
 def join() -> Group | None:
     """Join the other processes; the answer is the same for as long as this process lives. None: it is alone.

@@ -38,7 +38,7 @@ def launch(arguments: Sequence[str], processes: int, restarts: int) -> int:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.run import get_args_parser, run
 
-    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
+    logging.disable(logging.CRITICAL)  # torchrun's lines about processes that end; ours say why
     with tempfile.TemporaryDirectory() as folder:
         outcome = Path(folder) / "exit-code"
         os.environ[OUTCOME] = str(outcome)
@@ -60,6 +60,9 @@ def launch(arguments: Sequence[str], processes: int, restarts: int) -> int:
                 return code
             rank, failure = error.get_first_failure()
             raise TrainingError("distributed.gave_up", rank=rank, code=failure.exitcode, restarts=restarts) from error
+        finally:
+            logging.disable(logging.NOTSET)
+            del os.environ[OUTCOME]
         return _read(outcome)
 
 

@@ -84,7 +84,7 @@ def train(
     if group is None:
         return _finish(_begun(photos, config, out, listener), listener)
     with explaining(group):
-        config = sharded(config, group, listener)
+        settled = sharded(config, group, listener) if group.first else config
 
         def begin() -> TrainingLoop:
             known = group.remember("run")
@@ -93,7 +93,7 @@ def train(
             if known is not None:
                 for name in (files.SPLIT, files.CHECK, files.RATE_SWEEP):
                     (Path(known) / name).unlink(missing_ok=True)
-            return _begun(photos, config, known or out, listener, group)
+            return _begun(photos, settled, known or out, listener, group)
 
         return _finish(begin_together(group, photos, begin, listener), listener)
 

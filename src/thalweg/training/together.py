@@ -52,8 +52,7 @@ def sharded(config: TrainingConfig, group: Group, listener: Listener) -> Trainin
         raise UsageError("distributed.folds", folds=config.folds)
     if config.shards is None:
         config = replace(config, shards=usual_shards(config.batch_size, group.processes))
-        if group.first:
-            listener.note("distributed.shards_chosen", shards=config.shards, batch_size=config.batch_size)
+        listener.note("distributed.shards_chosen", shards=config.shards, batch_size=config.batch_size)
     check_shards(config, config.batch_size, group.processes)
     return config
 
