@@ -38,7 +38,8 @@ ONE_BATCH_WITH_FEWER_SHARDS_THAN_PROCESSES = {"batch_size": 31, "shards": 5}  # 
 
 def flags_of(fields):
     fields = {**fields, "size": f"{fields['smaller_sizes'][0]},{fields['size']}"}
-    return [f"--{name.replace('_', '-')}={value}" for name, value in fields.items() if name != "smaller_sizes"]
+    given = {name.replace("_", "-"): value for name, value in fields.items() if name != "smaller_sizes"}
+    return [f"--{name}" if value is True else f"--{name}={value}" for name, value in given.items()]
 
 
 def start(*arguments, **variables):
