@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 OUTCOME: Final = "THALWEG_OUTCOME"  # environment variable: the file that a process writes its exit code to
-_STOPPING_S = 300  # for a step and a checkpoint, after Ctrl-C
+_STOPPING_S = 60  # for a step and a checkpoint, after Ctrl-C; then they are killed
 
 
 def launch(arguments: Sequence[str], processes: int, restarts: int) -> int:
