@@ -56,6 +56,14 @@ def test_a_variable_that_is_missing_or_wrong_is_named(environment, values, named
     assert caught.value.exit_code == 2
 
 
+@pytest.mark.parametrize("seconds", ["soon", "0", "-1", "nan", "inf"])
+def test_a_patience_that_is_no_time_is_refused(environment, monkeypatch, seconds):
+    environment(WORLD_SIZE=2, RANK=0, MASTER_ADDR="127.0.0.1", MASTER_PORT=1)
+    monkeypatch.setenv(joining.PATIENCE, seconds)
+    with pytest.raises(UsageError, match=joining.PATIENCE):
+        join()
+
+
 def test_a_port_in_use_and_an_address_where_nobody_listens(environment, monkeypatch):
     monkeypatch.setenv(joining.PATIENCE, "0.5")
     with socket.create_server(("127.0.0.1", 0)) as taken:

@@ -59,7 +59,7 @@ def join() -> Group | None:
     if not address or rank >= processes:
         raise UsageError("distributed.bad_variable", name=_RANK if address else _ADDRESS, value=rank if address else "")
     by_torchrun = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
-    patience = float(os.environ.get(PATIENCE, _PATIENCE_S))
+    patience = _patience()
     is_host = rank == 0 and not by_torchrun
     try:
         store = TCPStore(
@@ -85,6 +85,18 @@ def usual_shards(batch_size: int, processes: int) -> int:
     """
     affordable = 2 ** int(math.log2(max(1, batch_size // _USUAL_PHOTOS)))
     return max(affordable, 2 ** math.ceil(math.log2(processes)))
+
+
+def _patience() -> float:
+    """Return the seconds that a process waits for another."""
+    value = os.environ.get(PATIENCE) or str(_PATIENCE_S)
+    try:
+        seconds = float(value)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise UsageError("distributed.bad_patience", name=PATIENCE, value=value)
+    return seconds
 
 
 def _number(name: str) -> int:
