@@ -8,6 +8,8 @@ ThalwegError                exit code 1
 │   └── BadImageError       one unusable photo
 ├── RunError                the folder of a run
 ├── TrainingError           a training run that cannot continue
+│   └── ProcessLostError    one of its processes is gone; torchrun may start it again
+├── EndedElsewhereError     another process of the same training has said what is wrong
 ├── MissingExtraError       an optional package is missing; the message has the command that installs it
 └── StorageError            a file that cannot be written
 ```
@@ -92,6 +94,23 @@ class RunError(ThalwegError):
 
 class TrainingError(ThalwegError):
     """A training run cannot continue."""
+
+
+class ProcessLostError(TrainingError):
+    """A process of the training is gone, or does not answer."""
+
+
+class EndedElsewhereError(ThalwegError):
+    """Another process of the same training has said what is wrong; this one ends in silence.
+
+    Args:
+        key: of the message.
+        code: the exit code of that process.
+    """
+
+    def __init__(self, key: str, *, code: int) -> None:
+        super().__init__(key, code=code)
+        self.exit_code = code  # type: ignore[misc] - of this one error
 
 
 class MissingExtraError(ThalwegError):

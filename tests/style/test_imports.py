@@ -16,7 +16,7 @@ RUNGS = [
     {"errors", "i18n", "_files", "_lazy", "_native", "_pointing", "_replay", "_spinning"},
     {"surfaces", "optimizers", "schedules", "history", "formulas"},
     {"paths", "data", "models", "probes"},
-    {"runs", "rate"},
+    {"runs", "rate", "distributed"},
     {"weights"},
     {"training"},
     {"diagnosis"},

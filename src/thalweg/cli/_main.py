@@ -6,7 +6,9 @@ import sys
 
 from thalweg._spinning import bound_spinning
 from thalweg.cli._streams import speak_any_encoding
-from thalweg.errors import ThalwegError, UnknownNameError, UsageError
+from thalweg.distributed.joining import speaks
+from thalweg.distributed.launching import concluded
+from thalweg.errors import EndedElsewhereError, ProcessLostError, ThalwegError, UnknownNameError, UsageError
 from thalweg.i18n import LANGUAGES, set_language, shown
 
 
@@ -17,10 +19,16 @@ def main() -> None:
     speak_any_encoding()
     try:
         set_language(_language(arguments))
-        sys.exit(_run(arguments))
-    except ThalwegError as error:
+        sys.exit(concluded(_run(arguments)))
+    except ProcessLostError as error:  # torchrun may start this process again
         _report(error, as_json="--json" in arguments)
         sys.exit(error.exit_code)
+    except EndedElsewhereError as error:
+        sys.exit(concluded(error.exit_code, spoke=False))
+    except ThalwegError as error:
+        if speaks():
+            _report(error, as_json="--json" in arguments)
+        sys.exit(concluded(error.exit_code, spoke=speaks()))
 
 
 def _run(arguments: list[str]) -> int:
@@ -32,7 +40,8 @@ def _run(arguments: list[str]) -> int:
     try:
         code = build_app()(args=arguments, prog_name="thalweg", standalone_mode=False)
     except WrongUse as error:
-        note(shown(wrong_use(error), lines=True))
+        if speaks():
+            note(shown(wrong_use(error), lines=True))
         return UsageError.exit_code
     return code or 0
 

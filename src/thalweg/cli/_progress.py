@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn
 from rich.text import Text
 
+from thalweg.distributed.joining import is_first
 from thalweg.i18n import percent, t
 from thalweg.runs import files
 from thalweg.training.printing import Lines, Printer, duration, numbers_line, say
@@ -54,8 +55,11 @@ class _Live(Lines):
 
 
 @contextmanager
-def showing(_config: TrainingConfig) -> Iterator[Listener]:
-    """Yield a listener that shows progress on stderr, live on a terminal."""
+def showing(_config: TrainingConfig | None) -> Iterator[Listener]:
+    """Yield a listener that shows progress on stderr, live on a terminal; the first process's."""
+    if not is_first():
+        yield Listener()
+        return
     console = Console(stderr=True)
     if not console.is_terminal:
         yield Printer()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,6 +10,7 @@ import typer
 
 from thalweg.cli._options import training_flags
 from thalweg.cli._output import JsonFlag, print_json
+from thalweg.distributed.joining import is_first, is_one_of_many
 from thalweg.errors import INTERRUPTED, DataError, StorageError, UsageError
 from thalweg.i18n import t
 
@@ -18,6 +20,10 @@ if TYPE_CHECKING:
 
     from thalweg.errors import ThalwegError
     from thalweg.runs import Run, TrainingConfig
+
+
+_RESTARTS = 3
+_MOST_PROCESSES = 1024
 
 
 def register(app: typer.Typer) -> None:
@@ -32,10 +38,14 @@ def train(
     out: Annotated[Path | None, typer.Option(help=t("training.help_out"))] = None,
     resume: Annotated[Path | None, typer.Option(metavar="RUN", help=t("training.help_resume"))] = None,
     moved: Annotated[str | None, typer.Option("--photos", metavar="DIR", help=t("training.help_moved"))] = None,
+    processes: Annotated[int | None, typer.Option(metavar="N", help=t("training.help_processes"))] = None,
+    max_restarts: Annotated[int, typer.Option(metavar="N", help=t("training.help_max_restarts"))] = _RESTARTS,
     as_json: JsonFlag = False,
     **overrides: Any,
 ) -> None:
     """Train, or resume a run."""
+    if _starts_others(processes, max_restarts):
+        return
     if resume is not None:
         if photos is not None or out is not None or recipe is not None:
             raise UsageError("training.resume_alone", run=resume)
@@ -48,12 +58,31 @@ def train(
         begin(photos, requested(photos, recipe, overrides), out, as_json=as_json)
 
 
+def _starts_others(processes: int | None, restarts: int) -> bool:
+    """Start the processes that were asked for, and end with their exit code; False in a process that trains."""
+    if processes is None or is_one_of_many():
+        return False
+    if not 1 <= processes <= _MOST_PROCESSES or restarts < 0:
+        raise UsageError("distributed.bad_number", processes=processes, most=_MOST_PROCESSES, restarts=restarts)
+    if processes == 1:
+        return False
+    from thalweg.distributed.launching import launch
+
+    if code := launch(sys.argv[1:], processes, restarts):
+        raise typer.Exit(code)
+    return True
+
+
 def requested(photos: str, recipe: str | None, overrides: dict[str, Any]) -> TrainingConfig:
     """Resolve the requested configuration, and print the choices made for the user."""
     from thalweg.cli._progress import say
     from thalweg.training import resolve
 
-    return resolve(recipe, overrides, photos=photos, note=lambda key, **values: say(t(key, **values)))
+    def note(key: str, **values: Any) -> None:
+        if is_first():
+            say(t(key, **values))
+
+    return resolve(recipe, overrides, photos=photos, note=note)
 
 
 def begin(photos: str, config: TrainingConfig, out: Path | None, *, as_json: bool) -> None:
@@ -69,7 +98,8 @@ def begin(photos: str, config: TrainingConfig, out: Path | None, *, as_json: boo
         return
     with showing(config) as listener:
         run = train_run(photos, config, out, listener=listener)
-    conclude(run, as_json=as_json)
+    if is_first():
+        conclude(run, as_json=as_json)
 
 
 def go_on(path: Path, photos: str | None = None, ends: Mapping[str, Any] | None = None, *, as_json: bool) -> None:
@@ -82,13 +112,16 @@ def go_on(path: Path, photos: str | None = None, ends: Mapping[str, Any] | None 
     from thalweg.training.request import extended
 
     if (path / files.FOLDS).is_dir():
+        if is_one_of_many():
+            raise UsageError("distributed.folds_resumed", run=path)
         with showing(extended(Run.open(path / files.FOLDS / "0").config, ends)) as listener:
             runs = resume_folds(path, photos=photos, listener=listener, **ends)
         conclude_folds(runs, as_json=as_json)
         return
-    with showing(extended(Run.open(path).config, ends)) as listener:
+    with showing(extended(Run.open(path).config, ends) if is_first() else None) as listener:
         run = resume_run(path, photos=photos, listener=listener, **ends)
-    conclude(run, as_json=as_json)
+    if is_first():
+        conclude(run, as_json=as_json)
 
 
 def submit(run: Run) -> None:

@@ -61,6 +61,7 @@ class HostAugmenter:
         self.stored = photos_NHWC.shape[1]
         self.device = torch.device("cpu")
         self._mean_3, self._std_3 = np.asarray(mean), np.asarray(std)
+        self._normal = mean, std
         # Allocated once for each shape: large temporaries cost page faults.
         self._buffers: dict[tuple[int, ...], tuple[Tensor, Tensor]] = {}
 
@@ -72,6 +73,10 @@ class HostAugmenter:
             top, left, height, width = crops.erased_N4[position]
             images_NCHW[position, :, top : top + height, left : left + width] = 0
         return images_NCHW
+
+    def another(self) -> HostAugmenter:
+        """Return an augmenter of the same photos for another thread."""
+        return HostAugmenter(self.photos_NHWC, *self._normal)
 
     def _normalized(self, images_NHWC: Tensor, colors_N3: NDArray[np.float32]) -> Tensor:
         count, height, width, channels = images_NHWC.shape

@@ -73,12 +73,37 @@ class Batches:
             images_NCHW, float32 in channels-last order, valid until the next call; and labels_N, int64; both on the
             augmenter's device.
         """
+        return self._made(self._chosen(epoch, index), [epoch, index], self.augmenter)
+
+    def shard(
+        self, epoch: int, index: int, shard: int, positions: slice, augmenter: Augmenter
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return a shard of a batch, with draws of its own.
+
+        Args:
+            epoch: of the batch.
+            index: of the batch in its epoch.
+            shard: number of the shard in the batch.
+            positions: those of its photos in the batch.
+            augmenter: makes the images; an augmenter has one caller at a time.
+        """
+        return self._made(self._chosen(epoch, index)[positions], [epoch, index, shard], augmenter)
+
+    def count(self, index: int) -> int:
+        """Return the number of photos in the batch at an index."""
+        return self.batch_size if index < len(self) - 1 else len(self.rows) - index * self.batch_size
+
+    def _made(
+        self, chosen: NDArray[np.int64], place: list[int], augmenter: Augmenter
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        random = np.random.default_rng([self.seed, CROPS, *place])
+        crops = draw_crops(self.policy, len(chosen), augmenter.stored, self.size, random)
+        images_NCHW = augmenter(self.rows[chosen], crops, self.size)
+        return images_NCHW, on_device(self.labels[chosen], augmenter.device)
+
+    def _chosen(self, epoch: int, index: int) -> NDArray[np.int64]:
         last = None if index == len(self) - 1 else (index + 1) * self.batch_size
-        chosen = self._epoch_order(epoch)[index * self.batch_size : last]
-        random = np.random.default_rng([self.seed, CROPS, epoch, index])
-        crops = draw_crops(self.policy, len(chosen), self.augmenter.stored, self.size, random)
-        images_NCHW = self.augmenter(self.rows[chosen], crops, self.size)
-        return images_NCHW, on_device(self.labels[chosen], self.augmenter.device)
+        return self._epoch_order(epoch)[index * self.batch_size : last]
 
     def _epoch_order(self, epoch: int) -> NDArray[np.int64]:
         if self._order[0] != epoch:

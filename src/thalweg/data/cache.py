@@ -107,6 +107,11 @@ class Cache:
         found = [self.photos[row].label for row in self.rows(split)]
         return np.array([-1 if label is None else label for label in found], dtype=np.int64)
 
+    def is_labeled(self, split: Split) -> bool:
+        """Whether a split has photos, all of them with a label."""
+        labels = self.labels(split)
+        return len(labels) > 0 and bool((labels >= 0).all())
+
     @cached_property
     def _rows(self) -> dict[Split, NDArray[np.int64]]:
         splits = np.array([photo.split for photo in self.photos])

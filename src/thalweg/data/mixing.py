@@ -80,19 +80,24 @@ class Mixing:
         self.mixup, self.cutmix, self.seed = mixup, cutmix, seed
         self._others_NHWC = torch.empty(0)  # allocated once: large temporaries cost page faults
 
-    def __call__(self, images_NCHW: torch.Tensor, epoch: int, index: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Mix a batch in place.
+    def __call__(
+        self, images_NCHW: torch.Tensor, epoch: int, index: int, *shard: int
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Mix a batch, or a shard of one, in place.
 
         Args:
             images_NCHW: in channels-last order.
             epoch: of the batch.
             index: of the batch in its epoch.
+            *shard: number of the shard, if it is one.
 
         Returns:
             The permutation, and lambda: the weight of each image's own label in its target; both of shape (N,).
         """
         count, _, size, _ = images_NCHW.shape
-        mix = draw_mix(self.mixup, self.cutmix, count, size, np.random.default_rng([self.seed, MIXES, epoch, index]))
+        mix = draw_mix(
+            self.mixup, self.cutmix, count, size, np.random.default_rng([self.seed, MIXES, epoch, index, *shard])
+        )
         if images_NCHW.is_cuda:
             return mix_on_device(images_NCHW, mix)
         images_NHWC = images_NCHW.permute(0, 2, 3, 1)

@@ -5,6 +5,8 @@ Shape suffixes: N photos, C channels or classes, H height, W width.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 import torch
@@ -15,9 +17,11 @@ from thalweg.models.conv_norm import ConvNorm
 
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from torch import Tensor
+
+_generator: ContextVar[torch.Generator | None] = ContextVar("_generator", default=None)
 
 
 class Network(nn.Module):
@@ -74,10 +78,25 @@ class Residual(nn.Module):
         """Return maps of the branch's shape."""
         branch_NCHW = self.branch(maps_NCHW)
         if self.drop and self.training:
-            kept_N111 = torch.rand(len(maps_NCHW), 1, 1, 1, device=maps_NCHW.device) >= self.drop
+            kept_N111 = _drawn(len(maps_NCHW), maps_NCHW.device)[:, None, None, None] >= self.drop
             branch_NCHW = branch_NCHW * (kept_N111 / (1 - self.drop)).to(branch_NCHW.dtype)
         sum_NCHW = self.shortcut(maps_NCHW) + branch_NCHW
         return torch.relu(sum_NCHW) if self.rectified else sum_NCHW
+
+
+@contextmanager
+def drawing_from(generator: torch.Generator) -> Iterator[None]:
+    """Let the networks of this package draw from a generator in this thread, on a CPU; else they draw from torch's."""
+    token = _generator.set(generator)
+    try:
+        yield
+    finally:
+        _generator.reset(token)
+
+
+def _drawn(count: int, device: torch.device) -> Tensor:
+    """Uniform numbers in [0, 1)."""
+    return torch.rand(count, device=device, generator=_generator.get() if device.type == "cpu" else None)
 
 
 def classifier_of(model: nn.Module) -> nn.Module:

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import load as load_bytes
+from safetensors.torch import save as save_bytes
 from safetensors.torch import save_file
 
 from thalweg._files import replacing
@@ -75,6 +77,19 @@ def load(path: Path, wanted: Mapping[str, schema.Entry] | None = None) -> tuple[
     if found != FORMAT:
         raise RunError("runs.other_checkpoint", path=path, found=shown(found), expected=FORMAT)
     return tensors, schema.checked(facts, wanted or {}, path)
+
+
+def packed(tensors: dict[str, Tensor], facts: dict[str, Any]) -> bytes:
+    """Return tensors and metadata as the content of a file, for a process that cannot read the file."""
+    metadata = {"thalweg": json.dumps({"format": FORMAT, **facts})}
+    return save_bytes({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, metadata)
+
+
+def unpacked(content: bytes) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read what `packed` returned."""
+    length = int.from_bytes(content[:8], "little")  # a safetensors file begins with the length of its header
+    facts = json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["thalweg"])
+    return load_bytes(content), facts
 
 
 def model_tensors(model: nn.Module, prefix: str = "model") -> dict[str, Tensor]:
@@ -148,6 +163,42 @@ def load_optimizer(optimizer: Optimizer, tensors: dict[str, Tensor], rest: dict[
         for name, value in before.items():
             if name != "params" and not _is_alike(group[name], value):
                 raise RunError("runs.other_optimizer", path=path, reason=f"{name} = {shown(group[name])}")
+
+
+def snapshot(
+    model: nn.Module, optimizer: Optimizer, average: nn.Module | None, facts: dict[str, Any]
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Return the tensors of a training, and its facts with the rest of the optimizer's state.
+
+    Args:
+        model: the network.
+        optimizer: its optimizer.
+        average: the moving average of the network, if there is one.
+        facts: counters and clock.
+    """
+    tensors, numbers = optimizer_tensors(optimizer)
+    if average is not None:
+        tensors |= model_tensors(average, "average")
+    return model_tensors(model) | tensors, {**facts, "optimizer": numbers}
+
+
+def restore(
+    model: nn.Module,
+    optimizer: Optimizer,
+    average: nn.Module | None,
+    kept: tuple[dict[str, Tensor], dict[str, Any]],
+    path: Path,
+) -> None:
+    """Put into a training what `snapshot` returned; `path`, the checkpoint, is for the message.
+
+    Raises:
+        RunError: it is damaged, or belongs to another network or optimizer.
+    """
+    tensors, facts = kept
+    load_model(model, tensors)
+    load_optimizer(optimizer, tensors, facts["optimizer"], path)
+    if average is not None:
+        load_model(average, tensors, "average")
 
 
 def _is_alike(value: Any, usual: Any) -> bool:

@@ -54,6 +54,9 @@ class TrainingConfig:
         epochs: passes over the training split; None when `budget` ends the training.
         budget: seconds from the start to the last evaluation; the schedule is fitted to it. None: no limit.
         batch_size: photos per step.
+        shards: virtual shards of a batch, for trainings on many processes: each has its own batch-norm statistics and
+            random draws, and their gradients are summed in a fixed order, so the weights do not depend on the number of
+            processes or threads. None: the batch stays whole; a training on several processes chooses a number.
         optimizer: a name from torch.optim, in lower case; `muon`; `schedule-free`, for a schedule that does not decay;
             or `pytorch_optimizer:NAME`, from that library (extra `optimizers`).
         lr: base learning rate; the schedule multiplies it.
@@ -119,6 +122,7 @@ class TrainingConfig:
     epochs: int | None = field(default=40, metadata=within(1, 1_000_000))
     budget: float | None = field(default=None, metadata=within(0, open_least=True, unit="s"))
     batch_size: int = field(default=64, metadata=within(1, 65_536))
+    shards: int | None = field(default=None, metadata=within(1, 65_536))
     optimizer: str = "adamw"
     lr: float = field(default=2e-3, metadata=within(0, open_least=True))
     layer_decay: float = field(default=1.0, metadata=within(0, 1, open_least=True))
@@ -178,6 +182,11 @@ class TrainingConfig:
             raise UsageError("training.bad_fold", value=self.fold, most=max((self.folds or 0) - 1, 0))
         if self.mixup + self.cutmix > 1:
             raise UsageError("training.mixed_twice", mixup=self.mixup, cutmix=self.cutmix)
+
+    @property
+    def is_sharded(self) -> bool:
+        """Whether a step takes its batch in shards; one shard is the whole batch."""
+        return (self.shards or 1) > 1
 
     @property
     def only_head(self) -> bool:

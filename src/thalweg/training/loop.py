@@ -14,24 +14,23 @@ from torch.nn.utils import get_total_norm
 
 from thalweg import models, schedules
 from thalweg.data.augmentation import augmentation
-from thalweg.data.augmenters import DeviceAugmenter, HostAugmenter
-from thalweg.data.batches import Batches, plain_batches
-from thalweg.data.mixing import Mixing
+from thalweg.data.batches import Batches
+from thalweg.distributed.team import Heard, Team
 from thalweg.errors import TrainingError
-from thalweg.models import features_of, logits_of
 from thalweg.probes import LayerProbe
 from thalweg.runs import checkpoint, schema
-from thalweg.runs.photos import affordable_batch
 from thalweg.training.evaluation import score
 from thalweg.training.features import Features
 from thalweg.training.fitting import HeadFit
 from thalweg.training.losses import Objective, Targets, weights_of_classes
-from thalweg.training.machine import fits_device, gentle_interrupt, in_memory
+from thalweg.training.machine import gentle_interrupt
 from thalweg.training.number_format import Format
 from thalweg.training.optimizers import build_optimizer, set_rate
 from thalweg.training.progress import Clock, State
-from thalweg.training.record import Recorder
+from thalweg.training.record import Recorder, Witness
+from thalweg.training.splits import Splits, augmenter_of
 from thalweg.training.step import Gradients
+from thalweg.training.stepping import batch_step
 from thalweg.training.weight_averaging import Average, at_average
 
 
@@ -39,17 +38,18 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Iterator, Mapping
     from contextlib import AbstractContextManager
+    from typing import Any
 
     from torch import Tensor, nn
 
     from thalweg.data import Cache
-    from thalweg.data.augmenters import Augmenter
     from thalweg.data.photos import Split
     from thalweg.runs import Run
     from thalweg.training.evaluation import Score
     from thalweg.training.progress import Listener
 
 NORM_BATCHES = 16  # that batch-norm statistics are estimated from before an evaluation
+NOTHING = b""  # what the first process gives the others if it was asked to stop before it had anything
 MOST_SAVING = 0.05  # fraction of the time for checkpoints at epoch ends: on a GPU one can take half a second
 
 
@@ -62,6 +62,8 @@ class TrainingLoop:
         seconds_before: time spent on preparation, which counts toward the budget.
         like: another training on the same photos from the same weights, whose photos and features are used.
         initial: weights and buffers to start from, by name; None: random weights, which the seed determines.
+        team: the processes of the training; None: this one alone.
+        threads: that work side by side on the shards of a batch; None: as many as the run began with.
     """
 
     def __init__(
@@ -72,8 +74,11 @@ class TrainingLoop:
         seconds_before: float = 0.0,
         like: TrainingLoop | None = None,
         initial: Mapping[str, Tensor] | None = None,
+        team: Team | None = None,
+        threads: int | None = None,
     ) -> None:
         config = run.config
+        self.team = team or Team()
         self.run, self.cache, self.config = run, cache, config
         self.device = torch.device(run.environment["device"])
         self.format = Format(run.environment["precision"], run.environment["layout"])
@@ -85,7 +90,7 @@ class TrainingLoop:
         self.layers = LayerProbe(self.model)
         self.average = Average(self.model, self._network(), config.ema) if config.ema else None
         self.schedule = schedules.parse(config.schedule)
-        self.augmenter = like.augmenter if like else self._augmenter()
+        self.augmenter = like.augmenter if like else augmenter_of(cache, run.data, self.device)
         self.head_features = like.head_features if like else Features(self.model, self.augmenter, cache, run)
         labels = cache.labels("train")
         self.batches = Batches(
@@ -97,11 +102,13 @@ class TrainingLoop:
             policy=augmentation(config.augment),
             seed=config.seed,
         )
-        self.mixing = Mixing(config.mixup, config.cutmix, config.seed) if config.mixup + config.cutmix else None
         known_C = weights_of_classes(config.class_weights, labels, len(run.classes))
         weights_C = None if known_C is None else torch.from_numpy(known_C).to(self.device)
         objective = Objective(config.loss, config.label_smoothing, weights_C)
         self.gradients = Gradients(self.model, objective, self.format, clip_grad_norm=config.clip_grad_norm)
+        machine = {"device": self.device, "team": self.team, "threads": threads or run.environment["threads"]}
+        self.lanes, self._take = batch_step(config, self.batches, self.gradients, self.optimizer, **machine)
+        self._splits = Splits(cache, self.augmenter, config, self.lanes, len(run.classes))
         self.state = State(seconds=seconds_before)
         self.first_step_at, self.reserve = seconds_before, 0.0
         self.seconds_spent = {"preparing": seconds_before, "data": 0.0, "training": 0.0, "evaluation": 0.0}
@@ -114,13 +121,6 @@ class TrainingLoop:
         if self._initial is not None:
             model.load_state_dict(self._initial)
         return model.to(self.device, memory_format=self.format.memory_format)  # type: ignore[call-overload] - torch types leave it out
-
-    def _augmenter(self) -> Augmenter:
-        """Return an augmenter that works on the network's device if the photos fit there."""
-        images_NHWC, normal = self.cache.images_NHWC, (self.run.data["mean"], self.run.data["std"])
-        if self.device.type != "cpu" and fits_device(images_NHWC, self.device):
-            return DeviceAugmenter(images_NHWC, *normal, self.device)
-        return HostAugmenter(in_memory(images_NHWC), *normal)
 
     @property
     def seconds(self) -> dict[str, float]:
@@ -141,22 +141,22 @@ class TrainingLoop:
         Raises:
             TrainingError: the loss is not finite; the last good checkpoint is kept.
         """
-        self.clock = Clock(
-            self.config, len(self.batches), seconds_before=self.state.seconds, first_step_at=self.first_step_at
-        )
-        valid, test = (len(self.cache.rows(split)) for split in ("valid", "test"))
-        self.clock.reserve, self.clock.photos_after = self.reserve, 2 * valid + test
+        self._start_clock()
         self.gradients.on_smaller = lambda photos: listener.note("training.micro_batches", photos=photos)
+        kind = Recorder if self.team.first else Witness
         with (
-            Recorder(self.run.path, self.state, self.device, listener, self.layers) as self.recorder,
-            gentle_interrupt() as asked_to_stop,
+            kind(self.run.path, self.state, self.device, listener, self.layers) as self.recorder,
+            gentle_interrupt(of_many=self.team.processes > 1) as asked_to_stop,
         ):
             self.meter = self.recorder.meter
-            if self.state.step == 0 and not self.state.fitted:
+            if self.team.first and self.state.step == 0 and not self.state.fitted:
                 self._save_epoch()
                 self._checkpoint()
                 if self.config.fit_head and not self._fit_first(listener, asked_to_stop.is_set):
+                    self.team.spread(NOTHING)
                     return "interrupted"
+            if self.team.processes > 1 and not self._share_start():
+                return "interrupted"
             between_epochs = self.state.epoch and not self.state.batch
             stopped = self._why_stop() if between_epochs else ""
             while not stopped:
@@ -164,6 +164,15 @@ class TrainingLoop:
                 if stopped or time.monotonic() - self._saved_at > self._saving_took / MOST_SAVING:
                     self._checkpoint()
             return stopped
+
+    def _start_clock(self) -> None:
+        """Start or go on to count the time from the state."""
+        self.clock = Clock(
+            self.config, len(self.batches), seconds_before=self.state.seconds, first_step_at=self.first_step_at
+        )
+        valid, test = (len(self.cache.rows(split)) for split in ("valid", "test"))
+        self.clock.reserve, self.clock.photos_after = self.reserve, 2 * valid + test
+        self.clock.told = lambda: self.team.heard
 
     def fit_head(
         self, progress: Callable[[int, int], None] | None = None, stop: Callable[[], bool] | None = None
@@ -215,8 +224,10 @@ class TrainingLoop:
         self.model.train()
         # An epoch has at least one step however short the budget is, so untrained weights are never evaluated.
         while state.batch < len(self.batches) and (state.batch == 0 or self.clock.share(state.step) < 1):
+            self.team.say(Heard(asked_to_stop.is_set(), self.clock.seconds, self.clock.reserve))
             self.step()
-            if asked_to_stop.is_set():
+            heard = self.team.heard
+            if asked_to_stop.is_set() if heard is None else heard.stop:
                 return "interrupted"
             if self.meter.due:
                 self.recorder.read(self.clock)
@@ -229,15 +240,10 @@ class TrainingLoop:
     def step(self) -> None:
         """Train on the next batch; `clock` and `meter` are set."""
         state, began = self.state, time.monotonic()
-        self.batches.size = self.clock.size(state.step)
-        images_NCHW, targets = self._batch()
-        ready = time.monotonic()
-
-        torch.manual_seed(self.config.seed * 1_000_003 + state.step)  # so dropout also depends only on the step
+        size = self.clock.size(state.step)
         lr = self.config.lr * self.schedule(*self.clock.schedule_position(state.step), state.valid_losses)
         set_rate(self.optimizer, lr)
-        outcome = self.gradients(images_NCHW, targets, state.micro_batches)
-        state.micro_batches = outcome.micro_batches
+        taken = self._take(state, size, mixes=self.clock.mixes(state.step))
         self.layers.before_step(state.step)
         self.optimizer.step()
         self.layers.after_step()
@@ -248,23 +254,12 @@ class TrainingLoop:
         if self.average:
             self.average.update(state.step)
         if not state.valid_losses:  # no evaluation was timed yet: a forward pass takes about a third of a step
-            larger = (self.config.sizes[-1] / self.batches.size) ** 2
-            self.clock.expect((time.monotonic() - began) / len(images_NCHW) / 3 * larger)
+            larger = (self.config.sizes[-1] / size) ** 2
+            self.clock.expect((time.monotonic() - began) / taken.photos / 3 * larger)
         epoch = state.epoch + state.batch / len(self.batches)
-        facts = {"step": state.step, "epoch": epoch, "lr": lr, "size": self.batches.size, "mixed": targets.are_mixed}
-        self.meter.add(outcome, targets.labels_N, **facts)
-        self.seconds_spent["data"] += ready - began
-        self.seconds_spent["training"] += time.monotonic() - ready
-
-    def _batch(self) -> tuple[Tensor, Targets]:
-        """Return the next photos and their targets, on the device."""
-        state = self.state
-        images_NCHW, labels_N = self.batches(state.epoch, state.batch)
-        targets = Targets(labels_N)
-        if self.mixing and self.clock.mixes(state.step):
-            permutation_N, lambda_N = self.mixing(images_NCHW, state.epoch, state.batch)
-            targets = Targets(labels_N, labels_N[permutation_N], lambda_N)
-        return images_NCHW.to(self.device, memory_format=self.format.memory_format), targets.to(self.device)
+        self.meter.add(taken, step=state.step, epoch=epoch, lr=lr, size=size)
+        self.seconds_spent["data"] += taken.seconds
+        self.seconds_spent["training"] += time.monotonic() - began - taken.seconds
 
     def _end_epoch(self) -> None:
         """Count the epoch, and evaluate the weights if due."""
@@ -284,7 +279,7 @@ class TrainingLoop:
             raise TrainingError("training.weights_not_finite", step=state.step, run=self.run.path)
         state.valid_losses.append(valid.loss)
         better = state.keep_if_better(valid.accuracy, valid.loss)
-        if better or self.config.keep == "last":
+        if self.team.first and (better or self.config.keep == "last"):
             checkpoint.save(self.run.best, checkpoint.model_tensors(self.evaluated), {"epoch": state.epoch})
         self._save_epoch()
         self.recorder.end_epoch(
@@ -308,7 +303,7 @@ class TrainingLoop:
 
     def _save_epoch(self) -> None:
         """Save the epoch's weights if `save_every_epoch` is set; epoch 0 is the initial weights."""
-        if self.config.save_every_epoch:
+        if self.config.save_every_epoch and self.team.first:
             epoch = self.state.epoch
             checkpoint.save(self.run.checkpoint(epoch), checkpoint.model_tensors(self.model), {"epoch": epoch})
 
@@ -327,21 +322,34 @@ class TrainingLoop:
 
     def _checkpoint(self) -> None:
         """Save everything needed to resume; weights that are not finite never replace a good checkpoint."""
+        if not self.team.first:
+            return
         began = time.monotonic()
         self.recorder.read(self.clock)
         self.state.seconds = self.clock.seconds
         weights = [parameter.detach() for parameter in self.model.parameters()]
         if not torch.isfinite(get_total_norm(weights)):
             raise TrainingError("training.weights_not_finite", step=self.state.step, run=self.run.path)
-        tensors, numbers = checkpoint.optimizer_tensors(self.optimizer)
-        clock = {"first_step_at": self.first_step_at, "reserve": self.clock.reserve, "spent": self.seconds_spent}
-        facts = {"state": self.state.to_dict(), "optimizer": numbers, "clock": clock}
-        if self.average:
-            tensors |= checkpoint.model_tensors(self.average.twin, "average")
-        checkpoint.save(self.run.last, checkpoint.model_tensors(self.model) | tensors, facts)
+        checkpoint.save(self.run.last, *self._snapshot())
         self._saved_at = time.monotonic()
         self._saving_took = self._saved_at - began
         self.recorder.restart_rate()
+
+    def _snapshot(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Return everything that a training needs to go on: tensors, and what is written as JSON."""
+        clock = {"first_step_at": self.first_step_at, "reserve": self.clock.reserve, "spent": self.seconds_spent}
+        twin = self.average.twin if self.average else None
+        return checkpoint.snapshot(self.model, self.optimizer, twin, {"state": self.state.to_dict(), "clock": clock})
+
+    def _share_start(self) -> bool:
+        """Give all processes the state of the first; False if that one was asked to stop before it had one."""
+        content = self.team.spread(checkpoint.packed(*self._snapshot()) if self.team.first else None)
+        if content and not self.team.first:
+            self._use(*checkpoint.unpacked(content))
+            self.meter.sums = self.state.sums
+            self._start_clock()
+        self.team.hear(torch.tensor([0.0, self.state.seconds, self.clock.reserve]))
+        return bool(content)
 
     def restore(self) -> None:
         """Restore the last checkpoint.
@@ -349,11 +357,11 @@ class TrainingLoop:
         Raises:
             RunError: it is missing, damaged, or belongs to another version or network.
         """
-        tensors, facts = checkpoint.load(self.run.last, schema.LAST)
-        checkpoint.load_model(self.model, tensors)
-        checkpoint.load_optimizer(self.optimizer, tensors, facts["optimizer"], self.run.last)
-        if self.average:
-            checkpoint.load_model(self.average.twin, tensors, "average")
+        self._use(*checkpoint.load(self.run.last, schema.LAST))
+
+    def _use(self, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
+        twin = self.average.twin if self.average else None
+        checkpoint.restore(self.model, self.optimizer, twin, (tensors, facts), self.run.last)
         self.state = State.from_dict(facts["state"])
         self.first_step_at, self.reserve = facts["clock"]["first_step_at"], facts["clock"]["reserve"]
         self.seconds_spent |= facts["clock"].get("spent", {})  # absent in older runs
@@ -371,7 +379,7 @@ class TrainingLoop:
             split: the split to evaluate; its photos are not augmented.
         """
         began = time.monotonic()
-        logits_NC = logits_of(self.evaluated, self.plain_batches(split))
+        logits_NC = self._splits.logits(self.evaluated, split, self.team)
         result = score(logits_NC, torch.from_numpy(self.cache.labels(split)), self.config.loss)
         self.seconds_spent["evaluation"] += (took := time.monotonic() - began)
         self.clock.expect(took / result.count)  # what comes after the last step must fit into the budget, too
@@ -383,18 +391,8 @@ class TrainingLoop:
 
     def features(self, split: Split) -> dict[str, Tensor]:
         """Compute logits and the features at the taps with the current weights on a split."""
-        return features_of(self.evaluated, self.plain_batches(split))
-
-    def has_labels(self, split: Split) -> bool:
-        """Whether every photo of a split has a label."""
-        labels = self.cache.labels(split)
-        return len(labels) > 0 and bool((labels >= 0).all())
+        return self._splits.features(self.evaluated, split)
 
     def plain_batches(self, split: Split) -> Iterator[Tensor]:
         """Yield the photos of a split, normalized but not augmented: (N, 3, H, W), in the order of the cache."""
-        return plain_batches(
-            self.augmenter,
-            self.cache.rows(split),
-            size=self.config.sizes[-1],
-            batch_size=affordable_batch(self.config.size, 2 * self.config.batch_size),  # fits if training fits
-        )
+        return self._splits.batches(split)

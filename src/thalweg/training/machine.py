@@ -145,8 +145,11 @@ def give_back() -> None:
 
 
 @contextmanager
-def gentle_interrupt() -> Iterator[threading.Event]:
+def gentle_interrupt(*, of_many: bool = False) -> Iterator[threading.Event]:
     """Yield an event that the first Ctrl-C or SIGTERM sets, so that the step is finished; a second Ctrl-C raises.
+
+    Args:
+        of_many: whether this is one of many processes: then the one that started them repeats signals, and none raises.
 
     Outside the main thread, where Python allows no handlers, no signal sets the event.
     """
@@ -156,7 +159,7 @@ def gentle_interrupt() -> Iterator[threading.Event]:
         return
 
     def ask(number: int, frame: FrameType | None) -> None:
-        if asked.is_set():
+        if asked.is_set() and not of_many:
             signal.default_int_handler(number, frame)
         asked.set()
 

@@ -16,7 +16,7 @@ from thalweg.probes import foreach
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from torch import Tensor
 
@@ -39,6 +39,9 @@ class Muon(Optimizer):
         weight_decay: λ for the matrices.
         momentum: μ.
 
+    Attributes:
+        share_out: applies `orthogonal` to many matrices, for trainings in shards; None: here, one after another.
+
     Source: Jordan et al. 2024, https://kellerjordan.github.io/posts/muon; the factor: Liu et al. 2025,
     https://arxiv.org/abs/2502.16982.
     """
@@ -55,11 +58,13 @@ class Muon(Optimizer):
         first = {"params": list(matrices), "weight_decay": weight_decay, "momentum": momentum}
         super().__init__([first, *AdamW(list(rest), lr=lr, fused=True).param_groups], {"lr": lr})
         self._adamw, self._replay = self._for_the_rest(), Replay()
+        self.share_out: Callable[[list[Tensor]], Iterable[Tensor]] | None = None
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Restore the state, for copies, pickles and `load_state_dict`."""
         super().__setstate__(state)
         self._adamw, self._replay = self._for_the_rest(), Replay()
+        self.share_out = None
 
     def _for_the_rest(self) -> AdamW:
         """Return an AdamW that shares our groups and state, so that schedules and checkpoints see one optimizer."""
@@ -72,7 +77,7 @@ class Muon(Optimizer):
         """Take one step with the parameters' current gradients."""
         loss = None if closure is None else torch.enable_grad()(closure)()
         group = self.param_groups[0]
-        if group["params"][0].is_cuda:
+        if group["params"][0].is_cuda and self.share_out is None:
             numbers_3 = torch.tensor([group["lr"], group["weight_decay"], group["momentum"]], pin_memory=True)
             gradients = [parameter.grad for parameter in group["params"]]
             self._replay(self._together, numbers_3.to(group["params"][0].device, non_blocking=True), *gradients)
@@ -82,15 +87,19 @@ class Muon(Optimizer):
         return loss
 
     def _one_by_one(self, group: dict[str, Any]) -> None:
-        for parameter in group["params"]:
-            if parameter.grad is None:
-                continue
-            moment = self._moment(parameter)
-            moment.mul_(group["momentum"]).add_(parameter.grad)
-            direction = parameter.grad.add(moment, alpha=group["momentum"]).reshape(len(parameter), -1)
-            scale = 0.2 * math.sqrt(max(direction.shape))
+        given = [(parameter, parameter.grad) for parameter in group["params"] if parameter.grad is not None]
+        directions = (self._direction(*one, group["momentum"]) for one in given)
+        updates = map(orthogonal, directions) if self.share_out is None else self.share_out(list(directions))
+        for (parameter, _), update in zip(given, updates, strict=True):
+            scale = 0.2 * math.sqrt(max(update.shape))
             parameter.mul_(1 - group["lr"] * group["weight_decay"])
-            parameter.add_(orthogonal(direction).view(parameter.shape), alpha=-group["lr"] * scale)
+            parameter.add_(update.view(parameter.shape), alpha=-group["lr"] * scale)
+
+    def _direction(self, parameter: Tensor, gradient: Tensor, momentum: float) -> Tensor:
+        """Return the matrix that an update is made of."""
+        moment = self._moment(parameter)
+        moment.mul_(momentum).add_(gradient)
+        return gradient.add(moment, alpha=momentum).reshape(len(parameter), -1)
 
     def _together(self, numbers_3: Tensor, *gradients: Tensor | None) -> tuple[()]:
         """Update all matrices at once, which is faster on a GPU.

@@ -76,7 +76,7 @@ class Plan:
         """
         device = settled_device(config.device)
         threads = config.threads or usable_threads()
-        ready_machine(threads)
+        ready_machine(1 if config.is_sharded else threads)
         images = find_photos(photos, config)
         listener.note("training.found", what=images.describe())
         if (outline := images.outline()) is not None:

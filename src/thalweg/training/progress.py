@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from thalweg.distributed.team import Heard
     from thalweg.runs import SettledConfig
 
 
@@ -97,6 +98,7 @@ class Clock:
         reserve: seconds of the budget for what comes after the last step.
         photos_after: photos that are evaluated after it: those for validation twice, to choose the weights and for the
             outputs to keep, and those for testing.
+        told: returns what the processes of the training agreed on; None: this clock decides.
     """
 
     def __init__(
@@ -108,6 +110,7 @@ class Clock:
         self._began = time.monotonic() - seconds_before
         self._first_step_at = first_step_at
         self.reserve, self.photos_after = 0.0, 0
+        self.told: Callable[[], Heard | None] = lambda: None
         self._sizes = config.sizes
         self._share = 0.0
 
@@ -133,8 +136,10 @@ class Clock:
         by_steps = step / self._total_steps if self._total_steps else 0.0
         by_time = 0.0
         if self._budget:
-            end = max(self._budget - self.reserve, self._first_step_at + 1e-3)
-            by_time = (self.seconds - self._first_step_at) / (end - self._first_step_at)
+            told = self.told()
+            seconds, reserve = (self.seconds, self.reserve) if told is None else (told.seconds, told.reserve)
+            end = max(self._budget - reserve, self._first_step_at + 1e-3)
+            by_time = (seconds - self._first_step_at) / (end - self._first_step_at)
         self._share = min(1.0, max(by_steps, by_time, self._share))
         return self._share
 

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from thalweg.probes import LayerProbe
+    from thalweg.training.batch import Taken
     from thalweg.training.progress import Clock, Listener, State
-    from thalweg.training.step import Outcome
 
 CAPACITY = 64
 SECONDS_BETWEEN_READS = 0.5
@@ -57,11 +57,10 @@ class Meter:
     def __post_init__(self) -> None:
         self._values_K3 = torch.zeros(CAPACITY, 3, device=self.device)
 
-    def add(self, outcome: Outcome, labels_N: Tensor, **known: Any) -> None:
+    def add(self, taken: Taken, **known: Any) -> None:
         """Store one step's numbers on the device, and the other fields of its `Reading` on the host."""
-        right = (outcome.logits_NC.argmax(dim=1) == labels_N).sum()
-        torch.stack([outcome.loss, outcome.norm, right], out=self._values_K3[len(self._known)])
-        self._known.append({"photos": len(labels_N), **known})
+        torch.stack([taken.loss, taken.norm, taken.right], out=self._values_K3[len(self._known)])
+        self._known.append({"photos": taken.photos, "mixed": taken.are_mixed, **known})
 
     @property
     def due(self) -> bool:
@@ -170,3 +169,38 @@ class Recorder:
         """Write an epoch's row and report it."""
         self._epochs.extend([[row[name] for name in files.EPOCH_UNITS]])
         self._listener.epoch_ended(row)
+
+
+class Witness:
+    """What a process has that does not write: its meter is emptied, and its numbers go nowhere.
+
+    Args:
+        run: the run's folder, which may be on another machine.
+        state: counters of the run.
+        device: the device on which losses gather.
+        listener: hears nothing.
+        layers: measures the layers.
+    """
+
+    def __init__(self, run: Path, state: State, device: torch.device, listener: Listener, layers: LayerProbe) -> None:  # noqa: ARG002 - as `Recorder`
+        self.meter, self._measured = Meter(device, state.sums), layers
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        pass
+
+    def read(self, clock: Clock) -> None:  # noqa: ARG002 - as `Recorder`
+        """Empty the meter."""
+        self.meter.read()
+        self._measured.read()
+
+    def end_epoch(self, row: dict[str, float]) -> None:
+        """Take an epoch's row."""
+
+    def restart_rate(self) -> None:
+        """Take the end of a pause."""
+
+    def add(self, steps: list[list[float]], epochs: list[dict[str, float]], layers: list[list[float]]) -> None:
+        """Take the rows of a training without batches."""

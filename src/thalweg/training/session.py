@@ -11,22 +11,27 @@ from typing import TYPE_CHECKING, Any, Final
 
 from thalweg import models
 from thalweg._files import hold, is_held, is_part, remove_abandoned
+from thalweg.distributed.joining import join
+from thalweg.distributed.team import Team
 from thalweg.errors import RunError, StorageError, TrainingError, UsageError
 from thalweg.runs import Run, TrainingConfig, files
 from thalweg.runs.config import training_options
 from thalweg.runs.options import flag_of
 from thalweg.training.evaluation import keep_outputs, write_summary
 from thalweg.training.loop import TrainingLoop
-from thalweg.training.machine import give_back, ready_machine, settled_device
+from thalweg.training.machine import give_back, ready_machine, settled_device, usable_threads
 from thalweg.training.prepare import Plan, Preparation, initial_weights
 from thalweg.training.printing import Printer
 from thalweg.training.progress import Clock, Listener
 from thalweg.training.rate import with_found_rate
 from thalweg.training.request import ENDS, extended, resolve
+from thalweg.training.together import begin_together, explaining, sharded
 
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from thalweg.distributed.group import Group
 
 FINISHED: Final = ("done", "budget", "patience")  # how a run stops that has nothing left to do
 
@@ -68,7 +73,6 @@ def train(
         >>> run.summary()["stopped"]
         'budget'
     """
-    began = time.monotonic()
     listener = listener or (Printer() if verbose else Listener())
     if config is None:
         config = resolve(recipe, overrides, photos=photos, note=listener.note)
@@ -76,8 +80,38 @@ def train(
         raise UsageError("training.config_alone")
     if config.folds and config.fold is None:
         raise UsageError("training.folds_apart", folds=config.folds)
+    group = join()
+    if group is None:
+        return _finish(_begun(photos, config, out, listener), listener)
+    with explaining(group):
+        settled = sharded(config, group, listener) if group.first else config
+
+        def begin() -> TrainingLoop:
+            known = group.remember("run")
+            if known is not None and (Path(known) / files.CONFIG).exists():  # torchrun has started us again
+                return _reopened(known, listener, group)
+            if known is not None:
+                for name in (files.SPLIT, files.CHECK, files.RATE_SWEEP):
+                    (Path(known) / name).unlink(missing_ok=True)
+            return _begun(photos, settled, known or out, listener, group)
+
+        return _finish(begin_together(group, photos, begin, listener), listener)
+
+
+def _begun(
+    photos: Path | str, config: TrainingConfig, out: Path | str | None, listener: Listener, group: Group | None = None
+) -> TrainingLoop:
+    """Prepare a run in its folder and return its loop.
+
+    Raises:
+        UsageError: the folder is taken, or the configuration is invalid.
+        DataError: the photos cannot be used.
+    """
+    began = time.monotonic()
     plan = Plan.of(photos, config, listener)
     with claimed(out, photos) as path:
+        if group is not None:
+            group.remember("run", str(path))
         prepared = Preparation.of(plan, path, listener)
         run, cache = prepared.run, prepared.cache
         if config.find_lr:
@@ -87,8 +121,7 @@ def train(
         run.save()  # last: a folder with config.toml is a run
     card = models.describe(run.config.model, size=run.config.size, classes=len(run.classes))
     listener.started(run.path, {"model": card, "choice": prepared.choice, "run": run})
-    loop = TrainingLoop(run, cache, seconds_before=time.monotonic() - began, initial=prepared.initial)
-    return _finish(loop, listener)
+    return TrainingLoop(run, cache, seconds_before=time.monotonic() - began, initial=prepared.initial, team=group)
 
 
 def resume(
@@ -117,8 +150,20 @@ def resume(
         DataError: the photos are gone.
     """
     listener = listener or (Printer() if verbose else Listener())
+    group = join()
+    if group is None:
+        return _finish(_reopened(path, listener, photos=photos, **ends), listener)
+    with explaining(group):
+        loop = begin_together(group, photos, lambda: _reopened(path, listener, group, photos=photos, **ends), listener)
+        return _finish(loop, listener)
+
+
+def _reopened(
+    path: Path | str, listener: Listener, team: Team | None = None, *, photos: Path | str | None = None, **ends: Any
+) -> TrainingLoop:
+    """Reopen a run to go on with it, write what changes, and tell it."""
     before = Run.open(path)
-    loop = reopen(path, photos=photos, listener=listener, **ends)
+    loop = reopen(path, photos=photos, listener=listener, team=team, **ends)
     run, state = loop.run, loop.state
     extends = run.config != before.config
     if extends:
@@ -134,7 +179,7 @@ def resume(
         listener.note(f"training.was_{stopped}", run=run.path, epochs=state.epoch, steps=state.step)
     if extends or stopped not in FINISHED:
         listener.started(run.path, {"run": run, "resumed_at": state.step})
-    return _finish(loop, listener)
+    return loop
 
 
 def reopen(
@@ -143,6 +188,7 @@ def reopen(
     photos: Path | str | None = None,
     listener: Listener | None = None,
     threads: int | None = None,
+    team: Team | None = None,
     **ends: Any,
 ) -> TrainingLoop:
     """Reopen a run at its last checkpoint, with its photos, to resume or diagnose it.
@@ -151,7 +197,8 @@ def reopen(
         path: the run's folder.
         photos: where its photos are now, if they have moved.
         listener: receives the progress of decoding.
-        threads: CPU threads; None: the run's number.
+        threads: CPU threads; None: the run's number, or with shards, whose bits do not depend on it, this machine's.
+        team: the processes of the training; None: this one alone.
         **ends: as for `resume`.
 
     Raises:
@@ -161,13 +208,19 @@ def reopen(
     run = Run.open(path, photos=photos)
     run = replace(run, config=extended(run.config, ends))
     settled_device(run.environment["device"])
-    ready_machine(threads or run.environment["threads"])
+    if team is not None and not run.config.is_sharded:
+        raise UsageError("distributed.not_sharded", run=path)
+    own = (run.config.threads or usable_threads()) if run.config.is_sharded else run.environment["threads"]
+    threads = int(threads or own)
+    ready_machine(1 if run.config.is_sharded else threads)
     photos_of_run = run.open_photos(progress=(listener or Listener()).caching)
     if run.last.exists():
-        loop = TrainingLoop(run, photos_of_run)
+        loop = TrainingLoop(run, photos_of_run, threads=threads, team=team)
         loop.restore()
         return loop
-    return TrainingLoop(run, photos_of_run, initial=initial_weights(run))  # it was killed before the first checkpoint
+    return TrainingLoop(
+        run, photos_of_run, initial=initial_weights(run), threads=threads
+    )  # it was killed before the first checkpoint
 
 
 def _check_end(loop: TrainingLoop, ends: Mapping[str, Any]) -> None:
@@ -264,12 +317,19 @@ def _is_free(folder: Path) -> bool:
 
 
 def _finish(loop: TrainingLoop, listener: Listener) -> Run:
-    """Train to the end, then write the results of the kept weights."""
-    run = loop.run
+    """Train to the end, then write the results of the kept weights: the first process alone, if there are several."""
+    run, team = loop.run, loop.team
+    if not team.first:
+        if not run.config.only_head:
+            loop.run_to_end(Listener())
+        team.leave()
+        return run
     for folder in (run.path, run.path / files.CHECKPOINTS, (run.path / files.STEPS).parent):
         remove_abandoned(folder)  # of a process that was killed while it wrote
     try:
         stopped = loop.run_to_end(listener)
+        team.leave()
+        loop.team = Team()
     except TrainingError as error:
         write_summary(run, loop.state, loop.seconds, "nan", scores={}, message=str(error))
         raise
@@ -280,7 +340,7 @@ def _finish(loop: TrainingLoop, listener: Listener) -> Run:
         return run
     kept = loop.use_best()
     scores = keep_outputs(run, loop.features("valid"), loop.cache.labels("valid"))
-    test = loop.evaluate("test").to_dict() if loop.has_labels("test") else None
+    test = loop.evaluate("test").to_dict() if loop.cache.is_labeled("test") else None
     scores = {"kept_epoch": kept, **scores, "test": test}
     write_summary(run, loop.state, loop.seconds, stopped, scores=scores)
     return run

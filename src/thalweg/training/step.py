@@ -78,7 +78,7 @@ class Gradients:
                 if micro_batches == 1:
                     return self._replayed(images_NCHW, targets)
                 loss, logits_NC = self._accumulated(images_NCHW, targets, micro_batches)
-                return Outcome(loss, self._clipped_norm(), logits_NC, micro_batches)
+                return Outcome(loss, self.clipped_norm(), logits_NC, micro_batches)
             except torch.OutOfMemoryError as error:
                 if micro_batches >= len(images_NCHW):
                     raise TrainingError("training.out_of_memory", size=images_NCHW.shape[-1]) from error
@@ -102,9 +102,9 @@ class Gradients:
         self, images_NCHW: Tensor, labels_N: Tensor, others_N: Tensor | None, lambda_N: Tensor | None
     ) -> tuple[Tensor | None, ...]:
         loss, logits_NC = self._accumulated(images_NCHW, Targets(labels_N, others_N, lambda_N), 1)
-        return loss, self._clipped_norm(), logits_NC, *(parameter.grad for parameter in self._parameters)
+        return loss, self.clipped_norm(), logits_NC, *(parameter.grad for parameter in self._parameters)
 
-    def _clipped_norm(self) -> Tensor:
+    def clipped_norm(self) -> Tensor:
         """Clip the gradients and return their norm before clipping."""
         if self.clip_grad_norm is not None:
             return clip_grad_norm_(self._parameters, self.clip_grad_norm)

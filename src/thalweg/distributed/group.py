@@ -1,0 +1,231 @@
+"""One process among several of one training: sums in a fixed order, and sentences where torch would wait or crash.
+
+A store of torch (TCPStore) holds short texts: who is here, what the first process has prepared, who has failed.
+Tensors travel by one collective, `all_to_all`: each process sums a part of the vector, then all exchange the parts.
+
+Shape suffixes: F numbers of a vector, P numbers of one part of it, K blocks of one process.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.distributed as dist
+from torch.distributed import PrefixStore  # pyright: ignore[reportPrivateImportUsage] - torch's public name
+
+from thalweg.data.sharding import Block, Tree, blocks_of, of_process
+from thalweg.distributed.team import Heard, Team
+from thalweg.errors import EndedElsewhereError, ProcessLostError
+from thalweg.i18n import joined
+
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from torch import Tensor
+
+_LOOK_S = 0.05  # between two looks into the store
+_ENOUGH = 0.9  # of the patience: whoever has waited so long has met silence, not a broken connection
+_GRACE_S = 2.0  # for the others to notice as well that one is missing
+
+
+class Group(Team):
+    """One process among several.
+
+    Args:
+        rank: number of this process, from 0.
+        processes: how many there are.
+        store: holds what the processes tell one another.
+        patience: seconds that a process waits for another.
+        attempt: how often torchrun has started the processes again.
+        local_rank: number of this process on its machine.
+
+    Attributes:
+        device: holds the vectors that are summed.
+    """
+
+    def __init__(
+        self, rank: int, processes: int, store: Any, *, patience: float, attempt: int = 0, local_rank: int = 0
+    ) -> None:
+        super().__init__()
+        self.rank, self.processes, self.local_rank, self.attempt = rank, processes, local_rank, attempt
+        self.patience = patience
+        self._forever = store  # what outlasts a restart
+        self._store = PrefixStore(f"thalweg/{attempt}", store)
+        self.device = torch.device("cpu")
+        self._spread_count = 0
+        self._heard: Tensor | None = None
+        self.message = [0.0, 0.0, 0.0]
+
+    def meet(self) -> None:
+        """Connect all processes, and wait until all are there.
+
+        Raises:
+            ProcessLostError: some did not come in time; it names them.
+        """
+        self._store.set(f"host/{self.rank}", socket.gethostname())
+        self._wait_for([f"host/{rank}" for rank in range(self.processes)])
+        if torch.cuda.is_available():
+            torch.cuda.set_device(self.local_rank)
+        with self._waiting():
+            dist.init_process_group(
+                "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo",
+                store=PrefixStore("group", self._store),
+                rank=self.rank,
+                world_size=self.processes,
+                timeout=timedelta(seconds=self.patience),
+            )
+
+    def post(self, name: str, text: str) -> None:
+        """Leave a text for the others."""
+        self._store.set(f"post/{name}/{self.rank}", text)
+
+    def read(self, name: str, *, of: Sequence[int]) -> list[str]:
+        """Return the texts that some processes leave; wait as long as all live."""
+        names = [f"post/{name}/{rank}" for rank in of]
+        self._wait_for(names, patience=float("inf"))
+        return [self._store.get(one).decode() for one in names]
+
+    def remember(self, name: str, text: str | None = None) -> str | None:
+        """Return a text that outlasts a restart of the processes, after it is set if it is given."""
+        if text is not None:
+            self._forever.set(f"thalweg/{name}", text)
+        return self._forever.get(f"thalweg/{name}").decode() if self._forever.check([f"thalweg/{name}"]) else None
+
+    def fail(self, code: int) -> None:
+        """Tell the others that this process has said what is wrong, and ends with an exit code."""
+        with suppress(RuntimeError):
+            self._store.set("failed", str(code))
+
+    def say(self, heard: Heard) -> None:
+        """As in `Team`; only the first process's time counts."""
+        times = (heard.seconds, heard.reserve) if self.first else (0.0, 0.0)
+        self.message = [float(heard.stop), *times]
+
+    def hear(self, message: Tensor) -> None:
+        """As in `Team`; what is on a GPU comes without waiting for it."""
+        self._heard = message.clone() if message.device.type == "cpu" else message.to("cpu", non_blocking=True)
+
+    @property
+    def heard(self) -> Heard | None:
+        """As in `Team`; before the first step, the time is 0."""
+        if self._heard is None:
+            return Heard(stop=False, seconds=0.0, reserve=0.0)
+        stop, seconds, reserve = self._heard.tolist()
+        return Heard(stop > 0, seconds, reserve)
+
+    @torch.no_grad()
+    def total(self, tree: Tree[Tensor], shards: int, length: int) -> Tensor:
+        """As in `Team`: each process sums one part of the vector over all blocks, in the order of the one tree."""
+        counts = [len(blocks_of(of_process(shards, rank, self.processes))) for rank in range(self.processes)]
+        own = [block.value for block in tree.blocks]
+        tree.blocks.clear()
+        part = length // self.processes
+        if len(own) == 1:
+            sent = own[0]
+        else:
+            views = [value.view(self.processes, 1, part) for value in own]
+            sent = torch.cat(views, dim=1).flatten() if views else torch.empty(0, device=self.device)
+        received = torch.empty(sum(counts) * part, device=self.device)
+        self._swap(received, sent, [count * part for count in counts], [len(own) * part] * self.processes)
+        sums: Tree[Tensor] = Tree(lambda left_P, right_P: left_P.add_(right_P))
+        parts = iter(received.view(-1, part))
+        for rank in range(self.processes):
+            for first, size in blocks_of(of_process(shards, rank, self.processes)):
+                sums.push(Block(first, size, next(parts)))
+        whole = own[0] if own else torch.empty(length, device=self.device)
+        self._swap(whole, sums.total().repeat(self.processes), [part] * self.processes, [part] * self.processes)
+        return whole
+
+    def gather(self, own_F: Tensor, lengths: Sequence[int]) -> list[Tensor]:
+        """As in `Team`."""
+        received = torch.empty(sum(lengths), dtype=own_F.dtype, device=own_F.device)
+        self._swap(received, own_F.repeat(self.processes), list(lengths), [len(own_F)] * self.processes)
+        return list(received.split(list(lengths)))
+
+    def spread(self, content: bytes | None) -> bytes:
+        """As in `Team`; the others wait as long as the first process works and lives."""
+        self._spread_count += 1
+        name = f"spread/{self._spread_count}"
+        if content is not None:
+            self._store.set(name, str(len(content)))
+            given = torch.frombuffer(bytearray(content), dtype=torch.uint8) if content else torch.empty(0)
+        else:
+            self._wait_for([name], patience=float("inf"))
+            given = torch.empty(int(self._store.get(name)), dtype=torch.uint8)
+        if len(given):
+            with self._waiting():
+                dist.broadcast(given, 0)
+        return given.numpy().tobytes()
+
+    def leave(self) -> None:
+        """As in `Team`."""
+        if dist.is_initialized():
+            dist.destroy_process_group()
+
+    def _swap(self, received: Tensor, sent: Tensor, receives: list[int], sends: list[int]) -> None:
+        with self._waiting():
+            dist.all_to_all_single(received, sent, receives, sends)
+
+    @contextmanager
+    def _waiting(self) -> Iterator[None]:
+        """Turn what torch raises when a process is gone or late into an error that names it."""
+        began = time.monotonic()
+        try:
+            yield
+        except RuntimeError as error:  # torch.distributed's errors are RuntimeErrors
+            raise self._explained(time.monotonic() - began) from error
+
+    def _wait_for(self, names: list[str], *, patience: float | None = None) -> None:
+        """Wait until texts are there.
+
+        Raises:
+            ProcessLostError: they did not come in time.
+        """
+        deadline = time.monotonic() + (self.patience if patience is None else patience)
+        with self._waiting():
+            while not self._store.check(names):
+                if self._store.check(["failed"]):
+                    raise self._ended()
+                if time.monotonic() > deadline:
+                    missing = [name for name in names if not self._store.check([name])]
+                    raise self._missing([int(name.rpartition("/")[2]) for name in missing], "silent")
+                time.sleep(_LOOK_S)
+
+    def _explained(self, seconds: float) -> ProcessLostError | EndedElsewhereError:
+        """Find out which processes are missing: those that do not notice that something is missing.
+
+        Args:
+            seconds: that this process has waited.
+        """
+        try:
+            self._store.set(f"waiting/{self.rank}", "")
+            for _ in range(round(_GRACE_S / _LOOK_S)):
+                if self._store.check(["failed"]):
+                    return self._ended()
+                time.sleep(_LOOK_S)
+            missing = [rank for rank in range(self.processes) if not self._store.check([f"waiting/{rank}"])]
+            return self._missing(missing, "silent" if seconds > _ENOUGH * self.patience else "gone")
+        except RuntimeError:
+            return ProcessLostError("distributed.store_gone", address=os.environ.get("MASTER_ADDR", ""))
+
+    def _ended(self) -> EndedElsewhereError:
+        return EndedElsewhereError("distributed.ended_elsewhere", code=int(self._store.get("failed")))
+
+    def _missing(self, ranks: list[int], how: str) -> ProcessLostError | EndedElsewhereError:
+        """Name the processes; only the first of those that are left says so."""
+        if self.rank != next(rank for rank in range(self.processes + 1) if rank not in ranks):
+            return EndedElsewhereError("distributed.ended_elsewhere", code=ProcessLostError.exit_code)
+        hosts = [
+            f"{rank} ({self._store.get(f'host/{rank}').decode()})" if self._store.check([f"host/{rank}"]) else f"{rank}"
+            for rank in ranks
+        ]
+        if not ranks:
+            return ProcessLostError("distributed.lost")
+        return ProcessLostError(f"distributed.{how}", ranks=joined(hosts), seconds=self.patience)

@@ -1,0 +1,91 @@
+"""The processes of one training: what a process that trains alone answers; `group.Group` answers for several."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
+    from thalweg.data.sharding import Tree
+
+
+class Heard(NamedTuple):
+    """What the processes told one another with the sum of a step.
+
+    Attributes:
+        stop: whether one of them was asked to stop.
+        seconds: time since the training began, on the first of them.
+        reserve: seconds of the budget that it reserves for what comes after the last step.
+    """
+
+    stop: bool
+    seconds: float
+    reserve: float
+
+
+class Team:
+    """A process that trains alone.
+
+    Attributes:
+        rank: number of this process.
+        processes: how many there are.
+        message: numbers that this process adds to the sum of the next step.
+    """
+
+    rank: int = 0
+    processes: int = 1
+
+    def __init__(self) -> None:
+        self.message: list[float] = []
+
+    @property
+    def first(self) -> bool:
+        """Whether this process writes the files and speaks."""
+        return self.rank == 0
+
+    def say(self, heard: Heard) -> None:
+        """Send this along with the next sum."""
+
+    def hear(self, message: Tensor) -> None:
+        """Take the sum of all messages."""
+
+    @property
+    def heard(self) -> Heard | None:
+        """What the processes last agreed on; None: each decides for itself, since it is alone."""
+        return None
+
+    def total(self, tree: Tree[Tensor], shards: int, length: int) -> Tensor:  # noqa: ARG002 - they count for several
+        """Return the sum over all shards of a batch.
+
+        Args:
+            tree: holds the sums over the shards of this process; it is empty afterwards.
+            shards: of the batch.
+            length: of each sum.
+        """
+        return tree.total()
+
+    def gather(self, own_F: Tensor, lengths: Sequence[int]) -> list[Tensor]:  # noqa: ARG002 - the same
+        """Return the vectors of all processes.
+
+        Args:
+            own_F: this process's.
+            lengths: of all of them.
+        """
+        return [own_F]
+
+    def spread(self, content: bytes | None) -> bytes:
+        """Return what the first process gives to all; on the others, wait until it does.
+
+        Args:
+            content: on the first process.
+        """
+        if content is None:
+            raise ValueError("the first process gives it")
+        return content
+
+    def leave(self) -> None:
+        """End the team: from now on each process is alone."""

@@ -1,0 +1,184 @@
+"""A batch in virtual shards: each with its own batch-norm statistics and random draws, summed in a fixed tree.
+
+Which process computes a shard, and how many there are, changes no bit of the result.
+
+Shape suffixes: N photos of a shard, C channels, H height, W width, F numbers of a flat vector.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+
+from thalweg._replay import Replay
+from thalweg.data.augmenters import HostAugmenter
+from thalweg.data.mixing import Mixing
+from thalweg.data.sharding import Block, Tree, cut, of_process
+from thalweg.models.network import drawing_from
+from thalweg.training.batch import Taken
+from thalweg.training.flat import Flat, buffers_of
+from thalweg.training.losses import Targets
+
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor, nn
+
+    from thalweg.data.augmenters import Augmenter
+    from thalweg.data.batches import Batches
+    from thalweg.distributed.team import Team
+    from thalweg.training.lanes import Lanes
+    from thalweg.training.progress import State
+    from thalweg.training.step import Gradients
+
+_SEEDS = 2**63 - 1
+_LOOK = 2  # photos that show whether a network draws random numbers
+
+
+class _Lane:
+    """What one thread needs for itself: a network with the same weights and its own statistics, and an augmenter."""
+
+    def __init__(self, gradients: Gradients, augmenter: Augmenter, mixing: Mixing | None) -> None:
+        self.model = copy.deepcopy(gradients.model)
+        for own, shared in zip(self.model.parameters(), gradients.model.parameters(), strict=True):
+            own.data, own.grad = shared.data, None
+        self.buffers = buffers_of(self.model)
+        self.augmenter = augmenter.another() if isinstance(augmenter, HostAugmenter) else augmenter
+        self.mixing = mixing and Mixing(mixing.mixup, mixing.cutmix, mixing.seed)
+        self._parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        self._objective, self._format = gradients.objective, gradients.format
+        self._replay = Replay()
+
+    def __call__(self, images_NCHW: Tensor, targets: Targets) -> tuple[Tensor, Tensor, Sequence[Tensor | None]]:
+        """Return mean loss, correct photos and the gradients of the mean loss."""
+        loss, right, *gradients = self._replay(self._computed, images_NCHW, *targets)
+        return loss, right, gradients
+
+    def _computed(
+        self, images_NCHW: Tensor, labels_N: Tensor, others_N: Tensor | None, lambda_N: Tensor | None
+    ) -> tuple[Tensor | None, ...]:
+        with self._format.autocast(images_NCHW.device):
+            logits_NC = self.model(images_NCHW)
+        loss = self._objective(logits_NC, Targets(labels_N, others_N, lambda_N))
+        gradients = torch.autograd.grad(loss, self._parameters, allow_unused=True)
+        return loss.detach(), (logits_NC.detach().argmax(dim=1) == labels_N).sum(), *gradients
+
+
+class _Place(NamedTuple):
+    """Where a shard belongs."""
+
+    epoch: int
+    batch: int
+    shard: int
+    positions: slice
+    share: float
+    seed: int
+    mixes: bool
+
+
+class ShardedBatch:
+    """Takes a batch in shards: this process those that are its own; the sum is over all.
+
+    Args:
+        batches: the batches.
+        mixing: mixes the images of a shard among themselves; None: nothing is mixed.
+        gradients: of the network; its loss, format and clipping apply.
+        lanes: threads; a network that draws from torch's own generator uses one.
+        team: the processes.
+        shards: per batch.
+        seed: of what the network draws in a step.
+    """
+
+    def __init__(
+        self,
+        batches: Batches,
+        mixing: Mixing | None,
+        gradients: Gradients,
+        lanes: Lanes,
+        team: Team,
+        *,
+        shards: int,
+        seed: int,
+    ) -> None:
+        self._batches, self._gradients, self._team = batches, gradients, team
+        self._threads, self._shards, self._seed = lanes, shards, seed
+        self._lanes = [_Lane(gradients, batches.augmenter, mixing) for _ in range(lanes.count)]
+        self._flat = Flat(gradients.model, len(team.message), team.processes)
+        self._last: Tensor | None = None
+
+    def __call__(self, state: State, size: int, *, mixes: bool) -> Taken:
+        """As in `BatchStep`."""
+        batches, flat = self._batches, self._flat
+        batches.size = size
+        photos = batches.count(state.batch)
+        places = [
+            _Place(
+                state.epoch,
+                state.batch,
+                shard,
+                positions,
+                (positions.stop - positions.start) / photos,
+                ((self._seed * 1_000_003 + state.step) * 65_537 + shard) % _SEEDS,
+                mixes,
+            )
+            for shard, positions in enumerate(cut(photos, self._shards))
+        ]
+        mine = of_process(len(places), self._team.rank, self._team.processes)
+        if self._last is not None:
+            flat.give_back(self._last)
+        tree, drawing = Tree(self._add), 0.0
+        found = self._threads.map(self._shard, [places[shard] for shard in mine])
+        for shard, (flat_F, seconds) in zip(mine, found, strict=True):
+            tree.push(Block(shard, 1, flat_F))
+            drawing += seconds / self._threads.count
+        if tree.blocks:
+            flat.message(tree.blocks[0].value).add_(torch.tensor(self._team.message))
+        self._last = self._team.total(tree, len(places), flat.length)
+        self._team.hear(flat.message(self._last))
+        loss, right = flat.unpack(self._last)
+        are_mixed = mixes and self._lanes[0].mixing is not None
+        return Taken(loss, self._gradients.clipped_norm(), right, photos, are_mixed, drawing)
+
+    def _add(self, left_F: Tensor, right_F: Tensor) -> None:
+        left_F.add_(right_F)
+        self._flat.give_back(right_F)
+
+    def _shard(self, number: int, place: _Place) -> tuple[Tensor, float]:
+        """Draw a shard and compute what it gives."""
+        lane, began = self._lanes[number], time.monotonic()
+        images_NCHW, labels_N = self._batches.shard(*place[:4], lane.augmenter)
+        targets = Targets(labels_N)
+        if lane.mixing and place.mixes:
+            permutation_N, lambda_N = lane.mixing(images_NCHW, *place[:3])
+            targets = Targets(labels_N, labels_N[permutation_N], lambda_N)
+        device, form = self._flat.parameters[0].device, self._gradients.format
+        images_NCHW, targets = images_NCHW.to(device, memory_format=form.memory_format), targets.to(device)
+        seconds = time.monotonic() - began
+        with torch.no_grad():
+            for own, shared in zip(lane.buffers, self._flat.buffers, strict=True):
+                own.copy_(shared)
+        if self._threads.count == 1:
+            torch.manual_seed(place.seed)
+        with drawing_from(torch.Generator().manual_seed(place.seed)):
+            loss, right, gradients = lane(images_NCHW, targets)
+        counts = place.shard == 0
+        flat_F = self._flat.pack(gradients, lane.buffers, (loss, right), share=place.share, counts=counts)
+        return flat_F, seconds
+
+
+def draws_from_torch(model: nn.Module, size: int) -> bool:
+    """Whether a network draws from torch's own generator while it trains; those of this package have another.
+
+    Args:
+        model: the network; it stays as it is, and so does the generator.
+        size: side of the images, in pixels.
+    """
+    twin, device = copy.deepcopy(model).train(), next(model.parameters()).device
+    with torch.random.fork_rng(devices=[]), drawing_from(torch.Generator()), torch.no_grad():
+        before = torch.get_rng_state()
+        twin(torch.zeros(_LOOK, 3, size, size, device=device))
+        return not torch.equal(before, torch.get_rng_state())
