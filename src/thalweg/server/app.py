@@ -101,8 +101,7 @@ def build_app(
         Route("/", index),
         *(Route(f"/api/{entry.path}", _endpoint(entry, service), methods=[entry.method]) for entry in ROUTES),
         WebSocketRoute("/api/live", live),
-        Route("/static/{name}.js", script),
-        Route("/player/{name}.js", script),
+        *(Route(f"/{home}/{{name}}.{ending}", script) for home in ("static", "player") for ending in ("js", "css")),
         Mount("/static", StaticFiles(directory=STATIC)),
         Mount("/player", StaticFiles(directory=PLAYER)),
     ]

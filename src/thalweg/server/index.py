@@ -19,6 +19,7 @@ from thalweg.server.scripts import STATIC, modules, named
 if TYPE_CHECKING:
     from starlette.requests import Request
 
+_INDENT: Final = re.compile(r"\n\s+")
 _SLOT: Final = re.compile(r"\{\{(\w+)\.?(\w*)\}\}")
 
 
@@ -39,7 +40,7 @@ def page_in(language: str) -> str:
         "network_transport": transport("network-"),
         "preload": "".join(f'<link rel="modulepreload" href="/{path}">' for path in modules()),
     }
-    template = (STATIC / "index.html").read_text(encoding="utf-8")
+    template = _INDENT.sub("\n", (STATIC / "index.html").read_text(encoding="utf-8"))
     return _SLOT.sub(lambda slot: own[slot[1]] if not slot[2] else html.escape(t(f"{slot[1]}.{slot[2]}")), template)
 
 
