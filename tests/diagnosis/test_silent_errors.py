@@ -16,6 +16,7 @@ NAMED = (
     "dropout in every mode",
     "optimizer made before the wrapper",
     "gradients of a replica",
+    "recorded without gradients",
 )
 NAMED_BY_THE_HISTORY = tuple(name for name in NAMED if name != "dropout in every mode")  # it takes an evaluation
 NO_BLAME = {"healthy", "converged", "unsure", "too_few_steps"}

@@ -21,6 +21,7 @@ SHARED = (
     "dead_units",
     "exploding_gradients",
     "model_too_small",
+    "optimizer_not_stepping",
     "saturated_units",
     "symmetric_weights",
     "too_few_steps",

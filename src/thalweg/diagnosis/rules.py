@@ -83,6 +83,7 @@ RULES: tuple[Rule, ...] = (
     _rule("wrong_loss", m.IMPROPER > 0.5, prior=1.0),
     _rule("dead_units", m.OUTPUTS_DEAD > 0.5, prior=1.0),
     _rule("wrong_loss", m.OUT_OF_REACH > 0.05, prior=1.0),
+    _rule("optimizer_not_stepping", m.STANDSTILL > 0.25, m.LEFT > 0.3, m.STEPS > 9),
     _rule(
         "wrong_loss",
         m.LOSS_IS_SQUARED > 0.5,

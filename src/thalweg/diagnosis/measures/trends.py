@@ -100,9 +100,7 @@ def layer_trends(layers: History) -> dict[str, float]:
             return {}
         half = max(1, int(known_L.sum()) // 3)
         early, last = gradient_L[known_L][:half], gradient_L[known_L][-half:]
-        return {
-            "gradient_first_to_last": float(np.nanmedian(early) / np.nanmax(last)),
-        }
+        return {"gradient_first_to_last": float(np.nanmedian(early) / np.nanmax(last))}
 
 
 def learns(measures: Mapping[str, float]) -> bool:
@@ -229,6 +227,8 @@ def _of_numbers(steps: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:
             found[name] = float(np.median(values[len(values) // 2 :])) if len(values) else np.nan
             if name != "cosine":
                 found[f"{name}_first"] = float(np.median(values[:3])) if len(values) else np.nan
+    if {"update_ratio", "lr"} <= set(steps):
+        found |= _of_standstill(steps["update_ratio"], steps["lr"])
     if "uncleared" in steps:
         values = steps["uncleared"][~np.isnan(steps["uncleared"])]
         found["uncleared"] = float(values.mean()) if len(values) else np.nan
@@ -241,6 +241,14 @@ def _of_numbers(steps: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:
     if "training" in steps and len(steps["training"]):
         found["evaluating"] = 1 - float(np.nanmean(steps["training"]))
     return found
+
+
+def _of_standstill(update_S: NDArray[np.float64], lr_S: NDArray[np.float64]) -> dict[str, float]:
+    """The share of the measured steps, at the end, that moved no weight at all, where earlier ones did."""
+    moved_M = update_S[np.isfinite(update_S) & (lr_S > 0)] > 0
+    if not moved_M.any():
+        return {}
+    return {"standstill": float(np.argmax(moved_M[::-1])) / len(moved_M)}
 
 
 def _of_gradients(steps: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:
