@@ -114,13 +114,13 @@ def predictions_of(paths, classes=("a", "b")):
 def test_a_name_that_a_spreadsheet_would_run_is_warned_about_once(name):
     (note,) = submission_notes(predictions_of([f"{name}.jpg", f"{name}2.jpg", "plain.jpg"]))
     assert str(note).startswith("2 names")
-    assert not submission_notes(predictions_of(["1.jpg"], [name, "b"]))
+    assert not submission_notes(predictions_of(["1.jpg"], [name, "b"]), names=False)
     assert submission_notes(predictions_of(["1.jpg"], [name, "b"]), names=True)
     assert submission_notes(predictions_of(["1.jpg"], [name, "b"]), probabilities=True)
 
 
 def test_numbers_are_no_formulas():
-    assert not submission_notes(predictions_of(["-1.jpg", "+2.5.jpg", "0001.jpg"], ["-1", "1e-3"]), names=True)
+    assert not submission_notes(predictions_of(["-1.jpg", "+2.5.jpg", "0001.jpg"], ["-1", "1e-3"]), endings=False)
 
 
 def test_a_resumed_run_has_no_parts_of_a_killed_process(striped, tmp_path):

@@ -177,6 +177,8 @@ def test_every_flag_is_a_field_and_every_field_a_flag(thalweg):
         "--no-find-lr",
         "--no-fit-head",
         "--photos",
+        "--processes",
+        "--max-restarts",
     }
     named = {f"--{field.name.replace('_', '-')}" for field in fields(TrainingConfig)}
     assert flags - own == named - {"--smaller-sizes"}  # which --size "64>96>128" sets

@@ -332,6 +332,16 @@ RULES: tuple[Rule, ...] = (
     ),
     _rule(
         "noise_floor",
+        m.BATCH_SIZE < 9,
+        m.COSINE < 0.3,
+        (m.TO_CONSTANT > 0.5).if_known,
+        (m.TO_CONSTANT < 0.95).if_known,
+        m.LEFT > 0.1,
+        STUCK,
+        prior=0.85,
+    ),
+    _rule(
+        "noise_floor",
         LOWER_IS_NO_WORSE,
         m.COSINE < 0.3,
         (m.TO_CONSTANT > 0.5).if_known,

@@ -29,12 +29,14 @@ def penalty_measures(copied: Copy, batch: Batch) -> dict[str, float]:
         of the same outputs cut off from the network; at 1 the two cancel. Nothing for a loss of the outputs alone.
 
     Example:
+        >>> from functools import partial
         >>> from torch import nn
         >>> from thalweg.probes.batches import Batch
         >>> from thalweg.probes.copies import Copy
         >>> model = nn.Linear(2, 1)
-        >>> loss = lambda outputs, targets: (outputs - targets).square().mean() + model.weight.square().sum()
-        >>> copied = Copy.of(model, torch.optim.SGD(model.parameters(), lr=0.1), loss)
+        >>> squared = lambda outputs, targets, model: (outputs - targets).square().mean() + model.weight.square().sum()
+        >>> loss_fn = partial(squared, model=model)
+        >>> copied = Copy.of(model, torch.optim.SGD(model.parameters(), lr=0.1), loss_fn)
         >>> list(penalty_measures(copied, Batch(torch.ones(4, 2), torch.ones(4, 1))))
         ['penalty_to_gradient']
     """
