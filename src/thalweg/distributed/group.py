@@ -61,6 +61,7 @@ class Group(Team):
         self.device = torch.device("cpu")
         self._spread_count = 0
         self._heard: Tensor | None = None
+        self._arrived: torch.cuda.Event | None = None
         self.message = [0.0, 0.0, 0.0]
 
     def meet(self) -> None:
@@ -71,11 +72,12 @@ class Group(Team):
         """
         self._store.set(f"host/{self.rank}", socket.gethostname())
         self._wait_for([f"host/{rank}" for rank in range(self.processes)])
-        if torch.cuda.is_available():
+        own_gpu = self.local_rank < torch.cuda.device_count()  # without, as on CPUs, it trains on the processor
+        if own_gpu:
             torch.cuda.set_device(self.local_rank)
         with self._waiting():
             dist.init_process_group(
-                "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo",
+                "cpu:gloo,cuda:nccl" if own_gpu else "gloo",
                 store=PrefixStore("group", self._store),
                 rank=self.rank,
                 world_size=self.processes,
@@ -110,13 +112,20 @@ class Group(Team):
 
     def hear(self, message: Tensor) -> None:
         """As in `Team`; what is on a GPU comes without waiting for it."""
-        self._heard = message.clone() if message.device.type == "cpu" else message.to("cpu", non_blocking=True)
+        if message.device.type == "cpu":
+            self._heard = message.clone()
+            return
+        self._heard = message.to("cpu", non_blocking=True)
+        self._arrived = torch.cuda.Event()
+        self._arrived.record()
 
     @property
     def heard(self) -> Heard | None:
         """As in `Team`; before the first step, the time is 0."""
         if self._heard is None:
             return Heard(stop=False, seconds=0.0, reserve=0.0)
+        if self._arrived is not None:  # of the step before: what is waited for is nearly there
+            self._arrived.synchronize()
         stop, seconds, reserve = self._heard.tolist()
         return Heard(stop > 0, seconds, reserve)
 

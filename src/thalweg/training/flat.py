@@ -103,7 +103,7 @@ class Flat:
         Returns:
             Loss and number of correct photos.
         """
-        if self._have_gradient is None:  # what a network uses is the same in every step: no wait for a GPU later
+        if self._have_gradient is None or self._device.type == "cpu":  # a GPU is waited for once, at the first step
             self._have_gradient = [flag > 0 for flag in flat_F[self._flags : self._numbers].tolist()]
         for at, (parameter, has_gradient) in enumerate(zip(self.parameters, self._have_gradient, strict=True)):
             parameter.grad = self._view(flat_F, at, parameter) if has_gradient else None

@@ -13,7 +13,7 @@ from thalweg import models
 from thalweg._files import hold, is_held, is_part, remove_abandoned
 from thalweg.distributed.joining import join
 from thalweg.distributed.team import Team
-from thalweg.errors import RunError, StorageError, TrainingError, UsageError
+from thalweg.errors import ProcessLostError, RunError, StorageError, TrainingError, UsageError
 from thalweg.runs import Run, TrainingConfig, files
 from thalweg.runs.config import training_options
 from thalweg.runs.options import flag_of
@@ -218,9 +218,8 @@ def reopen(
         loop = TrainingLoop(run, photos_of_run, threads=threads, team=team)
         loop.restore()
         return loop
-    return TrainingLoop(
-        run, photos_of_run, initial=initial_weights(run), threads=threads
-    )  # it was killed before the first checkpoint
+    # it was killed before the first checkpoint
+    return TrainingLoop(run, photos_of_run, initial=initial_weights(run), threads=threads, team=team)
 
 
 def _check_end(loop: TrainingLoop, ends: Mapping[str, Any]) -> None:
@@ -320,8 +319,7 @@ def _finish(loop: TrainingLoop, listener: Listener) -> Run:
     """Train to the end, then write the results of the kept weights: the first process alone, if there are several."""
     run, team = loop.run, loop.team
     if not team.first:
-        if not run.config.only_head:
-            loop.run_to_end(Listener())
+        loop.run_to_end(Listener())
         team.leave()
         return run
     for folder in (run.path, run.path / files.CHECKPOINTS, (run.path / files.STEPS).parent):
@@ -330,6 +328,8 @@ def _finish(loop: TrainingLoop, listener: Listener) -> Run:
         stopped = loop.run_to_end(listener)
         team.leave()
         loop.team = Team()
+    except ProcessLostError:  # the processes may be started again
+        raise
     except TrainingError as error:
         write_summary(run, loop.state, loop.seconds, "nan", scores={}, message=str(error))
         raise

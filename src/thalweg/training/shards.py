@@ -17,6 +17,7 @@ from thalweg._replay import Replay
 from thalweg.data.augmenters import HostAugmenter
 from thalweg.data.mixing import Mixing
 from thalweg.data.sharding import Block, Tree, cut, of_process
+from thalweg.errors import TrainingError
 from thalweg.models.network import drawing_from
 from thalweg.training.batch import Taken
 from thalweg.training.flat import Flat, buffers_of
@@ -164,7 +165,10 @@ class ShardedBatch:
         if self._threads.count == 1:
             torch.manual_seed(place.seed)
         with drawing_from(torch.Generator().manual_seed(place.seed)):
-            loss, right, gradients = lane(images_NCHW, targets)
+            try:
+                loss, right, gradients = lane(images_NCHW, targets)
+            except torch.OutOfMemoryError as error:
+                raise TrainingError("distributed.out_of_memory", photos=len(images_NCHW)) from error
         counts = place.shard == 0
         flat_F = self._flat.pack(gradients, lane.buffers, (loss, right), share=place.share, counts=counts)
         return flat_F, seconds

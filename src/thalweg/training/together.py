@@ -46,10 +46,13 @@ def sharded(config: TrainingConfig, group: Group, listener: Listener) -> Trainin
     """Return a configuration whose batches have a shard for each process.
 
     Raises:
-        UsageError: there are more processes than shards, or than photos in a batch; folds are trained one by one.
+        UsageError: there are more processes than shards, or than photos in a batch; folds are trained one by one; the
+            fit of a classifier has no batches.
     """
     if config.folds and config.fold is None:
         raise UsageError("distributed.folds", folds=config.folds)
+    if config.only_head:
+        raise UsageError("distributed.only_head")
     if config.shards is None:
         config = replace(config, shards=usual_shards(config.batch_size, group.processes))
         listener.note("distributed.shards_chosen", shards=config.shards, batch_size=config.batch_size)
