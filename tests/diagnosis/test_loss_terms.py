@@ -46,6 +46,7 @@ def test_a_loss_of_the_outputs_alone_has_no_penalty():
     assert penalty_measures(Copy.of(model, optimizer, cross_entropy), Batch(drawn(8, 6), torch.arange(8) % 3)) == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("strength", "code"), [(0.3, "weight_decay_too_strong"), (1e-5, "healthy")])
 def test_a_penalty_by_hand_that_holds_the_network_at_a_constant(strength, code):
     model = network(2)
@@ -113,6 +114,7 @@ def test_what_is_no_number_of_a_class_is_not_asked(targets, outputs):
     assert numbered_measures(Gains(model, optimizer, loss_fn, [Batch(drawn(40, 6), targets)], scale=1.0)) == {}
 
 
+@pytest.mark.slow
 def test_powers_of_one_number_are_told_to_become_orthogonal():
     x = torch.rand(400, 1, generator=torch.Generator().manual_seed(0))
     targets = torch.sin(7 * x)

@@ -32,7 +32,12 @@ def test_a_training_is_a_pure_function_of_its_setting():
 QUICK = {case.truth[0]: case for case in reversed(ILL)}
 
 
-@pytest.mark.parametrize("code", sorted(QUICK))
+AT_ONCE = ("bad_targets", "lr_too_large", "noise_floor", "wrong_loss", "zero_grad_missing")
+
+
+@pytest.mark.parametrize(
+    "code", [code if code in AT_ONCE else pytest.param(code, marks=pytest.mark.slow) for code in sorted(QUICK)]
+)
 def test_the_cause_is_named(code):
     case = QUICK[code]
     outcome = run_case(case, Setting(case.networks[0], case.optimizers[0], 0))
