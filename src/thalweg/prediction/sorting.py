@@ -86,7 +86,7 @@ def _link(target: Path, photo: Path) -> None:
 
 
 def _names(target: Path) -> Iterator[Path]:
-    """A path, and others beside it if a photo has that name already: only the file system knows which it takes as one."""
+    """A path, then others beside it: only the file system knows which names it takes as one."""
     yield target
     for number in count(2):
         yield target.with_name(f"{target.stem}_{number}{target.suffix}")
