@@ -105,6 +105,8 @@ def test_numbers_of_classes_are_better_learned_one_by_one_and_quantities_are_not
         ((torch.arange(40) % 4).float() + 0.5, 1),
         (torch.arange(40) % 4, 4),  # one output for each already
         (torch.full((40,), float("nan")), 1),
+        (torch.tensor(2), 1),  # one for the whole batch
+        (None, 1),
     ],
 )
 def test_what_is_no_number_of_a_class_is_not_asked(targets, outputs):

@@ -3,6 +3,7 @@
 `THALWEG_SEEDS=20 pytest -m slow tests/playground/test_presets.py` tries all seeds that the page may use.
 """
 
+import math
 import os
 
 import pytest
@@ -11,6 +12,7 @@ from thalweg.diagnosis import CODES
 from thalweg.errors import UsageError
 from thalweg.i18n import LANGUAGES, speaking
 from thalweg.playground import case_of, compare, diagnose_case
+from thalweg.playground.asking import Comparison, Curves
 from thalweg.playground.case import SEEDS, WELL
 from thalweg.playground.presets.catalogue import CASES
 
@@ -74,3 +76,19 @@ def test_the_repair_helps(code):
     for seed in (0, 7):
         found = compare(BY_CODE[code], seed)
         assert found.helped, (seed, found.text)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "helped"),
+    [
+        ((1.0, 0.5), (0.9, 0.5), True),
+        ((1.0, 0.5), (0.96, 0.5), False),
+        ((1.0, 0.5), (1.0, 0.6), True),
+        ((math.nan, 0.5), (1.0, 0.5), True),
+        ((1.0, 0.5), (math.nan, 0.5), False),
+        ((math.inf, 0.5), (math.inf, 0.9), False),
+    ],
+)
+def test_a_twin_that_diverges_has_not_helped(before, after, helped):
+    ends = [Curves([0], [loss], [loss], [accuracy]) for loss, accuracy in (before, after)]
+    assert Comparison(*ends).helped == helped

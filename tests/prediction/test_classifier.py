@@ -1,5 +1,6 @@
 """A run in one's own program: pictures in any form, from any thread, have the probabilities of `predict`."""
 
+import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -132,6 +133,24 @@ def test_a_closed_picture_is_named(classifier, files):
     picture.close()
     with pytest.raises(BadImageError, match="#1"):
         classifier.predict([files[1], picture])
+
+
+def test_several_runs_see_all_pictures_of_a_generator(kept_run, files):
+    held = predict([kept_run, kept_run], (Image.open(file) for file in files[:2]))
+    np.testing.assert_allclose(held.probability_NC, predict(kept_run, files[:2]).probability_NC, atol=1e-6)
+
+
+def test_any_path_is_a_file(kept_run, files):
+    entries = [entry for entry in os.scandir(files[0].parent) if entry.name == files[0].name]
+    held = predict(kept_run, entries)
+    np.testing.assert_allclose(held.probability_NC, predict(kept_run, files[:1]).probability_NC, atol=1e-6)
+    np.testing.assert_allclose(predict(kept_run, entries[0]).probability_NC, held.probability_NC, atol=1e-6)
+
+
+def test_a_tensor_of_bfloat16_is_a_picture(kept_run):
+    image = torch.arange(3 * 32 * 32).reshape(3, 32, 32) % 2
+    held = predict(kept_run, image.to(torch.bfloat16))
+    np.testing.assert_array_equal(held.probability_NC, predict(kept_run, image.float()).probability_NC)
 
 
 def test_loading_imports_no_training(kept_run, files):

@@ -1,12 +1,13 @@
 """Photos sorted into folders of their classes: all of them, once, unchanged."""
 
 import zipfile
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from thalweg.data import open_photos
+from thalweg.data import Photo, open_photos
 from thalweg.errors import UsageError
 from thalweg.prediction import Predictions, predict, sort_photos
 
@@ -63,3 +64,32 @@ def test_a_folder_with_files_is_refused(photos, tmp_path):
     with pytest.raises(UsageError, match="empty"):
         sort_photos(predicted(images, 0, 0, 1), images, photos)
     assert len(found(photos)) == 3
+
+
+class Archived:
+    """Photos in an archive whose paths no folder would have."""
+
+    def __init__(self, path, *names):
+        self.source = SimpleNamespace(path=path)
+        self.photos = tuple(Photo(name, "test", None) for name in names)
+
+    def read(self, photo):
+        return photo.path.encode()
+
+
+@pytest.mark.parametrize(
+    ("paths", "files"),
+    [
+        (["..\\..\\x.jpg"], {"a_b/.._.._x.jpg"}),
+        (["p/x.jpg", "q/x.jpg"], {"a_b/p_x.jpg", "a_b/q_x.jpg"}),
+        (["p/x.jpg", "q/x.jpg", "p_x.jpg"], {"a_b/p_x.jpg", "a_b/q_x.jpg", "a_b/p_x_2.jpg"}),
+        (["x:y.jpg", "x?y.jpg", "x_y.jpg"], {"a_b/x_y.jpg", "a_b/x_y_2.jpg", "a_b/x_y_3.jpg"}),
+    ],
+)
+def test_two_classes_of_one_folder_lose_no_photo_and_none_leaves_it(tmp_path, paths, files):
+    images = Archived(tmp_path / "in.zip", *paths)
+    labels = [number % 2 for number in range(len(paths))]
+    placed = sort_photos(predicted(images, *labels, classes=("a/b", "a:b")), images, tmp_path / "out")
+    assert found(tmp_path / "out") == files
+    assert sum(placed.values()) == len(paths)
+    assert {path.read_text() for path in (tmp_path / "out").rglob("*.jpg")} == set(paths)

@@ -9,10 +9,11 @@ from starlette.testclient import TestClient
 from thalweg.i18n import LANGUAGES
 from thalweg.playground.loop import Loop
 from thalweg.playground.presets.catalogue import CASES
-from thalweg.playground.session import Session
+from thalweg.playground.session import Session, check_work
 from thalweg.playground.settings import Settings
 from thalweg.server import build_app
 from thalweg.server.answers import read_frame
+from thalweg.server.routes.network import MOST_WATCHED
 
 
 ORIGIN = "http://127.0.0.1"
@@ -133,3 +134,19 @@ class TestGuessing:
 )
 def test_what_cannot_be_is_refused_with_what_was_got(client, settings, said):
     assert said in refused(client, "frames", settings=settings, count=1)
+
+
+@pytest.mark.parametrize("name", ["..%5c..%5cmain", "%2e%2e", "a" * 300, "main%00", "C:main"])
+def test_a_script_has_a_plain_name(client, name):
+    for home in ("static", "player"):
+        assert client.get(f"/{home}/{name}.js").status_code == 404
+    assert client.get("/static/main.js").status_code == 200
+
+
+def test_what_measuring_the_curvature_costs_counts_too(client):
+    large = {"widths": [32] * 12, "count": 1000, "batch": 1000}
+    assert "at most" in refused(client, "frames", settings=large, count=75, stride=20)
+    loop = Loop(Settings(widths=(32,) * 12, count=1000, batch=1000))
+    check_work(loop, 74 * 20)  # without it, they are not too many
+    check_work(loop, 1, 1)
+    check_work(loop, MOST_WATCHED)  # as the diagnosis needs

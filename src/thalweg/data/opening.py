@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -104,7 +105,7 @@ def open_photos(path: Path | str | Sequence[Path | str]) -> ImageSet:
     Raises:
         DataError: there are no photos.
     """
-    if not isinstance(path, str | Path):
+    if not isinstance(path, str | os.PathLike):
         if len(path) != 1:
             return _open_several([Path(one) for one in path])
         (path,) = path

@@ -6,6 +6,7 @@ Shape suffixes: K looks.
 from __future__ import annotations
 
 import logging
+import math
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
@@ -125,8 +126,11 @@ class Comparison:
         """Whether the twin ends with a clearly higher accuracy on held-out points, or a lower loss."""
         if self.after is None:
             return False
+        before, after = self.before.held_loss[-1], self.after.held_loss[-1]
+        if not math.isfinite(after):
+            return False
         gained = self.after.held_accuracy[-1] - self.before.held_accuracy[-1]
-        return gained > _MORE or not self.after.held_loss[-1] > _LOWER * self.before.held_loss[-1]
+        return gained > _MORE or not math.isfinite(before) or after <= _LOWER * before
 
     @property
     def text(self) -> str:

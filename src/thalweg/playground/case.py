@@ -51,7 +51,7 @@ class Case:
 
         Args:
             seed: 0 to 19.
-            repaired: whether the twin is wanted that has another start or loop only where the case is faulty.
+            repaired: whether to return the repaired twin, which differs from the case only in what `changed` says.
 
         Raises:
             UsageError: the seed is none of the case's, or nothing is to be repaired.

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 MOST_PHOTOS: Final = 500
 _HELD: Final = 5  # one point in five is held out
 _MARGIN: Final = 0.15  # of the points' extent, around them
+_SMALLEST: Final = 1e-9  # of the largest singular value: a second component of photos that is not just rounding
 _ROOM: Final = 1.2  # for drawn points: with the margin, a little more than shapes of a seed have
 _SHAPE, _HOLDOUT = 1, 2  # streams of random numbers
 
@@ -103,12 +104,14 @@ def photo_points(features_NF: NDArray[np.floating], labels_N: NDArray[np.integer
         >>> found.inputs_N2.std(axis=0).round(3).tolist()
         [1.0, 1.0]
     """
-    centered_NF = np.asarray(features_NF[:MOST_PHOTOS], dtype=np.float64)
-    centered_NF = centered_NF - centered_NF.mean(axis=0)
+    taken_NF = np.asarray(features_NF[:MOST_PHOTOS], dtype=np.float64)
+    centered_NF = taken_NF - taken_NF.mean(axis=0)
     if len(centered_NF) < 2 * _HELD:
         raise UsageError("playground.few_photos", count=len(centered_NF), least=2 * _HELD)
     left_NN, singular_N, _ = np.linalg.svd(centered_NF, full_matrices=False)
-    if not singular_N[0] > 0 or len(singular_N) < 2:
+    kind = features_NF.dtype if np.issubdtype(features_NF.dtype, np.floating) else np.dtype(np.float64)
+    rounding = np.finfo(kind).eps * np.sqrt(len(taken_NF)) * np.linalg.norm(taken_NF)
+    if len(singular_N) < 2 or not singular_N[0] > rounding or not singular_N[1] > _SMALLEST * singular_N[0]:
         raise UsageError("playground.photos_alike")
     inputs_N2 = left_NN[:, :2] * np.sqrt(len(centered_NF))
     labels_N = np.asarray(labels_N[:MOST_PHOTOS], dtype=np.int64)

@@ -39,6 +39,7 @@ _SESSIONS: Final = 8
 _WEIGHTS_A_LAYER: Final = 400_000  # that take as long as what any layer costs in a step, about 0.15 ms
 _MOST_WORK: Final = 70_000  # layers, in all steps of a request: about ten seconds
 _PRODUCTS: Final = 12  # with the Hessian, for one sharpness
+_PASSES: Final = 2  # a product takes as long as so many steps
 _TOLERANCE: Final = 0.03  # of a sharpness
 
 sharing = threading.RLock()
@@ -91,8 +92,11 @@ class Session:
                 "playground.too_far", last=last, most=self._most, ahead=last - start, most_ahead=MOST_AHEAD
             )
         with self._alone:
-            self._check_work(start, last)
-            states, rows, layers_FL = self._walk(range(start, last + 1, stride), with_sharpness=with_sharpness)
+            steps = range(start, last + 1, stride)
+            known = max(step for step in (*self._kept, self.loop.step) if step < max(start, 1))
+            due = [step for step in steps if step % SHARPNESS_EVERY == 0 and step not in self._sharpness]
+            check_work(self.loop, last - known, len(due) if with_sharpness else 0)
+            states, rows, layers_FL = self._walk(steps, with_sharpness=with_sharpness)
             arrays = self._view.arrays(states)
         ended = np.flatnonzero(~np.isfinite(arrays["loss"]))
         step_F = np.arange(start, last + 1, stride, dtype=np.float64)
@@ -101,16 +105,6 @@ class Session:
             self._ended = found if self._ended is None else min(self._ended, found)
         arrays |= {"step": step_F} | {name: np.array([row[name] for row in rows]) for name in rows[0]} | layers_FL
         return self._facts(start, count, stride), arrays | self._points()
-
-    def _check_work(self, start: int, last: int) -> None:
-        """Refuse what would take more than some seconds; a page that asks for one step after another never meets it."""
-        known = [step for step in (*self._kept, self.loop.step) if step < max(start, 1)]
-        layers = linear_layers(self.loop.model)
-        weights = sum(layer.weight.numel() for layer in layers)
-        a_step = len(layers) + weights * min(self.loop.settings.batch, len(self.loop.train_N)) / _WEIGHTS_A_LAYER
-        if (last - max(known)) * a_step > _MOST_WORK:
-            steps = int(_MOST_WORK / a_step)
-            raise UsageError("playground.too_much", steps=last - max(known), most=steps)
 
     def _walk(
         self, steps: range, *, with_sharpness: bool
@@ -247,6 +241,28 @@ class Sessions:
             while len(self._sessions) > self._most:
                 self._sessions.popitem(last=False)
             return self._sessions[key]
+
+
+def check_work(loop: Loop, steps: int, measured: int = 0) -> None:
+    """Refuse what would take more than some seconds; a page that asks for one step after another never meets it.
+
+    Args:
+        loop: says how much a step costs.
+        steps: how many to do.
+        measured: at how many of them the sharpness is measured, over all training points.
+
+    Raises:
+        UsageError: it is too much for one request.
+    """
+    layers = linear_layers(loop.model)
+    weights = sum(layer.weight.numel() for layer in layers)
+    a_step, a_pass = (
+        len(layers) + weights * points / _WEIGHTS_A_LAYER
+        for points in (min(loop.settings.batch, len(loop.train_N)), len(loop.train_N))
+    )
+    work = steps * a_step + measured * _PRODUCTS * _PASSES * a_pass
+    if work > _MOST_WORK:
+        raise UsageError("playground.too_much", steps=steps, most=int(steps * _MOST_WORK / work))
 
 
 def _check(name: str, value: int, least: int, most: int) -> None:

@@ -47,7 +47,7 @@ def squares_of(images: Any, run: Run) -> tuple[list[str], NDArray[np.uint8]]:
         UsageError: it is none of these, or there is none.
     """
     names, pixels = [], []
-    for position, (known, image) in enumerate(_each(images)):
+    for position, (known, image) in enumerate(each_of(images)):
         names.append(known or f"#{position}")
         pixels.append(_square(image, names[-1], run))
     if not pixels:
@@ -55,7 +55,7 @@ def squares_of(images: Any, run: Run) -> tuple[list[str], NDArray[np.uint8]]:
     return names, np.stack(pixels)
 
 
-def _each(images: Any) -> Iterator[tuple[str, Any]]:
+def each_of(images: Any) -> Iterator[tuple[str, Any]]:
     """Name and picture of each: bytes, an open picture, or an array (H, W[, C])."""
     if isinstance(images, str | os.PathLike):
         yield os.fspath(images), Path(images)
@@ -70,7 +70,7 @@ def _each(images: Any) -> Iterator[tuple[str, Any]]:
             yield "", array
     elif hasattr(images, "__iter__"):
         for one in images:
-            yield from _each(one)
+            yield from each_of(one)
     else:
         raise UsageError("prediction.not_a_picture", got=type(images).__name__)
 
@@ -81,7 +81,11 @@ def _array_of(images: Any) -> NDArray[Any] | None:
         return images
     if not (hasattr(images, "detach") and hasattr(images, "numpy")):
         return None
-    array = images.detach().cpu().numpy()
+    tensor = images.detach().cpu()
+    try:
+        array = tensor.numpy()
+    except TypeError:  # numbers that NumPy does not have, such as bfloat16
+        array = tensor.float().numpy()
     return np.moveaxis(array, -3, -1) if array.ndim in (3, 4) else array
 
 

@@ -5,6 +5,7 @@ Shape suffixes: N photos, C classes.
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from thalweg.data import ImageSet, Photo, open_photos
 from thalweg.prediction.crops import crops
 from thalweg.prediction.ensemble import check_classes, together
-from thalweg.prediction.pixels import squares_of
+from thalweg.prediction.pixels import each_of, squares_of
 from thalweg.prediction.predictions import Predictions, in_order
 from thalweg.prediction.views import mean_over_views
 from thalweg.runs import Run, expand_folds
@@ -61,7 +62,9 @@ def predict(
     networks = [run.load_network() for run in opened]
     homework = all(run.data["layout"] == "flat" for run in opened)
     if not _are_files(photos):
-        squares = [squares_of(photos, run) for run in opened]
+        # several runs see the same pictures, even if these come from a generator, or in another order each time
+        pictures = photos if len(opened) == 1 else [picture for _, picture in each_of(photos)]
+        squares = [squares_of(pictures, run) for run in opened]
         found = [
             mean_over_views(model, run, pixels_NSS3, tta)
             for model, run, (_, pixels_NSS3) in zip(networks, opened, squares, strict=True)
@@ -85,9 +88,9 @@ def predict(
 
 def _are_files(photos: Any) -> bool:
     """Whether photos are files, one by one or together, and not pictures that a program holds."""
-    if isinstance(photos, str | Path | ImageSet):
+    if isinstance(photos, str | os.PathLike | ImageSet):
         return True
-    return isinstance(photos, list | tuple) and all(isinstance(one, str | Path) for one in photos)
+    return isinstance(photos, list | tuple) and all(isinstance(one, str | os.PathLike) for one in photos)
 
 
 def _counter(progress: Callable[[int, int], None] | None, total: int) -> Callable[[Iterator[Tensor]], Iterator[Tensor]]:

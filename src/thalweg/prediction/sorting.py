@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from itertools import count
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
 
@@ -12,6 +13,8 @@ from thalweg.errors import StorageError, UsageError
 
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from thalweg.data import ImageSet
     from thalweg.prediction.predictions import Predictions
 
@@ -44,23 +47,53 @@ def sort_photos(
         raise UsageError("prediction.sort_no_links", path=base)
     bad = {photo.path for photo in predictions.bad}
     chosen = [pair for pair in zip(predictions.photos, predictions.names, strict=True) if pair[0].path not in bad]
-    times = Counter((name, PurePosixPath(photo.path).name) for photo, name in chosen)
+    times = Counter((folder_name(name), _file_name(PurePosixPath(photo.path).name)) for photo, name in chosen)
     placed: Counter[str] = Counter()
     for photo, name in chosen:
-        file = PurePosixPath(photo.path).name
-        if times[name, file] > 1:
-            file = _NOT_IN_NAMES.sub("_", photo.path)
+        file = _file_name(PurePosixPath(photo.path).name)
+        if times[folder_name(name), file] > 1:
+            file = _file_name(photo.path)
         target = folder / folder_name(name) / file
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             if link:
-                target.symlink_to((base / photo.path if base.is_dir() else base).resolve())
+                _link(target, (base / photo.path if base.is_dir() else base).resolve())
             else:
-                target.write_bytes(images.read(photo))
+                _write(target, images.read(photo))
         except OSError as error:
             raise StorageError("errors.cannot_write", path=target, reason=error.strerror or error) from error
         placed[name] += 1
     return dict(placed)
+
+
+def _write(target: Path, content: bytes) -> None:
+    for path in _names(target):
+        try:
+            with path.open("xb") as file:
+                file.write(content)
+        except FileExistsError:
+            continue
+        return
+
+
+def _link(target: Path, photo: Path) -> None:
+    for path in _names(target):
+        try:
+            path.symlink_to(photo)
+        except FileExistsError:
+            continue
+        return
+
+
+def _names(target: Path) -> Iterator[Path]:
+    """A path, then others beside it: only the file system knows which names it takes as one."""
+    yield target
+    for number in count(2):
+        yield target.with_name(f"{target.stem}_{number}{target.suffix}")
+
+
+def _file_name(path: str) -> str:
+    return _NOT_IN_NAMES.sub("_", path).rstrip(" .") or "_"
 
 
 def folder_name(name: str) -> str:

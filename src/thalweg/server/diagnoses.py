@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 PATIENCE: Final = 20.0  # seconds without a question, after which a visitor has left
-LANDSCAPE: Final = "landscape"
 
 _VERDICT: Final = "verdict"
 _TRIAL: Final = "trial"
+_LANDSCAPE: Final = "landscape"
 _COMMAND: Final = ("-m", "thalweg.server.diagnoses")
 _LONGEST: Final = 600.0  # seconds
 _AT_ONCE: Final = 2
@@ -86,7 +86,7 @@ class Diagnoses:
 
     def landscape(self, name: str, path: Path, plane: str, *, waiting: bool = False) -> dict[str, Any]:
         """Ask for a run's landscape over a plane, as `verdict` does; `done` has a `landscape`."""
-        return self._ask(self._landscapes, (name, plane), path, LANDSCAPE, plane, waiting=waiting)
+        return self._ask(self._landscapes, (name, plane), path, _LANDSCAPE, plane, waiting=waiting)
 
     def start_trial(self, name: str, path: Path, fix: str) -> dict[str, Any]:
         """Start a trial unless the run already has one; return its state as `trial` does."""
@@ -241,7 +241,7 @@ def _landscape(path: Path, plane: Any, listener: Listener) -> dict[str, Any]:
     return landscape_of_run(path, plane=plane, listener=listener).to_dict()
 
 
-_WORKS: Final = {_VERDICT: _verdict, _TRIAL: _trial, LANDSCAPE: _landscape}
+_WORKS: Final = {_VERDICT: _verdict, _TRIAL: _trial, _LANDSCAPE: _landscape}
 
 if __name__ == "__main__":
     _say(_work(sys.argv[1], Path(sys.argv[2]), sys.argv[3]))

@@ -25,6 +25,7 @@ PLAYER: Final = Path(__file__).parents[1] / "figures" / "player" / "page"
 _MEDIA: Final = {"js": "text/javascript", "css": "text/css"}
 _HOMES: Final = {"static": STATIC, "player": PLAYER}
 _IMPORT: Final = re.compile(r'from "(\.\.?/[\w/]+\.js)";')
+_NAME: Final = re.compile(r"[\w-]{1,80}")
 _WORD: Final = re.compile(r'"(\w+)"')
 _BEGINNING: Final = re.compile(r"`(\w+)\$\{")
 _COMMENT: Final = re.compile(r"^[ \t]*(?://[^\n]*|/\*(?:(?!\*/)[\s\S])*\*/[ \t]*)$", re.MULTILINE)
@@ -43,6 +44,8 @@ async def script(request: Request) -> Response:
         HTTPException: there is no such file.
     """
     name, ending = request.path_params["name"], request.url.path.rpartition(".")[2]
+    if not _NAME.fullmatch(name):
+        raise HTTPException(404)
     path = f"{request.url.path.split('/')[1]}/{name}.{ending}"
     if not file_of(path).is_file():
         raise HTTPException(404)

@@ -62,3 +62,23 @@ def test_depth_is_changed_by_keys_and_its_numbers_follow(open_page, until):
     page.fill(".view form input >> nth=0", "5")
     page.keyboard.press("Tab")
     until(page, "document.querySelector('.view output').textContent.endsWith('/ 5')")
+
+
+def test_a_view_that_is_replaced_is_not_drawn_again(open_page, until):
+    page = open_page("tab=lab", reduced_motion="reduce")
+    page.wait_for_selector(READY)
+    page.evaluate("""() => {
+        window.watched = new Set();
+        const Plain = window.ResizeObserver;
+        window.ResizeObserver = class extends Plain {
+            observe(element) { super.observe(element); if (element.matches(".view")) watched.add(this); }
+            disconnect() { super.disconnect(); watched.delete(this); }
+        };
+    }""")
+    for lesson, shown in (
+        ("momentum-map", "[data-map=adam][data-cell]"),
+        ("initialization", ".view .charts canvas"),
+    ) * 2:
+        page.evaluate(f"location.hash = 'tab=lab&lesson={lesson}'")
+        page.wait_for_selector(shown)
+        until(page, "watched.size === 1")

@@ -40,11 +40,11 @@ def numbered_measures(gains: Gains) -> dict[str, float]:
 
     Source: Hung-yi Lee's course: classes 1, 2 and 3 as numbers would say that 1 is nearer to 2 than to 3.
     """
-    train, held = kept_out(gains.batches)
     count = _classes([batch.targets for batch in gains.batches])
     steps = STEPS * gains.affordable() // RUN_STEPS
     if not count or steps * gains.a_step > gains.seconds:
         return {}
+    train, held = kept_out(gains.batches)
     copied = gains.copied()
     calls = calls_of(copied.model, train[0])
     with torch.no_grad(), own_randomness(0):
@@ -76,9 +76,10 @@ def numbered_measures(gains: Gains) -> dict[str, float]:
 
 def _classes(targets: list[object]) -> int:
     """The number of classes, if the targets are their numbers; else 0."""
-    if not all(isinstance(one, torch.Tensor) and one.numel() == len(one) for one in targets if one is not None):
+    given = [one for one in targets if isinstance(one, torch.Tensor) and one.ndim and one.numel() == len(one)]
+    if not given or len(given) < len(targets):
         return 0
-    values = torch.cat([one.reshape(-1).double() for one in targets if isinstance(one, torch.Tensor)])
+    values = torch.cat([one.reshape(-1).double() for one in given])
     if not len(values) or not torch.isfinite(values).all() or bool((values != values.round()).any()):
         return 0
     kinds = values.unique()

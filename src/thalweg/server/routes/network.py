@@ -144,12 +144,15 @@ def diagnose(form: Form, visit: Visit) -> dict[str, Any]:
         RunError: there is no such run.
     """
     from thalweg.playground import asking
+    from thalweg.playground.session import check_work
 
     spare_the_processor()
     if "case" not in form.values:
         steps = form.whole("steps", least=1, most=MOST_WATCHED, default=200)
         settings = settings_of(_settings_form(form))
-        verdict = asking.diagnose(_loop(settings, form, visit), steps)
+        loop = _loop(settings, form, visit)
+        check_work(loop, steps)
+        verdict = asking.diagnose(loop, steps)
         truth: dict[str, Any] = {"right": None, "cause": None, "title": "", "about": "", "settings": settings.values()}
     else:
         from thalweg.diagnosis.verdict import CODES
@@ -223,11 +226,10 @@ def photo_points_of(visit: Visit, name: str, components: str) -> tuple[Hashable,
 
 def _own_session(form: Form, visit: Visit) -> Session:
     settings = settings_of(_settings_form(form))
-    key: Hashable = settings
     if settings.points == "photos":
         source, photos = _photos(form, visit)
         return _sessions().get((settings, source), lambda: _session_of(settings, photos))
-    return _sessions().get(key, lambda: _session_of(settings, None))
+    return _sessions().get(settings, lambda: _session_of(settings, None))
 
 
 def _session_of(settings: Settings, photos: Points | None) -> Session:

@@ -2,7 +2,7 @@
 // Activations and gradients through the depth for several first weights: measured as marks, in closed form as lines.
 
 import { getFrame } from "./api.js";
-import { button, make } from "./dom.js";
+import { button, make, whileShown } from "./dom.js";
 import { short, t } from "./texts.js";
 import { pageColors } from "../player/canvas.js";
 import { drawKey, makeCharts } from "../player/charts.js";
@@ -106,8 +106,7 @@ export async function mountView(home, page) {
     at.textContent = `${state.index + 1} / ${scene.steps.length}`;
   }
   await load();
-  new ResizeObserver(() => scene && draw()).observe(home);
-  page.onTheme(() => scene && draw());
+  if (home.isConnected) whileShown(page, home, () => scene && draw());
 }
 
 function columnsOf(arrays, number) {

@@ -23,6 +23,26 @@ export function make(name, attributes = {}, ...children) {
   return element;
 }
 
+/**
+ * Draw again after each change of size or theme, until the element is taken from the page.
+ * @param {any} page @param {HTMLElement} element @param {() => void} draw
+ */
+export function whileShown(page, element, draw) {
+  let wasShown = element.isConnected;
+  const redraw = () => {
+    if (element.isConnected) {
+      wasShown = true;
+      draw();
+    } else if (wasShown) {
+      observer.disconnect();
+      forget();
+    }
+  };
+  const observer = new ResizeObserver(redraw); // which is told, too, when the element is taken away
+  const forget = page.onTheme(redraw);
+  observer.observe(element);
+}
+
 export const button = (text, action, attributes = {}) =>
   make("button", { type: "button", ...attributes, on: { click: action } }, text);
 

@@ -60,10 +60,11 @@ export function makeLandscape(page, run) {
   function keep(fields) {
     if (element.isConnected && readFields().tab === "runs") writeFields(fields);
   }
-  page.onTheme(() => element.isConnected && player?.refresh());
+  const close = page.onTheme(() => element.isConnected && player?.refresh());
   return {
     element,
     draw,
+    close,
     actions: () => player?.actions,
     stand: (fields) => player?.stand(cursorOf(fields)),
   };

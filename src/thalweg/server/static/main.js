@@ -30,7 +30,11 @@ let tour = null;
 
 /** What a tab may use of the page. */
 const page = {
-  onTheme: (listener) => themeListeners.add(listener),
+  /** Call a listener after each change of the theme, until what is returned is called. */
+  onTheme(listener) {
+    themeListeners.add(listener);
+    return () => themeListeners.delete(listener);
+  },
   goTo(fields) {
     replaceFields(fields, { push: true });
     follow();

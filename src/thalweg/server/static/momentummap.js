@@ -3,7 +3,7 @@
 
 import { getFrame } from "./api.js";
 import { readFields } from "./address.js";
-import { button, byId, make } from "./dom.js";
+import { button, byId, make, whileShown } from "./dom.js";
 import { heatColor } from "./heat.js";
 import { short, t } from "./texts.js";
 import { drawAxes, frameOf } from "../player/axes.js";
@@ -30,10 +30,10 @@ export async function mountView(home, page) {
     make("div", { class: "view-maps" }, ...maps.map(({ element }) => element)),
     keyOfShades(header.digit),
   );
-  const draw = () => home.isConnected && maps.forEach((map) => map.draw());
+  const draw = () => maps.forEach((map) => map.draw());
+  if (!home.isConnected) return; // another lesson was chosen meanwhile
   draw();
-  new ResizeObserver(draw).observe(home);
-  page.onTheme(draw);
+  whileShown(page, home, draw);
 }
 
 function makeMap(map, arrays, play) {

@@ -19,6 +19,8 @@ export function makeDetail(page) {
   function build() {
     home.replaceChildren();
     results.replaceChildren();
+    landscape?.close();
+    landscape = null;
     if (!name) return;
     Object.assign(parts, {
       facts: make("div"),
@@ -29,7 +31,6 @@ export function makeDetail(page) {
       layers: make("div"),
     });
     home.append(make("h2", {}, name), parts.facts, parts.buttons, parts.output, parts.landscape);
-    landscape = null;
     results.append(parts.scores, parts.layers);
     draw();
     if (isListed()) load(); // a run that was just started has nothing to read yet
@@ -40,6 +41,7 @@ export function makeDetail(page) {
     const opens = !landscape;
     writeFields({ landscape: opens ? "on" : null, step: null, view: null, hide: null });
     if (opens) return openLandscape("on");
+    landscape.close();
     landscape = null;
     parts.landscape.replaceChildren();
     showPressed();

@@ -89,7 +89,8 @@ export function mountPlayer({ part, scene: first, asked, rested, explain, drawn 
     say(() => spoken(scene, state));
     rested(state, scene.steps[state.index]);
   });
-  new ResizeObserver(() => redraw(drawStill)).observe(part("player"));
+  const home = part("player");
+  new ResizeObserver((_, observer) => (home.isConnected ? redraw(drawStill) : observer.disconnect())).observe(home);
   const actions = connect(part, scene, store, { playback, timeline, pictures, moveToStep });
   drawStill();
   drawMoving();
