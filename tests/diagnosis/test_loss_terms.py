@@ -46,6 +46,19 @@ def test_a_loss_of_the_outputs_alone_has_no_penalty():
     assert penalty_measures(Copy.of(model, optimizer, cross_entropy), Batch(drawn(8, 6), torch.arange(8) % 3)) == {}
 
 
+def trained(model, optimizer, inputs, targets, loss_fn, *, steps):
+    """A watch over some steps on batches of 32."""
+    with thalweg.watch(model, optimizer) as watch:
+        for step in range(steps):
+            chosen = torch.randint(len(inputs), (32,), generator=torch.Generator().manual_seed(step))
+            optimizer.zero_grad()
+            loss = loss_fn(model(inputs[chosen]), targets[chosen])
+            loss.backward()
+            optimizer.step()
+            watch.step(loss)
+    return watch
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("strength", "code"), [(0.3, "weight_decay_too_strong"), (1e-5, "healthy")])
 def test_a_penalty_by_hand_that_holds_the_network_at_a_constant(strength, code):
@@ -57,14 +70,7 @@ def test_a_penalty_by_hand_that_holds_the_network_at_a_constant(strength, code):
     def loss_fn(outputs, wanted):
         return cross_entropy(outputs, wanted) + strength * sum(p.square().sum() for p in model.parameters())
 
-    with thalweg.watch(model, optimizer) as watch:
-        for step in range(400):
-            chosen = torch.randint(256, (32,), generator=torch.Generator().manual_seed(step))
-            optimizer.zero_grad()
-            loss = loss_fn(model(inputs[chosen]), labels[chosen])
-            loss.backward()
-            optimizer.step()
-            watch.step(loss)
+    watch = trained(model, optimizer, inputs, labels, loss_fn, steps=400)
     verdict = watch.diagnose(batch=(inputs[:128], labels[:128]), loss_fn=loss_fn)
     assert verdict.code == code
     if code != "healthy":
@@ -124,14 +130,7 @@ def test_powers_of_one_number_are_told_to_become_orthogonal():
     torch.manual_seed(0)
     model = nn.Linear(6, 1)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
-    with thalweg.watch(model, optimizer) as watch:
-        for step in range(200):
-            chosen = torch.randint(400, (32,), generator=torch.Generator().manual_seed(step))
-            optimizer.zero_grad()
-            loss = mse_loss(model(powers[chosen]), targets[chosen])
-            loss.backward()
-            optimizer.step()
-            watch.step(loss)
+    watch = trained(model, optimizer, powers, targets, mse_loss, steps=200)
     verdict = watch.diagnose(batch=[(powers[:200], targets[:200]), (powers[200:], targets[200:])], loss_fn=mse_loss)
     assert verdict.code == "ill_conditioned"
     assert verdict.fixes[0].code == "decorrelate_inputs"

@@ -25,7 +25,7 @@ class Rule:
         code: of the verdict.
         conditions: all must hold.
         prior: standing of the rule when its measures lie far beyond their thresholds, in (0, 1]; not a probability.
-        beside_learning: whether it may accuse a training that demonstrably learns: what a trial shows is no inference.
+        beside_learning: whether it may accuse a training that demonstrably learns, because a trial of the fix decides.
     """
 
     code: str
@@ -40,6 +40,13 @@ def _rule(code: str, *conditions: Condition, prior: float = 0.95, beside_learnin
 
 STUCK = m.FALLING < 0.006  # from the second quarter of the steps to the last; a change within 3.5 standard errors is 0
 LOWER_IS_NO_WORSE = (m.TRIED_LOWER_RATE > -0.02).if_known  # trials at a tenth or a hundredth of the rate
+AVERAGED_OUT = (  # flat between the constant predictor and what could be reached, with steps that undo one another
+    m.COSINE < 0.3,
+    (m.TO_CONSTANT > 0.5).if_known,
+    (m.TO_CONSTANT < 0.95).if_known,
+    m.LEFT > 0.1,
+    STUCK,
+)
 NOT_BELOW = m.TO_CONSTANT > 0.85  # the loss is hardly lower than the best constant predictor's
 
 RULES: tuple[Rule, ...] = (
@@ -330,26 +337,8 @@ RULES: tuple[Rule, ...] = (
         STUCK,
         prior=0.85,
     ),
-    _rule(
-        "noise_floor",
-        m.BATCH_SIZE < 9,
-        m.COSINE < 0.3,
-        (m.TO_CONSTANT > 0.5).if_known,
-        (m.TO_CONSTANT < 0.95).if_known,
-        m.LEFT > 0.1,
-        STUCK,
-        prior=0.85,
-    ),
-    _rule(
-        "noise_floor",
-        LOWER_IS_NO_WORSE,
-        m.COSINE < 0.3,
-        (m.TO_CONSTANT > 0.5).if_known,
-        (m.TO_CONSTANT < 0.95).if_known,
-        m.LEFT > 0.1,
-        STUCK,
-        prior=0.85,
-    ),
+    _rule("noise_floor", m.BATCH_SIZE < 9, *AVERAGED_OUT, prior=0.85),
+    _rule("noise_floor", LOWER_IS_NO_WORSE, *AVERAGED_OUT, prior=0.85),
     _rule(
         "converged",
         m.DECREASE_POSSIBLE < 2e-2,

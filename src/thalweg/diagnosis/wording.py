@@ -50,6 +50,7 @@ BY: dict[str, tuple[str, ...]] = {
     ),
     "model_too_small": ("affine", "tried_larger"),
     "not_shuffled": ("peak", "left"),
+    "optimizer_not_stepping": ("standstill",),
     "overfitting": ("valid_rise", "valid_gap", "accuracy_gap"),
     "saddle": ("matrix_gradient_first", "tried_anew", "matrix_gradient", "decrease_possible"),
     "same_batch": ("reopened", "other_batch"),
@@ -57,7 +58,6 @@ BY: dict[str, tuple[str, ...]] = {
     "symmetric_weights": ("twin_units_first",),
     "targets_unrelated": ("tried_best", "to_constant"),
     "too_few_steps": ("tried_longer", "gain_same"),
-    "optimizer_not_stepping": ("standstill",),
     "untrained_parameters": (
         "foreign",
         "missing",
