@@ -10,7 +10,7 @@ import numpy as np
 
 from thalweg.errors import ThalwegError
 from thalweg.i18n import t
-from thalweg.server.model_cache import key_of, outputs_of, photos_of, spare_the_processor
+from thalweg.server.model_cache import Recent, at_a_time, key_of, outputs_of, photos_of, spare_the_processor
 from thalweg.server.request import Entry, Form
 from thalweg.server.routes.diagnosis import shown
 
@@ -18,6 +18,7 @@ from thalweg.server.routes.diagnosis import shown
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
+    from thalweg.data import Cache
     from thalweg.playground.case import Case
     from thalweg.playground.loop import Loop
     from thalweg.playground.points import Points
@@ -31,6 +32,8 @@ MOST_WATCHED: Final = 1_000  # steps of one's own network under the diagnosis
 _LONGEST: Final = 2**18  # bytes of a form: a thousand drawn points
 _FAR: Final = 2**53  # where whole numbers end to be exact
 _SMALLEST_SIDE: Final = 32  # pixels of photos, as components see them
+
+_points = Recent(4)
 
 
 @cache
@@ -200,28 +203,37 @@ def hint(form: Form) -> dict[str, Any]:
     return {"hint": _case_of(form)[1].hint}
 
 
+@at_a_time
 def photo_points_of(visit: Visit, name: str, components: str) -> tuple[Hashable, Points]:
-    """Photos of a run through two components, and a key of them.
+    """Photos of a run through two components, computed once, and a key of them.
 
     Raises:
         RunError: there is no such run, it has no weights whose features could be taken, or its photos have changed.
         DataError: the photos are gone.
     """
-    from thalweg.playground.points import MOST_PHOTOS, photo_points
+    from thalweg.playground.points import photo_points
     from thalweg.runs import files
 
     run = visit.service.index.run(name)
     if components == "features":
-        outputs = outputs_of(run, files.BEST)
-        return key_of(run, files.BEST), photo_points(outputs["top"], outputs["labels"], run.classes)
+        outputs, key = outputs_of(run, files.BEST), key_of(run, files.BEST)
+        return key, _points.get(key, lambda: photo_points(outputs["top"], outputs["labels"], run.classes))
     photos = photos_of(run)
+    pixels = photos.fingerprint, tuple(run.classes)
+    return pixels, _points.get(pixels, lambda: _pixel_points(photos, run.classes))
+
+
+def _pixel_points(photos: Cache, classes: tuple[str, ...]) -> Points:
+    """At most 500 photos through the two principal components of their pixels."""
+    from thalweg.playground.points import MOST_PHOTOS, photo_points
+
     labels_N = np.concatenate([photos.labels("train"), photos.labels("valid")])
     rows_N = np.concatenate([photos.rows("train"), photos.rows("valid")])[labels_N >= 0]
     labels_N = labels_N[labels_N >= 0]
     chosen_N = np.sort(np.random.default_rng(0).permutation(len(rows_N))[:MOST_PHOTOS])
     every = max(1, photos.size // _SMALLEST_SIDE)
     pixels_NF = photos.images_NHWC[rows_N[chosen_N], ::every, ::every].reshape(len(chosen_N), -1)
-    return photos.fingerprint, photo_points(pixels_NF / 255, labels_N[chosen_N], run.classes)
+    return photo_points(pixels_NF / 255, labels_N[chosen_N], classes)
 
 
 def _own_session(form: Form, visit: Visit) -> Session:
