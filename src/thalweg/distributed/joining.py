@@ -70,7 +70,7 @@ def join() -> Group | None:
         raise UsageError(key, address=address, port=port, seconds=patience, rank=rank) from error
     if not by_torchrun and store.add(f"thalweg/rank/{rank}", 1) > 1:
         raise UsageError("distributed.rank_taken", rank=rank, address=address, port=port)
-    attempt, local = (int(os.environ.get(name, "0")) for name in ("TORCHELASTIC_RESTART_COUNT", "LOCAL_RANK"))
+    attempt, local = (_number(name, usual="0") for name in ("TORCHELASTIC_RESTART_COUNT", "LOCAL_RANK"))
     return Group(rank, processes, store, patience=patience, attempt=attempt, local_rank=local)
 
 
@@ -99,8 +99,8 @@ def _patience() -> float:
     return seconds
 
 
-def _number(name: str) -> int:
-    value = os.environ.get(name, "")
+def _number(name: str, usual: str = "") -> int:
+    value = os.environ.get(name, usual)
     if not value.isdecimal():
         raise UsageError("distributed.bad_variable", name=name, value=value)
     return int(value)
