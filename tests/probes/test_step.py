@@ -262,6 +262,8 @@ STEPS = {
     "lbfgs": (linear, lambda p: torch.optim.LBFGS(p, lr=0.1, max_iter=3), {"closure": True}),
     "sparse": (lambda: linear(sparse=True), lambda p: torch.optim.SGD(p, lr=0.1), {}),
     "complex": (lambda: linear(dtype=torch.complex64), lambda p: torch.optim.SGD(p, lr=0.1), {}),
+    "float64": (lambda: linear(dtype=torch.float64), lambda p: torch.optim.SGD(p, lr=0.1), {}),
+    "complex128": (lambda: linear(dtype=torch.complex128), lambda p: torch.optim.SGD(p, lr=0.1), {}),
     "scaled, fused": (
         linear,
         lambda p: torch.optim.SGD(p, lr=0.1, fused=True),

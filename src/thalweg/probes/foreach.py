@@ -15,9 +15,14 @@ if TYPE_CHECKING:
 _torch = cast("Any", torch)
 
 
-def norms(tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
-    """Return the Euclidean norm of each tensor, as float32 scalars on the device."""
-    return _torch._foreach_norm(tensors, 2, dtype=torch.float32)  # noqa: SLF001 - see above
+def norms(tensors: Sequence[Tensor]) -> Tensor:
+    """Return the Euclidean norm of each tensor, as one float32 tensor (P,) on the device."""
+    if all(_is_plain(tensor) for tensor in tensors):  # the dot product of BLAS is twice as fast as torch's norm
+        rows = [tensor.view(-1) for tensor in tensors]
+        return torch.stack([torch.dot(row, row) for row in rows]).sqrt_()
+    widest = max((tensor.dtype for tensor in tensors), key=lambda dtype: dtype.itemsize, default=torch.float32)
+    dtype = torch.promote_types(widest, torch.float32)  # halves are summed as float32, and float64 is not narrowed
+    return torch.stack(_torch._foreach_norm(tensors, 2, dtype=dtype)).float()  # noqa: SLF001 - see above
 
 
 def copy_into(targets: Sequence[Tensor], sources: Sequence[Tensor]) -> None:
@@ -38,3 +43,7 @@ def add(targets: Sequence[Tensor], others: Sequence[Tensor]) -> None:
 def multiply(targets: Sequence[Tensor], factor: Tensor) -> None:
     """Multiply each target by one factor, a scalar on its device, in place."""
     _torch._foreach_mul_(targets, factor)
+
+
+def _is_plain(tensor: Tensor) -> bool:
+    return type(tensor) is torch.Tensor and tensor.dtype == torch.float32 and tensor.is_cpu and tensor.is_contiguous()

@@ -80,7 +80,7 @@ class LayerProbe:
         self._layers = Layers([name for name, _ in named])
         self.units = self._layers.units
         self._before: list[Tensor] = []
-        self._norms: tuple[Tensor, ...] = ()
+        self._norms_P = torch.empty(0)
         self._rows: list[tuple[int, Tensor]] = []
         self._step: int | None = None
 
@@ -97,7 +97,7 @@ class LayerProbe:
         present = [gradient for gradient in gradients if gradient is not None]
         if not present or len(present) < len(gradients):  # a layer without a gradient has no update
             return
-        self._norms = foreach.norms(present)
+        self._norms_P = foreach.norms(present)
         weights = [parameter.detach() for parameter in self._parameters]
         if not self._before:
             self._before = [torch.empty_like(weight) for weight in weights]
@@ -111,9 +111,8 @@ class LayerProbe:
             return
         weights = [parameter.detach() for parameter in self._parameters]
         foreach.subtract_from(self._before, weights)
-        rows_3P = [torch.stack(list(norms)) for norms in (self._norms, foreach.norms(self._before))]
-        rows_3P.append(torch.stack(list(foreach.norms(weights))))
-        self._rows.append((self._step, torch.stack(rows_3P)))
+        norms_3P = torch.stack([self._norms_P, foreach.norms(self._before), foreach.norms(weights)])
+        self._rows.append((self._step, norms_3P))
         self._step = None
 
     def read(self) -> NDArray[np.float64]:

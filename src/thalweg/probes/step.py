@@ -33,7 +33,7 @@ from thalweg.probes.wiring import ClearingCheck, Reach, rate_of
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from torch import Tensor, nn
     from torch.optim import Optimizer
@@ -202,7 +202,7 @@ class StepProbe:
         self._complex = any(parameter.is_complex() for parameter in self._parameters)
         self._copies: list[Tensor] = []  # weights before a due step, gradients after it
         self._seen: list[int] = []  # positions of the tensors that had a gradient in this step
-        self._norms: Sequence[Tensor] = ()
+        self._norms: Tensor | None = None  # of the gradients of the last step, one for each seen tensor
         self._compare = False
 
     def _clear(self) -> None:
@@ -295,21 +295,22 @@ class StepProbe:
         present, sparse = self._gradients()
         if not present:
             return
-        self._norms_before, self._norms = self._norms, foreach.norms(present)
+        before, norms_P = self._norms, foreach.norms(present)
         scale = getattr(self.optimizer, "grad_scale", None)  # a fused optimizer unscales within its step
         if scale is not None:
-            self._norms = [norm / scale for norm in self._norms]
-        self._put(self._cheap_KP[len(self._host)], 1, self._norms)
-        if self._compare and not sparse and scale is None:
-            self._put_cosine(present)
+            norms_P = norms_P / scale
+        self._norms = norms_P
+        self._put(self._cheap_KP[len(self._host)], 1, norms_P)
+        if before is not None and self._compare and not sparse and scale is None:
+            self._put_cosine(present, before.norm() * norms_P.norm())
         self._compare = False
         if due:
             self._dear.append(len(self._host))
             parameters = [_plain(self._parameters[at].detach()) for at in self._seen]
             self._copy(parameters)
             if not sparse:
-                dots = _dots(present, parameters)
-                self._put(self._row(), 2 * len(self._parameters), dots if scale is None else [d / scale for d in dots])
+                dots_P = torch.stack(_dots(present, parameters))
+                self._put(self._row(), 2 * len(self._parameters), dots_P if scale is None else dots_P / scale)
             self._put_tail("uncleared", self.clearing.verdict())
 
     def _gradients(self) -> tuple[list[Any], bool]:
@@ -351,24 +352,26 @@ class StepProbe:
             self._copies = [torch.empty_like(tensor) for tensor in tensors]
         foreach.copy_into(self._copies, tensors)
 
-    def _put(self, row_P: Tensor, first: int, values: Sequence[Tensor]) -> None:
-        """Write one scalar per seen tensor into a row."""
+    def _put(self, row_P: Tensor, first: int, values_P: Tensor) -> None:
+        """Write one number for each seen tensor into a row."""
         if len(self._seen) == len(self._parameters):
-            torch.stack(list(values), out=row_P[first : first + len(values)])
+            row_P[first : first + len(self._seen)] = values_P
         else:
-            row_P[[first + at for at in self._seen]] = torch.stack(list(values))
+            row_P[[first + at for at in self._seen]] = values_P
 
     def _put_tail(self, name: str, value: Tensor | None) -> None:
         if value is not None and self._dear:
             self._dear_KP[len(self._dear) - 1, 3 * len(self._parameters) + TAIL.index(name)] = value
 
-    def _put_cosine(self, gradients: list[Any]) -> None:
-        """Write the cosine between the gradient of the last step, which was due, and this one."""
-        if not self._dear:  # its row was already read
-            return
-        dot = torch.stack(_dots(gradients, self._copies)).sum()
-        lengths = torch.stack(list(self._norms_before)).norm() * torch.stack(list(self._norms)).norm()
-        self._put_tail("cosine", dot / lengths)
+    def _put_cosine(self, gradients: list[Any], lengths: Tensor) -> None:
+        """Write the cosine between the gradient of the last step, which was due, and this one.
+
+        Args:
+            gradients: those of this step.
+            lengths: the product of the norms of both.
+        """
+        if self._dear:  # otherwise its row was already read
+            self._put_tail("cosine", torch.stack(_dots(gradients, self._copies)).sum() / lengths)
 
     def _row(self) -> Tensor:
         return self._dear_KP[len(self._dear) - 1]
