@@ -117,6 +117,7 @@ def compiled(model):
 
 
 @pytest.mark.parametrize("wrapped", [nn.Sequential, nn.DataParallel, compiled])
+@pytest.mark.slow
 def test_transformers_with_a_wrapped_model_that_is_copied_and_saved_meanwhile(monkeypatch, wrapped):
     fake(monkeypatch, "transformers", "TrainerCallback")
     model = Model()

@@ -28,6 +28,7 @@ def command(command_runner):
         pytest.param("trajectory", "zh-CN", marks=pytest.mark.slow),
     ],
 )
+@pytest.mark.slow
 def test_picture_and_numbers(command, run, plane, language):
     set_language(language)
     result = command(str(run), "--plane", plane, "--points", "5", "--photos", "24", "--json")

@@ -83,6 +83,7 @@ def test_a_batch_too_small_to_divide_judges_itself_and_says_nothing_else():
     assert "kept out" not in str(trial)
 
 
+@pytest.mark.slow
 def test_a_fix_that_makes_it_worse_is_no_help():
     model, optimizer, batch = training()
     trial = try_fix(verdict_with(("raise_rate", {"lr": 0.1, "to": 1e9})), model, optimizer, cross_entropy, [batch])

@@ -24,6 +24,7 @@ BLUE, VERMILLION = (0, 114, 178), (213, 94, 0)
 
 
 @pytest.mark.parametrize("view", ["contour", "3d"])
+@pytest.mark.slow
 def test_paths_grow_from_frame_to_frame(tmp_path, view):
     surface = surfaces.get("valley")
     traces = [paths.trace(surface, name, lr=lr, steps=12) for name, lr in (("sgd", 0.18), ("adam", 0.8))]

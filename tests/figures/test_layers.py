@@ -32,8 +32,9 @@ def test_a_color_is_the_power_of_ten_of_a_layer_at_a_step(drawn, tmp_path):
     assert mesh.get_clim() == (-6, 0)
 
 
-@pytest.mark.parametrize("language", ["en", "zh-CN"])
-@pytest.mark.parametrize(("count", "rows"), [(0, 3), (1, 1), (4, 1), (200, 5)])
+@pytest.mark.parametrize(
+    ("language", "count", "rows"), [("en", 0, 3), ("zh-CN", 1, 1), ("en", 4, 1), ("zh-CN", 200, 5)]
+)
 def test_any_number_of_layers_and_steps(tmp_path, language, count, rows):
     set_language(language)
     path = tmp_path / "layers.png"
@@ -46,7 +47,7 @@ def test_no_step_yet(drawn, tmp_path):
     assert drawn.axes[0].texts[0].get_text() == t("figures.nothing_yet")
 
 
-@pytest.mark.parametrize(("count", "named"), [(45, 45), (100, 100), (200, 100)])
+@pytest.mark.parametrize(("count", "named"), [(45, 45), (200, 100)])
 def test_every_row_has_its_name(drawn, tmp_path, count, named):
     """With every second row unnamed, the dark red norms of a residual net had no names."""
     layers(history(count, 3), tmp_path / "layers.png")

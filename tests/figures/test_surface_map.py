@@ -19,6 +19,7 @@ def test_ends_are_told_by_kind_and_place_the_most_frequent_first():
 
 
 @pytest.mark.parametrize("language", ["en", "zh-CN"])
+@pytest.mark.slow
 def test_a_map_of_two_hyper_parameters_shows_where_it_diverged(tmp_path, language):
     set_language(language)
     axes = ("lr", np.geomspace(0.01, 1, 21)), ("momentum", 1 - np.geomspace(1, 0.01, 21))

@@ -77,6 +77,7 @@ class TestRelief:
         assert len(heightmap.levels_L) > 3
         assert np.isfinite(heightmap.heights(heightmap.values_HW)).all()
 
+    @pytest.mark.slow
     def test_a_flat_surface_can_be_drawn(self, tmp_path):
         draw_surface(surfaces.parse("x - x"), [], tmp_path / "flat.png")
         assert (tmp_path / "flat.png").exists()
@@ -165,6 +166,7 @@ class TestColumns:
 
 
 class TestLooks:
+    @pytest.mark.slow
     def test_eight_paths_differ_in_color_dash_and_mark_and_are_seen_on_both_backgrounds(self):
         traces = [paths.trace(VALLEY, name, lr=0.01, steps=2) for name in EIGHT]
         styles = make_scene(VALLEY, traces, limit=8).styles
@@ -248,6 +250,7 @@ class TestPicture:
         assert bare == 0
         assert drawn > 1000
 
+    @pytest.mark.slow
     def test_a_diverging_path_is_drawn_as_far_as_it_goes(self, tmp_path):
         path = paths.trace(VALLEY, "sgd", lr=10.0, steps=2000)
         assert path.last < 2000

@@ -71,7 +71,10 @@ def watched():
     return watch, watch.diagnose(batch=(x, y), loss_fn=cross_entropy)
 
 
-@pytest.mark.parametrize("form", forms(*data()))
+@pytest.mark.parametrize(
+    "form",
+    [form if form in {"list", "loader"} else pytest.param(form, marks=pytest.mark.slow) for form in forms(*data())],
+)
 def test_every_form_of_the_same_data_gets_the_same_verdict(watched, form):
     watch, expected = watched
     verdict = watch.diagnose(batch=forms(*data())[form], loss_fn=cross_entropy)

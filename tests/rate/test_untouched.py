@@ -148,6 +148,7 @@ def test_a_training_with_a_search_in_its_middle_is_the_training_without():
     assert all(torch.equal(searched[name], alone[name]) for name in alone)
 
 
+@pytest.mark.slow
 def test_the_same_seed_finds_the_same():
     model, loader = network(), DataLoader(TensorDataset(INPUTS, LABELS), 20, shuffle=True)
     first = search(model, loader, seed=3)

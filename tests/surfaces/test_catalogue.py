@@ -59,6 +59,7 @@ def test_the_cliff_has_one_huge_gradient():
     assert slope_N.max() > 50 * np.median(slope_N)
 
 
+@pytest.mark.slow
 def test_along_the_turn_rmsprop_beats_adagrad_at_any_rate():
     surface = surfaces.get("turn")
     (goal,) = surface.critical_points

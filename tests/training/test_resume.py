@@ -315,7 +315,10 @@ ONLY_HEAD = {"fit_head": True, "freeze": "all", "epochs": 20, "augment": "none",
 
 
 @pytest.mark.parametrize("moment", ["features", "fit", "history"])
-@pytest.mark.parametrize("changes", [FITTED, ONLY_HEAD], ids=["then all layers", "only head"])
+@pytest.mark.parametrize(
+    "changes",
+    [pytest.param(FITTED, marks=pytest.mark.slow, id="then all layers"), pytest.param(ONLY_HEAD, id="only head")],
+)
 def test_killed_while_the_classifier_is_fitted(striped, tmp_path, monkeypatch, changes, moment):
     config = replace(CONFIG, **{"epochs": 1, "size": 16, **changes})
     monkeypatch.setenv("THALWEG_CACHE", str(tmp_path / "other"))

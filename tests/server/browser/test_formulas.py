@@ -25,6 +25,7 @@ def test_what_acts_is_lit_with_its_numbers_at_the_cursor(open_page, until):
     assert page.evaluate(NUMBERS) != numbers
 
 
+@pytest.mark.slow
 def test_another_trace_and_weight_are_chosen_by_keys_and_kept_in_the_address(open_page, until):
     page = open_page("tab=lab&surface=valley&optimizers=adam:0.05:;momentum:0.01:&steps=100", language="zh-CN")
     page.wait_for_selector(READY)
@@ -42,6 +43,7 @@ def test_another_trace_and_weight_are_chosen_by_keys_and_kept_in_the_address(ope
     assert "动量" in again.evaluate(NUMBERS)
 
 
+@pytest.mark.slow
 def test_lessons_and_losses_have_their_formulas(open_page):
     page = open_page("tab=losses&lesson=mse-or-cross-entropy")
     page.wait_for_selector("#lesson math")

@@ -17,6 +17,7 @@ def rows_of(count, first=0):
     return np.stack([steps, steps / 50, 2.3 / steps, 1 / (1 + steps), level, level, level], axis=1)
 
 
+@pytest.mark.slow
 def test_keys_are_the_controls_own_where_the_tab_has_no_player(open_page):
     page = open_page("tab=runs")
     page.wait_for_selector("#runs-table tbody tr input")

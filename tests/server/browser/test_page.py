@@ -55,6 +55,7 @@ class TestLab:
         assert step_of(page) == 200
         assert page.get_attribute("#player", "data-playing") == "false"
 
+    @pytest.mark.slow
     def test_a_formula_is_typed_key_by_key(self, open_page, until):
         page = open_page("tab=lab&surface=bowl&optimizers=sgd:0.05:&steps=200")
         page.wait_for_selector(SETTLED["lab"])
@@ -69,6 +70,7 @@ class TestLab:
         until(page, "document.querySelector('#lab-formula-shown').textContent.includes('10')")
         assert page.input_value("#lab-formula").startswith("1*0.01")
 
+    @pytest.mark.slow
     def test_the_surface_that_is_chosen_is_the_one_that_is_drawn(self, open_page):
         """The picture after a choice is, to the pixel, that of a page that was opened with it."""
         page = open_page("tab=lab&surface=valley&optimizers=sgd:0.001:&steps=50")
@@ -85,6 +87,7 @@ class TestLab:
         assert chosen != before
         assert chosen == pixels(fresh, "#picture-canvas")
 
+    @pytest.mark.slow
     def test_a_link_within_the_page_stands_as_it_says(self, open_page, until):
         page = open_page("tab=lab&surface=bowl&optimizers=sgd:0.05:;adam:0.05:&steps=200")
         page.wait_for_selector(SETTLED["lab"])
@@ -108,6 +111,7 @@ class TestLab:
         page.press("#lab-steps", "Enter")
         until(page, "location.hash.includes('optimizers=') && !location.hash.includes('rules=')")
 
+    @pytest.mark.slow
     def test_a_removed_optimizer_leaves_the_others_hidden_or_shown(self, open_page, until):
         page = open_page("tab=lab&surface=bowl&optimizers=sgd:0.05:;adam:0.05:;rmsprop:0.01:&steps=200&hide=2")
         page.wait_for_selector(SETTLED["lab"])
@@ -125,6 +129,7 @@ class TestLab:
         page.wait_for_selector("html[lang=zh-CN] " + SETTLED["lab"])
         assert page.input_value("#lab-formula") == "rosenbrock"
 
+    @pytest.mark.slow
     def test_the_lesson_of_the_losses_is_told_and_played_there(self, open_page, until):
         page = open_page("")
         page.click("#tour-first [data-lesson=mse-or-cross-entropy]")
@@ -161,6 +166,7 @@ class TestLab:
         assert "inverse_time(10%) bursts" not in events
         assert page.locator("#lesson td", has_text="✗").count() == 0
 
+    @pytest.mark.slow
     def test_a_lesson_plays_itself_unless_less_motion_is_wanted(self, open_page):
         address = "tab=lab&lesson=momentum-escapes&surface=styblinski_tang&optimizers=sgd:0.005:&steps=300"
         moving = open_page(address)
@@ -189,6 +195,7 @@ class TestLab:
         assert again.get_attribute("#optimizers button >> nth=1", "aria-pressed") == "false"
         assert again.get_attribute("html", "data-theme") == "dark"
 
+    @pytest.mark.slow
     def test_the_start_is_dragged_and_typed_and_moved_by_keys(self, open_page, until):
         page = open_page("tab=lab&surface=bowl&optimizers=sgd:0.05:&steps=50")
         page.wait_for_selector(SETTLED["lab"])
@@ -210,6 +217,7 @@ class TestLab:
         page.click("#first")
         until(page, "document.querySelector('#table tbody tr td:nth-of-type(5)').textContent === '−1'")
 
+    @pytest.mark.slow
     def test_an_invalid_formula_is_answered_with_the_place(self, open_page):
         page = open_page("tab=lab")
         page.wait_for_selector(SETTLED["lab"])
@@ -328,6 +336,7 @@ def test_nothing_is_cut_off_on_a_phone(open_page, language):
         assert page.evaluate("document.documentElement.scrollWidth") <= 390, tab
 
 
+@pytest.mark.slow
 def test_canvases_have_tables_behind_them(open_page):
     page = open_page("tab=runs&run=striped")
     page.wait_for_selector("#runs-charts .curve canvas", state="attached")
