@@ -136,6 +136,9 @@ def test_no_run_at_all(tmp_path):
         Run.open(tmp_path)
     with pytest.raises(RunError, match="not a run"):
         Run.open(str(tmp_path / "none"))
+    (tmp_path / "folds" / "0").mkdir(parents=True)
+    with pytest.raises(RunError, match="holds the runs of several folds"):
+        Run.open(tmp_path)
 
 
 def test_a_split_that_does_not_exist_names_those_that_do(run):

@@ -85,10 +85,13 @@ class Run:
             photos: where its photos are now, if they have moved.
 
         Raises:
-            RunError: the folder is not a run, has another version, or is damaged; the message names the damage.
+            RunError: the folder is not a run, holds the runs of folds, has another version, or is damaged; the
+                message names the damage.
         """
         path = Path(path)
         file = path / files.CONFIG
+        if not file.is_file() and (path / files.FOLDS).is_dir():
+            raise RunError("runs.is_folds", path=path, first=path / files.FOLDS / "0")
         if not file.is_file():
             raise RunError("runs.not_a_run", path=path, reason=files.CONFIG)
         facts = schema.read_toml(file)

@@ -108,7 +108,7 @@ def _of_folder(path: Path) -> Weights:
     if (path / files.CONFIG).is_file():
         return _of_run(path)
     if (path / files.FOLDS).is_dir():
-        raise UsageError("weights.is_folds", path=path, first=path / files.FOLDS / "0")
+        raise UsageError("runs.is_folds", path=path, first=path / files.FOLDS / "0")
     inside = [path / name for name in _HUB_FILES if (path / name).is_file()]
     if inside:
         return _of_file(inside[0])
