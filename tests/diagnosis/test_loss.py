@@ -265,6 +265,25 @@ def test_masks_up_to_255_are_told_from_a_wrong_sign():
     assert "targets_above_one" not in turned
 
 
+def test_signs_are_told_from_a_wrong_loss():
+    """Binary cross-entropy has no minimum with -1 and 1; a margin of these has one."""
+    signs = 2 * MANY - 1
+    found = measured(C, none, functional.binary_cross_entropy_with_logits, signs)
+    assert found["targets_below_zero"] == pytest.approx(float((1 - MANY).mean()))
+    for loss_fn in (functional.soft_margin_loss, functional.mse_loss, lambda o, y: (1 - o * y).relu().mean()):
+        assert "targets_below_zero" not in measured(C, none, loss_fn, signs)
+    assert "targets_below_zero" not in measured(C, none, functional.binary_cross_entropy_with_logits, MANY)
+
+
+def test_a_loss_without_a_slope_is_seen():
+    def rounded(outputs, targets):
+        return (outputs.sigmoid().round() - targets).abs().mean() + 0 * outputs.sum()
+
+    assert measured(C, none, rounded, MANY)["loss_in_steps"] == 1
+    for loss_fn in (lambda o, y: (1 - o * (2 * y - 1)).relu().mean(), functional.l1_loss, functional.mse_loss):
+        assert measured(C, none, loss_fn, MANY)["loss_in_steps"] == 0
+
+
 def test_a_sigmoid_without_a_dimension_of_classes_is_seen():
     found = measured(1, lambda outputs: outputs.sigmoid()[:, 0], functional.binary_cross_entropy_with_logits, ONE[:, 0])
     assert found["squashed_twice"] == 1

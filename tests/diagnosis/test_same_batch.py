@@ -43,6 +43,35 @@ def test_a_loader_that_begins_anew_in_every_step():
     assert "batches = iter(loader)" in str(verdict)
 
 
+@pytest.mark.parametrize("fixed", [True, False])
+def test_a_draw_that_is_seeded_in_every_step(fixed):
+    inputs_NF, labels_N = data()
+    model, optimizer = parts()
+    generator = torch.Generator().manual_seed(5)
+
+    def draw(step):
+        generator.manual_seed(step)
+        rows = torch.randint(0, 200, (20,), generator=generator)
+        return inputs_NF[rows], labels_N[rows]
+
+    def draw_alike():
+        generator.manual_seed(42)
+        rows = torch.randint(0, 200, (20,), generator=generator)
+        return inputs_NF[rows], labels_N[rows]
+
+    with thalweg.watch(model, optimizer) as watch:
+        for step in range(STEPS):
+            x, y = draw(step) if fixed else draw_alike()
+            optimizer.zero_grad()
+            loss = cross_entropy(model(x), y)
+            loss.backward()
+            optimizer.step()
+            watch.step(loss)
+    verdict = watch.diagnose(batch=draw(0), loss_fn=cross_entropy, seconds=2)
+    assert (verdict.code == "same_batch") == (not fixed)
+    assert fixed or "generator.manual_seed(42)` out of the loop" in str(verdict)
+
+
 @pytest.mark.parametrize(
     ("trained_on", "given", "expected"),
     [

@@ -63,6 +63,26 @@ def test_clipping_that_holds_every_step_back():
     assert gains_of(model, optimizer, known={"clipped": 1.0, "gradient_last": 1e-3})["tried_unclipped"] > 0.5
 
 
+def test_a_training_that_learns_is_tried_without_its_clipping():
+    model = network()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    known = {"clipped_values": 1.0, "gradient_value": 1e-4, "falling": 0.2, "to_constant": 0.4, "loss_last": 0.3}
+    assert gains_of(model, optimizer, known=known)["tried_unclipped"] > 0.5
+
+
+def test_a_rate_that_has_decayed_is_tried_at_its_largest():
+    model = network()
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-6)
+    assert gains_of(model, optimizer, known={"lr_left": 1e-5, "lr_most": 0.1})["tried_full_rate"] > 0.5
+
+
+def test_inputs_that_forced_a_tiny_rate_are_standardized_with_a_larger_one():
+    model = network()
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-6)
+    known = {"inputs_scale": 300.0, "inputs_spread": 0.9}
+    assert gains_of(model, optimizer, known=known, scale=300.0)["tried_standardized"] > 0.2
+
+
 def test_values_clipped_hold_every_step_back():
     model = network()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)

@@ -193,6 +193,37 @@ def test_whether_gradients_are_cleared(name):
     assert len(found) or name == "cleared after the step"
 
 
+@pytest.mark.parametrize("critic_first", [True, False])
+@pytest.mark.parametrize("cleared", [True, False])
+def test_another_networks_pass_through_a_critic_is_no_fault(critic_first, cleared):
+    """The generator's pass leaves gradients in the critic, which a GAN's loop clears before the critic's own."""
+    maker, critic = nn.Linear(4, 8), nn.Linear(8, 1)
+    making, judging = (torch.optim.SGD(net.parameters(), lr=1e-3) for net in (maker, critic))
+    probe = StepProbe(critic, judging)
+    probe.attach()
+
+    def make():
+        making.zero_grad()
+        (-critic(maker(torch.randn(5, 4))).mean()).backward()
+        making.step()
+
+    for _ in range(12):
+        if not critic_first:
+            make()
+        if cleared:
+            judging.zero_grad()
+        loss = critic(torch.randn(5, 8)).mean() + critic(maker(torch.randn(5, 4)).detach()).square().mean()
+        loss.backward()
+        judging.step()
+        if critic_first:
+            make()
+        probe.record(loss)
+    probe.read()
+    uncleared, unused = (probe.steps[name][1:-1] for name in ("uncleared", "unused_passes"))
+    assert np.nanmax(uncleared) == np.nanmin(uncleared) == (not cleared)
+    assert np.nanmin(unused) == (cleared or critic_first)
+
+
 def test_accumulating_over_four_batches_is_no_fault():
     model = network()
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)

@@ -273,6 +273,8 @@ def _shuffle(edits: Edits, _values: Mapping[str, Any]) -> Edit | None:
 def _next_batch(edits: Edits, _values: Mapping[str, Any]) -> Edit | None:
     program = edits.program
     call = program.reopening() if program else None
+    if program is not None and call is None and (seed := program.reseeding()) is not None:
+        return {"line": "move", "at": program.name(seed), "code": ast.unparse(seed)}
     if program is None or call is None:
         return None
     loader = ast.unparse(call.args[0])

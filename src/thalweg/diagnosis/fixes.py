@@ -69,6 +69,7 @@ FIXES_OF: dict[str, tuple[str, ...]] = {
         "linear_output",
         "cross_entropy",
         "proper_loss",
+        "smooth_loss",
         "sign_of_loss",
     ),
     "wrong_mode": ("train_mode", "follow_mode"),
@@ -173,6 +174,7 @@ def _for_loss(measures: Mapping[str, float]) -> tuple[str, ...]:
 
 _LOSS_FIXES = {
     "loss_blind": ("one_logit",),
+    "loss_in_steps": ("smooth_loss",),
     "outputs_fixed": ("one_logit", "linear_output"),
     "squashed_twice": ("logits",),
     "several_labels": ("each_class",),

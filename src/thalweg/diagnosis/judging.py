@@ -136,7 +136,8 @@ def derived(measures: Mapping[str, float]) -> dict[str, float]:
     if known("scale") > 0:
         found["loss_other"] = (known("loss_batch") - known("loss_last")) / known("scale")
     constant = known("loss_constant")
-    if constant > 0:
+    # passes whose gradient is thrown away are another network's: a game of two, whose balance is the constant's loss
+    if constant > 0 and not known("unused_passes") > 0.5:
         found["to_constant"] = known("loss_last") / constant
         found["learns"] = float(learns(measures))
     return {name: value for name, value in found.items() if not math.isnan(value)}

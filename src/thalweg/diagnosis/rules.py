@@ -40,6 +40,7 @@ def _rule(code: str, *conditions: Condition, prior: float = 0.95, beside_learnin
 
 STUCK = m.FALLING < 0.006  # from the second quarter of the steps to the last; a change within 3.5 standard errors is 0
 LOWER_IS_NO_WORSE = (m.TRIED_LOWER_RATE > -0.02).if_known  # trials at a tenth or a hundredth of the rate
+FULL_RATE_HELPS = (m.TRIED_FULL_RATE > 0.05).if_known  # on samples kept out
 AVERAGED_OUT = (  # flat between the constant predictor and what could be reached, with steps that undo one another
     m.COSINE < 0.3,
     (m.TO_CONSTANT > 0.5).if_known,
@@ -74,11 +75,13 @@ RULES: tuple[Rule, ...] = (
     _rule("not_shuffled", m.TARGETS_KINDS < 1.5, m.TARGETS_COUNT > 7, m.LEFT > 0.3, prior=1.0),
     _rule("not_shuffled", m.TARGETS_KINDS < 1.5, m.TARGETS_COUNT > 7, m.PEAK > 1.2, prior=1.0),
     _rule("same_batch", m.BATCHES_SEEN < 1.5, m.REOPENED > 0.5, prior=1.0),
+    _rule("same_batch", m.BATCHES_SEEN < 1.5, m.RESEEDED > 0.5, prior=1.0),
     _rule("same_batch", m.BATCHES_SEEN < 1.5, m.OTHER_BATCH > 0.5, m.LOSS_OTHER > 0.3),
     _rule("bad_targets", m.TARGETS_KINDS < 1.5, (m.TARGETS_COUNT > 7).if_known),
     _rule("bad_targets", m.TARGETS_SCALE > 300, prior=0.9),
     # The loss.
     _rule("wrong_loss", m.LOSS_BLIND > 0.5, prior=1.0),
+    _rule("wrong_loss", m.LOSS_IN_STEPS > 0.5, prior=1.0),
     _rule("wrong_loss", m.OUTPUTS_FIXED > 0.5, prior=1.0),
     _rule("wrong_loss", m.SQUASHED_TWICE > 0.5, prior=1.0),
     _rule("wrong_loss", m.SEVERAL_LABELS > 0.05, prior=1.0),
@@ -86,11 +89,12 @@ RULES: tuple[Rule, ...] = (
     _rule("wrong_loss", m.SOFTMAX_MISPLACED > 0.5, prior=1.0),
     _rule("wrong_loss", m.LOG_MISSING > 0.5, prior=1.0),
     _rule("bad_targets", m.TARGETS_ABOVE_ONE > 0, prior=1.0),
+    _rule("bad_targets", m.TARGETS_BELOW_ZERO > 0, prior=1.0),
     _rule("wrong_loss", m.LOSS_FLOOR < -1, prior=0.98),
     _rule("wrong_loss", m.IMPROPER > 0.5, prior=1.0),
     _rule("dead_units", m.OUTPUTS_DEAD > 0.5, prior=1.0),
     _rule("wrong_loss", m.OUT_OF_REACH > 0.05, prior=1.0),
-    _rule("optimizer_not_stepping", m.STANDSTILL > 0.25, m.LEFT > 0.3, m.STEPS > 9),
+    _rule("optimizer_not_stepping", m.STANDSTILL > 0.25, m.LEFT > 0.3, m.STEPS > 9, (m.LR_LEFT > 0.1).if_known),
     _rule(
         "wrong_loss",
         m.LOSS_IS_SQUARED > 0.5,
@@ -102,6 +106,7 @@ RULES: tuple[Rule, ...] = (
     _rule("wrong_loss", m.NUMBERED_CLASSES > 0.15, prior=0.9, beside_learning=True),
     # What the network cannot tell apart, and what the batch hardly shows.
     _rule("samples_mixed", m.SAMPLES_MIXED > 0.01, m.TO_CONSTANT > 0.7, prior=1.0),
+    _rule("samples_mixed", m.SAMPLES_MIXED > 0.01, m.TO_CONSTANT > 0.5, m.LEFT > 0.5, STUCK, prior=1.0),
     _rule("symmetric_weights", m.TWIN_UNITS > 0.9, m.LEFT > 0.3, prior=1.0),
     _rule("symmetric_weights", m.TWIN_UNITS_FIRST > 0.9, m.LEFT > 0.1, prior=1.0),
     _rule("dead_units", m.MATRIX_GRADIENT_FIRST < 1e-6, m.DEAD_UNITS_FIRST > 0.9, m.LEFT > 0.1, prior=1.0),
@@ -149,7 +154,7 @@ RULES: tuple[Rule, ...] = (
     # Divergence.
     _rule("wrong_loss", m.SUNK < -30, prior=0.95),
     _rule("saturated_units", m.INITIAL_SCALE > 4, m.SATURATED_UNITS_FIRST > 0.5, m.TO_CONSTANT > 0.3),
-    _rule("exploding_gradients", m.LOSS_FIRST_TO_ZERO > 8, m.TO_CONSTANT > 0.9),
+    _rule("exploding_gradients", m.LOSS_FIRST_TO_ZERO > 8, m.TO_CONSTANT > 0.9, (m.TRIED_STANDARDIZED < 0.3).if_known),
     _rule("diverged", m.NONFINITE_STEP > 0),
     _rule("diverged", m.RISE > 20, prior=0.9),
     _rule("bad_inputs", m.TRIED_STANDARDIZED > 0.5, NOT_BELOW, prior=0.9),
@@ -209,10 +214,12 @@ RULES: tuple[Rule, ...] = (
     _rule("clipped_too_hard", m.CLIPPED > 0.9, m.GAIN_SAME > 0.02, STUCK, m.LEFT > 0.3, prior=0.9),
     _rule("clipped_too_hard", m.CLIPPED > 0.9, m.COSINE > 0.8, m.TO_CONSTANT > 1, m.STEPS > 150, prior=0.9),
     _rule("clipped_too_hard", m.CLIPPED_VALUES > 0.9, m.TRIED_UNCLIPPED > 0.1, STUCK, m.LEFT > 0.3, prior=0.9),
+    _rule("clipped_too_hard", m.TRIED_UNCLIPPED > 0.2, m.LEFT > 0.3, prior=0.9, beside_learning=True),
     # A rate that is too small, or too large for the curvature.
     _rule(
         "decayed_too_early",
         m.LR_LEFT < 0.1,
+        FULL_RATE_HELPS,
         m.GAIN_LR_MOST_RATIO > 10,
         m.GAIN_LR_MOST > 3e-3,
         m.LEFT > 0.3,
@@ -220,10 +227,19 @@ RULES: tuple[Rule, ...] = (
         (m.TO_CONSTANT > 0.5).if_known,
         STUCK,
     ),
-    _rule("decayed_too_early", m.LR_LEFT < 0.1, m.GAIN_LR_MOST_RATIO > 10, m.GAIN_LR_MOST > 0.02, NOT_BELOW, STUCK),
     _rule(
         "decayed_too_early",
         m.LR_LEFT < 0.1,
+        FULL_RATE_HELPS,
+        m.GAIN_LR_MOST_RATIO > 10,
+        m.GAIN_LR_MOST > 0.02,
+        NOT_BELOW,
+        STUCK,
+    ),
+    _rule(
+        "decayed_too_early",
+        m.LR_LEFT < 0.1,
+        FULL_RATE_HELPS,
         m.GAIN_LR_MOST_RATIO > 10,
         m.GAIN_LR_MOST > 0.1,
         m.LEFT > 0.3,

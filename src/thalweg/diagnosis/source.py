@@ -88,6 +88,16 @@ class Program:
         asked = _calls(loop, ("next",)) if loop is not None else ()
         return next((call for call in asked if call.args and list(_calls(call.args[0], ("iter",)))), None)
 
+    def reseeding(self) -> ast.Call | None:
+        """The call that seeds with a fixed number in every step: in the loop, or in a function that the loop calls."""
+        loop = self._around((ast.For, ast.While, ast.AsyncFor), self.place.line)
+        if loop is None:
+            return None
+        called = {last_name(node.func) for node in ast.walk(loop) if isinstance(node, ast.Call)}
+        bodies = [node for node in ast.walk(self._tree) if isinstance(node, ast.FunctionDef) and node.name in called]
+        seeds = (call for part in (loop, *bodies) for call in _calls(part, ("manual_seed", "seed")))
+        return next((call for call in seeds if call.args and isinstance(call.args[0], ast.Constant)), None)
+
     def name(self, node: ast.AST) -> str:
         """Such as `train.py:42`."""
         return Place(self.place.file, getattr(node, "lineno", self.place.line)).name

@@ -237,7 +237,9 @@ class Watch:
             found["batch_size"] = float(self._probe.batch_size)
         if self._stepped is not None and self._stepped is not _UNKNOWN and found.get("batches_seen") == 1:
             with self._keeping("repeated"):
-                found["reopened"] = float(Program(self._stepped).reopening() is not None)
+                program = Program(self._stepped)
+                found["reopened"] = float(program.reopening() is not None)
+                found["reseeded"] = float(program.reseeding() is not None)
         if self._wiring is not None:
             found |= wiring_measures(self._wiring)
         with self._keeping("optimizer"):

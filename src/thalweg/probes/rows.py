@@ -29,6 +29,7 @@ STEP_UNITS = {
     "dead_units": "",
     "saturated_units": "",
     "uncleared": "",
+    "unused_passes": "",
     "inputs_mark": "",
     "stepped": "",
     "training": "",
@@ -39,7 +40,7 @@ squares of the tensors' gradients; `inputs_mark` is that of `probes.marks`."""
 UNKNOWN = -1.0
 """What stands for a norm that was not measured, so that NaN can mean NaN."""
 
-TAIL = ("cosine", "dead_units", "saturated_units", "uncleared", "inputs_mark")
+TAIL = ("cosine", "dead_units", "saturated_units", "uncleared", "unused_passes", "inputs_mark")
 """A row of the costly table ends with these, after three numbers per tensor: update, weight norm, dot product."""
 
 

@@ -147,6 +147,8 @@ class StepProbe:
         if self._dear and self._dear[-1] == row and self._activations is not None:
             self._put_tail("dead_units", self._activations.worst_dead())
             self._put_tail("saturated_units", self._activations.worst_saturated())
+            if self._stepped and self.clearing.passes:  # another network's pass, after this one's step
+                self._put_tail("unused_passes", 1.0)
             if len(self._marks) == 1:  # the sum of several passes would tell nothing
                 self._put_tail("inputs_mark", self._marks[0])
         self._host.append((self.step + 1, self._lr, self._stepped, self.model.training))
@@ -312,6 +314,7 @@ class StepProbe:
                 dots_P = torch.stack(_dots(present, parameters))
                 self._put(self._row(), 2 * len(self._parameters), dots_P if scale is None else dots_P / scale)
             self._put_tail("uncleared", self.clearing.verdict())
+            self._put_tail("unused_passes", self.clearing.unused())
 
     def _gradients(self) -> tuple[list[Any], bool]:
         """Return the gradients that are there, as real dense tensors, and whether one of them is sparse."""
@@ -359,7 +362,7 @@ class StepProbe:
         else:
             row_P[[first + at for at in self._seen]] = values_P
 
-    def _put_tail(self, name: str, value: Tensor | None) -> None:
+    def _put_tail(self, name: str, value: Tensor | float | None) -> None:
         if value is not None and self._dear:
             self._dear_KP[len(self._dear) - 1, 3 * len(self._parameters) + TAIL.index(name)] = value
 

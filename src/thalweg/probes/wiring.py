@@ -109,11 +109,12 @@ class Reach:
 
 
 class ClearingCheck:
-    """Tells exactly, from one small tensor, whether gradients were cleared before this backward pass.
+    """Tells exactly, from one small tensor, whether gradients were cleared between two steps.
 
-    Let g be the addition of this backward pass to the tensor's gradient, G the gradient after the last optimizer step,
-    and G' the gradient after this pass. Cleared: G' = g. Not cleared: G' = G + g. Both are read right after the first
-    backward pass, before anything clips or unscales them.
+    Let g be the addition of a backward pass to the tensor's gradient, G the gradient after the last optimizer step or
+    pass, and G' the gradient after this pass. Cleared: G' = g. Not cleared: G' = G + g. Both are read right after each
+    pass, before anything clips or unscales them. All passes of a step count: in a GAN, the generator's pass leaves
+    gradients in the critic, which are cleared before the critic's own.
 
     Args:
         parameters: all trained parameters; the smallest with more than one value is observed.
@@ -127,8 +128,9 @@ class ClearingCheck:
         self._parameter: Tensor | None = None
         self._hooks = ExitStack()
         self._incoming: Tensor | None = None
-        self._rest: Tensor | None = None
         self._before: Tensor | None = None
+        self._kept: list[Tensor] = []  # of each pass: whether it added to the gradient that was there
+        self._cleared: list[Tensor] = []  # of each pass but the first: whether that gradient was cleared
         self.passes = 0
 
     def prepare(self, *, after_step: bool) -> bool:
@@ -141,7 +143,8 @@ class ClearingCheck:
             Whether backward passes can be observed.
         """
         self.forget()
-        self._incoming = self._rest = self._before = None
+        self._incoming = self._before = None
+        self._kept, self._cleared = [], []
         self.passes = 0
         if self._parameter is None or not _is_able(self._parameter):
             self._parameter = min(filter(_is_able, self._parameters), key=torch.Tensor.numel, default=None)
@@ -155,23 +158,31 @@ class ClearingCheck:
         return True
 
     def _arrive(self, gradient: Tensor) -> None:
-        if self._before is not None and not self.passes:
+        if self._before is not None:
             self._incoming = gradient.detach().clone()
 
     def _arrived(self, parameter: Tensor) -> None:
-        if self._incoming is not None and self._rest is None and parameter.grad is not None:
-            self._rest = parameter.grad.detach() - self._incoming
         self.passes += 1
+        before, incoming, self._incoming = self._before, self._incoming, None
+        if before is None or incoming is None or parameter.grad is None:
+            return
+        now = parameter.grad.detach()
+        rest, length = now - incoming, before.norm()
+        seen = length > 1e-4 * incoming.norm()  # beyond the rounding error of this pass
+        if self._kept:
+            self._cleared.append((rest.norm() < 1e-3 * length) & seen)
+        self._kept.append(((rest - before).norm() < 1e-3 * length) & seen)
+        self._before = now.clone()
 
     def verdict(self) -> Tensor | None:
-        """Return 1.0 if the gradient is last step's plus this one's, else 0.0, on the device; None if unknown."""
-        if self._rest is None or self._incoming is None or self._before is None:
+        """Return 1.0 if all passes added to the last step's gradient, else 0.0, on the device; None if unknown."""
+        return torch.stack(self._kept).all().float() if self._kept else None
+
+    def unused(self) -> Tensor | None:
+        """Return 1.0 if a pass of this step was cleared before the optimizer used it, else 0.0; None if unknown."""
+        if not self._kept:
             return None
-        length = self._before.norm()
-        off = (self._rest - self._before).norm()
-        # the rest must equal last step's gradient, which must exceed the rounding error of this one
-        kept = (off < 1e-3 * length) & (length > 1e-4 * self._incoming.norm())
-        return kept.float()
+        return torch.stack(self._cleared).any().float() if self._cleared else torch.zeros(())
 
     def forget(self) -> None:
         """Stop listening."""

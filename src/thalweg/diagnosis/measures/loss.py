@@ -72,7 +72,10 @@ def of_loss(outputs: Tensor, targets: Tensor, loss_fn: LossFunction, head: Head)
         return found
     # a policy gradient has no end, either: it is linear, weighted by advantages of both signs
     signed = targets.is_floating_point() and bool((targets < 0).any()) and bool((targets > 0).any())
+    found |= _of_steps(loss_fn, targets, outputs)
     found |= _of_floor(value, outputs, head, dim, steepness=8.0 if signed else 3.0)
+    if signed and targets.shape == outputs.shape:
+        found |= _of_signs(loss_fn, outputs, targets)
     if found.get("loss_floor", 0.0) < -1 and targets.is_floating_point() and bool((targets > 1).any()):
         found |= _of_shares(loss_fn, outputs, targets, head, dim)
     found["outputs_fixed"] = float(_fixed(outputs, head, dim))
@@ -124,6 +127,40 @@ def _of_blindness(value: Value, outputs: Tensor) -> dict[str, float]:
     if len(known) < 3:
         return {}
     return {"loss_blind": float(max(known) == min(known))}
+
+
+def _of_steps(loss_fn: LossFunction, targets: Tensor, outputs: Tensor) -> dict[str, float]:
+    """Whether the loss is made of steps: other outputs have another loss, and nowhere a gradient.
+
+    A count of right answers is so, and any score of rounded outputs. A hinge is flat only where it is zero.
+    """
+    losses, sizes = [], []
+    for draw in (outputs, *_draws(outputs)):
+        asked = draw.detach().clone().requires_grad_()
+        try:
+            with torch.enable_grad():
+                loss = loss_fn(asked, targets)
+                (gradient,) = torch.autograd.grad(loss, asked, allow_unused=True)
+        except (RuntimeError, ValueError, TypeError, AttributeError):  # a loss without a graph stops the training, too
+            return {}
+        losses.append(float(loss.detach()))
+        sizes.append(float(gradient.abs().max()) if gradient is not None and gradient.numel() else 0.0)
+    moves = all(map(math.isfinite, losses)) and max(losses) > min(losses)
+    return {"loss_in_steps": float(moves and max(sizes) == 0)}
+
+
+def _of_signs(loss_fn: LossFunction, outputs: Tensor, targets: Tensor) -> dict[str, float]:
+    """Whether targets of -1 and 1 are why a loss of 0 and 1 falls without end.
+
+    Binary cross-entropy is linear in its targets: below zero, the further an output is on the right side, the lower the
+    loss. The loss is recognized by what it does with 0 and 1.
+    """
+    ones = (targets > 0).to(targets.dtype)
+    if not _applies_sigmoid(_value_of(loss_fn, ones), outputs, ones):
+        return {}
+    value, sides = _value_of(loss_fn, targets), _FAR * targets.sign().to(outputs.dtype)
+    near, far = value(sides), value(4 * sides)
+    return {"targets_below_zero": float((targets < 0).float().mean())} if near < -1 and far < 3 * near else {}
 
 
 def _of_shares(

@@ -229,9 +229,9 @@ def _of_numbers(steps: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:
                 found[f"{name}_first"] = float(np.median(values[:3])) if len(values) else np.nan
     if {"update_ratio", "lr"} <= set(steps):
         found |= _of_standstill(steps["update_ratio"], steps["lr"])
-    if "uncleared" in steps:
-        values = steps["uncleared"][~np.isnan(steps["uncleared"])]
-        found["uncleared"] = float(values.mean()) if len(values) else np.nan
+    for name in steps.keys() & {"uncleared", "unused_passes"}:
+        values = steps[name][~np.isnan(steps[name])]
+        found[name] = float(values.mean()) if len(values) else np.nan
     if "inputs_mark" in steps:
         marks = steps["inputs_mark"][~np.isnan(steps["inputs_mark"])]
         if len(marks) >= FEWEST_MARKS:

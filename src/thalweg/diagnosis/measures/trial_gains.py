@@ -41,6 +41,7 @@ _STARTS = ("now", "start", "anew")
 FEWEST = 15  # a network whose copies can afford fewer steps is not asked
 LARGE, UNEQUAL = 5.0, 30.0  # scales of inputs from which standardized ones are tried
 REPEATED = 1e4  # condition number of the columns' correlations from which uncorrelated ones are tried
+DECAYED = 0.1  # of the largest rate: below it, that rate is tried again
 HARDLY_FITS = 0.2  # what is left of the loss after learning one batch, from which a larger network is tried
 
 
@@ -67,9 +68,9 @@ class TrialGains:
         Returns:
             Shares of the scale. `tried_longer`: how far below the training loss now more steps get. `tried_anew`:
             how much lower a loss new weights reach than those of now or of the start; `tried_other_start`: than those
-            of the start, after as many steps. `tried_<name>`, for each fix of
-            `_fixes`: how much lower than the best of those three; of a tenth and a hundredth of the rate, the better
-            one. `tried_best`: the lowest loss of all trials. Nothing
+            of the start, after as many steps. `tried_<name>`, for each fix of `_fixes`: how much lower than the best of
+            those three; of a tenth and a hundredth of the rate, the better one, as of standardized inputs with this
+            rate and with one that grows as the curvature falls. `tried_best`: the lowest loss of all trials. Nothing
             where a step takes too long.
         """
         fixes = dict(self._fixes())
@@ -101,8 +102,9 @@ class TrialGains:
             if fix.larger and not math.isfinite(with_fix):  # no layer is narrow
                 continue
             found[f"tried_{name}"] = without - with_fix if math.isfinite(with_fix) else -math.inf
-        if "tried_lowest_rate" in found:
-            found["tried_lower_rate"] = max(found["tried_lower_rate"], found.pop("tried_lowest_rate"))
+        for name, other in (("lower_rate", "lowest_rate"), ("standardized", "standardized_faster")):
+            if f"tried_{other}" in found:
+                found[f"tried_{name}"] = max(found[f"tried_{name}"], found.pop(f"tried_{other}"))
         self.progress(every, every)
         return {name: value for name, value in found.items() if not math.isnan(value)}
 
@@ -112,11 +114,11 @@ class TrialGains:
             yield "larger", _Change(None, larger=True)
         if self.known.get("inputs_condition", 0.0) > REPEATED:
             yield "decorrelated", _Change(Fix("decorrelate_inputs", {}))
+        if any(limit is not None for limit in clips(self.known)):
+            yield "unclipped", _Change(Fix("clip_less", {}))
         if learns(self.known):
             return
-        rate = max((float(group["lr"]) for group in self.gains.optimizer.param_groups), default=0.0)
-        yield "lower_rate", _Change(Fix("lower_rate", {"to": rate / 10}))
-        yield "lowest_rate", _Change(Fix("lower_rate", {"to": rate / 100}))
+        yield from self._rates()
         if self._oddly_scaled:
             yield "standardized", _Change(Fix("normalize_inputs", {}))
         if any(group.get("weight_decay") for group in self.gains.optimizer.param_groups):
@@ -125,8 +127,16 @@ class TrialGains:
             yield "no_dropout", _Change(None, without_dropout=True)
         if any(not parameter.requires_grad for parameter in self.gains.model.parameters()):
             yield "unfrozen", _Change(Fix("unfreeze", {}))
-        if any(limit is not None for limit in clips(self.known)):
-            yield "unclipped", _Change(Fix("clip_less", {}))
+
+    def _rates(self) -> Iterator[tuple[str, _Change]]:
+        """Other rates, and one for standardized inputs that grows as their curvature falls."""
+        rate = max((float(group["lr"]) for group in self.gains.optimizer.param_groups), default=0.0)
+        yield "lower_rate", _Change(Fix("lower_rate", {"to": rate / 10}))
+        yield "lowest_rate", _Change(Fix("lower_rate", {"to": rate / 100}))
+        if self.known.get("lr_left", 1.0) < DECAYED:
+            yield "full_rate", _Change(Fix("raise_rate", {"to": self.known["lr_most"]}))
+        if (scale := self.known.get("inputs_scale", 1.0)) > LARGE:
+            yield "standardized_faster", _Change(Fix("normalize_inputs", {}), rate=rate * scale**2)
 
     @property
     def _oddly_scaled(self) -> bool:
@@ -162,6 +172,8 @@ class TrialGains:
             attempt: Attempt | None = Attempt(copied, copied.loss_fn, clip=norm, clip_value=value, clear=clear)
             if change is not None and change.fix is not None:
                 attempt = apply(attempt, change.fix)
+            if change is not None and change.rate is not None and attempt is not None:
+                attempt = apply(attempt, Fix("raise_rate", {"to": change.rate}))
         if attempt is None:
             return math.inf
         way = WithoutDropout() if change is not None and change.without_dropout else nullcontext()
@@ -174,6 +186,7 @@ class _Change:
     fix: Fix | None
     without_dropout: bool = False
     larger: bool = False
+    rate: float | None = None  # None: it stays
 
 
 def _trained(attempt: Attempt, train: Sequence[Batch], held: Sequence[Batch], steps: int) -> float:
