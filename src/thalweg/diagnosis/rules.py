@@ -41,6 +41,7 @@ def _rule(code: str, *conditions: Condition, prior: float = 0.95, beside_learnin
 STUCK = m.FALLING < 0.006  # from the second quarter of the steps to the last; a change within 3.5 standard errors is 0
 LOWER_IS_NO_WORSE = (m.TRIED_LOWER_RATE > -0.02).if_known  # trials at a tenth or a hundredth of the rate
 FULL_RATE_HELPS = (m.TRIED_FULL_RATE > 0).if_known  # on samples kept out
+FULL_RATE_HELPS_MUCH = (m.TRIED_FULL_RATE > 0.05).if_known
 AVERAGED_OUT = (  # flat between the constant predictor and what could be reached, with steps that undo one another
     m.COSINE < 0.3,
     (m.TO_CONSTANT > 0.5).if_known,
@@ -225,12 +226,13 @@ RULES: tuple[Rule, ...] = (
         m.LEFT > 0.3,
         (m.COSINE > 0.15).if_known,
         (m.TO_CONSTANT > 0.5).if_known,
+        (m.TO_CONSTANT < 0.85).if_known,
         STUCK,
     ),
     _rule(
         "decayed_too_early",
         m.LR_LEFT < 0.1,
-        FULL_RATE_HELPS,
+        FULL_RATE_HELPS_MUCH,
         m.GAIN_LR_MOST_RATIO > 10,
         m.GAIN_LR_MOST > 0.02,
         NOT_BELOW,
@@ -243,6 +245,7 @@ RULES: tuple[Rule, ...] = (
         m.GAIN_LR_MOST_RATIO > 10,
         m.GAIN_LR_MOST > 0.1,
         m.LEFT > 0.3,
+        (m.TO_CONSTANT < 0.85).if_known,
         m.FALLING < 0.05,
     ),
     _rule(
