@@ -31,6 +31,7 @@ CORRECTIONS: Final = "corrections.csv"  # what somebody decided about them
 SUBMISSION: Final = "submission.csv"
 REPORT: Final = "report.html"
 PICTURES: Final = ("curves", "layers", "confusion", "mistakes", "reliability", "tsne-mid", "tsne-top")  # .png
+DOUBTS: Final = "doubts"  # .png, if labels are doubted
 LANDSCAPES: Final = ("landscape-trajectory", "landscape-random")  # .png, drawn on request
 
 FOLDS: Final = "folds"  # below a folder of folds, the runs 0, 1, ...

@@ -3,8 +3,7 @@
 ```
 run/
   config.toml              [training] the configuration, [data] what it was trained on, [environment] where
-  split.csv                path, split, label of every photo used
-  applied-corrections.csv  corrections of labels, if there were any
+  split.csv                path, split, label of every photo used; applied-corrections.csv: labels that were corrected
   data-check.json          warnings about the photos, and the bad ones by name
   history/steps, epochs, layers   append-only columns (see thalweg.history)
   checkpoints/last, best   .safetensors: to resume from, and to predict with
@@ -202,13 +201,13 @@ class Run:
     @property
     def corrections(self) -> Path | None:
         """The table of corrections that the labels follow: the run's copy, else the one that was given; or None."""
+        if self.config.corrections is None:
+            return None
         copy = self.path / files.APPLIED
-        if self.config.corrections is None or copy.exists():
-            return None if self.config.corrections is None else copy
-        return Path(self.config.corrections)
+        return copy if copy.exists() else Path(self.config.corrections)
 
     def find_photos(self) -> ImageSet:
-        """Find the photos that the run was trained on, with its classes, splits, fold and corrections; decode none.
+        """Find the run's photos, with its classes, splits, fold and corrections; decode none.
 
         Raises:
             DataError: the photos are gone.
@@ -343,10 +342,22 @@ class Run:
         Raises:
             RunError: the file is missing or damaged.
         """
+        return [path for path, of_split, _ in self._listed() if of_split == split]
+
+    def read_labels(self) -> dict[str, str]:
+        """Return the label of each photo that has one, by path.
+
+        Raises:
+            RunError: the file is missing or damaged.
+        """
+        return {path: label for path, _, label in self._listed() if label}
+
+    def _listed(self) -> list[tuple[str, str, str]]:
+        """Path, split and label of every photo used."""
         file = self.path / files.SPLIT
         try:
-            rows = list(csv.DictReader(io.StringIO(file.read_text(encoding="utf-8")), strict=True))
-            return [row["path"] for row in rows if row["split"] == split]
+            rows = csv.DictReader(io.StringIO(file.read_text(encoding="utf-8")), strict=True)
+            return [(row["path"], row["split"], row["label"]) for row in rows]
         except KeyError as error:
             raise RunError("runs.not_readable", path=file, reason=t("runs.no_column", name=error.args[0])) from error
         except (OSError, UnicodeDecodeError, csv.Error) as error:
