@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -72,4 +71,4 @@ def _tell(found: Review, table: Path, page: Path) -> None:
         home = reviewed_folder(found.path)
         served = home.parent if home == found.run.path else home
         values = {"folder": served, "table": home / files.CORRECTIONS, "photos": found.run.data["path"]}
-        typer.echo(t("diagnosis.review_correct", **{name: shlex.quote(str(path)) for name, path in values.items()}))
+        typer.echo(t("diagnosis.review_correct", **values))

@@ -148,11 +148,11 @@ def corrected(images: ImageSet, table: Path | str) -> ImageSet:
     except OSError as error:
         raise DataError("data.no_corrections", path=table, reason=error.strerror or error) from error
     of_path = {photo.path: photo for photo in images.photos}
-    label_of = {composed(name): label for label, name in enumerate(images.classes)}
+    label_of = _labels(images)
     changed: dict[str, Photo | None] = {}
     for row in read_corrections(content, table, of_path):
         photo = of_path[row.path]
-        _check_given(row, photo, images.classes, table)
+        _check_given(row, photo, images.classes, label_of, table)
         if row.label is not None and row.label not in label_of:
             where = f"{table}:{row.line}"
             raise DataError("data.correction_class", line=where, name=row.label, known=_few(images.classes))
@@ -168,13 +168,21 @@ def corrected(images: ImageSet, table: Path | str) -> ImageSet:
     return replace(images, photos=photos, notes=(*images.notes, note), corrections=applied)
 
 
-def _check_given(row: Correction, photo: Photo, classes: Sequence[str], table: Path | str) -> None:
+def _labels(images: ImageSet) -> dict[str, int]:
+    """The label of each class by its name, and in the flat layout, whose files have numbers, by its number."""
+    numbers = {str(label): label for label in range(len(images.classes))} if images.layout == "flat" else {}
+    return numbers | {composed(name): label for label, name in enumerate(images.classes)}
+
+
+def _check_given(
+    row: Correction, photo: Photo, classes: Sequence[str], label_of: dict[str, int], table: Path | str
+) -> None:
     """Refuse a correction of another label than the set has."""
     where = f"{table}:{row.line}"
     if photo.label is None:
         raise DataError("data.correction_unlabeled", line=where, photo=row.path)
-    name = classes[photo.label]
-    if row.given is not None and row.given != composed(name):
+    if row.given is not None and label_of.get(row.given) != photo.label:
+        name = classes[photo.label]
         raise DataError("data.correction_given", line=where, photo=row.path, given=row.given, name=name)
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import io
-import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -92,7 +91,7 @@ class Review:
         estimate = t("diagnosis.review_estimate", share=self.doubts.wrong_share, count=count, doubted=doubted)
         if self.covers_all:
             return estimate, t("diagnosis.review_of_all")
-        return estimate, t("diagnosis.review_of_valid", count=count, photos=shlex.quote(self.run.data["path"]))
+        return estimate, t("diagnosis.review_of_valid", count=count, photos=self.run.data["path"])
 
     def to_dict(self) -> dict[str, Any]:
         """All findings as JSON types."""

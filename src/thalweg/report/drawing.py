@@ -139,9 +139,8 @@ def _draw_mistakes(run: Run, picture: Path) -> None:
 
 def _draw_doubts(run: Run, picture: Path) -> None:
     """The photos whose labels are doubted; no picture if there are none."""
-    if run.summary().get("stopped") == "nan" or len(set(run.outputs()["labels"].tolist())) < _FEWEST:
-        return
-    draw_doubts(review_of(run.path), picture)
+    if (run.path / files.SPLIT).exists() and len(set(run.outputs()["labels"].tolist())) >= _FEWEST:
+        draw_doubts(review_of(run.path), picture)
 
 
 def draw_doubts(review: Review, picture: Path) -> None:
