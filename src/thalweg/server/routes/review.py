@@ -16,6 +16,8 @@ from thalweg.server.routes.classify import MOST_PIXELS
 
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from thalweg.data import ImageSet
     from thalweg.data.corrections import Correction
     from thalweg.diagnosis.review import Doubted
@@ -40,7 +42,6 @@ def review(visit: Visit) -> dict[str, Any]:
     """
     home = reviewed_folder(visit.run.path)
     found = review_of(home)
-    classes = [(key_of(number), name) for number, name in enumerate(found.run.classes)]
     table = home / files.CORRECTIONS
     return {
         "title": t("report.doubts"),
@@ -56,7 +57,7 @@ def review(visit: Visit) -> dict[str, Any]:
             for one in found.photos
         ],
         "actions": [(key, t(f"page.review_key_{key.lower()}")) for key in _ACTIONS],
-        "classes": classes,
+        "classes": list(zip(keys_of(found.run.classes), found.run.classes, strict=True)),
         "command": t("page.review_command", photos=found.run.data["path"], table=table),
         "decided": labels_of(decisions_in(home, found.run)),
     }
@@ -69,14 +70,19 @@ def _about(one: Doubted) -> str:
     return joined([suggestion, *copies], long=True)
 
 
-def key_of(number: int) -> str:
-    """The key that chooses a class: 1 to 9, then letters without those that act; beyond, a number that no key has.
+def keys_of(classes: Sequence[str]) -> list[str]:
+    """The key that chooses each class.
+
+    A digit is its own key; other names get the free ones of 1 to 9 and of the letters that do not act, in order. Beyond
+    these, a number stands for a key that there is not.
 
     Example:
-        >>> key_of(0), key_of(9), key_of(18), key_of(40)
-        ('1', 'a', 'j', '#41')
+        >>> keys_of(["cat", "dog"]), keys_of(["0", "1", "10"]), keys_of(["2", "x"])
+        (['1', '2'], ['0', '1', '2'], ['2', '1'])
     """
-    return _KEYS[number] if number < len(_KEYS) else f"#{number + 1}"
+    own = {name for name in classes if len(name) == 1 and name in "0123456789"}
+    free = (key for key in _KEYS if key not in own)
+    return [name if name in own else next(free, f"#{number}") for number, name in enumerate(classes)]
 
 
 def labels_of(decisions: dict[str, Correction]) -> dict[str, str | None]:

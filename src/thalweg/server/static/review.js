@@ -16,7 +16,7 @@ export async function makeReview(page, run) {
   const label = make("strong");
   const more = make("p");
   const picture = make("img");
-  const buttons = (entries) => make("div", { class: "buttons" }, ...entries.map(([key, text]) => button(key[1] ? text : `${key.toUpperCase()} ${text}`, () => act(key))));
+  const buttons = (entries) => make("div", { class: "buttons" }, ...entries.map(([key, text]) => button(key[1] || key === text ? text : `${key.toUpperCase()} ${text}`, () => act(key))));
   const chosen = buttons(classes);
 
   /** Decide about the shown photo; undefined takes it back. */
