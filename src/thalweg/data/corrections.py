@@ -108,7 +108,7 @@ def read_corrections(content: bytes, table: Path | str, photos: Iterable[str] | 
 
 def _decided(word: str | None, label: str | None, where: str) -> tuple[Decision, str | None]:
     """The decision of a row, and its label; a row without a decision relabels."""
-    decision = next((one for one in DECISIONS if one == (word or "relabel").casefold()), None)
+    decision: Decision | None = next((one for one in DECISIONS if one == (word or "relabel").casefold()), None)
     if decision is None:
         raise DataError("data.correction_word", line=where, word=word, known=joined(DECISIONS))
     if label is None and decision != "drop":

@@ -91,7 +91,7 @@ def find_doubts(probability_NC: NDArray[np.floating], labels_N: NDArray[np.integ
     suggested_N = others_NC.argmax(axis=1)
     other_N = others_NC[rows_N, suggested_N]
     misfits = np.flatnonzero(other_N > own_N)
-    wanted = int(np.count_nonzero(_pruned(joint_CC, probability_NC, labels_N)[misfits]))
+    wanted = int(np.count_nonzero(pruned(joint_CC, probability_NC, labels_N)[misfits]))
     order = np.argsort(own_N[misfits], kind="stable")
     return Doubts(joint_CC, suggested_N, own_N, other_N, misfits[order[:wanted]])
 
@@ -129,7 +129,7 @@ def confident_joint(probability_NC: NDArray[np.floating], labels_N: NDArray[np.i
     return joint_CC * (count_C / np.maximum(joint_CC.sum(axis=1), 1))[:, None]
 
 
-def _pruned(
+def pruned(
     joint_CC: NDArray[np.float64], probability_NC: NDArray[np.float64], labels_N: NDArray[np.integer]
 ) -> NDArray[np.bool_]:
     """For each pair of classes, as many photos as are estimated to be wrong: those with the largest margin."""

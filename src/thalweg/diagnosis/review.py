@@ -203,7 +203,7 @@ def _doubted(
     copies: dict[str, dict[str, str]],
 ) -> tuple[Doubted, ...]:
     found = []
-    for row in doubts.doubted_M.tolist():
+    for row in map(int, doubts.doubted_M):
         given = classes[int(labels_N[row])]
         others = tuple((path, name) for path, name in copies.get(paths[row], {}).items() if name != given)
         shares = (float(doubts.own_N[row]), float(doubts.other_N[row]))

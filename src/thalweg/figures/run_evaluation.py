@@ -28,10 +28,19 @@ _COLUMNS = 6
 _CELL = 1.75  # inches
 _LONGEST_NAME = 16
 
-Cell = tuple["NDArray[np.uint8]", str, str, float, str]  # photo, its class, another, that one's probability, name
 
 _MOST_WITH_NUMBERS = 20
 _LONGEST_TICK = 20
+
+
+class Cell(NamedTuple):
+    """A photo in a grid: its class, another one with its probability in [0, 1], and its name."""
+
+    image_HWC: NDArray[np.uint8]
+    given: str
+    other: str
+    probability: float
+    name: str
 
 
 def confusion(matrix_CC: NDArray[np.integer], classes: Sequence[str], path: Path | str) -> None:
@@ -141,10 +150,10 @@ def mistakes(  # noqa: PLR0917 - four arrays of one length, then what all pictur
     """
     wrong = most_confident(labels_N, predicted_N, probability_N)
     shown = wrong[:MOST_SHOWN]
-    cells = [
-        (images_NHWC[row], classes[labels_N[row]], classes[predicted_N[row]], float(probability_N[row]), names[row])
-        for row in map(int, shown)
-    ]
+    cells = []
+    for row in map(int, shown):
+        true, predicted = (classes[int(found[row])] for found in (labels_N, predicted_N))
+        cells.append(Cell(images_NHWC[row], true, predicted, float(probability_N[row]), names[row]))
     _draw_grid(cells, _mistakes_title(len(shown), len(wrong), len(labels_N)), path)
     return shown
 
@@ -153,8 +162,7 @@ def doubted(cells: Sequence[Cell], count: int, path: Path | str) -> None:
     """Draw photos with doubted labels: the label, the suggested class, and its probability.
 
     Args:
-        cells: RGB photo, label, suggested class, its probability in [0, 1], and name of each, the most doubted first;
-            at most 24 are drawn.
+        cells: with the suggested class as the other, the most doubted first; at most 24 are drawn.
         count: number of all doubted photos.
         path: the PNG file.
 
@@ -172,10 +180,10 @@ def _draw_grid(cells: Sequence[Cell], title: str, path: Path | str) -> None:
         places = list(figure.subplots(rows, _COLUMNS, squeeze=False).flat) if rows else []
         for axes in places[len(cells) :]:
             axes.set_axis_off()
-        for axes, (image_HWC, *classes, probability, name) in zip(places, cells, strict=False):
-            one, other = (literal(one, longest=_LONGEST_NAME) for one in classes)
-            heading = f"{one}\n→ {other}  {100 * probability:.0f} %"
-            _draw_photo(axes, image_HWC, heading, literal(name, longest=26))
+        for axes, cell in zip(places, cells, strict=False):
+            given, other = (literal(name, longest=_LONGEST_NAME) for name in (cell.given, cell.other))
+            heading = f"{given}\n→ {other}  {100 * cell.probability:.0f} %"
+            _draw_photo(axes, cell.image_HWC, heading, literal(cell.name, longest=26))
 
 
 def _draw_photo(axes: Axes, image_HWC: NDArray[np.uint8], heading: str, name: str) -> None:

@@ -13,7 +13,7 @@ from thalweg._files import write_text
 from thalweg.diagnosis.review import Review, review_of
 from thalweg.errors import StorageError, ThalwegError
 from thalweg.figures import confusion, curves, doubted, layers, mistakes, reliability, tsne
-from thalweg.figures.run_evaluation import MOST_SHOWN
+from thalweg.figures.run_evaluation import MOST_SHOWN, Cell
 from thalweg.i18n import t
 from thalweg.report.doubts import doubts_section
 from thalweg.report.formulas import formulas_of
@@ -157,7 +157,7 @@ def draw_doubts(review: Review, picture: Path) -> None:
     cache = review.run.open_photos()
     row_of = {photo.path: row for row, photo in enumerate(cache.photos)}
     cells = [
-        (cache.images_NHWC[row_of[one.path]], one.given, one.suggested, one.probability_suggested, one.path)
+        Cell(cache.images_NHWC[row_of[one.path]], one.given, one.suggested, one.probability_suggested, one.path)
         for one in review.photos[:MOST_SHOWN]
     ]
     doubted(cells, len(review.photos), picture)
