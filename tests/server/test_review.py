@@ -13,6 +13,7 @@ from starlette.testclient import TestClient
 from thalweg.runs import Run
 from thalweg.server import build_app
 from thalweg.server.routes.review import keys_of
+from thalweg.server.routes.trainings import offered
 
 
 ORIGIN = "http://127.0.0.1"
@@ -96,6 +97,10 @@ def test_a_run_without_predictions_says_what_to_do(page, root):
     answer = page.get("/api/review", params={"run": "striped"})
     assert answer.status_code == 404
     assert "--resume" in answer.json()["error"]["message"]
+
+
+def test_a_visitor_starts_no_training_with_a_table_of_the_machine():
+    assert "corrections" not in offered()
 
 
 def test_each_class_has_a_key_of_its_own_and_none_that_acts():

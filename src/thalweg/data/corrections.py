@@ -88,22 +88,24 @@ def read_corrections(content: bytes, table: Path | str, photos: Iterable[str] | 
     found: dict[str, Correction] = {}
     for line, fields in sheet.rows:
         where = f"{table}:{line}"
-
-        def said(column: str, fields: list[str] = fields) -> str | None:
-            at = words.index(column) if column in words else len(fields)
-            return composed(fields[at].strip()) or None if at < len(fields) else None
-
+        word, given = (_cell(fields, words, column) for column in ("decision", "given"))
         field = fields[chosen.path].strip() if chosen.path < len(fields) else ""
         fitting = [field] if places is None else places.find(field)
         if not fitting:
             raise DataError("data.correction_gone", line=where, photo=field)
         if len(fitting) > 1:
             raise DataError("data.table_ambiguous", line=where, photo=field, first=fitting[0], second=fitting[1])
-        decision, label = _decided(said("decision"), class_in(fields, chosen), where)
+        decision, label = _decided(word, class_in(fields, chosen), where)
         if fitting[0] in found:
             raise DataError("data.table_twice", line=where, photo=fitting[0])
-        found[fitting[0]] = Correction(fitting[0], said("given"), decision, label, line)
+        found[fitting[0]] = Correction(fitting[0], given, decision, label, line)
     return list(found.values())
+
+
+def _cell(fields: Sequence[str], words: Sequence[str], column: str) -> str | None:
+    """What a row says in a column; None: nothing, or there is no such column."""
+    at = words.index(column) if column in words else len(fields)
+    return composed(fields[at].strip()) or None if at < len(fields) else None
 
 
 def _decided(word: str | None, label: str | None, where: str) -> tuple[Decision, str | None]:
