@@ -90,6 +90,13 @@ def test_a_single_run_covers_its_validation_photos_and_says_so(run):
     assert "--folds 5" in found.sentences[1]
 
 
+def test_the_command_reads_the_photos_as_the_run_did(run):
+    replace(run, config=replace(run.config, photo_layout="csv", label_column="the class", seed=3, lr=0.5)).save()
+    command = review_of(run.path).command("--corrections", "c.csv")
+    flags = "--photo-layout csv --label-column 'the class' --seed 3 --corrections c.csv"
+    assert command == f"thalweg train '/photos of pets' {flags}"
+
+
 def test_the_table_has_a_row_for_each_doubted_photo(folds):
     found = review_of(folds)
     rows = list(csv.DictReader(found.write().read_text(encoding="utf-8").splitlines()))

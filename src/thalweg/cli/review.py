@@ -70,5 +70,6 @@ def _tell(found: Review, table: Path, page: Path) -> None:
     if found.photos:
         home = reviewed_folder(found.path)
         served = home.parent if home == found.run.path else home
-        values = {"folder": served, "table": home / files.CORRECTIONS, "photos": found.run.data["path"]}
-        typer.echo(t("diagnosis.review_correct", **values))
+        table = home / files.CORRECTIONS
+        command = found.command("--corrections", table)
+        typer.echo(t("diagnosis.review_correct", folder=served, table=table, command=command))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -17,8 +18,9 @@ import numpy as np
 from thalweg._files import write_text
 from thalweg.diagnosis.doubts import Doubts, find_doubts
 from thalweg.errors import RunError
-from thalweg.i18n import joined, percent, t
+from thalweg.i18n import joined, percent, quoted, t
 from thalweg.runs import Run, RunFolder, files
+from thalweg.runs.config import training_options
 from thalweg.runs.folder import mapping, sequence
 
 
@@ -29,6 +31,11 @@ if TYPE_CHECKING:
 
 _HEADER: Final = ("rank", "path", "given", "suggested", "probability_given", "probability_suggested", "copies")
 COLUMNS: Final = ("path", "given", "suggested", "p_given", "p_suggested", "copies")  # diagnosis.review_column_...
+# how photos are found and split
+_READING: Final = (
+    *("classes", "photo_layout", "table", "path_column", "label_column", "encoding"),
+    *("valid_fraction", "seed"),
+)
 _FEWEST: Final = 2  # classes
 
 
@@ -84,6 +91,17 @@ class Review:
         names = self.run.classes
         return [(names[given], names[true], count) for given, true, count in self.doubts.pairs()]
 
+    def command(self, *flags: Path | str) -> str:
+        """The command that trains again on the same photos, read in the same way.
+
+        Args:
+            flags: what it has besides.
+        """
+        options, values = training_options(), self.run.config.to_dict()
+        kept = [name for name in _READING if values.get(name, options[name].default) != options[name].default]
+        same = [part for name in kept for part in (options[name].flag, options[name].show(values[name]))]
+        return f"thalweg train {quoted(self.run.data['path'])} {shlex.join([*same, *map(str, flags)])}"
+
     @property
     def sentences(self) -> tuple[str, str]:
         """How many labels may be wrong, and which photos are covered, in the current language."""
@@ -91,7 +109,7 @@ class Review:
         estimate = t("diagnosis.review_estimate", share=self.doubts.wrong_share, count=count, doubted=doubted)
         if self.covers_all:
             return estimate, t("diagnosis.review_of_all")
-        return estimate, t("diagnosis.review_of_valid", count=count, photos=self.run.data["path"])
+        return estimate, t("diagnosis.review_of_valid", count=count, command=self.command("--folds", "5"))
 
     def to_dict(self) -> dict[str, Any]:
         """All findings as JSON types."""

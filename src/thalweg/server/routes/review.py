@@ -42,7 +42,6 @@ def review(visit: Visit) -> dict[str, Any]:
     """
     home = reviewed_folder(visit.run.path)
     found = review_of(home)
-    table = home / files.CORRECTIONS
     return {
         "title": t("report.doubts"),
         "about": found.sentences if found.photos else [*found.sentences, t("diagnosis.review_none")],
@@ -58,7 +57,7 @@ def review(visit: Visit) -> dict[str, Any]:
         ],
         "actions": [(key, t(f"page.review_key_{key.lower()}")) for key in _ACTIONS],
         "classes": list(zip(keys_of(found.run.classes), found.run.classes, strict=True)),
-        "command": t("page.review_command", photos=found.run.data["path"], table=table),
+        "command": found.command("--corrections", home / files.CORRECTIONS),
         "decided": labels_of(decisions_in(home, found.run)),
     }
 
