@@ -18,6 +18,7 @@ COMMANDS = (
     "predict",
     "export",
     "diagnose",
+    "review",
     "landscape",
     "serve",
     "zoo",

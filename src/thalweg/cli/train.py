@@ -129,12 +129,11 @@ def submit(run: Run) -> None:
     from thalweg.cli._progress import say
     from thalweg.prediction import predict, submission_notes, write_submission
     from thalweg.runs import files
-    from thalweg.runs.photos import find_photos, unlabeled_test
+    from thalweg.runs.photos import unlabeled_test
 
     if run.data["test"] and not run.summary().get("test"):
         path = run.path / files.SUBMISSION
-        images = find_photos(run.data["path"], run.config, classes=run.classes)
-        predictions = predict(run.path, unlabeled_test(images))
+        predictions = predict(run.path, unlabeled_test(run.find_photos()))
         write_submission(predictions, path)
         say(t("training.submission", path=path))
         for one in submission_notes(predictions):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Literal
 
 from thalweg.i18n import joined, t
@@ -43,6 +44,28 @@ class Photo:
 
 
 @dataclass(frozen=True)
+class Corrections:
+    """A table of corrections that was applied to a set.
+
+    Attributes:
+        content: of the table.
+        relabeled: photos whose label it changed.
+        kept: photos whose label it confirmed.
+        dropped: photos of no class, which left the set.
+    """
+
+    content: bytes = field(repr=False)
+    relabeled: int
+    kept: int
+    dropped: int
+
+    def facts(self) -> dict[str, int | str]:
+        """Its counts and its digest."""
+        counts = {"relabeled": self.relabeled, "kept": self.kept, "dropped": self.dropped}
+        return {"digest": blake2b(self.content, digest_size=16).hexdigest(), **counts}
+
+
+@dataclass(frozen=True)
 class ImageSet:
     """The photos of a folder, a table or an archive, recognized but not yet decoded.
 
@@ -54,6 +77,7 @@ class ImageSet:
         source: reads the bytes.
         notes: what the user should know about how the set was read.
         leftovers: the files beside them that are no photos, by ending.
+        corrections: the table that changed labels, if there was one.
     """
 
     root: Path
@@ -63,6 +87,7 @@ class ImageSet:
     source: Source
     notes: tuple[Note, ...] = ()
     leftovers: tuple[Leftover, ...] = ()
+    corrections: Corrections | None = None
 
     @cached_property
     def _by_split(self) -> dict[Split, tuple[Photo, ...]]:

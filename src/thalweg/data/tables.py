@@ -34,6 +34,8 @@ _ENDINGS = (".csv", ".tsv")
 _OWN_SPLIT: Final = ["path", "split", "label"]
 _OWN_FOLDS: Final = ["path", "fold", "label", "predicted"]
 _OWN_SUBMISSION: Final = ["Id", "Category"]
+_OWN_CORRECTIONS: Final = ["path", "given", "decision", "label"]
+_OWN_REVIEW: Final = ["rank", "path", "given", "suggested"]
 _TRIED = 20  # rows
 _DEEPEST = 2
 _WHOLE = re.compile(r"\d+\.0+")
@@ -275,7 +277,9 @@ def _is_own(name: str, header: Sequence[str]) -> bool:
     file = PurePosixPath(name)
     if list(header) == _OWN_SPLIT:
         return file.name == RUN_SPLIT
-    return list(header[:4]) == _OWN_FOLDS or list(header[:2]) == _OWN_SUBMISSION or "submission" in file.stem.casefold()
+    if list(header[:4]) in (_OWN_FOLDS, _OWN_CORRECTIONS, _OWN_REVIEW):
+        return True
+    return list(header[:2]) == _OWN_SUBMISSION or "submission" in file.stem.casefold()
 
 
 def _speak_for_themselves(sheet: Sheet, source: Source, name: str, columns: Columns) -> bool:

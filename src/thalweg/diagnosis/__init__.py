@@ -4,7 +4,7 @@
 and a few short runs into named numbers; `judge` turns the numbers into a verdict by the table in `rules`; `fixes`
 lists what to change, and `trials` tries it on a copy. `curvature` finds the ends of the Hessian's spectrum, with an
 error bound, and compares them with the optimizer's stability threshold; `landscape` computes the loss over a plane.
-`zoo` tests the verdicts on trainings with known faults.
+`review` finds the labels that predictions doubt. `zoo` tests the verdicts on trainings with known faults.
 """
 
 from typing import TYPE_CHECKING
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from thalweg.diagnosis.judging import judge
     from thalweg.diagnosis.landscape import landscape_of
     from thalweg.diagnosis.logs import diagnose_csv
+    from thalweg.diagnosis.review import Review, review_of
     from thalweg.diagnosis.trials import try_fix
     from thalweg.diagnosis.verdict import CODES, Evidence, Fix, Trial, Verdict
     from thalweg.diagnosis.watching import Watch, watch
@@ -33,6 +34,7 @@ _homes = {
     "Evidence": ".verdict",
     "Fix": ".verdict",
     "HessianOperator": ".curvature",
+    "Review": ".review",
     "Trial": ".verdict",
     "Verdict": ".verdict",
     "Watch": ".watching",
@@ -44,6 +46,7 @@ _homes = {
     "extremes": ".curvature",
     "judge": ".judging",
     "landscape_of": ".landscape",
+    "review_of": ".review",
     "sharpness": ".curvature",
     "stability_threshold": ".curvature",
     "try_fix": ".trials",
@@ -56,6 +59,7 @@ __all__ = [
     "Evidence",
     "Fix",
     "HessianOperator",
+    "Review",
     "Trial",
     "Verdict",
     "Watch",
@@ -67,6 +71,7 @@ __all__ = [
     "extremes",
     "judge",
     "landscape_of",
+    "review_of",
     "sharpness",
     "stability_threshold",
     "try_fix",

@@ -12,7 +12,7 @@ from thalweg._lazy import lazy_names
 if TYPE_CHECKING:
     from thalweg.figures.player import write_landscape, write_player
     from thalweg.figures.run_curves import curves
-    from thalweg.figures.run_evaluation import confusion, mistakes, reliability
+    from thalweg.figures.run_evaluation import confusion, doubted, mistakes, reliability
     from thalweg.figures.run_layers import layers
     from thalweg.figures.run_tsne import Embedding, tsne
     from thalweg.figures.style import picture
@@ -24,6 +24,7 @@ _homes = {
     "animate_surface": ".traces",
     "confusion": ".run_evaluation",
     "curves": ".run_curves",
+    "doubted": ".run_evaluation",
     "draw_map": ".surface_map",
     "draw_surface": ".traces",
     "layers": ".run_layers",
@@ -40,6 +41,7 @@ __all__ = [
     "animate_surface",
     "confusion",
     "curves",
+    "doubted",
     "draw_map",
     "draw_surface",
     "layers",

@@ -28,8 +28,19 @@ _COLUMNS = 6
 _CELL = 1.75  # inches
 _LONGEST_NAME = 16
 
+
 _MOST_WITH_NUMBERS = 20
 _LONGEST_TICK = 20
+
+
+class Cell(NamedTuple):
+    """A photo in a grid: its class, another one with its probability in [0, 1], and its name."""
+
+    image_HWC: NDArray[np.uint8]
+    given: str
+    other: str
+    probability: float
+    name: str
 
 
 def confusion(matrix_CC: NDArray[np.integer], classes: Sequence[str], path: Path | str) -> None:
@@ -139,19 +150,40 @@ def mistakes(  # noqa: PLR0917 - four arrays of one length, then what all pictur
     """
     wrong = most_confident(labels_N, predicted_N, probability_N)
     shown = wrong[:MOST_SHOWN]
-    rows = -(-len(shown) // _COLUMNS)
-    with picture(path, width=_CELL * _COLUMNS, height=(_CELL + 0.45) * rows + 0.6) as figure:
-        figure.suptitle(_mistakes_title(len(shown), len(wrong), len(labels_N)), x=0.01, ha="left", fontsize=12)
-        cells = list(figure.subplots(rows, _COLUMNS, squeeze=False).flat) if rows else []
-        for axes in cells[len(shown) :]:
-            axes.set_axis_off()
-        for axes, row in zip(cells, map(int, shown), strict=False):
-            true, predicted = (
-                literal(classes[int(found[row])], longest=_LONGEST_NAME) for found in (labels_N, predicted_N)
-            )
-            heading = f"{true}\n→ {predicted}  {100 * probability_N[row]:.0f} %"
-            _draw_photo(axes, images_NHWC[row], heading, literal(names[row], longest=26))
+    cells = []
+    for row in map(int, shown):
+        true, predicted = (classes[int(found[row])] for found in (labels_N, predicted_N))
+        cells.append(Cell(images_NHWC[row], true, predicted, float(probability_N[row]), names[row]))
+    _draw_grid(cells, _mistakes_title(len(shown), len(wrong), len(labels_N)), path)
     return shown
+
+
+def doubted(cells: Sequence[Cell], count: int, path: Path | str) -> None:
+    """Draw photos with doubted labels: the label, the suggested class, and its probability.
+
+    Args:
+        cells: with the suggested class as the other, the most doubted first; at most 24 are drawn.
+        count: number of all doubted photos.
+        path: the PNG file.
+
+    Raises:
+        StorageError: the file cannot be written.
+    """
+    shown = cells[:MOST_SHOWN]
+    _draw_grid(shown, t("figures.doubted_title", shown=len(shown), count=count), path)
+
+
+def _draw_grid(cells: Sequence[Cell], title: str, path: Path | str) -> None:
+    rows = -(-len(cells) // _COLUMNS)
+    with picture(path, width=_CELL * _COLUMNS, height=(_CELL + 0.45) * rows + 0.6) as figure:
+        figure.suptitle(title, x=0.01, ha="left", fontsize=12)
+        places = list(figure.subplots(rows, _COLUMNS, squeeze=False).flat) if rows else []
+        for axes in places[len(cells) :]:
+            axes.set_axis_off()
+        for axes, cell in zip(places, cells, strict=False):
+            given, other = (literal(name, longest=_LONGEST_NAME) for name in (cell.given, cell.other))
+            heading = f"{given}\n→ {other}  {100 * cell.probability:.0f} %"
+            _draw_photo(axes, cell.image_HWC, heading, literal(cell.name, longest=26))
 
 
 def _draw_photo(axes: Axes, image_HWC: NDArray[np.uint8], heading: str, name: str) -> None:

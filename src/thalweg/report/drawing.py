@@ -9,13 +9,22 @@ import time
 from pathlib import Path
 from typing import Any
 
+from thalweg._files import write_text
+from thalweg.diagnosis.review import Review, review_of
 from thalweg.errors import StorageError, ThalwegError
-from thalweg.figures import confusion, curves, layers, mistakes, reliability, tsne
+from thalweg.figures import confusion, curves, doubted, layers, mistakes, reliability, tsne
+from thalweg.figures.run_evaluation import MOST_SHOWN, Cell
+from thalweg.i18n import t
+from thalweg.report.doubts import doubts_section
 from thalweg.report.formulas import formulas_of
-from thalweg.report.page import write_report
+from thalweg.report.html import tag
+from thalweg.report.page import document, write_report
 from thalweg.report.scores import confusion_matrix
 from thalweg.runs import Run, RunFolder, files, softmax
 from thalweg.runs.config import without_effect
+
+
+_FEWEST = 2  # classes
 
 
 def draw_run(path: Path | str, *, photos: Path | str | None = None) -> Path:
@@ -41,10 +50,40 @@ def draw_run(path: Path | str, *, photos: Path | str | None = None) -> Path:
     jobs = {"curves": _draw_curves, "layers": _draw_layers}
     if run.evaluation.exists():
         jobs |= {"confusion": _draw_confusion, "mistakes": _draw_mistakes, "reliability": _draw_reliability}
+        jobs |= {files.DOUBTS: _draw_doubts}
         jobs |= {"tsne-mid": _draw_map, "tsne-top": _draw_map}
     failures = [reason for name, draw in jobs.items() if (reason := _failure(draw, run, path / f"{name}.png"))]
     _keep(run, failures, time.monotonic() - began)
     return write_report(path)
+
+
+def write_review(review: Review) -> Path:
+    """Draw the doubted photos of a review, and write `review.html` into the reviewed folder, in the current language.
+
+    The page says why if the photos cannot be drawn.
+
+    Args:
+        review: from `thalweg.diagnosis.review_of`.
+
+    Returns:
+        The page.
+
+    Raises:
+        StorageError: a file cannot be written.
+    """
+    failure = None
+    try:
+        draw_doubts(review, review.path / f"{files.DOUBTS}.png")
+    except StorageError:
+        raise
+    except ThalwegError as error:
+        (review.path / f"{files.DOUBTS}.png").unlink(missing_ok=True)
+        failure = str(error)
+    folder = RunFolder(review.path)
+    title = t("report.doubts_title", run=folder.path.resolve().name)
+    page = review.path / files.REVIEW_PAGE
+    write_text(page, document(title, [tag("h1", title), doubts_section(folder, review, failure)]))
+    return page
 
 
 def _failure(draw: Any, run: Run, picture: Path) -> str | None:
@@ -96,6 +135,32 @@ def _draw_mistakes(run: Run, picture: Path) -> None:
         picture,
         [cache.photos[row].path for row in rows],
     )
+
+
+def _draw_doubts(run: Run, picture: Path) -> None:
+    """The photos whose labels are doubted; no picture if there are none."""
+    if (run.path / files.SPLIT).exists() and len(set(run.outputs()["labels"].tolist())) >= _FEWEST:
+        draw_doubts(review_of(run.path), picture)
+
+
+def draw_doubts(review: Review, picture: Path) -> None:
+    """Draw the most doubted photos of a review; remove an older picture if none is doubted.
+
+    Raises:
+        DataError: the photos are gone.
+        RunError: the photos have changed.
+        StorageError: the file cannot be written.
+    """
+    if not review.photos:
+        picture.unlink(missing_ok=True)
+        return
+    cache = review.run.open_photos()
+    row_of = {photo.path: row for row, photo in enumerate(cache.photos)}
+    cells = [
+        Cell(cache.images_NHWC[row_of[one.path]], one.given, one.suggested, one.probability_suggested, one.path)
+        for one in review.photos[:MOST_SHOWN]
+    ]
+    doubted(cells, len(review.photos), picture)
 
 
 def _draw_reliability(run: Run, picture: Path) -> None:

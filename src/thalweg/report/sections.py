@@ -121,14 +121,14 @@ def _ending(folder: RunFolder) -> str:
 
 def picture_sections(folder: RunFolder) -> list[Html | None]:
     """Curves, formulas, layers, confusion with the classes' scores, mistakes, both maps of features, and landscapes."""
-    maps = [_figure(folder, name) for name in ("tsne-mid", "tsne-top")]
+    maps = [figure(folder, name) for name in ("tsne-mid", "tsne-top")]
     return [
-        tag("section", tag("h2", t("report.curves")), _figure(folder, "curves")),
+        tag("section", tag("h2", t("report.curves")), figure(folder, "curves")),
         formula_section(folder),
-        tag("section", tag("h2", t("report.layers")), _figure(folder, "layers")),
-        tag("section", tag("h2", t("report.classes")), _figure(folder, "confusion"), _class_table(folder)),
-        tag("section", tag("h2", t("report.mistakes")), _figure(folder, "mistakes")),
-        tag("section", tag("h2", t("report.reliability")), _figure(folder, "reliability")),
+        tag("section", tag("h2", t("report.layers")), figure(folder, "layers")),
+        tag("section", tag("h2", t("report.classes")), figure(folder, "confusion"), _class_table(folder)),
+        tag("section", tag("h2", t("report.mistakes")), figure(folder, "mistakes")),
+        tag("section", tag("h2", t("report.reliability")), figure(folder, "reliability")),
         tag("section", tag("h2", t("report.maps")), tag("p", t("report.maps_about")), *maps),
         _landscapes(folder),
     ]
@@ -136,11 +136,12 @@ def picture_sections(folder: RunFolder) -> list[Html | None]:
 
 def _landscapes(folder: RunFolder) -> Html | None:
     """The slices of the loss that were drawn on request."""
-    drawn = [_figure(folder, name) for name in files.LANDSCAPES if name in folder.pictures]
+    drawn = [figure(folder, name) for name in files.LANDSCAPES if name in folder.pictures]
     return tag("section", tag("h2", t("report.landscapes")), *drawn) if drawn else None
 
 
-def _figure(folder: RunFolder, name: str) -> Html:
+def figure(folder: RunFolder, name: str) -> Html:
+    """A picture of the run with its caption, or a line that says that it is missing."""
     key = name.replace("-", "_")
     content = folder.pictures.get(name)
     if content is None:

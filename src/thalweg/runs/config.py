@@ -86,6 +86,8 @@ class TrainingConfig:
         table: the table that lists the photos, in their folder or elsewhere; None: found beside the photos.
         path_column: the table's column of paths; None: by its usual names.
         label_column: the table's column of labels; None: by its usual names.
+        corrections: a table that relabels or drops some of the photos, as `thalweg review` leaves it; None: labels as
+            they are. The run keeps a copy.
         encoding: of the names in an archive, such as `gb18030`; None: by plausibility.
         valid_fraction: fraction of the training split to set aside if there is no validation split, in (0, 1).
         folds: number of runs that each validate on a different part of the labeled photos, at least 2; None: keep the
@@ -143,6 +145,7 @@ class TrainingConfig:
     table: str | None = None
     path_column: str | None = None
     label_column: str | None = None
+    corrections: str | None = None
     encoding: str | None = None
     valid_fraction: float = field(default=0.2, metadata=within(0, 1, open_least=True, open_most=True))
     folds: int | None = field(default=None, metadata=within(2, 1000))

@@ -99,7 +99,7 @@ class RunFolder:
     def pictures(self) -> dict[str, bytes]:
         """PNG files by name; of those that are drawn on request, the ones of the weights of now."""
         weights = self.path / files.CHECKPOINTS / f"{files.LAST}.safetensors"
-        drawn = [name for name in files.LANDSCAPES if _is_newer(self.path / f"{name}.png", weights)]
+        drawn = [name for name in (*files.LANDSCAPES, files.DOUBTS) if _is_newer(self.path / f"{name}.png", weights)]
         found = {name: self._read(f"{name}.png", _png) for name in (*files.PICTURES, *drawn)}
         return {name: content for name, content in found.items() if content is not None}
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from thalweg import data
+from thalweg.data.corrections import corrected
 
 
 if TYPE_CHECKING:
@@ -25,7 +26,13 @@ EVALUATION_BATCH = 128  # photos per batch, while they are small
 _LARGEST_SIDE = 256  # pixels; of larger photos, a batch has as many pixels as of these
 
 
-def find_photos(photos: Path | str, config: TrainingConfig, *, classes: Sequence[str] | None = None) -> ImageSet:
+def find_photos(
+    photos: Path | str,
+    config: TrainingConfig,
+    *,
+    classes: Sequence[str] | None = None,
+    corrections: Path | None = None,
+) -> ImageSet:
     """Find the photos with the classes, splits and fold of a configuration, without decoding any.
 
     Args:
@@ -33,9 +40,10 @@ def find_photos(photos: Path | str, config: TrainingConfig, *, classes: Sequence
         config: its fields about photos apply.
         classes: the names of a run that was trained on them, which no longer needs their file; None: from the
             configuration.
+        corrections: the run's own copy of the table of corrections; None: the one that the configuration names.
 
     Raises:
-        DataError: there are no photos, or their layout is unknown.
+        DataError: there are no photos, their layout is unknown, or corrections do not fit them.
         UsageError: `classes` is not a list of names, there is no such layout, or there are too few photos for the
             folds.
     """
@@ -46,6 +54,9 @@ def find_photos(photos: Path | str, config: TrainingConfig, *, classes: Sequence
         valid_fraction=config.valid_fraction,
         choice=layout_choice(config),
     )
+    table = corrections or config.corrections
+    if table is not None:
+        images = corrected(images, table)
     if config.folds is None or config.fold is None:
         return images
     return data.fold_of(images, folds=config.folds, fold=config.fold, seed=config.seed)

@@ -3,7 +3,7 @@
 ```
 run/
   config.toml              [training] the configuration, [data] what it was trained on, [environment] where
-  split.csv                path, split, label of every photo used
+  split.csv                path, split, label of every photo used; applied-corrections.csv: labels that were corrected
   data-check.json          warnings about the photos, and the bad ones by name
   history/steps, epochs, layers   append-only columns (see thalweg.history)
   checkpoints/last, best   .safetensors: to resume from, and to predict with
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
-    from thalweg.data import Cache, Photo
+    from thalweg.data import Cache, ImageSet, Photo
     from thalweg.data.photos import Split
     from thalweg.history import History
 
@@ -63,7 +63,8 @@ class Run:
         config: the configuration, with its size known.
         data: `path`, `layout`, `classes` and their `class_shares`, `fingerprint`, `stored` (side in the cache, in
             pixels), `levels` and `ground` (see `rendering`), `mean`, `std`, the number of photos in `train`, `valid`,
-            `test`, and `weights`: what it started from, if not from random weights.
+            `test`, `weights`: what it started from, if not from random weights; and `corrections`: the digest and
+            the counts of the table that corrected labels, if there was one.
         environment: versions, machine, `threads`, `precision`, `layout`, `device`.
     """
 
@@ -200,6 +201,27 @@ class Run:
         batches = self.batches(cache, cache.rows(split))
         return softmax(logits_of(self.load_network(), batches).numpy(), self.temperature)
 
+    @property
+    def corrections(self) -> Path | None:
+        """The table of corrections that the labels follow: the run's copy, else the one that was given; or None."""
+        if self.config.corrections is None:
+            return None
+        copy = self.path / files.APPLIED
+        return copy if copy.exists() else Path(self.config.corrections)
+
+    def find_photos(self) -> ImageSet:
+        """Find the run's photos, with its classes, splits, fold and corrections; decode none.
+
+        Raises:
+            DataError: the photos are gone.
+        """
+        photos = Path(self.data["path"])
+        if not photos.exists() and photos.name == ARCHIVE.name:
+            photos = ARCHIVE  # the built-in set of another installation
+        if not photos.exists():
+            raise DataError("runs.photos_gone", path=photos, run=self.path)
+        return find_photos(photos, self.config, classes=self.classes, corrections=self.corrections)
+
     def open_photos(self, *, progress: Callable[[int, int], None] | None = None) -> Cache:
         """Open the photos that the run was trained on, decoded, with its classes, splits and fold.
 
@@ -210,12 +232,7 @@ class Run:
             DataError: the photos are gone.
             RunError: the photos have changed.
         """
-        photos = Path(self.data["path"])
-        if not photos.exists() and photos.name == ARCHIVE.name:
-            photos = ARCHIVE  # the built-in set of another installation
-        if not photos.exists():
-            raise DataError("runs.photos_gone", path=photos, run=self.path)
-        images = find_photos(photos, self.config, classes=self.classes)
+        images = self.find_photos()
         cache = decode_photos(images, self.config, self.data["stored"], progress, rendering=self.rendering)
         if cache.fingerprint != self.data["fingerprint"]:
             raise RunError("runs.photos_changed", path=self.data["path"], run=self.path)
@@ -328,10 +345,22 @@ class Run:
         Raises:
             RunError: the file is missing or damaged.
         """
+        return [path for path, of_split, _ in self._listed() if of_split == split]
+
+    def read_labels(self) -> dict[str, str]:
+        """Return the label of each photo that has one, by path.
+
+        Raises:
+            RunError: the file is missing or damaged.
+        """
+        return {path: label for path, _, label in self._listed() if label}
+
+    def _listed(self) -> list[tuple[str, str, str]]:
+        """Path, split and label of every photo used."""
         file = self.path / files.SPLIT
         try:
-            rows = list(csv.DictReader(io.StringIO(file.read_text(encoding="utf-8")), strict=True))
-            return [row["path"] for row in rows if row["split"] == split]
+            rows = csv.DictReader(io.StringIO(file.read_text(encoding="utf-8")), strict=True)
+            return [(row["path"], row["split"], row["label"]) for row in rows]
         except KeyError as error:
             raise RunError("runs.not_readable", path=file, reason=t("runs.no_column", name=error.args[0])) from error
         except (OSError, UnicodeDecodeError, csv.Error) as error:

@@ -138,6 +138,7 @@ WEIGHTS: Final = {
     "interpolation": text(required=False),
     "crop": number(0, 1, required=False),
 }
+CORRECTIONS: Final = {"digest": text(), "relabeled": whole(), "kept": whole(), "dropped": whole()}
 DATA: Final = {
     "path": text(),
     "layout": text(),
@@ -152,6 +153,7 @@ DATA: Final = {
     "test": whole(),
     "bad": whole(required=False),
     "weights": table(WEIGHTS, required=False),
+    "corrections": table(CORRECTIONS, required=False),
     **RENDERING,
 }
 ENVIRONMENT: Final = {

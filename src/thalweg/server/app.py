@@ -30,6 +30,7 @@ from thalweg.server.routes import (
     lessons,
     losses,
     network,
+    review,
     runs,
     scores,
     trainings,
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
 
 _TABS: Final = (
     *(lab, network, losses, lessons, runs, scores),
-    *(embeddings, classify, diagnosis, landscape, trainings),
+    *(embeddings, classify, diagnosis, landscape, review, trainings),
 )
 
 ROUTES: Final[tuple[Entry, ...]] = tuple(entry for tab in _TABS for entry in tab.ROUTES)

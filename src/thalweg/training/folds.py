@@ -78,7 +78,8 @@ def resume_folds(
     first = Run.open(Path(out) / files.FOLDS / "0", photos=photos)
     folds = first.config.folds or 1
     budget = None if first.config.budget is None else first.config.budget * folds
-    config = extended(replace(first.config, fold=None, budget=budget), ends)
+    table = None if first.corrections is None else str(first.corrections)
+    config = extended(replace(first.config, fold=None, budget=budget, corrections=table), ends)
     own = {name: getattr(config, name) for name in read(ends)}
     if own.get("budget"):
         own["budget"] /= folds

@@ -87,6 +87,8 @@ class Plan:
             )  # so that another working directory finds it, too
         if config.table is not None and config.table not in images.source.names() and Path(config.table).exists():
             config = replace(config, table=str(Path(config.table).resolve()))
+        if config.corrections is not None:
+            config = replace(config, corrections=str(Path(config.corrections).resolve()))
         if config.weights is not None:
             config = replace(config, weights=kept_source(config.weights))
         size, stored = choose_sizes(
@@ -147,6 +149,8 @@ class Preparation:
             "layout": choice.format.layout,
         }
         facts = _data_facts(plan.images, cache, config)
+        if plan.images.corrections is not None:
+            facts["corrections"] = plan.images.corrections.facts()
         initial = None
         if plan.weights is not None:
             facts |= plan.weights.facts(plan.model, cache, config, facts, listener)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from thalweg import models
-from thalweg._files import hold, is_held, is_part, remove_abandoned
+from thalweg._files import hold, is_held, is_part, remove_abandoned, write_bytes
 from thalweg.distributed.joining import join
 from thalweg.distributed.team import Team
 from thalweg.errors import ProcessLostError, RunError, StorageError, TrainingError, UsageError
@@ -91,7 +91,7 @@ def train(
             if known is not None and (Path(known) / files.CONFIG).exists():  # torchrun has started us again
                 return _reopened(known, listener, group)
             if known is not None:
-                for name in (files.SPLIT, files.CHECK, files.RATE_SWEEP):
+                for name in (files.SPLIT, files.APPLIED, files.CHECK, files.RATE_SWEEP):
                     (Path(known) / name).unlink(missing_ok=True)
             return _begun(photos, settled, known or out, listener, group)
 
@@ -117,6 +117,8 @@ def _begun(
         if config.find_lr:
             run = with_found_rate(prepared, listener)
         run.write_split(cache.photos)
+        if plan.images.corrections is not None:
+            write_bytes(run.path / files.APPLIED, plan.images.corrections.content)
         run.write_json(files.CHECK, prepared.check.to_json())
         run.save()  # last: a folder with config.toml is a run
     card = models.describe(run.config.model, size=run.config.size, classes=len(run.classes))

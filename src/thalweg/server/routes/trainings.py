@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 BUILTIN: Final = "builtin"
 
-NOT_HERE: Final = frozenset({"classes", "fold", "folds"})  # `classes` may name a file, and folds are several runs
+# `classes` and `corrections` may name a file, and folds are several runs
+NOT_HERE: Final = frozenset({"classes", "corrections", "fold", "folds"})
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 _LONGEST: Final = 200  # characters of a text
 _LARGEST: Final = 2**63  # of a number

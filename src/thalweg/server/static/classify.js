@@ -2,7 +2,7 @@
 // A photo, dropped or chosen: its top five, the picture that the network sees, and where it looks.
 
 import { getJson, postFile, postJson } from "./api.js";
-import { bar, button, byId, make } from "./dom.js";
+import { bar, button, byId, make, note } from "./dom.js";
 import { makeChoice } from "./choosing.js";
 import { percent, t } from "./texts.js";
 
@@ -17,12 +17,12 @@ export async function mountClassify(page) {
     home.replaceChildren();
   });
   const own = button(t("classify_own"), () => classify(() => ownPhoto(run)), { id: "classify-own" });
-  drop.append(make("p", { class: "note" }, t("classify_or")), own);
+  drop.append(note(t("classify_or")), own);
 
   let newest = 0;
   async function classify(ask) {
     const number = ++newest; // an answer that comes too late is not shown
-    home.replaceChildren(make("p", { class: "note" }, t("js_working")));
+    home.replaceChildren(note(t("js_working")));
     home.dataset.state = "working";
     try {
       const answer = await ask();
@@ -76,6 +76,6 @@ function shown({ top, seen, side, maps, true: right }) {
       stack(t("classify_seen", { side }), null),
       ...Object.entries(maps).map(([tap, map]) => stack(t(`classify_map_${tap}`), map)),
     ),
-    make("p", { class: "note" }, t("classify_note")),
+    note(t("classify_note")),
   ];
 }

@@ -2,7 +2,7 @@
 // Histories of several runs over one another, by uPlot, with every row drawn. Each chart has a keyboard cursor, which
 // screen readers speak, and a table.
 
-import { make, table } from "./dom.js";
+import { make, region, table } from "./dom.js";
 import { exactPercent, short, t, whole } from "./texts.js";
 
 const COLORS = {
@@ -84,8 +84,8 @@ export function makeCurves(home, historyOf, hasRate) {
 function makeChart(home, panel, runs, historyOf) {
   const title = t(`curve_${panel.id}`);
   const note = make("p", { class: "note", role: "status" });
-  const place = make("div", { class: "chart-home", tabindex: 0, role: "group", "aria-label": t("curve_keys", { title }) });
-  const rows = make("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": title });
+  const place = region("chart-home", t("curve_keys", { title }));
+  const rows = region("scroll", title);
   const details = make("details", {}, make("summary", {}, t("curve_table")), rows);
   const figure = make("div", { class: "curve", data: { panel: panel.id } }, make("h3", {}, title), place, note, details);
   home.append(figure);

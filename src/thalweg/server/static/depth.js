@@ -2,7 +2,7 @@
 // Activations and gradients through the depth for several first weights: measured as marks, in closed form as lines.
 
 import { getFrame } from "./api.js";
-import { button, make, whileShown } from "./dom.js";
+import { button, make, region, whileShown } from "./dom.js";
 import { short, t } from "./texts.js";
 import { pageColors } from "../player/canvas.js";
 import { drawKey, makeCharts } from "../player/charts.js";
@@ -17,7 +17,7 @@ export async function mountView(home, page) {
   let charts = null;
   let table = null;
   const chartHome = make("div", { class: "charts view-charts" });
-  const tableHome = make("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": t("view_numbers") });
+  const tableHome = region("scroll", t("view_numbers"));
   const kinds = make("div", { class: "optimizers", role: "group", "aria-label": t("view_kinds") });
   const note = make("p", { class: "note", "aria-live": "polite" });
   const fault = make("p", { class: "error", role: "alert" });

@@ -2,7 +2,7 @@
 // The verdict in plain words, its evidence drawn, and its fixes with buttons that try them.
 
 import { getJson, postJson } from "./api.js";
-import { bar, button, byId, make } from "./dom.js";
+import { bar, button, byId, make, note } from "./dom.js";
 import { makeChoice } from "./choosing.js";
 import { percent, t } from "./texts.js";
 import { ASK, makeProgress, waitFor } from "./waiting.js";
@@ -16,7 +16,7 @@ export async function mountDiagnosis(page) {
 
   async function open(run) {
     mine = run;
-    home.replaceChildren(make("p", { class: "note" }, t("diagnosis_running")));
+    home.replaceChildren(note(t("diagnosis_running")));
     home.dataset.state = "running";
     try {
       const progress = makeProgress(t("diagnosis_title"));
@@ -37,7 +37,7 @@ export async function mountDiagnosis(page) {
   }
   function shown(run, verdict) {
     return verdictOf(verdict, "verdict-title", ({ code, can_be_tried: can }) => [
-      can ? button(t("diagnosis_try"), () => tryFix(run, code), { class: "try" }) : make("p", { class: "note" }, t("diagnosis_not_tried")),
+      can ? button(t("diagnosis_try"), () => tryFix(run, code), { class: "try" }) : note(t("diagnosis_not_tried")),
       make("div", { class: "trial", "aria-live": "polite" }),
     ]);
   }
@@ -83,7 +83,7 @@ export function verdictOf(verdict, id, trialOf = () => []) {
   return make("article", { class: "verdict" },
     make("h3", { id, data: { code: verdict.code } }, verdict.title),
     make("p", {}, verdict.text),
-    ...(verdict.confidence === null ? [] : [make("p", { class: "note" }, t("diagnosis_confidence", { share: percent(verdict.confidence) }))]),
+    ...(verdict.confidence === null ? [] : [note(t("diagnosis_confidence", { share: percent(verdict.confidence) }))]),
     make("h3", {}, t("diagnosis_evidence")),
     evidenceOf(verdict.evidence),
     ...(fixes.length ? [make("h3", {}, t("diagnosis_fixes")), make("ol", {}, ...fixes)] : []),
@@ -126,6 +126,6 @@ function othersOf({ alternatives, unchecked }) {
   const other = alternatives.map(({ title, confidence }) => make("li", {}, confidence === null ? title : `${title}: ${percent(confidence)}`));
   return [
     ...(other.length ? [make("h3", {}, t("diagnosis_alternatives")), make("ul", {}, ...other)] : []),
-    ...(unchecked.length ? [make("p", { class: "note" }, t("diagnosis_unchecked", { names: unchecked.join(t("between_phrases")) }))] : []),
+    ...(unchecked.length ? [note(t("diagnosis_unchecked", { names: unchecked.join(t("between_phrases")) }))] : []),
   ];
 }

@@ -43,6 +43,11 @@ export function whileShown(page, element, draw) {
   observer.observe(element);
 }
 
+export const note = (...children) => make("p", { class: "note" }, ...children);
+
+/** What the keyboard reaches: a chart with keys of its own, or a table that scrolls. */
+export const region = (name, label, ...children) => make("div", { class: name, tabindex: 0, role: "group", "aria-label": label }, ...children);
+
 export const button = (text, action, attributes = {}) =>
   make("button", { type: "button", ...attributes, on: { click: action } }, text);
 

@@ -2,7 +2,7 @@
 // Photos laid out by the middle and the top layer, side by side and linked, over the epochs.
 
 import { getFrame, newestOnly, pictureAddress } from "./api.js";
-import { byId, make } from "./dom.js";
+import { byId, make, note } from "./dom.js";
 import { makeChoice } from "./choosing.js";
 import { makeScatter, swatchesOf } from "./scatter.js";
 import { percent, t } from "./texts.js";
@@ -22,7 +22,7 @@ export async function mountEmbeddings(page) {
     const asked = run;
     const at = known[Number(scrub.value)] ?? "best";
     home.dataset.state = "working";
-    if (!scatters) home.replaceChildren(make("p", { class: "note" }, t("embeddings_working")));
+    if (!scatters) home.replaceChildren(note(t("embeddings_working")));
     try {
       const found = await getFrame("embedding", { run: asked, at });
       if (asked !== run) return;
@@ -56,7 +56,7 @@ export async function mountEmbeddings(page) {
     const before = make("div", { class: "front", "aria-live": "polite" });
     const maps = make("div", { class: "maps" });
     home.replaceChildren(make("p", { class: "note", id: "embeddings-right" }), maps, swatchesOf(header.classes));
-    if (known.length < 2) home.append(make("p", { class: "note" }, t("embeddings_no_epochs")));
+    if (known.length < 2) home.append(note(t("embeddings_no_epochs")));
     scatters = LAYERS.map((layer) => makeScatter(maps, { title: t(`embeddings_${layer}`), keys: t("embeddings_keys"), look }));
     maps.append(before);
     before.id = "embeddings-front";
@@ -71,7 +71,7 @@ export async function mountEmbeddings(page) {
       make("img", { src: pictureAddress("photo", { run, row: arrays.rows[place], side: 200 }), alt: right }),
       make("p", {}, t("embeddings_true", { name: right })),
       make("p", {}, t("embeddings_predicted", { name: predicted, share: percent(arrays.probability[place]) })),
-      make("p", { class: "note" }, right === predicted ? t("embeddings_is_right") : t("embeddings_is_wrong")),
+      note(right === predicted ? t("embeddings_is_right") : t("embeddings_is_wrong")),
     );
     if (chosen) home.dataset.looked = String(place);
   }

@@ -3,7 +3,7 @@
 
 import { readFields, writeFields } from "./address.js";
 import { cursorOf, fieldsOf } from "./cursor.js";
-import { button, fillSelect, make } from "./dom.js";
+import { button, fillSelect, make, note } from "./dom.js";
 import { t } from "./texts.js";
 import { makeProgress, waitFor } from "./waiting.js";
 import { mountPlayer } from "../player/player.js";
@@ -32,7 +32,7 @@ export function makeLandscape(page, run) {
     const progress = makeProgress(t("landscape_title"));
     player = null;
     element.dataset.state = "running";
-    body.replaceChildren(make("p", { class: "note" }, t("landscape_running")), ...progress.elements);
+    body.replaceChildren(note(t("landscape_running")), ...progress.elements);
     try {
       const found = await waitFor("landscape", { run, ...(PLANES.includes(asked) && { plane: asked }) }, isWanted, progress.show);
       if (!isWanted()) return;
@@ -49,7 +49,7 @@ export function makeLandscape(page, run) {
     // of Python's own template; every text in it is escaped there
     const stage = new DOMParser().parseFromString(html, "text/html").body;
     const heading = make("p", {}, make("strong", {}, scene.title), make("span", { class: "formula" }, ` ${scene.formula}`));
-    body.replaceChildren(heading, ...stage.childNodes, ...scene.notes.map((note) => make("p", { class: "note" }, note)));
+    body.replaceChildren(heading, ...stage.childNodes, ...scene.notes.map((text) => note(text)));
     player = mountPlayer({
       part: (name) => element.querySelector(`#${PREFIX}${CSS.escape(name)}`),
       scene: await readScene(scene),

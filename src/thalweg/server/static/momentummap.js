@@ -3,7 +3,7 @@
 
 import { getFrame } from "./api.js";
 import { readFields } from "./address.js";
-import { button, byId, make, whileShown } from "./dom.js";
+import { button, byId, make, region, whileShown } from "./dom.js";
 import { heatColor } from "./heat.js";
 import { short, t } from "./texts.js";
 import { drawAxes, frameOf } from "../player/axes.js";
@@ -46,7 +46,7 @@ function makeMap(map, arrays, play) {
   let places = null;
 
   const canvas = make("canvas", { role: "img", "aria-label": map.title });
-  const frame = make("div", { class: "frame map", tabindex: 0, role: "group", "aria-label": t("map_keys", { title: map.title }) }, canvas);
+  const frame = region("frame map", t("map_keys", { title: map.title }), canvas);
   const reading = make("p", { class: "note reading", role: "status" });
   const playChosen = () => play(pathOf(chosen));
   const element = make("figure", { data: { map: map.name } }, make("figcaption", {}, map.title), frame, bordersOf(map),

@@ -3,7 +3,7 @@
 
 import { postJson } from "./api.js";
 import { verdictOf } from "./diagnosis.js";
-import { button, byId, fillSelect, make } from "./dom.js";
+import { button, byId, fillSelect, make, note } from "./dom.js";
 import { t } from "./texts.js";
 
 const [STEPS, MOST] = [300, 1000]; // of one's own network that the diagnosis watches, at least and at most
@@ -79,7 +79,7 @@ export function makeGuessing(catalogue, { start, repair }) {
   async function asking(path, body, pressed, answer, show) {
     const mine = given;
     pressed.disabled = true;
-    const waiting = make("p", { class: "note" }, t("js_working"));
+    const waiting = note(t("js_working"));
     answer.append(waiting);
     try {
       const found = await postJson(path, { case: mine.number, seed: mine.seed, ...body });
@@ -134,7 +134,7 @@ export function makeOwnDiagnosis(current) {
   const [ask, answer] = [byId("network-own"), byId("network-own-answer")];
   ask.addEventListener("click", async () => {
     ask.disabled = true;
-    answer.replaceChildren(make("p", { class: "note" }, t("js_working")));
+    answer.replaceChildren(note(t("js_working")));
     try {
       const { settings, steps } = current();
       const { verdict } = await postJson("network/diagnose", { settings, steps: Math.min(MOST, Math.max(STEPS, steps)) });

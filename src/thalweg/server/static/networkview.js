@@ -1,7 +1,7 @@
 // @ts-check
 // One network as it is drawn: its plane, its units, and its layers.
 
-import { make } from "./dom.js";
+import { make, region } from "./dom.js";
 import { makeLayers } from "./networkcharts.js";
 import { makePlane } from "./networkplane.js";
 import { makeUnits } from "./networkunits.js";
@@ -18,7 +18,7 @@ export function makeView(home, name, header, drawing) {
   const [planeCanvas, unitsCanvas] = ["plane", "units"].map((one) => make("canvas", { role: "img", "aria-label": t(`network_${one}`) }));
   const frame = make("div", { class: "frame", ...(drawing && { tabindex: 0, role: "group", "aria-label": t("network_plane_keys") }) }, planeCanvas);
   const box = make("div", { class: "net-units" }, unitsCanvas);
-  const layers = make("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": t("network_layers") });
+  const layers = region("scroll", t("network_layers"));
   const left = make("div", {}, frame, drawing ? drawing.bar : swatchesOf(header.classes.map((one, at) => (one === String(at) ? t("network_class", { number: at + 1 }) : one))));
   const right = make("div", { class: "net-right" }, box, make("p", { class: "note" }, t("network_legend")), layers);
   home.append(make(name ? "section" : "div", { class: "net-one", "aria-label": name || null }, name ? make("h3", {}, name) : null, make("div", { class: "net-pictures" }, left, right)));

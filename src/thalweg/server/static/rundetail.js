@@ -3,7 +3,7 @@
 
 import { readFields, writeFields } from "./address.js";
 import { getFrame, getJson, pictureAddress, postJson } from "./api.js";
-import { button, byId, facts, make, table } from "./dom.js";
+import { button, byId, facts, make, note, region, table } from "./dom.js";
 import { duration, percent, short, t, whole } from "./texts.js";
 import { heatColor, ratioColor } from "./heat.js";
 
@@ -27,10 +27,11 @@ export function makeDetail(page) {
       buttons: make("div", { class: "buttons" }),
       output: make("div"),
       landscape: make("div"),
+      review: make("div"),
       scores: make("div", { id: "run-scores" }),
       layers: make("div"),
     });
-    home.append(make("h2", {}, name), parts.facts, parts.buttons, parts.output, parts.landscape);
+    home.append(make("h2", {}, name), parts.facts, parts.buttons, parts.output, parts.landscape, parts.review);
     results.append(parts.scores, parts.layers);
     draw();
     if (isListed()) load(); // a run that was just started has nothing to read yet
@@ -54,6 +55,17 @@ export function makeDetail(page) {
     parts.landscape.replaceChildren(landscape.element);
     showPressed();
     await landscape.draw(plane);
+  }
+  async function openReview() {
+    const mine = name;
+    try {
+      const review = await (await import("./review.js")).makeReview(page, mine);
+      if (mine !== name) return;
+      parts.review.replaceChildren(review);
+      review.focus();
+    } catch (error) {
+      page.fail(error);
+    }
   }
   const showPressed = () => parts.buttons.querySelector("#run-landscape-button")?.setAttribute("aria-expanded", String(Boolean(landscape)));
   const isListed = () => listing.runs.some((one) => one.run === name);
@@ -86,17 +98,17 @@ export function makeDetail(page) {
       ...(going && !started?.goes_on ? [make("span", { class: "note" }, t("run_elsewhere"))] : []),
       ...(!going ? [button(t("run_resume"), () => act("resume"), { id: "run-resume" })] : []),
       ...["diagnosis", "embeddings", "classify"].map((tab) => button(t(`run_to_${tab}`), () => page.goTo({ tab, run: name }))),
-      ...(isListed() ? [button(t("run_to_landscape"), toggleLandscape, { id: "run-landscape-button", "aria-expanded": "false" })] : []),
+      ...(isListed() ? [button(t("run_to_landscape"), toggleLandscape, { id: "run-landscape-button", "aria-expanded": "false" }), button(t("run_to_review"), openReview, { id: "run-review-button" })] : []),
     );
     showPressed();
   }
   function showStarted({ command, lines, exit_code, failed }) {
     if (parts.output.dataset.shown !== command) {
       parts.output.dataset.shown = command; // stays, so that it can be copied
-      parts.line = make("p", { class: "note" });
+      parts.line = note();
       parts.failure = make("p", { class: "error" });
       const typed = make("code", { class: "command", tabindex: 0 }, command);
-      parts.output.replaceChildren(make("p", { class: "note" }, t("run_command")), typed, parts.line, parts.failure);
+      parts.output.replaceChildren(note(t("run_command")), typed, parts.line, parts.failure);
     }
     parts.line.dataset.exit = String(exit_code);
     parts.line.textContent = lines[lines.length - 1] ?? "";
@@ -112,12 +124,12 @@ export function makeDetail(page) {
   async function load() {
     const mine = name;
     const show = async (part, work) => {
-      part.replaceChildren(make("p", { class: "note" }, t("js_working")));
+      part.replaceChildren(note(t("js_working")));
       try {
         const found = await work();
         if (mine === name) part.replaceChildren(...found);
       } catch (error) {
-        if (mine === name) part.replaceChildren(make("p", { class: "note" }, error.message));
+        if (mine === name) part.replaceChildren(note(error.message));
       }
     };
     await show(parts.layers, async () => layersOf(await getFrame("layers", { run: mine })));
@@ -149,7 +161,7 @@ export function makeDetail(page) {
   };
 }
 
-function scoresOf(run, { classes, matrix, scores, note, samples, right }) {
+function scoresOf(run, { classes, matrix, scores, note: covered, samples, right }) {
   const columns = [t("scores_true"), ...classes, t("scores_recall")];
   const rows = matrix.map((counts, at) => {
     const all = counts.reduce((sum, count) => sum + count, 0) || 1;
@@ -174,8 +186,8 @@ function scoresOf(run, { classes, matrix, scores, note, samples, right }) {
   );
   return [
     make("h3", {}, t("scores_title")),
-    make("p", { class: "note" }, `${percent(right)} · ${note}`),
-    make("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": t("scores_title") }, confusion),
+    note(`${percent(right)} · ${covered}`),
+    region("scroll", t("scores_title"), confusion),
     make("h3", {}, t("scores_samples")),
     make("div", { class: "cards" }, ...cards),
   ];
@@ -183,8 +195,8 @@ function scoresOf(run, { classes, matrix, scores, note, samples, right }) {
 
 /** The update ratio of each layer over the steps as a strip of colors, and the newest as a number. */
 function layersOf({ header, arrays }) {
-  const heading = [make("h3", {}, t("layers_title")), make("p", { class: "note" }, header.sentence)];
-  if (header.missing) return [...heading, make("p", { class: "note" }, header.missing)];
+  const heading = [make("h3", {}, t("layers_title")), note(header.sentence)];
+  if (header.missing) return [...heading, note(header.missing)];
   const rows = header.layers.map((layer, at) => {
     const values = arrays[String(at)];
     return [layer, stripOf(values, `${layer}: ${t("layers_strip")}`), short(values[values.length - 1])];
@@ -192,7 +204,7 @@ function layersOf({ header, arrays }) {
   const steps = t("layers_steps", { first: whole(arrays.step[0]), last: whole(arrays.step[arrays.step.length - 1]) });
   const columns = [t("layers_layer"), steps, t("layers_ratio")];
   const drawn = table(columns, rows, { rowHeads: true, className: "layers", caption: t("layers_title") });
-  return [...heading, keyOfRatios(), make("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": t("layers_title") }, drawn)];
+  return [...heading, keyOfRatios(), region("scroll", t("layers_title"), drawn)];
 }
 
 /** One row of the heat map: a pixel for each measured step, stretched by the style sheet. */

@@ -1,7 +1,7 @@
 // @ts-check
 // One map of photos: points by class, a ring around wrong predictions, and one photo in front.
 
-import { make } from "./dom.js";
+import { make, region } from "./dom.js";
 import { colorOf } from "./curves.js";
 import { t } from "./texts.js";
 import { drawMark, pageColors, prepare } from "../player/canvas.js";
@@ -20,7 +20,7 @@ const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], Arrow
  */
 export function makeScatter(home, { title, keys, look }) {
   const canvas = make("canvas", { role: "img", "aria-label": title });
-  const frame = make("div", { class: "frame", tabindex: 0, role: "group", "aria-label": `${title}. ${keys}` }, canvas);
+  const frame = region("frame", `${title}. ${keys}`, canvas);
   const note = make("figcaption", { class: "note" });
   home.append(make("figure", { class: "map" }, make("h3", {}, title), frame, note));
   let points = null;
