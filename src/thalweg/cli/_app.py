@@ -17,6 +17,7 @@ COMMANDS = (
     "demo",
     "predict",
     "export",
+    "log",
     "diagnose",
     "landscape",
     "serve",

@@ -27,6 +27,7 @@ SUMMARY: Final = "summary.json"  # the results, and how long they took
 SUBMISSION: Final = "submission.csv"
 REPORT: Final = "report.html"
 PICTURES: Final = ("curves", "layers", "confusion", "mistakes", "reliability", "tsne-mid", "tsne-top")  # .png
+LOGGED: Final = "logged"  # a folder with one file for each logger that the run is sent to
 LANDSCAPES: Final = ("landscape-trajectory", "landscape-random")  # .png, drawn on request
 
 FOLDS: Final = "folds"  # below a folder of folds, the runs 0, 1, ...
