@@ -10,11 +10,11 @@ from thalweg._lazy import lazy_names
 
 if TYPE_CHECKING:
     from thalweg.loggers.live import Live, log_run
-    from thalweg.loggers.sending import Sent
+    from thalweg.loggers.sending import Sender, Sent
     from thalweg.loggers.targets import Target, parse_targets
 
-_homes = {"Live": ".live", "Sent": ".sending", "Target": ".targets", "log_run": ".live", "parse_targets": ".targets"}
+_homes = {"Live": ".live", "Sender": ".sending", "Sent": ".sending", "Target": ".targets", "log_run": ".live", "parse_targets": ".targets"}
 
-__all__ = ["Live", "Sent", "Target", "log_run", "parse_targets"]
+__all__ = ["Live", "Sender", "Sent", "Target", "log_run", "parse_targets"]
 
 __getattr__, __dir__ = lazy_names(__name__, _homes)

@@ -11,15 +11,17 @@ from __future__ import annotations
 import os
 import re
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from mlflow import MlflowClient  # type: ignore[import-not-found]
 from mlflow.entities import Metric, Param  # type: ignore[import-not-found]
 
+from thalweg.loggers.targets import SQLITE
+
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from thalweg.loggers.account import Account
     from thalweg.loggers.rows import Row
@@ -41,20 +43,25 @@ def open_logger(place: str, account: Account, facts: Facts) -> MLflow:
     client = MlflowClient(tracking_uri=place)
     if not account.place:
         account.keep()  # first, so that after a kill the tag is known
-        account.place = _found_or_created(client, account.id, facts)
+        account.place = _found_or_created(client, place, account.id, facts)
         account.keep()
     return MLflow(client, account)
 
 
-def _found_or_created(client: Any, number: str, facts: Facts) -> str:
+def _found_or_created(client: Any, place: str, number: str, facts: Facts) -> str:
     experiment = client.get_experiment_by_name(EXPERIMENT)
-    home = experiment.experiment_id if experiment else client.create_experiment(EXPERIMENT)
+    home = experiment.experiment_id if experiment else client.create_experiment(EXPERIMENT, _artifacts(place))
     found = client.search_runs([home], f"tags.`{_TAG}` = '{number}'")
     run = found[0] if found else client.create_run(home, run_name=facts.name, tags={_TAG: number})
     params = [Param(name, str(value)[:_LONGEST_VALUE]) for name, value in facts.config.items()]
     for first in range(0, len(params), _MOST_PARAMS):
         client.log_batch(run.info.run_id, params=params[first : first + _MOST_PARAMS])
     return run.info.run_id
+
+
+def _artifacts(place: str) -> str | None:
+    """Where pictures go that belong to a database in a file: beside it, not into the current folder."""
+    return (Path(place.removeprefix(SQLITE)).parent / "mlartifacts").as_uri() if place.startswith(SQLITE) else None
 
 
 class MLflow:

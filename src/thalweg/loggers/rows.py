@@ -22,6 +22,7 @@ LAYERS: Final = "layers/"  # before the names of the layers' columns
 # Our columns to the names that loggers show; their panels are what stands before the stroke.
 _NAMES: Final = {
     files.STEPS: {
+        "step": "",  # not a value, as all rows have one
         "loss": "train/loss",
         "gradient_norm": "train/gradient_norm",
         "lr": "train/lr",
@@ -30,6 +31,8 @@ _NAMES: Final = {
         "mixed": "train/mixed",
     },
     files.EPOCHS: {
+        "step": "",
+        "epoch": "",  # as in the row of the step
         "train_loss": "epoch/train_loss",
         "train_accuracy": "epoch/train_accuracy",
         "valid_loss": "valid/loss",
@@ -91,17 +94,17 @@ class _Stream:
 
     def __init__(self, run: Path, name: str, after: float) -> None:
         self._tail = HistoryTail(run / name)
-        self._names: dict[str, str] = _NAMES.get(name, {})
+        self._names: dict[str, str] = _NAMES.get(name, {"step": ""})
         self._prefix = LAYERS if name == files.LAYERS else ""
         self._after, self._taken = after, 0
 
     def until(self, last: float) -> Iterator[tuple[float, dict[str, float]]]:
-        names = [self._names.get(column, self._prefix + column) for column in self._tail.columns[1:]]
+        names = [self._names.get(column, self._prefix + column) for column in self._tail.columns]
         while len(rows_NC := self._tail.rows(self._taken, _MOST)):
             count = int(np.searchsorted(rows_NC[:, 0], last, side="right"))
-            for step, *values in rows_NC[:count].tolist():
+            for values in rows_NC[:count].tolist():
                 self._taken += 1
-                if step > self._after:
-                    yield step, dict(zip(names, values, strict=True))
+                if values[0] > self._after:
+                    yield values[0], {name: value for name, value in zip(names, values, strict=True) if name}
             if count < len(rows_NC):
                 return

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 KINDS: Final = ("tensorboard", "mlflow", "wandb", "trackio")  # each is a module of this package, named after its library
 NONE: Final = "none"  # instead of targets: a resumed run goes on without those that it had
-_SQLITE: Final = "sqlite:///"
+SQLITE: Final = "sqlite:///"
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +156,6 @@ def _absolute(kind: str, place: str) -> str:
         return str(Path(place).expanduser().resolve())
     if kind != "mlflow" or place.startswith("databricks"):
         return place
-    if place.startswith(_SQLITE):
-        return _SQLITE + str(Path(place.removeprefix(_SQLITE)).expanduser().resolve())
+    if place.startswith(SQLITE):
+        return SQLITE + str(Path(place.removeprefix(SQLITE)).expanduser().resolve())
     return place if ":" in place[2:] else str(Path(place).expanduser().resolve())  # `C:` is no scheme

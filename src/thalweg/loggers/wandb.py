@@ -32,7 +32,7 @@ def open_logger(place: str, account: Account, facts: Facts) -> WeightsAndBiases:
     account.keep()  # first, so that after a kill the number is known
     entity, _, project = place.rpartition("/")
     home = account.path.parent
-    known = max((step for path in home.glob(f"wandb/*/run-{account.id}.wandb") for step in steps_in(path)), default=0)
+    known = max((step for path in home.glob(f"wandb/*/run-{account.id}.wandb") for step, _ in rows_in(path)), default=0)
     settings = wandb.Settings(
         console="off", silent=True, x_disable_stats=True, x_disable_meta=True, disable_git=True, disable_code=True
     )
@@ -46,7 +46,7 @@ def open_logger(place: str, account: Account, facts: Facts) -> WeightsAndBiases:
         config=dict(facts.config),
         settings=settings,
     )
-    account.place = run.url or f"{project}/{account.id}"
+    account.place = f"{place}/{account.id}"
     return WeightsAndBiases(run, known if run.offline else max(0, run.step - 1))
 
 
@@ -87,8 +87,8 @@ class WeightsAndBiases:
             self._run.finish(exit_code=1)
 
 
-def steps_in(path: Path) -> Iterator[int]:
-    """The steps of the rows in a file of a session; a torn end is left out.
+def rows_in(path: Path) -> Iterator[tuple[int, set[str]]]:
+    """Step and names of each row in a file of a session; a torn end is left out.
 
     Args:
         path: `run-….wandb`.
@@ -108,4 +108,4 @@ def steps_in(path: Path) -> Iterator[int]:
         if kind in {_WHOLE, _LAST}:
             record = Record.FromString(parts)
             if record.HasField("history"):
-                yield int(record.history.step.num)
+                yield int(record.history.step.num), {"/".join(i.nested_key) or i.key for i in record.history.item}
