@@ -16,6 +16,7 @@ COMMANDS = (
     "find_lr",
     "demo",
     "predict",
+    "maps",
     "export",
     "log",
     "diagnose",
