@@ -33,6 +33,7 @@ CONFIG = TrainingConfig(
     checkpoint_every=0.02,  # seconds: about after every step
 )
 
+
 def main() -> None:
     """Kill, resume, count."""
     options = argparse.ArgumentParser(description=__doc__)
@@ -105,7 +106,7 @@ def counted(folder: Path, kind: str, name: str) -> Counter[int]:
         runs = client.search_runs(homes)
         return Counter(one.step for run in runs for one in client.get_metric_history(run.info.run_id, name))
     if kind == "wandb":
-        from thalweg.loggers.wandb import rows_in
+        from thalweg.loggers.to_wandb import rows_in
 
         rows = [row for path in folder.rglob("*.wandb") if not _is_linked(path) for row in rows_in(path)]
         return Counter(step for step, names in rows if name in names)

@@ -1,4 +1,4 @@
-"""A real training, killed and resumed: the loggers have every row once. `benchmarks/logger_kills.py` does it 50 times."""
+"""A real training, killed and resumed, is logged with every row once. `benchmarks/logger_kills.py` does it 50 times."""
 
 import os
 import subprocess

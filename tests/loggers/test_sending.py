@@ -4,9 +4,9 @@ import math
 
 import numpy as np
 import pytest
-from loggers.made_run import AN_EPOCH, loss_of, write_checkpoint, write_end, write_rows, write_run
 from PIL import Image
 
+from loggers.made_run import AN_EPOCH, loss_of, write_checkpoint, write_end, write_rows, write_run
 from thalweg.errors import MissingExtraError, RunError, UnknownNameError, UsageError
 from thalweg.loggers import Live, Sender, Target, parse_targets
 from thalweg.loggers.account import Account
@@ -74,7 +74,9 @@ def test_a_row_has_all_that_was_measured_at_its_step(tmp_path):
     assert values["train/loss"] == loss_of(10)
     assert values["valid/loss"] == loss_of(10) + 0.1
     assert values["layers/conv1.update_ratio"] == 1e-3
-    assert set(rows[0].values) == {f"train/{name}" for name in ("loss", "gradient_norm", "lr", "epoch", "size", "mixed")}
+    assert set(rows[0].values) == {
+        f"train/{name}" for name in ("loss", "gradient_norm", "lr", "epoch", "size", "mixed")
+    }
 
 
 def test_rows_are_read_once_while_the_history_grows(tmp_path):
@@ -176,15 +178,15 @@ def test_what_is_told_first_names_the_run_and_its_configuration(tmp_path):
 def test_the_run_remembers_each_target_and_whether_to_go_on(tmp_path, memory):
     run = write_run(tmp_path, 20)
     conclude(run, memory, goes_on=True)
-    account = Account.of(run, memory)
+    account = Account.of(run, str(memory))
     assert (account.goes_on, account.step, account.until) == (True, 20, 20)
     conclude(run, memory)
-    assert Account.of(run, memory).id == account.id
-    assert Account.of(run, memory).goes_on
+    assert Account.of(run, str(memory)).id == account.id
+    assert Account.of(run, str(memory)).goes_on
     account.path.write_text("[]")
     assert "Remove this file" in conclude(run, memory).failure
     with pytest.raises(RunError, match="damaged"):
-        Account.of(run, memory)
+        Account.of(run, str(memory))
 
 
 def test_targets_are_read_and_refused():

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from loggers.made_run import loss_of, write_checkpoint, write_end, write_rows, write_run
 from PIL import Image
 
+from loggers.made_run import loss_of, write_checkpoint, write_end, write_rows, write_run
 from thalweg.diagnosis.logs.diagnosing import diagnose_csv
 from thalweg.history import HistoryLog
 from thalweg.loggers import Sender, Target
@@ -37,7 +37,7 @@ def accumulated(folder):
 
 
 def events_of(target):
-    (path,) = sorted((path for path in Path(target.place).rglob("*.tfevents.*")))
+    (path,) = sorted(path for path in Path(target.place).rglob("*.tfevents.*"))
     return path
 
 
@@ -92,10 +92,10 @@ def test_a_folder_that_cannot_be_written_is_a_reason_not_an_error(tmp_path, targ
 
 CURVES = {
     "falling": (lambda at: 2.3 * at**-0.5, lambda at: 2.4 * at**-0.4),
-    "flat": (lambda at: 2.3 + 1e-3 * np.sin(at), lambda at: 2.3),
+    "flat": (lambda at: 2.3 + 1e-3 * np.sin(at), lambda at: 2.3 + 0 * at),
     "overfitted": (lambda at: 2.3 * 0.97**at, lambda at: 1.5 + at / 100),
-    "diverged": (lambda at: 2.3 * 1.2**at, lambda at: 9.0),
-    "broken": (lambda at: 2.3 if at < 100 else np.nan, lambda at: 2.3),
+    "diverged": (lambda at: 2.3 * 1.2**at, lambda at: 9.0 + 0 * at),
+    "broken": (lambda at: 2.3 if at < 100 else np.nan, lambda at: 2.3 + 0 * at),
 }
 
 

@@ -13,7 +13,14 @@ if TYPE_CHECKING:
     from thalweg.loggers.sending import Sender, Sent
     from thalweg.loggers.targets import Target, parse_targets
 
-_homes = {"Live": ".live", "Sender": ".sending", "Sent": ".sending", "Target": ".targets", "log_run": ".live", "parse_targets": ".targets"}
+_homes = {
+    "Live": ".live",
+    "Sender": ".sending",
+    "Sent": ".sending",
+    "Target": ".targets",
+    "log_run": ".live",
+    "parse_targets": ".targets",
+}
 
 __all__ = ["Live", "Sender", "Sent", "Target", "log_run", "parse_targets"]
 

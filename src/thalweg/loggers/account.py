@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Final
 
 from thalweg._files import hold, write_text
 from thalweg.errors import RunError, StorageError
-from thalweg.loggers.targets import Target
 from thalweg.runs import files, schema
 
 
@@ -49,15 +48,19 @@ class Account:
     files: dict[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, run: Path, target: Target) -> Account:
+    def of(cls, run: Path, target: str) -> Account:
         """Read it, or begin a new one.
+
+        Args:
+            run: the run's folder.
+            target: `KIND:PLACE`.
 
         Raises:
             RunError: the file is damaged.
         """
-        digest = hashlib.sha256(str(target).encode()).hexdigest()[:8]
-        path = run / files.LOGGED / f"{target.kind}-{digest}.json"
-        return _read(path) if path.exists() else cls(path, str(target))
+        digest = hashlib.sha256(target.encode()).hexdigest()[:8]
+        path = run / files.LOGGED / f"{target.partition(':')[0]}-{digest}.json"
+        return _read(path) if path.exists() else cls(path, target)
 
     def keep(self) -> None:
         """Write it.

@@ -20,8 +20,8 @@ from safetensors import SafetensorError, safe_open
 from thalweg._files import is_held
 from thalweg.history.tail import HistoryTail
 from thalweg.loggers.account import Account
+from thalweg.loggers.logger import Facts, Outcome
 from thalweg.loggers.rows import Rows
-from thalweg.loggers.targets import Facts, Outcome
 from thalweg.runs import RunFolder, files
 from thalweg.runs.folder import mapping, number
 
@@ -29,7 +29,8 @@ from thalweg.runs.folder import mapping, number
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from thalweg.loggers.targets import Logger, Target
+    from thalweg.loggers.logger import Logger
+    from thalweg.loggers.targets import Target
 
 _AT_ONCE: Final = 500  # rows
 _LONGEST_REASON: Final = 300  # signs
@@ -118,8 +119,8 @@ class Sender:
     def _begin(self) -> _Session:
         """Wait for other processes that send the same, and open the logger."""
         self._target.check_installed()
-        self._opened.enter_context(Account.of(self._run, self._target).alone())
-        account = Account.of(self._run, self._target)
+        self._opened.enter_context(Account.of(self._run, str(self._target)).alone())
+        account = Account.of(self._run, str(self._target))
         account.goes_on = account.goes_on if self._goes_on is None else self._goes_on
         logger = self._target.open(account, facts_of(self._run))
         self._opened.callback(logger.close)

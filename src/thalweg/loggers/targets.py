@@ -1,8 +1,4 @@
-"""Where a run can be logged to: `KIND:PLACE`, and what every kind of logger does.
-
-A logger is opened for one run and one target. It takes rows in the order of their steps, then pictures and the report.
-Each is asked for what it already has before it gets anything, so that no row reaches it twice.
-"""
+"""Where a run can be logged to: `KIND:PLACE`."""
 
 from __future__ import annotations
 
@@ -10,18 +6,23 @@ from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from thalweg.errors import MissingExtraError, UnknownNameError, UsageError
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable
 
     from thalweg.loggers.account import Account
-    from thalweg.loggers.rows import Row
+    from thalweg.loggers.logger import Facts, Logger
 
-KINDS: Final = ("tensorboard", "mlflow", "wandb", "trackio")  # each is a module of this package, named after its library
+KINDS: Final = (
+    "tensorboard",
+    "mlflow",
+    "wandb",
+    "trackio",
+)  # each is a library, and has a module `to_KIND` here
 NONE: Final = "none"  # instead of targets: a resumed run goes on without those that it had
 SQLITE: Final = "sqlite:///"
 
@@ -71,7 +72,7 @@ class Target:
 
     def open(self, account: Account, facts: Facts) -> Logger:
         """Connect, and ask what is there; raises whatever the library raises."""
-        return import_module(f"thalweg.loggers.{self.kind}").open_logger(self.place, account, facts)
+        return import_module(f"thalweg.loggers.to_{self.kind}").open_logger(self.place, account, facts)
 
 
 def parse_targets(texts: str | Iterable[str]) -> tuple[Target, ...]:
@@ -94,60 +95,6 @@ def parse_targets(texts: str | Iterable[str]) -> tuple[Target, ...]:
     for target in found:
         target.check_installed()
     return found
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What a logger is told about a run before its first row.
-
-    Attributes:
-        path: the run's folder.
-        name: of the run.
-        config: the configuration, and the numbers of photos and classes, by name.
-    """
-
-    path: Path
-    name: str
-    config: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a logger is told after the last row.
-
-    Attributes:
-        state: `finished`, `failed` or `interrupted`; an interrupted run may go on.
-        results: numbers by name, such as `valid_accuracy`.
-        step: the last step that was sent.
-    """
-
-    state: str
-    results: Mapping[str, float]
-    step: int
-
-
-class Logger(Protocol):
-    """One run at one target."""
-
-    def position(self) -> int:
-        """The last step of which the target has the whole row; 0: none. It is asked, not remembered."""
-        ...
-
-    def send(self, rows: Sequence[Row]) -> None:
-        """Add rows, in the order of their steps, all after `position`."""
-        ...
-
-    def attach(self, path: Path, step: int) -> None:
-        """Add a picture, or the report; a newer one of the same name takes its place."""
-        ...
-
-    def finish(self, outcome: Outcome) -> None:
-        """Add the results, and wait until the target has everything."""
-        ...
-
-    def close(self) -> None:
-        """Let go of files and connections, also after an error."""
-        ...
 
 
 def _absolute(kind: str, place: str) -> str:

@@ -132,9 +132,7 @@ def _train_all(
     return runs
 
 
-def _resumed(
-    path: Path, listener: Listener, loggers: Live, photos: Path | str | None, ends: Mapping[str, Any]
-) -> Run:
+def _resumed(path: Path, listener: Listener, loggers: Live, photos: Path | str | None, ends: Mapping[str, Any]) -> Run:
     """Return the run of one fold, resumed or already finished."""
     run = Run.open(path)
     stopped = run.summary().get("stopped", "interrupted")

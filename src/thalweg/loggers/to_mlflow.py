@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from thalweg.loggers.account import Account
+    from thalweg.loggers.logger import Facts, Outcome
     from thalweg.loggers.rows import Row
-    from thalweg.loggers.targets import Facts, Outcome
 
 EXPERIMENT: Final = "thalweg"
 _TAG: Final = "thalweg.log"

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from thalweg.loggers.account import Account
+    from thalweg.loggers.logger import Facts, Outcome
     from thalweg.loggers.rows import Row
-    from thalweg.loggers.targets import Facts, Outcome
 
 
 def open_logger(place: str, account: Account, facts: Facts) -> Trackio:
@@ -55,7 +55,7 @@ class Trackio:
     """
 
     def __init__(self, run: Any, known: int, pictures: set[tuple[str, int]]) -> None:
-        self._run, self._known, self._pictures = run, known, pictures
+        self._run, self._known, self._pictures, self._is_open = run, known, pictures, True
 
     def position(self) -> int:
         """The last step in the database."""
@@ -79,11 +79,11 @@ class Trackio:
     def finish(self, outcome: Outcome) -> None:  # noqa: ARG002 - there is no place for results but rows
         """Wait until everything is written."""
         self._run.finish()
-        self._run = None
+        self._is_open = False
 
     def close(self) -> None:
         """End the run if an error did not let it finish."""
-        if self._run is not None:
+        if self._is_open:
             self._run.finish()
 
 

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from thalweg.loggers.account import Account
+    from thalweg.loggers.logger import Facts, Outcome
     from thalweg.loggers.rows import Row
-    from thalweg.loggers.targets import Facts, Outcome
 
 _HEADER, _FRAME = 8, 16  # bytes: the length of a record, and what is around its content
 _VERSION = "brain.Event:2"

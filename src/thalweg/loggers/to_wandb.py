@@ -9,7 +9,7 @@ Source: https://docs.wandb.ai/ref/python; the files are logs of LevelDB with rec
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import wandb  # type: ignore[import-not-found]
 from wandb.proto.wandb_internal_pb2 import Record  # type: ignore[import-not-found]
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from thalweg.loggers.account import Account
+    from thalweg.loggers.logger import Facts, Outcome
     from thalweg.loggers.rows import Row
-    from thalweg.loggers.targets import Facts, Outcome
 
 _BLOCK, _MARK = 32768, 7  # bytes: of a block, and of the mark of the file or a part's header
 _WHOLE, _FIRST, _LAST = 1, 2, 4  # kinds of parts of a record
@@ -59,7 +59,7 @@ class WeightsAndBiases:
     """
 
     def __init__(self, run: Any, known: int) -> None:
-        self._run, self._known = run, known
+        self._run, self._known, self._is_open = run, known, True
 
     def position(self) -> int:
         """The last step of the service, or of the files of earlier sessions."""
@@ -79,11 +79,11 @@ class WeightsAndBiases:
         """Put results into the summary, and wait for the end of sending."""
         self._run.summary.update({f"result/{name}": value for name, value in outcome.results.items()})
         self._run.finish(exit_code=int(outcome.state != "finished"))
-        self._run = None
+        self._is_open = False
 
     def close(self) -> None:
         """End the session if an error did not let it finish."""
-        if self._run is not None:
+        if self._is_open:
             self._run.finish(exit_code=1)
 
 
