@@ -76,9 +76,8 @@ def main() -> None:
     for name, found in times.items():
         print(f"{name}: {min(found):.2f} ms a step at best, median {statistics.median(found):.2f}, n={len(found)}")
     ratios = [logged / alone - 1 for alone, logged in zip(*times.values(), strict=True)]
-    print(
-        f"overhead: median {statistics.median(ratios):+.2%} of pairs, {min(times['logged']) / min(times['alone']) - 1:+.2%} at best"
-    )
+    best = min(times["logged"]) / min(times["alone"]) - 1
+    print(f"overhead: median {statistics.median(ratios):+.2%} of pairs, {best:+.2%} at best")
     print(f"the logger's process: {statistics.median(processor):.2f} s of processor time for {steps} steps")
 
 

@@ -8,10 +8,12 @@ from PIL import Image
 
 from loggers.made_run import AN_EPOCH, loss_of, write_checkpoint, write_end, write_rows, write_run
 from thalweg.errors import MissingExtraError, RunError, UnknownNameError, UsageError
+from thalweg.history import HistoryLog
 from thalweg.loggers import Live, Sender, Target, parse_targets
 from thalweg.loggers.account import Account
 from thalweg.loggers.rows import Rows
 from thalweg.loggers.sending import facts_of, last_that_stays
+from thalweg.runs import files
 
 
 class Memory:
@@ -74,9 +76,19 @@ def test_a_row_has_all_that_was_measured_at_its_step(tmp_path):
     assert values["train/loss"] == loss_of(10)
     assert values["valid/loss"] == loss_of(10) + 0.1
     assert values["layers/conv1.update_ratio"] == 1e-3
-    assert set(rows[0].values) == {
-        f"train/{name}" for name in ("loss", "gradient_norm", "lr", "epoch", "size", "mixed")
-    }
+    assert set(rows[0].values) == {f"train/{name}" for name in ("loss", "gradient_norm", "lr", "size", "mixed")}
+    assert set(rows[1].values) == {"train/loss", "train/gradient_norm", "train/lr"}
+
+
+def test_what_seldom_changes_is_told_when_it_does_also_after_a_restart(tmp_path):
+    run = write_run(tmp_path, 3)
+    with HistoryLog(run / files.STEPS, files.STEP_UNITS) as log:
+        log.extend([[4, 0.4, 1.0, 1.5, 0.01, 64, 1], [5, 0.5, 1.0, 1.5, 0.01, 64, 0]])
+    for after in (0, 3):
+        changed = {row.step: row.values for row in Rows(run, after=after).until(math.inf)}
+        assert (changed[4]["train/size"], changed[4]["train/mixed"]) == (64, 1)
+        assert "train/size" not in changed[5]
+        assert changed[5]["train/mixed"] == 0
 
 
 def test_rows_are_read_once_while_the_history_grows(tmp_path):

@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,14 +30,16 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 LIVE: Final = "live"  # argument of the process: a resumed training goes on with the target
-_LATE_S: Final = 60.0  # seconds after the end of a training until a process that hangs is ended
+_LATE_S: Final = 60.0  # seconds without news after the end of a training until a process that hangs is ended
+_LOOKS_S: Final = 0.05  # seconds between two looks at it
 
 
 @dataclass(slots=True)
 class _Follower:
     process: subprocess.Popen[str]
     reader: Thread
-    failed: bool = False
+    heard_at: float = 0.0
+    is_late: bool = False
 
 
 @dataclass(slots=True)
@@ -47,7 +50,7 @@ class Live:
         targets: where to.
         tell: called with (key, **values) of the catalogue, from another thread, if a logger fails.
         goes_on: whether a resumed training goes on with these targets by itself.
-        patience: seconds to wait at the end.
+        patience: seconds to wait at the end for a logger of which nothing is heard.
     """
 
     targets: tuple[Target, ...]
@@ -64,17 +67,20 @@ class Live:
         for follower in self._followers.values():
             with suppress(OSError):
                 follower.process.stdin.close()  # type: ignore[union-attr] - a pipe was asked for
+        began = time.monotonic()
         try:
             for target, follower in self._followers.items():
-                with suppress(subprocess.TimeoutExpired):
-                    follower.process.wait(self.patience)
-                    follower.reader.join()
-                    continue
-                self.tell("loggers.late", target=target, seconds=self.patience)
+                while follower.reader.is_alive() and time.monotonic() - max(began, follower.heard_at) < self.patience:
+                    follower.reader.join(_LOOKS_S)
+                if follower.reader.is_alive():
+                    follower.is_late = True
+                    self.tell("loggers.late", target=target, seconds=self.patience)
         finally:
             for follower in self._followers.values():
                 follower.process.kill()
+                follower.reader.join()
                 follower.process.wait()
+                follower.process.stdout.close()  # type: ignore[union-attr] - as above
             self._followers.clear()
 
     def start(self, run: Path) -> None:
@@ -103,21 +109,24 @@ class Live:
             encoding="utf-8",
             env={**os.environ, "PYTHONPATH": path, "PYTHONUTF8": "1", "THALWEG_LANG": get_language()},
         )
-        reader = Thread(target=self._read, args=(process, target), daemon=True)
-        reader.start()
-        return _Follower(process, reader)
+        follower = _Follower(process, Thread(target=lambda: self._read(follower, target), daemon=True))
+        follower.reader.start()
+        return follower
 
-    def _read(self, process: subprocess.Popen[str], target: Target) -> None:
+    def _read(self, follower: _Follower, target: Target) -> None:
         failed = False
-        for line in process.stdout or ():
+        for line in follower.process.stdout or ():
             with suppress(ValueError, TypeError):
                 report = json.loads(line)
                 sent = Sent(**report["sent"])
+                follower.heard_at = time.monotonic()
                 if report["ended"]:
                     self.sent.append(sent)
                 if sent.failure and not failed:  # once: what is wrong now is wrong a minute later
                     failed = True
                     self.tell("loggers.failed", target=target, run=sent.run, reason=sent.failure)
+        if follower.process.wait() and not follower.is_late:
+            self.tell("loggers.gone", target=target, code=follower.process.returncode)
 
 
 def opened(

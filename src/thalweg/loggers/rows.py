@@ -26,13 +26,13 @@ _NAMES: Final = {
         "loss": "train/loss",
         "gradient_norm": "train/gradient_norm",
         "lr": "train/lr",
-        "epoch": "train/epoch",
+        "epoch": "",  # follows from the step; the rows of the epochs have it
         "size": "train/size",
         "mixed": "train/mixed",
     },
     files.EPOCHS: {
         "step": "",
-        "epoch": "",  # as in the row of the step
+        "epoch": "epoch/number",
         "train_loss": "epoch/train_loss",
         "train_accuracy": "epoch/train_accuracy",
         "valid_loss": "valid/loss",
@@ -40,12 +40,13 @@ _NAMES: Final = {
         "seconds": "epoch/seconds",
     },
 }
+_SELDOM: Final = frozenset({"train/size", "train/mixed"})  # are told when they change
 _MOST: Final = 4096  # rows of one history that are held in memory at a time
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """The numbers of one step.
+    """The numbers of one step; the side of photos and whether they are mixed only where that changes.
 
     Attributes:
         step: steps done, counted from 1.
@@ -97,6 +98,7 @@ class _Stream:
         self._names: dict[str, str] = _NAMES.get(name, {"step": ""})
         self._prefix = LAYERS if name == files.LAYERS else ""
         self._after, self._taken = after, 0
+        self._before: dict[str, float] = {}
 
     def until(self, last: float) -> Iterator[tuple[float, dict[str, float]]]:
         names = [self._names.get(column, self._prefix + column) for column in self._tail.columns]
@@ -104,7 +106,10 @@ class _Stream:
             count = int(np.searchsorted(rows_NC[:, 0], last, side="right"))
             for values in rows_NC[:count].tolist():
                 self._taken += 1
+                named = zip(names, values, strict=True)
+                told = {name: value for name, value in named if name and self._before.get(name) != value}
+                self._before |= {name: told[name] for name in _SELDOM & told.keys()}
                 if values[0] > self._after:
-                    yield values[0], {name: value for name, value in zip(names, values, strict=True) if name}
+                    yield values[0], told
             if count < len(rows_NC):
                 return

@@ -27,6 +27,7 @@ from thalweg.runs.folder import mapping, number
 
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from thalweg.loggers.logger import Logger
@@ -75,6 +76,10 @@ class Sender:
         run: the run's folder.
         target: where to.
         goes_on: whether a resumed training is to go on with it; None: as before.
+
+    Attributes:
+        sent: what was sent so far.
+        tell: called with this after each batch and each file.
     """
 
     def __init__(self, run: Path, target: Target, *, goes_on: bool | None = None) -> None:
@@ -83,6 +88,7 @@ class Sender:
         self._opened = ExitStack()
         self._stamp, self._failed_at = 0, -math.inf
         self.sent = Sent(str(run), str(target))
+        self.tell: Callable[[Sender], None] = lambda _sender: None
 
     def advance(self) -> None:
         """Send the rows that stay, if there are new ones; after a failure, wait half a minute before the next try."""
@@ -135,6 +141,7 @@ class Sender:
             session.logger.send(batch)
             account.step = self.sent.step = batch[-1].step
             self.sent.rows += len(batch)
+            self.tell(self)
         account.keep()
 
     def _send_rest(self, session: _Session) -> None:
@@ -147,6 +154,7 @@ class Sender:
                 account.files[path.name] = digest
                 account.keep()
                 self.sent.files += 1
+                self.tell(self)
         session.logger.finish(_outcome(folder, account.step))
         account.keep()
 
