@@ -11,11 +11,9 @@ from __future__ import annotations
 import os
 import re
 import time
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
-
-from mlflow import MlflowClient  # type: ignore[import-not-found]
-from mlflow.entities import Metric, Param  # type: ignore[import-not-found]
 
 from thalweg.loggers.targets import SQLITE
 
@@ -27,6 +25,8 @@ if TYPE_CHECKING:
     from thalweg.loggers.logger import Facts, Outcome
     from thalweg.loggers.rows import Row
 
+_Client: Any = import_module("mlflow").MlflowClient
+_entities: Any = import_module("mlflow.entities")
 EXPERIMENT: Final = "thalweg"
 _TAG: Final = "thalweg.log"
 _MOST_METRICS, _MOST_PARAMS = 1000, 100  # of a batch, at every store
@@ -40,7 +40,7 @@ def open_logger(place: str, account: Account, facts: Facts) -> MLflow:
     os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")  # a folder was asked for
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # it is tried again later, anyway
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
-    client = MlflowClient(tracking_uri=place)
+    client = _Client(tracking_uri=place)
     if not account.place:
         account.keep()  # first, so that after a kill the tag is known
         account.place = _found_or_created(client, place, account.id, facts)
@@ -53,7 +53,7 @@ def _found_or_created(client: Any, place: str, number: str, facts: Facts) -> str
     home = experiment.experiment_id if experiment else client.create_experiment(EXPERIMENT, _artifacts(place))
     found = client.search_runs([home], f"tags.`{_TAG}` = '{number}'")
     run = found[0] if found else client.create_run(home, run_name=facts.name, tags={_TAG: number})
-    params = [Param(name, str(value)[:_LONGEST_VALUE]) for name, value in facts.config.items()]
+    params = [_entities.Param(name, str(value)[:_LONGEST_VALUE]) for name, value in facts.config.items()]
     for first in range(0, len(params), _MOST_PARAMS):
         client.log_batch(run.info.run_id, params=params[first : first + _MOST_PARAMS])
     return run.info.run_id
@@ -87,7 +87,7 @@ class MLflow:
         """Send the numbers of rows; of those that are uncertain, the ones that are not there."""
         now = int(1000 * time.time())
         metrics = [
-            Metric(_FORBIDDEN.sub("_", name), value, now, row.step)
+            _entities.Metric(_FORBIDDEN.sub("_", name), value, now, row.step)
             for row in rows
             for name, value in row.values.items()
         ]

@@ -10,15 +10,11 @@ from __future__ import annotations
 
 import shutil
 import time
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image
-from tensorboard.compat.proto.event_pb2 import Event  # type: ignore[import-not-found]
-from tensorboard.compat.proto.summary_pb2 import Summary  # type: ignore[import-not-found]
-from tensorboard.plugins.text.metadata import create_summary_metadata  # type: ignore[import-not-found]
-from tensorboard.summary.writer.record_writer import RecordWriter  # type: ignore[import-not-found]
-from tensorboard.util.tensor_util import make_tensor_proto  # type: ignore[import-not-found]
 
 from thalweg.loggers.rows import LAYERS
 
@@ -29,6 +25,12 @@ if TYPE_CHECKING:
     from thalweg.loggers.account import Account
     from thalweg.loggers.logger import Facts, Outcome
     from thalweg.loggers.rows import Row
+
+Event: Any = import_module("tensorboard.compat.proto.event_pb2").Event
+Summary: Any = import_module("tensorboard.compat.proto.summary_pb2").Summary
+_metadata: Any = import_module("tensorboard.plugins.text.metadata").create_summary_metadata
+_Writer: Any = import_module("tensorboard.summary.writer.record_writer").RecordWriter
+_tensor: Any = import_module("tensorboard.util.tensor_util").make_tensor_proto
 
 _HEADER, _FRAME = 8, 16  # bytes: the length of a record, and what is around its content
 _VERSION = "brain.Event:2"
@@ -63,7 +65,7 @@ class TensorBoard:
         except BaseException:
             self._file.close()
             raise
-        self._records = RecordWriter(self._file)
+        self._records = _Writer(self._file)
         if not self._file.tell():
             self._add(Event(file_version=_VERSION))
             self._add_text("run", _table({"run": facts.path, **facts.config}), 0)
@@ -110,8 +112,8 @@ class TensorBoard:
         self._records.write(event.SerializeToString())
 
     def _add_text(self, name: str, text: str, step: int) -> None:
-        tensor = make_tensor_proto(text.encode())
-        value = Summary.Value(tag=name, tensor=tensor, metadata=create_summary_metadata(name, ""))
+        tensor = _tensor(text.encode())
+        value = Summary.Value(tag=name, tensor=tensor, metadata=_metadata(name, ""))
         self._texts[name] = text
         self._add(Event(step=step, summary=Summary(value=[value])))
 

@@ -11,11 +11,9 @@ import os
 import shutil
 import tempfile
 from glob import escape
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import trackio  # type: ignore[import-not-found]
-from trackio.sqlite_storage import SQLiteStorage  # type: ignore[import-not-found]
 
 
 if TYPE_CHECKING:
@@ -24,6 +22,9 @@ if TYPE_CHECKING:
     from thalweg.loggers.account import Account
     from thalweg.loggers.logger import Facts, Outcome
     from thalweg.loggers.rows import Row
+
+trackio: Any = import_module("trackio")
+SQLiteStorage: Any = import_module("trackio.sqlite_storage").SQLiteStorage
 
 
 def open_logger(place: str, account: Account, facts: Facts) -> Trackio:

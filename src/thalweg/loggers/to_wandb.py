@@ -9,10 +9,8 @@ Source: https://docs.wandb.ai/ref/python; the files are logs of LevelDB with rec
 from __future__ import annotations
 
 import struct
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
-
-import wandb  # type: ignore[import-not-found]
-from wandb.proto.wandb_internal_pb2 import Record  # type: ignore[import-not-found]
 
 
 if TYPE_CHECKING:
@@ -23,6 +21,8 @@ if TYPE_CHECKING:
     from thalweg.loggers.logger import Facts, Outcome
     from thalweg.loggers.rows import Row
 
+wandb: Any = import_module("wandb")
+Record: Any = import_module("wandb.proto.wandb_internal_pb2").Record
 _BLOCK, _MARK = 32768, 7  # bytes: of a block, and of the mark of the file or a part's header
 _WHOLE, _FIRST, _LAST = 1, 2, 4  # kinds of parts of a record
 

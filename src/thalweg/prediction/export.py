@@ -6,6 +6,7 @@ import json
 import shutil
 import tempfile
 import warnings
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -123,7 +124,7 @@ def _export_pt2(run: Run, path: Path, *, note: Callable[..., None] | None) -> fl
 def _export_openvino(run: Run, path: Path, *, note: Callable[..., None] | None) -> float:
     """Through ONNX: OpenVINO reads that itself, and asks nobody."""
     try:
-        import openvino  # type: ignore[import-not-found]
+        openvino: Any = import_module("openvino")
     except ImportError as error:
         raise MissingExtraError("openvino", "openvino") from error
     with tempfile.TemporaryDirectory() as folder:
