@@ -35,7 +35,7 @@ def log(
         print_json([asdict(one) for one in sent])
     for one in sent:
         if one.failure:
-            note(t("loggers.failed", target=one.target, run=one.run, reason=one.failure))
+            note(t("loggers.not_sent", target=one.target, run=one.run, reason=one.failure))
         elif not as_json:
             note(t("loggers.sent", **asdict(one)))
         if one.waiting:

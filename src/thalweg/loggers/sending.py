@@ -226,4 +226,6 @@ def _stamp(path: Path) -> int:
 
 def _reason(error: Exception) -> str:
     """Why something failed, in one line."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     return str(error).strip().partition("\n")[0][:_LONGEST_REASON] or type(error).__name__
