@@ -11,6 +11,7 @@ from thalweg.errors import MissingExtraError, RunError, UnknownNameError, UsageE
 from thalweg.history import HistoryLog
 from thalweg.loggers import Live, Sender, Target, parse_targets
 from thalweg.loggers.account import Account
+from thalweg.loggers.live import opened
 from thalweg.loggers.rows import Rows
 from thalweg.loggers.sending import facts_of, last_that_stays
 from thalweg.runs import files
@@ -226,3 +227,19 @@ def test_nobody_is_asked_without_a_target(tmp_path):
         live.start(write_run(tmp_path, 3))
     assert not live.sent
     assert not (tmp_path / "logged").exists()
+
+
+def test_a_resumed_training_goes_on_with_its_loggers_until_others_or_none_are_named(tmp_path):
+    run, said = write_run(tmp_path, 3), []
+    account = Account.of(run, "tensorboard:/tb")
+    account.goes_on = True
+    account.keep()
+
+    def named(log):
+        return [str(target) for target in opened(log, lambda key, **_: said.append(key), before=[run]).targets]
+
+    assert named(None) == ["tensorboard:/tb"]
+    assert named("none") == named(None) == []
+    account.path.write_text("{}")
+    assert named(None) == []
+    assert said == ["loggers.forgotten"]

@@ -18,7 +18,7 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from thalweg.errors import ThalwegError
-from thalweg.i18n import get_language
+from thalweg.i18n import get_language, t
 from thalweg.loggers.account import accounts_of
 from thalweg.loggers.sending import Sent
 from thalweg.loggers.targets import Target, parse_targets
@@ -135,7 +135,8 @@ def opened(
     """Loggers that were opened elsewhere, or those of targets.
 
     Args:
-        log: open loggers, which stay open; or targets; None: those that the training had before.
+        log: open loggers, which stay open; or targets, with which a resumed training goes on from now on; None: those
+            that the training had before.
         tell: as for `Live`.
         before: the runs that the training has already begun.
 
@@ -146,15 +147,20 @@ def opened(
     if isinstance(log, Live):
         log.tell = tell
         return nullcontext(log)
-    if log is not None:
-        return Live(parse_targets(log), tell)
+    given = None if log is None else parse_targets(log)
     found: dict[Target, None] = {}
     for run in before:
         try:
-            found |= {Target.parse(account.target): None for account in accounts_of(run) if account.goes_on}
+            for account in accounts_of(run):
+                target = Target.parse(account.target)
+                if account.goes_on and given is not None and target not in given:
+                    account.goes_on = False
+                    account.keep()
+                elif account.goes_on:
+                    found[target] = None
         except ThalwegError as error:  # no reason to stop a training
             tell("loggers.forgotten", reason=error)
-    return Live(tuple(found), tell)
+    return Live(tuple(found) if given is None else given, tell)
 
 
 def log_run(run: Path | str | os.PathLike[str], to: str | Iterable[str] | None = None) -> list[Sent]:
@@ -180,4 +186,5 @@ def log_run(run: Path | str | os.PathLike[str], to: str | Iterable[str] | None =
     with Live(known, goes_on=False) as live:
         live.start(path)
     missing = [target for target in known if str(target) not in {sent.target for sent in live.sent}]
-    return [*live.sent, *(Sent(str(path), str(target), failure="-") for target in missing)]
+    reason = t("loggers.no_answer")
+    return [*live.sent, *(Sent(str(path), str(target), failure=reason) for target in missing)]
