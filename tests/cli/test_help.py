@@ -21,7 +21,7 @@ ENGLISH = re.compile(
 )
 WRONG_USE = [
     (["bench"], "缺少参数 DIR"),
-    (["export", "runs/food"], "缺少选项 --onnx"),
+    (["export", "runs/food"], "请说明要写入什么"),
     (["bench", "photos", "--foo"], "没有 --foo 这个选项"),
     (["train", "photos", "--epoch", "2"], "相近的选项：--epochs"),
     (["trian"], "你是想用 'train' 吗"),

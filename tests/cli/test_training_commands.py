@@ -179,6 +179,7 @@ def test_every_flag_is_a_field_and_every_field_a_flag(thalweg):
         "--photos",
         "--processes",
         "--max-restarts",
+        "--log",
     }
     named = {f"--{field.name.replace('_', '-')}" for field in fields(TrainingConfig)}
     assert flags - own == named - {"--smaller-sizes"}  # which --size "64>96>128" sets

@@ -9,9 +9,9 @@ import pytest
 
 from thalweg.errors import MissingExtraError, RunError, UsageError
 from thalweg.i18n import t
-from thalweg.prediction import export as export_module
-from thalweg.prediction import export_onnx, predict, predict_onnx
+from thalweg.prediction import export_onnx, export_run, predict, predict_onnx, quantize_onnx
 from thalweg.prediction.onnx_model import OnnxModel
+from thalweg.prediction.standalone import Standalone
 from thalweg.runs import Run, TrainingConfig
 from thalweg.training import train
 
@@ -78,8 +78,8 @@ def test_onnx_of_another_model_is_refused(exported, striped, tmp_path):
 
 @pytest.mark.slow
 def test_a_file_that_says_something_else_is_not_kept(run, tmp_path, monkeypatch):
-    standalone = export_module._Standalone.forward
-    monkeypatch.setattr(export_module._Standalone, "forward", lambda self, images: standalone(self, images).flip(1))
+    standalone = Standalone.forward
+    monkeypatch.setattr(Standalone, "forward", lambda self, images: standalone(self, images).flip(1))
     with pytest.raises(RunError, match="differs"):
         export_onnx(run, tmp_path / "model.onnx")
     assert not list(tmp_path.iterdir())
@@ -130,3 +130,45 @@ def test_an_export_needs_no_photos(run, exported, tmp_path):
     assert len(said) == 1
     assert "gone" in said[0]
     assert (tmp_path / "unseen.onnx").read_bytes() == exported.read_bytes()
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")  # torch's, about TorchScript
+@pytest.mark.parametrize(("kind", "ending"), [("torchscript", ".pt"), ("pt2", ".pt2"), ("openvino", ".xml")])
+def test_each_kind_of_file_agrees_with_the_run_and_knows_its_classes(run, tmp_path, kind, ending):
+    if kind == "openvino":
+        pytest.importorskip("openvino", reason='the extra "openvino" is not installed')
+    path = tmp_path / f"model{ending}"
+    assert export_run(run, kind, path) < 1e-4
+    assert b'"classes"' in path.read_bytes() or b"&quot;classes&quot;" in path.read_bytes()
+    assert {one.suffix for one in tmp_path.iterdir()} == ({".xml", ".bin"} if kind == "openvino" else {ending})
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")  # onnxruntime's
+def test_eight_bits_are_measured_beside_the_floats_and_predict_alike(run, exported, striped):
+    found = quantize_onnx(run, exported)
+    assert found.int8.bytes < 0.5 * found.floats.bytes
+    assert found.same > 0.9
+    assert found.floats.accuracy == pytest.approx(run.summary()["valid"]["accuracy"])
+    kept = json.loads(exported.with_suffix(".int8.json").read_text())
+    assert kept["int8"]["accuracy"] == found.int8.accuracy
+    assert min(kept["int8"]["photos_per_second"], kept["floats"]["milliseconds"]) > 0
+    predicted = predict_onnx([found.path], striped)
+    expected = predict_onnx([exported], striped)
+    assert np.abs(predicted.probability_NC - expected.probability_NC).max() < 0.2
+
+
+def test_what_cannot_be_written_is_said_before_the_work(run, tmp_path, monkeypatch, command_runner):
+    from thalweg.cli import export as command
+
+    call = command_runner(command, "export")
+    with pytest.raises(UsageError, match="Say what to write"):
+        call(str(run.path))
+    with pytest.raises(UsageError, match="--int8 needs the file"):
+        call(str(run.path), "--pt2", str(tmp_path / "model.pt2"), "--int8")
+    with pytest.raises(UsageError, match=r"ends with \.xml"):
+        export_run(run, "openvino", tmp_path / "model.onnx")
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    with pytest.raises(MissingExtraError, match=r"thalweg\[openvino\]"):
+        export_run(run, "openvino", tmp_path / "model.xml")

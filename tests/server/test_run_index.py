@@ -9,6 +9,8 @@ import pytest
 
 from thalweg.history import HistoryLog
 from thalweg.i18n import LANGUAGES, speaking, t
+from thalweg.report.verdict import verdict_of
+from thalweg.runs import RunFolder
 from thalweg.runs.files import STEP_UNITS
 
 
@@ -124,3 +126,12 @@ def test_no_number_leaves_the_server_that_a_browser_cannot_read(client, folder):
 
     rows = json.loads(client.get("/api/runs").text, parse_constant=refuse)["runs"]
     assert {row["run"] for row in rows} == {"first", "deep/second"}
+
+
+def test_a_run_has_the_verdict_of_its_report_and_one_without_steps_has_none(client, folder):
+    expected = verdict_of(RunFolder(folder / "first"))
+    found = client.get("/api/glance", params={"run": "first"}).json()
+    assert (found["code"], found["title"]) == (expected.code, t(f"diagnosis.verdict_{expected.code}_title"))
+    chinese = client.get("/api/glance", params={"run": "first"}, headers={"accept-language": "zh"}).json()
+    assert chinese["text"] != found["text"] != ""
+    assert set(client.get("/api/glance", params={"run": "deep/second"}).json().values()) == {""}

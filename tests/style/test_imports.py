@@ -17,7 +17,7 @@ RUNGS = [
     {"surfaces", "optimizers", "schedules", "history", "formulas"},
     {"paths", "data", "models", "probes"},
     {"runs", "rate", "distributed"},
-    {"weights"},
+    {"weights", "loggers"},
     {"training"},
     {"diagnosis"},
     {"prediction", "callbacks"},

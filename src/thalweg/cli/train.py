@@ -16,7 +16,7 @@ from thalweg.i18n import t
 
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from thalweg.errors import ThalwegError
     from thalweg.runs import Run, TrainingConfig
@@ -40,6 +40,7 @@ def train(
     moved: Annotated[str | None, typer.Option("--photos", metavar="DIR", help=t("training.help_moved"))] = None,
     processes: Annotated[int | None, typer.Option(metavar="N", help=t("training.help_processes"))] = None,
     max_restarts: Annotated[int, typer.Option(metavar="N", help=t("training.help_max_restarts"))] = _RESTARTS,
+    log: Annotated[list[str] | None, typer.Option(metavar="TARGET", help=t("loggers.help_log"))] = None,
     as_json: JsonFlag = False,
     **overrides: Any,
 ) -> None:
@@ -49,13 +50,13 @@ def train(
     if resume is not None:
         if photos is not None or out is not None or recipe is not None:
             raise UsageError("training.resume_alone", run=resume)
-        go_on(resume, moved, overrides, as_json=as_json)
+        go_on(resume, moved, overrides, log=log or None, as_json=as_json)
     elif moved is not None:
         raise UsageError("training.moved_alone")
     elif photos is None:
         raise UsageError("training.no_photos")
     else:
-        begin(photos, requested(photos, recipe, overrides), out, as_json=as_json)
+        begin(photos, requested(photos, recipe, overrides), out, log=log or (), as_json=as_json)
 
 
 def _starts_others(processes: int | None, restarts: int) -> bool:
@@ -85,43 +86,62 @@ def requested(photos: str, recipe: str | None, overrides: dict[str, Any]) -> Tra
     return resolve(recipe, overrides, photos=photos, note=note)
 
 
-def begin(photos: str, config: TrainingConfig, out: Path | None, *, as_json: bool) -> None:
+def begin(photos: str, config: TrainingConfig, out: Path | None, *, log: Sequence[str] = (), as_json: bool) -> None:
     """Train, draw, and print the results."""
     from thalweg.cli._progress import showing
+    from thalweg.loggers.live import opened
     from thalweg.training import train as train_run
     from thalweg.training import train_folds
 
-    if config.folds and config.fold is None:
+    with opened(log, _tell) as loggers:
+        if config.folds and config.fold is None:
+            with showing(config) as listener:
+                runs = train_folds(photos, config, out, listener=listener, log=loggers)
+            conclude_folds(runs, as_json=as_json)
+            return
         with showing(config) as listener:
-            runs = train_folds(photos, config, out, listener=listener)
-        conclude_folds(runs, as_json=as_json)
-        return
-    with showing(config) as listener:
-        run = train_run(photos, config, out, listener=listener)
-    if is_first():
-        conclude(run, as_json=as_json)
+            run = train_run(photos, config, out, listener=listener, log=loggers)
+        if is_first():
+            conclude(run, as_json=as_json)
 
 
-def go_on(path: Path, photos: str | None = None, ends: Mapping[str, Any] | None = None, *, as_json: bool) -> None:
+def go_on(
+    path: Path,
+    photos: str | None = None,
+    ends: Mapping[str, Any] | None = None,
+    *,
+    log: Sequence[str] | None = None,
+    as_json: bool,
+) -> None:
     """Resume a run from its last checkpoint, draw, and print the results."""
     ends = ends or {}
     from thalweg.cli._progress import showing
-    from thalweg.runs import Run, files
+    from thalweg.loggers.live import opened
+    from thalweg.runs import Run, expand_folds, files
     from thalweg.training import resume as resume_run
     from thalweg.training import resume_folds
     from thalweg.training.request import extended
 
-    if (path / files.FOLDS).is_dir():
-        if is_one_of_many():
-            raise UsageError("distributed.folds_resumed", run=path)
-        with showing(extended(Run.open(path / files.FOLDS / "0").config, ends)) as listener:
-            runs = resume_folds(path, photos=photos, listener=listener, **ends)
-        conclude_folds(runs, as_json=as_json)
-        return
-    with showing(extended(Run.open(path).config, ends) if is_first() else None) as listener:
-        run = resume_run(path, photos=photos, listener=listener, **ends)
+    with opened(log, _tell, before=expand_folds([path])) as loggers:
+        if (path / files.FOLDS).is_dir():
+            if is_one_of_many():
+                raise UsageError("distributed.folds_resumed", run=path)
+            with showing(extended(Run.open(path / files.FOLDS / "0").config, ends)) as listener:
+                runs = resume_folds(path, photos=photos, listener=listener, log=loggers, **ends)
+            conclude_folds(runs, as_json=as_json)
+            return
+        with showing(extended(Run.open(path).config, ends) if is_first() else None) as listener:
+            run = resume_run(path, photos=photos, listener=listener, log=loggers, **ends)
+        if is_first():
+            conclude(run, as_json=as_json)
+
+
+def _tell(key: str, **values: Any) -> None:
+    """Say that a logger fails."""
+    from thalweg.cli._progress import say
+
     if is_first():
-        conclude(run, as_json=as_json)
+        say(t(key, **values))
 
 
 def submit(run: Run) -> None:

@@ -11,7 +11,8 @@ from thalweg._lazy import lazy_names
 
 if TYPE_CHECKING:
     from thalweg.prediction.classifier import Classifier, load
-    from thalweg.prediction.export import export_onnx
+    from thalweg.prediction.export import export_onnx, export_run
+    from thalweg.prediction.int8 import quantize_onnx
     from thalweg.prediction.onnx_model import predict_onnx
     from thalweg.prediction.predictions import (
         Predictions,
@@ -26,9 +27,11 @@ _homes = {
     "Classifier": ".classifier",
     "Predictions": ".predictions",
     "export_onnx": ".export",
+    "export_run": ".export",
     "load": ".classifier",
     "predict": ".predictor",
     "predict_onnx": ".onnx_model",
+    "quantize_onnx": ".int8",
     "sort_photos": ".sorting",
     "submission_notes": ".predictions",
     "submission_text": ".predictions",
@@ -39,9 +42,11 @@ __all__ = [
     "Classifier",
     "Predictions",
     "export_onnx",
+    "export_run",
     "load",
     "predict",
     "predict_onnx",
+    "quantize_onnx",
     "sort_photos",
     "submission_notes",
     "submission_text",

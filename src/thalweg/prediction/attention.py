@@ -33,7 +33,7 @@ class Attention:
 
     Attributes:
         probability_C: probability of each class.
-        label: the class with the highest logit.
+        label: the class that the maps are of: the one with the highest logit, unless another was asked for.
         maps: `mid` and `top`, each (H, W) in [0, 1]: how much each place contributed to the class; a tap without
             maps (tokens, vectors) has none.
     """
@@ -43,7 +43,7 @@ class Attention:
     maps: Mapping[str, NDArray[np.float32]]
 
 
-def attention(model: nn.Module, run: Run, image_HWC: NDArray[np.uint8]) -> Attention:
+def attention(model: nn.Module, run: Run, image_HWC: NDArray[np.uint8], *, label: int | None = None) -> Attention:
     """Classify one photo and compute which places contributed to the answer.
 
     `map = relu(Σ_C α_C A_C)`, `α_C = mean over H, W of ∂ logit / ∂ A_C`, divided by the map's largest value. `mid` is
@@ -53,6 +53,7 @@ def attention(model: nn.Module, run: Run, image_HWC: NDArray[np.uint8]) -> Atten
         model: from `run.load_network()`.
         run: the run.
         image_HWC: RGB, as in the cache: from `data.decoding.decode` at the run's stored size.
+        label: the class that the maps are of; None: the one with the highest logit.
 
     Source: Selvaraju et al. 2017, https://arxiv.org/abs/1610.02391.
     """
@@ -60,7 +61,7 @@ def attention(model: nn.Module, run: Run, image_HWC: NDArray[np.uint8]) -> Atten
     batches = evaluation_batches(pixels_1HWC, run.data, first, size=run.config.size, batch_size=1)
     with torch.enable_grad():
         logits_1C, found = _with_maps(model, next(iter(batches)))
-        label = int(logits_1C.argmax())
+        label = int(logits_1C.argmax()) if label is None else label
         gradients = torch.autograd.grad(logits_1C[0, label], list(found.values()), allow_unused=True)
     maps = {name: _weighed(maps, gradient) for (name, maps), gradient in zip(found.items(), gradients, strict=True)}
     probability_1C = softmax(logits_1C.detach().numpy(), run.temperature)

@@ -1,54 +1,57 @@
-"""Export a run as one self-contained ONNX file.
-
-Shape suffixes: N photos, H height, W width, C channels or classes.
-"""
+"""Export a run as one self-contained file: ONNX, TorchScript, or torch's exported program; or as OpenVINO's two."""
 
 from __future__ import annotations
 
 import json
+import shutil
+import tempfile
 import warnings
-from typing import TYPE_CHECKING
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import torch
-from torch import nn
 
 from thalweg._files import replacing
-from thalweg.errors import DataError, MissingExtraError, RunError, UsageError
-from thalweg.models import logits_of
-from thalweg.prediction.crops import Crop
-from thalweg.prediction.onnx_model import FORMAT, METADATA, OnnxModel
-from thalweg.runs import softmax
-from thalweg.runs.photos import affordable_batch, evaluation_batches
+from thalweg.errors import MissingExtraError, UsageError
+from thalweg.prediction.onnx_model import METADATA, OnnxModel
+from thalweg.prediction.standalone import Standalone, facts_of, largest_difference, photos_to_check
 
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from numpy.typing import NDArray
-    from torch import Tensor
 
     from thalweg.runs import Run
 
 OPSET = 18
-CHECKED = 64  # real photos on which the file must agree with the run
-TOLERANCE = 2e-3  # difference of a probability: the run may compute in another order
+_ENDINGS: Final = {"onnx": ".onnx", "torchscript": ".pt", "pt2": ".pt2", "openvino": ".xml"}
 
 
-class _Standalone(nn.Module):
-    """A network from bytes to probabilities."""
+def export_run(run: Run, kind: str, path: Path | str, *, note: Callable[..., None] | None = None) -> float:
+    """Write a run's network as a file of a kind, after checking it against the run.
 
-    def __init__(self, model: nn.Module, run: Run) -> None:
-        super().__init__()
-        self.model, self.temperature = model, run.temperature
-        mean, std = (torch.tensor(run.data[name]).view(1, 3, 1, 1) for name in ("mean", "std"))
-        self.scale, self.offset = 1 / (255 * std), mean / std
+    Args:
+        run: a run with weights.
+        kind: `onnx`, `torchscript`, `pt2` (torch.export) or `openvino`.
+        path: the file to write; its ending is that of the kind, and OpenVINO writes a second one, `.bin`, beside it.
+        note: as for `export_onnx`.
 
-    def forward(self, images_NHWC: Tensor) -> Tensor:
-        """Return probabilities (N, C) for bytes (N, size, size, 3)."""
-        images_NCHW = images_NHWC.permute(0, 3, 1, 2).float() * self.scale - self.offset
-        return (self.model(images_NCHW) / self.temperature).softmax(dim=1)
+    Returns:
+        The largest difference between two probabilities.
+
+    Raises:
+        UsageError: the file has another ending.
+        MissingExtraError: a library is not installed.
+        RunError: the run has no weights, or the file disagrees with it.
+        StorageError: the file cannot be written.
+    """
+    path, ending = Path(path), _ENDINGS[kind]
+    if path.suffix.lower() != ending and kind != "onnx":
+        raise UsageError("prediction.export_ending", path=path, ending=ending)
+    return _EXPORTS[kind](run, path, note=note)
 
 
 def export_onnx(run: Run, path: Path | str, *, note: Callable[..., None] | None = None) -> float:
@@ -78,68 +81,82 @@ def export_onnx(run: Run, path: Path | str, *, note: Callable[..., None] | None 
         import onnxscript  # type: ignore[import-not-found]  # noqa: F401 - torch exports by it
     except ImportError as error:
         raise MissingExtraError(error.name or "onnx", "export") from error
-    model = run.load_network().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload] - as elsewhere
-    size = run.config.size
-    example = torch.zeros(2, size, size, 3, dtype=torch.uint8)
+    network, example = Standalone.of(run)
     with warnings.catch_warnings(), replacing(path) as temporary:
         warnings.simplefilter("ignore")  # the exporter's own deprecations
         program = torch.onnx.export(
-            _Standalone(model, run).eval(),
+            network,
             (example,),
             input_names=["images"],
             output_names=["probabilities"],
             opset_version=OPSET,
             dynamo=True,
-            dynamic_shapes=({0: torch.export.Dim("photos")},),
+            dynamic_shapes=_any_number(),
             verbose=False,
         )
         assert program is not None, "the dynamo exporter returns a program"  # noqa: S101 - for the type checker
         proto = program.model_proto
-        onnx.helper.set_model_props(proto, {METADATA: json.dumps(_facts(run), ensure_ascii=False)})
+        onnx.helper.set_model_props(proto, {METADATA: json.dumps(facts_of(run), ensure_ascii=False)})
         temporary.write_bytes(proto.SerializeToString())
-        return _difference(run, temporary, _photos_to_check(run, note))
+        return largest_difference(run, OnnxModel.open(temporary).answer, photos_to_check(run, note))
 
 
-def _facts(run: Run) -> dict[str, object]:
-    return {
-        "format": FORMAT,
-        "classes": list(run.classes),
-        "class_shares": run.data["class_shares"],
-        "size": run.config.size,
-        "stored": run.data["stored"],
-        "resize": run.config.resize,
-        "layout": run.data["layout"],
-        **run.rendering.to_facts(),
-        "model": run.config.model,
-        "temperature": run.temperature,
-        "thalweg": run.environment.get("thalweg", ""),
-    }
+def _export_torchscript(run: Run, path: Path, *, note: Callable[..., None] | None) -> float:
+    network, example = Standalone.of(run)
+    with replacing(path) as temporary:
+        traced: Any = torch.jit.trace(network, example)
+        torch.jit.save(traced, temporary, _extra_files={f"{METADATA}.json": json.dumps(facts_of(run))})
+        loaded = torch.jit.load(temporary)
+        return largest_difference(run, _answer_of(loaded), photos_to_check(run, note))
 
 
-def _photos_to_check(run: Run, note: Callable[..., None] | None) -> NDArray[np.uint8]:
-    """Photos of the validation split, decoded; if they cannot be used, noise."""
-    try:
-        cache = run.open_photos()
-    except (DataError, RunError, UsageError) as error:
-        if note is not None:
-            note("prediction.exported_unseen", reason=error)
-        shape = (affordable_batch(run.data["stored"], CHECKED), run.data["stored"], run.data["stored"], 3)
-        return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-    return np.ascontiguousarray(cache.images_NHWC[cache.rows("valid")[:CHECKED]])
-
-
-def _difference(run: Run, path: Path, images_NHWC: NDArray[np.uint8]) -> float:
-    """Return the largest difference between run and file on some photos.
-
-    Raises:
-        RunError: the difference is too large.
-    """
-    rows_N, stored = np.arange(len(images_NHWC)), images_NHWC.shape[1]
-    batches = evaluation_batches(images_NHWC, run.data, rows_N, size=run.config.size, batch_size=CHECKED)
-    expected_NC = softmax(logits_of(run.load_network(), batches).numpy(), run.temperature)
-    whole = Crop((0, 0, stored, stored), flip=False)
-    found_NC = OnnxModel.open(path).probabilities(images_NHWC, rows_N, whole)
-    difference = float(np.abs(found_NC - expected_NC).max())
-    if not difference <= TOLERANCE:
-        raise RunError("prediction.export_differs", run=run.path, difference=difference, most=TOLERANCE)
+def _export_pt2(run: Run, path: Path, *, note: Callable[..., None] | None) -> float:
+    network, example = Standalone.of(run)
+    with tempfile.TemporaryDirectory() as folder, replacing(path) as temporary:
+        program = torch.export.export(network, (example,), dynamic_shapes=_any_number())
+        written = Path(folder) / "program.pt2"  # torch asks for the ending
+        torch.export.save(program, written, extra_files={f"{METADATA}.json": json.dumps(facts_of(run))})
+        difference = largest_difference(run, _answer_of(program.module()), photos_to_check(run, note))
+        shutil.copyfile(written, temporary)
     return difference
+
+
+def _export_openvino(run: Run, path: Path, *, note: Callable[..., None] | None) -> float:
+    """Through ONNX: OpenVINO reads that itself, and asks nobody."""
+    try:
+        openvino: Any = import_module("openvino")
+    except ImportError as error:
+        raise MissingExtraError("openvino", "openvino") from error
+    with tempfile.TemporaryDirectory() as folder:
+        export_onnx(run, Path(folder) / "model.onnx", note=note)
+        core = openvino.Core()
+        model = core.read_model(Path(folder) / "model.onnx")
+        model.set_rt_info(json.dumps(facts_of(run)), METADATA)
+        written = Path(folder) / "model.xml"
+        openvino.save_model(model, written, compress_to_fp16=False)
+        compiled = core.compile_model(written, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+        difference = largest_difference(run, lambda images: compiled(images)[0], photos_to_check(run, None))
+        for ending in (".bin", ".xml"):  # the one that refers to the other comes last
+            with replacing(path.with_suffix(ending)) as temporary:
+                shutil.copyfile(written.with_suffix(ending), temporary)
+    return difference
+
+
+def _any_number() -> Any:
+    return ({0: torch.export.Dim("photos")},)
+
+
+def _answer_of(module: Any) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
+    def answer(images_NHWC: NDArray[np.uint8]) -> NDArray[np.float32]:
+        with torch.inference_mode():
+            return module(torch.from_numpy(np.ascontiguousarray(images_NHWC))).numpy()
+
+    return answer
+
+
+_EXPORTS: Final[dict[str, Callable[..., float]]] = {
+    "onnx": export_onnx,
+    "torchscript": _export_torchscript,
+    "pt2": _export_pt2,
+    "openvino": _export_openvino,
+}

@@ -97,11 +97,16 @@ class OnnxModel:
         self, images_NHWC: NDArray[np.uint8], rows_N: NDArray[np.int64], crop: Crop
     ) -> NDArray[np.float64]:
         """Return class probabilities (N, C) for one crop of each photo, holding one batch in memory at a time."""
-        name, size = self.session.get_inputs()[0].name, self.facts["size"]
+        size = self.facts["size"]
         count = affordable_batch(size, BATCH)
         batches = (rows_N[start : start + count] for start in range(0, len(rows_N), count))
-        parts = [self.session.run(None, {name: _cropped(images_NHWC, rows, crop, size)})[0] for rows in batches]
-        return np.concatenate(parts).astype(np.float64)
+        return np.concatenate([self.answer(cropped(images_NHWC, rows, crop, size)) for rows in batches]).astype(
+            np.float64
+        )
+
+    def answer(self, images_NHWC: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return class probabilities (N, C) for bytes (N, size, size, 3)."""
+        return self.session.run(None, {self.session.get_inputs()[0].name: images_NHWC})[0]
 
 
 def predict_onnx(
@@ -190,7 +195,7 @@ def _check_graph(session: Any, facts: dict[str, Any], path: Path) -> None:
         raise RunError("prediction.foreign_onnx", path=path)
 
 
-def _cropped(images_NHWC: NDArray[np.uint8], rows_N: NDArray[np.int64], crop: Crop, size: int) -> NDArray[np.uint8]:
+def cropped(images_NHWC: NDArray[np.uint8], rows_N: NDArray[np.int64], crop: Crop, size: int) -> NDArray[np.uint8]:
     """Return the same crop of each photo, as bytes (N, size, size, 3)."""
     count = len(rows_N)
     boxes_N4 = np.tile(np.array(crop.box, dtype=np.int64), (count, 1))

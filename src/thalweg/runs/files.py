@@ -32,6 +32,7 @@ SUBMISSION: Final = "submission.csv"
 REPORT: Final = "report.html"
 PICTURES: Final = ("curves", "layers", "confusion", "mistakes", "reliability", "tsne-mid", "tsne-top")  # .png
 DOUBTS: Final = "doubts"  # .png, if labels are doubted
+LOGGED: Final = "logged"  # a folder with one file for each logger that the run is sent to
 LANDSCAPES: Final = ("landscape-trajectory", "landscape-random")  # .png, drawn on request
 
 FOLDS: Final = "folds"  # below a folder of folds, the runs 0, 1, ...

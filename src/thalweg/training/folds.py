@@ -16,6 +16,7 @@ import numpy as np
 
 from thalweg._files import write_text
 from thalweg.errors import RunError, UsageError
+from thalweg.loggers.live import opened
 from thalweg.runs import Run, files
 from thalweg.training.progress import Listener
 from thalweg.training.request import extended, read
@@ -23,13 +24,19 @@ from thalweg.training.session import claimed, resume, train
 
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from thalweg.loggers.live import Live
     from thalweg.runs import TrainingConfig
 
 
 def train_folds(
-    photos: Path | str, config: TrainingConfig, out: Path | str | None = None, *, listener: Listener | None = None
+    photos: Path | str,
+    config: TrainingConfig,
+    out: Path | str | None = None,
+    *,
+    listener: Listener | None = None,
+    log: Live | str | Iterable[str] = (),
 ) -> list[Run]:
     """Train `config.folds` runs in `out/folds/0`, `1`, ..., each validated on a part that the others train on.
 
@@ -42,6 +49,7 @@ def train_folds(
         out: the folder: empty, new, or interrupted with the same configuration. None: the first unused name below
             `runs/`.
         listener: receives the progress of each run.
+        log: loggers, as for `train`; each fold is a run of its own.
 
     Returns:
         The runs; fewer than `folds` after an interrupt.
@@ -54,14 +62,21 @@ def train_folds(
     """
     if not config.folds:
         raise UsageError("training.no_folds")
-    if out is not None and (Path(out) / files.FOLDS).is_dir():
-        return _train_all(photos, config, Path(out), listener or Listener())
-    with claimed(out, photos) as folder:
-        return _train_all(photos, config, folder, listener or Listener())
+    listener = listener or Listener()
+    with opened(log, listener.note) as loggers:
+        if out is not None and (Path(out) / files.FOLDS).is_dir():
+            return _train_all(photos, config, Path(out), listener, loggers)
+        with claimed(out, photos) as folder:
+            return _train_all(photos, config, folder, listener, loggers)
 
 
 def resume_folds(
-    out: Path | str, *, photos: Path | str | None = None, listener: Listener | None = None, **ends: Any
+    out: Path | str,
+    *,
+    photos: Path | str | None = None,
+    listener: Listener | None = None,
+    log: Live | str | Iterable[str] | None = None,
+    **ends: Any,
 ) -> list[Run]:
     """Resume `train_folds` after an interrupt, or with another end.
 
@@ -69,6 +84,7 @@ def resume_folds(
         out: the folder of folds.
         photos: where the photos are now, if they have moved.
         listener: receives the progress of each run.
+        log: loggers, as for `resume`.
         **ends: as for `resume`; the folds share a budget.
 
     Raises:
@@ -84,7 +100,10 @@ def resume_folds(
     if own.get("budget"):
         own["budget"] /= folds
     moved = None if photos is None else first.data["path"]
-    return _train_all(first.data["path"], config, Path(out), listener or Listener(), moved=moved, ends=own)
+    listener = listener or Listener()
+    begun = sorted((Path(out) / files.FOLDS).iterdir())
+    with opened(log, listener.note, before=begun) as loggers:
+        return _train_all(first.data["path"], config, Path(out), listener, loggers, moved=moved, ends=own)
 
 
 def _train_all(
@@ -92,6 +111,7 @@ def _train_all(
     config: TrainingConfig,
     out: Path,
     listener: Listener,
+    loggers: Live,
     *,
     moved: Path | str | None = None,
     ends: Mapping[str, Any] | None = None,
@@ -103,16 +123,17 @@ def _train_all(
         path = out / files.FOLDS / str(fold)
         listener.note("training.fold", fold=fold + 1, folds=folds)
         if not (path / files.CONFIG).exists():
-            runs.append(train(photos, replace(config, fold=fold, budget=budget), path, listener=listener))
+            own = replace(config, fold=fold, budget=budget)
+            runs.append(train(photos, own, path, listener=listener, log=loggers))
         else:
-            runs.append(_resumed(path, listener, moved, ends or {}))
+            runs.append(_resumed(path, listener, loggers, moved, ends or {}))
         if runs[-1].summary()["stopped"] == "interrupted":
             return runs
     _write_out_of_fold(runs, out)
     return runs
 
 
-def _resumed(path: Path, listener: Listener, photos: Path | str | None, ends: Mapping[str, Any]) -> Run:
+def _resumed(path: Path, listener: Listener, loggers: Live, photos: Path | str | None, ends: Mapping[str, Any]) -> Run:
     """Return the run of one fold, resumed or already finished."""
     run = Run.open(path)
     stopped = run.summary().get("stopped", "interrupted")
@@ -121,7 +142,7 @@ def _resumed(path: Path, listener: Listener, photos: Path | str | None, ends: Ma
     reached = all(getattr(run.config, name) == value for name, value in ends.items())  # in an earlier session
     if stopped != "interrupted" and reached:
         return run
-    return resume(path, photos=photos, listener=listener, **({} if reached else ends))
+    return resume(path, photos=photos, listener=listener, log=loggers, **({} if reached else ends))
 
 
 def _write_out_of_fold(runs: Sequence[Run], out: Path) -> None:

@@ -14,6 +14,7 @@ from thalweg._files import hold, is_held, is_part, remove_abandoned, write_bytes
 from thalweg.distributed.joining import join
 from thalweg.distributed.team import Team
 from thalweg.errors import ProcessLostError, RunError, StorageError, TrainingError, UsageError
+from thalweg.loggers.live import opened
 from thalweg.runs import Run, TrainingConfig, files
 from thalweg.runs.config import training_options
 from thalweg.runs.options import flag_of
@@ -29,9 +30,10 @@ from thalweg.training.together import begin_together, explaining, sharded
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from thalweg.distributed.group import Group
+    from thalweg.loggers.live import Live
 
 FINISHED: Final = ("done", "budget", "patience")  # how a run stops that has nothing left to do
 
@@ -44,6 +46,7 @@ def train(
     recipe: str | None = None,
     listener: Listener | None = None,
     verbose: bool = False,
+    log: Live | str | Iterable[str] = (),
     **overrides: Any,
 ) -> Run:
     """Train a classifier and write a run.
@@ -55,6 +58,8 @@ def train(
         recipe: a name from `thalweg.training.RECIPES`; None: `standard`, or what a `budget` affords.
         listener: receives the progress.
         verbose: print the progress on stderr, as the command line does; without it, nothing is printed.
+        log: loggers to send the run to, such as `"tensorboard:tb"`, see `docs/loggers.md`. If one fails, the listener
+            gets a note, from another thread, and the training goes on.
         **overrides: fields of `TrainingConfig`, as values or as the command line writes them (`budget="10m"`).
 
     Returns:
@@ -62,6 +67,7 @@ def train(
 
     Raises:
         UsageError: the folder is taken, or the configuration is invalid.
+        MissingExtraError: the library of a logger is not installed.
         DataError: the photos cannot be used.
         TrainingError: the loss became NaN or infinite; the last good checkpoint is kept.
         StorageError: a file cannot be written.
@@ -82,8 +88,9 @@ def train(
         raise UsageError("training.folds_apart", folds=config.folds)
     group = join()
     if group is None:
-        return _finish(_begun(photos, config, out, listener), listener)
-    with explaining(group):
+        with opened(log, listener.note) as loggers:
+            return _finish(_begun(photos, config, out, listener), listener, loggers)
+    with explaining(group), opened(log, listener.note) as loggers:
         settled = sharded(config, group, listener) if group.first else config
 
         def begin() -> TrainingLoop:
@@ -95,7 +102,7 @@ def train(
                     (Path(known) / name).unlink(missing_ok=True)
             return _begun(photos, settled, known or out, listener, group)
 
-        return _finish(begin_together(group, photos, begin, listener), listener)
+        return _finish(begin_together(group, photos, begin, listener), listener, loggers)
 
 
 def _begun(
@@ -132,6 +139,7 @@ def resume(
     photos: Path | str | None = None,
     listener: Listener | None = None,
     verbose: bool = False,
+    log: Live | str | Iterable[str] | None = None,
     **ends: Any,
 ) -> Run:
     """Resume a run from its last checkpoint; with `epochs` on the CPU, bit-identically to an uninterrupted run.
@@ -144,6 +152,7 @@ def resume(
         photos: where its photos are now, if they have moved; the run keeps the new place.
         listener: receives the progress.
         verbose: print the progress on stderr.
+        log: loggers, as for `train`; None: those that the training had before; `"none"`: none.
         **ends: `epochs`, `budget` or `patience`, to replace the run's, as values or as the command line writes them.
 
     Raises:
@@ -154,10 +163,11 @@ def resume(
     listener = listener or (Printer() if verbose else Listener())
     group = join()
     if group is None:
-        return _finish(_reopened(path, listener, photos=photos, **ends), listener)
-    with explaining(group):
+        with opened(log, listener.note, before=[Path(path)]) as loggers:
+            return _finish(_reopened(path, listener, photos=photos, **ends), listener, loggers)
+    with explaining(group), opened(log, listener.note, before=[Path(path)]) as loggers:
         loop = begin_together(group, photos, lambda: _reopened(path, listener, group, photos=photos, **ends), listener)
-        return _finish(loop, listener)
+        return _finish(loop, listener, loggers)
 
 
 def _reopened(
@@ -317,7 +327,7 @@ def _is_free(folder: Path) -> bool:
         return False
 
 
-def _finish(loop: TrainingLoop, listener: Listener) -> Run:
+def _finish(loop: TrainingLoop, listener: Listener, loggers: Live) -> Run:
     """Train to the end, then write the results of the kept weights: the first process alone, if there are several."""
     run, team = loop.run, loop.team
     if not team.first:
@@ -326,6 +336,7 @@ def _finish(loop: TrainingLoop, listener: Listener) -> Run:
         return run
     for folder in (run.path, run.path / files.CHECKPOINTS, (run.path / files.STEPS).parent):
         remove_abandoned(folder)  # of a process that was killed while it wrote
+    loggers.start(run.path)
     try:
         stopped = loop.run_to_end(listener)
         team.leave()

@@ -11,6 +11,7 @@ from thalweg.server.request import Entry
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from thalweg.server.request import Visit
 
@@ -69,6 +70,20 @@ def shown(verdict: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def glance(path: Path) -> dict[str, str]:
+    """The verdict on a run's history alone, as its report has it: title and text; empty for a run without steps.
+
+    Args:
+        path: the run's folder.
+    """
+    from thalweg.report.verdict import verdict_of
+    from thalweg.runs import RunFolder
+
+    verdict = verdict_of(RunFolder(path))
+    told = {} if verdict is None else verdict.to_dict()
+    return {name: told.get(name, "") for name in ("code", "title", "text")}
+
+
 async def _verdict(visit: Visit) -> dict[str, Any]:
     run = await asyncio.to_thread(lambda: visit.run)  # a damaged run is refused at once, with its reason
     return told(visit.service.diagnoses.verdict(visit.run_name, run.path, waiting="waiting" in visit.query))
@@ -84,6 +99,7 @@ async def _start_trial(visit: Visit) -> dict[str, Any]:
 
 
 ROUTES: Final = (
+    Entry("GET", "glance", lambda visit: glance(visit.run.path)),
     Entry("GET", "verdict", _verdict),
     Entry("GET", "trial", _trial),
     Entry("POST", "trials", _start_trial),

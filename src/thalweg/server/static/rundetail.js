@@ -24,6 +24,7 @@ export function makeDetail(page) {
     if (!name) return;
     Object.assign(parts, {
       facts: make("div"),
+      verdict: make("p", { id: "run-verdict" }),
       buttons: make("div", { class: "buttons" }),
       output: make("div"),
       landscape: make("div"),
@@ -31,7 +32,7 @@ export function makeDetail(page) {
       scores: make("div", { id: "run-scores" }),
       layers: make("div"),
     });
-    home.append(make("h2", {}, name), parts.facts, parts.buttons, parts.output, parts.landscape, parts.review);
+    home.append(make("h2", {}, name), parts.facts, parts.verdict, parts.buttons, parts.output, parts.landscape, parts.review);
     results.append(parts.scores, parts.layers);
     draw();
     if (isListed()) load(); // a run that was just started has nothing to read yet
@@ -132,6 +133,10 @@ export function makeDetail(page) {
         if (mine === name) part.replaceChildren(note(error.message));
       }
     };
+    await show(parts.verdict, async () => {
+      const { title, text } = await getJson("glance", { run: mine });
+      return [make("strong", {}, title), ` ${text}`];
+    });
     await show(parts.layers, async () => layersOf(await getFrame("layers", { run: mine })));
     await show(parts.scores, async () => scoresOf(mine, await getJson("scores", { run: mine })));
   }
