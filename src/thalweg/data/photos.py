@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
+from thalweg._notebook import shown_as
 from thalweg.i18n import joined, t
 
 
@@ -59,10 +60,12 @@ class ImageSet:
     root: Path
     layout: Layout
     classes: tuple[str, ...]
-    photos: tuple[Photo, ...]
+    photos: tuple[Photo, ...] = field(repr=False)
     source: Source
     notes: tuple[Note, ...] = ()
     leftovers: tuple[Leftover, ...] = ()
+
+    _repr_html_ = shown_as("images")
 
     @cached_property
     def _by_split(self) -> dict[Split, tuple[Photo, ...]]:

@@ -16,10 +16,11 @@ from thalweg.i18n import t
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
+
+    from thalweg.figures.style import Target
 
 BINS = 10
 MOST_SHOWN = 24
@@ -32,7 +33,7 @@ _MOST_WITH_NUMBERS = 20
 _LONGEST_TICK = 20
 
 
-def confusion(matrix_CC: NDArray[np.integer], classes: Sequence[str], path: Path | str) -> None:
+def confusion(matrix_CC: NDArray[np.integer], classes: Sequence[str], path: Target) -> None:
     """Draw a confusion matrix: colors are shares of the true class, a cell's text its count and its share.
 
     Above 20 classes the cells have no room for numbers and get none.
@@ -40,7 +41,7 @@ def confusion(matrix_CC: NDArray[np.integer], classes: Sequence[str], path: Path
     Args:
         matrix_CC: photos, by true class (rows) and predicted class (columns).
         classes: names.
-        path: the PNG file.
+        path: the PNG file, or a `Kept`.
 
     Raises:
         StorageError: the file cannot be written.
@@ -117,7 +118,7 @@ def mistakes(  # noqa: PLR0917 - four arrays of one length, then what all pictur
     predicted_N: NDArray[np.integer],
     probability_N: NDArray[np.floating],
     classes: Sequence[str],
-    path: Path | str,
+    path: Target,
     names: Sequence[str],
 ) -> NDArray[np.int64]:
     """Draw the most confident mistakes, at most 24, each with its true class, the predicted one, and its probability.
@@ -128,7 +129,7 @@ def mistakes(  # noqa: PLR0917 - four arrays of one length, then what all pictur
         predicted_N: the predicted classes.
         probability_N: of the predicted classes, in [0, 1].
         classes: names of the classes.
-        path: the PNG file.
+        path: the PNG file, or a `Kept`.
         names: of the photos.
 
     Returns:
@@ -216,7 +217,7 @@ def reliability(
     plain_NC: NDArray[np.floating],
     scaled_NC: NDArray[np.floating],
     labels_N: NDArray[np.integer],
-    path: Path | str,
+    path: Target,
     *,
     temperature: float,
 ) -> None:
@@ -226,7 +227,7 @@ def reliability(
         plain_NC: the network's own probabilities.
         scaled_NC: the scaled probabilities.
         labels_N: the true classes.
-        path: the PNG file.
+        path: the PNG file, or a `Kept`.
         temperature: by which the logits were divided.
 
     Raises:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 Child = str | int | None
 
-_WITHOUT_END = {"img", "meta"}
+_WITHOUT_END = {"br", "img", "meta"}
 # these reverse the direction of text, so one name could look like another
 _TURNING = {*map(chr, range(0x202A, 0x202F)), *map(chr, range(0x2066, 0x206A))}
 

@@ -17,7 +17,7 @@ import numpy as np
 from thalweg._files import write_text
 from thalweg.errors import RunError, UsageError
 from thalweg.runs import Run, files
-from thalweg.training.progress import Listener
+from thalweg.training.printing import heard
 from thalweg.training.request import extended, read
 from thalweg.training.session import claimed, resume, train
 
@@ -26,10 +26,16 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from thalweg.runs import TrainingConfig
+    from thalweg.training.progress import Listener
 
 
 def train_folds(
-    photos: Path | str, config: TrainingConfig, out: Path | str | None = None, *, listener: Listener | None = None
+    photos: Path | str,
+    config: TrainingConfig,
+    out: Path | str | None = None,
+    *,
+    listener: Listener | None = None,
+    verbose: bool | None = None,
 ) -> list[Run]:
     """Train `config.folds` runs in `out/folds/0`, `1`, ..., each validated on a part that the others train on.
 
@@ -42,6 +48,7 @@ def train_folds(
         out: the folder: empty, new, or interrupted with the same configuration. None: the first unused name below
             `runs/`.
         listener: receives the progress of each run.
+        verbose: as for `train`.
 
     Returns:
         The runs; fewer than `folds` after an interrupt.
@@ -54,14 +61,20 @@ def train_folds(
     """
     if not config.folds:
         raise UsageError("training.no_folds")
-    if out is not None and (Path(out) / files.FOLDS).is_dir():
-        return _train_all(photos, config, Path(out), listener or Listener())
-    with claimed(out, photos) as folder:
-        return _train_all(photos, config, folder, listener or Listener())
+    with heard(listener, verbose) as told:
+        if out is not None and (Path(out) / files.FOLDS).is_dir():
+            return _train_all(photos, config, Path(out), told)
+        with claimed(out, photos) as folder:
+            return _train_all(photos, config, folder, told)
 
 
 def resume_folds(
-    out: Path | str, *, photos: Path | str | None = None, listener: Listener | None = None, **ends: Any
+    out: Path | str,
+    *,
+    photos: Path | str | None = None,
+    listener: Listener | None = None,
+    verbose: bool | None = None,
+    **ends: Any,
 ) -> list[Run]:
     """Resume `train_folds` after an interrupt, or with another end.
 
@@ -69,6 +82,7 @@ def resume_folds(
         out: the folder of folds.
         photos: where the photos are now, if they have moved.
         listener: receives the progress of each run.
+        verbose: as for `train`.
         **ends: as for `resume`; the folds share a budget.
 
     Raises:
@@ -83,7 +97,8 @@ def resume_folds(
     if own.get("budget"):
         own["budget"] /= folds
     moved = None if photos is None else first.data["path"]
-    return _train_all(first.data["path"], config, Path(out), listener or Listener(), moved=moved, ends=own)
+    with heard(listener, verbose) as told:
+        return _train_all(first.data["path"], config, Path(out), told, moved=moved, ends=own)
 
 
 def _train_all(

@@ -21,7 +21,7 @@ from thalweg.training.evaluation import keep_outputs, write_summary
 from thalweg.training.loop import TrainingLoop
 from thalweg.training.machine import give_back, ready_machine, settled_device, usable_threads
 from thalweg.training.prepare import Plan, Preparation, initial_weights
-from thalweg.training.printing import Printer
+from thalweg.training.printing import heard
 from thalweg.training.progress import Clock, Listener
 from thalweg.training.rate import with_found_rate
 from thalweg.training.request import ENDS, extended, resolve
@@ -43,7 +43,7 @@ def train(
     *,
     recipe: str | None = None,
     listener: Listener | None = None,
-    verbose: bool = False,
+    verbose: bool | None = None,
     **overrides: Any,
 ) -> Run:
     """Train a classifier and write a run.
@@ -54,7 +54,9 @@ def train(
         out: the run's folder, which must be empty or new; None: the first unused name below `runs/`.
         recipe: a name from `thalweg.training.RECIPES`; None: `standard`, or what a `budget` affords.
         listener: receives the progress.
-        verbose: print the progress on stderr, as the command line does; without it, nothing is printed.
+        verbose: True: show the progress, in a notebook as a chart that grows, elsewhere in lines on stderr, as the
+            command line does. False: show nothing. None: as True in a notebook and at Python's prompt, as False in a
+            program.
         **overrides: fields of `TrainingConfig`, as values or as the command line writes them (`budget="10m"`).
 
     Returns:
@@ -73,13 +75,18 @@ def train(
         >>> run.summary()["stopped"]
         'budget'
     """
-    listener = listener or (Printer() if verbose else Listener())
-    if config is None:
-        config = resolve(recipe, overrides, photos=photos, note=listener.note)
-    elif recipe is not None or overrides:
-        raise UsageError("training.config_alone")
-    if config.folds and config.fold is None:
-        raise UsageError("training.folds_apart", folds=config.folds)
+    with heard(listener, verbose) as told:
+        if config is None:
+            config = resolve(recipe, overrides, photos=photos, note=told.note)
+        elif recipe is not None or overrides:
+            raise UsageError("training.config_alone")
+        if config.folds and config.fold is None:
+            raise UsageError("training.folds_apart", folds=config.folds)
+        return _train(photos, config, out, told)
+
+
+def _train(photos: Path | str, config: TrainingConfig, out: Path | str | None, listener: Listener) -> Run:
+    """Train alone, or as one of several processes."""
     group = join()
     if group is None:
         return _finish(_begun(photos, config, out, listener), listener)
@@ -129,7 +136,7 @@ def resume(
     *,
     photos: Path | str | None = None,
     listener: Listener | None = None,
-    verbose: bool = False,
+    verbose: bool | None = None,
     **ends: Any,
 ) -> Run:
     """Resume a run from its last checkpoint; with `epochs` on the CPU, bit-identically to an uninterrupted run.
@@ -141,7 +148,7 @@ def resume(
         path: the run's folder.
         photos: where its photos are now, if they have moved; the run keeps the new place.
         listener: receives the progress.
-        verbose: print the progress on stderr.
+        verbose: as for `train`.
         **ends: `epochs`, `budget` or `patience`, to replace the run's, as values or as the command line writes them.
 
     Raises:
@@ -149,13 +156,13 @@ def resume(
         UsageError: an end is invalid, or the run is already past it.
         DataError: the photos are gone.
     """
-    listener = listener or (Printer() if verbose else Listener())
     group = join()
-    if group is None:
-        return _finish(_reopened(path, listener, photos=photos, **ends), listener)
-    with explaining(group):
-        loop = begin_together(group, photos, lambda: _reopened(path, listener, group, photos=photos, **ends), listener)
-        return _finish(loop, listener)
+    with heard(listener, verbose) as told:
+        if group is None:
+            return _finish(_reopened(path, told, photos=photos, **ends), told)
+        with explaining(group):
+            loop = begin_together(group, photos, lambda: _reopened(path, told, group, photos=photos, **ends), told)
+            return _finish(loop, told)
 
 
 def _reopened(
@@ -337,10 +344,12 @@ def _finish(loop: TrainingLoop, listener: Listener) -> Run:
         give_back()
     if stopped == "interrupted" or not run.best.exists():
         write_summary(run, loop.state, loop.seconds, stopped, scores={})
+        listener.ended(run, run.summary())
         return run
     kept = loop.use_best()
     scores = keep_outputs(run, loop.features("valid"), loop.cache.labels("valid"))
     test = loop.evaluate("test").to_dict() if loop.cache.is_labeled("test") else None
     scores = {"kept_epoch": kept, **scores, "test": test}
     write_summary(run, loop.state, loop.seconds, stopped, scores=scores)
+    listener.ended(run, run.summary())
     return run
