@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 from thalweg._notebook import shown_as
+from thalweg.data.builtin import ARCHIVE, BUILTIN
 from thalweg.i18n import joined, t
 
 
@@ -111,11 +112,12 @@ class ImageSet:
 
     def describe(self) -> str:
         """One sentence: the layout, and how many photos each split has."""
+        root = BUILTIN if self.root == ARCHIVE else self.root
         if self.layout == "unlabeled":
-            return t("data.describe_unlabeled", root=self.root, count=len(self.photos))
+            return t("data.describe_unlabeled", root=root, count=len(self.photos))
         return t(
             "data.describe",
-            root=self.root,
+            root=root,
             layout=t(f"data.layout_{self.layout}"),
             classes=len(self.classes),
             train=len(self.split("train")),

@@ -48,8 +48,9 @@ QUIET: Final = "#5C5C5C"  # notes: contrast 6.7 on white
 GRID: Final = "#E3E3E3"
 
 DPI: Final = 150
-_INLINE_DPI: Final = 110  # in a notebook, which keeps every picture
 _CSS_PIXELS: Final = 96  # an inch
+_CELL: Final = 860  # CSS pixels, the width of a notebook's output
+_SHARPNESS: Final = 1.25  # pixels for each of CSS: a notebook keeps every picture that it shows
 
 BUNDLED_FONT: Final = Path(__file__).parent / "fonts" / "ThalwegSansSC-Regular.otf"
 
@@ -97,12 +98,13 @@ class Picture(Figure):
     """A figure of matplotlib that a notebook shows inline."""
 
     def _repr_png_(self) -> tuple[bytes, dict[str, float]]:
-        """The content of a PNG file, and the size that it shows at."""
+        """The content of a PNG file, and the size that it shows at: that of a cell, or less."""
+        width, height = self.get_size_inches()
+        shown = min(_CSS_PIXELS, _CELL / width)  # CSS pixels per inch
         content = io.BytesIO()
         with _style():
-            self.savefig(content, format="png", dpi=_INLINE_DPI, metadata={"Software": None})
-        width, height = (_CSS_PIXELS * inches for inches in self.get_size_inches())
-        return content.getvalue(), {"width": round(width), "height": round(height)}
+            self.savefig(content, format="png", dpi=_SHARPNESS * shown, metadata={"Software": None})
+        return content.getvalue(), {"width": round(shown * width), "height": round(shown * height)}
 
 
 class Kept:

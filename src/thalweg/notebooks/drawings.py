@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from thalweg.runs import Run
 
 SMALL_DPI = 110  # of a picture within the HTML of an object
-_WIDTH, _HEIGHT = 5.6, 4.7  # inches of the small picture of a path
+_WIDTH, _HEIGHT = 5.0, 4.3  # inches of the small picture of a path
 _KEPT = 2_000  # of its steps
 
 

@@ -28,8 +28,7 @@ from safetensors.numpy import load_file
 
 from thalweg._files import write_text
 from thalweg._notebook import drawn_as, shown_as
-from thalweg.data.builtin import ARCHIVE
-from thalweg.data.opening import BUILTIN
+from thalweg.data.builtin import ARCHIVE, BUILTIN
 from thalweg.data.photos import SPLITS
 from thalweg.data.rendering import Rendering
 from thalweg.errors import DataError, RunError, UnknownNameError, UsageError
@@ -88,6 +87,9 @@ class Run:
             DataError: the photos are gone.
         """
         return drawn_as("run")(self, name)
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r})"
 
     def __fspath__(self) -> str:
         """The folder: a run may be given wherever the path of one is taken."""
