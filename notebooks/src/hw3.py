@@ -54,17 +54,17 @@ thalweg.open_images(PHOTOS)
 # %% [markdown] en
 # ## Train
 #
-# The chart grows while the network trains. Interrupting the kernel saves the run, and `thalweg.resume("runs/hw3")` goes on.
+# The chart grows while the network trains. Interrupting the kernel saves the run, and `thalweg.resume(run)` goes on.
 # For the second question of the homework, train once more with `model="residual"`.
 
 # %% [markdown] zh-CN
 # ## 训练
 #
-# 训练时，曲线会不断延长。中断内核时，运行会保存下来；`thalweg.resume("runs/hw3")` 可继续训练。
+# 训练时，曲线会不断延长。中断内核时，运行会保存下来；`thalweg.resume(run)` 可继续训练。
 # 作业的第二问：再用 `model="residual"` 训练一次。
 
 # %%
-run = thalweg.train(PHOTOS, recipe=RECIPE, out="runs/hw3", **OPTIONS)
+run = thalweg.train(PHOTOS, recipe=RECIPE, **OPTIONS)
 
 # %%
 run

@@ -97,8 +97,8 @@ train(zero_grad=False)
 
 # %% [markdown] en
 # Everything that was measured is behind the last line of each verdict, and in `verdict.explain()`.
-# `thalweg diagnose runs/hw3` does the same for a run of thalweg, and `thalweg diagnose LOG` for logs of other programs.
+# `thalweg diagnose RUN` does the same for a run of thalweg, and `thalweg diagnose LOG` for logs of other programs.
 
 # %% [markdown] zh-CN
 # 全部测量结果在每个诊断结论的最后一行之下，也在 `verdict.explain()` 中。
-# `thalweg diagnose runs/hw3` 诊断 thalweg 的运行，`thalweg diagnose LOG` 诊断其他程序的日志。
+# `thalweg diagnose RUN` 诊断 thalweg 的运行，`thalweg diagnose LOG` 诊断其他程序的日志。

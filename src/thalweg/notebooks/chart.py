@@ -21,6 +21,7 @@ WIDTH, HEIGHT = 520, 220  # CSS pixels
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 10, 26, 38
 _BUCKETS = 120  # of three points each: more than a screen can show of a noisy line
 _TICKS = 5
+_LARGEST = 1e300  # of a value: differences of larger ones may be no numbers
 _DECADES_WITH_PARTS = 1.6  # below this many, powers of ten alone would be too few labels
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#A86B00", "#1A1A1A")  # the style sheet has those for dark
 _DASHES = (None, "7 3", "2 2", "7 2 2 2", "1 2", None)
@@ -122,8 +123,7 @@ def _range(axis: Axis, values: Sequence[Sequence[float] | NDArray[np.float64]]) 
     usual = (1e-3, 1.0) if axis.scale == "log" else (0.0, 1.0)
     low = axis.low if axis.low is not None else float(known.min()) if len(known) else usual[0]
     high = axis.high if axis.high is not None else float(known.max()) if len(known) else usual[1]
-    if not math.isfinite(high - low):  # both ends of float64
-        low, high = max(low, -1e300), min(high, 1e300)
+    low, high = (min(max(end, -_LARGEST), _LARGEST) for end in (low, high))
     if high <= low:
         return (low / 2, low * 2) if axis.scale == "log" else (low - 0.5 * (abs(low) or 1), low + 0.5 * (abs(low) or 1))
     return low, high

@@ -109,6 +109,8 @@ def duration(seconds: float) -> str:
 def _plain(child: Child) -> str:
     """Text for a page: a mark replaces control characters and lone surrogates."""
     text = "" if child is None else str(child)
+    if text.isprintable():  # most are: numbers of a chart that is drawn twice a second
+        return text
     return "".join("\ufffd" if _is_unfit(character) else character for character in text)
 
 
