@@ -1,5 +1,6 @@
 """The live display: seldom enough, always with a last frame, and only where a notebook runs."""
 
+import re
 import sys
 from itertools import pairwise
 from types import SimpleNamespace
@@ -55,16 +56,23 @@ def begun(tmp_path, takes=0.0, **config):
 
 
 class Plain:
-    """A run whose histories are still empty."""
+    """A run with the histories of some steps."""
 
-    def __init__(self, run):
-        self.config = run.config
+    def __init__(self, run, steps=0):
+        self.config, self.path, self.count = run.config, run.path, steps
 
     def steps(self):
-        return History(STEP_UNITS)
+        return filled(STEP_UNITS, self.count)
 
     def epochs(self):
-        return History(EPOCH_UNITS)
+        return filled(EPOCH_UNITS, self.count // 10)
+
+
+def filled(units, rows):
+    history = History(units)
+    for number in range(1, rows + 1):
+        history.append(**dict.fromkeys(units, number))
+    return history
 
 
 def row(epoch):
@@ -91,7 +99,7 @@ def test_the_last_frame_says_how_it_ended_however_soon(tmp_path):
     live.progressed(report(7))
     live.epoch_ended(row(1))
     result = {"accuracy": 0.25, "count": 120, "loss": None}
-    live.ended(run, {"stopped": "done", "steps": 9, "kept_epoch": 1, "valid": result, "test": None})
+    live.ended(Plain(run, 20), {"stopped": "done", "steps": 9, "kept_epoch": 1, "valid": result, "test": None})
     assert "The run is complete." in output.last
     assert "25.00%" in output.last
     assert output.last.count("<svg") == 2
@@ -103,7 +111,7 @@ def test_the_last_frame_says_how_it_ended_however_soon(tmp_path):
 def test_an_interrupted_run_says_how_to_go_on(tmp_path, name):
     live, output, _, run = begun(tmp_path)
     run = Run(tmp_path / name, run.config, run.data, run.environment)
-    live.ended(run, {"stopped": "interrupted", "steps": 1234})
+    live.ended(Plain(run), {"stopped": "interrupted", "steps": 1234})
     assert "Interrupted after step 1,234; everything is saved." in output.last
     assert "thalweg.resume(" in output.last
     assert "<script" not in output.last
@@ -132,10 +140,30 @@ def test_runs_one_after_the_other_all_keep_their_charts(tmp_path):
         live.progressed(report(5))
         live.epoch_ended(row(1))
         clock.now += 1
-        live.ended(run, {"stopped": "interrupted", "steps": 5})
+        live.ended(Plain(run, 5), {"stopped": "interrupted", "steps": 5})
     assert output.last.count("<svg") == 2 * 3
     assert output.last.count("<style") == 1
     assert output.last.count("<li>Fold") == 3
+
+
+def test_work_without_a_training_ends_as_done(tmp_path):
+    clock = Time()
+    output = Shown(clock)
+    live = Live(output, clock)
+    for done in range(1000):
+        live.caching(done, 1000)
+        clock.now += 0.01
+    assert re.search(r"decoding photos +9\d%  0:0[01] left", output.last)
+    live.close()
+    assert "Done." in output.last
+    assert "decoding" not in output.last
+
+
+def test_a_refusal_at_the_start_shows_nothing():
+    clock = Time()
+    output = Shown(clock)
+    Live(output, clock).close(ValueError("refused"))
+    assert not output.frames
 
 
 def test_a_long_training_stays_small(tmp_path):

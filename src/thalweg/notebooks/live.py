@@ -10,7 +10,7 @@ from thalweg.notebooks.cell import cell, folded, listing
 from thalweg.notebooks.curves import Curves
 from thalweg.notebooks.places import output_in
 from thalweg.report.html import Html, tag
-from thalweg.training.printing import duration, lines_of_start, numbers_line
+from thalweg.training.printing import lines_of_start, numbers_line, working_line
 from thalweg.training.progress import Listener, Pace
 
 
@@ -41,16 +41,17 @@ class Live(Listener):
         self._next = -float("inf")
         self._before: list[Html] = []  # of the runs that ended, where several are trained
         self._notes: list[str] = []
-        self._pace = Pace(clock)
+        self._pace, self._stage = Pace(clock), ""
         self._status, self._share = "", 0.0
         self._shows = False
         self._begin()
 
     def _begin(self) -> None:
-        self._name, self._end = "", None
+        self._name, self._end, self._ended = "", None, False
         self._running = _Means()
         self._epochs: list[Mapping[str, float]] = []
         self._latest: tuple[float, float] | None = None
+        self._whole: Curves | None = None  # with every step, once it has ended
 
     def note(self, key: str, **values: Any) -> None:
         """Add a message."""
@@ -66,14 +67,9 @@ class Live(Listener):
         self.working("caching", done, total)
 
     def working(self, stage: str, done: float, total: float) -> None:
-        """Show the stage, and the time that the rest takes."""
+        """Show the stage, and the time that the rest takes; this comes once for each photo, so it does little."""
         self._pace.report(done, total)
-        name, left = t(f"training.stage_{stage}"), self._pace.seconds_left()
-        self._share = self._pace.share
-        if left is None:
-            self._status = t("training.working_begins", stage=name)
-        else:
-            self._status = t("training.working_line", stage=name, share=self._share, left=duration(left))
+        self._stage, self._share = stage, self._pace.share
         self._draw()
 
     def started(self, run: Path, facts: Mapping[str, Any]) -> None:
@@ -87,7 +83,7 @@ class Live(Listener):
         self._notes += lines_of_start(run, facts)
         if "resumed_at" in facts:
             self._take(opened)
-        self._status, self._share = t("notebook.begins"), 0.0
+        self._say(t("notebook.begins"), 0.0)
         self._draw()
 
     def _take(self, run: Run) -> None:
@@ -102,7 +98,7 @@ class Live(Listener):
         """Add a point to the chart."""
         self._running.add(progress.epoch, progress.loss)
         self._latest = (progress.epoch, progress.accuracy)
-        self._status, self._share = numbers_line(progress), progress.share
+        self._say(numbers_line(progress), progress.share)
         self._draw()
 
     def epoch_ended(self, row: Mapping[str, float]) -> None:
@@ -114,28 +110,36 @@ class Live(Listener):
     def ended(self, run: Run, summary: Mapping[str, Any]) -> None:
         """Show how it ended, with the histories as they are in the run."""
         stopped = summary["stopped"]
+        self._whole, self._ended = Curves.of(run.steps(), run.epochs()), True
         if stopped == "interrupted":
-            self._status = t("notebook.interrupted", step=summary["steps"], run=str(run.path))
+            self._say(t("notebook.interrupted", step=summary["steps"], run=str(run.path)), self._share)
         else:
             scores = [
                 t(f"training.result_{split}", epoch=summary["kept_epoch"], **_shown(summary[split]))
                 for split in ("valid", "test")
                 if summary.get(split)
             ]
-            self._status = " · ".join([t(f"report.stopped_{stopped}"), *scores])
-            self._share = 1.0
-        self._latest = None
+            self._say(" · ".join([t(f"report.stopped_{stopped}"), *scores]), 1.0)
         self._draw(final=True)
 
     def close(self, error: BaseException | None = None) -> None:
         """Show the last frame; if an error ended the training, what it says."""
         if isinstance(error, KeyboardInterrupt):
-            known = t("notebook.cut", run=self._name) if self._name else t("notebook.cut_early")
-            self._status = known
+            self._say(t("notebook.cut", run=self._name) if self._name else t("notebook.cut_early"), self._share)
         elif error is not None:
-            self._status = t("notebook.failed", reason=str(error) or type(error).__name__)
-        if self._shows or error is None:
+            self._say(t("notebook.failed", reason=str(error) or type(error).__name__), self._share)
+        elif not self._ended:
+            self._say(t("notebook.done"), 1.0)
+        if self._shows:
             self._draw(final=True)
+
+    def _say(self, status: str, share: float) -> None:
+        """Set what stands above the bar, and how full it is."""
+        self._stage, self._status, self._share = "", status, share
+
+    def _line(self) -> str:
+        """The state in a line, as of now."""
+        return working_line(self._stage, self._pace) if self._stage else self._status
 
     def _draw(self, *, final: bool = False) -> None:
         """Show a frame if one is due."""
@@ -143,14 +147,14 @@ class Live(Listener):
         if now < self._next and not final:
             return
         content = cell(*self._before, self._run(), self._messages())
-        self._output.show(str(content), self._status)
+        self._output.show(str(content), self._line())
         self._shows = True
         took = self._clock() - now
         self._next = now + max(SECONDS_BETWEEN_FRAMES, took / MOST_TIME)
 
     def _run(self) -> Html:
         """The charts of the run that is trained, and its state."""
-        curves = Curves(
+        curves = self._whole or Curves(
             epoch_S=self._running.x,
             loss_S=self._running.y,
             epoch_E=[row["epoch"] for row in self._epochs],
@@ -164,9 +168,9 @@ class Live(Listener):
         return tag(
             "section",
             tag("p", tag("strong", self._name)) if self._name else None,
-            tag("p", self._status, class_="numbers") if self._status else None,
+            tag("p", line, class_="numbers") if (line := self._line()) else None,
             bar if self._share < 1 else None,
-            curves.charts() if self._running.x or self._epochs else None,
+            curves.charts() if len(curves.epoch_S) or len(curves.epoch_E) else None,
         )
 
     def _messages(self) -> Html | None:

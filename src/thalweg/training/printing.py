@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from thalweg.training.progress import Progress
+    from thalweg.training.progress import Pace, Progress
 
 SECONDS_BETWEEN_PLAIN_LINES = 30.0
 
@@ -127,6 +127,19 @@ def numbers_line(progress: Progress) -> str:
         rate=progress.photos_per_second,
         left=duration(progress.seconds_left),
     )
+
+
+def working_line(stage: str, pace: Pace) -> str:
+    """How far some work is in one line, as of now.
+
+    Args:
+        stage: `training.stage_STAGE` names it; empty: none.
+        pace: of the work.
+    """
+    name, left = t(f"training.stage_{stage}") if stage else "", pace.seconds_left()
+    if left is None:
+        return t("training.working_begins", stage=name)
+    return t("training.working_line", stage=name, share=pace.share, left=duration(left))
 
 
 @contextmanager
