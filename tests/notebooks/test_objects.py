@@ -15,6 +15,7 @@ from thalweg.data.check import Check, Range
 from thalweg.data.sources import Note
 from thalweg.diagnosis import Verdict
 from thalweg.diagnosis.verdict import Evidence, Fix, Source, Trial
+from thalweg.errors import UnknownNameError
 from thalweg.history import History, HistoryLog
 from thalweg.i18n import set_language
 from thalweg.notebooks.cell import scoped_style
@@ -200,6 +201,17 @@ def test_the_style_holds_inside_an_output_only_and_follows_the_notebook_s_theme(
     assert '[data-jp-theme-light="true"] .thalweg.thalweg{--paper: #ffffff' in style
     assert style.index("prefers-color-scheme: dark") < style.index("data-jp-theme-light"), "the notebook's theme wins"
     assert "<" not in style
+
+
+def test_a_run_draws_its_pictures_and_a_notebook_shows_them_as_wide_as_a_cell(tmp_path):
+    run = made_run(tmp_path)
+    content, shown_at = run.draw("confusion")._repr_png_()
+    assert content.startswith(b"\x89PNG")
+    assert 200 < shown_at["width"] <= 860
+    assert run.draw("confusion").axes[0].get_xlabel() == "predicted class"
+    assert not list(run.path.glob("*.png")), "nothing is written"
+    with pytest.raises(UnknownNameError, match="tsne-top"):
+        run.draw("tsne")
 
 
 def test_a_run_whose_folder_is_gone_shows_as_text(tmp_path):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
@@ -61,12 +61,20 @@ class ImageSet:
     root: Path
     layout: Layout
     classes: tuple[str, ...]
-    photos: tuple[Photo, ...] = field(repr=False)
+    photos: tuple[Photo, ...]
     source: Source
     notes: tuple[Note, ...] = ()
     leftovers: tuple[Leftover, ...] = ()
 
     _repr_html_ = shown_as("images")
+
+    def __repr__(self) -> str:
+        return f"ImageSet({self.name!r}, {len(self.photos)} photos, {len(self.classes)} classes)"
+
+    @property
+    def name(self) -> str:
+        """What people call the set: its path, or `builtin`."""
+        return BUILTIN if self.root == ARCHIVE else str(self.root)
 
     @cached_property
     def _by_split(self) -> dict[Split, tuple[Photo, ...]]:
@@ -112,12 +120,11 @@ class ImageSet:
 
     def describe(self) -> str:
         """One sentence: the layout, and how many photos each split has."""
-        root = BUILTIN if self.root == ARCHIVE else self.root
         if self.layout == "unlabeled":
-            return t("data.describe_unlabeled", root=root, count=len(self.photos))
+            return t("data.describe_unlabeled", root=self.name, count=len(self.photos))
         return t(
             "data.describe",
-            root=root,
+            root=self.name,
             layout=t(f"data.layout_{self.layout}"),
             classes=len(self.classes),
             train=len(self.split("train")),

@@ -21,6 +21,7 @@ WIDTH, HEIGHT = 520, 220  # CSS pixels
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 10, 26, 38
 _BUCKETS = 120  # of three points each: more than a screen can show of a noisy line
 _TICKS = 5
+_SPREAD = 30  # above this ratio of largest to median, an axis is logarithmic
 _LARGEST = 1e300  # of a value: differences of larger ones may be no numbers
 _DECADES_WITH_PARTS = 1.6  # below this many, powers of ten alone would be too few labels
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#A86B00", "#1A1A1A")  # the style sheet has those for dark
@@ -54,7 +55,7 @@ class Axis(NamedTuple):
     """One direction of a chart.
 
     Attributes:
-        name: with its unit.
+        name: of the horizontal direction; the title names the vertical one.
         low: the lowest value that is shown; None: of the lines.
         high: the highest; None: of the lines.
         scale: `linear` or `log`.
@@ -66,6 +67,18 @@ class Axis(NamedTuple):
     high: float | None = None
     scale: Scale = "linear"
     percent: bool = False
+
+
+def scale_for(*values: Sequence[float] | NDArray[np.float64]) -> Scale:
+    """Choose the scale of an axis for some losses: logarithmic if a linear one would show the largest alone.
+
+    Example:
+        >>> scale_for([2.3, 1.1, 0.9]), scale_for([2.3, 2.2, 1e6]), scale_for([0.0, 2.2, 1e6])
+        ('linear', 'log', 'linear')
+    """
+    known = np.concatenate([np.zeros(0), *(np.asarray(one, dtype=float) for one in values)])
+    known = known[np.isfinite(known)]
+    return "log" if len(known) and known.min() > 0 and known.max() > _SPREAD * np.median(known) else "linear"
 
 
 def chart(title: str, lines: Sequence[Line], x: Axis, y: Axis, *, marks: Sequence[float] = ()) -> Html:

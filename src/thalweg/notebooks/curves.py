@@ -9,7 +9,7 @@ import numpy as np
 
 from thalweg.figures.running_mean import smooth, window_of
 from thalweg.i18n import t
-from thalweg.notebooks.chart import Axis, Line, chart
+from thalweg.notebooks.chart import Axis, Line, chart, scale_for
 from thalweg.report.html import Html, tag
 
 
@@ -70,8 +70,8 @@ class Curves:
         ]
         return tag(
             "div",
-            chart(t("figures.loss"), self._losses(), x, Axis(t("figures.loss"))),
-            chart(t("figures.accuracy"), accuracy, x, Axis(t("figures.accuracy"), 0.0, percent=True)),
+            chart(t("figures.loss"), self._losses(), x, Axis(scale=scale_for(self.loss_S, self.valid_loss_E))),
+            chart(t("figures.accuracy"), accuracy, x, Axis(low=0.0, percent=True)),
             class_="charts",
         )
 

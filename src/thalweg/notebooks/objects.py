@@ -12,7 +12,7 @@ import numpy as np
 from thalweg.errors import ThalwegError
 from thalweg.i18n import t
 from thalweg.notebooks.cell import cell, folded, listing
-from thalweg.notebooks.chart import Axis, Line, chart
+from thalweg.notebooks.chart import Axis, Line, chart, scale_for
 from thalweg.notebooks.photos import check_of, classifier_of, images_of, predictions_of
 from thalweg.report.html import Html, table, tag
 from thalweg.report.sections import inline_png
@@ -107,10 +107,9 @@ def _history(history: History) -> Iterator[Html | None]:
 
 def _drawn(history: History, name: str) -> Html:
     values = history[name]
-    spread = bool((values > 0).all()) and values.max() > 30 * np.median(values) and np.isfinite(values).all()
     title = t(f"figures.{name}") if name in {"loss", "gradient_norm"} else name
     unit = history.units[name]
-    axis = Axis(unit, scale="log" if spread or name == "gradient_norm" else "linear")
+    axis = Axis(scale="log" if name == "gradient_norm" else scale_for(values))
     return chart(
         f"{title} ({unit})" if unit else title, [Line("", history["step"], values)], Axis(t("figures.step")), axis
     )
@@ -151,7 +150,7 @@ def _sweep(sweep: Sweep) -> Iterator[Html | None]:
         for look, (one, row) in enumerate(zip(sweep.optimizers, loss_OL, strict=True))
     ]
     positive = bool((loss_OL[np.isfinite(loss_OL)] > 0).all())
-    axis = Axis(t("figures.loss"), scale="log" if positive else "linear")
+    axis = Axis(scale="log" if positive else "linear")
     yield chart(t("notebook.sweep_title", steps=sweep.steps), lines, Axis(t("rate.axis_rate"), scale="log"), axis)
     columns = [t("notebook.column_optimizer"), t("notebook.column_best_rate"), t("figures.loss")]
     rows = [
@@ -174,7 +173,7 @@ def _rate_sweep(sweep: RateSweep) -> Iterator[Html | None]:
             lines.append(Line(t("notebook.short_runs", steps=steps), *zip(*points, strict=True), look=look, dots=True))
         marks = [] if sweep.suggestion is None else [sweep.suggestion]
         x = Axis(t("rate.axis_rate"), scale="log")
-        yield chart(t("figures.loss"), lines, x, Axis(t("rate.axis_loss"), *sweep.valley()), marks=marks)
+        yield chart(t("figures.loss"), lines, x, Axis("", *sweep.valley()), marks=marks)
     losses = {(one.rate, one.steps): one.loss for one in sweep.evaluations}
     rates = sorted({one.rate for one in sweep.evaluations})
     rows = [[f"{rate:.3g}", *(_number(losses.get((rate, steps))) for steps in lengths)] for rate in rates]
