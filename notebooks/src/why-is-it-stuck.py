@@ -63,7 +63,7 @@ def train(lr=0.05, last=nn.Identity, zero_grad=True):
                 loss.backward()
                 optimizer.step()
                 watch.step(loss)
-    chosen = torch.randperm(len(labels))[:256]
+    chosen = torch.randperm(len(labels))[:96]
     return watch.diagnose(batch=(pictures[chosen], labels[chosen]), loss_fn=cross_entropy, try_fix=True, seconds=5)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from thalweg.data.builtin import ARCHIVE, BUILTIN
 from thalweg.data.photos import SPLITS
-from thalweg.i18n import percent, t
+from thalweg.i18n import joined, percent, t
 from thalweg.notebooks.cell import folded, listing
 from thalweg.report.facts import check_parts
 from thalweg.report.html import Html, table, tag
@@ -50,7 +50,7 @@ def images_of(images: ImageSet) -> Iterator[Html | None]:
         (
             t("data.no_label") if label is None else images.classes[label],
             *(f"{counts[split][label]:,}" for split in SPLITS),
-            "" if label is None else ", ".join(images.examples.get(images.classes[label], ())),
+            "" if label is None else joined(images.examples.get(images.classes[label], ())),
         )
         for label in labels
     ]
