@@ -47,13 +47,13 @@ labels = torch.tensor([photo.label for photo in photos])
 
 
 # %%
-def train(lr=0.05, last=nn.Identity, zero_grad=True):
+def train(last=nn.Identity, zero_grad=True, try_fix=False):
     torch.manual_seed(0)
     model = nn.Sequential(
         nn.Conv2d(1, 16, 3, stride=2), nn.ReLU(), nn.Conv2d(16, 32, 3, stride=2), nn.ReLU(),
         nn.Flatten(), nn.Linear(32 * 6 * 6, 64), nn.ReLU(), nn.Linear(64, 10), last(),
     )  # fmt: skip
-    optimizer = torch.optim.SGD(model.parameters(), lr=lr)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
     with thalweg.watch(model, optimizer) as watch:
         for _ in range(3):
             for chosen in torch.randperm(len(labels)).split(32):
@@ -64,7 +64,7 @@ def train(lr=0.05, last=nn.Identity, zero_grad=True):
                 optimizer.step()
                 watch.step(loss)
     chosen = torch.randperm(len(labels))[:96]
-    return watch.diagnose(batch=(pictures[chosen], labels[chosen]), loss_fn=cross_entropy, try_fix=True, seconds=5)
+    return watch.diagnose(batch=(pictures[chosen], labels[chosen]), loss_fn=cross_entropy, try_fix=try_fix, seconds=5)
 
 
 # %% [markdown] en
@@ -84,7 +84,7 @@ train()
 # 末尾多了 softmax，而损失函数自己已经做了 softmax。诊断会说明该改哪一行，并在副本上试验：
 
 # %%
-train(last=lambda: nn.Softmax(dim=1))
+train(last=lambda: nn.Softmax(dim=1), try_fix=True)
 
 # %% [markdown] en
 # Gradients that are never cleared:
