@@ -67,7 +67,7 @@ def test_a_notebook_runs_and_prints_no_warning(tool, tmp_path, monkeypatch, name
         assert rows[0] == ["Id", "Category"]
         assert len(rows) == 1 + 1000
         assert len([output for output in outputs if "image/png" in output.get("data", {})]) == 2
-        assert Run.open(tmp_path / "runs" / "builtin").summary()["stopped"] == "budget"
+        assert Run.open(tmp_path / "runs" / "builtin").summary()["stopped"] == "done"
 
 
 TRAINING = """

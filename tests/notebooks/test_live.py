@@ -159,6 +159,18 @@ def test_work_without_a_training_ends_as_done(tmp_path):
     assert "decoding" not in output.last
 
 
+def test_a_notebook_that_is_gone_does_not_end_the_training(tmp_path):
+    live, output, clock, run = begun(tmp_path)
+    shown = len(output.frames)
+    output.frames = None  # `show` fails from now on
+    for step in range(3):
+        clock.now += 1
+        live.progressed(report(step))
+    live.ended(Plain(run, 5), {"stopped": "interrupted", "steps": 5})
+    live.close()
+    assert shown
+
+
 def test_a_refusal_at_the_start_shows_nothing():
     clock = Time()
     output = Shown(clock)

@@ -147,7 +147,11 @@ class Live(Listener):
         if now < self._next and not final:
             return
         content = cell(*self._before, self._run(), self._messages())
-        self._output.show(str(content), self._line())
+        try:
+            self._output.show(str(content), self._line())
+        except Exception:  # noqa: BLE001 - a notebook that is gone must not end the training
+            self._next = float("inf")
+            return
         self._shows = True
         took = self._clock() - now
         self._next = now + max(SECONDS_BETWEEN_FRAMES, took / MOST_TIME)
