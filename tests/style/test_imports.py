@@ -13,7 +13,7 @@ SRC = Path(__file__).parents[2] / "src" / "thalweg"
 
 # A package imports from the rungs below its own. Within a rung, one of two packages may import the other, in no circle.
 RUNGS = [
-    {"errors", "i18n", "_files", "_lazy", "_native", "_pointing", "_replay", "_spinning"},
+    {"errors", "i18n", "_files", "_lazy", "_native", "_notebook", "_pointing", "_replay", "_spinning"},
     {"surfaces", "optimizers", "schedules", "history", "formulas"},
     {"paths", "data", "models", "probes"},
     {"runs", "rate", "distributed"},
@@ -22,14 +22,26 @@ RUNGS = [
     {"diagnosis"},
     {"prediction", "callbacks"},
     {"figures"},
-    {"playground", "report", "lessons", "server"},
+    {"playground", "report", "lessons", "notebooks", "server"},
     {"cli"},
 ]
 RUNG_OF = {name: height for height, names in enumerate(RUNGS) for name in names}
 ROOT = "thalweg"  # its lazy names are of every rung, so it stands on none, and nobody is in a circle through it
 FRONT_DOORS = {"__init__", "__main__"}
 # No module of these loads torch; the modules of the others may, their packages do not before a name is used.
-LIGHT = ("errors", "i18n", "_files", "_lazy", "_native", "_pointing", "_spinning", "cli", *RUNGS[1], "paths")
+LIGHT = (
+    "errors",
+    "i18n",
+    "_files",
+    "_lazy",
+    "_native",
+    "_notebook",
+    "_pointing",
+    "_spinning",
+    "cli",
+    *RUNGS[1],
+    "paths",
+)
 
 
 def name_of(path):

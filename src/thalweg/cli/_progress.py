@@ -13,7 +13,7 @@ from rich.text import Text
 from thalweg.distributed.joining import is_first
 from thalweg.i18n import percent, t
 from thalweg.runs import files
-from thalweg.training.printing import Lines, Printer, duration, numbers_line, say
+from thalweg.training.printing import Lines, Printer, duration, numbers_line, say, working_line
 from thalweg.training.progress import Listener, Pace
 
 
@@ -100,11 +100,7 @@ class _Work(Listener):
 
     def text(self) -> str:
         """The state in one line, as of now."""
-        stage = t(f"training.stage_{self._stage}") if self._stage else ""
-        left = self.pace.seconds_left()
-        if left is None:
-            return t("training.working_begins", stage=stage)
-        return t("training.working_line", stage=stage, share=self.pace.share, left=duration(left))
+        return working_line(self._stage, self.pace)
 
 
 class _PlainWork(_Work):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 from PIL import Image
 
+from thalweg._notebook import shown_as
 from thalweg.data.decoding import orientation, quiet, reading, to_square
 from thalweg.data.digests import digest
 from thalweg.data.duplicates import THUMBNAIL, near_duplicates
@@ -141,6 +142,8 @@ class Check:
     near_checked: int
     conflicts: tuple[Duplicate, ...]
     notes: tuple[Note, ...]
+
+    _repr_html_ = shown_as("check")
 
     def warnings(self) -> tuple[Note, ...]:
         """What the user should know before training, the most serious first."""

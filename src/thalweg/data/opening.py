@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from thalweg.data.archives import open_archive
-from thalweg.data.builtin import ARCHIVE
+from thalweg.data.builtin import ARCHIVE, BUILTIN
 from thalweg.data.classes import given_names, number_classes
 from thalweg.data.layouts import AUTO, Entry, Found, LayoutChoice, recognize, to_classify
 from thalweg.data.leftovers import leftover_notes, leftovers_of
@@ -25,7 +25,6 @@ from thalweg.i18n import joined
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-BUILTIN = "builtin"
 _SHOWN = 5
 
 

@@ -8,6 +8,8 @@ from functools import cached_property
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Literal
 
+from thalweg._notebook import shown_as
+from thalweg.data.builtin import ARCHIVE, BUILTIN
 from thalweg.i18n import joined, t
 
 
@@ -89,6 +91,16 @@ class ImageSet:
     leftovers: tuple[Leftover, ...] = ()
     corrections: Corrections | None = None
 
+    _repr_html_ = shown_as("images")
+
+    def __repr__(self) -> str:
+        return f"ImageSet({self.name!r}, {len(self.photos)} photos, {len(self.classes)} classes)"
+
+    @property
+    def name(self) -> str:
+        """What people call the set: its path, or `builtin`."""
+        return BUILTIN if self.root == ARCHIVE else str(self.root)
+
     @cached_property
     def _by_split(self) -> dict[Split, tuple[Photo, ...]]:
         return {name: tuple(photo for photo in self.photos if photo.split == name) for name in SPLITS}
@@ -134,10 +146,10 @@ class ImageSet:
     def describe(self) -> str:
         """One sentence: the layout, and how many photos each split has."""
         if self.layout == "unlabeled":
-            return t("data.describe_unlabeled", root=self.root, count=len(self.photos))
+            return t("data.describe_unlabeled", root=self.name, count=len(self.photos))
         return t(
             "data.describe",
-            root=self.root,
+            root=self.name,
             layout=t(f"data.layout_{self.layout}"),
             classes=len(self.classes),
             train=len(self.split("train")),

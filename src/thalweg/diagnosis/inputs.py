@@ -22,7 +22,7 @@ from thalweg.probes import Wiring
 from thalweg.probes.batches import Batch
 from thalweg.runs import files, schema
 from thalweg.runs.options import shown
-from thalweg.training.progress import Listener
+from thalweg.training.printing import heard
 
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from thalweg.paths import Trace
     from thalweg.probes.batches import LossFunction
     from thalweg.training.loop import TrainingLoop
+    from thalweg.training.progress import Listener
 
     Progress = Callable[[str, float, float], None]
 
@@ -224,13 +225,13 @@ def diagnose_run(
     Raises:
         RunError: the folder is not a run, another version wrote it, or its photos have changed.
     """
-    listener = listener or Listener()
-    opened = open_run(Path(path), threads=threads, photos=photos, listener=listener)
-    progress = in_stages(listener, try_fix=try_fix)
-    verdict = opened.verdict(progress=progress)
-    if not (try_fix and verdict.fixes):
-        return verdict
-    return replace(verdict, trial=opened.try_fix(verdict, progress=progress))
+    with heard(listener) as told:
+        opened = open_run(Path(path), threads=threads, photos=photos, listener=told)
+        progress = in_stages(told, try_fix=try_fix)
+        verdict = opened.verdict(progress=progress)
+        if not (try_fix and verdict.fixes):
+            return verdict
+        return replace(verdict, trial=opened.try_fix(verdict, progress=progress))
 
 
 def open_run(
@@ -298,10 +299,10 @@ def try_fix_on_run(
     Raises:
         RunError: the folder is not a run, another version wrote it, or its photos have changed.
     """
-    listener = listener or Listener()
-    opened = open_run(Path(path), threads=threads, listener=listener)
-    progress = in_stages(listener, try_fix=True)
-    return opened.try_fix(opened.verdict(progress=progress), fix=fix, steps=steps, progress=progress)
+    with heard(listener) as told:
+        opened = open_run(Path(path), threads=threads, listener=told)
+        progress = in_stages(told, try_fix=True)
+        return opened.try_fix(opened.verdict(progress=progress), fix=fix, steps=steps, progress=progress)
 
 
 def diagnose_trace(trace: Trace) -> Verdict:

@@ -6,6 +6,7 @@ import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Self
 
+from thalweg._notebook import shown_as
 from thalweg.diagnosis.measures.table import CHECKED_BY, MEASURES, SHOWN
 from thalweg.diagnosis.wording import COMMON, Brief, fitting, text_of, wrapped
 from thalweg.i18n import joined, t
@@ -263,6 +264,8 @@ class Verdict:
     trial: Trial | None = None
     source: Source | None = None
 
+    _repr_html_ = shown_as("verdict")
+
     @property
     def ill(self) -> bool:
         """Whether a fault was found: the code is not `healthy`, `converged` or `unsure`."""
@@ -305,11 +308,11 @@ class Verdict:
         unchecked = fitting([unchecked_text(name) for name in wanted], _unchecked_line) if wanted else ""
         return str(
             Brief(
-                (self._head, *wrapped(self.text)),
+                (self.head, *wrapped(self.text)),
                 tuple(f"  {item}" for item in strongest),
                 wrapped(t("diagnosis.brief_fix", fix=fix.line or str(fix))) if fix else (),
                 unchecked,
-                self._others,
+                self.others,
                 self.trial.brief(self.fixes) if self.trial else "",
                 (self.source.note, *wrapped(self.source.text)) if self.source else (),
                 t("diagnosis.brief_more", how=how),
@@ -318,7 +321,7 @@ class Verdict:
 
     def explain(self) -> str:
         """All of the verdict in words: all evidence and fixes, what else was measured, and what was not checked."""
-        lines = [self._head, self.text]
+        lines = [self.head, self.text]
         if self.source:
             lines += ["", *filter(None, (self.source.text, self.source.note))]
         if self.evidence:
@@ -328,7 +331,7 @@ class Verdict:
             for number, item in enumerate(self.fixes, start=1):
                 lines += [f"  {number}. {item}", *([f"     {item.line}"] if item.line else [])]
         if self.alternatives:
-            lines += ["", self._others]
+            lines += ["", self.others]
         shown = [measure for measure in SHOWN if math.isfinite(self.measures.get(measure.name, math.nan))]
         if shown:
             names = joined(
@@ -345,14 +348,15 @@ class Verdict:
         return self.brief()
 
     @property
-    def _head(self) -> str:
+    def head(self) -> str:
         """The title, and how sure it is."""
         if self.confidence is None:
             return _title(self.code)
         return t("diagnosis.title_sure", title=_title(self.code), share=self.confidence)
 
     @property
-    def _others(self) -> str:
+    def others(self) -> str:
+        """The next most likely causes, in a sentence; empty if there are none."""
         names = joined(_title(code) for code, _ in self.alternatives)
         return t("diagnosis.alternatives_head", names=names) if names else ""
 

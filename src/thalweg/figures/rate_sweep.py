@@ -12,23 +12,21 @@ from thalweg.i18n import get_language, t
 
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from matplotlib.axes import Axes
 
+    from thalweg.figures.style import Target
     from thalweg.rate import RateSweep
 
-_ROOM = 0.25  # margin above the first loss and below the lowest, as a share of their difference
 _LINE = {"en": 96, "zh-CN": 48}  # characters per line
 
 
-def draw_rate_sweep(path: Path | str, sweep: RateSweep) -> None:
+def draw_rate_sweep(path: Target, sweep: RateSweep) -> None:
     """Draw the loss against the learning rate, on a logarithmic axis, with the suggestion marked.
 
     Without a suggestion, the picture states the reason.
 
     Args:
-        path: the PNG file.
+        path: the PNG file, or a `Kept`.
         sweep: the result of the search.
 
     Raises:
@@ -40,7 +38,7 @@ def draw_rate_sweep(path: Path | str, sweep: RateSweep) -> None:
         axes.set_xscale("log")
         _draw_sweep(axes, sweep)
         _draw_evaluations(axes, sweep)
-        _fit(axes, sweep)
+        axes.set_ylim(*sweep.valley())
         if sweep.suggestion is not None:
             label = t("rate.legend_suggestion", rate=f"{sweep.suggestion:.2g}")
             axes.axvline(sweep.suggestion, color=VERMILLION, linewidth=2, linestyle=(0, (6, 2)), label=label)
@@ -70,15 +68,6 @@ def _draw_evaluations(axes: Axes, sweep: RateSweep) -> None:
         points = [(one.rate, one.loss) for one in sweep.evaluations if one.steps == steps]
         label = t("rate.legend_evaluations", steps=steps)
         axes.plot(*zip(*sorted(points), strict=True), color=color, marker=marker, markersize=5, lw=1.2, label=label)
-
-
-def _fit(axes: Axes, sweep: RateSweep) -> None:
-    """Limit the axis to the valley; an explosion leaves it at the top."""
-    known = [*sweep.smoothed, *(one.loss for one in sweep.evaluations), sweep.start_loss]
-    below = [loss for loss in known if np.isfinite(loss) and loss <= sweep.start_loss] or [0.0, 1.0]
-    low, high = min(below), max(*below, sweep.start_loss if np.isfinite(sweep.start_loss) else 1.0)
-    room = _ROOM * (high - low) or 0.1 * abs(high) or 1.0
-    axes.set_ylim(max(0.0, low - room) if low >= 0 else low - room, high + room)
 
 
 def _lines(sentence: str) -> list[str]:

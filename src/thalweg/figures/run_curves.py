@@ -11,17 +11,18 @@ import numpy as np
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
 from thalweg.figures.formulas import ROW, formula_rows, write_formulas
+from thalweg.figures.running_mean import smooth, window_of
 from thalweg.figures.style import BLUE, GREEN, INK, ORANGE, QUIET, VERMILLION, label_axes, picture
 from thalweg.i18n import t
 
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
+    from thalweg.figures.style import Target
     from thalweg.formulas import Formula
     from thalweg.history import History
 
@@ -30,7 +31,7 @@ _SPREAD = 30  # above this ratio of largest to median loss, the axis is logarith
 
 
 def curves(
-    steps: History, epochs: History, path: Path | str, *, formulas: Sequence[Formula] = (), fitted: bool = False
+    steps: History, epochs: History, path: Target, *, formulas: Sequence[Formula] = (), fitted: bool = False
 ) -> None:
     """Draw a run's histories.
 
@@ -41,7 +42,7 @@ def curves(
     Args:
         steps: columns `step`, `loss`, `gradient_norm`, `lr`, and, if recorded, `size` and `mixed`.
         epochs: columns `step`, `epoch`, `train_accuracy`, `valid_loss`, `valid_accuracy`; shares in [0, 1].
-        path: the PNG file.
+        path: the PNG file, or a `Kept`.
         formulas: of the loss and of the optimizer; they stand below.
         fitted: whether the steps are those of a fit, whose `lr` is the length of a step along its direction.
 
@@ -182,58 +183,3 @@ def _add_legend(axes: Axes) -> None:
     """Put the legend beside the title, at the right, where it covers no data."""
     if axes.get_legend_handles_labels()[0]:
         axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=4, borderaxespad=0, columnspacing=1.2)
-
-
-def window_of(count: int) -> int:
-    """Length of the running mean: odd, about two percent of all steps; 1 (no smoothing) below 100 steps.
-
-    Example:
-        >>> window_of(99), window_of(100), window_of(5_000)
-        (1, 3, 101)
-    """
-    return 1 if count < 100 else 2 * (count // 100) + 1
-
-
-def smooth(
-    values_N: NDArray[np.float64], window: int, *, mean: Literal["arithmetic", "geometric"] = "arithmetic"
-) -> NDArray[np.float64]:
-    """The mean of the finite values in the `window` around each; shorter at the ends.
-
-    Args:
-        values_N: values that are not finite are left out; so are those of 0 or less if the mean is `geometric`.
-        window: number of values, odd.
-        mean: `arithmetic`, or `geometric` for a logarithmic axis.
-
-    Returns:
-        (N,); NaN if the window has no value.
-
-    Example:
-        >>> smooth(np.array([1.0, 2.0, np.nan, 6.0]), 3).tolist()
-        [1.5, 1.5, 4.0, 6.0]
-    """
-    if mean == "geometric":
-        positive_N = np.where(values_N > 0, values_N, np.nan)
-        return np.exp(smooth(np.log(positive_N), window))
-    finite_N = np.isfinite(values_N)
-    sums_N = _window_sums(np.where(finite_N, values_N, 0.0), window)
-    counts_N = _window_sums(finite_N.astype(float), window)
-    return np.divide(sums_N, counts_N, out=np.full(len(values_N), np.nan), where=counts_N > 0)
-
-
-def _window_sums(values_N: NDArray[np.float64], window: int) -> NDArray[np.float64]:
-    """Sums over the window around each value, in linear time and without a subtraction.
-
-    After one huge value, a difference of running sums would lose all later digits. So the values are cut into blocks
-    as long as the window, and a window covers the end of one block and the start of the next.
-
-    Source: van Herk 1992 and Gil and Werman 1993, who compute maxima this way, https://doi.org/10.1016/0167-8655(92)90069-C.
-    """
-    count = len(values_N)
-    padded = np.zeros(-(-(count + window - 1) // window) * window)
-    padded[window // 2 :][:count] = values_N
-    blocks = padded.reshape(-1, window)
-    to_here = blocks.cumsum(axis=1).ravel()
-    from_here = blocks[:, ::-1].cumsum(axis=1)[:, ::-1].ravel()
-    first = np.arange(count)
-    last = first + window - 1
-    return to_here[last] + np.where(first % window == 0, 0.0, from_here[first])

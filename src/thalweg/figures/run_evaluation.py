@@ -16,10 +16,11 @@ from thalweg.i18n import t
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
+
+    from thalweg.figures.style import Target
 
 BINS = 10
 MOST_SHOWN = 24
@@ -43,7 +44,7 @@ class Cell(NamedTuple):
     name: str
 
 
-def confusion(matrix_CC: NDArray[np.integer], classes: Sequence[str], path: Path | str) -> None:
+def confusion(matrix_CC: NDArray[np.integer], classes: Sequence[str], path: Target) -> None:
     """Draw a confusion matrix: colors are shares of the true class, a cell's text its count and its share.
 
     Above 20 classes the cells have no room for numbers and get none.
@@ -51,7 +52,7 @@ def confusion(matrix_CC: NDArray[np.integer], classes: Sequence[str], path: Path
     Args:
         matrix_CC: photos, by true class (rows) and predicted class (columns).
         classes: names.
-        path: the PNG file.
+        path: the PNG file, or a `Kept`.
 
     Raises:
         StorageError: the file cannot be written.
@@ -128,7 +129,7 @@ def mistakes(  # noqa: PLR0917 - four arrays of one length, then what all pictur
     predicted_N: NDArray[np.integer],
     probability_N: NDArray[np.floating],
     classes: Sequence[str],
-    path: Path | str,
+    path: Target,
     names: Sequence[str],
 ) -> NDArray[np.int64]:
     """Draw the most confident mistakes, at most 24, each with its true class, the predicted one, and its probability.
@@ -139,7 +140,7 @@ def mistakes(  # noqa: PLR0917 - four arrays of one length, then what all pictur
         predicted_N: the predicted classes.
         probability_N: of the predicted classes, in [0, 1].
         classes: names of the classes.
-        path: the PNG file.
+        path: the PNG file, or a `Kept`.
         names: of the photos.
 
     Returns:
@@ -158,7 +159,7 @@ def mistakes(  # noqa: PLR0917 - four arrays of one length, then what all pictur
     return shown
 
 
-def doubted(cells: Sequence[Cell], count: int, path: Path | str) -> None:
+def doubted(cells: Sequence[Cell], count: int, path: Target) -> None:
     """Draw photos with doubted labels: the label, the suggested class, and its probability.
 
     Args:
@@ -173,7 +174,7 @@ def doubted(cells: Sequence[Cell], count: int, path: Path | str) -> None:
     _draw_grid(shown, t("figures.doubted_title", shown=len(shown), count=count), path)
 
 
-def _draw_grid(cells: Sequence[Cell], title: str, path: Path | str) -> None:
+def _draw_grid(cells: Sequence[Cell], title: str, path: Target) -> None:
     rows = -(-len(cells) // _COLUMNS)
     with picture(path, width=_CELL * _COLUMNS, height=(_CELL + 0.45) * rows + 0.6) as figure:
         figure.suptitle(title, x=0.01, ha="left", fontsize=12)
@@ -248,7 +249,7 @@ def reliability(
     plain_NC: NDArray[np.floating],
     scaled_NC: NDArray[np.floating],
     labels_N: NDArray[np.integer],
-    path: Path | str,
+    path: Target,
     *,
     temperature: float,
 ) -> None:
@@ -258,7 +259,7 @@ def reliability(
         plain_NC: the network's own probabilities.
         scaled_NC: the scaled probabilities.
         labels_N: the true classes.
-        path: the PNG file.
+        path: the PNG file, or a `Kept`.
         temperature: by which the logits were divided.
 
     Raises:

@@ -13,8 +13,7 @@ from thalweg.i18n import t
 
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
+    from thalweg.figures.style import Target
     from thalweg.history import History
 
 USUAL = -3  # a thousandth, as a power of ten
@@ -23,7 +22,7 @@ _ROW = 0.16  # inches, enough for a name
 _MOST_NAMES = 100
 
 
-def layers(history: History, path: Path | str) -> None:
+def layers(history: History, path: Target) -> None:
     """Draw the update ratio of every layer as a color, in the order of the model.
 
     White is about a thousandth, which is usual. The redder a layer, the farther its updates move it; the bluer, the
@@ -31,7 +30,7 @@ def layers(history: History, path: Path | str) -> None:
 
     Args:
         history: columns `step` and `LAYER.update_ratio`.
-        path: the PNG file.
+        path: the PNG file, or a `Kept`.
 
     Raises:
         StorageError: the file cannot be written.

@@ -17,10 +17,11 @@ from thalweg.i18n import t
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
+
+    from thalweg.figures.style import Target
 
 COMPONENTS = 50
 FEWEST = 4  # t-SNE needs a neighborhood smaller than the set
@@ -88,7 +89,7 @@ def tsne(
     features_ND: NDArray[np.floating],
     labels_N: NDArray[np.integer],
     classes: Sequence[str],
-    path: Path | str,
+    path: Target,
     *,
     title_key: str,
     predicted_N: NDArray[np.integer] | None = None,
@@ -101,7 +102,7 @@ def tsne(
         features_ND: of the layer.
         labels_N: the true classes.
         classes: their names.
-        path: the PNG file.
+        path: the PNG file, or a `Kept`.
         title_key: the layer, `mid` or `top`.
         predicted_N: the predicted classes; wrong ones get a ring.
         seed: see `embed`.

@@ -10,6 +10,7 @@ name beside it. A surface below lines is drawn in pale grays, and lines get a wh
 
 from __future__ import annotations
 
+import io
 import warnings
 from contextlib import contextmanager
 from functools import cache
@@ -47,6 +48,9 @@ QUIET: Final = "#5C5C5C"  # notes: contrast 6.7 on white
 GRID: Final = "#E3E3E3"
 
 DPI: Final = 150
+_CSS_PIXELS: Final = 96  # an inch
+_CELL: Final = 860  # CSS pixels, the width of a notebook's output
+_SHARPNESS: Final = 1.25  # pixels for each of CSS: a notebook keeps every picture that it shows
 
 BUNDLED_FONT: Final = Path(__file__).parent / "fonts" / "ThalwegSansSC-Regular.otf"
 
@@ -90,12 +94,39 @@ DISTINCT_CLASSES: Final = 63  # seven colors and nine markers have no common div
 _drawing = RLock()  # matplotlib's parameters are global to the process, so one picture is drawn at a time
 
 
+class Picture(Figure):
+    """A figure of matplotlib that a notebook shows inline."""
+
+    def _repr_png_(self) -> tuple[bytes, dict[str, float]]:
+        """The content of a PNG file, and the size that it shows at: that of a cell, or less."""
+        width, height = self.get_size_inches()
+        shown = min(_CSS_PIXELS, _CELL / width)  # CSS pixels per inch
+        content = io.BytesIO()
+        with _style():
+            self.savefig(content, format="png", dpi=_SHARPNESS * shown, metadata={"Software": None})
+        return content.getvalue(), {"width": round(shown * width), "height": round(shown * height)}
+
+
+class Kept:
+    """Takes a picture in place of a file.
+
+    Attributes:
+        figure: what was drawn.
+    """
+
+    figure: Picture
+
+
+Target = Path | str | Kept
+"""Where a picture goes."""
+
+
 @contextmanager
-def picture(path: Path | str, *, width: float = 9.0, height: float = 6.0) -> Iterator[Figure]:
+def picture(path: Target, *, width: float = 9.0, height: float = 6.0) -> Iterator[Picture]:
     r"""Yield an empty figure; if the block succeeds, write it to `path` as PNG, whole or not at all.
 
     Args:
-        path: the file.
+        path: the file; or a `Kept`, which gets the figure.
         width: in inches, at `DPI` (150) pixels per inch.
         height: in inches.
 
@@ -117,12 +148,15 @@ def picture(path: Path | str, *, width: float = 9.0, height: float = 6.0) -> Ite
     """
     with drawing(width=width, height=height) as figure:
         yield figure
+        if isinstance(path, Kept):
+            path.figure = figure
+            return
         with replacing(path) as temporary:
             figure.savefig(temporary, format="png", metadata={"Software": None})
 
 
 @contextmanager
-def drawing(*, width: float, height: float, dpi: int = DPI) -> Iterator[Figure]:
+def drawing(*, width: float, height: float, dpi: int = DPI) -> Iterator[Picture]:
     """Yield an empty figure in this style, for callers that write it themselves (the frames of an animation).
 
     Args:
@@ -133,10 +167,17 @@ def drawing(*, width: float, height: float, dpi: int = DPI) -> Iterator[Figure]:
     Yields:
         A figure as from `picture`; draw it inside the block.
     """
+    with _style():
+        yield Picture(figsize=(width, height), dpi=dpi, layout="constrained")
+
+
+@contextmanager
+def _style() -> Iterator[None]:
+    """Draw in this style inside the block."""
     with _drawing, rc_context(_parameters()), warnings.catch_warnings():
         # a character that no font has is drawn as a visible box, so a warning adds nothing
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
-        yield Figure(figsize=(width, height), dpi=dpi, layout="constrained")
+        yield
 
 
 def label_axes(axes: Axes, *, title: str = "", x: str = "", y: str = "") -> None:

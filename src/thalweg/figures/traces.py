@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from thalweg.figures.lab.scene import Scene
+    from thalweg.figures.style import Target
     from thalweg.paths import Trace
     from thalweg.surfaces import Surface
 
@@ -47,13 +48,13 @@ _BLENDS: Final = 8  # shades of a trace's color against white: the edges of its 
 _GREYS: Final = 60
 
 
-def draw_surface(surface: Surface, traces: Sequence[Trace], file: Path | str, *, view: View = "contour") -> None:
+def draw_surface(surface: Surface, traces: Sequence[Trace], file: Target, *, view: View = "contour") -> None:
     r"""Draw a surface and the traces on it as PNG.
 
     Args:
         surface: the surface.
         traces: none to eight traces on this surface; without any, the surface alone is drawn.
-        file: is replaced whole or not at all.
+        file: is replaced whole or not at all; or a `Kept`.
         view: `contour` from above, or `3d`.
 
     Raises:

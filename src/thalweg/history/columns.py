@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from thalweg._notebook import shown_as
+
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,6 +43,8 @@ class History:
         self.units = dict(units)
         self._rows_NC = np.empty((64, len(units)))
         self._length = 0
+
+    _repr_html_ = shown_as("history")
 
     def __len__(self) -> int:
         return self._length

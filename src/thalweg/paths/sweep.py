@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from thalweg._notebook import shown_as
 from thalweg.paths.checks import check_lr, check_optimizer, check_starts, check_steps
 from thalweg.paths.engine import Drive, Job, run_many
 from thalweg.paths.rates import fixed_factors
@@ -48,6 +49,8 @@ class Sweep:
     loss_OLP: NDArray[np.float64] = field(repr=False)
     gradient_norm_OLP: NDArray[np.float64] = field(repr=False)
     steps_OLP: NDArray[np.float64] = field(repr=False)
+
+    _repr_html_ = shown_as("sweep")
 
     @property
     def diverged_OLP(self) -> NDArray[np.bool_]:  # noqa: N802 - shape suffix

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from thalweg._notebook import drawn_as, shown_as
 from thalweg.history import History
 from thalweg.paths.checks import check_lr, check_noise, check_optimizer, check_starts, check_steps
 from thalweg.paths.engine import run_one
@@ -17,6 +18,7 @@ from thalweg.schedules import Constant, parse
 
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
     from thalweg.optimizers import Optimizer
@@ -62,6 +64,12 @@ class Trace:
     record_S8: NDArray[np.float64] = field(repr=False)
     schedule: Schedule = field(default_factory=Constant)
     noise_S2: NDArray[np.float64] | None = field(repr=False, default=None)
+
+    _repr_html_ = shown_as("trace")
+
+    def draw(self) -> Figure:
+        """Draw the surface, the path on it and its charts, to show them in a notebook."""
+        return drawn_as("trace")(self)
 
     @property
     def positions_S2(self) -> NDArray[np.float64]:  # noqa: N802 - shape suffix

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from thalweg._notebook import shown_as
 from thalweg.data import Photo
 from thalweg.prediction.pixels import squares_of
 from thalweg.prediction.predictions import Predictions
@@ -123,6 +124,8 @@ class Classifier:
         from thalweg.prediction.export import export_onnx
 
         return export_onnx(self.run, path)
+
+    _repr_html_ = shown_as("classifier")
 
     def __repr__(self) -> str:
         return f"Classifier({str(self.run.path)!r}, {len(self.classes)} classes)"

@@ -8,13 +8,14 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from thalweg._files import write_text
+from thalweg._notebook import shown_as
 from thalweg.data.sources import Note
 
 
@@ -43,12 +44,14 @@ class Predictions:
             and no endings of files.
     """
 
-    photos: tuple[Photo, ...]
+    photos: tuple[Photo, ...] = field(repr=False)
     classes: tuple[str, ...]
-    probability_NC: NDArray[np.float64]
+    probability_NC: NDArray[np.float64] = field(repr=False)
     bad: tuple[BadImage, ...]
     notes: tuple[Note, ...] = ()
     homework: bool = False
+
+    _repr_html_ = shown_as("predictions")
 
     @property
     def label_N(self) -> NDArray[np.int64]:  # noqa: N802 - shape suffix

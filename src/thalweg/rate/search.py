@@ -6,6 +6,7 @@ import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from thalweg._notebook import drawn_as, shown_as
 from thalweg.errors import UsageError
 from thalweg.i18n import t
 from thalweg.probes.batches import take_batches
@@ -16,6 +17,7 @@ from thalweg.rate.ladder import Ladder, lowest_of_parabola
 
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
     from torch import nn
 
     from thalweg.probes.batches import Loader, LossFunction
@@ -30,6 +32,7 @@ FEWEST_APART = 4  # batches; of fewer, none is left out
 LOWEST, HIGHEST, STEPS = 1e-7, 10.0, 40  # of the sweep
 SHORT, LONG = 10, 64  # steps of an evaluation in the first round and in the second
 FEWEST_STEPS, MOST_STEPS = 10, 10_000  # of the sweep
+_ROOM = 0.25  # margin of a picture above the first loss and below the lowest, as a share of their difference
 EDGES: tuple[tuple[Edge, int], ...] = (("lowest", -1), ("highest", 1))
 
 
@@ -76,6 +79,8 @@ class RateSweep:
     steps: int
     given: float | None = None
 
+    _repr_html_ = shown_as("rate_sweep")
+
     @classmethod
     def of(
         cls,
@@ -117,6 +122,18 @@ class RateSweep:
     def usable(self) -> bool:
         """Whether there is a suggestion."""
         return self.suggestion is not None
+
+    def draw(self) -> Figure:
+        """Draw the loss against the rate, with the short runs, to show it in a notebook."""
+        return drawn_as("rate_sweep")(self)
+
+    def valley(self) -> tuple[float, float]:
+        """The lowest and the highest loss that a picture shows: an explosion leaves it at the top."""
+        known = [*self.smoothed, *(one.loss for one in self.evaluations), self.start_loss]
+        below = [loss for loss in known if math.isfinite(loss) and loss <= self.start_loss] or [0.0, 1.0]
+        low, high = min(below), max(*below, self.start_loss if math.isfinite(self.start_loss) else 1.0)
+        room = _ROOM * (high - low) or 0.1 * abs(high) or 1.0
+        return (max(0.0, low - room) if low >= 0 else low - room), high + room
 
     def to_dict(self) -> dict[str, Any]:
         """Return a dictionary for JSON; numbers that are not finite become None."""

@@ -6,14 +6,16 @@ Shape suffixes: N photos of the validation split, C classes.
 from __future__ import annotations
 
 import time
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from thalweg._files import write_text
 from thalweg.diagnosis.review import Review, review_of
-from thalweg.errors import StorageError, ThalwegError
+from thalweg.errors import StorageError, ThalwegError, UnknownNameError
 from thalweg.figures import confusion, curves, doubted, layers, mistakes, reliability, tsne
 from thalweg.figures.run_evaluation import MOST_SHOWN, Cell
+from thalweg.figures.style import Kept
 from thalweg.i18n import t
 from thalweg.report.doubts import doubts_section
 from thalweg.report.formulas import formulas_of
@@ -23,6 +25,11 @@ from thalweg.report.scores import confusion_matrix
 from thalweg.runs import Run, RunFolder, files, softmax
 from thalweg.runs.config import without_effect
 
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from thalweg.figures.style import Picture, Target
 
 _FEWEST = 2  # classes
 
@@ -47,12 +54,12 @@ def draw_run(path: Path | str, *, photos: Path | str | None = None) -> Path:
     began = time.monotonic()
     path = Path(path)
     run = Run.open(path, photos=photos)
-    jobs = {"curves": _draw_curves, "layers": _draw_layers}
-    if run.evaluation.exists():
-        jobs |= {"confusion": _draw_confusion, "mistakes": _draw_mistakes, "reliability": _draw_reliability}
-        jobs |= {files.DOUBTS: _draw_doubts}
-        jobs |= {"tsne-mid": _draw_map, "tsne-top": _draw_map}
-    failures = [reason for name, draw in jobs.items() if (reason := _failure(draw, run, path / f"{name}.png"))]
+    evaluated = run.evaluation.exists()
+    failures = [
+        reason
+        for name, draw in {**_DRAWINGS, files.DOUBTS: _draw_doubts}.items()
+        if (evaluated or name not in _OF_OUTPUTS) and (reason := _failure(draw, run, path / f"{name}.png"))
+    ]
     _keep(run, failures, time.monotonic() - began)
     return write_report(path)
 
@@ -86,6 +93,25 @@ def write_review(review: Review) -> Path:
     return page
 
 
+def figure_of(run: Run, name: str) -> Picture:
+    """Draw one of the pictures of a run, without a file.
+
+    Args:
+        run: the run.
+        name: one of `files.PICTURES`.
+
+    Raises:
+        UnknownNameError: there is no such picture.
+        RunError: the run lacks what it shows.
+        DataError: the photos are gone.
+    """
+    if name not in _DRAWINGS:
+        raise UnknownNameError("picture", name, _DRAWINGS)
+    kept = Kept()
+    _DRAWINGS[name](run, kept)
+    return kept.figure
+
+
 def _failure(draw: Any, run: Run, picture: Path) -> str | None:
     """Draw a picture; return why that failed, or None. An older picture does not replace it."""
     try:
@@ -105,23 +131,23 @@ def _keep(run: Run, failures: list[str], seconds: float) -> None:
     run.write_json(files.SUMMARY, {**summary, "messages": messages, "seconds": times})
 
 
-def _draw_curves(run: Run, picture: Path) -> None:
+def _draw_curves(run: Run, picture: Target) -> None:
     training = RunFolder(run.path).training
     fitted = "lr" in without_effect(training)
     curves(run.steps(), run.epochs(), picture, formulas=formulas_of(training), fitted=fitted)
 
 
-def _draw_layers(run: Run, picture: Path) -> None:
+def _draw_layers(run: Run, picture: Target) -> None:
     layers(run.layers(), picture)
 
 
-def _draw_confusion(run: Run, picture: Path) -> None:
+def _draw_confusion(run: Run, picture: Target) -> None:
     outputs = run.outputs()
     predicted_N = outputs["logits"].argmax(axis=1)
     confusion(confusion_matrix(outputs["labels"], predicted_N, len(run.classes)), run.classes, picture)
 
 
-def _draw_mistakes(run: Run, picture: Path) -> None:
+def _draw_mistakes(run: Run, picture: Target) -> None:
     outputs = run.outputs()
     probability_NC = run.probabilities()
     cache = run.open_photos()
@@ -163,14 +189,25 @@ def draw_doubts(review: Review, picture: Path) -> None:
     doubted(cells, len(review.photos), picture)
 
 
-def _draw_reliability(run: Run, picture: Path) -> None:
+def _draw_reliability(run: Run, picture: Target) -> None:
     outputs = run.outputs()
     plain_NC, scaled_NC = softmax(outputs["logits"]), run.probabilities()
     reliability(plain_NC, scaled_NC, outputs["labels"], picture, temperature=run.temperature)
 
 
-def _draw_map(run: Run, picture: Path) -> None:
-    layer = picture.stem.removeprefix("tsne-")
+def _draw_map(run: Run, picture: Target, layer: str) -> None:
     outputs = run.outputs()
     predicted_N = outputs["logits"].argmax(axis=1)
     tsne(outputs[layer], outputs["labels"], run.classes, picture, title_key=layer, predicted_N=predicted_N)
+
+
+_DRAWINGS: Mapping[str, Callable[[Run, Target], None]] = {
+    "curves": _draw_curves,
+    "layers": _draw_layers,
+    "confusion": _draw_confusion,
+    "mistakes": _draw_mistakes,
+    "reliability": _draw_reliability,
+    "tsne-mid": partial(_draw_map, layer="mid"),
+    "tsne-top": partial(_draw_map, layer="top"),
+}
+_OF_OUTPUTS = {*_DRAWINGS, files.DOUBTS} - {"curves", "layers"}  # of the network on the validation split

@@ -12,6 +12,8 @@ from thalweg.runs.options import flag_of
 
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from thalweg.runs import RunFolder
 
 _NOT_HERE = {"class_shares", "classes", "mean", "std"}  # long, and only useful to programs
@@ -41,9 +43,7 @@ def _photos(folder: RunFolder) -> Html:
     return tag(
         "section",
         tag("h2", t("report.photos")),
-        _warnings(folder),
-        _bad(folder),
-        _counts(folder),
+        *check_parts(folder.check),
         _key_values("photos", facts) if facts else None,
     )
 
@@ -62,10 +62,19 @@ def _weights(folder: RunFolder) -> Html | None:
     return _pairs("weights", {name: value for name, value in {**told, **normal}.items() if value not in ("", None)})
 
 
-def _warnings(folder: RunFolder) -> Html:
-    found = [_message(warning) for warning in sequence(folder.check.get("warnings"))]
+def check_parts(check: Mapping[str, Any]) -> list[Html | None]:
+    """What a check of photos found: the warnings, the photos that cannot be used, and those of each class.
+
+    Args:
+        check: as `Check.to_json` gives it and `data-check.json` keeps it; any part may be missing.
+    """
+    return [_warnings(check), _bad(check), _counts(check)]
+
+
+def _warnings(check: Mapping[str, Any]) -> Html:
+    found = [_message(warning) for warning in sequence(check.get("warnings"))]
     if not found:
-        return tag("p", t("report.no_warnings" if folder.check else "report.no_check"), class_="note")
+        return tag("p", t("report.no_warnings" if check else "report.no_check"), class_="note")
     return tag("ul", *(tag("li", message) for message in found), class_="warning")
 
 
@@ -73,9 +82,9 @@ def _message(warning: Any) -> str:
     return str(warning.get("message", warning.get("code", warning))) if isinstance(warning, dict) else str(warning)
 
 
-def _bad(folder: RunFolder) -> Html | None:
+def _bad(check: Mapping[str, Any]) -> Html | None:
     """Every photo that could not be used, by name."""
-    bad = [mapping(photo) for photo in sequence(folder.check.get("bad"))]
+    bad = [mapping(photo) for photo in sequence(check.get("bad"))]
     if not bad:
         return None
     rows = [(str(photo.get("path", "?")), str(photo.get("reason", ""))) for photo in bad]
@@ -84,9 +93,9 @@ def _bad(folder: RunFolder) -> Html | None:
     return join([heading, tag("div", table(columns, rows, name=t("report.bad", count=len(rows))), class_="long")])
 
 
-def _counts(folder: RunFolder) -> Html | None:
+def _counts(check: Mapping[str, Any]) -> Html | None:
     """Photos of each class in each split, if the check has counted them."""
-    counts = {split: mapping(mapping(folder.check.get("counts")).get(split)) for split in _SPLITS}
+    counts = {split: mapping(mapping(check.get("counts")).get(split)) for split in _SPLITS}
     names = dict.fromkeys(name for split in _SPLITS for name in counts[split])
     if not names:
         return None
@@ -111,16 +120,24 @@ def _commands(folder: RunFolder) -> Html:
 
 
 def _configuration(folder: RunFolder) -> Html | None:
-    """Every option as on the command line, with its help."""
     if not folder.training:
         return None
-    unused = without_effect(folder.training)
-    values = {name: value for name, value in folder.training.items() if name not in unused}
+    return tag("section", tag("h2", t("report.configuration")), options_table(folder.training))
+
+
+def options_table(training: Mapping[str, Any]) -> Html:
+    """Every option as on the command line, with its help; those that the training does not use are left out.
+
+    Args:
+        training: the configuration, by field, as `TrainingConfig.to_dict` gives it.
+    """
+    unused = without_effect(training)
+    values = {name: value for name, value in training.items() if name not in unused}
     if smaller := sequence(values.pop("smaller_sizes", None)):  # `--size 64>96>128` sets both
         values["size"] = ">".join(map(str, [*smaller, values.get("size")]))
     rows = [(tag("code", flag_of(name)), _value(value), _meaning(name)) for name, value in values.items()]
     columns = [t(f"report.column_{column}") for column in ("option", "value", "meaning")]
-    return tag("section", tag("h2", t("report.configuration")), table(columns, rows, name=t("report.configuration")))
+    return table(columns, rows, name=t("report.configuration"))
 
 
 def _pairs(name: str, values: dict[str, Any]) -> Html | None:

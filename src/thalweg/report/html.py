@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 Child = str | int | None
 
-_WITHOUT_END = {"img", "meta"}
+_WITHOUT_END = {"br", "img", "meta"}
 # these reverse the direction of text, so one name could look like another
 _TURNING = {*map(chr, range(0x202A, 0x202F)), *map(chr, range(0x2066, 0x206A))}
 
@@ -109,6 +109,8 @@ def duration(seconds: float) -> str:
 def _plain(child: Child) -> str:
     """Text for a page: a mark replaces control characters and lone surrogates."""
     text = "" if child is None else str(child)
+    if text.isprintable():  # most are: numbers of a chart that is drawn twice a second
+        return text
     return "".join("\ufffd" if _is_unfit(character) else character for character in text)
 
 

@@ -24,7 +24,8 @@ _ENDINGS = ("budget", "done", "interrupted", "nan", "patience")
 _SPLITS = ("valid", "test")
 _UNEVEN = 1.2  # times the even share, above which the largest class is named
 _LONG = 13  # letters that a card has room for in its largest type
-_CSS_PIXELS_A_PIXEL = 96 / 150  # an inch has 96 pixels in CSS and 150 in our pictures, so text keeps its size
+_CSS_PIXELS = 96  # an inch
+_DPI = 150  # of our pictures: `figures.style` has it, but needs matplotlib
 
 
 def headline(folder: RunFolder) -> Html:
@@ -126,7 +127,7 @@ def picture_sections(folder: RunFolder) -> list[Html | None]:
         tag("section", tag("h2", t("report.curves")), figure(folder, "curves")),
         formula_section(folder),
         tag("section", tag("h2", t("report.layers")), figure(folder, "layers")),
-        tag("section", tag("h2", t("report.classes")), figure(folder, "confusion"), _class_table(folder)),
+        tag("section", tag("h2", t("report.classes")), figure(folder, "confusion"), class_table(folder)),
         tag("section", tag("h2", t("report.mistakes")), figure(folder, "mistakes")),
         tag("section", tag("h2", t("report.reliability")), figure(folder, "reliability")),
         tag("section", tag("h2", t("report.maps")), tag("p", t("report.maps_about")), *maps),
@@ -146,13 +147,24 @@ def figure(folder: RunFolder, name: str) -> Html:
     content = folder.pictures.get(name)
     if content is None:
         return tag("p", t("report.no_picture", name=f"{name}.png"), class_="note")
+    return tag("figure", inline_png(content, t(f"report.alt_{key}")), tag("figcaption", t(f"report.caption_{key}")))
+
+
+def inline_png(content: bytes, alt: str, dpi: int = _DPI) -> Html:
+    """A picture within the page.
+
+    Args:
+        content: of the PNG file.
+        alt: what it shows, in words.
+        dpi: pixels per inch, of which CSS has 96, so that text keeps its size.
+    """
     source = "data:image/png;base64," + b64encode(content).decode()
-    width, height = (round(side * _CSS_PIXELS_A_PIXEL) for side in unpack(">II", content[16:24]))  # PNG's first chunk
-    image = tag("img", src=source, width=width, height=height, alt=t(f"report.alt_{key}"))
-    return tag("figure", image, tag("figcaption", t(f"report.caption_{key}")))
+    width, height = (round(side * _CSS_PIXELS / dpi) for side in unpack(">II", content[16:24]))  # PNG's first chunk
+    return tag("img", src=source, width=width, height=height, alt=alt)
 
 
-def _class_table(folder: RunFolder) -> Html:
+def class_table(folder: RunFolder) -> Html:
+    """Precision, recall and F1 of every class on the validation split."""
     if folder.outputs is None:
         return tag("p", t("report.no_outputs"), class_="note")
     (logits_NC, labels_N), names = folder.outputs, folder.classes

@@ -1,4 +1,4 @@
-"""The section with the verdict on the run's history: what the report can say without measuring anything."""
+"""A verdict as HTML, and the section with the verdict on a run's history: what the report can say without measuring."""
 
 from __future__ import annotations
 
@@ -19,24 +19,38 @@ def verdict_section(folder: RunFolder) -> Html | None:
     verdict = verdict_of(folder)
     if verdict is None:
         return None
-    run = shlex.quote(str(folder.path))
-    told = verdict.to_dict()
-    evidence = [tag("li", line["text"]) for line in told["evidence"] if line["supports"]]
-    fixes = [tag("li", fix["text"]) for fix in told["fixes"]]
-    command = f"thalweg diagnose {run}" + (" --try-fix" if fixes else "")
+    command = f"thalweg diagnose {shlex.quote(str(folder.path))}" + (" --try-fix" if verdict.fixes else "")
     return tag(
         "section",
         tag("h2", t("report.verdict")),
-        tag("p", tag("strong", told["title"]), class_="verdict", data_code=verdict.code),
+        *verdict_parts(verdict),
+        tag("p", t("report.verdict_about"), class_="note"),
+        tag("dl", tag("dd", tag("code", command)), class_="commands"),
+    )
+
+
+def verdict_parts(verdict: Verdict, title: str | None = None) -> list[Html | None]:
+    """The cause in a sentence, the evidence for it, and what to change.
+
+    Args:
+        verdict: of anything.
+        title: the words above; None: the title of the verdict.
+    """
+    told = verdict.to_dict()
+    evidence = [tag("li", line["text"]) for line in told["evidence"] if line["supports"]]
+    fixes = [
+        tag("li", fix["text"], tag("br") if fix["line"] else None, tag("code", fix["line"]) if fix["line"] else None)
+        for fix in told["fixes"]
+    ]
+    return [
+        tag("p", tag("strong", title or told["title"]), class_="verdict", data_code=verdict.code),
         tag("p", told["text"]),
         _unchecked(verdict),
         tag("p", t("diagnosis.evidence_head"), class_="note") if evidence else None,
         tag("ul", *evidence) if evidence else None,
         tag("p", t("diagnosis.fixes_head"), class_="note") if fixes else None,
         tag("ol", *fixes) if fixes else None,
-        tag("p", t("report.verdict_about"), class_="note"),
-        tag("dl", tag("dd", tag("code", command)), class_="commands"),
-    )
+    ]
 
 
 def _unchecked(verdict: Verdict) -> Html | None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, fields
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
+from thalweg._notebook import shown_as
 from thalweg.errors import RunError, UsageError
 from thalweg.runs.options import Option, check_all, options_of, shown, within
 
@@ -167,6 +168,8 @@ class TrainingConfig:
     precision: Precision = "auto"
     layout: Layout = "auto"
     on_bad_image: OnBadImage = "skip"
+
+    _repr_html_ = shown_as("config")
 
     def __post_init__(self) -> None:
         for name, value in check_all(self, _options(type(self))).items():

@@ -27,8 +27,8 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from thalweg._files import write_text
-from thalweg.data.builtin import ARCHIVE
-from thalweg.data.opening import BUILTIN
+from thalweg._notebook import drawn_as, shown_as
+from thalweg.data.builtin import ARCHIVE, BUILTIN
 from thalweg.data.photos import SPLITS
 from thalweg.data.rendering import Rendering
 from thalweg.errors import DataError, RunError, UnknownNameError, UsageError
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 
     import numpy as np
     import torch
+    from matplotlib.figure import Figure
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
@@ -72,6 +73,24 @@ class Run:
     config: SettledConfig
     data: dict[str, Any]
     environment: dict[str, Any] = field(default_factory=dict)
+
+    _repr_html_ = shown_as("run")
+
+    def draw(self, name: str = "curves") -> Figure:
+        """Draw one of the run's pictures, to show it in a notebook or to change it with matplotlib.
+
+        Args:
+            name: `curves`, `layers`, `confusion`, `mistakes`, `reliability`, `tsne-mid` or `tsne-top`.
+
+        Raises:
+            UnknownNameError: there is no such picture.
+            RunError: the run lacks what it shows.
+            DataError: the photos are gone.
+        """
+        return drawn_as("run")(self, name)
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r})"
 
     def __fspath__(self) -> str:
         """The folder: a run may be given wherever the path of one is taken."""

@@ -18,7 +18,7 @@ from thalweg._files import write_text
 from thalweg.errors import RunError, UsageError
 from thalweg.loggers.live import opened
 from thalweg.runs import Run, files
-from thalweg.training.progress import Listener
+from thalweg.training.printing import heard
 from thalweg.training.request import extended, read
 from thalweg.training.session import claimed, resume, train
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from thalweg.loggers.live import Live
     from thalweg.runs import TrainingConfig
+    from thalweg.training.progress import Listener
 
 
 def train_folds(
@@ -36,6 +37,7 @@ def train_folds(
     out: Path | str | None = None,
     *,
     listener: Listener | None = None,
+    verbose: bool | None = None,
     log: Live | str | Iterable[str] = (),
 ) -> list[Run]:
     """Train `config.folds` runs in `out/folds/0`, `1`, ..., each validated on a part that the others train on.
@@ -49,6 +51,7 @@ def train_folds(
         out: the folder: empty, new, or interrupted with the same configuration. None: the first unused name below
             `runs/`.
         listener: receives the progress of each run.
+        verbose: as for `train`.
         log: loggers, as for `train`; each fold is a run of its own.
 
     Returns:
@@ -62,12 +65,11 @@ def train_folds(
     """
     if not config.folds:
         raise UsageError("training.no_folds")
-    listener = listener or Listener()
-    with opened(log, listener.note) as loggers:
+    with heard(listener, verbose) as told, opened(log, told.note) as loggers:
         if out is not None and (Path(out) / files.FOLDS).is_dir():
-            return _train_all(photos, config, Path(out), listener, loggers)
+            return _train_all(photos, config, Path(out), told, loggers)
         with claimed(out, photos) as folder:
-            return _train_all(photos, config, folder, listener, loggers)
+            return _train_all(photos, config, folder, told, loggers)
 
 
 def resume_folds(
@@ -75,6 +77,7 @@ def resume_folds(
     *,
     photos: Path | str | None = None,
     listener: Listener | None = None,
+    verbose: bool | None = None,
     log: Live | str | Iterable[str] | None = None,
     **ends: Any,
 ) -> list[Run]:
@@ -84,6 +87,7 @@ def resume_folds(
         out: the folder of folds.
         photos: where the photos are now, if they have moved.
         listener: receives the progress of each run.
+        verbose: as for `train`.
         log: loggers, as for `resume`.
         **ends: as for `resume`; the folds share a budget.
 
@@ -100,10 +104,9 @@ def resume_folds(
     if own.get("budget"):
         own["budget"] /= folds
     moved = None if photos is None else first.data["path"]
-    listener = listener or Listener()
     begun = sorted((Path(out) / files.FOLDS).iterdir())
-    with opened(log, listener.note, before=begun) as loggers:
-        return _train_all(first.data["path"], config, Path(out), listener, loggers, moved=moved, ends=own)
+    with heard(listener, verbose) as told, opened(log, told.note, before=begun) as loggers:
+        return _train_all(first.data["path"], config, Path(out), told, loggers, moved=moved, ends=own)
 
 
 def _train_all(

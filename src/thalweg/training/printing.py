@@ -1,20 +1,22 @@
-"""The progress of a training in lines on stderr."""
+"""The progress of a training in lines on stderr, and the choice of what shows it."""
 
 from __future__ import annotations
 
 import sys
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from thalweg import _notebook
 from thalweg.i18n import t
 from thalweg.training.progress import Listener
 
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from thalweg.training.progress import Progress
+    from thalweg.training.progress import Pace, Progress
 
 SECONDS_BETWEEN_PLAIN_LINES = 30.0
 
@@ -38,6 +40,30 @@ def duration(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
+def lines_of_start(run: Path, facts: Mapping[str, Any]) -> list[str]:
+    """What a training begins with: network, number format and folder; or where it goes on.
+
+    Args:
+        run: the run's folder.
+        facts: as `Listener.started` receives them.
+    """
+    if "resumed_at" in facts:
+        return [t("training.resumed", run=run, step=facts["resumed_at"])]
+    card, choice, environment = facts["model"], facts["choice"], facts["run"].environment
+    size = facts["run"].config.size
+    chosen = f"{choice.format.precision} {choice.format.layout}"
+    lines = [
+        t("training.model_line", model=card.name, parameters=card.parameters / 1e6, gflops=card.flops / 1e9, size=size),
+        t("training.format_line", chosen=chosen, device=environment["device"], threads=environment["threads"]),
+    ]
+    if choice.photos_per_second:
+        rates = ", ".join(
+            f"{form.precision} {form.layout} {rate:.0f}" for form, rate in choice.photos_per_second.items()
+        )
+        lines.append(t("training.rates_line", rates=rates))
+    return [*lines, t("training.run_line", run=run)]
+
+
 class Lines(Listener):
     """Whole lines, which both kinds of display print."""
 
@@ -50,29 +76,8 @@ class Lines(Listener):
     def started(self, run: Path, facts: Mapping[str, Any]) -> None:
         """Print the network, the number format and the folder."""
         self.epochs = facts["run"].config.epochs
-        if "resumed_at" in facts:
-            self.line(t("training.resumed", run=run, step=facts["resumed_at"]))
-            return
-        card, choice, environment = facts["model"], facts["choice"], facts["run"].environment
-        self.line(
-            t(
-                "training.model_line",
-                model=card.name,
-                parameters=card.parameters / 1e6,
-                gflops=card.flops / 1e9,
-                size=facts["run"].config.size,
-            )
-        )
-        rates = ", ".join(
-            f"{form.precision} {form.layout} {rate:.0f}" for form, rate in choice.photos_per_second.items()
-        )
-        chosen = f"{choice.format.precision} {choice.format.layout}"
-        self.line(
-            t("training.format_line", chosen=chosen, device=environment["device"], threads=environment["threads"])
-        )
-        if rates:
-            self.line(t("training.rates_line", rates=rates))
-        self.line(t("training.run_line", run=run))
+        for message in lines_of_start(run, facts):
+            self.line(message)
 
     def epoch_ended(self, row: Mapping[str, float]) -> None:
         """Print the epoch's losses and accuracies."""
@@ -122,3 +127,41 @@ def numbers_line(progress: Progress) -> str:
         rate=progress.photos_per_second,
         left=duration(progress.seconds_left),
     )
+
+
+def working_line(stage: str, pace: Pace) -> str:
+    """How far some work is in one line, as of now.
+
+    Args:
+        stage: `training.stage_STAGE` names it; empty: none.
+        pace: of the work.
+    """
+    name, left = t(f"training.stage_{stage}") if stage else "", pace.seconds_left()
+    if left is None:
+        return t("training.working_begins", stage=name)
+    return t("training.working_line", stage=name, share=pace.share, left=duration(left))
+
+
+@contextmanager
+def heard(listener: Listener | None, verbose: bool | None = None) -> Iterator[Listener]:  # noqa: FBT001 - of `train`
+    """Yield what receives the progress of a call from Python.
+
+    Args:
+        listener: the caller's, if there is one.
+        verbose: True: a chart in a notebook, lines on stderr elsewhere. False: nothing. None: a chart in a notebook,
+            lines at Python's prompt, nothing in a program.
+    """
+    place = None if listener is not None or verbose is False else _notebook.place()
+    if place is not None:
+        display = _notebook.live(place)
+        try:
+            yield display
+        except BaseException as error:
+            display.close(error)
+            raise
+        display.close()
+    elif listener is not None:
+        yield listener
+    else:
+        speaks = _notebook.interactive() if verbose is None else verbose
+        yield Printer() if speaks else Listener()

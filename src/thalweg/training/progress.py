@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from thalweg.distributed.team import Heard
-    from thalweg.runs import SettledConfig
+    from thalweg.runs import Run, SettledConfig
 
 
 _SECONDS_UNTIL_ESTIMATE = 1.0
@@ -258,3 +258,6 @@ class Listener:
 
     def epoch_ended(self, row: Mapping[str, float]) -> None:
         """Receive the epoch's row of the history, by column."""
+
+    def ended(self, run: Run, summary: Mapping[str, Any]) -> None:
+        """Receive the run and its summary when its training has stopped without an error."""

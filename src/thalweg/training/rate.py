@@ -27,6 +27,7 @@ from thalweg.training.loop import TrainingLoop
 from thalweg.training.optimizers import optimizer_over, stage_scales
 from thalweg.training.parts import PARTS
 from thalweg.training.prepare import Plan, Preparation
+from thalweg.training.printing import heard
 from thalweg.training.progress import Listener
 from thalweg.training.rehearsal import Rehearsals
 
@@ -102,9 +103,9 @@ def search_photos(
         DataError: the photos cannot be used.
     """
     check_range(lowest, highest, steps)  # before the photos are decoded
-    listener = listener or Listener()
-    prepared = Preparation.of(Plan.of(photos, config, listener), Path(), listener)
-    return search(prepared, lowest=lowest, highest=highest, steps=steps, listener=listener)
+    with heard(listener) as told:
+        prepared = Preparation.of(Plan.of(photos, config, told), Path(), told)
+        return search(prepared, lowest=lowest, highest=highest, steps=steps, listener=told)
 
 
 def search(

@@ -22,7 +22,7 @@ from thalweg.training.evaluation import keep_outputs, write_summary
 from thalweg.training.loop import TrainingLoop
 from thalweg.training.machine import give_back, ready_machine, settled_device, usable_threads
 from thalweg.training.prepare import Plan, Preparation, initial_weights
-from thalweg.training.printing import Printer
+from thalweg.training.printing import heard
 from thalweg.training.progress import Clock, Listener
 from thalweg.training.rate import with_found_rate
 from thalweg.training.request import ENDS, extended, resolve
@@ -45,7 +45,7 @@ def train(
     *,
     recipe: str | None = None,
     listener: Listener | None = None,
-    verbose: bool = False,
+    verbose: bool | None = None,
     log: Live | str | Iterable[str] = (),
     **overrides: Any,
 ) -> Run:
@@ -57,7 +57,9 @@ def train(
         out: the run's folder, which must be empty or new; None: the first unused name below `runs/`.
         recipe: a name from `thalweg.training.RECIPES`; None: `standard`, or what a `budget` affords.
         listener: receives the progress.
-        verbose: print the progress on stderr, as the command line does; without it, nothing is printed.
+        verbose: True: show the progress, in a notebook as a chart that grows, elsewhere in lines on stderr, as the
+            command line does. False: show nothing. None: as True in a notebook and at Python's prompt, as False in a
+            program.
         log: loggers to send the run to, such as `"tensorboard:tb"`, see `docs/loggers.md`. If one fails, the listener
             gets a note, from another thread, and the training goes on.
         **overrides: fields of `TrainingConfig`, as values or as the command line writes them (`budget="10m"`).
@@ -79,13 +81,24 @@ def train(
         >>> run.summary()["stopped"]
         'budget'
     """
-    listener = listener or (Printer() if verbose else Listener())
-    if config is None:
-        config = resolve(recipe, overrides, photos=photos, note=listener.note)
-    elif recipe is not None or overrides:
-        raise UsageError("training.config_alone")
-    if config.folds and config.fold is None:
-        raise UsageError("training.folds_apart", folds=config.folds)
+    with heard(listener, verbose) as told:
+        if config is None:
+            config = resolve(recipe, overrides, photos=photos, note=told.note)
+        elif recipe is not None or overrides:
+            raise UsageError("training.config_alone")
+        if config.folds and config.fold is None:
+            raise UsageError("training.folds_apart", folds=config.folds)
+        return _train(photos, config, out, told, log)
+
+
+def _train(
+    photos: Path | str,
+    config: TrainingConfig,
+    out: Path | str | None,
+    listener: Listener,
+    log: Live | str | Iterable[str],
+) -> Run:
+    """Train alone, or as one of several processes."""
     group = join()
     if group is None:
         with opened(log, listener.note) as loggers:
@@ -138,7 +151,7 @@ def resume(
     *,
     photos: Path | str | None = None,
     listener: Listener | None = None,
-    verbose: bool = False,
+    verbose: bool | None = None,
     log: Live | str | Iterable[str] | None = None,
     **ends: Any,
 ) -> Run:
@@ -151,7 +164,7 @@ def resume(
         path: the run's folder.
         photos: where its photos are now, if they have moved; the run keeps the new place.
         listener: receives the progress.
-        verbose: print the progress on stderr.
+        verbose: as for `train`.
         log: loggers, as for `train`; None: those that the training had before; `"none"`: none.
         **ends: `epochs`, `budget` or `patience`, to replace the run's, as values or as the command line writes them.
 
@@ -160,14 +173,14 @@ def resume(
         UsageError: an end is invalid, or the run is already past it.
         DataError: the photos are gone.
     """
-    listener = listener or (Printer() if verbose else Listener())
     group = join()
-    if group is None:
-        with opened(log, listener.note, before=[Path(path)]) as loggers:
-            return _finish(_reopened(path, listener, photos=photos, **ends), listener, loggers)
-    with explaining(group), opened(log, listener.note, before=[Path(path)]) as loggers:
-        loop = begin_together(group, photos, lambda: _reopened(path, listener, group, photos=photos, **ends), listener)
-        return _finish(loop, listener, loggers)
+    with heard(listener, verbose) as told:
+        if group is None:
+            with opened(log, told.note, before=[Path(path)]) as loggers:
+                return _finish(_reopened(path, told, photos=photos, **ends), told, loggers)
+        with explaining(group), opened(log, told.note, before=[Path(path)]) as loggers:
+            loop = begin_together(group, photos, lambda: _reopened(path, told, group, photos=photos, **ends), told)
+            return _finish(loop, told, loggers)
 
 
 def _reopened(
@@ -350,10 +363,12 @@ def _finish(loop: TrainingLoop, listener: Listener, loggers: Live) -> Run:
         give_back()
     if stopped == "interrupted" or not run.best.exists():
         write_summary(run, loop.state, loop.seconds, stopped, scores={})
+        listener.ended(run, run.summary())
         return run
     kept = loop.use_best()
     scores = keep_outputs(run, loop.features("valid"), loop.cache.labels("valid"))
     test = loop.evaluate("test").to_dict() if loop.cache.is_labeled("test") else None
     scores = {"kept_epoch": kept, **scores, "test": test}
     write_summary(run, loop.state, loop.seconds, stopped, scores=scores)
+    listener.ended(run, run.summary())
     return run

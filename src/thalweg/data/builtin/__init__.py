@@ -8,6 +8,7 @@ archive from the originals.
 from pathlib import Path
 
 
-__all__ = ["ARCHIVE"]
+__all__ = ["ARCHIVE", "BUILTIN"]
 
+BUILTIN = "builtin"  # what people write in place of a path
 ARCHIVE = Path(__file__).parent / "fashion-mnist-8000.zip"
