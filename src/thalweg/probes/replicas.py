@@ -12,6 +12,7 @@ import random
 import time
 import zlib
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -106,7 +107,11 @@ class ReplicaProbe:
         """Return what all processes have told: at the end of the loop, or, within it, until now."""
         if self._told is None:
             self._post()
-        return self._told if self._told is not None else self.peers.gather()
+            return self.peers.gather()
+        if not all(one.ended or one.steps is None for one in self._told):
+            with suppress(RuntimeError):  # the store has ended
+                self._told = self.peers.gather()
+        return self._told
 
     def _listen(self) -> None:
         """Follow the forward passes of the next step, if it is due."""
@@ -179,19 +184,7 @@ class ReplicaProbe:
         for row, sums, mark in self._rows:
             numbers = tuple(sums.tolist())
             known = float("nan") if mark is None else float(mark)
-            rows.append(
-                Row(
-                    row.step,
-                    row.passes,
-                    row.samples,
-                    row.draws,
-                    numbers[:groups],
-                    numbers[groups:],
-                    row.own,
-                    row.whole,
-                    known,
-                )
-            )
+            rows.append(replace(row, weights_L=numbers[:groups], gradients_L=numbers[groups:], mark=known))
         self._rows.clear()
         self.peers.post(rows, self._step, self._passes, ended=ended)
 

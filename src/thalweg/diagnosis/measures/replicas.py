@@ -151,11 +151,9 @@ def _of_times(told: Sequence[Told]) -> dict[str, float]:
 def _of_lacking(told: Sequence[Told]) -> dict[str, float]:
     """The processes that had no sample, though others had some."""
     known = {rank: one for rank, one in enumerate(told) if one.steps is not None}
-    lacking = [rank for rank, one in known.items() if not (one.steps or one.passes) or _is_empty(one)]
-    others = [one for rank, one in known.items() if rank not in lacking]
-    enough = max((one.steps or 0 for one in others), default=0) >= FEWEST
-    lacking = [rank for rank in lacking if enough or known[rank].ended]  # a process may come late
-    if not any(one.steps or one.passes for one in others) or not lacking:
+    idle = [rank for rank, one in known.items() if not (one.steps or one.passes) or _is_empty(one)]
+    lacking = [rank for rank in idle if known[rank].ended or known[rank].rows]  # the others may not have told yet
+    if not lacking or len(idle) == len(known):
         return {"processes_lacking": 0.0}
     return {"processes_lacking": float(len(lacking)), "lacking_process": float(lacking[0])}
 
