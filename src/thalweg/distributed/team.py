@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 
 if TYPE_CHECKING:
@@ -25,6 +25,24 @@ class Heard(NamedTuple):
     stop: bool
     seconds: float
     reserve: float
+
+
+class Vectors(Protocol):
+    """Vectors of one length that are used again.
+
+    Attributes:
+        length: numbers of each.
+    """
+
+    length: int
+
+    def new(self) -> Tensor:
+        """Return one with any content."""
+        ...
+
+    def give_back(self, flat_F: Tensor) -> None:
+        """Take back one that nobody needs any more."""
+        ...
 
 
 class Team:
@@ -58,13 +76,13 @@ class Team:
         """What the processes last agreed on; None: each decides for itself, since it is alone."""
         return None
 
-    def total(self, tree: Tree[Tensor], shards: int, length: int) -> Tensor:  # noqa: ARG002 - they count for several
+    def total(self, tree: Tree[Tensor], shards: int, vectors: Vectors) -> Tensor:  # noqa: ARG002 - they count for several
         """Return the sum over all shards of a batch.
 
         Args:
             tree: holds the sums over the shards of this process; it is empty afterwards.
             shards: of the batch.
-            length: of each sum.
+            vectors: the sums are some of them, and so is the total; the others are given back.
         """
         return tree.total()
 

@@ -138,7 +138,7 @@ class ShardedBatch:
             drawing += seconds / self._threads.count
         if tree.blocks:
             flat.message(tree.blocks[0].value).add_(torch.tensor(self._team.message))
-        self._last = self._team.total(tree, len(places), flat.length)
+        self._last = self._team.total(tree, len(places), flat)
         self._team.hear(flat.message(self._last))
         loss, right = flat.unpack(self._last)
         are_mixed = mixes and self._lanes[0].mixing is not None
