@@ -48,6 +48,15 @@ def test_a_process_that_is_gone_is_named_by_the_first_that_is_left(groups):
     assert caught.value.exit_code == ProcessLostError.exit_code
 
 
+@pytest.mark.slow
+def test_sums_of_several_blocks_lose_no_vector(run_script):
+    for found in run_script("sums.py", 3):
+        assert found["same"]
+        made, spare = found["at_last"]
+        assert found["after_three"] == found["at_last"]
+        assert spare == made - 1, "all but the last total"
+
+
 def test_who_waits_for_the_first_process_names_it(groups):
     groups[0].leave()
     with pytest.raises(ProcessLostError, match="Process 0"):

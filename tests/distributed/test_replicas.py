@@ -1,17 +1,10 @@
 """What people's `DistributedDataParallel` loops do wrong is named, in real processes; what is well is not accused."""
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
 
 pytestmark = pytest.mark.slow
 
-LAUNCH = [sys.executable, "-W", "ignore", "-m", "torch.distributed.run", "--standalone"]
 WELL = ("Healthy", "Accumulated", "Uneven", "ByHand")
 ILL = {
     "LoadedAfterwards": "replicas_differ",
@@ -26,17 +19,9 @@ ILL = {
 NAMED = {"LoadedAfterwards": "Rank 1", "Failing": "Rank 1", "Late": "rank 1", "Empty": "Rank 1"}
 
 
-def run(script, folder, processes):
-    command = [*LAUNCH, f"--nproc-per-node={processes}", str(Path(__file__).with_name(script)), str(folder)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == 0, done.stderr
-    return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(processes)]
-
-
 @pytest.fixture(scope="module")
-def processes(tmp_path_factory):
-    return run("ddp_loops.py", tmp_path_factory.mktemp("loops"), 2)
+def processes(run_script):
+    return run_script("ddp_loops.py", 2)
 
 
 @pytest.mark.parametrize("name", WELL)
