@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from thalweg.distributed.team import Vectors
 
 _LOOK_S = 0.05  # between two looks into the store
+_AGREED = 3  # numbers of a message that all agree on; one of each process follows, its photos per second
 _ENOUGH = 0.9  # of the patience: whoever has waited so long has met silence, not a broken connection
 _GRACE_S = 2.0  # for the others to notice as well that one is missing
 
@@ -66,7 +67,7 @@ class Group(Team):
         self._spread_count = 0
         self._heard: Tensor | None = None
         self._arrived: torch.cuda.Event | None = None
-        self.message = [0.0, 0.0, 0.0]
+        self.message = [0.0] * (_AGREED + processes)
 
     def meet(self) -> None:
         """Connect all processes, and wait until all are there.
@@ -117,7 +118,11 @@ class Group(Team):
     def say(self, heard: Heard) -> None:
         """As in `Team`; only the first process's time counts."""
         times = (heard.seconds, heard.reserve) if self.first else (0.0, 0.0)
-        self.message = [float(heard.stop), *times]
+        self.message[:_AGREED] = [float(heard.stop), *times]
+
+    def worked(self, photos: int, seconds: float) -> None:
+        """As in `Team`."""
+        self.message[_AGREED + self.rank] = photos / max(seconds, 1e-9)
 
     def hear(self, message: Tensor) -> None:
         """As in `Team`; what is on a GPU comes without waiting for it."""
@@ -129,13 +134,18 @@ class Group(Team):
         self._arrived.record()
 
     @property
+    def rates(self) -> list[float]:
+        """As in `Team`."""
+        return [] if self._heard is None else self._heard[_AGREED:].tolist()
+
+    @property
     def heard(self) -> Heard | None:
         """As in `Team`; before the first step, the time is 0."""
         if self._heard is None:
             return Heard(stop=False, seconds=0.0, reserve=0.0)
         if self._arrived is not None:  # of the step before: what is waited for is nearly there
             self._arrived.synchronize()
-        stop, seconds, reserve = self._heard.tolist()
+        stop, seconds, reserve = self._heard[:_AGREED].tolist()
         return Heard(stop > 0, seconds, reserve)
 
     @torch.no_grad()

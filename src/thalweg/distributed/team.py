@@ -71,6 +71,14 @@ class Team:
     def hear(self, message: Tensor) -> None:
         """Take the sum of all messages."""
 
+    def worked(self, photos: int, seconds: float) -> None:
+        """Send along how many photos this process took in this step, and how long it worked before the sum."""
+
+    @property
+    def rates(self) -> list[float]:
+        """Photos per second of each process in the last step whose sum was heard, while it worked; 0: it had none."""
+        return []
+
     @property
     def heard(self) -> Heard | None:
         """What the processes last agreed on; None: each decides for itself, since it is alone."""

@@ -16,6 +16,7 @@ from thalweg.probes.layers import DENSE
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from thalweg.history import History
     from thalweg.probes.peers import Row, Told
     from thalweg.probes.replicas import ReplicaProbe
 
@@ -55,6 +56,38 @@ def of_told(
     if not shared or not any(held_L):
         return found
     return found | _of_weights(shared, sizes_L, held_L) | _of_data(shared) | _of_draws(shared) | _of_times(told)
+
+
+def of_rates(processes: History) -> dict[str, float]:
+    """Measure how long the processes of a run wait for the slowest.
+
+    Args:
+        processes: columns `step`, `process`, and `photos_per_second` while it works.
+
+    Example:
+        >>> from thalweg.history import History
+        >>> history = History({"step": "", "process": "", "photos_per_second": "1/s"})
+        >>> for step in range(6):
+        ...     history.extend([[step, 0, 90.0], [step, 1, 30.0]])
+        >>> of_rates(history)["slowest_process"]
+        1.0
+    """
+    rows: dict[float, dict[int, float]] = {}
+    for step, process, rate in processes.rows_NC:
+        rows.setdefault(step, {})[int(process)] = float(rate)
+    ranks = sorted(set(map(int, processes["process"])))
+    timed = [[row[rank] for rank in ranks] for row in list(rows.values())[1:] if len(row) == len(ranks)]
+    if len(ranks) < 2 or len(timed) < FEWEST:
+        return {}
+    own = [median(rates) for rates in zip(*timed, strict=True)]
+    slowest = min(range(len(ranks)), key=lambda at: own[at])
+    others = [median(rate for at, rate in enumerate(rates) if at != slowest) for rates in timed]
+    shares = sorted(max(0.0, 1 - rates[slowest] / other) for rates, other in zip(timed, others, strict=True))
+    return {
+        "slowest_process": float(ranks[slowest]),
+        "slowest_times": median(others) / max(own[slowest], 1e-9),
+        "waiting": shares[len(shares) // 5],
+    }
 
 
 def _shared(told: Sequence[Told]) -> list[dict[int, Row]]:
