@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import importlib
 import json
 import os
 import random
@@ -31,8 +32,9 @@ import torch
 from PIL import Image
 
 from thalweg.cli import main as thalweg_main
+from thalweg.errors import ThalwegError
+from thalweg.history import HistoryLog
 from thalweg.runs import Run, checkpoint
-from thalweg.training import loop  # noqa: F401 - so that forks need not import it
 
 
 if TYPE_CHECKING:
@@ -99,21 +101,31 @@ def finished(process: subprocess.Popen[bytes]) -> int | None:
         return None
 
 
+def rows_of(steps: Path) -> int:
+    """Return how many steps a history has."""
+    try:
+        return len(HistoryLog.read(steps))
+    except ThalwegError:  # it was killed before the first was written
+        return 0
+
+
 def kill_once(photos: Path, out: Path, expected: str, lasts: float, draw: random.Random) -> dict[str, Any]:
     """Kill a random worker at a random moment, resume, and compare."""
     rank, after, moment = draw.randrange(2), draw.choice((1, 2, 4)), draw.random()
-    launcher = command(str(photos), *KILLED, *COMMON, f"--out={out}", "--processes=2", "--max-restarts=0")
-    steps, deadline = out / "history" / "steps", time.monotonic() + LIMIT_S
-    while launcher.poll() is None and not steps.exists() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    time.sleep(moment * lasts)
-    worker = workers_of(launcher.pid).get(rank)
-    if worker is not None:
-        os.kill(worker, signal.SIGKILL)
-    code = finished(launcher)
-    fact = {"rank": rank, "at": round(moment, 3), "after": after, "killed": worker is not None and code != 0}
-    if code is None:
-        return {**fact, "result": "hangs"}
+    steps, code = out / "history" / "steps", 0
+    while not code:  # a training that ended before its moment came is begun again, and killed sooner
+        shutil.rmtree(out, ignore_errors=True)
+        launcher = command(str(photos), *KILLED, *COMMON, f"--out={out}", "--processes=2", "--max-restarts=0")
+        deadline = time.monotonic() + LIMIT_S
+        while launcher.poll() is None and not steps.exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        time.sleep(moment * lasts)
+        if worker := workers_of(launcher.pid).get(rank):
+            os.kill(worker, signal.SIGKILL)
+        if (code := finished(launcher)) is None:
+            return {"rank": rank, "result": "hangs"}
+        lasts /= 2
+    fact = {"rank": rank, "steps": rows_of(steps), "after": after}
     code = finished(command(f"--resume={out}", f"--processes={after}"))
     if code is None or code:
         return {**fact, "result": "hangs" if code is None else f"exit code {code}"}
@@ -210,6 +222,7 @@ def main() -> None:
 
             repeat("kill", options.kills, options.log, kill, folder)
         if options.starts:
+            importlib.import_module("thalweg.training.session")  # so that forks need not
             first, _ = alone(photos, folder / "started", STARTED)
             repeat("start", options.starts, options.log, lambda _, out: start_once(photos, out, first), folder)
     except KeyboardInterrupt:
