@@ -48,6 +48,15 @@ def test_a_process_that_is_gone_is_named_by_the_first_that_is_left(groups):
     assert caught.value.exit_code == ProcessLostError.exit_code
 
 
+def test_what_all_find_is_said_by_the_first_before_the_others_end(groups):
+    thread = threading.Thread(target=lambda: (time.sleep(PATIENCE / 2), groups[0].fail(1)))
+    began = time.monotonic()
+    thread.start()
+    assert groups[1].until_said(1).exit_code == groups[2].until_said(1).exit_code
+    assert time.monotonic() - began >= PATIENCE / 2
+    thread.join()
+
+
 @pytest.mark.slow
 def test_sums_of_several_blocks_lose_no_vector(run_script):
     for found in run_script("sums.py", 3):

@@ -11,10 +11,14 @@ from torch import nn
 from torch.distributed import HashStore
 
 from thalweg.diagnosis import judge
-from thalweg.diagnosis.measures.replicas import of_told, replica_measures
+from thalweg.diagnosis.measures.replicas import of_rates, of_told, replica_measures
 from thalweg.diagnosis.rules import REPLICA_CODES
+from thalweg.history import History
 from thalweg.probes.peers import BLOCKS, Peers, Row, Told
 from thalweg.probes.replicas import ReplicaProbe, bits_of, random_states
+from thalweg.runs.files import PROCESS_UNITS
+from thalweg.training.batch import Taken
+from thalweg.training.record import Meter
 
 
 STEPS = 12
@@ -175,6 +179,25 @@ def test_the_late_process_is_named_if_the_others_wait_long():
     assert "rank 1" in str(judge({"steps": 10.0, **found}))
     assert measured(told(own=(1e-4, 9e-3)))["waiting"] == 0
     assert "waiting" not in measured(told(own=(0.2, math.nan)))
+
+
+def test_the_rates_of_a_run_name_its_slowest_process():
+    history = History(PROCESS_UNITS)
+    for step in range(1, 20, 2):
+        history.extend([[step, 0, 90.0 + step], [step, 1, 90.0 - step], [step, 2, 40.0]])
+    found = of_rates(history)
+    assert (found["slowest_process"], judge({"steps": 20.0, **found}).code) == (2, "straggler")
+    history.extend([[step, 2, 85.0] for step in range(21, 23)])  # alone: it tells nothing of the others
+    assert of_rates(history) == found
+
+
+def test_a_rate_is_that_of_all_the_work_between_two_readings():
+    meter, scalar = Meter(torch.device("cpu")), torch.tensor(1.0)
+    for rates in ((), (10.0, 0.0), (30.0, 0.0)):
+        taken = Taken(scalar, scalar, scalar, 4, are_mixed=False, seconds=0.1, rates=rates)
+        meter.add(taken, step=1, epoch=1.0, lr=0.1, size=32)
+    assert meter.rates() == {0: 15.0}  # a process without photos has no rate
+    assert meter.rates() == {}
 
 
 @pytest.mark.parametrize(

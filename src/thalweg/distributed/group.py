@@ -115,6 +115,14 @@ class Group(Team):
         with suppress(RuntimeError):
             self._store.set("failed", str(code))
 
+    def until_said(self, code: int) -> EndedElsewhereError:
+        """As in `Team`; who ended at once would cut the connection that the first still reads from."""
+        deadline = time.monotonic() + self.patience
+        with suppress(RuntimeError):
+            while not self._store.check(["failed"]) and time.monotonic() < deadline:
+                time.sleep(_LOOK_S)
+        return EndedElsewhereError("distributed.ended_elsewhere", code=code)
+
     def say(self, heard: Heard) -> None:
         """As in `Team`; only the first process's time counts."""
         times = (heard.seconds, heard.reserve) if self.first else (0.0, 0.0)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from thalweg.errors import EndedElsewhereError
+
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,6 +66,14 @@ class Team:
     def first(self) -> bool:
         """Whether this process writes the files and speaks."""
         return self.rank == 0
+
+    def until_said(self, code: int) -> EndedElsewhereError:
+        """Return the error of a process that found what all find, once the first has said it.
+
+        Args:
+            code: exit code of what was found.
+        """
+        return EndedElsewhereError("distributed.ended_elsewhere", code=code)
 
     def say(self, heard: Heard) -> None:
         """Send this along with the next sum."""

@@ -17,7 +17,7 @@ from thalweg._replay import Replay
 from thalweg.data.augmenters import HostAugmenter
 from thalweg.data.mixing import Mixing
 from thalweg.data.sharding import Block, Tree, cut, of_process
-from thalweg.errors import EndedElsewhereError, TrainingError
+from thalweg.errors import TrainingError
 from thalweg.i18n import joined
 from thalweg.models.network import drawing_from
 from thalweg.probes.replicas import bits_of
@@ -166,7 +166,7 @@ class ShardedBatch:
         usual = max(sums, key=sums.count)
         others = [rank for rank, one in enumerate(sums) if one != usual]
         if others and not team.first:  # all processes find the same; the first says it
-            raise EndedElsewhereError("distributed.ended_elsewhere", code=TrainingError.exit_code)
+            raise team.until_said(TrainingError.exit_code)
         if others:
             raise TrainingError("distributed.replicas_differ", step=step, ranks=joined(map(str, others)))
 
