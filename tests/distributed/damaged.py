@@ -16,8 +16,8 @@ steps = []
 def damage(optimizer, *_):
     steps.append(1)
     if len(steps) == 3 and os.environ["RANK"] == "1":
-        parameter = optimizer.param_groups[0]["params"][0].data
-        parameter.view(-1)[0] *= 1.0001
+        weight = optimizer.param_groups[0]["params"][0].data
+        weight[(0,) * weight.ndim] += 0.01
 
 
 if __name__ == "__main__":

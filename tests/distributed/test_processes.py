@@ -146,7 +146,7 @@ def test_weights_that_differ_end_the_training(striped, tmp_path):
     damaged = (str(Path(__file__).with_name("damaged.py")),)
     found = with_ranks(3, lambda _rank: [striped, *flags, f"--out={tmp_path / 'run'}"], program=damaged)
     assert [code for code, _ in found] == [1, 1, 1]
-    assert "At step 20 process 1 holds other weights" in found[0][1]
+    assert "At step 20 process 1 does not hold the weights of process 0" in found[0][1]
     assert "Traceback" not in "".join(said for _, said in found)
 
 

@@ -168,7 +168,8 @@ class ShardedBatch:
         if others and not team.first:  # all processes find the same; the first says it
             raise team.until_said(TrainingError.exit_code)
         if others:
-            raise TrainingError("distributed.replicas_differ", step=step, ranks=joined(map(str, others)))
+            ranks = joined(map(str, others))
+            raise TrainingError("distributed.replicas_differ", step=step, ranks=ranks, usual=sums.index(usual))
 
     def _add(self, left_F: Tensor, right_F: Tensor) -> None:
         left_F.add_(right_F)
