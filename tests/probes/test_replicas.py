@@ -187,8 +187,10 @@ def test_the_rates_of_a_run_name_its_slowest_process():
         history.extend([[step, 0, 90.0 + step], [step, 1, 90.0 - step], [step, 2, 40.0]])
     found = of_rates(history)
     assert (found["slowest_process"], judge({"steps": 20.0, **found}).code) == (2, "straggler")
-    history.extend([[step, 2, 85.0] for step in range(21, 23)])  # alone: it tells nothing of the others
+    history.extend([[21, 2, 85.0]])  # alone: it tells nothing of the others
     assert of_rates(history) == found
+    history.extend([[step, rank, 60.0] for step in range(23, 33) for rank in (0, 1)])  # resumed on two
+    assert of_rates(history)["waiting"] == 0
 
 
 def test_a_rate_is_that_of_all_the_work_between_two_readings():

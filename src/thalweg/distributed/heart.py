@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _BEATS = 5  # within the patience
 _LONGEST_S = 10.0  # from one to the next
+_STOPPING_S = 1.0  # for a beat that is under way
 
 
 class Heart:
@@ -42,10 +43,10 @@ class Heart:
             self._thread.start()
 
     def stop(self) -> None:
-        """End, and wait until no beat is under way."""
+        """End."""
         self._ended.set()
         if self._thread is not None:
-            self._thread.join(self._patience)
+            self._thread.join(_STOPPING_S)
 
     def lives(self, rank: int) -> bool:
         """Whether a process has beaten within the patience; one that never has yet counts from the first question."""

@@ -75,8 +75,8 @@ def of_rates(processes: History) -> dict[str, float]:
     rows: dict[float, dict[int, float]] = {}
     for step, process, rate in processes.rows_NC:
         rows.setdefault(step, {})[int(process)] = float(rate)
-    ranks = sorted(set(map(int, processes["process"])))
-    timed = [[row[rank] for rank in ranks] for row in list(rows.values())[1:] if len(row) == len(ranks)]
+    ranks = sorted({rank for row in list(rows.values())[-FEWEST:] for rank in row})  # a resumed run may have others
+    timed = [[row[rank] for rank in ranks] for row in list(rows.values())[1:] if sorted(row) == ranks]
     if len(ranks) < 2 or len(timed) < FEWEST:
         return {}
     own = [median(rates) for rates in zip(*timed, strict=True)]
