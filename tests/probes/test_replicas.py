@@ -153,6 +153,18 @@ def test_the_same_batches_and_batches_without_samples():
     assert (code, measures["lacking_process"]) == ("rank_without_data", 1)
 
 
+def test_a_process_that_came_after_another_had_left_is_heard():
+    replicas = Replicas()
+    early, late = replicas.probes
+    early.attach()
+    early.detach()
+    assert replica_measures(early) == {}
+    replicas.probes = [late]
+    replicas.models, replicas.optimizers = replicas.models[1:], replicas.optimizers[1:]
+    replicas.run()
+    assert replica_measures(early)["lacking_process"] == replica_measures(late)["lacking_process"] == 0
+
+
 def told(own=(1.0, 1.0), draws=(lambda step: step, lambda step: 100 + step), steps=10):
     return [
         Told(

@@ -108,7 +108,7 @@ class ReplicaProbe:
         if self._told is None:
             self._post()
             return self.peers.gather()
-        if not all(one.ended or one.steps is None for one in self._told):
+        if not all(one.ended for one in self._told):  # one may have come late
             with suppress(RuntimeError):  # the store has ended
                 self._told = self.peers.gather()
         return self._told
