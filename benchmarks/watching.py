@@ -2,6 +2,7 @@
 
     python benchmarks/watching.py --rounds 9
     OMP_NUM_THREADS=1 python benchmarks/watching.py --cpu --batch 128     # processor time, beside other work
+    OMP_NUM_THREADS=1 torchrun --standalone --nproc-per-node 2 benchmarks/watching.py --cpu --batch 128  # two replicas
 
 Two perceptrons have steps of about 2 and more than 10 milliseconds. A round is 100 steps of each side, after 20
 uncounted ones (the first ten of a watched run are measured in full); rounds of both sides alternate.
@@ -17,8 +18,9 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import torch
-from torch import nn
+from torch import distributed, nn
 from torch.nn.functional import cross_entropy
+from torch.nn.parallel import DistributedDataParallel
 
 import thalweg
 
@@ -35,7 +37,9 @@ def training(widths: tuple[int, ...]) -> tuple[nn.Module, torch.optim.Optimizer]
     layers: list[nn.Module] = []
     for inputs, outputs in pairwise(widths):
         layers += [nn.Linear(inputs, outputs), nn.ReLU()]
-    model = nn.Sequential(*layers[:-1])
+    model: nn.Module = nn.Sequential(*layers[:-1])
+    if distributed.is_initialized():
+        model = DistributedDataParallel(model)
     return model, torch.optim.Adam(model.parameters(), fused=True)
 
 
@@ -66,6 +70,8 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=BATCH)
     parser.add_argument("--cpu", action="store_true", help="count the processor time of all threads, not the clock's")
     chosen = parser.parse_args()
+    if "RANK" in os.environ:
+        distributed.init_process_group("gloo")
     clock, rounds = time.process_time if chosen.cpu else time.perf_counter, chosen.rounds
     print(f"python {platform.python_version()}, torch {torch.__version__}, {torch.get_num_threads()} threads", end=", ")
     print(f"{'processor time' if chosen.cpu else 'by the clock'}, load {os.getloadavg()[0]:.1f}")

@@ -3,7 +3,8 @@
     python tools/verdict_pages.py [CODE ...] [--tables | --pictures]
 
 Each picture shows a training of the zoo that has the fault beside a healthy one: the loss, and the number that
-decides (`verdict_panels`). `--tables` writes only the tables, `--pictures` only the pictures.
+decides (`verdict_panels`); a verdict on several processes has none. `--tables` writes only the tables, `--pictures`
+only the pictures.
 """  # noqa: INP001 - a script
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from thalweg._files import replacing, write_text
 from thalweg.diagnosis.measures.mixing import mixing_of
 from thalweg.diagnosis.measures.symmetry import symmetry_of
 from thalweg.diagnosis.measures.trends import trends
-from thalweg.diagnosis.rules import RULES
+from thalweg.diagnosis.rules import REPLICA_CODES, RULES
 from thalweg.diagnosis.watching import watch
 from thalweg.diagnosis.zoo import load_all
 from thalweg.diagnosis.zoo.running import set_rates
@@ -250,12 +251,12 @@ def main() -> None:
     """Refresh the named pages, or all of them."""
     set_language("en")
     torch.set_num_threads(1)
-    chosen = [name for name in sys.argv[1:] if not name.startswith("-")] or sorted(PANELS)
+    chosen = [name for name in sys.argv[1:] if not name.startswith("-")] or sorted({*PANELS, *REPLICA_CODES})
     (PAGES / "pictures").mkdir(parents=True, exist_ok=True)
     for code in chosen:
         if "--pictures" not in sys.argv:
             refresh(code)
-        if "--tables" not in sys.argv:
+        if "--tables" not in sys.argv and code not in REPLICA_CODES:
             draw(code)
 
 

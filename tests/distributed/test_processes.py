@@ -42,9 +42,9 @@ def flags_of(fields):
     return [f"--{name}" if value is True else f"--{name}={value}" for name, value in given.items()]
 
 
-def start(*arguments, **variables):
+def start(*arguments, program=("-m", "thalweg"), **variables):
     environment = {**os.environ, "OMP_NUM_THREADS": "1", **{name: str(value) for name, value in variables.items()}}
-    command = [sys.executable, "-W", "ignore", "-m", "thalweg", *map(str, arguments)]
+    command = [sys.executable, "-W", "ignore", *program, *map(str, arguments)]
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
@@ -108,6 +108,9 @@ def test_the_bits_are_those_of_one_process(striped, tmp_path, processes, changes
     ours, theirs = Run.open(tmp_path / "run"), Run.open(tmp_path / "alone")
     assert ours.summary()["valid"] == theirs.summary()["valid"]
     assert (ours.steps().rows_NC == theirs.steps().rows_NC).all()
+    assert set(ours.processes()["process"]) == set(range(processes))
+    assert (ours.processes()["photos_per_second"] > 0).all()
+    assert theirs.processes() is None
 
 
 @pytest.mark.parametrize("rank", [0, 1])
@@ -132,6 +135,19 @@ def test_killed_and_resumed_on_another_number(striped, tmp_path, before, after):
     finish(launcher)
     run_on(after, f"--resume={out}")
     assert weights_of(out) == alone(striped, tmp_path)
+    rows = Run.open(out).processes()
+    steps = list(rows["step"])
+    assert steps == sorted(steps)
+    assert len({*zip(steps, rows["process"], strict=True)}) == len(steps), "no step is told twice"
+
+
+def test_weights_that_differ_end_the_training(striped, tmp_path):
+    flags = ["--model=cnn", "--size=32", "--epochs=6", "--batch-size=18", "--shards=3", "--optimizer=sgd", "--lr=0.01"]
+    damaged = (str(Path(__file__).with_name("damaged.py")),)
+    found = with_ranks(3, lambda _rank: [striped, *flags, f"--out={tmp_path / 'run'}"], program=damaged)
+    assert [code for code, _ in found] == [1, 1, 1]
+    assert "At step 20 process 1 does not hold the weights of process 0" in found[0][1]
+    assert "Traceback" not in "".join(said for _, said in found)
 
 
 def test_ctrl_c_ends_all_and_saves_once(striped, tmp_path):

@@ -6,7 +6,7 @@ from thalweg import formulas
 from thalweg.figures.run_curves import curves, smooth, window_of
 from thalweg.history import History
 from thalweg.i18n import set_language
-from thalweg.runs.files import STEP_UNITS
+from thalweg.runs.files import PROCESS_UNITS, STEP_UNITS
 
 
 EPOCHS = dict.fromkeys(("step", "epoch", "train_loss", "train_accuracy", "valid_loss", "valid_accuracy", "seconds"), "")
@@ -43,6 +43,19 @@ def test_every_step_is_drawn_and_the_smoothing_is_named(drawn, tmp_path):
     np.testing.assert_array_equal(lines(accuracy)["validation"][:, 1], epochs["valid_accuracy"])
     assert gradient.get_yscale() == "log"
     assert loss.get_ylabel() == "loss (nat)"
+
+
+@pytest.mark.parametrize(("count", "shown"), [(2, [0, 1]), (20, [0, 10, 19])])
+def test_each_process_has_a_line_or_the_slowest_the_middle_and_the_fastest(drawn, tmp_path, count, shown):
+    steps, epochs = histories(20, 10)
+    processes = History(PROCESS_UNITS)
+    processes.extend([[step, number, 50 + number] for step in (10, 20) for number in range(count)])
+    curves(steps, epochs, tmp_path / "curves.png", processes=processes)
+    rates, lr = drawn.axes[3:5]
+    expected = {f"process {number}": [[10, 50 + number], [20, 50 + number]] for number in shown}
+    assert {name: points.tolist() for name, points in lines(rates).items()} == expected
+    assert rates.get_ylabel() == "photos/s"
+    np.testing.assert_array_equal(lr.get_lines()[0].get_xydata(), np.c_[steps["step"], steps["lr"]])
 
 
 def test_where_the_training_changed_there_is_a_line_with_its_name(drawn, tmp_path):

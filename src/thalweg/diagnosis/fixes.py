@@ -39,6 +39,7 @@ FIXES_OF: dict[str, tuple[str, ...]] = {
     "diverged": ("lower_rate", "clip", "warm_up"),
     "dropout_too_strong": ("less_dropout",),
     "exploding_gradients": ("scale_initial", "clip", "normalize_layers"),
+    "gradients_not_averaged": ("call_wrapper", "reduce_all"),
     "healthy": (),
     "ill_conditioned": ("adaptive", "momentum", "normalize_inputs", "decorrelate_inputs"),
     "lr_too_large": ("lower_rate", "warm_up", "clip"),
@@ -48,10 +49,14 @@ FIXES_OF: dict[str, tuple[str, ...]] = {
     "not_shuffled": ("shuffle",),
     "optimizer_not_stepping": ("call_step",),
     "overfitting": ("stop_early", "augment", "more_data", "add_decay", "train_all_layers"),
+    "rank_without_data": ("share_samples", "join"),
+    "replicas_differ": ("equal_weights", "fail_together"),
+    "replicas_see_same_data": ("distributed_sampler", "seed_by_rank"),
     "saddle": ("perturb", "initialize_at_random", "momentum"),
     "same_batch": ("next_batch",),
     "samples_mixed": ("batch_first",),
     "saturated_units": ("reinitialize", "relu_units", "normalize_inputs"),
+    "straggler": ("look_at_process", "share_evenly"),
     "symmetric_weights": ("initialize_at_random",),
     "targets_unrelated": ("check_pairs",),
     "too_few_steps": ("train_longer", "raise_rate"),
@@ -149,6 +154,7 @@ def _order(code: str, measures: Mapping[str, float]) -> tuple[str, ...]:
         "ill_conditioned": "decorrelate_inputs" if measures.get("tried_decorrelated", 0) > 0.1 else "adaptive",
         "bad_targets": "match_shapes" if measures.get("targets_broadcast", 0) > 0.5 else "check_targets",
         "model_too_small": "add_activation" if measures.get("affine", 0) > 0.5 else "widen",
+        "replicas_see_same_data": "distributed_sampler" if measures.get("data_shared", 0) > 0.3 else "seed_by_rank",
         "wrong_mode": "follow_mode" if measures.get("dropout_left_on", 0) > 0.05 else "train_mode",
         "bad_inputs": "normalize_inputs" if _large_but_sound(measures) else "check_inputs",
         "untrained_parameters": "register_layers"
@@ -203,6 +209,9 @@ def _values(measures: Mapping[str, float]) -> dict[str, dict[str, float]]:
         "decay_rate": {"lr": lr, "to": lr / 10},
         "decay_later": {"lr": most},
         "clip": {"norm": max(measures.get("gradient_last", 1.0), 1e-3)},
+        "equal_weights": {"rank": measures.get("odd_process", 0.0), "step": measures.get("differ_since", 0.0)},
+        "look_at_process": {"rank": measures.get("slowest_process", 0.0)},
+        "share_samples": {"rank": measures.get("lacking_process", 0.0)},
     }
 
 

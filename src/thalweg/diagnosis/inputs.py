@@ -266,7 +266,7 @@ def run_measures(training: TrainingLoop) -> dict[str, float]:
     """Measure a run's histories and its wiring."""
     run = training.run
     layers = run.layers() if (run.path / files.LAYERS).exists() else None
-    found = of_run(run.steps(), run.epochs(), layers, configuration=run.config.to_dict())
+    found = of_run(run.steps(), run.epochs(), layers, configuration=run.config.to_dict(), processes=run.processes())
     found |= wiring_measures(Wiring.of(training.model, training.optimizer))
     return found | decay_measures(training.optimizer, found)
 

@@ -33,6 +33,11 @@ class Rule:
     prior: float = 0.95
     beside_learning: bool = False
 
+    @property
+    def needs_replicas(self) -> bool:
+        """Whether it holds only where several processes train one model: no program of one process can show it."""
+        return any(condition.measure.source == "replicas" for condition in self.conditions)
+
 
 def _rule(code: str, *conditions: Condition, prior: float = 0.95, beside_learning: bool = False) -> Rule:
     return Rule(code, conditions, prior, beside_learning)
@@ -62,6 +67,9 @@ RULES: tuple[Rule, ...] = (
     _rule("optimizer_not_stepping", m.STEPPED < 0.01, prior=1.0),
     _rule("untrained_parameters", m.FOREIGN > 0.5, prior=1.0),
     _rule("zero_grad_missing", m.UNCLEARED > 0.5, prior=1.0),
+    _rule("rank_without_data", m.PROCESSES_LACKING > 0, prior=1.0),
+    _rule("gradients_not_averaged", m.GRADIENTS_DIFFER > 0, prior=1.0),
+    _rule("replicas_differ", m.WEIGHTS_DIFFER > 0, prior=1.0),
     _rule("wrong_mode", m.EVALUATING > 0.5, m.MODE_MATTERS > 0.5, prior=1.0),
     _rule("wrong_mode", m.DROPOUT_LEFT_ON > 0.05, prior=1.0),
     _rule("untrained_parameters", m.MISSING > 0.01, prior=1.0),
@@ -78,6 +86,7 @@ RULES: tuple[Rule, ...] = (
     _rule("same_batch", m.BATCHES_SEEN < 1.5, m.REOPENED > 0.5, prior=1.0),
     _rule("same_batch", m.BATCHES_SEEN < 1.5, m.RESEEDED > 0.5, prior=1.0),
     _rule("same_batch", m.BATCHES_SEEN < 1.5, m.OTHER_BATCH > 0.5, m.LOSS_OTHER > 0.3),
+    _rule("replicas_see_same_data", m.DATA_SHARED > 0.3, prior=1.0),
     _rule("bad_targets", m.TARGETS_KINDS < 1.5, (m.TARGETS_COUNT > 7).if_known),
     _rule("bad_targets", m.TARGETS_SCALE > 300, prior=0.9),
     # The loss.
@@ -317,6 +326,9 @@ RULES: tuple[Rule, ...] = (
     _rule("overfitting", m.VALID_GAP > 0.5, m.VALID_RISE > 0.1),
     _rule("overfitting", m.VALID_GAP > 0.7, m.VALID_LEFT > 0.3, m.LEFT < 0.2),
     _rule("overfitting", m.ACCURACY_GAP > 0.15, m.TRAIN_ACCURACY > 0.95),
+    # What is lost among several processes, though each of them learns.
+    _rule("replicas_see_same_data", m.DRAWS_SHARED > 0.9, prior=1.0),
+    _rule("straggler", m.WAITING > 0.2, m.SLOWEST_TIMES > 1.5, prior=1.0),
     _rule("healthy", m.FALLING > 0.006, (m.TO_CONSTANT < 0.95).if_known, prior=0.9),
     _rule("healthy", m.FALLING > 0.02, (m.TO_CONSTANT < 1.5).if_known, (m.TRIED_LONGER > 0.05).if_known, prior=0.9),
     _rule(
@@ -367,3 +379,6 @@ RULES: tuple[Rule, ...] = (
         prior=0.8,
     ),
 )
+
+REPLICA_CODES = frozenset(rule.code for rule in RULES if rule.needs_replicas)
+"""Codes that need several processes: neither the zoo nor the playground, which have one, can show them."""

@@ -17,6 +17,7 @@ from thalweg.diagnosis import trials
 from thalweg.diagnosis.edits import Edits
 from thalweg.diagnosis.judging import NO_STEP, judge
 from thalweg.diagnosis.measures.collect import MOST_BATCHES, ask, decay_measures, mode_measures, wiring_measures
+from thalweg.diagnosis.measures.replicas import replica_measures
 from thalweg.diagnosis.measures.trends import of_history
 from thalweg.diagnosis.source import Place, Program, caller
 from thalweg.diagnosis.verdict import Trial
@@ -27,6 +28,7 @@ from thalweg.probes.batches import loss_function, read_batches, unwrapped
 from thalweg.probes.copies import own_randomness
 from thalweg.probes.layers import EVERY
 from thalweg.probes.pair import pair_of
+from thalweg.probes.replicas import ReplicaProbe
 
 
 if TYPE_CHECKING:
@@ -76,6 +78,7 @@ class Watch:
         self._start: dict[str, Tensor] = {}
         self._every = every
         self._probe: StepProbe | None = None
+        self._replicas: ReplicaProbe | None = None
         self._wiring: Wiring | None = None
         self._depth = 0
         self._made = caller(__name__)
@@ -97,10 +100,17 @@ class Watch:
                 self._wiring = self._probe.reach.wiring()
                 if self._wiring.foreign == 1.0 and "no_parameters" not in self.problems:
                     self._say("foreign")
+        with self._keeping("replicas"):
+            self._replicas = self._replicas or ReplicaProbe.of(self.model, self.optimizer, every=self._every)
+            if self._replicas is not None and self._depth == 1:
+                self._replicas.attach()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self._depth = max(0, self._depth - 1)
+        if self._replicas is not None and not self._depth:
+            with self._keeping("replicas"):
+                self._replicas.detach()
         if self._probe is None or not self._probe.attached or self._depth:
             return
         with self._keeping("reading"):
@@ -242,6 +252,9 @@ class Watch:
                 found["reseeded"] = float(program.reseeding() is not None)
         if self._wiring is not None:
             found |= wiring_measures(self._wiring)
+        if self._replicas is not None:
+            with self._keeping("replicas"):
+                found |= replica_measures(self._replicas)
         with self._keeping("optimizer"):
             found |= decay_measures(self.optimizer, found)
         return found

@@ -53,6 +53,7 @@ BY: dict[str, tuple[str, ...]] = {
     "not_shuffled": ("peak", "left"),
     "optimizer_not_stepping": ("standstill",),
     "overfitting": ("valid_rise", "valid_gap", "accuracy_gap"),
+    "replicas_see_same_data": ("data_shared", "draws_shared"),
     "saddle": ("matrix_gradient_first", "tried_anew", "matrix_gradient", "decrease_possible"),
     "same_batch": ("reopened", "reseeded", "other_batch"),
     "saturated_units": ("initial_scale", "tried_other_start", "tried_anew"),

@@ -20,6 +20,7 @@ import torch.distributed as dist
 from torch.distributed import PrefixStore  # pyright: ignore[reportPrivateImportUsage] - torch's public name
 
 from thalweg.data.sharding import Block, Tree, blocks_of, of_process
+from thalweg.distributed.heart import Heart
 from thalweg.distributed.team import Heard, Team
 from thalweg.errors import EndedElsewhereError, ProcessLostError
 from thalweg.i18n import joined
@@ -30,7 +31,10 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from thalweg.distributed.team import Vectors
+
 _LOOK_S = 0.05  # between two looks into the store
+_AGREED = 3  # numbers of a message that all agree on; one of each process follows, its photos per second
 _ENOUGH = 0.9  # of the patience: whoever has waited so long has met silence, not a broken connection
 _GRACE_S = 2.0  # for the others to notice as well that one is missing
 
@@ -58,11 +62,12 @@ class Group(Team):
         self.patience = patience
         self._forever = store  # what outlasts a restart
         self._store = PrefixStore(f"thalweg/{attempt}", store)
+        self._heart = Heart(PrefixStore(f"thalweg/{attempt}", store.clone()), rank, patience)
         self.device = torch.device("cpu")
         self._spread_count = 0
         self._heard: Tensor | None = None
         self._arrived: torch.cuda.Event | None = None
-        self.message = [0.0, 0.0, 0.0]
+        self.message = [0.0] * (_AGREED + processes)
 
     def meet(self) -> None:
         """Connect all processes, and wait until all are there.
@@ -70,8 +75,8 @@ class Group(Team):
         Raises:
             ProcessLostError: some did not come in time; it names them.
         """
-        self._store.set(f"host/{self.rank}", socket.gethostname())
-        self._wait_for([f"host/{rank}" for rank in range(self.processes)])
+        self.live()
+        self._wait_for({f"host/{rank}": rank for rank in range(self.processes)})
         own_gpu = self.local_rank < torch.cuda.device_count()  # without, as on CPUs, it trains on the processor
         if own_gpu:
             torch.cuda.set_device(self.local_rank)
@@ -84,14 +89,19 @@ class Group(Team):
                 timeout=timedelta(seconds=self.patience),
             )
 
+    def live(self) -> None:
+        """Say who is here, and from now on that this process lives."""
+        self._store.set(f"host/{self.rank}", socket.gethostname())
+        self._heart.start()
+
     def post(self, name: str, text: str) -> None:
         """Leave a text for the others."""
         self._store.set(f"post/{name}/{self.rank}", text)
 
     def read(self, name: str, *, of: Sequence[int]) -> list[str]:
-        """Return the texts that some processes leave; wait as long as all live."""
-        names = [f"post/{name}/{rank}" for rank in of]
-        self._wait_for(names, patience=float("inf"))
+        """Return the texts that some processes leave; wait as long as they live."""
+        names = {f"post/{name}/{rank}": rank for rank in of}
+        self._wait_for(names, living=True)
         return [self._store.get(one).decode() for one in names]
 
     def remember(self, name: str, text: str | None = None) -> str | None:
@@ -105,10 +115,22 @@ class Group(Team):
         with suppress(RuntimeError):
             self._store.set("failed", str(code))
 
+    def until_said(self, code: int) -> EndedElsewhereError:
+        """As in `Team`; who ended at once would cut the connection that the first still reads from."""
+        deadline = time.monotonic() + self.patience
+        with suppress(RuntimeError):
+            while not self._store.check(["failed"]) and time.monotonic() < deadline:
+                time.sleep(_LOOK_S)
+        return EndedElsewhereError("distributed.ended_elsewhere", code=code)
+
     def say(self, heard: Heard) -> None:
         """As in `Team`; only the first process's time counts."""
         times = (heard.seconds, heard.reserve) if self.first else (0.0, 0.0)
-        self.message = [float(heard.stop), *times]
+        self.message[:_AGREED] = [float(heard.stop), *times]
+
+    def worked(self, photos: int, seconds: float) -> None:
+        """As in `Team`."""
+        self.message[_AGREED + self.rank] = photos / max(seconds, 1e-9)
 
     def hear(self, message: Tensor) -> None:
         """As in `Team`; what is on a GPU comes without waiting for it."""
@@ -120,22 +142,27 @@ class Group(Team):
         self._arrived.record()
 
     @property
+    def rates(self) -> list[float]:
+        """As in `Team`."""
+        return [] if self._heard is None else self._heard[_AGREED:].tolist()
+
+    @property
     def heard(self) -> Heard | None:
         """As in `Team`; before the first step, the time is 0."""
         if self._heard is None:
             return Heard(stop=False, seconds=0.0, reserve=0.0)
         if self._arrived is not None:  # of the step before: what is waited for is nearly there
             self._arrived.synchronize()
-        stop, seconds, reserve = self._heard.tolist()
+        stop, seconds, reserve = self._heard[:_AGREED].tolist()
         return Heard(stop > 0, seconds, reserve)
 
     @torch.no_grad()
-    def total(self, tree: Tree[Tensor], shards: int, length: int) -> Tensor:
+    def total(self, tree: Tree[Tensor], shards: int, vectors: Vectors) -> Tensor:
         """As in `Team`: each process sums one part of the vector over all blocks, in the order of the one tree."""
         counts = [len(blocks_of(of_process(shards, rank, self.processes))) for rank in range(self.processes)]
         own = [block.value for block in tree.blocks]
         tree.blocks.clear()
-        part = length // self.processes
+        part = vectors.length // self.processes
         if len(own) == 1:
             sent = own[0]
         else:
@@ -148,7 +175,9 @@ class Group(Team):
         for rank in range(self.processes):
             for first, size in blocks_of(of_process(shards, rank, self.processes)):
                 sums.push(Block(first, size, next(parts)))
-        whole = own[0] if own else torch.empty(length, device=self.device)
+        whole = own[0] if own else vectors.new()
+        for spare in own[1:]:
+            vectors.give_back(spare)
         self._swap(whole, sums.total().repeat(self.processes), [part] * self.processes, [part] * self.processes)
         return whole
 
@@ -166,7 +195,7 @@ class Group(Team):
             self._store.set(name, str(len(content)))
             given = torch.frombuffer(bytearray(content), dtype=torch.uint8) if content else torch.empty(0)
         else:
-            self._wait_for([name], patience=float("inf"))
+            self._wait_for({name: 0}, living=True)
             given = torch.empty(int(self._store.get(name)), dtype=torch.uint8)
         if len(given):
             with self._waiting():
@@ -175,6 +204,7 @@ class Group(Team):
 
     def leave(self) -> None:
         """As in `Team`."""
+        self._heart.stop()
         if dist.is_initialized():
             dist.destroy_process_group()
 
@@ -191,20 +221,25 @@ class Group(Team):
         except RuntimeError as error:  # torch.distributed's errors are RuntimeErrors
             raise self._explained(time.monotonic() - began) from error
 
-    def _wait_for(self, names: list[str], *, patience: float | None = None) -> None:
+    def _wait_for(self, names: dict[str, int], *, living: bool = False) -> None:
         """Wait until texts are there.
+
+        Args:
+            names: of the texts, to the processes that leave them.
+            living: whether to wait for as long as those processes live, not for as long as patience allows.
 
         Raises:
             ProcessLostError: they did not come in time.
         """
-        deadline = time.monotonic() + (self.patience if patience is None else patience)
+        deadline = time.monotonic() + self.patience
         with self._waiting():
-            while not self._store.check(names):
+            while not self._store.check(list(names)):
                 if self._store.check(["failed"]):
                     raise self._ended()
-                if time.monotonic() > deadline:
-                    missing = [name for name in names if not self._store.check([name])]
-                    raise self._missing([int(name.rpartition("/")[2]) for name in missing], "silent")
+                missing = [rank for name, rank in names.items() if not self._store.check([name])]
+                lost = [rank for rank in missing if not self._heart.lives(rank)] if living else missing
+                if lost and (living or time.monotonic() > deadline):
+                    raise self._missing(lost, "silent")
                 time.sleep(_LOOK_S)
 
     def _explained(self, seconds: float) -> ProcessLostError | EndedElsewhereError:

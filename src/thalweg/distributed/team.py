@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from thalweg.errors import EndedElsewhereError
 
 
 if TYPE_CHECKING:
@@ -27,6 +29,24 @@ class Heard(NamedTuple):
     reserve: float
 
 
+class Vectors(Protocol):
+    """Vectors of one length that are used again.
+
+    Attributes:
+        length: numbers of each.
+    """
+
+    length: int
+
+    def new(self) -> Tensor:
+        """Return one with any content."""
+        ...
+
+    def give_back(self, flat_F: Tensor) -> None:
+        """Take back one that nobody needs any more."""
+        ...
+
+
 class Team:
     """A process that trains alone.
 
@@ -47,24 +67,40 @@ class Team:
         """Whether this process writes the files and speaks."""
         return self.rank == 0
 
+    def until_said(self, code: int) -> EndedElsewhereError:
+        """Return the error of a process that found what all find, once the first has said it.
+
+        Args:
+            code: exit code of what was found.
+        """
+        return EndedElsewhereError("distributed.ended_elsewhere", code=code)
+
     def say(self, heard: Heard) -> None:
         """Send this along with the next sum."""
 
     def hear(self, message: Tensor) -> None:
         """Take the sum of all messages."""
 
+    def worked(self, photos: int, seconds: float) -> None:
+        """Send along how many photos this process took in this step, and how long it worked before the sum."""
+
+    @property
+    def rates(self) -> list[float]:
+        """Photos per second of each process in the last step whose sum was heard, while it worked; 0: it had none."""
+        return []
+
     @property
     def heard(self) -> Heard | None:
         """What the processes last agreed on; None: each decides for itself, since it is alone."""
         return None
 
-    def total(self, tree: Tree[Tensor], shards: int, length: int) -> Tensor:  # noqa: ARG002 - they count for several
+    def total(self, tree: Tree[Tensor], shards: int, vectors: Vectors) -> Tensor:  # noqa: ARG002 - they count for several
         """Return the sum over all shards of a batch.
 
         Args:
             tree: holds the sums over the shards of this process; it is empty afterwards.
             shards: of the batch.
-            length: of each sum.
+            vectors: the sums are some of them, and so is the total; the others are given back.
         """
         return tree.total()
 

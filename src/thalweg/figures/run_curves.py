@@ -1,6 +1,7 @@
 """The curves of a run: loss, accuracy, gradient norm and learning rate against steps, one below the other.
 
-Loss and gradient norm stand together because a training can be stuck although its gradient is large.
+Of a training on several processes, the photos per second of each come between the last two. Loss and gradient norm
+stand together because a training can be stuck although its gradient is large.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodF
 
 from thalweg.figures.formulas import ROW, formula_rows, write_formulas
 from thalweg.figures.running_mean import smooth, window_of
-from thalweg.figures.style import BLUE, GREEN, INK, ORANGE, QUIET, VERMILLION, label_axes, picture
+from thalweg.figures.style import BLUE, GREEN, INK, ORANGE, QUIET, SERIES, VERMILLION, label_axes, picture
 from thalweg.i18n import t
 
 
@@ -31,7 +32,13 @@ _SPREAD = 30  # above this ratio of largest to median loss, the axis is logarith
 
 
 def curves(
-    steps: History, epochs: History, path: Target, *, formulas: Sequence[Formula] = (), fitted: bool = False
+    steps: History,
+    epochs: History,
+    path: Target,
+    *,
+    formulas: Sequence[Formula] = (),
+    fitted: bool = False,
+    processes: History | None = None,
 ) -> None:
     """Draw a run's histories.
 
@@ -45,17 +52,23 @@ def curves(
         path: the PNG file, or a `Kept`.
         formulas: of the loss and of the optimizer; they stand below.
         fitted: whether the steps are those of a fit, whose `lr` is the length of a step along its direction.
+        processes: columns `step`, `process`, `photos_per_second`; None: one process, and no panel.
 
     Raises:
         StorageError: the file cannot be written.
     """
     rows = formula_rows(formulas, _WIDTH)
-    with picture(path, width=_WIDTH, height=_HEIGHT + ROW * len(rows)) as figure:
-        panels = figure.subplots(4, 1, sharex=True, height_ratios=(3, 3, 2.4, 1.8))
+    more = [] if processes is None or not len(processes) else [1.8]
+    heights = [3, 3, 2.4, *more, 1.8]
+    height = _HEIGHT * sum(heights) / 10.2 + ROW * len(rows)
+    with picture(path, width=_WIDTH, height=height) as figure:
+        panels = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights)
         _draw_loss(panels[0], steps, epochs)
         _draw_accuracy(panels[1], epochs)
         _draw_gradient(panels[2], steps)
-        _draw_rate(panels[3], steps, "step_length" if fitted else "learning_rate")
+        if processes is not None and more:
+            _draw_processes(panels[3], processes)
+        _draw_rate(panels[-1], steps, "step_length" if fitted else "learning_rate")
         _count_epochs(panels[-1], epochs)
         _mark_changes(panels, steps)
         figure.align_ylabels()
@@ -98,6 +111,21 @@ def _draw_gradient(axes: Axes, steps: History) -> None:
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
         axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
         axes.yaxis.set_minor_formatter(NullFormatter())
+    _add_legend(axes)
+
+
+def _draw_processes(axes: Axes, processes: History) -> None:
+    label_axes(axes, title=t("figures.processes"), y=t("figures.processes_axis"))
+    numbers = np.unique(processes["process"])
+    rates = {number: processes["photos_per_second"][processes["process"] == number] for number in numbers}
+    if len(numbers) > len(SERIES):  # no picture tells so many apart: those between whom the others lie
+        numbers = sorted(numbers, key=lambda number: float(np.median(rates[number])))
+        numbers = [numbers[0], numbers[len(numbers) // 2], numbers[-1]]
+    for number, series in zip(numbers, SERIES, strict=False):
+        label = t("figures.process", number=int(number))
+        steps = processes["step"][processes["process"] == number]
+        axes.plot(steps, rates[number], color=series.color, linestyle=series.dashes, label=label)
+    axes.set_ylim(bottom=0)
     _add_legend(axes)
 
 

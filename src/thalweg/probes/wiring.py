@@ -146,8 +146,8 @@ class ClearingCheck:
         self._incoming = self._before = None
         self._kept, self._cleared = [], []
         self.passes = 0
-        if self._parameter is None or not _is_able(self._parameter):
-            self._parameter = min(filter(_is_able, self._parameters), key=torch.Tensor.numel, default=None)
+        if self._parameter is None or not is_able(self._parameter):
+            self._parameter = min(filter(is_able, self._parameters), key=torch.Tensor.numel, default=None)
         parameter: Any = self._parameter
         if parameter is None:
             return False
@@ -189,7 +189,8 @@ class ClearingCheck:
         self._hooks.close()
 
 
-def _is_able(parameter: Tensor) -> bool:
+def is_able(parameter: Tensor) -> bool:
+    """Whether a hook on a parameter can see its gradient."""
     return parameter.requires_grad and parameter.is_leaf and not is_lazy(parameter) and parameter.numel() > 1
 
 

@@ -134,7 +134,7 @@ def _keep(run: Run, failures: list[str], seconds: float) -> None:
 def _draw_curves(run: Run, picture: Target) -> None:
     training = RunFolder(run.path).training
     fitted = "lr" in without_effect(training)
-    curves(run.steps(), run.epochs(), picture, formulas=formulas_of(training), fitted=fitted)
+    curves(run.steps(), run.epochs(), picture, formulas=formulas_of(training), fitted=fitted, processes=run.processes())
 
 
 def _draw_layers(run: Run, picture: Target) -> None:

@@ -70,4 +70,4 @@ def verdict_of(folder: RunFolder) -> Verdict | None:
     from thalweg.diagnosis.judging import judge
     from thalweg.diagnosis.measures.run import of_run
 
-    return judge(of_run(folder.steps, folder.epochs, configuration=folder.training))
+    return judge(of_run(folder.steps, folder.epochs, configuration=folder.training, processes=folder.processes))

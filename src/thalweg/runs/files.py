@@ -19,6 +19,7 @@ RATE_SWEEP: Final = "lr-sweep.json"  # the search for the learning rate, if ther
 STEPS: Final = "history/steps"
 EPOCHS: Final = "history/epochs"
 LAYERS: Final = "history/layers"
+PROCESSES: Final = "history/processes"  # of a training on several processes
 CHECKPOINTS: Final = "checkpoints"
 LAST: Final = "last"  # the checkpoint to resume from
 BEST: Final = "best"  # the weights to predict with
@@ -46,6 +47,11 @@ STEP_UNITS: Final = {
     "lr": "",
     "size": "px",  # side of the photos in the step
     "mixed": "",  # 1: some photos in the step are mixed with others; 0: none are
+}
+PROCESS_UNITS: Final = {
+    "step": "",
+    "process": "",  # its number, from 0; the rows of a step are those of all processes that had photos
+    "photos_per_second": "1/s",  # while it works, without its waiting for the others; since the last rows
 }
 EPOCH_UNITS: Final = {
     "step": "",

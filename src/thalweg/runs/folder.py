@@ -91,6 +91,11 @@ class RunFolder:
         return self._read(files.EPOCHS, HistoryLog.read)
 
     @cached_property
+    def processes(self) -> History | None:
+        """The history of the processes, if several trained."""
+        return self._read(files.PROCESSES, HistoryLog.read) if (self.path / files.PROCESSES).exists() else None
+
+    @cached_property
     def outputs(self) -> tuple[NDArray[np.float32], NDArray[np.int64]] | None:
         """Logits (N, C) and labels (N,) of the validation split, if there are any."""
         return self._read(files.EVALUATION, _outputs)

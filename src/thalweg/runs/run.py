@@ -323,6 +323,11 @@ class Run:
         """The history of the layers: gradient norm, update ratio and weight norm of each, at the measured steps."""
         return HistoryLog.read(self.path / files.LAYERS)
 
+    def processes(self) -> History | None:
+        """The history of the processes, photos per second of each; None: only one trained."""
+        there = (self.path / files.PROCESSES).exists()
+        return self._history(files.PROCESSES, files.PROCESS_UNITS) if there else None
+
     def _history(self, name: str, units: dict[str, str]) -> History:
         history = HistoryLog.read(self.path / name)
         expected = list(units)[: len(history.units)]  # an older version had fewer columns at the end

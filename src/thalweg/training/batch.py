@@ -16,6 +16,8 @@ from thalweg.training.losses import Targets
 
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import Tensor
 
     from thalweg.data.batches import Batches
@@ -34,6 +36,7 @@ class Taken(NamedTuple):
         photos: number of photos.
         are_mixed: whether photos were mixed.
         seconds: time for drawing and making the images.
+        rates: photos per second of each process in the step before, while it worked; empty: one process, or unknown.
     """
 
     loss: Tensor
@@ -42,6 +45,7 @@ class Taken(NamedTuple):
     photos: int
     are_mixed: bool
     seconds: float
+    rates: Sequence[float] = ()
 
 
 class BatchStep(Protocol):

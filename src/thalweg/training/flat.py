@@ -46,6 +46,11 @@ class Flat:
         self._spare: list[Tensor] = []
         self._have_gradient: list[bool] | None = None
 
+    @property
+    def on_host(self) -> bool:
+        """Whether the vectors are the processor's."""
+        return self._device.type == "cpu"
+
     def new(self) -> Tensor:
         """Return a vector with any content; vectors are used again, because large new ones cost page faults."""
         try:
@@ -103,7 +108,7 @@ class Flat:
         Returns:
             Loss and number of correct photos.
         """
-        if self._have_gradient is None or self._device.type == "cpu":  # a GPU is waited for once, at the first step
+        if self._have_gradient is None or self.on_host:  # a GPU is waited for once, at the first step
             self._have_gradient = [flag > 0 for flag in flat_F[self._flags : self._numbers].tolist()]
         for at, (parameter, has_gradient) in enumerate(zip(self.parameters, self._have_gradient, strict=True)):
             parameter.grad = self._view(flat_F, at, parameter) if has_gradient else None

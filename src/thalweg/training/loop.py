@@ -16,7 +16,7 @@ from thalweg import models, schedules
 from thalweg.data.augmentation import augmentation
 from thalweg.data.batches import Batches
 from thalweg.distributed.team import Heard, Team
-from thalweg.errors import EndedElsewhereError, TrainingError
+from thalweg.errors import TrainingError
 from thalweg.probes import LayerProbe
 from thalweg.runs import checkpoint, schema
 from thalweg.training.evaluation import score
@@ -277,7 +277,7 @@ class TrainingLoop:
         valid = self.evaluate("valid")
         if not math.isfinite(valid.loss):  # before these weights could be kept
             if not self.team.first:  # all processes find the same; the first says it
-                raise EndedElsewhereError("distributed.ended_elsewhere", code=TrainingError.exit_code)
+                raise self.team.until_said(TrainingError.exit_code)
             raise TrainingError("training.weights_not_finite", step=state.step, run=self.run.path)
         state.valid_losses.append(valid.loss)
         better = state.keep_if_better(valid.accuracy, valid.loss)

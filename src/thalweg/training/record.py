@@ -17,6 +17,7 @@ from thalweg.training.progress import EpochSums, Progress
 
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
     from types import TracebackType
 
@@ -52,6 +53,7 @@ class Meter:
     sums: EpochSums = field(default_factory=EpochSums)
     _known: list[dict[str, Any]] = field(default_factory=list)  # the fields of each row that the host knows
     _values_K3: Tensor = field(init=False)
+    _rates: list[Sequence[float]] = field(default_factory=list)  # of the processes, in each step
     _read_at: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
@@ -61,11 +63,23 @@ class Meter:
         """Store one step's numbers on the device, and the other fields of its `Reading` on the host."""
         torch.stack([taken.loss, taken.norm, taken.right], out=self._values_K3[len(self._known)])
         self._known.append({"photos": taken.photos, "mixed": taken.are_mixed, **known})
+        if taken.rates:
+            self._rates.append(taken.rates)
 
     @property
     def due(self) -> bool:
         """Whether the table is full or due to be read."""
         return len(self._known) == CAPACITY or time.monotonic() - self._read_at > SECONDS_BETWEEN_READS
+
+    def rates(self) -> dict[int, float]:
+        """Return photos per second of each process that had photos since the last call, over all of its work."""
+        found = {
+            process: len(known) / sum(1 / rate for rate in known)
+            for process, of_one in enumerate(zip(*self._rates, strict=True))
+            if (known := [rate for rate in of_one if rate > 0])
+        }
+        self._rates.clear()
+        return found
 
     def read(self) -> list[Reading]:
         """Empty the table and add it to the epoch's sums."""
@@ -109,14 +123,18 @@ class Recorder:
         self._layers.cut_after(state.step)
         # A row of this step belongs to an epoch end that came after the checkpoint, which was saved within the epoch.
         self._epochs.cut_after(state.step - (0.5 if state.batch else 0))
+        self._processes: HistoryLog | None = None
+        if (run / files.PROCESSES).exists():
+            self._open_processes().cut_after(state.step)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         with ExitStack() as closing:  # closes each file, even if closing another fails
-            for log in (self._steps, self._epochs, self._layers):
-                closing.callback(log.close)
+            for log in (self._steps, self._epochs, self._layers, self._processes):
+                if log is not None:
+                    closing.callback(log.close)
 
     def read(self, clock: Clock) -> None:
         """Read the meter, write its rows, and report the progress.
@@ -129,6 +147,10 @@ class Recorder:
             return
         self._steps.extend([[getattr(reading, name) for name in files.STEP_UNITS] for reading in readings])
         self._layers.extend(self._measured.read())
+        if rates := self.meter.rates():
+            rows = [[readings[-1].step, process, rate] for process, rate in rates.items()]
+            log = self._open_processes() if self._processes is None else self._processes
+            log.extend(rows)
         for reading in readings:
             if not (math.isfinite(reading.loss) and math.isfinite(reading.gradient_norm)):
                 raise TrainingError(
@@ -154,6 +176,11 @@ class Recorder:
             )
         )
         self._read_at = now
+
+    def _open_processes(self) -> HistoryLog:
+        """Open the history of the processes, which a training in one process does not have."""
+        self._processes = HistoryLog(self._run / files.PROCESSES, files.PROCESS_UNITS)
+        return self._processes
 
     def restart_rate(self) -> None:
         """Exclude the time of an evaluation or a checkpoint from the photos per second."""
@@ -194,6 +221,7 @@ class Witness:
     def read(self, clock: Clock) -> None:  # noqa: ARG002 - as `Recorder`
         """Empty the meter."""
         self.meter.read()
+        self.meter.rates()
         self._measured.read()
 
     def end_epoch(self, row: dict[str, float]) -> None:

@@ -18,7 +18,9 @@ from thalweg.data.augmenters import HostAugmenter
 from thalweg.data.mixing import Mixing
 from thalweg.data.sharding import Block, Tree, cut, of_process
 from thalweg.errors import TrainingError
+from thalweg.i18n import joined
 from thalweg.models.network import drawing_from
+from thalweg.probes.replicas import bits_of
 from thalweg.training.batch import Taken
 from thalweg.training.flat import Flat, buffers_of
 from thalweg.training.losses import Targets
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from thalweg.training.progress import State
     from thalweg.training.step import Gradients
 
+AGREE_EVERY = 20  # steps between two looks whether all processes hold the same weights
 _SEEDS = 2**63 - 1
 _LOOK = 2  # photos that show whether a network draws random numbers
 
@@ -113,7 +116,9 @@ class ShardedBatch:
 
     def __call__(self, state: State, size: int, *, mixes: bool) -> Taken:
         """As in `BatchStep`."""
-        batches, flat = self._batches, self._flat
+        batches, flat, rates, began = self._batches, self._flat, self._team.rates, time.monotonic()
+        if state.step % AGREE_EVERY == 0:
+            self._compare(state.step)
         batches.size = size
         photos = batches.count(state.batch)
         places = [
@@ -122,7 +127,7 @@ class ShardedBatch:
                 state.batch,
                 shard,
                 positions,
-                (positions.stop - positions.start) / photos,
+                _length(positions) / photos,
                 ((self._seed * 1_000_003 + state.step) * 65_537 + shard) % _SEEDS,
                 mixes,
             )
@@ -136,13 +141,35 @@ class ShardedBatch:
         for shard, (flat_F, seconds) in zip(mine, found, strict=True):
             tree.push(Block(shard, 1, flat_F))
             drawing += seconds / self._threads.count
+        if flat.on_host:  # a GPU is still at work
+            self._team.worked(sum(_length(places[shard].positions) for shard in mine), time.monotonic() - began)
         if tree.blocks:
             flat.message(tree.blocks[0].value).add_(torch.tensor(self._team.message))
-        self._last = self._team.total(tree, len(places), flat.length)
+        self._last = self._team.total(tree, len(places), flat)
         self._team.hear(flat.message(self._last))
         loss, right = flat.unpack(self._last)
         are_mixed = mixes and self._lanes[0].mixing is not None
-        return Taken(loss, self._gradients.clipped_norm(), right, photos, are_mixed, drawing)
+        return Taken(loss, self._gradients.clipped_norm(), right, photos, are_mixed, drawing, rates)
+
+    @torch.no_grad()
+    def _compare(self, step: int) -> None:
+        """Compare the weights of all processes, bit by bit: they must be one network.
+
+        Raises:
+            TrainingError: they are not.
+        """
+        team, flat = self._team, self._flat
+        if team.processes == 1:
+            return
+        own = torch.stack([bits_of(tensor) for tensor in (*flat.parameters, *flat.buffers)]).sum().reshape(1)
+        sums = [int(one) for one in team.gather(own, [1] * team.processes)]
+        usual = max(sums, key=sums.count)
+        others = [rank for rank, one in enumerate(sums) if one != usual]
+        if others and not team.first:  # all processes find the same; the first says it
+            raise team.until_said(TrainingError.exit_code)
+        if others:
+            ranks = joined(map(str, others))
+            raise TrainingError("distributed.replicas_differ", step=step, ranks=ranks, usual=sums.index(usual))
 
     def _add(self, left_F: Tensor, right_F: Tensor) -> None:
         left_F.add_(right_F)
@@ -172,6 +199,10 @@ class ShardedBatch:
         counts = place.shard == 0
         flat_F = self._flat.pack(gradients, lane.buffers, (loss, right), share=place.share, counts=counts)
         return flat_F, seconds
+
+
+def _length(positions: slice) -> int:
+    return positions.stop - positions.start
 
 
 def draws_from_torch(model: nn.Module, size: int) -> bool:

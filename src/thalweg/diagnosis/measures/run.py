@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from thalweg.diagnosis.measures.replicas import of_rates
 from thalweg.diagnosis.measures.trends import accuracy_trends, of_history
 from thalweg.runs.config import without_effect
 
@@ -21,6 +22,7 @@ def of_run(
     layers: History | None = None,
     *,
     configuration: Mapping[str, Any],
+    processes: History | None = None,
 ) -> dict[str, float]:
     """Measure the histories of a run.
 
@@ -29,6 +31,7 @@ def of_run(
         epochs: with losses and accuracies on the training and validation splits; None, or without them: unknown.
         layers: of each layer; None: not recorded.
         configuration: of the run, as `TrainingConfig.to_dict` writes it.
+        processes: photos per second of each; None: one process.
 
     Example:
         >>> from thalweg.history import History
@@ -48,4 +51,6 @@ def of_run(
     )
     if epochs is not None and {"train_accuracy", "valid_accuracy"} <= known:
         found |= accuracy_trends(epochs["train_accuracy"], epochs["valid_accuracy"])
+    if processes is not None:
+        found |= of_rates(processes)
     return found | {"only_classifier": float("optimizer" in without_effect(configuration))}

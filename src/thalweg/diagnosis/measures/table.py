@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 Unit = Literal["", "share", "times", "flag"]
-Source = Literal["history", "layers", "validation", "wiring", "batch", "gradients", "gains", "derived"]
+Source = Literal["history", "layers", "validation", "wiring", "batch", "gradients", "gains", "replicas", "derived"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,8 @@ class Measure:
 
     Attributes:
         name: its key in `Verdict.measures`. If it is printed, the catalogue has `evidence_<name>`.
-        source: what it is measured from; `derived`: `judging` derives it from other measures.
+        source: what it is measured from; `replicas`: several processes that train one model; `derived`: `judging`
+            derives it from other measures.
         unit: `share` (printed in percent), `times` (a multiple), `flag` (1 is yes), or empty (a plain number).
     """
 
@@ -99,10 +100,13 @@ BATCH_SIZE = Measure("batch_size", "history")
 CLIPPED = Measure("clipped", "history", "share")
 CLIPPED_VALUES = Measure("clipped_values", "history", "share")
 COSINE = Measure("cosine", "history")
+DATA_SHARED = Measure("data_shared", "replicas", "share")
 DEAD_UNITS = Measure("dead_units", "history", "share")
 DEAD_UNITS_FIRST = Measure("dead_units_first", "history", "share")
 DECAY_TO_GRADIENT = Measure("decay_to_gradient", "wiring", "times")
 DECREASE_POSSIBLE = Measure("decrease_possible", "gradients", "share")
+DIFFER_SINCE = Measure("differ_since", "replicas")
+DRAWS_SHARED = Measure("draws_shared", "replicas", "share")
 DROPOUT_LEFT_ON = Measure("dropout_left_on", "batch", "share")
 EVALUATING = Measure("evaluating", "history", "share")
 FALLING = Measure("falling", "history", "share")
@@ -125,6 +129,7 @@ GAIN_SAME_LONG = Measure("gain_same_long", "gains")
 GAIN_TENFOLD = Measure("gain_tenfold", "gains")
 GAIN_TENTH = Measure("gain_tenth", "gains")
 GAIN_THOUSANDFOLD = Measure("gain_thousandfold", "gains")
+GRADIENTS_DIFFER = Measure("gradients_differ", "replicas", "share")
 GRADIENT_FIRST_TO_LAST = Measure("gradient_first_to_last", "layers", "share")
 GRADIENT_LAST = Measure("gradient_last", "history")
 GRADIENT_VALUE = Measure("gradient_value", "history")
@@ -140,6 +145,7 @@ INPUTS_MARK = Measure("inputs_mark", "history")
 INPUTS_NONFINITE = Measure("inputs_nonfinite", "batch", "share")
 INPUTS_SCALE = Measure("inputs_scale", "batch")
 INPUTS_SPREAD = Measure("inputs_spread", "batch", "share")
+LACKING_PROCESS = Measure("lacking_process", "replicas")
 LARGEST_CLASS = Measure("largest_class", "batch", "share")
 LARGEST_EIGENVALUE = Measure("largest_eigenvalue", "gradients")
 LATE_NOISE = Measure("late_noise", "history", "share")
@@ -170,6 +176,7 @@ NOISE_SCALE = Measure("noise_scale", "gradients")
 NONFINITE_STEP = Measure("nonfinite_step", "history")
 NORM_GAP = Measure("norm_gap", "batch", "share")
 NUMBERED_CLASSES = Measure("numbered_classes", "gains", "share")
+ODD_PROCESS = Measure("odd_process", "replicas")
 ONLY_CLASSIFIER = Measure("only_classifier", "wiring", "flag")
 OTHER_BATCH = Measure("other_batch", "batch", "flag")
 OUTPUTS_DEAD = Measure("outputs_dead", "batch", "flag")
@@ -179,6 +186,7 @@ PEAK = Measure("peak", "history", "times")
 PENALTY_TO_GRADIENT = Measure("penalty_to_gradient", "gradients", "times")
 PROBABILITY_OF_GUESS = Measure("probability_of_guess", "batch", "share")
 PROBABILITY_OF_TRUTH = Measure("probability_of_truth", "batch", "share")
+PROCESSES_LACKING = Measure("processes_lacking", "replicas")
 RARE_FOUND = Measure("rare_found", "batch", "share")
 RARE_SAID = Measure("rare_said", "batch", "times")
 REOPENED = Measure("reopened", "wiring", "flag")
@@ -192,6 +200,8 @@ SCORES_CUT = Measure("scores_cut", "batch", "share")
 SEQUENCE_GRADIENT = Measure("sequence_gradient", "gradients", "share")
 SEVERAL_LABELS = Measure("several_labels", "batch", "share")
 SHARPNESS_RATIO = Measure("sharpness_ratio", "gradients", "times")
+SLOWEST_PROCESS = Measure("slowest_process", "replicas")
+SLOWEST_TIMES = Measure("slowest_times", "replicas", "times")
 SMALLEST_EIGENVALUE = Measure("smallest_eigenvalue", "gradients")
 SOFTMAX_MISPLACED = Measure("softmax_misplaced", "batch", "flag")
 SQUASHED_TWICE = Measure("squashed_twice", "batch", "flag")
@@ -235,6 +245,8 @@ VALID_GAP = Measure("valid_gap", "validation", "share")
 VALID_LAST = Measure("valid_last", "validation")
 VALID_LEFT = Measure("valid_left", "derived", "share")
 VALID_RISE = Measure("valid_rise", "validation", "share")
+WAITING = Measure("waiting", "replicas", "share")
+WEIGHTS_DIFFER = Measure("weights_differ", "replicas", "share")
 WEIGHT_NORM = Measure("weight_norm", "history")
 WEIGHT_NORM_FIRST = Measure("weight_norm_first", "history")
 WEIGHT_NORM_LEFT = Measure("weight_norm_left", "derived", "share")
@@ -276,6 +288,7 @@ USED_BY_TRIALS = (BATCH_SIZE, GRADIENT_VALUE, INPUTS_COLUMNS, INPUTS_CONDITION, 
 USED_BY_FIXES = (
     *(GAIN_HUNDREDFOLD, GAIN_TENFOLD, GAIN_THOUSANDFOLD),
     *(GRADIENT_LAST, LR_LAST, LR_MOST, ONLY_CLASSIFIER),
+    *(DIFFER_SINCE, LACKING_PROCESS, ODD_PROCESS, SLOWEST_PROCESS),
 )
 """Measures that give a fix its numbers, or decide whether it applies."""
 

@@ -1,0 +1,72 @@
+"""A process among several: who is lost is named, who works for long is waited for."""
+
+import threading
+import time
+
+import pytest
+from torch.distributed import TCPStore
+
+from thalweg.distributed.group import Group
+from thalweg.errors import EndedElsewhereError, ProcessLostError
+
+
+PATIENCE = 0.2
+
+
+@pytest.fixture
+def groups():
+    stores = [TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)]
+    stores += [TCPStore("127.0.0.1", stores[0].port, wait_for_workers=False) for _ in range(2)]
+    found = [Group(rank, 3, store, patience=PATIENCE) for rank, store in enumerate(stores)]
+    for group in found:
+        group.live()
+    yield found
+    for group in found:
+        group.leave()
+
+
+def test_a_process_that_works_for_long_is_waited_for(groups):
+    def late():
+        time.sleep(3 * PATIENCE)
+        groups[1].post("ready", "yes")
+
+    thread = threading.Thread(target=late)
+    thread.start()
+    assert groups[0].read("ready", of=[1]) == ["yes"]
+    thread.join()
+
+
+def test_a_process_that_is_gone_is_named_by_the_first_that_is_left(groups):
+    groups[1].leave()  # its heart stops, as when it is killed
+    for reader, error in ((groups[0], ProcessLostError), (groups[2], EndedElsewhereError)):
+        with pytest.raises(error) as caught:
+            reader.read("ready", of=[1])
+    groups[0].post("ready", "yes")
+    assert groups[2].read("ready", of=[0]) == ["yes"]
+    with pytest.raises(ProcessLostError, match=r"Process 1 \(.*has not answered for 0 s"):
+        groups[0].read("later", of=[1, 2])
+    assert caught.value.exit_code == ProcessLostError.exit_code
+
+
+def test_what_all_find_is_said_by_the_first_before_the_others_end(groups):
+    thread = threading.Thread(target=lambda: (time.sleep(PATIENCE / 2), groups[0].fail(1)))
+    began = time.monotonic()
+    thread.start()
+    assert groups[1].until_said(1).exit_code == groups[2].until_said(1).exit_code
+    assert time.monotonic() - began >= PATIENCE / 2
+    thread.join()
+
+
+@pytest.mark.slow
+def test_sums_of_several_blocks_lose_no_vector(run_script):
+    for found in run_script("sums.py", 3):
+        assert found["same"]
+        made, spare = found["at_last"]
+        assert found["after_three"] == found["at_last"]
+        assert spare == made - 1, "all but the last total"
+
+
+def test_who_waits_for_the_first_process_names_it(groups):
+    groups[0].leave()
+    with pytest.raises(ProcessLostError, match="Process 0"):
+        groups[1].spread(None)
