@@ -121,7 +121,7 @@ export async function mountNetwork(page) {
     const home = byId("network-pictures");
     const isDrawnOn = home.contains(document.activeElement) && document.activeElement?.matches(".frame");
     home.replaceChildren();
-    const isFixed = !!given || byId("network-points").value === "photos"; // then nothing is drawn
+    const isFixed = !!given || catalogue.fixed || byId("network-points").value === "photos"; // then nothing is drawn
     if (headers.length > 1 && !isFixed) home.append(bar);
     home.dataset.columns = String(headers.length);
     views = headers.map((header, number) => makeView(home, names()[number], header, isFixed ? null : { ...drawing, bar: headers.length > 1 ? null : bar }));
