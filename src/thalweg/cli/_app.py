@@ -26,6 +26,7 @@ COMMANDS = (
     "bench",
     "surface",
     "lesson",
+    "network",
     "schedule",
 )
 

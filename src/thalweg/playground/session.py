@@ -41,6 +41,7 @@ _MOST_WORK: Final = 70_000  # layers, in all steps of a request: about ten secon
 _PRODUCTS: Final = 12  # with the Hessian, for one sharpness
 _PASSES: Final = 2  # a product takes as long as so many steps
 _TOLERANCE: Final = 0.03  # of a sharpness
+_PATIENCE: Final = 0.1  # seconds that frames wait for whoever else measures: another session is soon done
 
 sharing = threading.RLock()
 """Held by whatever uses the random numbers that all threads share: curvature and diagnoses."""
@@ -63,6 +64,7 @@ class Session:
         self._sharpness: dict[int, tuple[float, float]] = {}
         self._formula = ""
         self._ended: int | None = None
+        self._waits = True
         self._alone = threading.Lock()
         self._keep()
 
@@ -92,6 +94,7 @@ class Session:
                 "playground.too_far", last=last, most=self._most, ahead=last - start, most_ahead=MOST_AHEAD
             )
         with self._alone:
+            self._waits = True
             steps = range(start, last + 1, stride)
             known = max(step for step in (*self._kept, self.loop.step) if step < max(start, 1))
             due = [step for step in steps if step % SHARPNESS_EVERY == 0 and step not in self._sharpness]
@@ -149,21 +152,28 @@ class Session:
         return arrays
 
     def _curvature(self, step: int) -> tuple[float, float]:
-        """Sharpness over the training points, and the optimizer's threshold; NaN where they are unknown."""
+        """Sharpness over the training points, and the optimizer's threshold; NaN where they are unknown.
+
+        A diagnosis takes seconds: while one runs, frames come without these.
+        """
         if step not in self._sharpness:
+            self._waits = self._waits and sharing.acquire(timeout=_PATIENCE)
+            if not self._waits:
+                return math.nan, math.nan
             loop = self.loop
             batch = loop.inputs_N2[loop.train_N], loop.targets_N[loop.train_N]
             try:
-                with sharing:
-                    found = sharpness(
-                        loop.model, loop.optimizer, loop.loss_fn, [batch], tolerance=_TOLERANCE, most=_PRODUCTS
-                    )
+                found = sharpness(
+                    loop.model, loop.optimizer, loop.loss_fn, [batch], tolerance=_TOLERANCE, most=_PRODUCTS
+                )
                 threshold = math.nan
                 if found.threshold is not None:
                     threshold, self._formula = found.threshold.value, found.threshold.formula
                 self._sharpness[step] = float(found.largest.value), threshold
             except ThalwegError:
                 self._sharpness[step] = math.nan, math.nan
+            finally:
+                sharing.release()
         return self._sharpness[step]
 
     def _go_back_before(self, step: int) -> None:

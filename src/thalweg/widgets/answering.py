@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -37,7 +36,7 @@ def answer(asked: dict[str, Any]) -> tuple[int, bytes]:
         >>> status, content[:14]
         (200, b'{"surfaces": [')
     """
-    with _threads_kept():
+    with threads_kept() if str(asked.get("path")).startswith("network") else nullcontext():
         response = _response(asked)
     return response.status_code, bytes(response.body)
 
@@ -74,13 +73,13 @@ def _service() -> Service:
 
 
 @contextmanager
-def _threads_kept() -> Iterator[None]:
-    """The page spares the processor; a notebook's own training goes on with the threads it had."""
-    torch = sys.modules.get("torch")
-    before = torch.get_num_threads() if torch else None
+def threads_kept() -> Iterator[None]:
+    """The page's handlers of networks spare the processor; a notebook's own training keeps the threads it has."""
+    import torch
+
+    before = torch.get_num_threads()
     try:
         yield
     finally:
-        torch = sys.modules.get("torch")
-        if torch and before is not None and torch.get_num_threads() != before:
+        if torch.get_num_threads() != before:
             torch.set_num_threads(before)

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import anywidget
 import traitlets
 
-from thalweg.i18n import get_language, t
+from thalweg.i18n import t
 from thalweg.server.request import Form
 from thalweg.server.routes import lab, network
 from thalweg.widgets import fields
-from thalweg.widgets.answering import answer, visit_of
+from thalweg.widgets.answering import answer, threads_kept, visit_of
 from thalweg.widgets.document import cell, document_of
 
 
@@ -109,7 +109,8 @@ class LabCell(Cell):
     def _drawn(self, path: str, body: dict[str, Any]) -> dict[str, Any] | None:
         if path != "lab/traces":
             return None
-        return {**fields.LAB, **{name: value for name, value in body.items() if name in fields.LAB}}
+        given = {name: value for name, value in body.items() if name in fields.LAB and value is not None}
+        return {**fields.LAB, **given, "optimizers": fields.rows_of(given.get("optimizers", []))}
 
 
 class NetworkCell(Cell):
@@ -137,14 +138,18 @@ class NetworkCell(Cell):
             UsageError: a number is beyond its limit.
         """
         asked = {"settings": self.settings, "from": start, "count": count, "stride": stride}
-        return network.frames(Form(asked), visit_of({"lang": get_language()}))
+        with threads_kept():
+            return network.frames(Form(asked), visit_of({}))
 
     def _check(self, settings: dict[str, Any]) -> dict[str, Any]:
         known = network.settings_of(Form({}))
         extra = {name: settings[name] for name in ("run", "of") if name in settings}
         fields.refuse_unknown(settings, {**known.values(), "run": "", "of": ""})
         given = {name: list(value) if isinstance(value, tuple) else value for name, value in settings.items()}
-        return {**network.settings_of(Form({**given})).values(), **extra}
+        whole = {**network.settings_of(Form(given)).values(), **extra}
+        with threads_kept():  # the page's first request is ready, too
+            network.frames(Form({"settings": whole, "count": 2}), visit_of({}))
+        return whole
 
     def _address(self, settings: dict[str, Any]) -> dict[str, str | None]:
         return fields.network_fields(settings)

@@ -39,6 +39,7 @@ def document_of(tab: Tab, title: str, packed: Mapping[str, Any] | None = None) -
     slots = {
         "lang": language,
         "title": html.escape(title),
+        "told": "" if packed is None else f'<p class="formula">{html.escape(title)}</p>',
         "kind": "" if packed is None else "fixed",
         "theme": html.escape(t("lab.page_theme")),
         "tab": tab_in(language, tab),

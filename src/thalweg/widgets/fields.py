@@ -46,18 +46,18 @@ def lab_fields(settings: dict[str, Any]) -> dict[str, str | None]:
         'adam::constant'
     """
     rows = [
-        ":".join(("" if part is None else str(part)) for part in (row["optimizer"], row["lr"], row["schedule"]))
+        ":".join(("" if part is None else _text(part)) for part in (row["optimizer"], row["lr"], row["schedule"]))
         for row in settings["optimizers"]
     ]
     parameters = settings["parameters"] or {}
     return {
         "surface": str(settings["surface"]),
-        "parameters": ", ".join(f"{name}={value}" for name, value in parameters.items()) or None,
+        "parameters": ", ".join(f"{name}={_text(value)}" for name, value in parameters.items()) or None,
         "optimizers": ";".join(rows),
         "steps": str(settings["steps"]),
-        "noise": str(settings["noise"]) if settings["noise"] else None,
+        "noise": _text(settings["noise"]) if settings["noise"] else None,
         "seed": str(settings["seed"]) if settings["seed"] else None,
-        "start": ",".join(map(str, settings["start"])) if settings["start"] else None,
+        "start": ",".join(map(_text, settings["start"])) if settings["start"] else None,
     }
 
 
@@ -75,8 +75,12 @@ def _field(name: str, value: Any) -> str | None:
     if name == "widths":
         return "-".join(map(str, value)) or "0"
     if name == "drawn":
-        return "*".join("_".join(map(str, point)) for point in value) or None
-    return str(value)
+        return "*".join("_".join(map(_text, point)) for point in value) or None
+    return _text(value)
+
+
+def _text(value: Any) -> str:
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def refuse_unknown(settings: dict[str, Any], known: Collection[str]) -> None:

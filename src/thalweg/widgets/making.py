@@ -46,8 +46,8 @@ def lab(
         >>> import thalweg
         >>> widget = thalweg.lab("bowl", ["adam"], steps=50)
         >>> widget.settings = {**widget.settings, "steps": 20}
-        >>> [len(trace) for trace in widget.traces]
-        [21]
+        >>> [trace.steps for trace in widget.traces]
+        [20]
     """
     return _cells().LabCell({
         "surface": surface,

@@ -25,7 +25,7 @@ export async function mountNetwork(page) {
   const catalogue = await getJson("network");
   const player = byId("network-player");
   const form = makeNetworkForm(byId("network-form"), catalogue, changed);
-  const guessing = makeGuessing(catalogue, { start, repair });
+  const guessing = page.isAlone ? { show() {} } : makeGuessing(catalogue, { start, repair });
   const clock = makeNetworkClock({ draw, rested, goTo });
   const bar = make("div", { class: "buttons small", id: "network-draw", role: "group", "aria-label": t("network_draw") });
   const drawing = makeDrawing(bar, {
@@ -69,7 +69,8 @@ export async function mountNetwork(page) {
       return;
     }
     const step = clock.isPlaying() ? 0 : wanted;
-    const next = (await opened(asked, step, COARSE)) ?? (sources.length || !step ? null : await opened(asked, 0, COARSE)); // a case may end before that step
+    const some = catalogue.fixed ? Infinity : COARSE; // what is there already comes whole
+    const next = (await opened(asked, step, some)) ?? (sources.length || !step ? null : await opened(asked, 0, some)); // a case may end before that step
     if (!next) return;
     take(next, step);
     player.dataset.ready = "true";

@@ -2,14 +2,14 @@
 // One tab of the page by itself: in a file, or in the cell of a notebook.
 
 import { byId } from "../static/dom.js";
-import { readFields, replaceFields } from "../static/address.js";
+import { readFields, replaceFields, writeFields } from "../static/address.js";
 import { reachBy } from "../static/api.js";
 import { listenToKeys } from "../player/keys.js";
 import { playPacked } from "./packed.js";
 import { connect } from "./port.js";
 
-/** @param {(page: any) => Promise<any>} mount the tab's own */
-export async function standAlone(mount) {
+/** @param {string} tab @param {(page: any) => Promise<any>} mount the tab's own */
+export async function standAlone(tab, mount) {
   const listeners = new Set();
   const fail = (error) => {
     byId("failure").textContent = error?.message ?? String(error);
@@ -23,6 +23,7 @@ export async function standAlone(mount) {
   let view = null;
   const show = () => view?.show(readFields());
   const page = {
+    isAlone: true, // no cases to guess
     onTheme(listener) {
       listeners.add(listener);
       return () => listeners.delete(listener);
@@ -38,7 +39,8 @@ export async function standAlone(mount) {
   try {
     const packed = byId("packed");
     if (packed) reachBy(await playPacked(JSON.parse(packed.textContent)));
-    else await connect({ setTheme, show: page.goTo });
+    else await connect({ setTheme, show });
+    writeFields({ tab });
     view = await mount(page);
     listenToKeys({
       isPicture: (target) => target instanceof HTMLElement && target.matches(".frame"),

@@ -3,4 +3,4 @@
 import { mountLab } from "../static/lab.js";
 import { standAlone } from "./alone.js";
 
-standAlone(mountLab);
+standAlone("lab", mountLab);

@@ -3,4 +3,4 @@
 import { mountNetwork } from "../static/network.js";
 import { standAlone } from "./alone.js";
 
-standAlone(mountNetwork);
+standAlone("network", mountNetwork);

@@ -1,7 +1,7 @@
 // @ts-check
 // The way from a notebook's cell to its Python: the cell gives a port, and each request goes through it.
 
-import { readFields, replaceFields } from "../static/address.js";
+import { writeFields } from "../static/address.js";
 import { reachBy } from "../static/api.js";
 
 /** Wait for the port; from then on, requests go through it. @param {{setTheme: Function, show: Function}} page */
@@ -22,10 +22,13 @@ export function connect({ setTheme, show }) {
         if (number) {
           waiting.get(number)?.(new Response(content, { status }));
           waiting.delete(number);
-        } else if (fields) show({ ...readFields(), ...fields });
+        } else if (fields) {
+          writeFields(fields);
+          show();
+        }
       };
       new ResizeObserver(() => port.postMessage({ height: Math.ceil(document.body.getBoundingClientRect().height) })).observe(document.body);
-      replaceFields(data.fields);
+      writeFields(data.fields);
       ready(null);
     });
   });
