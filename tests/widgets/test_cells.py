@@ -19,11 +19,12 @@ SMALL = {"points": "blobs", "widths": [3], "count": 40, "batch": 16}
 LAB = {"surface": "bowl", "optimizers": [{"optimizer": "adam", "lr": 0.1}], "steps": 20}
 
 
-def hear(widget, path, body, method="POST"):
+def hear(widget, path, body):
     """What the widget sends after a request of its page."""
     sent = []
     widget.send = lambda content, buffers=None: sent.append((content, buffers))
-    asked = {"number": 1, "view": "a", "method": method, "path": path, "query": {"lang": "en"}, "body": json.dumps(body)}
+    asked = {"number": 1, "view": "a", "method": "POST", "path": path, "query": {"lang": "en"}}
+    asked["body"] = json.dumps(body)
     widget._handle_msg({"content": {"data": {"method": "custom", "content": asked}}, "buffers": []})
     return sent
 
@@ -59,7 +60,7 @@ def test_the_labs_settings_follow_the_page_and_its_traces_follow_them():
 def test_settings_from_python_reach_the_page_as_its_address():
     widget = thalweg.lab("bowl", ["adam"], steps=20)
     sent = []
-    widget.send = lambda content, buffers=None: sent.append(content)
+    widget.send = sent.append
     widget.settings = {**widget.settings, "optimizers": ["sgd", {"optimizer": "adam", "lr": 0.5}], "noise": 0.1}
     assert sent == [{"fields": widget._fields}]
     assert widget._fields["optimizers"] == "sgd::constant;adam:0.5:constant"

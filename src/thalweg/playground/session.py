@@ -9,6 +9,7 @@ import copy
 import math
 import threading
 from collections import OrderedDict
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -23,7 +24,7 @@ from thalweg.probes import LayerProbe
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable, Hashable, Iterator
 
     from numpy.typing import NDArray
     from torch import Tensor
@@ -41,10 +42,10 @@ _MOST_WORK: Final = 70_000  # layers, in all steps of a request: about ten secon
 _PRODUCTS: Final = 12  # with the Hessian, for one sharpness
 _PASSES: Final = 2  # a product takes as long as so many steps
 _TOLERANCE: Final = 0.03  # of a sharpness
-_PATIENCE: Final = 0.1  # seconds that frames wait for whoever else measures: another session is soon done
+_LOOK: Final = 0.05  # seconds between two looks whether a diagnosis has begun
 
-sharing = threading.RLock()
-"""Held by whatever uses the random numbers that all threads share: curvature and diagnoses."""
+_sharing = threading.RLock()  # held by whatever uses the random numbers that all threads share
+_diagnosing = threading.Event()
 
 
 class Session:
@@ -64,7 +65,6 @@ class Session:
         self._sharpness: dict[int, tuple[float, float]] = {}
         self._formula = ""
         self._ended: int | None = None
-        self._waits = True
         self._alone = threading.Lock()
         self._keep()
 
@@ -94,7 +94,6 @@ class Session:
                 "playground.too_far", last=last, most=self._most, ahead=last - start, most_ahead=MOST_AHEAD
             )
         with self._alone:
-            self._waits = True
             steps = range(start, last + 1, stride)
             known = max(step for step in (*self._kept, self.loop.step) if step < max(start, 1))
             due = [step for step in steps if step % SHARPNESS_EVERY == 0 and step not in self._sharpness]
@@ -157,8 +156,7 @@ class Session:
         A diagnosis takes seconds: while one runs, frames come without these.
         """
         if step not in self._sharpness:
-            self._waits = self._waits and sharing.acquire(timeout=_PATIENCE)
-            if not self._waits:
+            if not _may_measure():
                 return math.nan, math.nan
             loop = self.loop
             batch = loop.inputs_N2[loop.train_N], loop.targets_N[loop.train_N]
@@ -173,7 +171,7 @@ class Session:
             except ThalwegError:
                 self._sharpness[step] = math.nan, math.nan
             finally:
-                sharing.release()
+                _sharing.release()
         return self._sharpness[step]
 
     def _go_back_before(self, step: int) -> None:
@@ -228,6 +226,25 @@ class Session:
             "labels": self.loop.labels_N.numpy().astype(np.uint8),
             "held": points.held_N.astype(np.uint8),
         }
+
+
+@contextmanager
+def diagnosing() -> Iterator[None]:
+    """Use the random numbers that all threads share, for seconds; frames are made meanwhile, without the curvature."""
+    with _sharing:
+        _diagnosing.set()
+        try:
+            yield
+        finally:
+            _diagnosing.clear()
+
+
+def _may_measure() -> bool:
+    """Wait for whoever else measures a curvature; not for a diagnosis. The caller releases what it got."""
+    while not _diagnosing.is_set():
+        if _sharing.acquire(timeout=_LOOK):
+            return True
+    return False
 
 
 class Sessions:

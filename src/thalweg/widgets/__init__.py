@@ -1,7 +1,7 @@
 """Tabs of the page without the page: in one file that plays by itself, or in the cell of a notebook.
 
 Both are the page's own HTML, style and scripts in one document (`document`). A `Film` has its frames inside. A widget
-(`lab`, `network`) asks Python for them through the notebook, and Python answers as the page's server does (`answering`).
+(`lab`, `network`) asks Python through the notebook, and Python answers as the page's server does (`answering`).
 """
 
 from typing import TYPE_CHECKING

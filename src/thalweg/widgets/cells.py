@@ -159,5 +159,3 @@ class NetworkCell(Cell):
             return None
         found = network.settings_of(Form(body["settings"])).values()
         return found | {name: body["settings"][name] for name in ("run", "of") if name in body["settings"]}
-
-

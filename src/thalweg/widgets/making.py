@@ -49,15 +49,17 @@ def lab(
         >>> [trace.steps for trace in widget.traces]
         [20]
     """
-    return _cells().LabCell({
-        "surface": surface,
-        "parameters": dict(parameters or {}),
-        "optimizers": rows_of(optimizers),
-        "steps": steps,
-        "noise": noise,
-        "seed": seed,
-        "start": None if start is None else [*map(float, start)],
-    })
+    return _cells().LabCell(
+        {
+            "surface": surface,
+            "parameters": dict(parameters or {}),
+            "optimizers": rows_of(optimizers),
+            "steps": steps,
+            "noise": noise,
+            "seed": seed,
+            "start": None if start is None else [*map(float, start)],
+        }
+    )
 
 
 def network(**settings: Any) -> NetworkCell:

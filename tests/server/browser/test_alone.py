@@ -1,4 +1,4 @@
-"""Tabs of the page by themselves: a film as a file, and widgets in a cell whose model is a stub over the real Python."""
+"""Tabs of the page by themselves: a film in its file, and widgets in a cell over a stub of the notebook's model."""
 
 import base64
 import time
@@ -58,8 +58,10 @@ def open_cell(browser):
         page.goto("about:blank")
         page.add_script_tag(content=STUB)
         page.evaluate("([...given]) => window.mount(...given)", [widget._document, widget._fields, cell()])
-        return page, page.frame_locator("iframe"), lambda: page.evaluate(
-            "(all) => all.forEach(window.arrive)", [list(one) for one in taken()]
+        return (
+            page,
+            page.frame_locator("iframe"),
+            lambda: page.evaluate("(all) => all.forEach(window.arrive)", [list(one) for one in taken()]),
         )
 
     yield open_it
