@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from thalweg.rate import find_lr
     from thalweg.runs import Run, TrainingConfig
     from thalweg.training import recipe, resume, train
+    from thalweg.widgets import film, lab, network
 
 __version__ = "0.2.0"
 
@@ -25,8 +26,11 @@ _homes = {
     "Run": ".runs",
     "TrainingConfig": ".runs",
     "Verdict": ".diagnosis",
+    "film": ".widgets",
     "find_lr": ".rate",
+    "lab": ".widgets",
     "load": ".prediction",
+    "network": ".widgets",
     "open_images": ".data",
     "predict": ".prediction",
     "recipe": ".training",
@@ -41,8 +45,11 @@ __all__ = [
     "Run",
     "TrainingConfig",
     "Verdict",
+    "film",
     "find_lr",
+    "lab",
     "load",
+    "network",
     "open_images",
     "predict",
     "recipe",

@@ -205,7 +205,7 @@ class TestScript:
     def test_every_module_is_in_the_bundle_once_and_nothing_is_imported(self):
         script = document.bundle("main")
         for module in MODULES:
-            assert script.count(f"const ${module.stem} = (() => {{") == 1
+            assert script.count(f"const $player_{module.stem} = (() => {{") == 1
         assert not re.search(r"^\s*(import|export)\b", script, flags=re.MULTILINE)
 
     @pytest.mark.skipif(not shutil.which("node"), reason="node runs the page's pure modules where it is installed")

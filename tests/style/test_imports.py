@@ -23,6 +23,7 @@ RUNGS = [
     {"prediction", "callbacks"},
     {"figures"},
     {"playground", "report", "lessons", "notebooks", "server"},
+    {"widgets"},
     {"cli"},
 ]
 RUNG_OF = {name: height for height, names in enumerate(RUNGS) for name in names}

@@ -29,6 +29,7 @@ COMMANDS = (
     "bench",
     "surface",
     "lesson",
+    "network",
     "schedule",
 )
 

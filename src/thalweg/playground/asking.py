@@ -18,7 +18,7 @@ from thalweg.diagnosis import watch
 from thalweg.i18n import t
 from thalweg.playground.case import WELL
 from thalweg.playground.network import probabilities_of
-from thalweg.playground.session import sharing
+from thalweg.playground.session import diagnosing
 from thalweg.probes.copies import own_randomness
 
 
@@ -53,7 +53,7 @@ def diagnose(loop: Loop, steps: int, *, validated: bool = True, next_batch: bool
         >>> diagnose(Loop(Settings(points="blobs"), fault=Fault(clear=False)), 40).code
         'zero_grad_missing'
     """
-    with sharing, own_randomness(loop.settings.seed), _quiet():
+    with diagnosing(), own_randomness(loop.settings.seed), _quiet():
         with watch(loop.model, loop.optimizer) as watching:
             for step in range(steps):
                 watching.step(loop.advance())

@@ -9,6 +9,7 @@ import copy
 import math
 import threading
 from collections import OrderedDict
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -23,7 +24,7 @@ from thalweg.probes import LayerProbe
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable, Hashable, Iterator
 
     from numpy.typing import NDArray
     from torch import Tensor
@@ -41,9 +42,10 @@ _MOST_WORK: Final = 70_000  # layers, in all steps of a request: about ten secon
 _PRODUCTS: Final = 12  # with the Hessian, for one sharpness
 _PASSES: Final = 2  # a product takes as long as so many steps
 _TOLERANCE: Final = 0.03  # of a sharpness
+_LOOK: Final = 0.05  # seconds between two looks whether a diagnosis has begun
 
-sharing = threading.RLock()
-"""Held by whatever uses the random numbers that all threads share: curvature and diagnoses."""
+_sharing = threading.RLock()  # held by whatever uses the random numbers that all threads share
+_diagnosing = threading.Event()
 
 
 class Session:
@@ -149,21 +151,27 @@ class Session:
         return arrays
 
     def _curvature(self, step: int) -> tuple[float, float]:
-        """Sharpness over the training points, and the optimizer's threshold; NaN where they are unknown."""
+        """Sharpness over the training points, and the optimizer's threshold; NaN where they are unknown.
+
+        A diagnosis takes seconds: while one runs, frames come without these.
+        """
         if step not in self._sharpness:
+            if not _may_measure():
+                return math.nan, math.nan
             loop = self.loop
             batch = loop.inputs_N2[loop.train_N], loop.targets_N[loop.train_N]
             try:
-                with sharing:
-                    found = sharpness(
-                        loop.model, loop.optimizer, loop.loss_fn, [batch], tolerance=_TOLERANCE, most=_PRODUCTS
-                    )
+                found = sharpness(
+                    loop.model, loop.optimizer, loop.loss_fn, [batch], tolerance=_TOLERANCE, most=_PRODUCTS
+                )
                 threshold = math.nan
                 if found.threshold is not None:
                     threshold, self._formula = found.threshold.value, found.threshold.formula
                 self._sharpness[step] = float(found.largest.value), threshold
             except ThalwegError:
                 self._sharpness[step] = math.nan, math.nan
+            finally:
+                _sharing.release()
         return self._sharpness[step]
 
     def _go_back_before(self, step: int) -> None:
@@ -218,6 +226,25 @@ class Session:
             "labels": self.loop.labels_N.numpy().astype(np.uint8),
             "held": points.held_N.astype(np.uint8),
         }
+
+
+@contextmanager
+def diagnosing() -> Iterator[None]:
+    """Use the random numbers that all threads share, for seconds; frames are made meanwhile, without the curvature."""
+    with _sharing:
+        _diagnosing.set()
+        try:
+            yield
+        finally:
+            _diagnosing.clear()
+
+
+def _may_measure() -> bool:
+    """Wait for whoever else measures a curvature; not for a diagnosis. The caller releases what it got."""
+    while not _diagnosing.is_set():
+        if _sharing.acquire(timeout=_LOOK):
+            return True
+    return False
 
 
 class Sessions:

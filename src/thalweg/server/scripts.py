@@ -109,7 +109,11 @@ def file_of(path: str) -> Path:
 @cache
 def named() -> tuple[frozenset[str], tuple[str, ...]]:
     """The words that the page's own scripts hold as texts, and the beginnings of those that they put together."""
-    sources = "\n".join(path.read_text(encoding="utf-8") for path in STATIC.glob("*.js"))
+    return named_in("\n".join(path.read_text(encoding="utf-8") for path in STATIC.glob("*.js")))
+
+
+def named_in(sources: str) -> tuple[frozenset[str], tuple[str, ...]]:
+    """The same, of some scripts."""
     return frozenset(_WORD.findall(sources)), tuple(sorted(set(_BEGINNING.findall(sources))))
 
 

@@ -21,10 +21,14 @@ from thalweg.i18n import t
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    Module = tuple[str, str]  # folder and name
+
 PAGE: Final = Path(__file__).parent / "page"
 
-_IMPORT = re.compile(r'^import (\{[^}]*\}) from "\./(\w+)\.js";$', re.MULTILINE)
-_EXPORT = re.compile(r"^export ((?:async )?(?:function|const) (\w+))", re.MULTILINE)
+HOME: Final = "player"  # of the modules in `PAGE`
+
+_IMPORT = re.compile(r'^import (\{[^}]*\}) from "\.\.?/(?:(\w+)/)?(\w+)\.js";$', re.MULTILINE)
+_EXPORT = re.compile(r"^export ((?:async )?(?:function|const|class) (\w+))", re.MULTILINE)
 _SLOT = re.compile(r"\{\{(\w+)\}\}")
 
 
@@ -40,9 +44,9 @@ def fill_page(texts: Mapping[str, str], payload: Mapping[str, Any], *, raw: Mapp
     slots = {
         **raw,
         "style": style,
-        "style_hash": _hash(style),
+        "style_hash": hash_of(style),
         "script": script,
-        "script_hash": _hash(script),
+        "script_hash": hash_of(script),
         "payload": embed_json(payload),
     }
     return _filled("page.html", texts, slots)
@@ -76,14 +80,20 @@ def transport(prefix: str = "", texts: Mapping[str, str] | None = None) -> str:
     return _filled("transport.html", texts or {}, {"prefix": prefix})
 
 
-def bundle(entry: str) -> str:
+def bundle(entry: str, homes: Mapping[str, Path] | None = None, home: str = HOME) -> str:
     """One script from the module `entry` and all that it imports, each once, after what it imports itself.
+
+    Args:
+        entry: the module's name.
+        homes: the folders that modules name in their imports (`"../player/scales.js"`); by default, this page's.
+        home: the folder of the entry.
 
     Example:
         >>> print(bundle("unpack").splitlines()[0])
-        const $unpack = (() => {
+        const $player_unpack = (() => {
     """
-    return "".join(_as_function(name) for name in _in_order(entry, set()))
+    known = homes or {HOME: PAGE}
+    return "".join(_as_function(known, *module) for module in _in_order(known, (home, entry), set()))
 
 
 def embed_json(payload: Mapping[str, Any]) -> str:
@@ -97,20 +107,24 @@ def embed_json(payload: Mapping[str, Any]) -> str:
     return text.replace("<", "\\u003c")
 
 
-def _in_order(name: str, seen: set[str]) -> Iterator[str]:
-    if name in seen:
+def _in_order(homes: Mapping[str, Path], module: Module, seen: set[Module]) -> Iterator[Module]:
+    if module in seen:
         return
-    seen.add(name)
-    for _, imported in _IMPORT.findall(_read(f"{name}.js")):
-        yield from _in_order(imported, seen)
-    yield name
+    seen.add(module)
+    for _, home, name in _IMPORT.findall(_source(homes, *module)):
+        yield from _in_order(homes, (home or module[0], name), seen)
+    yield module
 
 
-def _as_function(name: str) -> str:
-    source = _read(f"{name}.js")
+def _as_function(homes: Mapping[str, Path], home: str, name: str) -> str:
+    source = _source(homes, home, name)
     exported = ", ".join(found for _, found in _EXPORT.findall(source))
-    body = _EXPORT.sub(r"\1", _IMPORT.sub(r"const \1 = $\2;", source))
-    return f"const ${name} = (() => {{\n{body}return {{ {exported} }};\n}})();\n"
+    body = _EXPORT.sub(r"\1", _IMPORT.sub(lambda found: f"const {found[1]} = ${found[2] or home}_{found[3]};", source))
+    return f"const ${home}_{name} = (() => {{\n{body}return {{ {exported} }};\n}})();\n"
+
+
+def _source(homes: Mapping[str, Path], home: str, name: str) -> str:
+    return (homes[home] / f"{name}.js").read_text(encoding="utf-8")
 
 
 def _filled(name: str, texts: Mapping[str, str], raw: Mapping[str, str]) -> str:
@@ -127,5 +141,6 @@ def _read(name: str) -> str:
     return (PAGE / name).read_text(encoding="utf-8")
 
 
-def _hash(text: str) -> str:
+def hash_of(text: str) -> str:
+    """What a content security policy calls a style or script that stands inside the page."""
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"

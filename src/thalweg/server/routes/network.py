@@ -16,7 +16,7 @@ from thalweg.server.routes.diagnosis import shown
 
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Hashable, Sequence
 
     from thalweg.data import Cache
     from thalweg.playground.case import Case
@@ -45,6 +45,11 @@ def _sessions() -> Sessions:
 
 def choices(visit: Visit) -> dict[str, Any]:
     """The names, labels, defaults and limits of all settings, and what can be guessed."""
+    return choices_with([row["run"] for row in visit.service.index.listing()])
+
+
+def choices_with(photos: Sequence[str]) -> dict[str, Any]:
+    """The same, with the runs whose photos can be points."""
     from thalweg import schedules
     from thalweg.diagnosis.verdict import CODES
     from thalweg.playground import session, settings
@@ -75,7 +80,7 @@ def choices(visit: Visit) -> dict[str, Any]:
             "frames": (1, session.MOST_FRAMES),
             "stride": (1, session.LONGEST_STRIDE),
         },
-        "photos": [row["run"] for row in visit.service.index.listing()],
+        "photos": list(photos),
         "cases": len(CASES),
         "case_seeds": SEEDS,
         "causes": sorted(causes, key=lambda cause: cause[1]),

@@ -6,6 +6,7 @@ const PAUSE = 300; // milliseconds between two changes in place: browsers refuse
 /** The address that is about to be written. @type {string | null} */
 let waiting = null;
 let written = 0;
+const isBare = location.protocol === "about:"; // a frame in a notebook has no address: it stays here
 
 /** Fields of older addresses, and their names of today. */
 const RENAMED = { rules: "optimizers", rule: "optimizer" };
@@ -26,7 +27,7 @@ export function writeFields(change, { push = false } = {}) {
 export function replaceFields(fields, { push = false } = {}) {
   const text = `#${new URLSearchParams(fields)}`;
   if (text === (waiting ?? location.hash)) return;
-  if (push) {
+  if (push && !isBare) {
     write();
     history.pushState(null, "", text);
     return;
@@ -36,6 +37,7 @@ export function replaceFields(fields, { push = false } = {}) {
 }
 
 function write() {
+  if (isBare) return;
   if (waiting !== null) history.replaceState(null, "", waiting);
   waiting = null;
   written = performance.now();

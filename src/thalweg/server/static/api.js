@@ -7,11 +7,14 @@ import { language, t } from "./texts.js";
 /** A refusal in the server's words. */
 export class Refusal extends Error {}
 
+let reach = (path, query, options) => fetch(`/api/${path}?${new URLSearchParams(query)}`, options);
+/** Ask somebody else than the server: a notebook, or what is packed into the page. */
+export const reachBy = (other) => (reach = other);
+
 async function ask(path, query, options) {
-  const fields = new URLSearchParams({ ...query, lang: language });
   let response;
   try {
-    response = await fetch(`/api/${path}?${fields}`, options);
+    response = await reach(path, { ...query, lang: language }, options);
   } catch {
     throw new Refusal(t("js_unreachable"));
   }
@@ -29,8 +32,9 @@ const sent = (body) => ({ method: "POST", headers: { "content-type": "applicatio
 
 export const getJson = async (path, query = {}) => (await ask(path, query, {})).json();
 export const postJson = async (path, body, query = {}) => (await ask(path, query, sent(body))).json();
-export const getFrame = async (path, query = {}) => readFrame(await (await ask(path, query, {})).arrayBuffer());
-export const postFrame = async (path, body) => readFrame(await (await ask(path, {}, sent(body))).arrayBuffer());
+const framed = async (answer) => answer.frame ?? readFrame(await answer.arrayBuffer());
+export const getFrame = async (path, query = {}) => framed(await ask(path, query, {}));
+export const postFrame = async (path, body) => framed(await ask(path, {}, sent(body)));
 export const postFile = async (path, query, file) => (await ask(path, query, { method: "POST", body: file })).json();
 
 /** The address of a picture that the server draws. */

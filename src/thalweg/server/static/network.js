@@ -25,7 +25,7 @@ export async function mountNetwork(page) {
   const catalogue = await getJson("network");
   const player = byId("network-player");
   const form = makeNetworkForm(byId("network-form"), catalogue, changed);
-  const guessing = makeGuessing(catalogue, { start, repair });
+  const guessing = page.isAlone ? { show() {} } : makeGuessing(catalogue, { start, repair });
   const clock = makeNetworkClock({ draw, rested, goTo });
   const bar = make("div", { class: "buttons small", id: "network-draw", role: "group", "aria-label": t("network_draw") });
   const drawing = makeDrawing(bar, {
@@ -69,7 +69,8 @@ export async function mountNetwork(page) {
       return;
     }
     const step = clock.isPlaying() ? 0 : wanted;
-    const next = (await opened(asked, step, COARSE)) ?? (sources.length || !step ? null : await opened(asked, 0, COARSE)); // a case may end before that step
+    const some = catalogue.fixed ? Infinity : COARSE; // what is there already comes whole
+    const next = (await opened(asked, step, some)) ?? (sources.length || !step ? null : await opened(asked, 0, some)); // a case may end before that step
     if (!next) return;
     take(next, step);
     player.dataset.ready = "true";
@@ -121,7 +122,7 @@ export async function mountNetwork(page) {
     const home = byId("network-pictures");
     const isDrawnOn = home.contains(document.activeElement) && document.activeElement?.matches(".frame");
     home.replaceChildren();
-    const isFixed = !!given || byId("network-points").value === "photos"; // then nothing is drawn
+    const isFixed = !!given || catalogue.fixed || byId("network-points").value === "photos"; // then nothing is drawn
     if (headers.length > 1 && !isFixed) home.append(bar);
     home.dataset.columns = String(headers.length);
     views = headers.map((header, number) => makeView(home, names()[number], header, isFixed ? null : { ...drawing, bar: headers.length > 1 ? null : bar }));

@@ -17,7 +17,7 @@ export function makeNetworkClock({ draw, rested, goTo }) {
   const calm = matchMedia("(prefers-reduced-motion: reduce)");
   let sources = /** @type {any[]} */ ([]);
   let [index, farthest, place] = [0, 0, 0]; // frames; `place` is exact
-  let [playing, chain, before, drawnAt, heldUntil, timer] = [false, 0, 0, 0, 0, 0];
+  let [playing, chain, before, drawnAt, heldUntil, timer, fetching] = [false, 0, 0, 0, 0, 0, 0];
   part("speed").append(make("option", { value: 16 }, "×16"), make("option", { value: 64 }, "×64"));
 
   const speed = () => Number(part("speed").value);
@@ -34,11 +34,14 @@ export function makeNetworkClock({ draw, rested, goTo }) {
   function show(next, wholly = false) {
     index = next;
     farthest = Math.max(farthest, index);
-    if (performance.now() > heldUntil) for (const source of sources) source.ahead(index, stride(), playing);
+    if (performance.now() > heldUntil) fetchOn();
     draw(wholly);
     controls();
     clearTimeout(timer);
     if (!playing) timer = setTimeout(() => sources.length && rested(step()), REST);
+  }
+  function fetchOn() {
+    for (const source of sources) source.ahead(index, stride(), playing);
   }
   function controls() {
     part("player").dataset.step = String(step());
@@ -137,6 +140,8 @@ export function makeNetworkClock({ draw, rested, goTo }) {
       const at = isAtEnd ? ready() : 0;
       [index, farthest, place, before] = [at, at, at, performance.now()];
       heldUntil = before + HOLD;
+      clearTimeout(fetching);
+      fetching = setTimeout(fetchOn, HOLD); // so that the first step on is there
       if (wasPlaying) run();
       controls();
     },
