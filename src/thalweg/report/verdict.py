@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import TYPE_CHECKING
 
-from thalweg.i18n import joined, t
+from thalweg.i18n import joined, quoted, t
 from thalweg.report.html import Html, tag
 
 
@@ -19,7 +18,7 @@ def verdict_section(folder: RunFolder) -> Html | None:
     verdict = verdict_of(folder)
     if verdict is None:
         return None
-    run = shlex.quote(str(folder.path))
+    run = quoted(folder.path)
     told = verdict.to_dict()
     evidence = [tag("li", line["text"]) for line in told["evidence"] if line["supports"]]
     fixes = [tag("li", fix["text"]) for fix in told["fixes"]]
