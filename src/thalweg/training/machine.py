@@ -159,7 +159,7 @@ def give_back() -> None:
 
 @contextmanager
 def gentle_interrupt(*, of_many: bool = False) -> Iterator[threading.Event]:
-    """Yield an event that the first Ctrl-C, Ctrl-Break or SIGTERM sets, so that a step is finished; a second one raises.
+    """Yield an event that the first Ctrl-C, Ctrl-Break or SIGTERM sets, to finish the step; a second one raises.
 
     Args:
         of_many: whether this is one of many processes: then the one that started them repeats signals, and none raises.
