@@ -142,7 +142,7 @@ def configuration(pages: set[str]) -> dict[str, Any]:
         "markdown_extensions": ["tables", "admonition", "pymdownx.superfences", {"toc": {"permalink": True}}],
         "validation": {"links": {"anchors": "warn"}},
         "plugins": [
-            {"search": {"lang": ["en", "zh"], "separator": r"[\s\-，。：；、（）()`_.]+"}},
+            {"search": {"lang": ["en", "zh"], "separator": r"[\s\u200b\-，。：；、（）()`_.]+"}},
             {
                 "i18n": {
                     "docs_structure": "suffix",
@@ -218,12 +218,23 @@ def finish(site: Path) -> None:
         path.unlink()
     for path in (site / "assets" / "javascripts").glob("bundle.*.js"):
         path.write_text(path.read_text(encoding="utf-8").replace(_CDN, ""), encoding="utf-8")
+    index = json.loads((site / "search/search_index.json").read_text(encoding="utf-8"))
+    index["docs"] = [entry for entry in index["docs"] if not _is_english_twice(entry["location"], site.parent / "docs")]
+    text = json.dumps(index, ensure_ascii=False)
+    (site / "search/search_index.json").write_text(text, encoding="utf-8")
+    (site / "search/search_index.js").write_text(f"var __index = {text}", encoding="utf-8")
     if found := loads_from_others(site):
         sys.exit("The site loads from other hosts:\n" + "\n".join(found))
 
 
+def _is_english_twice(location: str, docs: Path) -> bool:
+    """Whether a page among the Chinese ones is the English one, for want of a Chinese one: the search finds it once."""
+    page, _, name = location.partition("#")[0].partition("/")
+    return page == "zh-CN" and not (docs / name.replace(".html", CHINESE)).exists()
+
+
 def loads_from_others(site: Path) -> list[str]:
-    """What a browser would load from another host: scripts, styles, fonts, pictures and frames, but no link to follow."""
+    """What a browser would load from another host: scripts, styles, fonts, pictures, frames; no link to follow."""
     found = []
     for path in site.rglob("*"):
         if path.suffix == ".html":
