@@ -5,8 +5,9 @@ BIN := $(VENV)/bin
 # One process a core. The tests of a file stay together, because they share fixtures that take long to make.
 PARALLEL := --numprocesses auto --dist loadfile
 READY := $(VENV)/.ready
+DOCS := .venv-docs
 
-.PHONY: demo test test-slow lint check format clean browser
+.PHONY: demo test test-slow lint check format clean browser docs
 
 demo: $(READY)  ## train on the built-in set; leaves runs/demo with its report
 	$(BIN)/thalweg demo
@@ -32,6 +33,18 @@ lint: $(READY)
 check: lint  ## lint and types
 	$(BIN)/pyright
 
+# The tools of the site have an environment of their own: it reads the docstrings without importing thalweg.
+docs: $(DOCS)/.ready  ## the documentation, in build/docs/site: open its index.html, with or without a server
+	$(DOCS)/bin/python tools/site.py build/docs
+	NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --quiet --config-file build/docs/mkdocs.yml
+	$(DOCS)/bin/python tools/site.py build/docs --finish
+	@echo "build/docs/site/index.html"
+
+$(DOCS)/.ready: docs/requirements.txt
+	$(PYTHON) -m venv $(DOCS)
+	$(DOCS)/bin/python -m pip install --quiet --disable-pip-version-check --requirement docs/requirements.txt
+	touch $@
+
 format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -44,4 +57,4 @@ $(READY): pyproject.toml constraints.txt
 	touch $(READY)
 
 clean:
-	rm -rf $(VENV) .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(DOCS) build .pytest_cache .ruff_cache

@@ -54,16 +54,29 @@ def replacing(path: Path | str) -> Iterator[Path]:
         os.close(handle)  # Windows replaces no open file
     try:
         yield temporary
-        with temporary.open("rb") as written:
+        with temporary.open("r+b") as written:  # Windows syncs only what is open for writing
             os.fsync(written.fileno())
         temporary.chmod(0o666 & ~_umask())  # mkstemp makes files private; ours are ordinary
-        temporary.replace(path)
+        _put(temporary, path)
     except OSError as error:
         raise StorageError("errors.cannot_write", path=path, reason=error.strerror or error) from error
     finally:
         if fcntl is not None:
             os.close(handle)
         temporary.unlink(missing_ok=True)
+
+
+def _put(temporary: Path, path: Path) -> None:
+    """Rename a file over another; where a reader's open file is in the way, as on Windows, wait for it a moment."""
+    for attempt in range(_ATTEMPTS):
+        try:
+            temporary.replace(path)
+        except PermissionError:
+            if fcntl is not None or attempt == _ATTEMPTS - 1:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def remove_abandoned(folder: Path, name: str | None = None) -> None:

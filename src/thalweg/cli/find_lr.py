@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,7 +10,7 @@ import typer
 from thalweg.cli._options import training_flags
 from thalweg.cli._output import JsonFlag, note, print_json, print_table
 from thalweg.cli.train import requested
-from thalweg.i18n import t
+from thalweg.i18n import quoted, t
 
 
 if TYPE_CHECKING:
@@ -54,9 +53,9 @@ def _find_lr(
     _print_evaluations(sweep)
     typer.echo(str(sweep))
     if sweep.suggestion is not None and sweep.suggestion != sweep.given:
-        typer.echo(t("rate.use", photos=shlex.quote(photos), rate=f"{sweep.suggestion:.2g}"))
+        typer.echo(t("rate.use", photos=quoted(photos), rate=f"{sweep.suggestion:.2g}"))
     else:
-        typer.echo(t("rate.use_none", photos=shlex.quote(photos), rate=f"{sweep.given:g}"))
+        typer.echo(t("rate.use_none", photos=quoted(photos), rate=f"{sweep.given:g}"))
     if out:
         note(t("rate.drawn", path=out))
 

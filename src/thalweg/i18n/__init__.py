@@ -16,7 +16,7 @@ from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from thalweg.i18n.names import filled, quoted, shown
+from thalweg.i18n.names import filled, quoted, shown, word
 
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ __all__ = [
     "shown",
     "speaking",
     "t",
+    "word",
 ]
 
 LANGUAGES = ("en", "zh-CN")

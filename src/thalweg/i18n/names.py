@@ -6,6 +6,7 @@ text around, and a line break could begin a line of its own. They are shown as e
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from pathlib import PurePath
@@ -28,6 +29,7 @@ _NAMES: Final = frozenset(
     ]
 )
 _QUOTED: Final = "!q}"
+_SPLITS_ON_WINDOWS: Final = re.compile(r"[\s&|<>^(){}%!,;'`$@#]")
 
 
 def shown(name: object, *, lines: bool = False) -> str:
@@ -52,7 +54,23 @@ def quoted(path: object) -> str:
         ("'my photos'", './-v', 'runs/pets')
     """
     text = str(path)
-    return shlex.quote(f"./{text}" if text.startswith("-") else text)
+    return word(f"./{text}" if text.startswith("-") else text)
+
+
+def word(text: str, *, windows: bool = os.name == "nt") -> str:
+    r"""A text as one word of a command.
+
+    Args:
+        text: the word.
+        windows: for `cmd` and PowerShell, which know double quotes both; else for `sh`.
+
+    Example:
+        >>> word("my photos", windows=False), word(r"C:\my photos", windows=True), word(r"C:\food", windows=True)
+        ("'my photos'", '"C:\\my photos"', 'C:\\food')
+    """
+    if not windows:
+        return shlex.quote(text)
+    return f'"{text}"' if not text or _SPLITS_ON_WINDOWS.search(text) else text
 
 
 def filled(template: str, values: Mapping[str, Any]) -> str:

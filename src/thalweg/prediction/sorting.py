@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from thalweg.data import ImageSet
     from thalweg.prediction.predictions import Predictions
 
+# Windows opens a device for these, whatever follows a dot.
+_DEVICES: Final = re.compile(r" *(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³]) *(\.|$)", re.IGNORECASE)
 _NOT_IN_NAMES: Final = re.compile(r'[\x00-\x1f<>:"/\\|?*]+')  # what one of the systems does not take in a file's name
 
 
@@ -93,14 +95,15 @@ def _names(target: Path) -> Iterator[Path]:
 
 
 def _file_name(path: str) -> str:
-    return _NOT_IN_NAMES.sub("_", path).rstrip(" .") or "_"
+    name = _NOT_IN_NAMES.sub("_", path).rstrip(" .") or "_"
+    return f"_{name}" if _DEVICES.match(name) else name
 
 
 def folder_name(name: str) -> str:
     """A name that every system takes for a folder.
 
     Example:
-        >>> folder_name("fish/chips"), folder_name(".."), folder_name("面条")
-        ('fish_chips', '_', '面条')
+        >>> folder_name("fish/chips"), folder_name(".."), folder_name("面条"), folder_name("Con")
+        ('fish_chips', '_', '面条', '_Con')
     """
-    return _NOT_IN_NAMES.sub("_", name).strip(" .") or "_"
+    return _file_name(_NOT_IN_NAMES.sub("_", name).strip(" ."))

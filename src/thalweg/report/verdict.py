@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import TYPE_CHECKING
 
-from thalweg.i18n import joined, t
+from thalweg.i18n import joined, quoted, t
 from thalweg.report.html import Html, tag
 
 
@@ -19,7 +18,7 @@ def verdict_section(folder: RunFolder) -> Html | None:
     verdict = verdict_of(folder)
     if verdict is None:
         return None
-    command = f"thalweg diagnose {shlex.quote(str(folder.path))}" + (" --try-fix" if verdict.fixes else "")
+    command = f"thalweg diagnose {quoted(folder.path)}" + (" --try-fix" if verdict.fixes else "")
     return tag(
         "section",
         tag("h2", t("report.verdict")),

@@ -7,21 +7,24 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shlex
 import signal
+import subprocess
 import sys
 from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from thalweg.errors import INTERRUPTED, RunError, UsageError
-from thalweg.i18n import get_language, joined
+from thalweg.i18n import get_language, joined, word
 
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _LINES: Final = 12
+# Windows sends SIGINT to no other process, and Ctrl-Break only to a group of processes.
+_STOP: Final[signal.Signals] = getattr(signal, "CTRL_BREAK_EVENT", signal.SIGINT)
+_OWN_GROUP: Final[int] = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
 _PATIENCE: Final = 30.0  # seconds for a training run to save itself when the server ends
 
 
@@ -115,13 +118,13 @@ class Trainings:
         one = self._started.get(name)
         if one is None or not one.goes_on:
             raise RunError("page.not_ours", name=name[:200])
-        one.process.send_signal(signal.SIGINT)
+        one.process.send_signal(_STOP)
 
     async def end(self) -> None:
         """Stop all, and wait until they have saved; kill those that do not end."""
         going = [one for one in self._started.values() if one.goes_on]
         for one in going:
-            one.process.send_signal(signal.SIGINT)
+            one.process.send_signal(_STOP)
         for one in going:
             try:
                 await asyncio.wait_for(one.process.wait(), _PATIENCE)
@@ -133,7 +136,7 @@ class Trainings:
 
 
 async def launch(*arguments: str, stderr: int, limit: int = 2**16) -> asyncio.subprocess.Process:
-    """Start Python in the visitor's language, with standard output as a pipe.
+    """Start Python in the visitor's language, with standard output as a pipe that carries UTF-8.
 
     Args:
         *arguments: of Python.
@@ -147,8 +150,9 @@ async def launch(*arguments: str, stderr: int, limit: int = 2**16) -> asyncio.su
         stdout=asyncio.subprocess.PIPE,
         stderr=stderr,
         limit=limit,
-        env={**os.environ, "THALWEG_LANG": get_language()},
+        env={**os.environ, "THALWEG_LANG": get_language(), "PYTHONIOENCODING": "utf-8"},
         start_new_session=True,
+        creationflags=_OWN_GROUP,
     )
 
 
@@ -159,7 +163,7 @@ def typed(arguments: Sequence[str]) -> str:
         >>> typed(["train", "--lr=0.01", "--", "my photos"])
         "thalweg train --lr=0.01 -- 'my photos'"
     """
-    return shlex.join(["thalweg", *arguments])
+    return " ".join(["thalweg", *map(word, arguments)])
 
 
 async def _read_lines(one: Started) -> None:

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 SHARE_OF_MEMORY = 0.5  # fraction of the free memory: the rest is for the network and for other processes
 
+# Windows has Ctrl-Break, too: it is how the page stops a training there.
+_STOPS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, name)]
+
 # mallopt's parameters, from malloc.h
 _TRIM_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -4, -8
 _NEVER = 2**31 - 1
@@ -48,13 +51,23 @@ def fits_device(images_NHWC: NDArray[np.uint8], device: torch.device) -> bool:
 
 
 def free_memory() -> float:
-    """Return the bytes of available memory, within a container's limit; infinity if the system does not report it."""
+    """Return the bytes of available memory, within a container's limit.
+
+    Where the system does not say what is available, as macOS, all its memory counts; infinity on Windows.
+    """
     try:
         lines = Path("/proc/meminfo").read_text(encoding="utf-8").splitlines()
         free = next(float(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
     except (OSError, StopIteration):
-        free = float("inf")
+        free = _all_memory()
     return min(free, _left_in_group(Path("/sys/fs/cgroup")))
+
+
+def _all_memory() -> float:
+    try:
+        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    except (AttributeError, ValueError, OSError):  # Windows has no sysconf
+        return float("inf")
 
 
 def _left_in_group(group: Path) -> float:
@@ -89,14 +102,14 @@ def matmul_gflops(device: torch.device, seconds: float = 0.05) -> dict[str, floa
 
 
 def settled_device(name: str) -> torch.device:
-    """Return a device by name; `auto` means a GPU if there is one.
+    """Return a device by name; `auto` means CUDA if there is one, else the CPU: `mps` is untested.
 
     Raises:
         UsageError: this torch has no such device.
     """
     available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if name == "auto":
-        name = next(device for device in ("cuda", "mps", "cpu") if available[device])
+        name = "cuda" if available["cuda"] else "cpu"
     if not available.get(name):
         raise UsageError("training.no_device", device=name, available=", ".join(k for k, v in available.items() if v))
     return torch.device(name)
@@ -146,7 +159,7 @@ def give_back() -> None:
 
 @contextmanager
 def gentle_interrupt(*, of_many: bool = False) -> Iterator[threading.Event]:
-    """Yield an event that the first Ctrl-C or SIGTERM sets, so that the step is finished; a second Ctrl-C raises.
+    """Yield an event that the first Ctrl-C, Ctrl-Break or SIGTERM sets, to finish the step; a second one raises.
 
     Args:
         of_many: whether this is one of many processes: then the one that started them repeats signals, and none raises.
@@ -163,7 +176,7 @@ def gentle_interrupt(*, of_many: bool = False) -> Iterator[threading.Event]:
             signal.default_int_handler(number, frame)
         asked.set()
 
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, ask) for number in _STOPS}
     try:
         yield asked
     finally:
