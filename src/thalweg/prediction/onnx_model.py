@@ -100,9 +100,8 @@ class OnnxModel:
         size = self.facts["size"]
         count = affordable_batch(size, BATCH)
         batches = (rows_N[start : start + count] for start in range(0, len(rows_N), count))
-        return np.concatenate([self.answer(cropped(images_NHWC, rows, crop, size)) for rows in batches]).astype(
-            np.float64
-        )
+        parts = [self.answer(cropped(images_NHWC, rows, crop, size)) for rows in batches]
+        return np.concatenate(parts).astype(np.float64)
 
     def answer(self, images_NHWC: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return class probabilities (N, C) for bytes (N, size, size, 3)."""
