@@ -79,12 +79,13 @@ def test_a_script_is_sent_without_what_only_its_readers_need(client):
         ("a;\n  // why\n\n  b; // here\n", "a;b;\n"),
         ("a; // it's said\n", "a; // it's said\n"),
         ('a(" // "); // b\n', 'a(" // ");\n'),
-        ("/**\n * What it does.\n */\nexport const a = 1;\n", "export const a = 1;\n"),
+        ("/**\n * What it does.\n */\nexport const a = 1;\n", "export const a=1;\n"),
+        ("if (a >= b && c) {\n  d = a ? -1 : +1;\n}\n", "if(a>=b&&c){d=a?-1:+1;}\n"),
         ("  /** @type {any} */ (a).b();\n/* c */\nd;\n", "/** @type {any} */ (a).b();d;\n"),
         ('const a = "// no comment";\n', 'const a = "// no comment";\n'),
     ],
 )
-def test_only_whole_lines_of_comments_are_left_out(source, sent):
+def test_only_comments_and_needless_space_are_left_out(source, sent):
     assert slim(source) == sent
 
 

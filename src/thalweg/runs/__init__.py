@@ -12,16 +12,16 @@ from thalweg._lazy import lazy_names
 
 if TYPE_CHECKING:
     from thalweg.runs.config import SettledConfig, TrainingConfig
-    from thalweg.runs.folder import RunFolder
+    from thalweg.runs.folder import RunFolder, expand_folds
     from thalweg.runs.probabilities import softmax
-    from thalweg.runs.run import Run, expand_folds
+    from thalweg.runs.run import Run
 
 _homes = {
     "Run": ".run",
     "RunFolder": ".folder",
     "SettledConfig": ".config",
     "TrainingConfig": ".config",
-    "expand_folds": ".run",
+    "expand_folds": ".folder",
     "softmax": ".probabilities",
 }
 

@@ -20,7 +20,8 @@ from thalweg.runs.config import translated
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
+    from os import PathLike
 
     import numpy as np
     from numpy.typing import NDArray
@@ -181,3 +182,15 @@ def _outputs(path: Path) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         arrays = {name: file.get_tensor(name) for name in ("logits", "labels")}
     found = schema.check_outputs(arrays, None, path)
     return found["logits"], found["labels"]
+
+
+def expand_folds(paths: Iterable[PathLike[str] | str]) -> list[Path]:
+    """Replace each folder of folds with the runs in it."""
+    runs: list[Path] = []
+    for path in map(Path, paths):
+        folds = path / files.FOLDS
+        if (path / files.CONFIG).exists() or not folds.is_dir():
+            runs.append(path)
+        else:
+            runs += sorted(folds.iterdir(), key=lambda fold: (len(fold.name), fold.name))
+    return runs

@@ -36,7 +36,6 @@ from thalweg.history import HistoryLog
 from thalweg.i18n import t
 from thalweg.runs import files, schema
 from thalweg.runs.config import SettledConfig, translated
-from thalweg.runs.options import shown
 from thalweg.runs.photos import decode_photos, evaluation_batches, find_photos
 from thalweg.runs.probabilities import softmax
 
@@ -123,7 +122,7 @@ class Run:
             raise RunError(
                 "runs.damaged", path=file, name="class_shares", value=len(data["class_shares"]), wanted=wanted
             )
-        _check_sizes(facts.get("training"), data["stored"], file)
+        schema.check_sizes(facts.get("training"), data["stored"], file)
         environment = schema.checked(facts.get("environment"), schema.ENVIRONMENT, file, "environment")
         training = schema.checked(facts.get("training"), {"size": schema.whole(1, 4096)}, file, "training")
         try:
@@ -139,8 +138,7 @@ class Run:
     def save(self) -> None:
         """Write `config.toml`."""
         tables = {"training": self.config.to_dict(), "data": self.data, "environment": self.environment}
-        content = f"format = {files.FORMAT}\n" + "".join(_table(*item) for item in tables.items())
-        write_text(self.path / files.CONFIG, content)
+        write_text(self.path / files.CONFIG, schema.to_toml(files.FORMAT, tables))
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -389,39 +387,3 @@ class Run:
             raise RunError("runs.not_readable", path=file, reason=t("runs.no_column", name=error.args[0])) from error
         except (OSError, UnicodeDecodeError, csv.Error) as error:
             raise RunError("runs.not_readable", path=file, reason=getattr(error, "strerror", None) or error) from error
-
-
-def expand_folds(paths: Iterable[Run | Path | str]) -> list[Path]:
-    """Replace each folder of folds with the runs in it."""
-    runs: list[Path] = []
-    for path in map(Path, paths):
-        folds = path / files.FOLDS
-        if (path / files.CONFIG).exists() or not folds.is_dir():
-            runs.append(path)
-        else:
-            runs += sorted(folds.iterdir(), key=lambda fold: (len(fold.name), fold.name))
-    return runs
-
-
-def _check_sizes(training: Any, stored: int, file: Path) -> None:
-    """Refuse sizes beyond that of the cached photos: no run enlarges its photos, and memory grows with the square."""
-    values = training if isinstance(training, dict) else {}
-    for name in ("size", "smaller_sizes"):
-        given = values.get(name)
-        for side in given if isinstance(given, list) else [given]:
-            if isinstance(side, int) and side > stored:
-                wanted = t("runs.wanted_at_most", most=stored)
-                raise RunError("runs.damaged", path=file, name=name, value=shown(side), wanted=wanted)
-
-
-def _table(name: str, values: dict[str, Any]) -> str:
-    return f"\n[{name}]\n" + "".join(f"{key} = {_toml(value)}\n" for key, value in values.items())
-
-
-def _toml(value: Any) -> str:
-    """Format a value: TOML's basic strings, numbers, booleans and arrays are JSON's, except for two spellings."""
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{json.dumps(key)} = {_toml(item)}" for key, item in value.items()) + "}"
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(_toml(item) for item in value) + "]"
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -222,6 +222,40 @@ def checked(values: Any, schema: Mapping[str, Entry], path: Path, name: str = ""
     return values
 
 
+def check_sizes(training: Any, stored: int, file: Path) -> None:
+    """Refuse sizes beyond that of the cached photos: no run enlarges its photos, and memory grows with the square."""
+    values = training if isinstance(training, dict) else {}
+    for name in ("size", "smaller_sizes"):
+        given = values.get(name)
+        for side in given if isinstance(given, list) else [given]:
+            if isinstance(side, int) and side > stored:
+                wanted = t("runs.wanted_at_most", most=stored)
+                raise RunError("runs.damaged", path=file, name=name, value=shown(side), wanted=wanted)
+
+
+def to_toml(form: int, tables: Mapping[str, Mapping[str, Any]]) -> str:
+    """A TOML file of tables.
+
+    Args:
+        form: the value of `format`.
+        tables: name to entries.
+    """
+    return f"format = {form}\n" + "".join(_table(*item) for item in tables.items())
+
+
+def _table(name: str, values: Mapping[str, Any]) -> str:
+    return f"\n[{name}]\n" + "".join(f"{key} = {_toml(value)}\n" for key, value in values.items())
+
+
+def _toml(value: Any) -> str:
+    """Format a value: TOML's basic strings, numbers, booleans and arrays are JSON's, except for two spellings."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{json.dumps(key)} = {_toml(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_toml(item) for item in value) + "]"
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
 def read_toml(path: Path) -> dict[str, Any]:
     """Parse a TOML file.
 

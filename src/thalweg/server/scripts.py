@@ -32,6 +32,9 @@ _COMMENT: Final = re.compile(r"^[ \t]*(?://[^\n]*|/\*(?:(?!\*/)[\s\S])*\*/[ \t]*
 _SPACE: Final = re.compile(r"\n\s+")
 # a comment behind code; one with a quotation mark may be part of a text, and stays
 _REMARK: Final = re.compile(r"""(?<=\S)[ \t]+//[ \t][^\n"'`]*$""", re.MULTILINE)
+# space around signs, in lines where none can be part of a text or of a pattern
+_PLAIN: Final = re.compile(r"""^[^"'`/\n]*$""", re.MULTILINE)
+_SIGN: Final = re.compile(r" ?(=>|[=!]==|&&|\|\||[=?:,{}()<>*]) ?")
 _NOTE: Final = re.compile(r"/\*.*?\*/", re.DOTALL)
 _COLON: Final = re.compile(r":\s+")
 _AROUND: Final = re.compile(r"\s*([{};,>])\s*")
@@ -57,13 +60,14 @@ async def script(request: Request) -> Response:
 
 
 def slim(source: str) -> str:
-    r"""A module without comments and indentation, and without the line ends behind `{`, `,` and `;`.
+    r"""A module without comments and indentation, and without the space and line ends around most signs.
 
     Example:
         >>> slim("// why\nconst f = () => {\n  return 1; // so\n};\n")
-        'const f = () => {return 1;};\n'
+        'const f=()=>{return 1;};\n'
     """
     bare = _SPACE.sub("\n", _REMARK.sub("", _COMMENT.sub("", source))).strip()
+    bare = _PLAIN.sub(lambda line: _SIGN.sub(r"\1", line.group()), bare)
     joined = [""]
     for line in bare.split("\n"):
         if joined[-1].endswith(("{", ",", ";")) and "//" not in joined[-1]:
