@@ -2,13 +2,13 @@
 # # The homework: classify photos of food
 #
 # Hung-yi Lee's third homework, from the photos to `submission.csv` and two t-SNE pictures. As it stands, this notebook
-# uses the photos of clothes that come with thalweg and takes three minutes on two cores. Put the photos of food below.
+# uses the photos of clothes that come with thalweg and takes a minute or two on two cores. Put the photos of food below.
 
 # %% [markdown] zh-CN
 # # 作业：给食物照片分类
 #
 # 李宏毅课程的第三次作业：从照片到 `submission.csv`，再加两张 t-SNE 图。本 notebook 默认使用 thalweg 自带的服装照片，
-# 在两个 CPU 核上只要三分钟。食物照片放在哪里，见下文。
+# 在两个 CPU 核上只要一两分钟。食物照片放在哪里，见下文。
 
 # %%
 import importlib.util
@@ -47,7 +47,7 @@ set_language("zh-CN")
 import thalweg
 
 PHOTOS, RECIPE = "builtin", "quick"  # "food11", "homework"
-OPTIONS = {"budget": "75s"}  # {"classes": "food11"}
+OPTIONS = {"epochs": 3}  # {"classes": "food11"}
 
 thalweg.open_images(PHOTOS)
 
