@@ -47,7 +47,7 @@ def pictures(page: Page) -> list[Image.Image]:
     for frame in range(frames + 1):
         if frame:
             page.keyboard.press("ArrowRight")
-        if frame % (4 if frame < 60 else 6) == 0:
+        if frame % (4 if frame < 60 else 6) == 0 or frame == frames:
             page.wait_for_selector(f"#network-player[data-step='{2 * frame}']")
             page.wait_for_timeout(40)
             with Image.open(io.BytesIO(page.locator("body").screenshot())) as image:
