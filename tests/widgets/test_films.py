@@ -10,7 +10,7 @@ import pytest
 import thalweg
 from thalweg.errors import UsageError
 from thalweg.figures.player.packing import unpack
-from thalweg.i18n import LANGUAGES, speaking
+from thalweg.i18n import LANGUAGES, speaking, t
 from thalweg.playground import Loop, Session, Settings
 
 
@@ -47,6 +47,8 @@ def test_its_page_asks_nobody_and_nothing_in_it_becomes_html(film, language):
     with speaking(language):
         document, shown = film.document, film._repr_html_()
     assert f'lang="{language}"' in document
+    with speaking(language):
+        assert packed_of(document)["header"]["layers"][-1]["label"] == t("playground.output")
     assert "default-src 'none'" in document
     assert not re.search(r"""(?:src|href)=["'](?!data:)|\{\{""", document.partition("<script")[0])
     assert document.count("<script") == document.count("</script>") == 3

@@ -89,7 +89,9 @@ class Film:
         choices = choices_with([])
         limits = {**choices["limits"], "steps": (0, int(self.steps[-1]))}
         catalogue = {**choices, "limits": limits, "cases": 0, "fixed": True}
-        packed = {"catalogue": catalogue, "header": self._facts, "moving": _MOVING, "block": block, "slots": slots}
+        *hidden, last_layer = self._facts["layers"]
+        header = {**self._facts, "layers": [*hidden, {**last_layer, "label": t("playground.output")}]}
+        packed = {"catalogue": catalogue, "header": header, "moving": _MOVING, "block": block, "slots": slots}
         return document_of("network", self.title, packed)
 
     @property

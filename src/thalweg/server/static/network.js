@@ -76,7 +76,7 @@ export async function mountNetwork(page) {
     player.dataset.ready = "true";
     player.dataset.drawn = String(Math.round(performance.now() - began));
     clearTimeout(timer);
-    if (step) timer = setTimeout(() => refine(asked, step), REST);
+    if (step && !catalogue.fixed) timer = setTimeout(() => refine(asked, step), REST);
   });
   /** Sources that have their first frames; nothing where they were refused. */
   async function opened(asked, step, some) {
