@@ -23,12 +23,9 @@ PAGES = {
     for path in [*ROOT.glob("README*.md"), *(ROOT / "docs").rglob("*.md")]
     if (snippets := FENCE.findall(path.read_text(encoding="utf-8")))
 }
-# Pages whose snippets need a library that need not be there, or a training of minutes: they are compiled only.
-ELSEWHERE = {
-    "docs/loggers.md": "MLflow, W&B and trackio; tests/logging runs them",
-    "docs/notebooks.md": "a kernel; tests/notebooks runs them",
-}
-# Snippets that start with one of these stand for a loop of the reader's own, which an example runs as a whole.
+# Pages whose snippets go on from other cells, or need libraries that need not be there: they are compiled only.
+COMPILED = ("docs/loggers", "docs/notebooks", "docs/review")
+# Snippets that have one of these stand for a loop of the reader's own, which an example runs as a whole.
 QUOTED = {"docs/watch.md": ("STEPS", "pictures[chosen]", "batches(60)", "pytorch_lightning")}
 
 
@@ -74,7 +71,7 @@ def test_every_snippet_is_python(page):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", sorted(set(PAGES) - set(ELSEWHERE)))
+@pytest.mark.parametrize("page", [page for page in PAGES if not page.startswith(COMPILED)])
 def test_the_snippets_of_a_page_run_one_after_the_other(page, reader, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)  # a snippet opens no window
     for snippet in PAGES[page]:
