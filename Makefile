@@ -57,4 +57,4 @@ $(READY): pyproject.toml constraints.txt
 	touch $(READY)
 
 clean:
-	rm -rf $(VENV) $(DOCS) build .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(DOCS) build/docs .pytest_cache .ruff_cache
