@@ -35,9 +35,9 @@ check: lint  ## lint and types
 
 # The tools of the site have an environment of their own: it reads the docstrings without importing thalweg.
 docs: $(DOCS)/.ready  ## the documentation, in build/docs/site: open its index.html, with or without a server
-	$(DOCS)/bin/python tools/site.py build/docs
+	$(DOCS)/bin/python tools/docs_site.py build/docs
 	NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --quiet --config-file build/docs/mkdocs.yml
-	$(DOCS)/bin/python tools/site.py build/docs --finish
+	$(DOCS)/bin/python tools/docs_site.py build/docs --finish
 	@echo "build/docs/site/index.html"
 
 $(DOCS)/.ready: docs/requirements.txt
@@ -57,4 +57,4 @@ $(READY): pyproject.toml constraints.txt
 	touch $(READY)
 
 clean:
-	rm -rf $(VENV) $(DOCS) build .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(DOCS) build/docs .pytest_cache .ruff_cache

@@ -1,7 +1,7 @@
 """Stage the pages of the documentation for mkdocs, and write its configuration; `make docs` runs it.
 
-    python tools/site.py FOLDER           then: mkdocs build -f FOLDER/mkdocs.yml
-    python tools/site.py FOLDER --finish  then: FOLDER/site asks no other host for anything
+    python tools/docs_site.py FOLDER           then: mkdocs build -f FOLDER/mkdocs.yml
+    python tools/docs_site.py FOLDER --finish  then: FOLDER/site asks no other host for anything
 
 FOLDER gets `docs/` (copies of `docs`, the README, the changes, the examples and one page for each public name) and
 `mkdocs.yml`. The navigation follows the files: a page that `ORDER` does not name stands at the end of its part.
