@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -86,14 +87,16 @@ def renamed(path: Path) -> dict[str, Any]:
 
     theirs = timm.create_model(NETWORK).state_dict()
     published = torch.load(path, weights_only=True)
-    if len(theirs) != len(published) or any(a.shape != b.shape for a, b in zip(theirs.values(), published.values())):
+    if [tuple(one.shape) for one in theirs.values()] != [tuple(one.shape) for one in published.values()]:
         raise SystemExit("the tensors of the file and of timm's network are not in the same order")
-    return dict(zip(theirs, published.values()))
+    return dict(zip(theirs, published.values(), strict=True))
 
 
 def fastai_row(asked: dict[str, Any], weights: dict[str, Any]) -> dict[str, Any]:
     import fastai
     from fastai.vision.all import (
+        Callback,
+        CancelValidException,
         ImageDataLoaders,
         Normalize,
         RandomResizedCrop,
@@ -121,17 +124,26 @@ def fastai_row(asked: dict[str, Any], weights: dict[str, Any]) -> dict[str, Any]
         body.load_state_dict({name: weights[name] for name in body.state_dict()})
         return learning
 
-    def train(epochs: int) -> tuple[Any, list[float]]:
-        learning = learner()
-        ends = [time.monotonic()]
-        learning.validate = lambda *_, **__: [0.0]
-        learning._do_epoch_validate = lambda *_, **__: None  # its time is not part of the comparison
-        learning._do_epoch_train = timed(learning._do_epoch_train, ends)
-        with learning.no_bar(), learning.no_logging():
-            learning.fine_tune(epochs)
-        del learning._do_epoch_validate, learning.validate
-        return learning, [after - before for before, after in zip(ends, ends[1:])]
+    class Times(Callback):
+        """When each epoch ends; validation, whose time is not compared, is left out."""
 
+        def before_fit(self) -> None:
+            ends.append(time.monotonic())
+
+        def after_train(self) -> None:
+            ends.append(time.monotonic())
+
+        def before_validate(self) -> None:
+            raise CancelValidException
+
+    def train(epochs: int) -> tuple[Any, list[float]]:
+        ends.clear()
+        learning = learner()
+        with learning.no_bar(), learning.no_logging(), learning.added_cbs(Times()):
+            learning.fine_tune(epochs)
+        return learning, [ends[1] - ends[0], *(after - before for before, after in pairwise(ends[2:]))]
+
+    ends: list[float] = []
     _, (head, whole) = train(1)
     began = time.monotonic()
     epochs = max(1, int((60 * asked["minutes"] - head) / whole))
@@ -140,15 +152,6 @@ def fastai_row(asked: dict[str, Any], weights: dict[str, Any]) -> dict[str, Any]
     with learning.no_bar():
         score = float(learning.validate()[1])  # on test/, cropped in the middle
     return {"side": f"fastai {fastai.__version__}", "seconds": round(seconds), "epochs": epochs, "test": score}
-
-
-def timed(do: Any, ends: list[float]) -> Any:
-    def run(*arguments: Any, **named: Any) -> Any:
-        result = do(*arguments, **named)
-        ends.append(time.monotonic())
-        return result
-
-    return run
 
 
 def timm_row(asked: dict[str, Any], weights: dict[str, Any]) -> dict[str, Any]:
