@@ -19,7 +19,7 @@ if workers := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "0")):
 
 
 # Examples in docstrings that open the built-in set or measure the machine: seconds each.
-SLOW_EXAMPLES = (".bench", ".build_cache", ".train")
+SLOW_EXAMPLES = (".bench", ".build_cache", ".check_images", ".draw_map", ".train")
 
 
 def pytest_collection_modifyitems(items):

@@ -85,7 +85,7 @@ def test_help_in_english_is_the_frameworks(pages):
     assert pages("en", 80)[""].startswith("Usage: thalweg [OPTIONS] COMMAND [ARGS]...\n")
 
 
-@pytest.mark.parametrize("width", [80, 120])
+@pytest.mark.parametrize("width", [80, pytest.param(120, marks=pytest.mark.slow)])
 def test_no_line_is_wider_than_the_terminal_and_no_sentence_is_cut_off(pages, width):
     for language in LANGUAGES:
         for command, text in pages(language, width).items():

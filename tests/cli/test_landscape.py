@@ -53,6 +53,7 @@ def test_for_people(command, run, tmp_path):
     assert (tmp_path / "way.png").exists()
 
 
+@pytest.mark.slow
 def test_an_offline_page_to_fly_around_in(command, run, tmp_path):
     command(str(run), "--points", "3", "--photos", "9", "-o", str(tmp_path / "around.html"), "--view", "contour")
     page = (tmp_path / "around.html").read_text(encoding="utf-8")

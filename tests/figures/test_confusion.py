@@ -26,7 +26,7 @@ def test_counts_and_shares_stand_in_the_cells(drawn, tmp_path):
     np.testing.assert_array_equal(axes.images[0].get_array(), [[0.75, 0.25], [0, 1]])
 
 
-@pytest.mark.parametrize(("language", "count"), [("en", 1), ("zh-CN", 2), ("en", 21), ("zh-CN", 100)])
+@pytest.mark.parametrize(("language", "count"), [("en", 1), ("zh-CN", 2), ("zh-CN", 100)])
 def test_any_number_of_classes_with_any_names(drawn, tmp_path, language, count):
     set_language(language)
     names = [f"{index} 面条/意大利面 $a_b$ and a name that goes on" for index in range(count)]

@@ -238,6 +238,7 @@ class TestPicture:
             assert image.size == (2250, 1335)  # half an inch of it for the formula
         assert [path.name for path in tmp_path.iterdir()] == ["picture.png"]
 
+    @pytest.mark.slow
     def test_the_path_is_on_the_picture(self, tmp_path):
         path = paths.trace(VALLEY, "adam", lr=0.05, steps=500)
         pixels = []

@@ -72,6 +72,7 @@ def test_statistics_are_those_of_the_batches_and_the_rest_stays():
     assert all(module.training for module in model.modules())
 
 
+@pytest.mark.slow
 def test_a_training_is_evaluated_and_kept_at_the_average(striped, tmp_path):
     config = TrainingConfig(
         model="resnet-small",

@@ -199,6 +199,7 @@ def test_memory_for_not_even_one_photo_is_an_error():
         gradients(torch.randn(4, 4), Targets(torch.zeros(4, dtype=torch.int64)), 1)
 
 
+@pytest.mark.slow
 def test_a_training_goes_on_in_smaller_parts_and_says_so(striped, tmp_path, monkeypatch):
     forward = models.network.Network.forward
 

@@ -10,6 +10,7 @@ LIT = "[...document.querySelectorAll('#formulas .lit')].map((one) => one.dataset
 NUMBERS = "[...document.querySelectorAll('#formulas .symbols li')].map((one) => one.textContent).join('|')"
 
 
+@pytest.mark.slow
 def test_what_acts_is_lit_with_its_numbers_at_the_cursor(open_page, until):
     page = open_page("tab=lab&surface=valley&optimizers=adam:0.05:warmup(10)>cosine;sgd:0.1:&steps=100&step=5")
     page.wait_for_selector(READY)

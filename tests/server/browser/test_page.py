@@ -102,6 +102,7 @@ class TestLab:
         assert page.get_attribute("#view-3d", "aria-pressed") == "false"
         assert page.get_attribute("#optimizers button >> nth=0", "aria-pressed") == "true"
 
+    @pytest.mark.slow
     def test_an_old_address_opens(self, open_page, until):
         """Until 0.1 the field of the optimizers was called `rules`."""
         page = open_page("tab=lab&surface=bowl&rules=sgd:0.05:;adam:0.05:&steps=200")
@@ -177,6 +178,7 @@ class TestLab:
         assert still.get_attribute("#player", "data-playing") == "false"
         assert step_of(still) == 300
 
+    @pytest.mark.slow
     def test_the_whole_setting_lives_in_the_address(self, open_page, until):
         page = open_page(
             "tab=lab&surface=x**2 %2B 4*y**2&optimizers=adam:0.1:cosine;sgd:0.02:&steps=50&start=1,2&theme=dark"
