@@ -96,6 +96,29 @@ def test_another_batch_tells(trained_on, given, expected):
     assert (verdict.code == "same_batch") == expected
 
 
+def test_a_seed_before_the_loop_is_no_seed_in_it():
+    """The loop calls `model.train()`, and stands in a function of that name."""
+
+    def train():
+        torch.manual_seed(0)
+        rows = torch.randperm(200)
+        x, y = data()[0][rows], data()[1][rows]
+        model, optimizer = parts()
+        with thalweg.watch(model, optimizer) as watch:
+            for _ in range(STEPS):
+                model.train()
+                optimizer.zero_grad()
+                loss = cross_entropy(model(x), y)
+                loss.backward()
+                optimizer.step()
+                watch.step(loss)
+        return watch.measures()
+
+    measures = train()
+    assert measures["batches_seen"] == 1
+    assert measures["reseeded"] == 0
+
+
 def test_a_mark_tells_batches_apart():
     inputs_NF, _ = data()
     marks = {float(mark_of(inputs_NF[at : at + 20])) for at in range(0, 180, 20)}

@@ -224,6 +224,24 @@ def test_another_networks_pass_through_a_critic_is_no_fault(critic_first, cleare
     assert np.nanmin(unused) == (cleared or critic_first)
 
 
+def test_two_passes_of_the_same_inputs_are_one_method():
+    """As of SAM: the gradient of the first pass moves the weights, and is cleared before the second."""
+    model = network()
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
+    probe = StepProbe(model, optimizer)
+    probe.attach()
+    for step in range(12):
+        images, labels = batch(step)
+        for _ in range(2):
+            optimizer.zero_grad()
+            loss = cross_entropy(model(images), labels)
+            loss.backward()
+        optimizer.step()
+        probe.record(loss)
+    probe.read()
+    assert np.nanmax(probe.steps["unused_passes"]) == 0
+
+
 def test_accumulating_over_four_batches_is_no_fault():
     model = network()
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)

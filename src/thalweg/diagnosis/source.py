@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _OURS = "thalweg"
+_DRAWS = ("choice", "choices", "integers", "multinomial", "permutation", "randint", "randperm", "sample", "shuffle")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,14 +90,21 @@ class Program:
         return next((call for call in asked if call.args and list(_calls(call.args[0], ("iter",)))), None)
 
     def reseeding(self) -> ast.Call | None:
-        """The call that seeds with a fixed number in every step: in the loop, or in a function that the loop calls."""
+        """The call that seeds with a fixed number before each draw: in the loop, or in a function that it calls."""
         loop = self._around((ast.For, ast.While, ast.AsyncFor), self.place.line)
         if loop is None:
             return None
-        called = {last_name(node.func) for node in ast.walk(loop) if isinstance(node, ast.Call)}
-        bodies = [node for node in ast.walk(self._tree) if isinstance(node, ast.FunctionDef) and node.name in called]
-        seeds = (call for part in (loop, *bodies) for call in _calls(part, ("manual_seed", "seed")))
-        return next((call for call in seeds if call.args and isinstance(call.args[0], ast.Constant)), None)
+        called = {
+            node.func.id for node in ast.walk(loop) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+        }
+        functions = [node for node in ast.walk(self._tree) if isinstance(node, ast.FunctionDef) and node.name in called]
+        around = [one for one in functions if one.lineno <= loop.lineno <= (one.end_lineno or 0)]
+        for part in (loop, *(one for one in functions if one not in around)):
+            drawn = max((call.lineno for call in _calls(part, _DRAWS)), default=0)
+            for call in _calls(part, ("manual_seed", "seed")):
+                if call.args and isinstance(call.args[0], ast.Constant) and call.lineno < drawn:
+                    return call
+        return None
 
     def name(self, node: ast.AST) -> str:
         """Such as `train.py:42`."""

@@ -20,7 +20,7 @@ def norms(tensors: Sequence[Tensor]) -> Tensor:
     if all(_is_plain(tensor) for tensor in tensors):  # the dot product of BLAS is twice as fast as torch's norm
         rows = [tensor.view(-1) for tensor in tensors]
         return torch.stack([torch.dot(row, row) for row in rows]).sqrt_()
-    widest = max((tensor.dtype for tensor in tensors), key=lambda dtype: dtype.itemsize, default=torch.float32)
+    widest = max((tensor.dtype for tensor in tensors), key=lambda dtype: dtype.itemsize)
     dtype = torch.promote_types(widest, torch.float32)  # halves are summed as float32, and float64 is not narrowed
     return torch.stack(_torch._foreach_norm(tensors, 2, dtype=dtype)).float()  # noqa: SLF001 - see above
 

@@ -314,7 +314,16 @@ class StepProbe:
                 dots_P = torch.stack(_dots(present, parameters))
                 self._put(self._row(), 2 * len(self._parameters), dots_P if scale is None else dots_P / scale)
             self._put_tail("uncleared", self.clearing.verdict())
-            self._put_tail("unused_passes", self.clearing.unused())
+            self._put_tail("unused_passes", self._unused())
+
+    def _unused(self) -> Tensor | None:
+        """Whether a pass of other inputs was cleared unused; two of the same inputs are one method's, as SAM's."""
+        unused, marks = self.clearing.unused(), self._marks
+        known = [mark for mark in marks if mark is not None]
+        if unused is None or len(known) < 2 or len(known) < len(marks):
+            return unused
+        marks_K = torch.stack(known)
+        return unused * (marks_K.max() > marks_K.min()).to(unused)
 
     def _gradients(self) -> tuple[list[Any], bool]:
         """Return the gradients that are there, as real dense tensors, and whether one of them is sparse."""

@@ -167,6 +167,8 @@ def _draw_doubts(run: Run, picture: Path) -> None:
     """The photos whose labels are doubted; no picture if there are none."""
     if (run.path / files.SPLIT).exists() and len(set(run.outputs()["labels"].tolist())) >= _FEWEST:
         draw_doubts(review_of(run.path), picture)
+    else:
+        picture.unlink(missing_ok=True)
 
 
 def draw_doubts(review: Review, picture: Path) -> None:

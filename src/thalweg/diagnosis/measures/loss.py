@@ -135,7 +135,7 @@ def _of_steps(loss_fn: LossFunction, targets: Tensor, outputs: Tensor) -> dict[s
     A count of right answers is so, and any score of rounded outputs. A hinge is flat only where it is zero.
     """
     losses, sizes = [], []
-    for draw in (outputs, *_draws(outputs)):
+    for draw in (outputs, outputs, *_draws(outputs)):
         asked = draw.detach().clone().requires_grad_()
         try:
             with torch.enable_grad():
@@ -145,7 +145,8 @@ def _of_steps(loss_fn: LossFunction, targets: Tensor, outputs: Tensor) -> dict[s
             return {}
         losses.append(float(loss.detach()))
         sizes.append(float(gradient.abs().max()) if gradient is not None and gradient.numel() else 0.0)
-    moves = all(map(math.isfinite, losses)) and max(losses) > min(losses)
+    draws_itself = losses[0] != losses[1]  # a loss with noise of its own
+    moves = all(map(math.isfinite, losses)) and max(losses) > min(losses) and not draws_itself
     return {"loss_in_steps": float(moves and max(sizes) == 0)}
 
 
