@@ -65,7 +65,7 @@ def test_photos_that_can_be_used_are_spread_over_the_set(tmp_path, capsys):
     assert "00.png" in capsys.readouterr().err
     for path in folder.iterdir():
         path.write_bytes(b"not a picture")
-    with pytest.raises(DataError):
+    with pytest.raises(DataError, match="None of the 60 photos"):
         command.usable(open_photos([str(folder)]), decode)
 
 

@@ -102,9 +102,12 @@ def usable(images: ImageSet, decode: Callable[[ImageSet], Cache]) -> Sequence[tu
         left = sorted(set(left) - set(chosen))
         try:
             cache = decode(replace(images, photos=tuple(images.photos[at] for at in chosen)))
-        except DataError:
-            if not left and not found:
+        except DataError as error:  # none of these can be used
+            if error.key != "data.no_usable_image":
                 raise
+            if not left and not found:
+                raise DataError(error.key, count=len(images.photos), first=error.values["first"]) from error
+            note(str(error))
         else:
             for bad in cache.bad:
                 note(t("prediction.bad_photo", reason=bad))
