@@ -32,7 +32,10 @@ def test_it_writes_a_page_and_tells_the_numbers_of_its_frames(command, tmp_path)
         (["--layers", "99"], "99"),
         (["--points", "spiral"], "spirals"),
         (["--points", "photos"], "circles"),
-        (["--steps", "5000"], "5000"),
+        (["--optimizer", "admm"], "Unknown optimizer 'admm'"),
+        (["--steps", "0"], "steps is 0, but must be from 1 to 4000"),
+        (["--steps", "5000"], "steps is 5000, but must be from 1 to 4000"),
+        (["--steps", "20000"], "steps is 20000, but must be from 1 to 4000"),
     ],
 )
 def test_what_cannot_be_filmed_is_refused(command, tmp_path, options, told):

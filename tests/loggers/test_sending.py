@@ -1,6 +1,8 @@
 """No target gets a row twice or misses one, whatever is killed, full or gone; what may be written again waits."""
 
+import importlib
 import math
+import sys
 
 import numpy as np
 import pytest
@@ -217,9 +219,19 @@ def test_targets_are_read_and_refused():
 
 def test_a_missing_library_is_named_with_its_command_before_anything_is_done(tmp_path, monkeypatch):
     monkeypatch.setattr("sys.path", [str(tmp_path)])
-    monkeypatch.delitem(__import__("sys").modules, "trackio", raising=False)
-    with pytest.raises(MissingExtraError, match=r'pip install "thalweg\[log\]"'):
-        parse_targets("trackio:food")
+    for name in ("trackio", "wandb", "mlflow", "sqlalchemy"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    (tmp_path / "wandb").mkdir()  # W&B writes into such a folder: it is no library
+    for target in ("trackio:food", "wandb:food"):
+        with pytest.raises(MissingExtraError, match=r'pip install "thalweg\[log\]"'):
+            parse_targets(target)
+    (tmp_path / "mlflow").mkdir()
+    (tmp_path / "mlflow" / "__init__.py").touch()
+    importlib.invalidate_caches()
+    assert parse_targets("mlflow:http://127.0.0.1:5000")
+    for place in ("sqlite:///m.db", "postgresql+psycopg2://here/m"):
+        with pytest.raises(UsageError, match="Try: pip install mlflow"):
+            parse_targets(f"mlflow:{place}")
 
 
 def test_nobody_is_asked_without_a_target(tmp_path):
@@ -235,11 +247,17 @@ def test_a_resumed_training_goes_on_with_its_loggers_until_others_or_none_are_na
     account.goes_on = True
     account.keep()
 
+    def live(log):
+        return opened(log, lambda key, **_: said.append(key), before=[run])
+
     def named(log):
-        return [str(target) for target in opened(log, lambda key, **_: said.append(key), before=[run]).targets]
+        return [str(target) for target in live(log).targets]
 
     assert named(None) == ["tensorboard:/tb"]
-    assert named("none") == named(None) == []
+    assert named("none") == []
+    assert named(None) == ["tensorboard:/tb"]  # that training never started
+    live("none").start(run)
+    assert named(None) == []
     account.path.write_text("{}")
     assert named(None) == []
     assert said == ["loggers.forgotten"]

@@ -144,6 +144,22 @@ def test_each_kind_of_file_agrees_with_the_run_and_knows_its_classes(run, tmp_pa
     assert {one.suffix for one in tmp_path.iterdir()} == ({".xml", ".bin"} if kind == "openvino" else {ending})
 
 
+def test_eight_bits_are_made_of_a_file_of_this_run_only(run, exported, tmp_path):
+    noise = tmp_path / "noise.onnx"
+    noise.write_bytes(b"noise")
+    with pytest.raises(RunError, match="cannot be read as ONNX"):
+        quantize_onnx(run, noise)
+    model = onnx.load(exported)
+    for weights in model.graph.initializer:
+        if weights.data_type == onnx.TensorProto.FLOAT and len(weights.dims) > 1:
+            weights.CopyFrom(onnx.numpy_helper.from_array(-onnx.numpy_helper.to_array(weights), weights.name))
+    other = tmp_path / "other.onnx"
+    onnx.save(model, other)
+    with pytest.raises(RunError, match="was not exported from"):
+        quantize_onnx(run, other)
+    assert not list(tmp_path.glob("*.int8.*"))
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("default")  # onnxruntime's
 def test_eight_bits_are_measured_beside_the_floats_and_predict_alike(run, exported, striped):

@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from thalweg.cli import maps as command
-from thalweg.errors import UnknownNameError
+from thalweg.data import build_cache, open_photos
+from thalweg.errors import DataError, UnknownNameError, UsageError
 from thalweg.prediction.attention import attention
 from thalweg.runs import Run
 
@@ -39,3 +40,35 @@ def test_the_maps_of_another_class_are_others(kept_run, photos, tmp_path, comman
         assert any(np.abs(own.maps[name] - other.maps[name]).max() > 0.1 for name in own.maps)
     with pytest.raises(UnknownNameError, match="Unknown class 'cat'"):
         command_runner(command, "maps")(str(run.path), *photos, "--class", "cat")
+
+
+def test_photos_that_can_be_used_are_spread_over_the_set(tmp_path, capsys):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for number in range(60):
+        path = folder / f"{number:02}.png"
+        if number % 3:
+            Image.new("RGB", (8, 8), (number, 0, 0)).save(path)
+        else:
+            path.write_bytes(b"not a picture")
+
+    def decode(images):
+        return build_cache(images, size=8, on_bad_image="skip")
+
+    images = open_photos([str(folder)])
+    found = command.usable(images, decode)
+    numbers = [int(image[0, 0, 0]) for _, image in found]
+    assert len(numbers) == command.MOST
+    assert numbers == sorted(set(numbers))
+    assert min(numbers) < 6
+    assert max(numbers) > 53
+    assert "00.png" in capsys.readouterr().err
+    for path in folder.iterdir():
+        path.write_bytes(b"not a picture")
+    with pytest.raises(DataError, match="None of the 60 photos"):
+        command.usable(open_photos([str(folder)]), decode)
+
+
+def test_a_picture_of_another_ending_is_refused(tmp_path, command_runner):
+    with pytest.raises(UsageError, match=r"\.png"):
+        command_runner(command, "maps")(str(tmp_path), str(tmp_path), "-o", str(tmp_path / "maps.jpg"))

@@ -85,6 +85,9 @@ def test_a_networks_frames_are_the_pages_of_its_settings(client):
     [
         lambda: thalweg.lab("bowl", ["adma"]),
         lambda: thalweg.lab("x +"),
+        lambda: thalweg.lab("bowl", optimizers=[]),
+        lambda: thalweg.lab("bowl", optimizers=["sgd"] * 9),
+        lambda: setattr(thalweg.lab("bowl", ["sgd"], steps=5), "settings", {"optimizers": []}),
         lambda: thalweg.lab("bowl", steps=0),
         lambda: thalweg.network(width=[3]),
         lambda: thalweg.network(lr=-1),

@@ -87,7 +87,8 @@ def _show(found: Comparison, *, as_json: bool) -> None:
         t(
             "prediction.quantized",
             path=found.path,
-            loss=100 * (found.floats.accuracy - found.int8.accuracy),
+            before=percent(found.floats.accuracy, 2),
+            after=percent(found.int8.accuracy, 2),
             photos=found.photos,
             same=percent(found.same),
             gain=found.int8.photos_per_second / found.floats.photos_per_second,

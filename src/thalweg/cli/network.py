@@ -50,7 +50,7 @@ def _network(
     from thalweg.playground.settings import SHAPES
 
     if points not in SHAPES:
-        raise UnknownNameError("choice", points, SHAPES)
+        raise UnknownNameError("points", points, SHAPES)
     settings: dict[str, Any] = {
         "points": points,
         "noise": noise,

@@ -51,12 +51,14 @@ class Live:
         tell: called with (key, **values) of the catalogue, from another thread, if a logger fails.
         goes_on: whether a resumed training goes on with these targets by itself.
         patience: seconds to wait at the end for a logger of which nothing is heard.
+        leaves: runs that leave their other targets once the training has started.
     """
 
     targets: tuple[Target, ...]
     tell: Callable[..., None] = lambda _key, **_values: None
     goes_on: bool = True
     patience: float = _LATE_S
+    leaves: tuple[Path, ...] = ()
     sent: list[Sent] = field(default_factory=list)
     _followers: dict[Target, _Follower] = field(default_factory=dict)
 
@@ -89,6 +91,7 @@ class Live:
         Args:
             run: its folder.
         """
+        self._leave()
         for target in self.targets:
             try:
                 if target not in self._followers:
@@ -98,6 +101,18 @@ class Live:
                 stream.flush()
             except OSError as error:
                 self.tell("loggers.failed", target=target, run=run, reason=error.strerror or error)
+
+    def _leave(self) -> None:
+        """Write that the runs go on without their other targets."""
+        runs, self.leaves = self.leaves, ()
+        for run in runs:
+            try:
+                for account in accounts_of(run):
+                    if account.goes_on and Target.parse(account.target) not in self.targets:
+                        account.goes_on = False
+                        account.keep()
+            except ThalwegError as error:  # no reason to stop a training
+                self.tell("loggers.forgotten", reason=error)
 
     def _follower(self, target: Target) -> _Follower:
         path = os.pathsep.join(filter(None, sys.path))
@@ -147,20 +162,15 @@ def opened(
     if isinstance(log, Live):
         log.tell = tell
         return nullcontext(log)
-    given = None if log is None else parse_targets(log)
+    if log is not None:
+        return Live(parse_targets(log), tell, leaves=tuple(before))
     found: dict[Target, None] = {}
     for run in before:
         try:
-            for account in accounts_of(run):
-                target = Target.parse(account.target)
-                if account.goes_on and given is not None and target not in given:
-                    account.goes_on = False
-                    account.keep()
-                elif account.goes_on:
-                    found[target] = None
+            found |= dict.fromkeys(Target.parse(account.target) for account in accounts_of(run) if account.goes_on)
         except ThalwegError as error:  # no reason to stop a training
             tell("loggers.forgotten", reason=error)
-    return Live(tuple(found) if given is None else given, tell)
+    return Live(tuple(found), tell)
 
 
 def log_run(run: Path | str | os.PathLike[str], to: str | Iterable[str] | None = None) -> list[Sent]:

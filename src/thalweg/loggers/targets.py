@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
@@ -25,6 +26,7 @@ KINDS: Final = (
 )  # each is a library, and has a module `to_KIND` here
 NONE: Final = "none"  # instead of targets: a resumed run goes on without those that it had
 SQLITE: Final = "sqlite:///"
+_DATABASES: Final = re.compile(r"(sqlite|postgresql|mysql|mssql)(\+\w+)?:")  # MLflow reads them by SQLAlchemy
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +68,12 @@ class Target:
 
         Raises:
             MissingExtraError: it is not; the message has the command that installs it.
+            UsageError: MLflow is there, but not the part that reads databases; the same.
         """
-        if find_spec(self.kind) is None:
+        if not _is_installed(self.kind):
             raise MissingExtraError(self.kind, "log")
+        if self.kind == "mlflow" and _DATABASES.match(self.place) and not _is_installed("sqlalchemy"):
+            raise UsageError("loggers.no_database", target=self)
 
     def open(self, account: Account, facts: Facts) -> Logger:
         """Connect, and ask what is there; raises whatever the library raises."""
@@ -83,7 +88,7 @@ def parse_targets(texts: str | Iterable[str]) -> tuple[Target, ...]:
 
     Raises:
         UnknownNameError: there is no such kind of logger.
-        UsageError: the place of one is missing, or `none` is among others.
+        UsageError: the place of one is missing, `none` is among others, or MLflow cannot read databases.
         MissingExtraError: a library is not installed.
     """
     texts = [texts] if isinstance(texts, str) else list(texts)
@@ -95,6 +100,12 @@ def parse_targets(texts: str | Iterable[str]) -> tuple[Target, ...]:
     for target in found:
         target.check_installed()
     return found
+
+
+def _is_installed(library: str) -> bool:
+    """Whether a library is there; a mere folder of its name, such as the one that W&B writes into, is none."""
+    found = find_spec(library)
+    return found is not None and found.origin is not None
 
 
 def _absolute(kind: str, place: str) -> str:

@@ -97,7 +97,7 @@ class Settings:
     def __post_init__(self) -> None:
         for name, known in CHOICES.items():
             if getattr(self, name) not in known:
-                raise UnknownNameError("choice", str(getattr(self, name))[:80], known)
+                raise UnknownNameError(name, str(getattr(self, name))[:80], known)
         for name, (least, most) in LIMITS.items():
             value = getattr(self, name)
             if not is_number(value, whole=name in _WHOLE) or not least <= value <= most:

@@ -22,8 +22,10 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from thalweg._files import replacing, write_text
+from thalweg.errors import RunError
 from thalweg.prediction.crops import Crop
 from thalweg.prediction.onnx_model import OnnxModel, cropped
+from thalweg.prediction.standalone import CHECKED, largest_difference
 from thalweg.runs.photos import affordable_batch
 
 
@@ -93,19 +95,20 @@ def quantize_onnx(run: Run, onnx: Path | str) -> Comparison:
 
     Raises:
         DataError: the photos are gone.
-        RunError: the photos have changed, or the file is not an exported one.
+        MissingExtraError: onnxruntime is not installed.
+        RunError: the photos have changed, or the file is not an exported one, or another run's.
         StorageError: a file cannot be written.
     """
-    import onnxruntime
-
     onnx = Path(onnx)
+    plain = OnnxModel.open(onnx)
     cache = run.open_photos()
+    _check_origin(plain, run, cache)
     path = onnx.with_suffix(".int8.onnx")
     rows_N = cache.rows("train")
     rows_N = rows_N[np.linspace(0, len(rows_N) - 1, min(_CALIBRATION, len(rows_N))).astype(int)]
     with replacing(path) as temporary:
         _write(onnx, temporary, list(_batches(run, cache, rows_N)))
-        plain, small = OnnxModel.open(onnx), OnnxModel.open(temporary)
+        small = OnnxModel.open(temporary)
         valid_N, labels_N = cache.rows("valid"), cache.labels("valid")
         answers = [_labels(model, run, cache, valid_N) for model in (plain, small)]
         times = _times((plain, small), next(_batches(run, cache, valid_N)))
@@ -113,6 +116,8 @@ def quantize_onnx(run: Run, onnx: Path | str) -> Comparison:
             Measured(float((found_N == labels_N).mean()), *timed, bytes=file.stat().st_size)
             for found_N, timed, file in zip(answers, times, (onnx, temporary), strict=True)
         ]
+    import onnxruntime
+
     found = Comparison(
         str(path),
         *measured,
@@ -124,6 +129,22 @@ def quantize_onnx(run: Run, onnx: Path | str) -> Comparison:
     )
     write_text(path.with_suffix(".json"), json.dumps(asdict(found), indent=2) + "\n")
     return found
+
+
+def _check_origin(model: OnnxModel, run: Run, cache: Cache) -> None:
+    """Refuse the file of another run, or of this one before it was resumed.
+
+    Raises:
+        RunError: it is such a file.
+    """
+    foreign = RunError("prediction.other_run", path=model.path, run=run.path)
+    if model.facts["size"] != run.config.size or model.classes != tuple(run.classes):
+        raise foreign
+    try:
+        images_NHWC = np.ascontiguousarray(cache.images_NHWC[cache.rows("valid")[:CHECKED]])
+        largest_difference(run, model.answer, images_NHWC)
+    except RunError as error:
+        raise (foreign if error.key == "prediction.export_differs" else error) from error
 
 
 def _write(source: Path, out: Path, batches: list[NDArray[np.uint8]]) -> None:

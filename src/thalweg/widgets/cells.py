@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import anywidget
 import traitlets
 
+from thalweg.errors import UsageError
 from thalweg.i18n import t
 from thalweg.server.request import Form
 from thalweg.server.routes import lab, network
@@ -99,6 +100,8 @@ class LabCell(Cell):
         fields.refuse_unknown(settings, fields.LAB)
         whole = {**fields.LAB, **settings}
         whole["optimizers"] = fields.rows_of(whole["optimizers"])
+        if not 1 <= len(whole["optimizers"]) <= lab.MOST_OPTIMIZERS:
+            raise UsageError("playground.bad_optimizers", count=len(whole["optimizers"]), most=lab.MOST_OPTIMIZERS)
         form = Form(whole)
         lab.trace_all(form, lab.surface_of(form))
         return whole

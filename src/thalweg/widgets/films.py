@@ -62,8 +62,7 @@ class Film:
 
     def __init__(self, settings: Settings | None = None, *, steps: int = 600) -> None:
         self.settings = settings or Settings()
-        if not 1 <= steps <= MOST_STEPS:
-            raise UsageError("playground.bad_number", name="steps", value=steps, least=1, most=MOST_STEPS)
+        _check_steps(steps)
         if self.settings.points == PHOTOS:
             raise UsageError("playground.film_photos")
         loop = Loop(self.settings)
@@ -139,7 +138,13 @@ def film(*, steps: int = 600, **settings: Any) -> Film:
         >>> film(points="moons", widths=(2,), count=40, steps=5).steps.tolist()
         [0, 1, 2, 3, 4, 5]
     """
+    _check_steps(steps)  # before the settings, whose limit of `total` is another
     return Film(Settings(**settings), steps=steps)
+
+
+def _check_steps(steps: int) -> None:
+    if not 1 <= steps <= MOST_STEPS:
+        raise UsageError("playground.bad_number", name="steps", value=steps, least=1, most=MOST_STEPS)
 
 
 def _frames(session: Session, steps: int, stride: int) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
