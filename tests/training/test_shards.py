@@ -11,7 +11,7 @@ from thalweg.data.augmenters import HostAugmenter
 from thalweg.data.batches import Batches
 from thalweg.data.mixing import Mixing
 from thalweg.distributed.team import Team
-from thalweg.errors import TrainingError, UsageError
+from thalweg.errors import EndedElsewhereError, TrainingError, UsageError
 from thalweg.models import build, set_drop_path
 from thalweg.models.network import Network
 from thalweg.runs import TrainingConfig, checkpoint
@@ -104,6 +104,8 @@ def test_processes_with_different_weights_do_not_go_on(differences, said):
     take = step_of(4, team=Pair(*differences))[2]
     with pytest.raises(TrainingError, match=said):
         take(State(), 16, mixes=False)
+    with pytest.raises(EndedElsewhereError):
+        step_of(4, team=Pair(*differences, rank=1))[2](State(), 16, mixes=False)
     take(State(step=AGREE_EVERY - 1), 16, mixes=False)  # between two looks
 
 
