@@ -233,7 +233,7 @@ def random_states(device: torch.device) -> tuple[int, ...]:
         python = zlib.crc32(np.array(random.getstate()[1], dtype=np.uint32).tobytes())
     with suppress(Exception):
         state = np.random.get_state(legacy=False)  # noqa: NPY002 - that of the user's program, of any kind
-        for value in state["state"].values():  # pyright: ignore[reportArgumentType, reportCallIssue]
+        for value in state["state"].values():
             numpy = zlib.crc32(value.tobytes() if isinstance(value, np.ndarray) else repr(value).encode(), numpy)
     return mark, python, numpy
 
