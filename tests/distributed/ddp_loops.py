@@ -126,6 +126,14 @@ class ByHand(Loop):
         return loss
 
 
+class Sized(Loop):
+    """A size that Python draws for all processes, so that their batches have one shape."""
+
+    def batches(self):
+        random.seed(7)
+        return (batch(step, self.rank, random.choice((8, 12, 16))) for step in range(STEPS))
+
+
 class LoadedAfterwards(Loop):
     """Weights are loaded after the model was wrapped, on rank 0 only."""
 
@@ -186,8 +194,8 @@ class SeedsOfAugmentation(Loop):
     """Each process has its own samples and turns them alike."""
 
     def batches(self):
-        random.seed(7)
-        return ((x * random.choice((-1, 1)), y) for x, y in super().batches())
+        torch.manual_seed(7)
+        return ((x * (1 - 2 * torch.randint(2, ())), y) for x, y in super().batches())
 
 
 class Late(Loop):

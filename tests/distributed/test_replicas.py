@@ -5,7 +5,7 @@ import pytest
 
 pytestmark = pytest.mark.slow
 
-WELL = ("Healthy", "Accumulated", "Uneven", "ByHand")
+WELL = ("Healthy", "Accumulated", "Uneven", "ByHand", "Sized")
 ILL = {
     "LoadedAfterwards": "replicas_differ",
     "Failing": "replicas_differ",

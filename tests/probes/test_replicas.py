@@ -3,12 +3,16 @@
 import math
 import random
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from importlib.util import find_spec, module_from_spec
 
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from torch import distributed, nn
 from torch.distributed import HashStore
+from torch.nn.parallel import DistributedDataParallel
+from torch.testing._internal.distributed import fake_pg  # noqa: F401 - its import makes the group known
 
 from thalweg.diagnosis import judge
 from thalweg.diagnosis.measures.replicas import of_rates, of_told, replica_measures
@@ -27,7 +31,7 @@ STEPS = 12
 class Replicas:
     """Replicas of one network, in turn, each with a batch of its own and the mean of all gradients."""
 
-    def __init__(self, count=2, *, promised=True):
+    def __init__(self, count=2, *, promised=True, every=2):
         store = HashStore()
         torch.manual_seed(0)
         first = nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 2))
@@ -36,7 +40,7 @@ class Replicas:
             model.load_state_dict(first.state_dict())
         self.optimizers = [torch.optim.SGD(model.parameters(), lr=0.1) for model in self.models]
         self.probes = [
-            ReplicaProbe(model, optimizer, Peers(store, rank, range(count), promised=promised), every=2)
+            ReplicaProbe(model, optimizer, Peers(store, rank, range(count), promised=promised), every=every)
             for rank, (model, optimizer) in enumerate(zip(self.models, self.optimizers, strict=True))
         ]
         self.batch = lambda step, rank: torch.randn(8, 4, generator=torch.Generator().manual_seed(9 * step + rank))
@@ -69,11 +73,11 @@ class Replicas:
         return [{name: value for name, value in one.items() if name != "waiting"} for one in found]  # they take turns
 
 
-def found_by(replicas, **how):
+def found_by(replicas, steps=STEPS, **how):
     for name, value in how.items():
         setattr(replicas, name, value)
-    measures = replicas.run()
-    verdicts = {judge({"steps": float(STEPS), **one}).code for one in measures}
+    measures = replicas.run(steps)
+    verdicts = {judge({"steps": float(steps), **one}).code for one in measures}
     assert len(verdicts) == 1, "all processes say the same"
     code = verdicts.pop()
     return (code if code in REPLICA_CODES else "well"), measures[0]
@@ -121,18 +125,29 @@ def test_an_average_that_leaves_out_one_number():
     assert (code, measures["gradients_differ"]) == ("gradients_not_averaged", pytest.approx(14 / 44))
 
 
-def test_weights_that_are_averaged_now_and_then():
-    replicas = Replicas(promised=False)
+@pytest.mark.parametrize(("every", "steps"), [(4, 12), (16, 83), (20, 30)])
+def test_weights_that_are_averaged_now_and_then(every, steps):
+    replicas = Replicas(promised=False, every=20)
 
     def meet(step):
-        if step % 4 == 3:
+        if step % every == every - 1:
             for alike in zip(*(model.parameters() for model in replicas.models), strict=True):
                 mean = torch.stack([parameter.data for parameter in alike]).mean(dim=0)
                 for parameter in alike:
                     parameter.data.copy_(mean)
 
-    code, _ = found_by(replicas, average=lambda _step: None, after=meet)
-    assert code == "well"
+    code, measures = found_by(replicas, steps, average=lambda _step: None, after=meet)
+    assert (code, measures["weights_differ"]) == ("well", 0)
+
+
+def test_by_hand_an_average_may_be_yet_to_come():
+    _, measures = found_by(Replicas(promised=False), average=lambda _step: None)
+    assert measures["wrapped"] == 0
+    assert judge({"steps": 100.0, **measures}).code == "gradients_not_averaged"
+    learning = {"loss_constant": 0.7, "loss_first": 0.7, "loss_last": 0.1, "falling": 0.3, "left": 0.1}
+    for wrapped in (0.0, 1.0):
+        verdict = judge({"steps": 100.0, **measures, **learning, "wrapped": wrapped})
+        assert (verdict.code in REPLICA_CODES) == bool(wrapped)
 
 
 def test_parts_of_one_network_are_no_replicas():
@@ -151,6 +166,12 @@ def test_the_same_batches_and_batches_without_samples():
     assert (code, measures["data_shared"]) == ("replicas_see_same_data", 1)
     code, measures = found_by(Replicas(), batch=lambda step, rank: torch.ones(0 if rank else 8, 4) * (step + 1))
     assert (code, measures["lacking_process"]) == ("rank_without_data", 1)
+
+
+def test_an_input_that_is_the_same_in_all_steps_is_no_shared_data():
+    code, measures = found_by(Replicas(), batch=lambda _step, _rank: torch.ones(8, 4))
+    assert code == "well"
+    assert "data_shared" not in measures
 
 
 def test_a_process_that_came_after_another_had_left_is_heard():
@@ -178,6 +199,13 @@ def told(own=(1.0, 1.0), draws=(lambda step: step, lambda step: 100 + step), ste
         )
         for rank, (seconds, draw) in enumerate(zip(own, draws, strict=True))
     ]
+
+
+def test_numbers_that_only_pythons_generator_draws_may_be_equal_by_design():
+    processes = told(draws=(lambda _step: 5, lambda _step: 5))
+    for one in processes:
+        one.rows = {step: replace(row, draws=(5, step, step)) for step, row in one.rows.items()}
+    assert measured(processes)["draws_shared"] == 0
 
 
 def measured(processes):
@@ -261,6 +289,50 @@ def test_states_tell_draws_apart_and_draw_nothing():
     random.random()
     np.random.rand()  # noqa: NPY002 - the one that augmentations use
     assert [one != other for one, other in zip(before, states(), strict=True)] == [True] * 3
+
+
+def test_a_generator_of_another_kind_has_a_state_as_well():
+    before = np.random.get_bit_generator()
+    np.random.set_bit_generator(np.random.PCG64(3))
+    try:
+        first = random_states(torch.device("cpu"))
+        np.random.rand()  # noqa: NPY002 - the one that augmentations use
+        second = random_states(torch.device("cpu"))
+    finally:
+        np.random.set_bit_generator(before)
+    assert first[:2] == second[:2]
+    assert first[2] != second[2]
+
+
+@pytest.fixture
+def at_line():
+    """Watch models at one line of the program, each in a process that knows nothing of the others'."""
+    distributed.init_process_group("fake", store=HashStore(), rank=0, world_size=8)
+
+    def watch(*models, beside=()):
+        spec = find_spec("thalweg.probes.peers")
+        processes = [module_from_spec(spec) for _ in models]
+        for process in processes:
+            spec.loader.exec_module(process)
+        for process, model in zip(processes, beside, strict=False):
+            process.Peers.of(model, None)
+        return [process.Peers.of(model, None) for process, model in zip(processes, models, strict=True)]
+
+    yield watch
+    distributed.destroy_process_group()
+
+
+def test_a_model_that_one_process_watches_beside_shifts_no_other(at_line):
+    one, other = at_line(nn.Linear(3, 2), nn.Linear(3, 2), beside=[nn.Linear(3, 2)])
+    one.post((), 5, 5)
+    assert other.gather()[0].steps == 5
+
+
+def test_groups_that_begin_alike_share_nothing(at_line):
+    group = distributed.new_group([0, 1, 2, 3])
+    one, other = at_line(*(DistributedDataParallel(nn.Linear(3, 2), process_group=part) for part in (None, group)))
+    one.post((), 5, 5)
+    assert other.gather()[0].steps is None
 
 
 def test_a_row_is_read_as_it_was_written_and_a_store_keeps_the_begin_and_the_end():

@@ -11,7 +11,7 @@ from thalweg.data.augmenters import HostAugmenter
 from thalweg.data.batches import Batches
 from thalweg.data.mixing import Mixing
 from thalweg.distributed.team import Team
-from thalweg.errors import UsageError
+from thalweg.errors import EndedElsewhereError, TrainingError, UsageError
 from thalweg.models import build, set_drop_path
 from thalweg.models.network import Network
 from thalweg.runs import TrainingConfig, checkpoint
@@ -21,7 +21,7 @@ from thalweg.training.losses import Objective, Targets
 from thalweg.training.muon import Muon, orthogonal
 from thalweg.training.number_format import Format
 from thalweg.training.progress import State
-from thalweg.training.shards import ShardedBatch, draws_from_torch
+from thalweg.training.shards import AGREE_EVERY, ShardedBatch, draws_from_torch
 from thalweg.training.sharing import SharedMatrices, dealt
 from thalweg.training.step import Gradients
 
@@ -39,7 +39,7 @@ def _one_thread():
     torch.set_num_threads(before)
 
 
-def step_of(shards, lanes=1, *, drop=0.0, mixing=None, augment="none"):
+def step_of(shards, lanes=1, *, drop=0.0, mixing=None, augment="none", team=None):
     """A small network and what takes its only batch of 11 photos."""
     torch.manual_seed(0)
     model = build("resnet-small", classes=3, size=16).to(memory_format=torch.channels_last).train()
@@ -48,7 +48,7 @@ def step_of(shards, lanes=1, *, drop=0.0, mixing=None, augment="none"):
     options = {"size": 16, "batch_size": 11, "policy": augmentation(augment), "seed": 3}
     batches = Batches(augmenter, np.arange(11), LABELS, **options)
     gradients = Gradients(model, Objective("cross-entropy", 0.1), FORMAT)
-    return model, batches, ShardedBatch(batches, mixing, gradients, Lanes(lanes), Team(), shards=shards, seed=5)
+    return model, batches, ShardedBatch(batches, mixing, gradients, Lanes(lanes), team or Team(), shards=shards, seed=5)
 
 
 def bits_of(model):
@@ -78,6 +78,44 @@ def test_a_step_is_the_weighted_mean_over_its_ghost_batches():
     for ours, *theirs in zip(model.buffers(), *(twin.buffers() for twin in twins), strict=True):
         expected = sum(share * one.double() for share, one in zip(shares, theirs, strict=True))
         torch.testing.assert_close(ours.double(), expected, rtol=1e-5, atol=1e-6)
+
+
+class Pair(Team):
+    """Several processes, of which this one alone works; the others answer its looks with their own sums."""
+
+    def __init__(self, *differences, rank=0, pause=lambda: None):
+        super().__init__()
+        self.rank, self.processes = rank, 1 + len(differences)
+        self._differences, self._pause, self.worked_s = differences, pause, []
+
+    def gather(self, own_F, lengths):
+        self._pause()
+        return [own_F, *(own_F + difference for difference in self._differences)]
+
+    def worked(self, photos, seconds):
+        self.worked_s.append(seconds)
+
+
+@pytest.mark.parametrize(
+    ("differences", "said"),
+    [((0, 5, 0), "process 2 "), ((5,), "the processes do not hold the same weights"), ((5, 5, 0), "the processes")],
+)
+def test_processes_with_different_weights_do_not_go_on(differences, said):
+    take = step_of(4, team=Pair(*differences))[2]
+    with pytest.raises(TrainingError, match=said):
+        take(State(), 16, mixes=False)
+    with pytest.raises(EndedElsewhereError):
+        step_of(4, team=Pair(*differences, rank=1))[2](State(), 16, mixes=False)
+    take(State(step=AGREE_EVERY - 1), 16, mixes=False)  # between two looks
+
+
+def test_waiting_for_the_others_at_a_look_is_no_work(monkeypatch):
+    waited = []
+    monkeypatch.setattr("time.monotonic", lambda: 1000.0 * len(waited))
+    team = Pair(0, pause=lambda: waited.append(1))
+    step_of(4, team=team)[2](State(), 16, mixes=False)
+    assert waited
+    assert team.worked_s == [0]
 
 
 def test_threads_change_no_bit_and_each_shard_draws_for_itself():

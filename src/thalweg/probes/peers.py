@@ -7,6 +7,7 @@ Shape suffixes: L groups of layers.
 
 from __future__ import annotations
 
+import sys
 import time
 import zlib
 from dataclasses import dataclass, field
@@ -114,7 +115,7 @@ class Peers:
         if len(ranks) < 2 or dist.get_rank() not in ranks:
             return None
         store = dist.distributed_c10d._get_default_store()  # noqa: SLF001 - torch has no public name
-        prefix = f"thalweg/watch/{'-'.join(map(str, ranks[:4]))}/{_number(model)}"
+        prefix = f"thalweg/watch/{zlib.crc32(repr(list(ranks)).encode())}/{_number(model)}"
         place = ranks.index(dist.get_rank())
         return cls(PrefixStore(prefix, store), place, ranks, promised=wrapper is not None)
 
@@ -172,12 +173,20 @@ def _differ_by_design(model: nn.Module, optimizer: Any) -> bool:
     return any("LocalSGD" in kind or kind.startswith(("FSDP", "FullySharded")) for kind in kinds)
 
 
-_watched: dict[int, int] = {}  # of a shape of model, how often it was watched
+_watched: dict[int, int] = {}  # of a shape of model and a line of the program, how often it was watched
 
 
 def _number(model: nn.Module) -> str:
-    """A name that the processes give a model alike, if they watch models of one shape in one order."""
+    """A name that the processes give a model alike, if they watch it at one line of the program, equally often."""
     shapes = repr([(name, tuple(p.shape)) for name, p in model.named_parameters() if not is_lazy(p)])
-    mark = zlib.crc32(shapes.encode())
+    mark = zlib.crc32((shapes + _line()).encode())
     _watched[mark] = _watched.get(mark, 0) + 1
     return f"{mark}/{_watched[mark]}"
+
+
+def _line() -> str:
+    """The line of the user's program that runs; the machines may keep the program in different folders."""
+    frame = sys._getframe()  # noqa: SLF001 - as `warnings` finds the line
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "thalweg":
+        frame = frame.f_back
+    return f"{frame.f_code.co_filename.replace(chr(92), '/').rpartition('/')[2]}:{frame.f_lineno}"

@@ -113,10 +113,14 @@ class ReplicaProbe:
                 self._told = self.peers.gather()
         return self._told
 
+    def _is_due(self, step: int) -> bool:
+        """Whether a step is measured; without a wrapper the next one is, too: there shows an average every k steps."""
+        return step <= DENSE or step % self._every == 0 or (not self.peers.promised and step % self._every == 1)
+
     def _listen(self) -> None:
         """Follow the forward passes of the next step, if it is due."""
         self._mark, self._samples, self._passed_at = None, -1, float("nan")
-        if (self._step >= DENSE and (self._step + 1) % self._every) or is_compiled(self._model):
+        if not self._is_due(self._step + 1) or is_compiled(self._model):
             return
         self._forward.enter_context(around_forward(self._model, self._enter, self._leave))
         inner = unwrapped(self._model)
@@ -155,9 +159,10 @@ class ReplicaProbe:
         self._stepped_at = now
         self._step += 1
         self._forward.close()
-        if self._step <= DENSE or self._step % self._every == 0:
+        if self._is_due(self._step):
             own = self._entered_at - before + self._passed_at - self._computing_at
-            self._measure(own, now - before)
+            on_host = self._place.type == "cpu"  # elsewhere, who reads a loss waits for the device
+            self._measure(own if on_host else float("nan"), now - before)
         if self._step % CAPACITY == 0:
             self._post()
         self._listen()
@@ -214,14 +219,23 @@ def random_states(device: torch.device) -> tuple[int, ...]:
 
     Args:
         device: whose generator counts with torch's.
+
+    Returns:
+        A number for each; 0: its state cannot be read.
     """
-    mark = zlib.crc32(torch.get_rng_state().numpy().tobytes())
+    mark = python = numpy = 0
+    with suppress(Exception):  # measuring must never break a step
+        mark = zlib.crc32(torch.get_rng_state().numpy().tobytes())
     if device.type == "cuda":
         with suppress(RuntimeError):  # a graph is recorded
             mark = zlib.crc32(torch.cuda.get_rng_state(device).numpy().tobytes(), mark)
-    python = zlib.crc32(np.array(random.getstate()[1], dtype=np.uint32).tobytes())
-    _, key, at, *_ = np.random.get_state()  # noqa: NPY002 - that of the user's program
-    return mark, python, zlib.crc32(np.asarray(key).tobytes(), int(at))
+    with suppress(Exception):
+        python = zlib.crc32(np.array(random.getstate()[1], dtype=np.uint32).tobytes())
+    with suppress(Exception):
+        state = np.random.get_state(legacy=False)  # noqa: NPY002 - that of the user's program, of any kind
+        for value in state["state"].values():
+            numpy = zlib.crc32(value.tobytes() if isinstance(value, np.ndarray) else repr(value).encode(), numpy)
+    return mark, python, numpy
 
 
 def _is_varied(weights: Tensor) -> bool:

@@ -116,9 +116,10 @@ class ShardedBatch:
 
     def __call__(self, state: State, size: int, *, mixes: bool) -> Taken:
         """As in `BatchStep`."""
-        batches, flat, rates, began = self._batches, self._flat, self._team.rates, time.monotonic()
+        batches, flat, rates = self._batches, self._flat, self._team.rates
         if state.step % AGREE_EVERY == 0:
             self._compare(state.step)
+        began = time.monotonic()  # the look waits for the slowest, which is no work
         batches.size = size
         photos = batches.count(state.batch)
         places = [
@@ -168,6 +169,8 @@ class ShardedBatch:
         if others and not team.first:  # all processes find the same; the first says it
             raise team.until_said(TrainingError.exit_code)
         if others:
+            if 2 * sums.count(usual) <= len(sums):  # no more than half of them agree
+                raise TrainingError("distributed.replicas_differ_evenly", step=step)
             ranks = joined(map(str, others))
             raise TrainingError("distributed.replicas_differ", step=step, ranks=ranks, usual=sums.index(usual))
 

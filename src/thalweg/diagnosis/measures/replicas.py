@@ -55,6 +55,7 @@ def of_told(
     held_L = [promised or (varied and _all_equal(shared, at)) for at, varied in enumerate(varied_L)]
     if not shared or not any(held_L):
         return found
+    found |= {"wrapped": float(promised)}
     return found | _of_weights(shared, sizes_L, held_L) | _of_data(shared) | _of_draws(shared) | _of_times(told)
 
 
@@ -133,17 +134,24 @@ def _odd(sums: dict[int, int]) -> int:
 
 
 def _of_data(shared: Sequence[dict[int, Row]]) -> dict[str, float]:
-    """How many of the batches another process had at the same step: 1 if all had one."""
+    """How many of the batches another process had at the same step: 1 if all had one.
+
+    An input that stays from one step to the next tells nothing of the samples: a grid of coordinates, edges of a graph.
+    """
     repeated = []
-    for rows in shared:
-        marks = [row.mark for row in rows.values() if math.isfinite(row.mark)]
+    for before, rows in pairwise(shared):
+        known = {rank: row.mark for rank, row in rows.items() if math.isfinite(row.mark)}
+        marks = [mark for rank, mark in known.items() if rank in before and mark != before[rank].mark]
         if len(marks) > 1:
             repeated.append((len(marks) - len(set(marks))) / (len(marks) - 1))
     return {"data_shared": sum(repeated) / len(repeated)} if len(repeated) >= FEWEST else {}
 
 
 def _of_draws(shared: Sequence[dict[int, Row]]) -> dict[str, float]:
-    """The share of the steps in which all processes drew the same random numbers, where any were drawn."""
+    """The share of the steps in which torch's generator moved, and all processes drew the same random numbers.
+
+    Python's and NumPy's alone are no evidence: a size of images or a depth that is drawn for all processes is meant so.
+    """
     alike = []
     for before, rows in pairwise(shared):
         steps = [next(iter(part.values())).step for part in (before, rows)]
@@ -155,7 +163,7 @@ def _of_draws(shared: Sequence[dict[int, Row]]) -> dict[str, float]:
             for at in range(len(states))
         ]
         moved = [state for state, has in zip(states, drawn, strict=True) if has]
-        alike.append(bool(moved) and all(len(state) == 1 for state in moved))
+        alike.append(drawn[0] and all(len(state) == 1 for state in moved))
     return {"draws_shared": sum(alike) / len(alike)} if len(alike) >= FEWEST else {}
 
 

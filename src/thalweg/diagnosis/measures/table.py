@@ -250,6 +250,7 @@ WEIGHTS_DIFFER = Measure("weights_differ", "replicas", "share")
 WEIGHT_NORM = Measure("weight_norm", "history")
 WEIGHT_NORM_FIRST = Measure("weight_norm_first", "history")
 WEIGHT_NORM_LEFT = Measure("weight_norm_left", "derived", "share")
+WRAPPED = Measure("wrapped", "replicas", "flag")
 
 MEASURES: dict[str, Measure] = {value.name: value for value in tuple(globals().values()) if isinstance(value, Measure)}
 """Name to measure."""
