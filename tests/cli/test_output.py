@@ -101,7 +101,7 @@ def test_a_result_is_printed_though_the_photos_have_moved_away(striped, tmp_path
     out, err = capsys.readouterr()
     assert "Validation: accuracy" in out
     assert "The training is complete" in err
-    assert "no such file or folder" in err
+    assert "are no longer there" in err
     assert (tmp_path / "run" / "report.html").exists()
 
 

@@ -47,8 +47,22 @@ def test_photos_get_the_labels_of_the_table_and_keep_their_split(pets, tmp_path)
     assert facts["digest"] != corrected(images, _written(tmp_path, "path,label\n")).corrections.facts()["digest"]
 
 
+ODD = [
+    'a, "b".png',
+    " a.jpg",
+    "a.jpg ",
+    "a\rb.jpg",
+    "a\r\nb.jpg",
+    "a;b|c\t.jpg",
+    "'#.jpg",
+    "-x.jpg",
+    "é/e\u0301.jpg",
+    '"',
+]
+
+
 def test_what_is_written_is_read(tmp_path):
-    rows = [Correction('a, "b".png', None, "relabel", "犬,猫"), Correction("c.png", "x", "drop", None)]
+    rows = [Correction(name, None, "relabel", "犬,猫") for name in ODD] + [Correction("c.png", "x", "drop", None)]
     write_corrections(rows, tmp_path / "c.csv")
     found = read_corrections((tmp_path / "c.csv").read_bytes(), "c.csv")
     assert [row._replace(line=0) for row in found] == rows
@@ -56,9 +70,15 @@ def test_what_is_written_is_read(tmp_path):
 
 def test_a_table_made_by_hand_names_photos_as_other_tables_do(pets, tmp_path):
     table = _written(tmp_path, "File Name;Class\ntrain1cat;dog\ndog\\train0dog.png;cat\n")
-    fixed = labels_of(corrected(open_images(pets), table))
+    images = corrected(open_images(pets), table)
+    fixed = labels_of(images)
     assert fixed["train/cat/train1cat.png"] == "dog"
     assert fixed["train/dog/train0dog.png"] == "cat"
+    kept = [tuple(row)[:4] for row in read_corrections(images.corrections.content, "kept.csv")]
+    assert kept == [
+        ("train/cat/train1cat.png", "cat", "relabel", "dog"),
+        ("train/dog/train0dog.png", "dog", "relabel", "cat"),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,11 @@ from safetensors.numpy import save_file
 
 from thalweg.cli import review as command
 from thalweg.data import open_images
+from thalweg.data.builtin import ARCHIVE
 from thalweg.diagnosis import review_of
 from thalweg.diagnosis.review import reviewed_folder
 from thalweg.errors import DataError, RunError, UnknownNameError
-from thalweg.i18n import speaking
+from thalweg.i18n import quoted, speaking
 from thalweg.report import write_report
 from thalweg.runs import Run, TrainingConfig, files
 from thalweg.runs.decisions import decide, decisions_in
@@ -97,6 +98,14 @@ def test_the_command_reads_the_photos_as_the_run_did(run):
     assert command == f"thalweg train '/photos of pets' {flags}"
 
 
+def test_the_command_names_the_builtin_set_and_keeps_the_corrections(run):
+    (run.path / files.APPLIED).write_text("path,label\n")
+    config = replace(run.config, corrections="fixes.csv")
+    replace(run, config=config, data={**run.data, "path": str(ARCHIVE)}).save()
+    said = review_of(run.path).sentences[1]
+    assert f"thalweg train builtin --folds 5 --corrections {quoted(run.path / files.APPLIED)}" in said
+
+
 def test_the_table_has_a_row_for_each_doubted_photo(folds):
     found = review_of(folds)
     rows = list(csv.DictReader(found.write().read_text(encoding="utf-8").splitlines()))
@@ -159,7 +168,9 @@ def test_decisions_are_kept_at_once_and_can_be_taken_back(folds, run):
     decide(folds, run, "0_1.png", "dog")
     decide(folds, run, "t.png", None)
     table = (folds / files.CORRECTIONS).read_text(encoding="utf-8").splitlines()
-    assert table[1:] == ["0_10.png,cat,relabel,dog", "0_1.png,dog,keep,dog", "t.png,owl,drop,"]
+    assert [row.replace('"', "") for row in table[1:]] == [
+        "0_10.png,cat,relabel,dog", "0_1.png,dog,keep,dog", "t.png,owl,drop,",
+    ]  # fmt: skip
     assert list(decide(folds, run, "0_1.png", None, forget=True)) == ["0_10.png", "t.png"]
     assert list(decisions_in(folds, run)) == ["0_10.png", "t.png"]
     with pytest.raises(RunError, match=r"no labeled photo gone\.png"):

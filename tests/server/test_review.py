@@ -49,7 +49,7 @@ def test_the_doubted_photo_is_shown_and_the_decision_kept_at_once(page, root):
     assert found["decided"] == {}
     assert decide(page, path=PHOTO, label="2").status_code == 200
     table = root / "striped" / "corrections.csv"
-    assert table.read_text(encoding="utf-8").splitlines()[1:] == [f"{PHOTO},0,relabel,2"]
+    assert table.read_text(encoding="utf-8").splitlines()[1:] == [f'"{PHOTO}","0","relabel","2"']
     assert page.get("/api/review", params={"run": "striped"}).json()["decided"] == {PHOTO: "2"}
     decide(page, path=PHOTO, label=None)
     assert page.get("/api/review", params={"run": "striped"}).json()["decided"] == {PHOTO: None}

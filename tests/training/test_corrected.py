@@ -15,6 +15,7 @@ CONFIG = TrainingConfig(
     threads=1,
 )  # fmt: skip
 ROWS = "path,given,decision,label\ntraining/0_0.png,0,relabel,1\nvalidation/1_2.png,1,drop,\n"
+KEPT = '"path","given","decision","label"\n"training/0_0.png","0","relabel","1"\n"validation/1_2.png","1","drop",""\n'
 
 
 @pytest.fixture
@@ -40,7 +41,7 @@ def test_a_run_has_the_corrected_labels_and_goes_on_with_its_own_copy(striped, t
     assert (labels["training/0_0.png"], "validation/1_2.png" in labels, len(labels)) == ("1", False, 119)
     facts = Run.open(run.path).data["corrections"]
     assert {name: facts[name] for name in ("relabeled", "kept", "dropped")} == {"relabeled": 1, "kept": 0, "dropped": 1}
-    assert (run.path / files.APPLIED).read_text() == ROWS
+    assert (run.path / files.APPLIED).read_text() == KEPT
     corrections.unlink()
     assert resume(run.path, epochs=2).summary()["epochs"] == 2
 

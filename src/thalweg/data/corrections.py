@@ -89,8 +89,8 @@ def read_corrections(content: bytes, table: Path | str, photos: Iterable[str] | 
     for line, fields in sheet.rows:
         where = f"{table}:{line}"
         word, given = (_cell(fields, words, column) for column in ("decision", "given"))
-        field = fields[chosen.path].strip() if chosen.path < len(fields) else ""
-        fitting = [field] if places is None else places.find(field)
+        field = fields[chosen.path] if chosen.path < len(fields) else ""
+        fitting = [field] if places is None and field else places.find(field) if places else []
         if not fitting:
             raise DataError("data.correction_gone", line=where, photo=field)
         if len(fitting) > 1:
@@ -124,11 +124,16 @@ def write_corrections(corrections: Iterable[Correction], path: Path | str) -> No
     Raises:
         StorageError: the file cannot be written.
     """
+    write_text(path, _table_of(corrections))
+
+
+def _table_of(corrections: Iterable[Correction]) -> str:
+    """A table of corrections; all fields are quoted, so that any name of a file is read as it was written."""
     lines = io.StringIO()
-    writer = csv.writer(lines, lineterminator="\n")
+    writer = csv.writer(lines, lineterminator="\n", quoting=csv.QUOTE_ALL)
     writer.writerow(HEADER)
     writer.writerows([one.path, one.given or "", one.decision, one.label or ""] for one in corrections)
-    write_text(path, lines.getvalue())
+    return lines.getvalue()
 
 
 def corrected(images: ImageSet, table: Path | str) -> ImageSet:
@@ -139,7 +144,8 @@ def corrected(images: ImageSet, table: Path | str) -> ImageSet:
         table: the file.
 
     Returns:
-        The set without the dropped photos, the others with their right labels; `corrections` says what was applied.
+        The set without the dropped photos, the others with their right labels; `corrections` says what was applied,
+        with whole paths and the labels of the set, also where the table has neither.
 
     Raises:
         DataError: the table cannot be read, or a row does not fit the set: no such photo, no such class, another
@@ -152,6 +158,7 @@ def corrected(images: ImageSet, table: Path | str) -> ImageSet:
     of_path = {photo.path: photo for photo in images.photos}
     label_of = _labels(images)
     changed: dict[str, Photo | None] = {}
+    rows: list[Correction] = []
     for row in read_corrections(content, table, of_path):
         photo = of_path[row.path]
         _check_given(row, photo, images.classes, label_of, table)
@@ -159,12 +166,17 @@ def corrected(images: ImageSet, table: Path | str) -> ImageSet:
             where = f"{table}:{row.line}"
             raise DataError("data.correction_class", line=where, name=row.label, known=_few(images.classes))
         changed[row.path] = None if row.label is None else replace(photo, label=label_of[row.label])
+        given, label = (
+            None if one is None else images.classes[one] for one in (photo.label, label_of.get(row.label or ""))
+        )
+        rows.append(row._replace(given=given, label=label))
     kept = (changed.get(photo.path, photo) for photo in images.photos)
     photos = tuple(photo for photo in kept if photo is not None)
     _check_classes(images, photos, table)
     dropped = sum(photo is None for photo in changed.values())
     relabeled = sum(photo is not None and photo != of_path[photo.path] for photo in changed.values())
-    applied = Corrections(content, relabeled=relabeled, kept=len(changed) - relabeled - dropped, dropped=dropped)
+    whole = _table_of(rows).encode()
+    applied = Corrections(whole, relabeled=relabeled, kept=len(changed) - relabeled - dropped, dropped=dropped)
     counts = {"relabeled": applied.relabeled, "kept": applied.kept, "dropped": applied.dropped}
     note = Note("data.note_corrections", {"table": str(table), **counts})
     return replace(images, photos=photos, notes=(*images.notes, note), corrections=applied)

@@ -9,7 +9,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Literal
 
 from thalweg._notebook import shown_as
-from thalweg.data.builtin import ARCHIVE, BUILTIN
+from thalweg.data.builtin import name_of
 from thalweg.i18n import joined, t
 
 
@@ -99,7 +99,7 @@ class ImageSet:
     @property
     def name(self) -> str:
         """What people call the set: its path, or `builtin`."""
-        return BUILTIN if self.root == ARCHIVE else str(self.root)
+        return name_of(self.root)
 
     @cached_property
     def _by_split(self) -> dict[Split, tuple[Photo, ...]]:

@@ -60,10 +60,10 @@ class Places:
             folder: of the table: empty, or ending in a slash.
             split: of the table, if its name says one; a folder whose name says another does not fit.
         """
-        path = composed(tidy(field))
+        path, spelled = composed(tidy(field)), composed(field)
         if not path:
             return []
-        for exact in (folder + path, path):
+        for exact in (folder + spelled, spelled, folder + path, path):
             if exact in self._exact:
                 return [self._exact[exact]]
         found = self._ending_in(path, self._by_name, folder) or self._ending_in(path, self._by_stem, folder)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import io
-import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -16,9 +15,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 
 from thalweg._files import write_text
+from thalweg.data.builtin import name_of
 from thalweg.diagnosis.doubts import Doubts, find_doubts
 from thalweg.errors import RunError
-from thalweg.i18n import joined, percent, quoted, t
+from thalweg.i18n import joined, percent, quoted, t, word
 from thalweg.runs import Run, RunFolder, files
 from thalweg.runs.config import training_options
 from thalweg.runs.folder import mapping, sequence
@@ -100,7 +100,8 @@ class Review:
         options, values = training_options(), self.run.config.to_dict()
         kept = [name for name in _READING if values.get(name, options[name].default) != options[name].default]
         same = [part for name in kept for part in (options[name].flag, options[name].show(values[name]))]
-        return f"thalweg train {quoted(self.run.data['path'])} {shlex.join([*same, *map(str, flags)])}"
+        typed = [quoted(part) if isinstance(part, Path) else word(part) for part in (*same, *flags)]
+        return " ".join(["thalweg train", quoted(name_of(self.run.data["path"])), *typed])
 
     @property
     def sentences(self) -> tuple[str, str]:
@@ -109,7 +110,9 @@ class Review:
         estimate = t("diagnosis.review_estimate", share=self.doubts.wrong_share, count=count, doubted=doubted)
         if self.covers_all:
             return estimate, t("diagnosis.review_of_all")
-        return estimate, t("diagnosis.review_of_valid", count=count, command=self.command("--folds", "5"))
+        corrected = () if self.run.corrections is None else ("--corrections", self.run.corrections)
+        command = self.command("--folds", "5", *corrected)
+        return estimate, t("diagnosis.review_of_valid", count=count, command=command)
 
     def to_dict(self) -> dict[str, Any]:
         """All findings as JSON types."""

@@ -60,7 +60,8 @@ class Program:
         self.place = place
         try:
             tree: ast.AST = ast.parse("".join(linecache.getlines(place.file)))
-        except (SyntaxError, ValueError):  # a cell with magic, or a file that has changed since
+        except (SyntaxError, ValueError, RecursionError, SystemError):
+            # a cell with magic, a file that has changed since, or Python's own parser, which 3.11 may end with an error
             tree = ast.Module([], [])
         self._tree = tree
         self._scope = self._around((ast.FunctionDef, ast.AsyncFunctionDef), place.line) or tree

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from thalweg.data.builtin import ARCHIVE, BUILTIN
+from thalweg.data.builtin import name_of
 from thalweg.data.photos import SPLITS
 from thalweg.i18n import joined, percent, t
 from thalweg.notebooks.cell import folded, listing
@@ -25,8 +25,7 @@ _ROWS = 20
 
 def check_of(check: Check) -> Iterator[Html | None]:
     """Where the photos are, what is wrong with them, how many there are, and how large."""
-    root = BUILTIN if check.root == str(ARCHIVE) else check.root
-    yield tag("p", tag("strong", t("notebook.check", root=root, count=check.photos)), class_="verdict")
+    yield tag("p", tag("strong", t("notebook.check", root=name_of(check.root), count=check.photos)), class_="verdict")
     yield from check_parts(check.to_json())
     ranges = {"width": check.width, "height": check.height, "size_bytes": check.size_bytes}
     columns = ["", *(t(f"data.column_{column}") for column in ("smallest", "median", "largest"))]

@@ -31,8 +31,12 @@ def decisions_in(folder: Path, run: Run) -> dict[str, Correction]:
         DataError: a table is damaged.
         StorageError: a table cannot be read.
     """
-    table = next((path for path in (folder / files.CORRECTIONS, run.path / files.APPLIED) if path.is_file()), None)
-    if table is None:
+    table = folder / files.CORRECTIONS
+    return _rows(table) if table.is_file() else _rows(run.path / files.APPLIED)
+
+
+def _rows(table: Path) -> dict[str, Correction]:
+    if not table.is_file():
         return {}
     try:
         content = table.read_bytes()
@@ -66,7 +70,8 @@ def decide(folder: Path, run: Run, path: str, label: str | None, *, forget: bool
         raise RunError("runs.no_photo", run=run.path, photo=path)
     with _writing:
         rows = decisions_in(folder, run)
-        given = rows[path].given or now[path] if path in rows else now[path]
+        known = _rows(run.path / files.APPLIED) | rows
+        given = known[path].given if path in known else now[path]  # None: a table by hand that does not say it
         rows.pop(path, None)
         if not forget:
             decision = "drop" if label is None else "keep" if label == given else "relabel"

@@ -208,9 +208,9 @@ def _tail(path: Path) -> HistoryTail:
 
 def photos_name(path: str) -> str:
     """The name of a set of photos: `builtin` for that of the package, else its path."""
-    from thalweg.data.builtin import ARCHIVE
+    from thalweg.data.builtin import name_of
 
-    return "builtin" if path == str(ARCHIVE) else path
+    return name_of(path)
 
 
 def changed(path: Path) -> float:

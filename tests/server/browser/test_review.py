@@ -38,7 +38,7 @@ def open_review(open_page, until, url):
 
 def wait_for_rows(page, table, rows, seconds=30):
     end = time.monotonic() + seconds
-    while not table.exists() or set(table.read_text(encoding="utf-8").splitlines()[1:]) != rows:
+    while not table.exists() or set(table.read_text(encoding="utf-8").replace('"', "").splitlines()[1:]) != rows:
         assert time.monotonic() < end, table.read_text(encoding="utf-8")
         page.wait_for_timeout(50)
 

@@ -8,7 +8,12 @@ archive from the originals.
 from pathlib import Path
 
 
-__all__ = ["ARCHIVE", "BUILTIN"]
+__all__ = ["ARCHIVE", "BUILTIN", "name_of"]
 
 BUILTIN = "builtin"  # what people write in place of a path
 ARCHIVE = Path(__file__).parent / "fashion-mnist-8000.zip"
+
+
+def name_of(path: Path | str) -> str:
+    """What people call a set of photos: `builtin` for this one, else its path."""
+    return BUILTIN if str(path) == str(ARCHIVE) else str(path)

@@ -1,7 +1,7 @@
 // @ts-check
 // The labels that predictions doubt, corrected with the keyboard; each decision is saved at once.
 
-import { getJson, pictureAddress, postJson } from "./api.js";
+import { Refusal, getJson, pictureAddress, postJson } from "./api.js";
 import { button, make, note } from "./dom.js";
 
 const MOVES = { ArrowLeft: -1, ArrowRight: 1 };
@@ -11,22 +11,25 @@ export async function makeReview(page, run) {
   const { title, about, photos, actions, classes, command, decided } = await getJson("review", { run });
   const past = [];
   let at = Math.max(0, photos.findIndex(({ path }) => !(path in decided)));
+  const saved = { ...decided };
   let saving = Promise.resolve();
   const place = note();
   const label = make("strong");
   const more = make("p");
-  // a picture does not say why it failed: asked again, the answer does
-  const picture = make("img", { on: { error: () => getJson("review/photo", { run, path: photos[at].path }).catch(page.fail) } });
-  const buttons = (entries) => make("div", { class: "buttons" }, ...entries.map(([key, text]) => button(key[1] || key === text ? text : `${key.toUpperCase()} ${text}`, () => act(key))));
+  // a picture does not say why it failed: asked again, the answer does; one that comes after all is no JSON
+  const again = () => getJson("review/photo", { run, path: photos[at].path }).catch((error) => error instanceof Refusal && page.fail(error));
+  const picture = make("img", { on: { error: again } });
+  const buttons = (entries) => make("div", { class: "buttons" }, ...entries.map(([key, text]) => button(key[1] || key === text ? text : `${key.toUpperCase()} ${text}`, () => (act(key), section.focus()))));
   const chosen = buttons(classes);
 
+  const put = (labels, path, label) => (label === undefined ? delete labels[path] : (labels[path] = label));
   /** Decide about the shown photo; undefined takes it back. */
   function set(label) {
     const { path } = photos[at];
-    if (label === undefined) delete decided[path];
-    else decided[path] = label;
-    saving = saving.then(() => postJson("review", { path, label, forget: label === undefined }, { run })).catch((error) => {
-      delete decided[path];
+    put(decided, path, label);
+    const save = () => postJson("review", { path, label, forget: label === undefined }, { run });
+    saving = saving.then(save).then(() => put(saved, path, label)).catch((error) => {
+      if (decided[path] === label) put(decided, path, saved[path]); // else decided anew since
       draw();
       page.fail(error);
     });
@@ -68,5 +71,6 @@ export async function makeReview(page, run) {
   }
   const parts = [place, picture, make("p", { "aria-live": "polite" }, label), more, buttons(actions), chosen, make("code", { class: "command", tabindex: 0 }, command)];
   if (photos.length) draw();
-  return make("section", { class: "review", tabindex: 0, "aria-label": title, on: { keydown: press } }, make("h3", {}, title), ...about.map((text) => note(text)), ...(photos.length ? parts : []));
+  const section = make("section", { class: "review", tabindex: 0, "aria-label": title, on: { keydown: press } }, make("h3", {}, title), ...about.map((text) => note(text)), ...(photos.length ? parts : []));
+  return section;
 }
