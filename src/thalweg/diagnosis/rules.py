@@ -237,7 +237,6 @@ RULES: tuple[Rule, ...] = (
         m.LEFT > 0.3,
         (m.COSINE > 0.15).if_known,
         (m.TO_CONSTANT > 0.5).if_known,
-        (m.TO_CONSTANT < 0.85).if_known,
         STUCK,
     ),
     _rule(
