@@ -97,8 +97,7 @@ def settings_of(form: Form) -> Settings:
 
     plain = settings.Settings()
     values: dict[str, Any] = {
-        name: form.choice(name, name, known, default=getattr(plain, name))
-        for name, known in settings.CHOICES.items()
+        name: form.choice(name, name, known, default=getattr(plain, name)) for name, known in settings.CHOICES.items()
     }
     for name in settings.LIMITS:
         default = getattr(plain, name)
