@@ -1,4 +1,4 @@
-# thalweg on a CPU. Build: docker build -t thalweg .   Run: docker run --rm -v "$PWD:/work" thalweg train food
+# thalweg on a CPU. Build: docker build -t thalweg .   Run: docker run --rm -v "$PWD:/home/photos" thalweg train food
 FROM python:3.12-slim
 
 WORKDIR /thalweg
@@ -9,7 +9,7 @@ RUN pip install --no-cache-dir --index-url https://download.pytorch.org/whl/cpu 
 RUN pip install --no-cache-dir --constraint constraints.txt ".[export,pretrained]"
 
 # The folder that is mounted belongs to anybody; the cache of photos and kernels lies in it, and outlives the container.
-ENV THALWEG_CACHE=/work/.thalweg-cache
-WORKDIR /work
+ENV THALWEG_CACHE=/home/photos/.thalweg-cache
+WORKDIR /home/photos
 ENTRYPOINT ["thalweg"]
 CMD ["--help"]
