@@ -12,6 +12,7 @@ from safetensors.numpy import save_file
 from thalweg.cli import review as command
 from thalweg.data import open_images
 from thalweg.data.builtin import ARCHIVE
+from thalweg.data.corrections import corrected
 from thalweg.diagnosis import review_of
 from thalweg.diagnosis.review import reviewed_folder
 from thalweg.errors import DataError, RunError, UnknownNameError
@@ -206,6 +207,22 @@ def trained(striped, tmp_path):
     config = replace(Run.open(path).config, corrections=str(table))
     replace(Run.open(path), config=config).save()
     return Run.open(path), table
+
+
+def test_a_decision_on_a_photo_corrected_before_can_be_trained_on(trained):
+    run, table = trained
+    images = open_images(run.data["path"], classes=CLASSES)
+    table.write_text("path,label\ntraining/0_0,dog\nvalidation/1_2,cat\n")
+    (run.path / files.APPLIED).write_bytes(corrected(images, table).corrections.content)
+    split = run.path / files.SPLIT
+    before = split.read_text()
+    split.write_text(before.replace("1_2.png,valid,dog", "1_2.png,valid,cat"))
+    assert split.read_text() != before
+    for forget in (False, True, False):
+        rows = decide(run.path, run, "validation/1_2.png", "cat", forget=forget)
+    assert list(rows) == ["training/0_0.png", "validation/1_2.png"]
+    assert rows["validation/1_2.png"].given == "dog"
+    assert corrected(images, run.path / files.CORRECTIONS).corrections.relabeled == 2
 
 
 def test_a_run_keeps_the_labels_that_it_was_trained_with(trained):
