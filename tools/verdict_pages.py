@@ -9,7 +9,7 @@ only the pictures.
 
 from __future__ import annotations
 
-import sys
+import argparse
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -251,12 +251,18 @@ def main() -> None:
     """Refresh the named pages, or all of them."""
     set_language("en")
     torch.set_num_threads(1)
-    chosen = [name for name in sys.argv[1:] if not name.startswith("-")] or sorted({*PANELS, *REPLICA_CODES})
+    known = sorted({*PANELS, *REPLICA_CODES})
+    asked = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    asked.add_argument("codes", nargs="*", metavar="CODE", help="of a verdict; none: all")
+    only = asked.add_mutually_exclusive_group()
+    only.add_argument("--tables", action="store_true", help="no pictures")
+    only.add_argument("--pictures", action="store_true", help="no tables")
+    given = asked.parse_args()
     (PAGES / "pictures").mkdir(parents=True, exist_ok=True)
-    for code in chosen:
-        if "--pictures" not in sys.argv:
+    for code in given.codes or known:
+        if not given.pictures:
             refresh(code)
-        if "--tables" not in sys.argv and code not in REPLICA_CODES:
+        if not given.tables and code not in REPLICA_CODES:
             draw(code)
 
 

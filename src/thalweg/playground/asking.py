@@ -5,15 +5,14 @@ Shape suffixes: K looks.
 
 from __future__ import annotations
 
-import logging
 import math
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import torch
 
+from thalweg._quiet import errors_only
 from thalweg.diagnosis import watch
 from thalweg.i18n import t
 from thalweg.playground.case import WELL
@@ -23,8 +22,6 @@ from thalweg.probes.copies import own_randomness
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from torch import Tensor
 
     from thalweg.diagnosis import Fix, Verdict
@@ -53,7 +50,7 @@ def diagnose(loop: Loop, steps: int, *, validated: bool = True, next_batch: bool
         >>> diagnose(Loop(Settings(points="blobs"), fault=Fault(clear=False)), 40).code
         'zero_grad_missing'
     """
-    with diagnosing(), own_randomness(loop.settings.seed), _quiet():
+    with diagnosing(), own_randomness(loop.settings.seed), errors_only("thalweg"):
         with watch(loop.model, loop.optimizer) as watching:
             for step in range(steps):
                 watching.step(loop.advance())
@@ -178,15 +175,3 @@ def _without_line(fix: Fix) -> Fix:
         return fix
     kept = {name: value for name, value in fix.values.items() if name not in {"line", "at", "code", "there"}}
     return replace(fix, values=kept)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """No warnings of a misuse: it is on purpose."""
-    logger = logging.getLogger("thalweg")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)

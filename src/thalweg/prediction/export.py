@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import logging
 import shutil
 import tempfile
 import warnings
-from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -16,13 +14,14 @@ import numpy as np
 import torch
 
 from thalweg._files import replacing
+from thalweg._quiet import errors_only
 from thalweg.errors import MissingExtraError, UsageError
 from thalweg.prediction.onnx_model import METADATA, OnnxModel
 from thalweg.prediction.standalone import Standalone, facts_of, largest_difference, photos_to_check
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from numpy.typing import NDArray
 
@@ -84,7 +83,7 @@ def export_onnx(run: Run, path: Path | str, *, note: Callable[..., None] | None 
     except ImportError as error:
         raise MissingExtraError(error.name or "onnx", "export") from error
     network, example = Standalone.of(run)
-    with warnings.catch_warnings(), _quiet("torch.onnx"), replacing(path) as temporary:
+    with warnings.catch_warnings(), errors_only("torch.onnx"), replacing(path) as temporary:
         warnings.simplefilter("ignore")  # the exporter's own deprecations
         program = torch.onnx.export(
             network,
@@ -101,18 +100,6 @@ def export_onnx(run: Run, path: Path | str, *, note: Callable[..., None] | None 
         onnx.helper.set_model_props(proto, {METADATA: json.dumps(facts_of(run), ensure_ascii=False)})
         temporary.write_bytes(proto.SerializeToString())
         return largest_difference(run, OnnxModel.open(temporary).answer, photos_to_check(run, note))
-
-
-@contextmanager
-def _quiet(name: str) -> Iterator[None]:
-    """Only errors of a logger, for a while; torch's says for each operator of torchvision that it is missing."""
-    logger = logging.getLogger(name)
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
 
 
 def _export_torchscript(run: Run, path: Path, *, note: Callable[..., None] | None) -> float:

@@ -11,7 +11,6 @@ Source: Jacob et al. 2018, https://arxiv.org/abs/1712.05877; onnxruntime.quantiz
 from __future__ import annotations
 
 import json
-import logging
 import platform
 import tempfile
 import time
@@ -22,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from thalweg._files import replacing, write_text
+from thalweg._quiet import errors_only
 from thalweg.errors import RunError
 from thalweg.prediction.crops import Crop
 from thalweg.prediction.onnx_model import OnnxModel, cropped
@@ -166,26 +166,21 @@ def _write(source: Path, out: Path, batches: list[NDArray[np.uint8]]) -> None:
             batch = next(self._left, None)
             return None if batch is None else {"images": batch}
 
-    root = logging.getLogger()
-    level = root.level
-    root.setLevel(logging.ERROR)  # it advises to prepare the file, after that was done
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            prepared = Path(folder) / "prepared.onnx"
-            shape_inference.quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
-            quantize_static(
-                str(prepared),
-                str(out),
-                Reader(),
-                quant_format=QuantFormat.QDQ,
-                op_types_to_quantize=list(_QUANTIZED),
-                per_channel=True,
-                reduce_range=True,
-                activation_type=QuantType.QUInt8,
-                weight_type=QuantType.QInt8,
-            )
-    finally:
-        root.setLevel(level)
+    # it advises to prepare the file, after that was done
+    with errors_only(), tempfile.TemporaryDirectory() as folder:
+        prepared = Path(folder) / "prepared.onnx"
+        shape_inference.quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
+        quantize_static(
+            str(prepared),
+            str(out),
+            Reader(),
+            quant_format=QuantFormat.QDQ,
+            op_types_to_quantize=list(_QUANTIZED),
+            per_channel=True,
+            reduce_range=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+        )
 
 
 def _batches(run: Run, cache: Cache, rows_N: NDArray[np.int64]) -> Iterator[NDArray[np.uint8]]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from thalweg.diagnosis import Review
     from thalweg.runs import RunFolder
 
-_LISTED = 100
+_LISTED = 20
 
 
 def doubts_of_run(folder: RunFolder) -> Html | None:
@@ -47,6 +47,7 @@ def doubts_section(folder: RunFolder, review: Review, failure: str | None = None
         figure(folder, files.DOUBTS) if files.DOUBTS in folder.pictures else None,
         _pairs(review) if review.photos and review.pairs else None,
         _list(review) if review.photos else tag("p", t("diagnosis.review_none")),
+        tag("p", _rest(folder, review), class_="note") if len(review.photos) > _LISTED else None,
     )
 
 
@@ -60,3 +61,8 @@ def _list(review: Review) -> Html:
     columns = [t(f"diagnosis.review_column_{name}") for name in COLUMNS]
     rows = [one.cells() for one in review.photos[:_LISTED]]
     return table(columns, rows, numeric=(3, 4), name=t("diagnosis.review_title"))
+
+
+def _rest(folder: RunFolder, review: Review) -> str:
+    """How many rows are not listed, and what lists them."""
+    return t("report.doubts_rest", count=len(review.photos) - _LISTED, run=folder.path)

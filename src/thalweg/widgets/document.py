@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from thalweg.figures.player.document import bundle, embed_json, hash_of
+from thalweg.figures.player.document import bundle, embed_json, head
 from thalweg.i18n import get_language, t
 from thalweg.server.index import tab_in, texts_in
 from thalweg.server.scripts import PLAYER, STATIC, slim, slim_style
@@ -34,21 +34,18 @@ def document_of(tab: Tab, title: str, packed: Mapping[str, Any] | None = None) -
         packed: what the tab plays; None: it waits for a notebook's port.
     """
     language = get_language()
-    script, style = _script(tab), _style()
+    style, script = _style(), _script(tab)
     data = "" if packed is None else f'<script type="application/json" id="packed">{embed_json(packed)}</script>'
     slots = {
         "lang": language,
-        "title": html.escape(title),
+        "head": head(title, style, script),
         "told": "" if packed is None else f'<p class="formula">{html.escape(title)}</p>',
         "kind": "" if packed is None else "fixed",
         "theme": html.escape(t("lab.page_theme")),
         "tab": tab_in(language, tab),
         "texts": texts_in(language, script),
         "packed": data,
-        "style": style,
-        "style_hash": hash_of(style),
         "script": script,
-        "script_hash": hash_of(script),
     }
     return _SLOT.sub(lambda slot: slots[slot[1]], (PAGE / "alone.html").read_text(encoding="utf-8"))
 

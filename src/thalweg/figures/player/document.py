@@ -36,20 +36,30 @@ def fill_page(texts: Mapping[str, str], payload: Mapping[str, Any], *, raw: Mapp
     """Fill the template.
 
     Args:
-        texts: text for the template's slots instead of the lab's own; escaped here.
+        texts: `title`, and text for the template's slots instead of the lab's own; escaped here.
         payload: the page's data, as JSON can hold it.
         raw: slots whose text is HTML already.
     """
-    style, script = _read("style.css"), bundle("main")
+    script = bundle("main")
     slots = {
         **raw,
-        "style": style,
-        "style_hash": hash_of(style),
+        "head": head(texts["title"], _read("style.css"), script),
         "script": script,
-        "script_hash": hash_of(script),
         "payload": embed_json(payload),
     }
     return _filled("page.html", texts, slots)
+
+
+def head(title: str, style: str, script: str) -> str:
+    """The head of a document that fetches nothing: only this style and this script may act.
+
+    Args:
+        title: of the document; escaped here.
+        style: what stands in the head.
+        script: what the document will hold.
+    """
+    slots = {"style": style, "style_hash": _hash_of(style), "script_hash": _hash_of(script)}
+    return _filled("head.html", {"title": title}, slots)
 
 
 def stage(texts: Mapping[str, str], *, prefix: str = "", formulas: bool = True, still: bool = False) -> str:
@@ -141,6 +151,6 @@ def _read(name: str) -> str:
     return (PAGE / name).read_text(encoding="utf-8")
 
 
-def hash_of(text: str) -> str:
+def _hash_of(text: str) -> str:
     """What a content security policy calls a style or script that stands inside the page."""
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
