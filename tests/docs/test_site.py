@@ -134,4 +134,6 @@ def test_the_built_site_asks_nobody():
     assert docs_site.loads_from_others(site) == []
     assert "简体中文" in (site / "zh-CN" / "stuck.html").read_text(encoding="utf-8")
     assert "损失不下降" in (site / "zh-CN" / "stuck.html").read_text(encoding="utf-8")
+    assert "学习率太大" in (site / "zh-CN" / "verdicts" / "lr_too_large.html").read_text(encoding="utf-8")
+    assert '"zh-CN/verdicts/index.html"' in (site / "search" / "search_index.json").read_text(encoding="utf-8")
     assert "thalweg.train" in (site / "reference" / "train.html").read_text(encoding="utf-8")
