@@ -1,7 +1,10 @@
 // @ts-check
-// Histories of several runs over one another, by uPlot, with every row drawn. Each chart has a keyboard cursor, which
+// Histories of several runs over one another, by uPlot: every row, or of a long history the
+// lowest and highest values of each block, and more of a part that is zoomed into. Each chart has a keyboard cursor, which
 // screen readers speak, and a table.
 
+import { getFrame } from "./api.js";
+import { changesOf, markChanges } from "./curvechanges.js";
 import { make, region, table } from "./dom.js";
 import { exactPercent, short, t, whole } from "./texts.js";
 
@@ -52,7 +55,7 @@ export function makeCurves(home, historyOf, hasRate) {
     if (panel.id !== "lr" || hasRate(run)) return history;
     const { steps } = history;
     const empty = () => Array(steps.length).fill(null);
-    return { ...history, steps: { length: steps.length, get: (name) => (name === "lr" ? empty() : steps.get(name)) } };
+    return { ...history, steps: { length: steps.length, per: steps.per, get: (name) => (name === "lr" ? empty() : steps.get(name)) } };
   }
   function flush() {
     const began = performance.now();
@@ -84,15 +87,16 @@ export function makeCurves(home, historyOf, hasRate) {
 function makeChart(home, panel, runs, historyOf) {
   const title = t(`curve_${panel.id}`);
   const note = make("p", { class: "note", role: "status" });
+  const coarse = make("p", { class: "note" });
   const place = region("chart-home", t("curve_keys", { title }));
   const rows = region("scroll", title);
   const details = make("details", {}, make("summary", {}, t("curve_table")), rows);
-  const figure = make("div", { class: "curve", data: { panel: panel.id } }, make("h3", {}, title), place, note, details);
+  const figure = make("div", { class: "curve", data: { panel: panel.id } }, make("h3", {}, title), place, coarse, note, details);
   home.append(figure);
   let data = joined(panel, runs, historyOf);
   const changes = () => (runs.length === 1 ? changesOf(historyOf(runs[0]).steps) : []);
   // @ts-ignore - uPlot is a script of its own
-  const plot = new uPlot(optionsOf(panel, runs, place, changes), data, place);
+  const plot = new uPlot(optionsOf(panel, runs, place, changes, () => setTimeout(refine)), data, place);
   plot.root.querySelector("canvas")?.setAttribute("aria-hidden", "true");
   let cursor = -1;
   let isSeen = true;
@@ -104,6 +108,8 @@ function makeChart(home, panel, runs, historyOf) {
   });
   seen.observe(place);
   function update() {
+    if (within) return; // a part is looked at
+    sayDetail(runs.map((run) => historyOf(run)[panel.stream].per));
     data = joined(panel, runs, historyOf);
     figure.dataset.points = String(data[0].length);
     if (details.open) fillTable();
@@ -111,6 +117,33 @@ function makeChart(home, panel, runs, historyOf) {
     if (isStale) return;
     drawn = data[0].length;
     plot.setData(data);
+  }
+
+  const sayDetail = (pers) => (coarse.textContent = Math.max(...pers) > 1 ? t("curve_coarse", { per: whole(Math.max(...pers)) }) : "");
+  let within = ""; // the part that is drawn in more detail
+  /** Draw what is zoomed into in more detail, where only extremes are known. */
+  async function refine() {
+    const steps = runs.map((run) => historyOf(run)[panel.stream]);
+    const { min, max } = plot.scales.x;
+    const isPart = min > data[0][0] || max < data[0].at(-1);
+    const part = isPart && steps.some(({ per }) => per > 1) ? `${Math.floor(min)} ${Math.ceil(max)}` : "";
+    if (part === within) return;
+    within = part;
+    if (!part) return update();
+    const [low, high] = part.split(" ");
+    const asked = steps.map(({ per }, at) => (per > 1 ? getFrame("rows", { run: runs[at], stream: panel.stream, low, high }) : null));
+    let found;
+    try {
+      found = await Promise.all(asked);
+    } catch (error) {
+      note.textContent = error.message;
+      return;
+    }
+    if (part !== within) return;
+    data = joined(panel, runs, historyOf, found.map((frame) => frame?.arrays));
+    sayDetail(found.map((frame) => frame?.header.per ?? 1));
+    plot.setData(data, false); // which alone draws nothing
+    plot.redraw();
   }
 
   place.addEventListener("keydown", (event) => {
@@ -147,30 +180,47 @@ function makeChart(home, panel, runs, historyOf) {
 }
 
 /** One x for all: the run's own steps where there is one run, the union where there are several. */
-function joined(panel, runs, historyOf) {
-  const tables = runs.map((run) => {
+function joined(panel, runs, historyOf, finer = []) {
+  const tables = runs.map((run, at) => {
     const history = historyOf(run)[panel.stream];
-    return [history.get("step"), history.get(panel.column)];
+    return spliced([history.get("step"), history.get(panel.column)], finer[at]?.step, finer[at]?.[panel.column]);
   });
   if (tables.length === 1) return tables[0];
   // @ts-ignore - uPlot is a script of its own
   return uPlot.join(tables.map(([steps, values]) => [Array.from(steps), Array.from(values)]));
 }
 
-function optionsOf(panel, runs, place, changes) {
+/** Steps and values with finer ones in place of those of the same part. */
+function spliced([steps, values], finerSteps, finerValues) {
+  if (!finerSteps?.length) return [steps, values];
+  const from = steps.findIndex((step) => step >= finerSteps[0]);
+  const after = steps.findIndex((step) => step > finerSteps.at(-1));
+  const to = after < 0 ? steps.length : after;
+  const put = (coarse, finer) => {
+    const all = new Float64Array(from + finer.length + coarse.length - to);
+    all.set(coarse.subarray(0, from));
+    all.set(finer, from);
+    all.set(coarse.subarray(to), from + finer.length);
+    return all;
+  };
+  return [put(steps, finerSteps), put(values, finerValues)];
+}
+
+function optionsOf(panel, runs, place, changes, scaled) {
   const style = getComputedStyle(document.documentElement);
   const [ink, faint] = [style.getPropertyValue("--muted").trim(), style.getPropertyValue("--faint").trim()];
   const axis = { stroke: ink, grid: { stroke: faint, width: 1 }, ticks: { stroke: faint, width: 1 }, font: "12px system-ui" };
   return {
     width: place.clientWidth || 400,
     height: HEIGHT,
+    padding: [null, 36, null, null], // room for half of the last step's number
     scales: { x: { time: false }, y: panel.log ? { distr: 3 } : {} },
     axes: [
-      { ...axis, label: t("curve_step"), labelSize: 18, labelFont: "12px system-ui" },
+      { ...axis, label: t("curve_step"), space: 90, labelSize: 18, labelFont: "12px system-ui" },
       { ...axis, size: 62, values: (_, splits) => splits.map((value) => (value === null ? "" : panel.say(value))) },
     ],
     cursor: { drag: { x: true, y: false } },
-    hooks: { draw: [(plot) => markChanges(plot, changes(), ink)] },
+    hooks: { setScale: [(_, axis) => axis === "x" && scaled()], draw: [(plot) => markChanges(plot, changes(), ink)] },
     series: [
       { label: t("curve_step"), value: (_, value) => whole(value) },
       ...runs.map((run, number) => ({
@@ -184,51 +234,6 @@ function optionsOf(panel, runs, place, changes) {
       })),
     ],
   };
-}
-
-/** Found once for all charts. @type {WeakMap<object, {rows: number, found: {at: number, name: string}[]}>} */
-const changesKnown = new WeakMap();
-
-/** Where photos of another size begin, or mixing starts or ends: there the loss jumps, which is no learning. */
-function changesOf(history) {
-  const known = changesKnown.get(history);
-  if (known?.rows === history.length) return known.found;
-  const [steps, sizes, mixed] = ["step", "size", "mixed"].map((name) => history.get(name));
-  const found = [];
-  for (let row = 1; row < sizes.length; row++) {
-    const at = steps[row - 1];
-    if (sizes[row] !== sizes[row - 1]) found.push({ at, name: t("curve_size", { size: whole(sizes[row]) }) });
-    if (mixed[row] !== mixed[row - 1]) found.push({ at, name: t(mixed[row] ? "curve_mixed" : "curve_unmixed") });
-  }
-  changesKnown.set(history, { rows: history.length, found });
-  return found;
-}
-
-/** A dotted line with its name at the top, on two levels in turn, and left of the line at the right edge. */
-function markChanges(plot, changes, ink) {
-  const { ctx, bbox } = plot;
-  // @ts-ignore - uPlot is a script of its own
-  const pixels = uPlot.pxRatio;
-  ctx.save();
-  ctx.strokeStyle = ctx.fillStyle = ink;
-  ctx.lineWidth = pixels;
-  ctx.setLineDash([pixels, 3 * pixels]);
-  ctx.font = `${11 * pixels}px system-ui`;
-  ctx.textBaseline = "top";
-  for (const [number, { at, name }] of changes.entries()) {
-    const x = plot.valToPos(at, "x", true);
-    if (x < bbox.left || x > bbox.left + bbox.width) continue;
-    ctx.beginPath();
-    ctx.moveTo(x, bbox.top);
-    ctx.lineTo(x, bbox.top + bbox.height);
-    ctx.stroke();
-    const gap = 4 * pixels;
-    const fits = x + gap + ctx.measureText(name).width < bbox.left + bbox.width;
-    ctx.textAlign = fits ? "left" : "right";
-    ctx.fillText(name, fits ? x + gap : x - gap, bbox.top + gap + 13 * pixels * (number % 2));
-  }
-  plot.root.dataset.changes = changes.map(({ at, name }) => `${at} ${name}`).join("; ");
-  ctx.restore();
 }
 
 function sayRow(panel, data, at, runs, changes) {

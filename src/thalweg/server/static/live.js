@@ -14,6 +14,8 @@ const AGAIN = 1000; // milliseconds between two attempts to reach the server
 export class Columns {
   constructor() {
     this.length = 0;
+    /** Steps that a pair of rows stands for, its lowest and highest values; 1: the rows are the history's own. */
+    this.per = 1;
     /** @type {Record<string, Float64Array>} */
     this.columns = {};
   }
@@ -70,6 +72,7 @@ export function connect(listener) {
   function take({ header: { run, stream, first, ...header }, arrays }) {
     const rows = histories.get(run)?.[stream];
     if (!rows || first > rows.length) return; // it came too late: the run is no longer followed
+    rows.per = header.per;
     rows.put(first, arrays);
     listener.rows(run, stream, header);
   }
@@ -89,7 +92,7 @@ export function connect(listener) {
     if (socket?.readyState !== WebSocket.OPEN) return;
     const known = runs.map((run) => {
       const { steps, epochs } = historyOf(run);
-      return [run, { steps: steps.length, epochs: epochs.length }];
+      return [run, { steps: steps.length, steps_per: steps.per, epochs: epochs.length }];
     });
     socket.send(JSON.stringify({ follow: Object.fromEntries(known) }));
   }
