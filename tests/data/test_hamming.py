@@ -101,3 +101,8 @@ def test_members_are_numbered_group_by_group():
         assert all(len(group) <= size for group, _ in blocks)
         found = [pair for block in blocks for pair in zip(*(one.tolist() for one in block), strict=True)]
         assert found == expected
+
+
+def test_hashes_may_be_any_view_of_an_array():
+    hashes = around(np.random.default_rng(5), 100)
+    assert pairs_of(hashes[::2], hashes[::-3], 10) == all_pairs(hashes[::2], hashes[::-3], 10)

@@ -140,5 +140,5 @@ def _masks(radius: int) -> NDArray[np.uint16]:
 
 def _chunks(hashes_N: NDArray[np.uint64]) -> NDArray[np.uint16]:
     """The four chunks of each hash, of shape (n, 4)."""
-    bits_NB = np.unpackbits(hashes_N.view(np.uint8).reshape(-1, 8), axis=1)
+    bits_NB = np.unpackbits(np.ascontiguousarray(hashes_N).view(np.uint8).reshape(-1, 8), axis=1)
     return np.packbits(np.ascontiguousarray(bits_NB[:, _ORDER]), axis=1).view(np.uint16)
