@@ -14,6 +14,7 @@ from thalweg.i18n import joined, t
 
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from thalweg.data.leftovers import Leftover
@@ -156,6 +157,23 @@ class ImageSet:
             valid=len(self.split("valid")),
             test=len(self.split("test")),
         )
+
+
+def ends(names: Sequence[str], most: int = 40) -> tuple[Sequence[str], Sequence[str], Sequence[str]]:
+    """Cut a long list of classes for a table: what to show, what to leave out, what to show below it.
+
+    Args:
+        names: of the classes.
+        most: the longest list that is shown whole.
+
+    Example:
+        >>> ends(["ant", "bee", "cat", "dog", "eel"], most=4)
+        (['ant', 'bee'], ['cat'], ['dog', 'eel'])
+    """
+    if len(names) <= most:
+        return names, names[:0], names[:0]
+    half = most // 2
+    return names[:half], names[half:-half], names[-half:]
 
 
 def natural_key(name: str) -> tuple[tuple[int, int | str], ...]:

@@ -4,7 +4,8 @@
 run/
   config.toml              [training] the configuration, [data] what it was trained on, [environment] where
   split.csv                path, split, label of every photo used; applied-corrections.csv: labels that were corrected
-  data-check.json          warnings about the photos, and the bad ones by name
+  data-check.json          warnings about the photos, and the first hundred of each kind of finding
+  data-check.csv           all findings, if there are more
   history/steps, epochs, layers   append-only columns (see thalweg.history)
   checkpoints/last, best   .safetensors: to resume from, and to predict with
   checkpoints/epoch-0001   .safetensors: weights of every epoch (0000: initial), with `save_every_epoch`

@@ -111,7 +111,7 @@ def _train(
             if known is not None and (Path(known) / files.CONFIG).exists():  # torchrun has started us again
                 return _reopened(known, listener, group)
             if known is not None:
-                for name in (files.SPLIT, files.APPLIED, files.CHECK, files.RATE_SWEEP):
+                for name in (files.SPLIT, files.APPLIED, files.CHECK, files.FINDINGS, files.RATE_SWEEP):
                     (Path(known) / name).unlink(missing_ok=True)
             return _begun(photos, settled, known or out, listener, group)
 
@@ -140,6 +140,8 @@ def _begun(
         if plan.images.corrections is not None:
             write_bytes(run.path / files.APPLIED, plan.images.corrections.content)
         run.write_json(files.CHECK, prepared.check.to_json())
+        if prepared.check.has_more_than():
+            prepared.check.write_csv(run.path / files.FINDINGS)
         run.save()  # last: a folder with config.toml is a run
     card = models.describe(run.config.model, size=run.config.size, classes=len(run.classes))
     listener.started(run.path, {"model": card, "choice": prepared.choice, "run": run})
