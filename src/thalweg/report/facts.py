@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from thalweg.figures.class_choice import MOST_NAMED
 from thalweg.i18n import quoted, t
 from thalweg.report.html import Html, duration, join, table, tag
+from thalweg.runs import files
 from thalweg.runs.config import without_effect
 from thalweg.runs.folder import mapping, number, sequence
 from thalweg.runs.options import flag_of
@@ -94,17 +96,22 @@ def _bad(check: Mapping[str, Any]) -> Html | None:
 
 
 def _counts(check: Mapping[str, Any]) -> Html | None:
-    """Photos of each class in each split, if the check has counted them."""
+    """Photos of each class in each split, if the check has counted them; of many classes, those with the fewest."""
     counts = {split: mapping(mapping(check.get("counts")).get(split)) for split in _SPLITS}
-    names = dict.fromkeys(name for split in _SPLITS for name in counts[split])
+    names = list(dict.fromkeys(name for split in _SPLITS for name in counts[split]))
     if not names:
         return None
-    rows = [
-        [name or t("report.unlabelled"), *(f"{int(number(counts[s].get(name)) or 0):,}" for s in _SPLITS)]
-        for name in names
-    ]
+    photos = {name: [int(number(counts[split].get(name)) or 0) for split in _SPLITS] for name in names}
+    listed = names if len(names) <= MOST_NAMED else sorted(names, key=lambda name: photos[name])[:MOST_NAMED]
+    rows = [[name or t("report.unlabelled"), *(f"{count:,}" for count in photos[name])] for name in listed]
     columns = [t("report.column_class"), *(t(f"report.split_{split}") for split in _SPLITS)]
-    return table(columns, rows, numeric=(1, 2, 3), name=t("report.photos"))
+    rest = t("report.counts_rest", listed=len(listed), count=len(names), file=files.CHECK)
+    return join(
+        [
+            table(columns, rows, numeric=(1, 2, 3), name=t("report.photos")),
+            tag("p", rest, class_="note") if len(listed) < len(names) else None,
+        ]
+    )
 
 
 def _commands(folder: RunFolder) -> Html:
