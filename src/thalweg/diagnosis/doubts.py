@@ -139,7 +139,7 @@ def confident_joint(probability_NC: NDArray[np.floating], labels_N: NDArray[np.i
     return joint_CC
 
 
-def _parts(probability_NC: NDArray[np.float64]) -> Iterator[slice]:
+def _parts(probability_NC: NDArray[np.floating]) -> Iterator[slice]:
     """Rows that are worked on at a time: of many classes, a copy of all rows takes hundreds of MB."""
     rows = max(1, _VALUES // probability_NC.shape[1])
     return (slice(start, start + rows) for start in range(0, len(probability_NC), rows))

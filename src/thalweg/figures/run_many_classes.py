@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.colors import LinearSegmentedColormap, PowerNorm
 from matplotlib.offsetbox import AnnotationBbox, OffsetImage
+from matplotlib.ticker import MaxNLocator
 
 from thalweg.figures.class_choice import by_accuracy, by_similarity, confused_pairs
 from thalweg.figures.style import BLUE, GRID, QUIET, VERMILLION, label_axes, literal, picture
@@ -174,7 +175,7 @@ def _draw_pairs(home: SubFigure, pairs: Sequence[Pair], classes: Sequence[str], 
     axes.bar_label(bars, labels=shares, fontsize=8, padding=3)
     axes.set_ylim(MOST_PAIRS - 0.5, -0.5)
     axes.set_xlim(0, 1.3 * max((pair.photos for pair in pairs), default=1))  # room for the numbers
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(visible=False, axis="y")
     label_axes(axes, x=t("figures.photos"))
     for row, example in enumerate(examples[: len(pairs)]):

@@ -39,8 +39,9 @@ def most_probable(
     """The most probable class of each photo and its probability, without the probabilities of all photos in memory.
 
     Example:
-        >>> [found.tolist() for found in most_probable(np.log([[0.25, 0.75], [0.5, 0.5]]))]
-        [[1, 0], [0.75, 0.5]]
+        >>> predicted, probability = most_probable(np.log([[0.25, 0.75], [0.8, 0.2]]))
+        >>> predicted.tolist(), probability.round(6).tolist()
+        ([1, 0], [0.75, 0.8])
     """
     rows = max(1, _VALUES // logits_NC.shape[1])
     predicted_N, probability_N = np.empty(len(logits_NC), dtype=np.int64), np.empty(len(logits_NC))
