@@ -160,7 +160,7 @@ def _draw_accuracies(home: SubFigure, matrix_CC: NDArray[np.integer], classes: S
             height = 1 - (row + 0.5) / _EXTREMES
             share = t("figures.share_of", share=100 * accuracy_C[index], count=int(photos_C[index]))
             place.text(0, height, share, fontsize=8, color=QUIET, va="center")
-            place.text(0.37, height, literal(classes[index], longest=_LONGEST_NAME), fontsize=8, va="center")
+            place.text(0.42, height, literal(classes[index], longest=_LONGEST_NAME), fontsize=8, va="center")
 
 
 def _draw_pairs(home: SubFigure, pairs: Sequence[Pair], classes: Sequence[str], examples: Sequence[Example]) -> None:
