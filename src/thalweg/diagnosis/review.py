@@ -173,7 +173,10 @@ def review_of(path: Path | str) -> Review:
     if len(np.unique(labels_N)) < _FEWEST:
         name = runs[0].classes[int(labels_N[0])]
         raise RunError("diagnosis.review_one_class", path=path, count=len(labels_N), name=name)
-    doubts = find_doubts(np.concatenate([probabilities for _, _, probabilities in parts]), labels_N)
+    probability_NC = (
+        parts[0][2] if len(parts) == 1 else np.concatenate([probabilities for _, _, probabilities in parts])
+    )
+    doubts = find_doubts(probability_NC, labels_N)
     copies = _copies((run.path for run in runs), {paths[row] for row in map(int, doubts.doubted_M)})
     photos = _doubted(doubts, paths, labels_N, runs[0].classes, copies)
     return Review(path, runs[0], len(runs) > 1, doubts, paths, photos)

@@ -102,7 +102,7 @@ def _bad(check: Mapping[str, Any], table_of_all: str) -> Html | None:
 
 
 def _counts(check: Mapping[str, Any]) -> Html | None:
-    """Photos of each class in each split, if the check has counted them."""
+    """Photos of each class in each split, if the check has counted them; of many classes, the first and the last."""
     counts = {split: mapping(mapping(check.get("counts")).get(split)) for split in _SPLITS}
     names = dict.fromkeys(name for split in _SPLITS for name in counts[split])
     if not names:

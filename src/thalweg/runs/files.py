@@ -26,6 +26,7 @@ LAST: Final = "last"  # the checkpoint to resume from
 BEST: Final = "best"  # the weights to predict with
 EPOCH: Final = "epoch-"  # prefix of an epoch's number, if its weights were kept
 EVALUATION: Final = "evaluation.safetensors"  # validation split: logits, labels, features at both taps
+CLASS_SCORES: Final = "class-scores.csv"  # precision, recall and F1 of every class, written with the pictures
 SUMMARY: Final = "summary.json"  # the results, and how long they took
 REVIEW: Final = "review.csv"  # the labels that predictions doubt, on request; of folds, in their folder
 REVIEW_PAGE: Final = "review.html"  # the same with photos

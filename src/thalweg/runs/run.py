@@ -11,6 +11,7 @@ run/
   checkpoints/epoch-0001   .safetensors: weights of every epoch (0000: initial), with `save_every_epoch`
   evaluation.safetensors   validation split: logits, labels, features at the mid and top taps
   summary.json             the results, and how long they took
+  class-scores.csv         precision, recall and F1 of every class on the validation split
   *.png, report.html       figures and the report
 ```
 """

@@ -33,6 +33,8 @@ def embedding(run: Run, checkpoint: str) -> tuple[dict[str, Any], dict[str, NDAr
         RunError: there is no such checkpoint, or the photos have changed.
         DataError: the photos are gone, or too few.
     """
+    from thalweg.figures.class_choice import classes_with_color
+
     outputs = outputs_of(run, checkpoint)
     known = checkpoints_of(run)
     probability_NC = probabilities_of(run, outputs["logits"])
@@ -49,7 +51,14 @@ def embedding(run: Run, checkpoint: str) -> tuple[dict[str, Any], dict[str, NDAr
             positions_N2 = turned_like(positions_N2, _map(run, known[-1], layer)[0])
         arrays[layer] = positions_N2.astype(np.float32).ravel()
     right = float((arrays["predicted"] == arrays["labels"]).mean())
-    header = {"at": checkpoint, "known": known, "agreement": agreement, "right": right, "classes": list(run.classes)}
+    header = {
+        "at": checkpoint,
+        "known": known,
+        "agreement": agreement,
+        "right": right,
+        "classes": list(run.classes),
+        "named": classes_with_color(arrays["labels"], arrays["predicted"], len(run.classes)),
+    }
     return header, arrays
 
 

@@ -138,7 +138,7 @@ export function makeDetail(page) {
       return [make("strong", {}, title), ` ${text}`];
     });
     await show(parts.layers, async () => layersOf(await getFrame("layers", { run: mine })));
-    await show(parts.scores, async () => scoresOf(mine, await getJson("scores", { run: mine })));
+    await show(parts.scores, async () => scoresOf(page, mine, await getJson("scores", { run: mine })));
   }
   return {
     open(run, next) {
@@ -166,7 +166,25 @@ export function makeDetail(page) {
   };
 }
 
-function scoresOf(run, { classes, matrix, scores, note: covered, samples, right }) {
+async function scoresOf(page, run, found) {
+  const { note: covered, samples, right } = found;
+  const shown = found.matrix ? [region("scroll", t("scores_title"), matrixOf(found))] : (await import("./manyclasses.js")).manyClasses(page, run, found);
+  const cards = samples.map(({ row, ...sample }) =>
+    make("figure", { class: sample.right ? "card" : "card wrong" },
+      make("img", { src: pictureAddress("photo", { run, row }), alt: sample.true, loading: "lazy" }),
+      make("figcaption", {}, sample.right ? `✓ ${sample.true}` : `✗ ${sample.true} → ${sample.predicted}`, make("br"), percent(sample.probability)),
+    ),
+  );
+  return [
+    make("h3", {}, t("scores_title")),
+    note(`${percent(right)} · ${covered}`),
+    ...shown,
+    make("h3", {}, t("scores_samples")),
+    make("div", { class: "cards" }, ...cards),
+  ];
+}
+
+function matrixOf({ classes, matrix, scores }) {
   const columns = [t("scores_true"), ...classes, t("scores_recall")];
   const rows = matrix.map((counts, at) => {
     const all = counts.reduce((sum, count) => sum + count, 0) || 1;
@@ -183,19 +201,7 @@ function scoresOf(run, { classes, matrix, scores, note: covered, samples, right 
     cell.parentElement.style.backgroundColor = background;
     cell.parentElement.style.color = ink;
   }
-  const cards = samples.map(({ row, ...sample }) =>
-    make("figure", { class: sample.right ? "card" : "card wrong" },
-      make("img", { src: pictureAddress("photo", { run, row }), alt: sample.true, loading: "lazy" }),
-      make("figcaption", {}, sample.right ? `✓ ${sample.true}` : `✗ ${sample.true} → ${sample.predicted}`, make("br"), percent(sample.probability)),
-    ),
-  );
-  return [
-    make("h3", {}, t("scores_title")),
-    note(`${percent(right)} · ${covered}`),
-    region("scroll", t("scores_title"), confusion),
-    make("h3", {}, t("scores_samples")),
-    make("div", { class: "cards" }, ...cards),
-  ];
+  return confusion;
 }
 
 /** The update ratio of each layer over the steps as a strip of colors, and the newest as a number. */
