@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from thalweg.server.run_index import RunIndex
 
 BEAT: Final = 0.1  # seconds
-STREAMS: Final = {"steps": files.STEPS, "epochs": files.EPOCHS}
+STREAMS: Final = {"steps": files.STEPS, "epochs": files.EPOCHS, "processes": files.PROCESSES}
 
 _LISTING: Final = 10  # beats between two listings of the folder
 _MOST: Final = 16  # runs that one page may follow
@@ -89,8 +89,8 @@ class Feed:
 async def follow(socket: WebSocket, service: Service) -> None:
     """Serve one socket until it closes.
 
-    The page sends its numbers of rows, `{"follow": {"run": {"steps": 120, "epochs": 2}}}`. It gets frames, and the
-    listing of the folder as JSON whenever the listing changes.
+    The page sends its numbers of rows, `{"follow": {"run": {"steps": 120, "epochs": 2, "processes": 0}}}`. It gets
+    frames, and the listing of the folder as JSON whenever the listing changes.
     """
     await socket.accept()
     feeds: list[Feed] = []
