@@ -1,9 +1,9 @@
-"""From the command to decoded photos, with an empty cache: one process, and several that decode a share each.
+"""Decoding into an empty cache at the start of a training: by one process, and by several that decode a share each.
 
     python benchmarks/distributed_preparation.py PHOTOS [--processes 1 2] [--repeat 3]
 
-`thalweg train PHOTOS` is ended when the first step is in its history. The seconds to the cache's last file hold the
-imports, the search for photos and their check, which the first process does alone, and the decoding.
+`thalweg train PHOTOS` is ended when the cache is whole. What comes before the decoding, the imports, the search for the
+photos and their check, is work of the first process and told beside it.
 """
 
 from __future__ import annotations
@@ -28,9 +28,7 @@ def seconds_to_cache(photos: str, processes: int) -> tuple[float, float]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         line = [sys.executable, "-W", "ignore", "-m", "thalweg", "train", photos, *FLAGS, LAYOUT]
-        line += (
-            [f"--processes={processes}", f"--out={folder / 'run'}"] if processes > 1 else [f"--out={folder / 'run'}"]
-        )
+        line += [f"--out={folder / 'run'}", *([f"--processes={processes}"] if processes > 1 else [])]
         environment = {**os.environ, "THALWEG_CACHE": str(folder / "cache")}
         began = time.monotonic()
         quiet = subprocess.DEVNULL
