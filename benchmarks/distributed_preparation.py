@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -37,7 +36,7 @@ def seconds_to_cache(photos: str, processes: int) -> tuple[float, float]:
             decoding = wait_for(folder / "cache" / "pixels", ".*.part", training) - began
             return decoding, wait_for(folder / "cache" / "pixels", "[!.]*", training) - began
         finally:
-            training.send_signal(signal.SIGINT)
+            training.terminate()
             training.wait(LIMIT_S)
 
 
