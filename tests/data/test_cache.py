@@ -57,7 +57,7 @@ def test_nothing_is_decoded_twice(images, monkeypatch):
     calls = []
     build_cache(images, size=8, progress=lambda done, total: calls.append((done, total)))
     assert calls == [(done, 22) for done in range(1, 23)]
-    monkeypatch.setattr("thalweg.data.cache.decode", None)
+    monkeypatch.setattr("thalweg.data.building.decode", None)
     build_cache(images, size=8, progress=lambda done, total: calls.append((done, total)))
     assert len(calls) == 22
 
@@ -66,7 +66,7 @@ def test_splits_and_names_may_change_without_decoding_again(plant, picture, monk
     root = plant({f"{name}/{n}.jpg": picture(n) for name in ("cat", "dog") for n in range(6)})
     first = build_cache(open_images(root, seed=0), size=8)
     again = build_cache(open_images(root, seed=0), size=8)
-    monkeypatch.setattr("thalweg.data.cache.decode", None)
+    monkeypatch.setattr("thalweg.data.building.decode", None)
     second = build_cache(open_images(root, seed=1), size=8)
     assert second.path == first.path
     assert second.rows("valid").tolist() != first.rows("valid").tolist()
@@ -340,5 +340,5 @@ def test_a_photo_that_never_was_there_is_remembered(plant, picture, monkeypatch)
     files = {f"{n}.jpg": picture(n) for n in range(4)}
     root = plant(files | {"labels.csv": b"path,label\n" + b"".join(b"%d.jpg,%d\n" % (n, n % 2) for n in range(6))})
     assert len(build_cache(open_images(root), size=8).bad) == 2
-    monkeypatch.setattr("thalweg.data.cache._decode_into", lambda *_: pytest.fail("decoded again"))
+    monkeypatch.setattr("thalweg.data.cache.build", lambda *_: pytest.fail("decoded again"))
     assert len(build_cache(open_images(root), size=8).bad) == 2

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from thalweg import data
+from thalweg.data.builtin import ARCHIVE, BUILTIN
 from thalweg.data.corrections import corrected
 
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-    from pathlib import Path
     from typing import Any
 
     import numpy as np
@@ -19,11 +20,22 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from thalweg.data import Cache, ImageSet, LayoutChoice
+    from thalweg.data.building import Builders
     from thalweg.data.rendering import Rendering
     from thalweg.runs.config import TrainingConfig
 
 EVALUATION_BATCH = 128  # photos per batch, while they are small
 _LARGEST_SIDE = 256  # pixels; of larger photos, a batch has as many pixels as of these
+
+
+def place_of(photos: Path | str) -> str:
+    """Return where given photos are, as a run keeps it: a whole path, also of the built-in ones.
+
+    Example:
+        >>> place_of("/photos/food"), Path(place_of("builtin")).suffix
+        ('/photos/food', '.zip')
+    """
+    return str(ARCHIVE if photos == BUILTIN else Path(photos).resolve())
 
 
 def find_photos(
@@ -90,6 +102,7 @@ def decode_photos(
     progress: Callable[[int, int], None] | None = None,
     *,
     rendering: Rendering | None = None,
+    builders: Builders | None = None,
 ) -> Cache:
     """Decode the photos into the cache as a configuration requires.
 
@@ -99,6 +112,7 @@ def decode_photos(
         stored: side of the decoded photos, in pixels.
         progress: called with (photos decoded, all photos).
         rendering: that of the run; None: chosen from the photos, for a new run.
+        builders: the processes that decode them together; None: this one.
 
     Raises:
         BadImageError: a photo cannot be used, and `on_bad_image` is `stop`.
@@ -112,6 +126,7 @@ def decode_photos(
         on_bad_image=config.on_bad_image,
         rendering=rendering,
         progress=progress,
+        builders=builders,
     )
 
 

@@ -30,7 +30,7 @@ from safetensors.numpy import load_file
 
 from thalweg._files import write_text
 from thalweg._notebook import drawn_as, shown_as
-from thalweg.data.builtin import ARCHIVE, BUILTIN
+from thalweg.data.builtin import ARCHIVE
 from thalweg.data.photos import SPLITS
 from thalweg.data.rendering import Rendering
 from thalweg.errors import DataError, RunError, UnknownNameError, UsageError
@@ -38,7 +38,7 @@ from thalweg.history import HistoryLog
 from thalweg.i18n import t
 from thalweg.runs import files, schema
 from thalweg.runs.config import SettledConfig, translated
-from thalweg.runs.photos import decode_photos, evaluation_batches, find_photos
+from thalweg.runs.photos import decode_photos, evaluation_batches, find_photos, place_of
 from thalweg.runs.probabilities import softmax
 
 
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from thalweg.data import Cache, ImageSet, Photo
+    from thalweg.data.building import Builders
     from thalweg.data.photos import Split
     from thalweg.history import History
 
@@ -134,7 +135,7 @@ class Run:
         except UsageError as error:
             raise RunError("runs.not_readable", path=file, reason=error) from error
         if photos is not None:
-            data["path"] = str(ARCHIVE if photos == BUILTIN else Path(photos).resolve())
+            data["path"] = place_of(photos)
         return cls(path, config, data, environment)
 
     def save(self) -> None:
@@ -241,18 +242,22 @@ class Run:
             raise DataError("runs.photos_gone", path=photos, run=self.path)
         return find_photos(photos, self.config, classes=self.classes, corrections=self.corrections)
 
-    def open_photos(self, *, progress: Callable[[int, int], None] | None = None) -> Cache:
+    def open_photos(
+        self, *, progress: Callable[[int, int], None] | None = None, builders: Builders | None = None
+    ) -> Cache:
         """Open the photos that the run was trained on, decoded, with its classes, splits and fold.
 
         Args:
             progress: called with (photos decoded, all photos) if they are no longer in the cache.
+            builders: the processes that decode them together; None: this one.
 
         Raises:
             DataError: the photos are gone.
             RunError: the photos have changed.
         """
         images = self.find_photos()
-        cache = decode_photos(images, self.config, self.data["stored"], progress, rendering=self.rendering)
+        stored, rendering = self.data["stored"], self.rendering
+        cache = decode_photos(images, self.config, stored, progress, rendering=rendering, builders=builders)
         if cache.fingerprint != self.data["fingerprint"]:
             if self.corrections is not None:
                 raise RunError(

@@ -13,7 +13,7 @@ import numpy as np
 from starlette.websockets import WebSocketDisconnect
 
 from thalweg.errors import RunError, ThalwegError, UsageError
-from thalweg.history.overview import Overview
+from thalweg.history.overview import Cut, Overview
 from thalweg.history.tail import HistoryTail
 from thalweg.runs import RunFolder, files
 from thalweg.runs.folder import number
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from thalweg.server.run_index import RunIndex
 
 BEAT: Final = 0.1  # seconds
-STREAMS: Final = {"steps": files.STEPS, "epochs": files.EPOCHS}
+STREAMS: Final = {"steps": files.STEPS, "epochs": files.EPOCHS, "processes": files.PROCESSES}
 
 _LISTING: Final = 10  # beats between two listings of the folder
 _MOST: Final = 16  # runs that one page may follow
@@ -67,7 +67,9 @@ class Feed:
         self._seen = seen
         count = len(self._tail)
         reset = count < self._rows or self._was_rewritten()
-        cut = Overview(self._tail).whole(0 if reset else self._known, self._per)
+        known = 0 if reset else self._known
+        mixed = self.stream == "processes"  # rows of several, of which no extremes are one line's
+        cut = Cut(1, known, self._tail.rows(known), count) if mixed else Overview(self._tail).whole(known, self._per)
         if count == self._rows and not reset and cut.per == self._per:
             return None
         header = {"run": self.run, "stream": self.stream, "first": cut.first, "per": cut.per}
@@ -93,8 +95,8 @@ class Feed:
 async def follow(socket: WebSocket, service: Service) -> None:
     """Serve one socket until it closes.
 
-    The page sends its numbers of rows, `{"follow": {"run": {"steps": 120, "epochs": 2}}}`. It gets frames, and the
-    listing of the folder as JSON whenever the listing changes.
+    The page sends its numbers of rows, `{"follow": {"run": {"steps": 120, "epochs": 2, "processes": 0}}}`. It gets
+    frames, and the listing of the folder as JSON whenever the listing changes.
     """
     await socket.accept()
     feeds: list[Feed] = []

@@ -26,7 +26,7 @@ from thalweg.training.printing import heard
 from thalweg.training.progress import Clock, Listener
 from thalweg.training.rate import with_found_rate
 from thalweg.training.request import ENDS, extended, resolve
-from thalweg.training.together import begin_together, explaining, sharded
+from thalweg.training.together import announce, begin_together, explaining, sharded
 
 
 if TYPE_CHECKING:
@@ -132,7 +132,8 @@ def _begun(
     with claimed(out, photos) as path:
         if group is not None:
             group.remember("run", str(path))
-        prepared = Preparation.of(plan, path, listener)
+        builders = None if group is None else announce(group, Run(path, plan.config, plan.facts()))
+        prepared = Preparation.of(plan, path, listener, builders)
         run, cache = prepared.run, prepared.cache
         if config.find_lr:
             run = with_found_rate(prepared, listener)
@@ -186,7 +187,7 @@ def resume(
 
 
 def _reopened(
-    path: Path | str, listener: Listener, team: Team | None = None, *, photos: Path | str | None = None, **ends: Any
+    path: Path | str, listener: Listener, team: Group | None = None, *, photos: Path | str | None = None, **ends: Any
 ) -> TrainingLoop:
     """Reopen a run to go on with it, write what changes, and tell it."""
     before = Run.open(path)
@@ -215,7 +216,7 @@ def reopen(
     photos: Path | str | None = None,
     listener: Listener | None = None,
     threads: int | None = None,
-    team: Team | None = None,
+    team: Group | None = None,
     **ends: Any,
 ) -> TrainingLoop:
     """Reopen a run at its last checkpoint, with its photos, to resume or diagnose it.
@@ -240,7 +241,8 @@ def reopen(
     own = (run.config.threads or usable_threads()) if run.config.is_sharded else run.environment["threads"]
     threads = int(threads or own)
     ready_machine(1 if run.config.is_sharded else threads)
-    photos_of_run = run.open_photos(progress=(listener or Listener()).caching)
+    builders = None if team is None else announce(team, run)
+    photos_of_run = run.open_photos(progress=(listener or Listener()).caching, builders=builders)
     if run.last.exists():
         loop = TrainingLoop(run, photos_of_run, threads=threads, team=team)
         loop.restore()

@@ -1,7 +1,7 @@
 // @ts-check
 // Histories of several runs over one another, by uPlot: every row, or of a long history the
 // lowest and highest values of each block, and more of a part that is zoomed into. Each chart has a keyboard cursor, which
-// screen readers speak, and a table.
+// screen readers speak, and a table. A run has one line in a chart, or one for each process of its training.
 
 import { getFrame } from "./api.js";
 import { changesOf, markChanges } from "./curvechanges.js";
@@ -17,6 +17,7 @@ const HEIGHT = 250;
 const REST = 60; // times the duration of a drawing, before the next: a training run keeps the processor, and of two
 // threads that train, both wait for the one that is disturbed
 const TOLD = 40; // rows of a table
+const NAMED = 16; // lines, at most, for a legend: of more, the cursor and the table tell
 
 export const PANELS = [
   { id: "loss", stream: "steps", column: "loss", log: true, say: short },
@@ -25,6 +26,7 @@ export const PANELS = [
   { id: "train", stream: "epochs", column: "train_accuracy", log: false, say: exactPercent },
   { id: "valid", stream: "epochs", column: "valid_loss", log: false, say: short },
   { id: "lr", stream: "steps", column: "lr", log: false, say: short },
+  { id: "processes", stream: "processes", column: "photos_per_second", log: false, say: whole },
 ];
 
 export const colorOf = (number) => COLORS[document.documentElement.dataset.theme === "dark" ? "dark" : "light"][number % 8];
@@ -46,8 +48,16 @@ export function makeCurves(home, historyOf, hasRate) {
     for (const chart of charts) chart.destroy();
     home.replaceChildren();
     const shown = PANELS.filter((panel) => panel.id !== "lr" || runs.some(hasRate));
-    charts = runs.length ? shown.map((panel) => makeChart(home, panel, runs, (run) => readable(panel, run))) : [];
+    charts = runs.length ? shown.map(chartOf) : [];
     home.dataset.rows = "";
+  }
+  const chartOf = (panel) => makeChart(home, panel, runs, (run) => readable(panel, run));
+  /** Draw the processes anew where there are others than before; theirs is the last chart. */
+  function renew() {
+    const last = charts.length - 1;
+    if (last < 0 || !charts[last].isOutdated()) return;
+    charts[last].destroy();
+    charts[last] = chartOf(charts[last].panel);
   }
   /** The history of a run as a chart may draw it. */
   function readable(panel, run) {
@@ -61,6 +71,7 @@ export function makeCurves(home, historyOf, hasRate) {
     const began = performance.now();
     asked = false;
     if (!home.offsetParent) return; // on another tab: drawn when this one is shown
+    if (waiting.has("processes")) renew();
     for (const chart of charts) if (waiting.has(chart.panel.stream)) chart.update();
     waiting.clear();
     home.dataset.rows = String(runs.reduce((sum, run) => sum + historyOf(run).steps.length, 0));
@@ -93,10 +104,12 @@ function makeChart(home, panel, runs, historyOf) {
   const details = make("details", {}, make("summary", {}, t("curve_table")), rows);
   const figure = make("div", { class: "curve", data: { panel: panel.id } }, make("h3", {}, title), place, coarse, note, details);
   home.append(figure);
-  let data = joined(panel, runs, historyOf);
+  const lines = linesOf(panel, runs, historyOf);
+  figure.hidden = !lines.length;
+  let data = joined(lines);
   const changes = () => (runs.length === 1 ? changesOf(historyOf(runs[0]).steps) : []);
   // @ts-ignore - uPlot is a script of its own
-  const plot = new uPlot(optionsOf(panel, runs, place, changes, () => setTimeout(refine)), data, place);
+  const plot = new uPlot(optionsOf(panel, lines, place, changes, () => setTimeout(refine)), data, place);
   plot.root.querySelector("canvas")?.setAttribute("aria-hidden", "true");
   let cursor = -1;
   let isSeen = true;
@@ -110,7 +123,7 @@ function makeChart(home, panel, runs, historyOf) {
   function update() {
     if (within) return; // a part is looked at
     sayDetail(runs.map((run) => historyOf(run)[panel.stream].per));
-    data = joined(panel, runs, historyOf);
+    data = joined(lines);
     figure.dataset.points = String(data[0].length);
     if (details.open) fillTable();
     isStale = !isSeen && drawn > 0; // out of sight: drawn when it is scrolled to
@@ -140,7 +153,7 @@ function makeChart(home, panel, runs, historyOf) {
       return;
     }
     if (part !== within) return;
-    data = joined(panel, runs, historyOf, found.map((frame) => frame?.arrays));
+    data = joined(lines, found.map((frame) => frame && [frame.arrays.step, frame.arrays[panel.column]]));
     sayDetail(found.map((frame) => frame?.header.per ?? 1));
     plot.setData(data, false); // which alone draws nothing
     plot.redraw();
@@ -155,7 +168,7 @@ function makeChart(home, panel, runs, historyOf) {
     const from = cursor < 0 ? last : cursor;
     cursor = Math.min(last, Math.max(0, from + by * (event.shiftKey ? 10 : 1)));
     plot.setCursor({ left: plot.valToPos(data[0][cursor], "x"), top: plot.bbox.height / 4 });
-    note.textContent = sayRow(panel, data, cursor, runs, changes());
+    note.textContent = sayRow(panel, data, cursor, lines, changes());
   });
   details.addEventListener("toggle", () => details.open && fillTable());
   function fillTable() {
@@ -164,30 +177,37 @@ function makeChart(home, panel, runs, historyOf) {
     const places = [...Array(Math.ceil(count / step)).keys()].map((at) => Math.max(0, count - 1 - at * step));
     const cells = places.map((at) => [whole(data[0][at]), ...data.slice(1).map((column) => panel.say(column[at]))]);
     rows.replaceChildren(
-      table([t("curve_step"), ...runs], cells, { rowHeads: true, caption: title }),
+      table([t("curve_step"), ...lines.map(nameOf)], cells, { rowHeads: true, caption: title }),
       make("p", { class: "note" }, step > 1 ? t("curve_some_rows", { shown: whole(places.length), of: whole(count) }) : ""),
     );
   }
   return {
     panel,
     update,
+    isOutdated: () => String(linesOf(panel, runs, historyOf).map(nameOf)) !== String(lines.map(nameOf)),
     resize: () => plot.setSize({ width: place.clientWidth, height: HEIGHT }),
     destroy() {
       seen.disconnect();
       plot.destroy();
+      figure.remove();
     },
   };
 }
 
-/** One x for all: the run's own steps where there is one run, the union where there are several. */
-function joined(panel, runs, historyOf, finer = []) {
-  const tables = runs.map((run, at) => {
-    const history = historyOf(run)[panel.stream];
-    return spliced([history.get("step"), history.get(panel.column)], finer[at]?.step, finer[at]?.[panel.column]);
+/** What a line is called within its chart. */
+const nameOf = ({ label }) => label;
+
+/** The lines of a chart, each with its columns: one of each run, or one of each process. */
+function linesOf(panel, runs, historyOf) {
+  const columnsOf = (run) => ["step", panel.column].map((name) => historyOf(run)[panel.stream].get(name));
+  if (panel.stream !== "processes") return runs.map((run) => ({ label: run, columns: () => columnsOf(run) }));
+  return runs.flatMap((run) => {
+    const processes = () => historyOf(run).processes.get("process");
+    return [...new Set(processes())].sort((a, b) => a - b).map((number) => ({
+      label: (runs.length > 1 ? `${run} · ` : "") + t("curve_process", { number }),
+      columns: () => columnsOf(run).map((column) => column.filter((_, row) => processes()[row] === number)),
+    }));
   });
-  if (tables.length === 1) return tables[0];
-  // @ts-ignore - uPlot is a script of its own
-  return uPlot.join(tables.map(([steps, values]) => [Array.from(steps), Array.from(values)]));
 }
 
 /** Steps and values with finer ones in place of those of the same part. */
@@ -206,7 +226,15 @@ function spliced([steps, values], finerSteps, finerValues) {
   return [put(steps, finerSteps), put(values, finerValues)];
 }
 
-function optionsOf(panel, runs, place, changes, scaled) {
+/** One x for all: the steps of the only line, the union of several. */
+function joined(lines, finer = []) {
+  const tables = lines.map(({ columns }, at) => spliced(columns(), ...(finer[at] ?? [])));
+  if (tables.length < 2) return tables[0] ?? [[]];
+  // @ts-ignore - uPlot is a script of its own
+  return uPlot.join(tables.map((columns) => columns.map((column) => Array.from(column))));
+}
+
+function optionsOf(panel, lines, place, changes, scaled) {
   const style = getComputedStyle(document.documentElement);
   const [ink, faint] = [style.getPropertyValue("--muted").trim(), style.getPropertyValue("--faint").trim()];
   const axis = { stroke: ink, grid: { stroke: faint, width: 1 }, ticks: { stroke: faint, width: 1 }, font: "12px system-ui" };
@@ -214,19 +242,20 @@ function optionsOf(panel, runs, place, changes, scaled) {
     width: place.clientWidth || 400,
     height: HEIGHT,
     padding: [null, 36, null, null], // room for half of the last step's number
-    scales: { x: { time: false }, y: panel.log ? { distr: 3 } : {} },
+    scales: { x: { time: false }, y: panel.log ? { distr: 3 } : panel.stream === "processes" ? { range: (_, low, high) => [0, 1.05 * high] } : {} },
     axes: [
       { ...axis, label: t("curve_step"), space: 90, labelSize: 18, labelFont: "12px system-ui" },
       { ...axis, size: 62, values: (_, splits) => splits.map((value) => (value === null ? "" : panel.say(value))) },
     ],
     cursor: { drag: { x: true, y: false } },
+    legend: { show: lines.length <= NAMED },
     hooks: { setScale: [(_, axis) => axis === "x" && scaled()], draw: [(plot) => markChanges(plot, changes(), ink)] },
     series: [
       { label: t("curve_step"), value: (_, value) => whole(value) },
-      ...runs.map((run, number) => ({
-        label: run,
+      ...lines.map(({ label }, number) => ({
+        label,
         stroke: colorOf(number),
-        dash: DASHES[number % 8],
+        dash: DASHES[(number + Math.floor(number / 8)) % 8],
         width: panel.stream === "epochs" ? 2 : 1,
         points: { show: panel.stream === "epochs" },
         spanGaps: true,
@@ -236,8 +265,8 @@ function optionsOf(panel, runs, place, changes, scaled) {
   };
 }
 
-function sayRow(panel, data, at, runs, changes) {
-  const values = runs.map((run, number) => `${run} ${panel.say(data[number + 1][at])}`);
+function sayRow(panel, data, at, lines, changes) {
+  const values = lines.map(({ label }, number) => `${label} ${panel.say(data[number + 1][at])}`);
   const here = changes.filter((change) => change.at === data[0][at]).map((change) => change.name);
   return `${t("curve_step")} ${whole(data[0][at])}: ${[...values, ...here].join(", ")}`;
 }

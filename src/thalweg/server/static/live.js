@@ -6,6 +6,7 @@ import { readFrame } from "./frames.js";
 import { byId } from "./dom.js";
 import { language, t } from "./texts.js";
 
+export const STREAMS = ["steps", "epochs", "processes"];
 const AGAIN = 1000; // milliseconds between two attempts to reach the server
 
 /**
@@ -77,7 +78,7 @@ export function connect(listener) {
     listener.rows(run, stream, header);
   }
   function historyOf(run) {
-    if (!histories.has(run)) histories.set(run, { steps: new Columns(), epochs: new Columns() });
+    if (!histories.has(run)) histories.set(run, Object.fromEntries(STREAMS.map((stream) => [stream, new Columns()])));
     return histories.get(run);
   }
   function state(name) {
@@ -91,8 +92,9 @@ export function connect(listener) {
     for (const name of [...histories.keys()]) if (!runs.includes(name)) histories.delete(name);
     if (socket?.readyState !== WebSocket.OPEN) return;
     const known = runs.map((run) => {
-      const { steps, epochs } = historyOf(run);
-      return [run, { steps: steps.length, steps_per: steps.per, epochs: epochs.length }];
+      const history = historyOf(run);
+      const rows = STREAMS.map((stream) => [stream, history[stream].length]);
+      return [run, { ...Object.fromEntries(rows), steps_per: history.steps.per }];
     });
     socket.send(JSON.stringify({ follow: Object.fromEntries(known) }));
   }
