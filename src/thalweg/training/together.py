@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from thalweg import __version__
+from thalweg.data.addresses import address_of
 from thalweg.data.parallel import cores
 from thalweg.data.sharding import cut
 from thalweg.distributed.joining import usual_shards
@@ -119,7 +120,7 @@ def _loop_of(facts: dict[str, Any], group: Group, photos: Path | str | None) -> 
             there = facts["versions"][name]
             raise UsageError("distributed.other_version", rank=group.rank, name=name, here=version, there=there)
     config = SettledConfig.from_dict(facts["config"])
-    data = facts["data"] if photos is None else {**facts["data"], "path": str(Path(photos).resolve())}
+    data = facts["data"] if photos is None else {**facts["data"], "path": address_of(photos)}
     run = Run(Path(facts["path"]), config, data, facts["environment"])
     settled_device(run.environment["device"])
     ready_machine(1)
