@@ -3,7 +3,11 @@
 import hashlib
 import shutil
 import sys
+import threading
 import uuid
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -85,6 +89,24 @@ def downloads(monkeypatch):
     return seen
 
 
+@contextmanager
+def serving(root):
+    """A server on this machine; it yields its address."""
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *_):
+            """Be silent."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=root)) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
 class TestACopy:
     def test_it_opens_as_the_folder_does_under_its_address(self, memory, homework):
         url = memory(homework)
@@ -143,6 +165,18 @@ class TestACopy:
         url = memory({f"train-{n}.tar": bytes([n]) * 512 for n in range(4)})
         copy = local_copy(url + "/train-{1..2}.tar").path
         assert sorted(file.name for file in copy.iterdir()) == ["train-1.tar", "train-2.tar"]
+
+    def test_shards_on_the_web_need_no_package_and_later_no_network(self, tmp_path, monkeypatch, plant, downloads):
+        monkeypatch.setitem(sys.modules, "fsspec.core", None)
+        root = plant({f"train-{n}.tar": bytes([n]) * 512 for n in range(3)}, "served")
+        with serving(root) as url:
+            copy = local_copy(url + "/train-{0..2}.tar", patience=QUICK).path
+            assert [(copy / f"train-{n}.tar").read_bytes() for n in range(3)] == [bytes([n]) * 512 for n in range(3)]
+            with pytest.raises(DataError, match="404"):
+                local_copy(url + "/train-{2..3}.tar", patience=QUICK)
+        assert len(downloads) == 5
+        assert local_copy(url + "/train-{0..2}.tar", patience=QUICK).path == copy
+        assert len(downloads) == 5
 
 
 class TestCuts:

@@ -6,7 +6,10 @@ import tarfile
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file
 
+import thalweg
 from thalweg.data import build_cache, open_images, open_photos
 from thalweg.data.sources import Note
 from thalweg.errors import DataError
@@ -63,14 +66,6 @@ def refused(path, **options):
         open_images(path, **options)
     assert "\n" not in str(caught.value)
     return caught.value
-
-
-def what_is_said(path):
-    """The error, or the notes of a set that lost whole samples."""
-    try:
-        return "".join(str(note) for note in open_images(path).notes if note.key == "data.note_no_end")
-    except DataError as error:
-        return str(error)
 
 
 class TestWhatIsRead:
@@ -149,13 +144,13 @@ class TestWhatIsRead:
 
 
 class TestWhatIsRefused:
-    def test_a_shard_cut_at_any_place_is_named_or_lacks_its_end_mark(self, plant, samples):
+    def test_a_shard_cut_at_any_place_is_named(self, plant, samples):
         whole = tar_of(samples(range(4, 8), "0101"))
         folder = plant({"train-000000.tar": tar_of(samples(range(4), "0101"))})
         used = len(whole.rstrip(b"\0"))
         for place in range(1, used, max(1, used // 20)):
             (folder / "train-000001.tar").write_bytes(whole[:place])
-            assert "train-000001" in what_is_said(folder)
+            assert "train-000001" in str(refused(folder))
 
     def test_a_photo_without_a_label_is_counted_and_named(self, shards, samples):
         error = refused(shards(**{"train-000002.tar": tar_of(samples(range(3), ["0", None, ""]))}))
@@ -215,3 +210,29 @@ class TestWhatIsRefused:
     @pytest.mark.parametrize("content", ["{", '{"0": "cat", "2": "dog"}', "[1, 2]", "7"])
     def test_a_broken_classes_json_is_refused(self, shards, content):
         assert refused(shards(**{"classes.json": content.encode()})).key == "data.classes_json"
+
+
+@pytest.mark.slow
+def test_a_training_on_shards_or_at_an_address_is_the_one_on_their_folder(plant, picture, monkeypatch, tmp_path):
+    system = pytest.importorskip("fsspec").filesystem("memory")
+    monkeypatch.chdir(tmp_path)
+    names = [f"{label}_{n}.jpg" for label in range(2) for n in range(4)]
+    photos = {f"{split}/{name}": picture(seed) for split in ("train", "valid") for seed, name in enumerate(names)}
+    packed = {}
+    for split in ("train", "valid"):  # the keys keep the order of the names, from which the batches are drawn
+        members = []
+        for n, name in enumerate(names):
+            members += [(f"{n}.jpg", photos[f"{split}/{name}"]), (f"{n}.cls", name[:1].encode())]
+        packed[f"{split}-0.tar"] = tar_of(members)
+    for name, content in packed.items():
+        system.pipe(f"/shards-of-a-training/{name}", content)
+    address = "memory://shards-of-a-training"
+    sets = [str(plant(photos, "folder")), str(plant(packed, "tars")), address]
+    few = {"epochs": 1, "size": 32, "batch_size": 4, "seed": 3}
+    runs = [thalweg.train(one, recipe="homework", out=f"runs/{n}", **few) for n, one in enumerate(sets)]
+    expected, *others = [load_file(run.best) for run in runs]
+    for weights in others:
+        assert weights.keys() == expected.keys()
+        assert all(torch.equal(weights[name], expected[name]) for name in expected)
+    assert runs[2].data["path"] == address
+    assert len(thalweg.Run.open(runs[2].path).find_photos().photos) == 16

@@ -39,7 +39,7 @@ from thalweg.data.manifest import (
 )
 from thalweg.data.parallel import in_order
 from thalweg.data.photos import SPLITS, ImageSet, Photo, Split, natural_key
-from thalweg.data.sources import Note
+from thalweg.data.sources import Note, is_gone
 from thalweg.errors import BadImageError, DataError, StorageError, UsageError
 
 
@@ -61,6 +61,7 @@ _MAY_PASS = {
     "data.bad_needs_heif",
     "data.bad_needs_avif",
 }
+_LOST = {"data.bad_missing", "data.bad_unreadable"}
 _ABANDONED_S = 3600.0  # a build writes all the time: a `.part` untouched for an hour was killed
 
 
@@ -154,7 +155,7 @@ def build_cache(
     Raises:
         UsageError: the size is below 1.
         BadImageError: a photo cannot be used, and `on_bad_image` is `stop`.
-        DataError: no photo at all, or none of the training split, can be used.
+        DataError: no photo at all, or none of the training split, can be used, or the photos' drive has gone away.
         StorageError: the cache cannot be written, or the disk is full; nothing is left behind.
 
     Example:
@@ -314,6 +315,8 @@ def _decode(part: Path, job: _Decoding, name: str) -> None:
             elif job.stop:
                 raise result
             else:
+                if result.key in _LOST and is_gone(job.source.path):
+                    raise DataError("data.source_gone", path=job.source.path, done=position, total=len(job.photos))
                 bad.append((position, result.key, {name: _plain(value) for name, value in result.values.items()}))
                 may_pass |= result.key in _MAY_PASS and job.contents[position] is not None
             if job.progress:

@@ -121,7 +121,7 @@ class TarShards:
         choice: what the user says about the set; its encoding counts here.
 
     Raises:
-        DataError: a shard is no tar, or damaged.
+        DataError: a shard is no tar, damaged, or cut off.
     """
 
     def __init__(self, path: Path, shards: Shards, choice: LayoutChoice) -> None:
@@ -133,6 +133,9 @@ class TarShards:
             tar = open_archive(shard.file, choice.encoding)
             if not isinstance(tar, TarSource):
                 raise DataError("data.shard_no_tar", path=shard.file)
+            endless = next((note for note in tar.notes if note.key == "data.note_no_end"), None)
+            if endless:  # one tar alone is read as far as it goes; of a set nobody would miss a part
+                raise DataError("data.shard_no_end", **endless.values)
             self._tars[shard.name] = tar
         of_tars = (_within(note, name) for name, tar in self._tars.items() for note in tar.notes)
         self.notes = (*shards.notes, *of_tars)
