@@ -255,6 +255,7 @@ def _found(system: Any, url: str) -> list[_File]:
     """The files below an address."""
     with _telling(url):
         root = system._strip_protocol(url)  # noqa: SLF001 - fsspec has no other name for it
+        system.invalidate_cache()  # a long-lived process sees what is there now
         found = system.find(root, detail=True)
         if not found:
             raise DataError("data.remote_gone", url=url)
