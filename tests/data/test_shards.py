@@ -228,7 +228,15 @@ def test_a_training_on_shards_or_at_an_address_is_the_one_on_their_folder(plant,
         system.pipe(f"/shards-of-a-training/{name}", content)
     address = "memory://shards-of-a-training"
     sets = [str(plant(photos, "folder")), str(plant(packed, "tars")), address]
-    few = {"epochs": 1, "size": 32, "batch_size": 4, "seed": 3}
+    few = {
+        "epochs": 1,
+        "size": 32,
+        "batch_size": 4,
+        "seed": 3,
+        "precision": "fp32",
+        "layout": "channels-first",
+        "threads": 1,
+    }
     runs = [thalweg.train(one, recipe="homework", out=f"runs/{n}", **few) for n, one in enumerate(sets)]
     expected, *others = [load_file(run.best) for run in runs]
     for weights in others:
