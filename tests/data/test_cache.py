@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from thalweg.data import build_cache, open_images, open_photos
+from thalweg.data import cache as cache_module
 from thalweg.data.cache import _name_of
 from thalweg.data.decoding import decode
 from thalweg.data.parallel import in_order
@@ -342,3 +343,21 @@ def test_a_photo_that_never_was_there_is_remembered(plant, picture, monkeypatch)
     assert len(build_cache(open_images(root), size=8).bad) == 2
     monkeypatch.setattr("thalweg.data.cache.build", lambda *_: pytest.fail("decoded again"))
     assert len(build_cache(open_images(root), size=8).bad) == 2
+
+
+def test_a_drive_that_goes_away_while_photos_are_decoded_trains_nothing(images, own_cache, monkeypatch):
+    decode, away = cache_module.decode, images.root.with_name("away")
+    drives = [away]
+
+    def decode_some(content, *arguments, path, **options):
+        if path == "training/2_1.jpg" and drives:
+            images.root.rename(drives.pop())
+        return decode(content, *arguments, path=path, **options)
+
+    monkeypatch.setattr(cache_module, "decode", decode_some)
+    with pytest.raises(DataError) as caught:
+        build_cache(images, size=8, workers=1)
+    assert caught.value.key == "data.source_gone"
+    assert not list((own_cache / "pixels").iterdir())
+    away.rename(images.root)
+    assert not build_cache(images, size=8).bad

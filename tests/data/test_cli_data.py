@@ -1,9 +1,11 @@
 import ast
+import io
 import json
 import os
 import re
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -127,3 +129,28 @@ def test_every_note_that_the_code_names_is_in_the_catalogue():
     beginnings = tuple(name for name in named if name.endswith("_"))  # of f-strings
     assert named - known.keys() - set(beginnings) == set()
     assert [key for key in known.keys() - named if not key.startswith(beginnings)] == []  # no sentence is left over
+
+
+def test_check_reads_shards_and_says_in_one_sentence_what_is_wrong_with_them(plant, picture, capsys, language):
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        for n in range(4):
+            for name, content in ((f"{n}.jpg", picture(n)), (f"{n}.cls", b"%d" % (n % 2))):
+                member = tarfile.TarInfo(name)
+                member.size = len(content)
+                tar.addfile(member, io.BytesIO(content))
+    root = plant({"train-0.tar": packed.getvalue(), "val-0.tar": packed.getvalue(), "classes.txt": b"cat\ndog\n"})
+    assert run("check", root, "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["layout"], found["counts"]["train"]) == ("webdataset", {"cat": 2, "dog": 2})
+    (root / "val-0.tar").write_bytes(packed.getvalue()[:3000])
+    with pytest.raises(DataError, match=r"val-0\.tar"):
+        run("check", root)
+
+
+def test_check_copies_a_set_at_an_address_and_shows_the_address(homework, capsys):
+    system = pytest.importorskip("fsspec").filesystem("memory")
+    for name, content in homework.items():
+        system.pipe(f"/a-set-to-check/{name}", content)
+    assert run("check", "memory://a-set-to-check") == 0
+    assert "memory://a-set-to-check:" in capsys.readouterr().err

@@ -241,9 +241,7 @@ def test_of_many_classes_the_worst_are_listed_and_the_rest_has_its_place(run):
     check = {"counts": {"train": {f"photos of {index}": 100 - index for index in range(60)}}}
     (run / "data-check.json").write_text(json.dumps(check), encoding="utf-8")
     page = Page(write_report(run))
-    assert page.text.count("photos of ") == 50
-    assert "photos of 59" in page.text
-    assert "photos of 9\n" not in page.text
-    for part in ("50 classes with the lowest recall, of 60; class-scores.csv", "of 60; data-check.json"):
-        assert part in page.text
+    assert page.text.count("photos of ") == 40  # the first and the last
+    assert "photos of 30" not in page.text
+    assert "50 classes with the lowest recall, of 60; class-scores.csv" in page.text
     assert "Bread (4)" in page.text  # the first class, for which the seventh is mistaken

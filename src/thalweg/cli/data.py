@@ -54,6 +54,7 @@ def check(
     from thalweg.data.check import EXAMPLES
 
     choice = LayoutChoice(layout, table, path_column, label_column, encoding)
+    bring(folder)
     images = open_images(folder, classes=classes, choice=choice)
     if not as_json:
         note(images.describe())
@@ -113,12 +114,24 @@ def preview(
     from thalweg.training.preview import preview as seen
 
     config = recipe(name, **overrides)
+    bring(folder)
     found = seen(folder, config, count=count, copies=copies)
     side = found.plain_PSS3.shape[1]
     mixed = config.mixup + config.cutmix
     title = t("figures.augmented_mixed" if mixed else "figures.augmented", name=config.augment, side=side, share=mixed)
     draw_augmented(out, [one for _, one in found.names], found.plain_PSS3, found.copies_PKSS3, title=title)
     note(t("data.previewed", count=len(found.names), copies=copies, path=out))
+
+
+def bring(photos: str) -> None:
+    """Copy a set at an address into the cache, with its progress, so that whoever opens it finds the copy."""
+    from thalweg.data.addresses import is_url
+
+    if is_url(photos):
+        from thalweg.data.remote import local_copy
+
+        with _progress(t("data.fetching"), unit_bytes=True) as advance:
+            local_copy(photos, progress=advance)
 
 
 def _homes(images: ImageSet) -> Iterator[str]:

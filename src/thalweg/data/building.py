@@ -25,6 +25,7 @@ from thalweg.data.decoding import DECODER_VERSION, decode, quiet
 from thalweg.data.manifest import PIXELS, SUMS, Manifest, channel_sums, read_manifest, write_manifest
 from thalweg.data.parallel import in_order
 from thalweg.data.sharding import of_process
+from thalweg.data.sources import is_gone
 from thalweg.errors import BadImageError, DataError, StorageError
 
 
@@ -48,6 +49,7 @@ _MAY_PASS = {
     "data.bad_needs_heif",
     "data.bad_needs_avif",
 }
+_LOST = {"data.bad_missing", "data.bad_unreadable"}
 _ABANDONED_S = 3600.0  # a build writes all the time: a `.part` untouched for an hour was killed
 _DIGESTS: Final = "digests"  # what builders tell one another: the first has read all files,
 _PART: Final = "part"  # the name of the folder for shares, or that none is needed,
@@ -124,6 +126,7 @@ def build(home: Path, job: Decoding, fill: Callable[[Path, Decoding, str], None]
 
     Raises:
         BadImageError: a photo cannot be used and the job is to stop then.
+        DataError: the photos' drive has gone away.
         StorageError: the folder cannot be written, or the disk is full; nothing is left behind.
     """
     try:
@@ -250,6 +253,8 @@ def _decode(part: Path, job: Decoding, name: str) -> None:
             elif job.stop:
                 raise result
             else:
+                if result.key in _LOST and is_gone(job.source.path):
+                    raise DataError("data.source_gone", path=job.source.path, done=position, total=len(job.photos))
                 bad.append((position, result.key, {name: _plain(value) for name, value in result.values.items()}))
                 may_pass |= result.key in _MAY_PASS and job.contents[position] is not None
             if job.progress:

@@ -130,7 +130,8 @@ def build_cache(
     Raises:
         UsageError: the size is below 1.
         BadImageError: a photo cannot be used, and `on_bad_image` is `stop`.
-        DataError: no photo at all, or none of the training split, can be used; or the photos of another builder differ.
+        DataError: no photo at all, or none of the training split, can be used; the photos of another builder differ; or
+            the photos' drive has gone away.
         StorageError: the cache cannot be written, or the disk is full; nothing is left behind.
 
     Example:

@@ -9,6 +9,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Literal
 
 from thalweg._notebook import shown_as
+from thalweg.data.addresses import address_of
 from thalweg.data.builtin import name_of
 from thalweg.i18n import joined, t
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from thalweg.data.sources import Note, Source
 
 Split = Literal["train", "valid", "test"]
-Layout = Literal["flat", "class_folders", "names", "csv", "unlabeled"]
+Layout = Literal["flat", "class_folders", "names", "csv", "webdataset", "parquet", "unlabeled"]
 
 SPLITS: tuple[Split, ...] = ("train", "valid", "test")
 
@@ -81,6 +82,7 @@ class ImageSet:
         notes: what the user should know about how the set was read.
         leftovers: the files beside them that are no photos, by ending.
         corrections: the table that changed labels, if there was one.
+        url: the address that the set was copied from; `root` is the copy.
     """
 
     root: Path
@@ -91,6 +93,7 @@ class ImageSet:
     notes: tuple[Note, ...] = ()
     leftovers: tuple[Leftover, ...] = ()
     corrections: Corrections | None = None
+    url: str | None = None
 
     _repr_html_ = shown_as("images")
 
@@ -99,8 +102,13 @@ class ImageSet:
 
     @property
     def name(self) -> str:
-        """What people call the set: its path, or `builtin`."""
-        return name_of(self.root)
+        """What people call the set: its path or address, or `builtin`."""
+        return self.url or name_of(self.root)
+
+    @property
+    def address(self) -> str:
+        """What opens the set again: its address, or its absolute path."""
+        return self.url or address_of(self.root)
 
     @cached_property
     def _by_split(self) -> dict[Split, tuple[Photo, ...]]:

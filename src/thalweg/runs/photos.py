@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from thalweg import data
-from thalweg.data.builtin import ARCHIVE, BUILTIN
 from thalweg.data.corrections import corrected
 
 
@@ -26,16 +25,6 @@ if TYPE_CHECKING:
 
 EVALUATION_BATCH = 128  # photos per batch, while they are small
 _LARGEST_SIDE = 256  # pixels; of larger photos, a batch has as many pixels as of these
-
-
-def place_of(photos: Path | str) -> str:
-    """Return where given photos are, as a run keeps it: a whole path, also of the built-in ones.
-
-    Example:
-        >>> place_of("/photos/food"), Path(place_of("builtin")).suffix
-        ('/photos/food', '.zip')
-    """
-    return str(ARCHIVE if photos == BUILTIN else Path(photos).resolve())
 
 
 def find_photos(

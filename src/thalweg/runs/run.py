@@ -30,6 +30,7 @@ from safetensors.numpy import load_file
 
 from thalweg._files import write_text
 from thalweg._notebook import drawn_as, shown_as
+from thalweg.data.addresses import address_of, may_be_there
 from thalweg.data.builtin import ARCHIVE
 from thalweg.data.photos import SPLITS
 from thalweg.data.rendering import Rendering
@@ -38,7 +39,7 @@ from thalweg.history import HistoryLog
 from thalweg.i18n import t
 from thalweg.runs import files, schema
 from thalweg.runs.config import SettledConfig, translated
-from thalweg.runs.photos import decode_photos, evaluation_batches, find_photos, place_of
+from thalweg.runs.photos import decode_photos, evaluation_batches, find_photos
 from thalweg.runs.probabilities import softmax
 
 
@@ -135,7 +136,7 @@ class Run:
         except UsageError as error:
             raise RunError("runs.not_readable", path=file, reason=error) from error
         if photos is not None:
-            data["path"] = place_of(photos)
+            data["path"] = address_of(photos)
         return cls(path, config, data, environment)
 
     def save(self) -> None:
@@ -235,10 +236,10 @@ class Run:
         Raises:
             DataError: the photos are gone.
         """
-        photos = Path(self.data["path"])
-        if not photos.exists() and photos.name == ARCHIVE.name:
+        photos: Path | str = self.data["path"]
+        if not may_be_there(photos) and Path(photos).name == ARCHIVE.name:
             photos = ARCHIVE  # the built-in set of another installation
-        if not photos.exists():
+        if not may_be_there(photos):
             raise DataError("runs.photos_gone", path=photos, run=self.path)
         return find_photos(photos, self.config, classes=self.classes, corrections=self.corrections)
 

@@ -260,7 +260,7 @@ def _data_facts(images: ImageSet, cache: Cache, config: TrainingConfig) -> dict[
     labels = cache.labels("train")
     counts = np.bincount(labels, minlength=len(images.classes))
     return {
-        "path": str(images.root.resolve()),
+        "path": images.address,
         "layout": images.layout,
         "classes": list(images.classes),
         "fingerprint": cache.fingerprint,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from thalweg import models
 from thalweg._files import hold, is_held, is_part, remove_abandoned, write_bytes
+from thalweg.data.addresses import short_name
 from thalweg.distributed.joining import join
 from thalweg.distributed.team import Team
 from thalweg.errors import ProcessLostError, RunError, StorageError, TrainingError, UsageError
@@ -301,7 +302,7 @@ def claimed(out: Path | str | None, photos: Path | str) -> Iterator[Path]:
         StorageError: it cannot be created.
     """
     try:
-        folder = new_folder(Path(photos).resolve().name.split(".")[0]) if out is None else Path(out)
+        folder = new_folder(short_name(photos)) if out is None else Path(out)
         folder.mkdir(parents=True, exist_ok=True)
         taken = not _is_free(folder)
         claim = None if taken else (folder / files.CLAIM).open("ab")

@@ -12,6 +12,7 @@ import torch
 
 from thalweg import __version__
 from thalweg._files import cache_folder
+from thalweg.data.addresses import address_of
 from thalweg.data.parallel import cores
 from thalweg.data.sharding import cut
 from thalweg.distributed.disk import DiskGroup
@@ -19,7 +20,7 @@ from thalweg.distributed.joining import usual_shards
 from thalweg.errors import BadImageError, DataError, EndedElsewhereError, RunError, ThalwegError, UsageError
 from thalweg.runs import Run
 from thalweg.runs.config import SettledConfig
-from thalweg.runs.photos import decode_photos, place_of
+from thalweg.runs.photos import decode_photos
 from thalweg.training.loop import TrainingLoop
 from thalweg.training.machine import ready_machine, settled_device, usable_threads
 
@@ -161,7 +162,7 @@ def _photos_of(group: Group, photos: Path | str | None) -> Cache:
 
 
 def _run_of(facts: dict[str, Any], photos: Path | str | None) -> Run:
-    data = facts["data"] if photos is None else {**facts["data"], "path": place_of(photos)}
+    data = facts["data"] if photos is None else {**facts["data"], "path": address_of(photos)}
     return Run(Path(facts["path"]), SettledConfig.from_dict(facts["config"]), data, facts["environment"])
 
 
