@@ -260,11 +260,10 @@ class Run:
         stored, rendering = self.data["stored"], self.rendering
         cache = decode_photos(images, self.config, stored, progress, rendering=rendering, builders=builders)
         if cache.fingerprint != self.data["fingerprint"]:
+            where = {"path": self.data["path"], "run": self.path}
             if self.corrections is not None:
-                raise RunError(
-                    "runs.corrections_changed", table=self.corrections, path=self.data["path"], run=self.path
-                )
-            raise RunError("runs.photos_changed", path=self.data["path"], run=self.path)
+                raise RunError("runs.corrections_changed", table=self.corrections, **where)
+            raise RunError("runs.photos_changed", **where)
         return cache
 
     def batches(self, cache: Cache, rows_N: NDArray[np.int64], **options: Any) -> Iterator[torch.Tensor]:
