@@ -10,8 +10,7 @@ from threading import Event, Thread
 import numpy as np
 import pytest
 
-from thalweg.data import build_cache, open_images, open_photos
-from thalweg.data import building
+from thalweg.data import build_cache, building, open_images, open_photos
 from thalweg.data.cache import _name_of
 from thalweg.data.decoding import decode
 from thalweg.data.parallel import in_order
