@@ -162,3 +162,26 @@ def test_a_part_comes_in_more_detail(tmp_path):
     wide = overview.between(0, 10 * MOST)
     assert (wide.per, wide.rows_NC[0, 0]) == (256, 1)
     assert overview.between(0, 10**15).per == overview.whole().per
+
+
+def test_a_history_written_at_once_leaves_no_other_file(tmp_path):
+    history = History(UNITS)
+    history.extend(np.stack([np.arange(1, MOST + 101), np.zeros(MOST + 100)], axis=1))
+    path = tmp_path / "steps"
+    with HistoryLog(path, UNITS) as log:  # of an earlier training, whose coarser file would be false
+        log.extend(np.ones((MOST + 16, 2)))
+    assert (tmp_path / "steps.16").exists()
+    HistoryLog.write(path, history)
+    np.testing.assert_array_equal(HistoryLog.read(path).rows_NC, history.rows_NC)
+    assert [file.name for file in tmp_path.iterdir()] == ["steps"]
+
+
+def test_a_file_that_is_cut_while_it_is_read_costs_rows_only(tmp_path, monkeypatch):
+    path = tmp_path / "steps"
+    with HistoryLog(path, UNITS) as log:
+        log.extend(np.ones((MOST + 160, 2)))
+    (tmp_path / "steps.16").unlink()
+    tail = HistoryTail(path)
+    rows = tail.rows
+    monkeypatch.setattr(tail, "rows", lambda *asked: rows(*asked)[:-5])
+    assert Overview(tail).whole().rows_NC.shape[1] == 2

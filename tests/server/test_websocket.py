@@ -113,6 +113,13 @@ class TestFeed:
         header, arrays = read_frame(Feed("run", "steps", HistoryTail(log.path), len(kept), per=16).news())
         assert (header["first"], len(arrays["step"])) == (2 * (62_805 // 16), 2)
 
+    def test_a_page_that_asks_again_gets_the_pair_anew_that_was_growing(self, log, step_rows):
+        log.extend(step_rows(40_005))  # five rows of a block
+        kept = gather(Feed("run", "steps", HistoryTail(log.path)).news(), np.empty((0, len(STEP_UNITS))))
+        log.extend(step_rows(35, 40_005))
+        kept = gather(Feed("run", "steps", HistoryTail(log.path), len(kept), per=16).news(), kept)
+        np.testing.assert_array_equal(kept, Overview(HistoryTail(log.path)).whole().rows_NC)
+
 
 class TestSocket:
     def test_it_lists_then_follows(self, client, folder, step_rows):

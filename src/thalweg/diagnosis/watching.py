@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 import torch
 from torch.nn.parameter import is_lazy
 
-from thalweg._files import replacing, write_text
+from thalweg._files import write_text
 from thalweg.diagnosis import trials
 from thalweg.diagnosis.edits import Edits
 from thalweg.diagnosis.judging import NO_STEP, judge
@@ -269,8 +269,7 @@ class Watch:
 
         folder = Path(folder)
         for name, history in (("steps", self.steps), ("layers", self.layers), ("validation", self.validation)):
-            with replacing(folder / "history" / name) as path, HistoryLog(path, history.units) as log:
-                log.extend(history.rows_NC)
+            HistoryLog.write(folder / "history" / name, history)
         measures, problems = self.measures(), self._problems()
         edits = {fix.code: dict(fix.values) for fix in self._judged(measures, problems).fixes if fix.line}
         facts = {

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from thalweg._files import hold
+from thalweg._files import hold, replacing
 from thalweg.errors import RunError, StorageError
 from thalweg.history.columns import History
 from thalweg.history.header import header_of, read_header
@@ -132,6 +132,21 @@ class HistoryLog:
         values = np.fromfile(path, dtype="<f8", offset=start)
         history.extend(values[: len(values) // len(units) * len(units)])
         return history
+
+    @staticmethod
+    def write(path: Path | str, history: History) -> None:
+        """Write a whole history at once, in place of what the file was; its coarser files, if any, are removed.
+
+        Raises:
+            StorageError: the file cannot be written.
+        """
+        path = Path(path)
+        with replacing(path) as part:
+            part.write_bytes(header_of(history.units) + np.asarray(history.rows_NC, dtype="<f8").tobytes())
+        per = 1
+        while coarser(path, per).exists():
+            coarser(path, per).unlink(missing_ok=True)
+            per *= BLOCK
 
     def _cut(self, rows: int) -> None:
         self._file.truncate(self._start + rows * 8 * self._kept)

@@ -138,8 +138,9 @@ class Overview:
         finer = per // BLOCK
         for start in range(max(first, known), stop, _CHUNK // BLOCK):
             end = min(stop, start + _CHUNK // BLOCK)
-            below_NC = np.concatenate(self._full(finer, start * BLOCK, end * BLOCK))
-            found.append(extremes(below_NC, size_of_block(finer)))
+            below_NC, block = np.concatenate(self._full(finer, start * BLOCK, end * BLOCK)), size_of_block(finer)
+            whole = len(below_NC) // block * block  # not all, if a resumed run has cut the file meanwhile
+            found.append(extremes(below_NC[:whole], block))
         return found
 
     def _row_of(self, step: float) -> int:

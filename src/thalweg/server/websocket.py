@@ -53,8 +53,9 @@ class Feed:
         self, run: str, stream: str, tail: HistoryTail, known: int = 0, *, per: int = 1, batch: int = 0
     ) -> None:
         self.run, self.stream, self._tail, self._batch = run, stream, tail, batch
-        self._known, self._per = known, per
-        self._rows = known if per == 1 else max(0, known // 2 - 1) * per  # of the history, at least: the last may grow
+        blocks = max(0, known // 2 - 1)  # that are full for sure: the last pair's may have been growing
+        self._known, self._per = known if per == 1 else 2 * blocks, per
+        self._rows = known if per == 1 else blocks * per  # of the history, at least
         self._latest: NDArray[np.float64] | None = None
         self._written = 0.0
         self._seen: tuple[int, int] | None = None

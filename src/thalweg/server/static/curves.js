@@ -65,7 +65,7 @@ export function makeCurves(home, historyOf, hasRate) {
     if (panel.id !== "lr" || hasRate(run)) return history;
     const { steps } = history;
     const empty = () => Array(steps.length).fill(null);
-    return { ...history, steps: { length: steps.length, per: steps.per, get: (name) => (name === "lr" ? empty() : steps.get(name)) } };
+    return { ...history, steps: { length: steps.length, per: 1, get: (name) => (name === "lr" ? empty() : steps.get(name)) } };
   }
   function flush() {
     const began = performance.now();
