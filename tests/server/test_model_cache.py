@@ -17,7 +17,7 @@ from thalweg.prediction.attention import attention
 from thalweg.runs import Run
 from thalweg.server import build_app
 from thalweg.server.answers import read_frame
-from thalweg.server.model_cache import photos_of
+from thalweg.server.model_cache import outputs_of, photos_of
 from thalweg.server.routes.embeddings import turned_like
 
 
@@ -123,6 +123,21 @@ class TestEmbeddings:
                 for at in ("epoch-0001", "best")]  # fmt: skip
         centered = maps[1].reshape(-1, 2) - maps[1].reshape(-1, 2).mean(axis=0)
         np.testing.assert_allclose(maps[0].reshape(-1, 2), centered, atol=1e-2)
+
+    def test_of_many_classes_the_same_have_a_color_at_every_checkpoint(self, page, run, monkeypatch):
+        """The names beside the maps are written once: the predictions at the end choose them."""
+        monkeypatch.setattr("thalweg.figures.class_choice.MOST_NAMED", 1)
+        monkeypatch.setattr("thalweg.figures.class_choice._COLORS_OF_MANY", 1)
+        other = {at: outputs_of(run, at) for at in ("epoch-0001", "best")}
+        last = int(other["best"]["labels"].max())
+        for at, wrong in (("epoch-0001", 0), ("best", last)):  # where all photos of one class are mistaken
+            labels_N = other[at]["labels"]
+            predicted_N = np.where(labels_N == wrong, last - wrong, labels_N)
+            other[at] = {**other[at], "logits": np.eye(len(run.classes))[predicted_N]}
+        monkeypatch.setattr("thalweg.server.routes.embeddings.outputs_of", lambda _, at: other[at])
+        named = [read_frame(page.get("/api/embedding", params={"run": "striped", "at": at}).content)[0]["named"]
+                 for at in ("epoch-0001", "best")]  # fmt: skip
+        assert named == [[last]] * 2
 
     @pytest.mark.parametrize("at", ["last", "epoch-2", "../best", "", "best.safetensors"])
     def test_no_other_file_is_read(self, page, at):

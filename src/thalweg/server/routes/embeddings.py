@@ -50,6 +50,10 @@ def embedding(run: Run, checkpoint: str) -> tuple[dict[str, Any], dict[str, NDAr
         if checkpoint != known[-1]:
             positions_N2 = turned_like(positions_N2, _map(run, known[-1], layer)[0])
         arrays[layer] = positions_N2.astype(np.float32).ravel()
+    last = outputs_of(
+        run, known[-1]
+    )  # which alone chooses the classes with a color: they stay the same over the epochs
+    named = classes_with_color(last["labels"], last["logits"].argmax(axis=1), len(run.classes))
     right = float((arrays["predicted"] == arrays["labels"]).mean())
     header = {
         "at": checkpoint,
@@ -57,7 +61,7 @@ def embedding(run: Run, checkpoint: str) -> tuple[dict[str, Any], dict[str, NDAr
         "agreement": agreement,
         "right": right,
         "classes": list(run.classes),
-        "named": classes_with_color(arrays["labels"], arrays["predicted"], len(run.classes)),
+        "named": named,
     }
     return header, arrays
 

@@ -22,7 +22,7 @@ export function manyClasses(page, run, found) {
   const canvas = make("canvas", { role: "img", "aria-label": t("scores_title") });
   const frame = region("frame matrix", `${t("scores_title")}. ${t("many_keys")}`, canvas);
   const under = note(t("many_order", { count: whole(count) }));
-  const card = make("div", { "aria-live": "polite" });
+  const card = make("div", { "aria-live": "polite", class: "matrix-card" });
   const matches = make("div", { class: "buttons" });
   const search = make("input", { type: "search", id: "scores-search", on: { input: look } });
 
@@ -33,7 +33,7 @@ export function manyClasses(page, run, found) {
     const cell = width / view.width;
     const side = Math.max(cell, 1.5);
     const [x, y] = [(at) => (at - view.left) * cell, (at) => (at - view.top) * cell];
-    context.fillStyle = colors.accent ?? colors.ink;
+    context.fillStyle = colors.ink;
     cells.forEach(([label, predicted, photos]) => {
       const [right, down] = [x(place[predicted]), y(place[label])];
       if (right < -cell || down < -cell || right > width || down > width) return;
@@ -83,6 +83,7 @@ export function manyClasses(page, run, found) {
     zoom(event.deltaY < 0 ? STEP : 1 / STEP, ...at(event));
   });
   frame.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey) return; // the browser's own zoom
     const tenth = view.width / 10;
     const moves = { ArrowLeft: [-tenth, 0], ArrowRight: [tenth, 0], ArrowUp: [0, -tenth], ArrowDown: [0, tenth] };
     if (moves[event.key]) move(view.left + moves[event.key][0], view.top + moves[event.key][1], view.width);
@@ -123,6 +124,7 @@ export function manyClasses(page, run, found) {
         [t("many_taken_as"), others(1, 0)],
       ]),
     );
+    if (zooms) card.scrollIntoView({ block: "nearest" }); // from far below, in the table of pairs
   }
   const photo = (row) => (row === null ? "" : make("img", { src: pictureAddress("photo", { run, row }), alt: "", loading: "lazy", class: "thumb" }));
   const rows = pairs.map(({ mistake, other, ...pair }) => [
