@@ -113,6 +113,21 @@ class TestFeed:
         header, arrays = read_frame(Feed("run", "steps", HistoryTail(log.path), len(kept), per=16).news())
         assert (header["first"], len(arrays["step"])) == (2 * (62_805 // 16), 2)
 
+    def test_a_cut_while_it_is_read_ends_no_socket(self, log, step_rows, monkeypatch):
+        log.extend(step_rows(20))
+        tail = HistoryTail(log.path)
+        feed, rows = Feed("run", "steps", tail), tail.rows
+
+        def cut_before_the_last_row_is_read(first, most=None):
+            if most == 1:
+                log.cut_after(5)
+            return rows(first, most)
+
+        monkeypatch.setattr(tail, "rows", cut_before_the_last_row_is_read)
+        kept = gather(feed.news(), np.empty((0, len(STEP_UNITS))))
+        log.extend(step_rows(2, 5))
+        np.testing.assert_array_equal(gather(feed.news(), kept), step_rows(7))
+
     def test_a_page_that_asks_again_gets_the_pair_anew_that_was_growing(self, log, step_rows):
         log.extend(step_rows(40_005))  # five rows of a block
         kept = gather(Feed("run", "steps", HistoryTail(log.path)).news(), np.empty((0, len(STEP_UNITS))))
