@@ -111,7 +111,8 @@ class Check:
         root: the folder, the table or the archive.
         layout: how classes and splits are laid out.
         photos: number of photos.
-        counts: photos per split and class; unlabeled ones count under the empty name.
+        counts: photos per split and class; those without a label count under the empty name, those of several classes
+            under each.
         width: in pixels.
         height: in pixels.
         size_bytes: size of the files.
@@ -157,7 +158,7 @@ class Check:
         if self.bad:
             found.append(Note("data.warn_bad", {"count": len(self.bad), "examples": _first(map(str, self.bad))}))
         if self.imbalance >= IMBALANCED:
-            counts = {name: count for name, count in self.counts["train"].items() if count}
+            counts = {name: count for name, count in self.counts["train"].items() if count and name}
             largest, smallest = max(counts, key=counts.__getitem__), min(counts, key=counts.__getitem__)
             values = {"ratio": self.imbalance, "largest": largest, "smallest": smallest}
             found.append(Note("data.warn_imbalance", values))
@@ -224,7 +225,7 @@ def check_images(
     same = _same_files(good)
     counts = _counts(images)
     near, near_checked = _near_leaks(images, good)
-    in_training = [count for count in counts.get("train", {}).values() if count]
+    in_training = [count for name, count in counts.get("train", {}).items() if count and name]
     return Check(
         root=str(images.root),
         layout=images.layout,
@@ -296,10 +297,12 @@ def _first(lines: Iterable[str]) -> str:
 def _counts(images: ImageSet) -> dict[Split, dict[str, int]]:
     counts: dict[Split, dict[str, int]] = {}
     for split in SPLITS:
-        labels = Counter(photo.label for photo in images.split(split))
-        if labels:
-            named = {name: labels[label] for label, name in enumerate(images.classes) if labels.keys() - {None}}
-            counts[split] = named | ({"": labels[None]} if labels[None] else {})
+        photos = images.split(split)
+        labels = Counter(label for photo in photos for label in photo.all_labels)
+        bare = sum(not photo.all_labels for photo in photos)
+        if photos:
+            named = {name: labels[label] for label, name in enumerate(images.classes) if labels}
+            counts[split] = named | ({"": bare} if bare else {})
     return counts
 
 
@@ -310,12 +313,12 @@ def _same_files(good: Sequence[tuple[Photo, Facts]]) -> list[list[Photo]]:
     return [group for group in by_digest.values() if len(group) > 1]
 
 
-def _labels(group: Sequence[Photo]) -> set[int]:
-    return {photo.label for photo in group if photo.label is not None}
+def _labels(group: Sequence[Photo]) -> set[tuple[int, ...]]:
+    return {photo.all_labels for photo in group if photo.is_labeled}
 
 
 def _duplicate(images: ImageSet, group: Sequence[Photo], **found: Any) -> Duplicate:
-    classes = tuple(None if photo.label is None else images.classes[photo.label] for photo in group)
+    classes = tuple(photo.written(images.classes) for photo in group)
     return Duplicate(tuple(photo.path for photo in group), tuple(photo.split for photo in group), classes, **found)
 
 
