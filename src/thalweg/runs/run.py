@@ -16,8 +16,6 @@ run/
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,15 +31,15 @@ from thalweg.data.photos import SPLITS
 from thalweg.data.rendering import Rendering
 from thalweg.errors import DataError, RunError, UnknownNameError, UsageError
 from thalweg.history import HistoryLog
-from thalweg.i18n import t
 from thalweg.runs import files, schema
 from thalweg.runs.config import SettledConfig, translated
 from thalweg.runs.photos import decode_photos, evaluation_batches, find_photos
-from thalweg.runs.probabilities import softmax
+from thalweg.runs.split_table import read_split_table, split_text
+from thalweg.runs.tasks import task_of
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     import numpy as np
     import torch
@@ -52,6 +50,7 @@ if TYPE_CHECKING:
     from thalweg.data import Cache, ImageSet, Photo
     from thalweg.data.photos import Split
     from thalweg.history import History
+    from thalweg.runs.tasks import Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +145,11 @@ class Run:
         return tuple(self.data["classes"])
 
     @property
+    def task(self) -> Task:
+        """Whether a photo has one class or several, and what follows from that."""
+        return task_of(self.config.loss)
+
+    @property
     def rendering(self) -> Rendering:
         """How numbers of more than 8 bits and transparency became colors; runs of before have the rule of before."""
         return Rendering.from_facts(self.data)
@@ -182,7 +186,9 @@ class Run:
         return self.path / files.EVALUATION
 
     def outputs(self) -> dict[str, NDArray[Any]]:
-        """Read the arrays in `evaluation`: `logits` (N, classes), `labels` (N), `mid` and `top` (N, features).
+        """Read the arrays in `evaluation`: `logits` (N, C), `labels` (N), `mid` and `top` (N, features).
+
+        Of several labels a photo, `labels` is (N, C).
 
         Raises:
             RunError: it is missing or damaged.
@@ -191,7 +197,10 @@ class Run:
             arrays = load_file(self.evaluation)
         except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:  # numpy has no bf16
             raise RunError("runs.no_outputs", path=self.evaluation, reason=error) from error
-        return schema.check_outputs(arrays, len(self.classes), self.evaluation)
+        found = schema.check_outputs(arrays, len(self.classes), self.evaluation)
+        if (found["labels"].ndim > 1) != self.task.several:
+            raise RunError("runs.outputs_do_not_fit", path=self.evaluation)
+        return found
 
     def probabilities(self, split: Split = "valid") -> NDArray[np.float64]:
         """Return the class probabilities of each photo in a split, with the run's temperature.
@@ -202,7 +211,7 @@ class Run:
             split: `train`, `valid` or `test`.
 
         Returns:
-            (N, C), in the order of the cache's rows; each row sums to 1.
+            (N, C), in the order of the cache's rows; each row sums to 1, if a photo has one label.
 
         Raises:
             UnknownNameError: there is no such split.
@@ -211,12 +220,12 @@ class Run:
         if split not in SPLITS:
             raise UnknownNameError("split", split, SPLITS)
         if split == "valid":
-            return softmax(self.outputs()["logits"], self.temperature)
+            return self.task.probabilities(self.outputs()["logits"], self.temperature)
         from thalweg.models import logits_of
 
         cache = self.open_photos()
         batches = self.batches(cache, cache.rows(split))
-        return softmax(logits_of(self.load_network(), batches).numpy(), self.temperature)
+        return self.task.probabilities(logits_of(self.load_network(), batches).numpy(), self.temperature)
 
     @property
     def corrections(self) -> Path | None:
@@ -315,7 +324,7 @@ class Run:
 
     def epochs(self) -> History:
         """The history of the epochs."""
-        return self._history(files.EPOCHS, files.EPOCH_UNITS)
+        return self._history(files.EPOCHS, self.task.epoch_units)
 
     def layers(self) -> History:
         """The history of the layers: gradient norm, update ratio and weight norm of each, at the measured steps."""
@@ -326,7 +335,7 @@ class Run:
         there = (self.path / files.PROCESSES).exists()
         return self._history(files.PROCESSES, files.PROCESS_UNITS) if there else None
 
-    def _history(self, name: str, units: dict[str, str]) -> History:
+    def _history(self, name: str, units: Mapping[str, str]) -> History:
         history = HistoryLog.read(self.path / name)
         expected = list(units)[: len(history.units)]  # an older version had fewer columns at the end
         if list(history.units) != expected:
@@ -347,19 +356,30 @@ class Run:
         """The number that divides logits before the softmax; 1 before it is fitted."""
         return float(self.summary().get("temperature", 1.0))
 
+    @property
+    def thresholds(self) -> tuple[float, ...] | None:
+        """The probability from which on a photo is given each class; None: the most probable class is the answer.
+
+        Before they are chosen at the end of the training, each is 0.5.
+
+        Raises:
+            RunError: the summary has another number of them.
+        """
+        if not self.task.several:
+            return None
+        found = self.summary().get("thresholds", [0.5] * len(self.classes))
+        if len(found) != len(self.classes):
+            path, wanted = self.path / files.SUMMARY, len(self.classes)
+            raise RunError("runs.damaged", path=path, name="thresholds", value=len(found), wanted=wanted)
+        return tuple(found)
+
     def write_json(self, name: str, content: Any) -> None:
         """Write a JSON document to the folder."""
         write_text(self.path / name, json.dumps(content, ensure_ascii=False, indent=2) + "\n")
 
     def write_split(self, photos: Iterable[Photo]) -> None:
         """Record the split of every photo."""
-        lines = io.StringIO()
-        writer = csv.writer(lines, lineterminator="\n")
-        writer.writerow(["path", "split", "label"])
-        for photo in photos:
-            name = "" if photo.label is None else self.classes[photo.label]
-            writer.writerow([photo.path, photo.split, name])
-        write_text(self.path / files.SPLIT, lines.getvalue())
+        write_text(self.path / files.SPLIT, split_text(photos, self.classes))
 
     def read_split(self, split: Split) -> list[str]:
         """Return the paths of the photos in a split, in the order of the cache's rows.
@@ -367,7 +387,7 @@ class Run:
         Raises:
             RunError: the file is missing or damaged.
         """
-        return [path for path, of_split, _ in self._listed() if of_split == split]
+        return [path for path, of_split, _ in read_split_table(self.path / files.SPLIT) if of_split == split]
 
     def read_labels(self) -> dict[str, str]:
         """Return the label of each photo that has one, by path.
@@ -375,15 +395,4 @@ class Run:
         Raises:
             RunError: the file is missing or damaged.
         """
-        return {path: label for path, _, label in self._listed() if label}
-
-    def _listed(self) -> list[tuple[str, str, str]]:
-        """Path, split and label of every photo used."""
-        file = self.path / files.SPLIT
-        try:
-            rows = csv.DictReader(io.StringIO(file.read_text(encoding="utf-8")), strict=True)
-            return [(row["path"], row["split"], row["label"]) for row in rows]
-        except KeyError as error:
-            raise RunError("runs.not_readable", path=file, reason=t("runs.no_column", name=error.args[0])) from error
-        except (OSError, UnicodeDecodeError, csv.Error) as error:
-            raise RunError("runs.not_readable", path=file, reason=getattr(error, "strerror", None) or error) from error
+        return {path: label for path, _, label in read_split_table(self.path / files.SPLIT) if label}
