@@ -95,6 +95,7 @@ def tsne(
     predicted_N: NDArray[np.integer] | None = None,
     seed: int = 0,
     limit: int = 3500,
+    by_rarest: bool = False,
 ) -> Embedding:
     """Draw a map of photos by the features of a layer, each class with a color and a marker of its own.
 
@@ -107,6 +108,7 @@ def tsne(
         predicted_N: the predicted classes; wrong ones get a ring.
         seed: see `embed`.
         limit: see `embed`.
+        by_rarest: whether the classes are the rarest of several labels of each photo.
 
     Returns:
         The map that was drawn.
@@ -123,16 +125,16 @@ def tsne(
         _draw_classes(axes, found.positions_M2, labels_M, classes)
         if predicted_N is not None:
             wrong_M = np.asarray(predicted_N)[found.rows_M] != labels_M
-            _draw_rings(axes, found.positions_M2[wrong_M], len(labels_M))
+            ring = "figures.labels_wrong" if by_rarest else "figures.predicted_wrongly"
+            _draw_rings(axes, found.positions_M2[wrong_M], len(labels_M), ring)
         axes.set_aspect("equal", adjustable="datalim")
         axes.grid(visible=False)
         axes.spines[:].set_visible(False)
         axes.set_xticks([])
         axes.set_yticks([])
         axes.set_title(t(f"figures.tsne_{title_key}"))
-        axes.set_xlabel(
-            _note(found, labels_M, len(classes), len(features_ND), seed), color=QUIET, loc="left", fontsize=9
-        )
+        note = _note(found, labels_M, len(classes), len(features_ND), seed, by_rarest=by_rarest)
+        axes.set_xlabel(note, color=QUIET, loc="left", fontsize=9)
         names = axes.legend(
             loc="upper left",
             bbox_to_anchor=(1.01, 1),
@@ -141,7 +143,7 @@ def tsne(
             markerscale=1.6,
             labelspacing=0.7,
         )
-        names.set_title(t("figures.true_class"))
+        names.set_title(t("figures.rarest_label" if by_rarest else "figures.true_class"))
     return found
 
 
@@ -195,8 +197,8 @@ def _draw_classes(
         )
 
 
-def _draw_rings(axes: Axes, positions_W2: NDArray[np.float32], count: int) -> None:
-    label = t("figures.predicted_wrongly", count=len(positions_W2))
+def _draw_rings(axes: Axes, positions_W2: NDArray[np.float32], count: int, key: str) -> None:
+    label = t(key, count=len(positions_W2))
     axes.scatter(
         *positions_W2.T, s=3 * _marker_size(count), facecolors="none", edgecolors=INK, linewidths=0.7, label=label
     )
@@ -207,7 +209,9 @@ def _marker_size(count: int) -> float:
     return float(np.clip(20_000 / count, 9, 60))
 
 
-def _note(found: Embedding, labels_M: NDArray[np.integer], classes: int, count: int, seed: int) -> str:
+def _note(
+    found: Embedding, labels_M: NDArray[np.integer], classes: int, count: int, seed: int, *, by_rarest: bool
+) -> str:
     drawn = len(found.rows_M)
     chance = float(((np.bincount(labels_M) / drawn) ** 2).sum())
     key = "figures.tsne_all" if drawn == count else "figures.tsne_some"
@@ -215,7 +219,7 @@ def _note(found: Embedding, labels_M: NDArray[np.integer], classes: int, count: 
         t(key, drawn=drawn, count=count, seed=seed),
         t("figures.tsne_method", components=found.components, perplexity=found.perplexity, seed=seed),
         t(
-            "figures.tsne_agreement",
+            "figures.tsne_agreement_rarest" if by_rarest else "figures.tsne_agreement",
             share=100 * found.agreement,
             chance=100 * chance,
             neighbors=min(NEIGHBORS, drawn - 1),

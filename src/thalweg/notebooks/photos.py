@@ -43,7 +43,10 @@ def check_of(check: Check) -> Iterator[Html | None]:
 def images_of(images: ImageSet) -> Iterator[Html | None]:
     """The layout that was found, the photos of each class, and two of them by name."""
     yield tag("p", images.describe(), class_="lead")
-    counts = {split: Counter(photo.label for photo in images.split(split)) for split in SPLITS}
+    counts = {
+        split: Counter(label for photo in images.split(split) for label in photo.all_labels or (None,))
+        for split in SPLITS
+    }
     labels = dict.fromkeys([*range(len(images.classes)), *(label for count in counts.values() for label in count)])
     rows = [
         (
@@ -78,7 +81,7 @@ def predictions_of(predictions: Predictions) -> Iterator[Html | None]:
     yield table([*columns, t("notebook.column_second")], rows, numeric=(2,), name=t("notebook.predicted"))
     if total > _ROWS:
         yield tag("p", t("notebook.more", count=total - _ROWS), class_="note")
-        counts = Counter(predictions.names)
+        counts = dict(zip(predictions.classes, predictions.given_NC.sum(axis=0), strict=True))
         rows = [(name, f"{counts[name]:,}") for name in predictions.classes if counts[name]]
         columns = [t("prediction.column_class"), t("data.column_photos")]
         yield folded(t("notebook.by_class"), table(columns, rows, numeric=(1,), name=t("notebook.by_class")))
