@@ -160,6 +160,7 @@ def _of_config(path: Path) -> dict[str, Any]:
         "weights": weights.get("source"),
         "license": weights.get("license"),
         "fitted": "optimizer" in unused,
+        "several": run.task.several,
     }
 
 

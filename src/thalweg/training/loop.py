@@ -287,15 +287,8 @@ class TrainingLoop:
         if self.team.first and (better or self.config.keep == "last"):
             checkpoint.save(self.run.best, checkpoint.model_tensors(self.evaluated), {"epoch": state.epoch})
         self._save_epoch()
-        self.recorder.end_epoch(
-            {
-                "step": state.step,
-                "epoch": state.epoch,
-                **sums.means(),
-                **valid.row(),
-                "seconds": self.clock.seconds,
-            }
-        )
+        counted = {"step": state.step, "epoch": state.epoch, "seconds": self.clock.seconds}
+        self.recorder.end_epoch({**counted, **sums.means(), **valid.row()})
         sums.clear()
 
     def at_evaluation_weights(self) -> AbstractContextManager[None]:

@@ -18,11 +18,14 @@ const TOLD = 40; // rows of a table
 export const PANELS = [
   { id: "loss", stream: "steps", column: "loss", log: true, say: short },
   { id: "gradient", stream: "steps", column: "gradient_norm", log: true, say: short },
+  { id: "map", stream: "epochs", column: "valid_map", log: false, say: exactPercent },
   { id: "accuracy", stream: "epochs", column: "valid_accuracy", log: false, say: exactPercent },
   { id: "train", stream: "epochs", column: "train_accuracy", log: false, say: exactPercent },
   { id: "valid", stream: "epochs", column: "valid_loss", log: false, say: short },
   { id: "lr", stream: "steps", column: "lr", log: false, say: short },
 ];
+
+const SHARES = ["accuracy", "train"]; // of photos with all labels right, where they may have several
 
 export const colorOf = (number) => COLORS[document.documentElement.dataset.theme === "dark" ? "dark" : "light"][number % 8];
 
@@ -30,8 +33,9 @@ export const colorOf = (number) => COLORS[document.documentElement.dataset.theme
  * @param {HTMLElement} home
  * @param {(run: string) => Record<string, any>} historyOf
  * @param {(run: string) => boolean} hasRate whether the steps of a run have a rate: those of a fit have lengths
+ * @param {(run: string) => boolean} isSeveral whether photos of a run have several labels
  */
-export function makeCurves(home, historyOf, hasRate) {
+export function makeCurves(home, historyOf, hasRate, isSeveral) {
   let charts = [];
   let runs = [];
   const waiting = new Set();
@@ -42,8 +46,9 @@ export function makeCurves(home, historyOf, hasRate) {
     runs = next;
     for (const chart of charts) chart.destroy();
     home.replaceChildren();
-    const shown = PANELS.filter((panel) => panel.id !== "lr" || runs.some(hasRate));
-    charts = runs.length ? shown.map((panel) => makeChart(home, panel, runs, (run) => readable(panel, run))) : [];
+    const several = runs.some(isSeveral);
+    const shown = PANELS.filter((panel) => (panel.id !== "lr" || runs.some(hasRate)) && (panel.id !== "map" || several));
+    charts = runs.length ? shown.map((panel) => makeChart(home, panel, runs, (run) => readable(panel, run), several)) : [];
     home.dataset.rows = "";
   }
   /** The history of a run as a chart may draw it. */
@@ -81,8 +86,8 @@ export function makeCurves(home, historyOf, hasRate) {
   };
 }
 
-function makeChart(home, panel, runs, historyOf) {
-  const title = t(`curve_${panel.id}`);
+function makeChart(home, panel, runs, historyOf, several) {
+  const title = t(`curve_${panel.id}${several && SHARES.includes(panel.id) ? "_several" : ""}`);
   const note = make("p", { class: "note", role: "status" });
   const place = region("chart-home", t("curve_keys", { title }));
   const rows = region("scroll", title);
