@@ -10,6 +10,7 @@ from thalweg.notebooks.cell import cell, folded, listing
 from thalweg.notebooks.curves import Curves
 from thalweg.notebooks.places import output_in
 from thalweg.report.html import Html, tag
+from thalweg.runs import files
 from thalweg.training.printing import lines_of_start, numbers_line, result_lines, working_line
 from thalweg.training.progress import Listener, Pace
 
@@ -162,6 +163,7 @@ class Live(Listener):
             valid_accuracy_E=[row["valid_accuracy"] for row in self._epochs],
             end=self._end,
             running=self._latest,
+            valid_map_E=[row[files.VALID_MAP] for row in self._epochs if files.VALID_MAP in row],
         )
         bar = tag("div", tag("div", style=f"width:{100 * self._share:.1f}%"), class_="bar")
         return tag(

@@ -76,6 +76,10 @@ def predictions_of(predictions: Predictions) -> Iterator[Html | None]:
     for row, photo in enumerate(predictions.photos[:_ROWS]):
         (name, probability), *others = predictions.best(row, 2)
         second = " ".join((others[0][0], percent(others[0][1]))) if others else ""
+        if predictions.thresholds_C is not None:  # the labels, and beside them the most probable class
+            given, probable = predictions.names[row] or t("data.no_label"), " ".join((name, percent(probability)))
+            rows.append((photo.path, given, probable, second))
+            continue
         rows.append((photo.path, name, percent(probability), second))
     columns = [t("report.column_photo"), t("prediction.column_class"), t("prediction.column_probability")]
     yield table([*columns, t("notebook.column_second")], rows, numeric=(2,), name=t("notebook.predicted"))

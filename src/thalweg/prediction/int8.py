@@ -74,6 +74,7 @@ class Comparison:
         calibrated_on: photos of the training split.
         processor: of this machine.
         onnxruntime: its version.
+        several: whether photos have several labels, so that `accuracy` is mean average precision.
     """
 
     path: str
@@ -84,6 +85,7 @@ class Comparison:
     calibrated_on: int
     processor: str
     onnxruntime: str
+    several: bool = False
 
 
 def quantize_onnx(run: Run, onnx: Path | str) -> Comparison:
@@ -127,6 +129,7 @@ def quantize_onnx(run: Run, onnx: Path | str) -> Comparison:
         calibrated_on=len(rows_N),
         processor=_processor(),
         onnxruntime=onnxruntime.__version__,
+        several=run.task.several,
     )
     write_text(path.with_suffix(".json"), json.dumps(asdict(found), indent=2) + "\n")
     return found
