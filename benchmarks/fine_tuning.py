@@ -51,10 +51,11 @@ ROWS = {
     "food-300": Row("food-300", (*FROM_WEIGHTS, "--budget", "3m")),
     "food-300-scratch": Row("food-300", ("--budget", "3m")),
     "food-scratch": Row("food", ("--budget", "10m")),
-    "own-weights": Row("food", ("--weights", "{first}", "--epochs", "5")),
+    "own-weights": Row("food", ("--weights", "{first}", "--recipe", "standard", "--epochs", "5")),
+    "own-weights-finetune": Row("food", ("--weights", "{first}", "--epochs", "5")),
     "own-scratch": Row("food", (*OWN, "--epochs", "5")),
 }
-FIRST = (*OWN, "--epochs", "1")  # on Imagenette: whose weights `own-weights` takes
+FIRST = (*OWN, "--epochs", "8")  # on Imagenette: whose weights the rows `own-weights…` take
 
 
 def main() -> None:
@@ -80,10 +81,9 @@ def main() -> None:
             if row.photos not in photos:
                 source = given.food if row.photos == "food-300" else given.imagenette
                 photos[row.photos] = small_set(source, out / "photos" / row.photos, given.seed)
-            flags = row.flags
-            if name == "own-weights":
+            if name.startswith("own-weights") and not (out / "first").exists():
                 train("own-weights, first", given.imagenette, FIRST, out / "first", given.seed)
-                flags = tuple(flag.format(first=out / "first") for flag in flags)
+            flags = tuple(flag.format(first=out / "first") for flag in row.flags)
             train(name, photos[row.photos], flags, out / name, given.seed)
     finally:
         if given.out is None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from thalweg.diagnosis import review_of
-from thalweg.errors import DataError
+from thalweg.errors import DataError, RunError
 from thalweg.runs import Run, TrainingConfig, files
 from thalweg.training import resume, resume_folds, train, train_folds
 
@@ -44,6 +44,9 @@ def test_a_run_has_the_corrected_labels_and_goes_on_with_its_own_copy(striped, t
     assert (run.path / files.APPLIED).read_text() == KEPT
     corrections.unlink()
     assert resume(run.path, epochs=2).summary()["epochs"] == 2
+    (run.path / files.APPLIED).write_text(KEPT.splitlines()[0] + '\n"training/0_1.png","0","relabel","2"\n')
+    with pytest.raises(RunError, match=f"{files.APPLIED}: the corrections, or the photos in .*, are no longer those"):
+        resume(run.path, epochs=3)
 
 
 @pytest.mark.slow

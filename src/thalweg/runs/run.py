@@ -261,6 +261,10 @@ class Run:
         images = self.find_photos()
         cache = decode_photos(images, self.config, self.data["stored"], progress, rendering=self.rendering)
         if cache.fingerprint != self.data["fingerprint"]:
+            if self.corrections is not None:
+                raise RunError(
+                    "runs.corrections_changed", table=self.corrections, path=self.data["path"], run=self.path
+                )
             raise RunError("runs.photos_changed", path=self.data["path"], run=self.path)
         return cache
 
