@@ -186,9 +186,7 @@ class Run:
         return self.path / files.EVALUATION
 
     def outputs(self) -> dict[str, NDArray[Any]]:
-        """Read the arrays in `evaluation`: `logits` (N, C), `labels` (N), `mid` and `top` (N, features).
-
-        Of several labels a photo, `labels` is (N, C).
+        """Read the arrays in `evaluation`: `logits` (N, C), `labels` (N), or (N, C) of several, `mid` and `top` (N, D).
 
         Raises:
             RunError: it is missing or damaged.
