@@ -2,15 +2,19 @@
 
 import csv
 import io
+import json
 import random
 
 import numpy as np
 import pytest
+import typer
 
+from thalweg.cli import data as command
 from thalweg.data import LayoutChoice, build_cache, check_images, fold_of, open_images
 from thalweg.data.corrections import corrected
 from thalweg.data.stratified import folds_of_several, valid_of_several
 from thalweg.errors import DataError, UsageError
+from thalweg.i18n import LANGUAGES, set_language, t
 
 
 SETS = ["cat;dog", "dog", "", "cat", "cat; dog ;", "bird;cat", "bird", "dog;dog", "", "bird", "cat;bird;dog", "dog"]
@@ -174,3 +178,24 @@ def test_folds_have_equal_shares_and_copies_share_one(listed):
     assert sorted(valid) == sorted(photo.path for photo in images.photos)
     with pytest.raises(UsageError, match="bird"):
         fold_of(images, folds=5, fold=0, seed=0)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_command_line_reads_them_as_said(listed, capsys, language):
+    root = listed(rows())
+    set_language(language)
+    app = typer.Typer(pretty_exceptions_enable=False)
+    app.callback()(lambda: None)
+    command.register(app)
+
+    def check(*flags):
+        app(args=["data", "check", str(root), *flags], standalone_mode=False)
+        return capsys.readouterr()
+
+    counts = json.loads(check("--json").out)["counts"]
+    assert sum(one.get("dog", 0) for one in counts.values()) == 6
+    assert t("data.describe_several", mean=15 / 12, bare=2) in check().err.replace("\n", " ")
+    with pytest.raises(DataError, match=r"labels\.csv:4"):
+        check("--labels", "one")
+    with pytest.raises(UsageError, match="many"):
+        check("--labels", "many")
