@@ -50,7 +50,9 @@ class Task(Protocol):
         """Fit the number that divides logits, so that probabilities are calibrated."""
         ...
 
-    def thresholds(self, probability_NC: NDArray[np.floating], labels: NDArray[np.integer]) -> list[float] | None:
+    def thresholds(
+        self, logits_NC: NDArray[np.floating], labels: NDArray[np.integer], temperature: float
+    ) -> list[float] | None:
         """Choose the probability from which on a photo has each class; None: the most probable class is the answer."""
         ...
 
@@ -78,6 +80,16 @@ class Task(Protocol):
         """Return the scores of a split by name: `accuracy`, and those that judge several classes."""
         ...
 
+    def scores_of_logits(
+        self,
+        logits_NC: NDArray[np.floating],
+        labels: NDArray[np.integer],
+        temperature: float = 1.0,
+        thresholds_C: Sequence[float] | None = None,
+    ) -> dict[str, float]:
+        """Return the same from logits; no probabilities are made where the order of the logits says all."""
+        ...
+
 
 class _OneClass:
     """Each photo has one class: softmax, and the most probable class."""
@@ -95,7 +107,7 @@ class _OneClass:
     def temperature(self, logits_NC: NDArray[np.floating], labels: NDArray[np.integer]) -> float:
         return fitted_temperature(logits_NC, labels)
 
-    def thresholds(self, probability_NC: NDArray[np.floating], labels: NDArray[np.integer]) -> None:  # noqa: ARG002 - as `Task`
+    def thresholds(self, logits_NC: NDArray[np.floating], labels: NDArray[np.integer], temperature: float) -> None:  # noqa: ARG002 - as `Task`
         return None
 
     def decided(
@@ -116,6 +128,15 @@ class _OneClass:
     ) -> dict[str, float]:
         return {"accuracy": float((probability_NC.argmax(axis=1) == labels).mean())}
 
+    def scores_of_logits(
+        self,
+        logits_NC: NDArray[np.floating],
+        labels: NDArray[np.integer],
+        temperature: float = 1.0,  # noqa: ARG002 - as `Task`
+        thresholds_C: Sequence[float] | None = None,  # noqa: ARG002 - as `Task`
+    ) -> dict[str, float]:
+        return self.scores(logits_NC, labels)
+
 
 class _SeveralClasses:
     """A photo may have several classes, or none: a sigmoid for each, and a threshold for each."""
@@ -133,8 +154,10 @@ class _SeveralClasses:
     def temperature(self, logits_NC: NDArray[np.floating], labels: NDArray[np.integer]) -> float:
         return fitted_temperature_of_sigmoid(logits_NC, labels)
 
-    def thresholds(self, probability_NC: NDArray[np.floating], labels: NDArray[np.integer]) -> list[float]:
-        return best_thresholds(probability_NC, labels > 0).tolist()
+    def thresholds(
+        self, logits_NC: NDArray[np.floating], labels: NDArray[np.integer], temperature: float
+    ) -> list[float]:
+        return best_thresholds(self.probabilities(logits_NC, temperature), labels > 0).tolist()
 
     def decided(
         self, probability_NC: NDArray[np.floating], thresholds_C: Sequence[float] | None = None
@@ -163,6 +186,15 @@ class _SeveralClasses:
             "micro_f1": float(f1_of(decided_NC.reshape(-1, 1), true_NC.reshape(-1, 1))[0]),
             "macro_f1": float(f1_C[known_C].mean()) if known_C.any() else 0.0,
         }
+
+    def scores_of_logits(
+        self,
+        logits_NC: NDArray[np.floating],
+        labels: NDArray[np.integer],
+        temperature: float = 1.0,
+        thresholds_C: Sequence[float] | None = None,
+    ) -> dict[str, float]:
+        return self.scores(self.probabilities(logits_NC, temperature), labels, thresholds_C)
 
 
 ONE: Final[Task] = _OneClass()

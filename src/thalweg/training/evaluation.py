@@ -76,10 +76,8 @@ def score(
         0.5
     """
     mean_loss, task = float(loss_of(loss, logits_NC, labels_N, 0.0)), task_of(loss)
-    if not math.isfinite(mean_loss):  # nothing can be ranked
-        return Score(mean_loss, 0.0, len(labels_N))
-    probability_NC = task.probabilities(logits_NC.numpy(), temperature)
-    return Score(mean_loss, count=len(labels_N), **task.scores(probability_NC, labels_N.numpy(), thresholds_C))
+    found = task.scores_of_logits(logits_NC.numpy(), labels_N.numpy(), temperature, thresholds_C)
+    return Score(mean_loss, count=len(labels_N), **found)
 
 
 def keep_outputs(run: Run, outputs: Mapping[str, Tensor], labels_N: NDArray[Any]) -> dict[str, Any]:
@@ -96,7 +94,7 @@ def keep_outputs(run: Run, outputs: Mapping[str, Tensor], labels_N: NDArray[Any]
     labels, logits_NC, task = torch.from_numpy(labels_N), outputs["logits"], run.task
     write_bytes(run.evaluation, save({**outputs, "labels": labels}))
     temperature = task.temperature(logits_NC.numpy(), labels_N)
-    thresholds_C = task.thresholds(task.probabilities(logits_NC.numpy(), temperature), labels_N)
+    thresholds_C = task.thresholds(logits_NC.numpy(), labels_N, temperature)
     found = score(logits_NC, labels, run.config.loss, temperature=temperature, thresholds_C=thresholds_C)
     chosen = {} if thresholds_C is None else {"thresholds": thresholds_C}
     return {"valid": found.to_dict(), "temperature": temperature, **chosen}
