@@ -136,7 +136,7 @@ def recognize(names: Sequence[str], path: Path, choice: LayoutChoice = AUTO) -> 
     Example:
         >>> from pathlib import Path
         >>> recognize(["training/0_1.jpg", "training/10_1.jpg", "testing/0001.jpg"], Path("food")).entries[1]
-        Entry(path='training/10_1.jpg', split='train', class_name='10')
+        Entry(path='training/10_1.jpg', split='train', class_name='10', names=None)
     """
     pictures = [name for name in names if is_picture(name)]
     if not pictures:
