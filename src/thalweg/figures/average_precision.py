@@ -60,8 +60,8 @@ def average_precision(
             100 * share_C[shown], places, "|", color=INK, markersize=11, markeredgewidth=2, label=t("figures.guess")
         )
         for place, value in zip(places, 100 * precision_C[shown], strict=True):
-            axes.text(101, place, f"{value:.1f}", va="center", fontsize=8)
-        axes.set_yticks(places, [literal(classes[label], longest=_LONGEST_NAME) for label in shown])
+            axes.text(101, float(place), f"{value:.1f}", va="center", fontsize=8)
+        axes.set_yticks(places, [literal(classes[label], longest=_LONGEST_NAME) for label in map(int, shown)])
         axes.invert_yaxis()
         axes.set_xlim(0, 107)
         axes.set_xticks(range(0, 101, 20))

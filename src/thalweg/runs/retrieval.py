@@ -96,4 +96,4 @@ def _cuts(
     order = np.argsort(-scores_N, kind="stable")
     sorted_N = scores_N[order]
     last_K = np.append(np.flatnonzero(np.diff(sorted_N)), len(sorted_N) - 1)
-    return sorted_N[last_K], np.cumsum(true_N[order])[last_K], last_K + 1
+    return sorted_N[last_K], np.cumsum(true_N[order], dtype=np.int64)[last_K], last_K + 1

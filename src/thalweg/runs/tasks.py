@@ -96,7 +96,7 @@ class _OneClass:
 
     several = False
     epoch_units: Mapping[str, str] = files.EPOCH_UNITS
-    pictures = files.PICTURES
+    pictures: tuple[str, ...] = files.PICTURES
 
     def shares(self, labels: NDArray[np.integer], classes: int) -> list[float]:
         return [float(count) / len(labels) for count in np.bincount(labels, minlength=classes)]
@@ -143,7 +143,7 @@ class _SeveralClasses:
 
     several = True
     epoch_units: Mapping[str, str] = {**files.EPOCH_UNITS, files.VALID_MAP: ""}
-    pictures = files.PICTURES_OF_SEVERAL
+    pictures: tuple[str, ...] = files.PICTURES_OF_SEVERAL
 
     def shares(self, labels: NDArray[np.integer], classes: int) -> list[float]:  # noqa: ARG002 - as `Task`
         return labels.mean(axis=0).tolist()

@@ -178,7 +178,7 @@ def _write_out_of_fold(runs: Sequence[Run], out: Path) -> None:
 
 
 def _names(which_C: NDArray[np.bool_], classes: Sequence[str]) -> str:
-    return written(classes[label] for label in np.flatnonzero(which_C))
+    return written(classes[label] for label in np.flatnonzero(which_C).tolist())
 
 
 def _over_all(found: Sequence[tuple[Any, ...]], by_fold: Sequence[Mapping[str, float]], task: Task) -> dict[str, float]:
@@ -188,5 +188,6 @@ def _over_all(found: Sequence[tuple[Any, ...]], by_fold: Sequence[Mapping[str, f
     scores = {"accuracy": round(right) / sum(counts)}
     if task.several:
         parts = zip(*((probability_NC, labels) for probability_NC, labels, _ in found), strict=True)
-        scores["mean_average_precision"] = task.scores(*map(np.concatenate, parts))["mean_average_precision"]
+        probability_NC, labels = map(np.concatenate, parts)
+        scores["mean_average_precision"] = task.scores(probability_NC, labels)["mean_average_precision"]
     return scores
