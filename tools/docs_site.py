@@ -231,7 +231,13 @@ def finish(site: Path) -> None:
 def _is_english_twice(location: str, docs: Path) -> bool:
     """Whether a page among the Chinese ones is the English one, for want of a Chinese one: the search finds it once."""
     page, _, name = location.partition("#")[0].partition("/")
-    return page == "zh-CN" and not (docs / name.replace(".html", CHINESE)).exists()
+    chinese = docs / name.replace(".html", CHINESE)
+    return page == "zh-CN" and not chinese.exists() and not _is_readme(chinese)
+
+
+def _is_readme(index: Path) -> bool:
+    """Whether the first page of a folder, which the site calls its index, is a README."""
+    return index.name == f"index{CHINESE}" and index.with_name(f"README{CHINESE}").exists()
 
 
 def loads_from_others(site: Path) -> list[str]:

@@ -1,10 +1,10 @@
-"""Refresh the pages of the verdicts: the tables of their thresholds, and their pictures.
+"""Refresh the pages of the verdicts: the tables of their thresholds in both languages, and their pictures.
 
     python tools/verdict_pages.py [CODE ...] [--tables | --pictures]
 
 Each picture shows a training of the zoo that has the fault beside a healthy one: the loss, and the number that
-decides (`verdict_panels`); a verdict on several processes has none. `--tables` writes only the tables, `--pictures`
-only the pictures.
+decides (`verdict_panels`); a verdict on several processes has none. Its words are English, and the pages of both
+languages show it. `--tables` writes only the tables, `--pictures` only the pictures.
 """  # noqa: INP001 - a script
 
 from __future__ import annotations
@@ -46,6 +46,11 @@ if TYPE_CHECKING:
 
 PAGES = Path(__file__).parents[1] / "docs" / "verdicts"
 BEGIN, END = "<!-- thresholds -->", "<!-- end of thresholds -->"
+# For each language: how its pages end, the heads of the columns, and what follows a measure that need not be known.
+LANGUAGES = {
+    "en": (".md", ("way", "measure", "relation", "threshold", "in words"), " (if known)"),
+    "zh-CN": (".zh-CN.md", ("途径", "测量项", "关系", "阈值", "含义"), "，若已知"),
+}
 
 Curve = tuple["NDArray[np.float64]", "NDArray[np.float64]"]
 
@@ -226,25 +231,28 @@ def _threshold(panel: Panel) -> dict[str, float]:
     return {f"speaks for the verdict: {condition.relation} {condition.threshold:g}": condition.threshold}
 
 
-def table(code: str) -> str:
+def table(code: str, language: str) -> str:
     """Tabulate the rules of a verdict: each is one way to reach it, and all its conditions must hold."""
-    lines = ["| way | measure | relation | threshold | in words |", "|---|---|---|---|---|"]
+    _, heads, if_known = LANGUAGES[language]
+    set_language(language)
+    lines = [f"| {' | '.join(heads)} |", "|---|---|---|---|---|"]
     for way, rule in enumerate((rule for rule in RULES if rule.code == code), start=1):
         for condition in rule.conditions:
             words = t(f"diagnosis.evidence_{condition.name}").replace("|", "\\|")
-            words += " (if known)" if condition.optional else ""
+            words += if_known if condition.optional else ""
             lines.append(f"| {way} | `{condition.name}` | {condition.relation} | {condition.threshold:g} | {words} |")
+    set_language("en")
     return "\n".join(lines)
 
 
-def refresh(code: str) -> None:
+def refresh(code: str, language: str) -> None:
     """Rewrite the table between its markers."""
-    path = PAGES / f"{code}.md"
+    path = PAGES / f"{code}{LANGUAGES[language][0]}"
     head, _, rest = path.read_text(encoding="utf-8").partition(BEGIN)
     _, found, tail = rest.partition(END)
     if not found:
         raise SystemExit(f"{path.name} has no {BEGIN} ... {END}")
-    write_text(path, f"{head}{BEGIN}\n{table(code)}\n{END}{tail}")
+    write_text(path, f"{head}{BEGIN}\n{table(code, language)}\n{END}{tail}")
 
 
 def main() -> None:
@@ -261,7 +269,8 @@ def main() -> None:
     (PAGES / "pictures").mkdir(parents=True, exist_ok=True)
     for code in given.codes or known:
         if not given.pictures:
-            refresh(code)
+            for language in LANGUAGES:
+                refresh(code, language)
         if not given.tables and code not in REPLICA_CODES:
             draw(code)
 

@@ -3,6 +3,7 @@
 ```
 ThalwegError                exit code 1
 ├── UsageError              exit code 2: an invalid option, value or formula
+│   ├── NotMetError         a process of several cannot meet the others
 │   └── UnknownNameError    an unknown name; suggests the nearest known ones
 ├── DataError               the photos
 │   └── BadImageError       one unusable photo
@@ -56,6 +57,10 @@ class UsageError(ThalwegError):
     """An invalid option, value or formula."""
 
     exit_code: ClassVar[int] = 2
+
+
+class NotMetError(UsageError):
+    """A process of several cannot meet the others, and it alone can know why."""
 
 
 class UnknownNameError(UsageError):

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from thalweg.data import build_cache, open_images, open_photos
+from thalweg.data import cache as cache_module
 from thalweg.data.cache import _name_of
 from thalweg.data.decoding import decode
 from thalweg.data.parallel import in_order
@@ -57,7 +58,7 @@ def test_nothing_is_decoded_twice(images, monkeypatch):
     calls = []
     build_cache(images, size=8, progress=lambda done, total: calls.append((done, total)))
     assert calls == [(done, 22) for done in range(1, 23)]
-    monkeypatch.setattr("thalweg.data.cache.decode", None)
+    monkeypatch.setattr("thalweg.data.building.decode", None)
     build_cache(images, size=8, progress=lambda done, total: calls.append((done, total)))
     assert len(calls) == 22
 
@@ -66,7 +67,7 @@ def test_splits_and_names_may_change_without_decoding_again(plant, picture, monk
     root = plant({f"{name}/{n}.jpg": picture(n) for name in ("cat", "dog") for n in range(6)})
     first = build_cache(open_images(root, seed=0), size=8)
     again = build_cache(open_images(root, seed=0), size=8)
-    monkeypatch.setattr("thalweg.data.cache.decode", None)
+    monkeypatch.setattr("thalweg.data.building.decode", None)
     second = build_cache(open_images(root, seed=1), size=8)
     assert second.path == first.path
     assert second.rows("valid").tolist() != first.rows("valid").tolist()
@@ -340,5 +341,23 @@ def test_a_photo_that_never_was_there_is_remembered(plant, picture, monkeypatch)
     files = {f"{n}.jpg": picture(n) for n in range(4)}
     root = plant(files | {"labels.csv": b"path,label\n" + b"".join(b"%d.jpg,%d\n" % (n, n % 2) for n in range(6))})
     assert len(build_cache(open_images(root), size=8).bad) == 2
-    monkeypatch.setattr("thalweg.data.cache._decode_into", lambda *_: pytest.fail("decoded again"))
+    monkeypatch.setattr("thalweg.data.cache.build", lambda *_: pytest.fail("decoded again"))
     assert len(build_cache(open_images(root), size=8).bad) == 2
+
+
+def test_a_drive_that_goes_away_while_photos_are_decoded_trains_nothing(images, own_cache, monkeypatch):
+    decode, away = cache_module.decode, images.root.with_name("away")
+    drives = [away]
+
+    def decode_some(content, *arguments, path, **options):
+        if path == "training/2_1.jpg" and drives:
+            images.root.rename(drives.pop())
+        return decode(content, *arguments, path=path, **options)
+
+    monkeypatch.setattr(cache_module, "decode", decode_some)
+    with pytest.raises(DataError) as caught:
+        build_cache(images, size=8, workers=1)
+    assert caught.value.key == "data.source_gone"
+    assert not list((own_cache / "pixels").iterdir())
+    away.rename(images.root)
+    assert not build_cache(images, size=8).bad

@@ -11,6 +11,7 @@ from thalweg.data import check_images, open_images
 from thalweg.data.check import inspect
 from thalweg.data.decoding import decode
 from thalweg.data.duplicates import MAX_DISTANCE, difference_hash, near_duplicates
+from thalweg.data.findings import read_findings
 from thalweg.errors import DataError
 from thalweg.i18n import set_language
 
@@ -98,14 +99,14 @@ def test_nearly_the_same_picture_in_two_splits_is_a_leak(plant, scenes, change):
 
 def test_different_pictures_are_not_alike():
     thumbnails = np.stack([np.asarray(scene(seed, 32, 32)) for seed in range(600)])
-    assert near_duplicates(thumbnails[:300], thumbnails[300:]) == []
+    assert len(near_duplicates(thumbnails[:300], thumbnails[300:]).left_P) == 0
 
 
 def test_pictures_without_detail_are_not_alike():
     skies = np.stack([np.asarray(Image.linear_gradient("L").resize((32, 32)).convert("RGB"))] * 2)
     flat = np.full((3, 32, 32, 3), 200, dtype=np.uint8)
-    assert near_duplicates(flat, flat) == []
-    assert [pair.left for pair in near_duplicates(flat, skies)] == []
+    assert len(near_duplicates(flat, flat).left_P) == 0
+    assert len(near_duplicates(flat, skies).left_P) == 0
 
 
 def test_hashes_agree_with_a_comparison_pixel_by_pixel():
@@ -121,9 +122,11 @@ def test_hashes_agree_with_a_comparison_pixel_by_pixel():
 def test_blocks_do_not_lose_pairs(monkeypatch):
     thumbnails = np.stack([np.asarray(scene(seed, 32, 32)) for seed in range(40)])
     whole = near_duplicates(thumbnails, thumbnails[::-1])
-    monkeypatch.setattr("thalweg.data.duplicates._BLOCK", 7)
-    assert near_duplicates(thumbnails, thumbnails[::-1]) == whole
-    assert len(whole) == 40
+    monkeypatch.setattr("thalweg.data.duplicates._PAIRS", 7)
+    monkeypatch.setattr("thalweg.data.duplicates._PHOTOS", 9)
+    blocks = near_duplicates(thumbnails, thumbnails[::-1])
+    assert all(np.array_equal(one, other) for one, other in zip(blocks, whole, strict=True))
+    assert len(whole.left_P) == 40
 
 
 def sixteen_bits(seed):
@@ -230,3 +233,57 @@ def test_the_whole_report_is_json(plant, scenes, language):
     assert report["bad"][0]["path"] == "training/0_30.jpg"
     assert report["leaks"][0]["paths"] == ["training/0_3.jpg", "validation/0_9.jpg"]
     assert len(report["warnings"]) == 2
+
+
+def test_every_copy_of_a_near_leak_is_named_and_equal_files_are_none(plant, scenes):
+    again = CHANGES["saved again"](Image.open(BytesIO(scenes["training/1_2.jpg"])))
+    copies = {"training/0_20.jpg": scenes["training/1_2.jpg"], "training/0_21.jpg": again}
+    found = check(plant(scenes | copies | dict.fromkeys(["validation/1_9.jpg", "validation/1_10.jpg"], again)))
+    assert sorted(leak.paths for leak in found.near_leaks) == [
+        (one, other)
+        for one in ("training/0_20.jpg", "training/1_2.jpg")
+        for other in ("validation/1_10.jpg", "validation/1_9.jpg")
+    ]
+    assert [leak.paths[0] for leak in found.leaks] == ["training/0_21.jpg"]
+    assert found.near_leaks[1:3] == (found.near_leaks[1], found.near_leaks[-2])
+
+
+@pytest.fixture
+def many(plant, picture):
+    """150 equal photos in two splits, and 120 empty files."""
+    same = picture(1, "PNG", width=16, height=16)
+    photos = {f"{split}/{n % 2}_{n}.png": same for split in ("train", "valid") for n in range(75)}
+    return plant(photos | {f"train/{n % 2}_{n}.png": b"" for n in range(100, 220)})
+
+
+def test_json_lists_the_first_hundred_and_counts_all(many):
+    found = check(many)
+    report = json.loads(json.dumps(found.to_json()))
+    assert found.has_more_than(100)
+    assert not found.has_more_than(150)
+    assert report["found"] == {
+        "bad": 120, "conflicts": 1, "leaks": 1, "near_leaks": 0, "oddities": dict.fromkeys(found.oddities, 0)
+    }  # fmt: skip
+    assert len(report["bad"]) == 100
+    assert len(report["leaks"][0]["paths"]) == len(report["leaks"][0]["splits"]) == 100
+    assert report["leaks"][0]["photos"] == 150
+    assert len("".join(report["warnings"])) < 2000
+
+
+def test_the_table_has_every_finding(many, tmp_path):
+    check(many).write_csv(tmp_path / "all.csv")
+    rows = list(read_findings(tmp_path / "all.csv"))
+    kinds = [row.kind for row in rows]
+    assert {kind: kinds.count(kind) for kind in kinds} == {"bad": 120, "conflicts": 149, "leaks": 149}
+    leaks = [row for row in rows if row.kind == "leaks"]
+    assert {row.path for row in leaks} == {"train/0_0.png"}
+    assert len({row.twin for row in leaks}) == 149
+    assert {(row.split, row.twin_split) for row in leaks} == {("train", "train"), ("train", "valid")}
+    assert "train/0_100.png" in rows[0].reason
+
+
+@pytest.mark.parametrize("content", [b"path,label\na.png,cat\n", b"", b"\xff\xfe\x00", b'kind,"'])
+def test_another_table_is_no_table_of_findings(tmp_path, content):
+    (tmp_path / "all.csv").write_bytes(content)
+    with pytest.raises(ValueError):
+        list(read_findings(tmp_path / "all.csv"))

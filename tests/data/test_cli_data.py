@@ -1,9 +1,11 @@
 import ast
+import io
 import json
 import os
 import re
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -59,6 +61,42 @@ def test_strict_makes_warnings_count(plant, homework):
     assert run("check", root, "--strict") == 1
 
 
+@pytest.fixture
+def doubled(plant, homework):
+    """Seven photos of the training split in the validation split, too."""
+    training = [content for name, content in homework.items() if name.startswith("training")]
+    return plant(homework | {f"validation/2_{n}.jpg": content for n, content in enumerate(training[:7], 50)})
+
+
+def test_a_table_of_all_findings_is_written_and_told(doubled, tmp_path, capsys, language):
+    assert run("check", doubled) == 0
+    assert "--out FILE.csv" in capsys.readouterr().err
+    table = tmp_path / "all.csv"
+    assert run("check", doubled, "--out", table) == 0
+    assert f"{table}" in capsys.readouterr().err
+    assert table.read_text(encoding="utf-8").count("\nleaks,") == 7
+    assert run("check", doubled, "--out", table, "--json") == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["csv"] == str(table)
+    assert f"{table}" in err
+    assert run("check", doubled, "--json") == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["csv"] is None
+    assert "--out" not in err  # nothing is left out of seven
+
+
+def test_of_many_classes_the_table_shows_the_ends(plant, picture, capsys, language):
+    photo = picture(1, "PNG", width=8, height=8)
+    assert run("check", plant({f"train/c{n:03}/{k}.png": photo for n in range(55) for k in range(2)})) == 0
+    out = capsys.readouterr().out
+    assert all(f"c{n:03} " in out for n in (0, 19, 35, 54))
+    assert "c020 " not in out
+    assert "c034 " not in out
+    middle = next(line for line in out.splitlines() if "…" in line)
+    assert " 15 " in middle
+    assert middle.split()[-2:] == ["15", "15"]  # photos of the others in each split
+
+
 def test_no_photos_is_an_error(plant):
     with pytest.raises(DataError):
         run("check", plant({"notes.txt": b""}))
@@ -91,3 +129,28 @@ def test_every_note_that_the_code_names_is_in_the_catalogue():
     beginnings = tuple(name for name in named if name.endswith("_"))  # of f-strings
     assert named - known.keys() - set(beginnings) == set()
     assert [key for key in known.keys() - named if not key.startswith(beginnings)] == []  # no sentence is left over
+
+
+def test_check_reads_shards_and_says_in_one_sentence_what_is_wrong_with_them(plant, picture, capsys, language):
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        for n in range(4):
+            for name, content in ((f"{n}.jpg", picture(n)), (f"{n}.cls", b"%d" % (n % 2))):
+                member = tarfile.TarInfo(name)
+                member.size = len(content)
+                tar.addfile(member, io.BytesIO(content))
+    root = plant({"train-0.tar": packed.getvalue(), "val-0.tar": packed.getvalue(), "classes.txt": b"cat\ndog\n"})
+    assert run("check", root, "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["layout"], found["counts"]["train"]) == ("webdataset", {"cat": 2, "dog": 2})
+    (root / "val-0.tar").write_bytes(packed.getvalue()[:3000])
+    with pytest.raises(DataError, match=r"val-0\.tar"):
+        run("check", root)
+
+
+def test_check_copies_a_set_at_an_address_and_shows_the_address(homework, capsys):
+    system = pytest.importorskip("fsspec").filesystem("memory")
+    for name, content in homework.items():
+        system.pipe(f"/a-set-to-check/{name}", content)
+    assert run("check", "memory://a-set-to-check") == 0
+    assert "memory://a-set-to-check:" in capsys.readouterr().err

@@ -186,7 +186,7 @@ def test_a_cache_of_an_older_version_opens_without_decoding(spoiled, monkeypatch
     cache = build_cache(spoiled, size=8)
     manifest = cache.path.with_name("manifest.json")
     manifest.write_text(json.dumps(without_seal(changed())(json.loads(manifest.read_bytes()))))
-    monkeypatch.setattr("thalweg.data.cache.decode", None)
+    monkeypatch.setattr("thalweg.data.building.decode", None)
     again = build_cache(spoiled, size=8)
     assert (again.fingerprint, again.notes) == (cache.fingerprint, ())
 

@@ -105,3 +105,20 @@ def test_certain_probabilities_are_no_trouble():
     certain = np.eye(2)[[0, 0, 1, 1, 1, 1]]
     with np.errstate(all="raise"):
         assert find_doubts(certain, labels).doubted_M.tolist() == [2]
+
+
+@pytest.mark.parametrize("values", [1, 40])
+def test_working_on_some_rows_at_a_time_changes_nothing(values, monkeypatch):
+    probabilities, labels, _ = made(3, empty=True)
+    whole = find_doubts(probabilities, labels)
+    monkeypatch.setattr("thalweg.diagnosis.doubts._VALUES", values)  # copied at a time
+    parts = find_doubts(probabilities, labels)
+    np.testing.assert_array_equal(parts.joint_CC, whole.joint_CC)
+    np.testing.assert_array_equal(parts.suggested_N, whole.suggested_N)
+    assert parts.doubted_M.tolist() == whole.doubted_M.tolist()
+
+
+def test_the_pairs_are_the_largest_cells_off_the_diagonal():
+    found = find_doubts(*made(1)[:2])
+    cells = [(i, j, count) for (i, j), count in np.ndenumerate(found.joint_CC) if i != j and count >= 0.5]
+    assert found.pairs(4) == sorted(cells, key=lambda cell: -cell[2])[:4]

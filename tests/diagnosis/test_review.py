@@ -13,6 +13,7 @@ from thalweg.cli import review as command
 from thalweg.data import open_images
 from thalweg.data.builtin import ARCHIVE
 from thalweg.data.corrections import corrected
+from thalweg.data.findings import Finding, write_findings
 from thalweg.diagnosis import review_of
 from thalweg.diagnosis.review import reviewed_folder
 from thalweg.errors import DataError, RunError, UnknownNameError
@@ -82,6 +83,21 @@ def test_folds_cover_all_photos_and_doubt_the_wrong_labels(folds):
     assert copies == {"0_10.png": (("1_7.png", "dog"),), "1_3.png": ()}
     assert all(one.probability_given < 0.1 for one in found.photos)
     assert all(one.probability_suggested > 0.9 for one in found.photos)
+
+
+def test_copies_come_from_the_table_of_all_findings_where_there_is_one(run):
+    findings = [Finding("conflicts", "7.png", "train", "owl", other, "train", name, "1")
+                for other, name in (("0_10.png", "cat"), ("8.png", "dog"))]  # fmt: skip
+    findings += [Finding("near_leaks", "9.png", "train", "dog", "0_10.png", "valid", "cat", "0.97", "yes")]
+    findings += [
+        Finding("near_leaks", "10.png", "train", "", "0_10.png", "valid", "cat", "0.96"),
+        Finding("bad", "b.png"),
+    ]
+    write_findings(run.path / files.FINDINGS, findings)
+    copies = {one.path: dict(one.copies) for one in review_of(run.path).photos}
+    assert copies == {"0_10.png": {"7.png": "owl", "8.png": "dog", "9.png": "dog"}}
+    (run.path / files.FINDINGS).write_bytes(b"\xffdamaged")
+    assert dict(review_of(run.path).photos[0].copies) == {"1_7.png": "dog"}  # of the first hundred, in JSON
 
 
 def test_a_single_run_covers_its_validation_photos_and_says_so(run):

@@ -7,7 +7,7 @@ from torch.distributed import TCPStore
 
 from thalweg.distributed import joining
 from thalweg.distributed.joining import is_first, join, speaks, usual_shards
-from thalweg.errors import UsageError
+from thalweg.errors import NotMetError, UsageError
 
 
 @pytest.fixture(autouse=True)
@@ -76,6 +76,15 @@ def test_a_port_in_use_and_an_address_where_nobody_listens(environment, monkeypa
         join()
 
 
+def test_a_program_that_takes_the_connection_and_never_answers(environment, monkeypatch):
+    monkeypatch.setenv(joining.PATIENCE, "0.1")
+    monkeypatch.setattr(joining, "_GRACE_S", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        environment(WORLD_SIZE=2, RANK=1, MASTER_ADDR="127.0.0.1", MASTER_PORT=other.getsockname()[1])
+        with pytest.raises(NotMetError, match="Process 1 cannot reach"):
+            join()
+
+
 def test_two_trainings_on_one_port_are_told_apart(environment):
     store = TCPStore("127.0.0.1", 0, 2, is_master=True, wait_for_workers=False)
     environment(WORLD_SIZE=2, RANK=1, MASTER_ADDR="127.0.0.1", MASTER_PORT=store.port)
@@ -83,7 +92,7 @@ def test_two_trainings_on_one_port_are_told_apart(environment):
     assert (group.rank, group.processes, group.first) == (1, 2, False)
     assert join() is group
     join.cache_clear()
-    with pytest.raises(UsageError, match="already number 1"):
+    with pytest.raises(NotMetError, match="already number 1"):
         join()
     group.remember("run", "runs/a")
     assert group.remember("run") == "runs/a"

@@ -68,9 +68,37 @@ def test_every_link_leads_somewhere(staged):
 
 def test_every_chinese_page_has_an_english_one_and_the_pages_by_question_have_both(staged):
     pages, _ = staged
-    chinese = {path.name.removesuffix(".zh-CN.md") for path in pages.glob("*.zh-CN.md")}
+    chinese = {path.relative_to(pages).as_posix().removesuffix(".zh-CN.md") for path in pages.rglob("*.zh-CN.md")}
     assert all((pages / f"{name}.md").exists() for name in chinese)
     assert chinese >= {*docs_site.QUESTIONS, "index", "gallery", "beside", "platforms"}
+    assert chinese >= {f"verdicts/{path.stem}" for path in pages.glob("verdicts/*.md") if ".zh-CN." not in path.name}
+
+
+def test_a_chinese_page_leads_to_chinese_pages_where_there_are_some(staged):
+    pages, _ = staged
+    wrong = []
+    for path in pages.rglob("*.zh-CN.md"):
+        for link in LINK.findall(path.read_text(encoding="utf-8")):
+            target = path.parent / link.partition("#")[0]
+            twin = target.with_name(target.name.removesuffix(".md") + ".zh-CN.md")
+            if twin.name != path.name and target.name.endswith(".md") and twin.resolve().exists():
+                wrong.append(f"{path.relative_to(pages)}: {link}")
+    assert not wrong
+
+
+@pytest.mark.parametrize(
+    ("location", "twice"),
+    [
+        ("zh-CN/stuck.html#only-a-log", False),
+        ("zh-CN/watch.html", True),
+        ("watch.html", False),
+        ("zh-CN/verdicts/index.html", False),
+        ("zh-CN/verdicts/saddle.html#证据", False),
+        ("zh-CN/index.html", False),
+    ],
+)
+def test_the_search_knows_which_chinese_pages_are_english(staged, location, twice):
+    assert docs_site._is_english_twice(location, staged[0]) is twice
 
 
 def test_every_public_name_has_a_page(staged):
@@ -106,4 +134,6 @@ def test_the_built_site_asks_nobody():
     assert docs_site.loads_from_others(site) == []
     assert "简体中文" in (site / "zh-CN" / "stuck.html").read_text(encoding="utf-8")
     assert "损失不下降" in (site / "zh-CN" / "stuck.html").read_text(encoding="utf-8")
+    assert "学习率太大" in (site / "zh-CN" / "verdicts" / "lr_too_large.html").read_text(encoding="utf-8")
+    assert '"zh-CN/verdicts/index.html"' in (site / "search" / "search_index.json").read_text(encoding="utf-8")
     assert "thalweg.train" in (site / "reference" / "train.html").read_text(encoding="utf-8")

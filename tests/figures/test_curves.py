@@ -152,3 +152,17 @@ def test_the_formulas_of_loss_and_optimizer_stand_below(drawn, tmp_path):
     assert sum(text.startswith("$") for text in written) == 2
     assert drawn.figure.get_size_inches()[1] > 11.5
     drawn.check_nothing_is_cut()
+
+
+def test_a_long_history_is_drawn_by_its_extremes(drawn, tmp_path):
+    """One step in 100,000 that stands out is still seen."""
+    steps, epochs = histories(100_003, 10_000)
+    steps.rows_NC[77_777, 2] = 50.0
+    curves(steps, epochs, tmp_path / "curves.png")
+    raw = lines(drawn.axes[0])["each step"]
+    assert len(raw) < 20_000
+    assert (raw[0, 0], raw[-1, 0]) == (1, 100_003)
+    np.testing.assert_array_equal([raw[:, 1].min(), raw[:, 1].max()], [steps["loss"].min(), 50.0])
+    assert abs(raw[np.argmax(raw[:, 1]), 0] - 77_778) < 20
+    for step, value in raw[:200:2]:  # the lowest of its block
+        assert value == steps["loss"][int(step) - 1 :][: 100_003 // 8192].min()

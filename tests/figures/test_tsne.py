@@ -3,7 +3,6 @@ import pytest
 
 from thalweg.errors import DataError
 from thalweg.figures.run_tsne import embed, tsne
-from thalweg.figures.style import class_marks
 from thalweg.i18n import set_language
 
 
@@ -99,5 +98,35 @@ def test_any_number_of_classes_with_any_names(drawn, tmp_path, language, count):
     drawn.check_nothing_is_cut()
     axes = drawn.axes[0]
     assert axes.get_legend().get_window_extent().x0 >= axes.get_window_extent().x1
-    assert len({tuple(mark) for mark in class_marks(count)}) == min(count, 63)
-    assert ("63" in axes.get_xlabel()) == (count > 63)
+    assert len(axes.get_legend().get_texts()) == (25 if count > 50 else count)
+
+
+def test_of_many_classes_the_most_confused_have_a_color_and_the_others_are_gray(drawn, tmp_path):
+    features, labels = blobs(240, 60)
+    predicted = labels.copy()
+    predicted[labels == 3] = 58
+    tsne(
+        features,
+        labels,
+        [f"c{index}" for index in range(60)],
+        tmp_path / "t.png",
+        title_key="top",
+        predicted_N=predicted,
+    )
+    others, *named, rings = drawn.axes[0].collections
+    names = [text.get_text() for text in drawn.axes[0].get_legend().get_texts()]
+    assert (names[0], names[-1]) == ("36 other classes (144)", "misclassified, of these (4)")
+    assert {"c3 (4)", "c58 (4)"} <= set(names)
+    assert [len(points.get_offsets()) for points in (others, *named, rings)] == [144, *[4] * 24, 4]
+
+
+def test_of_many_rarest_labels_the_largest_have_a_color_and_every_wrong_photo_a_ring(drawn, tmp_path):
+    features, labels = blobs(240, 60)
+    predicted = labels.copy()
+    predicted[labels == 59] = -1  # a wrong set of labels, which is no class
+    names = [f"c{index}" for index in range(60)]
+    tsne(features, labels, names, tmp_path / "t.png", title_key="top", predicted_N=predicted, by_rarest=True)
+    legend = drawn.axes[0].get_legend()
+    assert legend.get_title().get_text() == "rarest label (photos)"
+    assert legend.get_texts()[-1].get_text() == "some label wrong (4)"
+    assert len(drawn.axes[0].collections) == 1 + 24 + 1

@@ -5,6 +5,8 @@ import pytest
 
 from thalweg.errors import RunError
 from thalweg.history import History, HistoryLog
+from thalweg.history.overview import MOST, Overview
+from thalweg.history.tail import HistoryTail
 
 
 UNITS = {"step": "", "loss": "nat"}
@@ -84,3 +86,79 @@ def test_a_header_of_any_length_is_read(tmp_path):
         log.extend(np.ones((1, 1001)))
         log.cut_after(1)
     assert HistoryLog.read(tmp_path / "layers").units == units
+
+
+@pytest.mark.parametrize("rows", [MOST, MOST + 1, MOST + 1000, 20 * MOST + 5])
+def test_a_long_history_is_overviewed_by_the_extremes_of_blocks(tmp_path, rows):
+    """Each pair of rows is the lowest and the highest of its block, computed here from all rows."""
+    path, values = tmp_path / "steps", noise(rows)
+    with HistoryLog(path, UNITS) as log:
+        for first in range(0, rows, 7001):
+            log.extend(values[first : first + 7001])
+    found = Overview(HistoryTail(path)).whole()
+    assert len(found.rows_NC) <= MOST + 2
+    if rows <= MOST:
+        np.testing.assert_array_equal(found.rows_NC, values)
+        return
+    for number, block in enumerate(values[at : at + found.per] for at in range(0, rows, found.per)):
+        low, high = found.rows_NC[2 * number : 2 * number + 2]
+        assert (low[0], high[0]) == (block[0, 0], block[-1, 0])
+        assert (low[1], high[1]) == (np.nanmin(block[:, 1]), np.nanmax(block[:, 1]))
+    assert number == len(found.rows_NC) // 2 - 1
+
+
+def noise(rows):
+    values = np.random.default_rng(0).normal(size=(rows, 2))
+    values[:, 0] = np.arange(1, rows + 1)
+    values[::97, 1] = np.nan
+    return values
+
+
+def test_coarser_files_that_lack_or_lie_change_no_overview(tmp_path):
+    path, values = tmp_path / "steps", noise(20 * MOST + 5)
+    with HistoryLog(path, UNITS) as log:
+        log.extend(values)
+    expected = Overview(HistoryTail(path)).whole()
+    fine, coarse = tmp_path / "steps.16", tmp_path / "steps.256"
+    whole = fine.read_bytes()
+    fine.write_bytes(whole[: len(whole) // 2 + 3])  # a kill while it was written
+    coarse.unlink()  # a run of an older version
+    again = Overview(HistoryTail(path)).whole()
+    np.testing.assert_array_equal(again.rows_NC, expected.rows_NC)
+    coarse.write_text("damaged")
+    HistoryLog(path, UNITS).close()  # goes on: makes them anew
+    assert fine.read_bytes() == whole
+    np.testing.assert_array_equal(Overview(HistoryTail(path)).whole().rows_NC, expected.rows_NC)
+    older = noise(20 * MOST + 5)[::-1].copy()  # written by a version that keeps no coarser files
+    older[:, 0] = values[:, 0]
+    path.write_bytes(path.read_bytes()[: -older.nbytes] + older.tobytes())
+    HistoryLog(path, UNITS).close()
+    assert Overview(HistoryTail(path)).whole().rows_NC[0, 1] == np.nanmin(older[:256, 1])
+
+
+def test_a_cut_cuts_the_coarser_files(tmp_path):
+    path, values = tmp_path / "steps", noise(20 * MOST)
+    with HistoryLog(path, UNITS) as log:
+        log.extend(values)
+        log.cut_after(5 * MOST + 100)
+        log.extend(np.add(values[5 * MOST + 100 : 6 * MOST], [0, 100]))
+    found = Overview(HistoryTail(path)).whole()
+    assert (found.per, found.rows_NC[-1, 0]) == (16, 6 * MOST)
+    changed = found.rows_NC[found.rows_NC[:, 0] > 5 * MOST + 112]
+    assert changed[:, 1].min() > 90
+    assert found.rows_NC[found.rows_NC[:, 0] < 5 * MOST + 100, 1].max() < 10
+
+
+def test_a_part_comes_in_more_detail(tmp_path):
+    path, values = tmp_path / "steps", noise(20 * MOST)
+    with HistoryLog(path, UNITS) as log:
+        log.extend(values)
+    overview = Overview(HistoryTail(path))
+    part = overview.between(10_000, 12_000)
+    assert part.per == 1
+    np.testing.assert_array_equal(part.rows_NC, values[part.rows_NC[0, 0].astype(int) - 1 :][: len(part.rows_NC)])
+    assert part.rows_NC[0, 0] <= 10_000
+    assert part.rows_NC[-1, 0] >= 12_000
+    wide = overview.between(0, 10 * MOST)
+    assert (wide.per, wide.rows_NC[0, 0]) == (256, 1)
+    assert overview.between(0, 10**15).per == overview.whole().per

@@ -1,4 +1,7 @@
-"""Both languages have the same sentences with the same placeholders, and every key that the code names exists."""
+"""Both languages have the same sentences with the same placeholders, and every key that the code names exists.
+
+The Chinese pages of the documentation keep to the words and the punctuation of the catalogue.
+"""
 
 import ast
 import json
@@ -11,7 +14,11 @@ import pytest
 from thalweg.i18n import LANGUAGES, get_language, set_language, t
 
 
-SRC = Path(__file__).parents[2] / "src" / "thalweg"
+ROOT = Path(__file__).parents[2]
+SRC = ROOT / "src" / "thalweg"
+CHINESE_PAGES = [ROOT / "README.zh-CN.md", *sorted((ROOT / "docs").rglob("*.zh-CN.md"))]
+HALF_WIDTH = re.compile(r"[\u4e00-\u9fff][,;:!?]|[,;!?][\u4e00-\u9fff]|[\u4e00-\u9fff]\(|\)[\u4e00-\u9fff]")
+TIGHT = re.compile(r"[\u4e00-\u9fff][a-zA-Z0-9]|[a-zA-Z0-9%][\u4e00-\u9fff]")
 DOMAINS = sorted(path.stem for path in (SRC / "i18n" / "en").glob("*.json"))
 
 
@@ -72,6 +79,7 @@ CHINESE_WORDS_NOT_USED = {
     "名字": "名称",
     "证明": "试验",
     "「": "“",
+    "短跑": "短训练",
 }
 
 
@@ -88,20 +96,40 @@ def test_chinese_has_one_word_for_one_thing():
 
 
 def test_chinese_sentences_have_full_width_punctuation():
-    half_width = re.compile(r"[\u4e00-\u9fff][,;:!?]|[,;!?][\u4e00-\u9fff]|[\u4e00-\u9fff]\(|\)[\u4e00-\u9fff]")
     wrong = []
     for domain in DOMAINS:
         for key, sentence in catalogue("zh-CN", domain).items():
-            wrong += [f"{domain}.{key}: {found}" for found in half_width.findall(re.sub(r"`[^`]*`", "", sentence))]
+            wrong += [f"{domain}.{key}: {found}" for found in HALF_WIDTH.findall(re.sub(r"`[^`]*`", "", sentence))]
     assert not wrong, "\n".join(wrong)
 
 
 def test_chinese_has_a_space_beside_latin_letters_and_digits():
-    tight = re.compile(r"[\u4e00-\u9fff][a-zA-Z0-9]|[a-zA-Z0-9%][\u4e00-\u9fff]")
     wrong = []
     for domain in DOMAINS:
         for key, sentence in catalogue("zh-CN", domain).items():
-            wrong += [f"{domain}.{key}: {found}" for found in tight.findall(re.sub(r"{[^}]*}", "", sentence))]
+            wrong += [f"{domain}.{key}: {found}" for found in TIGHT.findall(re.sub(r"{[^}]*}", "", sentence))]
+    assert not wrong, "\n".join(wrong)
+
+
+def prose(page):
+    """The words of a page, without code and without where its links lead."""
+    text = re.sub(r"^```.*?^```$|`[^`\n]*`", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    return re.sub(r"\]\([^)]*\)|<[^>]*>", "]", text)
+
+
+@pytest.mark.parametrize("page", CHINESE_PAGES, ids=lambda page: page.name)
+def test_a_chinese_page_has_full_width_punctuation_and_spaces_beside_latin_letters(page):
+    text = prose(page)
+    assert HALF_WIDTH.findall(text) + TIGHT.findall(text) == []
+
+
+def test_the_chinese_pages_of_the_verdicts_have_the_words_of_the_catalogue():
+    pages = [page for page in CHINESE_PAGES if page.parent.name == "verdicts"]
+    assert pages
+    wrong = []
+    for page in pages:
+        text = prose(page)
+        wrong += [f"{page.name}: {word}, not {right}" for word, right in CHINESE_WORDS_NOT_USED.items() if word in text]
     assert not wrong, "\n".join(wrong)
 
 

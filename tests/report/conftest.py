@@ -8,9 +8,9 @@ import pytest
 from safetensors.numpy import save_file
 
 from thalweg.figures import confusion, curves, layers, mistakes, reliability, tsne
+from thalweg.figures.class_choice import confusion_matrix
 from thalweg.history import HistoryLog
 from thalweg.i18n import set_language
-from thalweg.report.scores import confusion_matrix
 
 
 CLASSES = ["Bread", "Dairy", "<script>alert(1)</script>", "面条"]

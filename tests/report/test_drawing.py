@@ -64,6 +64,7 @@ def test_all_pictures_are_drawn_and_put_into_the_report(run):
     report = draw_run(run.path)
     assert {path.name for path in run.path.glob("*.png")} == PICTURES
     assert report.read_text(encoding="utf-8").count("data:image/png") == 7
+    assert (run.path / "class-scores.csv").read_text(encoding="utf-8").splitlines()[1].startswith("dark,40,")
     summary = run.summary()
     assert summary["messages"] == ["first"]
     assert summary["seconds"]["pictures"] > 0

@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from thalweg.errors import RunError
 from thalweg.history import HistoryLog
@@ -230,3 +231,17 @@ def test_the_weights_of_the_start_are_told_in_words(run, language):
     for key in ("fact_weights_size", "weights_known_test", "weights_head_new", "fact_photo_layout"):
         assert t(f"report.{key}") in text
     assert not {"weights_size", "ground", "levels", t("report.fact_layout")} & set(text.split("\n"))
+
+
+def test_of_many_classes_the_worst_are_listed_and_the_rest_has_its_place(run):
+    labels = np.arange(240) % 60
+    logits = np.eye(60, dtype=np.float32)[labels]
+    logits[labels == 7] = logits[0]  # never right
+    save_file({"logits": logits, "labels": labels}, run / "evaluation.safetensors")
+    check = {"counts": {"train": {f"photos of {index}": 100 - index for index in range(60)}}}
+    (run / "data-check.json").write_text(json.dumps(check), encoding="utf-8")
+    page = Page(write_report(run))
+    assert page.text.count("photos of ") == 40  # the first and the last
+    assert "photos of 30" not in page.text
+    assert "50 classes with the lowest recall, of 60; class-scores.csv" in page.text
+    assert "Bread (4)" in page.text  # the first class, for which the seventh is mistaken

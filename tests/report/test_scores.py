@@ -3,7 +3,8 @@ import pytest
 from sklearn.metrics import confusion_matrix as theirs
 from sklearn.metrics import precision_recall_fscore_support
 
-from thalweg.report.scores import class_scores, confusion_matrix, wilson_interval
+from thalweg.figures.class_choice import confusion_matrix
+from thalweg.report.scores import class_scores, wilson_interval
 
 
 @pytest.mark.parametrize("classes", [2, 5, 11])

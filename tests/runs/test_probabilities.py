@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from thalweg.runs.probabilities import fitted_temperature, softmax
+from thalweg.runs.probabilities import fitted_temperature, most_probable, softmax
 
 
 def cross_entropy(logits, labels, temperature):
@@ -34,3 +34,13 @@ def test_outputs_that_are_all_right_get_the_coldest():
 def test_probabilities_add_up_and_do_not_overflow():
     found = softmax(np.array([[1e4, 0.0], [-1e4, 0.0]]), 0.05)
     assert found.tolist() == [[1, 0], [0, 1]]
+
+
+@pytest.mark.parametrize("values", [1, 12, 10_000])
+def test_the_most_probable_classes_are_those_of_all_probabilities(values, monkeypatch):
+    monkeypatch.setattr("thalweg.runs.probabilities._VALUES", values)  # in memory at a time
+    logits = np.random.default_rng(2).normal(size=(37, 6)).astype(np.float32)
+    whole = softmax(logits, 1.7)
+    predicted, probability = most_probable(logits, 1.7)
+    np.testing.assert_array_equal(predicted, whole.argmax(axis=1))
+    np.testing.assert_array_equal(probability, whole.max(axis=1))

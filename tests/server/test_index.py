@@ -82,6 +82,8 @@ def test_a_script_is_sent_without_what_only_its_readers_need(client):
         ("/**\n * What it does.\n */\nexport const a = 1;\n", "export const a=1;\n"),
         ("if (a >= b && c) {\n  d = a ? -1 : +1;\n}\n", "if(a>=b&&c){d=a?-1:+1;}\n"),
         ("  /** @type {any} */ (a).b();\n/* c */\nd;\n", "/** @type {any} */ (a).b();d;\n"),
+        ('a = f("x = y", b);\n', 'a=f("x = y",b);\n'),
+        ("a = f('x = y', b);\n", "a = f('x = y', b);\n"),
         ('const a = "// no comment";\n', 'const a = "// no comment";\n'),
     ],
 )

@@ -145,6 +145,22 @@ class TestScores:
         assert found["right"] == pytest.approx(np.trace(matrix) / matrix.sum())
         assert found["right"] == pytest.approx(run.summary()["valid"]["accuracy"])
 
+    def test_of_many_classes_the_cells_with_photos_are_sent(self, page, run, monkeypatch):
+        matrix = np.array(page.get("/api/scores", params={"run": "striped"}).json()["matrix"])
+        monkeypatch.setattr("thalweg.figures.class_choice.MOST_NAMED", 1)
+        found = page.get("/api/scores", params={"run": "striped"}).json()
+        assert "matrix" not in found
+        assert sorted(found["order"]) == list(range(len(run.classes)))
+        sent = np.zeros_like(matrix)
+        for label, predicted, photos in found["cells"]:
+            sent[label, predicted] = photos
+        np.testing.assert_array_equal(sent, matrix)
+        cache = photos_of(run)
+        for pair in found["pairs"]:
+            assert matrix[pair["true"], pair["predicted"]] == pair["photos"]
+            assert cache.photos[pair["mistake"]].label == pair["true"]
+            assert pair["other"] is None or cache.photos[pair["other"]].label == pair["predicted"]
+
     def test_samples_have_their_own_labels(self, page, run):
         cache = photos_of(run)
         for sample in page.get("/api/scores", params={"run": "striped"}).json()["samples"]:

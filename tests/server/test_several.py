@@ -35,6 +35,7 @@ def test_a_photo_is_answered_with_its_labels(several_run):
 def test_maps_are_colored_by_the_rarest_label(several_run):
     header, arrays = embedding(several_run, "best")
     assert header["classes"] == ["blue", "green", "red", "(no label)"]
+    assert header["named"] == [0, 1, 2, 3]
     assert len(header["true"]) == len(arrays["labels"])
     for label, names in zip(arrays["labels"], header["true"], strict=True):
         assert header["classes"][label] in names

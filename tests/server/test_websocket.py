@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from thalweg.history import HistoryLog
+from thalweg.history.overview import Overview
 from thalweg.history.tail import HistoryTail
 from thalweg.runs.files import STEP_UNITS
 from thalweg.server.answers import frame, read_frame
@@ -95,6 +96,23 @@ class TestFeed:
         log.extend(step_rows(8, 5))
         assert read_frame(feed.news())[0]["photos_per_second"] == 64 * 8 / 4
 
+    def test_a_long_history_comes_as_extremes_and_a_part_of_it_in_detail(self, log, step_rows):
+        """While it grows, what was sent stays right: the page ends with what one reading gives."""
+        feed, kept = Feed("run", "steps", HistoryTail(log.path)), np.empty((0, len(STEP_UNITS)))
+        details = []
+        for count, first in ((30_000, 0), (2_700, 30_000), (100, 32_700), (5, 32_800), (30_000, 32_805)):
+            log.extend(step_rows(count, first))
+            news = feed.news()
+            details.append(read_frame(news)[0]["per"])
+            kept = gather(news, kept)
+        assert details == [1, 1, 16, 16, 16]
+        np.testing.assert_array_equal(kept, Overview(HistoryTail(log.path)).whole().rows_NC)
+        header, _ = read_frame(Feed("run", "steps", HistoryTail(log.path), 32_700).news())
+        assert (header["first"], header["per"]) == (0, 16)  # what was known had another detail
+        log.extend(step_rows(3, 62_805))
+        header, arrays = read_frame(Feed("run", "steps", HistoryTail(log.path), len(kept), per=16).news())
+        assert (header["first"], len(arrays["step"])) == (2 * (62_805 // 16), 2)
+
 
 class TestSocket:
     def test_it_lists_then_follows(self, client, folder, step_rows):
@@ -117,6 +135,15 @@ class TestSocket:
         answer = client.get("/api/rows", params={"run": "first", "stream": "steps", "since": 90})
         _, arrays = read_frame(answer.content)
         np.testing.assert_array_equal(arrays["gradient_norm"], step_rows(100)[90:, 3])
+
+    def test_a_part_between_two_steps_is_answered(self, client, step_rows):
+        asked = {"run": "first", "stream": "steps", "low": 20, "high": 30}
+        header, arrays = read_frame(client.get("/api/rows", params=asked).content)
+        assert header["per"] == 1
+        first, last = (int(arrays["step"][at]) for at in (0, -1))
+        assert first <= 20
+        assert last >= 30
+        np.testing.assert_array_equal(arrays["loss"], step_rows(100)[first - 1 : last, 2])
 
     @pytest.mark.parametrize(
         "message", ["", "[", "[]", "{}", '{"follow": 1}', '{"follow": {"first": {"steps": -1}}}', "x" * 5000]

@@ -1,6 +1,7 @@
 """Trainings that cannot go on: they say why, in a sentence, and keep what is good."""
 
 import errno
+import json
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -12,8 +13,9 @@ from PIL import Image
 
 from made import SMALL as CONFIG
 from thalweg import models
+from thalweg.data.findings import read_findings
 from thalweg.errors import BadImageError, DataError, StorageError, TrainingError, UnknownNameError, UsageError
-from thalweg.runs import Run, checkpoint
+from thalweg.runs import Run, checkpoint, files
 from thalweg.training import train
 from thalweg.training.optimizers import EXTRA, build_optimizer
 
@@ -133,6 +135,17 @@ def test_a_bad_photo_is_named_and_left_out_or_stops(striped, tmp_path):
     assert "training/0_3.png" not in (run.path / "split.csv").read_text()
     with pytest.raises(BadImageError, match=r"0_3\.png"):
         train(photos, replace(CONFIG, on_bad_image="stop"), tmp_path / "stopped")
+
+
+def test_a_run_lists_a_hundred_bad_photos_and_a_table_has_all(striped, tmp_path):
+    photos = _copied(striped, tmp_path / "photos")
+    for number in range(1000, 1101):
+        (photos / "training" / f"0_{number}.png").write_bytes(b"")
+    run = train(photos, replace(CONFIG, epochs=1), tmp_path / "run")
+    check = json.loads((run.path / files.CHECK).read_text())
+    assert (len(check["bad"]), check["found"]["bad"]) == (100, 101)
+    bad = [finding.path for finding in read_findings(run.path / files.FINDINGS) if finding.kind == "bad"]
+    assert len(set(bad)) == 101
 
 
 def test_an_unknown_optimizer_is_a_usage_error():

@@ -8,7 +8,14 @@ from thalweg._spinning import bound_spinning
 from thalweg.cli._streams import speak_any_encoding
 from thalweg.distributed.joining import speaks
 from thalweg.distributed.launching import concluded
-from thalweg.errors import EndedElsewhereError, ProcessLostError, ThalwegError, UnknownNameError, UsageError
+from thalweg.errors import (
+    EndedElsewhereError,
+    NotMetError,
+    ProcessLostError,
+    ThalwegError,
+    UnknownNameError,
+    UsageError,
+)
 from thalweg.i18n import LANGUAGES, set_language, shown
 
 
@@ -26,9 +33,10 @@ def main() -> None:
     except EndedElsewhereError as error:
         sys.exit(concluded(error.exit_code, spoke=False))
     except ThalwegError as error:
-        if speaks():
+        says = speaks() or isinstance(error, NotMetError)
+        if says:
             _report(error, as_json="--json" in arguments)
-        sys.exit(concluded(error.exit_code, spoke=speaks()))
+        sys.exit(concluded(error.exit_code, spoke=says))
 
 
 def _run(arguments: list[str]) -> int:

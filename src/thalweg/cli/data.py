@@ -11,7 +11,7 @@ import typer
 
 from thalweg.cli._options import training_flags
 from thalweg.cli._output import JsonFlag, note, print_json, print_table
-from thalweg.data.photos import SPLITS
+from thalweg.data.photos import SPLITS, ends
 from thalweg.i18n import joined, t
 
 
@@ -48,12 +48,15 @@ def check(
     labels: Annotated[str, typer.Option(metavar="auto|one|several", help=t("data.help_labels"))] = "auto",
     encoding: Annotated[str | None, typer.Option(metavar="NAME", help=t("data.help_encoding"))] = None,
     strict: Annotated[bool, typer.Option("--strict", help=t("data.help_strict"))] = False,
+    out: Annotated[Path | None, typer.Option("--out", "-o", metavar="CSV", help=t("data.help_check_out"))] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Read every photo of a set and report what is wrong."""
     from thalweg.data import LayoutChoice, check_images, open_images
+    from thalweg.data.check import EXAMPLES
 
     choice = LayoutChoice(layout, table, path_column, label_column, encoding, cast("Labels", labels))
+    bring(folder)
     images = open_images(folder, classes=classes, choice=choice)
     if not as_json:
         note(images.describe())
@@ -61,11 +64,17 @@ def check(
             note(line)
     with _progress(t("data.reading")) as advance:
         found = check_images(images, progress=advance)
+    if out:
+        found.write_csv(out)
     if as_json:
         leftovers = [vars(one) for one in images.leftovers]
-        print_json(found.to_json() | {"examples": images.examples, "leftovers": leftovers})
+        print_json(found.to_json() | {"csv": out and str(out), "examples": images.examples, "leftovers": leftovers})
     else:
         _show(found, images)
+    if out:
+        note(t("data.findings_written", path=out))
+    elif found.has_more_than() if as_json else found.has_more_than(EXAMPLES):
+        note(t("data.findings_left_out"))
     if strict and found.warnings():
         raise typer.Exit(1)
 
@@ -107,12 +116,24 @@ def preview(
     from thalweg.training.preview import preview as seen
 
     config = recipe(name, **overrides)
+    bring(folder)
     found = seen(folder, config, count=count, copies=copies)
     side = found.plain_PSS3.shape[1]
     mixed = config.mixup + config.cutmix
     title = t("figures.augmented_mixed" if mixed else "figures.augmented", name=config.augment, side=side, share=mixed)
     draw_augmented(out, [one for _, one in found.names], found.plain_PSS3, found.copies_PKSS3, title=title)
     note(t("data.previewed", count=len(found.names), copies=copies, path=out))
+
+
+def bring(photos: str) -> None:
+    """Copy a set at an address into the cache, with its progress, so that whoever opens it finds the copy."""
+    from thalweg.data.addresses import is_url
+
+    if is_url(photos):
+        from thalweg.data.remote import local_copy
+
+        with _progress(t("data.fetching"), unit_bytes=True) as advance:
+            local_copy(photos, progress=advance)
 
 
 def _homes(images: ImageSet) -> Iterator[str]:
@@ -124,20 +145,7 @@ def _homes(images: ImageSet) -> Iterator[str]:
 
 
 def _show(found: Check, images: ImageSet) -> None:
-    names = list(dict.fromkeys(name for counts in found.counts.values() for name in counts))
-    home = images.homes("train")
-    few = len(names) <= _CLASSES_WITH_EXAMPLES
-    examples = [t("data.column_examples")] if few else []
-    rows = [
-        [
-            name or t("data.no_label"),
-            *(counts.get(name, 0) for counts in found.counts.values()),
-            *([joined(path.removeprefix(home) for path in images.examples.get(name, ()))] if few else []),
-        ]
-        for name in names
-    ]
-    splits = [t(f"data.split_{split}") for split in found.counts]
-    print_table([t("data.column_class"), *splits, *examples], rows)
+    _show_classes(found, images)
     if images.leftovers:
         columns = [t(f"data.column_{column}") for column in ("ending", "files", "example")]
         endings = [[one.ending or t("data.leftover_no_ending"), one.count, one.example] for one in images.leftovers]
@@ -153,6 +161,24 @@ def _show(found: Check, images: ImageSet) -> None:
         print_table(columns, unusual)
     for line in _findings(found):
         typer.echo(line)
+
+
+def _show_classes(found: Check, images: ImageSet) -> None:
+    """Photos of each class; of many classes the first and the last, and the sum of the others."""
+    names = list(dict.fromkeys(name for counts in found.counts.values() for name in counts))
+    home = images.homes("train")
+    few = len(names) <= _CLASSES_WITH_EXAMPLES
+    examples = [t("data.column_examples")] if few else []
+
+    def row(name: str) -> list[str | int]:
+        paths = [joined(path.removeprefix(home) for path in images.examples.get(name, ()))] if few else []
+        return [name or t("data.no_label"), *(counts.get(name, 0) for counts in found.counts.values()), *paths]
+
+    first, between, last = ends(names)
+    left_out = [sum(counts.get(name, 0) for name in between) for counts in found.counts.values()]
+    middle = [[t("data.classes_left_out", count=len(between)), *left_out]] if between else []
+    splits = [t(f"data.split_{split}") for split in found.counts]
+    print_table([t("data.column_class"), *splits, *examples], [*map(row, first), *middle, *map(row, last)])
 
 
 def _row(name: str, values: Range) -> list[str | int]:

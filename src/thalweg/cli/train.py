@@ -89,10 +89,13 @@ def requested(photos: str, recipe: str | None, overrides: dict[str, Any]) -> Tra
 def begin(photos: str, config: TrainingConfig, out: Path | None, *, log: Sequence[str] = (), as_json: bool) -> None:
     """Train, draw, and print the results."""
     from thalweg.cli._progress import showing
+    from thalweg.cli.data import bring
     from thalweg.loggers.live import opened
     from thalweg.training import train as train_run
     from thalweg.training import train_folds
 
+    if is_first():
+        bring(photos)
     with opened(log, _tell) as loggers:
         if config.folds and config.fold is None:
             with showing(config) as listener:

@@ -2,19 +2,14 @@
 
 A cache is a folder named after its content: the digests of the photos in the order of their paths, the size, how
 photos become squares, the decoder's version and, where the pixels depend on it, the rendering. Splits and labels are
-not part of it, so changing them decodes nothing again. The folder is built under another name and renamed once whole.
-If two processes build the same one, the second keeps the first one's; a killed process leaves a `.part` folder, which
-a later build removes.
+not part of it, so changing them decodes nothing again. `building` decodes it under another name and renames it once
+whole.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import shutil
-import tempfile
-import time
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
@@ -24,20 +19,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from thalweg._files import cache_folder
-from thalweg.data.decoding import DECODER_VERSION, decode, quiet
-from thalweg.data.digests import CLEAR, DEEP, Content, contents_of
+from thalweg.data.building import RESIZE_ON_DISK, Decoding, build, build_together, wait_for_digests
+from thalweg.data.decoding import DECODER_VERSION
+from thalweg.data.digests import CLEAR, DEEP, contents_of
 from thalweg.data.levels import levels_of, rendering_with
-from thalweg.data.manifest import (
-    MANIFEST,
-    PIXELS,
-    SUMS,
-    BadImage,
-    Manifest,
-    channel_sums,
-    read_manifest,
-    write_manifest,
-)
-from thalweg.data.parallel import in_order
+from thalweg.data.manifest import MANIFEST, PIXELS, SUMS, BadImage, Manifest, read_manifest
 from thalweg.data.photos import SPLITS, ImageSet, Photo, Split, natural_key
 from thalweg.data.sources import Note
 from thalweg.errors import BadImageError, DataError, StorageError, UsageError
@@ -48,20 +34,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from thalweg.data.building import Builders
     from thalweg.data.rendering import Rendering, Resize
-    from thalweg.data.sources import Source
-
-# Names on disk keep the words of the first caches: renaming them would decode every photo again.
-_RESIZE_ON_DISK: dict[Resize, str] = {"stretch": "squash", "center-crop": "crop"}
-# Failures that may be temporary, for content that was read once: an unplugged drive, a full memory, a missing package.
-_MAY_PASS = {
-    "data.bad_missing",
-    "data.bad_unreadable",
-    "data.bad_memory",
-    "data.bad_needs_heif",
-    "data.bad_needs_avif",
-}
-_ABANDONED_S = 3600.0  # a build writes all the time: a `.part` untouched for an hour was killed
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,6 +127,7 @@ def build_cache(
     folder: Path | str | None = None,
     progress: Callable[[int, int], None] | None = None,
     workers: int | None = None,
+    builders: Builders | None = None,
 ) -> Cache:
     """Decode every photo of a set, or open the cache that an earlier call has built.
 
@@ -166,11 +141,13 @@ def build_cache(
         folder: where caches are kept; `THALWEG_CACHE` or the user's cache folder by default.
         progress: called with (photos done, photos) while decoding.
         workers: threads; one per core by default.
+        builders: the processes that call this together and share a disk, each with its own photos; None: this one.
 
     Raises:
         UsageError: the size is below 1.
         BadImageError: a photo cannot be used, and `on_bad_image` is `stop`.
-        DataError: no photo at all, or none of the training split, can be used.
+        DataError: no photo at all, or none of the training split, can be used; the photos of another builder differ; or
+            the photos' drive has gone away.
         StorageError: the cache cannot be written, or the disk is full; nothing is left behind.
 
     Example:
@@ -184,6 +161,7 @@ def build_cache(
         raise UsageError("data.size_too_small", size=size)
     folder = Path(folder) if folder else cache_folder()
     photos = sorted(images.photos, key=lambda photo: natural_key(photo.path))
+    wait_for_digests(builders)
     contents = contents_of(images.source, [photo.path for photo in photos], folder=folder, workers=workers)
     if rendering is None:
         deep = {
@@ -192,7 +170,7 @@ def build_cache(
             if content and DEEP in content.traits
         }
         rendering = rendering_with(levels_of(images.source, deep, folder=folder, workers=workers))
-    job = _Decoding(
+    job = Decoding(
         source=images.source,
         photos=photos,
         contents=contents,
@@ -204,15 +182,12 @@ def build_cache(
         workers=workers,
     )
     home = _home(folder, job)
-    existed = home.exists()  # checked first: a folder that another process publishes later is complete and stays
-    manifest = read_manifest(home, size, len(photos)) if existed else None
-    notes = (Note("data.note_cache_damaged", {"path": home}),) if existed and manifest is None else ()
-    if existed and (manifest is None or manifest.may_pass):
-        shutil.rmtree(home, ignore_errors=True)  # damaged, or lacking photos that may be readable by now
-        manifest = None
-    if manifest is None:
-        _decode_into(home, job)
-        manifest = read_manifest(home, size, len(photos))
+    manifest, notes = _kept(home, job) if builders is None or not builders.rank else (None, ())
+    if builders is not None:
+        build_together(builders, home, job, is_there=manifest is not None)
+    elif manifest is None:
+        build(home, job)
+    manifest = manifest or read_manifest(home, size, len(photos))
     if manifest is None:
         raise StorageError("data.cannot_write_cache", path=home, reason=MANIFEST)
     cache = _open(home, manifest, job, notes, several=len(images.classes) if images.several else 0)
@@ -223,7 +198,18 @@ def build_cache(
     return cache
 
 
-def _open(home: Path, manifest: Manifest, job: _Decoding, notes: tuple[Note, ...], *, several: int) -> Cache:
+def _kept(home: Path, job: Decoding) -> tuple[Manifest | None, tuple[Note, ...]]:
+    """The manifest of the cache that an earlier call has built, if it is whole; what the user should know."""
+    existed = home.exists()  # checked first: a folder that another process publishes later is complete and stays
+    manifest = read_manifest(home, job.size, len(job.photos)) if existed else None
+    notes = (Note("data.note_cache_damaged", {"path": home}),) if existed and manifest is None else ()
+    if existed and (manifest is None or manifest.may_pass):
+        shutil.rmtree(home, ignore_errors=True)  # damaged, or lacking photos that may be readable by now
+        manifest = None
+    return manifest, notes
+
+
+def _open(home: Path, manifest: Manifest, job: Decoding, notes: tuple[Note, ...], *, several: int) -> Cache:
     bad = {
         position: BadImage(path := job.photos[position].path, Note(key, {**values, "path": path}))
         for position, key, values in manifest.bad
@@ -244,40 +230,13 @@ def _triple(values_C: NDArray[np.float64]) -> tuple[float, float, float]:
     return red, green, blue
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Decoding:
-    """What to decode, and how.
-
-    Attributes:
-        source: reads the files.
-        photos: one per row, in the order of the rows.
-        contents: what is known about their contents; `None` for a file that cannot be read.
-        size: width and height of the result, in pixels.
-        resize: how a photo becomes a square.
-        rendering: how numbers and transparency become colors.
-        stop: raise at the first photo that cannot be used instead of leaving it out.
-        progress: called with (photos done, photos).
-        workers: threads; one per core by default.
-    """
-
-    source: Source
-    photos: Sequence[Photo]
-    contents: Sequence[Content | None]
-    size: int
-    resize: Resize
-    rendering: Rendering
-    stop: bool
-    progress: Callable[[int, int], None] | None
-    workers: int | None
-
-
 def _name_of(digests: Sequence[str | None], size: int, resize: Resize, rendering: Sequence[Any] = ()) -> str:
     """The name of the folder for these photos at this size."""
-    content = json.dumps([DECODER_VERSION, size, _RESIZE_ON_DISK[resize], digests, *rendering])
+    content = json.dumps([DECODER_VERSION, size, RESIZE_ON_DISK[resize], digests, *rendering])
     return blake2b(content.encode(), digest_size=16).hexdigest()
 
 
-def _home(folder: Path, job: _Decoding) -> Path:
+def _home(folder: Path, job: Decoding) -> Path:
     """The cache's folder; the rendering is part of its name only where these photos depend on it.
 
     So all other caches, of this version and of older ones, keep their names.
@@ -290,74 +249,3 @@ def _home(folder: Path, job: _Decoding) -> Path:
         parts.append(job.rendering.ground)
     digests = [content and content.digest for content in job.contents]
     return folder / "pixels" / _name_of(digests, job.size, job.resize, parts)
-
-
-def _decode_into(home: Path, job: _Decoding) -> None:
-    """Decode into a folder beside `home`, then rename it.
-
-    Raises:
-        BadImageError: a photo cannot be used and the job is to stop then.
-        StorageError: the folder cannot be written, or the disk is full; nothing is left behind.
-    """
-    try:
-        home.parent.mkdir(parents=True, exist_ok=True)
-        _remove_abandoned(home.parent)
-        part = Path(tempfile.mkdtemp(dir=home.parent, prefix=f".{home.name}.", suffix=".part"))
-        try:
-            _decode(part, job, home.name)
-            _publish(part, home)
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
-    except OSError as error:
-        raise StorageError("data.cannot_write_cache", path=home, reason=error.strerror or error) from error
-
-
-def _decode(part: Path, job: _Decoding, name: str) -> None:
-    def decode_one(photo: Photo) -> tuple[bytes, NDArray[np.float64]] | BadImageError:
-        try:
-            content = job.source.read(photo.path)
-            image_HWC = decode(content, job.size, job.resize, path=photo.path, rendering=job.rendering)
-        except BadImageError as error:
-            return error
-        return image_HWC.tobytes(), channel_sums(image_HWC)
-
-    bad: list[tuple[int, str, dict[str, int | str]]] = []
-    may_pass = False
-    sums: list[NDArray[np.float64]] = []
-    with quiet(), (part / PIXELS).open("wb") as file:
-        for position, result in enumerate(in_order(decode_one, job.photos, workers=job.workers)):
-            if not isinstance(result, BadImageError):
-                file.write(result[0])
-                sums.append(result[1])
-            elif job.stop:
-                raise result
-            else:
-                bad.append((position, result.key, {name: _plain(value) for name, value in result.values.items()}))
-                may_pass |= result.key in _MAY_PASS and job.contents[position] is not None
-            if job.progress:
-                job.progress(position + 1, len(job.photos))
-        file.flush()
-        os.fsync(file.fileno())
-    facts = {"cache": name, "decoder": DECODER_VERSION, "size": job.size, "fit": _RESIZE_ON_DISK[job.resize]}
-    write_manifest(part, facts, Manifest(len(sums), tuple(bad), may_pass), sums)
-
-
-def _plain(value: Any) -> int | str:
-    """A value of a message, as JSON can store it."""
-    return value if isinstance(value, int) else str(value)
-
-
-def _publish(part: Path, home: Path) -> None:
-    part.chmod(0o755)  # mkdtemp creates private folders; caches may be shared
-    try:
-        part.rename(home)
-    except OSError:
-        if not home.exists():  # else another process was faster, with the same content
-            raise
-
-
-def _remove_abandoned(folder: Path) -> None:
-    for part in folder.glob(".*.part"):
-        with contextlib.suppress(OSError):
-            if time.time() - max(path.stat().st_mtime for path in (part, *part.iterdir())) > _ABANDONED_S:
-                shutil.rmtree(part, ignore_errors=True)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from dataclasses import asdict, dataclass
+from collections import Counter
+from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
-from itertools import combinations
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -15,7 +14,9 @@ from PIL import Image
 from thalweg._notebook import shown_as
 from thalweg.data.decoding import orientation, quiet, reading, to_square
 from thalweg.data.digests import digest
-from thalweg.data.duplicates import THUMBNAIL, near_duplicates
+from thalweg.data.duplicates import THUMBNAIL
+from thalweg.data.findings import Finding, write_findings
+from thalweg.data.leaks import Duplicate, near_leaks, same_files
 from thalweg.data.levels import levels_of, rendering_with
 from thalweg.data.manifest import BadImage
 from thalweg.data.parallel import in_order
@@ -28,8 +29,11 @@ from thalweg.i18n import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from thalweg.data.levels import Level
 
 Oddity = Literal[
     "wrong_extension", "sixteen_bit", "cmyk", "palette", "alpha", "on_black", "rotated", "animated", "large"
@@ -40,10 +44,14 @@ ODDITIES: tuple[Oddity, ...] = get_args(Oddity)
 LARGE_PIXELS = 50_000_000
 # Smaller pictures look too much alike: two T-shirts of 28 pixels are not a leak.
 MIN_SIDE_FOR_NEAR = 64
+# What `--json` and a run list of each kind; a table has the rest.
+MOST_LISTED = 100
+# What a warning lists.
+EXAMPLES = 5
 # The smallest ratio of the largest class to the smallest that is worth a warning.
 IMBALANCED = 3.0
 
-_EXAMPLES = 5
+_SAME = ("conflicts", "leaks", "near_leaks")
 _DARK = 32  # of 256 levels
 _BITS_OF_PNG = 24  # the byte of the header with the bits per channel
 _BITS_OF_TIFF = 258  # the tag with the bits per channel
@@ -69,24 +77,10 @@ class Facts:
     oddities: frozenset[Oddity]
     thumbnail_HWC: NDArray[np.uint8]
 
-
-@dataclass(frozen=True)
-class Duplicate:
-    """Photos of different splits or classes that show the same picture.
-
-    Attributes:
-        paths: which photos.
-        splits: the split of each.
-        classes: the class of each; `None` if unknown.
-        correlation: 1 for equal files; for similar pictures the correlation of `near_duplicates`.
-        mirrored: whether they are mirror images of each other.
-    """
-
-    paths: tuple[str, ...]
-    splits: tuple[Split, ...]
-    classes: tuple[str | None, ...]
-    correlation: float = 1.0
-    mirrored: bool = False
+    def kept_in(self, place_HWC: NDArray[np.uint8]) -> Facts:
+        """The same with the thumbnail stored in an array of all of them."""
+        place_HWC[:] = self.thumbnail_HWC
+        return replace(self, thumbnail_HWC=place_HWC)
 
 
 @dataclass(frozen=True)
@@ -139,7 +133,7 @@ class Check:
     oddities: Mapping[Oddity, tuple[str, ...]]
     repeated: int
     leaks: tuple[Duplicate, ...]
-    near_leaks: tuple[Duplicate, ...]
+    near_leaks: Sequence[Duplicate]
     near_checked: int
     conflicts: tuple[Duplicate, ...]
     notes: tuple[Note, ...]
@@ -165,12 +159,55 @@ class Check:
         return (*found, *self.notes)
 
     def to_json(self) -> dict[str, Any]:
-        """All findings as JSON types; sentences in the current language."""
-        return asdict(self) | {
-            "bad": [{"path": image.path, "reason": str(image.reason)} for image in self.bad],
+        """The findings as JSON types; sentences in the current language.
+
+        Each list ends after a hundred entries, and the photos of an entry after a hundred: `found` counts all of them,
+        and `write_csv` writes them.
+        """
+        lists = {name: getattr(self, name) for name in ("bad", *_SAME)}
+        short = {name: found[:MOST_LISTED] for name, found in lists.items()}
+        columns = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in lists}
+        return {
+            **columns,
+            **{name: asdict(getattr(self, name)) for name in ("width", "height", "size_bytes")},
+            **{name: [_short(group) for group in short[name]] for name in _SAME},
+            "bad": [{"path": image.path, "reason": str(image.reason)} for image in short["bad"]],
+            "oddities": {name: paths[:MOST_LISTED] for name, paths in self.oddities.items()},
+            "found": {
+                **{name: len(found) for name, found in lists.items()},
+                "oddities": {name: len(paths) for name, paths in self.oddities.items()},
+            },
             "notes": [str(note) for note in self.notes],
             "warnings": [str(warning) for warning in self.warnings()],
         }
+
+    def has_more_than(self, most: int = MOST_LISTED) -> bool:
+        """Whether a list of findings is longer; by default, whether `to_json` leaves something out."""
+        groups = [*self.leaks, *self.conflicts]
+        lists = [
+            self.bad,
+            *(getattr(self, name) for name in _SAME),
+            *self.oddities.values(),
+            *(g.paths for g in groups),
+        ]
+        return any(len(found) > most for found in lists)
+
+    def write_csv(self, path: Path | str) -> None:
+        """Write every finding about a photo to a table, one row for each photo or pair.
+
+        Raises:
+            StorageError: the file cannot be written.
+        """
+        write_findings(path, self._rows())
+
+    def _rows(self) -> Iterator[Finding]:
+        for image in self.bad:
+            yield Finding("bad", image.path, reason=str(image.reason))
+        for name in _SAME:
+            for group in getattr(self, name):
+                yield from group.findings(name)
+        for name, paths in self.oddities.items():
+            yield from (Finding(name, path) for path in paths)
 
 
 def check_images(
@@ -199,32 +236,46 @@ def check_images(
         except BadImageError as error:
             return error
 
-    good: list[tuple[Photo, Facts]] = []
+    good: list[tuple[int, Facts]] = []
     bad: list[BadImage] = []
+    thumbnails_NHWC = np.empty((len(images.photos), THUMBNAIL, THUMBNAIL, 3), dtype=np.uint8)
     with quiet():
-        for done, (photo, result) in enumerate(
-            zip(images.photos, in_order(look, images.photos, workers=workers), strict=True), start=1
+        for row, (photo, result) in enumerate(
+            zip(images.photos, in_order(look, images.photos, workers=workers), strict=True)
         ):
             if isinstance(result, BadImageError):
                 bad.append(BadImage(photo.path, Note(result.key, result.values)))
             else:
-                good.append((photo, result))
+                good.append((row, result.kept_in(thumbnails_NHWC[row])))
             if progress:
-                progress(done, len(images.photos))
+                progress(row + 1, len(images.photos))
     if not good:
         raise DataError("data.no_usable_image", count=len(bad), first=bad[0])
-    deep = {photo.path: facts.digest for photo, facts in good if "sixteen_bit" in facts.oddities}
+    deep = {images.photos[row].path: facts.digest for row, facts in good if "sixteen_bit" in facts.oddities}
     levels = levels_of(images.source, deep, workers=workers)
     if levels:
         rendered = partial(look, rendering=rendering_with(levels))
-        again = [photo for photo, _ in good if photo.path in deep]
+        again = [at for at, (_, facts) in enumerate(good) if "sixteen_bit" in facts.oddities]
         with quiet():
-            pairs = zip(again, in_order(rendered, again, workers=workers), strict=True)
-            seen = {photo.path: facts for photo, facts in pairs if isinstance(facts, Facts)}
-        good = [(photo, seen.get(photo.path, facts)) for photo, facts in good]
-    same = _same_files(good)
+            photos = (images.photos[good[at][0]] for at in again)
+            for at, result in zip(again, in_order(rendered, photos, workers=workers), strict=True):
+                if isinstance(result, Facts):
+                    row = good[at][0]
+                    good[at] = row, result.kept_in(thumbnails_NHWC[row])
+    return _check_of(images, good, bad, thumbnails_NHWC, levels)
+
+
+def _check_of(
+    images: ImageSet,
+    good: Sequence[tuple[int, Facts]],
+    bad: Sequence[BadImage],
+    thumbnails_NHWC: NDArray[np.uint8],
+    levels: Sequence[Level],
+) -> Check:
+    """The findings about photos that were read: `good` has the row in the set of each that can be used."""
+    same = same_files(images, ((images.photos[row], facts.digest) for row, facts in good))
+    large = [(row, facts.digest) for row, facts in good if min(facts.width, facts.height) >= MIN_SIDE_FOR_NEAR]
     counts = _counts(images)
-    near, near_checked = _near_leaks(images, good)
     in_training = [count for name, count in counts.get("train", {}).items() if count and name]
     return Check(
         root=str(images.root),
@@ -237,13 +288,14 @@ def check_images(
         imbalance=max(in_training) / min(in_training) if in_training else 1.0,
         bad=tuple(bad),
         oddities={
-            oddity: tuple(photo.path for photo, facts in good if oddity in facts.oddities) for oddity in ODDITIES
+            oddity: tuple(images.photos[row].path for row, facts in good if oddity in facts.oddities)
+            for oddity in ODDITIES
         },
-        repeated=sum(len(group) - 1 for group in same),
-        leaks=tuple(_duplicate(images, group) for group in same if len({photo.split for photo in group}) > 1),
-        near_leaks=near,
-        near_checked=near_checked,
-        conflicts=tuple(_duplicate(images, group) for group in same if len(_labels(group)) > 1),
+        repeated=sum(len(group.paths) - 1 for group in same),
+        leaks=tuple(group for group in same if len(set(group.splits)) > 1),
+        near_leaks=near_leaks(images, thumbnails_NHWC, large),
+        near_checked=len(large),
+        conflicts=tuple(group for group in same if len(set(group.classes) - {None}) > 1),
         notes=(*images.notes, *(level.note() for level in levels), *_dark_colors(good)),
     )
 
@@ -276,7 +328,7 @@ def inspect(content: bytes, path: str, rendering: Rendering | None = None) -> Fa
     return Facts(digest(content), len(content), width, height, frozenset(oddities), np.asarray(thumbnail))
 
 
-def _dark_colors(good: Sequence[tuple[Photo, Facts]]) -> Iterator[Note]:
+def _dark_colors(good: Sequence[tuple[int, Facts]]) -> Iterator[Note]:
     """Say so if colors of 16 bits use a few levels only: Pillow keeps their upper 8 bits, so that no scale helps."""
     brightest = [int(facts.thumbnail_HWC.max()) for _, facts in good if "sixteen_bit" in facts.oddities]
     if brightest and max(brightest) < _DARK:
@@ -284,14 +336,23 @@ def _dark_colors(good: Sequence[tuple[Photo, Facts]]) -> Iterator[Note]:
 
 
 def _listed(key: str, duplicates: Sequence[Duplicate], sign: str = " = ") -> Note:
-    examples = _first(sign.join(duplicate.paths) for duplicate in duplicates)
+    examples = _first(
+        sign.join([*duplicate.paths[:EXAMPLES], *["…"] * (len(duplicate.paths) > EXAMPLES)])
+        for duplicate in duplicates[: EXAMPLES + 1]
+    )
     return Note(key, {"count": len(duplicates), "examples": examples})
+
+
+def _short(group: Duplicate) -> dict[str, Any]:
+    """A group as JSON types, with its first photos."""
+    columns = {name: values[:MOST_LISTED] for name, values in asdict(group).items() if isinstance(values, tuple)}
+    return {**asdict(group), **columns, "photos": len(group.paths)}
 
 
 def _first(lines: Iterable[str]) -> str:
     """The first few, one per line; an ellipsis if there are more."""
     lines = [shown(line) for line in lines]
-    return "\n  ".join(lines[:_EXAMPLES] + ["…"] * (len(lines) > _EXAMPLES))
+    return "\n  ".join(lines[:EXAMPLES] + ["…"] * (len(lines) > EXAMPLES))
 
 
 def _counts(images: ImageSet) -> dict[Split, dict[str, int]]:
@@ -304,42 +365,6 @@ def _counts(images: ImageSet) -> dict[Split, dict[str, int]]:
             named = {name: labels[label] for label, name in enumerate(images.classes) if labels}
             counts[split] = named | ({"": bare} if bare else {})
     return counts
-
-
-def _same_files(good: Sequence[tuple[Photo, Facts]]) -> list[list[Photo]]:
-    by_digest: dict[str, list[Photo]] = defaultdict(list)
-    for photo, facts in good:
-        by_digest[facts.digest].append(photo)
-    return [group for group in by_digest.values() if len(group) > 1]
-
-
-def _labels(group: Sequence[Photo]) -> set[tuple[int, ...]]:
-    return {photo.all_labels for photo in group if photo.is_labeled}
-
-
-def _duplicate(images: ImageSet, group: Sequence[Photo], **found: Any) -> Duplicate:
-    classes = tuple(photo.written(images.classes) for photo in group)
-    return Duplicate(tuple(photo.path for photo in group), tuple(photo.split for photo in group), classes, **found)
-
-
-def _near_leaks(images: ImageSet, good: Sequence[tuple[Photo, Facts]]) -> tuple[tuple[Duplicate, ...], int]:
-    large = [(photo, facts) for photo, facts in good if min(facts.width, facts.height) >= MIN_SIDE_FOR_NEAR]
-    found: list[Duplicate] = []
-    for one, other in combinations(SPLITS, 2):
-        left = [(photo, facts) for photo, facts in large if photo.split == one]
-        right = [(photo, facts) for photo, facts in large if photo.split == other]
-        if not left or not right:
-            continue
-        for pair in near_duplicates(_thumbnails(left), _thumbnails(right)):
-            (photo, facts), (twin, twin_facts) = left[pair.left], right[pair.right]
-            if facts.digest != twin_facts.digest:
-                similar = {"correlation": pair.correlation, "mirrored": pair.mirrored}
-                found.append(_duplicate(images, [photo, twin], **similar))
-    return tuple(found), len(large)
-
-
-def _thumbnails(photos: Sequence[tuple[Photo, Facts]]) -> NDArray[np.uint8]:
-    return np.stack([facts.thumbnail_HWC for _, facts in photos])
 
 
 def _oddities(image: Image.Image, content: bytes, path: str) -> set[Oddity]:

@@ -6,13 +6,13 @@ import json
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from threading import Lock
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 from urllib.error import HTTPError
 from urllib.parse import parse_qs, quote, urlencode, urlsplit
 from urllib.request import Request, urlopen
 
-from thalweg.data.archives import is_tar
 from thalweg.data.parallel import in_order
+from thalweg.data.shards import is_shard
 from thalweg.data.sources import is_picture, points_outside
 from thalweg.data.transfer import Patience, download
 from thalweg.errors import DataError, UnknownNameError
@@ -47,6 +47,14 @@ class Fetched:
     def to_json(self) -> dict[str, Any]:
         """The paths as JSON types."""
         return {"folder": str(self.folder), "files": [str(file) for file in self.files], "opens": str(self.opens)}
+
+
+class _Named(Protocol):
+    @property
+    def path(self) -> str: ...
+
+
+File = TypeVar("File", bound=_Named)
 
 
 class RemoteFile(NamedTuple):
@@ -97,10 +105,10 @@ def get_set(
     if url is not None:
         remote = [RemoteFile(name_in(url) or f"{name}.zip", url, None, sha256)]
     else:
-        remote = _worth_fetching(list(list_modelscope(SETS[name], server=server)))
+        remote = worth_fetching(list(list_modelscope(SETS[name], server=server)))
         if not remote:
             raise DataError("data.get_nothing_there", url=f"{server}/datasets/{SETS[name]}")
-    watch = _Total(progress, sum(file.size or 0 for file in remote))
+    watch = Total(progress, sum(file.size or 0 for file in remote))
 
     def fetch(file: RemoteFile) -> Path:
         path = out / file.path
@@ -149,10 +157,10 @@ def name_in(url: str) -> str:
     return PurePosixPath(named).name
 
 
-def _worth_fetching(files: list[RemoteFile]) -> list[RemoteFile]:
-    """The archives; if there are none, the photos and tables."""
-    archives = [file for file in files if file.path.lower().endswith(".zip") or is_tar(Path(file.path))]
-    return archives or [file for file in files if is_picture(file.path) or file.path.endswith((".csv", "classes.txt"))]
+def worth_fetching(files: list[File]) -> list[File]:
+    """Of the files of a set, the archives and Parquet files; if there are none, the photos and tables."""
+    packed = [file for file in files if file.path.lower().endswith(".zip") or is_shard(file.path)]
+    return packed or [file for file in files if is_picture(file.path) or file.path.endswith((".csv", "classes.txt"))]
 
 
 def _list_folder(dataset: str, folder: str, server: str) -> Iterator[dict[str, Any]]:
@@ -181,8 +189,13 @@ def _ask(url: str) -> list[dict[str, Any]]:
         raise DataError("data.get_no_list", url=url, reason=error) from error
 
 
-class _Total:
-    """Adds up the progress of concurrent downloads."""
+class Total:
+    """Adds up the progress of concurrent downloads.
+
+    Args:
+        progress: called with (bytes done, bytes in total).
+        total: bytes in total; 0 if unknown.
+    """
 
     def __init__(self, progress: Callable[[int, int], None] | None, total: int) -> None:
         self._progress = progress

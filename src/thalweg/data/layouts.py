@@ -61,12 +61,14 @@ class Found:
         entries: the photos.
         root: the folder inside the source where the layout begins: empty, or ending in a slash.
         notes: messages for the user.
+        classes: the names of the classes, in the order of their labels, where the set states them itself.
     """
 
-    layout: Literal["flat", "class_folders", "names", "csv"]
+    layout: Literal["flat", "class_folders", "names", "csv", "webdataset", "parquet"]
     entries: tuple[Entry, ...]
     root: str = ""
     notes: tuple[Note, ...] = ()
+    classes: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)

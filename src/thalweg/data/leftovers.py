@@ -28,6 +28,7 @@ _COMPANIONS = frozenset(
     for ending in (
         *("txt", "csv", "tsv", "json", "jsonl", "xml", "html", "htm", "md", "rst", "pdf", "yaml", "yml", "toml", "ini"),
         *("cfg", "log", "py", "ipynb", "m", "sh", "bat", "doc", "docx", "xls", "xlsx", "names", "data", "lst", "url"),
+        "cls",
         *("webloc", "db", "sqlite", "license", "svg"),
     )
 )

@@ -8,12 +8,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from thalweg.data.addresses import is_url
 from thalweg.data.archives import open_archive
 from thalweg.data.builtin import ARCHIVE, BUILTIN
 from thalweg.data.classes import given_names, number_classes
 from thalweg.data.layouts import AUTO, Entry, Found, LayoutChoice, recognize, to_classify
 from thalweg.data.leftovers import leftover_notes, leftovers_of
+from thalweg.data.parquet import ParquetSource
 from thalweg.data.photos import SPLITS, ImageSet, Photo, by_split
+from thalweg.data.samples import read_samples
+from thalweg.data.shards import TarShards, find_shards, is_parquet
 from thalweg.data.sources import BesideSource, FileSource, FolderSource, Note, Source, is_picture, readable
 from thalweg.data.spelling import composed
 from thalweg.data.splits import choose_valid, copies_in
@@ -40,7 +44,8 @@ def open_images(
     """Open a set of photos for training, whatever its layout.
 
     Args:
-        path: a folder, a `.csv`, a `.zip`, a `.tar` (also compressed), or the word `builtin` for the set that comes
+        path: a folder, a `.csv`, a `.zip`, a `.tar` (also compressed), a `.parquet`, a pattern of tars or Parquet
+            files such as `train-{000..012}.tar`, the URL of any of these, or the word `builtin` for the set that comes
             with the package.
         classes: `food11` for the homework's eleven names, or a file with one class name per line; by default the names
             come from `classes.txt` beside the photos, or else from folders or numbers. A sequence of names is
@@ -62,11 +67,11 @@ def open_images(
         >>> images.layout, len(images.split("train")), images.classes[0]
         ('flat', 6000, 'T-shirt/top')
     """
-    path = ARCHIVE if path == BUILTIN else Path(path)
+    path, url, fetched = _local(path)
     source, found = _find(path, choice)
     entries, links = _each_once(found.entries, source)
     leftovers = leftovers_of(source.names())
-    notes = [*source.notes, *found.notes, *links, *leftover_notes(leftovers)]
+    notes = [*fetched, *source.notes, *found.notes, *links, *leftover_notes(leftovers)]
     several = any(entry.names is not None for entry in entries)
     if choice.labels == "several" and not several:
         raise UsageError("data.several_need_table", path=path)
@@ -78,8 +83,9 @@ def open_images(
     for entry in entries:
         if unknown := [name for name in entry.classes if name not in train]:
             raise DataError("data.class_not_in_training", path=path, photo=entry.path, name=unknown[0])
-    numbered = found.layout == "flat" or _are_numbers(train, may_be_far=found.layout == "csv")
-    given = given_names(classes, source, found.root)
+    listed = found.layout in ("csv", "webdataset", "parquet")
+    numbered = found.layout == "flat" or _are_numbers(train, may_be_far=listed)
+    given = given_names(classes, source, found.root) or found.classes
     believed = classes is not None and not isinstance(classes, str | Path)
     if believed and found.layout == "class_folders" and set(given or ()) == set(train):
         numbered = False  # version 0.1.0 did not take folders 1, 2, 10 for numbers
@@ -92,7 +98,7 @@ def open_images(
     if missing:
         notes.append(Note("data.note_empty_classes", {"names": joined(names[label] for label in missing)}))
     photos = tuple(sorted((_photo(entry, label_of) for entry in entries), key=by_split))
-    return ImageSet(path, found.layout, names, photos, source, tuple(notes), leftovers, several=several)
+    return ImageSet(path, found.layout, names, photos, source, tuple(notes), leftovers, several=several, url=url)
 
 
 def _photo(entry: Entry, label_of: Mapping[str, int]) -> Photo:
@@ -105,7 +111,7 @@ def open_photos(path: Path | str | Sequence[Path | str]) -> ImageSet:
     """Open photos for prediction; labels are ignored.
 
     Args:
-        path: a folder, an archive, a table, or a single photo, or several photos. In a set with a training and a test
+        path: whatever `open_images` opens, a single photo, or several photos. In a set with a training and a test
             split, only the photos of the test split are opened, with a note.
 
     Returns:
@@ -118,7 +124,7 @@ def open_photos(path: Path | str | Sequence[Path | str]) -> ImageSet:
         if len(path) != 1:
             return _open_several([Path(one) for one in path])
         (path,) = path
-    path = ARCHIVE if path == BUILTIN else Path(path)
+    path, url, fetched = _local(path)
     source, names, tables = _look(path, AUTO)
     others = 0
     if tables.files:
@@ -134,8 +140,20 @@ def open_photos(path: Path | str | Sequence[Path | str]) -> ImageSet:
     leftovers = leftovers_of(names)
     left = [Note("data.note_test_only", {"count": len(entries), "others": others})] if others else []
     photos = sorted((Photo(entry.path, "test", None) for entry in entries), key=by_split)
-    notes = (*(source.notes if names else ()), *left, *links, *leftover_notes(leftovers))
-    return ImageSet(path, "unlabeled", (), tuple(photos), source, notes, leftovers)
+    notes = (*fetched, *(source.notes if names else ()), *left, *links, *leftover_notes(leftovers))
+    return ImageSet(path, "unlabeled", (), tuple(photos), source, notes, leftovers, url=url)
+
+
+def _local(photos: Path | str | os.PathLike[str]) -> tuple[Path, str | None, tuple[Note, ...]]:
+    """Where a set lies on this machine, copied from its address if it has one; the address; and notes."""
+    if photos == BUILTIN:
+        return ARCHIVE, None, ()
+    if isinstance(photos, str) and is_url(photos):
+        from thalweg.data.remote import local_copy
+
+        copy = local_copy(photos)
+        return copy.path, photos, copy.notes
+    return Path(photos), None, ()
 
 
 def _open_several(paths: Sequence[Path]) -> ImageSet:
@@ -156,7 +174,10 @@ def _find(path: Path, choice: LayoutChoice) -> tuple[Source, Found]:
     if tables.files:
         entries = read_table(source, tables, names, _columns(choice))
         return source, Found("csv", tuple(entries), tables.root, (*tables.notes, *unlisted(entries, names)))
-    found = recognize(names, path, choice)
+    found = source.found(choice) if isinstance(source, ParquetSource) else None
+    if found is None and choice.kind == "auto":
+        found = read_samples(source)
+    found = found or recognize(names, path, choice)
     entries = (one._replace(class_name=one.class_name and composed(one.class_name)) for one in found.entries)
     return source, replace(found, entries=tuple(entries), notes=(*tables.notes, *found.notes))
 
@@ -197,6 +218,10 @@ def _with_table(source: Source, path: Path, table: str) -> tuple[Source, Sequenc
 
 
 def _open_source(path: Path, choice: LayoutChoice) -> Source:
+    shards = find_shards(path)
+    if shards:
+        kind = ParquetSource if is_parquet(shards.taken[0].file.name) else TarShards
+        return kind(path, shards, choice)
     if path.is_dir():
         return FolderSource(path)
     if not path.exists():

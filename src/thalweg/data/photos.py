@@ -9,6 +9,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Literal
 
 from thalweg._notebook import shown_as
+from thalweg.data.addresses import address_of
 from thalweg.data.builtin import name_of
 from thalweg.data.label_sets import written
 from thalweg.i18n import joined, t
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from thalweg.data.sources import Note, Source
 
 Split = Literal["train", "valid", "test"]
-Layout = Literal["flat", "class_folders", "names", "csv", "unlabeled"]
+Layout = Literal["flat", "class_folders", "names", "csv", "webdataset", "parquet", "unlabeled"]
 
 SPLITS: tuple[Split, ...] = ("train", "valid", "test")
 
@@ -110,6 +111,7 @@ class ImageSet:
         leftovers: the files beside them that are no photos, by ending.
         corrections: the table that changed labels, if there was one.
         several: whether a photo may have several classes, or none.
+        url: the address that the set was copied from; `root` is the copy.
     """
 
     root: Path
@@ -121,6 +123,7 @@ class ImageSet:
     leftovers: tuple[Leftover, ...] = ()
     corrections: Corrections | None = None
     several: bool = False
+    url: str | None = None
 
     _repr_html_ = shown_as("images")
 
@@ -129,8 +132,13 @@ class ImageSet:
 
     @property
     def name(self) -> str:
-        """What people call the set: its path, or `builtin`."""
-        return name_of(self.root)
+        """What people call the set: its path or address, or `builtin`."""
+        return self.url or name_of(self.root)
+
+    @property
+    def address(self) -> str:
+        """What opens the set again: its address, or its absolute path."""
+        return self.url or address_of(self.root)
 
     @cached_property
     def _by_split(self) -> dict[Split, tuple[Photo, ...]]:
@@ -191,6 +199,23 @@ class ImageSet:
             test=len(self.split("test")),
         )
         return f"{said}{many}"
+
+
+def ends(names: Sequence[str], most: int = 40) -> tuple[Sequence[str], Sequence[str], Sequence[str]]:
+    """Cut a long list of classes for a table: what to show, what to leave out, what to show below it.
+
+    Args:
+        names: of the classes.
+        most: the longest list that is shown whole.
+
+    Example:
+        >>> ends(["ant", "bee", "cat", "dog", "eel"], most=4)
+        (['ant', 'bee'], ['cat'], ['dog', 'eel'])
+    """
+    if len(names) <= most:
+        return names, names[:0], names[:0]
+    half = most // 2
+    return names[:half], names[half:-half], names[-half:]
 
 
 def natural_key(name: str) -> tuple[tuple[int, int | str], ...]:

@@ -288,6 +288,21 @@ def stamp_of(path: Path) -> str | None:
     return f"{status.st_size}-{status.st_mtime_ns}-{status.st_ctime_ns}-{status.st_ino}"
 
 
+def is_gone(path: Path) -> bool:
+    """Whether a folder or a file of photos is no longer there, as when a network drive goes away.
+
+    Example:
+        >>> is_gone(Path("no-such-folder/photos"))
+        True
+    """
+    while "{" in path.name:  # a pattern: its folder tells
+        path = path.parent
+    try:
+        return not any(path.iterdir()) if path.is_dir() else not path.exists()
+    except OSError:
+        return True
+
+
 def _read_file(path: Path, name: str) -> bytes:
     try:
         with open(path, "rb", buffering=0, opener=_open_at_once) as file:

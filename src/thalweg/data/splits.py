@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING
 
 from thalweg.data.archives import ZipSource
 from thalweg.data.digests import digests_of
+from thalweg.data.parquet import ParquetSource
 from thalweg.data.photos import by_split
+from thalweg.data.shards import TarShards
 from thalweg.data.stratified import folds_of_several
 from thalweg.errors import UsageError
 
@@ -100,6 +102,8 @@ def _size_of(source: Source, path: str) -> object:
     """The size of a file in a folder; in a zip, the checksum and the size; in other archives, unknown."""
     if isinstance(source, ZipSource):
         return source.stamp(path)
+    if isinstance(source, TarShards | ParquetSource):
+        return None
     try:
         return (source.path / path).stat().st_size
     except NotADirectoryError:

@@ -11,6 +11,7 @@ import gzip
 import lzma
 import shutil
 import zlib
+from contextlib import ExitStack
 from typing import IO, TYPE_CHECKING, Final
 
 from thalweg._files import cache_folder, replacing
@@ -23,7 +24,7 @@ from thalweg.errors import BadImageError, DataError, StorageError
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 HEADER_BYTES: Final = 512  # and contents begin at a multiple of it
@@ -71,16 +72,23 @@ class TarSource:
 
     def read(self, name: str) -> bytes:
         """The content of one member."""
-        member = self._members.readable(name)
-        try:
-            with self._plain.open("rb") as file:
-                file.seek(member.offset)
-                content = file.read(member.size)
-        except OSError as error:
-            raise BadImageError("data.bad_unreadable", path=name, reason=error.strerror or error) from error
-        if len(content) < member.size:
-            raise BadImageError("data.bad_truncated", path=name, size=len(content))
-        return content
+        return next(self.read_all([name]))
+
+    def read_all(self, names: Iterable[str]) -> Iterator[bytes]:
+        """The contents of many members, with the archive opened once."""
+        with ExitStack() as closing:
+            file: IO[bytes] | None = None
+            for name in names:
+                member = self._members.readable(name)
+                try:
+                    file = file or closing.enter_context(self._plain.open("rb"))
+                    file.seek(member.offset)
+                    content = file.read(member.size)
+                except OSError as error:
+                    raise BadImageError("data.bad_unreadable", path=name, reason=error.strerror or error) from error
+                if len(content) < member.size:
+                    raise BadImageError("data.bad_truncated", path=name, size=len(content))
+                yield content
 
     def stamp(self, name: str) -> str | None:
         """The archive's own stamp with the member's offset: a tar stores no checksums of contents."""

@@ -1,4 +1,4 @@
-"""Download one file over HTTP; an interrupted download is continued.
+"""Download one file, over HTTP or as a stream of another storage; an interrupted download is continued.
 
 Received bytes are kept in `<name>.part`, with the server's mark of the version (ETag or Last-Modified) in a file beside
 it. The rest is requested on condition that the version is unchanged (RFC 9110, sections 13.1.5 and 14.2); a server
@@ -11,9 +11,10 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256 as new_sha256
 from http.client import HTTPException
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Protocol
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
@@ -23,7 +24,7 @@ from thalweg.errors import DataError, StorageError, UsageError
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 _BLOCK = 1 << 18
@@ -45,6 +46,34 @@ class Patience:
     pause_s: float = 1.0
 
 
+class Stream(Protocol):
+    """A file of another storage.
+
+    Attributes:
+        version: a mark of exactly these bytes; `None` if the storage has none, so that a cut starts over.
+        size: in bytes, if known.
+    """
+
+    @property
+    def version(self) -> str | None:
+        """The mark."""
+        ...
+
+    @property
+    def size(self) -> int | None:
+        """The size."""
+        ...
+
+    def blocks(self, start: int) -> Iterator[bytes]:
+        """The bytes from a place on.
+
+        Raises:
+            DataError: there is no such file, or no right to read it.
+            OSError: the connection broke.
+        """
+        ...
+
+
 def download(
     url: str,
     path: Path,
@@ -53,16 +82,18 @@ def download(
     size: int | None = None,
     progress: Callable[[int, int], None] | None = None,
     patience: Patience | None = None,
+    stream: Stream | None = None,
 ) -> None:
     """Download a file, unless it exists already.
 
     Args:
-        url: `http` or `https`.
+        url: `http` or `https`; with a stream, any name for errors.
         path: the target. An existing file is kept if its size and checksum match, as far as they are known.
         sha256: the expected checksum, hexadecimal.
         size: the expected size, in bytes.
         progress: called with (bytes done, bytes in total; 0 if unknown).
         patience: how long to keep trying when the connection breaks.
+        stream: reads the file where the URL is not one of HTTP.
 
     Raises:
         DataError: the server refuses or cannot be reached, or the checksum is wrong. Unless the checksum is wrong, the
@@ -70,15 +101,16 @@ def download(
         StorageError: the file cannot be written.
         UsageError: the URL is not `http` or `https`.
     """
-    if urlsplit(url).scheme not in {"http", "https"}:
+    if stream is None and urlsplit(url).scheme not in {"http", "https"}:
         raise UsageError("data.get_bad_url", url=url)
-    if path.exists() and size in {None, path.stat().st_size} and (sha256 is None or _sha256(path) == sha256.lower()):
+    if path.exists() and size in {None, path.stat().st_size} and (sha256 is None or sha256_of(path) == sha256.lower()):
         if progress:
             progress(path.stat().st_size, path.stat().st_size)
         return
     part = _Part(path, url)
-    _fetch(part, url, progress or _ignore, patience or Patience())
-    found = _sha256(part.path)
+    ask = partial(_ask, part, url) if stream is None else partial(_copy, part, stream)
+    _fetch(part, url, partial(ask, progress or _ignore), patience or Patience())
+    found = sha256_of(part.path)
     if (sha256 and found != sha256.lower()) or size not in {None, part.size()}:
         part.discard()
         raise DataError("data.get_checksum", url=url, expected=sha256 or f"{size:,}", found=found)
@@ -138,13 +170,13 @@ class _Part:
         return StorageError("errors.cannot_write", path=self.target, reason=error.strerror or error)
 
 
-def _fetch(part: _Part, url: str, progress: Callable[[int, int], None], patience: Patience) -> None:
+def _fetch(part: _Part, url: str, ask: Callable[[], None], patience: Patience) -> None:
     """Send requests until the file is whole."""
     failures = 0
     while True:
         before = part.size()
         try:
-            _ask(part, url, progress)
+            ask()
         except HTTPError as error:
             with error:  # it holds the connection
                 if error.code == _RANGE_NOT_SATISFIABLE and before:
@@ -189,6 +221,24 @@ def _ask(part: _Part, url: str, progress: Callable[[int, int], None]) -> None:
             raise HTTPException(f"{done:,} of {total:,} bytes")
 
 
+def _copy(part: _Part, stream: Stream, progress: Callable[[int, int], None]) -> None:
+    """Read the whole stream, or the rest of it.
+
+    Raises:
+        DataError: there is no such file, or no right to read it.
+        HTTPException: the stream ended before the file did.
+    """
+    at = part.size() if stream.version is not None and part.version() == stream.version else 0
+    done = at = at if stream.size is None or at <= stream.size else 0
+    with part.open(at=at, version=stream.version) as file:
+        for block in stream.blocks(at):
+            part.write(file, block)
+            done += len(block)
+            progress(done, stream.size or 0)
+    if stream.size is not None and done < stream.size:
+        raise HTTPException(f"{done:,} of {stream.size:,} bytes")
+
+
 def _version(headers: Any) -> str | None:
     """A mark of exactly these bytes: a strong ETag, else the time of the last change."""
     etag = headers.get("ETag")
@@ -197,7 +247,8 @@ def _version(headers: Any) -> str | None:
     return headers.get("Last-Modified")
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file of any length, as hexadecimal text."""
     running = new_sha256()
     with path.open("rb") as file:
         while block := file.read(1 << 20):

@@ -15,7 +15,7 @@ no recall to step 3 alone, on 64 synthetic sets with four kinds of wrong labels,
 
 Source: Northcutt, Jiang, Chuang 2021, https://arxiv.org/abs/1911.00068.
 
-Shape suffixes: N photos, C classes, M doubted photos.
+Shape suffixes: N photos, R some of them, C classes, M doubted photos, K cells of a matrix.
 """
 
 from __future__ import annotations
@@ -27,8 +27,11 @@ import numpy as np
 
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
+_VALUES: Final = 4_000_000  # probabilities that are copied at a time
 _ROUNDING: Final = 1e-9  # a class whose photos all have one probability reaches its own threshold
 
 
@@ -62,11 +65,13 @@ class Doubts:
         Args:
             most: number of pairs, at most; pairs with less than half a photo are left out.
         """
-        off_CC = self.joint_CC * (1 - np.eye(len(self.joint_CC)))
-        order = np.argsort(-off_CC, axis=None, kind="stable")[:most]
-        cells = zip(*np.unravel_index(order, off_CC.shape), strict=True)
-        found = [(int(given), int(true), float(off_CC[given, true])) for given, true in cells]
-        return [pair for pair in found if pair[2] >= 1 / 2]
+        given_K, true_K = np.nonzero(self.joint_CC >= 1 / 2)  # K cells: of many classes, most have no photo
+        off_K = given_K != true_K
+        given_K, true_K = given_K[off_K], true_K[off_K]
+        photos_K = self.joint_CC[given_K, true_K]
+        order_K = np.argsort(-photos_K, kind="stable")[:most]
+        columns = (values[order_K].tolist() for values in (given_K, true_K, photos_K))
+        return list(zip(*columns, strict=True))
 
 
 def find_doubts(probability_NC: NDArray[np.floating], labels_N: NDArray[np.integer]) -> Doubts:
@@ -86,10 +91,12 @@ def find_doubts(probability_NC: NDArray[np.floating], labels_N: NDArray[np.integ
     rows_N = np.arange(len(labels_N))
     joint_CC = confident_joint(probability_NC, labels_N)
     own_N = probability_NC[rows_N, labels_N]
-    others_NC = probability_NC.copy()
-    others_NC[rows_N, labels_N] = -1
-    suggested_N = others_NC.argmax(axis=1)
-    other_N = others_NC[rows_N, suggested_N]
+    suggested_N = np.empty(len(labels_N), dtype=np.int64)
+    for some in _parts(probability_NC):
+        others_RC = probability_NC[some].copy()
+        others_RC[np.arange(len(others_RC)), labels_N[some]] = -1
+        suggested_N[some] = others_RC.argmax(axis=1)
+    other_N = np.where(suggested_N == labels_N, -1.0, probability_NC[rows_N, suggested_N])  # equal only for one class
     misfits = np.flatnonzero(other_N > own_N)
     wanted = int(np.count_nonzero(pruned(joint_CC, probability_NC, labels_N)[misfits]))
     order = np.argsort(own_N[misfits], kind="stable")
@@ -120,13 +127,22 @@ def confident_joint(probability_NC: NDArray[np.floating], labels_N: NDArray[np.i
         [[2.0, 0.0], [0.0, 1.0]]
     """
     classes = probability_NC.shape[1]
-    reached_NC = probability_NC >= thresholds(probability_NC, labels_N) - _ROUNDING
-    counted_N = np.where(reached_NC, probability_NC, -1.0).argmax(axis=1)
-    kept = reached_NC.any(axis=1)
+    least_C = thresholds(probability_NC, labels_N) - _ROUNDING
     joint_CC = np.zeros((classes, classes))
-    np.add.at(joint_CC, (labels_N[kept], counted_N[kept]), 1)
+    for some in _parts(probability_NC):
+        reached_RC = probability_NC[some] >= least_C
+        counted_R = np.where(reached_RC, probability_NC[some], -1.0).argmax(axis=1)
+        kept_R = reached_RC.any(axis=1)
+        np.add.at(joint_CC, (labels_N[some][kept_R], counted_R[kept_R]), 1)
     count_C = np.bincount(labels_N, minlength=classes)
-    return joint_CC * (count_C / np.maximum(joint_CC.sum(axis=1), 1))[:, None]
+    joint_CC *= (count_C / np.maximum(joint_CC.sum(axis=1), 1))[:, None]
+    return joint_CC
+
+
+def _parts(probability_NC: NDArray[np.floating]) -> Iterator[slice]:
+    """Rows that are worked on at a time: of many classes, a copy of all rows takes hundreds of MB."""
+    rows = max(1, _VALUES // probability_NC.shape[1])
+    return (slice(start, start + rows) for start in range(0, len(probability_NC), rows))
 
 
 def pruned(
@@ -134,15 +150,14 @@ def pruned(
 ) -> NDArray[np.bool_]:
     """For each pair of classes, as many photos as are estimated to be wrong: those with the largest margin."""
     found_N = np.zeros(len(labels_N), dtype=bool)
-    count_CC = np.rint(joint_CC).astype(np.int64)
-    np.fill_diagonal(count_CC, 0)
-    for given, wrong_C in enumerate(count_CC):
-        wanted = np.flatnonzero(wrong_C)
+    for given, row_C in enumerate(joint_CC):
+        wanted = np.flatnonzero(row_C)
+        wanted = wanted[(wanted != given) & (np.rint(row_C[wanted]) > 0)]
         if not len(wanted):
             continue
         rows = np.flatnonzero(labels_N == given)
         margins = probability_NC[np.ix_(rows, wanted)] - probability_NC[rows, given][:, None]
         for column, true in enumerate(wanted):
             order = np.argsort(-margins[:, column], kind="stable")
-            found_N[rows[order[: wrong_C[true]]]] = True
+            found_N[rows[order[: int(np.rint(row_C[true]))]]] = True
     return found_N

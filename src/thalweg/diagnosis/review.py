@@ -16,6 +16,7 @@ import numpy as np
 
 from thalweg._files import write_text
 from thalweg.data.builtin import name_of
+from thalweg.data.findings import read_findings
 from thalweg.diagnosis.doubts import Doubts, find_doubts
 from thalweg.errors import RunError
 from thalweg.i18n import joined, percent, quoted, t, word
@@ -25,7 +26,7 @@ from thalweg.runs.folder import mapping, sequence
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -175,8 +176,12 @@ def review_of(path: Path | str) -> Review:
     if len(np.unique(labels_N)) < _FEWEST:
         name = runs[0].classes[int(labels_N[0])]
         raise RunError("diagnosis.review_one_class", path=path, count=len(labels_N), name=name)
-    doubts = find_doubts(np.concatenate([probabilities for _, _, probabilities in parts]), labels_N)
-    photos = _doubted(doubts, paths, labels_N, runs[0].classes, _copies(run.path for run in runs))
+    probability_NC = (
+        parts[0][2] if len(parts) == 1 else np.concatenate([probabilities for _, _, probabilities in parts])
+    )
+    doubts = find_doubts(probability_NC, labels_N)
+    copies = _copies((run.path for run in runs), {paths[row] for row in map(int, doubts.doubted_M)})
+    photos = _doubted(doubts, paths, labels_N, runs[0].classes, copies)
     return Review(path, runs[0], len(runs) > 1, doubts, paths, photos)
 
 
@@ -235,14 +240,31 @@ def _doubted(
     return tuple(found)
 
 
-def _copies(runs: Iterable[Path]) -> dict[str, dict[str, str]]:
-    """The photos that show the same picture as others, by path, with the labels of the others; from the data checks."""
+def _copies(runs: Iterable[Path], wanted: Collection[str]) -> dict[str, dict[str, str]]:
+    """The photos that show the same picture as the wanted ones, by path, with their labels; from the data checks."""
     found: dict[str, dict[str, str]] = {}
     for path in runs:
-        check = RunFolder(path).check
-        for group in map(mapping, [*sequence(check.get("conflicts")), *sequence(check.get("near_leaks"))]):
-            pairs = list(zip(sequence(group.get("paths")), sequence(group.get("classes")), strict=False))
-            for name, _ in pairs:
-                others = {str(other): str(label) for other, label in pairs if other != name and label is not None}
-                found.setdefault(str(name), {}).update(others)
+        for group in _same_pictures(RunFolder(path)):
+            for name in group.keys() & wanted:
+                others = {other: label for other, label in group.items() if other != name and label}
+                found.setdefault(name, {}).update(others)
     return found
+
+
+def _same_pictures(folder: RunFolder) -> Iterator[dict[str, str]]:
+    """The groups of photos that a check found to be the same, by label: from its table if it has one."""
+    try:
+        equal: dict[str, dict[str, str]] = {}
+        for one in read_findings(folder.path / files.FINDINGS):
+            pair = {one.path: one.class_name, one.twin: one.twin_class}
+            if one.kind == "conflicts":  # rows with one first photo are one group
+                equal.setdefault(one.path, {}).update(pair)
+            elif one.kind == "near_leaks":
+                yield pair
+        yield from equal.values()
+    except (OSError, ValueError):  # a run without many findings, an older one, or a damaged table
+        for group in map(
+            mapping, [*sequence(folder.check.get("conflicts")), *sequence(folder.check.get("near_leaks"))]
+        ):
+            named = zip(sequence(group.get("paths")), sequence(group.get("classes")), strict=False)
+            yield {str(name): "" if label is None else str(label) for name, label in named}

@@ -110,10 +110,16 @@ class Group(Team):
             self._forever.set(f"thalweg/{name}", text)
         return self._forever.get(f"thalweg/{name}").decode() if self._forever.check([f"thalweg/{name}"]) else None
 
-    def fail(self, code: int) -> None:
-        """Tell the others that this process has said what is wrong, and ends with an exit code."""
+    def fail(self, code: int) -> bool:
+        """Tell the others that this process says what is wrong, and ends with an exit code.
+
+        Returns:
+            False if another process was faster.
+        """
+        own = f"{self.rank} {code}"
         with suppress(RuntimeError):
-            self._store.set("failed", str(code))
+            return self._store.compare_set("failed", "", own) == own.encode()
+        return True
 
     def until_said(self, code: int) -> EndedElsewhereError:
         """As in `Team`; who ended at once would cut the connection that the first still reads from."""
@@ -235,7 +241,7 @@ class Group(Team):
         with self._waiting():
             while not self._store.check(list(names)):
                 if self._store.check(["failed"]):
-                    raise self._ended()
+                    raise self.ended()
                 missing = [rank for name, rank in names.items() if not self._store.check([name])]
                 lost = [rank for rank in missing if not self._heart.lives(rank)] if living else missing
                 if lost and (living or time.monotonic() > deadline):
@@ -252,15 +258,16 @@ class Group(Team):
             self._store.set(f"waiting/{self.rank}", "")
             for _ in range(round(_GRACE_S / _LOOK_S)):
                 if self._store.check(["failed"]):
-                    return self._ended()
+                    return self.ended()
                 time.sleep(_LOOK_S)
             missing = [rank for rank in range(self.processes) if not self._store.check([f"waiting/{rank}"])]
             return self._missing(missing, "silent" if seconds > _ENOUGH * self.patience else "gone")
         except RuntimeError:
             return ProcessLostError("distributed.store_gone", address=os.environ.get("MASTER_ADDR", ""))
 
-    def _ended(self) -> EndedElsewhereError:
-        return EndedElsewhereError("distributed.ended_elsewhere", code=int(self._store.get("failed")))
+    def ended(self) -> EndedElsewhereError:
+        """Return the error of a process that ends because another has said what is wrong."""
+        return EndedElsewhereError("distributed.ended_elsewhere", code=int(self._store.get("failed").split()[1]))
 
     def _missing(self, ranks: list[int], how: str) -> ProcessLostError | EndedElsewhereError:
         """Name the processes; only the first of those that are left says so."""

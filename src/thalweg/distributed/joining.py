@@ -5,18 +5,25 @@ from __future__ import annotations
 import math
 import os
 from datetime import timedelta
-from functools import cache
+from functools import cache, partial
+from queue import Empty, Queue
+from threading import Thread
 from typing import TYPE_CHECKING, Final
 
-from thalweg.errors import UsageError
+from thalweg.errors import NotMetError, UsageError
 
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch.distributed import Store  # pyright: ignore[reportPrivateImportUsage] - torch's public name
+
     from thalweg.distributed.group import Group
 
 
 PATIENCE: Final = "THALWEG_PATIENCE"  # environment variable: seconds that a process waits for another
 _PATIENCE_S = 600.0
+_GRACE_S = 1.0  # for torch to say why itself
 _USUAL_PHOTOS = 16  # of a shard, at least, if there are so many
 _RANK, _SIZE, _ADDRESS, _PORT = "RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"  # torchrun's names
 
@@ -44,7 +51,8 @@ def join() -> Group | None:
     """Join the other processes; the answer is the same for as long as this process lives. None: it is alone.
 
     Raises:
-        UsageError: torchrun's variables are incomplete, or another process has the same number or the same port.
+        UsageError: torchrun's variables are incomplete.
+        NotMetError: another process has the same number or the same port, or the first one cannot be reached.
         TrainingError: the other processes did not come in time.
     """
     if not is_one_of_many():
@@ -61,17 +69,42 @@ def join() -> Group | None:
     by_torchrun = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
     patience = _patience()
     is_host = rank == 0 and not by_torchrun
+    time = timedelta(seconds=patience)
+    connect = partial(TCPStore, address, port, processes, is_host, time, wait_for_workers=False, multi_tenant=False)
     try:
-        store = TCPStore(
-            address, port, processes, is_host, timedelta(seconds=patience), wait_for_workers=False, multi_tenant=False
-        )
-    except RuntimeError as error:
+        store = _within(connect, patience)
+    except (RuntimeError, TimeoutError) as error:
         key = "distributed.port_taken" if is_host else "distributed.no_store"
-        raise UsageError(key, address=address, port=port, seconds=patience, rank=rank) from error
+        raise NotMetError(key, address=address, port=port, seconds=patience, rank=rank) from error
     if not by_torchrun and store.add(f"thalweg/rank/{rank}", 1) > 1:
-        raise UsageError("distributed.rank_taken", rank=rank, address=address, port=port)
+        raise NotMetError("distributed.rank_taken", rank=rank, address=address, port=port)
     attempt, local = (_number(name, usual="0") for name in ("TORCHELASTIC_RESTART_COUNT", "LOCAL_RANK"))
     return Group(rank, processes, store, patience=patience, attempt=attempt, local_rank=local)
+
+
+def _within(connect: Callable[[], Store], seconds: float) -> Store:
+    """Connect to a store; torch waits for ever for a program that takes the connection and never answers.
+
+    Raises:
+        TimeoutError: it takes longer than that.
+        RuntimeError: it fails.
+    """
+    done: Queue[Store | RuntimeError] = Queue()
+
+    def run() -> None:
+        try:
+            done.put(connect())
+        except RuntimeError as error:
+            done.put(error)
+
+    Thread(target=run, name="thalweg-connect", daemon=True).start()  # torch cannot be interrupted
+    try:
+        found = done.get(timeout=seconds + _GRACE_S)
+    except Empty:
+        raise TimeoutError from None
+    if isinstance(found, RuntimeError):
+        raise found
+    return found
 
 
 def usual_shards(batch_size: int, processes: int) -> int:

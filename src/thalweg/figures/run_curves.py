@@ -14,6 +14,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodF
 from thalweg.figures.formulas import ROW, formula_rows, write_formulas
 from thalweg.figures.running_mean import smooth, window_of
 from thalweg.figures.style import BLUE, GREEN, INK, ORANGE, QUIET, SERIES, VERMILLION, label_axes, picture
+from thalweg.history.overview import extremes
 from thalweg.i18n import t
 from thalweg.runs import files
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from thalweg.history import History
 
 _WIDTH, _HEIGHT = 9.0, 11.5  # inches
+_BLOCKS = 8192  # of a long line: several for each pixel of the picture's width
 _SPREAD = 30  # above this ratio of largest to median loss, the axis is logarithmic
 
 
@@ -141,7 +143,7 @@ def _draw_rate(axes: Axes, steps: History, name: str) -> None:
     axes.ticklabel_format(axis="y", style="sci", scilimits=(-2, 3), useMathText=True)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
-    axes.plot(steps["step"], steps["lr"], color=INK)
+    axes.plot(*_thinned(steps["step"], steps["lr"]), color=INK)
     axes.set_ylim(bottom=0)  # a constant rate is drawn as a flat line, not magnified
 
 
@@ -152,13 +154,26 @@ def _draw_measure(
     x, y = steps["step"], steps[column]
     window = window_of(len(y))
     if window > 1:
-        axes.plot(x, y, color=color, alpha=0.3, linewidth=0.8, label=t("figures.each_step"))
-        axes.plot(x, smooth(y, window, mean=mean), color=color, label=t(f"figures.mean_{mean}", window=window))
+        label = t(f"figures.mean_{mean}", window=window)
+        axes.plot(*_thinned(x, y), color=color, alpha=0.3, linewidth=0.8, label=t("figures.each_step"))
+        axes.plot(*_thinned(x, smooth(y, window, mean=mean)), color=color, label=label)
     elif len(y):
         axes.plot(x, y, color=color, marker="o", markersize=3, label=t("figures.each_step"))
     else:
         axes.text(0.5, 0.5, t("figures.nothing_yet"), transform=axes.transAxes, ha="center", color=QUIET)
     _mark_not_finite(axes, x[~np.isfinite(y)])
+
+
+def _thinned(x_N: NDArray[np.float64], y_N: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Of a line of more points than a picture can show, the lowest and the highest of each block: it looks the same."""
+    block = len(x_N) // _BLOCKS
+    if block < 4:
+        return x_N, y_N
+    whole = len(x_N) // block * block
+    points_N2 = np.stack([x_N, y_N], axis=1)
+    rest = points_N2[whole:]
+    drawn = [extremes(points_N2[:whole], block), *([extremes(rest, len(rest))] if len(rest) else [])]
+    return tuple(np.concatenate(drawn).T)
 
 
 def _mark_not_finite(axes: Axes, steps_M: NDArray[np.float64]) -> None:

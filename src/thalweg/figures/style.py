@@ -88,8 +88,7 @@ SERIES: Final = (
 )
 
 _CLASS_COLORS: Final = (BLUE, ORANGE, GREEN, VERMILLION, SKY, PURPLE, BLACK)
-_CLASS_MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X", "*", "h")
-DISTINCT_CLASSES: Final = 63  # seven colors and nine markers have no common divisor
+_CLASS_MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X", "*", "h")  # seven and nine have no common divisor
 
 _drawing = RLock()  # matplotlib's parameters are global to the process, so one picture is drawn at a time
 

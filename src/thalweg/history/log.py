@@ -1,12 +1,12 @@
 """The file of a history: a line of JSON that names the columns, then rows of float64.
 
 All rows have the same width, so a reader needs no index and recognizes a torn last row by its length. A resumed run
-cuts off the rows after its checkpoint.
+cuts off the rows after its checkpoint. A long history has coarser ones beside it, for charts (see `overview`): they
+follow from its rows, so what a kill took of them is made again.
 """
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -16,6 +16,9 @@ import numpy as np
 from thalweg._files import hold
 from thalweg.errors import RunError, StorageError
 from thalweg.history.columns import History
+from thalweg.history.header import header_of, read_header
+from thalweg.history.overview import BLOCK, MOST, coarser, extremes, size_of_block
+from thalweg.history.tail import HistoryTail
 
 
 if TYPE_CHECKING:
@@ -24,8 +27,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
-_MAGIC = "thalweg-history-1"
-_LONGEST_HEADER = 1 << 24  # bytes; that of a network with 200 layers has 30,000: only bounds files that are no history
+_BLOCKS = 1024  # are read at once, so that a long history that lacks its coarser file needs little memory
 
 
 class HistoryLog:
@@ -35,6 +37,7 @@ class HistoryLog:
         path: the file; created if it does not exist.
         units: column name to unit, as for `History`; must agree with an existing file. A file of an
             older version may lack the last columns, which are then not written.
+        per: of a coarser file, the rows of the history that a pair of its rows stands for.
 
     Raises:
         RunError: the file is not a history or has other columns.
@@ -50,10 +53,13 @@ class HistoryLog:
         [2.5, 2.25]
     """
 
-    def __init__(self, path: Path | str, units: Mapping[str, str]) -> None:
+    def __init__(self, path: Path | str, units: Mapping[str, str], *, per: int = 1) -> None:
         path = self.path = Path(path)
         self._columns = len(units)
         self._kept = len(units)
+        self._units = dict(units)
+        self._per = per
+        self._coarser: HistoryLog | None = None
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             if path.exists() and path.stat().st_size:
@@ -62,12 +68,13 @@ class HistoryLog:
                     raise RunError("history.other_columns", path=path, found=list(found), expected=list(units))
                 self._kept = len(found)
                 self._file = path.open("r+b")
+                self._units = found
                 self._cut(len(self))
             else:
-                header = json.dumps({"format": _MAGIC, "units": dict(units)}) + "\n"
-                self._start = len(header.encode())
+                header = header_of(units)
+                self._start = len(header)
                 self._file = path.open("w+b")
-                self._file.write(header.encode())
+                self._file.write(header)
                 self._file.flush()
         except OSError as error:
             raise StorageError("errors.cannot_write", path=path, reason=error.strerror or error) from error
@@ -89,6 +96,7 @@ class HistoryLog:
             self._file.flush()
         except OSError as error:
             raise StorageError("errors.cannot_write", path=self.path, reason=error.strerror or error) from error
+        self._keep_coarser()
 
     def hold(self) -> bool:
         """Lock the file against other writers until it is closed; False if another process holds the lock."""
@@ -105,6 +113,8 @@ class HistoryLog:
         Raises:
             StorageError: the last rows cannot be written.
         """
+        if self._coarser is not None:
+            self._coarser.close()
         try:
             self._file.close()
         except OSError as error:
@@ -126,25 +136,36 @@ class HistoryLog:
     def _cut(self, rows: int) -> None:
         self._file.truncate(self._start + rows * 8 * self._kept)
         self._file.seek(0, os.SEEK_END)
+        self._keep_coarser()
 
+    def _keep_coarser(self) -> None:
+        """Let the coarser file have a pair of rows for each full block of this one, if this one is long."""
+        rows, block = len(self), size_of_block(self._per)
+        if rows <= MOST and self._coarser is None and not coarser(self.path, self._per).exists():
+            return
+        if self._coarser is None:
+            self._coarser = self._open_coarser(rows // block)
+        blocks = len(self._coarser) // 2
+        if 2 * min(blocks, rows // block) != len(self._coarser):
+            self._coarser._cut(2 * min(blocks, rows // block))  # noqa: SLF001 - of its own kind
+        tail = HistoryTail(self.path)
+        for first in range(blocks, rows // block, _BLOCKS):
+            count = min(_BLOCKS, rows // block - first)
+            self._coarser.extend(extremes(tail.rows(first * block, count * block), block))
 
-def read_header(path: Path) -> tuple[dict[str, str], int]:
-    """The units by column name, and the byte at which the rows begin.
-
-    Raises:
-        RunError: the file cannot be read or is not a history.
-    """
-    try:
-        with path.open("rb") as file:
-            line = file.readline(_LONGEST_HEADER)
-    except OSError as error:
-        raise RunError("history.unreadable", path=path, reason=error.strerror or error) from error
-    try:
-        header = json.loads(line)
-        found, units = header["format"], header["units"]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise RunError("history.not_a_history", path=path) from error
-    named = isinstance(units, dict) and all(isinstance(unit, str) for unit in units.values())
-    if found != _MAGIC or not named or next(iter(units), None) != "step":
-        raise RunError("history.not_a_history", path=path)
-    return units, len(line)
+    def _open_coarser(self, blocks: int) -> HistoryLog:
+        """Open the coarser file; where it does not follow from this one, it is made anew."""
+        path, per = coarser(self.path, self._per), self._per * BLOCK
+        try:
+            found = HistoryLog(path, self._units, per=per)
+        except RunError:
+            path.unlink()
+            return HistoryLog(path, self._units, per=per)
+        known = min(len(found) // 2, blocks)
+        block = size_of_block(self._per)
+        last_NC = HistoryTail(self.path).rows((known - 1) * block, block) if known else np.empty((0, 0))
+        if known and not np.array_equal(
+            HistoryTail(path).rows(2 * known - 2, 2), extremes(last_NC, block), equal_nan=True
+        ):
+            found._cut(0)
+        return found

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from thalweg.errors import RunError
-from thalweg.history.log import read_header
+from thalweg.history.header import read_header
 
 
 if TYPE_CHECKING:

@@ -57,7 +57,7 @@ def _run(run: Run) -> Iterator[Html | None]:
     from thalweg.report.facts import check_parts, options_table
     from thalweg.report.sections import class_table, headline
     from thalweg.report.verdict import verdict_of, verdict_parts
-    from thalweg.runs import RunFolder
+    from thalweg.runs import RunFolder, files
 
     folder = RunFolder(run.path)
     yield headline(folder)
@@ -67,7 +67,7 @@ def _run(run: Run) -> Iterator[Html | None]:
         yield folded(t("notebook.verdict", title=verdict.head), *verdict_parts(verdict))
     if folder.outputs is not None:
         yield folded(t("report.classes"), class_table(folder))
-    yield folded(t("report.photos"), *check_parts(folder.check))
+    yield folded(t("report.photos"), *check_parts(folder.check, files.FINDINGS))
     yield folded(t("report.configuration"), options_table(folder.training))
     yield tag("p", t("notebook.run_use", run=str(run.path)), class_="note")
 

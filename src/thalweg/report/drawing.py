@@ -14,20 +14,23 @@ import numpy as np
 
 from thalweg._files import write_text
 from thalweg.diagnosis.review import Review, review_of
-from thalweg.errors import StorageError, ThalwegError, UnknownNameError
+from thalweg.errors import DataError, RunError, StorageError, ThalwegError, UnknownNameError
 from thalweg.figures import confusion, curves, doubted, layers, mistakes, reliability, tsne
 from thalweg.figures.average_precision import average_precision
+from thalweg.figures.class_choice import MOST_NAMED, confused_pairs, confusion_matrix, example_rows
 from thalweg.figures.run_evaluation import MOST_SHOWN, Cell, wrongly_labeled
+from thalweg.figures.run_many_classes import MOST_PAIRS, Example, confusion_of_many
 from thalweg.figures.style import Kept
 from thalweg.i18n import t
 from thalweg.report.doubts import doubts_section
 from thalweg.report.formulas import formulas_of
 from thalweg.report.html import tag
 from thalweg.report.page import document, write_report
-from thalweg.report.scores import confusion_matrix
+from thalweg.report.scores import scores_table
 from thalweg.report.several import label_scores, rarest_labels, wrong_labels
 from thalweg.runs import Run, RunFolder, files, softmax
 from thalweg.runs.config import without_effect
+from thalweg.runs.probabilities import most_probable
 
 
 if TYPE_CHECKING:
@@ -38,6 +41,8 @@ if TYPE_CHECKING:
     from thalweg.figures.style import Picture, Target
 
 _FEWEST = 2  # classes
+_POINTS = 3500  # of a map, which bounds the time of t-SNE
+_POINTS_OF_MANY = 2000  # if only some classes have a color
 
 
 def draw_run(path: Path | str, *, photos: Path | str | None = None) -> Path:
@@ -66,6 +71,8 @@ def draw_run(path: Path | str, *, photos: Path | str | None = None) -> Path:
         for name, draw in {**drawings, files.DOUBTS: _draw_doubts}.items()
         if (evaluated or name not in _OF_OUTPUTS) and (reason := _failure(draw, run, path / f"{name}.png"))
     ]
+    if evaluated and not run.task.several:  # whose table in the report lists every class
+        failures += [reason] if (reason := _failure(_write_scores, run, path / files.CLASS_SCORES)) else []
     _keep(run, failures, time.monotonic() - began)
     return write_report(path)
 
@@ -148,22 +155,45 @@ def _draw_layers(run: Run, picture: Target) -> None:
     layers(run.layers(), picture)
 
 
+def _write_scores(run: Run, file: Path) -> None:
+    """The scores of every class, of which the report lists some."""
+    outputs = run.outputs()
+    matrix_CC = confusion_matrix(outputs["labels"], outputs["logits"].argmax(axis=1), len(run.classes))
+    write_text(file, scores_table(matrix_CC, run.classes))
+
+
 def _draw_confusion(run: Run, picture: Target) -> None:
     outputs = run.outputs()
-    predicted_N = outputs["logits"].argmax(axis=1)
-    confusion(confusion_matrix(outputs["labels"], predicted_N, len(run.classes)), run.classes, picture)
+    labels_N, logits_NC = outputs["labels"], outputs["logits"]
+    matrix_CC = confusion_matrix(labels_N, logits_NC.argmax(axis=1), len(run.classes))
+    if len(run.classes) <= MOST_NAMED:
+        confusion(matrix_CC, run.classes, picture)
+    else:
+        confusion_of_many(matrix_CC, run.classes, picture, _examples(run, labels_N, logits_NC, matrix_CC))
+
+
+def _examples(
+    run: Run, labels_N: NDArray[np.integer], logits_NC: NDArray[np.floating], matrix_CC: NDArray[np.integer]
+) -> list[Example]:
+    """Photos of the most confused pairs; none if the photos are gone, which the picture of the mistakes reports."""
+    try:
+        cache = run.open_photos()
+    except (DataError, RunError):
+        return []
+    rows = cache.rows("valid")
+    pairs = confused_pairs(matrix_CC, MOST_PAIRS)
+    chosen = example_rows(pairs, labels_N, *most_probable(logits_NC, run.temperature))
+    return [Example(*(None if row is None else cache.images_NHWC[rows[row]] for row in both)) for both in chosen]
 
 
 def _draw_mistakes(run: Run, picture: Target) -> None:
     outputs = run.outputs()
-    probability_NC = run.probabilities()
     cache = run.open_photos()
     rows = cache.rows("valid")
     mistakes(
         [cache.images_NHWC[row] for row in rows],  # memory-mapped: the photos stay on disk until they are drawn
         outputs["labels"],
-        probability_NC.argmax(axis=1),
-        probability_NC.max(axis=1),
+        *most_probable(outputs["logits"], run.temperature),
         run.classes,
         picture,
         [cache.photos[row].path for row in rows],
@@ -204,14 +234,15 @@ def draw_doubts(review: Review, picture: Path) -> None:
 
 def _draw_reliability(run: Run, picture: Target) -> None:
     outputs = run.outputs()
-    plain_NC, scaled_NC = softmax(outputs["logits"]), run.probabilities()
+    plain_NC, scaled_NC = softmax(outputs["logits"]), softmax(outputs["logits"], run.temperature)
     reliability(plain_NC, scaled_NC, outputs["labels"], picture, temperature=run.temperature)
 
 
 def _draw_map(run: Run, picture: Target, layer: str) -> None:
     outputs = run.outputs()
     predicted_N = outputs["logits"].argmax(axis=1)
-    tsne(outputs[layer], outputs["labels"], run.classes, picture, title_key=layer, predicted_N=predicted_N)
+    limit = _POINTS if len(run.classes) <= MOST_NAMED else _POINTS_OF_MANY
+    tsne(outputs[layer], outputs["labels"], run.classes, picture, title_key=layer, predicted_N=predicted_N, limit=limit)
 
 
 def _draw_average_precision(run: Run, picture: Target) -> None:
@@ -256,7 +287,9 @@ def _draw_map_of_labels(run: Run, picture: Target, layer: str) -> None:
     given_NC = run.task.decided(run.probabilities(), run.thresholds)
     right_N = (given_NC == (outputs["labels"] > 0)).all(axis=1)
     predicted_N, names = np.where(right_N, rarest_N, -1), (*run.classes, t("data.no_label"))
-    tsne(outputs[layer], rarest_N, names, picture, title_key=layer, predicted_N=predicted_N, by_rarest=True)
+    limit = _POINTS if len(names) <= MOST_NAMED else _POINTS_OF_MANY
+    about = {"title_key": layer, "limit": limit, "by_rarest": True}
+    tsne(outputs[layer], rarest_N, names, picture, predicted_N=predicted_N, **about)
 
 
 def _drawings_of(run: Run) -> Mapping[str, Callable[[Run, Target], None]]:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from thalweg.data.photos import ends
 from thalweg.i18n import quoted, t
 from thalweg.report.html import Html, duration, join, table, tag
+from thalweg.runs import files
 from thalweg.runs.config import without_effect
 from thalweg.runs.folder import mapping, number, sequence
 from thalweg.runs.options import flag_of
 
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from thalweg.runs import RunFolder
 
@@ -43,7 +45,7 @@ def _photos(folder: RunFolder) -> Html:
     return tag(
         "section",
         tag("h2", t("report.photos")),
-        *check_parts(folder.check),
+        *check_parts(folder.check, files.FINDINGS),
         _key_values("photos", facts) if facts else None,
     )
 
@@ -62,13 +64,14 @@ def _weights(folder: RunFolder) -> Html | None:
     return _pairs("weights", {name: value for name, value in {**told, **normal}.items() if value not in ("", None)})
 
 
-def check_parts(check: Mapping[str, Any]) -> list[Html | None]:
+def check_parts(check: Mapping[str, Any], table_of_all: str = "") -> list[Html | None]:
     """What a check of photos found: the warnings, the photos that cannot be used, and those of each class.
 
     Args:
         check: as `Check.to_json` gives it and `data-check.json` keeps it; any part may be missing.
+        table_of_all: the file with all findings, where there is one.
     """
-    return [_warnings(check), _bad(check), _counts(check)]
+    return [_warnings(check), _bad(check, table_of_all), _counts(check)]
 
 
 def _warnings(check: Mapping[str, Any]) -> Html:
@@ -82,27 +85,37 @@ def _message(warning: Any) -> str:
     return str(warning.get("message", warning.get("code", warning))) if isinstance(warning, dict) else str(warning)
 
 
-def _bad(check: Mapping[str, Any]) -> Html | None:
-    """Every photo that could not be used, by name."""
+def _bad(check: Mapping[str, Any], table_of_all: str) -> Html | None:
+    """The photos that could not be used, by name."""
     bad = [mapping(photo) for photo in sequence(check.get("bad"))]
     if not bad:
         return None
     rows = [(str(photo.get("path", "?")), str(photo.get("reason", ""))) for photo in bad]
     columns = [t("report.column_photo"), t("report.column_reason")]
-    heading = tag("h3", t("report.bad", count=len(rows)))
-    return join([heading, tag("div", table(columns, rows, name=t("report.bad", count=len(rows))), class_="long")])
+    count = max(len(rows), int(number(mapping(check.get("found")).get("bad")) or 0))  # a check lists the first of many
+    title = t("report.bad", count=count)
+    parts = [tag("h3", title), tag("div", table(columns, rows, name=title), class_="long")]
+    if count > len(rows):
+        key = "report.bad_rest_in" if table_of_all else "report.bad_rest"
+        parts.append(tag("p", t(key, count=count - len(rows), name=table_of_all), class_="note"))
+    return join(parts)
 
 
 def _counts(check: Mapping[str, Any]) -> Html | None:
-    """Photos of each class in each split, if the check has counted them."""
+    """Photos of each class in each split, if the check has counted them; of many classes, the first and the last."""
     counts = {split: mapping(mapping(check.get("counts")).get(split)) for split in _SPLITS}
     names = dict.fromkeys(name for split in _SPLITS for name in counts[split])
     if not names:
         return None
-    rows = [
-        [name or t("report.unlabelled"), *(f"{int(number(counts[s].get(name)) or 0):,}" for s in _SPLITS)]
-        for name in names
-    ]
+
+    def row(title: str, names: Sequence[str]) -> list[str]:
+        sums = (sum(int(number(counts[split].get(name)) or 0) for name in names) for split in _SPLITS)
+        return [title, *(f"{count:,}" for count in sums)]
+
+    first, between, last = ends(list(names))
+    rows = [row(name or t("report.unlabelled"), [name]) for name in first]
+    rows += [row(t("data.classes_left_out", count=len(between)), between)] if between else []
+    rows += [row(name or t("report.unlabelled"), [name]) for name in last]
     columns = [t("report.column_class"), *(t(f"report.split_{split}") for split in _SPLITS)]
     return table(columns, rows, numeric=(1, 2, 3), name=t("report.photos"))
 

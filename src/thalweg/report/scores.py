@@ -5,14 +5,20 @@ Shape suffixes: N photos, C classes.
 
 from __future__ import annotations
 
+import csv
+import io
 from dataclasses import dataclass
-from math import sqrt
+from math import isnan, sqrt
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from thalweg.figures.class_choice import confused_pairs
+
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 
@@ -37,20 +43,6 @@ class ClassScore:
     taken_times: int
 
 
-def confusion_matrix(
-    labels_N: NDArray[np.integer], predicted_N: NDArray[np.integer], classes: int
-) -> NDArray[np.int64]:
-    """Photos by true class (rows) and predicted class (columns).
-
-    Example:
-        >>> confusion_matrix(np.array([0, 0, 1]), np.array([0, 1, 1]), 2).tolist()
-        [[1, 1], [0, 1]]
-    """
-    matrix_CC = np.zeros((classes, classes), dtype=np.int64)
-    np.add.at(matrix_CC, (labels_N, predicted_N), 1)
-    return matrix_CC
-
-
 def class_scores(matrix_CC: NDArray[np.int64]) -> list[ClassScore]:
     """Precision, recall and F1 of every class.
 
@@ -62,7 +54,29 @@ def class_scores(matrix_CC: NDArray[np.int64]) -> list[ClassScore]:
         >>> first.recall, first.precision, first.taken_for, second.taken_for
         (0.75, 1.0, 1, None)
     """
-    return [_score(matrix_CC, index) for index in range(len(matrix_CC))]
+    found_C, photos_C, predicted_C = np.diagonal(matrix_CC), matrix_CC.sum(axis=1), matrix_CC.sum(axis=0)
+    most_C, times_C = _most_taken_for(matrix_CC)
+    columns = (values.tolist() for values in (found_C, photos_C, predicted_C, most_C, times_C))
+    return [_score(*values) for values in zip(*columns, strict=True)]
+
+
+def scores_table(matrix_CC: NDArray[np.int64], classes: Sequence[str]) -> str:
+    """The scores of every class as CSV; a number that is not known is empty.
+
+    Example:
+        >>> print(scores_table(np.array([[3, 1], [0, 0]]), ["cat", "dog"]), end="")
+        class,photos,recall,precision,f1,taken_for,taken_times
+        cat,4,0.750000,1.000000,0.857143,dog,1
+        dog,0,,0.000000,,,0
+    """
+    lines = io.StringIO()
+    writer = csv.writer(lines, lineterminator="\n")
+    writer.writerow(["class", "photos", "recall", "precision", "f1", "taken_for", "taken_times"])
+    for name, one in zip(classes, class_scores(matrix_CC), strict=True):
+        shares = ["" if isnan(share) else f"{share:.6f}" for share in (one.recall, one.precision, one.f1)]
+        other = "" if one.taken_for is None else classes[one.taken_for]
+        writer.writerow([name, one.photos, *shares, other, one.taken_times])
+    return lines.getvalue()
 
 
 def largest_class(labels_N: NDArray[np.integer], classes: int) -> tuple[int, float]:
@@ -96,19 +110,22 @@ def wilson_interval(right: int, count: int) -> tuple[float, float]:
     return (middle - half) / scale, (middle + half) / scale
 
 
-def _score(matrix_CC: NDArray[np.int64], index: int) -> ClassScore:
-    found = int(matrix_CC[index, index])
-    photos, predicted = int(matrix_CC[index].sum()), int(matrix_CC[:, index].sum())
-    wrong_C = matrix_CC[index].copy()
-    wrong_C[index] = 0
-    most = int(wrong_C.argmax())
+def _most_taken_for(matrix_CC: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The most frequent wrong prediction of each class, and how often it occurs."""
+    most_C, times_C = np.zeros(len(matrix_CC), dtype=np.int64), np.zeros(len(matrix_CC), dtype=np.int64)
+    for pair in reversed(confused_pairs(matrix_CC)):  # so that the most frequent one is written last
+        most_C[pair.true], times_C[pair.true] = pair.predicted, pair.photos
+    return most_C, times_C
+
+
+def _score(found: int, photos: int, predicted: int, most: int, times: int) -> ClassScore:
     return ClassScore(
         photos=photos,
         recall=_ratio(found, photos),
         precision=_ratio(found, predicted),
         f1=_ratio(2 * found, photos + predicted) if photos and predicted else float("nan"),
-        taken_for=most if wrong_C[most] else None,
-        taken_times=int(wrong_C[most]),
+        taken_for=most if times else None,
+        taken_times=times,
     )
 
 

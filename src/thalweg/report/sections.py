@@ -6,24 +6,27 @@ from base64 import b64encode
 from struct import unpack
 from typing import TYPE_CHECKING
 
+from thalweg.figures.class_choice import MOST_NAMED, by_accuracy, confusion_matrix
 from thalweg.i18n import t
 from thalweg.report.formulas import formula_section
 from thalweg.report.html import Html, duration, join, percent, table, tag
-from thalweg.report.scores import class_scores, confusion_matrix, largest_class, wilson_interval
+from thalweg.report.scores import class_scores, largest_class, wilson_interval
 from thalweg.report.several import label_table
 from thalweg.runs import files
 from thalweg.runs.folder import mapping, number, sequence
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from typing import Any
 
+    from thalweg.report.scores import ClassScore
     from thalweg.runs import RunFolder
 
 _ENDINGS = ("budget", "done", "interrupted", "nan", "patience")
 _SPLITS = ("valid", "test")
 _OTHER_OF_SEVERAL = ("curves", "mistakes", "reliability")  # pictures with other words, if photos have several labels
+_OF_CLASSES = ("confusion",)  # pictures that show many classes in another way
 _UNEVEN = 1.2  # times the even share, above which the largest class is named
 _LONG = 13  # letters that a card has room for in its largest type
 _CSS_PIXELS = 96  # an inch
@@ -162,6 +165,8 @@ def _landscapes(folder: RunFolder) -> Html | None:
 def figure(folder: RunFolder, name: str) -> Html:
     """A picture of the run with its caption, or a line that says that it is missing."""
     key = name.replace("-", "_")
+    if name in _OF_CLASSES and len(folder.classes) > MOST_NAMED:
+        key += "_many"
     content = folder.pictures.get(name)
     if content is None:
         return tag("p", t("report.no_picture", name=f"{name}.png"), class_="note")
@@ -184,24 +189,31 @@ def inline_png(content: bytes, alt: str, dpi: int = _DPI) -> Html:
 
 
 def class_table(folder: RunFolder) -> Html:
-    """Precision, recall and F1 of every class on the validation split; of several labels also average precision."""
+    """Precision, recall and F1 on the validation split: of every class, or of the worst 50 of more.
+
+    Of several labels a photo, also average precision, and of every class.
+    """
     if folder.task.several:
         return label_table(folder)
     if folder.outputs is None:
         return tag("p", t("report.no_outputs"), class_="note")
     (logits_NC, labels_N), names = folder.outputs, folder.classes
     matrix_CC = confusion_matrix(labels_N, logits_NC.argmax(axis=1), len(names))
-    rows = [
-        (
-            name,
-            f"{score.photos:,}",
-            percent(score.recall),
-            percent(score.precision),
-            percent(score.f1),
-            "–" if score.taken_for is None else t("report.taken", name=names[score.taken_for], count=score.taken_times),
-        )
-        for name, score in zip(names, class_scores(matrix_CC), strict=True)
-    ]
+    scores = class_scores(matrix_CC)
+    listed = range(len(names)) if len(names) <= MOST_NAMED else by_accuracy(matrix_CC)[:MOST_NAMED]
+    rows = [_class_row(names, index, scores[index]) for index in listed]
     columns = [t(f"report.column_{column}") for column in ("class", "photos", "recall", "precision", "f1", "taken_for")]
-    scores = table(columns, rows, numeric=(1, 2, 3, 4), name=t("report.classes"))
-    return join([scores, tag("p", t("report.scores_about"), class_="note")])
+    rest = t("report.classes_rest", listed=len(rows), count=len(names), file=files.CLASS_SCORES)
+    return join(
+        [
+            table(columns, rows, numeric=(1, 2, 3, 4), name=t("report.classes")),
+            tag("p", rest, class_="note") if len(rows) < len(names) else None,
+            tag("p", t("report.scores_about"), class_="note"),
+        ]
+    )
+
+
+def _class_row(names: Sequence[str], index: int, score: ClassScore) -> tuple[str, ...]:
+    shares = (percent(share) for share in (score.recall, score.precision, score.f1))
+    taken = "–" if score.taken_for is None else t("report.taken", name=names[score.taken_for], count=score.taken_times)
+    return names[index], f"{score.photos:,}", *shares, taken

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from thalweg.data import Cache, ImageSet, LayoutChoice
+    from thalweg.data.building import Builders
     from thalweg.data.rendering import Rendering
     from thalweg.runs.config import TrainingConfig
 
@@ -91,6 +92,7 @@ def decode_photos(
     progress: Callable[[int, int], None] | None = None,
     *,
     rendering: Rendering | None = None,
+    builders: Builders | None = None,
 ) -> Cache:
     """Decode the photos into the cache as a configuration requires.
 
@@ -100,6 +102,7 @@ def decode_photos(
         stored: side of the decoded photos, in pixels.
         progress: called with (photos decoded, all photos).
         rendering: that of the run; None: chosen from the photos, for a new run.
+        builders: the processes that decode them together; None: this one.
 
     Raises:
         BadImageError: a photo cannot be used, and `on_bad_image` is `stop`.
@@ -113,6 +116,7 @@ def decode_photos(
         on_bad_image=config.on_bad_image,
         rendering=rendering,
         progress=progress,
+        builders=builders,
     )
 
 

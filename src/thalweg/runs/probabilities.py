@@ -1,6 +1,6 @@
 """From logits to probabilities, with temperature, for run, page, report and prediction: one softmax, one sigmoid.
 
-Shape suffixes: N photos, C classes.
+Shape suffixes: N photos, R some of them, C classes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 COLDEST: Final = 0.05
 HOTTEST: Final = 20.0
-_BISECTIONS: Final = 60
+_CLOSE: Final = 1e-13  # of the root
+_VALUES: Final = 4_000_000  # in memory at a time
 
 
 def softmax(logits_NC: NDArray[np.floating], temperature: float = 1.0) -> NDArray[np.float64]:
@@ -27,9 +28,30 @@ def softmax(logits_NC: NDArray[np.floating], temperature: float = 1.0) -> NDArra
         >>> softmax(np.array([[0.0, 0.0]])).tolist()
         [[0.5, 0.5]]
     """
-    scaled_NC = np.asarray(logits_NC, dtype=np.float64) / temperature
-    powers_NC = np.exp(scaled_NC - scaled_NC.max(axis=1, keepdims=True))
-    return powers_NC / powers_NC.sum(axis=1, keepdims=True)
+    powers_NC = np.asarray(logits_NC, dtype=np.float64) / temperature
+    powers_NC -= powers_NC.max(axis=1, keepdims=True)  # in place: of many classes, each copy takes hundreds of MB
+    np.exp(powers_NC, out=powers_NC)
+    powers_NC /= powers_NC.sum(axis=1, keepdims=True)
+    return powers_NC
+
+
+def most_probable(
+    logits_NC: NDArray[np.floating], temperature: float = 1.0
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """The most probable class of each photo and its probability, without the probabilities of all photos in memory.
+
+    Example:
+        >>> predicted, probability = most_probable(np.log([[0.25, 0.75], [0.8, 0.2]]))
+        >>> predicted.tolist(), probability.round(6).tolist()
+        ([1, 0], [0.75, 0.8])
+    """
+    rows = max(1, _VALUES // logits_NC.shape[1])
+    predicted_N, probability_N = np.empty(len(logits_NC), dtype=np.int64), np.empty(len(logits_NC))
+    for start in range(0, len(logits_NC), rows):
+        part_RC = softmax(logits_NC[start : start + rows], temperature)
+        predicted_N[start : start + rows] = part_RC.argmax(axis=1)
+        probability_N[start : start + rows] = part_RC.max(axis=1)
+    return predicted_N, probability_N
 
 
 def sigmoid(logits_NC: NDArray[np.floating], temperature: float = 1.0) -> NDArray[np.float64]:
@@ -46,7 +68,7 @@ def sigmoid(logits_NC: NDArray[np.floating], temperature: float = 1.0) -> NDArra
 def fitted_temperature(logits_NC: NDArray[np.floating], labels_N: NDArray[np.integer]) -> float:
     """Fit the temperature `T` in [0.05, 20] that minimizes the mean cross-entropy of `softmax(logits / T)`.
 
-    The cross-entropy is convex in `1/T`, and its slope is `mean over n of (Σ_c p_nc·z_nc - z_n,label)`; bisection
+    The cross-entropy is convex in `1/T`, and its slope is `mean over n of (Σ_c p_nc·z_nc - z_n,label)`; Brent's method
     finds the root. A single temperature changes no prediction, so accuracy stays the same.
 
     Args:
@@ -60,9 +82,8 @@ def fitted_temperature(logits_NC: NDArray[np.floating], labels_N: NDArray[np.int
 
     Source: Guo et al. 2017, https://arxiv.org/abs/1706.04599.
     """
-    logits_NC = np.asarray(logits_NC, dtype=np.float64)
-    wanted = logits_NC[np.arange(len(labels_N)), labels_N].mean()
-    return _root(lambda warmth: (softmax(logits_NC, warmth) * logits_NC).sum(axis=1).mean() - wanted)
+    wanted = logits_NC[np.arange(len(labels_N)), labels_N].mean(dtype=np.float64)
+    return _root(lambda temperature: _mean_logit(logits_NC, temperature) - wanted)
 
 
 def fitted_temperature_of_sigmoid(logits_NC: NDArray[np.floating], labels_NC: NDArray[np.integer]) -> float:
@@ -81,13 +102,26 @@ def fitted_temperature_of_sigmoid(logits_NC: NDArray[np.floating], labels_NC: ND
     """
     logits_NC = np.asarray(logits_NC, dtype=np.float64)
     wanted = (labels_NC * logits_NC).mean()
-    return _root(lambda warmth: (sigmoid(logits_NC, warmth) * logits_NC).mean() - wanted)
+    return _root(lambda temperature: float((sigmoid(logits_NC, temperature) * logits_NC).mean() - wanted))
 
 
 def _root(slope_at: Callable[[float], float]) -> float:
     """The temperature at which a slope in `1/T`, which grows with it, is zero."""
+    from scipy.optimize import root_scalar  # scikit-learn brings scipy
+
+    def slope(inverse: float) -> float:
+        return slope_at(1 / inverse)
+
     low, high = 1 / HOTTEST, 1 / COLDEST
-    for _ in range(_BISECTIONS):
-        middle = (low + high) / 2
-        low, high = (low, middle) if slope_at(1 / middle) > 0 else (middle, high)
-    return 2 / (low + high)
+    if slope(low) >= 0:
+        return HOTTEST
+    if slope(high) <= 0:
+        return COLDEST
+    return 1 / float(root_scalar(slope, bracket=(low, high), method="brentq", xtol=_CLOSE, rtol=_CLOSE).root)
+
+
+def _mean_logit(logits_NC: NDArray[np.floating], temperature: float) -> float:
+    """The mean over photos of the expected logit, `Σ_c p_nc·z_nc`."""
+    rows = max(1, _VALUES // logits_NC.shape[1])
+    parts = (logits_NC[start : start + rows] for start in range(0, len(logits_NC), rows))
+    return sum(float(np.vdot(softmax(part_RC, temperature), part_RC)) for part_RC in parts) / len(logits_NC)

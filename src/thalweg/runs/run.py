@@ -4,12 +4,14 @@
 run/
   config.toml              [training] the configuration, [data] what it was trained on, [environment] where
   split.csv                path, split, label of every photo used; applied-corrections.csv: labels that were corrected
-  data-check.json          warnings about the photos, and the bad ones by name
+  data-check.json          warnings about the photos, and the first hundred of each kind of finding
+  data-check.csv           all findings, if there are more
   history/steps, epochs, layers   append-only columns (see thalweg.history)
   checkpoints/last, best   .safetensors: to resume from, and to predict with
   checkpoints/epoch-0001   .safetensors: weights of every epoch (0000: initial), with `save_every_epoch`
   evaluation.safetensors   validation split: logits, labels, features at the mid and top taps
   summary.json             the results, and how long they took
+  class-scores.csv         precision, recall and F1 of every class on the validation split
   *.png, report.html       figures and the report
 ```
 """
@@ -26,7 +28,8 @@ from safetensors.numpy import load_file
 
 from thalweg._files import write_text
 from thalweg._notebook import drawn_as, shown_as
-from thalweg.data.builtin import ARCHIVE, BUILTIN
+from thalweg.data.addresses import address_of, may_be_there
+from thalweg.data.builtin import ARCHIVE
 from thalweg.data.photos import SPLITS
 from thalweg.data.rendering import Rendering
 from thalweg.errors import DataError, RunError, UnknownNameError, UsageError
@@ -48,6 +51,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from thalweg.data import Cache, ImageSet, Photo
+    from thalweg.data.building import Builders
     from thalweg.data.photos import Split
     from thalweg.history import History
     from thalweg.runs.tasks import Task
@@ -116,22 +120,18 @@ class Run:
         if facts.get("format") not in (files.FORMAT, files.FORMAT_OF_0_1):
             raise RunError("runs.other_run", path=path, found=facts.get("format"), expected=files.FORMAT)
         data = schema.checked(facts.get("data"), schema.DATA, file, "data")
-        if len(data["class_shares"]) != len(data["classes"]):
-            wanted = len(data["classes"])
-            raise RunError(
-                "runs.damaged", path=file, name="class_shares", value=len(data["class_shares"]), wanted=wanted
-            )
+        if (found := len(data["class_shares"])) != (wanted := len(data["classes"])):
+            raise RunError("runs.damaged", path=file, name="class_shares", value=found, wanted=wanted)
         schema.check_sizes(facts.get("training"), data["stored"], file)
         environment = schema.checked(facts.get("environment"), schema.ENVIRONMENT, file, "environment")
         training = schema.checked(facts.get("training"), {"size": schema.whole(1, 4096)}, file, "training")
         try:
-            config = SettledConfig.from_dict(
-                translated(training) if facts["format"] == files.FORMAT_OF_0_1 else training
-            )
+            training = translated(training) if facts["format"] == files.FORMAT_OF_0_1 else training
+            config = SettledConfig.from_dict(training)
         except UsageError as error:
             raise RunError("runs.not_readable", path=file, reason=error) from error
         if photos is not None:
-            data["path"] = str(ARCHIVE if photos == BUILTIN else Path(photos).resolve())
+            data["path"] = address_of(photos)
         return cls(path, config, data, environment)
 
     def save(self) -> None:
@@ -175,9 +175,8 @@ class Run:
 
     def saved_epochs(self) -> list[int]:
         """Return the epochs whose weights were kept, in order; 0 means the initial weights."""
-        names = (
-            path.stem.removeprefix(files.EPOCH) for path in (self.path / files.CHECKPOINTS).glob("epoch-*.safetensors")
-        )
+        found = (self.path / files.CHECKPOINTS).glob("epoch-*.safetensors")
+        names = (path.stem.removeprefix(files.EPOCH) for path in found)
         return sorted(int(name) for name in names if name.isdecimal())
 
     @property
@@ -239,30 +238,32 @@ class Run:
         Raises:
             DataError: the photos are gone.
         """
-        photos = Path(self.data["path"])
-        if not photos.exists() and photos.name == ARCHIVE.name:
+        photos: Path | str = self.data["path"]
+        if not may_be_there(photos) and Path(photos).name == ARCHIVE.name:
             photos = ARCHIVE  # the built-in set of another installation
-        if not photos.exists():
+        if not may_be_there(photos):
             raise DataError("runs.photos_gone", path=photos, run=self.path)
         return find_photos(photos, self.config, classes=self.classes, corrections=self.corrections)
 
-    def open_photos(self, *, progress: Callable[[int, int], None] | None = None) -> Cache:
+    def open_photos(
+        self, *, progress: Callable[[int, int], None] | None = None, builders: Builders | None = None
+    ) -> Cache:
         """Open the photos that the run was trained on, decoded, with its classes, splits and fold.
 
         Args:
             progress: called with (photos decoded, all photos) if they are no longer in the cache.
+            builders: the processes that decode them together; None: this one.
 
         Raises:
             DataError: the photos are gone.
             RunError: the photos have changed.
         """
         images = self.find_photos()
-        cache = decode_photos(images, self.config, self.data["stored"], progress, rendering=self.rendering)
+        stored, rendering = self.data["stored"], self.rendering
+        cache = decode_photos(images, self.config, stored, progress, rendering=rendering, builders=builders)
         if cache.fingerprint != self.data["fingerprint"]:
-            if self.corrections is not None:
-                raise RunError(
-                    "runs.corrections_changed", table=self.corrections, path=self.data["path"], run=self.path
-                )
+            if (table := self.corrections) is not None:
+                raise RunError("runs.corrections_changed", table=table, path=self.data["path"], run=self.path)
             raise RunError("runs.photos_changed", path=self.data["path"], run=self.path)
         return cache
 
@@ -315,9 +316,8 @@ class Run:
 
         path = self.checkpoint(which)
         if not path.exists():
-            raise RunError(
-                "runs.no_weights" if which == files.BEST else "runs.no_such_checkpoint", run=self.path, name=which
-            )
+            key = "runs.no_weights" if which == files.BEST else "runs.no_such_checkpoint"
+            raise RunError(key, run=self.path, name=which)
         return checkpoint.load(path)[0]
 
     def steps(self) -> History:

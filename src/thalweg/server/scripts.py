@@ -32,8 +32,9 @@ _COMMENT: Final = re.compile(r"^[ \t]*(?://[^\n]*|/\*(?:(?!\*/)[\s\S])*\*/[ \t]*
 _SPACE: Final = re.compile(r"\n\s+")
 # a comment behind code; one with a quotation mark may be part of a text, and stays
 _REMARK: Final = re.compile(r"""(?<=\S)[ \t]+//[ \t][^\n"'`]*$""", re.MULTILINE)
-# space around signs, in lines where none can be part of a text or of a pattern
-_PLAIN: Final = re.compile(r"""^[^"'`/\n]*$""", re.MULTILINE)
+# space around signs, in lines where none can be part of a pattern or of a text but those in double quotes
+_PLAIN: Final = re.compile(r"""^(?:[^"'`/\\\n]|"[^"'`/\\\n]*")*$""", re.MULTILINE)
+_TEXT: Final = re.compile(r'("[^"]*")')
 _SIGN: Final = re.compile(r" ?(=>|[=!]==|&&|\|\||[=?:,{}()<>*]) ?")
 _NOTE: Final = re.compile(r"/\*.*?\*/", re.DOTALL)
 _COLON: Final = re.compile(r":\s+")
@@ -67,7 +68,7 @@ def slim(source: str) -> str:
         'const f=()=>{return 1;};\n'
     """
     bare = _SPACE.sub("\n", _REMARK.sub("", _COMMENT.sub("", source))).strip()
-    bare = _PLAIN.sub(lambda line: _SIGN.sub(r"\1", line.group()), bare)
+    bare = _PLAIN.sub(lambda line: _tight(line.group()), bare)
     joined = [""]
     for line in bare.split("\n"):
         if joined[-1].endswith(("{", ",", ";")) and "//" not in joined[-1]:
@@ -75,6 +76,12 @@ def slim(source: str) -> str:
         else:
             joined.append(line)
     return "\n".join(joined[1:]) + "\n"
+
+
+def _tight(line: str) -> str:
+    """A line without the space around signs; texts in double quotes stay as they are."""
+    parts = _TEXT.split(line)
+    return "".join(part if part.startswith('"') else _SIGN.sub(r"\1", part) for part in parts)
 
 
 def slim_style(source: str) -> str:

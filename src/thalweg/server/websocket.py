@@ -1,7 +1,7 @@
 """New rows of histories: over a socket ten times per second, or on request, in the same format.
 
 The page sends its number of rows of each history and gets the later ones. After a resumed run has cut a file, the page
-gets all rows again.
+gets all rows again. Of a long history it gets pairs of rows, the extremes of a block, and more of a part on request.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import numpy as np
 from starlette.websockets import WebSocketDisconnect
 
 from thalweg.errors import RunError, ThalwegError, UsageError
+from thalweg.history.overview import Cut, Overview
 from thalweg.history.tail import HistoryTail
 from thalweg.runs import RunFolder, files
 from thalweg.runs.folder import number
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from thalweg.server.run_index import RunIndex
 
 BEAT: Final = 0.1  # seconds
-STREAMS: Final = {"steps": files.STEPS, "epochs": files.EPOCHS}
+STREAMS: Final = {"steps": files.STEPS, "epochs": files.EPOCHS, "processes": files.PROCESSES}
 
 _LISTING: Final = 10  # beats between two listings of the folder
 _MOST: Final = 16  # runs that one page may follow
@@ -44,11 +45,16 @@ class Feed:
         stream: one of `STREAMS`.
         tail: the history's file.
         known: number of rows that the visitor has.
+        per: rows of the history that each pair of them stands for; 1: they are its own rows.
         batch: photos per row, if rows are steps.
     """
 
-    def __init__(self, run: str, stream: str, tail: HistoryTail, known: int = 0, *, batch: int = 0) -> None:
-        self.run, self.stream, self._tail, self._known, self._batch = run, stream, tail, known, batch
+    def __init__(
+        self, run: str, stream: str, tail: HistoryTail, known: int = 0, *, per: int = 1, batch: int = 0
+    ) -> None:
+        self.run, self.stream, self._tail, self._batch = run, stream, tail, batch
+        self._known, self._per = known, per
+        self._rows = known if per == 1 else max(0, known // 2 - 1) * per  # of the history, at least: the last may grow
         self._latest: NDArray[np.float64] | None = None
         self._written = 0.0
         self._seen: tuple[int, int] | None = None
@@ -60,17 +66,17 @@ class Feed:
             return None  # the common case, ten times per second: no file is opened
         self._seen = seen
         count = len(self._tail)
-        reset = count < self._known or self._was_rewritten()
-        if reset:
-            self._known = 0
-        rows_NC = self._tail.rows(self._known)
-        if not len(rows_NC) and not reset:
+        reset = count < self._rows or self._was_rewritten()
+        known = 0 if reset else self._known
+        mixed = self.stream == "processes"  # rows of several, of which no extremes are one line's
+        cut = Cut(1, known, self._tail.rows(known), count) if mixed else Overview(self._tail).whole(known, self._per)
+        if count == self._rows and not reset and cut.per == self._per:
             return None
-        header = {"run": self.run, "stream": self.stream, "first": self._known, "columns": self._tail.columns}
-        header["photos_per_second"] = self._rate(len(rows_NC))
-        self._known += len(rows_NC)
-        self._latest = rows_NC[-1] if len(rows_NC) else None
-        return frame(header, {name: rows_NC[:, place] for place, name in enumerate(self._tail.columns)})
+        header = {"run": self.run, "stream": self.stream, "first": cut.first, "per": cut.per}
+        header |= {"columns": self._tail.columns, "photos_per_second": self._rate(count - self._rows)}
+        self._rows, self._known, self._per = count, cut.settled, cut.per
+        self._latest = self._tail.rows(count - 1, 1)[0] if count else None
+        return frame(header, columns_of(self._tail, cut.rows_NC))
 
     def _rate(self, rows: int) -> float | None:
         """Photos per second between the last two writes; None before the second write."""
@@ -80,17 +86,17 @@ class Feed:
 
     def _was_rewritten(self) -> bool:
         """Whether the last row sent has changed."""
-        if self._latest is None or not self._known:
+        if self._latest is None or not self._rows:
             return False
-        now_1C = self._tail.rows(self._known - 1, 1)
+        now_1C = self._tail.rows(self._rows - 1, 1)
         return len(now_1C) == 1 and not np.array_equal(now_1C[0], self._latest, equal_nan=True)
 
 
 async def follow(socket: WebSocket, service: Service) -> None:
     """Serve one socket until it closes.
 
-    The page sends its numbers of rows, `{"follow": {"run": {"steps": 120, "epochs": 2}}}`. It gets frames, and the
-    listing of the folder as JSON whenever the listing changes.
+    The page sends its numbers of rows, `{"follow": {"run": {"steps": 120, "epochs": 2, "processes": 0}}}`. It gets
+    frames, and the listing of the folder as JSON whenever the listing changes.
     """
     await socket.accept()
     feeds: list[Feed] = []
@@ -150,5 +156,11 @@ def feeds_of(form: Form, index: RunIndex) -> list[Feed]:
         rows = Form(known if isinstance(known, dict) else {})
         for stream, file in STREAMS.items():
             count = rows.whole(stream, least=0, most=2**53, default=0)
-            feeds.append(Feed(name, stream, HistoryTail(path / file), count, batch=int(batch)))
+            per = rows.whole(f"{stream}_per", least=1, most=2**53, default=1)
+            feeds.append(Feed(name, stream, HistoryTail(path / file), count, per=per, batch=int(batch)))
     return feeds
+
+
+def columns_of(tail: HistoryTail, rows_NC: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+    """Rows of a history as a frame has them."""
+    return {name: rows_NC[:, place] for place, name in enumerate(tail.columns)}

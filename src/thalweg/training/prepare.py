@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from thalweg.data import Cache, Check, ImageSet
+    from thalweg.data.building import Builders
     from thalweg.runs import SettledConfig, TrainingConfig
     from thalweg.training.number_format import Choice
     from thalweg.training.progress import Listener
@@ -102,6 +103,10 @@ class Plan:
             loaded.tell(settled, listener)
         return cls(settled, images, model, device, threads, stored, loaded)
 
+    def facts(self) -> dict[str, Any]:
+        """Return what is known of the photos before any is decoded, under the names of `Run.data`."""
+        return {"path": str(self.images.root.resolve()), "classes": list(self.images.classes), "stored": self.stored}
+
 
 @dataclass(frozen=True, slots=True)
 class Preparation:
@@ -122,8 +127,14 @@ class Preparation:
     initial: dict[str, Tensor] | None = None
 
     @classmethod
-    def of(cls, plan: Plan, out: Path, listener: Listener) -> Self:
+    def of(cls, plan: Plan, out: Path, listener: Listener, builders: Builders | None = None) -> Self:
         """Check and decode the photos, and choose the number format.
+
+        Args:
+            plan: from `Plan.of`.
+            out: the folder of the run.
+            listener: receives the progress.
+            builders: the processes that decode the photos together; None: this one.
 
         Raises:
             DataError: a split has no usable photo.
@@ -132,7 +143,7 @@ class Preparation:
         check = data.check_images(plan.images, progress=listener.checking)
         for warning in check.warnings():
             listener.note(warning.key, **warning.values)
-        cache = decode_photos(plan.images, config, plan.stored, listener.caching)
+        cache = decode_photos(plan.images, config, plan.stored, listener.caching, builders=builders)
         for note in cache.notes:
             listener.note(note.key, **note.values)
         if not len(cache.rows("train")) or not len(cache.rows("valid")):
@@ -276,7 +287,7 @@ def _note_what_muon_updates(model: nn.Module, listener: Listener) -> None:
 def _data_facts(images: ImageSet, cache: Cache, config: TrainingConfig) -> dict[str, Any]:
     labels = cache.labels("train")
     return {
-        "path": str(images.root.resolve()),
+        "path": images.address,
         "layout": images.layout,
         "classes": list(images.classes),
         "fingerprint": cache.fingerprint,

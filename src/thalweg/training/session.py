@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from thalweg import models
 from thalweg._files import hold, is_held, is_part, remove_abandoned, write_bytes
+from thalweg.data.addresses import short_name
 from thalweg.distributed.joining import join
 from thalweg.distributed.team import Team
 from thalweg.errors import ProcessLostError, RunError, StorageError, TrainingError, UsageError
@@ -26,7 +27,7 @@ from thalweg.training.printing import heard
 from thalweg.training.progress import Clock, Listener
 from thalweg.training.rate import with_found_rate
 from thalweg.training.request import ENDS, extended, resolve
-from thalweg.training.together import begin_together, explaining, sharded
+from thalweg.training.together import announce, begin_together, explaining, sharded
 
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ def _train(
             if known is not None and (Path(known) / files.CONFIG).exists():  # torchrun has started us again
                 return _reopened(known, listener, group)
             if known is not None:
-                for name in (files.SPLIT, files.APPLIED, files.CHECK, files.RATE_SWEEP):
+                for name in (files.SPLIT, files.APPLIED, files.CHECK, files.FINDINGS, files.RATE_SWEEP):
                     (Path(known) / name).unlink(missing_ok=True)
             return _begun(photos, settled, known or out, listener, group)
 
@@ -132,7 +133,8 @@ def _begun(
     with claimed(out, photos) as path:
         if group is not None:
             group.remember("run", str(path))
-        prepared = Preparation.of(plan, path, listener)
+        builders = None if group is None else announce(group, Run(path, plan.config, plan.facts()))
+        prepared = Preparation.of(plan, path, listener, builders)
         run, cache = prepared.run, prepared.cache
         if config.find_lr:
             run = with_found_rate(prepared, listener)
@@ -140,6 +142,8 @@ def _begun(
         if plan.images.corrections is not None:
             write_bytes(run.path / files.APPLIED, plan.images.corrections.content)
         run.write_json(files.CHECK, prepared.check.to_json())
+        if prepared.check.has_more_than():
+            prepared.check.write_csv(run.path / files.FINDINGS)
         run.save()  # last: a folder with config.toml is a run
     card = models.describe(run.config.model, size=run.config.size, classes=len(run.classes))
     listener.started(run.path, {"model": card, "choice": prepared.choice, "run": run})
@@ -184,7 +188,7 @@ def resume(
 
 
 def _reopened(
-    path: Path | str, listener: Listener, team: Team | None = None, *, photos: Path | str | None = None, **ends: Any
+    path: Path | str, listener: Listener, team: Group | None = None, *, photos: Path | str | None = None, **ends: Any
 ) -> TrainingLoop:
     """Reopen a run to go on with it, write what changes, and tell it."""
     before = Run.open(path)
@@ -213,7 +217,7 @@ def reopen(
     photos: Path | str | None = None,
     listener: Listener | None = None,
     threads: int | None = None,
-    team: Team | None = None,
+    team: Group | None = None,
     **ends: Any,
 ) -> TrainingLoop:
     """Reopen a run at its last checkpoint, with its photos, to resume or diagnose it.
@@ -238,7 +242,8 @@ def reopen(
     own = (run.config.threads or usable_threads()) if run.config.is_sharded else run.environment["threads"]
     threads = int(threads or own)
     ready_machine(1 if run.config.is_sharded else threads)
-    photos_of_run = run.open_photos(progress=(listener or Listener()).caching)
+    builders = None if team is None else announce(team, run)
+    photos_of_run = run.open_photos(progress=(listener or Listener()).caching, builders=builders)
     if run.last.exists():
         loop = TrainingLoop(run, photos_of_run, threads=threads, team=team)
         loop.restore()
@@ -297,7 +302,7 @@ def claimed(out: Path | str | None, photos: Path | str) -> Iterator[Path]:
         StorageError: it cannot be created.
     """
     try:
-        folder = new_folder(Path(photos).resolve().name.split(".")[0]) if out is None else Path(out)
+        folder = new_folder(short_name(photos)) if out is None else Path(out)
         folder.mkdir(parents=True, exist_ok=True)
         taken = not _is_free(folder)
         claim = None if taken else (folder / files.CLAIM).open("ab")

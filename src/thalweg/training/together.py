@@ -11,12 +11,16 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from thalweg import __version__
+from thalweg._files import cache_folder
+from thalweg.data.addresses import address_of
 from thalweg.data.parallel import cores
 from thalweg.data.sharding import cut
+from thalweg.distributed.disk import DiskGroup
 from thalweg.distributed.joining import usual_shards
-from thalweg.errors import DataError, EndedElsewhereError, RunError, ThalwegError, UsageError
+from thalweg.errors import BadImageError, DataError, EndedElsewhereError, RunError, ThalwegError, UsageError
 from thalweg.runs import Run
 from thalweg.runs.config import SettledConfig
+from thalweg.runs.photos import decode_photos
 from thalweg.training.loop import TrainingLoop
 from thalweg.training.machine import ready_machine, settled_device, usable_threads
 
@@ -24,6 +28,7 @@ from thalweg.training.machine import ready_machine, settled_device, usable_threa
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from thalweg.data import Cache
     from thalweg.distributed.group import Group
     from thalweg.runs import TrainingConfig
     from thalweg.training.progress import Listener
@@ -38,8 +43,9 @@ def explaining(group: Group) -> Iterator[None]:
     except EndedElsewhereError:
         raise
     except ThalwegError as error:
-        group.fail(error.exit_code)
-        raise
+        if group.fail(error.exit_code):
+            raise
+        raise group.ended() from error  # another was faster: one sentence is enough
 
 
 def sharded(config: TrainingConfig, group: Group, listener: Listener) -> TrainingConfig:
@@ -94,12 +100,22 @@ def begin_together(
             listener.note("distributed.few_cores", processes=group.processes, cores=cores())
         group.post("run", json.dumps(_facts(loop.run)))
     else:
-        (facts,) = group.read("run", of=[0])
-        loop = _loop_of(json.loads(facts), group, photos)
+        loop = _loop_of(group, photos)
     group.device = loop.device
     group.post("ready", "")
     group.read("ready", of=range(group.processes))
     return loop
+
+
+def announce(group: Group, run: Run) -> DiskGroup:
+    """Tell the other processes which photos to open, and how; return those that decode them with the first one.
+
+    Args:
+        group: the processes; this is the first of them.
+        run: the run; of a new one, `data` has what is known before any photo is decoded.
+    """
+    group.post("photos", json.dumps(_facts(run)))
+    return DiskGroup(group, cache_folder())
 
 
 def _facts(run: Run) -> dict[str, Any]:
@@ -112,22 +128,42 @@ def _facts(run: Run) -> dict[str, Any]:
     }
 
 
-def _loop_of(facts: dict[str, Any], group: Group, photos: Path | str | None) -> TrainingLoop:
+def _loop_of(group: Group, photos: Path | str | None) -> TrainingLoop:
     """Return the loop of a process that is not the first, on the photos that it finds itself."""
+    cache = _photos_of(group, photos)
+    (told,) = group.read("run", of=[0])
+    run = _run_of(json.loads(told), photos)
+    if cache.fingerprint != run.data["fingerprint"]:
+        reason = RunError("runs.photos_changed", path=run.data["path"], run=run.path)
+        raise UsageError("distributed.other_photos", rank=group.rank, reason=reason)
+    settled_device(run.environment["device"])
+    ready_machine(1)
+    return TrainingLoop(run, cache, threads=run.config.threads or usable_threads(), team=group)
+
+
+def _photos_of(group: Group, photos: Path | str | None) -> Cache:
+    """Open the photos that the first process has announced, and decode those of them that fall to this one."""
+    (told,) = group.read("photos", of=[0])
+    facts = json.loads(told)
     for name, version in _versions().items():
         if version != facts["versions"][name]:
             there = facts["versions"][name]
             raise UsageError("distributed.other_version", rank=group.rank, name=name, here=version, there=there)
-    config = SettledConfig.from_dict(facts["config"])
-    data = facts["data"] if photos is None else {**facts["data"], "path": str(Path(photos).resolve())}
-    run = Run(Path(facts["path"]), config, data, facts["environment"])
-    settled_device(run.environment["device"])
-    ready_machine(1)
+    run = _run_of(facts, photos)
+    rendering = run.rendering if "fingerprint" in run.data else None  # a new run's follows from the photos
     try:
-        cache = run.open_photos()
-    except (DataError, RunError) as error:
+        images = run.find_photos()
+        builders = DiskGroup(group, cache_folder())
+        return decode_photos(images, run.config, run.data["stored"], rendering=rendering, builders=builders)
+    except BadImageError:
+        raise
+    except DataError as error:
         raise UsageError("distributed.other_photos", rank=group.rank, reason=error) from error
-    return TrainingLoop(run, cache, threads=config.threads or usable_threads(), team=group)
+
+
+def _run_of(facts: dict[str, Any], photos: Path | str | None) -> Run:
+    data = facts["data"] if photos is None else {**facts["data"], "path": address_of(photos)}
+    return Run(Path(facts["path"]), SettledConfig.from_dict(facts["config"]), data, facts["environment"])
 
 
 def _versions() -> dict[str, str]:

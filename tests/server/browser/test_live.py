@@ -5,7 +5,7 @@ import pytest
 
 from thalweg.history import HistoryLog
 from thalweg.runs import Run
-from thalweg.runs.files import STEP_UNITS
+from thalweg.runs.files import PROCESS_UNITS, STEP_UNITS
 
 
 pytestmark = pytest.mark.browser
@@ -79,6 +79,31 @@ def test_the_charts_mark_where_photos_grow_and_where_mixing_ends(open_page, tmp_
         log.extend(rows)
     page = open_page("tab=runs", url=server_at(tmp_path, 0).url)
     page.wait_for_selector(".uplot[data-changes='40 96 px; 90 no mixing']", state="attached")
+
+
+@pytest.mark.slow
+def test_each_process_has_its_line_and_a_run_alone_has_no_such_chart(open_page, tmp_path, runs, server_at, until):
+    made = Run.open(runs / "striped")
+    for name in ("alone", "many"):
+        Run(tmp_path / name, made.config, made.data, made.environment).save()
+        with HistoryLog(tmp_path / name / "history" / "steps", STEP_UNITS) as log:
+            log.extend(rows_of(30))
+    page = open_page("tab=runs&run=alone", url=server_at(tmp_path, 0).url)
+    page.wait_for_selector("#runs-charts[data-rows='30']", state="attached")
+    assert page.locator("[data-panel=processes]").is_hidden()
+    page.click("#runs-table tr[data-run=many] button")
+    lines = "[data-panel=processes] .u-legend .u-series"
+    with HistoryLog(tmp_path / "many" / "history" / "processes", PROCESS_UNITS) as log:
+        log.extend([[10, 0, 200.0], [10, 1, 50.0], [20, 0, 210.0], [20, 1, 40.0]])
+        page.wait_for_selector(f"{lines}:has-text('many · process 1')", state="attached")
+        assert page.locator("[data-panel=processes]").get_attribute("data-points") == "2"
+        log.extend([[30, 0, 1.0], [30, 1, 2.0], [30, 2, 3.0]])  # it goes on in three
+        page.wait_for_selector(f"{lines}:has-text('many · process 2')", state="attached")
+    until(page, "document.querySelector('[data-panel=processes]').dataset.points === '3'")
+    page.focus("[data-panel=processes] .chart-home")
+    page.keyboard.press("End")
+    said = "step 30: many · process 0 1, many · process 1 2, many · process 2 3"
+    page.wait_for_selector(f"[data-panel=processes] p[role=status]:has-text('{said}')")
 
 
 @pytest.mark.slow

@@ -50,8 +50,26 @@ def embedding(run: Run, checkpoint: str) -> tuple[dict[str, Any], dict[str, NDAr
             positions_N2 = turned_like(positions_N2, _map(run, known[-1], layer)[0])
         arrays[layer] = positions_N2.astype(np.float32).ravel()
     right = float((arrays["predicted"] == arrays["labels"]).mean())
-    header = {"at": checkpoint, "known": known, "agreement": agreement, "right": right, "classes": list(run.classes)}
+    header = {
+        "at": checkpoint,
+        "known": known,
+        "agreement": agreement,
+        "right": right,
+        **_of_classes(run, arrays["labels"], arrays["predicted"]),
+    }
     return header | _of_labels(run, outputs["labels"], probability_NC), arrays
+
+
+def _of_classes(run: Run, labels_N: NDArray[np.integer], predicted_N: NDArray[np.integer]) -> dict[str, Any]:
+    """The names of the classes, and which have a color: of several labels, no label is one more, and the largest do."""
+    from thalweg.figures.class_choice import classes_with_color
+
+    several = run.task.several
+    classes = [*run.classes, t("data.no_label")] if several else list(run.classes)
+    return {
+        "classes": classes,
+        "named": classes_with_color(labels_N, labels_N if several else predicted_N, len(classes)),
+    }
 
 
 def _answers(
@@ -69,7 +87,7 @@ def _answers(
 
 
 def _of_labels(run: Run, labels: NDArray[np.integer], probability_NC: NDArray[np.float64]) -> dict[str, Any]:
-    """Of several labels: the names of the colors, what each photo has, and what it is given."""
+    """Of several labels: what each photo has, and what it is given."""
     if not run.task.several:
         return {}
     bare = t("data.no_label")
@@ -78,8 +96,7 @@ def _of_labels(run: Run, labels: NDArray[np.integer], probability_NC: NDArray[np
         return [written(run.classes[label] for label in np.flatnonzero(which_C)) or bare for which_C in which_NC]
 
     given_NC = run.task.decided(probability_NC, run.thresholds)
-    about = {"true": named(labels > 0), "given": named(given_NC), "about": t("page.embeddings_rarest")}
-    return {**about, "classes": [*run.classes, bare]}
+    return {"true": named(labels > 0), "given": named(given_NC), "about": t("page.embeddings_rarest")}
 
 
 def turned_like(positions_N2: NDArray[np.floating], other_N2: NDArray[np.floating]) -> NDArray[np.floating]:

@@ -9,6 +9,7 @@ import numpy as np
 from thalweg.data.label_sets import written
 from thalweg.errors import RunError
 from thalweg.i18n import t
+from thalweg.runs.probabilities import most_probable
 from thalweg.server.model_cache import at_a_time, outputs_of, photos_of, probabilities_of
 from thalweg.server.request import Entry
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 _SAMPLES: Final = 12  # photos of each kind
 _OF_LABELS: Final = ("photos", "average_precision", "threshold", "precision", "recall", "f1")
+_PAIRS: Final = 30  # of confused classes
 
 
 @at_a_time
@@ -32,17 +34,18 @@ def scores(run: Run) -> dict[str, Any]:
     Raises:
         RunError: no epoch has ended yet, or the file of the evaluation is damaged.
     """
-    from thalweg.report.scores import class_scores, confusion_matrix
+    from thalweg.figures.class_choice import MOST_NAMED, confusion_matrix
+    from thalweg.report.scores import class_scores
 
     outputs, is_part = _outputs(run)
-    probability_NC = probabilities_of(run, outputs["logits"])
     if run.task.several:
-        return _of_labels(run, outputs, probability_NC, is_part=is_part)
-    predicted_N, labels_N = probability_NC.argmax(axis=1), outputs["labels"]
+        return _of_labels(run, outputs, is_part=is_part)
+    labels_N, (predicted_N, probability_N) = outputs["labels"], most_probable(outputs["logits"], run.temperature)
+    rows_N = outputs["rows"] if "rows" in outputs else photos_of(run).rows("valid")
     matrix_CC = confusion_matrix(labels_N, predicted_N, len(run.classes))
+    is_small = len(run.classes) <= MOST_NAMED
     return {
         "classes": list(run.classes),
-        "matrix": matrix_CC.tolist(),
         "scores": [
             {"photos": one.photos, "recall": float(one.recall), "precision": float(one.precision)}
             for one in class_scores(matrix_CC)
@@ -50,17 +53,44 @@ def scores(run: Run) -> dict[str, Any]:
         "right": float((predicted_N == labels_N).mean()),
         "count": len(labels_N),
         "note": t("page.scores_part" if is_part else "page.scores_whole", count=len(labels_N)),
-        "samples": _samples(run, outputs, probability_NC),
+        "samples": _samples(run, rows_N, labels_N, predicted_N, probability_N),
+        **(
+            {"matrix": matrix_CC.tolist()}
+            if is_small
+            else _many(matrix_CC, rows_N, labels_N, predicted_N, probability_N)
+        ),
     }
 
 
-def _of_labels(
-    run: Run, outputs: dict[str, NDArray[Any]], probability_NC: NDArray[np.float64], *, is_part: bool
+def _many(
+    matrix_CC: NDArray[np.int64],
+    rows_N: NDArray[np.int64],
+    labels_N: NDArray[np.int64],
+    predicted_N: NDArray[np.int64],
+    probability_N: NDArray[np.float64],
 ) -> dict[str, Any]:
+    """Of many classes: their order by similarity, the cells with photos, and the most confused pairs with photos."""
+    from thalweg.figures.class_choice import by_similarity, confused_pairs, example_rows
+
+    true_P, other_P = np.nonzero(matrix_CC)
+    pairs = confused_pairs(matrix_CC, _PAIRS)
+    examples = example_rows(pairs, labels_N, predicted_N, probability_N)
+    return {
+        "order": by_similarity(matrix_CC).tolist(),
+        "cells": np.stack([true_P, other_P, matrix_CC[true_P, other_P]], axis=1).tolist(),
+        "pairs": [
+            {**pair._asdict(), "mistake": int(rows_N[mistake]), "other": None if other is None else int(rows_N[other])}
+            for pair, (mistake, other) in zip(pairs, examples, strict=True)
+        ],
+    }
+
+
+def _of_labels(run: Run, outputs: dict[str, NDArray[Any]], *, is_part: bool) -> dict[str, Any]:
     """The scores of each class as rows of a table, and photos with their labels and those that they were given."""
     from thalweg.i18n import percent
     from thalweg.report.several import label_scores, wrong_labels
 
+    probability_NC = probabilities_of(run, outputs["logits"])
     thresholds_C, true_NC = run.thresholds or (), outputs["labels"] > 0
     given_NC = run.task.decided(probability_NC, thresholds_C)
     found = label_scores(probability_NC, true_NC, thresholds_C)
@@ -103,11 +133,14 @@ def _outputs(run: Run) -> tuple[dict[str, NDArray[Any]], bool]:
     return outputs_of(run), True
 
 
-def _samples(run: Run, outputs: dict[str, NDArray[Any]], probability_NC: NDArray[np.float64]) -> list[dict[str, Any]]:
+def _samples(
+    run: Run,
+    rows_N: NDArray[np.int64],
+    labels_N: NDArray[np.int64],
+    predicted_N: NDArray[np.int64],
+    highest_N: NDArray[np.float64],
+) -> list[dict[str, Any]]:
     """The mistakes with the highest probability, then some correct predictions."""
-    labels_N, predicted_N = outputs["labels"], probability_NC.argmax(axis=1)
-    highest_N = probability_NC.max(axis=1)
-    rows_N = outputs["rows"] if "rows" in outputs else photos_of(run).rows("valid")
     wrong = np.flatnonzero(predicted_N != labels_N)
     wrong = wrong[np.argsort(-highest_N[wrong], kind="stable")][:_SAMPLES]
     right = np.flatnonzero(predicted_N == labels_N)

@@ -1,7 +1,10 @@
 // @ts-check
-// Histories of several runs over one another, by uPlot, with every row drawn. Each chart has a keyboard cursor, which
-// screen readers speak, and a table.
+// Histories of several runs over one another, by uPlot: every row, or of a long history the
+// lowest and highest values of each block, and more of a part that is zoomed into. Each chart has a keyboard cursor, which
+// screen readers speak, and a table. A run has one line in a chart, or one for each process of its training.
 
+import { getFrame } from "./api.js";
+import { changesOf, markChanges } from "./curvechanges.js";
 import { make, region, table } from "./dom.js";
 import { exactPercent, short, t, whole } from "./texts.js";
 
@@ -14,6 +17,7 @@ const HEIGHT = 250;
 const REST = 60; // times the duration of a drawing, before the next: a training run keeps the processor, and of two
 // threads that train, both wait for the one that is disturbed
 const TOLD = 40; // rows of a table
+const NAMED = 16; // lines, at most, for a legend: of more, the cursor and the table tell
 
 export const PANELS = [
   { id: "loss", stream: "steps", column: "loss", log: true, say: short },
@@ -23,6 +27,7 @@ export const PANELS = [
   { id: "train", stream: "epochs", column: "train_accuracy", log: false, say: exactPercent },
   { id: "valid", stream: "epochs", column: "valid_loss", log: false, say: short },
   { id: "lr", stream: "steps", column: "lr", log: false, say: short },
+  { id: "processes", stream: "processes", column: "photos_per_second", log: false, say: whole },
 ];
 
 const SHARES = ["accuracy", "train"]; // of photos with all labels right, where they may have several
@@ -38,6 +43,7 @@ export const colorOf = (number) => COLORS[document.documentElement.dataset.theme
 export function makeCurves(home, historyOf, hasRate, isSeveral) {
   let charts = [];
   let runs = [];
+  let several = false;
   const waiting = new Set();
   let asked = false;
   let free = 0;
@@ -46,10 +52,18 @@ export function makeCurves(home, historyOf, hasRate, isSeveral) {
     runs = next;
     for (const chart of charts) chart.destroy();
     home.replaceChildren();
-    const several = runs.some(isSeveral);
+    several = runs.some(isSeveral);
     const shown = PANELS.filter((panel) => (panel.id !== "lr" || runs.some(hasRate)) && (panel.id !== "map" || several));
-    charts = runs.length ? shown.map((panel) => makeChart(home, panel, runs, (run) => readable(panel, run), several)) : [];
+    charts = runs.length ? shown.map(chartOf) : [];
     home.dataset.rows = "";
+  }
+  const chartOf = (panel) => makeChart(home, panel, runs, (run) => readable(panel, run), several);
+  /** Draw the processes anew where there are others than before; theirs is the last chart. */
+  function renew() {
+    const last = charts.length - 1;
+    if (last < 0 || !charts[last].isOutdated()) return;
+    charts[last].destroy();
+    charts[last] = chartOf(charts[last].panel);
   }
   /** The history of a run as a chart may draw it. */
   function readable(panel, run) {
@@ -57,12 +71,13 @@ export function makeCurves(home, historyOf, hasRate, isSeveral) {
     if (panel.id !== "lr" || hasRate(run)) return history;
     const { steps } = history;
     const empty = () => Array(steps.length).fill(null);
-    return { ...history, steps: { length: steps.length, get: (name) => (name === "lr" ? empty() : steps.get(name)) } };
+    return { ...history, steps: { length: steps.length, per: steps.per, get: (name) => (name === "lr" ? empty() : steps.get(name)) } };
   }
   function flush() {
     const began = performance.now();
     asked = false;
     if (!home.offsetParent) return; // on another tab: drawn when this one is shown
+    if (waiting.has("processes")) renew();
     for (const chart of charts) if (waiting.has(chart.panel.stream)) chart.update();
     waiting.clear();
     home.dataset.rows = String(runs.reduce((sum, run) => sum + historyOf(run).steps.length, 0));
@@ -89,15 +104,18 @@ export function makeCurves(home, historyOf, hasRate, isSeveral) {
 function makeChart(home, panel, runs, historyOf, several) {
   const title = t(`curve_${panel.id}${several && SHARES.includes(panel.id) ? "_several" : ""}`);
   const note = make("p", { class: "note", role: "status" });
+  const coarse = make("p", { class: "note" });
   const place = region("chart-home", t("curve_keys", { title }));
   const rows = region("scroll", title);
   const details = make("details", {}, make("summary", {}, t("curve_table")), rows);
-  const figure = make("div", { class: "curve", data: { panel: panel.id } }, make("h3", {}, title), place, note, details);
+  const figure = make("div", { class: "curve", data: { panel: panel.id } }, make("h3", {}, title), place, coarse, note, details);
   home.append(figure);
-  let data = joined(panel, runs, historyOf);
+  const lines = linesOf(panel, runs, historyOf);
+  figure.hidden = !lines.length;
+  let data = joined(lines);
   const changes = () => (runs.length === 1 ? changesOf(historyOf(runs[0]).steps) : []);
   // @ts-ignore - uPlot is a script of its own
-  const plot = new uPlot(optionsOf(panel, runs, place, changes), data, place);
+  const plot = new uPlot(optionsOf(panel, lines, place, changes, () => setTimeout(refine)), data, place);
   plot.root.querySelector("canvas")?.setAttribute("aria-hidden", "true");
   let cursor = -1;
   let isSeen = true;
@@ -109,13 +127,42 @@ function makeChart(home, panel, runs, historyOf, several) {
   });
   seen.observe(place);
   function update() {
-    data = joined(panel, runs, historyOf);
+    if (within) return; // a part is looked at
+    sayDetail(runs.map((run) => historyOf(run)[panel.stream].per));
+    data = joined(lines);
     figure.dataset.points = String(data[0].length);
     if (details.open) fillTable();
     isStale = !isSeen && drawn > 0; // out of sight: drawn when it is scrolled to
     if (isStale) return;
     drawn = data[0].length;
     plot.setData(data);
+  }
+
+  const sayDetail = (pers) => (coarse.textContent = Math.max(...pers) > 1 ? t("curve_coarse", { per: whole(Math.max(...pers)) }) : "");
+  let within = ""; // the part that is drawn in more detail
+  /** Draw what is zoomed into in more detail, where only extremes are known. */
+  async function refine() {
+    const steps = runs.map((run) => historyOf(run)[panel.stream]);
+    const { min, max } = plot.scales.x;
+    const isPart = min > data[0][0] || max < data[0].at(-1);
+    const part = isPart && steps.some(({ per }) => per > 1) ? `${Math.floor(min)} ${Math.ceil(max)}` : "";
+    if (part === within) return;
+    within = part;
+    if (!part) return update();
+    const [low, high] = part.split(" ");
+    const asked = steps.map(({ per }, at) => (per > 1 ? getFrame("rows", { run: runs[at], stream: panel.stream, low, high }) : null));
+    let found;
+    try {
+      found = await Promise.all(asked);
+    } catch (error) {
+      note.textContent = error.message;
+      return;
+    }
+    if (part !== within) return;
+    data = joined(lines, found.map((frame) => frame && [frame.arrays.step, frame.arrays[panel.column]]));
+    sayDetail(found.map((frame) => frame?.header.per ?? 1));
+    plot.setData(data, false); // which alone draws nothing
+    plot.redraw();
   }
 
   place.addEventListener("keydown", (event) => {
@@ -127,7 +174,7 @@ function makeChart(home, panel, runs, historyOf, several) {
     const from = cursor < 0 ? last : cursor;
     cursor = Math.min(last, Math.max(0, from + by * (event.shiftKey ? 10 : 1)));
     plot.setCursor({ left: plot.valToPos(data[0][cursor], "x"), top: plot.bbox.height / 4 });
-    note.textContent = sayRow(panel, data, cursor, runs, changes());
+    note.textContent = sayRow(panel, data, cursor, lines, changes());
   });
   details.addEventListener("toggle", () => details.open && fillTable());
   function fillTable() {
@@ -136,52 +183,85 @@ function makeChart(home, panel, runs, historyOf, several) {
     const places = [...Array(Math.ceil(count / step)).keys()].map((at) => Math.max(0, count - 1 - at * step));
     const cells = places.map((at) => [whole(data[0][at]), ...data.slice(1).map((column) => panel.say(column[at]))]);
     rows.replaceChildren(
-      table([t("curve_step"), ...runs], cells, { rowHeads: true, caption: title }),
+      table([t("curve_step"), ...lines.map(nameOf)], cells, { rowHeads: true, caption: title }),
       make("p", { class: "note" }, step > 1 ? t("curve_some_rows", { shown: whole(places.length), of: whole(count) }) : ""),
     );
   }
   return {
     panel,
     update,
+    isOutdated: () => String(linesOf(panel, runs, historyOf).map(nameOf)) !== String(lines.map(nameOf)),
     resize: () => plot.setSize({ width: place.clientWidth, height: HEIGHT }),
     destroy() {
       seen.disconnect();
       plot.destroy();
+      figure.remove();
     },
   };
 }
 
-/** One x for all: the run's own steps where there is one run, the union where there are several. */
-function joined(panel, runs, historyOf) {
-  const tables = runs.map((run) => {
-    const history = historyOf(run)[panel.stream];
-    return [history.get("step"), history.get(panel.column)];
+/** What a line is called within its chart. */
+const nameOf = ({ label }) => label;
+
+/** The lines of a chart, each with its columns: one of each run, or one of each process. */
+function linesOf(panel, runs, historyOf) {
+  const columnsOf = (run) => ["step", panel.column].map((name) => historyOf(run)[panel.stream].get(name));
+  if (panel.stream !== "processes") return runs.map((run) => ({ label: run, columns: () => columnsOf(run) }));
+  return runs.flatMap((run) => {
+    const processes = () => historyOf(run).processes.get("process");
+    return [...new Set(processes())].sort((a, b) => a - b).map((number) => ({
+      label: (runs.length > 1 ? `${run} · ` : "") + t("curve_process", { number }),
+      columns: () => columnsOf(run).map((column) => column.filter((_, row) => processes()[row] === number)),
+    }));
   });
-  if (tables.length === 1) return tables[0];
-  // @ts-ignore - uPlot is a script of its own
-  return uPlot.join(tables.map(([steps, values]) => [Array.from(steps), Array.from(values)]));
 }
 
-function optionsOf(panel, runs, place, changes) {
+/** Steps and values with finer ones in place of those of the same part. */
+function spliced([steps, values], finerSteps, finerValues) {
+  if (!finerSteps?.length) return [steps, values];
+  const from = steps.findIndex((step) => step >= finerSteps[0]);
+  const after = steps.findIndex((step) => step > finerSteps.at(-1));
+  const to = after < 0 ? steps.length : after;
+  const put = (coarse, finer) => {
+    const all = new Float64Array(from + finer.length + coarse.length - to);
+    all.set(coarse.subarray(0, from));
+    all.set(finer, from);
+    all.set(coarse.subarray(to), from + finer.length);
+    return all;
+  };
+  return [put(steps, finerSteps), put(values, finerValues)];
+}
+
+/** One x for all: the steps of the only line, the union of several. */
+function joined(lines, finer = []) {
+  const tables = lines.map(({ columns }, at) => spliced(columns(), ...(finer[at] ?? [])));
+  if (tables.length < 2) return tables[0] ?? [[]];
+  // @ts-ignore - uPlot is a script of its own
+  return uPlot.join(tables.map((columns) => columns.map((column) => Array.from(column))));
+}
+
+function optionsOf(panel, lines, place, changes, scaled) {
   const style = getComputedStyle(document.documentElement);
   const [ink, faint] = [style.getPropertyValue("--muted").trim(), style.getPropertyValue("--faint").trim()];
   const axis = { stroke: ink, grid: { stroke: faint, width: 1 }, ticks: { stroke: faint, width: 1 }, font: "12px system-ui" };
   return {
     width: place.clientWidth || 400,
     height: HEIGHT,
-    scales: { x: { time: false }, y: panel.log ? { distr: 3 } : {} },
+    padding: [null, 36, null, null], // room for half of the last step's number
+    scales: { x: { time: false }, y: panel.log ? { distr: 3 } : panel.stream === "processes" ? { range: (_, low, high) => [0, 1.05 * high] } : {} },
     axes: [
-      { ...axis, label: t("curve_step"), labelSize: 18, labelFont: "12px system-ui" },
+      { ...axis, label: t("curve_step"), space: 90, labelSize: 18, labelFont: "12px system-ui" },
       { ...axis, size: 62, values: (_, splits) => splits.map((value) => (value === null ? "" : panel.say(value))) },
     ],
     cursor: { drag: { x: true, y: false } },
-    hooks: { draw: [(plot) => markChanges(plot, changes(), ink)] },
+    legend: { show: lines.length <= NAMED },
+    hooks: { setScale: [(_, axis) => axis === "x" && scaled()], draw: [(plot) => markChanges(plot, changes(), ink)] },
     series: [
       { label: t("curve_step"), value: (_, value) => whole(value) },
-      ...runs.map((run, number) => ({
-        label: run,
+      ...lines.map(({ label }, number) => ({
+        label,
         stroke: colorOf(number),
-        dash: DASHES[number % 8],
+        dash: DASHES[(number + Math.floor(number / 8)) % 8],
         width: panel.stream === "epochs" ? 2 : 1,
         points: { show: panel.stream === "epochs" },
         spanGaps: true,
@@ -191,53 +271,8 @@ function optionsOf(panel, runs, place, changes) {
   };
 }
 
-/** Found once for all charts. @type {WeakMap<object, {rows: number, found: {at: number, name: string}[]}>} */
-const changesKnown = new WeakMap();
-
-/** Where photos of another size begin, or mixing starts or ends: there the loss jumps, which is no learning. */
-function changesOf(history) {
-  const known = changesKnown.get(history);
-  if (known?.rows === history.length) return known.found;
-  const [steps, sizes, mixed] = ["step", "size", "mixed"].map((name) => history.get(name));
-  const found = [];
-  for (let row = 1; row < sizes.length; row++) {
-    const at = steps[row - 1];
-    if (sizes[row] !== sizes[row - 1]) found.push({ at, name: t("curve_size", { size: whole(sizes[row]) }) });
-    if (mixed[row] !== mixed[row - 1]) found.push({ at, name: t(mixed[row] ? "curve_mixed" : "curve_unmixed") });
-  }
-  changesKnown.set(history, { rows: history.length, found });
-  return found;
-}
-
-/** A dotted line with its name at the top, on two levels in turn, and left of the line at the right edge. */
-function markChanges(plot, changes, ink) {
-  const { ctx, bbox } = plot;
-  // @ts-ignore - uPlot is a script of its own
-  const pixels = uPlot.pxRatio;
-  ctx.save();
-  ctx.strokeStyle = ctx.fillStyle = ink;
-  ctx.lineWidth = pixels;
-  ctx.setLineDash([pixels, 3 * pixels]);
-  ctx.font = `${11 * pixels}px system-ui`;
-  ctx.textBaseline = "top";
-  for (const [number, { at, name }] of changes.entries()) {
-    const x = plot.valToPos(at, "x", true);
-    if (x < bbox.left || x > bbox.left + bbox.width) continue;
-    ctx.beginPath();
-    ctx.moveTo(x, bbox.top);
-    ctx.lineTo(x, bbox.top + bbox.height);
-    ctx.stroke();
-    const gap = 4 * pixels;
-    const fits = x + gap + ctx.measureText(name).width < bbox.left + bbox.width;
-    ctx.textAlign = fits ? "left" : "right";
-    ctx.fillText(name, fits ? x + gap : x - gap, bbox.top + gap + 13 * pixels * (number % 2));
-  }
-  plot.root.dataset.changes = changes.map(({ at, name }) => `${at} ${name}`).join("; ");
-  ctx.restore();
-}
-
-function sayRow(panel, data, at, runs, changes) {
-  const values = runs.map((run, number) => `${run} ${panel.say(data[number + 1][at])}`);
+function sayRow(panel, data, at, lines, changes) {
+  const values = lines.map(({ label }, number) => `${label} ${panel.say(data[number + 1][at])}`);
   const here = changes.filter((change) => change.at === data[0][at]).map((change) => change.name);
   return `${t("curve_step")} ${whole(data[0][at])}: ${[...values, ...here].join(", ")}`;
 }

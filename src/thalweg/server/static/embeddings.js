@@ -46,7 +46,7 @@ export async function mountEmbeddings(page) {
     shown = { header, arrays };
     if (!scatters) build(header);
     LAYERS.forEach((layer, place) => {
-      scatters[place].show({ positions: arrays[layer], labels: arrays.labels, predicted: arrays.predicted });
+      scatters[place].show({ positions: arrays[layer], labels: arrays.labels, predicted: arrays.predicted, named: header.named });
       scatters[place].note(t(header.true ? "embeddings_agreement_rarest" : "embeddings_agreement", { share: percent(header.agreement[layer]) }));
     });
     byId("embeddings-right").textContent = t(header.true ? "embeddings_all_right" : "embeddings_right", { share: percent(header.right), count: arrays.rows.length });
@@ -55,7 +55,8 @@ export async function mountEmbeddings(page) {
   function build(header) {
     const before = make("div", { class: "front", "aria-live": "polite" });
     const maps = make("div", { class: "maps" });
-    home.replaceChildren(make("p", { class: "note", id: "embeddings-right" }), ...(header.about ? [note(header.about)] : []), maps, swatchesOf(header.classes));
+    home.replaceChildren(make("p", { class: "note", id: "embeddings-right" }), ...(header.about ? [note(header.about)] : []), maps, swatchesOf(header.named.map((label) => header.classes[label])));
+    if (header.named.length < header.classes.length) home.append(note(t(header.true ? "embeddings_named_rarest" : "embeddings_named", { named: header.named.length, count: header.classes.length })));
     if (known.length < 2) home.append(note(t("embeddings_no_epochs")));
     scatters = LAYERS.map((layer) => makeScatter(maps, { title: t(`embeddings_${layer}`), keys: t("embeddings_keys"), look }));
     maps.append(before);

@@ -6,6 +6,7 @@ import { readFrame } from "./frames.js";
 import { byId } from "./dom.js";
 import { language, t } from "./texts.js";
 
+export const STREAMS = ["steps", "epochs", "processes"];
 const AGAIN = 1000; // milliseconds between two attempts to reach the server
 
 /**
@@ -14,6 +15,8 @@ const AGAIN = 1000; // milliseconds between two attempts to reach the server
 export class Columns {
   constructor() {
     this.length = 0;
+    /** Steps that a pair of rows stands for, its lowest and highest values; 1: the rows are the history's own. */
+    this.per = 1;
     /** @type {Record<string, Float64Array>} */
     this.columns = {};
   }
@@ -70,11 +73,12 @@ export function connect(listener) {
   function take({ header: { run, stream, first, ...header }, arrays }) {
     const rows = histories.get(run)?.[stream];
     if (!rows || first > rows.length) return; // it came too late: the run is no longer followed
+    rows.per = header.per;
     rows.put(first, arrays);
     listener.rows(run, stream, header);
   }
   function historyOf(run) {
-    if (!histories.has(run)) histories.set(run, { steps: new Columns(), epochs: new Columns() });
+    if (!histories.has(run)) histories.set(run, Object.fromEntries(STREAMS.map((stream) => [stream, new Columns()])));
     return histories.get(run);
   }
   function state(name) {
@@ -88,8 +92,9 @@ export function connect(listener) {
     for (const name of [...histories.keys()]) if (!runs.includes(name)) histories.delete(name);
     if (socket?.readyState !== WebSocket.OPEN) return;
     const known = runs.map((run) => {
-      const { steps, epochs } = historyOf(run);
-      return [run, { steps: steps.length, epochs: epochs.length }];
+      const history = historyOf(run);
+      const rows = STREAMS.map((stream) => [stream, history[stream].length]);
+      return [run, { ...Object.fromEntries(rows), steps_per: history.steps.per }];
     });
     socket.send(JSON.stringify({ follow: Object.fromEntries(known) }));
   }

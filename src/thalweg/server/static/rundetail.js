@@ -138,7 +138,7 @@ export function makeDetail(page) {
       return [make("strong", {}, title), ` ${text}`];
     });
     await show(parts.layers, async () => layersOf(await getFrame("layers", { run: mine })));
-    await show(parts.scores, async () => scoresOf(mine, await getJson("scores", { run: mine })));
+    await show(parts.scores, async () => scoresOf(page, mine, await getJson("scores", { run: mine })));
   }
   return {
     open(run, next) {
@@ -166,10 +166,12 @@ export function makeDetail(page) {
   };
 }
 
-function scoresOf(run, answer) {
-  const { note: covered, samples, right, rows } = answer;
+async function scoresOf(page, run, found) {
+  const { note: covered, samples, right, rows } = found;
   const title = t(rows ? "scores_title_several" : "scores_title");
-  const drawn = rows ? table(answer.columns, rows, { rowHeads: true, caption: title }) : confusionOf(answer);
+  const shown = rows
+    ? [region("scroll", title, table(found.columns, rows, { rowHeads: true, caption: title }))]
+    : found.matrix ? [region("scroll", title, matrixOf(found))] : (await import("./manyclasses.js")).manyClasses(page, run, found);
   const cards = samples.map(({ row, ...sample }) =>
     make("figure", { class: sample.right ? "card" : "card wrong" },
       make("img", { src: pictureAddress("photo", { run, row }), alt: sample.true, loading: "lazy" }),
@@ -179,13 +181,13 @@ function scoresOf(run, answer) {
   return [
     make("h3", {}, title),
     note(`${percent(right)}${rows ? " mAP" : ""} · ${covered}`),
-    region("scroll", title, drawn),
+    ...shown,
     make("h3", {}, t("scores_samples")),
     make("div", { class: "cards" }, ...cards),
   ];
 }
 
-function confusionOf({ classes, matrix, scores }) {
+function matrixOf({ classes, matrix, scores }) {
   const columns = [t("scores_true"), ...classes, t("scores_recall")];
   const rows = matrix.map((counts, at) => {
     const all = counts.reduce((sum, count) => sum + count, 0) || 1;

@@ -4,7 +4,7 @@
 import { readFields, writeFields } from "./address.js";
 import { byId } from "./dom.js";
 import { loadCharts, makeCurves } from "./curves.js";
-import { connect } from "./live.js";
+import { connect, STREAMS } from "./live.js";
 import { makeNewRun } from "./newrun.js";
 import { makeDetail } from "./rundetail.js";
 import { makeRunTable } from "./runtable.js";
@@ -57,8 +57,7 @@ export async function mountRuns(page) {
   function follow(runs, opened) {
     curves.build(runs);
     live.follow(runs);
-    curves.update("steps");
-    curves.update("epochs");
+    for (const stream of STREAMS) curves.update(stream);
     table.mark(runs, opened);
     detail.open(opened, listing);
   }
@@ -80,8 +79,7 @@ export async function mountRuns(page) {
       if (!listing.runs.length || !curves.runs().every(isListed)) return; // a run that was just started is not listed yet
       const [charted, opened] = wantedBy(fields);
       if (opened !== detail.shown() || charted.join("\n") !== curves.runs().join("\n")) follow(charted, opened);
-      curves.update("steps");
-      curves.update("epochs");
+      for (const stream of STREAMS) curves.update(stream);
     },
   };
 }

@@ -10,6 +10,7 @@ import { makeScale } from "../player/scales.js";
 const MARGIN = 14; // pixels
 const NEAR = 24; // pixels from the pointer within which a photo is chosen
 const SIZE = 3.4; // pixels
+const OTHERS = "#a0a0a0";
 /** The marks of the classes, told apart by shape. */
 export const MARKS = ["circle", "square", "triangle", "diamond", "down", "plus", "cross"];
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
@@ -33,9 +34,12 @@ export function makeScatter(home, { title, keys, look }) {
     const { context, width, height } = prepare(canvas);
     const colors = pageColors();
     places = placesOf(points.positions, width, height);
+    const number = new Map(points.named.map((label, place) => [label, place])); // of many classes, some have a color
     places.forEach(([x, y], at) => {
       const label = points.labels[at];
-      drawMark(context, MARKS[label % MARKS.length], x, y, SIZE, colorOf(label), colors.background);
+      const mark = number.get(label);
+      if (mark === undefined) drawMark(context, "circle", x, y, SIZE / 2, OTHERS, colors.background);
+      else drawMark(context, MARKS[mark % MARKS.length], x, y, SIZE, colorOf(mark), colors.background);
       if (points.predicted[at] !== label) circle(context, x, y, 6.5, colors.ink, 1);
     });
     kept = document.createElement("canvas");
