@@ -10,8 +10,7 @@ from threading import Event, Thread
 import numpy as np
 import pytest
 
-from thalweg.data import build_cache, open_images, open_photos
-from thalweg.data import cache as cache_module
+from thalweg.data import build_cache, building, open_images, open_photos
 from thalweg.data.cache import _name_of
 from thalweg.data.decoding import decode
 from thalweg.data.parallel import in_order
@@ -346,7 +345,7 @@ def test_a_photo_that_never_was_there_is_remembered(plant, picture, monkeypatch)
 
 
 def test_a_drive_that_goes_away_while_photos_are_decoded_trains_nothing(images, own_cache, monkeypatch):
-    decode, away = cache_module.decode, images.root.with_name("away")
+    decode, away = building.decode, images.root.with_name("away")
     drives = [away]
 
     def decode_some(content, *arguments, path, **options):
@@ -354,7 +353,7 @@ def test_a_drive_that_goes_away_while_photos_are_decoded_trains_nothing(images, 
             images.root.rename(drives.pop())
         return decode(content, *arguments, path=path, **options)
 
-    monkeypatch.setattr(cache_module, "decode", decode_some)
+    monkeypatch.setattr(building, "decode", decode_some)
     with pytest.raises(DataError) as caught:
         build_cache(images, size=8, workers=1)
     assert caught.value.key == "data.source_gone"

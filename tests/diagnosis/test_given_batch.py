@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional
-from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, mse_loss
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, margin_ranking_loss, mse_loss
 
 from thalweg.diagnosis.measures.affine import affine_measures
 from thalweg.diagnosis.measures.batch import of_batch
@@ -66,6 +66,31 @@ def test_scores_that_a_relu_cuts():
 def test_a_number_that_stands_for_missing(targets_N, share):
     found = of_batch(layer(1), mse_loss, [Batch(INPUTS_NF, targets_N[:, None])])
     assert found["targets_filled"] == pytest.approx(share)
+
+
+def test_a_number_that_the_inputs_foretell_is_a_target():
+    """The end of an episode is worth -10, wherever the first input is large."""
+    inputs_NF = drawn(64, 3)
+    inputs_NF[:4, 0] = 40.0
+    targets_N1 = 0.1 * drawn(64, 1)
+    targets_N1[:4] = -10.0
+    model = nn.Linear(3, 1)
+    assert of_batch(model, mse_loss, [Batch(inputs_NF, targets_N1)])["targets_filled"] == pytest.approx(4 / 64)
+    with torch.no_grad():
+        model.weight.copy_(torch.tensor([[-0.25, 0.0, 0.0]]))
+        model.bias.zero_()
+    assert of_batch(model, mse_loss, [Batch(inputs_NF, targets_N1)])["targets_filled"] == 0
+
+
+def test_targets_that_belong_to_no_single_output_are_not_judged_one_by_one():
+    """Pairs to rank all say "the first is larger"; of a chosen action, the end of an episode is one number."""
+    ranking = lambda scores_N2, sign_N: margin_ranking_loss(scores_N2[:, 0], scores_N2[:, 1], sign_N)  # noqa: E731
+    found = of_batch(layer(2), ranking, [Batch(INPUTS_NF, torch.ones(64))])
+    assert "targets_kinds" not in found
+    worth = lambda values_NA, worth_N: mse_loss(values_NA[:, 0], worth_N)  # noqa: E731
+    ended_N = torch.cat([drawn(62), torch.full((2,), -999.0)])
+    assert "targets_filled" not in of_batch(layer(4), worth, [Batch(INPUTS_NF, ended_N)])
+    assert of_batch(layer(1), mse_loss, [Batch(INPUTS_NF, torch.ones(64, 1))])["targets_kinds"] == 1
 
 
 class Dropping(nn.Module):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from thalweg.diagnosis.measures.trends import validation_trends
+from thalweg.diagnosis.measures.trends import trends, validation_trends
 
 
 STEP = np.linspace(0, 1, 20)
@@ -30,3 +30,11 @@ def test_one_or_two_values_are_taken_as_they_are(losses):
 
 def test_without_values_nothing_is_said():
     assert validation_trends({"loss": np.array([np.nan])}, 0.1) == {}
+
+
+def test_of_losses_of_both_signs_no_share_of_the_first_is_left():
+    """A policy gradient's loss scatters around zero; a likelihood's passes it once and is a loss still."""
+    scatter = np.random.default_rng(0).normal(0.01, 0.1, 200)
+    assert "left" not in trends({"loss": np.r_[0.1, scatter]})
+    assert trends({"loss": np.r_[0.1, np.abs(scatter)]})["left"] > 0
+    assert trends({"loss": np.linspace(3.0, -2.0, 200)})["left"] < 0

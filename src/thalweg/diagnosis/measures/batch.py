@@ -124,12 +124,15 @@ def _of_targets(outputs: Tensor, targets: Tensor) -> dict[str, float]:
     if targets.is_floating_point():
         found["targets_nonfinite"] = float((~torch.isfinite(targets)).float().mean())
         found["targets_scale"] = float(targets.detach().float().abs().mean())
-        found["targets_filled"] = _filled(targets)
+        if outputs.numel() != targets.numel():
+            # No output has a target of its own: these say which of two outputs is to be the larger, or what the chosen
+            # action was worth, and may well be one number.
+            return found
+        found["targets_filled"] = _filled(outputs, targets)
         if targets.ndim and len(targets) > 1:
             found["targets_kinds"] = float(len(torch.unique(targets.reshape(len(targets), -1), dim=0)))
         # a loss of (N, 1) against (N,) compares every output with every target
-        differs = outputs.shape != targets.shape and outputs.numel() == targets.numel()
-        found["targets_broadcast"] = float(differs and outputs.ndim != targets.ndim)
+        found["targets_broadcast"] = float(outputs.shape != targets.shape and outputs.ndim != targets.ndim)
         return found
     if targets.numel() > 1:
         found["targets_kinds"] = float(len(torch.unique(targets)))
@@ -141,9 +144,12 @@ def _of_targets(outputs: Tensor, targets: Tensor) -> dict[str, float]:
     return found
 
 
-def _filled(targets: Tensor) -> float:
-    """The share of targets that are one number far from all others, as -999 that stands for "missing"."""
-    values = targets.detach().double().reshape(-1)
+def _filled(outputs: Tensor, targets: Tensor) -> float:
+    """The share of targets that are one number far from all others, as -999 that stands for "missing".
+
+    A number that the outputs there have come nearer to than to the others is one that the inputs foretell: a target.
+    """
+    values, said = (one.detach().double().reshape(-1) for one in (targets, outputs))
     kinds, counts = values.unique(return_counts=True)
     if len(kinds) < 3 or not bool(torch.isfinite(kinds).all()):
         return 0.0
@@ -152,7 +158,9 @@ def _filled(targets: Tensor) -> float:
         spread = float(others.std(correction=0))
         gap = float((others - kinds[at]).abs().min())
         far = gap / max(spread, 1e-12)
-        if (far > FAR_ALONE or (far > FAR and counts[at] > 1)) and len(others) > len(values) / 2:
+        there = said[values == kinds[at]]
+        foretold = float(((there - kinds[at]).abs() < (there - others.mean()).abs()).double().mean()) > 0.5
+        if (far > FAR_ALONE or (far > FAR and counts[at] > 1)) and len(others) > len(values) / 2 and not foretold:
             return float(counts[at]) / len(values)
     return 0.0
 

@@ -24,6 +24,7 @@ SIGMAS = 3.5  # a fall counts only beyond this many standard errors
 CLIPPED = 1e-3  # clipped gradients have one norm: within this share of the largest
 NEARLY_EVERY = 0.9  # share of clipped steps from which copies are clipped as the training was
 FEW = 20  # fewer steps show no trend
+ONE_SIDED = 0.75  # share of the late losses with one sign; of others, no share of the first loss is "left"
 FEWEST_MARKS = 10  # measured steps; in fewer, the same batch may come twice by chance
 LEARNS, FALLS = 0.6, 0.02  # a loss far below the best constant predictor's, and still falling
 
@@ -192,10 +193,11 @@ def _of_loss(loss_S: NDArray[np.float64]) -> dict[str, float]:
     fallen = float(before_S.mean() - end_S.mean())
     typical = float(np.median(late_S))
     sigmas = fallen / max(error, 1e-12)
+    if float(np.mean(np.sign(late_S) == np.sign(typical))) > ONE_SIDED:
+        found["left"] = last / max(abs(first), 1e-12)
     return found | {
         "falling": fallen / scale if abs(sigmas) > SIGMAS else 0.0,
         "late_noise": float(np.std(np.diff(late_S)) / np.sqrt(2)) / max(abs(typical), 1e-12),
-        "left": last / max(abs(first), 1e-12),
         "above_lowest": _above_lowest(loss_S) / scale,
     }
 
