@@ -76,7 +76,7 @@ class Feed:
         header = {"run": self.run, "stream": self.stream, "first": cut.first, "per": cut.per}
         header |= {"columns": self._tail.columns, "photos_per_second": self._rate(count - self._rows)}
         self._rows, self._known, self._per = count, cut.settled, cut.per
-        last_NC = self._tail.rows(count - 1, 1) if count else ()
+        last_NC = self._tail.rows(max(0, count - 1), 1)
         self._latest = last_NC[0] if len(last_NC) else None  # none if a resumed run has cut the file meanwhile
         return frame(header, columns_of(self._tail, cut.rows_NC))
 
