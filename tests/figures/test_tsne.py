@@ -130,3 +130,12 @@ def test_of_many_rarest_labels_the_largest_have_a_color_and_every_wrong_photo_a_
     assert legend.get_title().get_text() == "rarest label (photos)"
     assert legend.get_texts()[-1].get_text() == "some label wrong (4)"
     assert len(drawn.axes[0].collections) == 1 + 24 + 1
+
+
+def test_of_many_classes_without_mistakes_the_largest_are_named_as_such(drawn, tmp_path):
+    features, labels = blobs(120, 60)
+    tsne(
+        features, labels, [f"c{index}" for index in range(60)], tmp_path / "t.png", title_key="top", predicted_N=labels
+    )
+    assert drawn.axes[0].get_legend().get_title().get_text() == "largest classes (photos)"
+    drawn.check_nothing_is_cut()

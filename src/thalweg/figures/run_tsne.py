@@ -139,7 +139,9 @@ def tsne(
             wrong_M = (np.asarray(predicted_N)[found.rows_M] != labels_M) & (by_rarest | np.isin(labels_M, named))
             ring = "labels_wrong" if by_rarest else "predicted_wrongly" if is_whole else "named_wrongly"
             _draw_rings(axes, found.positions_M2[wrong_M], len(labels_M), f"figures.{ring}", is_whole=is_whole)
-        legend = "rarest_label" if by_rarest else "true_class" if is_whole else "named_classes"
+        is_confused = predicted_N is not None and not np.array_equal(predicted_N, labels_N)
+        chosen = "named_classes" if is_confused else "largest_classes"
+        legend = "rarest_label" if by_rarest else "true_class" if is_whole else chosen
         _finish(axes, columns, f"figures.{legend}")
         axes.set_title(t(f"figures.tsne_{title_key}"))
         note = _note(found, labels_M, len(features_ND), seed, is_whole=is_whole, by_rarest=by_rarest)
