@@ -84,6 +84,12 @@ class TestWhatIsRead:
         assert counts(open_images(folder / "data" / "train-{00000..00001}-of-00002.parquet"))[2] == 0
         assert sum(counts(open_images(folder / "data" / "train-00000-of-00002.parquet"))) == 4
 
+    def test_a_pattern_has_the_class_names_beside_it(self, tmp_path, rows):
+        for number in range(2):
+            written(tmp_path / f"train-{number}.parquet", rows(range(4), [0, 1, 0, 1]))
+        (tmp_path / "classes.txt").write_text("soup\nbread\n", encoding="utf-8")
+        assert open_images(tmp_path / "train-{0..1}.parquet").classes == ("soup", "bread")
+
     def test_prediction_takes_the_test_split(self, folder):
         assert [photo.path for photo in open_photos(folder).photos] == [
             "data/test-00000-of-00001/0.jpg",

@@ -90,6 +90,7 @@ class ParquetSource:
     def __init__(self, path: Path, shards: Shards, choice: LayoutChoice) -> None:
         self.path = path
         self.notes: tuple[Note, ...] = shards.notes
+        self._home = shards.home
         self._beside = shards.beside
         self._files = {shard.name: _File(shard) for shard in shards.taken}
         first = next(iter(self._files.values()))
@@ -143,7 +144,7 @@ class ParquetSource:
         """
         if name not in self._rows:
             if name in self._beside:
-                return FolderSource(self.path).read(name)
+                return FolderSource(self._home).read(name)
             raise BadImageError("data.bad_missing", path=name)
         file, row = self._rows[name]
         group = bisect_right(file.firsts, row) - 1
@@ -164,7 +165,7 @@ class ParquetSource:
     def stamp(self, name: str) -> str | None:
         """The file's own stamp with the number of the row."""
         if name not in self._rows:
-            return FolderSource(self.path).stamp(name)
+            return FolderSource(self._home).stamp(name)
         file, row = self._rows[name]
         return f"{file.stamp}-{row}" if file.stamp else None
 
