@@ -229,7 +229,9 @@ class TestWhatIsRefused:
     def test_shards_without_labels_say_what_is_missing(self, samples, plant):
         assert refused(plant({"train-0.tar": tar_of(samples(range(3), [None] * 3))})).key.startswith("data.")
 
-    @pytest.mark.parametrize("content", ["{", '{"0": "cat", "2": "dog"}', "[1, 2]", "7"])
+    @pytest.mark.parametrize(
+        "content", ["{", '{"0": "cat", "2": "dog"}', "[1, 2]", "7", '"ab"', '["a", " "]', '{"a": false, "b": true}']
+    )
     def test_a_broken_classes_json_is_refused(self, shards, content):
         assert refused(shards(**{"classes.json": content.encode()})).key == "data.classes_json"
 

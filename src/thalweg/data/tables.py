@@ -12,6 +12,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
 from thalweg.data.columns import LABEL_WORDS, PATH_WORDS, Chosen, Columns, choose_columns, class_in, is_plain, word_of
+from thalweg.data.findings import Finding
 from thalweg.data.layouts import SPLIT_NAMES, Entry
 from thalweg.data.places import Places, split_in, tidy
 from thalweg.data.rows import Row, Sheet, read_header, read_sheet
@@ -36,6 +37,7 @@ _OWN_FOLDS: Final = ["path", "fold", "label", "predicted"]
 _OWN_SUBMISSION: Final = ["Id", "Category"]
 _OWN_CORRECTIONS: Final = ["path", "given", "decision", "label"]
 _OWN_REVIEW: Final = ["rank", "path", "given", "suggested"]
+_OWN_FINDINGS: Final = [*Finding._fields[:4]]
 _TRIED = 20  # rows
 _DEEPEST = 2
 _WHOLE = re.compile(r"\d+\.0+")
@@ -277,7 +279,7 @@ def _is_own(name: str, header: Sequence[str]) -> bool:
     file = PurePosixPath(name)
     if list(header) == _OWN_SPLIT:
         return file.name == RUN_SPLIT
-    if list(header[:4]) in (_OWN_FOLDS, _OWN_CORRECTIONS, _OWN_REVIEW):
+    if list(header[:4]) in (_OWN_FOLDS, _OWN_CORRECTIONS, _OWN_REVIEW, _OWN_FINDINGS):
         return True
     return list(header[:2]) == _OWN_SUBMISSION or "submission" in file.stem.casefold()
 
