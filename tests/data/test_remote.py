@@ -277,7 +277,9 @@ class TestWhatIsRefused:
             open_images("nowhere://photos")
         assert caught.value.key == "data.remote_unknown"
 
-    @pytest.mark.parametrize("url", ["http:///a.tar", "http://[::1/a.tar", "https://host:port/a.tar", "http://host/a/.."])
+    @pytest.mark.parametrize(
+        "url", ["http:///a.tar", "http://[::1/a.tar", "https://host:port/a.tar", "http://host/a/.."]
+    )
     def test_what_is_no_whole_url(self, url):
         with pytest.raises(DataError) as caught:
             open_images(url)

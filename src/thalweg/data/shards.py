@@ -210,9 +210,9 @@ def _of_pattern(path: Path) -> Shards:
     if missing:
         raise DataError("data.shards_missing", path=path, count=len(missing), total=len(files), example=missing[0])
     _of_one_kind([file.name for file in files], path)
-    places = [os.path.abspath(file) for file in files]  # noqa: PTH100 - without the parts `..`, which names must not have
+    places = {os.path.abspath(file): file for file in files}  # noqa: PTH100 - names must not have the parts `..`
     home = Path(os.path.commonpath([os.path.dirname(place) for place in places]))  # noqa: PTH120 - as above
-    shards = [Shard(Path(place).relative_to(home).as_posix(), file) for place, file in zip(places, files, strict=True)]
+    shards = [Shard(Path(place).relative_to(home).as_posix(), file) for place, file in places.items()]
     beside = tuple(name for name in COMPANIONS if (home / name).is_file())
     return _by_split(path, Shards(home, tuple(shards), beside))
 
