@@ -88,6 +88,36 @@ def striped(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def tiled(tmp_path_factory):
+    """96 photos with any of three labels, of which each colors a corner of its own; `labels.csv` lists them."""
+    root, random = tmp_path_factory.mktemp("tiled"), np.random.default_rng(0)
+    rows = ["file,split,labels"]
+    for number in range(96):
+        names = [name for name in ("blue", "green", "red") if random.random() < {"blue": 0.3}.get(name, 0.5)]
+        image_HWC = random.integers(60, 120, (24, 24, 3), dtype=np.uint8)
+        for at, name in enumerate(("red", "green", "blue")):
+            if name in names:
+                image_HWC[12 * (at % 2) :, 12 * (at // 2) :, at][:12, :12] = 250
+        Image.fromarray(image_HWC).save(root / f"{number:02}.png")
+        rows.append(f"{number:02}.png,{'train' if number < 64 else 'val' if number < 84 else 'test'},{';'.join(names)}")
+    (root / "labels.csv").write_text("\n".join(rows))
+    return root
+
+
+@pytest.fixture(scope="session")
+def several_run(tiled, tmp_path_factory):
+    """A finished run on `tiled`; tests that change it work on a copy."""
+    from thalweg.runs import TrainingConfig
+    from thalweg.training import train
+
+    config = TrainingConfig(
+        model="resnet-small", size=24, epochs=6, batch_size=16, augment="none", precision="fp32", keep="best",
+        layout="channels-last", threads=1, mixup=0.2, cutmix=0.2, lr=5e-3,
+    )  # fmt: skip
+    return train(tiled, config, tmp_path_factory.mktemp("several") / "run")
+
+
+@pytest.fixture(scope="session")
 def unlearnable(tmp_path_factory):
     """Pictures of noise in two classes that differ in nothing: 24 to train on, 8 to validate."""
     root = tmp_path_factory.mktemp("unlearnable")

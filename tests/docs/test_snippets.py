@@ -30,7 +30,7 @@ QUOTED = {"docs/watch.md": ("STEPS", "pictures[chosen]", "batches(60)", "pytorch
 
 
 @pytest.fixture
-def reader(tmp_path, monkeypatch, striped, kept_run):
+def reader(tmp_path, monkeypatch, striped, kept_run, several_run):
     """The names of somebody who has a model, a loader, photos and a run, in a folder of their own."""
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(20, 16), nn.ReLU(), nn.Linear(16, 5))
@@ -42,6 +42,7 @@ def reader(tmp_path, monkeypatch, striped, kept_run):
     (tmp_path / "runs").mkdir()
     for name in ("food", "x"):
         (tmp_path / "runs" / name).symlink_to(kept_run.path)
+    (tmp_path / "runs" / "photos").symlink_to(several_run.path)
     (tmp_path / "food").symlink_to(striped)
     loader = DataLoader(data, batch_size=64)
     return {

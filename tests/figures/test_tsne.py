@@ -118,3 +118,15 @@ def test_of_many_classes_the_most_confused_have_a_color_and_the_others_are_gray(
     assert (names[0], names[-1]) == ("36 other classes (144)", "misclassified, of these (4)")
     assert {"c3 (4)", "c58 (4)"} <= set(names)
     assert [len(points.get_offsets()) for points in (others, *named, rings)] == [144, *[4] * 24, 4]
+
+
+def test_of_many_rarest_labels_the_largest_have_a_color_and_every_wrong_photo_a_ring(drawn, tmp_path):
+    features, labels = blobs(240, 60)
+    predicted = labels.copy()
+    predicted[labels == 59] = -1  # a wrong set of labels, which is no class
+    names = [f"c{index}" for index in range(60)]
+    tsne(features, labels, names, tmp_path / "t.png", title_key="top", predicted_N=predicted, by_rarest=True)
+    legend = drawn.axes[0].get_legend()
+    assert legend.get_title().get_text() == "rarest label (photos)"
+    assert legend.get_texts()[-1].get_text() == "some label wrong (4)"
+    assert len(drawn.axes[0].collections) == 1 + 24 + 1

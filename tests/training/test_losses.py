@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from thalweg.training.losses import Objective, Targets, balanced_weights, loss_of
 
@@ -68,3 +68,25 @@ def test_balanced_weights_make_classes_equal_and_average_to_one():
     assert weights[labels].mean() == pytest.approx(1)
     assert [weights[labels][labels == label].sum() for label in (0, 2, 3)] == pytest.approx([3, 3, 3])
     assert weights[[1, 4]].tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_binary_cross_entropy_is_torchs_summed_over_the_classes(smoothing):
+    labels = torch.tensor([[1, 0, 1], [0, 0, 0]])
+    target = labels * (1 - smoothing) + smoothing / 2
+    expected = 3 * binary_cross_entropy_with_logits(LOGITS, target)
+    assert loss_of("binary-cross-entropy", LOGITS, labels, smoothing).item() == pytest.approx(expected.item(), rel=1e-6)
+
+
+def test_label_sets_are_mixed_as_their_targets():
+    labels, others, share = torch.tensor([[1, 0, 1], [0, 0, 0]]), torch.tensor([[0, 0, 0], [0, 1, 0]]), 0.3
+    found = Objective("binary-cross-entropy", 0.1)(LOGITS, Targets(labels, others, torch.full((2,), share)))
+    mixed = share * labels + (1 - share) * others
+    expected = 3 * binary_cross_entropy_with_logits(LOGITS, mixed * 0.9 + 0.05)
+    assert found.item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_right_are_photos_with_exactly_their_labels():
+    objective = Objective("binary-cross-entropy", 0.0)
+    assert objective.right(LOGITS, torch.tensor([[1, 0, 1], [0, 1, 1]])).item() == 1
+    assert Objective("cross-entropy", 0.0).right(LOGITS, LABELS).item() == 1

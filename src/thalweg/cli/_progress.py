@@ -13,7 +13,7 @@ from rich.text import Text
 from thalweg.distributed.joining import is_first
 from thalweg.i18n import percent, t
 from thalweg.runs import files
-from thalweg.training.printing import Lines, Printer, duration, numbers_line, say, working_line
+from thalweg.training.printing import Lines, Printer, duration, numbers_line, result_lines, say, working_line
 from thalweg.training.progress import Listener, Pace
 
 
@@ -160,18 +160,7 @@ def say_result(run: Run) -> None:
     """Print accuracies, time and the next steps; the result goes to stdout."""
     summary = run.summary()
     lines = [t("training.stopped_" + summary["stopped"], epochs=summary["epochs"], steps=summary["steps"])]
-    for split in ("valid", "test"):
-        result = summary.get(split)
-        if result:
-            lines.append(
-                t(
-                    f"training.result_{split}",
-                    accuracy=result["accuracy"],
-                    count=result["count"],
-                    loss=result["loss"] if result["loss"] is not None else float("nan"),
-                    epoch=summary["kept_epoch"],
-                )
-            )
+    lines += result_lines(summary)
     seconds = summary["seconds"]
     parts = {name: seconds.get(name, 0.0) for name in ("preparing", "training", "data", "evaluation")}
     parts["rest"] = max(0.0, seconds["total"] - sum(parts.values()))
@@ -185,5 +174,6 @@ def say_result(run: Run) -> None:
 def say_folds(out: Path, summary: Mapping[str, Any]) -> None:
     """Print the out-of-fold accuracy, and how to predict with all folds; the result goes to stdout."""
     by_fold = ", ".join(percent(accuracy, 2) for accuracy in summary["by_fold"])
-    line = t("training.result_folds", accuracy=summary["accuracy"], count=summary["count"], by_fold=by_fold)
+    key = "result_folds_several" if "mean_average_precision" in summary else "result_folds"
+    line = t(f"training.{key}", **{**summary, "by_fold": by_fold})
     print(line, t("training.result_predict", run=out), sep="\n")  # noqa: T201 - this is the output

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from thalweg.data import ImageSet
     from thalweg.data.check import Check, Range
+    from thalweg.data.label_sets import Labels
 
 
 _CLASSES_WITH_EXAMPLES = 20
@@ -44,6 +45,7 @@ def check(
     table: Annotated[str | None, typer.Option(metavar="FILE", help=t("data.help_table"))] = None,
     path_column: Annotated[str | None, typer.Option(metavar="NAME", help=t("data.help_path_column"))] = None,
     label_column: Annotated[str | None, typer.Option(metavar="NAME", help=t("data.help_label_column"))] = None,
+    labels: Annotated[str, typer.Option(metavar="auto|one|several", help=t("data.help_labels"))] = "auto",
     encoding: Annotated[str | None, typer.Option(metavar="NAME", help=t("data.help_encoding"))] = None,
     strict: Annotated[bool, typer.Option("--strict", help=t("data.help_strict"))] = False,
     out: Annotated[Path | None, typer.Option("--out", "-o", metavar="CSV", help=t("data.help_check_out"))] = None,
@@ -53,7 +55,7 @@ def check(
     from thalweg.data import LayoutChoice, check_images, open_images
     from thalweg.data.check import EXAMPLES
 
-    choice = LayoutChoice(layout, table, path_column, label_column, encoding)
+    choice = LayoutChoice(layout, table, path_column, label_column, encoding, cast("Labels", labels))
     bring(folder)
     images = open_images(folder, classes=classes, choice=choice)
     if not as_json:

@@ -80,12 +80,12 @@ def _show(found: Comparison, *, as_json: bool) -> None:
         ]
         for name, one in (("floats", found.floats), ("int8", found.int8))
     ]
-    columns = ("accuracy", "photos_per_second", "milliseconds", "megabytes")
+    columns = ("map" if found.several else "accuracy", "photos_per_second", "milliseconds", "megabytes")
     if not as_json:
         print_table(["", *(t(f"prediction.int8_{name}") for name in columns)], rows)
     note(
         t(
-            "prediction.quantized",
+            "prediction.quantized_several" if found.several else "prediction.quantized",
             path=found.path,
             before=percent(found.floats.accuracy, 2),
             after=percent(found.int8.accuracy, 2),

@@ -70,12 +70,28 @@ def predict(
     elif out is not None or sort_into is not None:
         return
     elif len(photos) == len(predictions.photos) == 1 and Path(photos[0]).is_file():
-        rows = [
-            (name, percent(probability)) for name, probability in predictions.best(0, None if probabilities else BEST)
-        ]
-        print_table([t("prediction.column_class"), t("prediction.column_probability")], rows, title=photos[0])
+        _print_best(predictions, photos[0], None if probabilities else BEST)
     else:
         print_data(submission_text(predictions, **style))
+
+
+def _print_best(predictions: Predictions, title: str, count: int | None) -> None:
+    """Print the most probable classes of one photo; of several labels, also which it is given."""
+    best, columns = predictions.best(0, count), [t(f"prediction.column_{name}") for name in ("class", "probability")]
+    if predictions.thresholds_C is None:
+        print_table(columns, [(name, percent(probability)) for name, probability in best], title=title)
+        return
+    least = dict(zip(predictions.classes, predictions.thresholds_C, strict=True))
+    rows = [
+        (
+            name,
+            percent(probability),
+            percent(least[name]),
+            t("report.yes" if probability >= least[name] else "report.no"),
+        )
+        for name, probability in best
+    ]
+    print_table([*columns, *(t(f"prediction.column_{name}") for name in ("threshold", "given"))], rows, title=title)
 
 
 def _runs_and_photos(paths: list[str]) -> tuple[list[str], list[str]]:
@@ -103,11 +119,19 @@ def _classify(
 
 
 def _payload(predictions: Predictions) -> dict[str, object]:
+    import numpy as np
+
+    given_NC = None if predictions.thresholds_C is None else predictions.given_NC
     photos = [
         {
             "path": photo.path,
             "category": int(predictions.label_N[row]),
             "class": predictions.classes[predictions.label_N[row]],
+            **(
+                {}
+                if given_NC is None
+                else {"labels": [predictions.classes[at] for at in np.flatnonzero(given_NC[row])]}
+            ),
             "best": [{"class": name, "probability": probability} for name, probability in predictions.best(row, BEST)],
         }
         for row, photo in enumerate(predictions.photos)

@@ -51,6 +51,7 @@ class Cache:
         fingerprint: of pixels, splits and labels, but not of file names.
         rendering: how numbers and transparency became colors.
         notes: what the user should know about how the cache was opened.
+        several: number of classes, if a photo may have several; 0: each photo has one.
     """
 
     path: Path
@@ -61,6 +62,7 @@ class Cache:
     fingerprint: str
     rendering: Rendering
     notes: tuple[Note, ...] = ()
+    several: int = 0
 
     @property
     def mean(self) -> tuple[float, float, float]:
@@ -77,7 +79,13 @@ class Cache:
         return self._rows[split]
 
     def labels(self, split: Split) -> NDArray[np.int64]:
-        """The labels of a split, aligned with `rows`; -1 where the label is unknown."""
+        """The labels of a split, aligned with `rows`; -1 where the label is unknown.
+
+        If a photo may have several, of shape (photos of the split, classes): 1 for each of its classes, 0 for the
+        others.
+        """
+        if self.several:
+            return self._label_sets(split)
         found = [self.photos[row].label for row in self.rows(split)]
         return np.array([-1 if label is None else label for label in found], dtype=np.int64)
 
@@ -85,6 +93,14 @@ class Cache:
         """Whether a split has photos, all of them with a label."""
         labels = self.labels(split)
         return len(labels) > 0 and bool((labels >= 0).all())
+
+    def _label_sets(self, split: Split) -> NDArray[np.int64]:
+        rows = self.rows(split)
+        found_NC = np.zeros((len(rows), self.several), dtype=np.int64)
+        for place, row in enumerate(rows):
+            photo = self.photos[row]
+            found_NC[place, list(photo.all_labels) if photo.is_labeled else slice(None)] = 1 if photo.is_labeled else -1
+        return found_NC
 
     @cached_property
     def _rows(self) -> dict[Split, NDArray[np.int64]]:
@@ -174,7 +190,7 @@ def build_cache(
     manifest = manifest or read_manifest(home, size, len(photos))
     if manifest is None:
         raise StorageError("data.cannot_write_cache", path=home, reason=MANIFEST)
-    cache = _open(home, manifest, job, notes)
+    cache = _open(home, manifest, job, notes, several=len(images.classes) if images.several else 0)
     if cache.bad and on_bad_image == "stop":
         raise BadImageError(cache.bad[0].reason.key, **cache.bad[0].reason.values)
     if images.split("train") and not len(cache.rows("train")):
@@ -193,7 +209,7 @@ def _kept(home: Path, job: Decoding) -> tuple[Manifest | None, tuple[Note, ...]]
     return manifest, notes
 
 
-def _open(home: Path, manifest: Manifest, job: Decoding, notes: tuple[Note, ...]) -> Cache:
+def _open(home: Path, manifest: Manifest, job: Decoding, notes: tuple[Note, ...], *, several: int) -> Cache:
     bad = {
         position: BadImage(path := job.photos[position].path, Note(key, {**values, "path": path}))
         for position, key, values in manifest.bad
@@ -202,9 +218,11 @@ def _open(home: Path, manifest: Manifest, job: Decoding, notes: tuple[Note, ...]
         raise DataError("data.no_usable_image", count=len(bad), first=next(iter(bad.values())))
     usable = tuple(photo for position, photo in enumerate(job.photos) if position not in bad)
     pixels = np.memmap(home / PIXELS, np.uint8, mode="r", shape=(manifest.rows, job.size, job.size, 3))
-    listing = json.dumps([home.name, [(photo.split, photo.label) for photo in usable]])
+    labels = (photo.label if photo.labels is None else photo.labels for photo in usable)
+    listing = json.dumps([home.name, [(photo.split, label) for photo, label in zip(usable, labels, strict=True)]])
     fingerprint = blake2b(listing.encode(), digest_size=16).hexdigest()
-    return Cache(home / PIXELS, job.size, pixels, usable, tuple(bad.values()), fingerprint, job.rendering, notes)
+    lost = tuple(bad.values())
+    return Cache(home / PIXELS, job.size, pixels, usable, lost, fingerprint, job.rendering, notes, several)
 
 
 def _triple(values_C: NDArray[np.float64]) -> tuple[float, float, float]:

@@ -105,7 +105,8 @@ class Check:
         root: the folder, the table or the archive.
         layout: how classes and splits are laid out.
         photos: number of photos.
-        counts: photos per split and class; unlabeled ones count under the empty name.
+        counts: photos per split and class; those without a label count under the empty name, those of several classes
+            under each.
         width: in pixels.
         height: in pixels.
         size_bytes: size of the files.
@@ -151,7 +152,7 @@ class Check:
         if self.bad:
             found.append(Note("data.warn_bad", {"count": len(self.bad), "examples": _first(map(str, self.bad))}))
         if self.imbalance >= IMBALANCED:
-            counts = {name: count for name, count in self.counts["train"].items() if count}
+            counts = {name: count for name, count in self.counts["train"].items() if count and name}
             largest, smallest = max(counts, key=counts.__getitem__), min(counts, key=counts.__getitem__)
             values = {"ratio": self.imbalance, "largest": largest, "smallest": smallest}
             found.append(Note("data.warn_imbalance", values))
@@ -275,7 +276,7 @@ def _check_of(
     same = same_files(images, ((images.photos[row], facts.digest) for row, facts in good))
     large = [(row, facts.digest) for row, facts in good if min(facts.width, facts.height) >= MIN_SIDE_FOR_NEAR]
     counts = _counts(images)
-    in_training = [count for count in counts.get("train", {}).values() if count]
+    in_training = [count for name, count in counts.get("train", {}).items() if count and name]
     return Check(
         root=str(images.root),
         layout=images.layout,
@@ -357,10 +358,12 @@ def _first(lines: Iterable[str]) -> str:
 def _counts(images: ImageSet) -> dict[Split, dict[str, int]]:
     counts: dict[Split, dict[str, int]] = {}
     for split in SPLITS:
-        labels = Counter(photo.label for photo in images.split(split))
-        if labels:
-            named = {name: labels[label] for label, name in enumerate(images.classes) if labels.keys() - {None}}
-            counts[split] = named | ({"": labels[None]} if labels[None] else {})
+        photos = images.split(split)
+        labels = Counter(label for photo in photos for label in photo.all_labels)
+        bare = sum(not photo.all_labels for photo in photos)
+        if photos:
+            named = {name: labels[label] for label, name in enumerate(images.classes) if labels}
+            counts[split] = named | ({"": bare} if bare else {})
     return counts
 
 

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from thalweg.data.label_sets import parts_of
 from thalweg.data.spelling import composed
 from thalweg.errors import DataError
 from thalweg.i18n import joined
@@ -14,6 +15,7 @@ from thalweg.i18n import joined
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from thalweg.data.label_sets import Labels
     from thalweg.data.rows import Sheet
 
 # In order: where several columns fit equally well, the first word decides.
@@ -48,11 +50,15 @@ _NO = ("0", "0.0", "false", "False")
 
 @dataclass(frozen=True)
 class Columns:
-    """The columns of a table, as said by the user; `None`: found by their names and contents."""
+    """The columns of a table, as said by the user; `None`: found by their names and contents.
+
+    `labels` says whether photos have one label or several.
+    """
 
     path: str | None = None
     label: str | None = None
     split: str | None = None
+    labels: Labels = "auto"
 
 
 class Chosen(NamedTuple):
@@ -125,7 +131,8 @@ def choose_columns(sheet: Sheet, columns: Columns, matches: Callable[[str], bool
     if found:
         label = found[0]
     else:
-        classes = _one_hot(sheet, {path, split})
+        several = columns.labels == "several"
+        classes = _class_columns(sheet, {path, split}, table) if several else _one_hot(sheet, {path, split})
         label = None if classes else _only_text(sheet, {path, split})
     for position in (path, label, split):
         if position is not None and words.count(words[position]) > 1:
@@ -198,6 +205,34 @@ def _one_hot(sheet: Sheet, taken: set[int | None]) -> tuple[tuple[int, str], ...
         if ones != 1 or len(fields) != len(places) or ones + sum(field in _NO for field in fields) != len(fields):
             return ()
     return tuple((position, composed(sheet.header[position])) for position in places)
+
+
+def _class_columns(sheet: Sheet, taken: set[int | None], table: object) -> tuple[tuple[int, str], ...]:
+    """All other columns, each a class with 0 or 1 for each photo; none if no field of them is 0 or 1.
+
+    Raises:
+        DataError: a field is neither.
+    """
+    places = [position for position in range(len(sheet.header)) if position not in taken and sheet.header[position]]
+    texts = {row.fields[position].strip() for row in sheet.rows for position in places if position < len(row.fields)}
+    if not texts & {*_YES, *_NO}:
+        return ()
+    for row in sheet.rows:
+        for position in places:
+            text = row.fields[position].strip() if position < len(row.fields) else ""
+            if text not in {*_YES, *_NO}:
+                values = {"column": sheet.header[position], "value": text[:80]}
+                raise DataError("data.table_not_01", line=f"{table}:{row.line}", **values)
+    return tuple((position, composed(sheet.header[position])) for position in places)
+
+
+def classes_in(fields: list[str], chosen: Chosen, separator: str) -> tuple[str, ...] | None:
+    """The classes that a row says of a photo that may have several, composed; `None` if the row is too short."""
+    if chosen.label is None:
+        return tuple(name for position, name in chosen.classes if fields[position].strip() in _YES)
+    if chosen.label >= len(fields):
+        return None
+    return parts_of(composed(fields[chosen.label]), separator)
 
 
 def class_in(fields: list[str], chosen: Chosen) -> str | None:

@@ -151,6 +151,8 @@ def corrected(images: ImageSet, table: Path | str) -> ImageSet:
         DataError: the table cannot be read, or a row does not fit the set: no such photo, no such class, another
             label, or a photo twice; or a class would lose its last training photo.
     """
+    if images.several:
+        raise DataError("data.corrections_several", table=table)
     try:
         content = Path(table).read_bytes()
     except OSError as error:

@@ -12,11 +12,12 @@ refuse where two readings are about equally likely. A `LayoutChoice` decides ins
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 from thalweg.data.class_levels import classes_like, classes_of, parts_of, unwrapped
 from thalweg.data.folders import Folder, number_of, prefix_of, tree_of
 from thalweg.data.groups import groups_of
+from thalweg.data.label_sets import Labels
 from thalweg.data.sources import Note, is_picture
 from thalweg.data.words import SPLIT_NAMES, split_word
 from thalweg.errors import DataError, UsageError
@@ -37,11 +38,18 @@ CLEARLY = 4
 
 
 class Entry(NamedTuple):
-    """One photo as named: the class is still a text, `None` if the name has none."""
+    """One photo as named: the class is still a text, `None` if the name has none; several labels have `names`."""
 
     path: str
     split: Split
     class_name: str | None
+    names: tuple[str, ...] | None = None
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes of the photo, whether it may have several or not."""
+        one = () if self.class_name is None else (self.class_name,)
+        return one if self.names is None else self.names
 
 
 @dataclass(frozen=True)
@@ -74,9 +82,11 @@ class LayoutChoice:
         path_column: the table's column of paths.
         label_column: the table's column of labels.
         encoding: of the names in an archive, such as `cp932`.
+        labels: whether a photo has `one` label or `several`, `cat;dog` in one field or a column of 0 and 1 for each
+            class; `auto`: by the table's own rows.
 
     Raises:
-        UsageError: there is no such layout.
+        UsageError: there is no such layout, or several labels are to be read without a table.
 
     Example:
         >>> LayoutChoice("class-folders:2").level
@@ -88,8 +98,11 @@ class LayoutChoice:
     path_column: str | None = None
     label_column: str | None = None
     encoding: str | None = None
+    labels: Labels = "auto"
 
     def __post_init__(self) -> None:
+        if self.labels not in get_args(Labels):
+            raise UsageError("data.bad_labels", value=str(self.labels)[:80], known=joined(get_args(Labels)))
         kind, colon, level = self.layout.partition(":")
         leveled = kind == "class-folders" and level.isascii() and level.isdecimal() and int(level) > 0
         if kind not in KINDS or (colon and not leveled):
@@ -125,7 +138,7 @@ def recognize(names: Sequence[str], path: Path, choice: LayoutChoice = AUTO) -> 
     Example:
         >>> from pathlib import Path
         >>> recognize(["training/0_1.jpg", "training/10_1.jpg", "testing/0001.jpg"], Path("food")).entries[1]
-        Entry(path='training/10_1.jpg', split='train', class_name='10')
+        Entry(path='training/10_1.jpg', split='train', class_name='10', names=None)
     """
     pictures = [name for name in names if is_picture(name)]
     if not pictures:

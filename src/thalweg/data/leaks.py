@@ -31,7 +31,7 @@ class Duplicate:
     Attributes:
         paths: which photos.
         splits: the split of each.
-        classes: the class of each; `None` if unknown.
+        classes: the class of each, or its labels as a table writes them; `None` if unknown.
         correlation: 1 for equal files; for similar pictures the correlation of `near_duplicates`.
         mirrored: whether they are mirror images of each other.
     """
@@ -45,7 +45,7 @@ class Duplicate:
     @classmethod
     def of(cls, images: ImageSet, photos: Sequence[Photo], **found: Any) -> Duplicate:
         """Of these photos of a set."""
-        classes = tuple(None if photo.label is None else images.classes[photo.label] for photo in photos)
+        classes = tuple(photo.written(images.classes) for photo in photos)
         return cls(tuple(photo.path for photo in photos), tuple(photo.split for photo in photos), classes, **found)
 
     def findings(self, kind: str) -> Iterator[Finding]:

@@ -21,13 +21,14 @@ from thalweg.data.shards import TarShards, find_shards, is_parquet
 from thalweg.data.sources import BesideSource, FileSource, FolderSource, Note, Source, is_picture, readable
 from thalweg.data.spelling import composed
 from thalweg.data.splits import choose_valid, copies_in
+from thalweg.data.stratified import valid_of_several
 from thalweg.data.tables import Columns, Tables, find_table, is_table, read_table, unlisted
-from thalweg.errors import DataError
+from thalweg.errors import DataError, UsageError
 from thalweg.i18n import joined
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 _SHOWN = 5
 
@@ -71,14 +72,17 @@ def open_images(
     entries, links = _each_once(found.entries, source)
     leftovers = leftovers_of(source.names())
     notes = [*fetched, *source.notes, *found.notes, *links, *leftover_notes(leftovers)]
-    train = Counter(entry.class_name for entry in entries if entry.split == "train" and entry.class_name)
+    several = any(entry.names is not None for entry in entries)
+    if choice.labels == "several" and not several:
+        raise UsageError("data.several_need_table", path=path)
+    train = Counter(name for entry in entries if entry.split == "train" for name in entry.classes)
     if not train:
         raise DataError("data.no_training_split", path=path, found=joined(sorted({e.split for e in entries})))
     if len(train) == 1:
         raise DataError("data.one_class", path=path, name=next(iter(train)))
     for entry in entries:
-        if entry.class_name and entry.class_name not in train:
-            raise DataError("data.class_not_in_training", path=path, photo=entry.path, name=entry.class_name)
+        if unknown := [name for name in entry.classes if name not in train]:
+            raise DataError("data.class_not_in_training", path=path, photo=entry.path, name=unknown[0])
     listed = found.layout in ("csv", "webdataset", "parquet")
     numbered = found.layout == "flat" or _are_numbers(train, may_be_far=listed)
     given = given_names(classes, source, found.root) or found.classes
@@ -93,9 +97,14 @@ def open_images(
     missing = sorted(set(range(len(names))) - set(label_of.values()))
     if missing:
         notes.append(Note("data.note_empty_classes", {"names": joined(names[label] for label in missing)}))
-    photos = (Photo(e.path, e.split, label_of[e.class_name] if e.class_name else None) for e in entries)
-    sorted_photos = tuple(sorted(photos, key=by_split))
-    return ImageSet(path, found.layout, names, sorted_photos, source, tuple(notes), leftovers, url=url)
+    photos = tuple(sorted((_photo(entry, label_of) for entry in entries), key=by_split))
+    return ImageSet(path, found.layout, names, photos, source, tuple(notes), leftovers, several=several, url=url)
+
+
+def _photo(entry: Entry, label_of: Mapping[str, int]) -> Photo:
+    """The photo of an entry, with numbers for classes."""
+    labels = None if entry.names is None else tuple(sorted(label_of[name] for name in entry.names))
+    return Photo(entry.path, entry.split, label_of[entry.class_name] if entry.class_name else None, labels)
 
 
 def open_photos(path: Path | str | Sequence[Path | str]) -> ImageSet:
@@ -191,7 +200,7 @@ def _look(path: Path, choice: LayoutChoice) -> tuple[Source, Sequence[str], Tabl
 
 
 def _columns(choice: LayoutChoice) -> Columns:
-    return Columns(path=choice.path_column, label=choice.label_column)
+    return Columns(path=choice.path_column, label=choice.label_column, labels=choice.labels)
 
 
 def _with_table(source: Source, path: Path, table: str) -> tuple[Source, Sequence[str], Tables]:
@@ -253,18 +262,19 @@ def _with_validation(
         DataError: no class has two photos.
     """
     train = [entry for entry in entries if entry.split == "train"]
-    counts = Counter(entry.class_name for entry in train)
+    counts = Counter(name for entry in train for name in entry.classes)
     if max(counts.values()) == 1:
         raise DataError("data.one_photo_each", path=path, count=len(counts), example=train[0].path)
-    chosen = choose_valid(
-        ((entry.path, entry.class_name) for entry in train),
-        seed=seed,
-        fraction=fraction,
-        copies=copies_in(source, [entry.path for entry in train]),
-    )
+    copies = copies_in(source, [entry.path for entry in train])
+    if any(entry.names is not None for entry in train):
+        labeled = ((entry.path, entry.classes) for entry in train)
+        chosen = valid_of_several(labeled, seed=seed, fraction=fraction, copies=copies)
+    else:
+        named = ((entry.path, entry.class_name) for entry in train)
+        chosen = choose_valid(named, seed=seed, fraction=fraction, copies=copies)
     moved = [entry._replace(split="valid") if entry.path in chosen else entry for entry in entries]
     notes = [Note("data.note_split_made", {"count": len(chosen), "share": fraction, "seed": seed})]
-    validated = {entry.class_name for entry in moved if entry.split == "valid"}
+    validated = {name for entry in moved if entry.split == "valid" for name in entry.classes}
     alone = sorted(str(name) for name in counts.keys() - validated)
     if alone:
         notes.append(Note("data.note_not_validated", {"count": len(alone), "names": _few(alone)}))

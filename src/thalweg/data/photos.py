@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from thalweg._notebook import shown_as
 from thalweg.data.addresses import address_of, without_password
 from thalweg.data.builtin import name_of
+from thalweg.data.label_sets import written
 from thalweg.i18n import joined, t
 
 
@@ -39,12 +40,39 @@ class Photo:
     Attributes:
         path: within the set's root, with forward slashes.
         split: which split it belongs to.
-        label: the class, an index into `ImageSet.classes`; `None` if unknown.
+        label: the class, an index into `ImageSet.classes`; `None` if unknown, or if photos may have several.
+        labels: the classes of a photo that may have several, in rising order, perhaps none; `None` if unknown, or if
+            photos have one class.
     """
 
     path: str
     split: Split
     label: int | None
+    labels: tuple[int, ...] | None = None
+
+    @property
+    def all_labels(self) -> tuple[int, ...]:
+        """The known classes, whether photos may have several or not."""
+        if self.labels is not None:
+            return self.labels
+        return () if self.label is None else (self.label,)
+
+    @property
+    def is_labeled(self) -> bool:
+        """Whether the classes are known, even if they are none."""
+        return self.label is not None or self.labels is not None
+
+    def written(self, classes: Sequence[str]) -> str | None:
+        """The classes as a table writes them; `None` if unknown.
+
+        Args:
+            classes: the names, in the order of the labels.
+
+        Example:
+            >>> Photo("a.jpg", "train", None, (0, 2)).written(["cat", "dog", "horse"])
+            'cat;horse'
+        """
+        return written(classes[label] for label in self.all_labels) if self.is_labeled else None
 
 
 @dataclass(frozen=True)
@@ -82,6 +110,7 @@ class ImageSet:
         notes: what the user should know about how the set was read.
         leftovers: the files beside them that are no photos, by ending.
         corrections: the table that changed labels, if there was one.
+        several: whether a photo may have several classes, or none.
         url: the address that the set was copied from; `root` is the copy.
     """
 
@@ -93,6 +122,7 @@ class ImageSet:
     notes: tuple[Note, ...] = ()
     leftovers: tuple[Leftover, ...] = ()
     corrections: Corrections | None = None
+    several: bool = False
     url: str | None = None
 
     _repr_html_ = shown_as("images")
@@ -131,8 +161,9 @@ class ImageSet:
         """Two files of each class, by its name: of the training split where it has them."""
         found: dict[int, list[str]] = {}
         for photo in self.photos:
-            if photo.label is not None and len(paths := found.setdefault(photo.label, [])) < _EXAMPLES:
-                paths.append(photo.path)
+            for label in photo.all_labels:
+                if len(paths := found.setdefault(label, [])) < _EXAMPLES:
+                    paths.append(photo.path)
         return {name: tuple(found.get(label, ())) for label, name in enumerate(self.classes)}
 
     def homes(self, name: Split) -> str:
@@ -156,7 +187,9 @@ class ImageSet:
         """One sentence: the layout, and how many photos each split has."""
         if self.layout == "unlabeled":
             return t("data.describe_unlabeled", root=self.name, count=len(self.photos))
-        return t(
+        known = [photo.labels for photo in self.photos if photo.labels is not None]
+        many = t("data.describe_several", mean=sum(map(len, known)) / len(known), bare=known.count(())) if known else ""
+        said = t(
             "data.describe",
             root=self.name,
             layout=t(f"data.layout_{self.layout}"),
@@ -165,6 +198,7 @@ class ImageSet:
             valid=len(self.split("valid")),
             test=len(self.split("test")),
         )
+        return f"{said}{many}"
 
 
 def ends(names: Sequence[str], most: int = 40) -> tuple[Sequence[str], Sequence[str], Sequence[str]]:

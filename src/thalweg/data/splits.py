@@ -17,6 +17,7 @@ from thalweg.data.digests import digests_of
 from thalweg.data.parquet import ParquetSource
 from thalweg.data.photos import by_split
 from thalweg.data.shards import TarShards
+from thalweg.data.stratified import folds_of_several
 from thalweg.errors import UsageError
 
 
@@ -126,8 +127,10 @@ def fold_of(images: ImageSet, *, folds: int, fold: int, seed: int) -> ImageSet:
     Raises:
         UsageError: a class has fewer different photos than there are folds.
     """
-    photos = [photo for photo in images.photos if photo.split != "test" and photo.label is not None]
+    photos = [photo for photo in images.photos if photo.split != "test" and photo.is_labeled]
     contents = digests_of(images.source, [photo.path for photo in photos])
+    if images.several:
+        return _with_fold(images, photos, _fold_of_several(images, photos, contents, (folds, fold), seed))
     by_class: dict[int | None, dict[str, list[Photo]]] = defaultdict(lambda: defaultdict(list))
     for photo, content in zip(photos, contents, strict=True):
         by_class[photo.label][content or photo.path].append(photo)
@@ -141,6 +144,26 @@ def fold_of(images: ImageSet, *, folds: int, fold: int, seed: int) -> ImageSet:
         for position, key in enumerate(keys):
             if seen.setdefault(key, position % folds) == fold:
                 chosen.update(photo.path for photo in groups[key])
+    return _with_fold(images, photos, chosen)
+
+
+def _fold_of_several(
+    images: ImageSet, photos: Sequence[Photo], contents: Sequence[str | None], which: tuple[int, int], seed: int
+) -> set[str]:
+    """The photos of a fold where photos may have several labels; `which` is K, and the fold."""
+    folds, fold = which
+    counts = Counter(label for photo in photos for label in photo.all_labels)
+    for label, name in enumerate(images.classes):
+        if 0 < counts[label] < folds:
+            raise UsageError("data.too_many_folds", folds=folds, name=name, count=counts[label])
+    labeled = [(photo.path, [images.classes[label] for label in photo.all_labels]) for photo in photos]
+    known = {photo.path: content for photo, content in zip(photos, contents, strict=True) if content}
+    dealt = folds_of_several(labeled, folds, seed=seed, contents=known)
+    return {path for path, of_fold in dealt.items() if of_fold == fold}
+
+
+def _with_fold(images: ImageSet, photos: Sequence[Photo], chosen: set[str]) -> ImageSet:
+    """The set with the chosen photos as its validation split."""
     moved = [replace(photo, split="valid" if photo.path in chosen else "train") for photo in photos]
     kept = [photo for photo in images.photos if photo.split == "test"]
     notes = tuple(note for note in images.notes if note.key != "data.note_split_made")  # folds replace that split

@@ -9,14 +9,26 @@ import re
 from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from thalweg.data.columns import LABEL_WORDS, PATH_WORDS, Chosen, Columns, choose_columns, class_in, is_plain, word_of
+from thalweg.data.columns import (
+    LABEL_WORDS,
+    PATH_WORDS,
+    Chosen,
+    Columns,
+    choose_columns,
+    class_in,
+    classes_in,
+    is_plain,
+    word_of,
+)
 from thalweg.data.findings import Finding
+from thalweg.data.label_sets import separator_of
 from thalweg.data.layouts import SPLIT_NAMES, Entry
 from thalweg.data.places import Places, split_in, tidy
 from thalweg.data.rows import Row, Sheet, read_header, read_sheet
 from thalweg.data.sources import RUN_SPLIT, Note, is_picture
+from thalweg.data.spelling import composed
 from thalweg.errors import BadImageError, DataError
 from thalweg.i18n import joined
 
@@ -118,7 +130,8 @@ def read_table(
     """The photos listed in a table or in the tables of a set.
 
     A photo may be named by a path relative to the table or to the set, by the end of its path, or without its ending.
-    In the test split an empty label means unknown. A photo that is listed but missing keeps its path.
+    In the test split an empty label means unknown; where photos may have several labels, it means none if any photo of
+    that split has one, and in the other splits always. A photo that is listed but missing keeps its path.
 
     Args:
         source: the set.
@@ -136,19 +149,25 @@ def read_table(
     known = None if isinstance(tables, str) else tables.places
     if known is None and names:
         known = Places(names)
-    entries: dict[str, Entry] = {}
+    listed: list[_Listed] = []
     for name in files:
         sheet = read_sheet(_content(source, name), _shown(source, name))
         if known is None:
             known = Places(() if _speak_for_themselves(sheet, source, name, columns) else source.names())
-        for row, entry in _entries(sheet, source, name, columns, known, labeled=labeled, several=len(files) > 1):
+        chosen = _chosen(sheet, source, name, columns, known, labeled=labeled, several=len(files) > 1)
+        listed.append(_Listed(name, sheet, chosen))
+    separator = _separator(listed, columns) if labeled else None
+    entries: dict[str, Entry] = {}
+    for one in listed:
+        found = _entries(one, source, known or Places(()), separator, labeled=labeled, several=len(files) > 1)
+        for row, entry in found:
             if entry.path in entries:
-                where = f"{_shown(source, name)}:{row.line}"
+                where = f"{_shown(source, one.name)}:{row.line}"
                 raise DataError("data.table_twice", line=where, photo=entry.path)
             entries[entry.path] = entry
     if not entries:
         raise DataError("data.no_images", path=joined(str(_shown(source, name)) for name in files))
-    found = _with_whole_numbers(list(entries.values()))
+    found = _with_unknown_tests(_with_whole_numbers(list(entries.values())))
     if known and not any(entry.split == "test" for entry in found):
         found += [Entry(name, "test", None) for name in _unlisted_tests(names, entries)]
     return found
@@ -156,9 +175,26 @@ def read_table(
 
 def _with_whole_numbers(entries: list[Entry]) -> list[Entry]:
     """Classes that a spreadsheet has written as `3.0` are `3`."""
-    if all(entry.class_name is None or _WHOLE.fullmatch(entry.class_name) for entry in entries):
-        return [entry._replace(class_name=entry.class_name and entry.class_name.partition(".")[0]) for entry in entries]
-    return entries
+    if not all(_WHOLE.fullmatch(name) for entry in entries for name in entry.classes):
+        return entries
+
+    def whole(name: str) -> str:
+        return name.partition(".")[0]
+
+    return [
+        entry._replace(
+            class_name=entry.class_name and whole(entry.class_name),
+            names=None if entry.names is None else tuple(dict.fromkeys(map(whole, entry.names))),
+        )
+        for entry in entries
+    ]
+
+
+def _with_unknown_tests(entries: list[Entry]) -> list[Entry]:
+    """Several labels: if no photo of the test split has one, they are unknown rather than none."""
+    if any(entry.names for entry in entries if entry.split == "test"):
+        return entries
+    return [entry._replace(names=None) if entry.split == "test" else entry for entry in entries]
 
 
 def unlisted(entries: Sequence[Entry], names: Sequence[str]) -> list[Note]:
@@ -168,35 +204,61 @@ def unlisted(entries: Sequence[Entry], names: Sequence[str]) -> list[Note]:
     return [Note("data.note_unlisted", {"count": len(left), "example": left[0]})] if left else []
 
 
-def _entries(
+class _Listed(NamedTuple):
+    """A table of a set, and its columns."""
+
+    name: str
+    sheet: Sheet
+    chosen: Chosen
+
+
+def _chosen(
     sheet: Sheet, source: Source, name: str, columns: Columns, places: Places, *, labeled: bool, several: bool
-) -> list[tuple[Row, Entry]]:
-    table = _shown(source, name)
-    folder = _folder(name)
-    of_table = split_in(name)
+) -> Chosen:
+    table, folder, of_table = _shown(source, name), _folder(name), split_in(name)
     chosen = choose_columns(sheet, columns, lambda field: bool(places.find(field, folder, of_table)), table)
     needed = labeled and not (several and of_table == "test")
     if chosen is None or (needed and not chosen.labeled):
         raise DataError("data.table_header", table=table, found=joined(sheet.header))
+    return chosen
+
+
+def _separator(listed: Sequence[_Listed], columns: Columns) -> str | None:
+    """The sign between labels; None: photos have one label. Columns of 0 and 1 need it for writing only."""
+    fields = {
+        composed(row.fields[one.chosen.label].strip())
+        for one in listed
+        for row in one.sheet.rows
+        if one.chosen.label is not None and one.chosen.label < len(row.fields)
+    }
+    return separator_of(fields, columns.labels)
+
+
+def _entries(
+    listed: _Listed, source: Source, places: Places, separator: str | None, *, labeled: bool, several: bool
+) -> list[tuple[Row, Entry]]:
+    name, sheet, chosen = listed
+    table, folder, of_table = _shown(source, name), _folder(name), split_in(name)
     of_row = _splits(sheet, chosen, several=several, of_table=of_table)
     found: list[tuple[Row, Entry]] = []
     for row in sheet.rows:
         where = f"{table}:{row.line}"
         field = row.fields[chosen.path].strip() if chosen.path < len(row.fields) else ""
-        label = class_in(row.fields, chosen)
+        label = class_in(row.fields, chosen) if separator is None else None
+        names = None if separator is None or not chosen.labeled else classes_in(row.fields, chosen, separator)
         split = of_row(row.fields)
         if split is None:
             said = row.fields[chosen.split or 0].strip()
             raise DataError("data.table_split", line=where, split=said, known=joined(SPLIT_NAMES))
-        if not field or (label is None and labeled and split != "test"):
+        if not field or (label is None and names is None and labeled and split != "test"):
             raise DataError("data.table_gap", line=where)
-        if "\n" in field or "\n" in (label or ""):
+        if any("\n" in text for text in (field, label or "", *(names or ()))):
             raise DataError("data.table_quotes", line=where)
         fitting = places.find(field, folder, of_table)
         if len(fitting) > 1:
             values = {"photo": field, "first": fitting[0], "second": fitting[1]}
             raise DataError("data.table_ambiguous", line=where, **values)
-        found.append((row, Entry(fitting[0] if fitting else _as_given(field, folder), split, label)))
+        found.append((row, Entry(fitting[0] if fitting else _as_given(field, folder), split, label, names)))
     return found
 
 

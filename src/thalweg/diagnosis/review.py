@@ -163,10 +163,13 @@ def review_of(path: Path | str) -> Review:
         path: the folder.
 
     Raises:
-        RunError: this is neither, has no predictions yet, folds are not finished, or all photos have one label.
+        RunError: this is neither, has no predictions yet, folds are not finished, all photos have one label, or a photo
+            may have several.
     """
     path = Path(path)
     runs = _runs_of(path)
+    if runs[0].task.several:
+        raise RunError("diagnosis.review_several", path=path)
     parts = [_predicted(run) for run in runs]
     paths = tuple(name for names, _, _ in parts for name in names)
     labels_N = np.concatenate([labels for _, labels, _ in parts])

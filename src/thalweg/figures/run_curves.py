@@ -16,6 +16,7 @@ from thalweg.figures.running_mean import smooth, window_of
 from thalweg.figures.style import BLUE, GREEN, INK, ORANGE, QUIET, SERIES, VERMILLION, label_axes, picture
 from thalweg.history.overview import extremes
 from thalweg.i18n import t
+from thalweg.runs import files
 
 
 if TYPE_CHECKING:
@@ -50,7 +51,8 @@ def curves(
 
     Args:
         steps: columns `step`, `loss`, `gradient_norm`, `lr`, and, if recorded, `size` and `mixed`.
-        epochs: columns `step`, `epoch`, `train_accuracy`, `valid_loss`, `valid_accuracy`; shares in [0, 1].
+        epochs: columns `step`, `epoch`, `train_accuracy`, `valid_loss`, `valid_accuracy`, and of several labels
+            `valid_map`; shares in [0, 1].
         path: the PNG file, or a `Kept`.
         formulas: of the loss and of the optimizer; they stand below.
         fitted: whether the steps are those of a fit, whose `lr` is the length of a step along its direction.
@@ -91,11 +93,16 @@ def _draw_loss(axes: Axes, steps: History, epochs: History) -> None:
 
 
 def _draw_accuracy(axes: Axes, epochs: History) -> None:
-    label_axes(axes, title=t("figures.accuracy"), y=t("figures.accuracy_unit"))
+    several = files.VALID_MAP in epochs.units
+    suffix = "_several" if several else ""
+    label_axes(axes, title=t(f"figures.accuracy{suffix}"), y=t(f"figures.accuracy_unit{suffix}"))
     axes.yaxis.set_major_formatter(lambda share, _: f"{100 * share:g}")
-    _draw_epochs(axes, epochs, "train_accuracy", t("figures.training"), color=BLUE, marker="o")
-    _draw_epochs(axes, epochs, "valid_accuracy", t("figures.validation"), color=VERMILLION, marker="s")
-    accuracies, losses = epochs["valid_accuracy"], epochs["valid_loss"]
+    _draw_epochs(axes, epochs, "train_accuracy", t(f"figures.training{suffix}"), color=BLUE, marker="o")
+    label = t(f"figures.validation{suffix}")
+    _draw_epochs(axes, epochs, "valid_accuracy", label, color=ORANGE if several else VERMILLION, marker="s")
+    if several:
+        _draw_epochs(axes, epochs, files.VALID_MAP, t("figures.validation_map"), color=VERMILLION, marker="D")
+    accuracies, losses = epochs[files.VALID_MAP if several else "valid_accuracy"], epochs["valid_loss"]
     if np.isfinite(accuracies).any():
         best = max(range(len(epochs)), key=lambda row: (np.nan_to_num(accuracies[row], nan=-1), -losses[row]))
         label = t("figures.best", accuracy=100 * accuracies[best], epoch=round(epochs["epoch"][best]))

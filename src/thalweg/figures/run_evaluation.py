@@ -28,6 +28,7 @@ MOST_SHOWN = 24
 _COLUMNS = 6
 _CELL = 1.75  # inches
 _LONGEST_NAME = 16
+_LONGEST_LABELS = 26
 
 
 _MOST_WITH_NUMBERS = 20
@@ -174,7 +175,25 @@ def doubted(cells: Sequence[Cell], count: int, path: Target) -> None:
     _draw_grid(shown, t("figures.doubted_title", shown=len(shown), count=count), path)
 
 
-def _draw_grid(cells: Sequence[Cell], title: str, path: Target) -> None:
+def wrongly_labeled(cells: Sequence[Cell], wrong: int, count: int, path: Target) -> None:
+    """Draw photos that were given a wrong label or miss one: their labels, and the most confidently wrong one.
+
+    Args:
+        cells: with that label as the other, after `+` if it was given, after `−` if it is missing; 24 are drawn.
+        wrong: number of all such photos.
+        count: number of photos.
+        path: the PNG file, or a `Kept`.
+
+    Raises:
+        StorageError: the file cannot be written.
+    """
+    shown = cells[:MOST_SHOWN]
+    title = t("figures.wrong_labels_title", shown=len(shown), wrong=wrong, count=count)
+    title = title if wrong else t("figures.no_wrong_labels", count=count)
+    _draw_grid(shown, title, path, longest=_LONGEST_LABELS)
+
+
+def _draw_grid(cells: Sequence[Cell], title: str, path: Target, *, longest: int = _LONGEST_NAME) -> None:
     rows = -(-len(cells) // _COLUMNS)
     with picture(path, width=_CELL * _COLUMNS, height=(_CELL + 0.45) * rows + 0.6) as figure:
         figure.suptitle(title, x=0.01, ha="left", fontsize=12)
@@ -182,7 +201,7 @@ def _draw_grid(cells: Sequence[Cell], title: str, path: Target) -> None:
         for axes in places[len(cells) :]:
             axes.set_axis_off()
         for axes, cell in zip(places, cells, strict=False):
-            given, other = (literal(name, longest=_LONGEST_NAME) for name in (cell.given, cell.other))
+            given, other = (literal(name, longest=longest) for name in (cell.given, cell.other))
             heading = f"{given}\n→ {other}  {100 * cell.probability:.0f} %"
             _draw_photo(axes, cell.image_HWC, heading, literal(cell.name, longest=26))
 
@@ -252,6 +271,7 @@ def reliability(
     path: Target,
     *,
     temperature: float,
+    answers: str | None = None,
 ) -> None:
     """Draw the reliability of the network's own probabilities, and of those scaled by a temperature.
 
@@ -261,11 +281,13 @@ def reliability(
         labels_N: the true classes.
         path: the PNG file, or a `Kept`.
         temperature: by which the logits were divided.
+        answers: the title, if what has a probability are answers, yes or no; None: photos.
 
     Raises:
         StorageError: the file cannot be written.
     """
     plain, scaled = reliability_of(plain_NC, labels_N), reliability_of(scaled_NC, labels_N)
+    suffix, title = "_answers" if answers else "", answers or t("figures.reliability_title", count=len(labels_N))
     with picture(path, width=7.5, height=8) as figure:
         above, below = figure.subplots(2, 1, height_ratios=(3, 1), sharex=True)
         above.plot([0, 1], [0, 1], color=QUIET, linewidth=1, linestyle=":", label=t("figures.reliability_ideal"))
@@ -275,15 +297,15 @@ def reliability(
             above.plot(found.confidence_B[held], found.accuracy_B[held], color=color, marker=marker, label=label)
         # below both lines: a point may lie anywhere
         figure.legend(*above.get_legend_handles_labels(), loc="outside lower left", ncols=1)
-        label_axes(above, title=t("figures.reliability_title", count=len(labels_N)), y=t("figures.share_right"))
-        _draw_counts(below, scaled)
+        label_axes(above, title=title, y=t(f"figures.share_right{suffix}"))
+        _draw_counts(below, scaled, suffix)
 
 
-def _draw_counts(axes: Axes, found: Reliability) -> None:
-    """Draw the number of photos in each bin."""
+def _draw_counts(axes: Axes, found: Reliability, suffix: str) -> None:
+    """Draw the number of photos, or of answers, in each bin."""
     middle_B = (np.arange(BINS) + 0.5) / BINS
     bars = axes.bar(middle_B, found.count_B, width=0.9 / BINS, color=GRID, edgecolor=INK, linewidth=0.8)
     axes.bar_label(bars, labels=[f"{count:,}" for count in found.count_B], fontsize=8)
     axes.margins(y=0.2)
     axes.set_xlim(0, 1)
-    label_axes(axes, x=t("figures.confidence"), y=t("figures.photos"))
+    label_axes(axes, x=t(f"figures.confidence{suffix}"), y=t(f"figures.photos{suffix}"))

@@ -102,10 +102,11 @@ def tsne(
     predicted_N: NDArray[np.integer] | None = None,
     seed: int = 0,
     limit: int = 3500,
+    by_rarest: bool = False,
 ) -> Embedding:
     """Draw a map of photos by the features of a layer, each class with a color and a marker of its own.
 
-    Of more than 50 classes, the 24 that are most confused have one, and the others are gray.
+    Of more than 50 classes, 24 have one, the most confused or, by the rarest label, the largest; the others are gray.
 
     Args:
         features_ND: of the layer.
@@ -116,6 +117,7 @@ def tsne(
         predicted_N: the predicted classes; wrong ones get a ring.
         seed: see `embed`.
         limit: see `embed`.
+        by_rarest: whether the classes are the rarest of several labels of each photo.
 
     Returns:
         The map that was drawn.
@@ -124,7 +126,7 @@ def tsne(
         DataError: see `embed`.
         StorageError: the file cannot be written.
     """
-    named = classes_with_color(labels_N, labels_N if predicted_N is None else predicted_N, len(classes))
+    named = classes_with_color(labels_N, labels_N if predicted_N is None or by_rarest else predicted_N, len(classes))
     is_whole = len(named) == len(classes)
     found = embed(features_ND, labels_N, seed=seed, limit=limit, whole=() if is_whole else named)
     labels_M = np.asarray(labels_N)[found.rows_M]
@@ -134,16 +136,18 @@ def tsne(
         _draw_others(axes, found.positions_M2[~np.isin(labels_M, named)], len(classes) - len(named), len(labels_M))
         _draw_classes(axes, found.positions_M2, labels_M, classes, named)
         if predicted_N is not None:
-            wrong_M = (np.asarray(predicted_N)[found.rows_M] != labels_M) & np.isin(labels_M, named)
-            _draw_rings(axes, found.positions_M2[wrong_M], len(labels_M), is_whole=is_whole)
-        _finish(axes, columns, is_whole=is_whole)
+            wrong_M = (np.asarray(predicted_N)[found.rows_M] != labels_M) & (by_rarest | np.isin(labels_M, named))
+            ring = "labels_wrong" if by_rarest else "predicted_wrongly" if is_whole else "named_wrongly"
+            _draw_rings(axes, found.positions_M2[wrong_M], len(labels_M), f"figures.{ring}", is_whole=is_whole)
+        legend = "rarest_label" if by_rarest else "true_class" if is_whole else "named_classes"
+        _finish(axes, columns, f"figures.{legend}")
         axes.set_title(t(f"figures.tsne_{title_key}"))
-        note = _note(found, labels_M, len(features_ND), seed, is_whole=is_whole)
+        note = _note(found, labels_M, len(features_ND), seed, is_whole=is_whole, by_rarest=by_rarest)
         axes.set_xlabel(note, color=QUIET, loc="left", fontsize=9)
     return found
 
 
-def _finish(axes: Axes, columns: int, *, is_whole: bool) -> None:
+def _finish(axes: Axes, columns: int, title_key: str) -> None:
     """Remove what has no meaning, and put the legend beside the points."""
     axes.set_aspect("equal", adjustable="datalim")
     axes.grid(visible=False)
@@ -158,7 +162,7 @@ def _finish(axes: Axes, columns: int, *, is_whole: bool) -> None:
         markerscale=1.6,
         labelspacing=0.7,
     )
-    names.set_title(t("figures.true_class" if is_whole else "figures.named_classes"))
+    names.set_title(t(title_key))
 
 
 def _check(features_MD: NDArray[np.float32]) -> None:
@@ -224,8 +228,8 @@ def _draw_classes(
         )
 
 
-def _draw_rings(axes: Axes, positions_W2: NDArray[np.float32], count: int, *, is_whole: bool) -> None:
-    label = t("figures.predicted_wrongly" if is_whole else "figures.named_wrongly", count=len(positions_W2))
+def _draw_rings(axes: Axes, positions_W2: NDArray[np.float32], count: int, key: str, *, is_whole: bool) -> None:
+    label = t(key, count=len(positions_W2))
     size = 3 * _colored_size(count, is_whole=is_whole)
     axes.scatter(*positions_W2.T, s=size, facecolors="none", edgecolors=INK, linewidths=0.7, label=label)
 
@@ -241,7 +245,9 @@ def _colored_size(count: int, *, is_whole: bool) -> float:
     return size if is_whole else min(2 * size, _LARGEST_OF_MANY)
 
 
-def _note(found: Embedding, labels_M: NDArray[np.integer], count: int, seed: int, *, is_whole: bool) -> str:
+def _note(
+    found: Embedding, labels_M: NDArray[np.integer], count: int, seed: int, *, is_whole: bool, by_rarest: bool
+) -> str:
     drawn = len(found.rows_M)
     chance = float(((np.bincount(labels_M) / drawn) ** 2).sum())
     some = "figures.tsne_some" if is_whole else "figures.tsne_some_of_many"
@@ -253,5 +259,6 @@ def _note(found: Embedding, labels_M: NDArray[np.integer], count: int, seed: int
     neighbors = min(NEIGHBORS, drawn - 1)
     if is_whole:  # of many classes, few have as many photos as a photo has neighbors
         shares = {"share": 100 * found.agreement, "chance": 100 * chance}
-        lines.append(t("figures.tsne_agreement", **shares, neighbors=neighbors))
+        agreement = "figures.tsne_agreement_rarest" if by_rarest else "figures.tsne_agreement"
+        lines.append(t(agreement, **shares, neighbors=neighbors))
     return "\n".join(lines)

@@ -12,10 +12,20 @@ formula_of_schedule(parse("warmup(5%) > cosine"), steps=1000).value(t=50)
 
 from thalweg.formulas.catalogue import get, names
 from thalweg.formulas.formula import Formula
-from thalweg.formulas.losses import cross_entropy, mse
+from thalweg.formulas.losses import binary_cross_entropy, cross_entropy, mse
 from thalweg.formulas.optimizers import formula_of_optimizer
 from thalweg.formulas.orthogonal_rules import muon
 from thalweg.formulas.schedules import formula_of_schedule
 
 
-__all__ = ["Formula", "cross_entropy", "formula_of_optimizer", "formula_of_schedule", "get", "mse", "muon", "names"]
+__all__ = [
+    "Formula",
+    "binary_cross_entropy",
+    "cross_entropy",
+    "formula_of_optimizer",
+    "formula_of_schedule",
+    "get",
+    "mse",
+    "muon",
+    "names",
+]

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from thalweg.formulas.formula import Formula
 
 _OTHERS: Final[dict[str, Callable[[], Formula]]] = {
+    "binary_cross_entropy": losses.binary_cross_entropy,
     "cross_entropy": losses.cross_entropy,
     "mse": losses.mse,
     "muon": muon,

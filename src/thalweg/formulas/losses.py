@@ -53,6 +53,21 @@ def mse(smoothing: float = 0.0) -> Formula:
     return _loss("mse", series("∑", _CLASS, 1, _CLASSES, (_target(smoothing) - _SHARE[_CLASS]) ** 2), smoothing)
 
 
+def binary_cross_entropy(smoothing: float = 0.0) -> Formula:
+    """The loss of one photo that may have several classes: a sigmoid for each, and the sum of their losses.
+
+    Args:
+        smoothing: of the labels, in [0, 1).
+    """
+    target, share = _target(smoothing), _SHARE[_CLASS]
+    total = series("∑", _CLASS, 1, _CLASSES, target * call("ln", share) + (1 - target) * call("ln", 1 - share))
+    lines = (Line(_LOSS, Minus(total)), Line(share, node(1) / (1 + E ** Minus(_LOGIT[_CLASS]))))
+    if not smoothing:
+        return Formula("binary_cross_entropy", lines)
+    smoothed = Line(_SMOOTHED_TARGET[_CLASS], (1 - _SMOOTHING) * _ONE[_CLASS] + _SMOOTHING / 2)
+    return Formula("binary_cross_entropy", (*lines, smoothed), {_SMOOTHING.key: smoothing})
+
+
 def _target(smoothing: float) -> Symbol:
     return (_SMOOTHED_TARGET if smoothing else _TARGET)[_CLASS]
 

@@ -38,6 +38,7 @@ _NAMES: Final = {
         "valid_loss": "valid/loss",
         "valid_accuracy": "valid/accuracy",
         "seconds": "epoch/seconds",
+        files.VALID_MAP: "valid/mean_average_precision",
     },
 }
 _SELDOM: Final = frozenset({"train/size", "train/mixed"})  # are told when they change

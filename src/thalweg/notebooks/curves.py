@@ -11,6 +11,7 @@ from thalweg.figures.running_mean import smooth, window_of
 from thalweg.i18n import t
 from thalweg.notebooks.chart import Axis, Line, chart, scale_for
 from thalweg.report.html import Html, tag
+from thalweg.runs import files
 
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from thalweg.history import History
 
-_BLUE, _RED = 0, 1  # training and validation, as in the pictures of a run
+_BLUE, _RED, _ORANGE = 0, 1, 2  # training, validation, and another of validation
 
 
 @dataclass
@@ -36,6 +37,8 @@ class Curves:
         valid_accuracy_E: a share.
         end: the last epoch of the training; None: unknown.
         running: the epoch now and the training accuracy in it so far; None between epochs.
+        valid_map_E: mean average precision; empty if photos have one label. Else an accuracy is a share of photos with
+            all labels right.
     """
 
     epoch_S: Sequence[float] | NDArray[np.float64]
@@ -46,6 +49,7 @@ class Curves:
     valid_accuracy_E: Sequence[float] | NDArray[np.float64]
     end: float | None = None
     running: tuple[float, float] | None = None
+    valid_map_E: Sequence[float] | NDArray[np.float64] = ()
 
     @classmethod
     def of(cls, steps: History, epochs: History) -> Curves:
@@ -57,6 +61,7 @@ class Curves:
             train_accuracy_E=_column(epochs, "train_accuracy"),
             valid_loss_E=_column(epochs, "valid_loss"),
             valid_accuracy_E=_column(epochs, "valid_accuracy"),
+            valid_map_E=epochs[files.VALID_MAP] if files.VALID_MAP in epochs.units else (),
         )
 
     def charts(self) -> Html:
@@ -64,14 +69,19 @@ class Curves:
         known = [float(epochs[-1]) for epochs in (self.epoch_S, self.epoch_E) if len(epochs)]
         x = Axis(t("figures.epoch"), 0.0, self.end or max(known, default=1.0))
         now, right = self.running or (np.nan, np.nan)
+        several = "_several" if len(self.valid_map_E) else ""
+        training, validation = t(f"figures.training{several}"), t(f"figures.validation{several}")
+        look = _ORANGE if several else _RED
         accuracy = [
-            Line(t("figures.training"), [*self.epoch_E, now], [*self.train_accuracy_E, right], _BLUE, dots=True),
-            Line(t("figures.validation"), self.epoch_E, self.valid_accuracy_E, _RED, dots=True),
+            Line(training, [*self.epoch_E, now], [*self.train_accuracy_E, right], _BLUE, dots=True),
+            Line(validation, self.epoch_E, self.valid_accuracy_E, look, dots=True),
         ]
+        if several:
+            accuracy.append(Line(t("figures.validation_map"), self.epoch_E, self.valid_map_E, _RED, dots=True))
         return tag(
             "div",
             chart(t("figures.loss"), self._losses(), x, Axis(scale=scale_for(self.loss_S, self.valid_loss_E))),
-            chart(t("figures.accuracy"), accuracy, x, Axis(low=0.0, percent=True)),
+            chart(t(f"figures.accuracy{several}"), accuracy, x, Axis(low=0.0, percent=True)),
             class_="charts",
         )
 

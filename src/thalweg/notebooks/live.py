@@ -10,7 +10,8 @@ from thalweg.notebooks.cell import cell, folded, listing
 from thalweg.notebooks.curves import Curves
 from thalweg.notebooks.places import output_in
 from thalweg.report.html import Html, tag
-from thalweg.training.printing import lines_of_start, numbers_line, working_line
+from thalweg.runs import files
+from thalweg.training.printing import lines_of_start, numbers_line, result_lines, working_line
 from thalweg.training.progress import Listener, Pace
 
 
@@ -114,12 +115,7 @@ class Live(Listener):
         if stopped == "interrupted":
             self._say(t("notebook.interrupted", step=summary["steps"], run=str(run.path)), self._share)
         else:
-            scores = [
-                t(f"training.result_{split}", epoch=summary["kept_epoch"], **_shown(summary[split]))
-                for split in ("valid", "test")
-                if summary.get(split)
-            ]
-            self._say(" · ".join([t(f"report.stopped_{stopped}"), *scores]), 1.0)
+            self._say(" · ".join([t(f"report.stopped_{stopped}"), *result_lines(summary)]), 1.0)
         self._draw(final=True)
 
     def close(self, error: BaseException | None = None) -> None:
@@ -167,6 +163,7 @@ class Live(Listener):
             valid_accuracy_E=[row["valid_accuracy"] for row in self._epochs],
             end=self._end,
             running=self._latest,
+            valid_map_E=[row[files.VALID_MAP] for row in self._epochs if files.VALID_MAP in row],
         )
         bar = tag("div", tag("div", style=f"width:{100 * self._share:.1f}%"), class_="bar")
         return tag(
@@ -181,12 +178,6 @@ class Live(Listener):
         if not self._notes:
             return None
         return folded(t("notebook.messages", count=len(self._notes)), listing(self._notes))
-
-
-def _shown(result: Mapping[str, Any]) -> dict[str, Any]:
-    """Accuracy, number of photos and loss of a result."""
-    loss = result["loss"]
-    return {"accuracy": result["accuracy"], "count": result["count"], "loss": float("nan") if loss is None else loss}
 
 
 class _Means:

@@ -43,7 +43,10 @@ def check_of(check: Check) -> Iterator[Html | None]:
 def images_of(images: ImageSet) -> Iterator[Html | None]:
     """The layout that was found, the photos of each class, and two of them by name."""
     yield tag("p", images.describe(), class_="lead")
-    counts = {split: Counter(photo.label for photo in images.split(split)) for split in SPLITS}
+    counts = {
+        split: Counter(label for photo in images.split(split) for label in photo.all_labels or (None,))
+        for split in SPLITS
+    }
     labels = dict.fromkeys([*range(len(images.classes)), *(label for count in counts.values() for label in count)])
     rows = [
         (
@@ -73,12 +76,16 @@ def predictions_of(predictions: Predictions) -> Iterator[Html | None]:
     for row, photo in enumerate(predictions.photos[:_ROWS]):
         (name, probability), *others = predictions.best(row, 2)
         second = " ".join((others[0][0], percent(others[0][1]))) if others else ""
+        if predictions.thresholds_C is not None:  # the labels, and beside them the most probable class
+            given, probable = predictions.names[row] or t("data.no_label"), " ".join((name, percent(probability)))
+            rows.append((photo.path, given, probable, second))
+            continue
         rows.append((photo.path, name, percent(probability), second))
     columns = [t("report.column_photo"), t("prediction.column_class"), t("prediction.column_probability")]
     yield table([*columns, t("notebook.column_second")], rows, numeric=(2,), name=t("notebook.predicted"))
     if total > _ROWS:
         yield tag("p", t("notebook.more", count=total - _ROWS), class_="note")
-        counts = Counter(predictions.names)
+        counts = dict(zip(predictions.classes, predictions.given_NC.sum(axis=0), strict=True))
         rows = [(name, f"{counts[name]:,}") for name in predictions.classes if counts[name]]
         columns = [t("prediction.column_class"), t("data.column_photos")]
         yield folded(t("notebook.by_class"), table(columns, rows, numeric=(1,), name=t("notebook.by_class")))

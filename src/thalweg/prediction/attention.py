@@ -14,7 +14,6 @@ import torch
 
 from thalweg.data.augmentation import Crops
 from thalweg.data.cropping import crop_photos
-from thalweg.runs import softmax
 from thalweg.runs.photos import evaluation_batches
 
 
@@ -64,7 +63,7 @@ def attention(model: nn.Module, run: Run, image_HWC: NDArray[np.uint8], *, label
         label = int(logits_1C.argmax()) if label is None else label
         gradients = torch.autograd.grad(logits_1C[0, label], list(found.values()), allow_unused=True)
     maps = {name: _weighed(maps, gradient) for (name, maps), gradient in zip(found.items(), gradients, strict=True)}
-    probability_1C = softmax(logits_1C.detach().numpy(), run.temperature)
+    probability_1C = run.task.probabilities(logits_1C.detach().numpy(), run.temperature)
     return Attention(probability_1C[0], label, maps)
 
 

@@ -70,6 +70,7 @@ class Classifier:
         self.run = run
         self.classes: tuple[str, ...] = tuple(run.classes)
         self.module: nn.Module = run.load_network()
+        self._thresholds_C = run.thresholds
         self._one_at_a_time = Lock()
 
     def predict(self, images: Any, *, tta: int = 1) -> Predictions:
@@ -91,7 +92,8 @@ class Classifier:
         with self._one_at_a_time:
             probability_NC = mean_over_views(self.module, self.run, pixels_NSS3, tta)
         photos = tuple(Photo(name, "test", None) for name in names)
-        return Predictions(photos, self.classes, probability_NC, (), homework=self.run.data["layout"] == "flat")
+        homework = self.run.data["layout"] == "flat"
+        return Predictions(photos, self.classes, probability_NC, (), homework=homework, thresholds_C=self._thresholds_C)
 
     def features(self, images: Any) -> NDArray[np.float32]:
         """Compute the inputs of the last layer, (N, D): pictures that look alike to the network have similar ones.

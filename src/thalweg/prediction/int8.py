@@ -49,7 +49,7 @@ class Measured:
     """One file on this machine.
 
     Attributes:
-        accuracy: on the validation split.
+        accuracy: on the validation split; of several labels, mean average precision.
         photos_per_second: in batches of 32, best of several.
         milliseconds: of one photo alone, best of several.
         bytes: size of the file.
@@ -70,10 +70,11 @@ class Comparison:
         floats: the file that it was made from.
         int8: the quantized file.
         photos: photos of the validation split.
-        same: fraction of them that both files put into the same class.
+        same: fraction of them that both files put into the same class, or give the same labels.
         calibrated_on: photos of the training split.
         processor: of this machine.
         onnxruntime: its version.
+        several: whether photos have several labels, so that `accuracy` is mean average precision.
     """
 
     path: str
@@ -84,6 +85,7 @@ class Comparison:
     calibrated_on: int
     processor: str
     onnxruntime: str
+    several: bool = False
 
 
 def quantize_onnx(run: Run, onnx: Path | str) -> Comparison:
@@ -109,23 +111,25 @@ def quantize_onnx(run: Run, onnx: Path | str) -> Comparison:
     with replacing(path) as temporary:
         _write(onnx, temporary, list(_batches(run, cache, rows_N)))
         small = OnnxModel.open(temporary)
-        valid_N, labels_N = cache.rows("valid"), cache.labels("valid")
-        answers = [_labels(model, run, cache, valid_N) for model in (plain, small)]
+        valid_N, labels = cache.rows("valid"), cache.labels("valid")
+        answers = [_answers(model, run, cache, valid_N) for model in (plain, small)]
         times = _times((plain, small), next(_batches(run, cache, valid_N)))
         measured = [
-            Measured(float((found_N == labels_N).mean()), *timed, bytes=file.stat().st_size)
-            for found_N, timed, file in zip(answers, times, (onnx, temporary), strict=True)
+            Measured(_score(run, found_NC, labels), *timed, bytes=file.stat().st_size)
+            for found_NC, timed, file in zip(answers, times, (onnx, temporary), strict=True)
         ]
     import onnxruntime
 
+    first_NC, second_NC = (run.task.decided(found_NC, run.thresholds) for found_NC in answers)
     found = Comparison(
         str(path),
         *measured,
         photos=len(valid_N),
-        same=float((answers[0] == answers[1]).mean()),
+        same=float((first_NC == second_NC).all(axis=1).mean()),
         calibrated_on=len(rows_N),
         processor=_processor(),
         onnxruntime=onnxruntime.__version__,
+        several=run.task.several,
     )
     write_text(path.with_suffix(".json"), json.dumps(asdict(found), indent=2) + "\n")
     return found
@@ -190,8 +194,14 @@ def _batches(run: Run, cache: Cache, rows_N: NDArray[np.int64]) -> Iterator[NDAr
         yield cropped(cache.images_NHWC, rows_N[first : first + count], whole, size)
 
 
-def _labels(model: OnnxModel, run: Run, cache: Cache, rows_N: NDArray[np.int64]) -> NDArray[np.int64]:
-    return np.concatenate([model.answer(images).argmax(axis=1) for images in _batches(run, cache, rows_N)])
+def _answers(model: OnnxModel, run: Run, cache: Cache, rows_N: NDArray[np.int64]) -> NDArray[np.float32]:
+    return np.concatenate([model.answer(images) for images in _batches(run, cache, rows_N)])
+
+
+def _score(run: Run, probability_NC: NDArray[np.floating], labels: NDArray[np.int64]) -> float:
+    """Accuracy, or mean average precision of several labels."""
+    scores = run.task.scores(probability_NC, labels, run.thresholds)
+    return scores.get("mean_average_precision", scores["accuracy"])
 
 
 def _times(models: tuple[OnnxModel, ...], images_NHWC: NDArray[np.uint8]) -> list[tuple[float, float]]:

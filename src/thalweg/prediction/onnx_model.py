@@ -1,7 +1,7 @@
 """Prediction with an exported model, through onnxruntime instead of torch.
 
-The file is self-contained: classes, sizes and resizing are metadata; normalization, temperature and softmax are in the
-graph.
+The file is self-contained: classes, thresholds, sizes and resizing are metadata; normalization, temperature, softmax or
+sigmoid are in the graph.
 
 Shape suffixes: N photos, H height, W width, C channels or classes.
 """
@@ -21,7 +21,7 @@ from thalweg.data.cropping import crop_photos
 from thalweg.data.rendering import Rendering
 from thalweg.errors import MissingExtraError, RunError
 from thalweg.prediction.crops import crop_weights, crops
-from thalweg.prediction.ensemble import check_classes, together
+from thalweg.prediction.ensemble import check_classes, thresholds_together, together
 from thalweg.prediction.predictions import Predictions, in_order
 from thalweg.runs import schema
 from thalweg.runs.config import RESIZE_OF_FORMAT_1, Resize
@@ -39,12 +39,14 @@ if TYPE_CHECKING:
 
 FORMAT = 2
 _FORMAT_OF_0_1 = 1  # it called resize fit
+FORMAT_OF_SEVERAL = 3  # labels a photo: programs of before would take the most probable class for the answer
 METADATA = "thalweg"
 BATCH = 64
 
 _SCHEMA = {
     "classes": schema.texts(fewest=2),
     "class_shares": schema.numbers(least=0.0),
+    "thresholds": schema.numbers(least=0.0, required=False),
     "size": schema.whole(1, 4096),
     "stored": schema.whole(1, 8192),
     "resize": schema.one_of(*get_args(Resize)),
@@ -58,7 +60,8 @@ class OnnxModel:
 
     Attributes:
         path: the file.
-        facts: `classes`, `class_shares`, `size` and `stored` in pixels, `resize`, `levels` and `ground`.
+        facts: `classes`, `class_shares`, `thresholds` of several labels, `size` and `stored` in pixels, `resize`,
+            `levels` and `ground`.
         session: onnxruntime's session.
     """
 
@@ -93,6 +96,11 @@ class OnnxModel:
         """Names of the classes, in the order of the columns."""
         return tuple(self.facts["classes"])
 
+    @property
+    def thresholds(self) -> tuple[float, ...] | None:
+        """The probability from which on a photo is given each class; None: the most probable class is the answer."""
+        return tuple(self.facts["thresholds"]) if "thresholds" in self.facts else None
+
     def probabilities(
         self, images_NHWC: NDArray[np.uint8], rows_N: NDArray[np.int64], crop: Crop
     ) -> NDArray[np.float64]:
@@ -125,7 +133,8 @@ def predict_onnx(
         UsageError: `tta` is out of range.
     """
     opened = [OnnxModel.open(Path(path)) for path in models]
-    check_classes([(model.path, model.classes) for model in opened])
+    thresholds = [model.thresholds for model in opened]
+    check_classes([(model.path, model.classes, model.thresholds) for model in opened])
     for model in opened:
         crops(tta, model.facts["stored"])  # raises before any photo is decoded
     images = photos if isinstance(photos, ImageSet) else open_photos(photos)
@@ -143,7 +152,8 @@ def predict_onnx(
         found.append(in_order(_probabilities(model, cache, tta), cache, images.photos, model.facts["class_shares"]))
         bad, notes = cache.bad, (*notes, *cache.notes)
     homework = all(model.facts.get("layout", "flat") == "flat" for model in opened)  # the rule of files of before
-    return Predictions(images.photos, opened[0].classes, together(found, vote=vote), bad, notes, homework)
+    joined_NC, common_C = together(found, vote=vote, thresholds=thresholds), thresholds_together(thresholds, vote=vote)
+    return Predictions(images.photos, opened[0].classes, joined_NC, bad, notes, homework, common_C)
 
 
 def _probabilities(model: OnnxModel, cache: Cache, tta: int) -> NDArray[np.float64]:
@@ -165,12 +175,14 @@ def _facts(text: str, path: Path) -> dict[str, Any]:
         facts = json.loads(text)
     except (ValueError, RecursionError):
         facts = None
-    if not isinstance(facts, dict) or facts.get("format") not in (FORMAT, _FORMAT_OF_0_1):
+    if not isinstance(facts, dict) or facts.get("format") not in (FORMAT, _FORMAT_OF_0_1, FORMAT_OF_SEVERAL):
         raise RunError("prediction.foreign_onnx", path=path)
     if facts["format"] == _FORMAT_OF_0_1:
         facts["resize"] = RESIZE_OF_FORMAT_1.get(str(facts.get("fit")), facts.get("fit"))
     schema.checked(facts, _SCHEMA, path)
-    if len(facts["class_shares"]) != len(facts["classes"]) or facts["size"] > facts["stored"]:
+    lengths = {len(facts[name]) for name in ("classes", "class_shares", "thresholds") if name in facts}
+    several = facts["format"] == FORMAT_OF_SEVERAL
+    if len(lengths) > 1 or ("thresholds" in facts) != several or facts["size"] > facts["stored"]:
         raise RunError("prediction.foreign_onnx", path=path)
     return facts
 

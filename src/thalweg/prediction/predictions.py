@@ -16,7 +16,9 @@ import numpy as np
 
 from thalweg._files import write_text
 from thalweg._notebook import shown_as
+from thalweg.data.label_sets import written
 from thalweg.data.sources import Note
+from thalweg.runs.tasks import ONE, SEVERAL
 
 
 if TYPE_CHECKING:
@@ -36,12 +38,14 @@ class Predictions:
     Attributes:
         photos: all photos, in natural order of their paths.
         classes: names of the classes, in the order of the columns.
-        probability_NC: probability of each class; each row sums to 1.
+        probability_NC: probability of each class; each row sums to 1, if a photo has one label.
         bad: photos that could not be read. Their rows are the class frequencies of the training split, so that a
             submission has a row for every photo.
         notes: what the user should know about how the photos were opened.
         homework: whether the runs were trained on the homework's flat layout, whose submission has numbers for classes
             and no endings of files.
+        thresholds_C: the probability from which on a photo is given each class, if it may have several; None: it has
+            the most probable one.
     """
 
     photos: tuple[Photo, ...] = field(repr=False)
@@ -50,6 +54,7 @@ class Predictions:
     bad: tuple[BadImage, ...]
     notes: tuple[Note, ...] = ()
     homework: bool = False
+    thresholds_C: tuple[float, ...] | None = None
 
     _repr_html_ = shown_as("predictions")
 
@@ -59,9 +64,15 @@ class Predictions:
         return self.probability_NC.argmax(axis=1)
 
     @property
+    def given_NC(self) -> NDArray[np.bool_]:  # noqa: N802 - shape suffix
+        """Which classes each photo is given: the most probable one, or all that reach their threshold."""
+        task = ONE if self.thresholds_C is None else SEVERAL
+        return task.decided(self.probability_NC, self.thresholds_C)
+
+    @property
     def names(self) -> list[str]:
-        """The name of the most probable class of each photo."""
-        return [self.classes[label] for label in self.label_N]
+        """The name of the class that each photo is given; of several labels, their names as `cat;dog`, or nothing."""
+        return [written(self.classes[label] for label in np.flatnonzero(given_C)) for given_C in self.given_NC]
 
     def best(self, row: int, count: int | None = 5) -> list[tuple[str, float]]:
         """The most probable classes of a photo, with their probabilities, from the most probable down.
@@ -96,18 +107,19 @@ def submission_text(
         probabilities: add a column for each class.
 
     Returns:
-        CSV with the columns Id and Category. Id is the file's name; its folders are added if two photos would share an
-        Id, and its ending if they still would.
+        CSV with the columns Id and Category, which is `cat;dog` of several labels. Id is the file's name; its folders
+        are added if two photos would share an Id, and its ending if they still would.
     """
     if names is None:
         names = not predictions.homework
+    numbers = [written(map(str, np.flatnonzero(given_C))) for given_C in predictions.given_NC]
+    categories = predictions.names if names else numbers
     lines = io.StringIO()
     writer = csv.writer(lines, lineterminator="\n")
     writer.writerow(["Id", "Category", *(predictions.classes if probabilities else ())])
-    for identity, label, probability_C in zip(
-        _identities(predictions, endings=endings), predictions.label_N, predictions.probability_NC, strict=True
+    for identity, category, probability_C in zip(
+        _identities(predictions, endings=endings), categories, predictions.probability_NC, strict=True
     ):
-        category = predictions.classes[label] if names else label
         columns = [f"{probability:.6f}" for probability in probability_C] if probabilities else []
         writer.writerow([identity, category, *columns])
     return lines.getvalue()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from thalweg.data import ImageSet, Photo, open_photos
 from thalweg.prediction.crops import crops
-from thalweg.prediction.ensemble import check_classes, together
+from thalweg.prediction.ensemble import check_classes, thresholds_together, together
 from thalweg.prediction.pixels import each_of, squares_of
 from thalweg.prediction.predictions import Predictions, in_order
 from thalweg.prediction.views import mean_over_views
@@ -56,7 +56,9 @@ def predict(
         UsageError: `tta` is out of range.
     """
     opened = [Run.open(path) for path in expand_folds([runs] if isinstance(runs, str | Path | Run) else runs)]
-    check_classes([(run.path, run.classes) for run in opened])
+    thresholds = [run.thresholds for run in opened]
+    check_classes([(run.path, run.classes, own_C) for run, own_C in zip(opened, thresholds, strict=True)])
+    common_C = thresholds_together(thresholds, vote=vote)
     for run in opened:
         crops(tta, run.data["stored"])  # raises before any photo is decoded
     networks = [run.load_network() for run in opened]
@@ -70,7 +72,8 @@ def predict(
             for model, run, (_, pixels_NSS3) in zip(networks, opened, squares, strict=True)
         ]
         held = tuple(Photo(name, "test", None) for name in squares[0][0])
-        return Predictions(held, opened[0].classes, together(found, vote=vote), (), homework=homework)
+        joined_NC = together(found, vote=vote, thresholds=thresholds)
+        return Predictions(held, opened[0].classes, joined_NC, (), homework=homework, thresholds_C=common_C)
     images = photos if isinstance(photos, ImageSet) else open_photos(photos)
     found = []
     bad: tuple[BadImage, ...] = ()
@@ -83,7 +86,8 @@ def predict(
         cached_NC = mean_over_views(model, run, cache.images_NHWC, tta, classified)
         found.append(in_order(cached_NC, cache, images.photos, run.data["class_shares"]))
         bad, notes = cache.bad, (*notes, *cache.notes)
-    return Predictions(images.photos, opened[0].classes, together(found, vote=vote), bad, notes, homework)
+    joined_NC = together(found, vote=vote, thresholds=thresholds)
+    return Predictions(images.photos, opened[0].classes, joined_NC, bad, notes, homework, common_C)
 
 
 def _are_files(photos: Any) -> bool:

@@ -39,9 +39,11 @@ def sort_photos(
 
     Raises:
         StorageError: a file cannot be written.
-        UsageError: the folder has files, or photos in an archive are to be linked.
+        UsageError: the folder has files, photos in an archive are to be linked, or photos may have several labels.
     """
     folder = Path(folder)
+    if predictions.thresholds_C is not None:
+        raise UsageError("prediction.sort_several")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError("prediction.sort_not_empty", path=folder)
     base = images.source.path

@@ -14,8 +14,7 @@ from torch import nn
 from thalweg.errors import DataError, RunError, UsageError
 from thalweg.models import logits_of
 from thalweg.prediction.crops import Crop
-from thalweg.prediction.onnx_model import FORMAT, cropped
-from thalweg.runs import softmax
+from thalweg.prediction.onnx_model import FORMAT, FORMAT_OF_SEVERAL, cropped
 from thalweg.runs.photos import affordable_batch, evaluation_batches
 
 
@@ -38,14 +37,15 @@ class Standalone(nn.Module):
 
     def __init__(self, model: nn.Module, run: Run) -> None:
         super().__init__()
-        self.model, self.temperature = model, run.temperature
+        self.model, self.temperature, self.several = model, run.temperature, run.task.several
         mean, std = (torch.tensor(run.data[name]).view(1, 3, 1, 1) for name in ("mean", "std"))
         self.scale, self.offset = 1 / (255 * std), mean / std
 
     def forward(self, images_NHWC: Tensor) -> Tensor:
         """Return probabilities (N, C) for bytes (N, size, size, 3)."""
         images_NCHW = images_NHWC.permute(0, 3, 1, 2).float() * self.scale - self.offset
-        return (self.model(images_NCHW) / self.temperature).softmax(dim=1)
+        logits_NC = self.model(images_NCHW) / self.temperature
+        return logits_NC.sigmoid() if self.several else logits_NC.softmax(dim=1)
 
     @classmethod
     def of(cls, run: Run) -> tuple[Standalone, Tensor]:
@@ -62,8 +62,9 @@ class Standalone(nn.Module):
 def facts_of(run: Run) -> dict[str, object]:
     """What a file must know to prepare photos and to name classes, as JSON."""
     return {
-        "format": FORMAT,
+        "format": FORMAT_OF_SEVERAL if run.task.several else FORMAT,
         "classes": list(run.classes),
+        **({} if run.thresholds is None else {"thresholds": list(run.thresholds)}),
         "class_shares": run.data["class_shares"],
         "size": run.config.size,
         "stored": run.data["stored"],
@@ -101,7 +102,7 @@ def largest_difference(run: Run, answer: Answer, images_NHWC: NDArray[np.uint8])
     """
     rows_N, stored, size = np.arange(len(images_NHWC)), images_NHWC.shape[1], run.config.size
     batches = evaluation_batches(images_NHWC, run.data, rows_N, size=size, batch_size=CHECKED)
-    expected_NC = softmax(logits_of(run.load_network(), batches).numpy(), run.temperature)
+    expected_NC = run.task.probabilities(logits_of(run.load_network(), batches).numpy(), run.temperature)
     whole, count = Crop((0, 0, stored, stored), flip=False), affordable_batch(size, CHECKED)
     parts = [rows_N[first : first + count] for first in range(0, len(rows_N), count)]
     found_NC = np.concatenate([answer(cropped(images_NHWC, rows, whole, size)) for rows in parts])

@@ -11,7 +11,6 @@ import numpy as np
 
 from thalweg.models import logits_of
 from thalweg.prediction.crops import crop_weights, crops
-from thalweg.runs import softmax
 from thalweg.runs.photos import evaluation_batches
 
 
@@ -51,5 +50,6 @@ def mean_over_views(
         batches = evaluation_batches(
             pixels_NSS3, run.data, rows_N, size=run.config.size, batch_size=BATCH, flip=crop.flip, box=crop.box
         )
-        total_NC += weight * softmax(logits_of(model, counted(batches)).numpy(), run.temperature)
+        logits_NC = logits_of(model, counted(batches)).numpy()
+        total_NC += weight * run.task.probabilities(logits_NC, run.temperature)
     return total_NC

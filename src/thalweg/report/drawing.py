@@ -10,12 +10,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from thalweg._files import write_text
 from thalweg.diagnosis.review import Review, review_of
 from thalweg.errors import DataError, RunError, StorageError, ThalwegError, UnknownNameError
 from thalweg.figures import confusion, curves, doubted, layers, mistakes, reliability, tsne
+from thalweg.figures.average_precision import average_precision
 from thalweg.figures.class_choice import MOST_NAMED, confused_pairs, confusion_matrix, example_rows
-from thalweg.figures.run_evaluation import MOST_SHOWN, Cell
+from thalweg.figures.run_evaluation import MOST_SHOWN, Cell, wrongly_labeled
 from thalweg.figures.run_many_classes import MOST_PAIRS, Example, confusion_of_many
 from thalweg.figures.style import Kept
 from thalweg.i18n import t
@@ -24,6 +27,7 @@ from thalweg.report.formulas import formulas_of
 from thalweg.report.html import tag
 from thalweg.report.page import document, write_report
 from thalweg.report.scores import scores_table
+from thalweg.report.several import label_scores, rarest_labels, wrong_labels
 from thalweg.runs import Run, RunFolder, files, softmax
 from thalweg.runs.config import without_effect
 from thalweg.runs.probabilities import most_probable
@@ -32,7 +36,6 @@ from thalweg.runs.probabilities import most_probable
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from thalweg.figures.style import Picture, Target
@@ -62,13 +65,13 @@ def draw_run(path: Path | str, *, photos: Path | str | None = None) -> Path:
     began = time.monotonic()
     path = Path(path)
     run = Run.open(path, photos=photos)
-    evaluated = run.evaluation.exists()
+    evaluated, drawings = run.evaluation.exists(), _drawings_of(run)
     failures = [
         reason
-        for name, draw in {**_DRAWINGS, files.DOUBTS: _draw_doubts}.items()
+        for name, draw in {**drawings, files.DOUBTS: _draw_doubts}.items()
         if (evaluated or name not in _OF_OUTPUTS) and (reason := _failure(draw, run, path / f"{name}.png"))
     ]
-    if evaluated:
+    if evaluated and not run.task.several:  # whose table in the report lists every class
         failures += [reason] if (reason := _failure(_write_scores, run, path / files.CLASS_SCORES)) else []
     _keep(run, failures, time.monotonic() - began)
     return write_report(path)
@@ -108,17 +111,18 @@ def figure_of(run: Run, name: str) -> Picture:
 
     Args:
         run: the run.
-        name: one of `files.PICTURES`.
+        name: one of `run.task.pictures`.
 
     Raises:
         UnknownNameError: there is no such picture.
         RunError: the run lacks what it shows.
         DataError: the photos are gone.
     """
-    if name not in _DRAWINGS:
-        raise UnknownNameError("picture", name, _DRAWINGS)
+    drawings = _drawings_of(run)
+    if name not in drawings:
+        raise UnknownNameError("picture", name, drawings)
     kept = Kept()
-    _DRAWINGS[name](run, kept)
+    drawings[name](run, kept)
     return kept.figure
 
 
@@ -197,8 +201,12 @@ def _draw_mistakes(run: Run, picture: Target) -> None:
 
 
 def _draw_doubts(run: Run, picture: Path) -> None:
-    """The photos whose labels are doubted; no picture if there are none."""
-    if (run.path / files.SPLIT).exists() and len(set(run.outputs()["labels"].tolist())) >= _FEWEST:
+    """The photos whose labels are doubted; no picture if there are none, or photos may have several."""
+    if (
+        not run.task.several
+        and (run.path / files.SPLIT).exists()
+        and len(set(run.outputs()["labels"].tolist())) >= _FEWEST
+    ):
         draw_doubts(review_of(run.path), picture)
     else:
         picture.unlink(missing_ok=True)
@@ -237,6 +245,57 @@ def _draw_map(run: Run, picture: Target, layer: str) -> None:
     tsne(outputs[layer], outputs["labels"], run.classes, picture, title_key=layer, predicted_N=predicted_N, limit=limit)
 
 
+def _draw_average_precision(run: Run, picture: Target) -> None:
+    labels_NC = run.outputs()["labels"]
+    found = label_scores(run.probabilities(), labels_NC > 0, run.thresholds or ())
+    shares_C, count = labels_NC.mean(axis=0), len(labels_NC)
+    average_precision(found.average_precision_C, found.f1_C, shares_C, run.classes, picture, photos=count)
+
+
+def _draw_wrong_labels(run: Run, picture: Target) -> None:
+    """The photos with the most confidently wrong labels."""
+    probability_NC, true_NC = run.probabilities(), run.outputs()["labels"] > 0
+    wrong = wrong_labels(probability_NC, true_NC, run.task.decided(probability_NC, run.thresholds))
+    cache = run.open_photos()
+    rows_N, cells = cache.rows("valid"), []
+    for row, label in zip(wrong.rows_M[:MOST_SHOWN].tolist(), wrong.label_M.tolist(), strict=False):
+        photo = cache.photos[rows_N[row]]
+        given = photo.written(run.classes) or t("data.no_label")
+        other = f"{'−' if true_NC[row, label] else '+'} {run.classes[label]}"
+        cells.append(Cell(cache.images_NHWC[rows_N[row]], given, other, float(probability_NC[row, label]), photo.path))
+    wrongly_labeled(cells, len(wrong.rows_M), len(true_NC), picture)
+
+
+def _draw_reliability_of_labels(run: Run, picture: Target) -> None:
+    """Each pair of a photo and a class is an answer, yes or no, with a probability of its own."""
+    outputs, task = run.outputs(), run.task
+    count, classes = outputs["labels"].shape
+
+    def answers(probability_NC: NDArray[np.floating]) -> NDArray[np.floating]:
+        yes_A = probability_NC.ravel()
+        return np.stack([1 - yes_A, yes_A], axis=1)
+
+    plain, scaled = answers(task.probabilities(outputs["logits"])), answers(run.probabilities())
+    title = t("figures.reliability_title_several", count=count * classes, photos=count, classes=classes)
+    reliability(plain, scaled, outputs["labels"].ravel(), picture, temperature=run.temperature, answers=title)
+
+
+def _draw_map_of_labels(run: Run, picture: Target, layer: str) -> None:
+    """Photos colored by their rarest label: it tells most about them."""
+    outputs = run.outputs()
+    rarest_N = rarest_labels(outputs["labels"])
+    given_NC = run.task.decided(run.probabilities(), run.thresholds)
+    right_N = (given_NC == (outputs["labels"] > 0)).all(axis=1)
+    predicted_N, names = np.where(right_N, rarest_N, -1), (*run.classes, t("data.no_label"))
+    limit = _POINTS if len(names) <= MOST_NAMED else _POINTS_OF_MANY
+    about = {"title_key": layer, "limit": limit, "by_rarest": True}
+    tsne(outputs[layer], rarest_N, names, picture, predicted_N=predicted_N, **about)
+
+
+def _drawings_of(run: Run) -> Mapping[str, Callable[[Run, Target], None]]:
+    return _OF_SEVERAL if run.task.several else _DRAWINGS
+
+
 _DRAWINGS: Mapping[str, Callable[[Run, Target], None]] = {
     "curves": _draw_curves,
     "layers": _draw_layers,
@@ -246,4 +305,13 @@ _DRAWINGS: Mapping[str, Callable[[Run, Target], None]] = {
     "tsne-mid": partial(_draw_map, layer="mid"),
     "tsne-top": partial(_draw_map, layer="top"),
 }
-_OF_OUTPUTS = {*_DRAWINGS, files.DOUBTS} - {"curves", "layers"}  # of the network on the validation split
+_OF_SEVERAL: Mapping[str, Callable[[Run, Target], None]] = {
+    "curves": _draw_curves,
+    "layers": _draw_layers,
+    "average-precision": _draw_average_precision,
+    "mistakes": _draw_wrong_labels,
+    "reliability": _draw_reliability_of_labels,
+    "tsne-mid": partial(_draw_map_of_labels, layer="mid"),
+    "tsne-top": partial(_draw_map_of_labels, layer="top"),
+}
+_OF_OUTPUTS = {*_DRAWINGS, *_OF_SEVERAL, files.DOUBTS} - {"curves", "layers"}  # of the network on the validation split

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from thalweg import optimizers
 from thalweg.errors import UsageError
-from thalweg.formulas import cross_entropy, formula_of_optimizer, formula_of_schedule, mse, muon
+from thalweg.formulas import binary_cross_entropy, cross_entropy, formula_of_optimizer, formula_of_schedule, mse, muon
 from thalweg.formulas.symbols import DECAY
 from thalweg.formulas.text import number_text
 from thalweg.i18n import joined, t
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from thalweg.formulas import Formula
     from thalweg.runs import RunFolder
 
-_LOSSES = {"cross-entropy": cross_entropy, "mse": mse}
+_LOSSES = {"binary-cross-entropy": binary_cross_entropy, "cross-entropy": cross_entropy, "mse": mse}
 _MUON_MOMENTUM = 0.95  # where the configuration has none
 
 

@@ -11,6 +11,7 @@ from thalweg.i18n import t
 from thalweg.report.formulas import formula_section
 from thalweg.report.html import Html, duration, join, percent, table, tag
 from thalweg.report.scores import class_scores, largest_class, wilson_interval
+from thalweg.report.several import label_table
 from thalweg.runs import files
 from thalweg.runs.folder import mapping, number, sequence
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 _ENDINGS = ("budget", "done", "interrupted", "nan", "patience")
 _SPLITS = ("valid", "test")
+_OTHER_OF_SEVERAL = ("curves", "mistakes", "reliability")  # pictures with other words, if photos have several labels
 _OF_CLASSES = ("confusion",)  # pictures that show many classes in another way
 _UNEVEN = 1.2  # times the even share, above which the largest class is named
 _LONG = 13  # letters that a card has room for in its largest type
@@ -57,6 +59,9 @@ def _cards(folder: RunFolder) -> Iterator[tuple[str, str, str]]:
     """Name, value and note of each number that is known."""
     for split in _SPLITS:
         result = mapping(folder.summary.get(split))
+        if folder.task.several:
+            yield from _label_card(split, result)
+            continue
         accuracy, count = number(result.get("accuracy")), number(result.get("count"))
         if accuracy is not None and 0 <= accuracy <= 1 and count and count >= 1:
             yield t(f"report.accuracy_{split}"), percent(accuracy), _certainty(folder, accuracy, int(count))
@@ -73,6 +78,16 @@ def _cards(folder: RunFolder) -> Iterator[tuple[str, str, str]]:
     if any(counts):
         train, valid, test = (int(count or 0) for count in counts)
         yield t("report.photos"), f"{train + valid + test:,}", t("report.splits", train=train, valid=valid, test=test)
+
+
+def _label_card(split: str, result: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """The mean average precision of a split, with the scores at the thresholds."""
+    names = ("mean_average_precision", "micro_f1", "macro_f1", "accuracy", "count")
+    found = {name: value for name in names if (value := number(result.get(name))) is not None}
+    if len(found) == len(names):
+        shares = {name: percent(found[name]) for name in names[:-1]}
+        note = t(f"report.label_scores_{split}", count=int(found["count"]), **shares)
+        yield t(f"report.map_{split}"), shares["mean_average_precision"], note
 
 
 def _certainty(folder: RunFolder, accuracy: float, count: int) -> str:
@@ -126,14 +141,17 @@ def _ending(folder: RunFolder) -> str:
 def picture_sections(folder: RunFolder) -> list[Html | None]:
     """Curves, formulas, layers, confusion with the classes' scores, mistakes, both maps of features, and landscapes."""
     maps = [figure(folder, name) for name in ("tsne-mid", "tsne-top")]
+    several = folder.task.several
+    classes = "average-precision" if several else "confusion"
+    about = t("report.maps_about_several" if several else "report.maps_about")
     return [
         tag("section", tag("h2", t("report.curves")), figure(folder, "curves")),
         formula_section(folder),
         tag("section", tag("h2", t("report.layers")), figure(folder, "layers")),
-        tag("section", tag("h2", t("report.classes")), figure(folder, "confusion"), class_table(folder)),
+        tag("section", tag("h2", t("report.classes")), figure(folder, classes), class_table(folder)),
         tag("section", tag("h2", t("report.mistakes")), figure(folder, "mistakes")),
         tag("section", tag("h2", t("report.reliability")), figure(folder, "reliability")),
-        tag("section", tag("h2", t("report.maps")), tag("p", t("report.maps_about")), *maps),
+        tag("section", tag("h2", t("report.maps")), tag("p", about), *maps),
         _landscapes(folder),
     ]
 
@@ -152,6 +170,8 @@ def figure(folder: RunFolder, name: str) -> Html:
     content = folder.pictures.get(name)
     if content is None:
         return tag("p", t("report.no_picture", name=f"{name}.png"), class_="note")
+    if folder.task.several and name in _OTHER_OF_SEVERAL:
+        key = f"{key}_several"
     return tag("figure", inline_png(content, t(f"report.alt_{key}")), tag("figcaption", t(f"report.caption_{key}")))
 
 
@@ -169,7 +189,12 @@ def inline_png(content: bytes, alt: str, dpi: int = _DPI) -> Html:
 
 
 def class_table(folder: RunFolder) -> Html:
-    """Precision, recall and F1 on the validation split: of every class, or of the worst 50 of more."""
+    """Precision, recall and F1 on the validation split: of every class, or of the worst 50 of more.
+
+    Of several labels a photo, also average precision, and of every class.
+    """
+    if folder.task.several:
+        return label_table(folder)
     if folder.outputs is None:
         return tag("p", t("report.no_outputs"), class_="note")
     (logits_NC, labels_N), names = folder.outputs, folder.classes

@@ -7,6 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 from thalweg._notebook import shown_as
+from thalweg.data.label_sets import Labels  # noqa: TC001 - the options are read from the annotations
 from thalweg.errors import RunError, UsageError
 from thalweg.runs.options import Option, check_all, options_of, shown, within
 
@@ -18,7 +19,7 @@ ClassWeights = Literal["none", "balanced"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Keep = Literal["best", "last"]
 Layout = Literal["auto", "channels-first", "channels-last"]
-Loss = Literal["cross-entropy", "mse"]
+Loss = Literal["cross-entropy", "mse", "binary-cross-entropy"]
 Norms = Literal["train", "frozen"]
 OnBadImage = Literal["skip", "stop"]
 Precision = Literal["auto", "fp32", "bf16"]
@@ -87,6 +88,8 @@ class TrainingConfig:
         table: the table that lists the photos, in their folder or elsewhere; None: found beside the photos.
         path_column: the table's column of paths; None: by its usual names.
         label_column: the table's column of labels; None: by its usual names.
+        labels: `one` label a photo, or `several`, which a table lists as `cat;dog` or in a column of 0 and 1 for each
+            class; `auto`: by the table's own rows.
         corrections: a table that relabels or drops some of the photos, as `thalweg review` leaves it; None: labels as
             they are. The run keeps a copy.
         encoding: of the names in an archive, such as `gb18030`; None: by plausibility.
@@ -95,8 +98,9 @@ class TrainingConfig:
             existing splits.
         fold: the fold to validate on, from 0 to `folds` - 1; None: all, one after the other.
         resize: how a photo becomes square: `stretch` (uses all of it) or `center-crop`.
-        loss: `cross-entropy`, or `mse` (mean squared error between softmax and one-hot target).
-        label_smoothing: fraction of the target spread over all classes, in [0, 1).
+        loss: `cross-entropy`, or `mse` (mean squared error between softmax and one-hot target). Photos with several
+            labels have `binary-cross-entropy` (a sigmoid for each class), instead of the first.
+        label_smoothing: fraction of the target spread over all classes, in [0, 1); of several labels, over yes and no.
         class_weights: `balanced` weights each photo by photos / (classes · photos of its class), so that rare classes
             count as much as frequent ones.
         clip_grad_norm: largest gradient norm; longer gradients are scaled down to it. None: no clipping.
@@ -104,7 +108,8 @@ class TrainingConfig:
             0: no average.
         keep: the weights to keep for prediction: those of the `last` epoch, or the `best` on validation.
         evaluate_every: epochs between evaluations; the last epoch is always evaluated.
-        patience: epochs without a better validation accuracy after which training stops, at an evaluation; 0: never.
+        patience: epochs without a better validation accuracy (of several labels, mean average precision) after which
+            training stops, at an evaluation; 0: never.
         checkpoint_every: seconds between checkpoints within an epoch. One is also saved at the end of an epoch, unless
             saving would take more than a twentieth of the time.
         save_every_epoch: keep the initial weights and those of every epoch, for `thalweg landscape --plane
@@ -146,6 +151,7 @@ class TrainingConfig:
     table: str | None = None
     path_column: str | None = None
     label_column: str | None = None
+    labels: Labels = "auto"
     corrections: str | None = None
     encoding: str | None = None
     valid_fraction: float = field(default=0.2, metadata=within(0, 1, open_least=True, open_most=True))

@@ -34,6 +34,7 @@ CORRECTIONS: Final = "corrections.csv"  # what somebody decided about them
 SUBMISSION: Final = "submission.csv"
 REPORT: Final = "report.html"
 PICTURES: Final = ("curves", "layers", "confusion", "mistakes", "reliability", "tsne-mid", "tsne-top")  # .png
+PICTURES_OF_SEVERAL: Final = tuple("average-precision" if name == "confusion" else name for name in PICTURES)
 DOUBTS: Final = "doubts"  # .png, if labels are doubted
 LOGGED: Final = "logged"  # a folder with one file for each logger that the run is sent to
 LANDSCAPES: Final = ("landscape-trajectory", "landscape-random")  # .png, drawn on request
@@ -64,3 +65,4 @@ EPOCH_UNITS: Final = {
     "valid_accuracy": "",
     "seconds": "s",
 }
+VALID_MAP: Final = "valid_map"  # another column of epochs, if photos have several labels: mean average precision

@@ -17,6 +17,7 @@ from thalweg.history import History, HistoryLog
 from thalweg.i18n import t
 from thalweg.runs import files, schema
 from thalweg.runs.config import translated
+from thalweg.runs.tasks import task_of
 
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
     import numpy as np
     from numpy.typing import NDArray
+
+    from thalweg.runs.tasks import Task
 
 Content = TypeVar("Content")
 
@@ -60,6 +63,11 @@ class RunFolder:
         """The configuration, by field."""
         values = mapping(self.config.get("training"))
         return translated(values) if self.config.get("format") == files.FORMAT_OF_0_1 else values
+
+    @property
+    def task(self) -> Task:
+        """Whether a photo has one class or several, as far as the configuration says."""
+        return task_of(self.training.get("loss"))
 
     @property
     def data(self) -> dict[str, Any]:
@@ -98,15 +106,19 @@ class RunFolder:
 
     @cached_property
     def outputs(self) -> tuple[NDArray[np.float32], NDArray[np.int64]] | None:
-        """Logits (N, C) and labels (N,) of the validation split, if there are any."""
-        return self._read(files.EVALUATION, _outputs)
+        """Logits (N, C) and labels (N,), or of several labels (N, C), of the validation split, if there are any."""
+        found = self._read(files.EVALUATION, _outputs)
+        if found is not None and (found[1].ndim > 1) != self.task.several:
+            self.missing.append(t("runs.broken", name=files.EVALUATION, reason=files.CONFIG))
+            return None
+        return found
 
     @cached_property
     def pictures(self) -> dict[str, bytes]:
         """PNG files by name; of those that are drawn on request, the ones of the weights of now."""
         weights = self.path / files.CHECKPOINTS / f"{files.LAST}.safetensors"
         drawn = [name for name in (*files.LANDSCAPES, files.DOUBTS) if _is_newer(self.path / f"{name}.png", weights)]
-        found = {name: self._read(f"{name}.png", _png) for name in (*files.PICTURES, *drawn)}
+        found = {name: self._read(f"{name}.png", _png) for name in (*self.task.pictures, *drawn)}
         return {name: content for name, content in found.items() if content is not None}
 
     @property
@@ -120,6 +132,13 @@ class RunFolder:
     def temperature(self) -> float:
         """The number by which logits are divided; 1 if none was fitted."""
         return number(self.summary.get("temperature")) or 1.0
+
+    @property
+    def thresholds(self) -> list[float] | None:
+        """The probability from which on a photo is given each class; None: one label, or none were chosen."""
+        found = [number(value) for value in sequence(self.summary.get("thresholds"))]
+        known = [value for value in found if value is not None]
+        return known if self.task.several and len(known) == len(found) == len(self.classes) else None
 
     def read_all(self) -> RunFolder:
         """Read every part, so that `missing` is complete."""

@@ -65,8 +65,8 @@ def find_photos(
 
 def unlabeled_test(images: ImageSet) -> ImageSet:
     """Return only the test photos of a set, without labels, to be classified."""
-    photos = tuple(replace(photo, label=None) for photo in images.split("test"))
-    return replace(images, layout="unlabeled", classes=(), photos=photos, notes=())
+    photos = tuple(replace(photo, label=None, labels=None) for photo in images.split("test"))
+    return replace(images, layout="unlabeled", classes=(), photos=photos, notes=(), several=False)
 
 
 def layout_choice(config: TrainingConfig) -> LayoutChoice:
@@ -81,6 +81,7 @@ def layout_choice(config: TrainingConfig) -> LayoutChoice:
         path_column=config.path_column,
         label_column=config.label_column,
         encoding=config.encoding,
+        labels=config.labels,
     )
 
 

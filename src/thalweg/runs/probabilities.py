@@ -1,4 +1,4 @@
-"""From logits to probabilities: one softmax, with temperature, for run, page, report and prediction.
+"""From logits to probabilities, with temperature, for run, page, report and prediction: one softmax, one sigmoid.
 
 Shape suffixes: N photos, R some of them, C classes.
 """
@@ -11,6 +11,8 @@ import numpy as np
 
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
 COLDEST: Final = 0.05
@@ -52,6 +54,17 @@ def most_probable(
     return predicted_N, probability_N
 
 
+def sigmoid(logits_NC: NDArray[np.floating], temperature: float = 1.0) -> NDArray[np.float64]:
+    """`1 / (1 + exp(-logits / temperature))`, of shape (N, C).
+
+    Example:
+        >>> sigmoid(np.array([[0.0, 1000.0]])).tolist()
+        [[0.5, 1.0]]
+    """
+    scaled_NC = np.asarray(logits_NC, dtype=np.float64) / temperature
+    return 0.5 * (1 + np.tanh(scaled_NC / 2))
+
+
 def fitted_temperature(logits_NC: NDArray[np.floating], labels_N: NDArray[np.integer]) -> float:
     """Fit the temperature `T` in [0.05, 20] that minimizes the mean cross-entropy of `softmax(logits / T)`.
 
@@ -69,12 +82,35 @@ def fitted_temperature(logits_NC: NDArray[np.floating], labels_N: NDArray[np.int
 
     Source: Guo et al. 2017, https://arxiv.org/abs/1706.04599.
     """
+    wanted = logits_NC[np.arange(len(labels_N)), labels_N].mean(dtype=np.float64)
+    return _root(lambda temperature: _mean_logit(logits_NC, temperature) - wanted)
+
+
+def fitted_temperature_of_sigmoid(logits_NC: NDArray[np.floating], labels_NC: NDArray[np.integer]) -> float:
+    """Fit the temperature `T` in [0.05, 20] that minimizes the mean binary cross-entropy of `sigmoid(logits / T)`.
+
+    As for the softmax, it is convex in `1/T`; its slope is `mean over n and c of (p_nc - t_nc)·z_nc`.
+
+    Args:
+        logits_NC: the network's outputs on photos outside the training split.
+        labels_NC: 1 for each class of a photo, 0 for the others.
+
+    Example:
+        >>> logits = np.log([[4.0], [4.0], [4.0], [4.0], [4.0]])  # a probability of 0.8, which is right
+        >>> round(fitted_temperature_of_sigmoid(2 * logits, np.array([[1], [1], [1], [1], [0]])), 3)
+        2.0
+    """
+    logits_NC = np.asarray(logits_NC, dtype=np.float64)
+    wanted = (labels_NC * logits_NC).mean()
+    return _root(lambda temperature: float((sigmoid(logits_NC, temperature) * logits_NC).mean() - wanted))
+
+
+def _root(slope_at: Callable[[float], float]) -> float:
+    """The temperature at which a slope in `1/T`, which grows with it, is zero."""
     from scipy.optimize import root_scalar  # scikit-learn brings scipy
 
-    wanted = logits_NC[np.arange(len(labels_N)), labels_N].mean(dtype=np.float64)
-
     def slope(inverse: float) -> float:
-        return _mean_logit(logits_NC, 1 / inverse) - wanted
+        return slope_at(1 / inverse)
 
     low, high = 1 / HOTTEST, 1 / COLDEST
     if slope(low) >= 0:

@@ -18,8 +18,6 @@ run/
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,15 +34,15 @@ from thalweg.data.photos import SPLITS
 from thalweg.data.rendering import Rendering
 from thalweg.errors import DataError, RunError, UnknownNameError, UsageError
 from thalweg.history import HistoryLog
-from thalweg.i18n import t
 from thalweg.runs import files, schema
 from thalweg.runs.config import SettledConfig, translated
 from thalweg.runs.photos import decode_photos, evaluation_batches, find_photos
-from thalweg.runs.probabilities import softmax
+from thalweg.runs.split_table import read_split_table, split_text
+from thalweg.runs.tasks import task_of
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     import numpy as np
     import torch
@@ -56,6 +54,7 @@ if TYPE_CHECKING:
     from thalweg.data.building import Builders
     from thalweg.data.photos import Split
     from thalweg.history import History
+    from thalweg.runs.tasks import Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,18 +120,14 @@ class Run:
         if facts.get("format") not in (files.FORMAT, files.FORMAT_OF_0_1):
             raise RunError("runs.other_run", path=path, found=facts.get("format"), expected=files.FORMAT)
         data = schema.checked(facts.get("data"), schema.DATA, file, "data")
-        if len(data["class_shares"]) != len(data["classes"]):
-            wanted = len(data["classes"])
-            raise RunError(
-                "runs.damaged", path=file, name="class_shares", value=len(data["class_shares"]), wanted=wanted
-            )
+        if (found := len(data["class_shares"])) != (wanted := len(data["classes"])):
+            raise RunError("runs.damaged", path=file, name="class_shares", value=found, wanted=wanted)
         schema.check_sizes(facts.get("training"), data["stored"], file)
         environment = schema.checked(facts.get("environment"), schema.ENVIRONMENT, file, "environment")
         training = schema.checked(facts.get("training"), {"size": schema.whole(1, 4096)}, file, "training")
         try:
-            config = SettledConfig.from_dict(
-                translated(training) if facts["format"] == files.FORMAT_OF_0_1 else training
-            )
+            training = translated(training) if facts["format"] == files.FORMAT_OF_0_1 else training
+            config = SettledConfig.from_dict(training)
         except UsageError as error:
             raise RunError("runs.not_readable", path=file, reason=error) from error
         if photos is not None:
@@ -148,6 +143,11 @@ class Run:
     def classes(self) -> tuple[str, ...]:
         """Names of the classes, in the order of the logits."""
         return tuple(self.data["classes"])
+
+    @property
+    def task(self) -> Task:
+        """Whether a photo has one class or several, and what follows from that."""
+        return task_of(self.config.loss)
 
     @property
     def rendering(self) -> Rendering:
@@ -175,9 +175,8 @@ class Run:
 
     def saved_epochs(self) -> list[int]:
         """Return the epochs whose weights were kept, in order; 0 means the initial weights."""
-        names = (
-            path.stem.removeprefix(files.EPOCH) for path in (self.path / files.CHECKPOINTS).glob("epoch-*.safetensors")
-        )
+        found = (self.path / files.CHECKPOINTS).glob("epoch-*.safetensors")
+        names = (path.stem.removeprefix(files.EPOCH) for path in found)
         return sorted(int(name) for name in names if name.isdecimal())
 
     @property
@@ -186,7 +185,7 @@ class Run:
         return self.path / files.EVALUATION
 
     def outputs(self) -> dict[str, NDArray[Any]]:
-        """Read the arrays in `evaluation`: `logits` (N, classes), `labels` (N), `mid` and `top` (N, features).
+        """Read the arrays in `evaluation`: `logits` (N, C), `labels` (N), or (N, C) of several, `mid` and `top` (N, D).
 
         Raises:
             RunError: it is missing or damaged.
@@ -195,7 +194,10 @@ class Run:
             arrays = load_file(self.evaluation)
         except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:  # numpy has no bf16
             raise RunError("runs.no_outputs", path=self.evaluation, reason=error) from error
-        return schema.check_outputs(arrays, len(self.classes), self.evaluation)
+        found = schema.check_outputs(arrays, len(self.classes), self.evaluation)
+        if (found["labels"].ndim > 1) != self.task.several:
+            raise RunError("runs.outputs_do_not_fit", path=self.evaluation)
+        return found
 
     def probabilities(self, split: Split = "valid") -> NDArray[np.float64]:
         """Return the class probabilities of each photo in a split, with the run's temperature.
@@ -206,7 +208,7 @@ class Run:
             split: `train`, `valid` or `test`.
 
         Returns:
-            (N, C), in the order of the cache's rows; each row sums to 1.
+            (N, C), in the order of the cache's rows; each row sums to 1, if a photo has one label.
 
         Raises:
             UnknownNameError: there is no such split.
@@ -215,12 +217,12 @@ class Run:
         if split not in SPLITS:
             raise UnknownNameError("split", split, SPLITS)
         if split == "valid":
-            return softmax(self.outputs()["logits"], self.temperature)
+            return self.task.probabilities(self.outputs()["logits"], self.temperature)
         from thalweg.models import logits_of
 
         cache = self.open_photos()
         batches = self.batches(cache, cache.rows(split))
-        return softmax(logits_of(self.load_network(), batches).numpy(), self.temperature)
+        return self.task.probabilities(logits_of(self.load_network(), batches).numpy(), self.temperature)
 
     @property
     def corrections(self) -> Path | None:
@@ -260,10 +262,9 @@ class Run:
         stored, rendering = self.data["stored"], self.rendering
         cache = decode_photos(images, self.config, stored, progress, rendering=rendering, builders=builders)
         if cache.fingerprint != self.data["fingerprint"]:
-            where = {"path": self.data["path"], "run": self.path}
-            if self.corrections is not None:
-                raise RunError("runs.corrections_changed", table=self.corrections, **where)
-            raise RunError("runs.photos_changed", **where)
+            if (table := self.corrections) is not None:
+                raise RunError("runs.corrections_changed", table=table, path=self.data["path"], run=self.path)
+            raise RunError("runs.photos_changed", path=self.data["path"], run=self.path)
         return cache
 
     def batches(self, cache: Cache, rows_N: NDArray[np.int64], **options: Any) -> Iterator[torch.Tensor]:
@@ -315,9 +316,8 @@ class Run:
 
         path = self.checkpoint(which)
         if not path.exists():
-            raise RunError(
-                "runs.no_weights" if which == files.BEST else "runs.no_such_checkpoint", run=self.path, name=which
-            )
+            key = "runs.no_weights" if which == files.BEST else "runs.no_such_checkpoint"
+            raise RunError(key, run=self.path, name=which)
         return checkpoint.load(path)[0]
 
     def steps(self) -> History:
@@ -326,7 +326,7 @@ class Run:
 
     def epochs(self) -> History:
         """The history of the epochs."""
-        return self._history(files.EPOCHS, files.EPOCH_UNITS)
+        return self._history(files.EPOCHS, self.task.epoch_units)
 
     def layers(self) -> History:
         """The history of the layers: gradient norm, update ratio and weight norm of each, at the measured steps."""
@@ -337,7 +337,7 @@ class Run:
         there = (self.path / files.PROCESSES).exists()
         return self._history(files.PROCESSES, files.PROCESS_UNITS) if there else None
 
-    def _history(self, name: str, units: dict[str, str]) -> History:
+    def _history(self, name: str, units: Mapping[str, str]) -> History:
         history = HistoryLog.read(self.path / name)
         expected = list(units)[: len(history.units)]  # an older version had fewer columns at the end
         if list(history.units) != expected:
@@ -358,19 +358,30 @@ class Run:
         """The number that divides logits before the softmax; 1 before it is fitted."""
         return float(self.summary().get("temperature", 1.0))
 
+    @property
+    def thresholds(self) -> tuple[float, ...] | None:
+        """The probability from which on a photo is given each class; None: the most probable class is the answer.
+
+        Before they are chosen at the end of the training, each is 0.5.
+
+        Raises:
+            RunError: the summary has another number of them.
+        """
+        if not self.task.several:
+            return None
+        found = self.summary().get("thresholds", [0.5] * len(self.classes))
+        if len(found) != len(self.classes):
+            path, wanted = self.path / files.SUMMARY, len(self.classes)
+            raise RunError("runs.damaged", path=path, name="thresholds", value=len(found), wanted=wanted)
+        return tuple(found)
+
     def write_json(self, name: str, content: Any) -> None:
         """Write a JSON document to the folder."""
         write_text(self.path / name, json.dumps(content, ensure_ascii=False, indent=2) + "\n")
 
     def write_split(self, photos: Iterable[Photo]) -> None:
         """Record the split of every photo."""
-        lines = io.StringIO()
-        writer = csv.writer(lines, lineterminator="\n")
-        writer.writerow(["path", "split", "label"])
-        for photo in photos:
-            name = "" if photo.label is None else self.classes[photo.label]
-            writer.writerow([photo.path, photo.split, name])
-        write_text(self.path / files.SPLIT, lines.getvalue())
+        write_text(self.path / files.SPLIT, split_text(photos, self.classes))
 
     def read_split(self, split: Split) -> list[str]:
         """Return the paths of the photos in a split, in the order of the cache's rows.
@@ -378,7 +389,7 @@ class Run:
         Raises:
             RunError: the file is missing or damaged.
         """
-        return [path for path, of_split, _ in self._listed() if of_split == split]
+        return [path for path, of_split, _ in read_split_table(self.path / files.SPLIT) if of_split == split]
 
     def read_labels(self) -> dict[str, str]:
         """Return the label of each photo that has one, by path.
@@ -386,15 +397,4 @@ class Run:
         Raises:
             RunError: the file is missing or damaged.
         """
-        return {path: label for path, _, label in self._listed() if label}
-
-    def _listed(self) -> list[tuple[str, str, str]]:
-        """Path, split and label of every photo used."""
-        file = self.path / files.SPLIT
-        try:
-            rows = csv.DictReader(io.StringIO(file.read_text(encoding="utf-8")), strict=True)
-            return [(row["path"], row["split"], row["label"]) for row in rows]
-        except KeyError as error:
-            raise RunError("runs.not_readable", path=file, reason=t("runs.no_column", name=error.args[0])) from error
-        except (OSError, UnicodeDecodeError, csv.Error) as error:
-            raise RunError("runs.not_readable", path=file, reason=getattr(error, "strerror", None) or error) from error
+        return {path: label for path, _, label in read_split_table(self.path / files.SPLIT) if label}

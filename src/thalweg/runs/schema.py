@@ -68,14 +68,14 @@ def number(least: float = -math.inf, most: float = math.inf, *, required: bool =
     return Entry(check, "number", required)
 
 
-def numbers(length: int | None = None, *, least: float = -math.inf) -> Entry:
+def numbers(length: int | None = None, *, least: float = -math.inf, required: bool = True) -> Entry:
     """A list of finite numbers."""
 
     def check(value: Any) -> bool:
         right = isinstance(value, list) and all(_is_number(part) and part >= least for part in value)
         return right and (length is None or len(value) == length)
 
-    return Entry(check, "numbers")
+    return Entry(check, "numbers", required)
 
 
 def texts(*, fewest: int = 0, required: bool = True) -> Entry:
@@ -163,7 +163,12 @@ ENVIRONMENT: Final = {
     "layout": one_of("channels-first", "channels-last"),
 }
 _SCORE: Final = table(
-    {"loss": number(finite=False), "accuracy": number(0, 1), "count": whole(1)},
+    {
+        "loss": number(finite=False),
+        "accuracy": number(0, 1),
+        "count": whole(1),
+        **{name: number(0, 1, required=False) for name in ("mean_average_precision", "micro_f1", "macro_f1")},
+    },
     required=False,
 )
 SUMMARY: Final = {
@@ -173,6 +178,7 @@ SUMMARY: Final = {
     "best_epoch": whole(required=False),
     "kept_epoch": whole(required=False),
     "temperature": number(1e-6, 1e6, required=False),
+    "thresholds": numbers(least=0.0, required=False),
     "valid": _SCORE,
     "test": _SCORE,
     "seconds": table({"total": number(0)}),
@@ -275,7 +281,9 @@ def read_json(path: Path) -> Any:
 
 
 def check_outputs(arrays: Mapping[str, NDArray[Any]], classes: int | None, path: Path) -> dict[str, NDArray[Any]]:
-    """Check the evaluation's arrays: `logits` (N, C), `labels` (N,) in [0, C), and features (N, D) if present.
+    """Check the evaluation's arrays: `logits` (N, C), `labels`, and features (N, D) if present.
+
+    Labels are (N,) in [0, C), or of several labels (N, C), each 0 or 1.
 
     Args:
         arrays: by name.
@@ -290,12 +298,12 @@ def check_outputs(arrays: Mapping[str, NDArray[Any]], classes: int | None, path:
         logits_NC is not None
         and labels_N is not None
         and logits_NC.ndim == 2
-        and labels_N.shape == logits_NC.shape[:1]
+        and labels_N.shape in (logits_NC.shape[:1], logits_NC.shape)
         and len(labels_N) > 0
         and logits_NC.shape[1] == (classes or logits_NC.shape[1])
         and labels_N.dtype.kind in "iu"
         and logits_NC.dtype.kind == "f"
-        and bool(((labels_N >= 0) & (labels_N < logits_NC.shape[1])).all())
+        and bool(((labels_N >= 0) & (labels_N < (2 if labels_N.ndim > 1 else logits_NC.shape[1]))).all())
         and bool(np.isfinite(logits_NC).all())
         and all(arrays[tap].ndim == 2 and len(arrays[tap]) == len(labels_N) for tap in ("mid", "top") if tap in arrays)
     )

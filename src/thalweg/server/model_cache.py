@@ -15,7 +15,6 @@ import numpy as np
 
 from thalweg.errors import RunError
 from thalweg.runs import files
-from thalweg.runs.probabilities import softmax
 
 
 if TYPE_CHECKING:
@@ -138,7 +137,7 @@ def key_of(run: Run, checkpoint: str) -> tuple[Path, int]:
 
 def probabilities_of(run: Run, logits_NC: NDArray[np.floating]) -> NDArray[np.float64]:
     """The probabilities of the classes, with the run's temperature, of shape (N, C)."""
-    return softmax(logits_NC, run.temperature)
+    return run.task.probabilities(logits_NC, run.temperature)
 
 
 def _which(checkpoint: str) -> str | int:

@@ -160,6 +160,7 @@ def _of_config(path: Path) -> dict[str, Any]:
         "weights": weights.get("source"),
         "license": weights.get("license"),
         "fitted": "optimizer" in unused,
+        "several": run.task.several,
     }
 
 
@@ -177,7 +178,8 @@ def _of_epochs(path: Path) -> dict[str, Any]:
     rows_NC = epochs.rows(0)
     if not len(rows_NC) or not {"valid_accuracy", "seconds"} <= set(epochs.columns):
         return {}
-    best = float(rows_NC[:, epochs.columns.index("valid_accuracy")].max())
+    measure = files.VALID_MAP if files.VALID_MAP in epochs.columns else "valid_accuracy"
+    best = float(rows_NC[:, epochs.columns.index(measure)].max())
     return {"best": _finite(best), "seconds": _finite(float(rows_NC[-1, epochs.columns.index("seconds")]))}
 
 
@@ -188,8 +190,8 @@ def _of_summary(path: Path) -> dict[str, Any]:
     summary = schema.checked(schema.read_json(path / files.SUMMARY), schema.SUMMARY, path / files.SUMMARY)
     return {
         "state": str(summary.get("stopped", "stopped")),
-        "best": _number((summary.get("valid") or {}).get("accuracy")),
-        "test": _number((summary.get("test") or {}).get("accuracy")),
+        "best": _quality(summary.get("valid")),
+        "test": _quality(summary.get("test")),
         "seconds": _number((summary.get("seconds") or {}).get("total")),
     }
 
@@ -233,6 +235,12 @@ def stamp(path: Path) -> tuple[int, int] | None:
 def _can_be_named(name: str) -> bool:
     """Whether a folder is shown: it is not hidden, and JSON can hold its name."""
     return not name.startswith(".") and name.encode("utf-8", "replace").decode() == name
+
+
+def _quality(scores: Any) -> float | None:
+    """Accuracy, or mean average precision if photos have several labels."""
+    known = mapping(scores)
+    return _number(known.get("mean_average_precision", known.get("accuracy")))
 
 
 def _number(value: Any) -> float | None:

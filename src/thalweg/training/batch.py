@@ -32,7 +32,7 @@ class Taken(NamedTuple):
     Attributes:
         loss: the mean loss, a scalar without gradient.
         norm: Euclidean norm of the gradients of all parameters before any clipping, a scalar.
-        right: number of photos that the network classified correctly, a scalar.
+        right: number of photos that the network classified correctly, with all labels, a scalar.
         photos: number of photos.
         are_mixed: whether photos were mixed.
         seconds: time for drawing and making the images.
@@ -94,7 +94,7 @@ class WholeBatch:
         torch.manual_seed(self._seed * 1_000_003 + state.step)  # so dropout also depends only on the step
         outcome = self._gradients(images_NCHW, targets, state.micro_batches)
         state.micro_batches = outcome.micro_batches
-        right = (outcome.logits_NC.argmax(dim=1) == targets.labels_N).sum()
+        right = self._gradients.objective.right(outcome.logits_NC, targets.labels_N)
         return Taken(outcome.loss, outcome.norm, right, len(images_NCHW), targets.are_mixed, seconds)
 
     def _batch(self, state: State, *, mixes: bool) -> tuple[Tensor, Targets]:

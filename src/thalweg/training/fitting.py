@@ -109,8 +109,7 @@ class HeadFit:
                 "epoch": number,
                 "train_loss": one.loss,
                 "train_accuracy": one.accuracy,
-                "valid_loss": valid.loss,
-                "valid_accuracy": valid.accuracy,
+                **valid.row(),
                 "seconds": seconds,
             }
 

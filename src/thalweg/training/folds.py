@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from thalweg._files import write_text
+from thalweg.data.label_sets import written
 from thalweg.errors import RunError, UsageError
 from thalweg.loggers.live import opened
 from thalweg.runs import Run, files
@@ -26,8 +27,11 @@ from thalweg.training.session import claimed, resume, train
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from numpy.typing import NDArray
+
     from thalweg.loggers.live import Live
     from thalweg.runs import TrainingConfig
+    from thalweg.runs.tasks import Task
     from thalweg.training.progress import Listener
 
 
@@ -153,19 +157,37 @@ def _write_out_of_fold(runs: Sequence[Run], out: Path) -> None:
     writer = csv.writer(lines, lineterminator="\n")
     classes = runs[0].classes
     writer.writerow(["path", "fold", "label", "predicted", *classes])
-    accuracies, right, count = [], 0, 0
+    task, found = runs[0].task, []
     for fold, run in enumerate(runs):
         outputs = run.outputs()
-        probability_NC, label_N = run.probabilities(), outputs["labels"]
+        probability_NC, labels = run.probabilities(), outputs["labels"]
+        true_NC, given_NC = task.true(labels, len(classes)), task.decided(probability_NC, run.thresholds)
         paths = run.read_split("valid")
-        if len(paths) != len(label_N):
+        if len(paths) != len(labels):
             raise RunError("runs.outputs_do_not_fit", path=run.evaluation)
-        for path, label, probability_C in zip(paths, label_N, probability_NC, strict=True):
+        for path, true_C, given_C, probability_C in zip(paths, true_NC, given_NC, probability_NC, strict=True):
             columns = [f"{probability:.6f}" for probability in probability_C]
-            writer.writerow([path, fold, classes[label], classes[int(probability_C.argmax())], *columns])
-        hits = int(np.count_nonzero(probability_NC.argmax(axis=1) == label_N))
-        accuracies.append(hits / len(label_N))
-        right, count = right + hits, count + len(label_N)
+            writer.writerow([path, fold, *(_names(which_C, classes) for which_C in (true_C, given_C)), *columns])
+        found.append((probability_NC, labels, run.thresholds))
     write_text(out / files.OUT_OF_FOLD, lines.getvalue())
-    summary: dict[str, Any] = {"folds": len(runs), "accuracy": right / count, "count": count, "by_fold": accuracies}
+    by_fold = [task.scores(*one) for one in found]
+    count = sum(len(labels) for _, labels, _ in found)
+    summary: dict[str, Any] = {"folds": len(runs)} | _over_all(found, by_fold, task) | {"count": count}
+    summary["by_fold"] = [one.get("mean_average_precision", one["accuracy"]) for one in by_fold]
     write_text(out / files.SUMMARY, json.dumps(summary, indent=2) + "\n")
+
+
+def _names(which_C: NDArray[np.bool_], classes: Sequence[str]) -> str:
+    return written(classes[label] for label in np.flatnonzero(which_C).tolist())
+
+
+def _over_all(found: Sequence[tuple[Any, ...]], by_fold: Sequence[Mapping[str, float]], task: Task) -> dict[str, float]:
+    """The accuracy over the photos of all folds, each with its fold's decisions; and mean average precision."""
+    counts = [len(labels) for _, labels, _ in found]
+    right = sum(one["accuracy"] * count for one, count in zip(by_fold, counts, strict=True))
+    scores = {"accuracy": round(right) / sum(counts)}
+    if task.several:
+        parts = zip(*((probability_NC, labels) for probability_NC, labels, _ in found), strict=True)
+        probability_NC, labels = map(np.concatenate, parts)
+        scores["mean_average_precision"] = task.scores(probability_NC, labels)["mean_average_precision"]
+    return scores

@@ -29,6 +29,7 @@ from thalweg.training.optimizers import build_optimizer, set_rate
 from thalweg.training.progress import Clock, State
 from thalweg.training.record import Recorder, Witness
 from thalweg.training.splits import Splits, augmenter_of
+from thalweg.training.start import begin_at_shares
 from thalweg.training.step import Gradients
 from thalweg.training.stepping import batch_step
 from thalweg.training.weight_averaging import Average, at_average
@@ -120,6 +121,8 @@ class TrainingLoop:
         model = models.build(self.config.model, classes=len(self.run.classes), size=self.config.size)
         if self._initial is not None:
             model.load_state_dict(self._initial)
+        if self.run.task.several:
+            begin_at_shares(model, self.run.data)
         return model.to(self.device, memory_format=self.format.memory_format)  # type: ignore[call-overload] - torch types leave it out
 
     @property
@@ -143,9 +146,9 @@ class TrainingLoop:
         """
         self._start_clock()
         self.gradients.on_smaller = lambda photos: listener.note("training.micro_batches", photos=photos)
-        kind = Recorder if self.team.first else Witness
+        kind, units = Recorder if self.team.first else Witness, self.run.task.epoch_units
         with (
-            kind(self.run.path, self.state, self.device, listener, self.layers) as self.recorder,
+            kind(self.run.path, self.state, self.device, listener, self.layers, units) as self.recorder,
             gentle_interrupt(of_many=self.team.processes > 1) as asked_to_stop,
         ):
             self.meter = self.recorder.meter
@@ -280,21 +283,12 @@ class TrainingLoop:
                 raise self.team.until_said(TrainingError.exit_code)
             raise TrainingError("training.weights_not_finite", step=state.step, run=self.run.path)
         state.valid_losses.append(valid.loss)
-        better = state.keep_if_better(valid.accuracy, valid.loss)
+        better = state.keep_if_better(valid.quality, valid.loss)
         if self.team.first and (better or self.config.keep == "last"):
             checkpoint.save(self.run.best, checkpoint.model_tensors(self.evaluated), {"epoch": state.epoch})
         self._save_epoch()
-        self.recorder.end_epoch(
-            {
-                "step": state.step,
-                "epoch": state.epoch,
-                "train_loss": sums.loss / sums.photos,
-                "train_accuracy": sums.right / sums.photos,
-                "valid_loss": valid.loss,
-                "valid_accuracy": valid.accuracy,
-                "seconds": self.clock.seconds,
-            }
-        )
+        counted = {"step": state.step, "epoch": state.epoch, "seconds": self.clock.seconds}
+        self.recorder.end_epoch({**counted, **sums.means(), **valid.row()})
         sums.clear()
 
     def at_evaluation_weights(self) -> AbstractContextManager[None]:
@@ -374,15 +368,16 @@ class TrainingLoop:
         checkpoint.load_model(self.evaluated, tensors)
         return facts["epoch"]
 
-    def evaluate(self, split: Split) -> Score:
+    def evaluate(self, split: Split, **chosen: Any) -> Score:
         """Evaluate the current weights on a split, in fp32, so that all figures of a run agree.
 
         Args:
             split: the split to evaluate; its photos are not augmented.
+            **chosen: `temperature` and `thresholds_C`, as `score` takes them.
         """
         began = time.monotonic()
         logits_NC = self._splits.logits(self.evaluated, split, self.team)
-        result = score(logits_NC, torch.from_numpy(self.cache.labels(split)), self.config.loss)
+        result = score(logits_NC, torch.from_numpy(self.cache.labels(split)), self.config.loss, **chosen)
         self.seconds_spent["evaluation"] += (took := time.monotonic() - began)
         self.clock.expect(took / result.count)  # what comes after the last step must fit into the budget, too
         return result

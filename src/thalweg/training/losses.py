@@ -1,4 +1,4 @@
-"""The loss: cross-entropy, or mean squared error, to show why nobody uses it for classification.
+"""The loss: cross-entropy; binary cross-entropy for several labels a photo; or mean squared error, to show its fault.
 
 Shape suffixes: N photos, C classes.
 """
@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
-from torch.nn.functional import cross_entropy, one_hot
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, one_hot
+
+from thalweg.runs.tasks import BINARY
 
 
 if TYPE_CHECKING:
@@ -24,16 +26,18 @@ def loss_of(name: str, logits_NC: Tensor, labels_N: Tensor, smoothing: float) ->
 
     Of one photo with the logits y, the one-hot label o and the smoothing s, over C classes, cross-entropy is
     L = −∑_{c=1}^C t_c ln(p_c); p_c = e^y_c / (∑_{k=1}^C e^y_k); t_c = (1 − s) o_c + s / C, and mse is
-    L = ∑_{c=1}^C (t_c − p_c)². The loss of a batch is the mean over its photos.
+    L = ∑_{c=1}^C (t_c − p_c)². With several labels, o_c is 1 for each of them, and binary-cross-entropy is
+    L = −∑_{c=1}^C (t_c ln(p_c) + (1 − t_c) ln(1 − p_c)); p_c = 1 / (1 + e^(−y_c)); t_c = (1 − s) o_c + s / 2. The loss
+    of a batch is the mean over its photos.
 
     Args:
-        name: `cross-entropy` or `mse`.
+        name: `cross-entropy`, `mse` or `binary-cross-entropy`.
         logits_NC: the network's output.
-        labels_N: the true classes, int64.
+        labels_N: the true classes, int64: (N,), or (N, C) of 0 and 1 for binary-cross-entropy.
         smoothing: in [0, 1).
 
     Returns:
-        A scalar, in nats for cross-entropy.
+        A scalar, in nats except for mse.
 
     Example:
         >>> round(loss_of("cross-entropy", torch.zeros(1, 11), torch.tensor([3]), 0.0).item(), 3)  # ln 11
@@ -49,6 +53,9 @@ def losses_of(name: str, logits_NC: Tensor, labels_N: Tensor, smoothing: float) 
     logits_NC = logits_NC.float()  # bf16 is too coarse for a sum of exponentials
     if name == "cross-entropy":
         return cross_entropy(logits_NC, labels_N, label_smoothing=smoothing, reduction="none")
+    if name == BINARY:
+        targets_NC = labels_N.to(logits_NC.dtype) * (1 - smoothing) + smoothing / 2
+        return binary_cross_entropy_with_logits(logits_NC, targets_NC, reduction="none").sum(dim=1)
     classes = logits_NC.shape[1]
     targets_NC = one_hot(labels_N, classes) * (1 - smoothing) + smoothing / classes
     return (targets_NC - logits_NC.softmax(dim=1)).square().sum(dim=1)
@@ -58,7 +65,7 @@ class Targets(NamedTuple):
     """The targets of a batch.
 
     Attributes:
-        labels_N: the true classes, int64.
+        labels_N: the true classes, int64; with several labels (N, C), 1 for each of them.
         others_N: the classes of the mixed-in photos; None: no photo is mixed.
         lambda_N: the weight λ of a photo's own label in its target, in [0, 1].
     """
@@ -93,7 +100,7 @@ class Objective:
     the weight λ of the own label, and the weight w of a class.
 
     Args:
-        name: `cross-entropy` or `mse`.
+        name: `cross-entropy`, `mse` or `binary-cross-entropy`.
         smoothing: label smoothing, in [0, 1).
         weights_C: weights of the classes, on the device of the logits; None: all 1.
     """
@@ -107,6 +114,12 @@ class Objective:
         if targets.others_N is not None and targets.lambda_N is not None:
             losses_N = torch.lerp(self._weighted(logits_NC, targets.others_N), losses_N, targets.lambda_N)
         return losses_N.mean()
+
+    def right(self, logits_NC: Tensor, labels_N: Tensor) -> Tensor:
+        """Return the number of photos with the right class, or with exactly the right ones at a probability of 0.5."""
+        if self.name == BINARY:
+            return ((logits_NC > 0) == (labels_N > 0)).all(dim=1).sum()
+        return (logits_NC.argmax(dim=1) == labels_N).sum()
 
     def _weighted(self, logits_NC: Tensor, labels_N: Tensor) -> Tensor:
         losses_N = losses_of(self.name, logits_NC, labels_N, self.smoothing)

@@ -7,7 +7,6 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any, Self
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -18,6 +17,7 @@ from thalweg.data.decoding import reading
 from thalweg.errors import BadImageError, DataError, ThalwegError, UsageError
 from thalweg.runs import Run, checkpoint
 from thalweg.runs.photos import decode_photos, find_photos
+from thalweg.runs.tasks import BINARY, task_of
 from thalweg.training.machine import (
     fits_device,
     fits_memory,
@@ -92,6 +92,7 @@ class Plan:
             config = replace(config, corrections=str(Path(config.corrections).resolve()))
         if config.weights is not None:
             config = replace(config, weights=kept_source(config.weights))
+        config = for_labels(config, images, listener)
         size, stored = choose_sizes(
             config.size, config.max_size, typical_side(images), augmentation(config.augment).enlarge
         )
@@ -167,6 +168,33 @@ class Preparation:
             facts |= plan.weights.facts(plan.model, cache, config, facts, listener)
             initial = {name: tensor.clone() for name, tensor in plan.model.state_dict().items()}
         return cls(Run(out, config, facts, environment), cache, check, choice, initial)
+
+
+def for_labels(config: TrainingConfig, images: ImageSet, listener: Listener) -> TrainingConfig:
+    """Return the configuration that fits the labels of a set: several a photo have a loss of their own.
+
+    Raises:
+        UsageError: the configuration has something that only one label a photo has, or the other way round.
+    """
+    if not images.several:
+        if config.loss == BINARY:
+            raise UsageError("training.loss_of_several", path=images.root)
+        return config
+    if config.loss == "cross-entropy":
+        config = replace(config, loss=BINARY)
+    unfit = {
+        "--loss mse": config.loss == "mse",
+        "--class-weights balanced": config.class_weights != "none",
+        "--lr auto": config.find_lr,
+        "--fit-head --freeze all": config.only_head,
+    }
+    if any(unfit.values()):
+        flag = next(name for name, is_given in unfit.items() if is_given)
+        raise UsageError("training.one_label_only", flag=flag, path=images.root)
+    if config.fit_head:
+        listener.note("training.no_fit_of_several")
+    listener.note("training.labels_line")
+    return replace(config, labels="several", fit_head=False)
 
 
 def initial_weights(run: Run) -> dict[str, Tensor] | None:
@@ -258,7 +286,6 @@ def _note_what_muon_updates(model: nn.Module, listener: Listener) -> None:
 
 def _data_facts(images: ImageSet, cache: Cache, config: TrainingConfig) -> dict[str, Any]:
     labels = cache.labels("train")
-    counts = np.bincount(labels, minlength=len(images.classes))
     return {
         "path": images.address,
         "layout": images.layout,
@@ -269,7 +296,7 @@ def _data_facts(images: ImageSet, cache: Cache, config: TrainingConfig) -> dict[
         "mean": list(cache.mean) if config.normalize else [0.0] * 3,
         # Avoid dividing a channel without contrast by zero.
         "std": [max(std, 1 / 255) for std in cache.std] if config.normalize else [1.0] * 3,
-        "class_shares": [float(count) / len(labels) for count in counts],
+        "class_shares": task_of(config.loss).shares(labels, len(images.classes)),
         "train": len(labels),
         "valid": len(cache.rows("valid")),
         "test": len(cache.rows("test")),

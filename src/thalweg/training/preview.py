@@ -73,20 +73,20 @@ def preview(photos: Path | str, config: TrainingConfig, *, count: int = 6, copie
         copies_PKSS3[rows_N.numpy(), epoch] = images_NCHW.permute(0, 2, 3, 1).numpy() + mean_3
     (plain_NCHW,) = plain_batches(augmenter, rows_P, size=size, batch_size=len(chosen))
     plain_PSS3 = plain_NCHW.permute(0, 2, 3, 1).numpy() + mean_3
-    names = [(one.path, images.classes[one.label]) for one in chosen if one.label is not None]
+    names = [(one.path, one.written(images.classes) or "") for one in chosen]
     return Preview(names, np.clip(plain_PSS3, 0, 1), np.clip(copies_PKSS3, 0, 1))
 
 
 def _one_of_each_class(images: ImageSet, count: int, seed: int) -> list[Photo]:
     """Photos of the training split, drawn by the seed: of each class one, then of each another one."""
-    photos = [one for one in images.split("train") if one.label is not None]
+    photos = [one for one in images.split("train") if one.is_labeled]
     if not photos:
         raise DataError("data.no_images", path=images.root)
     order = np.random.default_rng(seed).permutation(len(photos))
     turn: dict[int, int] = {}
     ranked = []
     for at in order:
-        label = photos[at].label or 0
+        label = min(photos[at].all_labels, default=-1)
         turn[label] = turn.get(label, 0) + 1
         ranked.append((turn[label], label, int(at)))
     return [photos[at] for _, _, at in sorted(ranked)[:count]]

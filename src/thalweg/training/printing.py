@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from thalweg import _notebook
 from thalweg.i18n import t
+from thalweg.runs import files
 from thalweg.training.progress import Listener
 
 
@@ -82,17 +83,9 @@ class Lines(Listener):
     def epoch_ended(self, row: Mapping[str, float]) -> None:
         """Print the epoch's losses and accuracies."""
         total = "" if self.epochs is None else f"/{self.epochs}"
-        self.line(
-            t(
-                "training.epoch_line",
-                epoch=f"{row['epoch']:.0f}{total}",
-                train_loss=row["train_loss"],
-                train_accuracy=row["train_accuracy"],
-                valid_loss=row["valid_loss"],
-                valid_accuracy=row["valid_accuracy"],
-                time=duration(row["seconds"]),
-            )
-        )
+        told = {**row, "epoch": f"{row['epoch']:.0f}{total}", "time": duration(row["seconds"])}
+        key = "training.epoch_line_several" if files.VALID_MAP in row else "training.epoch_line"
+        self.line(t(key, **told))
 
     def line(self, message: str) -> None:
         """Print a line."""
@@ -119,7 +112,7 @@ class Printer(Lines):
 def numbers_line(progress: Progress) -> str:
     """The numbers of a progress report in one line."""
     return t(
-        "training.progress_line",
+        "training.progress_line_several" if progress.several else "training.progress_line",
         epoch=progress.epoch,
         loss=progress.loss,
         accuracy=progress.accuracy,
@@ -127,6 +120,21 @@ def numbers_line(progress: Progress) -> str:
         rate=progress.photos_per_second,
         left=duration(progress.seconds_left),
     )
+
+
+def result_lines(summary: Mapping[str, Any]) -> list[str]:
+    """The scores of the splits that a finished run was evaluated on.
+
+    Args:
+        summary: of the run.
+    """
+    found = []
+    for split in ("valid", "test"):
+        if result := summary.get(split):
+            key = f"several_{split}" if "mean_average_precision" in result else split
+            told = {**result, "loss": float("nan") if result["loss"] is None else result["loss"]}
+            found.append(t(f"training.result_{key}", epoch=summary["kept_epoch"], **told))
+    return found
 
 
 def working_line(stage: str, pace: Pace) -> str:

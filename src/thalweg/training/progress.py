@@ -29,6 +29,10 @@ class EpochSums:
     right: float = 0.0
     photos: int = 0
 
+    def means(self) -> dict[str, float]:
+        """Return the mean loss and accuracy, as columns of the history of epochs."""
+        return {"train_loss": self.loss / self.photos, "train_accuracy": self.right / self.photos}
+
     def clear(self) -> None:
         """Start an epoch."""
         self.loss, self.right, self.photos = 0.0, 0.0, 0
@@ -43,7 +47,7 @@ class State:
         epoch: epochs done.
         batch: batches done in the current epoch.
         seconds: time since training began, over all sessions.
-        best_accuracy: best accuracy on the validation split so far.
+        best_accuracy: best accuracy on the validation split so far; of several labels, mean average precision.
         best_loss: loss of the same epoch; breaks ties between equal accuracies.
         best_epoch: number of that epoch, counted from 1; 0 before the first.
         fitted: iterations of the fit of the classifier before the first step; 0: there was none yet.
@@ -189,6 +193,7 @@ class Progress:
         photos_per_second: speed since the last report.
         seconds: time since training began, including evaluations.
         seconds_left: estimated time left.
+        several: whether photos have several labels, so that `accuracy` is the share with all of them right.
     """
 
     share: float
@@ -201,6 +206,7 @@ class Progress:
     photos_per_second: float
     seconds: float
     seconds_left: float
+    several: bool = False
 
 
 class Pace:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from thalweg.errors import UsageError
 from thalweg.probes.batches import take_batches
 from thalweg.probes.copies import own_randomness
 from thalweg.rate import Evaluation, RateSweep
@@ -124,8 +125,13 @@ def search(
         highest: rate at which it ends; no candidate is higher.
         steps: number of steps in the sweep.
         listener: receives the progress.
+
+    Raises:
+        UsageError: an option is invalid, or photos have several labels.
     """
     check_range(lowest, highest, steps)
+    if prepared.run.task.several:
+        raise UsageError("training.one_label_only", flag="thalweg find-lr", path=prepared.run.data["path"])
     listener = listener or Listener()
     listener.note("rate.searching")
     given = prepared.run.config.lr

@@ -17,7 +17,7 @@ from thalweg.training.progress import EpochSums, Progress
 
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
 
@@ -104,20 +104,29 @@ class Recorder:
         device: the device on which losses gather.
         listener: receives the progress.
         layers: measures the layers; its rows are written whenever the meter is read.
+        epoch_units: columns of the history of epochs.
 
     Raises:
         RunError: another process is training this run.
     """
 
-    def __init__(self, run: Path, state: State, device: torch.device, listener: Listener, layers: LayerProbe) -> None:
-        self.meter = Meter(device, state.sums)
+    def __init__(  # noqa: PLR0917 - of one caller
+        self,
+        run: Path,
+        state: State,
+        device: torch.device,
+        listener: Listener,
+        layers: LayerProbe,
+        epoch_units: Mapping[str, str] = files.EPOCH_UNITS,
+    ) -> None:
+        self.meter, self._columns = Meter(device, state.sums), tuple(epoch_units)
         self._run, self._state, self._listener, self._measured = run, state, listener, layers
         self._read_at = time.monotonic()
         self._steps = HistoryLog(run / files.STEPS, files.STEP_UNITS)
         if not self._steps.hold():
             self._steps.close()
             raise RunError("training.in_use", run=run)
-        self._epochs = HistoryLog(run / files.EPOCHS, files.EPOCH_UNITS)
+        self._epochs = HistoryLog(run / files.EPOCHS, dict(epoch_units))
         self._layers = HistoryLog(run / files.LAYERS, layers.units)
         self._steps.cut_after(state.step)
         self._layers.cut_after(state.step)
@@ -173,6 +182,7 @@ class Recorder:
                 photos_per_second=sum(reading.photos for reading in readings) / (now - self._read_at),
                 seconds=clock.seconds,
                 seconds_left=clock.seconds_left(latest.step),
+                several=files.VALID_MAP in self._columns,
             )
         )
         self._read_at = now
@@ -190,11 +200,12 @@ class Recorder:
         """Write the rows of a training that took place without batches."""
         self._steps.extend(steps)
         self._layers.extend(layers)
-        self._epochs.extend([[row[name] for name in files.EPOCH_UNITS] for row in epochs])
+        self._epochs.extend([[row[name] for name in self._columns] for row in epochs])
 
     def end_epoch(self, row: dict[str, float]) -> None:
         """Write an epoch's row and report it."""
-        self._epochs.extend([[row[name] for name in files.EPOCH_UNITS]])
+        row = {name: row[name] for name in self._columns}
+        self._epochs.extend([list(row.values())])
         self._listener.epoch_ended(row)
 
 
@@ -207,9 +218,18 @@ class Witness:
         device: the device on which losses gather.
         listener: hears nothing.
         layers: measures the layers.
+        epoch_units: columns of the history of epochs.
     """
 
-    def __init__(self, run: Path, state: State, device: torch.device, listener: Listener, layers: LayerProbe) -> None:  # noqa: ARG002 - as `Recorder`
+    def __init__(  # noqa: PLR0917 - as `Recorder`
+        self,
+        run: Path,  # noqa: ARG002 - as `Recorder`
+        state: State,
+        device: torch.device,
+        listener: Listener,  # noqa: ARG002 - as `Recorder`
+        layers: LayerProbe,
+        epoch_units: Mapping[str, str] = files.EPOCH_UNITS,  # noqa: ARG002 - as `Recorder`
+    ) -> None:
         self.meter, self._measured = Meter(device, state.sums), layers
 
     def __enter__(self) -> Self:

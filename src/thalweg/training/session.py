@@ -372,7 +372,8 @@ def _finish(loop: TrainingLoop, listener: Listener, loggers: Live) -> Run:
         return run
     kept = loop.use_best()
     scores = keep_outputs(run, loop.features("valid"), loop.cache.labels("valid"))
-    test = loop.evaluate("test").to_dict() if loop.cache.is_labeled("test") else None
+    chosen = {"temperature": scores["temperature"], "thresholds_C": scores.get("thresholds")}
+    test = loop.evaluate("test", **chosen).to_dict() if loop.cache.is_labeled("test") else None
     scores = {"kept_epoch": kept, **scores, "test": test}
     write_summary(run, loop.state, loop.seconds, stopped, scores=scores)
     listener.ended(run, run.summary())

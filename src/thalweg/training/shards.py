@@ -69,7 +69,7 @@ class _Lane:
             logits_NC = self.model(images_NCHW)
         loss = self._objective(logits_NC, Targets(labels_N, others_N, lambda_N))
         gradients = torch.autograd.grad(loss, self._parameters, allow_unused=True)
-        return loss.detach(), (logits_NC.detach().argmax(dim=1) == labels_N).sum(), *gradients
+        return loss.detach(), self._objective.right(logits_NC.detach(), labels_N), *gradients
 
 
 class _Place(NamedTuple):

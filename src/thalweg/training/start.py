@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+import torch
 
+from thalweg import models
 from thalweg.i18n import t
 from thalweg.runs.photos import affordable_batch, evaluation_batches
 from thalweg.weights.matching import Match, load_weights
@@ -85,6 +87,26 @@ class Loaded:
         head = "kept" if self.match.keeps_head else "new"
         kept = {**self.weights.to_facts(), **about, "share": self.match.share, "head": head}
         return {**(normal if config.normalize else {}), "weights": kept}
+
+
+@torch.no_grad()
+def begin_at_shares(model: nn.Module, facts: Mapping[str, Any]) -> None:
+    """Let a new classifier begin with the share of each class as its probability, by its biases.
+
+    With several labels a photo, most classes are absent from most photos: from biases of zero, the first epoch would go
+    into learning that.
+
+    Args:
+        model: the network; without biases in its last layer it stays as it is.
+        facts: of the run: `class_shares`, of which 0 and 1 count as 0.1 % and 99.9 %, and `weights`, whose classifier
+            may have been kept.
+
+    Source: Lin et al. 2017, https://arxiv.org/abs/1708.02002, section 3.3.
+    """
+    bias = getattr(models.classifier_of(model), "bias", None)
+    if isinstance(bias, torch.Tensor) and facts.get("weights", {}).get("head") != "kept":
+        shares_C = torch.tensor(facts["class_shares"], dtype=bias.dtype)
+        bias.copy_(torch.logit(shares_C, eps=1e-3).view_as(bias))
 
 
 def _some_photos(cache: Cache, config: SettledConfig) -> Tensor:

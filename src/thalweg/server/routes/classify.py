@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from thalweg.data.label_sets import written
 from thalweg.errors import BadImageError, RunError
 from thalweg.server.model_cache import at_a_time, network_of, photos_of
 from thalweg.server.request import LARGEST_PHOTO, Entry
@@ -16,6 +17,7 @@ from thalweg.server.request import LARGEST_PHOTO, Entry
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from thalweg.data import Photo
     from thalweg.runs import Run
     from thalweg.server.request import Visit
 
@@ -54,13 +56,13 @@ def classify_own(run: Run, row: int) -> dict[str, Any]:
     Raises:
         RunError: there is no such photo, or no epoch has ended yet.
     """
-    image_HWC, label = photo(run, row)
-    return {**look_at(run, image_HWC), "true": None if label is None else run.classes[label]}
+    image_HWC, known = photo(run, row)
+    return {**look_at(run, image_HWC), "true": known.written(run.classes)}
 
 
 @at_a_time
-def photo(run: Run, row: int) -> tuple[NDArray[np.uint8], int | None]:
-    """A photo of the run, and its label.
+def photo(run: Run, row: int) -> tuple[NDArray[np.uint8], Photo]:
+    """A photo of the run, decoded, and what is known about it.
 
     Raises:
         RunError: there is no such photo.
@@ -68,7 +70,7 @@ def photo(run: Run, row: int) -> tuple[NDArray[np.uint8], int | None]:
     cache = photos_of(run)
     if not 0 <= row < len(cache.photos):
         raise RunError("page.no_photo", row=row)
-    return np.array(cache.images_NHWC[row]), cache.photos[row].label
+    return np.array(cache.images_NHWC[row]), cache.photos[row]
 
 
 def look_at(run: Run, image_HWC: NDArray[np.uint8]) -> dict[str, Any]:
@@ -79,8 +81,18 @@ def look_at(run: Run, image_HWC: NDArray[np.uint8]) -> dict[str, Any]:
         raise RunError("runs.no_weights", run=run.path)
     seen = attention(network_of(run), run, image_HWC)
     best = np.argsort(-seen.probability_C)[:_TOP]
+    given_C = run.task.decided(seen.probability_C[None], run.thresholds)[0]
     return {
-        "top": [{"name": run.classes[label], "probability": float(seen.probability_C[label])} for label in best],
+        "top": [
+            {
+                "name": run.classes[label],
+                "probability": float(seen.probability_C[label]),
+                "given": bool(given_C[label]),
+            }
+            for label in best
+        ],
+        "several": run.task.several,
+        "answer": written(run.classes[label] for label in np.flatnonzero(given_C)),
         "seen": data_address(seen_pixels(run, image_HWC)),
         "side": run.config.size,
         "maps": {name: data_address(heat(map_HW)) for name, map_HW in seen.maps.items()},

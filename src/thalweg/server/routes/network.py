@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from thalweg.errors import ThalwegError
+from thalweg.errors import RunError, ThalwegError
 from thalweg.i18n import t
 from thalweg.server.model_cache import Recent, at_a_time, key_of, outputs_of, photos_of, spare_the_processor
 from thalweg.server.request import Entry, Form
@@ -219,6 +219,8 @@ def photo_points_of(visit: Visit, name: str, components: str) -> tuple[Hashable,
     from thalweg.runs import files
 
     run = visit.service.index.run(name)
+    if run.task.several:
+        raise RunError("page.points_several", run=run.path.name)
     if components == "features":
         outputs, key = outputs_of(run, files.BEST), key_of(run, files.BEST)
         return key, _points.get(key, lambda: photo_points(outputs["top"], outputs["labels"], run.classes))

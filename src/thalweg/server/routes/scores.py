@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from thalweg.data.label_sets import written
 from thalweg.errors import RunError
 from thalweg.i18n import t
 from thalweg.runs.probabilities import most_probable
-from thalweg.server.model_cache import at_a_time, outputs_of, photos_of
+from thalweg.server.model_cache import at_a_time, outputs_of, photos_of, probabilities_of
 from thalweg.server.request import Entry
 
 
@@ -19,12 +20,13 @@ if TYPE_CHECKING:
     from thalweg.runs import Run
 
 _SAMPLES: Final = 12  # photos of each kind
+_OF_LABELS: Final = ("photos", "average_precision", "threshold", "precision", "recall", "f1")
 _PAIRS: Final = 30  # of confused classes
 
 
 @at_a_time
 def scores(run: Run) -> dict[str, Any]:
-    """Confusion matrix, precision and recall of the classes, and samples.
+    """Confusion matrix, precision and recall of the classes, and samples; of several labels a photo, other scores.
 
     They cover the whole validation split of a run that has ended. During training, they cover a part of the split, with
     the best weights so far.
@@ -36,6 +38,8 @@ def scores(run: Run) -> dict[str, Any]:
     from thalweg.report.scores import class_scores
 
     outputs, is_part = _outputs(run)
+    if run.task.several:
+        return _of_labels(run, outputs, is_part=is_part)
     labels_N, (predicted_N, probability_N) = outputs["labels"], most_probable(outputs["logits"], run.temperature)
     rows_N = outputs["rows"] if "rows" in outputs else photos_of(run).rows("valid")
     matrix_CC = confusion_matrix(labels_N, predicted_N, len(run.classes))
@@ -77,6 +81,46 @@ def _many(
         "pairs": [
             {**pair._asdict(), "mistake": int(rows_N[mistake]), "other": None if other is None else int(rows_N[other])}
             for pair, (mistake, other) in zip(pairs, examples, strict=True)
+        ],
+    }
+
+
+def _of_labels(run: Run, outputs: dict[str, NDArray[Any]], *, is_part: bool) -> dict[str, Any]:
+    """The scores of each class as rows of a table, and photos with their labels and those that they were given."""
+    from thalweg.i18n import percent
+    from thalweg.report.several import label_scores, wrong_labels
+
+    probability_NC = probabilities_of(run, outputs["logits"])
+    thresholds_C, true_NC = run.thresholds or (), outputs["labels"] > 0
+    given_NC = run.task.decided(probability_NC, thresholds_C)
+    found = label_scores(probability_NC, true_NC, thresholds_C)
+    mean = run.task.scores(probability_NC, outputs["labels"], thresholds_C)["mean_average_precision"]
+    wrong = wrong_labels(probability_NC, true_NC, given_NC).rows_M[:_SAMPLES]
+    right = np.flatnonzero((true_NC == given_NC).all(axis=1))
+    right = np.sort(np.random.default_rng(0).permutation(right)[:_SAMPLES])
+    rows_N = outputs["rows"] if "rows" in outputs else photos_of(run).rows("valid")
+
+    def named(which_C: NDArray[np.bool_]) -> str:
+        return written(run.classes[label] for label in np.flatnonzero(which_C)) or t("data.no_label")
+
+    return {
+        "classes": list(run.classes),
+        "columns": [t("page.scores_true"), *(t(f"report.column_{name}") for name in _OF_LABELS)],
+        "rows": [
+            [name, f"{photos:,}", *(percent(float(value), 1) for value in values)]
+            for name, photos, *values in zip(run.classes, *found, strict=True)
+        ],
+        "right": mean,
+        "count": len(true_NC),
+        "note": t("page.scores_part" if is_part else "page.scores_whole", count=len(true_NC)),
+        "samples": [
+            {
+                "row": int(rows_N[place]),
+                "true": named(true_NC[place]),
+                "predicted": named(given_NC[place]),
+                "right": bool((true_NC[place] == given_NC[place]).all()),
+            }
+            for place in [*wrong.tolist(), *right.tolist()]
         ],
     }
 

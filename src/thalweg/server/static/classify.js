@@ -61,21 +61,22 @@ async function ownPhoto(run) {
   return postJson("classify/own", {}, { run, row });
 }
 
-function shown({ top, seen, side, maps, true: right }) {
-  const rows = top.flatMap(({ name, probability }) => [make("span", {}, name), bar(probability), make("span", {}, percent(probability))]);
+function shown({ top, seen, side, maps, several, answer, true: right }) {
+  const rows = top.flatMap(({ name, probability, given }) => [make("span", {}, several && given ? `✓ ${name}` : name), bar(probability), make("span", {}, percent(probability))]);
   const stack = (name, over) =>
     make("figure", {},
       make("div", { class: "stack" }, make("img", { src: seen, alt: t("classify_seen", { side }) }), over ? make("img", { src: over, alt: "", class: "over" }) : null),
       make("figcaption", {}, name),
     );
   return [
-    make("h3", { id: "classify-answer" }, t("classify_answer", { name: top[0].name, share: percent(top[0].probability) })),
-    ...(right ? [make("p", {}, t(right === top[0].name ? "classify_right" : "classify_wrong", { name: right }))] : []),
+    make("h3", { id: "classify-answer" }, several ? answer || t("classify_no_label") : t("classify_answer", { name: top[0].name, share: percent(top[0].probability) })),
+    ...(right || (several && right === "") ? [make("p", {}, t(right === answer ? "classify_right" : "classify_wrong", { name: right || t("classify_no_label") }))] : []),
     make("div", { class: "bars" }, ...rows),
     make("div", { class: "seen" },
       stack(t("classify_seen", { side }), null),
       ...Object.entries(maps).map(([tap, map]) => stack(t(`classify_map_${tap}`), map)),
     ),
+    ...(several ? [note(t("classify_several"))] : []),
     note(t("classify_note")),
   ];
 }

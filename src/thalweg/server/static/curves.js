@@ -22,6 +22,7 @@ const NAMED = 16; // lines, at most, for a legend: of more, the cursor and the t
 export const PANELS = [
   { id: "loss", stream: "steps", column: "loss", log: true, say: short },
   { id: "gradient", stream: "steps", column: "gradient_norm", log: true, say: short },
+  { id: "map", stream: "epochs", column: "valid_map", log: false, say: exactPercent },
   { id: "accuracy", stream: "epochs", column: "valid_accuracy", log: false, say: exactPercent },
   { id: "train", stream: "epochs", column: "train_accuracy", log: false, say: exactPercent },
   { id: "valid", stream: "epochs", column: "valid_loss", log: false, say: short },
@@ -29,16 +30,20 @@ export const PANELS = [
   { id: "processes", stream: "processes", column: "photos_per_second", log: false, say: whole },
 ];
 
+const SHARES = ["accuracy", "train"]; // of photos with all labels right, where they may have several
+
 export const colorOf = (number) => COLORS[document.documentElement.dataset.theme === "dark" ? "dark" : "light"][number % 8];
 
 /**
  * @param {HTMLElement} home
  * @param {(run: string) => Record<string, any>} historyOf
  * @param {(run: string) => boolean} hasRate whether the steps of a run have a rate: those of a fit have lengths
+ * @param {(run: string) => boolean} isSeveral whether photos of a run have several labels
  */
-export function makeCurves(home, historyOf, hasRate) {
+export function makeCurves(home, historyOf, hasRate, isSeveral) {
   let charts = [];
   let runs = [];
+  let several = false;
   const waiting = new Set();
   let asked = false;
   let free = 0;
@@ -47,11 +52,12 @@ export function makeCurves(home, historyOf, hasRate) {
     runs = next;
     for (const chart of charts) chart.destroy();
     home.replaceChildren();
-    const shown = PANELS.filter((panel) => panel.id !== "lr" || runs.some(hasRate));
+    several = runs.some(isSeveral);
+    const shown = PANELS.filter((panel) => (panel.id !== "lr" || runs.some(hasRate)) && (panel.id !== "map" || several));
     charts = runs.length ? shown.map(chartOf) : [];
     home.dataset.rows = "";
   }
-  const chartOf = (panel) => makeChart(home, panel, runs, (run) => readable(panel, run));
+  const chartOf = (panel) => makeChart(home, panel, runs, (run) => readable(panel, run), several);
   /** Draw the processes anew where there are others than before; theirs is the last chart. */
   function renew() {
     const last = charts.length - 1;
@@ -95,8 +101,8 @@ export function makeCurves(home, historyOf, hasRate) {
   };
 }
 
-function makeChart(home, panel, runs, historyOf) {
-  const title = t(`curve_${panel.id}`);
+function makeChart(home, panel, runs, historyOf, several) {
+  const title = t(`curve_${panel.id}${several && SHARES.includes(panel.id) ? "_several" : ""}`);
   const note = make("p", { class: "note", role: "status" });
   const coarse = make("p", { class: "note" });
   const place = region("chart-home", t("curve_keys", { title }));

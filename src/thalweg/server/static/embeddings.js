@@ -47,16 +47,16 @@ export async function mountEmbeddings(page) {
     if (!scatters) build(header);
     LAYERS.forEach((layer, place) => {
       scatters[place].show({ positions: arrays[layer], labels: arrays.labels, predicted: arrays.predicted, named: header.named });
-      scatters[place].note(t("embeddings_agreement", { share: percent(header.agreement[layer]) }));
+      scatters[place].note(t(header.true ? "embeddings_agreement_rarest" : "embeddings_agreement", { share: percent(header.agreement[layer]) }));
     });
-    byId("embeddings-right").textContent = t("embeddings_right", { share: percent(header.right), count: arrays.rows.length });
+    byId("embeddings-right").textContent = t(header.true ? "embeddings_all_right" : "embeddings_right", { share: percent(header.right), count: arrays.rows.length });
     look(front < arrays.rows.length ? front : 0, false);
   }
   function build(header) {
     const before = make("div", { class: "front", "aria-live": "polite" });
     const maps = make("div", { class: "maps" });
-    home.replaceChildren(make("p", { class: "note", id: "embeddings-right" }), maps, swatchesOf(header.named.map((label) => header.classes[label])));
-    if (header.named.length < header.classes.length) home.append(note(t("embeddings_named", { named: header.named.length, count: header.classes.length })));
+    home.replaceChildren(make("p", { class: "note", id: "embeddings-right" }), ...(header.about ? [note(header.about)] : []), maps, swatchesOf(header.named.map((label) => header.classes[label])));
+    if (header.named.length < header.classes.length) home.append(note(t(header.true ? "embeddings_named_rarest" : "embeddings_named", { named: header.named.length, count: header.classes.length })));
     if (known.length < 2) home.append(note(t("embeddings_no_epochs")));
     scatters = LAYERS.map((layer) => makeScatter(maps, { title: t(`embeddings_${layer}`), keys: t("embeddings_keys"), look }));
     maps.append(before);
@@ -67,11 +67,12 @@ export async function mountEmbeddings(page) {
     const { header, arrays } = shown;
     front = place;
     for (const scatter of scatters) scatter.ring(place);
-    const [right, predicted] = [header.classes[arrays.labels[place]], header.classes[arrays.predicted[place]]];
+    const several = Boolean(header.true);
+    const [right, predicted] = several ? [header.true[place], header.given[place]] : [header.classes[arrays.labels[place]], header.classes[arrays.predicted[place]]];
     byId("embeddings-front").replaceChildren(
       make("img", { src: pictureAddress("photo", { run, row: arrays.rows[place], side: 200 }), alt: right }),
-      make("p", {}, t("embeddings_true", { name: right })),
-      make("p", {}, t("embeddings_predicted", { name: predicted, share: percent(arrays.probability[place]) })),
+      make("p", {}, t(several ? "embeddings_labels" : "embeddings_true", { name: right })),
+      make("p", {}, several ? t("embeddings_given", { name: predicted }) : t("embeddings_predicted", { name: predicted, share: percent(arrays.probability[place]) })),
       note(right === predicted ? t("embeddings_is_right") : t("embeddings_is_wrong")),
     );
     if (chosen) home.dataset.looked = String(place);

@@ -4,7 +4,7 @@
 import { readFields, writeFields } from "./address.js";
 import { getFrame, getJson, pictureAddress, postJson } from "./api.js";
 import { button, byId, facts, make, note, region, table } from "./dom.js";
-import { duration, percent, short, t, whole } from "./texts.js";
+import { duration, percent, scored, short, t, whole } from "./texts.js";
 import { heatColor, ratioColor } from "./heat.js";
 
 export function makeDetail(page) {
@@ -82,8 +82,8 @@ export function makeDetail(page) {
         [t("column_state"), t(`state_${run.state}`)],
         [t("column_epoch"), `${short(run.epoch)}${run.epochs ? ` / ${whole(run.epochs)}` : ""}`],
         [t("column_last_loss"), short(run.last_loss)],
-        [t("column_best"), percent(run.best)],
-        [t("column_test"), percent(run.test)],
+        [t("column_best"), scored(run, run.best)],
+        [t("column_test"), scored(run, run.test)],
         [t("column_seconds"), duration(run.seconds)],
         [t("photos_per_second"), run.state === "training" ? whole(rate) : "–"],
         ...(run.weights ? [[t("column_weights"), [run.weights, run.license].filter(Boolean).join(" · ")]] : []),
@@ -167,17 +167,20 @@ export function makeDetail(page) {
 }
 
 async function scoresOf(page, run, found) {
-  const { note: covered, samples, right } = found;
-  const shown = found.matrix ? [region("scroll", t("scores_title"), matrixOf(found))] : (await import("./manyclasses.js")).manyClasses(page, run, found);
+  const { note: covered, samples, right, rows } = found;
+  const title = t(rows ? "scores_title_several" : "scores_title");
+  const shown = rows
+    ? [region("scroll", title, table(found.columns, rows, { rowHeads: true, caption: title }))]
+    : found.matrix ? [region("scroll", title, matrixOf(found))] : (await import("./manyclasses.js")).manyClasses(page, run, found);
   const cards = samples.map(({ row, ...sample }) =>
     make("figure", { class: sample.right ? "card" : "card wrong" },
       make("img", { src: pictureAddress("photo", { run, row }), alt: sample.true, loading: "lazy" }),
-      make("figcaption", {}, sample.right ? `✓ ${sample.true}` : `✗ ${sample.true} → ${sample.predicted}`, make("br"), percent(sample.probability)),
+      make("figcaption", {}, sample.right ? `✓ ${sample.true}` : `✗ ${sample.true} → ${sample.predicted}`, ...(rows ? [] : [make("br"), percent(sample.probability)])),
     ),
   );
   return [
-    make("h3", {}, t("scores_title")),
-    note(`${percent(right)} · ${covered}`),
+    make("h3", {}, title),
+    note(`${percent(right)}${rows ? " mAP" : ""} · ${covered}`),
     ...shown,
     make("h3", {}, t("scores_samples")),
     make("div", { class: "cards" }, ...cards),

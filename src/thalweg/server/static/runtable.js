@@ -2,7 +2,7 @@
 // All runs in a table: sorted by a column, filtered by words, chosen for the charts. A damaged run says what is wrong.
 
 import { byId, make } from "./dom.js";
-import { duration, percent, short, t, whole } from "./texts.js";
+import { duration, scored, short, t, whole } from "./texts.js";
 
 const COLUMNS = [
   { id: "run", text: true },
@@ -14,8 +14,8 @@ const COLUMNS = [
   { id: "epoch", show: (run) => short(run.epoch) },
   { id: "steps", show: (run) => whole(run.steps) },
   { id: "last_loss", show: (run) => short(run.last_loss) },
-  { id: "best", show: (run) => percent(run.best) },
-  { id: "test", show: (run) => percent(run.test) },
+  { id: "best", show: (run) => scored(run, run.best) },
+  { id: "test", show: (run) => scored(run, run.test) },
   { id: "seconds", show: (run) => duration(run.seconds) },
 ];
 const MOST = 8;

@@ -22,6 +22,8 @@ const orDash = (format) => (value) => (value === null || value === undefined || 
 export const whole = orDash((value) => WHOLE.format(value));
 /** Rounded as it is written, half up, as in Python: a number is first made exact, so that 0.285 would not be below. */
 export const percent = orDash((value) => SHARE.format(/** @type {any} */ (String(value))));
+/** The score of a run that decides which weights are best: accuracy, or with its name mean average precision. */
+export const scored = (run, value) => `${percent(value)}${run.several && value !== null && value !== undefined ? " mAP" : ""}`;
 /** With two decimals: where neighbors are told apart. */
 export const exactPercent = orDash((value) => EXACT_SHARE.format(/** @type {any} */ (String(value))));
 /** Four digits; very small ones by their power of ten. */
