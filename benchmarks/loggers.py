@@ -31,12 +31,12 @@ class Watch(Listener):
 
     def epoch_ended(self, row: Any) -> None:
         """Take the steps so far."""
-        self.ended, self.steps = time.monotonic(), int(row["step"])
+        self.last, self.steps = time.monotonic(), int(row["step"])
 
     @property
     def milliseconds(self) -> float:
         """Of a step."""
-        return 1e3 * (self.ended - self.began) / self.steps
+        return 1e3 * (self.last - self.began) / self.steps
 
 
 def main() -> None:

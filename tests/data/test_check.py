@@ -282,6 +282,17 @@ def test_the_table_has_every_finding(many, tmp_path):
     assert "train/0_100.png" in rows[0].reason
 
 
+def test_the_table_of_findings_among_the_photos_is_no_list_of_them(plant, picture):
+    photos = {f"{split}/{kind}/{n}.jpg": picture(2 * n + (kind == "dog"))
+              for split in ("train", "test") for kind in ("cat", "dog") for n in range(3)}  # fmt: skip
+    root = plant(photos)
+    found = check_images(open_images(root))
+    assert len(found.leaks) == 6
+    found.write_csv(root / "found.csv")
+    images = open_images(root)
+    assert (images.layout, len(images.photos)) == ("class_folders", 12)
+
+
 @pytest.mark.parametrize("content", [b"path,label\na.png,cat\n", b"", b"\xff\xfe\x00", b'kind,"'])
 def test_another_table_is_no_table_of_findings(tmp_path, content):
     (tmp_path / "all.csv").write_bytes(content)

@@ -84,6 +84,12 @@ class TestWhatIsRead:
         assert counts(open_images(folder / "data" / "train-{00000..00001}-of-00002.parquet"))[2] == 0
         assert sum(counts(open_images(folder / "data" / "train-00000-of-00002.parquet"))) == 4
 
+    def test_a_pattern_has_the_class_names_beside_it(self, tmp_path, rows):
+        for number in range(2):
+            written(tmp_path / f"train-{number}.parquet", rows(range(4), [0, 1, 0, 1]))
+        (tmp_path / "classes.txt").write_text("soup\nbread\n", encoding="utf-8")
+        assert open_images(tmp_path / "train-{0..1}.parquet").classes == ("soup", "bread")
+
     def test_prediction_takes_the_test_split(self, folder):
         assert [photo.path for photo in open_photos(folder).photos] == [
             "data/test-00000-of-00001/0.jpg",
@@ -95,6 +101,12 @@ class TestWhatIsRead:
         types = {"jpg": pa.large_binary(), "category": pa.dictionary(pa.int32(), pa.string())}
         images = open_images(written(tmp_path / "set.parquet", columns, types=types))
         assert (images.classes, sum(counts(images)), images.source.names()[0]) == (("a", "b"), 4, "set/0.jpg")
+
+    def test_views_of_bytes_and_texts_are_columns_too(self, tmp_path, picture):
+        columns = {"image": [picture(n) for n in range(4)], "label": ["b", "a", "b", "a"]}
+        path = written(tmp_path / "set.parquet", columns, types={"image": pa.binary_view(), "label": pa.string_view()})
+        images = open_images(path)
+        assert (images.classes, images.read(images.photos[0]) in columns["image"]) == (("a", "b"), True)
 
     def test_the_user_names_columns_where_two_may_be_meant(self, tmp_path, rows):
         columns = rows(range(4), [0, 1, 0, 1])
@@ -146,6 +158,36 @@ class TestWhatIsWrong:
                 continue
             assert set(contents) <= known
 
+    def test_a_damaged_row_group_is_read_once_and_not_for_each_row_behind_the_damage(
+        self, tmp_path, picture, monkeypatch
+    ):
+        import thalweg.data.parquet as module
+
+        monkeypatch.setattr(module, "_BATCH_BYTES", 4000)
+        columns = {"image": [{"bytes": picture(n), "path": None} for n in range(24)], "label": [0, 1] * 12}
+        how = {
+            "compression": "none",
+            "use_dictionary": False,
+            "data_page_size": 1,
+            "write_batch_size": 1,
+            "write_statistics": False,
+        }
+        path = written(tmp_path / "set.parquet", columns, write_page_checksum=True, **how)
+        whole = path.read_bytes()
+        place = whole.index(picture(12)) + 50
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
+        kept, streams = module._stream, []
+        monkeypatch.setattr(module, "_stream", lambda *how: (streams.append(how), kept(*how))[1])
+        source, reasons = open_images(path).source, set()
+        for row, name in enumerate(source.names()):
+            try:
+                assert source.read(name) == picture(row)
+                assert row < 12
+            except BadImageError as error:
+                reasons.add(str(error.values["reason"]))
+        assert len(reasons) == 1
+        assert len(streams) <= 3
+
     def test_a_null_photo_is_bad_and_the_others_stay(self, tmp_path, rows):
         columns = rows(range(6), [0, 1] * 3)
         columns["image"][2] = {"bytes": None, "path": "2.jpg"}
@@ -160,6 +202,9 @@ class TestWhatIsWrong:
     def test_a_photo_without_a_label_is_named(self, tmp_path, rows, missing):
         error = refused(written(tmp_path / "set.parquet", rows(range(4), [0, 1, missing, 1])))
         assert (error.key, error.values["example"]) == ("data.samples_no_label", "set/2.jpg")
+
+    def test_a_file_without_rows_is_named(self, tmp_path, rows):
+        assert refused(written(tmp_path / "set.parquet", rows([], []))).key == "data.parquet_no_rows"
 
     def test_a_table_of_texts_has_no_photos(self, tmp_path):
         columns = {"text": ["a", "b"], "label": [0, 1]}

@@ -1,5 +1,6 @@
 """Sets at an address: copied into the cache, continued after a cut, checked, and used without a network."""
 
+import base64
 import hashlib
 import shutil
 import sys
@@ -178,6 +179,22 @@ class TestACopy:
         assert local_copy(url + "/train-{0..2}.tar", patience=QUICK).path == copy
         assert len(downloads) == 5
 
+    def test_a_url_on_the_web_may_have_spaces_chinese_and_a_password(self, tmp_path, plant, monkeypatch):
+        root, seen = plant({"照片 集/训练-0.tar": b"\1" * 512}, "served"), []
+        kept = SimpleHTTPRequestHandler.do_GET
+        monkeypatch.setattr(
+            SimpleHTTPRequestHandler, "do_GET", lambda self: (seen.append(self.headers["Authorization"]), kept(self))
+        )
+        with serving(root) as url:
+            copy = local_copy(f"{url}/照片 集/训练-0.tar", patience=QUICK).path
+            assert (copy.name, copy.read_bytes()) == ("训练-0.tar", b"\1" * 512)
+            known = url.replace("://", "://ann:%73ecret@")
+            local_copy(f"{known}/照片 集/训练-0.tar", patience=QUICK)
+            with pytest.raises(DataError, match=r"ann:\*\*\*@.*404") as caught:
+                local_copy(f"{known}/nothing.tar", patience=QUICK)
+        assert "ecret" not in str(caught.value)
+        assert seen[:2] == [None, "Basic " + base64.b64encode(b"ann:secret").decode()]
+
 
 class TestCuts:
     def test_a_copy_goes_on_where_it_was_cut(self, memory, cuts):
@@ -259,6 +276,26 @@ class TestWhatIsRefused:
         with pytest.raises(DataError) as caught:
             open_images("nowhere://photos")
         assert caught.value.key == "data.remote_unknown"
+
+    @pytest.mark.parametrize(
+        "url", ["http:///a.tar", "http://[::1/a.tar", "https://host:port/a.tar", "http://host/a/.."]
+    )
+    def test_what_is_no_whole_url(self, url):
+        with pytest.raises(DataError) as caught:
+            open_images(url)
+        assert caught.value.key == "data.get_bad_url"
+
+    def test_a_storage_that_cannot_be_reached_at_all(self, monkeypatch):
+        import fsspec.core
+
+        def away(_url):
+            raise ConnectionRefusedError("refused")
+
+        monkeypatch.setattr(fsspec.core, "url_to_fs", away)
+        with pytest.raises(DataError, match=r"ann:\*\*\*@host/photos.*refused") as caught:
+            open_images("ftp://ann:secret@host/photos")
+        assert caught.value.key == "data.remote_unreachable"
+        assert "secret" not in str(caught.value)
 
     def test_a_name_that_points_outside(self, memory, monkeypatch):
         from fsspec.implementations.memory import MemoryFileSystem

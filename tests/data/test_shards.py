@@ -1,5 +1,6 @@
 """Sets in tar shards, as WebDataset writes them: what they hold, and what damaged ones are told."""
 
+import gzip
 import io
 import json
 import tarfile
@@ -78,6 +79,27 @@ class TestWhatIsRead:
     def test_a_pattern_means_its_shards_and_no_others(self, shards):
         images = open_images(shards() / "train-{000000..000001}.tar")
         assert sum(counts(images)) == 8
+
+    def test_a_pattern_may_name_folders_and_count_down(self, samples, plant):
+        root = plant({f"test/{kind}/{n}.tar": tar_of(samples([2 * n, 2 * n + 1], "01")) for kind in ("train", "val")
+                      for n in range(2)} | {"test/classes.txt": b"cat\ndog\n"})  # fmt: skip
+        for pattern in ("{train/0,val/0}.tar", "{train,val}/{0..0}.tar", "../test/{train,val/../train,val}/0.tar"):
+            images = open_images(root / "test" / pattern)
+            assert (counts(images), images.classes) == ([2, 2, 0], ("cat", "dog"))
+            assert [photo.path for photo in images.photos][:2] == ["train/0/0000.jpg", "train/0/0001.jpg"]
+        assert sum(counts(open_images(root / "test/train/{1..0}.tar"))) == 4
+
+    def test_shards_with_one_name_before_their_ending_stay_apart(self, samples, plant, picture):
+        first, second = tar_of(samples(range(4), "0101")), tar_of(samples(range(4, 8), "0101"))
+        images = open_images(plant({"a.tar": first, "a.tar.gz": gzip.compress(second)}))
+        assert {photo.path: images.read(photo) for photo in images.photos} == {
+            f"a.tar{'.gz' * (n > 3)}/{n:04}.jpg": picture(n) for n in range(8)
+        }
+
+    def test_a_member_in_a_folder_is_not_that_of_a_shard_there(self, samples, plant, picture):
+        inside = tar_of([(f"1/{name}", content) for name, content in samples(range(4), "0101")])
+        images = open_images(plant({"0.tar": inside, "0/1.tar": tar_of(samples(range(4, 8), "0101"))}) / "{0,0/1}.tar")
+        assert {images.read(photo) for photo in images.photos} == {picture(n) for n in range(8)}
 
     def test_shards_give_the_same_pixels_as_the_folder_of_their_photos(self, shards, plant, picture):
         plain = {f"train/{n % 2}/{n}.jpg": picture(n) for n in range(8)}
@@ -207,7 +229,9 @@ class TestWhatIsRefused:
     def test_shards_without_labels_say_what_is_missing(self, samples, plant):
         assert refused(plant({"train-0.tar": tar_of(samples(range(3), [None] * 3))})).key.startswith("data.")
 
-    @pytest.mark.parametrize("content", ["{", '{"0": "cat", "2": "dog"}', "[1, 2]", "7"])
+    @pytest.mark.parametrize(
+        "content", ["{", '{"0": "cat", "2": "dog"}', "[1, 2]", "7", '"ab"', '["a", " "]', '{"a": false, "b": true}']
+    )
     def test_a_broken_classes_json_is_refused(self, shards, content):
         assert refused(shards(**{"classes.json": content.encode()})).key == "data.classes_json"
 

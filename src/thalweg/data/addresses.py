@@ -12,6 +12,7 @@ from thalweg.data.builtin import ARCHIVE, BUILTIN
 _URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]+://.+")
 _BRACES: Final = re.compile(r"\{[^{}]*(?:,|\.\.)[^{}]*\}")
 _ODD: Final = re.compile(r"[^\w.\-]+")
+_PASSWORD: Final = re.compile(r"(?<=://)([^/?#:@]*):[^/?#]*@")
 
 
 def is_url(photos: Path | str) -> bool:
@@ -22,6 +23,16 @@ def is_url(photos: Path | str) -> bool:
         (True, False, False)
     """
     return isinstance(photos, str) and bool(_URL.fullmatch(photos))
+
+
+def without_password(url: str) -> str:
+    """An address as people may see it.
+
+    Example:
+        >>> without_password("sftp://ann:secret@host/photos"), without_password("https://host:8000/photos")
+        ('sftp://ann:***@host/photos', 'https://host:8000/photos')
+    """
+    return _PASSWORD.sub(r"\1:***@", url)
 
 
 def is_pattern(photos: Path | str) -> bool:
@@ -61,7 +72,7 @@ def short_name(photos: Path | str) -> str:
         'food-11'
     """
     if isinstance(photos, str) and is_url(photos):
-        parts = re.split(r"[?#]", photos.partition("://")[2])[0].split("/")
+        parts = re.split(r"[?#]", photos.partition("://")[2])[0].rpartition("@")[2].split("/")
     else:
         parts = str(Path(photos).resolve()).split("/") if is_pattern(photos) else [Path(photos).resolve().name]
     plain = [part for part in parts if part and not _BRACES.search(part)]

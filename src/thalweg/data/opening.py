@@ -218,12 +218,13 @@ def _with_table(source: Source, path: Path, table: str) -> tuple[Source, Sequenc
 
 
 def _open_source(path: Path, choice: LayoutChoice) -> Source:
-    shards = find_shards(path)
+    folder = FolderSource(path) if path.is_dir() else None
+    shards = find_shards(path, folder.names() if folder else ())
     if shards:
         kind = ParquetSource if is_parquet(shards.taken[0].file.name) else TarShards
         return kind(path, shards, choice)
-    if path.is_dir():
-        return FolderSource(path)
+    if folder:
+        return folder
     if not path.exists():
         raise DataError("data.not_there", path=path)
     if is_picture(path.name):

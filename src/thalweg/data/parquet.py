@@ -13,6 +13,7 @@ from bisect import bisect_right
 from collections import OrderedDict
 from contextlib import suppress
 from functools import cached_property
+from itertools import accumulate
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -69,7 +70,7 @@ class _File:
             groups = [file.metadata.row_group(at) for at in range(file.metadata.num_row_groups)]
             self.rows = [group.num_rows for group in groups]
             self.steps = [max(1, _BATCH_BYTES * group.num_rows // max(1, group.total_byte_size)) for group in groups]
-        self.firsts = [sum(self.rows[:at]) for at in range(len(self.rows))]
+        self.firsts = list(accumulate(self.rows[:-1], initial=0))
         self.stamp = stamp_of(self.path)
         self.names: list[str] = []
 
@@ -83,13 +84,14 @@ class ParquetSource:
         choice: what the user says about it: the path column is that of the photos, the label column that of the labels.
 
     Raises:
-        DataError: a file cannot be read, or has no column of photos.
+        DataError: a file cannot be read, has no column of photos, or no file has a row.
         MissingExtraError: pyarrow is not installed.
     """
 
     def __init__(self, path: Path, shards: Shards, choice: LayoutChoice) -> None:
         self.path = path
         self.notes: tuple[Note, ...] = shards.notes
+        self._home = shards.home
         self._beside = shards.beside
         self._files = {shard.name: _File(shard) for shard in shards.taken}
         first = next(iter(self._files.values()))
@@ -98,10 +100,13 @@ class ParquetSource:
             if file is not first and _columns(file, choice) != self._schema:
                 raise DataError("data.parquet_differ", path=path, first=first.path, second=file.path)
             file.names = _names(file, self._schema)
+        if not any(file.names for file in self._files.values()):
+            raise DataError("data.parquet_no_rows", path=path)
         self._rows = {name: (file, row) for file in self._files.values() for row, name in enumerate(file.names)}
         self._batches: OrderedDict[tuple[str, int, int], list[bytes | None]] = OrderedDict()
         self._kept = 0
         self._cursor: tuple[str, int, int, Iterator[list[bytes | None]]] | None = None
+        self._damaged: dict[tuple[str, int], tuple[int, Exception]] = {}  # row groups: the first batch that fails, why
         self._lock = threading.Lock()
 
     @cached_property
@@ -143,7 +148,7 @@ class ParquetSource:
         """
         if name not in self._rows:
             if name in self._beside:
-                return FolderSource(self.path).read(name)
+                return FolderSource(self._home).read(name)
             raise BadImageError("data.bad_missing", path=name)
         file, row = self._rows[name]
         group = bisect_right(file.firsts, row) - 1
@@ -164,7 +169,7 @@ class ParquetSource:
     def stamp(self, name: str) -> str | None:
         """The file's own stamp with the number of the row."""
         if name not in self._rows:
-            return FolderSource(self.path).stamp(name)
+            return FolderSource(self._home).stamp(name)
         file, row = self._rows[name]
         return f"{file.stamp}-{row}" if file.stamp else None
 
@@ -172,17 +177,29 @@ class ParquetSource:
         """A batch of a row group; the file is read on from where it was, or from the group's start."""
         key = (file.name, group, batch)
         while key not in self._batches:
+            fails, why = self._damaged.get(key[:2], (batch + 1, None))
+            if why is not None and batch >= fails:  # else each row behind a damage would read the group again up to it
+                raise why
             if self._cursor is None or self._cursor[:2] != key[:2] or self._cursor[2] > batch:
                 self._cursor = (*key[:2], 0, _stream(file, group, self._schema))
             at, stream = self._cursor[2:]
-            content = next(stream, None)
-            if content is None:
-                self._cursor = None
-                raise DataError("data.parquet_short", path=file.path)
+            self._cursor = None  # a stream that fails does not go on
+            self._keep((*key[:2], at), self._next(stream, file, (*key[:2], at)))
             self._cursor = (*key[:2], at + 1, stream)
-            self._keep((*key[:2], at), content)
         self._batches.move_to_end(key)
         return self._batches[key]
+
+    def _next(self, stream: Iterator[list[bytes | None]], file: _File, key: tuple[str, int, int]) -> list[bytes | None]:
+        """The next batch of a stream; a failure that is not the disk's is remembered."""
+        try:
+            return next(stream)
+        except StopIteration:
+            error: Exception = DataError("data.parquet_short", path=file.path)
+        except (OSError, ValueError, DataError) as failure:
+            error = failure
+        if getattr(error, "errno", None) is None:
+            self._damaged[key[:2]] = key[2], error
+        raise error
 
     def _keep(self, key: tuple[str, int, int], content: list[bytes | None]) -> None:
         self._kept += sum(len(one or b"") for one in content) - sum(
@@ -291,7 +308,7 @@ def _features(schema: Any) -> dict[str, Any]:
 def _is_binary(kind: Any) -> bool:
     import pyarrow.types as of
 
-    return of.is_binary(kind) or of.is_large_binary(kind)
+    return of.is_binary(kind) or of.is_large_binary(kind) or of.is_binary_view(kind)
 
 
 def _holds_bytes(kind: Any) -> bool:
@@ -306,7 +323,7 @@ def _may_label(kind: Any) -> bool:
     import pyarrow.types as of
 
     kind = kind.value_type if of.is_dictionary(kind) else kind
-    return of.is_integer(kind) or of.is_string(kind) or of.is_large_string(kind)
+    return of.is_integer(kind) or of.is_string(kind) or of.is_large_string(kind) or of.is_string_view(kind)
 
 
 def _by_words(names: Sequence[str], words: Sequence[str]) -> list[str]:

@@ -9,7 +9,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Literal
 
 from thalweg._notebook import shown_as
-from thalweg.data.addresses import address_of
+from thalweg.data.addresses import address_of, without_password
 from thalweg.data.builtin import name_of
 from thalweg.data.label_sets import written
 from thalweg.i18n import joined, t
@@ -132,8 +132,8 @@ class ImageSet:
 
     @property
     def name(self) -> str:
-        """What people call the set: its path or address, or `builtin`."""
-        return self.url or name_of(self.root)
+        """What people call the set: its path or its address without a password, or `builtin`."""
+        return without_password(self.url) if self.url else name_of(self.root)
 
     @property
     def address(self) -> str:

@@ -16,9 +16,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from urllib.parse import urlsplit
 
 from thalweg._files import cache_folder, hold, write_text
-from thalweg.data.addresses import short_name
+from thalweg.data.addresses import short_name, without_password
 from thalweg.data.digests import digest
 from thalweg.data.download import Total, name_in, worth_fetching
 from thalweg.data.parallel import in_order
@@ -131,7 +132,7 @@ def local_copy(
         except DataError as error:
             if not known or not all(_is_same(home, one) for one in known.values()):
                 raise
-            notes = (Note("data.note_remote_offline", {"url": url, "reason": error}),)
+            notes = (Note("data.note_remote_offline", {"url": without_password(url), "reason": error}),)
             return Copy(_opens(home, url, list(known)), notes)
         _fetch(home, url, system, files, known, progress=progress, patience=patience)
     return Copy(_opens(home, url, [file.path for file in files]), notes)
@@ -150,7 +151,7 @@ def _fetch(
     wanted = [file for file in files if not _is_fresh(home, file, known.get(file.path))]
     needed = sum(file.size or 0 for file in wanted)
     if wanted and needed + _KEPT_FREE > shutil.disk_usage(home).free:
-        raise StorageError("data.remote_fills_disk", url=url, path=home, size=-(-needed >> 20))
+        raise StorageError("data.remote_fills_disk", url=without_password(url), path=home, size=-(-needed >> 20))
     watch = Total(progress, needed)
     base = home / _name(url)
     stale = {file.path for file in wanted} | (known.keys() - {file.path for file in files})
@@ -225,30 +226,59 @@ def _listed(url: str) -> tuple[Any, list[_File]]:
     """
     urls = expanded(url)
     if url.lower().startswith(_WEB):
-        return None, _told_apart([_File(name_in(one) or "photos", one) for one in urls])
+        return None, _told_apart([_on_the_web(one) for one in urls])
+    shown = without_password(url)
+    try:
+        with _telling(url):
+            system = _storage(urls[0])
+        files = [file for one in urls for file in _found(system, one)]
+    except OSError as error:
+        raise DataError("data.remote_unreachable", url=shown, reason=error) from error
+    outside = next((file for file in files if points_outside(file.path)), None)
+    if outside:
+        raise DataError("data.get_bad_name", url=shown, name=outside.path)
+    taken = worth_fetching(files)
+    if not taken:
+        raise DataError("data.remote_nothing", url=shown)
+    there = {file.path for file in taken}
+    taken += [file for file in files if file.path in COMPANIONS and file.path not in there]
+    return system, _told_apart(taken)
+
+
+def _storage(url: str) -> Any:
+    """What reads the files of an address.
+
+    Raises:
+        DataError: there is no such kind of address, or its package is missing.
+        MissingExtraError: fsspec is not installed.
+    """
     try:
         from fsspec.core import url_to_fs
     except ImportError as error:
         raise MissingExtraError("fsspec", "remote") from error
     try:
-        system = url_to_fs(urls[0])[0]
+        return url_to_fs(url)[0]
     except ImportError as error:
-        raise DataError("data.remote_package", url=url, reason=error) from error
+        raise DataError("data.remote_package", url=without_password(url), reason=error) from error
     except ValueError as error:
-        raise DataError("data.remote_unknown", url=url, reason=error) from error
+        raise DataError("data.remote_unknown", url=without_password(url), reason=error) from error
+
+
+def _on_the_web(url: str) -> _File:
+    """The file at a URL.
+
+    Raises:
+        DataError: it has no host, or no name of a file.
+    """
     try:
-        files = [file for one in urls for file in _found(system, one)]
-    except OSError as error:
-        raise DataError("data.remote_unreachable", url=url, reason=error) from error
-    outside = next((file for file in files if points_outside(file.path)), None)
-    if outside:
-        raise DataError("data.get_bad_name", url=url, name=outside.path)
-    taken = worth_fetching(files)
-    if not taken:
-        raise DataError("data.remote_nothing", url=url)
-    there = {file.path for file in taken}
-    taken += [file for file in files if file.path in COMPANIONS and file.path not in there]
-    return system, _told_apart(taken)
+        parts = urlsplit(url)
+        is_whole = bool(parts.hostname) and (parts.port or 0) >= 0  # a port that is no number raises
+        name = name_in(url) or "photos"
+    except ValueError:
+        is_whole, name = False, ""
+    if not is_whole or points_outside(name):
+        raise DataError("data.get_bad_url", url=without_password(url))
+    return _File(name, url)
 
 
 def _found(system: Any, url: str) -> list[_File]:
@@ -258,7 +288,7 @@ def _found(system: Any, url: str) -> list[_File]:
         system.invalidate_cache()  # a long-lived process sees what is there now
         found = system.find(root, detail=True)
         if not found:
-            raise DataError("data.remote_gone", url=url)
+            raise DataError("data.remote_gone", url=without_password(url))
         return [
             _file(place, facts if "size" in facts else system.info(place), root, url) for place, facts in found.items()
         ]
@@ -291,12 +321,12 @@ def _telling(url: str) -> Iterator[None]:
     """
     try:
         yield
-    except (DataError, StorageError):
+    except (DataError, MissingExtraError, StorageError):
         raise
     except FileNotFoundError as error:
-        raise DataError("data.remote_gone", url=url) from error
+        raise DataError("data.remote_gone", url=without_password(url)) from error
     except PermissionError as error:
-        raise DataError("data.remote_denied", url=url, reason=error) from error
+        raise DataError("data.remote_denied", url=without_password(url), reason=error) from error
     except OSError:
         raise
     except Exception as error:  # each storage has errors of its own

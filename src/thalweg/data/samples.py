@@ -203,15 +203,34 @@ def _class_names(source: Source) -> tuple[str, ...] | None:
         return None
     try:
         value: Any = json.loads(content)
-        pairs = [_numbered(*pair) for pair in (value.items() if isinstance(value, dict) else enumerate([*value]))]
+        pairs = [_numbered(*pair) for pair in (value.items() if isinstance(value, dict) else _listed(value))]
     except (ValueError, TypeError, RecursionError) as error:
         raise DataError("data.classes_json", path=f"{source.path}: {CLASSES_FILE}") from error
     names = dict(pairs)
-    if sorted(names) != list(range(len(pairs))) or not all(isinstance(name, str) for name in names.values()):
+    if sorted(names) != list(range(len(pairs))) or not all(names.values()):
         raise DataError("data.classes_json", path=f"{source.path}: {CLASSES_FILE}")
     return tuple(names[number] for number in sorted(names))
 
 
-def _numbered(key: Any, value: Any) -> tuple[int, Any]:
-    """The number and the name of a class, whichever of them is the key."""
-    return (value, key) if isinstance(value, int) else (int(key), value)
+def _listed(value: Any) -> Iterable[tuple[int, Any]]:
+    """The names of a list with their numbers.
+
+    Raises:
+        TypeError: something else, such as one text, whose letters are no classes.
+    """
+    if not isinstance(value, list):
+        raise TypeError(value)
+    return enumerate(value)
+
+
+def _numbered(key: Any, value: Any) -> tuple[int, str]:
+    """The number and the name of a class, whichever of them is the key; a name in one line.
+
+    Raises:
+        TypeError: the name is no text.
+        ValueError: the other is no number.
+    """
+    number, name = (value, key) if type(value) is int else (int(key), value)
+    if not isinstance(name, str):
+        raise TypeError(name)
+    return number, composed(" ".join(name.split()))

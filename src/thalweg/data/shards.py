@@ -5,7 +5,9 @@ A folder of shards, or a pattern with braces, is one set. The name of each shard
 
 from __future__ import annotations
 
+import os
 import re
+from collections import Counter
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path, PurePosixPath
@@ -38,7 +40,7 @@ class Shard(NamedTuple):
     """One file of a set.
 
     Attributes:
-        name: its path in the set without the ending; the names of its photos begin with it.
+        name: its path in the set, where it is clear without the ending; the names of its photos begin with it.
         file: where it lies.
     """
 
@@ -50,11 +52,13 @@ class Shards(NamedTuple):
     """The shards of a set.
 
     Attributes:
+        home: the folder that holds all of them.
         taken: those that are read, in order.
-        beside: the names of other files in the folder.
+        beside: the names of other files in that folder.
         notes: shards that were left out, and why.
     """
 
+    home: Path
     taken: tuple[Shard, ...]
     beside: tuple[str, ...] = ()
     notes: tuple[Note, ...] = ()
@@ -64,7 +68,7 @@ def expanded(pattern: str) -> list[str]:
     """The names that a pattern with braces means: ranges of numbers, and lists separated by commas.
 
     Args:
-        pattern: as shells write it; leading zeros of a range are kept.
+        pattern: as shells write it; leading zeros of a range are kept, and a range may count down.
 
     Raises:
         DataError: the pattern means more than a million names.
@@ -99,8 +103,12 @@ def is_shard(name: str) -> bool:
     return is_parquet(name) or is_tar(Path(name))
 
 
-def find_shards(path: Path) -> Shards | None:
+def find_shards(path: Path, names: Sequence[str] = ()) -> Shards | None:
     """The shards of a pattern, a folder or a Parquet file; `None` if the path is none of these.
+
+    Args:
+        path: what the user gives.
+        names: all files of the folder, if it is one.
 
     Raises:
         DataError: shards are missing, there are several sets, or a folder holds both tars and Parquet files.
@@ -108,8 +116,8 @@ def find_shards(path: Path) -> Shards | None:
     if is_pattern(path):
         return _of_pattern(path)
     if path.is_file():
-        return Shards((Shard(_stem(path.name), path),)) if is_parquet(path.name) else None
-    return _of_folder(path) if path.is_dir() else None
+        return Shards(path.parent, (Shard(_stem(path.name), path),)) if is_parquet(path.name) else None
+    return _of_folder(path, names)
 
 
 class TarShards:
@@ -126,7 +134,7 @@ class TarShards:
 
     def __init__(self, path: Path, shards: Shards, choice: LayoutChoice) -> None:
         self.path = path
-        self._home = path if path.is_dir() else path.parent
+        self._home = shards.home
         self._beside = shards.beside
         self._tars: dict[str, TarSource] = {}
         for shard in shards.taken:
@@ -189,28 +197,27 @@ def _choices(inside: str) -> list[str]:
     if numbers is None:
         return inside.split(",") if "," in inside else ["{" + inside + "}"]
     first, last = int(numbers[1]), int(numbers[2])
-    if last - first >= _MOST:
+    if abs(last - first) >= _MOST:
         raise DataError("data.pattern_too_large", path="{" + inside + "}", limit=_MOST)
     width = len(numbers[1]) if numbers[1].startswith("0") else 0
-    return [str(number).zfill(width) for number in range(first, last + 1)]
+    step = 1 if first <= last else -1
+    return [str(number).zfill(width) for number in range(first, last + step, step)]
 
 
 def _of_pattern(path: Path) -> Shards:
-    files = [Path(name) for name in expanded(str(path))]
+    files = [Path(name) for name in dict.fromkeys(expanded(str(path)))]
     missing = [file for file in files if not file.is_file()]
-    if missing or not files:
-        values = {"count": len(missing), "total": len(files), "example": missing[0] if missing else path}
-        raise DataError("data.shards_missing", path=path, **values)
+    if missing:
+        raise DataError("data.shards_missing", path=path, count=len(missing), total=len(files), example=missing[0])
     _of_one_kind([file.name for file in files], path)
-    home = path.parent
-    if is_pattern(home):  # the shards lie in several folders
-        return _by_split(path, [Shard(_stem(file.as_posix()).lstrip("/"), file) for file in files], ())
+    places = {os.path.abspath(file): file for file in files}  # noqa: PTH100 - names must not have the parts `..`
+    home = Path(os.path.commonpath([os.path.dirname(place) for place in places]))  # noqa: PTH120 - as above
+    shards = [Shard(Path(place).relative_to(home).as_posix(), file) for place, file in places.items()]
     beside = tuple(name for name in COMPANIONS if (home / name).is_file())
-    return _by_split(path, [Shard(_stem(file.relative_to(home).as_posix()), file) for file in files], beside)
+    return _by_split(path, Shards(home, tuple(shards), beside))
 
 
-def _of_folder(path: Path) -> Shards | None:
-    names = FolderSource(path).names()
+def _of_folder(path: Path, names: Sequence[str]) -> Shards | None:
     files = [name for name in names if is_shard(name)]
     pictures = (name for name in names if is_picture(name) and not is_paper(name.partition("/")[0]))
     if not files or next(pictures, None) is not None:
@@ -222,7 +229,7 @@ def _of_folder(path: Path) -> Shards | None:
         raise DataError("data.several_sets", path=path, sets=joined(sorted(str(path / home) for home in homes)[:5]))
     taken = set(files)
     beside = tuple(name for name in names if name not in taken and not is_picture(name))
-    return _by_split(path, [Shard(_stem(name), path / name) for name in files], beside)
+    return _by_split(path, Shards(path, tuple(Shard(name, path / name) for name in files), beside))
 
 
 def _of_one_kind(files: Sequence[str], path: Path) -> None:
@@ -255,13 +262,22 @@ def _complete(files: Sequence[str], path: Path) -> None:
             raise DataError("data.shards_missing", path=path, **values)
 
 
-def _by_split(path: Path, shards: list[Shard], beside: tuple[str, ...]) -> Shards:
+def _by_split(path: Path, found: Shards) -> Shards:
     """The shards whose names state a split, or all of them if none does."""
-    silent = [shard for shard in shards if split_in(shard.name) is None]
-    if not silent or len(silent) == len(shards):
-        return Shards(tuple(shards), beside)
-    note = Note("data.note_shards_silent", {"path": path, "count": len(silent), "example": silent[0].file.name})
-    return Shards(tuple(shard for shard in shards if split_in(shard.name)), beside, (note,))
+    silent = [shard for shard in found.taken if split_in(shard.name) is None]
+    if silent and len(silent) < len(found.taken):
+        note = Note("data.note_shards_silent", {"path": path, "count": len(silent), "example": silent[0].file.name})
+        found = found._replace(taken=tuple(one for one in found.taken if split_in(one.name)), notes=(note,))
+    return found._replace(taken=_without_endings(found.taken))
+
+
+def _without_endings(shards: tuple[Shard, ...]) -> tuple[Shard, ...]:
+    """The shards with short names, unless names of photos could then mean two: in `a.tar` and `a.tgz` or `a/b.tar`."""
+    names = Counter(_stem(shard.name) for shard in shards)
+    folders = {str(folder) for name in names for folder in PurePosixPath(name).parents}
+    if len(names) < len(shards) or names.keys() & folders:
+        return shards
+    return tuple(Shard(_stem(shard.name), shard.file) for shard in shards)
 
 
 def _home(name: str) -> str:

@@ -22,6 +22,7 @@ from thalweg.data.columns import (
     is_plain,
     word_of,
 )
+from thalweg.data.findings import Finding
 from thalweg.data.label_sets import separator_of
 from thalweg.data.layouts import SPLIT_NAMES, Entry
 from thalweg.data.places import Places, split_in, tidy
@@ -48,6 +49,7 @@ _OWN_FOLDS: Final = ["path", "fold", "label", "predicted"]
 _OWN_SUBMISSION: Final = ["Id", "Category"]
 _OWN_CORRECTIONS: Final = ["path", "given", "decision", "label"]
 _OWN_REVIEW: Final = ["rank", "path", "given", "suggested"]
+_OWN_FINDINGS: Final = [*Finding._fields[:4]]
 _TRIED = 20  # rows
 _DEEPEST = 2
 _WHOLE = re.compile(r"\d+\.0+")
@@ -339,7 +341,7 @@ def _is_own(name: str, header: Sequence[str]) -> bool:
     file = PurePosixPath(name)
     if list(header) == _OWN_SPLIT:
         return file.name == RUN_SPLIT
-    if list(header[:4]) in (_OWN_FOLDS, _OWN_CORRECTIONS, _OWN_REVIEW):
+    if list(header[:4]) in (_OWN_FOLDS, _OWN_CORRECTIONS, _OWN_REVIEW, _OWN_FINDINGS):
         return True
     return list(header[:2]) == _OWN_SUBMISSION or "submission" in file.stem.casefold()
 

@@ -10,16 +10,18 @@ from __future__ import annotations
 
 import json
 import time
+from base64 import b64encode
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256 as new_sha256
 from http.client import HTTPException
 from typing import IO, TYPE_CHECKING, Any, Protocol
 from urllib.error import HTTPError, URLError
-from urllib.parse import urlsplit
+from urllib.parse import quote, unquote, urlsplit
 from urllib.request import Request, urlopen
 
 from thalweg._files import write_text
+from thalweg.data.addresses import without_password
 from thalweg.errors import DataError, StorageError, UsageError
 
 
@@ -102,18 +104,20 @@ def download(
         UsageError: the URL is not `http` or `https`.
     """
     if stream is None and urlsplit(url).scheme not in {"http", "https"}:
-        raise UsageError("data.get_bad_url", url=url)
+        raise UsageError("data.get_bad_url", url=without_password(url))
     if path.exists() and size in {None, path.stat().st_size} and (sha256 is None or sha256_of(path) == sha256.lower()):
         if progress:
             progress(path.stat().st_size, path.stat().st_size)
         return
     part = _Part(path, url)
     ask = partial(_ask, part, url) if stream is None else partial(_copy, part, stream)
-    _fetch(part, url, partial(ask, progress or _ignore), patience or Patience())
-    found = sha256_of(part.path)
-    if (sha256 and found != sha256.lower()) or size not in {None, part.size()}:
+    _fetch(part, without_password(url), partial(ask, progress or _ignore), patience or Patience())
+    expected, found = sha256 and sha256.lower(), sha256_of(part.path)
+    if size not in {None, part.size()}:
+        expected, found = f"{size:,} B", f"{part.size():,} B"
+    if expected not in {None, found}:
         part.discard()
-        raise DataError("data.get_checksum", url=url, expected=sha256 or f"{size:,}", found=found)
+        raise DataError("data.get_checksum", url=without_password(url), expected=expected, found=found)
     part.finish()
 
 
@@ -200,11 +204,12 @@ def _ask(part: _Part, url: str, progress: Callable[[int, int], None]) -> None:
     Raises:
         HTTPException: the connection ended before the file did.
     """
-    headers = {"User-Agent": "thalweg", "Accept-Encoding": "identity"}
+    request = _request(url)
     version = part.version()
     if version:
-        headers |= {"Range": f"bytes={part.size()}-", "If-Range": version}
-    with urlopen(Request(url, headers=headers), timeout=_TIMEOUT_S) as answer:  # noqa: S310 - http or https, see `download`
+        request.add_header("Range", f"bytes={part.size()}-")
+        request.add_header("If-Range", version)
+    with urlopen(request, timeout=_TIMEOUT_S) as answer:  # noqa: S310 - http or https, see `download`
         at = part.size() if answer.status == 206 else 0
         if at and not answer.headers.get("Content-Range", "").startswith(f"bytes {at}-"):
             raise HTTPException(f"requested bytes from {at:,}, received others")
@@ -219,6 +224,19 @@ def _ask(part: _Part, url: str, progress: Callable[[int, int], None]) -> None:
                 progress(done, total)
         if total and done < total:
             raise HTTPException(f"{done:,} of {total:,} bytes")
+
+
+def _request(url: str) -> Request:
+    """A request for a URL as people write it: with spaces or Chinese in its path, or with a name and a password."""
+    split = urlsplit(url)
+    user, at, host = split.netloc.rpartition("@")
+    plain = split._replace(netloc=host.encode("idna").decode() if not host.isascii() else host)
+    request = Request(quote(plain.geturl(), safe="%/:?#[]@!$&'()*+,;=~"))  # noqa: S310 - as in `_ask`
+    request.add_header("User-Agent", "thalweg")
+    request.add_header("Accept-Encoding", "identity")
+    if at:  # not for a server that this one sends us to
+        request.add_unredirected_header("Authorization", f"Basic {b64encode(unquote(user).encode()).decode()}")
+    return request
 
 
 def _copy(part: _Part, stream: Stream, progress: Callable[[int, int], None]) -> None:
