@@ -156,6 +156,7 @@ function makeChart(home, panel, runs, historyOf, several) {
       found = await Promise.all(asked);
     } catch (error) {
       note.textContent = error.message;
+      within = ""; // later rows are drawn again
       return;
     }
     if (part !== within) return;
