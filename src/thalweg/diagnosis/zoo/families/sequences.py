@@ -44,7 +44,7 @@ def lstm(seed: int) -> Program:
     waves = torch.sin(torch.arange(20) * (0.3 + 0.35 * targets[:, None]) + phase)
     series = (waves + 0.2 * torch.randn(waves.shape, generator=generator))[..., None]
     model = _Recurrent(nn.LSTM, 1, 24, 4)
-    return Program(model, _split(series, targets), "body", 24, "head", "classes", accuracy, rate=1e-2, steps=250)
+    return Program(model, _split(series, targets), "body", 24, "head", "classes", accuracy, rate=5e-3, steps=400)
 
 
 @family
