@@ -12,10 +12,15 @@ from thalweg.i18n import LANGUAGES, speaking, t
 from thalweg.report.verdict import verdict_of
 from thalweg.runs import RunFolder
 from thalweg.runs.files import STEP_UNITS
+from thalweg.server.run_index import photos_name
 
 
 def listed(client):
     return client.get("/api/runs").json()["runs"]
+
+
+def test_no_password_of_the_photos_address_is_in_the_table():
+    assert photos_name("sftp://ann:secret@host/photos") == "sftp://ann:***@host/photos"
 
 
 def test_the_table_says_what_the_histories_say(client):

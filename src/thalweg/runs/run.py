@@ -28,7 +28,7 @@ from safetensors.numpy import load_file
 
 from thalweg._files import write_text
 from thalweg._notebook import drawn_as, shown_as
-from thalweg.data.addresses import address_of, may_be_there
+from thalweg.data.addresses import address_of, may_be_there, without_password
 from thalweg.data.builtin import ARCHIVE
 from thalweg.data.photos import SPLITS
 from thalweg.data.rendering import Rendering
@@ -229,8 +229,7 @@ class Run:
         """The table of corrections that the labels follow: the run's copy, else the one that was given; or None."""
         if self.config.corrections is None:
             return None
-        copy = self.path / files.APPLIED
-        return copy if copy.exists() else Path(self.config.corrections)
+        return copy if (copy := self.path / files.APPLIED).exists() else Path(self.config.corrections)
 
     def find_photos(self) -> ImageSet:
         """Find the run's photos, with its classes, splits, fold and corrections; decode none.
@@ -242,7 +241,7 @@ class Run:
         if not may_be_there(photos) and Path(photos).name == ARCHIVE.name:
             photos = ARCHIVE  # the built-in set of another installation
         if not may_be_there(photos):
-            raise DataError("runs.photos_gone", path=photos, run=self.path)
+            raise DataError("runs.photos_gone", path=without_password(str(photos)), run=self.path)
         return find_photos(photos, self.config, classes=self.classes, corrections=self.corrections)
 
     def open_photos(
@@ -262,9 +261,10 @@ class Run:
         stored, rendering = self.data["stored"], self.rendering
         cache = decode_photos(images, self.config, stored, progress, rendering=rendering, builders=builders)
         if cache.fingerprint != self.data["fingerprint"]:
+            photos = without_password(str(self.data["path"]))
             if (table := self.corrections) is not None:
-                raise RunError("runs.corrections_changed", table=table, path=self.data["path"], run=self.path)
-            raise RunError("runs.photos_changed", path=self.data["path"], run=self.path)
+                raise RunError("runs.corrections_changed", table=table, path=photos, run=self.path)
+            raise RunError("runs.photos_changed", path=photos, run=self.path)
         return cache
 
     def batches(self, cache: Cache, rows_N: NDArray[np.int64], **options: Any) -> Iterator[torch.Tensor]:

@@ -209,10 +209,11 @@ def _tail(path: Path) -> HistoryTail:
 
 
 def photos_name(path: str) -> str:
-    """The name of a set of photos: `builtin` for that of the package, else its path."""
+    """The name of a set of photos: `builtin` for that of the package, else its path, without a password."""
+    from thalweg.data.addresses import without_password
     from thalweg.data.builtin import name_of
 
-    return name_of(path)
+    return without_password(name_of(path))
 
 
 def changed(path: Path) -> float:

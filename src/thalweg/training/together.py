@@ -12,7 +12,7 @@ import torch
 
 from thalweg import __version__
 from thalweg._files import cache_folder
-from thalweg.data.addresses import address_of
+from thalweg.data.addresses import address_of, without_password
 from thalweg.data.parallel import cores
 from thalweg.data.sharding import cut
 from thalweg.distributed.disk import DiskGroup
@@ -134,7 +134,7 @@ def _loop_of(group: Group, photos: Path | str | None) -> TrainingLoop:
     (told,) = group.read("run", of=[0])
     run = _run_of(json.loads(told), photos)
     if cache.fingerprint != run.data["fingerprint"]:
-        reason = RunError("runs.photos_changed", path=run.data["path"], run=run.path)
+        reason = RunError("runs.photos_changed", path=without_password(run.data["path"]), run=run.path)
         raise UsageError("distributed.other_photos", rank=group.rank, reason=reason)
     settled_device(run.environment["device"])
     ready_machine(1)
