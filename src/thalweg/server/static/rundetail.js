@@ -69,7 +69,8 @@ export function makeDetail(page) {
     }
   }
   const showPressed = () => parts.buttons.querySelector("#run-landscape-button")?.setAttribute("aria-expanded", String(Boolean(landscape)));
-  const isListed = () => listing.runs.some((one) => one.run === name);
+  const listed = () => listing.runs.find((one) => one.run === name);
+  const isListed = () => Boolean(listed());
   function draw() {
     if (!parts.facts) return;
     const run = listing.runs.find((one) => one.run === name);
@@ -99,7 +100,8 @@ export function makeDetail(page) {
       ...(going && !started?.goes_on ? [make("span", { class: "note" }, t("run_elsewhere"))] : []),
       ...(!going ? [button(t("run_resume"), () => act("resume"), { id: "run-resume" })] : []),
       ...["diagnosis", "embeddings", "classify"].map((tab) => button(t(`run_to_${tab}`), () => page.goTo({ tab, run: name }))),
-      ...(isListed() ? [button(t("run_to_landscape"), toggleLandscape, { id: "run-landscape-button", "aria-expanded": "false" }), button(t("run_to_review"), openReview, { id: "run-review-button" })] : []),
+      ...(isListed() ? [button(t("run_to_landscape"), toggleLandscape, { id: "run-landscape-button", "aria-expanded": "false" })] : []),
+      ...(isListed() && !listed().several ? [button(t("run_to_review"), openReview, { id: "run-review-button" })] : []), // it needs one label a photo
     );
     showPressed();
   }
