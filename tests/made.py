@@ -1,5 +1,9 @@
-"""What tests of runs share: a training of a second, and the facts of runs that no training made."""
+"""What tests share: a training of a second, the facts of runs that no training made, and what opening a set gives."""
 
+import pytest
+
+from thalweg.data import open_images
+from thalweg.errors import DataError
 from thalweg.runs import TrainingConfig
 
 
@@ -33,3 +37,16 @@ def facts(classes, path="/photos", **others):
         "test": 0,
         **others,
     }
+
+
+def counts(images):
+    """Photos of each split."""
+    return [len(images.split(name)) for name in ("train", "valid", "test")]
+
+
+def refused(path, **options):
+    """The error with which a set is not opened; it is one line."""
+    with pytest.raises(DataError) as caught:
+        open_images(path, **options)
+    assert "\n" not in str(caught.value)
+    return caught.value

@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 
+from made import counts, refused
 from thalweg.data import LayoutChoice, build_cache, check_images, open_images, open_photos
 from thalweg.data.parquet import ParquetSource
 from thalweg.errors import BadImageError, DataError, MissingExtraError
@@ -49,17 +50,6 @@ def folder(tmp_path, rows):
     written(root / "data" / "validation-00000-of-00001.parquet", rows([8, 9], [0, 1]), names=["soup", "bread"])
     written(root / "data" / "test-00000-of-00001.parquet", rows([10, 11], [-1, -1]), names=["soup", "bread"])
     return root
-
-
-def counts(images):
-    return [len(images.split(name)) for name in ("train", "valid", "test")]
-
-
-def refused(path, **options):
-    with pytest.raises(DataError) as caught:
-        open_images(path, **options)
-    assert "\n" not in str(caught.value)
-    return caught.value
 
 
 class TestWhatIsRead:

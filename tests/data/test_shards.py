@@ -11,9 +11,9 @@ import torch
 from safetensors.torch import load_file
 
 import thalweg
+from made import counts, refused
 from thalweg.data import build_cache, open_images, open_photos
 from thalweg.data.sources import Note
-from thalweg.errors import DataError
 
 
 def tar_of(files):
@@ -56,17 +56,6 @@ def shards(samples, plant):
         return plant(content | files)
 
     return write
-
-
-def counts(images):
-    return [len(images.split(name)) for name in ("train", "valid", "test")]
-
-
-def refused(path, **options):
-    with pytest.raises(DataError) as caught:
-        open_images(path, **options)
-    assert "\n" not in str(caught.value)
-    return caught.value
 
 
 class TestWhatIsRead:

@@ -176,11 +176,10 @@ class HistoryLog:
         except RunError:
             path.unlink()
             return HistoryLog(path, self._units, per=per)
-        known = min(len(found) // 2, blocks)
-        block = size_of_block(self._per)
-        last_NC = HistoryTail(self.path).rows((known - 1) * block, block) if known else np.empty((0, 0))
-        if known and not np.array_equal(
-            HistoryTail(path).rows(2 * known - 2, 2), extremes(last_NC, block), equal_nan=True
-        ):
-            found._cut(0)
+        known, block = min(len(found) // 2, blocks), size_of_block(self._per)
+        if known:
+            own_NC = HistoryTail(self.path).rows((known - 1) * block, block)
+            pair_2C = HistoryTail(path).rows(2 * known - 2, 2)
+            if not np.array_equal(pair_2C, extremes(own_NC, block), equal_nan=True):
+                found._cut(0)  # an older version went on with this file, and not with that
         return found

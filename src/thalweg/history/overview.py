@@ -132,7 +132,7 @@ class Overview:
         """The pairs of the full blocks `first` to `stop`: from their file, and what that lacks from the finer one."""
         if per == 1:
             return [self.tail.rows(first, stop - first)]
-        kept = HistoryTail(self.tail.path.with_suffix(f".{per}"))
+        kept = HistoryTail(coarser(self.tail.path, per // BLOCK))
         known = min(len(kept) // 2, stop) if kept.columns == self.tail.columns else 0
         found = [kept.rows(2 * first, 2 * (known - first))] if known > first else []
         finer = per // BLOCK

@@ -29,13 +29,18 @@ def test_keys_are_the_controls_own_where_the_tab_has_no_player(open_page):
     assert page.input_value("#runs-filter") == "no such 1"
 
 
+def runs_of(made, folder, names, steps):
+    """Copies of a run with histories of their own."""
+    made = Run.open(made)
+    for name in names:
+        Run(folder / name, made.config, made.data, made.environment).save()
+        with HistoryLog(folder / name / "history" / "steps", STEP_UNITS) as log:
+            log.extend(rows_of(steps))
+
+
 @pytest.mark.slow
 def test_back_and_forth_show_what_the_address_says(open_page, tmp_path, runs, server_at, until):
-    made = Run.open(runs / "striped")
-    for name in ("one", "two"):
-        Run(tmp_path / name, made.config, made.data, made.environment).save()
-        with HistoryLog(tmp_path / name / "history" / "steps", STEP_UNITS) as log:
-            log.extend(rows_of(100))
+    runs_of(runs / "striped", tmp_path, ("one", "two"), 100)
     page = open_page("tab=runs&run=one", url=server_at(tmp_path, 0).url)
     page.wait_for_selector("#runs-charts[data-rows='100']", state="attached")
     page.click("#runs-table tr[data-run=two] button")
@@ -83,11 +88,7 @@ def test_the_charts_mark_where_photos_grow_and_where_mixing_ends(open_page, tmp_
 
 @pytest.mark.slow
 def test_each_process_has_its_line_and_a_run_alone_has_no_such_chart(open_page, tmp_path, runs, server_at, until):
-    made = Run.open(runs / "striped")
-    for name in ("alone", "many"):
-        Run(tmp_path / name, made.config, made.data, made.environment).save()
-        with HistoryLog(tmp_path / name / "history" / "steps", STEP_UNITS) as log:
-            log.extend(rows_of(30))
+    runs_of(runs / "striped", tmp_path, ("alone", "many"), 30)
     page = open_page("tab=runs&run=alone", url=server_at(tmp_path, 0).url)
     page.wait_for_selector("#runs-charts[data-rows='30']", state="attached")
     assert page.locator("[data-panel=processes]").is_hidden()
