@@ -87,6 +87,24 @@ class TestFeed:
         kept = gather(feed.news(), kept)
         np.testing.assert_array_equal(kept, np.concatenate([step_rows(4), other]))
 
+    @pytest.mark.parametrize("stream", ["steps", "processes"])
+    def test_rows_that_come_while_it_reads_come_once(self, log, step_rows, stream):
+        written = 0
+
+        class Growing(HistoryTail):
+            def __len__(self):
+                nonlocal written
+                log.extend(step_rows(5, written))
+                written += 5
+                return super().__len__()
+
+        feed, kept = Feed("run", stream, Growing(log.path)), np.empty((0, len(STEP_UNITS)))
+        for _ in range(20):
+            news = feed.news()
+            assert read_frame(news)[0]["first"] == len(kept)
+            kept = gather(news, kept)
+        np.testing.assert_array_equal(kept, step_rows(len(kept)))
+
     def test_its_rate_is_photos_over_the_time_between_writings(self, log, step_rows, monkeypatch):
         written = iter([100.0, 104.0])
         monkeypatch.setattr("thalweg.server.websocket.changed", lambda _path: next(written))

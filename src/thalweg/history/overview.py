@@ -93,18 +93,19 @@ class Overview:
     def __init__(self, tail: HistoryTail) -> None:
         self.tail = tail
 
-    def whole(self, known: int = 0, per: int = 1) -> Cut:
+    def whole(self, known: int = 0, per: int = 1, count: int | None = None) -> Cut:
         """The whole history in at most `MOST` rows, and a pair more for a block that is not full yet.
 
         Args:
             known: rows that are known already.
             per: their `Cut.per`; if it is no longer right, all rows are new.
+            count: rows of the history to look at; None: all that there are.
         """
-        count = len(self.tail)
+        count = len(self.tail) if count is None else count
         level = _per_of(count)
         first = known if per == level else 0
         if level == 1:
-            return Cut(1, first, self.tail.rows(first), count)
+            return Cut(1, first, self.tail.rows(first, max(0, count - first)), count)
         blocks = count // level
         known_blocks = min(first // 2, blocks)
         return Cut(level, 2 * known_blocks, self._blocks(level, known_blocks, count), 2 * blocks)

@@ -66,11 +66,14 @@ class Feed:
         if seen is not None and seen == self._seen:
             return None  # the common case, ten times per second: no file is opened
         self._seen = seen
-        count = len(self._tail)
+        count = len(self._tail)  # it may grow while it is read: what comes later is for the next frame
         reset = count < self._rows or self._was_rewritten()
         known = 0 if reset else self._known
         mixed = self.stream == "processes"  # rows of several, of which no extremes are one line's
-        cut = Cut(1, known, self._tail.rows(known), count) if mixed else Overview(self._tail).whole(known, self._per)
+        if mixed:
+            cut = Cut(1, known, self._tail.rows(known, count - known), count)
+        else:
+            cut = Overview(self._tail).whole(known, self._per, count)
         if count == self._rows and not reset and cut.per == self._per:
             return None
         header = {"run": self.run, "stream": self.stream, "first": cut.first, "per": cut.per}
