@@ -24,9 +24,9 @@ _TAR_ENDINGS: Final = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tbz", "
 _ZIPS: Final = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
 
 
-def is_tar(path: Path) -> bool:
+def is_tar(path: Path | str) -> bool:
     """Whether the name has a tar's extension, compressed or not."""
-    return path.name.lower().endswith(_TAR_ENDINGS)
+    return str(path).lower().endswith(_TAR_ENDINGS)
 
 
 def open_archive(path: Path, encoding: str | None = None) -> ZipSource | TarSource | None:
