@@ -1,6 +1,6 @@
 """What 10,000, 100,000 and 1,000,000 photos cost in time, memory and disk: listing, digests, decoding, one epoch.
 
-    python benchmarks/scale.py make DIR --photos 100000     # JPEGs of 64 px made by code; 4 KB of disk each
+    python benchmarks/scale.py make DIR --photos 100000     # JPEGs of 60 px made by code; 4 KB of disk each
     python benchmarks/scale.py list DIR                     # the first listing, which reads every file, and the next
     python benchmarks/scale.py walk DIR                     # only the names, for a folder of any files
     python benchmarks/scale.py cache DIR                    # decoding into the cache, at 32 px
@@ -9,6 +9,8 @@
 
 Each part is a process of its own, so the memory is its own; each prints one line of JSON. Photos differ in a comment
 only, of one length, so files of equal size are many and the first listing reads all of them: the most that it can cost.
+At 60 px they are too small for the search for near duplicates, of which such photos would have millions of pairs;
+`data_check.py` measures that search.
 Everything is kept in DIR: photos in DIR/photos, caches and digests in DIR/cache, runs in DIR/runs.
 """
 
@@ -33,7 +35,7 @@ from PIL import Image
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SIDE, STORED = 64, 32
+SIDE, STORED = 60, 32
 DIFFERENT = 256  # photos encoded; the others are these with another comment
 A_CLASS = 1000  # photos, in a set of more than 10,000
 
