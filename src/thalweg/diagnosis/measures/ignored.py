@@ -22,12 +22,14 @@ from thalweg.probes.copies import own_randomness
 
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import Tensor
 
     from thalweg.probes.batches import Batch
     from thalweg.probes.copies import Copy
 
-_NOTHING = 1e-12  # of the outputs, in double precision: an influence below it is none
+_NOTHING = 1e-12  # of the outputs or weights, in double precision: an influence below it is none
 _NOISE = 0.1  # of a layer's usual scale: new weights that begin at zero, such as gates, get this much
 
 
@@ -152,7 +154,7 @@ def _seen_in(model: nn.Module, batch: Batch, told: list[Tensor]) -> list[_Seen] 
             hook.remove()
     if not all(bool(torch.isfinite(one).all()) for one in (*outputs, *filter(_given, gradients))):
         return None
-    size = max((float(one.detach().abs().max()) for one in outputs), default=0.0)
+    size = _size(model, outputs)
     return [
         _Seen(leaf.detach().reshape(len(leaf), -1), _reached(leaf, start, gradient, size))
         for leaf, start, gradient in zip(told, starts, gradients, strict=True)
@@ -183,11 +185,18 @@ def _exchanging_matters(model: nn.Module, batch: Batch, told: list[Tensor], foun
     for inputs in (batch.inputs, mapped(batch.inputs, lambda leaf: others.get(id(leaf), leaf))):
         with own_randomness(0):
             pair.append(list(tensors_in(replace(batch, inputs=inputs).outputs(model))))
+    size = _size(model, pair[0])
     return any(
-        bool((after - before).abs().max() > 1e3 * _NOTHING * before.abs().max())
+        bool((after - before).abs().max() > 1e3 * _NOTHING * size)
         for before, after in zip(*pair, strict=True)
         if before.is_floating_point() and before.numel()
     )
+
+
+def _size(model: nn.Module, outputs: Sequence[Tensor]) -> float:
+    """The largest output, or the largest weight: outputs may all be zero, and rounding is not."""
+    held = [*outputs, *model.parameters()]
+    return max((float(one.detach().abs().max()) for one in held if one.numel()), default=0.0)
 
 
 def _given(gradient: Tensor | None) -> TypeGuard[Tensor]:
