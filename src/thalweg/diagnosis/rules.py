@@ -59,6 +59,7 @@ NOT_BELOW = m.TO_CONSTANT > 0.85  # the loss is hardly lower than the best const
 RULES: tuple[Rule, ...] = (
     # The batch: NaN, labels out of range, shapes that do not match.
     _rule("bad_inputs", m.INPUTS_NONFINITE > 0, prior=1.0),
+    _rule("bad_inputs", m.NONFINITE_INPUTS > 0, m.NONFINITE_STEP > 0, prior=1.0),
     _rule("bad_targets", m.TARGETS_NONFINITE > 0, prior=1.0),
     _rule("bad_targets", m.TARGETS_OUTSIDE > 0, prior=1.0),
     _rule("bad_targets", m.TARGETS_FILLED > 0, prior=1.0),
@@ -77,6 +78,7 @@ RULES: tuple[Rule, ...] = (
     _rule("untrained_parameters", m.MISSING > 0.01, prior=1.0),
     _rule("untrained_parameters", m.UNREGISTERED > 0.01, prior=1.0),
     _rule("untrained_parameters", m.STOPPED > 0.01, (m.LR_MOST < 1e-30).if_known, prior=1.0),
+    _rule("untrained_parameters", m.STOPPED > 0.3, m.TO_CONSTANT > 0.5, prior=0.9),
     _rule("untrained_parameters", m.GRADLESS > 0.01, prior=1.0),
     _rule("untrained_parameters", m.FROZEN > 0.3, STUCK, m.FIT_LEFT > 0.25, prior=0.9),
     _rule("untrained_parameters", m.FROZEN_AT_RANDOM > 0.3, m.TRIED_UNFROZEN > 0.3, m.TO_CONSTANT > 0.5, prior=0.9),
@@ -182,6 +184,7 @@ RULES: tuple[Rule, ...] = (
     _rule("wrong_loss", m.SUNK < -30, prior=0.95),
     _rule("saturated_units", m.INITIAL_SCALE > 4, m.SATURATED_UNITS_FIRST > 0.5, m.TO_CONSTANT > 0.3),
     _rule("exploding_gradients", m.LOSS_FIRST_TO_ZERO > 8, m.TO_CONSTANT > 0.9, (m.TRIED_STANDARDIZED < 0.3).if_known),
+    _rule("lr_too_large", m.NONFINITE_STEP > 0, m.TRIED_LOWER_RATE > 0.2, prior=0.9),
     _rule("diverged", m.NONFINITE_STEP > 0),
     _rule("diverged", m.RISE > 20, prior=0.9),
     _rule("bad_inputs", m.TRIED_STANDARDIZED > 0.5, NOT_BELOW, prior=0.9),
