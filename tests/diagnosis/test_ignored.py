@@ -61,7 +61,7 @@ def words(tokens):
     ids=["a norm of single pixels", "a mask the wrong way round", "a norm of one unit", "a softmax of one unit"],
 )
 def test_what_erases_the_inputs_is_found_and_its_repaired_twin_is_not(erased, well, inputs):
-    assert measured(erased, inputs) == {"inputs_seen": 0.0}
+    assert measured(erased, inputs)["inputs_seen"] == 0.0
     assert measured(well, inputs)["inputs_seen"] > 0.3
 
 
@@ -146,13 +146,29 @@ def test_networks_that_see_their_inputs(model, inputs):
 
 def test_a_pass_that_names_its_own_precision():
     assert measured(Single(), ROWS)["inputs_seen"] == 1.0
-    assert measured(Single(nn.Threshold(1e9, 0.0)), ROWS) == {"inputs_seen": 0.0}
+    assert measured(Single(nn.Threshold(1e9, 0.0)), ROWS) == {"inputs_seen": 0.0, "erased_at": 3.0}
 
 
 def test_what_cannot_be_told_is_not_told():
     assert measured(Table(), TOKENS[:, :2]) == {}
     assert measured(nn.Linear(6, 2), torch.ones(12, 6)) == {}
     assert measured(nn.Linear(6, 2), ROWS.clone().fill_diagonal_(torch.nan)) == {}
+
+
+def test_the_layer_that_erases_is_named():
+    torch.manual_seed(0)
+    model, labels = conv(nn.GroupNorm(8, 8)), torch.arange(12) % 4
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with thalweg.watch(model, optimizer) as watch:
+        for _ in range(20):
+            optimizer.zero_grad()
+            loss = nn.functional.cross_entropy(model(PICTURES), labels)
+            loss.backward()
+            optimizer.step()
+            watch.step(loss)
+    verdict = watch.diagnose(batch=(PICTURES, labels), loss_fn=nn.functional.cross_entropy, seconds=0.1)
+    assert verdict.code == "inputs_ignored"
+    assert "`model[3]` (GroupNorm)" in verdict.fixes[0].line
 
 
 def test_the_verdict():

@@ -70,6 +70,9 @@ def test_a_loss_that_means_its_zeros(loss, outputs):
 
 def test_the_verdict_on_labels_that_are_left_out():
     assert judge(LEARNING | {"targets_unread": 0.5}).code == "bad_targets"
+    assert judge(LEARNING | {"targets_unread": 0.5}).fixes[0].code == "minus_one"
+    others = judge({"steps": 200.0, "targets_outside": 0.5}).fixes
+    assert "minus_one" not in [fix.code for fix in others], "it is a fix of this finding alone"
     assert judge(LEARNING | {"targets_unread": 0.0}).code == "healthy"
     model = nn.Sequential(nn.Linear(6, 10), nn.Unflatten(1, (2, 5)))
     assert of_batch(model, cosine, [Batch(INPUTS, LABELS)])["targets_unread"] == 0.5
@@ -145,6 +148,7 @@ def test_steps_that_the_type_of_the_weights_rounds_away():
     assert lost(torch.float32, 1e-5) is None
     assert judge(STUCK | {"rounded_away": 0.9}).code == "untrained_parameters"
     assert judge(LEARNING | {"rounded_away": 0.9}).code == "healthy"
+    assert [fix.code for fix in judge(STUCK | {"rounded_away": 0.9}).fixes] == ["wider_weights"]
 
 
 class Weighed(nn.Module):
@@ -220,4 +224,5 @@ def test_inputs_most_of_which_are_the_same():
     assert of_batch(model, functional.cross_entropy, [Batch(unknown, LABELS)])["inputs_repeated"] == 0.75
     assert of_batch(nn.Linear(6, 2), functional.cross_entropy, [Batch(INPUTS, LABELS)])["inputs_repeated"] == 1 / 24
     assert judge(STUCK | {"inputs_repeated": 0.75}).code == "bad_inputs"
+    assert judge(STUCK | {"inputs_repeated": 0.75}).fixes[0].code == "check_inputs"
     assert judge(LEARNING | {"inputs_repeated": 0.75}).code == "healthy"

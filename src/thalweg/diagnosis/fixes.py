@@ -89,6 +89,8 @@ def _order(code: str, measures: Mapping[str, float]) -> tuple[str, ...]:
         return ("train_all_layers", "more_data")
     if code == "weight_decay_too_strong" and measures.get("penalty_to_gradient", 0) > 0.1:
         return ("less_penalty",)
+    if code == "untrained_parameters" and measures.get("rounded_away", 0) > 0.5:
+        return ("wider_weights",)
     names = [name for name in FIXES_OF[code] if _applies(name, measures)]
     first = {
         "ill_conditioned": "decorrelate_inputs" if measures.get("tried_decorrelated", 0) > 0.1 else "adaptive",
@@ -103,8 +105,6 @@ def _order(code: str, measures: Mapping[str, float]) -> tuple[str, ...]:
         "bad_inputs": "normalize_inputs" if _large_but_sound(measures) else "check_inputs",
         "untrained_parameters": "register_layers"
         if measures.get("unregistered", 0) > 0.01
-        else "wider_weights"
-        if measures.get("rounded_away", 0) > 0.5
         else "unfreeze"
         if measures.get("frozen", 0) > max(measures.get("missing", 0), measures.get("gradless", 0))
         else "hand_all_over",
@@ -129,7 +129,8 @@ _ONLY_FOR = {
 
 
 def _large_but_sound(measures: Mapping[str, float]) -> bool:
-    return not measures.get("inputs_nonfinite", 0) and not measures.get("inputs_alike", 0) > 0.5
+    alike = max(measures.get("inputs_alike", 0), measures.get("inputs_repeated", 0)) > 0.5
+    return not measures.get("inputs_nonfinite", 0) and not alike
 
 
 def _for_loss(measures: Mapping[str, float]) -> tuple[str, ...]:

@@ -47,7 +47,8 @@ def ignored_measures(copied: Copy, batch: Batch) -> dict[str, float]:
 
     Returns:
         `inputs_seen`, in [0, 1], of the positions whose values differ between samples; the larger of the share with
-        the weights of now and that with new ones. Nothing for samples that are all alike, for inputs of other kinds
+        the weights of now and that with new ones. If it is 0, `erased_at`: the place in `model.modules()` of the layer
+        that erases what differs, if one alone does. Nothing for samples that are all alike, for inputs of other kinds
         and for numbers that are not finite.
 
     Example:
@@ -58,7 +59,7 @@ def ignored_measures(copied: Copy, batch: Batch) -> dict[str, float]:
         ...     copied = Copy.of(model, torch.optim.SGD(model.parameters()), nn.MSELoss())
         ...     return ignored_measures(copied, Batch(torch.randn(8, 6), torch.zeros(8)))
         >>> seen(nn.Linear(6, 4)), seen(nn.Linear(6, 4), nn.GroupNorm(4, 4))
-        ({'inputs_seen': 1.0}, {'inputs_seen': 0.0})
+        ({'inputs_seen': 1.0}, {'inputs_seen': 0.0, 'erased_at': 2.0})
     """
     try:
         return _measured(copied, batch, torch.double)
@@ -86,7 +87,33 @@ def _measured(copied: Copy, batch: Batch, kind: torch.dtype) -> dict[str, float]
         shares.append(share)
         if share > 0:
             break
-    return {"inputs_seen": max(shares)}
+    return {"inputs_seen": max(shares)} | ({} if max(shares) else _erasing(model, batch))
+
+
+def _erasing(model: nn.Module, batch: Batch) -> dict[str, float]:
+    """The place, among all modules, of the first one whose inputs differ between samples and whose outputs do not."""
+    places = {module: place for place, module in enumerate(model.modules()) if not list(module.children())}
+    found: list[int] = []
+
+    def look(module: nn.Module, taken: tuple[Any, ...], given: Any) -> None:
+        pair = [next(tensors_in(part), None) for part in (taken, given)]
+        before, after = (one is not None and one.ndim > 0 and _differs(one) for one in pair)
+        if before and not after:
+            found.append(places[module])
+
+    hooks = [module.register_forward_hook(look) for module in places]
+    try:
+        with own_randomness(0), torch.no_grad():
+            batch.outputs(model)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return {"erased_at": float(found[0])} if found else {}
+
+
+def _differs(tensor: Tensor) -> bool:
+    size = float(tensor.abs().max()) if tensor.numel() else 0.0
+    return bool((tensor - tensor[:1]).abs().max() > 1e3 * _NOTHING * size) if size else False
 
 
 @dataclass(frozen=True, slots=True)

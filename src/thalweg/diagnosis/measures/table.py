@@ -109,6 +109,7 @@ DIFFER_SINCE = Measure("differ_since", "replicas")
 DRAWS_SHARED = Measure("draws_shared", "replicas", "share")
 DROPOUT_LEFT_ON = Measure("dropout_left_on", "batch", "share")
 DROWNED_TERM = Measure("drowned_term", "gradients", "share")
+ERASED_AT = Measure("erased_at", "batch")
 EVALUATING = Measure("evaluating", "history", "share")
 FALLING = Measure("falling", "history", "share")
 FIT_GAIN = Measure("fit_gain", "derived", "share")
@@ -301,6 +302,9 @@ USED_BY_FIXES = (
     *(DIFFER_SINCE, LACKING_PROCESS, ODD_PROCESS, SLOWEST_PROCESS),
 )
 """Measures that give a fix its numbers, or decide whether it applies."""
+
+USED_BY_EDITS = (ERASED_AT,)
+"""Measures that say where in the program a fix belongs."""
 
 CHECKED_BY = {
     "gradient": GRADIENT_LAST,
