@@ -7,40 +7,9 @@ states the source of its thresholds.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
 from thalweg.diagnosis.measures import table as m
-
-
-if TYPE_CHECKING:
-    from thalweg.diagnosis.measures.table import Condition
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """A verdict and the conditions that lead to it.
-
-    Attributes:
-        code: of the verdict.
-        conditions: all must hold.
-        prior: standing of the rule when its measures lie far beyond their thresholds, in (0, 1]; not a probability.
-        beside_learning: whether it may accuse a training that demonstrably learns, because a trial of the fix decides.
-    """
-
-    code: str
-    conditions: tuple[Condition, ...]
-    prior: float = 0.95
-    beside_learning: bool = False
-
-    @property
-    def needs_replicas(self) -> bool:
-        """Whether it holds only where several processes train one model: no program of one process can show it."""
-        return any(condition.measure.source == "replicas" for condition in self.conditions)
-
-
-def _rule(code: str, *conditions: Condition, prior: float = 0.95, beside_learning: bool = False) -> Rule:
-    return Rule(code, conditions, prior, beside_learning)
+from thalweg.diagnosis.rule import Rule
+from thalweg.diagnosis.rule import rule_of as _rule
 
 
 STUCK = m.FALLING < 0.006  # from the second quarter of the steps to the last; a change within 3.5 standard errors is 0
