@@ -121,6 +121,11 @@ def test_terms_that_learn_and_terms_without_targets():
         return functional.mse_loss(outputs[:, 0], targets[:, 1]) + 1e-6 * outputs.square().mean()
 
     assert drowned(with_penalty, targets=seen) is None
+
+    def as_a_whole(outputs, targets):
+        return 1e4 * functional.mse_loss(outputs[:, 0], targets[:, 1]) + (outputs.mean() - targets.mean()).square()
+
+    assert drowned(as_a_whole, targets=seen) is None
     assert drowned(lambda outputs, targets: functional.mse_loss(outputs[:, 0], targets[:, 1])) is None
 
 

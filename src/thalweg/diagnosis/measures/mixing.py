@@ -111,12 +111,12 @@ def apart_measures(copied: Copy, batch: Batch, scale: float) -> dict[str, float]
     together = _outputs(twin, batch, inputs[: len(rows)])
     try:
         alone = [_outputs(twin, batch, inputs[row : row + 1]) for row in rows]
-    except (RuntimeError, ValueError, IndexError):  # a batch of one that the network does not take
+        if together is None or len(together) != len(rows) or any(one is None or len(one) != 1 for one in alone):
+            return {}
+        with torch.no_grad():
+            losses = [float(copied.loss_fn(one, targets)) for one in (torch.cat([*filter(_given, alone)]), together)]
+    except Exception:  # noqa: BLE001 - a batch of one, or of these rows, that network or loss do not take
         return {}
-    if together is None or len(together) != len(rows) or any(one is None or len(one) != 1 for one in alone):
-        return {}
-    with torch.no_grad():
-        losses = [float(copied.loss_fn(one, targets)) for one in (torch.cat([*filter(_given, alone)]), together)]
     return {"loss_apart": (losses[0] - losses[1]) / scale}
 
 

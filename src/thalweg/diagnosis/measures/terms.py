@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from thalweg.probes.copies import Copy
 
 LEARNED = 0.02  # of a term: by so much it is lower for a sample's own targets once it has learned anything
+_ROUNDING = (
+    1e-6  # of a term, now or at the start: it takes the targets in another order, and needs them as a whole only
+)
 _ADDING = {"add", "__add__", "__radd__", "__iadd__", "add_", "sub", "__sub__", "__isub__"}
 _SCALING = {"mul", "__mul__", "__rmul__", "div", "__truediv__", "true_divide"}
 _IN_PLACE: dict[str, Any] = {"__iadd__": torch.add, "add_": torch.add, "__isub__": torch.sub}
@@ -47,11 +50,18 @@ def terms_measures(copied: Copy, start: Mapping[str, Tensor], batch: Batch) -> d
     if len(own) < 2 or len(own) != len(other):
         return {}
     pairs = [(float(one.detach()), float(another.detach())) for one, another in zip(own, other, strict=True)]
-    idle = [at for at, (mine, yours) in enumerate(pairs) if mine != yours and yours - mine < LEARNED * abs(yours)]
-    if not idle:
-        return {}
     if rewound(copied, start):
         own = _terms(copied, batch, batch.targets)
+    if len(own) != len(pairs):
+        return {}
+    idle = [
+        at
+        for at, (mine, yours) in enumerate(pairs)
+        if abs(yours - mine) > _ROUNDING * max(abs(yours), abs(float(own[at].detach())))
+        and yours - mine < LEARNED * abs(yours)
+    ]
+    if not idle:
+        return {}
     parameters = [parameter for parameter in copied.model.parameters() if parameter.requires_grad]
     norms = [_norm(torch.autograd.grad(term, parameters, retain_graph=True, allow_unused=True)) for term in own]
     most = max(norms)
