@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from thalweg.diagnosis.rules import Rule
+    from thalweg.diagnosis.rule import Rule
 
 SHRINKAGE: Final = 4.0
 MOST: Final = 0.99  # a few hundred programs cannot show more

@@ -24,6 +24,7 @@ FINISHED = 0.05  # of the largest rate: a schedule that has come so low has ende
 BY: dict[str, tuple[str, ...]] = {
     "bad_inputs": (
         "inputs_nonfinite",
+        "nonfinite_inputs",
         "inputs_alike",
         "inputs_repeated",
         "tried_standardized",
@@ -48,6 +49,7 @@ BY: dict[str, tuple[str, ...]] = {
     "exploding_gradients": ("initial_scale",),
     "ill_conditioned": ("tried_decorrelated", "gain_more", "cosine"),
     "lr_too_large": (
+        "nonfinite_step",
         "dead_units",
         "update_ratio_first",
         "gain_less_than_same",
