@@ -24,8 +24,8 @@ QUESTIONS: Final = ("stuck", "few-photos", "homework", "which-optimizer")
 # The parts of the navigation: title, Chinese title, pages in their order. What no part names belongs to the guide.
 ORDER: Final = (
     ("Questions", "问题", QUESTIONS),
-    ("Guide", "指南", ("training", "fine-tuning", "layouts", "tables", "several-labels", "review", "distributed", "scale",
-                      "watch", "find-lr", "curvature", "lessons", "page", "notebooks", "loggers", "extras",
+    ("Guide", "指南", ("training", "fine-tuning", "layouts", "tables", "several-labels", "review", "distributed",
+                      "scale", "watch", "find-lr", "curvature", "lessons", "page", "notebooks", "loggers", "extras",
                       "platforms")),
     ("About", "关于", ("gallery", "beside", "measured", "benchmarks", "changes", "house", "contributing")),
 )  # fmt: skip
