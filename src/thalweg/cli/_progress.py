@@ -39,6 +39,13 @@ class _Live(Lines):
     def line(self, message: str) -> None:
         self._bars.console.print(message, markup=False, highlight=False, soft_wrap=True)
 
+    def listing(self, done: int, total: int) -> None:
+        if total:
+            self._photos("training.stage_comparing", done, total)
+        else:
+            numbers = f"{t('training.stage_listing')}  {done:,}"
+            self._bars.update(self._task, completed=0, total=None, numbers=numbers, visible=True)
+
     def checking(self, done: int, total: int) -> None:
         self._photos("training.stage_checking", done, total)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from thalweg.data.sources import RUN_CONFIG, RUN_SPLIT
+from thalweg.data.walking import RUN_CONFIG, RUN_SPLIT
 
 
 FORMAT: Final = 2

@@ -33,6 +33,7 @@ def find_photos(
     *,
     classes: Sequence[str] | None = None,
     corrections: Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> ImageSet:
     """Find the photos with the classes, splits and fold of a configuration, without decoding any.
 
@@ -42,6 +43,7 @@ def find_photos(
         classes: the names of a run that was trained on them, which no longer needs their file; None: from the
             configuration.
         corrections: the run's own copy of the table of corrections; None: the one that the configuration names.
+        progress: as for `thalweg.open_images`.
 
     Raises:
         DataError: there are no photos, their layout is unknown, or corrections do not fit them.
@@ -54,6 +56,7 @@ def find_photos(
         seed=config.seed,
         valid_fraction=config.valid_fraction,
         choice=layout_choice(config),
+        progress=progress,
     )
     table = corrections or config.corrections
     if table is not None:

@@ -78,7 +78,7 @@ class Plan:
         device = settled_device(config.device)
         threads = config.threads or usable_threads()
         ready_machine(1 if config.is_sharded else threads)
-        images = find_photos(photos, config)
+        images = find_photos(photos, config, progress=listener.listing)
         listener.note("training.found", what=images.describe())
         if (outline := images.outline()) is not None:
             listener.note("training.found_as", outline=outline)
