@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from thalweg.data.segmented import Pixels
+
 
 COPIED = 1024  # photos at a time
 FAR = 1e6  # pixels; no triangle reaches that far
@@ -56,7 +58,7 @@ class HostAugmenter:
         std: standard deviation of each channel, in 0..1; becomes 1.
     """
 
-    def __init__(self, photos_NHWC: NDArray[np.uint8], mean: Sequence[float], std: Sequence[float]) -> None:
+    def __init__(self, photos_NHWC: Pixels, mean: Sequence[float], std: Sequence[float]) -> None:
         self.photos_NHWC = photos_NHWC
         self.stored = photos_NHWC.shape[1]
         self.device = torch.device("cpu")
@@ -113,9 +115,7 @@ class DeviceAugmenter:
         device: holds the photos and makes the images.
     """
 
-    def __init__(
-        self, photos_NHWC: NDArray[np.uint8], mean: Sequence[float], std: Sequence[float], device: torch.device
-    ) -> None:
+    def __init__(self, photos_NHWC: Pixels, mean: Sequence[float], std: Sequence[float], device: torch.device) -> None:
         self.stored = photos_NHWC.shape[1]
         self.device = device
         # Rows, channels, columns: then both products are of plain matrices, with no copy in between.

@@ -23,7 +23,7 @@ from thalweg.data.building import RESIZE_ON_DISK, Decoding, build, build_togethe
 from thalweg.data.decoding import DECODER_VERSION
 from thalweg.data.digests import CLEAR, DEEP, contents_of
 from thalweg.data.levels import levels_of, rendering_with
-from thalweg.data.manifest import MANIFEST, PIXELS, SUMS, BadImage, Manifest, read_manifest
+from thalweg.data.manifest import MANIFEST, PIXELS, SUMS, BadImage, Manifest, pixels_of, read_manifest
 from thalweg.data.photos import SPLITS, ImageSet, Photo, Split, natural_key
 from thalweg.data.sources import Note
 from thalweg.errors import BadImageError, DataError, StorageError, UsageError
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from thalweg.data.building import Builders
     from thalweg.data.rendering import Rendering, Resize
+    from thalweg.data.segmented import Pixels
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,9 +44,10 @@ class Cache:
     """The decoded photos of a set.
 
     Attributes:
-        path: the file of pixels.
+        path: the file of pixels, or the first of them.
         size: width and height, in pixels.
-        images_NHWC: RGB bytes, of shape (photos, size, size, 3); the file, memory-mapped and read-only.
+        images_NHWC: RGB bytes, of shape (photos, size, size, 3), on disk: one file as a read-only memory map, several
+            as `SegmentedPhotos`, which reads the rows that are asked for.
         photos: the photo of each row, without those that cannot be used.
         bad: the photos that cannot be used.
         fingerprint: of pixels, splits and labels, but not of file names.
@@ -56,7 +58,7 @@ class Cache:
 
     path: Path
     size: int
-    images_NHWC: NDArray[np.uint8]
+    images_NHWC: Pixels
     photos: tuple[Photo, ...]
     bad: tuple[BadImage, ...]
     fingerprint: str
@@ -148,7 +150,7 @@ def build_cache(
         BadImageError: a photo cannot be used, and `on_bad_image` is `stop`.
         DataError: no photo at all, or none of the training split, can be used; the photos of another builder differ; or
             the photos' drive has gone away.
-        StorageError: the cache cannot be written, or the disk is full; nothing is left behind.
+        StorageError: the cache cannot be written, or the disk is full; what is decoded stays for the next call.
 
     Example:
         >>> import tempfile
@@ -184,9 +186,11 @@ def build_cache(
     home = _home(folder, job)
     manifest, notes = _kept(home, job) if builders is None or not builders.rank else (None, ())
     if builders is not None:
-        build_together(builders, home, job, is_there=manifest is not None)
-    elif manifest is None:
-        build(home, job)
+        kept = build_together(builders, home, job, is_there=manifest is not None)
+    else:
+        kept = build(home, job) if manifest is None else 0
+    if kept:
+        notes = (*notes, Note("data.note_cache_resumed", {"done": kept, "total": len(photos)}))
     manifest = manifest or read_manifest(home, size, len(photos))
     if manifest is None:
         raise StorageError("data.cannot_write_cache", path=home, reason=MANIFEST)
@@ -217,7 +221,7 @@ def _open(home: Path, manifest: Manifest, job: Decoding, notes: tuple[Note, ...]
     if not manifest.rows:
         raise DataError("data.no_usable_image", count=len(bad), first=next(iter(bad.values())))
     usable = tuple(photo for position, photo in enumerate(job.photos) if position not in bad)
-    pixels = np.memmap(home / PIXELS, np.uint8, mode="r", shape=(manifest.rows, job.size, job.size, 3))
+    pixels = pixels_of(home, manifest, job.size)
     labels = (photo.label if photo.labels is None else photo.labels for photo in usable)
     listing = json.dumps([home.name, [(photo.split, label) for photo, label in zip(usable, labels, strict=True)]])
     fingerprint = blake2b(listing.encode(), digest_size=16).hexdigest()

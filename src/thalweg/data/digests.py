@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 DEEP: Final = "d"
 CLEAR: Final = "c"
 
-_DIGEST_BYTES = 16
+DIGEST_BYTES = 16
 _PNG_WITH_ALPHA = (4, 6)  # color types of the header
 _PARTS = 4  # of a file's stamp: size, date of the content, date of the entry, number of the file
 
@@ -44,12 +44,12 @@ class Content(NamedTuple):
 
 def digest(content: bytes) -> str:
     """The 128-bit BLAKE2b digest of a content, as hexadecimal text."""
-    return blake2b(content, digest_size=_DIGEST_BYTES).hexdigest()
+    return blake2b(content, digest_size=DIGEST_BYTES).hexdigest()
 
 
 def digest_file(path: Path) -> str:
     """The digest of a file of any length."""
-    running = blake2b(digest_size=_DIGEST_BYTES)
+    running = blake2b(digest_size=DIGEST_BYTES)
     with path.open("rb") as file:
         while block := file.read(1 << 20):
             running.update(block)
@@ -149,7 +149,7 @@ def _recall(memory: Path) -> dict[str, tuple[str, Content]]:
 
 
 def _is_sound(stamp: object, content: Content) -> bool:
-    digests = isinstance(content.digest, str) and len(content.digest) == 2 * _DIGEST_BYTES
+    digests = isinstance(content.digest, str) and len(content.digest) == 2 * DIGEST_BYTES
     return isinstance(stamp, str) and digests and content.traits in {"", DEEP, CLEAR, DEEP + CLEAR}
 
 

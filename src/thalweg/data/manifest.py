@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from thalweg.data.digests import digest
+from thalweg.data.segmented import open_segments
 from thalweg.data.sources import Note
 
 
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-PIXELS: Final = "pixels.u8"
+    from thalweg.data.segmented import Pixels
+
+PIXELS: Final = "pixels.u8"  # of the first segment: caches of older versions have no other
 SUMS: Final = "sums.npy"
 MANIFEST: Final = "manifest.json"
 
@@ -55,11 +58,34 @@ class Manifest:
         rows: photos whose pixels it has.
         bad: the others: position among all photos, key of the message, its values.
         may_pass: whether a bad photo may be readable later.
+        segments: rows in each file of pixels.
     """
 
     rows: int
     bad: tuple[tuple[int, str, Mapping[str, int | str]], ...]
     may_pass: bool
+    segments: tuple[int, ...]
+
+
+def file_of(number: int) -> str:
+    """The name of the file with the pixels of a segment.
+
+    Example:
+        >>> file_of(0), file_of(12)
+        ('pixels.u8', 'pixels-0012.u8')
+    """
+    return f"pixels-{number:04}.u8" if number else PIXELS
+
+
+def pixels_of(folder: Path, manifest: Manifest, size: int) -> Pixels:
+    """Open the pixels of a cache, of shape (rows, size, size, 3).
+
+    Raises:
+        OSError: a file is missing.
+        ValueError: a file has another length.
+    """
+    paths = [folder / file_of(number) for number in range(len(manifest.segments))]
+    return open_segments(paths, manifest.segments, size)
 
 
 def write_manifest(
@@ -77,6 +103,8 @@ def write_manifest(
     np.save(file, np.array(sums).reshape(-1, 2, 3))
     (folder / SUMS).write_bytes(file.getvalue())
     entries = {**facts, "rows": manifest.rows, "bad": manifest.bad, "may_pass": manifest.may_pass}
+    if len(manifest.segments) > 1:
+        entries["segments"] = manifest.segments
     entries["sums"] = digest(file.getvalue())
     entries["seal"] = _seal(entries)
     (folder / MANIFEST).write_text(json.dumps(entries, ensure_ascii=False, indent=1), encoding="utf-8")
@@ -99,8 +127,10 @@ def read_manifest(folder: Path, size: int, photos: int) -> Manifest | None:
             return None
         if entries.get("cache", folder.name) != folder.name:
             return None
-        manifest = Manifest(entries["rows"], tuple(map(tuple, entries["bad"])), entries.get("may_pass", False))
-        if not _fits(manifest, photos) or not _has_its_pixels(folder, entries, size):
+        rows: int = entries["rows"]
+        segments = tuple(entries.get("segments", [rows]))
+        manifest = Manifest(rows, tuple(map(tuple, entries["bad"])), entries.get("may_pass", False), segments)
+        if not _fits(manifest, photos) or not _has_its_pixels(folder, manifest, size, entries.get("sums")):
             return None
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError, EOFError, MemoryError):
         return None
@@ -122,11 +152,12 @@ def _seal(entries: Mapping[str, Any]) -> str:
 def _fits(manifest: Manifest, photos: int) -> bool:
     """Whether there is a row or a reason for each photo, in order, with a message that can be shown."""
     positions = [position for position, _, _ in manifest.bad]
-    whole = [manifest.rows, *positions]
+    whole = [manifest.rows, *positions, *manifest.segments]
     return (
         all(isinstance(number, int) and not isinstance(number, bool) for number in whole)
         and isinstance(manifest.may_pass, bool)
-        and manifest.rows >= 0
+        and min(manifest.segments) >= 0
+        and manifest.rows == sum(manifest.segments)
         and manifest.rows + len(positions) == photos
         and positions == sorted(set(positions))
         and all(0 <= position < photos for position in positions)
@@ -140,19 +171,15 @@ def _can_be_shown(key: object, values: object) -> bool:
     return bool(str(Note(key, values)))  # an unknown key or a value of another type raises
 
 
-def _has_its_pixels(folder: Path, entries: Mapping[str, Any], size: int) -> bool:
+def _has_its_pixels(folder: Path, manifest: Manifest, size: int, seal: str | None) -> bool:
     """Whether the pixels have the right length, and rows spread over all of them have the sums that were stored."""
-    rows: int = entries["rows"]
-    if (folder / PIXELS).stat().st_size != rows * size * size * 3:
-        return False
     content = (folder / SUMS).read_bytes()
-    if entries.get("sums", known := digest(content)) != known:
+    if seal is not None and seal != digest(content):
         return False
     sums_N2C = np.load(BytesIO(content))
-    if sums_N2C.shape != (rows, 2, 3) or sums_N2C.dtype != np.float64:
+    if sums_N2C.shape != (manifest.rows, 2, 3) or sums_N2C.dtype != np.float64:
         return False
-    if not rows:
-        return True
-    pixels_NHWC = np.memmap(folder / PIXELS, np.uint8, mode="r", shape=(rows, size, size, 3))
-    sample = np.unique(np.linspace(0, rows - 1, min(rows, _SAMPLE)).astype(int))
+    pixels_NHWC = pixels_of(folder, manifest, size)
+    last = manifest.rows - 1
+    sample = np.unique(np.linspace(0, last, min(manifest.rows, _SAMPLE)).astype(int))
     return all(np.array_equal(channel_sums(np.asarray(pixels_NHWC[row])), sums_N2C[row]) for row in sample)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from thalweg.data import Cache, ImageSet, LayoutChoice
     from thalweg.data.building import Builders
     from thalweg.data.rendering import Rendering
+    from thalweg.data.segmented import Pixels
     from thalweg.runs.config import TrainingConfig
 
 EVALUATION_BATCH = 128  # photos per batch, while they are small
@@ -121,7 +122,7 @@ def decode_photos(
 
 
 def evaluation_batches(
-    images_NHWC: NDArray[np.uint8],
+    images_NHWC: Pixels,
     facts: Mapping[str, Any],
     rows_N: NDArray[np.int64],
     *,
