@@ -14,7 +14,7 @@ import contextlib
 import shutil
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -23,6 +23,7 @@ import numpy as np
 
 from thalweg._files import hold, is_held
 from thalweg.data.decoding import DECODER_VERSION, decode, quiet
+from thalweg.data.jpeg import from_jpeg, to_jpeg
 from thalweg.data.manifest import Manifest, channel_sums, write_manifest
 from thalweg.data.parallel import in_order
 from thalweg.data.segments import (
@@ -128,17 +129,24 @@ class Decoding:
     @cached_property
     def segments(self) -> list[Segment]:
         """The photos as the files of the cache have them."""
-        return segments_of(len(self.photos), 3 * self.size**2)
+        return segments_of(len(self.photos), 3 * self.size**2, self.rendering.kept)
+
+    @cached_property
+    def _as_pixels(self) -> Rendering:
+        return replace(self.rendering, kept="pixels")
 
     def decoded(self, position: int) -> Decoded | BadImageError:
         """Return the bytes and the sums of a photo, or why it cannot be used."""
         photo = self.photos[position]
         try:
             content = self.source.read(photo.path)
-            image_HWC = decode(content, self.size, self.resize, path=photo.path, rendering=self.rendering)
+            image_HWC = decode(content, self.size, self.resize, path=photo.path, rendering=self._as_pixels)
         except BadImageError as error:
             return error
-        return image_HWC.tobytes(), channel_sums(image_HWC)
+        if self.rendering.kept == "pixels":
+            return image_HWC.tobytes(), channel_sums(image_HWC)
+        row = to_jpeg(image_HWC)
+        return row, channel_sums(from_jpeg(row))  # of what training will see
 
 
 def wait_for_digests(builders: Builders | None) -> None:
@@ -287,7 +295,9 @@ def _finish(part: Path, home: Path, job: Decoding, records: Mapping[int, Record]
     bad = tuple(photo for record in ordered for photo in record.bad)
     may_pass = any(record.may_pass for record in ordered)
     rows = tuple(len(record.lengths) for record in ordered)
-    write_manifest(part, _facts(home.name, job), Manifest(len(sums), bad, may_pass, rows), sums)
+    lengths = [length for record in ordered for length in record.lengths]
+    manifest = Manifest(len(sums), bad, may_pass, rows, job.rendering.kept)
+    write_manifest(part, _facts(home.name, job), manifest, sums, lengths)
     remove_records(part)
 
 

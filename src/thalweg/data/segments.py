@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from thalweg.data.rendering import Kept
+
 SEGMENT_BYTES: int = 64 << 20  # of pixels: a second of decoding
 _MOST: Final = 256  # each is an open file, and a process may have 1,024
 _RECORD: Final = ".record.json"
@@ -37,10 +39,12 @@ class Segment(NamedTuple):
     Attributes:
         number: of the segment in the cache, from 0.
         positions: those of its photos among all.
+        file: the name of its file.
     """
 
     number: int
     positions: range
+    file: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,22 +66,24 @@ class Record:
     digest: str = ""
 
 
-def segments_of(photos: int, row_bytes: int) -> list[Segment]:
-    """Cut photos into segments of about 64 MB, of more where there would be too many files.
+def segments_of(photos: int, row_bytes: int, kept: Kept = "pixels") -> list[Segment]:
+    """Cut photos into segments of about 64 MB of pixels, of more where there would be too many files.
 
     Args:
         photos: how many, at least 1.
         row_bytes: bytes of a photo's pixels.
+        kept: what the files contain.
 
     Example:
         >>> [segment.positions for segment in segments_of(1500, 192 * 192 * 3)]
         [range(0, 606), range(606, 1212), range(1212, 1500)]
     """
     each = max(1, SEGMENT_BYTES // row_bytes, math.ceil(photos / _MOST))
+    firsts = range(0, photos, each)
     return [
-        Segment(number, range(first, min(first + each, photos)))
-        for number, first in enumerate(range(0, photos, each))
-    ]  # fmt: skip
+        Segment(number, range(first, min(first + each, photos)), file_of(number, kept))
+        for number, first in enumerate(firsts)
+    ]
 
 
 class SegmentWriter:
@@ -90,7 +96,7 @@ class SegmentWriter:
 
     def __init__(self, folder: Path, segment: Segment) -> None:
         self._folder, self._segment = folder, segment
-        self._path = folder / file_of(segment.number)
+        self._path = folder / segment.file
         self._unfinished = folder / f"{segment.number}{_UNFINISHED}"
         self._digest = blake2b(digest_size=DIGEST_BYTES)
         self._found = Record()
@@ -145,7 +151,7 @@ def read_record(folder: Path, segment: Segment) -> Record | None:
         record = Record(**entries["record"])
         if _sealed(segment, record) != json.dumps(entries) or record.may_pass:
             return None
-        if digest_file(folder / file_of(segment.number)) != record.digest:
+        if digest_file(folder / segment.file) != record.digest:
             return None
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return None

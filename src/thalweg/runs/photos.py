@@ -99,7 +99,7 @@ def decode_photos(
 
     Args:
         images: from `find_photos`.
-        config: its `resize` and `on_bad_image` apply.
+        config: its `resize`, `on_bad_image` and `cache_limit` apply.
         stored: side of the decoded photos, in pixels.
         progress: called with (photos decoded, all photos).
         rendering: that of the run; None: chosen from the photos, for a new run.
@@ -118,6 +118,7 @@ def decode_photos(
         rendering=rendering,
         progress=progress,
         builders=builders,
+        limit=None if config.cache_limit is None else 1e9 * config.cache_limit,
     )
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
 
+    from thalweg.data import Cache
     from thalweg.data.segmented import Pixels
 
 SHARE_OF_MEMORY = 0.5  # fraction of the free memory: the rest is for the network and for other processes
@@ -35,14 +36,14 @@ _TRIM_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -4, -8
 _NEVER = 2**31 - 1
 
 
-def fits_memory(images_NHWC: Pixels) -> bool:
-    """Whether the photos fit in memory."""
-    return images_NHWC.nbytes <= SHARE_OF_MEMORY * free_memory()
+def fits_memory(cache: Cache) -> bool:
+    """Whether the decoded photos fit in memory, within the cache's limit."""
+    return cache.images_NHWC.nbytes <= min(SHARE_OF_MEMORY * free_memory(), cache.limit)
 
 
-def in_memory(images_NHWC: Pixels) -> Pixels:
+def in_memory(cache: Cache) -> Pixels:
     """Load the photos into memory if they fit; otherwise return them unchanged, on disk."""
-    return np.array(images_NHWC) if fits_memory(images_NHWC) else images_NHWC
+    return np.array(cache.images_NHWC) if fits_memory(cache) else cache.images_NHWC
 
 
 def fits_device(images_NHWC: Pixels, device: torch.device) -> bool:

@@ -14,6 +14,7 @@ from thalweg import data, models, schedules
 from thalweg.data.augmentation import augmentation
 from thalweg.data.classes import FOOD11
 from thalweg.data.decoding import reading
+from thalweg.data.jpeg import JpegPhotos
 from thalweg.errors import BadImageError, DataError, ThalwegError, UsageError
 from thalweg.runs import Run, checkpoint
 from thalweg.runs.photos import decode_photos, find_photos
@@ -273,8 +274,13 @@ def _note_where_photos_are(cache: Cache, device: torch.device, listener: Listene
             return
         needed, free = cache.images_NHWC.nbytes / 1e9, torch.cuda.mem_get_info(device)[0] / 1e9
         listener.note("training.not_on_device", needed=needed, free=free)
-    if not fits_memory(cache.images_NHWC):
-        needed, free = cache.images_NHWC.nbytes / 1e9, free_memory() / 1e9
+    if fits_memory(cache):
+        return
+    needed, free = cache.images_NHWC.nbytes / 1e9, free_memory() / 1e9
+    if isinstance(cache.images_NHWC, JpegPhotos):
+        ahead = cache.images_NHWC.capacity
+        listener.note("training.decoded_ahead", needed=needed, free=free, count=ahead)
+    else:
         listener.note("training.mapped", needed=needed, free=free)
 
 
