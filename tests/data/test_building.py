@@ -87,6 +87,16 @@ def test_the_files_are_those_of_one_process(images, tmp_path, count):
         assert np.array_equal(cache.images_NHWC, alone.images_NHWC)
 
 
+def test_photos_over_the_limit_are_jpegs_for_all(images, tmp_path):
+    """The disk of each may have another room, so only the limit counts."""
+    alone = build_cache(images, size=8, folder=tmp_path / "alone", limit=100)
+    caches = together(images, 3, tmp_path / "many", limit=100)
+    assert files_of(tmp_path / "many") == files_of(tmp_path / "alone")
+    assert {cache.rendering.kept for cache in (alone, *caches)} == {"jpeg"}
+    for cache in caches:
+        assert np.array_equal(cache.images_NHWC, alone.images_NHWC)
+
+
 def test_each_decodes_its_share_and_nobody_decodes_again(images, tmp_path, monkeypatch, segment):
     calls = []
     together(images, 3, tmp_path, progress=lambda done, total: calls.append((done, total)))

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from thalweg.data.augmenters import Augmenter
 
 
-_AHEAD = 2  # batches that are prepared while the network computes
+AHEAD = 2  # batches that are prepared while the network computes
 
 
 class Batches:
@@ -77,7 +77,7 @@ class Batches:
             augmenter's device.
         """
         made = self._made(self._chosen(epoch, index), [epoch, index], self.augmenter)
-        for ahead in range(1, _AHEAD + 1):
+        for ahead in range(1, AHEAD + 1):
             self.augmenter.expect(self.rows[self._after(epoch, index, ahead)])
         return made
 
@@ -159,5 +159,5 @@ def plain_batches(
             np.ones((count, 3), dtype=np.float32),
             np.zeros((count, 4), dtype=np.int64),
         )
-        augmenter.expect(rows[start + count : start + (1 + _AHEAD) * count])
+        augmenter.expect(rows[start + count : start + (1 + AHEAD) * count])
         yield augmenter(chosen, crops, size)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
+import time
 from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import blake2b
@@ -21,9 +22,9 @@ import numpy as np
 
 from thalweg._files import cache_folder
 from thalweg.data.building import RESIZE_ON_DISK, Decoding, build, build_together, wait_for_digests
-from thalweg.data.decoding import DECODER_VERSION
+from thalweg.data.decoding import DECODER_VERSION, quiet
 from thalweg.data.digests import CLEAR, DEEP, contents_of
-from thalweg.data.jpeg import QUALITY, VERSION
+from thalweg.data.jpeg import QUALITY, VERSION, from_jpeg
 from thalweg.data.levels import levels_of, rendering_with
 from thalweg.data.manifest import MANIFEST, SUMS, BadImage, Manifest, file_of, pixels_of, read_manifest
 from thalweg.data.photos import SPLITS, ImageSet, Photo, Split, natural_key
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from thalweg.data.segmented import Pixels
 
 
+_SAMPLE = 16  # photos whose size as JPEG is measured
 _RESERVE, _RESERVE_BYTES = 0.05, 1e9  # of the free disk, for checkpoints and for other programs
 
 
@@ -259,8 +261,22 @@ def _as_they_fit(job: Decoding, folder: Path, room: float) -> tuple[Decoding, tu
     needed = 3 * job.size**2 * len(job.photos)
     if needed <= room or _home(folder, job).exists():
         return job, ()
-    facts = {"needed": needed / 1e9, "room": max(room, 0) / 1e9, "quality": QUALITY}
-    return replace(job, rendering=replace(job.rendering, kept="jpeg")), (Note("data.note_kept_as_jpeg", facts),)
+    job = replace(job, rendering=replace(job.rendering, kept="jpeg"))
+    share, per_s = _measured(job)
+    about = {"needed": needed / 1e9, "room": max(room, 0) / 1e9, "about": share * needed / 1e9, "speed": per_s}
+    return job, (Note("data.note_kept_as_jpeg", {"quality": QUALITY, **about}),)
+
+
+def _measured(job: Decoding) -> tuple[float, float]:
+    """The size of some photos as JPEG relative to their pixels, and how many a thread decodes in a second."""
+    found = (job.decoded(position) for position in range(0, len(job.photos), max(1, len(job.photos) // _SAMPLE)))
+    with quiet():
+        rows = [one[0] for one in found if not isinstance(one, BadImageError)]
+    began = time.perf_counter()
+    for row in rows:
+        from_jpeg(row)
+    took_s = time.perf_counter() - began
+    return sum(map(len, rows)) / max(1, len(rows) * 3 * job.size**2), len(rows) / max(took_s, 1e-9)
 
 
 def _triple(values_C: NDArray[np.float64]) -> tuple[float, float, float]:
