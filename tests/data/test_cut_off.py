@@ -137,6 +137,21 @@ def test_a_killed_build_goes_on_from_its_finished_segments(images, own_cache, mo
     assert build_cache(images, size=64).notes == ()
 
 
+@pytest.mark.parametrize(("room", "kept"), [(14, "pixels"), (13, "jpeg")])
+def test_finished_segments_count_as_room(images, own_cache, monkeypatch, room, kept):
+    """Eight photos of 22 are written, so room for 14 is enough; if it is not, pixels make way for JPEGs."""
+    left = killed_at(9, images, own_cache, segment_bytes=4 * ROW)
+    others = sum(path.stat().st_size for path in left.iterdir()) - 8 * ROW
+    monkeypatch.setattr("thalweg.data.segments.SEGMENT_BYTES", 4 * ROW)
+    monkeypatch.setattr("thalweg.data.cache._RESERVE_BYTES", 0)
+    monkeypatch.setattr("thalweg.data.cache._RESERVE", 0)
+    free = type("Usage", (), {"free": room * ROW - others})
+    monkeypatch.setattr("thalweg.data.cache.shutil.disk_usage", lambda _path: free)
+    cache = build_cache(images, size=64)
+    assert cache.rendering.kept == kept
+    assert not left.exists()
+
+
 def test_two_builds_do_not_share_a_folder_that_was_left(images, own_cache):
     killed_at(9, images, own_cache, segment_bytes=4 * ROW)
     children = [in_another_process(images, own_cache=own_cache, segment_bytes=4 * ROW) for _ in range(2)]

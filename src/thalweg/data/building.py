@@ -186,6 +186,11 @@ def build(home: Path, job: Decoding, fill: Fill | None = None) -> int:
     return kept
 
 
+def left_overs(home: Path) -> list[Path]:
+    """The folders of builds of this cache that were cut off."""
+    return [part for part in sorted(home.parent.glob(f".{home.name}.*.part")) if not is_held(part / _LOCK)]
+
+
 def build_together(builders: Builders, home: Path, job: Decoding, *, is_there: bool) -> int:
     """Have the cache at its place, whoever of the builders decodes what.
 
@@ -337,7 +342,7 @@ def _claimed(home: Path) -> Iterator[Path]:
 
 def _left_over(home: Path) -> tuple[Path, IO[bytes]] | None:
     """The folder of a build of the same cache that was cut off."""
-    for part in sorted(home.parent.glob(f".{home.name}.*.part")):
+    for part in left_overs(home):
         with contextlib.suppress(OSError):
             lock = (part / _LOCK).open("r+b")
             if hold(lock) and (part / _LOCK).exists():

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from thalweg._files import cache_folder
-from thalweg.data.building import RESIZE_ON_DISK, Decoding, build, build_together, wait_for_digests
+from thalweg.data.building import RESIZE_ON_DISK, Decoding, build, build_together, left_overs, wait_for_digests
 from thalweg.data.decoding import DECODER_VERSION, quiet
 from thalweg.data.digests import CLEAR, DEEP, contents_of
 from thalweg.data.jpeg import QUALITY, VERSION, from_jpeg
@@ -197,7 +197,7 @@ def build_cache(
     )
     choice: tuple[Note, ...] = ()
     if choose:
-        job, choice = _as_they_fit(job, folder, _room(folder, limit, builders))
+        job, choice = _as_they_fit(job, folder, limit, builders)
     home = _home(folder, job)
     manifest, notes = _kept(home, job) if builders is None or not builders.rank else (None, ())
     if builders is not None:
@@ -247,20 +247,26 @@ def _open(home: Path, manifest: Manifest, job: Decoding, limit: float | None) ->
     return Cache(path, job.size, pixels, usable, lost, fingerprint, job.rendering, limit=limit)
 
 
-def _room(folder: Path, limit: float | None, builders: Builders | None) -> float:
+def _room(home: Path, limit: float | None, builders: Builders | None) -> float:
     """Bytes that pixels may take. Processes that build together must choose alike, so their disks do not count."""
     if limit is not None or builders is not None:
         return math.inf if limit is None else limit
-    there = next((path for path in (folder, *folder.parents) if path.exists()), Path())
+    there = next(path for path in (home, *home.parents) if path.exists())
     free = shutil.disk_usage(there).free
-    return free - max(_RESERVE_BYTES, _RESERVE * free)
+    written = sum(path.stat().st_size for part in left_overs(home) for path in part.iterdir())
+    return free - max(_RESERVE_BYTES, _RESERVE * free) + written
 
 
-def _as_they_fit(job: Decoding, folder: Path, room: float) -> tuple[Decoding, tuple[Note, ...]]:
+def _as_they_fit(
+    job: Decoding, folder: Path, limit: float | None, builders: Builders | None
+) -> tuple[Decoding, tuple[Note, ...]]:
     """Keep photos as pixels if these fit or are there already, else as JPEG; and say so."""
-    needed = 3 * job.size**2 * len(job.photos)
-    if needed <= room or _home(folder, job).exists():
+    home = _home(folder, job)
+    needed, room = 3 * job.size**2 * len(job.photos), _room(home, limit, builders)
+    if needed <= room or home.exists():
         return job, ()
+    for part in left_overs(home):  # of pixels: nobody will go on with them
+        shutil.rmtree(part, ignore_errors=True)
     job = replace(job, rendering=replace(job.rendering, kept="jpeg"))
     share, per_s = _measured(job)
     about = {"needed": needed / 1e9, "room": max(room, 0) / 1e9, "about": share * needed / 1e9, "speed": per_s}
