@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from thalweg.data import build_cache, open_images
+from thalweg.data.building import left_overs
 from thalweg.errors import StorageError
 
 
@@ -150,6 +151,15 @@ def test_finished_segments_count_as_room(images, own_cache, monkeypatch, room, k
     cache = build_cache(images, size=64)
     assert cache.rendering.kept == kept
     assert not left.exists()
+
+
+def test_without_locks_only_what_is_old_is_taken(images, own_cache, monkeypatch):
+    left = killed_at(9, images, own_cache, segment_bytes=4 * ROW)
+    monkeypatch.setattr("thalweg.data.building.CAN_HOLD", False)
+    home = own_cache / "pixels" / left.name[1:].partition(".")[0]
+    assert left_overs(home) == []
+    set_back(left, 7200)
+    assert left_overs(home) == [left]
 
 
 def test_two_builds_do_not_share_a_folder_that_was_left(images, own_cache):

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 
-from thalweg._files import hold, is_held
+from thalweg._files import CAN_HOLD, hold, is_held
 from thalweg.data.decoding import DECODER_VERSION, decode, quiet
 from thalweg.data.jpeg import from_jpeg, to_jpeg
 from thalweg.data.manifest import Manifest, channel_sums, write_manifest
@@ -187,8 +187,9 @@ def build(home: Path, job: Decoding, fill: Fill | None = None) -> int:
 
 
 def left_overs(home: Path) -> list[Path]:
-    """The folders of builds of this cache that were cut off."""
-    return [part for part in sorted(home.parent.glob(f".{home.name}.*.part")) if not is_held(part / _LOCK)]
+    """The folders of builds of this cache that were cut off; where locks do not tell, those untouched for an hour."""
+    parts = sorted(home.parent.glob(f".{home.name}.*.part"))
+    return [part for part in parts if not is_held(part / _LOCK) and (CAN_HOLD or _age_s(part) > _ABANDONED_S)]
 
 
 def build_together(builders: Builders, home: Path, job: Decoding, *, is_there: bool) -> int:
@@ -370,6 +371,10 @@ def _publish(part: Path, home: Path) -> None:
 def _remove_abandoned(folder: Path) -> None:
     for part in folder.glob(".*.part"):
         with contextlib.suppress(OSError):
-            age_s = time.time() - max(path.stat().st_mtime for path in (part, *part.rglob("*")))
-            if age_s > (_FORGOTTEN_S if has_records(part) else _ABANDONED_S) and not is_held(part / _LOCK):
+            if _age_s(part) > (_FORGOTTEN_S if has_records(part) else _ABANDONED_S) and not is_held(part / _LOCK):
                 shutil.rmtree(part, ignore_errors=True)
+
+
+def _age_s(part: Path) -> float:
+    """Seconds since something was written."""
+    return time.time() - max(path.stat().st_mtime for path in (part, *part.rglob("*")))
