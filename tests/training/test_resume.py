@@ -115,6 +115,7 @@ FITTED = {"fit_head": True, "freeze": "1", "norms": "frozen", "layer_decay": 0.5
 TECHNIQUES["everything"] = {name: value for changes in TECHNIQUES.values() for name, value in changes.items()}
 TECHNIQUES["fitted"] = FITTED
 TECHNIQUES["schedule-free"] = {"optimizer": "schedule-free", "lr": 0.005, "schedule": "warmup(2)"}
+TECHNIQUES["photos kept as JPEG"] = {"cache_limit": 1e-4, "size": 31}  # a size of which no pixels are kept yet
 TECHNIQUES["of pytorch_optimizer"] = {"optimizer": "pytorch_optimizer:lion", "lr": 1e-3}
 
 

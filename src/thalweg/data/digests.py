@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 DEEP: Final = "d"
 CLEAR: Final = "c"
 
-_DIGEST_BYTES = 16
+DIGEST_BYTES = 16
 _PNG_WITH_ALPHA = (4, 6)  # color types of the header
 _AT_ONCE = 16  # files that a thread reads before it reports
 _A_LINE = 4096  # files in a line of what is stored: a million at once take a gigabyte
@@ -52,12 +52,12 @@ class Content(NamedTuple):
 
 def digest(content: bytes) -> str:
     """The 128-bit BLAKE2b digest of a content, as hexadecimal text."""
-    return blake2b(content, digest_size=_DIGEST_BYTES).hexdigest()
+    return blake2b(content, digest_size=DIGEST_BYTES).hexdigest()
 
 
 def digest_file(path: Path) -> str:
     """The digest of a file of any length."""
-    running = blake2b(digest_size=_DIGEST_BYTES)
+    running = blake2b(digest_size=DIGEST_BYTES)
     with path.open("rb") as file:
         while block := file.read(1 << 20):
             running.update(block)
@@ -209,7 +209,7 @@ def _stored(memory: Path) -> Iterator[dict[str, _Entry]]:
 
 
 def _is_sound(stamp: object, text: object, traits: object) -> bool:
-    digests = isinstance(text, str) and len(text) == 2 * _DIGEST_BYTES
+    digests = isinstance(text, str) and len(text) == 2 * DIGEST_BYTES
     return isinstance(stamp, str) and digests and traits in ("", DEEP, CLEAR, DEEP + CLEAR)
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
+    from thalweg.data.segmented import Pixels
     from thalweg.runs import Run
 
 BATCH = 64
@@ -28,7 +29,7 @@ BATCH = 64
 def mean_over_views(
     model: nn.Module,
     run: Run,
-    pixels_NSS3: NDArray[np.uint8],
+    pixels_NSS3: Pixels,
     tta: int,
     counted: Callable[[Iterator[Tensor]], Iterator[Tensor]] = lambda batches: batches,
 ) -> NDArray[np.float64]:

@@ -119,6 +119,9 @@ class TrainingConfig:
         threads: CPU threads for one step; None: the value of `OMP_NUM_THREADS`, else one per usable core.
         precision: `fp32`, `bf16`, or `auto`, which measures both and takes the faster.
         layout: memory layout: `channels-first`, `channels-last`, or `auto`, which measures both and takes the faster.
+        cache_limit: space that decoded photos may take on the disk and in memory, in GB. Photos that take more are
+            kept as JPEG of the stored size, and decoded ahead of the step. None: what is free on the disk, less a
+            reserve, and half of the free memory.
         on_bad_image: `skip` (the photo is named, counted and reported) or `stop`.
     """
 
@@ -173,6 +176,7 @@ class TrainingConfig:
     threads: int | None = field(default=None, metadata=within(1, 1024))
     precision: Precision = "auto"
     layout: Layout = "auto"
+    cache_limit: float | None = field(default=None, metadata=within(0, open_least=True, unit="GB"))
     on_bad_image: OnBadImage = "skip"
 
     _repr_html_ = shown_as("config")

@@ -100,4 +100,4 @@ def augmenter_of(cache: Cache, facts: Mapping[str, Any], device: torch.device) -
     images_NHWC, normal = cache.images_NHWC, (facts["mean"], facts["std"])
     if device.type != "cpu" and fits_device(images_NHWC, device):
         return DeviceAugmenter(images_NHWC, *normal, device)
-    return HostAugmenter(in_memory(images_NHWC), *normal)
+    return HostAugmenter(in_memory(cache), *normal)
