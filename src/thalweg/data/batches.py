@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from thalweg.data.augmentation import CROPS, ORDER, Augmentation, Crops, draw_crops
+from thalweg.data.augmentation import CROPS, Augmentation, Crops, draw_crops
 from thalweg.data.augmenters import on_device
+from thalweg.data.sampling import sampling_of
 
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class Batches:
             batch before, because batch norm cannot average over one photo.
         policy: bounds of the augmentation.
         seed: of order and crops.
+        sampling: `shuffled` takes each photo once an epoch, `balanced` all classes equally often.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class Batches:
         batch_size: int,
         policy: Augmentation,
         seed: int,
+        sampling: str = "shuffled",
     ) -> None:
         self.augmenter = augmenter
         self.rows = rows
@@ -58,6 +61,7 @@ class Batches:
         self.batch_size = batch_size
         self.policy = policy
         self.seed = seed
+        self._sampling = sampling_of(sampling, labels, seed)
         self._order: tuple[int, NDArray[np.int64]] = (-1, rows)
 
     def __len__(self) -> int:
@@ -107,8 +111,7 @@ class Batches:
 
     def _epoch_order(self, epoch: int) -> NDArray[np.int64]:
         if self._order[0] != epoch:
-            random = np.random.default_rng([self.seed, ORDER, epoch])
-            self._order = epoch, random.permutation(len(self.rows))
+            self._order = epoch, self._sampling(epoch)
         return self._order[1]
 
 

@@ -71,7 +71,8 @@ class HeadFit:
             return None
         train_ND, valid_ND = found_ND[: len(train)], found_ND[len(train) :]
         began, labels_N = time.monotonic(), cache.labels("train")
-        weights_C = weights_of_classes(config.class_weights, labels_N, classes)
+        balanced = "balanced" in (config.sampling, config.class_weights)  # in expectation, weights are what sampling is
+        weights_C = weights_of_classes("balanced" if balanced else "none", labels_N, classes)
         penalty = choose_penalty(train_ND, labels_N, classes, seed=config.seed, weights_C=weights_C)
         regression = Regression(train_ND, labels_N, classes, weights_C)
         most = min(MOST_ITERATIONS, config.epochs or MOST_ITERATIONS) if config.only_head else MOST_ITERATIONS

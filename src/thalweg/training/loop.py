@@ -102,6 +102,7 @@ class TrainingLoop:
             batch_size=config.batch_size,
             policy=augmentation(config.augment),
             seed=config.seed,
+            sampling=config.sampling,
         )
         known_C = weights_of_classes(config.class_weights, labels, len(run.classes))
         weights_C = None if known_C is None else torch.from_numpy(known_C).to(self.device)
