@@ -93,10 +93,14 @@ def open_images(
     if not any(entry.split == "valid" for entry in entries):
         entries, made = _with_validation(entries, source, seed=seed, fraction=valid_fraction, path=path)
         notes += made
+    elif unknown := sorted(
+        train.keys() - {name for entry in entries if entry.split == "valid" for name in entry.classes}
+    ):
+        notes.append(Note("data.note_no_validation", {"count": len(unknown), "names": _few(unknown)}))
     notes += _empty_folders(source, found, set(train))
     missing = sorted(set(range(len(names))) - set(label_of.values()))
     if missing:
-        notes.append(Note("data.note_empty_classes", {"names": joined(names[label] for label in missing)}))
+        notes.append(Note("data.note_empty_classes", {"names": _few([names[label] for label in missing])}))
     photos = tuple(sorted((_photo(entry, label_of) for entry in entries), key=by_split))
     return ImageSet(path, found.layout, names, photos, source, tuple(notes), leftovers, several=several, url=url)
 
