@@ -112,19 +112,20 @@ def most(logits_RC: NDArray[np.floating], count: int) -> NDArray[np.int64]:
     return class_M[order_M][place_M < count].reshape(len(logits_RC), count)
 
 
-def large_array(shape: tuple[int, ...], dtype: DTypeLike, folder: Path) -> NDArray[Any]:
-    """An array to fill: in memory, or above 200 MB in a file without a name, which ends with the array.
+def large_array(shape: tuple[int, ...], dtype: DTypeLike, folder: Path, *, bound: int | None = None) -> NDArray[Any]:
+    """An array to fill: in memory, or above a bound in a file without a name, which ends with the array.
 
     Args:
         shape: of the array.
         dtype: of its values.
         folder: where the file is; the system's folder for temporary files if nothing can be written there.
+        bound: bytes in memory, at most; None: 200 MB.
 
     Raises:
         OSError: the disk is full.
     """
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
-    if size <= LARGEST:
+    if size <= (LARGEST if bound is None else bound):
         return np.empty(shape, dtype=dtype)
     try:
         file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - the array keeps it open
