@@ -74,7 +74,7 @@ def link_photos(photos: Path, home: Path) -> list[int]:
 
 def recalls(run: Run) -> tuple[float, float]:
     """The mean recall of all classes, and of those with the fewest photos."""
-    answers = Answers.of(run.outputs(), run.temperature, len(run.classes))
+    answers = Answers(run.outputs(), len(run.classes))
     matrix_CC = confusion_matrix(answers.labels_N, answers.predicted_N, len(run.classes))
     recall_C = [one.recall for one in class_scores(matrix_CC)]
     rarest = np.argsort(run.data["class_shares"])[:RARE]

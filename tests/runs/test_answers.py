@@ -49,9 +49,9 @@ def test_a_photo_with_a_number_that_is_none_is_not_right():
 @pytest.mark.parametrize("temperature", [1.0, 1.7])
 def test_without_logits_the_answers_have_the_same_bits(drawn, temperature):
     logits, labels = drawn
-    whole = Answers.of({"logits": logits, "labels": labels}, temperature, CLASSES)
+    whole = Answers({"logits": logits, "labels": labels}, CLASSES, temperature)
     kept = without_logits(logits, labels, temperature)
-    compact = Answers.of({**kept, "labels": labels}, temperature, CLASSES)
+    compact = Answers({**kept, "labels": labels}, CLASSES, temperature)
     for name in ("labels_N", "predicted_N", "plain_N", "probability_N", "rank_N", "right_N"):
         np.testing.assert_array_equal(getattr(compact, name), getattr(whole, name), err_msg=name)
     assert kept["top_classes"].shape == (COUNT, 10)

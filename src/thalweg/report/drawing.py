@@ -162,17 +162,19 @@ def _write_scores(run: Run, file: Path) -> None:
     write_text(file, scores_table(matrix_CC, run.classes))
 
 
-def _answers_of(run: Run, outputs: Mapping[str, NDArray[Any]] | None = None) -> Answers:
-    return Answers.of(run.outputs() if outputs is None else outputs, run.temperature, len(run.classes))
+def _answers_of(run: Run, *, scaled: bool = False) -> Answers:
+    """The answers on the validation split; with the run's temperature if probabilities are shown."""
+    return Answers(run.outputs(), len(run.classes), run.temperature if scaled else 1.0)
 
 
 def _draw_confusion(run: Run, picture: Target) -> None:
-    answers = _answers_of(run)
+    many = len(run.classes) > MOST_NAMED
+    answers = _answers_of(run, scaled=many)
     matrix_CC = confusion_matrix(answers.labels_N, answers.predicted_N, len(run.classes))
-    if len(run.classes) <= MOST_NAMED:
-        confusion(matrix_CC, run.classes, picture)
-    else:
+    if many:
         confusion_of_many(matrix_CC, run.classes, picture, _examples(run, answers, matrix_CC))
+    else:
+        confusion(matrix_CC, run.classes, picture)
 
 
 def _examples(run: Run, answers: Answers, matrix_CC: NDArray[np.integer]) -> list[Example]:
@@ -188,7 +190,7 @@ def _examples(run: Run, answers: Answers, matrix_CC: NDArray[np.integer]) -> lis
 
 
 def _draw_mistakes(run: Run, picture: Target) -> None:
-    answers = _answers_of(run)
+    answers = _answers_of(run, scaled=True)
     cache = run.open_photos()
     rows = cache.rows("valid")
     mistakes(
@@ -235,13 +237,13 @@ def draw_doubts(review: Review, picture: Path) -> None:
 
 
 def _draw_reliability(run: Run, picture: Target) -> None:
-    answers = _answers_of(run)
+    answers = _answers_of(run, scaled=True)
     reliability(answers.plain_N, answers.probability_N, answers.right_N, picture, temperature=run.temperature)
 
 
 def _draw_map(run: Run, picture: Target, layer: str) -> None:
     outputs = run.outputs()
-    predicted_N = _answers_of(run, outputs).predicted_N
+    predicted_N = Answers(outputs, len(run.classes)).predicted_N
     limit = _POINTS if len(run.classes) <= MOST_NAMED else _POINTS_OF_MANY
     tsne(outputs[layer], outputs["labels"], run.classes, picture, title_key=layer, predicted_N=predicted_N, limit=limit)
 

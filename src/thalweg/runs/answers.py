@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -28,50 +28,49 @@ LARGEST: Final = 200_000_000  # bytes of an array that is kept, or held in memor
 KEPT: Final = 10  # classes of each photo
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Answers:
-    """The answer for each photo.
+    """The answer for each photo, read from the arrays of an evaluation, with logits or without.
+
+    Args:
+        arrays: from `Run.outputs`.
+        classes: C.
+        temperature: of the run; without logits, the one that it had when they were written.
 
     Attributes:
         labels_N: the true classes.
-        predicted_N: the most probable classes.
-        plain_N: the probability of the predicted class that the network itself gives, in [0, 1].
-        probability_N: the same with the run's temperature.
-        rank_N: the rank of the true class, 0 for the most probable.
-        top_NK: the most probable classes, from the first down; None: the logits are kept instead.
         classes: C.
     """
 
-    labels_N: NDArray[np.int64]
-    predicted_N: NDArray[np.int64]
-    plain_N: NDArray[np.float64]
-    probability_N: NDArray[np.float64]
-    rank_N: NDArray[np.int64]
-    classes: int
-    top_NK: NDArray[np.int64] | None = None
+    def __init__(self, arrays: Mapping[str, NDArray[Any]], classes: int, temperature: float = 1.0) -> None:
+        self._arrays, self._logits_NC, self._temperature = arrays, arrays.get("logits"), temperature
+        self.labels_N, self.classes = arrays["labels"], classes
+
+    @cached_property
+    def predicted_N(self) -> NDArray[np.int64]:  # noqa: N802 - shape suffix
+        """The most probable classes."""
+        return self._arrays["top_classes"][:, 0] if self._logits_NC is None else self._logits_NC.argmax(axis=1)
+
+    @cached_property
+    def plain_N(self) -> NDArray[np.float64]:  # noqa: N802 - shape suffix
+        """The probability of the predicted class that the network itself gives, in [0, 1]."""
+        return self._arrays["plain"] if self._logits_NC is None else most_probable(self._logits_NC)[1]
+
+    @cached_property
+    def probability_N(self) -> NDArray[np.float64]:  # noqa: N802 - shape suffix
+        """The same with the temperature."""
+        if self._logits_NC is None:
+            return self._arrays["top_probabilities"][:, 0]
+        return most_probable(self._logits_NC, self._temperature)[1]
+
+    @cached_property
+    def rank_N(self) -> NDArray[np.int64]:  # noqa: N802 - shape suffix
+        """The rank of the true class, 0 for the most probable."""
+        return self._arrays["rank"] if self._logits_NC is None else ranks(self._logits_NC, self.labels_N)
 
     @property
     def right_N(self) -> NDArray[np.bool_]:  # noqa: N802 - shape suffix
         """Which photos are classified correctly."""
         return self.predicted_N == self.labels_N
-
-    @classmethod
-    def of(cls, arrays: Mapping[str, NDArray[Any]], temperature: float, classes: int) -> Answers:
-        """Read the answers from the arrays of an evaluation, with logits or without.
-
-        Args:
-            arrays: from `Run.outputs`.
-            temperature: of the run; without logits, the one that it had when they were written.
-            classes: C.
-        """
-        labels_N = arrays["labels"]
-        if "logits" in arrays:
-            logits_NC = arrays["logits"]
-            predicted_N, probability_N = most_probable(logits_NC, temperature)
-            plain_N = most_probable(logits_NC)[1]
-            return cls(labels_N, predicted_N, plain_N, probability_N, ranks(logits_NC, labels_N), classes)
-        top_NK, probability_NK = arrays["top_classes"], arrays["top_probabilities"]
-        return cls(labels_N, top_NK[:, 0], arrays["plain"], probability_NK[:, 0], arrays["rank"], classes, top_NK)
 
 
 def without_logits(

@@ -118,7 +118,7 @@ class RunFolder:
         """The answers on the validation split, of one label a photo, if there are any."""
         if self.outputs is None or self.task.several:
             return None
-        return Answers.of(self.outputs, self.temperature, len(self.classes))
+        return Answers(self.outputs, len(self.classes), self.temperature)
 
     @cached_property
     def pictures(self) -> dict[str, bytes]:

@@ -176,7 +176,7 @@ def _write_out_of_fold(runs: Sequence[Run], out: Path) -> None:
             by_fold.append(task.scores(*parts[-1], run.thresholds))
             rows = _rows_of_several(run, *parts[-1])
         else:
-            answers = Answers.of(outputs, run.temperature, len(classes))
+            answers = Answers(outputs, len(classes), run.temperature)
             by_fold.append(scores_of_ranks(answers.rank_N, len(classes)))
             rows = _rows(answers, classes, None if large else run.probabilities())
         writer.writerows([path, fold, *row] for path, row in zip(paths, rows, strict=True))

@@ -6,6 +6,7 @@ Shape suffixes: N photos, D features, C classes, P parameters of the classifier:
 from __future__ import annotations
 
 from collections import deque
+from functools import reduce
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -96,9 +97,7 @@ class Regression:
         """Return loss with penalty, and its gradient (P,)."""
         weight_CD, _ = self._parts(values_P)
         parts = [self._part(values_P, some) for some in self._blocks()]
-        loss, gradient_CD, gradient_C = (
-            parts[0] if len(parts) == 1 else (sum(some) for some in zip(*parts, strict=True))
-        )
+        loss, gradient_CD, gradient_C = (reduce(torch.add, some) for some in zip(*parts, strict=True))
         loss = loss + penalty / 2 * weight_CD.square().sum()
         return float(loss), torch.cat([(gradient_CD + penalty * weight_CD).flatten(), gradient_C])
 

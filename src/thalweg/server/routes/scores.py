@@ -41,7 +41,7 @@ def scores(run: Run) -> dict[str, Any]:
     outputs, is_part = _outputs(run)
     if run.task.several:
         return _of_labels(run, outputs, is_part=is_part)
-    answers = Answers.of(outputs, run.temperature, len(run.classes))
+    answers = Answers(outputs, len(run.classes), run.temperature)
     labels_N, predicted_N, probability_N = answers.labels_N, answers.predicted_N, answers.probability_N
     rows_N = outputs["rows"] if "rows" in outputs else photos_of(run).rows("valid")
     matrix_CC = confusion_matrix(labels_N, predicted_N, len(run.classes))
