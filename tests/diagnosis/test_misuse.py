@@ -377,3 +377,18 @@ def test_a_penalty_on_the_model_is_one_on_the_copy():
     assert verdict.measures["largest_eigenvalue"] == pytest.approx(14, rel=1e-3)
     assert verdict.measures["gain_tenfold"] > 5 * verdict.measures["gain_same"] > 0
     assert torch.equal(model.weight.grad, before)
+
+
+def test_a_network_whose_steps_are_too_slow_for_curvature_is_told_so_and_not_that_its_loss_has_none():
+    model, optimizer = training()
+    with thalweg.watch(model, optimizer) as watch:
+        for step in range(3):
+            loss = backward(model, optimizer, step)
+            optimizer.step()
+            watch.step(loss)
+    verdict = watch.diagnose(batch=batch(), loss_fn=cross_entropy, seconds=1e-6)
+    assert "curvature_too_slow" in verdict.unchecked
+    assert not {"curvature", "batch"} & set(verdict.unchecked)
+    for language, words in (("en", "a step of this network takes too long"), ("zh-CN", "一步耗时过长")):
+        set_language(language)
+        assert words in verdict.explain()

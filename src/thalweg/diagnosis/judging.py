@@ -24,6 +24,7 @@ NO_STEP = "no_step"  # the problem of a watch that saw losses, but no step of it
 _TELLS = {
     "batch_fails": ("batch",),
     "batch_unreadable": ("batch",),
+    "curvature_too_slow": ("curvature",),
     "no_loss_fn": ("batch",),
     "not_copied": ("batch", "curvature", "short_runs"),
     NO_STEP: ("gradient",),

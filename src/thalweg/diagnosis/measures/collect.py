@@ -16,7 +16,7 @@ from thalweg.diagnosis.measures.batch import of_batch
 from thalweg.diagnosis.measures.dropout import dropout_left_on, dropout_measures
 from thalweg.diagnosis.measures.frozen import frozen_measures
 from thalweg.diagnosis.measures.gains import Gains, scale_of
-from thalweg.diagnosis.measures.gradients import curvature_of, noise_of
+from thalweg.diagnosis.measures.gradients import TooSlowError, curvature_of, noise_of
 from thalweg.diagnosis.measures.graph import graph_measures
 from thalweg.diagnosis.measures.initial import initial_measures
 from thalweg.diagnosis.measures.mixing import mixing_of
@@ -86,6 +86,8 @@ def ask(
             with own_randomness(0), warnings.catch_warnings():  # the user's model may draw random numbers, and warn
                 warnings.simplefilter("ignore")
                 found.update(question())
+        except TooSlowError:
+            failed.append(f"{what}_too_slow")
         except Exception:  # noqa: BLE001 - the verdict reports it, and the others go on
             failed.append(what)
 

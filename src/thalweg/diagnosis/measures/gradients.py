@@ -24,6 +24,10 @@ MOST_PRODUCTS, FEWEST_PRODUCTS = 40, 5
 A_PRODUCT = 3.0  # a product of a batch with the Hessian, in training steps on it
 
 
+class TooSlowError(Exception):
+    """The network's steps take too long for a question within its seconds."""
+
+
 def curvature_of(
     copied: Copy, batches: Sequence[Batch], *, scale: float, a_step: float = 0.0, seconds: float = math.inf
 ) -> dict[str, float]:
@@ -37,7 +41,10 @@ def curvature_of(
         batches: all of them where that is affordable, else the first.
         scale: of the loss.
         a_step: seconds that a training step takes.
-        seconds: for the products; a network that can afford fewer than `FEWEST_PRODUCTS` is not asked.
+        seconds: for the products.
+
+    Raises:
+        TooSlowError: the seconds are too short for `FEWEST_PRODUCTS` products.
     """
     model, optimizer, loss_fn = copied.model, copied.optimizer, copied.loss_fn
     affordable = int(seconds / max(A_PRODUCT * a_step, 1e-9))
@@ -45,7 +52,7 @@ def curvature_of(
         batches = batches[:1]
     products = min(MOST_PRODUCTS, affordable // 2)  # one half for either search
     if products < FEWEST_PRODUCTS:
-        return {}
+        raise TooSlowError
     with HessianOperator(model, loss_fn, batches, mode="train") as operator:
         gradient = float(operator.gradient_P.norm())
         plain = extremes(operator, which="both", tolerance=1e-2, most=products)
