@@ -189,14 +189,14 @@ def _write_out_of_fold(runs: Sequence[Run], out: Path) -> None:
 
 def _rows(
     answers: Answers, classes: Sequence[str], probability_NC: NDArray[np.float64] | None
-) -> Iterator[list[str | int]]:
+) -> Iterator[tuple[object, ...]]:
     """Label, predicted class, and the probability of each class; or that of the predicted one, and the label's rank."""
-    for row, (label, predicted) in enumerate(zip(answers.labels_N, answers.predicted_N, strict=True)):
+    for row, (label, predicted) in enumerate(zip(answers.labels_N.tolist(), answers.predicted_N.tolist(), strict=True)):
         named = (classes[label], classes[predicted])
         if probability_NC is None:
-            yield [*named, f"{answers.probability_N[row]:.6f}", int(answers.rank_N[row]) + 1]
+            yield *named, f"{answers.probability_N[row]:.6f}", int(answers.rank_N[row]) + 1
         else:
-            yield [*named, *(f"{probability:.6f}" for probability in probability_NC[row])]
+            yield *named, *(f"{probability:.6f}" for probability in probability_NC[row])
 
 
 def _rows_of_several(
