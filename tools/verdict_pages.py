@@ -22,6 +22,7 @@ from torch.nn.utils import clip_grad_norm_
 from verdict_panels import PANELS
 
 from thalweg._files import replacing, write_text
+from thalweg.diagnosis.measures.ignored import ignored_measures
 from thalweg.diagnosis.measures.mixing import mixing_of
 from thalweg.diagnosis.measures.symmetry import symmetry_of
 from thalweg.diagnosis.measures.trends import trends
@@ -33,6 +34,7 @@ from thalweg.diagnosis.zoo.table import Setting
 from thalweg.figures.style import BLUE, QUIET, VERMILLION, drawing, label_axes
 from thalweg.i18n import set_language, t
 from thalweg.probes.batches import Batch
+from thalweg.probes.copies import Copy
 
 
 if TYPE_CHECKING:
@@ -121,6 +123,13 @@ def at_step(
         found[wanted] = float((outputs.argmax(dim=1) == targets)[targets == 1].float().mean())
     if wanted == "samples_mixed" and step % 10 == 0:
         found |= mixing_of(training.model, Batch(inputs, targets))
+    if wanted == "inputs_seen" and step % 10 == 0:
+        copied = Copy.of(training.model, training.optimizer, training.loss_fn)
+        found |= ignored_measures(copied, Batch(inputs, targets))
+    if wanted == "column_emptied" and step % 5 == 0:
+        emptied = inputs.clone()
+        emptied[:, 0] = 0.0
+        found[wanted] = _evaluated(training, emptied, targets) / np.log(10)
     if wanted == "twin_units" and step % 10 == 0:
         found |= symmetry_of(training.model)
     return found

@@ -152,6 +152,12 @@ PANELS: dict[str, Panel] = {
         twin_name="healthy: without dropout",
         threshold=("dropout_too_strong", "to_constant"),
     ),
+    "inputs_ignored": Panel(
+        "norm_of_single_values",
+        "inputs_seen",
+        "share of input positions\nthat tell samples apart",
+        threshold=("inputs_ignored", "inputs_seen"),
+    ),
     "not_shuffled": Panel(
         "sorted_by_class",
         "targets_kinds",
@@ -177,6 +183,13 @@ PANELS: dict[str, Panel] = {
         "twin_units",
         "share of units that are\ncopies, worst layer",
         threshold=("symmetric_weights", "twin_units"),
+    ),
+    "target_leakage": Panel(
+        "labels_in_a_column",
+        "column_emptied",
+        "loss when the column\nis empty / ln 10",
+        marks={"the constant predictor": 1.0},
+        log_loss=True,
     ),
     "targets_unrelated": Panel(
         "labels_shuffled",

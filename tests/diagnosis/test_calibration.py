@@ -6,6 +6,7 @@ import pytest
 
 from thalweg.diagnosis.calibration import (
     MOST,
+    OTHERS,
     SHRINKAGE,
     Calibration,
     Said,
@@ -35,6 +36,20 @@ def test_a_rule_that_was_never_said_is_as_sure_as_its_kind():
     assert of.confidence("new", "inferred") == pytest.approx(0.9, abs=1e-2)
     assert of.confidence("new", "tried") == pytest.approx(0.6, abs=1e-2)
     assert of.confidence("new", "unheard of") == pytest.approx(0.75, abs=1e-2)
+
+
+def test_programs_of_others_correct_what_the_families_say():
+    families = said(1000, 900) + said(1000, 600, rule="s")
+    of = Calibration(families + said(36, 18, family=OTHERS))
+    assert of.confidence("r", "inferred") == pytest.approx((18 + SHRINKAGE * 0.9) / (36 + SHRINKAGE), abs=1e-3)
+    assert of.confidence("s", "inferred") == Calibration(families).confidence("s", "inferred")
+    assert Calibration(said(4, 2, family=OTHERS)).confidence("r", "inferred") == 0.5
+
+
+def test_what_is_shipped_has_programs_of_others():
+    others = [one for one in shipped() if one.family == OTHERS]
+    assert len(others) > 100
+    assert {one.healthy for one in others} == {False, True}
 
 
 def test_no_count_gives_certainty():

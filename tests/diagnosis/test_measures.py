@@ -24,12 +24,13 @@ DECIDING = {condition.measure for rule in RULES for condition in rule.conditions
 
 def test_each_measure_is_used_by_a_rule_a_comparison_a_fix_or_is_shown():
     used = DECIDING | {*table.SHOWN, *table.TOLD, *table.COMPARED, *table.USED_BY_FIXES, *table.CHECKED_BY.values()}
-    used |= {*table.USED_BY_TRIALS}
+    used |= {*table.USED_BY_TRIALS, *table.USED_BY_EDITS}
     assert {measure.name for measure in table.MEASURES.values()} == {measure.name for measure in used}
 
 
 def test_what_is_declared_as_used_is_used():
-    for module, measures in (("judging.py", table.COMPARED), ("fixes.py", table.USED_BY_FIXES)):
+    users = {"judging.py": table.COMPARED, "fixes.py": table.USED_BY_FIXES, "edits.py": table.USED_BY_EDITS}
+    for module, measures in users.items():
         text = (PACKAGE / module).read_text(encoding="utf-8")
         words = set(re.findall(r"\w+", text)) | {f"gain_{name}" for name in re.findall(r"\w+", text)}
         assert [measure.name for measure in measures if measure.name not in words] == []

@@ -9,7 +9,8 @@ from torch.nn.functional import cross_entropy
 
 import thalweg
 from thalweg.diagnosis import judge, try_fix
-from thalweg.diagnosis.fixes import FIXES, FIXES_OF, can_be_tried
+from thalweg.diagnosis.attempts import FIXES, can_be_tried
+from thalweg.diagnosis.fixes import FIXES_OF
 from thalweg.diagnosis.verdict import Fix, Verdict
 from thalweg.i18n import set_language
 

@@ -22,6 +22,7 @@ SHARED = (
     "exploding_gradients",
     "model_too_small",
     "optimizer_not_stepping",
+    "samples_mixed",
     "saturated_units",
     "symmetric_weights",
     "too_few_steps",

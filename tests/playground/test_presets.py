@@ -24,7 +24,8 @@ QUICK = ("optimizer_not_stepping", "wrong_mode")  # the diagnosis asks them leas
 
 
 def test_every_code_has_a_preset():
-    assert set(BY_CODE) == set(CODES) - REPLICA_CODES
+    # a column that holds the labels makes every map good: its repair cannot be seen in the plane
+    assert set(BY_CODE) == set(CODES) - REPLICA_CODES - {"target_leakage"}
     assert len(CASES) == len(BY_CODE)
 
 

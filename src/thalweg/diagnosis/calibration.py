@@ -7,7 +7,11 @@ of which k were right, the confidence is
     (k + K p) / (n + K)
 
 where p is the same share over all rules of its kind, so that a rule that seldom held is as sure as its kind, and K is
-`SHRINKAGE`; at most `MOST`. Leaving out each family in turn tells whether that holds for programs of other kinds:
+`SHRINKAGE`; at most `MOST`.
+
+That says how sure a rule is on programs that were made for counting. Programs of others, which nobody who wrote a rule
+had seen, are harder: their counts, of the family `OTHERS`, come on top in the same way, with the share of the families
+in place of p. Leaving out each family in turn tells whether that holds for programs of other kinds:
 `calibration_error`.
 
 Source: Guo et al. 2017, "On Calibration of Modern Neural Networks", https://arxiv.org/abs/1706.04599, for the error.
@@ -24,14 +28,16 @@ from typing import TYPE_CHECKING, Final
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from thalweg.diagnosis.rules import Rule
+    from thalweg.diagnosis.rule import Rule
 
 SHRINKAGE: Final = 4.0
 MOST: Final = 0.99  # a few hundred programs cannot show more
 BINS: Final = 10
 FILE: Final = "calibration.json"
+OTHERS: Final = "programs of others"
+_NONE: Final = (0.0, 0.0)  # nothing right, nothing said
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,19 +85,18 @@ class Calibration:
 
     def __init__(self, verdicts: Iterable[Said]) -> None:
         verdicts = list(verdicts)
-        self._rules: dict[str, tuple[float, float]] = defaultdict(lambda: (0.0, 0.0))
-        self._kinds: dict[str, tuple[float, float]] = defaultdict(lambda: (0.0, 0.0))
-        for said, weight in zip(verdicts, weights(verdicts), strict=True):
-            for table, name in ((self._rules, said.rule), (self._kinds, said.kind)):
-                right, count = table[name]
-                table[name] = right + weight * said.right, count + weight
-        right, count = (sum(column) for column in zip(*self._kinds.values(), strict=True)) if verdicts else (1.0, 2.0)
+        own = [said for said in verdicts if said.family != OTHERS]
+        self._rules = _counted(own, lambda said: said.rule)
+        self._kinds = _counted(own, lambda said: said.kind)
+        self._others = _counted([said for said in verdicts if said.family == OTHERS], lambda said: said.rule)
+        right, count = (sum(column) for column in zip(*self._kinds.values(), strict=True)) if own else (1.0, 2.0)
         self._overall = right / count
 
     def confidence(self, rule: str, kind: str) -> float:
         """The probability that a verdict by a rule is right, in (0, `MOST`]."""
-        of_kind = _shrunk(self._kinds.get(kind, (0.0, 0.0)), self._overall)
-        return min(MOST, _shrunk(self._rules.get(rule, (0.0, 0.0)), of_kind))
+        of_kind = _shrunk(self._kinds.get(kind, _NONE), self._overall)
+        of_rule = min(MOST, _shrunk(self._rules.get(rule, _NONE), of_kind))
+        return min(MOST, _shrunk(self._others.get(rule, _NONE), of_rule))
 
 
 def confidence_of(rule: Rule) -> float:
@@ -178,6 +183,15 @@ def shipped() -> list[Said]:
 @cache
 def _shipped() -> Calibration:
     return Calibration(shipped())
+
+
+def _counted(verdicts: Sequence[Said], name_of: Callable[[Said], str]) -> dict[str, tuple[float, float]]:
+    """How often verdicts were right, and were said, by a name."""
+    table: dict[str, tuple[float, float]] = {}
+    for said, weight in zip(verdicts, weights(verdicts), strict=True):
+        right, count = table.get(name_of(said), _NONE)
+        table[name_of(said)] = right + weight * said.right, count + weight
+    return table
 
 
 def _shrunk(counted: tuple[float, float], share: float) -> float:

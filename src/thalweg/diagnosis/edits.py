@@ -18,6 +18,7 @@ from torch import nn
 
 from thalweg.diagnosis.measures.symmetry import symmetry_of
 from thalweg.diagnosis.source import Place, Program, rewritten
+from thalweg.probes.batches import unwrapped
 
 
 if TYPE_CHECKING:
@@ -116,6 +117,11 @@ def _rate(edits: Edits, values: Mapping[str, Any]) -> Edit | None:
         return None
     base = rates.pop()  # a schedule multiplies it
     return edits.written(lr=to * base / now) if values.get("lr_left", 1.0) > 0.1 or base != now else None
+
+
+def _erasing(edits: Edits, values: Mapping[str, Any]) -> Edit | None:
+    name, module = list(unwrapped(edits.model).named_modules())[int(values["erased_at"])]
+    return {"line": "erases", "at": edits.path(name), "kind": type(module).__name__}
 
 
 def _call_step(edits: Edits, _values: Mapping[str, Any]) -> Edit | None:
@@ -286,6 +292,7 @@ _WAYS: dict[str, Callable[[Edits, Mapping[str, Any]], Edit | None]] = {
     "batch_first": _batch_first,
     "call_step": _call_step,
     "clip_less": _clip_less,
+    "follow_signal": _erasing,
     "hand_all_over": _hand_all_over,
     "initialize_at_random": _initialize,
     "less_decay": lambda edits, _: edits.written(weight_decay=0.0),

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from thalweg.diagnosis.measures.table import Condition
-    from thalweg.diagnosis.rules import Rule
+    from thalweg.diagnosis.rule import Rule
 
 NO_STEP = "no_step"  # the problem of a watch that saw losses, but no step of its optimizer
 # A problem that says why something was not checked, to what.

@@ -7,40 +7,9 @@ states the source of its thresholds.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
 from thalweg.diagnosis.measures import table as m
-
-
-if TYPE_CHECKING:
-    from thalweg.diagnosis.measures.table import Condition
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """A verdict and the conditions that lead to it.
-
-    Attributes:
-        code: of the verdict.
-        conditions: all must hold.
-        prior: standing of the rule when its measures lie far beyond their thresholds, in (0, 1]; not a probability.
-        beside_learning: whether it may accuse a training that demonstrably learns, because a trial of the fix decides.
-    """
-
-    code: str
-    conditions: tuple[Condition, ...]
-    prior: float = 0.95
-    beside_learning: bool = False
-
-    @property
-    def needs_replicas(self) -> bool:
-        """Whether it holds only where several processes train one model: no program of one process can show it."""
-        return any(condition.measure.source == "replicas" for condition in self.conditions)
-
-
-def _rule(code: str, *conditions: Condition, prior: float = 0.95, beside_learning: bool = False) -> Rule:
-    return Rule(code, conditions, prior, beside_learning)
+from thalweg.diagnosis.rule import Rule
+from thalweg.diagnosis.rule import rule_of as _rule
 
 
 STUCK = m.FALLING < 0.006  # from the second quarter of the steps to the last; a change within 3.5 standard errors is 0
@@ -59,6 +28,7 @@ NOT_BELOW = m.TO_CONSTANT > 0.85  # the loss is hardly lower than the best const
 RULES: tuple[Rule, ...] = (
     # The batch: NaN, labels out of range, shapes that do not match.
     _rule("bad_inputs", m.INPUTS_NONFINITE > 0, prior=1.0),
+    _rule("bad_inputs", m.NONFINITE_INPUTS > 0, m.NONFINITE_STEP > 0, prior=1.0),
     _rule("bad_targets", m.TARGETS_NONFINITE > 0, prior=1.0),
     _rule("bad_targets", m.TARGETS_OUTSIDE > 0, prior=1.0),
     _rule("bad_targets", m.TARGETS_FILLED > 0, prior=1.0),
@@ -77,10 +47,19 @@ RULES: tuple[Rule, ...] = (
     _rule("untrained_parameters", m.MISSING > 0.01, prior=1.0),
     _rule("untrained_parameters", m.UNREGISTERED > 0.01, prior=1.0),
     _rule("untrained_parameters", m.STOPPED > 0.01, (m.LR_MOST < 1e-30).if_known, prior=1.0),
+    _rule("untrained_parameters", m.STOPPED > 0.3, m.TO_CONSTANT > 0.5, prior=0.9),
     _rule("untrained_parameters", m.GRADLESS > 0.01, prior=1.0),
     _rule("untrained_parameters", m.FROZEN > 0.3, STUCK, m.FIT_LEFT > 0.25, prior=0.9),
     _rule("untrained_parameters", m.FROZEN_AT_RANDOM > 0.3, m.TRIED_UNFROZEN > 0.3, m.TO_CONSTANT > 0.5, prior=0.9),
+    _rule(
+        "untrained_parameters",
+        m.ROUNDED_AWAY > 0.5,
+        m.LEFT > 0.3,
+        (m.TO_CONSTANT > 0.5).if_known,
+        (m.LR_LEFT > 0.1).if_known,
+    ),
     _rule("bad_inputs", m.INPUTS_ALIKE > 0.5, prior=1.0),
+    _rule("bad_inputs", m.INPUTS_REPEATED > 0.5, m.TO_CONSTANT > 0.9, m.FALLING < 0.05),
     _rule("bad_inputs", m.INPUTS_SCALE > 50),
     _rule("bad_inputs", m.INPUTS_SCALE > 1e-12, m.INPUTS_SPREAD < 0.02),
     _rule("not_shuffled", m.TARGETS_KINDS < 1.5, m.TARGETS_COUNT > 7, m.LEFT > 0.3, prior=1.0),
@@ -102,6 +81,7 @@ RULES: tuple[Rule, ...] = (
     _rule("wrong_loss", m.LOG_MISSING > 0.5, prior=1.0),
     _rule("bad_targets", m.TARGETS_ABOVE_ONE > 0, prior=1.0),
     _rule("bad_targets", m.TARGETS_BELOW_ZERO > 0, prior=1.0),
+    _rule("bad_targets", m.TARGETS_UNREAD > 0.05, prior=1.0),
     _rule("wrong_loss", m.LOSS_FLOOR < -1, prior=0.98),
     _rule("wrong_loss", m.IMPROPER > 0.5, prior=1.0),
     _rule("dead_units", m.OUTPUTS_DEAD > 0.5, prior=1.0),
@@ -116,9 +96,15 @@ RULES: tuple[Rule, ...] = (
         prior=0.9,
     ),
     _rule("wrong_loss", m.NUMBERED_CLASSES > 0.15, prior=0.9, beside_learning=True),
+    _rule("wrong_loss", m.DROWNED_TERM < 0.01, m.STEPS > 100, prior=1.0),
+    # What the inputs tell that they should not.
+    _rule("target_leakage", m.TARGETS_IN_COLUMN > 0.5, prior=1.0),
+    _rule("target_leakage", m.NEXT_SEEN > 0.5, prior=1.0),
     # What the network cannot tell apart, and what the batch hardly shows.
     _rule("samples_mixed", m.SAMPLES_MIXED > 0.01, m.TO_CONSTANT > 0.7, prior=1.0),
     _rule("samples_mixed", m.SAMPLES_MIXED > 0.01, m.TO_CONSTANT > 0.5, m.LEFT > 0.5, STUCK, prior=1.0),
+    _rule("samples_mixed", m.SAMPLES_MIXED > 0.01, m.LOSS_APART > 0.1, prior=1.0),
+    _rule("inputs_ignored", m.INPUTS_SEEN < 1e-3, (m.TO_CONSTANT > 0.7).if_known, prior=1.0),
     _rule("symmetric_weights", m.TWIN_UNITS > 0.9, m.LEFT > 0.3, prior=1.0),
     _rule("symmetric_weights", m.TWIN_UNITS_FIRST > 0.9, m.LEFT > 0.1, prior=1.0),
     _rule("dead_units", m.MATRIX_GRADIENT_FIRST < 1e-6, m.DEAD_UNITS_FIRST > 0.9, m.LEFT > 0.1, prior=1.0),
@@ -167,6 +153,7 @@ RULES: tuple[Rule, ...] = (
     _rule("wrong_loss", m.SUNK < -30, prior=0.95),
     _rule("saturated_units", m.INITIAL_SCALE > 4, m.SATURATED_UNITS_FIRST > 0.5, m.TO_CONSTANT > 0.3),
     _rule("exploding_gradients", m.LOSS_FIRST_TO_ZERO > 8, m.TO_CONSTANT > 0.9, (m.TRIED_STANDARDIZED < 0.3).if_known),
+    _rule("lr_too_large", m.NONFINITE_STEP > 0, m.TRIED_LOWER_RATE > 0.2, prior=0.9),
     _rule("diverged", m.NONFINITE_STEP > 0),
     _rule("diverged", m.RISE > 20, prior=0.9),
     _rule("bad_inputs", m.TRIED_STANDARDIZED > 0.5, NOT_BELOW, prior=0.9),

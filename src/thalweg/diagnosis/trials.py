@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from thalweg.diagnosis.fixes import Attempt, apply
+from thalweg.diagnosis.attempts import Attempt, apply
 from thalweg.diagnosis.measures.gains import scale_of
 from thalweg.diagnosis.measures.trends import clips
 from thalweg.diagnosis.verdict import Trial

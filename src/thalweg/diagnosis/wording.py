@@ -22,11 +22,20 @@ COLUMNS = 110  # of a line; a Chinese character takes two
 FINISHED = 0.05  # of the largest rate: a schedule that has come so low has ended
 
 BY: dict[str, tuple[str, ...]] = {
-    "bad_inputs": ("inputs_nonfinite", "inputs_alike", "tried_standardized", "inputs_spread", "inputs_scale"),
+    "bad_inputs": (
+        "inputs_nonfinite",
+        "nonfinite_inputs",
+        "inputs_alike",
+        "inputs_repeated",
+        "tried_standardized",
+        "inputs_spread",
+        "inputs_scale",
+    ),
     "bad_targets": (
         "targets_nonfinite",
         "targets_outside",
         "targets_filled",
+        "targets_unread",
         "targets_above_one",
         "targets_below_zero",
         "targets_broadcast",
@@ -40,6 +49,7 @@ BY: dict[str, tuple[str, ...]] = {
     "exploding_gradients": ("initial_scale",),
     "ill_conditioned": ("tried_decorrelated", "gain_more", "cosine"),
     "lr_too_large": (
+        "nonfinite_step",
         "dead_units",
         "update_ratio_first",
         "gain_less_than_same",
@@ -56,12 +66,15 @@ BY: dict[str, tuple[str, ...]] = {
     "replicas_see_same_data": ("data_shared", "draws_shared"),
     "saddle": ("matrix_gradient_first", "tried_anew", "matrix_gradient", "decrease_possible"),
     "same_batch": ("reopened", "reseeded", "other_batch"),
+    "samples_mixed": ("loss_apart",),
     "saturated_units": ("initial_scale", "tried_other_start", "tried_anew"),
     "symmetric_weights": ("twin_units_first",),
+    "target_leakage": ("targets_in_column", "next_seen"),
     "targets_unrelated": ("tried_best", "to_constant"),
     "too_few_steps": ("tried_longer", "gain_same"),
     "untrained_parameters": (
         "foreign",
+        "rounded_away",
         "missing",
         "unmoved",
         "unregistered",
@@ -76,6 +89,7 @@ BY: dict[str, tuple[str, ...]] = {
     "wrong_loss": (
         "sunk",
         "loss_blind",
+        "drowned_term",
         "loss_in_steps",
         "outputs_fixed",
         "squashed_twice",

@@ -1,7 +1,11 @@
-"""A mark of a batch: one number that tells whether two steps had the same inputs."""
+"""What the passes of a step were given: a mark of each batch, and whether it holds NaN or infinity.
+
+A mark is one number that tells whether two steps had the same inputs.
+"""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -14,6 +18,42 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 MOST_VALUES = 256  # of a sample
+
+
+class Given:
+    """The inputs of the passes of one step, looked at without waiting for their device.
+
+    Attributes:
+        marks: one for each pass; None for inputs that `mark_of` cannot mark.
+        nonfinite: whether the inputs of one of the passes held NaN or infinity; None: no inputs of floating point.
+        count: number of samples in the last pass; 0: unknown.
+    """
+
+    def __init__(self) -> None:
+        self.marks: list[Tensor | None] = []
+        self.nonfinite: Tensor | None = None
+        self.count = 0
+
+    def clear(self) -> None:
+        """Begin a step."""
+        self.marks.clear()
+        self.nonfinite = None
+
+    def look(self, inputs: Any) -> None:
+        """Look at the inputs of a pass; a failure reaches no forward pass, and leaves no mark.
+
+        Args:
+            inputs: as `mark_of` takes them.
+        """
+        mark = None
+        with suppress(Exception):
+            tensor = first_tensor(inputs)
+            mark = mark_of(tensor)
+            self.count = len(tensor) if tensor is not None else 0
+            if mark is not None and tensor is not None and tensor.is_floating_point():
+                found = tensor.detach().isfinite().all().logical_not()
+                self.nonfinite = found if self.nonfinite is None else self.nonfinite | found
+        self.marks.append(mark)
 
 
 def mark_of(inputs: Any) -> Tensor | None:

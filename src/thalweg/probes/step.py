@@ -13,7 +13,7 @@ Shape suffixes: K rows of the table, P tensors, L layers.
 
 from __future__ import annotations
 
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,10 +23,9 @@ from torch.nn.parameter import is_lazy
 from thalweg.history import History
 from thalweg.probes import foreach
 from thalweg.probes.activations import ActivationProbe
-from thalweg.probes.batches import first_tensor
 from thalweg.probes.hooks import around_forward, is_compiled
 from thalweg.probes.layers import DENSE, EVERY, Layers
-from thalweg.probes.marks import mark_of
+from thalweg.probes.marks import Given
 from thalweg.probes.order import TWICE, CallOrder
 from thalweg.probes.rows import STEP_UNITS, TAIL, UNKNOWN, Gathered, widened
 from thalweg.probes.wiring import ClearingCheck, Reach, rate_of
@@ -55,7 +54,6 @@ class StepProbe:
         layers: a history of each layer's gradient norm, update ratio and weight norm at the due steps.
         reach: the parameters that training reaches.
         taken: number of recorded steps in which the optimizer stepped.
-        batch_size: number of samples in the last pass that was measured; 0: unknown.
     """
 
     def __init__(self, model: nn.Module, optimizer: Optimizer, *, every: int = EVERY) -> None:
@@ -63,7 +61,7 @@ class StepProbe:
         self.steps = History(STEP_UNITS)
         self.layers = History({"step": ""})
         self.reach = Reach(model, optimizer)
-        self.step = self.taken = self.batch_size = 0
+        self.step = self.taken = 0
         self._parameters: list[Tensor] = []
         self.clearing = ClearingCheck([])
         self._ever: set[int] = set()  # ids of the tensors that ever had a gradient
@@ -81,7 +79,7 @@ class StepProbe:
         self._forward = ExitStack()
         self._activations: ActivationProbe | None = None
         self._inside = 0  # forward passes under way, which the activations are measured in
-        self._marks: list[Tensor | None] = []  # of the passes of this step
+        self._given = Given()
 
     def attach(self) -> None:
         """Hook into the optimizer's step; a second call changes nothing."""
@@ -105,6 +103,11 @@ class StepProbe:
     def attached(self) -> bool:
         """Whether the hooks are installed."""
         return self._attached
+
+    @property
+    def batch_size(self) -> int:
+        """Number of samples in the last pass that was measured; 0: unknown."""
+        return self._given.count
 
     @property
     def gradless(self) -> float:
@@ -149,8 +152,9 @@ class StepProbe:
             self._put_tail("saturated_units", self._activations.worst_saturated())
             if self._stepped and self.clearing.passes:  # another network's pass, after this one's step
                 self._put_tail("unused_passes", 1.0)
-            if len(self._marks) == 1:  # the sum of several passes would tell nothing
-                self._put_tail("inputs_mark", self._marks[0])
+            if len(self._given.marks) == 1:  # the sum of several passes would tell nothing
+                self._put_tail("inputs_mark", self._given.marks[0])
+            self._put_tail("nonfinite_inputs", self._given.nonfinite)
         self._host.append((self.step + 1, self._lr, self._stepped, self.model.training))
         self.step += 1
         self.taken += self._stepped
@@ -218,7 +222,7 @@ class StepProbe:
         """Prepare for the next step."""
         self._silence()
         self._activations = None
-        self._marks.clear()
+        self._given.clear()
         self._listening = False
         if not self.due:
             self.clearing.forget()
@@ -237,18 +241,10 @@ class StepProbe:
 
     def _enter(self, inputs: Any) -> None:
         if self._activations is not None and torch.is_grad_enabled():  # an evaluation is no step
-            self._mark(inputs)
+            self._given.look(inputs)
             self._order.passed()
             self._activations.__enter__()
             self._inside += 1
-
-    def _mark(self, inputs: Any) -> None:
-        mark = None
-        with suppress(Exception):  # measuring must never break a forward pass
-            tensor = first_tensor(inputs)
-            mark = mark_of(tensor)
-            self.batch_size = len(tensor) if tensor is not None else 0
-        self._marks.append(mark)
 
     def _leave(self, _outputs: Any = None) -> None:
         if self._activations is not None and self._inside:
@@ -318,7 +314,7 @@ class StepProbe:
 
     def _unused(self) -> Tensor | None:
         """Whether a pass of other inputs was cleared unused; two of the same inputs are one method's, as SAM's."""
-        unused, marks = self.clearing.unused(), self._marks
+        unused, marks = self.clearing.unused(), self._given.marks
         known = [mark for mark in marks if mark is not None]
         if unused is None or len(known) < 2 or len(known) < len(marks):
             return unused

@@ -23,9 +23,10 @@ class Wiring:
 
     Attributes:
         parameters: number of values that the model learns or could learn.
-        missing: share that requires a gradient but is in no group of the optimizer.
+        missing: of the values that require a gradient, the share that no group of the optimizer has. A frozen network
+            with a new classifier has few of them.
         frozen: share that requires no gradient (`requires_grad=False`).
-        stopped: share in groups whose learning rate is zero.
+        stopped: of the values that require a gradient, the share in groups whose learning rate is zero.
         foreign: share of the optimizer's values that do not belong to the model.
         names: names of some missing or frozen parameters, for the message.
     """
@@ -56,6 +57,7 @@ class Wiring:
         in_optimizer = {id(p): rate_of(group) for group in optimizer.param_groups for p in group["params"]}
         own = {id(parameter) for parameter in model.parameters()}
         total = sum(parameter.numel() for _, parameter in named)
+        asking = sum(parameter.numel() for _, parameter in named if parameter.requires_grad)
         rest = [(name, p) for name, p in named if id(p) not in reached]
         missing = [(name, p) for name, p in rest if p.requires_grad and id(p) not in in_optimizer]
         frozen = [(name, p) for name, p in rest if not p.requires_grad]
@@ -64,9 +66,9 @@ class Wiring:
         foreign = sum(p.numel() for p in held if id(p) not in own)
         return cls(
             parameters=total,
-            missing=_share((p.numel() for _, p in missing), total),
+            missing=_share((p.numel() for _, p in missing), asking),
             frozen=_share((p.numel() for _, p in frozen), total),
-            stopped=_share((p.numel() for p in stopped), total),
+            stopped=_share((p.numel() for p in stopped), asking),
             foreign=foreign / max(1, sum(p.numel() for p in held)),
             names=tuple(name for name, _ in [*missing, *frozen][:4]),
         )

@@ -15,6 +15,7 @@ from torch.nn.functional import one_hot
 
 from thalweg.diagnosis.measures.head import class_dim, head_of, normalized_over, reachable
 from thalweg.diagnosis.measures.loss import of_loss
+from thalweg.diagnosis.measures.signs import sign_measures
 from thalweg.probes.batches import first_tensor, mean_loss
 from thalweg.probes.copies import own_randomness
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 
 FAR, FAR_ALONE = 20.0, 200.0  # standard deviations of all others beyond them, of a number that repeats, and of another
+FEWEST_FOR_REPEATS = 16  # samples that show that most of them have the same inputs
 FEWEST_FOR_SHARES = 32  # labels in a batch that show which classes are rare
 MOST_COLUMNS = 100  # of a table whose columns are compared with one another
 _ROUNDING = 1e-10  # of the largest eigenvalue
@@ -68,6 +70,7 @@ def of_batch(model: nn.Module, loss_fn: LossFunction, batches: Sequence[Batch]) 
         ):  # dummies, as for a triplet loss, or for a loss within the network
             return {name: value for name, value in found.items() if not name.startswith("targets_")}
         if bool(torch.isfinite(outputs).all()):
+            found |= sign_measures(outputs.float(), targets, loss_fn)
             found |= of_loss(outputs.float(), targets, loss_fn, head)
             found |= _of_outputs(outputs, targets, loss) | _of_rare(outputs, targets, head)
         found |= _of_constant(outputs, targets, loss_fn, head)
@@ -80,7 +83,7 @@ def _of_inputs(inputs: Tensor | None) -> dict[str, float]:
         return {}
     if not inputs.is_floating_point():
         rows = inputs.reshape(len(inputs), -1)
-        return {"inputs_alike": float((rows == rows[:1]).all()) if len(rows) > 1 else 0.0}
+        return {"inputs_alike": float((rows == rows[:1]).all()) if len(rows) > 1 else 0.0} | _of_repeats(rows)
     values = inputs.detach().float()
     rows_NF = values.reshape(len(values), -1)
     finite = torch.isfinite(rows_NF)
@@ -94,9 +97,18 @@ def _of_inputs(inputs: Tensor | None) -> dict[str, float]:
         between = float((rows_NF - rows_NF.mean(dim=0)).square().mean().sqrt())
         found["inputs_spread"] = between / max(abs(center), scale, 1e-30)
         found["inputs_alike"] = float(between <= 1e-6 * max(abs(center), scale, 1e-30))
+        found |= _of_repeats(rows_NF)
     if values.ndim == 2:
         found |= _of_columns(values)
     return found
+
+
+def _of_repeats(rows_NF: Tensor) -> dict[str, float]:
+    """The share of the samples that have the most frequent inputs of the batch, as where every word is unknown."""
+    if len(rows_NF) < FEWEST_FOR_REPEATS:
+        return {}
+    _, counts = rows_NF.unique(dim=0, return_counts=True)
+    return {"inputs_repeated": float(counts.max()) / len(rows_NF)}
 
 
 def _of_columns(inputs_NF: Tensor) -> dict[str, float]:

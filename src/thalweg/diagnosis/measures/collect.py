@@ -18,14 +18,18 @@ from thalweg.diagnosis.measures.frozen import frozen_measures
 from thalweg.diagnosis.measures.gains import Gains, scale_of
 from thalweg.diagnosis.measures.gradients import TooSlowError, curvature_of, noise_of
 from thalweg.diagnosis.measures.graph import graph_measures
+from thalweg.diagnosis.measures.ignored import ignored_measures
 from thalweg.diagnosis.measures.initial import initial_measures
-from thalweg.diagnosis.measures.mixing import mixing_of
+from thalweg.diagnosis.measures.leakage import leakage_measures
+from thalweg.diagnosis.measures.mixing import mixing_measures
 from thalweg.diagnosis.measures.numbered import numbered_measures
 from thalweg.diagnosis.measures.penalty import penalty_measures
 from thalweg.diagnosis.measures.repeated import other_batch
+from thalweg.diagnosis.measures.rounding import rounding_measures
 from thalweg.diagnosis.measures.sequence import sequence_measures
 from thalweg.diagnosis.measures.start import start_measures
 from thalweg.diagnosis.measures.symmetry import symmetry_of
+from thalweg.diagnosis.measures.terms import terms_measures
 from thalweg.diagnosis.measures.trial_gains import TrialGains
 from thalweg.errors import UsageError
 from thalweg.probes.copies import Copy, fastest_threads, own_randomness
@@ -108,22 +112,26 @@ def ask(
         attempt("batch", lambda: of_batch(copied.model, copied.loss_fn, batches))
         scale = scale_of(found.get("loss_constant", math.nan), known.get("loss_first", math.nan))
         found["scale"] = scale
-        attempt("graph", lambda: graph_measures(copied, batches[0]))
-        attempt("mixing", lambda: mixing_of(copied.model, batches[0]))
-        attempt("symmetry", lambda: weights_of(copied.model, start or {}))
-        attempt("start", lambda: start_measures(Copy.of(model, optimizer, loss_fn), start or {}, batches[0]))
-        attempt("repeated", lambda: other_batch(given, known))
-        attempt("dropout_left_on", lambda: dropout_left_on(Copy.of(model, optimizer, loss_fn).model, batches[0]))
-        attempt("affine", lambda: affine_measures(Copy.of(model, optimizer, loss_fn), batches[0]))
-        attempt("penalty", lambda: penalty_measures(Copy.of(model, optimizer, loss_fn), batches[0]))
-        attempt("sequence", lambda: sequence_measures(copied.model, copied.loss_fn, batches[0]))
-        attempt("noise", lambda: noise_of(copied.model, copied.loss_fn, batches))
-        attempt(
-            "curvature",
-            lambda: curvature_of(
-                Copy.of(model, optimizer, loss_fn), batches[:2], scale=scale, a_step=a_step, seconds=seconds
-            ),
-        )
+        first, new = batches[0], partial(Copy.of, model, optimizer, loss_fn)
+        questions: dict[str, Callable[[], dict[str, float]]] = {
+            "graph": lambda: graph_measures(copied, first),
+            "mixing": lambda: mixing_measures(new(), first, scale),
+            "ignored": lambda: ignored_measures(new(), first),
+            "leakage": lambda: leakage_measures(copied.model, given),
+            "symmetry": lambda: weights_of(copied.model, start or {}),
+            "start": lambda: start_measures(new(), start or {}, first),
+            "repeated": lambda: other_batch(given, known),
+            "dropout_left_on": lambda: dropout_left_on(new().model, first),
+            "affine": lambda: affine_measures(new(), first),
+            "penalty": lambda: penalty_measures(new(), first),
+            "terms": lambda: terms_measures(new(), start or {}, first),
+            "rounding": lambda: rounding_measures(new(), new(), first),
+            "sequence": lambda: sequence_measures(copied.model, copied.loss_fn, first),
+            "noise": lambda: noise_of(copied.model, copied.loss_fn, batches),
+            "curvature": lambda: curvature_of(new(), batches[:2], scale=scale, a_step=a_step, seconds=seconds),
+        }
+        for name, question in questions.items():
+            attempt(name, question)
         gains = Gains(model, optimizer, loss_fn, batches, scale, a_step, seconds, partial(progress, "short_runs"))
         attempt("short_runs", lambda: gains.measures(known.get("lr_most", math.nan)))
         attempt("numbered", lambda: numbered_measures(gains))

@@ -41,7 +41,7 @@ def graph_measures(copied: Copy, batch: Batch) -> dict[str, float]:
 
 def _leaves(outputs: Any) -> Iterator[Any]:
     """The tensors at the ends of a graph that receive gradients."""
-    waiting = [tensor.grad_fn for tensor in _tensors(outputs)]
+    waiting = [tensor.grad_fn for tensor in tensors_in(outputs)]
     seen = set()
     while waiting:
         node = waiting.pop()
@@ -54,12 +54,13 @@ def _leaves(outputs: Any) -> Iterator[Any]:
         waiting.extend(next_node for next_node, _ in node.next_functions)
 
 
-def _tensors(outputs: Any) -> Iterator[torch.Tensor]:
+def tensors_in(outputs: Any) -> Iterator[torch.Tensor]:
+    """The tensors of inputs or outputs, at any depth, in order."""
     if isinstance(outputs, torch.Tensor):
         yield outputs
     elif isinstance(outputs, dict):
         for part in outputs.values():
-            yield from _tensors(part)
+            yield from tensors_in(part)
     elif isinstance(outputs, list | tuple):
         for part in outputs:
-            yield from _tensors(part)
+            yield from tensors_in(part)

@@ -9,7 +9,7 @@ that were written by hand all fail this; batch norm in evaluation mode does not.
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 import torch
 
@@ -20,9 +20,18 @@ if TYPE_CHECKING:
     from torch import nn
 
     from thalweg.probes.batches import Batch
+    from thalweg.probes.copies import Copy
 
 FEWEST = 3
+MOST_APART = 64
 _CHANGED = 1e-3  # of the outputs' spread: far above the rounding of a matrix product
+_ROUNDING = 1e-6  # of the outputs
+
+
+def mixing_measures(copied: Copy, batch: Batch, scale: float) -> dict[str, float]:
+    """`samples_mixed`, and `loss_apart` where it is not 0."""
+    found = mixing_of(copied.model, batch)
+    return found | apart_measures(copied, batch, scale) if found.get("samples_mixed") else found
 
 
 def mixing_of(model: nn.Module, batch: Batch) -> dict[str, float]:
@@ -53,21 +62,72 @@ def mixing_of(model: nn.Module, batch: Batch) -> dict[str, float]:
     before = _outputs(twin, batch, inputs)
     if before is None or len(before) != len(inputs):
         return {}
-    spread = float((before - before.mean(dim=0)).square().mean().sqrt())
+    spread = _spread(before)
     shares = []
     for place in (0, len(inputs) // 2, len(inputs) - 1):
-        other = _most_different(inputs, place)
-        if other is None or not spread > 0:
+        other = _another(inputs, place, alike=not spread > 0)
+        if other is None:
             continue
         changed = inputs.clone()
-        changed[place] = inputs[other]
+        changed[place] = other
         after = _outputs(twin, batch, changed)
         if after is None:
             return {}
-        moved_N = (after - before).reshape(len(before), -1).abs().amax(dim=1) > _CHANGED * spread
-        moved_N[place] = False
-        shares.append(float(moved_N.sum()) / (len(inputs) - 1))
+        moved_N = (after - before).reshape(len(before), -1).abs().amax(dim=1)
+        # outputs that are all the same have no spread: what a sample does to its own is the measure then
+        yardstick = spread or float(moved_N[place])
+        moved_N[place] = 0.0
+        if yardstick > 0:
+            shares.append(float((moved_N > _CHANGED * yardstick).sum()) / (len(inputs) - 1))
     return {"samples_mixed": max(shares)} if shares else {}
+
+
+def apart_measures(copied: Copy, batch: Batch, scale: float) -> dict[str, float]:
+    """Measure how much higher the loss is when each sample passes the network alone, as one photo does in use.
+
+    Args:
+        copied: gets evaluation mode.
+        batch: as `mixing_of` takes it; at most the first `MOST_APART` samples pass.
+        scale: of the loss.
+
+    Returns:
+        `loss_apart`: the loss of the outputs of single samples, less that of the same samples as one batch, as a share
+        of the scale; nothing if outputs are no tensor with a row for each sample, or if a batch of one cannot pass.
+
+    Example:
+        >>> from torch import nn
+        >>> from thalweg.probes.batches import Batch
+        >>> from thalweg.probes.copies import Copy
+        >>> model = nn.Softmax(dim=0)
+        >>> copied = Copy.of(model, torch.optim.SGD([torch.zeros(1, requires_grad=True)]), nn.MSELoss())
+        >>> apart_measures(copied, Batch(torch.zeros(8, 1), torch.full((8, 1), 0.125)), 1.0)
+        {'loss_apart': 0.765625}
+    """
+    inputs, targets = batch.inputs, batch.targets
+    if not isinstance(inputs, torch.Tensor) or not isinstance(targets, torch.Tensor) or len(targets) != len(inputs):
+        return {}
+    rows = range(min(len(inputs), MOST_APART))
+    twin, targets = copied.model.eval(), targets[: len(rows)]
+    together = _outputs(twin, batch, inputs[: len(rows)])
+    try:
+        alone = [_outputs(twin, batch, inputs[row : row + 1]) for row in rows]
+        if together is None or len(together) != len(rows) or any(one is None or len(one) != 1 for one in alone):
+            return {}
+        with torch.no_grad():
+            losses = [float(copied.loss_fn(one, targets)) for one in (torch.cat([*filter(_given, alone)]), together)]
+    except Exception:  # noqa: BLE001 - a batch of one, or of these rows, that network or loss do not take
+        return {}
+    return {"loss_apart": (losses[0] - losses[1]) / scale}
+
+
+def _given(one: torch.Tensor | None) -> TypeGuard[torch.Tensor]:
+    return one is not None
+
+
+def _spread(outputs: torch.Tensor) -> float:
+    """The deviation between samples; 0 where they are equal up to rounding."""
+    spread = float((outputs - outputs.mean(dim=0)).square().mean().sqrt())
+    return spread if spread > _ROUNDING * float(outputs.abs().max()) else 0.0
 
 
 def _relates_samples(model: nn.Module, count: int) -> bool:
@@ -87,8 +147,15 @@ def _outputs(twin: nn.Module, batch: Batch, inputs: torch.Tensor) -> torch.Tenso
     return outputs.float()
 
 
-def _most_different(inputs: torch.Tensor, place: int) -> int | None:
-    """The sample that differs most from the one at a place; None if none does."""
+def _another(inputs: torch.Tensor, place: int, *, alike: bool) -> torch.Tensor | None:
+    """Other inputs for a sample: those of the sample that differs most from it; None if none does.
+
+    Where all outputs are alike, the network may read only what all samples share: then its own values, moved by one.
+    """
+    if alike:
+        own = inputs[place]
+        other = own.reshape(-1).roll(1).reshape(own.shape)
+        return other if bool((other != own).any()) else None
     distance_N = (inputs - inputs[place : place + 1]).double().reshape(len(inputs), -1).square().mean(dim=1)
-    other = int(distance_N.argmax())
-    return other if float(distance_N[other]) > 0 else None
+    at = int(distance_N.argmax())
+    return inputs[at] if float(distance_N[at]) > 0 else None

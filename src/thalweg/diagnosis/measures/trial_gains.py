@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from thalweg.diagnosis.fixes import Attempt, apply
+from thalweg.diagnosis.attempts import Attempt, apply
 from thalweg.diagnosis.measures.dropout import strongest_dropout
 from thalweg.diagnosis.measures.gains import STEPS as RUN_STEPS
 from thalweg.diagnosis.measures.start import rewound

@@ -68,6 +68,20 @@ def inputs_flat(setting: Setting) -> Training:
     return training
 
 
+@case("target_leakage")
+def labels_in_a_column(setting: Setting) -> Training:
+    """The labels were not dropped from the table: a column of the inputs holds them."""
+    training = plain(setting)
+
+    def change(inputs_NF: Tensor, targets_N: Tensor) -> tuple[Tensor, Tensor]:
+        inputs_NF = inputs_NF.clone()
+        inputs_NF[:, 0] = targets_N - (CLASSES - 1) / 2
+        return inputs_NF, targets_N
+
+    training.change = change
+    return training
+
+
 @case("targets_unrelated")
 def labels_shuffled(setting: Setting) -> Training:
     """Pictures and labels in different orders: there is nothing to learn."""

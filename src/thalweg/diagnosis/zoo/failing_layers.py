@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from thalweg.diagnosis.zoo.data import CLASSES
+from thalweg.diagnosis.zoo.data import CLASSES, FEATURES
 from thalweg.diagnosis.zoo.networks import hidden_biases, scale_weights
 from thalweg.diagnosis.zoo.table import Training, case, plain, straight
 
@@ -227,6 +227,15 @@ class _Reshaped(nn.Module):
 
     def forward(self, inputs_NF: Tensor) -> Tensor:
         return inputs_NF.t().reshape(inputs_NF.shape)
+
+
+@case("inputs_ignored")
+def norm_of_single_values(setting: Setting) -> Training:
+    """A norm over each channel's single value: what it gives is its bias, whatever the inputs are."""
+    training = plain(setting)
+    training.model = nn.Sequential(nn.GroupNorm(FEATURES, FEATURES), training.model)
+    training.optimizer = setting.optimize(training.model.parameters())
+    return training
 
 
 @case("wrong_mode")

@@ -34,6 +34,12 @@ def _mix_samples(model: nn.Sequential) -> None:
     model.activation1 = nn.Sequential(model.get_submodule("activation1"), _Mixed())
 
 
+def _norm_single_values(model: nn.Sequential) -> None:
+    """A norm over each unit alone: a single number less its own mean is zero."""
+    units = linear_layers(model)[0].out_features
+    model.activation1 = nn.Sequential(model.get_submodule("activation1"), nn.GroupNorm(units, units))
+
+
 def _hardly_update_statistics(model: nn.Sequential) -> None:
     for module in model.modules():
         if isinstance(module, nn.BatchNorm1d):
@@ -57,6 +63,7 @@ def _off_center(inputs_N2: Tensor) -> Tensor:
 CASES: Final[tuple[Case, ...]] = (
     preset("batchnorm_mismatch", Fault(network=_hardly_update_statistics), norm="batch", points="circles"),
     preset("clipped_too_hard", Fault(clip=1e-4), optimizer="sgd", lr=0.1, points="blobs"),
+    preset("inputs_ignored", Fault(network=_norm_single_values)),
     preset("optimizer_not_stepping", Fault(steps=False), points="circles"),
     preset("samples_mixed", Fault(network=_mix_samples)),
     preset("untrained_parameters", Fault(trained=_last_layer), points="xor", widths=(8, 8), activation="tanh"),

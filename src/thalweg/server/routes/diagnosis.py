@@ -36,7 +36,7 @@ def shown(verdict: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         verdict: from `Verdict.to_dict`.
     """
-    from thalweg.diagnosis.fixes import can_be_tried
+    from thalweg.diagnosis.attempts import can_be_tried
     from thalweg.diagnosis.verdict import Evidence, Fix, unchecked_text
     from thalweg.diagnosis.wording import text_of
 

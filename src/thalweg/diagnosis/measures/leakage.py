@@ -1,0 +1,162 @@
+"""Target leakage: whether the inputs hold the targets, which nobody has when the model is used.
+
+Two kinds can be told exactly: a column of a table from which the targets can be read off alone, and a model of
+sequences that sees, at a position, the next input, which is its target there.
+
+Shape suffixes: N samples, T positions, F columns.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from thalweg.diagnosis.measures.graph import tensors_in
+from thalweg.probes.batches import mapped
+from thalweg.probes.copies import own_randomness
+
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from torch import Tensor, nn
+
+    from thalweg.probes.batches import Batch
+
+FEWEST_ROWS = 32  # that show that a column and the targets are one
+FEWEST_A_CLASS = 8  # of two classes; with more classes, a column that names all of them is no chance
+SHORTEST = 4  # sequences
+_OFF = 1e-6  # of the variance: targets that were standardized, or written with fewer digits
+_CHANGED = 1e-4  # of the outputs' spread
+
+
+def leakage_measures(model: nn.Module, batches: Sequence[Batch]) -> dict[str, float]:
+    """Measure what a model can read of its targets in its inputs.
+
+    Args:
+        model: only a copy of it runs, in evaluation mode.
+        batches: at least one; of all of them together for a table, of the first for sequences.
+
+    Returns:
+        `targets_in_column`, 0 or 1: whether one column of a table of several, (N, F), is a linear, a rising or a
+        falling function of the targets, or names each class by a number of its own. `next_seen`, in [0, 1]: the share
+        of the positions looked at where the outputs change with the next input, if targets are the inputs shifted by
+        one. Nothing where inputs or targets are of another form.
+
+    Source: Kaufman, Rosset, Perlich and Stitelman 2012, Leakage in data mining, https://doi.org/10.1145/2382577.2382579;
+    Vaswani et al. 2017, Attention is all you need, https://arxiv.org/abs/1706.03762, for the mask.
+    """
+    return _of_table(batches) | _of_sequence(model, batches[0])
+
+
+def _of_table(batches: Sequence[Batch]) -> dict[str, float]:
+    if not all(_is_table(batch) for batch in batches) or len({batch.inputs.shape[1] for batch in batches}) > 1:
+        return {}
+    inputs_NF = torch.cat([batch.inputs.detach() for batch in batches]).double()
+    parts = [_one_each(batch.targets.detach().double()) for batch in batches]
+    targets_N = torch.cat([inputs_NF.new_empty(0), *(part for part in parts if part is not None)])
+    varied_F = (inputs_NF != inputs_NF[:1]).any(dim=0)
+    # a line fitted to one column is no leak
+    if len(targets_N) < max(len(inputs_NF), FEWEST_ROWS) or int(varied_F.sum()) < 2:
+        return {}
+    kinds, ranks_N, counts = targets_N.unique(return_inverse=True, return_counts=True)
+    if len(kinds) < 2 or (len(kinds) == 2 and int(counts.min()) < FEWEST_A_CLASS):
+        return {"targets_in_column": 0.0}
+    columns = inputs_NF[:, varied_F].T
+    told = any(_reads_off(column_N, targets_N, ranks_N, len(kinds)) for column_N in columns)
+    return {"targets_in_column": float(told)}
+
+
+def _is_table(batch: Batch) -> bool:
+    x, y = batch.inputs, batch.targets
+    if not isinstance(x, torch.Tensor) or not isinstance(y, torch.Tensor):
+        return False
+    rows = x.ndim == 2 and y.ndim > 0 and len(x) == len(y)
+    return rows and x.is_floating_point() and bool(torch.isfinite(x).all())
+
+
+def _one_each(targets: Tensor) -> Tensor | None:
+    """The target of each sample as one number, (N,); None if it has several."""
+    if targets.numel() == len(targets):
+        return targets.reshape(-1)
+    hot = targets.ndim == 2 and bool(((targets == 0) | (targets == 1)).all()) and bool((targets.sum(dim=1) == 1).all())
+    return targets.argmax(dim=1).double() if hot else None
+
+
+def _reads_off(column_N: Tensor, targets_N: Tensor, ranks_N: Tensor, kinds: int) -> bool:
+    """Whether a column tells the targets: in a line, in order, or by one number for each class."""
+    if kinds > FEWEST_A_CLASS:
+        line = torch.corrcoef(torch.stack([column_N, targets_N]))[0, 1]
+        if 1 - float(line.square()) < _OFF:
+            return True
+    values, order_N = column_N.unique(return_inverse=True)
+    if len(values) != kinds:
+        return False
+    return len((order_N * kinds + ranks_N).unique()) == kinds and (
+        kinds <= len(targets_N) // 2 or bool((order_N == ranks_N).all() | (order_N == kinds - 1 - ranks_N).all())
+    )
+
+
+def _of_sequence(model: nn.Module, batch: Batch) -> dict[str, float]:
+    targets = batch.targets
+    if not isinstance(targets, torch.Tensor):
+        return {}
+    for leaf in tensors_in(batch.inputs):
+        if leaf.ndim < 2 or leaf.numel() != targets.numel() or len(leaf.unique()) < 3:
+            continue
+        for time in (1, 0):
+            if leaf.shape[time] >= SHORTEST and _is_shifted(leaf, targets.reshape(leaf.shape), time):
+                return _next_seen(copy.deepcopy(model).eval(), batch, leaf, time)
+    return {}
+
+
+def _is_shifted(leaf: Tensor, targets: Tensor, time: int) -> bool:
+    """Whether the target at each position is the input at the next."""
+    length = leaf.shape[time] - 1
+    return bool((targets.narrow(time, 0, length) == leaf.narrow(time, 1, length)).all())
+
+
+def _next_seen(twin: nn.Module, batch: Batch, leaf: Tensor, time: int) -> dict[str, float]:
+    """Change all inputs after a position, and look whether the outputs up to it change."""
+    before = _by_position(twin, batch, batch.inputs, leaf, time)
+    if before is None:
+        return {}
+    spread = float((before - before.mean(dim=0)).square().mean().sqrt())
+    if not spread > 0:
+        return {}
+    length, seen = leaf.shape[time], []
+    for position in sorted({length // 4, length // 2, 3 * length // 4}):
+        later = leaf.narrow(time, position + 1, length - position - 1)
+        other = torch.cat([leaf.narrow(time, 0, position + 1), later.roll((1, 1), (1 - time, time))], dim=time)
+        after = _by_position(twin, batch, _with(batch.inputs, leaf, other), leaf, time)
+        if after is None:
+            return {}
+        seen.append(float((after - before)[: position + 1].abs().max()) > _CHANGED * spread)
+    return {"next_seen": sum(seen) / len(seen)}
+
+
+def _with(inputs: Any, leaf: Tensor, other: Tensor) -> Any:
+    return mapped(inputs, lambda one: other if one is leaf else one)
+
+
+def _by_position(twin: nn.Module, batch: Batch, inputs: Any, leaf: Tensor, time: int) -> Tensor | None:
+    """The outputs as (T, ...); None if they have no dimension that counts positions."""
+    with own_randomness(0), torch.no_grad():
+        outputs = type(batch)(inputs, batch.targets).outputs(twin)
+    outputs = next(_floating(outputs), None)
+    if outputs is None or not bool(torch.isfinite(outputs).all()):
+        return None
+    shape, length = leaf.shape[:2], leaf.shape[time]
+    if outputs.shape[:2] == shape:
+        return outputs.float().movedim(time, 0)
+    if outputs.ndim == 3 and len(outputs) == len(leaf) and outputs.shape[2] == length:  # classes before positions
+        return outputs.float().movedim(2, 0)
+    if outputs.ndim == 2 and len(outputs) == shape[0] * shape[1]:
+        return outputs.float().reshape(*shape, -1).movedim(time, 0)
+    return None
+
+
+def _floating(outputs: Any) -> Iterator[Tensor]:
+    return (one for one in tensors_in(outputs) if one.is_floating_point() and one.ndim > 1)

@@ -1,0 +1,121 @@
+"""Targets among the inputs: a column that holds them, and a position that sees the next input."""
+
+import pytest
+import torch
+from torch import nn
+
+from thalweg.diagnosis.fixes import fixes_of
+from thalweg.diagnosis.judging import judge
+from thalweg.diagnosis.measures.leakage import leakage_measures
+from thalweg.probes.batches import Batch
+
+
+DRAW = torch.Generator().manual_seed(0)
+TABLE = torch.randn(64, 5, generator=DRAW)
+NUMBERS = TABLE @ torch.tensor([1.0, -2.0, 0.5, 0.0, 1.0]) + 0.1 * torch.randn(64, generator=DRAW)
+LABELS = torch.randint(4, (64,), generator=DRAW)
+TEXT = torch.randint(12, (6, 17), generator=DRAW)
+TOKENS, NEXT = TEXT[:, :-1], TEXT[:, 1:]
+
+
+def of_table(inputs, targets):
+    return leakage_measures(nn.Identity(), [Batch(inputs, targets)]).get("targets_in_column")
+
+
+def with_column(column):
+    return torch.cat([TABLE, column[:, None]], dim=1)
+
+
+@pytest.mark.parametrize(
+    ("column", "targets"),
+    [
+        (NUMBERS, NUMBERS),
+        (3 - 2 * NUMBERS, NUMBERS[:, None]),
+        (NUMBERS.exp(), NUMBERS),
+        (-NUMBERS.pow(3), NUMBERS),
+        (LABELS.float(), LABELS),
+        (torch.tensor([2.0, -1.0, 7.0, 0.5])[LABELS], LABELS),
+        ((LABELS > 1).float(), (LABELS > 1).float()),
+        (LABELS.float(), nn.functional.one_hot(LABELS).float()),
+    ],
+    ids=["itself", "a line", "rising", "falling", "labels", "labels by other numbers", "two classes", "one-hot"],
+)
+def test_a_column_that_tells_the_targets(column, targets):
+    assert of_table(with_column(column), targets) == 1.0
+    assert of_table(TABLE, targets) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("inputs", "targets"),
+    [
+        (with_column(NUMBERS + 0.05 * TABLE[:, 0]), NUMBERS),  # nearly
+        (with_column(torch.arange(64.0)), LABELS),  # a number of its own for each sample
+        (with_column((LABELS == 1).float()), LABELS),  # one class only
+        (with_column(NUMBERS.abs()), NUMBERS),
+        (with_column(torch.arange(64.0)), NUMBERS),
+    ],
+    ids=["nearly", "a number for each sample", "one class", "without its sign", "the order of the rows"],
+)
+def test_a_column_that_does_not_tell_the_targets(inputs, targets):
+    assert of_table(inputs, targets) == 0.0
+
+
+def test_a_curve_and_a_reconstruction_are_no_leaks():
+    assert of_table(NUMBERS[:, None], NUMBERS) is None
+    assert of_table(TABLE, TABLE) is None
+    assert of_table(TABLE[:16], NUMBERS[:16]) is None
+
+
+class Letters(nn.Module):
+    """A model of sequences of any kind."""
+
+    def __init__(self, kind, *, shape=lambda logits: logits, time=1):
+        super().__init__()
+        self.table, self.out, self.kind = nn.Embedding(12, 8), nn.Linear(8, 12), kind
+        self.layer = nn.TransformerEncoderLayer(8, 2, 16, dropout=0.0, batch_first=True)
+        self.cell = nn.GRU(8, 8, batch_first=time == 1)
+        self.both = nn.GRU(8, 4, batch_first=True, bidirectional=True)
+        self.shape = shape
+
+    def forward(self, tokens):
+        hidden = self.table(tokens)
+        if self.kind == "recurrent":
+            hidden = self.cell(hidden)[0]
+        elif self.kind == "bidirectional":
+            hidden = self.both(hidden)[0]
+        else:
+            mask = nn.Transformer.generate_square_subsequent_mask(tokens.shape[1]) if self.kind == "causal" else None
+            hidden = self.layer(hidden, src_mask=mask)
+        return self.shape(self.out(hidden))
+
+
+@pytest.mark.parametrize(("kind", "seen"), [("open", 1.0), ("bidirectional", 1.0), ("causal", 0.0), ("recurrent", 0.0)])
+@pytest.mark.parametrize(
+    ("shape", "targets"),
+    [
+        (lambda logits: logits, NEXT),
+        (lambda logits: logits.transpose(1, 2), NEXT),
+        (lambda logits: logits.flatten(0, 1), NEXT.flatten()),
+    ],
+    ids=["NTC", "NCT", "flat"],
+)
+def test_a_position_that_sees_the_next_input(kind, seen, shape, targets):
+    model = Letters(kind, shape=shape)
+    assert leakage_measures(model, [Batch(TOKENS, targets)]) == {"next_seen": seen}
+
+
+def test_time_before_samples():
+    assert leakage_measures(Letters("recurrent", time=0), [Batch(TOKENS.T, NEXT.T)]) == {"next_seen": 0.0}
+
+
+def test_targets_that_are_not_the_next_inputs():
+    for targets in (TOKENS, NEXT.flip(0), LABELS[:6]):
+        assert leakage_measures(Letters("open"), [Batch(TOKENS, targets)]) == {}
+
+
+@pytest.mark.parametrize(("measure", "fix"), [("targets_in_column", "drop_column"), ("next_seen", "causal_mask")])
+def test_the_verdict_holds_though_the_loss_falls(measure, fix):
+    numbers = {"steps": 200.0, measure: 1.0, "loss_constant": 2.3, "loss_last": 0.1, "falling": 0.3, "left": 0.05}
+    assert judge(numbers).code == "target_leakage"
+    assert [one.code for one in fixes_of("target_leakage", numbers)] == [fix]
+    assert judge(numbers | {measure: 0.0}).code == "healthy"

@@ -1,0 +1,233 @@
+"""Labels that a loss leaves out, terms that drown one another, steps that are rounded away, samples that pass alone."""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from thalweg.diagnosis.judging import judge
+from thalweg.diagnosis.measures.batch import of_batch
+from thalweg.diagnosis.measures.mixing import mixing_measures
+from thalweg.diagnosis.measures.rounding import rounding_measures
+from thalweg.diagnosis.measures.signs import sign_measures
+from thalweg.diagnosis.measures.terms import terms_measures
+from thalweg.probes.batches import Batch
+from thalweg.probes.copies import Copy
+
+
+DRAW = torch.Generator().manual_seed(0)
+INPUTS = torch.randn(24, 6, generator=DRAW)
+LABELS = torch.arange(24) % 2
+LEARNING = {"steps": 200.0, "loss_constant": 1.0, "loss_last": 0.2, "falling": 0.3, "left": 0.2}
+STUCK = {"steps": 200.0, "loss_constant": 1.0, "loss_last": 1.0, "falling": 0.0, "left": 1.0}
+
+
+def sgd(model, rate=0.1):
+    return torch.optim.SGD(model.parameters(), lr=rate)
+
+
+def cosine(outputs, labels):
+    return functional.cosine_embedding_loss(outputs[:, 0], outputs[:, 1], labels)
+
+
+def ranking(outputs, labels):
+    return functional.margin_ranking_loss(outputs[:, 0], outputs[:, 1], labels, margin=0.5)
+
+
+def hinge(outputs, labels):
+    return (1 - labels * outputs[:, 0]).clamp(min=0).mean()
+
+
+def rewarded(outputs, labels):
+    return -(labels * outputs[:, 0].sigmoid().log()).mean()
+
+
+PAIRS = torch.randn(24, 2, 5, generator=DRAW)
+ROWS = torch.randn(24, 2, generator=DRAW)
+
+
+@pytest.mark.parametrize(("outputs", "loss"), [(PAIRS, cosine), (ROWS, ranking), (ROWS, hinge)])
+def test_a_loss_that_leaves_out_labels_of_zero(outputs, loss):
+    assert sign_measures(outputs, LABELS, loss)["targets_unread"] == 0.5
+    assert sign_measures(outputs, 2 * LABELS - 1, loss) == {}
+
+
+@pytest.mark.parametrize(
+    ("loss", "outputs"),
+    [
+        (functional.cross_entropy, ROWS),
+        (lambda outputs, labels: functional.binary_cross_entropy_with_logits(outputs[:, 0], labels.float()), ROWS),
+        (lambda outputs, labels: functional.mse_loss(outputs[:, 0], labels.float()), ROWS),
+        (lambda outputs, labels: functional.cross_entropy(outputs, labels, ignore_index=0), ROWS),
+        (lambda outputs, labels: functional.nll_loss(outputs.log_softmax(1), labels), ROWS),
+        (rewarded, ROWS),
+    ],
+    ids=["classes", "binary", "squares", "an ignored class", "likelihood", "rewards"],
+)
+def test_a_loss_that_means_its_zeros(loss, outputs):
+    assert sign_measures(outputs, LABELS, loss)["targets_unread"] == 0.0
+
+
+def test_the_verdict_on_labels_that_are_left_out():
+    assert judge(LEARNING | {"targets_unread": 0.5}).code == "bad_targets"
+    assert judge(LEARNING | {"targets_unread": 0.5}).fixes[0].code == "minus_one"
+    others = judge({"steps": 200.0, "targets_outside": 0.5}).fixes
+    assert "minus_one" not in [fix.code for fix in others], "it is a fix of this finding alone"
+    assert judge(LEARNING | {"targets_unread": 0.0}).code == "healthy"
+    model = nn.Sequential(nn.Linear(6, 10), nn.Unflatten(1, (2, 5)))
+    assert of_batch(model, cosine, [Batch(INPUTS, LABELS)])["targets_unread"] == 0.5
+
+
+def in_two(pixels, *, in_place=False):
+    """A loss of a class and of a place."""
+
+    def loss_fn(outputs, targets):
+        total = functional.cross_entropy(outputs[:, :2], targets[:, 0].long())
+        place = functional.mse_loss(outputs[:, 2], pixels * targets[:, 1])
+        if in_place:
+            total += place
+            return total / 2
+        return 0.5 * (total + place)
+
+    return loss_fn
+
+
+BOTH = torch.stack([LABELS.float(), INPUTS[:, 0] + 1], dim=1)
+
+
+def drowned(loss_fn, steps=150, targets=BOTH):
+    torch.manual_seed(0)
+    model = nn.Linear(6, 3)
+    start = {name: value.clone() for name, value in model.state_dict().items()}
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        loss_fn(model(INPUTS), targets).backward()
+        optimizer.step()
+    return terms_measures(Copy.of(model, optimizer, loss_fn), start, Batch(INPUTS, targets)).get("drowned_term")
+
+
+@pytest.mark.parametrize("in_place", [False, True])
+def test_a_term_that_another_drowns(in_place):
+    assert drowned(in_two(1e4, in_place=in_place), steps=0) < 0.01
+    assert drowned(in_two(1.0, in_place=in_place), steps=0) > 0.01
+
+
+def test_terms_that_learn_and_terms_without_targets():
+    seen = torch.stack([(INPUTS[:, 1] > 0).float(), INPUTS[:, 0]], dim=1)
+    assert drowned(in_two(1.0), targets=seen) is None
+
+    def with_penalty(outputs, targets):
+        return functional.mse_loss(outputs[:, 0], targets[:, 1]) + 1e-6 * outputs.square().mean()
+
+    assert drowned(with_penalty, targets=seen) is None
+
+    def as_a_whole(outputs, targets):
+        return 1e4 * functional.mse_loss(outputs[:, 0], targets[:, 1]) + (outputs.mean() - targets.mean()).square()
+
+    assert drowned(as_a_whole, targets=seen) is None
+    assert drowned(lambda outputs, targets: functional.mse_loss(outputs[:, 0], targets[:, 1])) is None
+
+
+def test_the_verdict_on_a_drowned_term():
+    assert judge(LEARNING | {"drowned_term": 1e-4}).code == "wrong_loss"
+    assert judge(LEARNING | {"drowned_term": 0.2}).code == "healthy"
+    assert judge(LEARNING | {"drowned_term": 1e-4, "steps": 60.0}).code == "healthy"
+
+
+def lost(kind, rate):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(6, 32), nn.Tanh(), nn.Linear(32, 2)).to(kind)
+    optimizer = torch.optim.Adam(model.parameters(), lr=rate)
+    batch = Batch(INPUTS.to(kind), LABELS)
+    pair = [
+        Copy.of(model, optimizer, lambda outputs, labels: functional.cross_entropy(outputs.float(), labels))
+        for _ in "ab"
+    ]
+    return rounding_measures(*pair, batch).get("rounded_away")
+
+
+def test_steps_that_the_type_of_the_weights_rounds_away():
+    assert lost(torch.bfloat16, 1e-5) > 0.9
+    assert lost(torch.bfloat16, 1e-2) < 0.1
+    assert lost(torch.float32, 1e-5) is None
+    assert judge(STUCK | {"rounded_away": 0.9}).code == "untrained_parameters"
+    assert judge(LEARNING | {"rounded_away": 0.9}).code == "healthy"
+    assert [fix.code for fix in judge(STUCK | {"rounded_away": 0.9}).fixes] == ["wider_weights"]
+
+
+class Weighed(nn.Module):
+    """The mean of tokens, weighed by a softmax over them or over the batch."""
+
+    def __init__(self, dim):
+        super().__init__()
+        self.weigh, self.out, self.dim = nn.Linear(4, 1), nn.Linear(4, 2), dim
+
+    def forward(self, tokens):
+        return self.out((self.weigh(tokens).softmax(self.dim) * tokens).sum(dim=1))
+
+
+def apart(model, inputs, loss_fn=functional.cross_entropy):
+    return mixing_measures(Copy.of(model, sgd(model), loss_fn), Batch(inputs, LABELS), 0.7)
+
+
+def trained(model, inputs):
+    torch.manual_seed(0)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.03)
+    for _ in range(150):
+        optimizer.zero_grad()
+        functional.cross_entropy(model(inputs), LABELS).backward()
+        optimizer.step()
+    return model
+
+
+def test_samples_that_get_another_answer_alone():
+    tokens = torch.randn(24, 5, 4, generator=torch.Generator().manual_seed(0))
+    tokens[:, 2, 0] += 4 * LABELS
+    found = apart(trained(Weighed(0), tokens), tokens)
+    assert found["samples_mixed"] > 0.9
+    assert found["loss_apart"] > 0.1
+    assert judge(LEARNING | found).code == "samples_mixed"
+    assert judge(LEARNING | found | {"loss_apart": 0.0}).code == "healthy"
+    assert apart(trained(Weighed(1), tokens), tokens) == {"samples_mixed": 0.0}
+
+
+def test_a_batch_of_one_that_the_network_does_not_take():
+    class Centered(nn.Module):
+        def forward(self, rows):
+            if len(rows) < 2:
+                raise ValueError("one row has no spread")
+            return ((rows - rows.mean(dim=0)) / rows.std(dim=0))[:, :2]
+
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(6, 3), Centered())
+    assert list(apart(model, INPUTS)) == ["samples_mixed"]
+
+
+def test_attention_over_the_batch_at_a_token_that_all_samples_share():
+    class Read(nn.Module):
+        def __init__(self, *, batch_first):
+            super().__init__()
+            self.table = nn.Embedding(9, 8)
+            self.attend = nn.MultiheadAttention(8, 2, batch_first=batch_first)
+
+        def forward(self, tokens):
+            hidden = self.table(tokens)
+            return self.attend(hidden, hidden, hidden, need_weights=False)[0][:, 0, :2]
+
+    torch.manual_seed(0)
+    tokens = torch.randint(1, 9, (24, 6), generator=torch.Generator().manual_seed(0))
+    tokens[:, 0] = 0
+    assert apart(Read(batch_first=False), tokens)["samples_mixed"] > 0.9
+    assert apart(Read(batch_first=True), tokens) == {"samples_mixed": 0.0}
+
+
+def test_inputs_most_of_which_are_the_same():
+    unknown = torch.ones(24, 5, dtype=torch.long)
+    unknown[:6] = torch.arange(30).reshape(6, 5)
+    model = nn.Sequential(nn.Embedding(30, 4), nn.Flatten(), nn.Linear(20, 2))
+    assert of_batch(model, functional.cross_entropy, [Batch(unknown, LABELS)])["inputs_repeated"] == 0.75
+    assert of_batch(nn.Linear(6, 2), functional.cross_entropy, [Batch(INPUTS, LABELS)])["inputs_repeated"] == 1 / 24
+    assert judge(STUCK | {"inputs_repeated": 0.75}).code == "bad_inputs"
+    assert judge(STUCK | {"inputs_repeated": 0.75}).fixes[0].code == "check_inputs"
+    assert judge(LEARNING | {"inputs_repeated": 0.75}).code == "healthy"

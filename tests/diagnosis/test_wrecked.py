@@ -1,0 +1,133 @@
+"""What wrecked a training is told from what it looks like now: NaN among the inputs, the rate, a head nobody trains."""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy, mse_loss
+
+import thalweg
+from thalweg.probes.marks import Given
+
+
+def table(count=320):
+    """Twelve columns, of which four tell the class."""
+    draw = torch.Generator().manual_seed(0)
+    inputs_NF = torch.randn(count, 12, generator=draw)
+    return inputs_NF, (inputs_NF[:, 0] > 0).long() + 2 * (inputs_NF[:, 1] + inputs_NF[:, 2] > 0).long()
+
+
+def network():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(12, 24), nn.ReLU(), nn.Linear(24, 4))
+
+
+def diagnosed(model, optimizer, data, loss_fn, *, steps=120, batch=32):
+    inputs_NF, targets_N = data
+    with thalweg.watch(model, optimizer) as watch:
+        for step in range(steps):
+            rows = torch.arange(step * batch, (step + 1) * batch) % len(inputs_NF)
+            optimizer.zero_grad()
+            loss = loss_fn(model(inputs_NF[rows]), targets_N[rows])
+            loss.backward()
+            optimizer.step()
+            watch.step(loss)
+    return watch.diagnose(batch=(inputs_NF[:batch], targets_N[:batch]), loss_fn=loss_fn, seconds=3)
+
+
+def with_holes(rows):
+    inputs_NF, labels_N = table()
+    inputs_NF[rows, 5] = torch.nan
+    return inputs_NF, labels_N
+
+
+class FillsHoles(nn.Module):
+    """Takes NaN for a missing value, on purpose."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = network()
+
+    def forward(self, inputs_NF):
+        return self.inner(inputs_NF.nan_to_num(0.0))
+
+
+def test_nan_in_a_batch_that_is_not_at_hand_is_seen_when_it_passes():
+    model = network()
+    verdict = diagnosed(model, torch.optim.Adam(model.parameters(), 1e-2), with_holes([70, 75]), cross_entropy)
+    assert verdict.measures["inputs_nonfinite"] == 0  # the batch at hand is whole
+    assert (verdict.code, verdict.confidence) == ("bad_inputs", pytest.approx(1, abs=0.02))
+    assert "NaN" in verdict.text
+    assert 0 < verdict.measures["nonfinite_inputs"] < 0.5
+
+
+def test_a_network_that_takes_nan_for_a_missing_value_is_not_accused():
+    model = FillsHoles()
+    verdict = diagnosed(model, torch.optim.Adam(model.parameters(), 1e-2), with_holes([70, 75]), cross_entropy)
+    assert verdict.measures["nonfinite_inputs"] > 0
+    assert verdict.code in {"healthy", "converged"}
+
+
+def test_a_loss_that_makes_nan_from_whole_inputs_is_not_put_down_to_them():
+    model = network()
+
+    def loss_fn(outputs_NC, labels_N):  # the logarithm of what a ReLU has cut to zero
+        return -(outputs_NC.relu().gather(1, labels_N[:, None]) * 0.0).log().mean()
+
+    verdict = diagnosed(model, torch.optim.SGD(model.parameters(), 1e-2), table(), loss_fn, steps=30)
+    assert verdict.measures["nonfinite_inputs"] == 0
+    assert verdict.code != "bad_inputs"
+
+
+@pytest.mark.parametrize(("rate", "code"), [(0.5, "lr_too_large"), (1e-3, None)])
+def test_a_rate_that_wrecked_the_weights_is_named_since_copies_from_the_start_learn_at_a_lower_one(rate, code):
+    draw = torch.Generator().manual_seed(1)
+    inputs_NF = torch.randn(320, 12, generator=draw)
+    targets_N1 = inputs_NF[:, :1] - 2 * inputs_NF[:, 1:2]
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(12, 24), nn.ReLU(), nn.Linear(24, 1))
+
+    def summed(outputs_N1, targets_N1):
+        return mse_loss(outputs_N1, targets_N1, reduction="sum")
+
+    verdict = diagnosed(model, torch.optim.SGD(model.parameters(), rate), (inputs_NF, targets_N1), summed)
+    if code:
+        assert verdict.measures["nonfinite_step"] > 0
+        assert (verdict.code, verdict.alternatives[0][0]) == (code, "diverged")
+        assert "at a lower rate" in verdict.text
+    else:
+        assert verdict.code in {"healthy", "converged"}
+
+
+@pytest.mark.parametrize("handed_over", [False, True])
+def test_a_new_head_that_the_optimizer_does_not_have_is_named_however_small_it_is_beside_what_is_frozen(handed_over):
+    torch.manual_seed(0)
+    body = nn.Sequential(nn.Linear(12, 400), nn.ReLU(), nn.Linear(400, 400), nn.ReLU()).requires_grad_(False)
+    model = nn.Sequential(body, nn.Linear(400, 4))
+    trained = model[1].parameters() if handed_over else body.parameters()
+    verdict = diagnosed(model, torch.optim.Adam(trained, 1e-3), table(), cross_entropy)
+    assert verdict.measures["missing"] == (0 if handed_over else 1)
+    assert (verdict.code == "untrained_parameters") is not handed_over
+
+
+@pytest.mark.parametrize(("rate", "code"), [(0.0, "untrained_parameters"), (1e-2, None)])
+def test_a_group_whose_rate_is_zero_all_the_time_is_named_where_the_others_do_not_learn_without_it(rate, code):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(12, 24), nn.ReLU(), nn.Linear(24, 1), nn.Linear(1, 4))
+    groups = [{"params": model[:3].parameters(), "lr": rate}, {"params": model[3].parameters()}]
+    verdict = diagnosed(model, torch.optim.Adam(groups, lr=1e-2), table(), cross_entropy)
+    assert (verdict.code == "untrained_parameters") is (code is not None)
+    assert (verdict.measures["stopped"] > 0.9) is (code is not None)
+
+
+def test_whatever_the_inputs_are_a_look_at_them_raises_nothing_and_waits_for_no_device():
+    given = Given()
+    for inputs in (None, "text", torch.tensor(1.0), torch.zeros(0, 3), {"a": torch.ones(2, 3, dtype=torch.long)}):
+        given.look(inputs)
+    assert given.nonfinite is None
+    given.look([torch.ones(4, 3), torch.full((4, 3), torch.nan)])  # the first tensor counts
+    assert not given.nonfinite
+    given.look(torch.tensor([[1.0, torch.inf], [0.0, 0.0]]))
+    given.look(torch.ones(4, 3))
+    assert given.nonfinite
+    given.clear()
+    assert given.nonfinite is None
