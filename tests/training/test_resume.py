@@ -129,6 +129,15 @@ def test_killed_with_a_technique_on(striped, tmp_path, technique):
 
 
 @pytest.mark.slow
+def test_killed_with_balanced_sampling(uneven, tmp_path):
+    config = replace(CONFIG, sampling="balanced")
+    alone, out = train(uneven, config, tmp_path / "alone"), tmp_path / "run"
+    for rows in (4, 7):
+        assert kill_when(start(out, uneven, config), lambda rows=rows: rows_of(out) >= rows)
+    assert_same_run(resume(out), alone)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_killed_again_and_again(striped, left_alone, tmp_path, seed):
     out, random = tmp_path / "run", np.random.default_rng(seed)

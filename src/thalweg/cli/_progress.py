@@ -13,7 +13,7 @@ from rich.text import Text
 from thalweg.distributed.joining import is_first
 from thalweg.i18n import percent, t
 from thalweg.runs import files
-from thalweg.training.printing import Lines, Printer, duration, numbers_line, result_lines, say, working_line
+from thalweg.training.printing import Lines, Printer, duration, kind_of, numbers_line, result_lines, say, working_line
 from thalweg.training.progress import Listener, Pace
 
 
@@ -181,6 +181,6 @@ def say_result(run: Run) -> None:
 def say_folds(out: Path, summary: Mapping[str, Any]) -> None:
     """Print the out-of-fold accuracy, and how to predict with all folds; the result goes to stdout."""
     by_fold = ", ".join(percent(accuracy, 2) for accuracy in summary["by_fold"])
-    key = "result_folds_several" if "mean_average_precision" in summary else "result_folds"
-    line = t(f"training.{key}", **{**summary, "by_fold": by_fold})
+    key = f"training.result_folds_{kind_of(summary)}".removesuffix("_")
+    line = t(key, **{**summary, "by_fold": by_fold})
     print(line, t("training.result_predict", run=out), sep="\n")  # noqa: T201 - this is the output

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from thalweg.data.augmentation import CROPS, ORDER, Augmentation, Crops, draw_crops
+from thalweg.data.augmentation import CROPS, Augmentation, Crops, draw_crops
 from thalweg.data.augmenters import on_device
+from thalweg.data.sampling import sampling_of
 
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class Batches:
             batch before, because batch norm cannot average over one photo.
         policy: bounds of the augmentation.
         seed: of order and crops.
+        sampling: `shuffled` takes each photo once an epoch, `balanced` all classes equally often.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class Batches:
         batch_size: int,
         policy: Augmentation,
         seed: int,
+        sampling: str = "shuffled",
     ) -> None:
         self.augmenter = augmenter
         self.rows = rows
@@ -61,6 +64,7 @@ class Batches:
         self.batch_size = batch_size
         self.policy = policy
         self.seed = seed
+        self._sampling = sampling_of(sampling, labels, seed)
         self._orders: dict[int, NDArray[np.int64]] = {}  # of the epoch, and of the next near its end
 
     def __len__(self) -> int:
@@ -121,9 +125,8 @@ class Batches:
     def _epoch_order(self, epoch: int) -> NDArray[np.int64]:
         orders = self._orders  # replaced whole: several threads may be here
         if epoch not in orders:
-            random = np.random.default_rng([self.seed, ORDER, epoch])
             kept = {other: order for other, order in orders.items() if other == epoch - 1}
-            self._orders = orders = kept | {epoch: random.permutation(len(self.rows))}
+            self._orders = orders = kept | {epoch: self._sampling(epoch)}
         return orders[epoch]
 
 

@@ -100,10 +100,14 @@ def open_images(
         copies = copies_in(source, _to_divide(entries, path), progress=progress)
         entries, made = _with_validation(entries, copies, seed=seed, fraction=valid_fraction)
         notes += made
+    elif unknown := sorted(
+        train.keys() - {name for entry in entries if entry.split == "valid" for name in entry.classes}
+    ):
+        notes.append(Note("data.note_no_validation", {"count": len(unknown), "names": _few(unknown)}))
     notes += _empty_folders(source, found, set(train))
     missing = sorted(set(range(len(names))) - set(label_of.values()))
     if missing:
-        notes.append(Note("data.note_empty_classes", {"names": joined(names[label] for label in missing)}))
+        notes.append(Note("data.note_empty_classes", {"names": _few([names[label] for label in missing])}))
     photos = in_natural_order(_photo(entry, label_of) for entry in entries)
     return ImageSet(path, found.layout, names, photos, source, tuple(notes), leftovers, several=several, url=url)
 

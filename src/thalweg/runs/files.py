@@ -66,3 +66,4 @@ EPOCH_UNITS: Final = {
     "seconds": "s",
 }
 VALID_MAP: Final = "valid_map"  # another column of epochs, if photos have several labels: mean average precision
+VALID_TOP5: Final = "valid_top5"  # another column of epochs, of more than 20 classes with one label a photo

@@ -187,6 +187,7 @@ def for_labels(config: TrainingConfig, images: ImageSet, listener: Listener) -> 
     unfit = {
         "--loss mse": config.loss == "mse",
         "--class-weights balanced": config.class_weights != "none",
+        "--sampling balanced": config.sampling != "shuffled",
         "--lr auto": config.find_lr,
         "--fit-head --freeze all": config.only_head,
     }
