@@ -104,6 +104,7 @@ RULES: tuple[Rule, ...] = (
     _rule("samples_mixed", m.SAMPLES_MIXED > 0.01, m.TO_CONSTANT > 0.7, prior=1.0),
     _rule("samples_mixed", m.SAMPLES_MIXED > 0.01, m.TO_CONSTANT > 0.5, m.LEFT > 0.5, STUCK, prior=1.0),
     _rule("samples_mixed", m.SAMPLES_MIXED > 0.01, m.LOSS_APART > 0.1, prior=1.0),
+    _rule("bad_inputs", m.INPUTS_SEEN < 1e-3, m.TRIED_STANDARDIZED > 0.1, NOT_BELOW),
     _rule(
         "inputs_ignored",
         m.INPUTS_SEEN < 1e-3,
