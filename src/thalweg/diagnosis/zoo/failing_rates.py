@@ -76,7 +76,7 @@ def rate_too_large_late(setting: Setting) -> Training:
 STEPS_OF_WARM_UP = 100
 
 
-@case("diverged")
+@case("lr_too_large", "diverged")
 def rate_diverges(setting: Setting) -> Training:
     """A rate at which training diverges within a few steps."""
     return plain(setting, times={"sgd": 1e4, "momentum": 1e4, "adam": 1e5}[setting.optimizer])

@@ -25,7 +25,7 @@ CASES: Final[tuple[Case, ...]] = (
     preset("healthy", lr=0.003, points="circles"),
     preset("converged", points="blobs", lr=0.03, steps=200),
     preset("decayed_too_early", lr=0.003, schedule="multi_step(1%, gamma=0.001)", repair={"schedule": "constant"}),
-    preset("diverged", optimizer="sgd", lr=100.0, loss="mse", repair={"lr": 0.3}),
+    preset("diverged", optimizer="sgd", lr=1e5, loss="mse", repair={"lr": 0.3}),
     preset(
         "ill_conditioned",
         Fault(inputs=_stretched),
