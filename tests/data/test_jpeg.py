@@ -79,10 +79,18 @@ def test_pixels_that_fit_or_are_there_stay_pixels(images):
     assert (again.path, again.notes) == (first.path, ())
 
 
-def test_a_disk_without_room_has_jpegs(images, monkeypatch):
-    monkeypatch.setattr("thalweg.data.cache.shutil.disk_usage", lambda _path: type("Usage", (), {"free": 1.1e9}))
-    monkeypatch.setattr("thalweg.data.cache._RESERVE_BYTES", 1.1e9 - 21 * ROW)
-    assert build_cache(images, size=SIDE).rendering.kept == "jpeg"
+@pytest.mark.parametrize(("free", "kept"), [(1.3e9, "pixels"), (46 * ROW, "pixels"), (44 * ROW, "jpeg")])
+def test_a_small_disk_has_pixels_if_half_of_it_is_enough(images, monkeypatch, free, kept):
+    """The reserve is 1 GB, but never more than half of what is free."""
+    monkeypatch.setattr("thalweg.data.cache.shutil.disk_usage", lambda _path: type("Usage", (), {"free": free}))
+    assert build_cache(images, size=SIDE).rendering.kept == kept
+
+
+def test_pixels_that_are_damaged_make_way_for_jpegs(images):
+    first = build_cache(images, size=SIDE)
+    first.path.write_bytes(b"")
+    assert build_cache(images, size=SIDE, limit=ROW).rendering.kept == "jpeg"
+    assert not first.path.exists()
 
 
 def test_a_damaged_cache_of_jpegs_is_built_again(images):

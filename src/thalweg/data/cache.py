@@ -256,18 +256,24 @@ def _room(home: Path, limit: float | None, builders: Builders | None) -> float:
         return math.inf if limit is None else limit
     there = next(path for path in (home, *home.parents) if path.exists())
     free = shutil.disk_usage(there).free
-    return free - max(_RESERVE_BYTES, _RESERVE * free) + bytes_left(home)
+    return free - min(max(_RESERVE_BYTES, _RESERVE * free), free / 2) + bytes_left(home)
 
 
 def _as_they_fit(
     job: Decoding, folder: Path, limit: float | None, builders: Builders | None
 ) -> tuple[Decoding, tuple[Note, ...]]:
-    """Keep photos as pixels if these fit or are there already, else as JPEG; and say so."""
+    """Keep photos as pixels if these fit or are there already, else as JPEG; and say so.
+
+    What is there already does not count for processes that build together: each may have another disk.
+    """
     home = _home(folder, job)
     needed, room = 3 * job.size**2 * len(job.photos), _room(home, limit, builders)
-    if needed <= room or home.exists():
+    is_there = builders is None and read_manifest(home, job.size, len(job.photos)) is not None
+    if needed <= room or is_there:
         return job, ()
     remove_left_overs(home)  # of pixels
+    if builders is None:
+        shutil.rmtree(home, ignore_errors=True)  # damaged
     job = replace(job, rendering=replace(job.rendering, kept="jpeg"))
     share, per_s = _measured(job)
     about = {"needed": needed / 1e9, "room": max(room, 0) / 1e9, "about": share * needed / 1e9, "speed": per_s}
