@@ -143,6 +143,19 @@ def test_the_next_batches_are_decoded_before_they_are_asked_for(stored, monkeypa
         batches(0, 3)
 
 
+@pytest.mark.parametrize("room", [10, 32, 40, 50, 64, 400])
+def test_no_photo_is_decoded_twice_where_two_batches_do_not_fit(stored, room):
+    """Batches of 32: what is decoded ahead is what the next step reads."""
+    photos = JpegPhotos(*stored[:2], SIDE, room * ROW)
+    decode, decoded = photos._decoded, []
+    photos._decoded = lambda row: decoded.append(row) or decode(row)
+    batches = batches_of(photos)
+    for index in range(len(batches)):
+        batches(0, index)
+    photos._pool.shutdown()
+    assert len(decoded) == 400 + photos.held_bytes // ROW
+
+
 def test_an_epoch_stays_within_the_bound(stored):
     """The pixels of all photos are 4.9 MB; a batch and what it becomes are 3.2 MB."""
     paths, lengths, array = stored
