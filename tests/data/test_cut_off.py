@@ -3,6 +3,7 @@
 import errno
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -189,6 +190,19 @@ def test_a_folder_that_is_made_or_moved_is_not_taken(images, own_cache, monkeypa
     monkeypatch.setattr(unfinished, "hold", looked_first)
     build_cache(images, size=8)
     assert seen == [[], []]
+
+
+def test_of_two_builds_that_were_cut_off_the_farther_one_goes_on(images, own_cache, monkeypatch):
+    monkeypatch.setattr("thalweg.data.segments.SEGMENT_BYTES", 4 * ROW)
+    far = killed_at(17, images, own_cache, segment_bytes=4 * ROW)
+    for name in ("0", "z"):
+        near = far.with_name(f".{far.name[1:].partition('.')[0]}.{name}.part")
+        shutil.copytree(far, near)
+        (near / "3.record.json").unlink()
+    done = []
+    build_cache(images, size=64, progress=lambda *counts: done.append(counts))
+    assert done[0] == (17, 22)
+    assert len(list((own_cache / "pixels").iterdir())) == 1
 
 
 def test_what_another_build_left_goes_once_the_cache_is_whole(images, own_cache):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 
 from thalweg._files import CAN_HOLD, can_hold, hold, is_held
-from thalweg.data.segments import has_records
+from thalweg.data.segments import records_in
 
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def claimed(home: Path) -> Iterator[Path]:
             _release(lock)
             _publish(part, home)
         finally:
-            if not has_records(part):
+            if not records_in(part):
                 _release(lock)
                 shutil.rmtree(part, ignore_errors=True)
 
@@ -64,13 +64,13 @@ def remove_abandoned(folder: Path) -> None:
     """Remove what builds of any cache have left that nobody goes on with: after an hour, or a week for segments."""
     for part in folder.glob(".*.part"):
         with contextlib.suppress(OSError):
-            if _age_s(part) > (_FORGOTTEN_S if has_records(part) else _ABANDONED_S) and not is_held(part / _LOCK):
+            if _age_s(part) > (_FORGOTTEN_S if records_in(part) else _ABANDONED_S) and not is_held(part / _LOCK):
                 shutil.rmtree(part, ignore_errors=True)
 
 
 def _left_over(home: Path) -> tuple[Path, IO[bytes]] | None:
-    """The folder of a build of the same cache that was cut off."""
-    taken = ((part, _taken(part)) for part in left_overs(home))
+    """The folder of a build of the same cache that was cut off: of several, the one with the most segments."""
+    taken = ((part, _taken(part)) for part in sorted(left_overs(home), key=records_in, reverse=True))
     return next(((part, lock) for part, lock in taken if lock is not None), None)
 
 
