@@ -142,6 +142,18 @@ def is_held(path: Path) -> bool:
         return False
 
 
+def can_hold(path: Path) -> bool:
+    """Whether a lock on a file tells who holds it: Windows has none that do, nor have some file systems of networks."""
+    if fcntl is None:
+        return False
+    try:
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError as error:
+        return error.errno in {errno.EAGAIN, errno.EACCES}
+    return True
+
+
 def _lock(file: IO[bytes] | int, *, shared: bool) -> bool:
     if fcntl is None:
         return True

@@ -56,7 +56,7 @@ def together(images, count, folder, spoil=lambda _name: None, **options):
 
 
 def files_of(folder):
-    return {path.name: path.read_bytes() for path in sorted((folder / "pixels").rglob("*")) if path.is_file()}
+    return {path.name: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def test_the_files_are_those_of_one_process(images, tmp_path, count):
     """Of 24 photos, 40 processes have one or none."""
     alone = build_cache(images, size=8, folder=tmp_path / "alone")
     caches = together(images, count, tmp_path / "many")
-    assert files_of(tmp_path / "many") == files_of(tmp_path / "alone")
+    assert files_of(tmp_path / "many" / "pixels") == files_of(tmp_path / "alone" / "pixels")
     assert len(list((tmp_path / "many" / "pixels").iterdir())) == 1
     for cache in caches:
         assert cache.fingerprint == alone.fingerprint
@@ -87,11 +87,15 @@ def test_the_files_are_those_of_one_process(images, tmp_path, count):
         assert np.array_equal(cache.images_NHWC, alone.images_NHWC)
 
 
-def test_photos_over_the_limit_are_jpegs_for_all(images, tmp_path):
-    """The disk of each may have another room, so only the limit counts."""
+@pytest.mark.parametrize("there", [False, True])
+def test_photos_over_the_limit_are_jpegs_for_all(images, tmp_path, there):
+    """The disk of each may have another room, and other caches, so only the limit counts."""
     alone = build_cache(images, size=8, folder=tmp_path / "alone", limit=100)
+    if there:
+        build_cache(images, size=8, folder=tmp_path / "many")
     caches = together(images, 3, tmp_path / "many", limit=100)
-    assert files_of(tmp_path / "many") == files_of(tmp_path / "alone")
+    home = caches[0].path.parent.name
+    assert files_of(tmp_path / "many" / "pixels" / home) == files_of(tmp_path / "alone" / "pixels" / home)
     assert {cache.rendering.kept for cache in (alone, *caches)} == {"jpeg"}
     for cache in caches:
         assert np.array_equal(cache.images_NHWC, alone.images_NHWC)
@@ -126,7 +130,7 @@ def test_a_share_that_is_damaged_is_decoded_by_the_first(images, tmp_path, damag
             pixels.write_bytes(content[:-1] if damage == "cut" else bytes(len(content)))
 
     together(images, 3, tmp_path / "many", spoil)
-    assert files_of(tmp_path / "many") == files_of(tmp_path / "alone")
+    assert files_of(tmp_path / "many" / "pixels") == files_of(tmp_path / "alone" / "pixels")
 
 
 def test_other_photos_are_refused_before_any_is_decoded(images, plant, homework, picture, tmp_path):

@@ -3,16 +3,18 @@
 import errno
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from thalweg.data import build_cache, open_images
-from thalweg.data.building import left_overs
+from thalweg.data import build_cache, open_images, unfinished
+from thalweg.data.unfinished import left_overs
 from thalweg.errors import StorageError
 
 
@@ -153,13 +155,63 @@ def test_finished_segments_count_as_room(images, own_cache, monkeypatch, room, k
     assert not left.exists()
 
 
-def test_without_locks_only_what_is_old_is_taken(images, own_cache, monkeypatch):
+@pytest.mark.parametrize("reason", [errno.ENOSYS, errno.EOPNOTSUPP, None])
+def test_without_locks_only_what_is_old_is_taken(images, own_cache, monkeypatch, reason):
+    """A network's file system may refuse locks; Windows has none."""
     left = killed_at(9, images, own_cache, segment_bytes=4 * ROW)
-    monkeypatch.setattr("thalweg.data.building.CAN_HOLD", False)
+
+    def refused(_file, _kind):
+        raise OSError(reason, "no locks")
+
+    if reason:
+        monkeypatch.setattr("thalweg._files.fcntl.flock", refused)
+    else:
+        monkeypatch.setattr("thalweg._files.fcntl", None)
     home = own_cache / "pixels" / left.name[1:].partition(".")[0]
     assert left_overs(home) == []
     set_back(left, 7200)
     assert left_overs(home) == [left]
+
+
+def test_a_folder_that_is_made_or_moved_is_not_taken(images, own_cache, monkeypatch):
+    """Between its last photo and its place, and before its lock is held, a folder is no left-over."""
+    seen = []
+    publish, held = unfinished._publish, unfinished.hold
+
+    def looked(part, home):
+        seen.append(left_overs(home))
+        publish(part, home)
+
+    def looked_first(lock):
+        seen.append(left_overs(own_cache / "pixels" / Path(lock.name).parent.name[1:].partition(".")[0]))
+        return held(lock)
+
+    monkeypatch.setattr(unfinished, "_publish", looked)
+    monkeypatch.setattr(unfinished, "hold", looked_first)
+    build_cache(images, size=8)
+    assert seen == [[], []]
+
+
+def test_of_two_builds_that_were_cut_off_the_farther_one_goes_on(images, own_cache, monkeypatch):
+    monkeypatch.setattr("thalweg.data.segments.SEGMENT_BYTES", 4 * ROW)
+    far = killed_at(17, images, own_cache, segment_bytes=4 * ROW)
+    for name in ("0", "z"):
+        near = far.with_name(f".{far.name[1:].partition('.')[0]}.{name}.part")
+        shutil.copytree(far, near)
+        (near / "3.record.json").unlink()
+    done = []
+    build_cache(images, size=64, progress=lambda *counts: done.append(counts))
+    assert done[0] == (17, 22)
+    assert len(list((own_cache / "pixels").iterdir())) == 1
+
+
+def test_what_another_build_left_goes_once_the_cache_is_whole(images, own_cache):
+    build_cache(images, size=64, folder=own_cache / "other")
+    left = killed_at(9, images, own_cache, segment_bytes=4 * ROW)
+    (whole,) = (own_cache / "other" / "pixels").iterdir()
+    whole.rename(own_cache / "pixels" / whole.name)
+    build_cache(images, size=64)
+    assert not left.exists()
 
 
 def test_two_builds_do_not_share_a_folder_that_was_left(images, own_cache):

@@ -87,6 +87,15 @@ def test_links_to_files_count_once(tree):
     assert note(images, "note_links")["count"] == 3
 
 
+def test_links_to_links_count_once(tree):
+    root = tree(*class_folders("cat", "dog"))
+    for n in range(3):
+        (root / "cat" / f"link{n}.jpg").symlink_to("0.jpg" if n == 0 else f"link{n - 1}.jpg")
+    images = open_images(root)
+    assert sum(counts(images)) == 8
+    assert note(images, "note_links")["count"] == 3
+
+
 def test_links_that_cross_come_to_an_end(tree):
     root = tree(*class_folders("cat", "dog"))
     (root / "cat" / "more").symlink_to("../dog")

@@ -79,10 +79,18 @@ def test_pixels_that_fit_or_are_there_stay_pixels(images):
     assert (again.path, again.notes) == (first.path, ())
 
 
-def test_a_disk_without_room_has_jpegs(images, monkeypatch):
-    monkeypatch.setattr("thalweg.data.cache.shutil.disk_usage", lambda _path: type("Usage", (), {"free": 1.1e9}))
-    monkeypatch.setattr("thalweg.data.cache._RESERVE_BYTES", 1.1e9 - 21 * ROW)
-    assert build_cache(images, size=SIDE).rendering.kept == "jpeg"
+@pytest.mark.parametrize(("free", "kept"), [(1.3e9, "pixels"), (46 * ROW, "pixels"), (44 * ROW, "jpeg")])
+def test_a_small_disk_has_pixels_if_half_of_it_is_enough(images, monkeypatch, free, kept):
+    """The reserve is 1 GB, but never more than half of what is free."""
+    monkeypatch.setattr("thalweg.data.cache.shutil.disk_usage", lambda _path: type("Usage", (), {"free": free}))
+    assert build_cache(images, size=SIDE).rendering.kept == kept
+
+
+def test_pixels_that_are_damaged_make_way_for_jpegs(images):
+    first = build_cache(images, size=SIDE)
+    first.path.write_bytes(b"")
+    assert build_cache(images, size=SIDE, limit=ROW).rendering.kept == "jpeg"
+    assert not first.path.exists()
 
 
 def test_a_damaged_cache_of_jpegs_is_built_again(images):
@@ -133,6 +141,19 @@ def test_the_next_batches_are_decoded_before_they_are_asked_for(stored, monkeypa
     batches(0, 2)
     with pytest.raises(TypeError):
         batches(0, 3)
+
+
+@pytest.mark.parametrize("room", [10, 32, 40, 50, 64, 400])
+def test_no_photo_is_decoded_twice_where_two_batches_do_not_fit(stored, room):
+    """Batches of 32: what is decoded ahead is what the next step reads."""
+    photos = JpegPhotos(*stored[:2], SIDE, room * ROW)
+    decode, decoded = photos._decoded, []
+    photos._decoded = lambda row: decoded.append(row) or decode(row)
+    batches = batches_of(photos)
+    for index in range(len(batches)):
+        batches(0, index)
+    photos._pool.shutdown()
+    assert len(decoded) == 400 + photos.held_bytes // ROW
 
 
 def test_an_epoch_stays_within_the_bound(stored):

@@ -12,6 +12,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from thalweg.cli.data import bring
 from thalweg.data import open_images, open_photos
 from thalweg.data.remote import local_copy
 from thalweg.data.transfer import Patience
@@ -122,6 +123,21 @@ class TestACopy:
         assert len(downloads) == len(homework)
         open_images(url)
         assert len(downloads) == len(homework)
+
+    def test_a_command_lists_the_storage_once(self, memory, homework, monkeypatch):
+        from fsspec.implementations.memory import MemoryFileSystem
+
+        find, listed = MemoryFileSystem.find, []
+        monkeypatch.setattr(
+            MemoryFileSystem, "find", lambda self, *path, **how: listed.append(path) or find(self, *path, **how)
+        )
+        url = memory(homework)
+        for times in (1, 2):
+            bring(url)
+            assert open_images(url).url == url
+            assert len(listed) == times
+        open_images(url)  # what was brought is opened once
+        assert len(listed) == 3
 
     def test_what_changed_there_or_here_is_copied_again(self, memory, homework, downloads, picture):
         url = memory(homework)

@@ -4,10 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from thalweg.data import open_images
 from thalweg.data.jpeg import JpegPhotos
 from thalweg.prediction import predict
+from thalweg.prediction.pixels import squares_of
 from thalweg.runs import Run, TrainingConfig
 from thalweg.training import train
 from thalweg.training.progress import Listener
@@ -53,6 +55,15 @@ def test_its_photos_give_the_same_outputs_everywhere(trained, striped):
     found = predict(run.path, [str(open_images(striped).root / path) for path in paths])
     np.testing.assert_allclose(found.probability_NC, valid_NC, atol=1e-5)
     assert run.probabilities("train").shape[0] == len(cache.rows("train"))
+
+
+def test_pictures_in_memory_pass_through_the_same_jpeg(trained, striped):
+    run, _ = trained
+    cache = run.open_photos()
+    images = [Image.open(striped / cache.photos[row].path) for row in cache.rows("valid")[:8]]
+    _, pixels_NHWC = squares_of([*images, *map(np.asarray, images)], run)
+    expected_NHWC = cache.images_NHWC[cache.rows("valid")[:8]]
+    np.testing.assert_array_equal(pixels_NHWC, np.concatenate([expected_NHWC, expected_NHWC]))
 
 
 def test_a_larger_limit_loads_the_same_photos_into_memory(trained, striped, tmp_path, monkeypatch):

@@ -131,10 +131,10 @@ def bring(photos: str) -> None:
     from thalweg.data.addresses import is_url
 
     if is_url(photos):
-        from thalweg.data.remote import local_copy
+        from thalweg.data import remote
 
         with _progress(t("data.fetching"), unit_bytes=True) as advance:
-            local_copy(photos, progress=advance)
+            remote.bring(photos, progress=advance)
 
 
 def _homes(images: ImageSet) -> Iterator[str]:

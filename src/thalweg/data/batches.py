@@ -81,8 +81,9 @@ class Batches:
             augmenter's device.
         """
         made = self._made(self._chosen(epoch, index), [epoch, index], self.augmenter)
-        for ahead in range(1, AHEAD + 1):
-            self.augmenter.expect(self.rows[self._after(epoch, index, ahead)])
+        # At once: where there is no room for all, the next batch comes first.
+        later = [self._after(epoch, index, ahead) for ahead in range(1, AHEAD + 1)]
+        self.augmenter.expect(self.rows[np.concatenate(later)])
         return made
 
     def shard(

@@ -11,24 +11,18 @@ what does not pass.
 from __future__ import annotations
 
 import contextlib
-import shutil
-import tempfile
-import time
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 
-from thalweg._files import CAN_HOLD, hold, is_held
 from thalweg.data.decoding import DECODER_VERSION, decode, quiet
 from thalweg.data.jpeg import from_jpeg, to_jpeg
 from thalweg.data.manifest import Manifest, channel_sums, write_manifest
 from thalweg.data.parallel import in_order
 from thalweg.data.segments import (
     SegmentWriter,
-    has_records,
     photos_done,
     read_record,
     remove_records,
@@ -36,12 +30,13 @@ from thalweg.data.segments import (
 )
 from thalweg.data.sharding import of_process
 from thalweg.data.sources import is_gone
+from thalweg.data.unfinished import claimed, remove_abandoned
 from thalweg.errors import BadImageError, DataError, StorageError
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-    from typing import IO
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -65,9 +60,6 @@ _MAY_PASS = {
     "data.bad_needs_avif",
 }
 _LOST = {"data.bad_missing", "data.bad_unreadable"}
-_ABANDONED_S = 3600.0  # a build writes all the time: a `.part` untouched for an hour was killed
-_FORGOTTEN_S = 7 * 86_400.0  # nobody comes back for its finished segments
-_LOCK: Final = "lock"  # the file that a build holds
 _DIGESTS: Final = "digests"  # what builders tell one another: the first has read all files,
 _PART: Final = "part"  # the name of the folder for shares, or that none is needed,
 _DONE: Final = "done"  # a share of the segments is decoded,
@@ -174,8 +166,8 @@ def build(home: Path, job: Decoding, fill: Fill | None = None) -> int:
     kept = 0
     try:
         home.parent.mkdir(parents=True, exist_ok=True)
-        _remove_abandoned(home.parent)
-        with _claimed(home) as part:
+        remove_abandoned(home.parent)
+        with claimed(home) as part:
             kept = photos_done(part, job.segments)
             try:
                 _finish(part, home, job, (fill or _decode_missing)(part, job))
@@ -184,12 +176,6 @@ def build(home: Path, job: Decoding, fill: Fill | None = None) -> int:
     except OSError as error:
         raise _cannot_write(home, error) from error
     return kept
-
-
-def left_overs(home: Path) -> list[Path]:
-    """The folders of builds of this cache that were cut off; where locks do not tell, those untouched for an hour."""
-    parts = sorted(home.parent.glob(f".{home.name}.*.part"))
-    return [part for part in parts if not is_held(part / _LOCK) and (CAN_HOLD or _age_s(part) > _ABANDONED_S)]
 
 
 def build_together(builders: Builders, home: Path, job: Decoding, *, is_there: bool) -> int:
@@ -322,59 +308,3 @@ def _cannot_write(home: Path, error: OSError, done: int = 0, total: int = 0) -> 
     if not done:
         return StorageError("data.cannot_write_cache", path=home, reason=reason)
     return StorageError("data.cache_cut_off", path=home, reason=reason, done=done, total=total)
-
-
-@contextlib.contextmanager
-def _claimed(home: Path) -> Iterator[Path]:
-    """A folder to build in, at its place afterwards: that of a build that was cut off, or a new one.
-
-    It is locked, so that no other process takes it. After a failure it stays if a segment is finished.
-    """
-    part, lock = _left_over(home) or _new(home)
-    try:
-        with lock:
-            yield part
-        (part / _LOCK).unlink(missing_ok=True)
-        _publish(part, home)
-    finally:
-        if not has_records(part):
-            shutil.rmtree(part, ignore_errors=True)
-
-
-def _left_over(home: Path) -> tuple[Path, IO[bytes]] | None:
-    """The folder of a build of the same cache that was cut off."""
-    for part in left_overs(home):
-        with contextlib.suppress(OSError):
-            lock = (part / _LOCK).open("r+b")
-            if hold(lock) and (part / _LOCK).exists():
-                return part, lock
-            lock.close()
-    return None
-
-
-def _new(home: Path) -> tuple[Path, IO[bytes]]:
-    part = Path(tempfile.mkdtemp(dir=home.parent, prefix=f".{home.name}.", suffix=".part"))
-    lock = (part / _LOCK).open("xb")
-    hold(lock)
-    return part, lock
-
-
-def _publish(part: Path, home: Path) -> None:
-    part.chmod(0o755)  # mkdtemp creates private folders; caches may be shared
-    try:
-        part.rename(home)
-    except OSError:
-        if not home.exists():  # else another process was faster, with the same content
-            raise
-
-
-def _remove_abandoned(folder: Path) -> None:
-    for part in folder.glob(".*.part"):
-        with contextlib.suppress(OSError):
-            if _age_s(part) > (_FORGOTTEN_S if has_records(part) else _ABANDONED_S) and not is_held(part / _LOCK):
-                shutil.rmtree(part, ignore_errors=True)
-
-
-def _age_s(part: Path) -> float:
-    """Seconds since something was written."""
-    return time.time() - max(path.stat().st_mtime for path in (part, *part.rglob("*")))

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from thalweg._files import cache_folder
-from thalweg.data.building import RESIZE_ON_DISK, Decoding, build, build_together, left_overs, wait_for_digests
+from thalweg.data.building import RESIZE_ON_DISK, Decoding, build, build_together, wait_for_digests
 from thalweg.data.decoding import DECODER_VERSION, quiet
 from thalweg.data.digests import CLEAR, DEEP, contents_of
 from thalweg.data.jpeg import QUALITY, VERSION, from_jpeg
@@ -29,6 +29,7 @@ from thalweg.data.levels import levels_of, rendering_with
 from thalweg.data.manifest import MANIFEST, SUMS, BadImage, Manifest, file_of, pixels_of, read_manifest
 from thalweg.data.photos import SPLITS, ImageSet, Photo, Split, natural_key
 from thalweg.data.sources import Note
+from thalweg.data.unfinished import bytes_left, remove_left_overs
 from thalweg.errors import BadImageError, DataError, StorageError, UsageError
 
 
@@ -207,6 +208,8 @@ def build_cache(
     if kept:
         notes = (*notes, Note("data.note_cache_resumed", {"done": kept, "total": len(photos)}))
     manifest = manifest or read_manifest(home, size, len(photos))
+    if builders is None or not builders.rank:
+        remove_left_overs(home)  # of another build that was cut off meanwhile
     if manifest is None:
         raise StorageError("data.cannot_write_cache", path=home, reason=MANIFEST)
     cache = _open(home, manifest, job, limit)
@@ -253,20 +256,24 @@ def _room(home: Path, limit: float | None, builders: Builders | None) -> float:
         return math.inf if limit is None else limit
     there = next(path for path in (home, *home.parents) if path.exists())
     free = shutil.disk_usage(there).free
-    written = sum(path.stat().st_size for part in left_overs(home) for path in part.iterdir())
-    return free - max(_RESERVE_BYTES, _RESERVE * free) + written
+    return free - min(max(_RESERVE_BYTES, _RESERVE * free), free / 2) + bytes_left(home)
 
 
 def _as_they_fit(
     job: Decoding, folder: Path, limit: float | None, builders: Builders | None
 ) -> tuple[Decoding, tuple[Note, ...]]:
-    """Keep photos as pixels if these fit or are there already, else as JPEG; and say so."""
+    """Keep photos as pixels if these fit or are there already, else as JPEG; and say so.
+
+    What is there already does not count for processes that build together: each may have another disk.
+    """
     home = _home(folder, job)
     needed, room = 3 * job.size**2 * len(job.photos), _room(home, limit, builders)
-    if needed <= room or home.exists():
+    is_there = builders is None and read_manifest(home, job.size, len(job.photos)) is not None
+    if needed <= room or is_there:
         return job, ()
-    for part in left_overs(home):  # of pixels: nobody will go on with them
-        shutil.rmtree(part, ignore_errors=True)
+    remove_left_overs(home)  # of pixels
+    if builders is None:
+        shutil.rmtree(home, ignore_errors=True)  # damaged
     job = replace(job, rendering=replace(job.rendering, kept="jpeg"))
     share, per_s = _measured(job)
     about = {"needed": needed / 1e9, "room": max(room, 0) / 1e9, "about": share * needed / 1e9, "speed": per_s}

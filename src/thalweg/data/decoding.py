@@ -85,7 +85,12 @@ def decode(
     """
     rendering = rendering or Rendering()
     with reading(content, path) as image:
-        image_HWC = np.asarray(to_square(image, size, resize, rendering).image)
+        return to_pixels(image, size, resize, rendering)
+
+
+def to_pixels(image: Image.Image, size: int, resize: Resize, rendering: Rendering) -> NDArray[np.uint8]:
+    """Decode an opened picture to the pixels of (size, size, 3) that a cache of this rendering has."""
+    image_HWC = np.asarray(to_square(image, size, resize, rendering).image)
     return from_jpeg(to_jpeg(image_HWC)) if rendering.kept == "jpeg" else image_HWC
 
 

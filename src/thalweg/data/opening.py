@@ -161,9 +161,9 @@ def _local(photos: Path | str | os.PathLike[str]) -> tuple[Path, str | None, tup
     if photos == BUILTIN:
         return ARCHIVE, None, ()
     if isinstance(photos, str) and is_url(photos):
-        from thalweg.data.remote import local_copy
+        from thalweg.data.remote import take
 
-        copy = local_copy(photos)
+        copy = take(photos)
         return copy.path, photos, copy.notes
     return Path(photos), None, ()
 

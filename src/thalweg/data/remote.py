@@ -44,6 +44,10 @@ _EVERY_S: Final = 1.0  # between two writings of the list
 _ROW: Final = {"path", "size", "version", "sha256", "stamp"}  # of the list
 
 
+# What `bring` has copied, until it is opened.
+_brought: dict[tuple[Path, str], Copy] = {}
+
+
 class Copy(NamedTuple):
     """A copy of a set in the cache.
 
@@ -136,6 +140,16 @@ def local_copy(
             return Copy(_opens(home, url, list(known)), notes)
         _fetch(home, url, system, files, known, progress=progress, patience=patience)
     return Copy(_opens(home, url, [file.path for file in files]), notes)
+
+
+def bring(url: str, *, progress: Callable[[int, int], None] | None = None) -> None:
+    """Copy a set as `local_copy` does, for `take` to find: a storage of a million files is slow to list."""
+    _brought[cache_folder(), url] = local_copy(url, progress=progress)
+
+
+def take(url: str) -> Copy:
+    """Return what `bring` has copied just before, once; else copy it."""
+    return _brought.pop((cache_folder(), url), None) or local_copy(url)
 
 
 def _fetch(

@@ -191,9 +191,9 @@ def photos_done(folder: Path, segments: Sequence[Segment]) -> int:
     return sum(len(one.positions) for one in segments if _record_of(folder, one).exists())
 
 
-def has_records(folder: Path) -> bool:
-    """Whether a folder has finished segments of a build."""
-    return any(folder.glob(f"*{_RECORD}"))
+def records_in(folder: Path) -> int:
+    """How many finished segments of a build a folder has."""
+    return sum(1 for _ in folder.glob(f"*{_RECORD}"))
 
 
 def remove_records(folder: Path) -> None:

@@ -190,7 +190,7 @@ def _leads(entry: os.DirEntry[str], kind: Callable[[os.DirEntry[str]], bool]) ->
 
 
 def _target(link: os.DirEntry[str]) -> str:
-    """Where a link leads; for the many links to files, one look must do. A link that is gone by now leads to itself."""
+    """Where a link leads; for the many links to files, two looks must do. One that is gone by now leads to itself."""
     if _leads(link, os.DirEntry.is_dir):
         return os.path.realpath(link.path)
     try:
@@ -198,4 +198,5 @@ def _target(link: os.DirEntry[str]) -> str:
     except OSError:
         return link.path
     folder = os.path.realpath(os.path.dirname(link.path))  # noqa: PTH120 - as above
-    return os.path.normpath(os.path.join(folder, aim))  # noqa: PTH118 - as above
+    place = os.path.normpath(os.path.join(folder, aim))  # noqa: PTH118 - as above
+    return os.path.realpath(place) if os.path.islink(place) else place  # noqa: PTH114 - as above

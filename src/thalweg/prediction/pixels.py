@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from PIL import Image
 
-from thalweg.data.decoding import decode, to_square
+from thalweg.data.decoding import decode, to_pixels
 from thalweg.errors import BadImageError, UsageError
 
 
@@ -97,7 +97,7 @@ def _square(image: Any, name: str, run: Run) -> NDArray[np.uint8]:
         return decode(image, stored, resize, path=name, rendering=rendering)
     try:
         opened = image.copy() if isinstance(image, Image.Image) else _picture(image, name, run)
-        return np.asarray(to_square(opened, stored, resize, rendering).image)
+        return to_pixels(opened, stored, resize, rendering)
     except BadImageError as error:
         raise BadImageError(error.key, **{**error.values, "path": name}) from error
     except (OSError, ValueError, SyntaxError) as error:  # a lazy picture whose file is damaged or closed
