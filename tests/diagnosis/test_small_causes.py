@@ -192,6 +192,36 @@ def test_samples_that_get_another_answer_alone():
     assert apart(trained(Weighed(1), tokens), tokens) == {"samples_mixed": 0.0}
 
 
+class Tagger(nn.Module):
+    """A kind for each token, which depends on the tokens around it; the first dimension counts tokens."""
+
+    def __init__(self):
+        super().__init__()
+        self.table, self.both, self.out = nn.Embedding(4, 8), nn.GRU(8, 16, bidirectional=True), nn.Linear(32, 4)
+
+    def forward(self, tokens):
+        return self.out(self.both(self.table(tokens))[0])
+
+
+def test_steps_of_a_sequence_belong_together():
+    tokens = torch.randint(4, (20, 8), generator=torch.Generator().manual_seed(0))
+    kinds = (tokens + tokens.roll(1, 0)) % 4
+    torch.manual_seed(0)
+    model = Tagger()
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.03)
+
+    def loss_fn(outputs, targets):
+        return functional.cross_entropy(outputs.flatten(0, 1), targets.flatten())
+
+    for _ in range(60):
+        optimizer.zero_grad()
+        loss_fn(model(tokens), kinds).backward()
+        optimizer.step()
+    found = mixing_measures(Copy.of(model, optimizer, loss_fn), Batch(tokens, kinds), 1.4)
+    assert found["samples_mixed"] > 0.1
+    assert "loss_apart" not in found
+
+
 def test_a_batch_of_one_that_the_network_does_not_take():
     class Centered(nn.Module):
         def forward(self, rows):
