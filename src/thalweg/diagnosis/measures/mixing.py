@@ -127,7 +127,7 @@ def apart_measures(copied: Copy, batch: Batch, scale: float) -> dict[str, float]
 
 
 def evaluating(model: nn.Module) -> nn.Module:
-    """A copy in evaluation mode for one pass, so that a network that keeps its state begins every pass with the same."""
+    """A copy in evaluation mode for one pass: a network that keeps its state begins every pass with the same one."""
     return copy.deepcopy(model).eval()
 
 
