@@ -96,8 +96,8 @@ BOTH = torch.stack([LABELS.float(), INPUTS[:, 0] + 1], dim=1)
 
 
 def drowned(loss_fn, steps=150, targets=BOTH):
-    torch.manual_seed(0)
-    model = nn.Linear(6, 3)
+    torch.manual_seed(1)  # a start that has learned no label by chance
+    model = nn.Sequential(nn.Linear(6, 12), nn.Tanh(), nn.Linear(12, 3))
     start = {name: value.clone() for name, value in model.state_dict().items()}
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
     for _ in range(steps):
@@ -127,6 +127,23 @@ def test_terms_that_learn_and_terms_without_targets():
 
     assert drowned(as_a_whole, targets=seen) is None
     assert drowned(lambda outputs, targets: functional.mse_loss(outputs[:, 0], targets[:, 1])) is None
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_term_with_weights_of_its_own_is_not_drowned(shared):
+    class Both(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.second, self.kind, self.place = (nn.Linear(6, n) for n in (6, 6, 2, 1))
+
+        def forward(self, rows):
+            first, second = self.first(rows).tanh(), self.second(rows).tanh()
+            return torch.cat([self.kind(second), self.place(second if shared else first)], dim=1)
+
+    torch.manual_seed(1)
+    model = Both()
+    found = terms_measures(Copy.of(model, sgd(model), in_two(1e4)), {}, Batch(INPUTS, BOTH))
+    assert (found.get("drowned_term", 1.0) < 0.01) == shared
 
 
 def test_the_verdict_on_a_drowned_term():
