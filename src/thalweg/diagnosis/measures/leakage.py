@@ -8,6 +8,7 @@ Shape suffixes: N samples, T positions, F columns.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -44,9 +45,9 @@ def leakage_measures(model: nn.Module, batches: Sequence[Batch]) -> dict[str, fl
         `targets_in_column`, 0 or 1: whether one column of a table of several, (N, F), alone is a linear, a rising or a
         falling function of the targets, or a column names each class by a number of its own. No leak are columns that
         are all functions of one variable, such as its powers, nor several that tell a number, such as the last values
-        of a series that rises. `next_seen`, in [0, 1]: the share
-        of the positions looked at where the outputs change with the next input, if targets are the inputs shifted by
-        one. Nothing where inputs or targets are of another form.
+        of a series that rises. `next_seen`, in [0, 1]: the share of the positions looked at where the outputs change
+        with the next input, if targets are the inputs shifted by one; of several such inputs, the least, because an
+        encoder may read all of its source. Nothing where inputs or targets are of another form.
 
     Source: Kaufman, Rosset, Perlich and Stitelman 2012, Leakage in data mining, https://doi.org/10.1145/2382577.2382579;
     von Neumann 1941, Distribution of the ratio of the mean square successive difference to the variance,
@@ -70,10 +71,12 @@ def _of_table(batches: Sequence[Batch]) -> dict[str, float]:
     if len(kinds) < 2 or (len(kinds) == 2 and int(counts.min()) < FEWEST_A_CLASS):
         return {"targets_in_column": 0.0}
     columns_FN = inputs_NF[:, varied_F].T
-    if any(_names_classes(column_N, ranks_N, len(kinds)) for column_N in columns_FN):
+    names = [column_N for column_N in columns_FN if _names_classes(column_N, ranks_N, len(kinds))]
+    if names and len(kinds) <= FEWEST_A_CLASS:
         return {"targets_in_column": 1.0}
-    telling = [column_N for column_N in columns_FN if _gives_number(column_N, targets_N, ranks_N, len(kinds))]
-    told = len(telling) == 1 and not all(_is_function(column_N, telling[0]) for column_N in columns_FN)
+    numbers = [column_N for column_N in columns_FN if _gives_number(column_N, targets_N, ranks_N, len(kinds))]
+    telling = names or (numbers if len(numbers) == 1 else [])
+    told = bool(telling) and not all(_is_function(column_N, telling[0]) for column_N in columns_FN)
     return {"targets_in_column": float(told)}
 
 
@@ -122,13 +125,16 @@ def _of_sequence(model: nn.Module, batch: Batch) -> dict[str, float]:
     targets = batch.targets
     if not isinstance(targets, torch.Tensor):
         return {}
+    batch = replace(batch, inputs=mapped(batch.inputs, torch.clone))  # one tensor may be given twice
+    shares = []
     for leaf in tensors_in(batch.inputs):
         if leaf.ndim < 2 or leaf.numel() != targets.numel() or len(leaf.unique()) < 3:
             continue
-        for time in (1, 0):
-            if leaf.shape[time] >= SHORTEST and _is_shifted(leaf, targets.reshape(leaf.shape), time):
-                return _next_seen(model, batch, leaf, time)
-    return {}
+        long = (time for time in (1, 0) if leaf.shape[time] >= SHORTEST)
+        time = next((time for time in long if _is_shifted(leaf, targets.reshape(leaf.shape), time)), None)
+        share = _next_seen(model, batch, leaf, time) if time is not None else None
+        shares += [share] if share is not None else []
+    return {"next_seen": min(shares)} if shares else {}
 
 
 def _is_shifted(leaf: Tensor, targets: Tensor, time: int) -> bool:
@@ -137,23 +143,23 @@ def _is_shifted(leaf: Tensor, targets: Tensor, time: int) -> bool:
     return bool((targets.narrow(time, 0, length) == leaf.narrow(time, 1, length)).all())
 
 
-def _next_seen(model: nn.Module, batch: Batch, leaf: Tensor, time: int) -> dict[str, float]:
-    """Change all inputs after a position, and look whether the outputs up to it change."""
+def _next_seen(model: nn.Module, batch: Batch, leaf: Tensor, time: int) -> float | None:
+    """Change all inputs after a position: the share of positions up to which the outputs change; None if unknown."""
     before = _by_position(evaluating(model), batch, batch.inputs, leaf, time)
     if before is None:
-        return {}
+        return None
     spread = float((before - before.mean(dim=0)).square().mean().sqrt())
     if not spread > 0:
-        return {}
+        return None
     length, seen = leaf.shape[time], []
     for position in sorted({length // 4, length // 2, 3 * length // 4}):
         later = leaf.narrow(time, position + 1, length - position - 1)
         other = torch.cat([leaf.narrow(time, 0, position + 1), later.roll((1, 1), (1 - time, time))], dim=time)
         after = _by_position(evaluating(model), batch, _with(batch.inputs, leaf, other), leaf, time)
         if after is None:
-            return {}
+            return None
         seen.append(float((after - before)[: position + 1].abs().max()) > _CHANGED * spread)
-    return {"next_seen": sum(seen) / len(seen)}
+    return sum(seen) / len(seen)
 
 
 def _with(inputs: Any, leaf: Tensor, other: Tensor) -> Any:
