@@ -205,6 +205,7 @@ def test_samples_that_get_another_answer_alone():
     assert found["samples_mixed"] > 0.9
     assert found["loss_apart"] > 0.1
     assert judge(LEARNING | found).code == "samples_mixed"
+    assert "baseline 40% (> 10%)" in judge(LEARNING | found | {"loss_apart": 0.4}).explain()
     assert judge(LEARNING | found | {"loss_apart": 0.0}).code == "healthy"
     assert apart(trained(Weighed(1), tokens), tokens) == {"samples_mixed": 0.0}
 

@@ -57,6 +57,7 @@ def test_nan_in_a_batch_that_is_not_at_hand_is_seen_when_it_passes():
     assert verdict.measures["inputs_nonfinite"] == 0  # the batch at hand is whole
     assert (verdict.code, verdict.confidence) == ("bad_inputs", pytest.approx(1, abs=0.02))
     assert "NaN" in verdict.text
+    assert verdict.fixes[0].code == "check_inputs", "no scale makes a number of NaN"
     assert 0 < verdict.measures["nonfinite_inputs"] < 0.5
 
 
