@@ -2,10 +2,12 @@
 
     python benchmarks/many_classes.py                     # 1,000 classes of 40 photos, 5,005 of 8
     python benchmarks/many_classes.py --classes 200 --photos 20 --keep DIR
+    python benchmarks/many_classes.py --train             # one epoch of 5,005 classes of 4 photos, half to validate
 
 A fifth of the photos are the validation split. The photos have 20 px and are made by code; so are the outputs of the
 network, half of them wrong, within groups of twelve classes. So no network is trained, and what is measured is what
-follows the forward passes: `thalweg.report.draw_run`, in a process of its own.
+follows the forward passes: `thalweg.report.draw_run`, in a process of its own. With `--train`, a small network trains
+for an epoch, without pictures.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from thalweg.data import build_cache, open_images
 from thalweg.history import HistoryLog
 from thalweg.report import draw_run
 from thalweg.runs import Run, TrainingConfig, files
+from thalweg.training import recipe, train
 
 
 _SIDE = 20
@@ -42,7 +45,11 @@ def main() -> None:
     parser.add_argument("--photos", type=int, default=10, help="of each class, with --classes")
     parser.add_argument("--keep", type=Path, help="a folder for photos and runs; without it they are removed")
     parser.add_argument("--draw", type=Path, help=argparse.SUPPRESS)  # the process that is measured
+    parser.add_argument("--train", action="store_true", help="an epoch of training instead of pictures")
     options = parser.parse_args()
+    if options.train:
+        print(json.dumps(train_once(), indent=2))
+        return
     if options.draw:
         print(json.dumps(measure(options.draw)))
         return
@@ -69,6 +76,22 @@ def measure(path: Path) -> dict[str, str]:
             found[picture.name] = f"{image.width} × {image.height} px, {picture.stat().st_size / 1000:.0f} kB"
     found["report.html"] = f"{report.stat().st_size / 1000:.0f} kB"
     return found
+
+
+def train_once() -> dict[str, object]:
+    """Train for an epoch; the memory is the process's largest."""
+    with tempfile.TemporaryDirectory() as temporary:
+        home = Path(temporary)
+        make_photos(home / "photos", [f"species {index:04d}" for index in range(5005)], 4, np.random.default_rng(0), 2)
+        fixed = {"size": 16, "epochs": 1, "threads": 1, "precision": "fp32", "layout": "channels-last"}
+        worked = time.process_time()
+        run = train(home / "photos", recipe("quick", **fixed), home / "run")
+        return {
+            "seconds of a processor": round(time.process_time() - worked, 1),
+            "memory": f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB",
+            "evaluation.safetensors": f"{run.evaluation.stat().st_size / 1e6:.0f} MB",
+            **{name: run.summary()[name] for name in ("valid", "temperature")},
+        }
 
 
 def make_run(home: Path, classes: int, photos: int) -> Run:
@@ -98,11 +121,13 @@ def make_run(home: Path, classes: int, photos: int) -> Run:
     return run
 
 
-def make_photos(home: Path, names: list[str], count: int, rng: np.random.Generator) -> None:
+def make_photos(
+    home: Path, names: list[str], count: int, rng: np.random.Generator, validated: int | None = None
+) -> None:
     for name in names:
         color = rng.integers(0, 256, (4, 4, 3))
         for index in range(count):
-            split = "validation" if index < max(1, count // 5) else "training"
+            split = "validation" if index < (validated or max(1, count // 5)) else "training"
             path = home / split / name / f"{index}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
             pixels = np.clip(color + rng.normal(0, 30, (4, 4, 3)), 0, 255).astype(np.uint8)

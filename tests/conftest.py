@@ -1,6 +1,7 @@
 """What most tests need: small photos with something to learn, a cache of their own, one language."""
 
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -84,6 +85,17 @@ def striped(tmp_path_factory):
     (root / "testing").mkdir()
     for number in range(12):
         Image.fromarray(striped_photo(number % 3, random, 32)).save(root / "testing" / f"{number + 1:04}.png")
+    return root
+
+
+@pytest.fixture(scope="session")
+def uneven(striped, tmp_path_factory):
+    """The photos of `striped` with 32, 12 and 3 of the classes to train on."""
+    root = tmp_path_factory.mktemp("uneven") / "photos"
+    shutil.copytree(striped, root)
+    for label, kept in ((1, 12), (2, 3)):
+        for number in range(kept, 32):
+            (root / "training" / f"{label}_{number}.png").unlink()
     return root
 
 

@@ -25,7 +25,7 @@ QUESTIONS: Final = ("stuck", "few-photos", "homework", "which-optimizer")
 ORDER: Final = (
     ("Questions", "问题", QUESTIONS),
     ("Guide", "指南", ("training", "fine-tuning", "layouts", "tables", "several-labels", "review", "distributed",
-                      "watch", "find-lr", "curvature", "lessons", "page", "notebooks", "loggers", "extras",
+                      "scale", "watch", "find-lr", "curvature", "lessons", "page", "notebooks", "loggers", "extras",
                       "platforms")),
     ("About", "关于", ("gallery", "beside", "measured", "benchmarks", "changes", "house", "contributing")),
 )  # fmt: skip

@@ -1,11 +1,14 @@
 """Long commands: what they are doing, how much is done, how long the rest takes; tables that fit."""
 
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
 
 from thalweg.cli._output import print_table
-from thalweg.cli._progress import _PlainWork, say_result, working
+from thalweg.cli._progress import _Live, _PlainWork, say_result, working
 from thalweg.i18n import percent, set_language
 from thalweg.training.progress import Pace
 
@@ -108,3 +111,24 @@ def test_the_times_of_a_run_add_up(capsys):
     printed = capsys.readouterr().out
     assert "2:55 (preparing 1:01, training 1:40, batches 0:02, evaluation 0:07, rest 0:05)" in printed
     assert "81.25%" in printed
+
+
+@pytest.mark.parametrize(
+    ("language", "listing", "comparing"), [("en", "listing", "equal size"), ("zh-CN", "列出", "大小相同")]
+)
+def test_a_listing_counts_files_and_then_those_compared(language, listing, comparing):
+    set_language(language)
+    console = Console(file=StringIO(), force_terminal=True, width=100)
+    with Progress(BarColumn(bar_width=8), TextColumn("{task.fields[numbers]}"), console=console) as bars:
+        live = _Live(bars)
+        (task,) = bars.tasks
+        live.listing(10_000, 0)
+        assert task.visible
+        assert listing in task.fields["numbers"]
+        assert task.fields["numbers"].endswith("  10,000")
+        live.listing(10_000, 10_000)
+        assert not task.visible
+        live.listing(16, 600)
+        assert task.visible
+        assert comparing in task.fields["numbers"]
+        assert task.fields["numbers"].endswith("  16 / 600")

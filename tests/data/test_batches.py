@@ -149,3 +149,13 @@ def test_no_photo_is_left_alone_in_the_last_batch(images_NHWC, photos, batch_siz
     seen = [made(0, index)[1].tolist() for index in range(len(made))]
     assert [len(labels) for labels in seen] == sizes
     assert sorted(label for labels in seen for label in labels) == list(range(photos))
+
+
+def test_balanced_batches_hold_the_classes_equally_often(images_NHWC):
+    labels = np.repeat([0, 1], [15, 5])
+    options = {"size": 32, "batch_size": 8, "policy": augmentation("none"), "seed": 3}
+    made = Batches(HostAugmenter(images_NHWC, MEAN, STD), np.arange(20), labels, **options, sampling="balanced")
+    taken = torch.cat([made(0, index)[1] for index in range(len(made))])
+    assert torch.bincount(taken).tolist() == [10, 10]
+    parts = [made.shard(0, 1, shard, places, made.augmenter)[1] for shard, places in enumerate((slice(3), slice(3, 8)))]
+    assert torch.equal(torch.cat(parts), made(0, 1)[1])  # the same photos, whoever computes them

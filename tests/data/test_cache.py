@@ -1,9 +1,5 @@
 import json
 import os
-import resource
-import signal
-import subprocess
-import sys
 import time
 from threading import Event, Thread
 
@@ -197,72 +193,6 @@ def test_an_unwritable_folder_is_reported(images, tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(StorageError, match="THALWEG_CACHE"):
         build_cache(images, size=8, folder=tmp_path / "file")
-
-
-def in_another_process(images, *, limit=None, own_cache, progress="None"):
-    code = (
-        "import os, sys; from thalweg.data import *\n"
-        "from thalweg.errors import StorageError\n"
-        f"try: print(build_cache(open_images(sys.argv[1]), size=64, progress={progress}).fingerprint)\n"
-        "except StorageError as error: sys.exit(str(error))"
-    )
-
-    def before():  # a file that may not grow is as good as a disk that is full
-        if limit:
-            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-
-    return subprocess.Popen(
-        [sys.executable, "-c", code, str(images.root)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=before,  # noqa: PLW1509 - this process has no other threads
-        env=os.environ | {"THALWEG_CACHE": str(own_cache), "THALWEG_LANG": "en"},
-    )
-
-
-def test_a_full_disk_is_told_and_leaves_nothing_behind(images, own_cache):
-    child = in_another_process(images, limit=100_000, own_cache=own_cache)
-    _, said = child.communicate(timeout=60)
-    assert child.returncode == 1
-    assert "cannot be written (File too large)" in said
-    assert "Traceback" not in said
-    assert not list((own_cache / "pixels").iterdir())
-    assert build_cache(images, size=64).images_NHWC.shape[0] == 22
-
-
-def test_two_processes_may_build_the_same_cache_at_once(images, own_cache):
-    children = [in_another_process(images, own_cache=own_cache) for _ in range(3)]
-    answers = {child.communicate(timeout=60)[0] for child in children}
-    assert answers == {build_cache(images, size=64).fingerprint + "\n"}
-    assert len(list((own_cache / "pixels").iterdir())) == 1
-
-
-def test_an_interrupted_build_tidies_up(images, own_cache):
-    def interrupt(done, _total):
-        if done == 5:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        build_cache(images, size=8, progress=interrupt)
-    assert not list((own_cache / "pixels").iterdir())
-
-
-def test_a_build_that_was_killed_is_no_cache_and_is_swept_away_later(images, own_cache):
-    child = in_another_process(
-        images, own_cache=own_cache, progress="lambda done, _: done < 9 or os.kill(os.getpid(), 9)"
-    )
-    child.communicate(timeout=60)
-    assert child.returncode == -signal.SIGKILL
-    left = next((own_cache / "pixels").iterdir())
-    assert left.name.endswith(".part")
-    build_cache(images, size=64)
-    assert left.exists()  # for all we know somebody is still writing
-    for path in (left / "pixels.u8", left):
-        os.utime(path, (time.time() - 7200, time.time() - 7200))
-    build_cache(images, size=9)
-    assert not left.exists()
 
 
 @pytest.mark.parametrize("damage", ["short", "no manifest", "manifest of nonsense", "no sums"])

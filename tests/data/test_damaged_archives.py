@@ -244,3 +244,11 @@ def test_an_encoding_that_is_none(encoding, tmp_path):
     for source, path in ((ZipSource, zip_of(tmp_path / "a.zip", {})), (TarSource, tar_of(tmp_path / "a.tar", []))):
         with pytest.raises(UsageError, match="encoding"):
             source(path, encoding)
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz", "w:xz"])
+def test_a_tar_without_members_has_no_pictures(tmp_path, mode):
+    path = tmp_path / f"a.tar{mode[1:].replace(':', '.')}"
+    tarfile.open(path, mode).close()
+    with pytest.raises(DataError, match="no pictures"):
+        open_images(path)

@@ -170,6 +170,13 @@ def test_one_photo_of_each_class_is_refused_and_of_some_is_named(tree):
     assert note(images, "note_not_validated")["names"] == "cat, cow"
 
 
+def test_classes_that_a_given_validation_split_lacks_are_named(tree):
+    whole = open_images(tree(*class_folders("train/owl", "train/pig", "valid/owl", "valid/pig")))
+    assert "note_no_validation" not in keys(whole)
+    images = open_images(tree(*class_folders("train/cat", "train/cow", "train/dog"), "valid/dog/9.jpg"))
+    assert note(images, "note_no_validation") == {"count": 2, "names": "cat, cow"}
+
+
 @pytest.mark.parametrize("packed", [False, True])
 def test_a_split_that_is_made_keeps_copies_together(tree, packed):
     root = tree(*class_folders("cat", "dog", photos=6))

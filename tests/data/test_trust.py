@@ -82,7 +82,7 @@ def test_dates_that_are_equal_everywhere_are_not_believed():
 def test_a_file_without_a_date_has_no_stamp(monkeypatch):
     date = {"st_mtime_ns": 315_532_800 * 10**9, "st_ctime_ns": 315_532_800 * 10**9}
     status = os.stat_result((0o100644, 7, 1, 1, 0, 0, 99, 0, 0, 0), date)
-    monkeypatch.setattr("pathlib.Path.stat", lambda _self: status)
+    monkeypatch.setattr("thalweg.data.sources.os.stat", lambda _path: status)
     assert stamp_of(Path("a.jpg")) is None
 
 

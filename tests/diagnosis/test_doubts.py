@@ -111,7 +111,7 @@ def test_certain_probabilities_are_no_trouble():
 def test_working_on_some_rows_at_a_time_changes_nothing(values, monkeypatch):
     probabilities, labels, _ = made(3, empty=True)
     whole = find_doubts(probabilities, labels)
-    monkeypatch.setattr("thalweg.diagnosis.doubts._VALUES", values)  # copied at a time
+    monkeypatch.setattr("thalweg.runs.probabilities._VALUES", values)  # copied at a time
     parts = find_doubts(probabilities, labels)
     np.testing.assert_array_equal(parts.joint_CC, whole.joint_CC)
     np.testing.assert_array_equal(parts.suggested_N, whole.suggested_N)

@@ -294,3 +294,9 @@ def test_one_sample_tells_nothing_about_kinds_of_targets():
         loss_fn = functional.cross_entropy if targets.ndim == 1 else functional.mse_loss
         model = nn.Linear(6, 3 if targets.ndim == 1 else 1)
         assert "targets_kinds" not in of_batch(model, loss_fn, [Batch(torch.randn(1, 6), targets)])
+
+
+def test_of_thousands_of_classes_cross_entropy_is_not_linear():
+    outputs, labels = torch.randn(64, 5000, generator=torch.Generator().manual_seed(1)), torch.arange(64)
+    assert of_loss(outputs, labels, functional.cross_entropy, "none")["log_missing"] == 0
+    assert of_loss(outputs, labels, functional.nll_loss, "none")["log_missing"] == 1

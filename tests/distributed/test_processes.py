@@ -113,6 +113,13 @@ def test_the_bits_are_those_of_one_process(striped, tmp_path, processes, changes
     assert theirs.processes() is None
 
 
+@pytest.mark.parametrize("processes", [2, 4])
+def test_balanced_sampling_has_the_bits_of_one_process(uneven, tmp_path, processes):
+    changes = {"sampling": "balanced", "batch_size": 14}
+    run_on(processes, uneven, *flags_of({**ALL_ON, **changes}), f"--out={tmp_path / 'run'}")
+    assert weights_of(tmp_path / "run") == alone(uneven, tmp_path, **changes)
+
+
 @pytest.mark.parametrize("rank", [0, 1])
 def test_a_worker_that_is_killed_is_started_again(striped, tmp_path, rank):
     out = tmp_path / "run"

@@ -17,7 +17,7 @@ def drawn():
 
 def test_bins_are_counted_one_photo_at_a_time():
     probability, labels = drawn()
-    found = reliability_of(probability, labels)
+    found = reliability_of(probability.max(axis=1), probability.argmax(axis=1) == labels)
     members = [[] for _ in range(BINS)]
     for row, label in zip(probability, labels, strict=True):
         members[min(int(row.max() * BINS), BINS - 1)].append((row.max(), row.argmax() == label))
@@ -32,13 +32,14 @@ def test_bins_are_counted_one_photo_at_a_time():
 
 
 def test_one_that_is_always_sure_and_right_is_reliable():
-    assert reliability_of(np.eye(3), np.arange(3)).error == 0
+    assert reliability_of(np.ones(3), np.ones(3, dtype=bool)).error == 0
 
 
 @pytest.mark.parametrize("language", ["en", "zh-CN"])
 def test_a_picture_is_drawn(tmp_path, language):
     set_language(language)
     probability, labels = drawn()
-    reliability(probability, (probability + 0.25) / 2, labels, tmp_path / "r.png", temperature=1.7)
+    confidence, right = probability.max(axis=1), probability.argmax(axis=1) == labels
+    reliability(confidence, (confidence + 0.25) / 2, right, tmp_path / "r.png", temperature=1.7)
     with Image.open(tmp_path / "r.png") as picture:
         assert picture.width > 400

@@ -91,7 +91,8 @@ def draw(folder, found):
     mistakes(images, labels, predicted, np.full(PHOTOS, 0.5), CLASSES, folder / "mistakes.png", names)
     powers = np.exp(found["logits"])
     shares = powers / powers.sum(axis=1, keepdims=True)
-    reliability(shares, shares, labels, folder / "reliability.png", temperature=1.0)
+    confidence = shares.max(axis=1)
+    reliability(confidence, confidence, predicted == labels, folder / "reliability.png", temperature=1.0)
     for layer in ("mid", "top"):
         tsne(found[layer], labels, CLASSES, folder / f"tsne-{layer}.png", title_key=layer, predicted_N=predicted)
 

@@ -52,7 +52,7 @@ def test_what_is_invalid_is_refused(changes, said):
 
 
 @pytest.mark.parametrize(
-    "field", ["class_weights", "device", "keep", "layout", "loss", "on_bad_image", "precision", "resize"]
+    "field", ["class_weights", "device", "keep", "layout", "loss", "on_bad_image", "precision", "resize", "sampling"]
 )
 def test_an_unknown_choice_names_the_known_ones(field):
     with pytest.raises(UnknownNameError, match="Known"):
@@ -73,6 +73,11 @@ def test_sizes_come_back_from_what_is_written():
 def test_a_field_of_another_version_is_refused():
     with pytest.raises(RunError, match="warp"):
         TrainingConfig.from_dict({**TrainingConfig().to_dict(), "warp": 9})
+
+
+def test_rare_classes_are_made_up_for_once():
+    with pytest.raises(UsageError, match="--sampling balanced and --class-weights balanced"):
+        TrainingConfig(sampling="balanced", class_weights="balanced")
 
 
 def test_every_field_is_documented():

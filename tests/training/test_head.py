@@ -150,3 +150,19 @@ def test_the_best_iteration_can_be_kept(striped, tmp_path):
     accuracies = run.epochs()["valid_accuracy"]
     assert run.summary()["valid"]["accuracy"] == accuracies.max()
     assert Run.open(run.path).summary()["kept_epoch"] == run.summary()["best_epoch"]
+
+
+def test_of_many_classes_the_fit_works_in_blocks(monkeypatch):
+    """Loss and gradient are those of one block up to rounding; a gradient check is above."""
+    random = np.random.default_rng(0)
+    features, labels = random.normal(size=(23, 4)).astype(np.float32), random.integers(0, 3, 23)
+    regression = Regression(features, labels, 3, np.array([1.0, 2.0, 0.5], dtype=np.float32))
+    values = torch.from_numpy(random.normal(size=regression.parameters))
+    loss, gradient = regression.loss(values, 0.1)
+    whole = regression.iteration(values, gradient, 1.0)
+    monkeypatch.setattr("thalweg.training.head._VALUES", 3 * 5)
+    parts_loss, parts_gradient = regression.loss(values, 0.1)
+    parts = regression.iteration(values, gradient, 1.0)
+    assert parts_loss == pytest.approx(loss, rel=1e-12)
+    torch.testing.assert_close(parts_gradient, gradient, rtol=1e-10, atol=1e-12)
+    assert (parts.loss, parts.accuracy) == (whole.loss, whole.accuracy)

@@ -115,6 +115,7 @@ FITTED = {"fit_head": True, "freeze": "1", "norms": "frozen", "layer_decay": 0.5
 TECHNIQUES["everything"] = {name: value for changes in TECHNIQUES.values() for name, value in changes.items()}
 TECHNIQUES["fitted"] = FITTED
 TECHNIQUES["schedule-free"] = {"optimizer": "schedule-free", "lr": 0.005, "schedule": "warmup(2)"}
+TECHNIQUES["photos kept as JPEG"] = {"cache_limit": 1e-4, "size": 31}  # a size of which no pixels are kept yet
 TECHNIQUES["of pytorch_optimizer"] = {"optimizer": "pytorch_optimizer:lion", "lr": 1e-3}
 
 
@@ -124,6 +125,15 @@ def test_killed_with_a_technique_on(striped, tmp_path, technique):
     config = replace(CONFIG, **TECHNIQUES[technique])
     alone, out = train(striped, config, tmp_path / "alone"), tmp_path / "run"
     assert kill_when(start(out, striped, config), lambda: rows_of(out) >= 5)
+    assert_same_run(resume(out), alone)
+
+
+@pytest.mark.slow
+def test_killed_with_balanced_sampling(uneven, tmp_path):
+    config = replace(CONFIG, sampling="balanced")
+    alone, out = train(uneven, config, tmp_path / "alone"), tmp_path / "run"
+    for rows in (4, 7):
+        assert kill_when(start(out, uneven, config), lambda rows=rows: rows_of(out) >= rows)
     assert_same_run(resume(out), alone)
 
 

@@ -63,6 +63,7 @@ def test_shards_change_nothing_about_labels(tiled, tmp_path):
 UNFIT = {
     "loss mse": {"loss": "mse"},
     "class-weights": {"class_weights": "balanced"},
+    "sampling": {"sampling": "balanced"},
     "lr auto": {"find_lr": True},
     "fit-head": {"fit_head": True, "freeze": "all"},
 }

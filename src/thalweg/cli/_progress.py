@@ -13,7 +13,7 @@ from rich.text import Text
 from thalweg.distributed.joining import is_first
 from thalweg.i18n import percent, t
 from thalweg.runs import files
-from thalweg.training.printing import Lines, Printer, duration, numbers_line, result_lines, say, working_line
+from thalweg.training.printing import Lines, Printer, duration, kind_of, numbers_line, result_lines, say, working_line
 from thalweg.training.progress import Listener, Pace
 
 
@@ -38,6 +38,13 @@ class _Live(Lines):
 
     def line(self, message: str) -> None:
         self._bars.console.print(message, markup=False, highlight=False, soft_wrap=True)
+
+    def listing(self, done: int, total: int) -> None:
+        if total:
+            self._photos("training.stage_comparing", done, total)
+        else:
+            numbers = f"{t('training.stage_listing')}  {done:,}"
+            self._bars.update(self._task, completed=0, total=None, numbers=numbers, visible=True)
 
     def checking(self, done: int, total: int) -> None:
         self._photos("training.stage_checking", done, total)
@@ -174,6 +181,6 @@ def say_result(run: Run) -> None:
 def say_folds(out: Path, summary: Mapping[str, Any]) -> None:
     """Print the out-of-fold accuracy, and how to predict with all folds; the result goes to stdout."""
     by_fold = ", ".join(percent(accuracy, 2) for accuracy in summary["by_fold"])
-    key = "result_folds_several" if "mean_average_precision" in summary else "result_folds"
-    line = t(f"training.{key}", **{**summary, "by_fold": by_fold})
+    key = f"training.result_folds_{kind_of(summary)}".removesuffix("_")
+    line = t(key, **{**summary, "by_fold": by_fold})
     print(line, t("training.result_predict", run=out), sep="\n")  # noqa: T201 - this is the output

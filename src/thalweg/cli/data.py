@@ -57,7 +57,8 @@ def check(
 
     choice = LayoutChoice(layout, table, path_column, label_column, encoding, cast("Labels", labels))
     bring(folder)
-    images = open_images(folder, classes=classes, choice=choice)
+    with _progress(t("data.listing")) as advance:
+        images = open_images(folder, classes=classes, choice=choice, progress=advance)
     if not as_json:
         note(images.describe())
         for line in _homes(images):

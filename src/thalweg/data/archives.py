@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from thalweg.data.archive_kinds import is_like_an_archive, is_part, refusal
-from thalweg.data.tars import HEADER_BYTES, TarSource, begins_as_tar
+from thalweg.data.tars import EMPTY_TARS, HEADER_BYTES, TarSource, begins_as_tar, is_empty_tar
 from thalweg.data.zips import ZipSource
 from thalweg.errors import DataError
 
@@ -24,9 +24,9 @@ _TAR_ENDINGS: Final = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tbz", "
 _ZIPS: Final = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
 
 
-def is_tar(path: Path) -> bool:
+def is_tar(path: Path | str) -> bool:
     """Whether the name has a tar's extension, compressed or not."""
-    return path.name.lower().endswith(_TAR_ENDINGS)
+    return str(path).lower().endswith(_TAR_ENDINGS)
 
 
 def open_archive(path: Path, encoding: str | None = None) -> ZipSource | TarSource | None:
@@ -55,7 +55,7 @@ def open_archive(path: Path, encoding: str | None = None) -> ZipSource | TarSour
         raise refusal(path, head, "no_zip")
     if head.startswith(_ZIPS):
         return ZipSource(path, encoding)
-    if begins_as_tar(head):
+    if begins_as_tar(head) or (is_tar(path) and path.stat().st_size in EMPTY_TARS and is_empty_tar(path.read_bytes())):
         return TarSource(path, encoding)
     if is_zip:  # a program that unpacks itself begins as a program
         return ZipSource(path, encoding)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 # Independent random streams of one seed: draws depend only on (seed, stream, epoch, batch), also after resuming.
-ORDER, CROPS, MIXES = 0, 1, 2
+ORDER, CROPS, MIXES, TURNS = 0, 1, 2, 3
 
 # ITU-R BT.601 luma, the gray that saturation fades to.
 LUMA_C = np.array([0.299, 0.587, 0.114])

@@ -17,6 +17,7 @@ import torch
 from thalweg._replay import Replay
 from thalweg.data.augmentation import LUMA_C, Crops, color_matrices
 from thalweg.data.cropping import crop_photos
+from thalweg.data.jpeg import JpegPhotos
 
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
     from torch import Tensor
+
+    from thalweg.data.segmented import Pixels
 
 
 COPIED = 1024  # photos at a time
@@ -46,6 +49,10 @@ class Augmenter(Protocol):
         """
         ...
 
+    def expect(self, rows_N: NDArray[np.int64]) -> None:
+        """Prepare photos that will be asked for soon, in the background."""
+        ...
+
 
 class HostAugmenter:
     """Makes images on the processor: geometry in bytes, then color and normalization in one affine map.
@@ -56,7 +63,7 @@ class HostAugmenter:
         std: standard deviation of each channel, in 0..1; becomes 1.
     """
 
-    def __init__(self, photos_NHWC: NDArray[np.uint8], mean: Sequence[float], std: Sequence[float]) -> None:
+    def __init__(self, photos_NHWC: Pixels, mean: Sequence[float], std: Sequence[float]) -> None:
         self.photos_NHWC = photos_NHWC
         self.stored = photos_NHWC.shape[1]
         self.device = torch.device("cpu")
@@ -73,6 +80,11 @@ class HostAugmenter:
             top, left, height, width = crops.erased_N4[position]
             images_NCHW[position, :, top : top + height, left : left + width] = 0
         return images_NCHW
+
+    def expect(self, rows_N: NDArray[np.int64]) -> None:
+        """As in `Augmenter`."""
+        if isinstance(self.photos_NHWC, JpegPhotos):
+            self.photos_NHWC.expect(rows_N)
 
     def another(self) -> HostAugmenter:
         """Return an augmenter of the same photos for another thread."""
@@ -113,9 +125,7 @@ class DeviceAugmenter:
         device: holds the photos and makes the images.
     """
 
-    def __init__(
-        self, photos_NHWC: NDArray[np.uint8], mean: Sequence[float], std: Sequence[float], device: torch.device
-    ) -> None:
+    def __init__(self, photos_NHWC: Pixels, mean: Sequence[float], std: Sequence[float], device: torch.device) -> None:
         self.stored = photos_NHWC.shape[1]
         self.device = device
         # Rows, channels, columns: then both products are of plain matrices, with no copy in between.
@@ -144,6 +154,9 @@ class DeviceAugmenter:
                 on_device(crops.colors_N3, self.device),
             )
         return images_NCHW
+
+    def expect(self, rows_N: NDArray[np.int64]) -> None:
+        """As in `Augmenter`: all photos are on the device already."""
 
     def _images(self, size: int, mirrored: bool, places_NK: Tensor, colors_N3: Tensor) -> tuple[Tensor]:  # noqa: FBT001 - bound by `partial`
         rows_N, boxes_N4, flips_N, erased_N4 = places_NK[:, 0], places_NK[:, 1:5], places_NK[:, 5], places_NK[:, 6:]

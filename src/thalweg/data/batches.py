@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from thalweg.data.augmentation import CROPS, ORDER, Augmentation, Crops, draw_crops
+from thalweg.data.augmentation import CROPS, Augmentation, Crops, draw_crops
 from thalweg.data.augmenters import on_device
+from thalweg.data.sampling import sampling_of
 
 
 if TYPE_CHECKING:
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from thalweg.data.augmenters import Augmenter
+
+
+AHEAD = 2  # batches that are prepared while the network computes
 
 
 class Batches:
@@ -38,6 +42,7 @@ class Batches:
             batch before, because batch norm cannot average over one photo.
         policy: bounds of the augmentation.
         seed: of order and crops.
+        sampling: `shuffled` takes each photo once an epoch, `balanced` all classes equally often.
     """
 
     def __init__(
@@ -50,6 +55,7 @@ class Batches:
         batch_size: int,
         policy: Augmentation,
         seed: int,
+        sampling: str = "shuffled",
     ) -> None:
         self.augmenter = augmenter
         self.rows = rows
@@ -58,7 +64,8 @@ class Batches:
         self.batch_size = batch_size
         self.policy = policy
         self.seed = seed
-        self._order: tuple[int, NDArray[np.int64]] = (-1, rows)
+        self._sampling = sampling_of(sampling, labels, seed)
+        self._orders: dict[int, NDArray[np.int64]] = {}  # of the epoch, and of the next near its end
 
     def __len__(self) -> int:
         """Batches per epoch."""
@@ -73,7 +80,10 @@ class Batches:
             images_NCHW, float32 in channels-last order, valid until the next call; and labels_N, int64; both on the
             augmenter's device.
         """
-        return self._made(self._chosen(epoch, index), [epoch, index], self.augmenter)
+        made = self._made(self._chosen(epoch, index), [epoch, index], self.augmenter)
+        for ahead in range(1, AHEAD + 1):
+            self.augmenter.expect(self.rows[self._after(epoch, index, ahead)])
+        return made
 
     def shard(
         self, epoch: int, index: int, shard: int, positions: slice, augmenter: Augmenter
@@ -87,7 +97,9 @@ class Batches:
             positions: those of its photos in the batch.
             augmenter: makes the images; an augmenter has one caller at a time.
         """
-        return self._made(self._chosen(epoch, index)[positions], [epoch, index, shard], augmenter)
+        made = self._made(self._chosen(epoch, index)[positions], [epoch, index, shard], augmenter)
+        augmenter.expect(self.rows[self._after(epoch, index, 1)[positions]])
+        return made
 
     def count(self, index: int) -> int:
         """Return the number of photos in the batch at an index."""
@@ -105,11 +117,17 @@ class Batches:
         last = None if index == len(self) - 1 else (index + 1) * self.batch_size
         return self._epoch_order(epoch)[index * self.batch_size : last]
 
+    def _after(self, epoch: int, index: int, ahead: int) -> NDArray[np.int64]:
+        """The photos of a batch that comes later, in this epoch or the next."""
+        later = index + ahead
+        return self._chosen(epoch + later // len(self), later % len(self))
+
     def _epoch_order(self, epoch: int) -> NDArray[np.int64]:
-        if self._order[0] != epoch:
-            random = np.random.default_rng([self.seed, ORDER, epoch])
-            self._order = epoch, random.permutation(len(self.rows))
-        return self._order[1]
+        orders = self._orders  # replaced whole: several threads may be here
+        if epoch not in orders:
+            kept = {other: order for other, order in orders.items() if other == epoch - 1}
+            self._orders = orders = kept | {epoch: self._sampling(epoch)}
+        return orders[epoch]
 
 
 def plain_batches(
@@ -144,4 +162,5 @@ def plain_batches(
             np.ones((count, 3), dtype=np.float32),
             np.zeros((count, 4), dtype=np.int64),
         )
+        augmenter.expect(rows[start + count : start + (1 + AHEAD) * count])
         yield augmenter(chosen, crops, size)

@@ -1,43 +1,58 @@
 """The folder of a cache, made by one process or by several that share a disk.
 
 It is built beside its place, under a name that ends in `.part`, and renamed once whole. If two processes build the same
-one apart, the second keeps the first one's; a killed process leaves its `.part`, which a later build removes.
+one apart, the second keeps the first one's. Of a build that is cut off, because its process is killed or the disk is
+full, the finished segments stay (`segments`): the next build of the same cache checks them and goes on.
 
-Processes that build together decode a share each, into a folder of its own, as complete as a cache. The first of them
-checks every share as it would check a cache, decodes what does not pass, and joins them.
+Processes that build together write some of the segments each. The first of them checks those of the others and decodes
+what does not pass.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import tempfile
 import time
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 
+from thalweg._files import CAN_HOLD, hold, is_held
 from thalweg.data.decoding import DECODER_VERSION, decode, quiet
-from thalweg.data.manifest import PIXELS, SUMS, Manifest, channel_sums, read_manifest, write_manifest
+from thalweg.data.jpeg import from_jpeg, to_jpeg
+from thalweg.data.manifest import Manifest, channel_sums, write_manifest
 from thalweg.data.parallel import in_order
+from thalweg.data.segments import (
+    SegmentWriter,
+    has_records,
+    photos_done,
+    read_record,
+    remove_records,
+    segments_of,
+)
 from thalweg.data.sharding import of_process
 from thalweg.data.sources import is_gone
 from thalweg.errors import BadImageError, DataError, StorageError
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from typing import IO
 
     from numpy.typing import NDArray
 
     from thalweg.data.digests import Content
     from thalweg.data.photos import Photo
     from thalweg.data.rendering import Rendering, Resize
+    from thalweg.data.segments import Record, Segment
     from thalweg.data.sources import Source
+
+    Decoded = tuple[bytes, NDArray[np.float64]]  # what a row is written as, and its sums
+    Fill = Callable[[Path, "Decoding"], dict[int, Record]]
 
 # Names on disk keep the words of the first caches: renaming them would decode every photo again.
 RESIZE_ON_DISK: dict[Resize, str] = {"stretch": "squash", "center-crop": "crop"}
@@ -51,9 +66,11 @@ _MAY_PASS = {
 }
 _LOST = {"data.bad_missing", "data.bad_unreadable"}
 _ABANDONED_S = 3600.0  # a build writes all the time: a `.part` untouched for an hour was killed
+_FORGOTTEN_S = 7 * 86_400.0  # nobody comes back for its finished segments
+_LOCK: Final = "lock"  # the file that a build holds
 _DIGESTS: Final = "digests"  # what builders tell one another: the first has read all files,
 _PART: Final = "part"  # the name of the folder for shares, or that none is needed,
-_DONE: Final = "done"  # a share is decoded,
+_DONE: Final = "done"  # a share of the segments is decoded,
 _BUILT: Final = "built"  # the cache is at its place
 
 
@@ -109,6 +126,28 @@ class Decoding:
     progress: Callable[[int, int], None] | None
     workers: int | None
 
+    @cached_property
+    def segments(self) -> list[Segment]:
+        """The photos as the files of the cache have them."""
+        return segments_of(len(self.photos), 3 * self.size**2, self.rendering.kept)
+
+    @cached_property
+    def _as_pixels(self) -> Rendering:
+        return replace(self.rendering, kept="pixels")
+
+    def decoded(self, position: int) -> Decoded | BadImageError:
+        """Return the bytes and the sums of a photo, or why it cannot be used."""
+        photo = self.photos[position]
+        try:
+            content = self.source.read(photo.path)
+            image_HWC = decode(content, self.size, self.resize, path=photo.path, rendering=self._as_pixels)
+        except BadImageError as error:
+            return error
+        if self.rendering.kept == "pixels":
+            return image_HWC.tobytes(), channel_sums(image_HWC)
+        row = to_jpeg(image_HWC)
+        return row, channel_sums(from_jpeg(row))  # of what training will see
+
 
 def wait_for_digests(builders: Builders | None) -> None:
     """Wait until the first builder has read all files: the others recall from the disk what it found."""
@@ -116,33 +155,44 @@ def wait_for_digests(builders: Builders | None) -> None:
         builders.hear(_DIGESTS, 0)
 
 
-def build(home: Path, job: Decoding, fill: Callable[[Path, Decoding, str], None] | None = None) -> None:
+def build(home: Path, job: Decoding, fill: Fill | None = None) -> int:
     """Decode into a folder beside `home`, then rename it.
 
     Args:
         home: the place of the cache.
         job: the photos.
-        fill: writes the files into a folder for a job under a name; None: this process alone does.
+        fill: has all segments in a folder; None: this process alone does.
+
+    Returns:
+        Photos that a build which was cut off had decoded.
 
     Raises:
         BadImageError: a photo cannot be used and the job is to stop then.
         DataError: the photos' drive has gone away.
-        StorageError: the folder cannot be written, or the disk is full; nothing is left behind.
+        StorageError: the folder cannot be written, or the disk is full; only finished segments are left behind.
     """
+    kept = 0
     try:
         home.parent.mkdir(parents=True, exist_ok=True)
         _remove_abandoned(home.parent)
-        part = Path(tempfile.mkdtemp(dir=home.parent, prefix=f".{home.name}.", suffix=".part"))
-        try:
-            (fill or _decode)(part, job, home.name)
-            _publish(part, home)
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
+        with _claimed(home) as part:
+            kept = photos_done(part, job.segments)
+            try:
+                _finish(part, home, job, (fill or _decode_missing)(part, job))
+            except OSError as error:
+                raise _cannot_write(home, error, photos_done(part, job.segments), len(job.photos)) from error
     except OSError as error:
         raise _cannot_write(home, error) from error
+    return kept
 
 
-def build_together(builders: Builders, home: Path, job: Decoding, *, is_there: bool) -> None:
+def left_overs(home: Path) -> list[Path]:
+    """The folders of builds of this cache that were cut off; where locks do not tell, those untouched for an hour."""
+    parts = sorted(home.parent.glob(f".{home.name}.*.part"))
+    return [part for part in parts if not is_held(part / _LOCK) and (CAN_HOLD or _age_s(part) > _ABANDONED_S)]
+
+
+def build_together(builders: Builders, home: Path, job: Decoding, *, is_there: bool) -> int:
     """Have the cache at its place, whoever of the builders decodes what.
 
     Args:
@@ -150,6 +200,9 @@ def build_together(builders: Builders, home: Path, job: Decoding, *, is_there: b
         home: the place of the cache.
         job: all photos.
         is_there: whether the first builder has found the cache whole; what the others say does not count.
+
+    Returns:
+        Photos that a build which was cut off had decoded, for the first builder; 0 for the others.
 
     Raises:
         DataError: the photos of this process are not those of the first.
@@ -164,8 +217,10 @@ def build_together(builders: Builders, home: Path, job: Decoding, *, is_there: b
     elif is_there:
         builders.tell(_PART, "")
     else:
-        build(home, job, partial(_decode_shares, builders) if builders.processes > 1 else None)
+        kept = build(home, job, partial(_decode_shares, builders) if builders.processes > 1 else None)
         builders.tell(_BUILT, "")
+        return kept
+    return 0
 
 
 def _help(builders: Builders, home: Path, job: Decoding) -> None:
@@ -174,94 +229,82 @@ def _help(builders: Builders, home: Path, job: Decoding) -> None:
     if not part:
         return
     try:
-        _decode_share(home.parent / part, job, builders.rank, builders)
+        _decode_missing(home.parent / part, job, _share_of(job, builders, builders.rank), builders.workers)
     except OSError as error:
         raise _cannot_write(home, error) from error
     builders.tell(_DONE, "")
     builders.hear(_BUILT, 0)
 
 
-def _decode_shares(builders: Builders, part: Path, job: Decoding, name: str) -> None:
-    """Decode the share of the first process, check those of the others, and join all."""
+def _decode_shares(builders: Builders, part: Path, job: Decoding) -> dict[int, Record]:
+    """Decode the share of the first process, check those of the others, and decode what is missing."""
     part.chmod(0o755)  # the others may be other users
     builders.tell(_PART, part.name)
-    _decode_share(part, job, 0, builders)
-    manifests: list[Manifest] = []
-    for rank in range(builders.processes):
-        share = _share_of(job, rank, builders)
-        if rank:
-            builders.hear(_DONE, rank)
-        manifest = read_manifest(part / str(rank), job.size, len(share.photos))
-        if manifest is None:  # damaged, or not seen here
-            shutil.rmtree(part / str(rank), ignore_errors=True)
-            _decode_share(part, job, rank, builders)
-            manifest = read_manifest(part / str(rank), job.size, len(share.photos))
-        if manifest is None:
-            raise StorageError("data.cannot_write_cache", path=part, reason=PIXELS)
-        manifests.append(manifest)
-    _join(part, job, name, manifests, builders)
+    records = _decode_missing(part, job, _share_of(job, builders, 0), builders.workers)
+    for rank in range(1, builders.processes):
+        builders.hear(_DONE, rank)
+        records |= _decode_missing(part, job, _share_of(job, builders, rank), builders.workers)
+    return records
 
 
-def _decode_share(part: Path, job: Decoding, rank: int, builders: Builders) -> None:
-    folder = part / str(rank)
-    folder.mkdir()
-    _decode(folder, _share_of(job, rank, builders), folder.name)
+def _share_of(job: Decoding, builders: Builders, rank: int) -> Sequence[Segment]:
+    """The segments of one builder: neighbors, about equally many for each."""
+    own = of_process(len(job.segments), rank, builders.processes)
+    return job.segments[own.start : own.stop]
 
 
-def _share_of(job: Decoding, rank: int, builders: Builders) -> Decoding:
-    """The photos of one builder: neighbors, about equally many for each."""
-    own = of_process(len(job.photos), rank, builders.processes)
-    chosen = slice(own.start, own.stop)
-    return replace(job, photos=job.photos[chosen], contents=job.contents[chosen], workers=builders.workers)
+def _decode_missing(
+    part: Path, job: Decoding, segments: Sequence[Segment] | None = None, workers: int | None = None
+) -> dict[int, Record]:
+    """Decode the segments that are not finished; all by default.
+
+    Returns:
+        The records of the segments, by their numbers.
+    """
+    segments = job.segments if segments is None else segments
+    found = ((segment.number, read_record(part, segment)) for segment in segments)
+    records = {number: record for number, record in found if record is not None}
+    wanted = [segment for segment in segments if segment.number not in records]
+    total = sum(len(segment.positions) for segment in segments)
+    done = total - sum(len(segment.positions) for segment in wanted)
+    positions = (position for segment in wanted for position in segment.positions)
+    with quiet(), contextlib.closing(in_order(job.decoded, positions, workers=workers or job.workers)) as results:
+        for segment in wanted:
+            with SegmentWriter(part, segment) as file:
+                for position in segment.positions:
+                    _write(file, job, position, next(results))
+                    done += 1
+                    if job.progress:
+                        job.progress(done, total)
+                records[segment.number] = file.finish()
+    return records
 
 
-def _join(part: Path, job: Decoding, name: str, manifests: Sequence[Manifest], builders: Builders) -> None:
-    """Write shares one after another, and remove their folders."""
-    bad: list[tuple[int, str, Any]] = []
-    sums: list[NDArray[np.float64]] = []
-    with (part / PIXELS).open("wb") as file:
-        for rank, manifest in enumerate(manifests):
-            before = of_process(len(job.photos), rank, builders.processes).start
-            bad.extend((before + position, key, values) for position, key, values in manifest.bad)
-            sums.extend(np.load(part / str(rank) / SUMS))
-            with (part / str(rank) / PIXELS).open("rb") as share:
-                shutil.copyfileobj(share, file, 1 << 20)
-            shutil.rmtree(part / str(rank))
-        file.flush()
-        os.fsync(file.fileno())
-    may_pass = any(manifest.may_pass for manifest in manifests)
-    write_manifest(part, _facts(name, job), Manifest(len(sums), tuple(bad), may_pass), sums)
+def _write(file: SegmentWriter, job: Decoding, position: int, result: Decoded | BadImageError) -> None:
+    """Write a decoded photo, or leave it out."""
+    if not isinstance(result, BadImageError):
+        file.add(*result)
+        return
+    if job.stop:
+        raise result
+    if result.key in _LOST and is_gone(job.source.path):
+        raise DataError("data.source_gone", path=job.source.path, done=position, total=len(job.photos))
+    values = {name: _plain(value) for name, value in result.values.items()}
+    may_pass = result.key in _MAY_PASS and job.contents[position] is not None
+    file.leave_out(position, result.key, values, may_pass=may_pass)
 
 
-def _decode(part: Path, job: Decoding, name: str) -> None:
-    def decode_one(photo: Photo) -> tuple[bytes, NDArray[np.float64]] | BadImageError:
-        try:
-            content = job.source.read(photo.path)
-            image_HWC = decode(content, job.size, job.resize, path=photo.path, rendering=job.rendering)
-        except BadImageError as error:
-            return error
-        return image_HWC.tobytes(), channel_sums(image_HWC)
-
-    bad: list[tuple[int, str, dict[str, int | str]]] = []
-    may_pass = False
-    sums: list[NDArray[np.float64]] = []
-    with quiet(), (part / PIXELS).open("wb") as file:
-        for position, result in enumerate(in_order(decode_one, job.photos, workers=job.workers)):
-            if not isinstance(result, BadImageError):
-                file.write(result[0])
-                sums.append(result[1])
-            elif job.stop:
-                raise result
-            else:
-                if result.key in _LOST and is_gone(job.source.path):
-                    raise DataError("data.source_gone", path=job.source.path, done=position, total=len(job.photos))
-                bad.append((position, result.key, {name: _plain(value) for name, value in result.values.items()}))
-                may_pass |= result.key in _MAY_PASS and job.contents[position] is not None
-            if job.progress:
-                job.progress(position + 1, len(job.photos))
-        file.flush()
-        os.fsync(file.fileno())
-    write_manifest(part, _facts(name, job), Manifest(len(sums), tuple(bad), may_pass), sums)
+def _finish(part: Path, home: Path, job: Decoding, records: Mapping[int, Record]) -> None:
+    """Write the manifest over all segments, in place of their records."""
+    ordered = [records[segment.number] for segment in job.segments]
+    sums_N23 = np.concatenate([record.sums_N23 for record in ordered])
+    lengths_N = np.concatenate([record.lengths_N for record in ordered])
+    bad = tuple(photo for record in ordered for photo in record.bad)
+    may_pass = any(record.may_pass for record in ordered)
+    rows = tuple(len(record.lengths_N) for record in ordered)
+    manifest = Manifest(len(sums_N23), bad, may_pass, rows, job.rendering.kept)
+    write_manifest(part, _facts(home.name, job), manifest, sums_N23, lengths_N)
+    remove_records(part)
 
 
 def _facts(name: str, job: Decoding) -> dict[str, Any]:
@@ -274,8 +317,46 @@ def _plain(value: Any) -> int | str:
     return value if isinstance(value, int) else str(value)
 
 
-def _cannot_write(home: Path, error: OSError) -> StorageError:
-    return StorageError("data.cannot_write_cache", path=home, reason=error.strerror or error)
+def _cannot_write(home: Path, error: OSError, done: int = 0, total: int = 0) -> StorageError:
+    reason = error.strerror or error
+    if not done:
+        return StorageError("data.cannot_write_cache", path=home, reason=reason)
+    return StorageError("data.cache_cut_off", path=home, reason=reason, done=done, total=total)
+
+
+@contextlib.contextmanager
+def _claimed(home: Path) -> Iterator[Path]:
+    """A folder to build in, at its place afterwards: that of a build that was cut off, or a new one.
+
+    It is locked, so that no other process takes it. After a failure it stays if a segment is finished.
+    """
+    part, lock = _left_over(home) or _new(home)
+    try:
+        with lock:
+            yield part
+        (part / _LOCK).unlink(missing_ok=True)
+        _publish(part, home)
+    finally:
+        if not has_records(part):
+            shutil.rmtree(part, ignore_errors=True)
+
+
+def _left_over(home: Path) -> tuple[Path, IO[bytes]] | None:
+    """The folder of a build of the same cache that was cut off."""
+    for part in left_overs(home):
+        with contextlib.suppress(OSError):
+            lock = (part / _LOCK).open("r+b")
+            if hold(lock) and (part / _LOCK).exists():
+                return part, lock
+            lock.close()
+    return None
+
+
+def _new(home: Path) -> tuple[Path, IO[bytes]]:
+    part = Path(tempfile.mkdtemp(dir=home.parent, prefix=f".{home.name}.", suffix=".part"))
+    lock = (part / _LOCK).open("xb")
+    hold(lock)
+    return part, lock
 
 
 def _publish(part: Path, home: Path) -> None:
@@ -290,5 +371,10 @@ def _publish(part: Path, home: Path) -> None:
 def _remove_abandoned(folder: Path) -> None:
     for part in folder.glob(".*.part"):
         with contextlib.suppress(OSError):
-            if time.time() - max(path.stat().st_mtime for path in (part, *part.rglob("*"))) > _ABANDONED_S:
+            if _age_s(part) > (_FORGOTTEN_S if has_records(part) else _ABANDONED_S) and not is_held(part / _LOCK):
                 shutil.rmtree(part, ignore_errors=True)
+
+
+def _age_s(part: Path) -> float:
+    """Seconds since something was written."""
+    return time.time() - max(path.stat().st_mtime for path in (part, *part.rglob("*")))

@@ -9,8 +9,10 @@ whole.
 from __future__ import annotations
 
 import json
+import math
 import shutil
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
@@ -19,11 +21,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from thalweg._files import cache_folder
-from thalweg.data.building import RESIZE_ON_DISK, Decoding, build, build_together, wait_for_digests
-from thalweg.data.decoding import DECODER_VERSION
+from thalweg.data.building import RESIZE_ON_DISK, Decoding, build, build_together, left_overs, wait_for_digests
+from thalweg.data.decoding import DECODER_VERSION, quiet
 from thalweg.data.digests import CLEAR, DEEP, contents_of
+from thalweg.data.jpeg import QUALITY, VERSION, from_jpeg
 from thalweg.data.levels import levels_of, rendering_with
-from thalweg.data.manifest import MANIFEST, PIXELS, SUMS, BadImage, Manifest, read_manifest
+from thalweg.data.manifest import MANIFEST, SUMS, BadImage, Manifest, file_of, pixels_of, read_manifest
 from thalweg.data.photos import SPLITS, ImageSet, Photo, Split, natural_key
 from thalweg.data.sources import Note
 from thalweg.errors import BadImageError, DataError, StorageError, UsageError
@@ -36,6 +39,11 @@ if TYPE_CHECKING:
 
     from thalweg.data.building import Builders
     from thalweg.data.rendering import Rendering, Resize
+    from thalweg.data.segmented import Pixels
+
+
+_SAMPLE = 16  # photos whose size as JPEG is measured
+_RESERVE, _RESERVE_BYTES = 0.05, 1e9  # of the free disk, for checkpoints and for other programs
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,26 +51,29 @@ class Cache:
     """The decoded photos of a set.
 
     Attributes:
-        path: the file of pixels.
+        path: the file of pixels, or the first of them.
         size: width and height, in pixels.
-        images_NHWC: RGB bytes, of shape (photos, size, size, 3); the file, memory-mapped and read-only.
+        images_NHWC: RGB bytes, of shape (photos, size, size, 3), on disk: one file as a read-only memory map, several
+            as `SegmentedPhotos`, which reads the rows that are asked for.
         photos: the photo of each row, without those that cannot be used.
         bad: the photos that cannot be used.
         fingerprint: of pixels, splits and labels, but not of file names.
         rendering: how numbers and transparency became colors.
         notes: what the user should know about how the cache was opened.
         several: number of classes, if a photo may have several; 0: each photo has one.
+        limit: most bytes that decoded photos may take in memory.
     """
 
     path: Path
     size: int
-    images_NHWC: NDArray[np.uint8]
+    images_NHWC: Pixels
     photos: tuple[Photo, ...]
     bad: tuple[BadImage, ...]
     fingerprint: str
     rendering: Rendering
     notes: tuple[Note, ...] = ()
     several: int = 0
+    limit: float = math.inf
 
     @property
     def mean(self) -> tuple[float, float, float]:
@@ -128,6 +139,7 @@ def build_cache(
     progress: Callable[[int, int], None] | None = None,
     workers: int | None = None,
     builders: Builders | None = None,
+    limit: float | None = None,
 ) -> Cache:
     """Decode every photo of a set, or open the cache that an earlier call has built.
 
@@ -142,13 +154,15 @@ def build_cache(
         progress: called with (photos done, photos) while decoding.
         workers: threads; one per core by default.
         builders: the processes that call this together and share a disk, each with its own photos; None: this one.
+        limit: bytes that the decoded photos may take. More are kept as JPEG (`thalweg.data.jpeg`), if no `rendering`
+            says how. None: what is free on the disk, less a reserve, and without bound for several builders.
 
     Raises:
         UsageError: the size is below 1.
         BadImageError: a photo cannot be used, and `on_bad_image` is `stop`.
         DataError: no photo at all, or none of the training split, can be used; the photos of another builder differ; or
             the photos' drive has gone away.
-        StorageError: the cache cannot be written, or the disk is full; nothing is left behind.
+        StorageError: the cache cannot be written, or the disk is full; what is decoded stays for the next call.
 
     Example:
         >>> import tempfile
@@ -159,7 +173,7 @@ def build_cache(
     """
     if size < 1:
         raise UsageError("data.size_too_small", size=size)
-    folder = Path(folder) if folder else cache_folder()
+    folder, choose = Path(folder) if folder else cache_folder(), rendering is None
     photos = sorted(images.photos, key=lambda photo: natural_key(photo.path))
     wait_for_digests(builders)
     contents = contents_of(images.source, [photo.path for photo in photos], folder=folder, workers=workers)
@@ -181,16 +195,22 @@ def build_cache(
         progress=progress,
         workers=workers,
     )
+    choice: tuple[Note, ...] = ()
+    if choose:
+        job, choice = _as_they_fit(job, folder, limit, builders)
     home = _home(folder, job)
     manifest, notes = _kept(home, job) if builders is None or not builders.rank else (None, ())
     if builders is not None:
-        build_together(builders, home, job, is_there=manifest is not None)
-    elif manifest is None:
-        build(home, job)
+        kept = build_together(builders, home, job, is_there=manifest is not None)
+    else:
+        kept = build(home, job) if manifest is None else 0
+    if kept:
+        notes = (*notes, Note("data.note_cache_resumed", {"done": kept, "total": len(photos)}))
     manifest = manifest or read_manifest(home, size, len(photos))
     if manifest is None:
         raise StorageError("data.cannot_write_cache", path=home, reason=MANIFEST)
-    cache = _open(home, manifest, job, notes, several=len(images.classes) if images.several else 0)
+    cache = _open(home, manifest, job, limit)
+    cache = replace(cache, notes=(*choice, *notes), several=len(images.classes) if images.several else 0)
     if cache.bad and on_bad_image == "stop":
         raise BadImageError(cache.bad[0].reason.key, **cache.bad[0].reason.values)
     if images.split("train") and not len(cache.rows("train")):
@@ -209,7 +229,7 @@ def _kept(home: Path, job: Decoding) -> tuple[Manifest | None, tuple[Note, ...]]
     return manifest, notes
 
 
-def _open(home: Path, manifest: Manifest, job: Decoding, notes: tuple[Note, ...], *, several: int) -> Cache:
+def _open(home: Path, manifest: Manifest, job: Decoding, limit: float | None) -> Cache:
     bad = {
         position: BadImage(path := job.photos[position].path, Note(key, {**values, "path": path}))
         for position, key, values in manifest.bad
@@ -217,12 +237,52 @@ def _open(home: Path, manifest: Manifest, job: Decoding, notes: tuple[Note, ...]
     if not manifest.rows:
         raise DataError("data.no_usable_image", count=len(bad), first=next(iter(bad.values())))
     usable = tuple(photo for position, photo in enumerate(job.photos) if position not in bad)
-    pixels = np.memmap(home / PIXELS, np.uint8, mode="r", shape=(manifest.rows, job.size, job.size, 3))
+    limit = math.inf if limit is None else limit
+    pixels = pixels_of(home, manifest, job.size, ahead_bytes=limit)
     labels = (photo.label if photo.labels is None else photo.labels for photo in usable)
     listing = json.dumps([home.name, [(photo.split, label) for photo, label in zip(usable, labels, strict=True)]])
     fingerprint = blake2b(listing.encode(), digest_size=16).hexdigest()
     lost = tuple(bad.values())
-    return Cache(home / PIXELS, job.size, pixels, usable, lost, fingerprint, job.rendering, notes, several)
+    path = home / file_of(0, manifest.kept)
+    return Cache(path, job.size, pixels, usable, lost, fingerprint, job.rendering, limit=limit)
+
+
+def _room(home: Path, limit: float | None, builders: Builders | None) -> float:
+    """Bytes that pixels may take. Processes that build together must choose alike, so their disks do not count."""
+    if limit is not None or builders is not None:
+        return math.inf if limit is None else limit
+    there = next(path for path in (home, *home.parents) if path.exists())
+    free = shutil.disk_usage(there).free
+    written = sum(path.stat().st_size for part in left_overs(home) for path in part.iterdir())
+    return free - max(_RESERVE_BYTES, _RESERVE * free) + written
+
+
+def _as_they_fit(
+    job: Decoding, folder: Path, limit: float | None, builders: Builders | None
+) -> tuple[Decoding, tuple[Note, ...]]:
+    """Keep photos as pixels if these fit or are there already, else as JPEG; and say so."""
+    home = _home(folder, job)
+    needed, room = 3 * job.size**2 * len(job.photos), _room(home, limit, builders)
+    if needed <= room or home.exists():
+        return job, ()
+    for part in left_overs(home):  # of pixels: nobody will go on with them
+        shutil.rmtree(part, ignore_errors=True)
+    job = replace(job, rendering=replace(job.rendering, kept="jpeg"))
+    share, per_s = _measured(job)
+    about = {"needed": needed / 1e9, "room": max(room, 0) / 1e9, "about": share * needed / 1e9, "speed": per_s}
+    return job, (Note("data.note_kept_as_jpeg", {"quality": QUALITY, **about}),)
+
+
+def _measured(job: Decoding) -> tuple[float, float]:
+    """The size of some photos as JPEG relative to their pixels, and how many a thread decodes in a second."""
+    found = (job.decoded(position) for position in range(0, len(job.photos), max(1, len(job.photos) // _SAMPLE)))
+    with quiet():
+        rows = [one[0] for one in found if not isinstance(one, BadImageError)]
+    began = time.perf_counter()
+    for row in rows:
+        from_jpeg(row)
+    took_s = time.perf_counter() - began
+    return sum(map(len, rows)) / max(1, len(rows) * 3 * job.size**2), len(rows) / max(took_s, 1e-9)
 
 
 def _triple(values_C: NDArray[np.float64]) -> tuple[float, float, float]:
@@ -247,5 +307,7 @@ def _home(folder: Path, job: Decoding) -> Path:
         parts.append(job.rendering.to_facts()["levels"])
     if job.rendering.ground != "white" and CLEAR in traits:
         parts.append(job.rendering.ground)
+    if job.rendering.kept == "jpeg":
+        parts.append(VERSION)
     digests = [content and content.digest for content in job.contents]
     return folder / "pixels" / _name_of(digests, job.size, job.resize, parts)

@@ -76,7 +76,7 @@ def unwrapped(folder: Folder) -> Folder:
     """The folder, or the only one in it that holds nearly everything: `seg_train/seg_train`, `train/images`."""
     while len(folder.folders) == 1:
         (only,) = folder.folders.values()
-        if len(folder.files) > only.count / 10:
+        if len(folder.paths) > only.count / 10:
             break
         wraps = only.folders or is_container(only.name) or only.name.casefold() == folder.name.casefold()
         if not wraps and not only.numbered:
@@ -94,7 +94,7 @@ def parts_of(folder: Folder) -> list[Folder]:
 
 def steps_of(folder: Folder) -> dict[str, Folder]:
     """The folders in a folder, or in the `images` in it."""
-    while len(folder.folders) == 1 and not folder.files:
+    while len(folder.folders) == 1 and not folder.paths:
         (only,) = folder.folders.values()
         if not is_container(only.name):
             break

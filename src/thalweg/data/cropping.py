@@ -19,15 +19,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from thalweg.data.augmentation import Crops
+    from thalweg.data.segmented import Pixels
 
 
-def crop_photos(
-    photos_NHWC: NDArray[np.uint8], rows_N: NDArray[np.int64], crops: Crops, size: int
-) -> NDArray[np.uint8]:
+def crop_photos(photos_NHWC: Pixels, rows_N: NDArray[np.int64], crops: Crops, size: int) -> NDArray[np.uint8]:
     """Crop, resize with antialiasing, and mirror.
 
     Args:
-        photos_NHWC: all cached photos, square and contiguous; may be a read-only memory map.
+        photos_NHWC: all cached photos, square; an array is contiguous and may be a read-only memory map.
         rows_N: the photos to crop.
         crops: one for each row; its colors and erasures are ignored.
         size: side of the images in pixels.
@@ -35,6 +34,8 @@ def crop_photos(
     Returns:
         (N, size, size, 3); within one gray level of torch's `interpolate` of bytes, bilinear and antialiased.
     """
+    if not isinstance(photos_NHWC, np.ndarray):  # in several files: the rows of this call, one after another
+        photos_NHWC, rows_N = photos_NHWC[rows_N], np.arange(len(rows_N))
     count, stored = len(rows_N), photos_NHWC.shape[1]
     room = 2 * math.ceil(max(stored / size, 1)) + 2
     scratch = np.empty(2 * size * (room + 2) + 3 * stored, dtype=np.float32)

@@ -19,6 +19,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 
+from thalweg.data.jpeg import from_jpeg, to_jpeg
 from thalweg.data.rendering import Rendering, Resize, Square, bytes_per_pixel, render
 from thalweg.errors import BadImageError, ThalwegError
 
@@ -67,8 +68,8 @@ def decode(
         size: width and height of the result, in pixels.
         resize: `stretch` scales both sides to `size`; `center-crop` keeps the aspect ratio and cuts out the middle.
         path: name of the photo in an error.
-        rendering: how numbers of more than 8 bits and transparency become colors: that of the photo's set; by default
-            each picture is scaled by itself.
+        rendering: how numbers of more than 8 bits and transparency become colors, and how these are kept: that of the
+            photo's set; by default each picture is scaled by itself.
 
     Returns:
         RGB, of shape (size, size, 3).
@@ -82,8 +83,10 @@ def decode(
         >>> decode(file.getvalue(), 2).tolist()[0][0]
         [200, 200, 200]
     """
+    rendering = rendering or Rendering()
     with reading(content, path) as image:
-        return np.asarray(to_square(image, size, resize, rendering or Rendering()).image)
+        image_HWC = np.asarray(to_square(image, size, resize, rendering).image)
+    return from_jpeg(to_jpeg(image_HWC)) if rendering.kept == "jpeg" else image_HWC
 
 
 def to_square(image: Image.Image, size: int, resize: Resize, rendering: Rendering) -> Square:

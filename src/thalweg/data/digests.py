@@ -7,26 +7,34 @@ last change and the number of the file: whoever unpacks other photos with equal 
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Final, NamedTuple
+from itertools import islice
+from typing import IO, TYPE_CHECKING, Final, NamedTuple
 
-from thalweg._files import cache_folder, write_text
+from thalweg._files import cache_folder, replacing
 from thalweg.data.parallel import in_order
 from thalweg.errors import BadImageError, StorageError
 
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from thalweg.data.sources import Source
+    from thalweg.data.walking import Progress
+
+    _Entry = tuple[str | None, ...]  # stamp, digest, traits
 
 # Traits: perhaps more than 8 bits for a number, perhaps transparent.
 DEEP: Final = "d"
 CLEAR: Final = "c"
 
-_DIGEST_BYTES = 16
+DIGEST_BYTES = 16
 _PNG_WITH_ALPHA = (4, 6)  # color types of the header
+_AT_ONCE = 16  # files that a thread reads before it reports
+_A_LINE = 4096  # files in a line of what is stored: a million at once take a gigabyte
+_DAMAGE = (OSError, ValueError, TypeError, AttributeError, RecursionError)
 _PARTS = 4  # of a file's stamp: size, date of the content, date of the entry, number of the file
 
 
@@ -44,12 +52,12 @@ class Content(NamedTuple):
 
 def digest(content: bytes) -> str:
     """The 128-bit BLAKE2b digest of a content, as hexadecimal text."""
-    return blake2b(content, digest_size=_DIGEST_BYTES).hexdigest()
+    return blake2b(content, digest_size=DIGEST_BYTES).hexdigest()
 
 
 def digest_file(path: Path) -> str:
     """The digest of a file of any length."""
-    running = blake2b(digest_size=_DIGEST_BYTES)
+    running = blake2b(digest_size=DIGEST_BYTES)
     with path.open("rb") as file:
         while block := file.read(1 << 20):
             running.update(block)
@@ -57,7 +65,13 @@ def digest_file(path: Path) -> str:
 
 
 def digests_of(
-    source: Source, names: Sequence[str], *, folder: Path | None = None, workers: int | None = None
+    source: Source,
+    names: Sequence[str],
+    *,
+    folder: Path | None = None,
+    workers: int | None = None,
+    stamps: Sequence[str | None] | None = None,
+    progress: Progress | None = None,
 ) -> list[str | None]:
     """The digest of each file; `None` for a file that cannot be read.
 
@@ -66,9 +80,11 @@ def digests_of(
         names: which files.
         folder: the cache folder that stores digests; the user's by default.
         workers: threads; one per core by default.
+        stamps: of the files, from a look just before; taken here by default.
+        progress: called with (files read, files to read).
     """
-    found = contents_of(source, names, folder=folder, workers=workers)
-    return [content and content.digest for content in found]
+    memory = (folder or cache_folder()) / "digests" / f"{digest(str(source.path.resolve()).encode())}.json"
+    return _look_up(source, names, memory, workers=workers, stamps=stamps, progress=progress)[0]
 
 
 def contents_of(
@@ -76,28 +92,49 @@ def contents_of(
 ) -> list[Content | None]:
     """What is known about the content of each file; `None` for a file that cannot be read."""
     memory = (folder or cache_folder()) / "digests" / f"{digest(str(source.path.resolve()).encode())}.json"
-    known = _recall(memory)
-    stamps = _trusted([source.stamp(name) for name in names])
+    digests, traits = _look_up(source, names, memory, workers=workers)
+    return [None if one is None else Content(one, of_it) for one, of_it in zip(digests, traits, strict=True)]
 
-    def look(position: int) -> Content | None:
-        name, stamp = names[position], stamps[position]
-        if stamp is not None and name in known and known[name][0] == stamp:
-            return known[name][1]
-        try:
-            content = source.read(name)
-        except BadImageError:
-            return None
-        return Content(digest(content), traits_of(content))
 
-    found = list(in_order(look, range(len(names)), workers=workers))
-    fresh = {
-        name: (stamp, content)
-        for name, stamp, content in zip(names, stamps, found, strict=True)
-        if stamp is not None and content is not None
-    }
-    if any(known.get(name) != entry for name, entry in fresh.items()):
-        _remember(memory, known | fresh)
-    return found
+def _look_up(
+    source: Source,
+    names: Sequence[str],
+    memory: Path,
+    *,
+    workers: int | None,
+    stamps: Sequence[str | None] | None = None,
+    progress: Progress | None = None,
+) -> tuple[list[str | None], list[str]]:
+    """Digests and traits: those that are stored for files that have not changed since, else from reading the files."""
+    stamps = _trusted([source.stamp(name) for name in names] if stamps is None else stamps)
+    digests, traits = _recall(memory, names, stamps)
+    unknown = [place for place, text in enumerate(digests) if text is None]
+
+    def look(places: Sequence[int]) -> list[Content | None]:
+        return [_content_of(source, names[place]) for place in places]
+
+    read = 0
+    parts = [unknown[start : start + _AT_ONCE] for start in range(0, len(unknown), _AT_ONCE)]
+    for part, contents in zip(parts, in_order(look, parts, workers=workers), strict=True):
+        for place, content in zip(part, contents, strict=True):
+            if content is not None:
+                digests[place], traits[place] = content.digest, content.traits
+        read += len(part)
+        if progress:
+            progress(read, len(unknown))
+    fresh = [place for place in unknown if stamps[place] is not None and digests[place] is not None]
+    if fresh:
+        entries = ((names[place], (stamps[place], digests[place], traits[place])) for place in fresh)
+        _remember(memory, entries, {names[place] for place in fresh} if memory.exists() else set())
+    return digests, traits
+
+
+def _content_of(source: Source, name: str) -> Content | None:
+    try:
+        content = source.read(name)
+    except BadImageError:
+        return None
+    return Content(digest(content), traits_of(content))
 
 
 def traits_of(content: bytes) -> str:
@@ -122,7 +159,7 @@ def traits_of(content: bytes) -> str:
     return DEEP + CLEAR
 
 
-def _trusted(stamps: list[str | None]) -> list[str | None]:
+def _trusted(stamps: Sequence[str | None]) -> Sequence[str | None]:
     """The stamps, or none at all where every file has one date in whole seconds, as in an image of a disk.
 
     Such dates say nothing: a file that was exchanged there has the stamp of the other.
@@ -139,23 +176,55 @@ def _trusted(stamps: list[str | None]) -> list[str | None]:
     return stamps
 
 
-def _recall(memory: Path) -> dict[str, tuple[str, Content]]:
+def _recall(memory: Path, names: Sequence[str], stamps: Sequence[str | None]) -> tuple[list[str | None], list[str]]:
+    """Digests and traits that are stored for files that have not changed since; `None` for the others."""
+    places = {name: place for place, name in enumerate(names)} if memory.exists() else {}
+    digests: list[str | None] = [None] * len(names)
+    traits = [""] * len(names)
     try:
-        entries = json.loads(memory.read_bytes())
-        found = {name: (stamp, Content(known, traits)) for name, (stamp, known, traits) in entries.items()}
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
-        return {}  # never written, of an older version, or damaged
-    return found if all(_is_sound(*entry) for entry in found.values()) else {}
+        for known in _stored(memory):
+            for name, (stamp, text, of_it) in known.items():
+                place = places.get(name)
+                if place is not None and stamps[place] == stamp:
+                    digests[place], traits[place] = text, of_it or ""
+    except _DAMAGE:  # never written, of an older version, or damaged
+        with suppress(OSError):
+            memory.unlink(missing_ok=True)
+        return [None] * len(names), [""] * len(names)
+    return digests, traits
 
 
-def _is_sound(stamp: object, content: Content) -> bool:
-    digests = isinstance(content.digest, str) and len(content.digest) == 2 * _DIGEST_BYTES
-    return isinstance(stamp, str) and digests and content.traits in {"", DEEP, CLEAR, DEEP + CLEAR}
+def _stored(memory: Path) -> Iterator[dict[str, _Entry]]:
+    """What is stored, some thousand files at a time: each line is an object of JSON.
+
+    Raises:
+        OSError, ValueError, TypeError, AttributeError, RecursionError: there is nothing, or it is damaged.
+    """
+    with memory.open("rb") as file:
+        for line in file:
+            known = json.loads(line)
+            if not all(_is_sound(*entry) for entry in known.values()):
+                raise ValueError(memory)
+            yield known
 
 
-def _remember(memory: Path, entries: dict[str, tuple[str, Content]]) -> None:
-    stored = {name: (stamp, *content) for name, (stamp, content) in entries.items()}
+def _is_sound(stamp: object, text: object, traits: object) -> bool:
+    digests = isinstance(text, str) and len(text) == 2 * DIGEST_BYTES
+    return isinstance(stamp, str) and digests and traits in ("", DEEP, CLEAR, DEEP + CLEAR)
+
+
+def _remember(memory: Path, fresh: Iterator[tuple[str, _Entry]], replaced: Collection[str]) -> None:
+    """Store what was read, behind what is stored of other files; `replaced` are the names of the files read."""
     try:
-        write_text(memory, json.dumps(stored, ensure_ascii=False))
-    except StorageError:
+        with replacing(memory) as temporary, temporary.open("w", encoding="utf-8") as file:
+            for known in _stored(memory) if memory.exists() else ():
+                _write(file, {name: entry for name, entry in known.items() if name not in replaced})
+            while some := dict(islice(fresh, _A_LINE)):
+                _write(file, some)
+    except (StorageError, *_DAMAGE):
         return  # storing digests only saves time
+
+
+def _write(file: IO[str], entries: Mapping[str, _Entry]) -> None:
+    if entries:
+        file.write(f"{json.dumps(entries, ensure_ascii=False)}\n")

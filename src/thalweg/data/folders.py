@@ -32,28 +32,34 @@ class Folder:
     Attributes:
         name: its own name; empty for the root.
         path: from the root: empty, or ending in a slash.
-        files: names of the pictures directly in it.
+        paths: of the pictures directly in it, from the root.
         folders: the folders in it that have pictures, by name.
     """
 
     name: str = ""
     path: str = ""
-    files: list[str] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)
     folders: dict[str, Folder] = field(default_factory=dict)
+
+    @property
+    def files(self) -> Iterator[str]:
+        """Names of the pictures directly in it: made anew, for those of a million take 70 MB."""
+        start = len(self.path)
+        return (path[start:] for path in self.paths)
 
     @cached_property
     def count(self) -> int:
         """Pictures in it and below."""
-        return len(self.files) + sum(folder.count for folder in self.folders.values())
+        return len(self.paths) + sum(folder.count for folder in self.folders.values())
 
     @property
     def below(self) -> int:
         """Pictures in its folders, not directly in it."""
-        return self.count - len(self.files)
+        return self.count - len(self.paths)
 
     def pictures(self) -> Iterator[str]:
         """The paths of the pictures in it and below."""
-        yield from (self.path + name for name in self.files)
+        yield from self.paths
         for folder in self.folders.values():
             yield from folder.pictures()
 
@@ -65,7 +71,7 @@ class Folder:
     @cached_property
     def many_numbers(self) -> bool:
         """Whether most names are rows of numbers, such as `26_1_0_2017.jpg`: which of them is the class?"""
-        return sum(bool(_SEVERAL_NUMBERS.match(name)) for name in self.files) > len(self.files) / 2
+        return sum(bool(_SEVERAL_NUMBERS.match(name)) for name in self.files) > len(self.paths) / 2
 
     @cached_property
     def prefixes(self) -> Counter[str]:
@@ -92,8 +98,7 @@ def tree_of(pictures: Iterable[str]) -> Folder:
         return found
 
     for picture in pictures:
-        place = picture.rfind("/") + 1
-        at(picture[:place]).files.append(picture[place:])
+        at(picture[: picture.rfind("/") + 1]).paths.append(picture)
     return root
 
 

@@ -66,7 +66,7 @@ def groups_of(tree: Folder, path: Path) -> Groups:
 
 def virtual(folder: Folder, folders: Iterable[Folder]) -> Folder:
     """A folder with only some of its folders."""
-    return Folder(folder.name, folder.path, folder.files, {one.name: one for one in folders})
+    return Folder(folder.name, folder.path, folder.paths, {one.name: one for one in folders})
 
 
 def _pruned(folder: Folder) -> list[str]:
@@ -76,12 +76,12 @@ def _pruned(folder: Folder) -> list[str]:
     spelled: dict[str, Folder] = {}
     for name, one in list(siblings.items()):
         twin = spelled.setdefault(name.casefold(), one)
-        again = twin is not one and twin.folders.keys() == one.folders.keys() and twin.files == one.files
+        again = twin is not one and twin.folders.keys() == one.folders.keys() and [*twin.files] == [*one.files]
         if again or _is_aside(name, folder):
             out += siblings.pop(name).pictures()
             continue
         out += _pruned(one)
-        if not one.files and not one.folders:
+        if not one.paths and not one.folders:
             del siblings[name]
     return out
 
@@ -222,7 +222,7 @@ def _stated_level(folder: Folder) -> Groups | None:
         level = _split_level(folder)
         if level is not None and level.stated and "train" in level.splits:
             return level
-        if len(folder.folders) != 1 or folder.files:
+        if len(folder.folders) != 1 or folder.paths:
             return None
         (folder,) = folder.folders.values()
 
@@ -234,12 +234,12 @@ def _set_inside(here: Folder) -> Folder | None:
     with_splits = [one for one in here.folders.values() if _stated_level(one) is not None]
     if len(with_splits) == 1 and here.count - with_splits[0].count <= BESIDE * here.count:
         return with_splits[0]
-    flat = [one for one in here.folders.values() if one.numbered > 1 and one.numbered == len(one.files)]
+    flat = [one for one in here.folders.values() if one.numbered > 1 and one.numbered == len(one.paths)]
     if len(flat) == 1 and here.count - flat[0].count <= BESIDE * here.count and not here.numbered:
         return flat[0]
     candidates = [one for one in here.folders.values() if not is_paper(one.name)]
     beside = here.count - candidates[0].count if len(candidates) == 1 else here.count
-    if len(candidates) != 1 or beside > BESIDE * here.count or (here.numbered and here.numbered == len(here.files)):
+    if len(candidates) != 1 or beside > BESIDE * here.count or (here.numbered and here.numbered == len(here.paths)):
         return None
     (only,) = candidates
     deeper = bool(only.folders) or only.numbered > 0 or _has_prefixes(only)

@@ -48,8 +48,9 @@ class Entry(NamedTuple):
     @property
     def classes(self) -> tuple[str, ...]:
         """The classes of the photo, whether it may have several or not."""
-        one = () if self.class_name is None else (self.class_name,)
-        return one if self.names is None else self.names
+        if self.names is not None:
+            return self.names
+        return () if self.class_name is None else (self.class_name,)
 
 
 @dataclass(frozen=True)
@@ -201,7 +202,7 @@ class _Reader:
         classes = [classes_of(folder, self.path) for folder in folders]
         in_classes = sum(one.count for found in classes for members in found.values() for one in members)
         named = {name for found in classes for name in found}
-        files = Folder(files=[name for paths in loose for path in paths for name in [path.rpartition("/")[2]]])
+        files = Folder(paths=[name for paths in loose for path in paths for name in [path.rpartition("/")[2]]])
         by_name: Literal["flat", "names"] = "flat" if files.numbered or not _are_words(files) else "names"
         count = files.numbered if by_name == "flat" else files.prefixes.total()
         if named and (self.only_folders or count * CLEARLY <= in_classes):
@@ -294,13 +295,13 @@ def _listed(one: Folder | list[Folder]) -> list[Folder]:
 def _loose(folder: Folder) -> list[str]:
     """The pictures that lie in no class folder: directly in the folder, or in the parts of it."""
     inner = unwrapped(folder)
-    return [one.path + name for one in [inner, *parts_of(inner)] for name in one.files]
+    return [path for one in [inner, *parts_of(inner)] for path in one.paths]
 
 
 def _are_words(files: Folder) -> bool:
     """Whether the words before the numbers of the names are classes: each has several photos, and all have one."""
     words = files.prefixes
-    return len(words) > 1 and words.total() >= 0.95 * len(files.files) and words.total() >= 3 * len(words)
+    return len(words) > 1 and words.total() >= 0.95 * len(files.paths) and words.total() >= 3 * len(words)
 
 
 def _stray_notes(strays: Sequence[str]) -> list[Note]:

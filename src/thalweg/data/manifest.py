@@ -15,19 +15,31 @@ import numpy as np
 from PIL import Image
 
 from thalweg.data.digests import digest
+from thalweg.data.jpeg import AHEAD_BYTES, JpegPhotos
+from thalweg.data.segmented import open_segments
 from thalweg.data.sources import Note
+from thalweg.errors import StorageError
 
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-PIXELS: Final = "pixels.u8"
+    from thalweg.data.rendering import Kept
+    from thalweg.data.segmented import Pixels
+
+PIXELS: Final = "pixels.u8"  # of the first segment: caches of older versions have no other
+JPEGS: Final = "photos.jpegs"  # instead, where photos are kept as JPEG
 SUMS: Final = "sums.npy"
+LENGTHS: Final = "lengths.npy"  # of JPEGs, in bytes
 MANIFEST: Final = "manifest.json"
 
+_DAMAGED = (  # what damaged files raise
+    *(OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError, EOFError, MemoryError),
+    StorageError,  # of a JPEG
+)
 _SAMPLE = 32  # rows of pixels that are compared with their sums on opening
 
 
@@ -55,15 +67,54 @@ class Manifest:
         rows: photos whose pixels it has.
         bad: the others: position among all photos, key of the message, its values.
         may_pass: whether a bad photo may be readable later.
+        segments: rows in each file.
+        kept: what the files contain.
     """
 
     rows: int
     bad: tuple[tuple[int, str, Mapping[str, int | str]], ...]
     may_pass: bool
+    segments: tuple[int, ...]
+    kept: Kept = "pixels"
+
+
+def file_of(number: int, kept: Kept) -> str:
+    """The name of the file with the photos of a segment.
+
+    Example:
+        >>> file_of(0, "pixels"), file_of(12, "jpeg")
+        ('pixels.u8', 'photos-0012.jpegs')
+    """
+    name, ending = (JPEGS if kept == "jpeg" else PIXELS).split(".")
+    return f"{name}-{number:04}.{ending}" if number else f"{name}.{ending}"
+
+
+def pixels_of(folder: Path, manifest: Manifest, size: int, ahead_bytes: float = AHEAD_BYTES) -> Pixels:
+    """Open the photos of a cache, read as pixels of shape (rows, size, size, 3).
+
+    Args:
+        folder: of the cache.
+        manifest: read from it.
+        size: width and height, in pixels.
+        ahead_bytes: most bytes of photos that are decoded ahead, if they are kept as JPEG.
+
+    Raises:
+        OSError: a file is missing.
+        ValueError: a file has another length.
+    """
+    paths = [folder / file_of(number, manifest.kept) for number in range(len(manifest.segments))]
+    if manifest.kept == "jpeg":
+        lengths_N = np.load(folder / LENGTHS)
+        return JpegPhotos(paths, np.split(lengths_N, np.cumsum(manifest.segments)[:-1]), size, ahead_bytes)
+    return open_segments(paths, manifest.segments, size)
 
 
 def write_manifest(
-    folder: Path, facts: Mapping[str, Any], manifest: Manifest, sums: Sequence[NDArray[np.float64]]
+    folder: Path,
+    facts: Mapping[str, Any],
+    manifest: Manifest,
+    sums_N23: NDArray[np.float64],
+    lengths_N: NDArray[np.int64],
 ) -> None:
     """Write the manifest, sealed, and the sums of each row.
 
@@ -71,12 +122,18 @@ def write_manifest(
         folder: where the pixels are.
         facts: entries for a person who looks at the file.
         manifest: rows and bad photos.
-        sums: `channel_sums` of each row.
+        sums_N23: `channel_sums` of each row.
+        lengths_N: bytes of each row.
     """
     file = BytesIO()
-    np.save(file, np.array(sums).reshape(-1, 2, 3))
+    np.save(file, sums_N23)
     (folder / SUMS).write_bytes(file.getvalue())
     entries = {**facts, "rows": manifest.rows, "bad": manifest.bad, "may_pass": manifest.may_pass}
+    if manifest.kept == "jpeg":
+        np.save(folder / LENGTHS, lengths_N)
+        entries["kept"], entries["lengths"] = manifest.kept, digest((folder / LENGTHS).read_bytes())
+    if len(manifest.segments) > 1:
+        entries["segments"] = manifest.segments
     entries["sums"] = digest(file.getvalue())
     entries["seal"] = _seal(entries)
     (folder / MANIFEST).write_text(json.dumps(entries, ensure_ascii=False, indent=1), encoding="utf-8")
@@ -99,10 +156,13 @@ def read_manifest(folder: Path, size: int, photos: int) -> Manifest | None:
             return None
         if entries.get("cache", folder.name) != folder.name:
             return None
-        manifest = Manifest(entries["rows"], tuple(map(tuple, entries["bad"])), entries.get("may_pass", False))
-        if not _fits(manifest, photos) or not _has_its_pixels(folder, entries, size):
+        rows: int = entries["rows"]
+        segments = tuple(entries.get("segments", [rows]))
+        bad, may_pass = tuple(map(tuple, entries["bad"])), entries.get("may_pass", False)
+        manifest = Manifest(rows, bad, may_pass, segments, entries.get("kept", "pixels"))
+        if not _fits(manifest, photos) or not _has_its_pixels(folder, manifest, size, entries):
             return None
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError, EOFError, MemoryError):
+    except _DAMAGED:
         return None
     return manifest
 
@@ -122,11 +182,12 @@ def _seal(entries: Mapping[str, Any]) -> str:
 def _fits(manifest: Manifest, photos: int) -> bool:
     """Whether there is a row or a reason for each photo, in order, with a message that can be shown."""
     positions = [position for position, _, _ in manifest.bad]
-    whole = [manifest.rows, *positions]
+    whole = [manifest.rows, *positions, *manifest.segments]
     return (
         all(isinstance(number, int) and not isinstance(number, bool) for number in whole)
         and isinstance(manifest.may_pass, bool)
-        and manifest.rows >= 0
+        and min(manifest.segments) >= 0
+        and manifest.rows == sum(manifest.segments)
         and manifest.rows + len(positions) == photos
         and positions == sorted(set(positions))
         and all(0 <= position < photos for position in positions)
@@ -140,19 +201,17 @@ def _can_be_shown(key: object, values: object) -> bool:
     return bool(str(Note(key, values)))  # an unknown key or a value of another type raises
 
 
-def _has_its_pixels(folder: Path, entries: Mapping[str, Any], size: int) -> bool:
+def _has_its_pixels(folder: Path, manifest: Manifest, size: int, entries: Mapping[str, Any]) -> bool:
     """Whether the pixels have the right length, and rows spread over all of them have the sums that were stored."""
-    rows: int = entries["rows"]
-    if (folder / PIXELS).stat().st_size != rows * size * size * 3:
-        return False
     content = (folder / SUMS).read_bytes()
     if entries.get("sums", known := digest(content)) != known:
         return False
-    sums_N2C = np.load(BytesIO(content))
-    if sums_N2C.shape != (rows, 2, 3) or sums_N2C.dtype != np.float64:
+    if manifest.kept == "jpeg" and entries["lengths"] != digest((folder / LENGTHS).read_bytes()):
         return False
-    if not rows:
-        return True
-    pixels_NHWC = np.memmap(folder / PIXELS, np.uint8, mode="r", shape=(rows, size, size, 3))
-    sample = np.unique(np.linspace(0, rows - 1, min(rows, _SAMPLE)).astype(int))
+    sums_N2C = np.load(BytesIO(content))
+    if sums_N2C.shape != (manifest.rows, 2, 3) or sums_N2C.dtype != np.float64:
+        return False
+    pixels_NHWC = pixels_of(folder, manifest, size)
+    last = manifest.rows - 1
+    sample = np.unique(np.linspace(0, last, min(manifest.rows, _SAMPLE)).astype(int))
     return all(np.array_equal(channel_sums(np.asarray(pixels_NHWC[row])), sums_N2C[row]) for row in sample)

@@ -15,20 +15,23 @@ from thalweg.data.classes import given_names, number_classes
 from thalweg.data.layouts import AUTO, Entry, Found, LayoutChoice, recognize, to_classify
 from thalweg.data.leftovers import leftover_notes, leftovers_of
 from thalweg.data.parquet import ParquetSource
-from thalweg.data.photos import SPLITS, ImageSet, Photo, by_split
+from thalweg.data.photos import SPLITS, ImageSet, Photo, in_natural_order
 from thalweg.data.samples import read_samples
 from thalweg.data.shards import TarShards, find_shards, is_parquet
-from thalweg.data.sources import BesideSource, FileSource, FolderSource, Note, Source, is_picture, readable
+from thalweg.data.sources import BesideSource, FileSource, FolderSource, Note, Source, is_picture
 from thalweg.data.spelling import composed
 from thalweg.data.splits import choose_valid, copies_in
 from thalweg.data.stratified import valid_of_several
 from thalweg.data.tables import Columns, Tables, find_table, is_table, read_table, unlisted
+from thalweg.data.walking import readable
 from thalweg.errors import DataError, UsageError
 from thalweg.i18n import joined
 
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+
+    from thalweg.data.walking import Progress
 
 _SHOWN = 5
 
@@ -40,6 +43,7 @@ def open_images(
     seed: int = 0,
     valid_fraction: float = 0.2,
     choice: LayoutChoice = AUTO,
+    progress: Progress | None = None,
 ) -> ImageSet:
     """Open a set of photos for training, whatever its layout.
 
@@ -53,6 +57,8 @@ def open_images(
         seed: determines the validation split of a set that has none.
         valid_fraction: share of every class in that split, in (0, 1).
         choice: the layout, the table or the encoding of names, where the evidence should not decide.
+        progress: called with (files found so far, 0) while a folder is listed, then, for a set without a validation
+            split, with (files read, files to read) while files of equal size are compared.
 
     Returns:
         The set; `describe()` states its layout, `notes` what else the user should know.
@@ -68,7 +74,7 @@ def open_images(
         ('flat', 6000, 'T-shirt/top')
     """
     path, url, fetched = _local(path)
-    source, found = _find(path, choice)
+    source, found = _find(path, choice, progress)
     entries, links = _each_once(found.entries, source)
     leftovers = leftovers_of(source.names())
     notes = [*fetched, *source.notes, *found.notes, *links, *leftover_notes(leftovers)]
@@ -80,9 +86,9 @@ def open_images(
         raise DataError("data.no_training_split", path=path, found=joined(sorted({e.split for e in entries})))
     if len(train) == 1:
         raise DataError("data.one_class", path=path, name=next(iter(train)))
-    for entry in entries:
-        if unknown := [name for name in entry.classes if name not in train]:
-            raise DataError("data.class_not_in_training", path=path, photo=entry.path, name=unknown[0])
+    if unknown := {name for entry in entries for name in entry.classes} - train.keys():
+        photo, name = next((one.path, name) for one in entries for name in one.classes if name in unknown)
+        raise DataError("data.class_not_in_training", path=path, photo=photo, name=name)
     listed = found.layout in ("csv", "webdataset", "parquet")
     numbered = found.layout == "flat" or _are_numbers(train, may_be_far=listed)
     given = given_names(classes, source, found.root) or found.classes
@@ -91,13 +97,18 @@ def open_images(
         numbered = False  # version 0.1.0 did not take folders 1, 2, 10 for numbers
     names, label_of = number_classes(set(train), given, path=path, numbered=numbered, believed=believed)
     if not any(entry.split == "valid" for entry in entries):
-        entries, made = _with_validation(entries, source, seed=seed, fraction=valid_fraction, path=path)
+        copies = copies_in(source, _to_divide(entries, path), progress=progress)
+        entries, made = _with_validation(entries, copies, seed=seed, fraction=valid_fraction)
         notes += made
+    elif unknown := sorted(
+        train.keys() - {name for entry in entries if entry.split == "valid" for name in entry.classes}
+    ):
+        notes.append(Note("data.note_no_validation", {"count": len(unknown), "names": _few(unknown)}))
     notes += _empty_folders(source, found, set(train))
     missing = sorted(set(range(len(names))) - set(label_of.values()))
     if missing:
-        notes.append(Note("data.note_empty_classes", {"names": joined(names[label] for label in missing)}))
-    photos = tuple(sorted((_photo(entry, label_of) for entry in entries), key=by_split))
+        notes.append(Note("data.note_empty_classes", {"names": _few([names[label] for label in missing])}))
+    photos = in_natural_order(_photo(entry, label_of) for entry in entries)
     return ImageSet(path, found.layout, names, photos, source, tuple(notes), leftovers, several=several, url=url)
 
 
@@ -107,12 +118,13 @@ def _photo(entry: Entry, label_of: Mapping[str, int]) -> Photo:
     return Photo(entry.path, entry.split, label_of[entry.class_name] if entry.class_name else None, labels)
 
 
-def open_photos(path: Path | str | Sequence[Path | str]) -> ImageSet:
+def open_photos(path: Path | str | Sequence[Path | str], *, progress: Progress | None = None) -> ImageSet:
     """Open photos for prediction; labels are ignored.
 
     Args:
         path: whatever `open_images` opens, a single photo, or several photos. In a set with a training and a test
             split, only the photos of the test split are opened, with a note.
+        progress: called with (files found so far, 0) while a folder is listed.
 
     Returns:
         The photos in natural order, all unlabeled and in the split `test`; several photos in the order given.
@@ -125,7 +137,7 @@ def open_photos(path: Path | str | Sequence[Path | str]) -> ImageSet:
             return _open_several([Path(one) for one in path])
         (path,) = path
     path, url, fetched = _local(path)
-    source, names, tables = _look(path, AUTO)
+    source, names, tables = _look(path, AUTO, progress)
     others = 0
     if tables.files:
         entries = read_table(source, tables, names, labeled=False)
@@ -139,9 +151,9 @@ def open_photos(path: Path | str | Sequence[Path | str]) -> ImageSet:
     entries, links = _each_once(chosen, source) if names else (chosen, [])  # what surrounds a table is not looked at
     leftovers = leftovers_of(names)
     left = [Note("data.note_test_only", {"count": len(entries), "others": others})] if others else []
-    photos = sorted((Photo(entry.path, "test", None) for entry in entries), key=by_split)
+    photos = in_natural_order(Photo(entry.path, "test", None) for entry in entries)
     notes = (*fetched, *(source.notes if names else ()), *left, *links, *leftover_notes(leftovers))
-    return ImageSet(path, "unlabeled", (), tuple(photos), source, notes, leftovers, url=url)
+    return ImageSet(path, "unlabeled", (), photos, source, notes, leftovers, url=url)
 
 
 def _local(photos: Path | str | os.PathLike[str]) -> tuple[Path, str | None, tuple[Note, ...]]:
@@ -169,8 +181,8 @@ def _open_several(paths: Sequence[Path]) -> ImageSet:
     return ImageSet(paths[0].parent, "unlabeled", (), photos, FolderSource(Path()))
 
 
-def _find(path: Path, choice: LayoutChoice) -> tuple[Source, Found]:
-    source, names, tables = _look(path, choice)
+def _find(path: Path, choice: LayoutChoice, progress: Progress | None) -> tuple[Source, Found]:
+    source, names, tables = _look(path, choice, progress)
     if tables.files:
         entries = read_table(source, tables, names, _columns(choice))
         return source, Found("csv", tuple(entries), tables.root, (*tables.notes, *unlisted(entries, names)))
@@ -178,16 +190,22 @@ def _find(path: Path, choice: LayoutChoice) -> tuple[Source, Found]:
     if found is None and choice.kind == "auto":
         found = read_samples(source)
     found = found or recognize(names, path, choice)
-    entries = (one._replace(class_name=one.class_name and composed(one.class_name)) for one in found.entries)
-    return source, replace(found, entries=tuple(entries), notes=(*tables.notes, *found.notes))
+    entries = tuple(map(_composed, found.entries))
+    return source, replace(found, entries=entries, notes=(*tables.notes, *found.notes))
 
 
-def _look(path: Path, choice: LayoutChoice) -> tuple[Source, Sequence[str], Tables]:
+def _composed(entry: Entry) -> Entry:
+    """The entry with the name of its class in NFC."""
+    name = entry.class_name
+    return entry if name is None or name.isascii() else entry._replace(class_name=composed(name))
+
+
+def _look(path: Path, choice: LayoutChoice, progress: Progress | None) -> tuple[Source, Sequence[str], Tables]:
     """The source, its files, and its tables: the path itself, the one named, or those beside the photos."""
     list(readable([str(path.resolve())], path))  # runs and caches store the path
     if is_table(path.name) and path.is_file():
         return FolderSource(path.parent), (), Tables((path.name,))
-    source = _open_source(path, choice)
+    source = _open_source(path, choice, progress)
     names = source.names()
     if choice.table is not None:
         return _with_table(source, path, choice.table)
@@ -217,8 +235,8 @@ def _with_table(source: Source, path: Path, table: str) -> tuple[Source, Sequenc
     return beside, beside.names(), Tables((file.name,))
 
 
-def _open_source(path: Path, choice: LayoutChoice) -> Source:
-    folder = FolderSource(path) if path.is_dir() else None
+def _open_source(path: Path, choice: LayoutChoice, progress: Progress | None) -> Source:
+    folder = FolderSource(path, progress=progress) if path.is_dir() else None
     shards = find_shards(path, folder.names() if folder else ())
     if shards:
         kind = ParquetSource if is_parquet(shards.taken[0].file.name) else TarShards
@@ -253,10 +271,8 @@ def _each_once(entries: Sequence[Entry], source: Source) -> tuple[list[Entry], l
     return [entry for entry in entries if entry.path in chosen], [Note("data.note_links", values)]
 
 
-def _with_validation(
-    entries: Sequence[Entry], source: Source, *, seed: int, fraction: float, path: Path
-) -> tuple[list[Entry], list[Note]]:
-    """Set aside a part of the training split; copies of a photo stay on one side.
+def _to_divide(entries: Sequence[Entry], path: Path) -> list[str]:
+    """The photos of a training split of which a part is to be set aside.
 
     Raises:
         DataError: no class has two photos.
@@ -265,7 +281,15 @@ def _with_validation(
     counts = Counter(name for entry in train for name in entry.classes)
     if max(counts.values()) == 1:
         raise DataError("data.one_photo_each", path=path, count=len(counts), example=train[0].path)
-    copies = copies_in(source, [entry.path for entry in train])
+    return [entry.path for entry in train]
+
+
+def _with_validation(
+    entries: Sequence[Entry], copies: Mapping[str, str], *, seed: int, fraction: float
+) -> tuple[list[Entry], list[Note]]:
+    """Set aside a part of the training split; copies of a photo stay on one side."""
+    train = [entry for entry in entries if entry.split == "train"]
+    counts = Counter(name for entry in train for name in entry.classes)
     if any(entry.names is not None for entry in train):
         labeled = ((entry.path, entry.classes) for entry in train)
         chosen = valid_of_several(labeled, seed=seed, fraction=fraction, copies=copies)

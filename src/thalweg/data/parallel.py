@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterable
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -27,7 +27,7 @@ def cores() -> int:
 
 def in_order(
     function: Callable[[Item], Result], items: Iterable[Item], *, workers: int | None = None
-) -> Iterator[Result]:
+) -> Generator[Result]:
     """Apply a function in threads and yield the results in the order of the items.
 
     Few items per thread are in flight, so results do not pile up behind a slow one.

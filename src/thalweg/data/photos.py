@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Literal
 
@@ -16,7 +16,7 @@ from thalweg.i18n import joined, t
 
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from thalweg.data.leftovers import Leftover
@@ -29,11 +29,12 @@ SPLITS: tuple[Split, ...] = ("train", "valid", "test")
 
 _EXAMPLES = 2
 _OUTLINED = 3
-_DIGITS = re.compile(r"(\d+)")
+_DIGITS = re.compile(r"\d+")
+_MARKS = re.compile("[\0-\2]")  # what keys end names with, and begin numbers with
 _LONGEST_NUMBER = 4000  # digits; Python reads no more than 4300
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Photo:
     """One photo of a set.
 
@@ -218,8 +219,12 @@ def ends(names: Sequence[str], most: int = 40) -> tuple[Sequence[str], Sequence[
     return names[:half], names[half:-half], names[-half:]
 
 
-def natural_key(name: str) -> tuple[tuple[int, int | str], ...]:
+def natural_key(name: str) -> str:
     """Sort key that reads digits as numbers, so that 10 follows 9, and a name comes before those that it begins.
+
+    The key is a text, of which a million take 200 MB and sort in a second: casefolded, with a number written as its
+    length and its digits, and the name itself at the end, which gives names that differ only in case or leading zeros a
+    fixed order.
 
     Example:
         >>> sorted(["cat10", "cat2", "cat"], key=natural_key)
@@ -227,13 +232,35 @@ def natural_key(name: str) -> tuple[tuple[int, int | str], ...]:
         >>> sorted(["10.jpg", "9.jpg", "b.jpg", "009.jpg"], key=natural_key)
         ['009.jpg', '9.jpg', '10.jpg', 'b.jpg']
     """
-    parts = [part for part in _DIGITS.split(name) if part]
-    key = tuple(
-        (0, int(part)) if part.isdecimal() and len(part) <= _LONGEST_NUMBER else (1, part.casefold()) for part in parts
-    )
-    return (*key, (-1, name))  # a fixed order for names that differ only in case or leading zeros
+    folder, slash, base = name.rpartition("/")
+    return f"{_folder_in_order(folder + slash)}{_in_order(base)}\0{name}"
 
 
-def by_split(photo: Photo) -> tuple[int, tuple[tuple[int, int | str], ...]]:
-    """Sort key of photos: train, valid, test; natural order within a split."""
-    return SPLITS.index(photo.split), natural_key(photo.path)
+def _in_order(text: str) -> str:
+    """A text that sorts in natural order."""
+    folded = text.casefold()
+    if not folded.isprintable():
+        folded = _MARKS.sub(lambda mark: f"\2{mark[0]}", folded)
+    return _DIGITS.sub(_number, folded)
+
+
+_folder_in_order = lru_cache(maxsize=1024)(_in_order)  # the files of a folder share it
+
+
+def _number(digits: re.Match[str]) -> str:
+    """A number as a text that sorts as it: before every letter, a shorter one before a longer one."""
+    number = digits[0]
+    if len(number) > _LONGEST_NUMBER:  # a word like others, after all numbers
+        return f"\1{chr(_LONGEST_NUMBER + 1)}{number}\1"
+    number = (number if number.isascii() else str(int(number))).lstrip("0") or "0"
+    return f"\1{chr(len(number))}{number}"
+
+
+def in_natural_order(photos: Iterable[Photo]) -> tuple[Photo, ...]:
+    """Photos as a set has them: train, valid, test; natural order within a split."""
+    of_split: dict[Split, list[Photo]] = {split: [] for split in SPLITS}
+    for photo in photos:
+        of_split[photo.split].append(photo)
+    for members in of_split.values():
+        members.sort(key=lambda photo: natural_key(photo.path))
+    return tuple(photo for members in of_split.values() for photo in members)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 Resize = Literal["stretch", "center-crop"]
 Ground = Literal["visible", "white"]
+Kept = Literal["pixels", "jpeg"]
 # Modes of Pillow with more than 8 bits: integers of 16 bits, of 32 bits, and floats.
 Kind = Literal["I;16", "I", "F"]
 KINDS: Final[tuple[Kind, ...]] = ("I;16", "I", "F")
@@ -37,13 +38,14 @@ _BLANK, _SEEN, _TIMES = 6.0, 8.0, 4.0
 
 @dataclass(frozen=True)
 class Rendering:
-    """How numbers and transparency become colors: part of a run, so that a photo has the same pixels everywhere.
+    """How photos become colors, and how these are kept: part of a run, so that a photo has the same pixels everywhere.
 
     Attributes:
         levels: for each mode with more than 8 bits, the numbers that become black and white; chosen once from all
             photos of a set (`levels`). A mode that is missing is scaled by 65,535, or by the picture's own range.
         ground: what lies behind transparent pixels. `visible` is white, or black for a picture that vanishes over
             white; `white` is the rule of runs of before.
+        kept: `jpeg` passes each decoded photo through a JPEG (`thalweg.data.jpeg`), as a cache of them does.
 
     Example:
         >>> Rendering({"I;16": (0.0, 4095.0)}).to_facts()
@@ -52,16 +54,18 @@ class Rendering:
 
     levels: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     ground: Ground = "visible"
+    kept: Kept = "pixels"
 
     @classmethod
     def from_facts(cls, facts: Mapping[str, Any]) -> Self:
         """Read what `to_facts` wrote; without it, the rule of runs of before."""
         levels = {kind: (float(black), float(white)) for kind, (black, white) in facts.get("levels", {}).items()}
-        return cls(levels, facts.get("ground", "white"))
+        return cls(levels, facts.get("ground", "white"), facts.get("kept", "pixels"))
 
     def to_facts(self) -> dict[str, Any]:
-        """The entries `levels` and `ground` of a run's or an exported model's facts."""
-        return {"levels": {kind: list(pair) for kind, pair in self.levels.items()}, "ground": self.ground}
+        """The entries `levels` and `ground` of a run's or an exported model's facts; `kept` unless it is `pixels`."""
+        kept = {} if self.kept == "pixels" else {"kept": self.kept}
+        return {"levels": {kind: list(pair) for kind, pair in self.levels.items()}, "ground": self.ground, **kept}
 
 
 class Square(NamedTuple):

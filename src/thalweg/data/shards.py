@@ -100,7 +100,7 @@ def is_shard(name: str) -> bool:
         >>> is_shard("data/train-000.tar.gz"), is_shard("0000.parquet"), is_shard("0001.jpg")
         (True, True, False)
     """
-    return is_parquet(name) or is_tar(Path(name))
+    return is_parquet(name) or is_tar(name)
 
 
 def find_shards(path: Path, names: Sequence[str] = ()) -> Shards | None:
@@ -233,8 +233,8 @@ def _of_folder(path: Path, names: Sequence[str]) -> Shards | None:
 
 
 def _of_one_kind(files: Sequence[str], path: Path) -> None:
-    tars = [name for name in files if is_tar(Path(name))]
-    others = [name for name in files if not is_tar(Path(name))]
+    tars = [name for name in files if is_tar(name)]
+    others = [name for name in files if not is_tar(name)]
     if tars and others:
         raise DataError("data.shards_mixed", path=path, first=tars[0], second=others[0])
 

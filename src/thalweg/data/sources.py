@@ -8,18 +8,20 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections import Counter
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path  # noqa: TC003 - for the examples
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from thalweg.errors import BadImageError, DataError
+from thalweg.data.walking import LITTER, walk
+from thalweg.errors import BadImageError
 from thalweg.i18n import t
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from thalweg.data.walking import Progress, Tree
 
 PICTURE_SUFFIXES = frozenset(
     f".{ending}"
@@ -38,16 +40,10 @@ UNREAD_SUFFIXES = frozenset(
     )
 )
 
-# A folder with both files is a run, which is no place for photos.
-RUN_CONFIG: Final = "config.toml"
-RUN_SPLIT: Final = "split.csv"
-_LITTER = frozenset(["__MACOSX", "Thumbs.db", "ehthumbs.db", "desktop.ini", "@eaDir", "$RECYCLE.BIN"])
 # File systems store times in ticks of up to two seconds: a file may change twice within one tick.
 _TICK_NS = 2_000_000_000
 _NO_DATE_NS = 631_152_000 * 1_000_000_000  # 1990
 MAX_FILE_BYTES: Final = 1 << 30
-# How often one folder is looked at through links.
-_WAYS = 4
 
 
 @dataclass(frozen=True)
@@ -66,25 +62,6 @@ class Note:
 
     def __str__(self) -> str:
         return t(self.key, **self.values)
-
-
-@dataclass
-class Tree:
-    """What lies in a folder and below.
-
-    Attributes:
-        path: of the folder, without links.
-        names: the files.
-        links: where each link leads, an absolute path.
-        empty: folders with nothing in them.
-        odd: what is neither a file nor a folder.
-    """
-
-    path: str
-    names: tuple[str, ...] = ()
-    links: dict[str, str] = field(default_factory=dict)
-    empty: list[str] = field(default_factory=list)
-    odd: list[str] = field(default_factory=list)
 
 
 class Source(Protocol):
@@ -122,6 +99,7 @@ class FolderSource:
 
     Args:
         path: the folder.
+        progress: as for `walk`.
 
     Example:
         >>> import tempfile
@@ -131,13 +109,15 @@ class FolderSource:
         ('a.jpg',)
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, progress: Progress | None = None) -> None:
         self.path = path
+        self._root = str(path)
+        self._progress = progress
 
     @cached_property
     def tree(self) -> Tree:
         """What lies in the folder, looked at once."""
-        return _walk(str(self.path))
+        return walk(str(self.path), progress=self._progress)
 
     @property
     def notes(self) -> tuple[Note, ...]:
@@ -164,11 +144,20 @@ class FolderSource:
 
     def read(self, name: str) -> bytes:
         """The content of one file."""
-        return _read_file(self.path / name, name)
+        return _read_file(self._place(name), name)
 
     def stamp(self, name: str) -> str | None:
         """Size and time of the last change."""
-        return stamp_of(self.path / name)
+        return stamp_of(self._place(name))
+
+    def size_and_stamp(self, name: str) -> tuple[int, str | None] | None:
+        """The size and the stamp of one file from one look at it; `None` if it does not exist."""
+        status = _status(self._place(name))
+        return None if status is None else (status.st_size, _stamp(status))
+
+    def _place(self, name: str) -> str:
+        """The path of a file: as a text, because a million of `Path` take seconds."""
+        return os.path.join(self._root, name)  # noqa: PTH118 - as above
 
 
 class BesideSource:
@@ -177,29 +166,32 @@ class BesideSource:
     Args:
         source: the photos.
         table: the table's file.
+
+    Attributes:
+        photos: the source of the photos.
     """
 
     def __init__(self, source: Source, table: Path) -> None:
-        self._source = source
+        self.photos = source
         self._table = table
         self.path = source.path
 
     @property
     def notes(self) -> tuple[Note, ...]:
         """Those of the photos."""
-        return self._source.notes
+        return self.photos.notes
 
     def names(self) -> tuple[str, ...]:
         """The photos' files and the table."""
-        return (*(name for name in self._source.names() if name != self._table.name), self._table.name)
+        return (*(name for name in self.photos.names() if name != self._table.name), self._table.name)
 
     def read(self, name: str) -> bytes:
         """The content of one file."""
-        return _read_file(self._table, name) if name == self._table.name else self._source.read(name)
+        return _read_file(self._table, name) if name == self._table.name else self.photos.read(name)
 
     def stamp(self, name: str) -> str | None:
         """The stamp of one file."""
-        return stamp_of(self._table) if name == self._table.name else self._source.stamp(name)
+        return stamp_of(self._table) if name == self._table.name else self.photos.stamp(name)
 
 
 class FileSource:
@@ -241,23 +233,8 @@ def is_picture(name: str) -> bool:
 def without_litter(names: Iterable[str]) -> Iterator[str]:
     """Drop hidden files and the litter of operating systems."""
     for name in names:
-        if not any(part.startswith(".") or part in _LITTER for part in name.split("/")):
+        if not any(part.startswith(".") or part in LITTER for part in name.split("/")):
             yield name
-
-
-def readable(names: Iterable[str], path: Path) -> Iterator[str]:
-    """The names unchanged, each checked to be valid text.
-
-    Raises:
-        DataError: a name is not UTF-8, as tools for old archives leave them.
-    """
-    for name in names:
-        try:
-            name.encode()
-        except UnicodeEncodeError as error:
-            shown = name.encode("utf-8", "surrogateescape").decode("gb18030", "replace")
-            raise DataError("data.name_not_utf8", path=path, name=shown) from error
-        yield name
 
 
 def points_outside(name: str) -> bool:
@@ -270,7 +247,7 @@ def points_outside(name: str) -> bool:
     return name.startswith("/") or ".." in name.split("/") or name[1:2] == ":"
 
 
-def stamp_of(path: Path) -> str | None:
+def stamp_of(path: Path | str) -> str | None:
     """Size, dates of the last change of content and entry, and number of a file.
 
     The date of the content can be set, and unpacking often sets it; that of the entry cannot. Both lie before 1990
@@ -279,10 +256,18 @@ def stamp_of(path: Path) -> str | None:
     Returns:
         `None` if the file changed too recently to tell, has no date, or does not exist.
     """
+    status = _status(path)
+    return None if status is None else _stamp(status)
+
+
+def _status(path: Path | str) -> os.stat_result | None:
     try:
-        status = path.stat()
+        return os.stat(path)  # noqa: PTH116 - the path may be a text
     except OSError:
         return None
+
+
+def _stamp(status: os.stat_result) -> str | None:
     if time.time_ns() - status.st_mtime_ns < _TICK_NS or status.st_ctime_ns < _NO_DATE_NS:
         return None
     return f"{status.st_size}-{status.st_mtime_ns}-{status.st_ctime_ns}-{status.st_ino}"
@@ -303,7 +288,7 @@ def is_gone(path: Path) -> bool:
         return True
 
 
-def _read_file(path: Path, name: str) -> bytes:
+def _read_file(path: Path | str, name: str) -> bytes:
     try:
         with open(path, "rb", buffering=0, opener=_open_at_once) as file:
             status = os.fstat(file.fileno())
@@ -323,60 +308,3 @@ def _read_file(path: Path, name: str) -> bytes:
 def _open_at_once(path: str, flags: int) -> int:
     """Open a file without waiting: a pipe without a writer would never open."""
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
-
-
-def _walk(root: str) -> Tree:
-    """Look at every folder once for each way to it, but for a way that leads back."""
-    tree = Tree(os.path.realpath(root))
-    names: list[str] = []
-    visits: Counter[tuple[int, int]] = Counter()
-    waiting: list[tuple[str, str, frozenset[tuple[int, int]]]] = [(root, "", frozenset())]
-    while waiting:
-        folder, prefix, above = waiting.pop()
-        try:
-            status = os.stat(folder)  # noqa: PTH116 - a link may lead back to a parent
-            with os.scandir(folder) as listing:
-                entries = list(listing)
-        except OSError as error:
-            raise DataError("data.unreadable_folder", path=folder, reason=error.strerror or error) from error
-        me = (status.st_dev, status.st_ino)
-        visits[me] += 1
-        if me in above or visits[me] > _WAYS:
-            continue
-        if {RUN_CONFIG, RUN_SPLIT} <= {entry.name for entry in entries}:
-            continue  # a run of `thalweg train .` lies among the photos, with its charts
-        kept = [entry for entry in entries if not (entry.name.startswith(".") or entry.name in _LITTER)]
-        for entry in kept:
-            name = prefix + entry.name
-            if entry.is_symlink():
-                tree.links[name] = _target(entry)
-            if _leads(entry, os.DirEntry.is_dir):
-                waiting.append((entry.path, f"{name}/", above | {me}))
-            elif _leads(entry, os.DirEntry.is_file) or entry.is_symlink():  # a broken link is reported where it is read
-                names.append(name)
-            else:
-                tree.odd.append(name)
-        if not kept and prefix:
-            tree.empty.append(prefix[:-1])
-    tree.names = tuple(sorted(readable(names, Path(root))))
-    return tree
-
-
-def _leads(entry: os.DirEntry[str], kind: Callable[[os.DirEntry[str]], bool]) -> bool:
-    """Whether an entry is of a kind; a link in a circle, or into a closed folder, is of none."""
-    try:
-        return kind(entry)
-    except OSError:
-        return False
-
-
-def _target(link: os.DirEntry[str]) -> str:
-    """Where a link leads; for the many links to files, one look must do. A link that is gone by now leads to itself."""
-    if _leads(link, os.DirEntry.is_dir):
-        return os.path.realpath(link.path)
-    try:
-        aim = os.readlink(link.path)  # noqa: PTH115 - as above
-    except OSError:
-        return link.path
-    folder = os.path.realpath(os.path.dirname(link.path))  # noqa: PTH120 - as above
-    return os.path.normpath(os.path.join(folder, aim))  # noqa: PTH118 - as above

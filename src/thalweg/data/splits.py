@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING
 
 from thalweg.data.archives import ZipSource
 from thalweg.data.digests import digests_of
-from thalweg.data.parquet import ParquetSource
-from thalweg.data.photos import by_split
-from thalweg.data.shards import TarShards
+from thalweg.data.photos import in_natural_order
+from thalweg.data.sources import BesideSource, FolderSource
 from thalweg.data.stratified import folds_of_several
 from thalweg.errors import UsageError
 
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
 
     from thalweg.data.photos import ImageSet, Photo
     from thalweg.data.sources import Source
+    from thalweg.data.walking import Progress
 
 
 def choose_valid(
@@ -82,34 +82,42 @@ def choose_valid(
     return chosen
 
 
-def copies_in(source: Source, paths: Sequence[str]) -> dict[str, str]:
+def copies_in(source: Source, paths: Sequence[str], *, progress: Progress | None = None) -> dict[str, str]:
     """The content of each file that has a copy among others: only files of equal size are read.
 
     Args:
         source: where the files are.
         paths: which files.
+        progress: called with (files read, files to read).
     """
-    by_size: dict[object, list[str]] = defaultdict(list)
+    sizes, stamps = _sizes_and_stamps(source, paths)
+    counts = Counter(sizes)
+    alone = [counts[size] == 1 for size in sizes]
+    del sizes, counts
+    names = [path for path, is_alone in zip(paths, alone, strict=True) if not is_alone]
+    if not names:
+        return {}
+    stamps = [stamp for stamp, is_alone in zip(stamps, alone, strict=True) if not is_alone]
+    digests = digests_of(source, names, stamps=stamps, progress=progress)
+    often = Counter(digests)
+    return {path: one for path, one in zip(names, digests, strict=True) if one is not None and often[one] > 1}
+
+
+def _sizes_and_stamps(source: Source, paths: Sequence[str]) -> tuple[Sequence[object], Sequence[str | None]]:
+    """The size of each file in a folder; in a zip, the checksum and the size; in other archives, unknown. The stamps.
+
+    A file that does not exist has a size of its own.
+    """
+    folder = source.photos if isinstance(source, BesideSource) else source
+    if not isinstance(folder, FolderSource):
+        stamps = [source.stamp(path) for path in paths]
+        return (stamps if isinstance(source, ZipSource) else [None] * len(paths)), stamps
+    sizes, found = [], []
     for path in paths:
-        by_size[_size_of(source, path)].append(path)
-    suspects = [path for group in by_size.values() if len(group) > 1 for path in group]
-    contents = dict(zip(suspects, digests_of(source, suspects), strict=True)) if suspects else {}
-    counts = Counter(contents.values())
-    return {path: content for path, content in contents.items() if content is not None and counts[content] > 1}
-
-
-def _size_of(source: Source, path: str) -> object:
-    """The size of a file in a folder; in a zip, the checksum and the size; in other archives, unknown."""
-    if isinstance(source, ZipSource):
-        return source.stamp(path)
-    if isinstance(source, TarShards | ParquetSource):
-        return None
-    try:
-        return (source.path / path).stat().st_size
-    except NotADirectoryError:
-        return None
-    except OSError:
-        return path
+        size, stamp = folder.size_and_stamp(path) or (path, None)
+        sizes.append(size)
+        found.append(stamp)
+    return sizes, found
 
 
 def fold_of(images: ImageSet, *, folds: int, fold: int, seed: int) -> ImageSet:
@@ -167,4 +175,4 @@ def _with_fold(images: ImageSet, photos: Sequence[Photo], chosen: set[str]) -> I
     moved = [replace(photo, split="valid" if photo.path in chosen else "train") for photo in photos]
     kept = [photo for photo in images.photos if photo.split == "test"]
     notes = tuple(note for note in images.notes if note.key != "data.note_split_made")  # folds replace that split
-    return replace(images, photos=tuple(sorted([*moved, *kept], key=by_split)), notes=notes)
+    return replace(images, photos=in_natural_order([*moved, *kept]), notes=notes)

@@ -27,8 +27,9 @@ from thalweg.data.label_sets import separator_of
 from thalweg.data.layouts import SPLIT_NAMES, Entry
 from thalweg.data.places import Places, split_in, tidy
 from thalweg.data.rows import Row, Sheet, read_header, read_sheet
-from thalweg.data.sources import RUN_SPLIT, Note, is_picture
+from thalweg.data.sources import Note, is_picture
 from thalweg.data.spelling import composed
+from thalweg.data.walking import RUN_SPLIT
 from thalweg.errors import BadImageError, DataError
 from thalweg.i18n import joined
 

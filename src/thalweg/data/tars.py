@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
+EMPTY_TARS: Final = (1024, 10_240)  # bytes of a tar without members
 HEADER_BYTES: Final = 512  # and contents begin at a multiple of it
 _PADDING_READ: Final = 1 << 20  # how far behind the end's zeros another archive is looked for
 _LONGEST_EXTRA: Final = 1 << 20  # of a long name, or of a header in the pax format
@@ -125,7 +126,7 @@ def _unpack(packed: IO[bytes], plain: Path, path: Path) -> None:
         StorageError: it cannot be written, or leaves too little of the disk.
     """
     block = _read_packed(packed, path)
-    if not is_header(block[:HEADER_BYTES]):
+    if not (is_header(block[:HEADER_BYTES]) or is_empty_tar(block)):
         raise broken(path, "no_tar_inside")
     with replacing(plain) as part, part.open("wb") as file:
         while block:
@@ -279,6 +280,16 @@ class _Headers:
             found[key.decode("utf-8", "replace")] = value[:-1]
             content = content[int(length) :]
         return found
+
+
+def is_empty_tar(content: bytes) -> bool:
+    """Whether a file is a tar without members, as GNU tar and others write it: zeros only.
+
+    Example:
+        >>> is_empty_tar(bytes(10_240)), is_empty_tar(bytes(20_000))
+        (True, False)
+    """
+    return len(content) in EMPTY_TARS and not any(content)
 
 
 def begins_as_tar(head: bytes) -> bool:

@@ -25,13 +25,12 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from thalweg.runs.probabilities import blocks
+
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from numpy.typing import NDArray
 
-_VALUES: Final = 4_000_000  # probabilities that are copied at a time
 _ROUNDING: Final = 1e-9  # a class whose photos all have one probability reaches its own threshold
 
 
@@ -92,7 +91,7 @@ def find_doubts(probability_NC: NDArray[np.floating], labels_N: NDArray[np.integ
     joint_CC = confident_joint(probability_NC, labels_N)
     own_N = probability_NC[rows_N, labels_N]
     suggested_N = np.empty(len(labels_N), dtype=np.int64)
-    for some in _parts(probability_NC):
+    for some in blocks(probability_NC):
         others_RC = probability_NC[some].copy()
         others_RC[np.arange(len(others_RC)), labels_N[some]] = -1
         suggested_N[some] = others_RC.argmax(axis=1)
@@ -129,7 +128,7 @@ def confident_joint(probability_NC: NDArray[np.floating], labels_N: NDArray[np.i
     classes = probability_NC.shape[1]
     least_C = thresholds(probability_NC, labels_N) - _ROUNDING
     joint_CC = np.zeros((classes, classes))
-    for some in _parts(probability_NC):
+    for some in blocks(probability_NC):
         reached_RC = probability_NC[some] >= least_C
         counted_R = np.where(reached_RC, probability_NC[some], -1.0).argmax(axis=1)
         kept_R = reached_RC.any(axis=1)
@@ -137,12 +136,6 @@ def confident_joint(probability_NC: NDArray[np.floating], labels_N: NDArray[np.i
     count_C = np.bincount(labels_N, minlength=classes)
     joint_CC *= (count_C / np.maximum(joint_CC.sum(axis=1), 1))[:, None]
     return joint_CC
-
-
-def _parts(probability_NC: NDArray[np.floating]) -> Iterator[slice]:
-    """Rows that are worked on at a time: of many classes, a copy of all rows takes hundreds of MB."""
-    rows = max(1, _VALUES // probability_NC.shape[1])
-    return (slice(start, start + rows) for start in range(0, len(probability_NC), rows))
 
 
 def pruned(

@@ -21,6 +21,7 @@ from thalweg.diagnosis.doubts import Doubts, find_doubts
 from thalweg.errors import RunError
 from thalweg.i18n import joined, percent, quoted, t, word
 from thalweg.runs import Run, RunFolder, files
+from thalweg.runs.answers import filled, large_array
 from thalweg.runs.config import training_options
 from thalweg.runs.folder import mapping, sequence
 
@@ -176,9 +177,10 @@ def review_of(path: Path | str) -> Review:
     if len(np.unique(labels_N)) < _FEWEST:
         name = runs[0].classes[int(labels_N[0])]
         raise RunError("diagnosis.review_one_class", path=path, count=len(labels_N), name=name)
-    probability_NC = (
-        parts[0][2] if len(parts) == 1 else np.concatenate([probabilities for _, _, probabilities in parts])
-    )
+    probability_NC = parts[0][2]
+    if len(parts) > 1:
+        all_NC = large_array((len(labels_N), probability_NC.shape[1]), np.float64, path)
+        probability_NC = filled(all_NC, (probabilities for _, _, probabilities in parts))
     doubts = find_doubts(probability_NC, labels_N)
     copies = _copies((run.path for run in runs), {paths[row] for row in map(int, doubts.doubted_M)})
     photos = _doubted(doubts, paths, labels_N, runs[0].classes, copies)

@@ -51,8 +51,8 @@ def curves(
 
     Args:
         steps: columns `step`, `loss`, `gradient_norm`, `lr`, and, if recorded, `size` and `mixed`.
-        epochs: columns `step`, `epoch`, `train_accuracy`, `valid_loss`, `valid_accuracy`, and of several labels
-            `valid_map`; shares in [0, 1].
+        epochs: columns `step`, `epoch`, `train_accuracy`, `valid_loss`, `valid_accuracy`, of several labels
+            `valid_map`, and of more than 20 classes `valid_top5`; shares in [0, 1].
         path: the PNG file, or a `Kept`.
         formulas: of the loss and of the optimizer; they stand below.
         fitted: whether the steps are those of a fit, whose `lr` is the length of a step along its direction.
@@ -102,6 +102,8 @@ def _draw_accuracy(axes: Axes, epochs: History) -> None:
     _draw_epochs(axes, epochs, "valid_accuracy", label, color=ORANGE if several else VERMILLION, marker="s")
     if several:
         _draw_epochs(axes, epochs, files.VALID_MAP, t("figures.validation_map"), color=VERMILLION, marker="D")
+    if files.VALID_TOP5 in epochs.units:
+        _draw_epochs(axes, epochs, files.VALID_TOP5, t("figures.validation_top5"), color=ORANGE, marker="D")
     accuracies, losses = epochs[files.VALID_MAP if several else "valid_accuracy"], epochs["valid_loss"]
     if np.isfinite(accuracies).any():
         best = max(range(len(epochs)), key=lambda row: (np.nan_to_num(accuracies[row], nan=-1), -losses[row]))

@@ -239,35 +239,33 @@ class Reliability(NamedTuple):
     error: float
 
 
-def reliability_of(probability_NC: NDArray[np.floating], labels_N: NDArray[np.integer]) -> Reliability:
+def reliability_of(confidence_N: NDArray[np.floating], right_N: NDArray[np.bool_]) -> Reliability:
     """Compute confidence and accuracy for each bin.
 
     Args:
-        probability_NC: rows add up to 1.
-        labels_N: the true classes.
+        confidence_N: the probability of the predicted class, in [0, 1].
+        right_N: whether it is the true class.
 
     Example:
-        >>> sure = np.array([[0.95, 0.05], [0.95, 0.05], [0.35, 0.65], [0.35, 0.65]])
-        >>> round(reliability_of(sure, np.array([0, 0, 1, 0])).error, 3)  # (2·0.05 + 2·0.15) / 4
+        >>> found = reliability_of(np.array([0.95, 0.95, 0.65, 0.65]), np.array([True, True, True, False]))
+        >>> round(found.error, 3)  # (2·0.05 + 2·0.15) / 4
         0.1
 
     Source: Guo et al. 2017, https://arxiv.org/abs/1706.04599, section 2.
     """
-    confidence_N = probability_NC.max(axis=1)
-    right_N = probability_NC.argmax(axis=1) == labels_N
     bin_N = np.minimum((confidence_N * BINS).astype(np.int64), BINS - 1)
     count_B = np.bincount(bin_N, minlength=BINS)
     with np.errstate(invalid="ignore"):
         confidence_B = np.bincount(bin_N, confidence_N, BINS) / count_B
         accuracy_B = np.bincount(bin_N, right_N, BINS) / count_B
-    error = float(np.nansum(np.abs(accuracy_B - confidence_B) * count_B) / max(len(labels_N), 1))
+    error = float(np.nansum(np.abs(accuracy_B - confidence_B) * count_B) / max(len(right_N), 1))
     return Reliability(confidence_B, accuracy_B, count_B, error)
 
 
 def reliability(
-    plain_NC: NDArray[np.floating],
-    scaled_NC: NDArray[np.floating],
-    labels_N: NDArray[np.integer],
+    plain_N: NDArray[np.floating],
+    scaled_N: NDArray[np.floating],
+    right_N: NDArray[np.bool_],
     path: Target,
     *,
     temperature: float,
@@ -276,9 +274,9 @@ def reliability(
     """Draw the reliability of the network's own probabilities, and of those scaled by a temperature.
 
     Args:
-        plain_NC: the network's own probabilities.
-        scaled_NC: the scaled probabilities.
-        labels_N: the true classes.
+        plain_N: the network's own probability of each photo's predicted class, in [0, 1].
+        scaled_N: the scaled probability.
+        right_N: whether the predicted class is the true one.
         path: the PNG file, or a `Kept`.
         temperature: by which the logits were divided.
         answers: the title, if what has a probability are answers, yes or no; None: photos.
@@ -286,8 +284,8 @@ def reliability(
     Raises:
         StorageError: the file cannot be written.
     """
-    plain, scaled = reliability_of(plain_NC, labels_N), reliability_of(scaled_NC, labels_N)
-    suffix, title = "_answers" if answers else "", answers or t("figures.reliability_title", count=len(labels_N))
+    plain, scaled = reliability_of(plain_N, right_N), reliability_of(scaled_N, right_N)
+    suffix, title = "_answers" if answers else "", answers or t("figures.reliability_title", count=len(right_N))
     with picture(path, width=7.5, height=8) as figure:
         above, below = figure.subplots(2, 1, height_ratios=(3, 1), sharex=True)
         above.plot([0, 1], [0, 1], color=QUIET, linewidth=1, linestyle=":", label=t("figures.reliability_ideal"))

@@ -39,6 +39,7 @@ _NAMES: Final = {
         "valid_accuracy": "valid/accuracy",
         "seconds": "epoch/seconds",
         files.VALID_MAP: "valid/mean_average_precision",
+        files.VALID_TOP5: "valid/top5_accuracy",
     },
 }
 _SELDOM: Final = frozenset({"train/size", "train/mixed"})  # are told when they change

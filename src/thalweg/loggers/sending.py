@@ -201,7 +201,7 @@ def _outcome(folder: RunFolder, step: int) -> Outcome:
     is_old = (number(summary.get("steps")) or 0) < last.get("step", 0) and summary.get("stopped") != "nan"
     results: dict[str, float] = {}
     for split in ("valid", "test"):
-        for name in ("accuracy", "loss", "mean_average_precision", "micro_f1", "macro_f1"):
+        for name in ("accuracy", "top5_accuracy", "loss", "mean_average_precision", "micro_f1", "macro_f1"):
             value = number(mapping(summary.get(split)).get(name))
             if value is not None:
                 results[f"{split}_{name}"] = value

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from thalweg.models.card import ModelCard, describe
     from thalweg.models.freezing import freeze, is_held, stages
     from thalweg.models.network import classifier_of, set_drop_path
-    from thalweg.models.outputs import features, features_of, logits_of
+    from thalweg.models.outputs import features, features_in_batches, features_of, logits_in_blocks, logits_of
     from thalweg.models.registry import build, check_sizes, names, smallest_size
 
 _homes = {
@@ -24,9 +24,11 @@ _homes = {
     "classifier_of": ".network",
     "describe": ".card",
     "features": ".outputs",
+    "features_in_batches": ".outputs",
     "features_of": ".outputs",
     "freeze": ".freezing",
     "is_held": ".freezing",
+    "logits_in_blocks": ".outputs",
     "logits_of": ".outputs",
     "names": ".registry",
     "set_drop_path": ".network",
@@ -41,9 +43,11 @@ __all__ = [
     "classifier_of",
     "describe",
     "features",
+    "features_in_batches",
     "features_of",
     "freeze",
     "is_held",
+    "logits_in_blocks",
     "logits_of",
     "names",
     "set_drop_path",

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 MID_SIDE = 2
+BLOCK = 16_000_000  # logits that are held at a time
 
 
 def features(model: nn.Module, images_NCHW: Tensor) -> dict[str, Tensor]:
@@ -69,7 +70,6 @@ def _vectors(activations: Tensor) -> Tensor:
     return activations.flatten(start_dim=1)
 
 
-@torch.inference_mode()
 def logits_of(model: nn.Module, batches: Iterable[Tensor]) -> Tensor:
     """Compute the network's outputs over batches, in evaluation mode and fp32; the model's mode is restored.
 
@@ -80,12 +80,26 @@ def logits_of(model: nn.Module, batches: Iterable[Tensor]) -> Tensor:
     Returns:
         (N, C), fp32, on the CPU.
     """
+    blocks = list(logits_in_blocks(model, batches))
+    return blocks[0] if len(blocks) == 1 else torch.cat(blocks)
+
+
+def logits_in_blocks(model: nn.Module, batches: Iterable[Tensor]) -> Iterator[Tensor]:
+    """Compute the same as `logits_of`, and yield it in blocks of at most 64 MB: of few classes, all in one."""
     with _evaluating(model) as (device, memory_format):
-        outputs = [model(images.to(device, memory_format=memory_format)).float() for images in batches]
-        return torch.cat(outputs).cpu()  # once, so as not to wait for a GPU after every batch
+        outputs: list[Tensor] = []
+        values = 0
+        for images in batches:
+            with torch.inference_mode():
+                outputs.append(model(images.to(device, memory_format=memory_format)).float())
+            values += outputs[-1].numel()
+            if values + outputs[-1].numel() > BLOCK:
+                yield torch.cat(outputs).cpu()
+                outputs, values = [], 0
+        if outputs:
+            yield torch.cat(outputs).cpu()  # once a block, so as not to wait for a GPU after every batch
 
 
-@torch.inference_mode()
 def features_of(model: nn.Module, batches: Iterable[Tensor]) -> dict[str, Tensor]:
     """Compute logits and features over batches, in evaluation mode and fp32; the model's mode is restored.
 
@@ -93,11 +107,19 @@ def features_of(model: nn.Module, batches: Iterable[Tensor]) -> dict[str, Tensor
         `logits` (N, C), `mid` (N, D), `top` (N, D), on the CPU.
     """
     collected: dict[str, list[Tensor]] = {}
+    for found in features_in_batches(model, batches):
+        for name, tensor in found.items():
+            collected.setdefault(name, []).append(tensor)
+    return {name: torch.cat(parts) for name, parts in collected.items()}
+
+
+def features_in_batches(model: nn.Module, batches: Iterable[Tensor]) -> Iterator[dict[str, Tensor]]:
+    """Compute the same as `features_of`, and yield it batch by batch."""
     with _evaluating(model) as (device, memory_format):
         for images in batches:
-            for name, tensor in features(model, images.to(device, memory_format=memory_format)).items():
-                collected.setdefault(name, []).append(tensor.float().cpu())
-    return {name: torch.cat(parts) for name, parts in collected.items()}
+            with torch.inference_mode():
+                found = features(model, images.to(device, memory_format=memory_format))
+            yield {name: tensor.float().cpu() for name, tensor in found.items()}
 
 
 @contextmanager

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from thalweg.data import BadImage, Cache
+    from thalweg.data.segmented import Pixels
     from thalweg.data.sources import Note
     from thalweg.prediction.crops import Crop
 
@@ -101,9 +102,7 @@ class OnnxModel:
         """The probability from which on a photo is given each class; None: the most probable class is the answer."""
         return tuple(self.facts["thresholds"]) if "thresholds" in self.facts else None
 
-    def probabilities(
-        self, images_NHWC: NDArray[np.uint8], rows_N: NDArray[np.int64], crop: Crop
-    ) -> NDArray[np.float64]:
+    def probabilities(self, images_NHWC: Pixels, rows_N: NDArray[np.int64], crop: Crop) -> NDArray[np.float64]:
         """Return class probabilities (N, C) for one crop of each photo, holding one batch in memory at a time."""
         size = self.facts["size"]
         count = affordable_batch(size, BATCH)
@@ -206,7 +205,7 @@ def _check_graph(session: Any, facts: dict[str, Any], path: Path) -> None:
         raise RunError("prediction.foreign_onnx", path=path)
 
 
-def cropped(images_NHWC: NDArray[np.uint8], rows_N: NDArray[np.int64], crop: Crop, size: int) -> NDArray[np.uint8]:
+def cropped(images_NHWC: Pixels, rows_N: NDArray[np.int64], crop: Crop, size: int) -> NDArray[np.uint8]:
     """Return the same crop of each photo, as bytes (N, size, size, 3)."""
     count = len(rows_N)
     boxes_N4 = np.tile(np.array(crop.box, dtype=np.int64), (count, 1))

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from thalweg.data.segmented import Pixels
     from thalweg.runs import Run
 
     Answer = Callable[[NDArray[np.uint8]], NDArray[np.floating]]
@@ -89,7 +90,7 @@ def photos_to_check(run: Run, note: Callable[..., None] | None) -> NDArray[np.ui
     return np.ascontiguousarray(cache.images_NHWC[cache.rows("valid")[:CHECKED]])
 
 
-def largest_difference(run: Run, answer: Answer, images_NHWC: NDArray[np.uint8]) -> float:
+def largest_difference(run: Run, answer: Answer, images_NHWC: Pixels) -> float:
     """Return the largest difference of a probability between the run and a file.
 
     Args:

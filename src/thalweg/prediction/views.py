@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from thalweg.models import logits_of
+from thalweg.models import logits_in_blocks
 from thalweg.prediction.crops import crop_weights, crops
 from thalweg.runs.photos import evaluation_batches
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
+    from thalweg.data.segmented import Pixels
     from thalweg.runs import Run
 
 BATCH = 64
@@ -28,7 +29,7 @@ BATCH = 64
 def mean_over_views(
     model: nn.Module,
     run: Run,
-    pixels_NSS3: NDArray[np.uint8],
+    pixels_NSS3: Pixels,
     tta: int,
     counted: Callable[[Iterator[Tensor]], Iterator[Tensor]] = lambda batches: batches,
 ) -> NDArray[np.float64]:
@@ -44,12 +45,14 @@ def mean_over_views(
     Raises:
         UsageError: `tta` is out of range.
     """
-    rows_N = np.arange(len(pixels_NSS3))
+    rows_N, temperature = np.arange(len(pixels_NSS3)), run.temperature
     total_NC = np.zeros((len(rows_N), len(run.classes)))
     for crop, weight in zip(crops(tta, pixels_NSS3.shape[1]), crop_weights(tta), strict=True):
         batches = evaluation_batches(
             pixels_NSS3, run.data, rows_N, size=run.config.size, batch_size=BATCH, flip=crop.flip, box=crop.box
         )
-        logits_NC = logits_of(model, counted(batches)).numpy()
-        total_NC += weight * run.task.probabilities(logits_NC, run.temperature)
+        done = 0
+        for logits_RC in logits_in_blocks(model, counted(batches)):  # of many classes, all logits are hundreds of MB
+            some = slice(done, done := done + len(logits_RC))
+            total_NC[some] += weight * run.task.probabilities(logits_RC.numpy(), temperature)
     return total_NC

@@ -28,9 +28,9 @@ from thalweg.report.html import tag
 from thalweg.report.page import document, write_report
 from thalweg.report.scores import scores_table
 from thalweg.report.several import label_scores, rarest_labels, wrong_labels
-from thalweg.runs import Run, RunFolder, files, softmax
+from thalweg.runs import Run, RunFolder, files
+from thalweg.runs.answers import Answers
 from thalweg.runs.config import without_effect
-from thalweg.runs.probabilities import most_probable
 
 
 if TYPE_CHECKING:
@@ -157,24 +157,27 @@ def _draw_layers(run: Run, picture: Target) -> None:
 
 def _write_scores(run: Run, file: Path) -> None:
     """The scores of every class, of which the report lists some."""
-    outputs = run.outputs()
-    matrix_CC = confusion_matrix(outputs["labels"], outputs["logits"].argmax(axis=1), len(run.classes))
+    answers = _answers_of(run)
+    matrix_CC = confusion_matrix(answers.labels_N, answers.predicted_N, len(run.classes))
     write_text(file, scores_table(matrix_CC, run.classes))
 
 
+def _answers_of(run: Run, *, scaled: bool = False) -> Answers:
+    """The answers on the validation split; with the run's temperature if probabilities are shown."""
+    return Answers(run.outputs(), len(run.classes), run.temperature if scaled else 1.0)
+
+
 def _draw_confusion(run: Run, picture: Target) -> None:
-    outputs = run.outputs()
-    labels_N, logits_NC = outputs["labels"], outputs["logits"]
-    matrix_CC = confusion_matrix(labels_N, logits_NC.argmax(axis=1), len(run.classes))
-    if len(run.classes) <= MOST_NAMED:
-        confusion(matrix_CC, run.classes, picture)
+    many = len(run.classes) > MOST_NAMED
+    answers = _answers_of(run, scaled=many)
+    matrix_CC = confusion_matrix(answers.labels_N, answers.predicted_N, len(run.classes))
+    if many:
+        confusion_of_many(matrix_CC, run.classes, picture, _examples(run, answers, matrix_CC))
     else:
-        confusion_of_many(matrix_CC, run.classes, picture, _examples(run, labels_N, logits_NC, matrix_CC))
+        confusion(matrix_CC, run.classes, picture)
 
 
-def _examples(
-    run: Run, labels_N: NDArray[np.integer], logits_NC: NDArray[np.floating], matrix_CC: NDArray[np.integer]
-) -> list[Example]:
+def _examples(run: Run, answers: Answers, matrix_CC: NDArray[np.integer]) -> list[Example]:
     """Photos of the most confused pairs; none if the photos are gone, which the picture of the mistakes reports."""
     try:
         cache = run.open_photos()
@@ -182,18 +185,19 @@ def _examples(
         return []
     rows = cache.rows("valid")
     pairs = confused_pairs(matrix_CC, MOST_PAIRS)
-    chosen = example_rows(pairs, labels_N, *most_probable(logits_NC, run.temperature))
+    chosen = example_rows(pairs, answers.labels_N, answers.predicted_N, answers.probability_N)
     return [Example(*(None if row is None else cache.images_NHWC[rows[row]] for row in both)) for both in chosen]
 
 
 def _draw_mistakes(run: Run, picture: Target) -> None:
-    outputs = run.outputs()
+    answers = _answers_of(run, scaled=True)
     cache = run.open_photos()
     rows = cache.rows("valid")
     mistakes(
         [cache.images_NHWC[row] for row in rows],  # memory-mapped: the photos stay on disk until they are drawn
-        outputs["labels"],
-        *most_probable(outputs["logits"], run.temperature),
+        answers.labels_N,
+        answers.predicted_N,
+        answers.probability_N,
         run.classes,
         picture,
         [cache.photos[row].path for row in rows],
@@ -233,14 +237,13 @@ def draw_doubts(review: Review, picture: Path) -> None:
 
 
 def _draw_reliability(run: Run, picture: Target) -> None:
-    outputs = run.outputs()
-    plain_NC, scaled_NC = softmax(outputs["logits"]), softmax(outputs["logits"], run.temperature)
-    reliability(plain_NC, scaled_NC, outputs["labels"], picture, temperature=run.temperature)
+    answers = _answers_of(run, scaled=True)
+    reliability(answers.plain_N, answers.probability_N, answers.right_N, picture, temperature=run.temperature)
 
 
 def _draw_map(run: Run, picture: Target, layer: str) -> None:
     outputs = run.outputs()
-    predicted_N = outputs["logits"].argmax(axis=1)
+    predicted_N = Answers(outputs, len(run.classes)).predicted_N
     limit = _POINTS if len(run.classes) <= MOST_NAMED else _POINTS_OF_MANY
     tsne(outputs[layer], outputs["labels"], run.classes, picture, title_key=layer, predicted_N=predicted_N, limit=limit)
 
@@ -271,13 +274,11 @@ def _draw_reliability_of_labels(run: Run, picture: Target) -> None:
     outputs, task = run.outputs(), run.task
     count, classes = outputs["labels"].shape
 
-    def answers(probability_NC: NDArray[np.floating]) -> NDArray[np.floating]:
-        yes_A = probability_NC.ravel()
-        return np.stack([1 - yes_A, yes_A], axis=1)
-
-    plain, scaled = answers(task.probabilities(outputs["logits"])), answers(run.probabilities())
+    plain_A, scaled_A = task.probabilities(outputs["logits"]).ravel(), run.probabilities().ravel()
+    right_A = (plain_A > 1 / 2) == (outputs["labels"].ravel() > 0)  # no temperature changes which side it is
+    plain_A, scaled_A = (np.maximum(yes_A, 1 - yes_A) for yes_A in (plain_A, scaled_A))
     title = t("figures.reliability_title_several", count=count * classes, photos=count, classes=classes)
-    reliability(plain, scaled, outputs["labels"].ravel(), picture, temperature=run.temperature, answers=title)
+    reliability(plain_A, scaled_A, right_A, picture, temperature=run.temperature, answers=title)
 
 
 def _draw_map_of_labels(run: Run, picture: Target, layer: str) -> None:

@@ -14,12 +14,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from thalweg.figures.class_choice import confused_pairs
+from thalweg.i18n import joined, t
 
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
+
+_NAMED = 10  # classes
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +92,18 @@ def largest_class(labels_N: NDArray[np.integer], classes: int) -> tuple[int, flo
     counts_C = np.bincount(labels_N, minlength=classes)
     largest = int(counts_C.argmax())
     return largest, float(counts_C[largest] / max(1, len(labels_N)))
+
+
+def unvalidated(labels_N: NDArray[np.integer], classes: Sequence[str]) -> str:
+    """A sentence that names the classes without photos, the first ten of them; empty if each has some.
+
+    Example:
+        >>> unvalidated(np.array([0, 2]), ["cat", "dog", "owl"])
+        'Classes without validation photos, so without recall (1): dog.'
+    """
+    missing = np.flatnonzero(np.bincount(labels_N, minlength=len(classes)) == 0).tolist()
+    names = [classes[label] for label in missing[:_NAMED]] + ["…"] * (len(missing) > _NAMED)
+    return t("report.classes_unvalidated", count=len(missing), names=joined(names)) if missing else ""
 
 
 def wilson_interval(right: int, count: int) -> tuple[float, float]:

@@ -10,10 +10,11 @@ from thalweg.figures.class_choice import MOST_NAMED, by_accuracy, confusion_matr
 from thalweg.i18n import t
 from thalweg.report.formulas import formula_section
 from thalweg.report.html import Html, duration, join, percent, table, tag
-from thalweg.report.scores import class_scores, largest_class, wilson_interval
+from thalweg.report.scores import class_scores, largest_class, unvalidated, wilson_interval
 from thalweg.report.several import label_table
 from thalweg.runs import files
 from thalweg.runs.folder import mapping, number, sequence
+from thalweg.runs.tasks import TOP
 
 
 if TYPE_CHECKING:
@@ -65,6 +66,9 @@ def _cards(folder: RunFolder) -> Iterator[tuple[str, str, str]]:
         accuracy, count = number(result.get("accuracy")), number(result.get("count"))
         if accuracy is not None and 0 <= accuracy <= 1 and count and count >= 1:
             yield t(f"report.accuracy_{split}"), percent(accuracy), _certainty(folder, accuracy, int(count))
+        if (top5 := number(result.get("top5_accuracy"))) is not None and folder.classes:
+            about = t("report.top5_about", chance=percent(min(1.0, TOP / len(folder.classes))))
+            yield t(f"report.top5_{split}"), percent(top5), about
     seconds = mapping(folder.summary.get("seconds"))
     total = number(seconds.get("total"))
     if total is not None:
@@ -97,7 +101,7 @@ def _certainty(folder: RunFolder, accuracy: float, count: int) -> str:
     if not folder.classes:
         return certain
     even = 1 / len(folder.classes)
-    largest, share = largest_class(folder.outputs[1], len(folder.classes)) if folder.outputs else (0, even)
+    largest, share = largest_class(folder.answers.labels_N, len(folder.classes)) if folder.answers else (0, even)
     lines = [certain, t("report.chance", chance=percent(even))]
     if share > _UNEVEN * even:
         lines.append(t("report.largest_class", name=folder.classes[largest], share=percent(share)))
@@ -195,19 +199,21 @@ def class_table(folder: RunFolder) -> Html:
     """
     if folder.task.several:
         return label_table(folder)
-    if folder.outputs is None:
+    if folder.answers is None:
         return tag("p", t("report.no_outputs"), class_="note")
-    (logits_NC, labels_N), names = folder.outputs, folder.classes
-    matrix_CC = confusion_matrix(labels_N, logits_NC.argmax(axis=1), len(names))
+    answers, names = folder.answers, folder.classes
+    matrix_CC = confusion_matrix(answers.labels_N, answers.predicted_N, len(names))
     scores = class_scores(matrix_CC)
     listed = range(len(names)) if len(names) <= MOST_NAMED else by_accuracy(matrix_CC)[:MOST_NAMED]
     rows = [_class_row(names, index, scores[index]) for index in listed]
     columns = [t(f"report.column_{column}") for column in ("class", "photos", "recall", "precision", "f1", "taken_for")]
+    missing = unvalidated(answers.labels_N, names)
     rest = t("report.classes_rest", listed=len(rows), count=len(names), file=files.CLASS_SCORES)
     return join(
         [
             table(columns, rows, numeric=(1, 2, 3, 4), name=t("report.classes")),
             tag("p", rest, class_="note") if len(rows) < len(names) else None,
+            tag("p", missing, class_="note") if missing else None,
             tag("p", t("report.scores_about"), class_="note"),
         ]
     )

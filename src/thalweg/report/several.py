@@ -66,7 +66,7 @@ def label_table(folder: RunFolder) -> Html:
     """The scores of every class on the validation split, at the thresholds that were chosen there."""
     if folder.outputs is None:
         return tag("p", t("report.no_outputs"), class_="note")
-    logits_NC, labels_NC = folder.outputs
+    logits_NC, labels_NC = folder.outputs["logits"], folder.outputs["labels"]
     thresholds_C = folder.thresholds or [0.5] * len(folder.classes)
     found = label_scores(folder.task.probabilities(logits_NC, folder.temperature), labels_NC > 0, thresholds_C)
     rows = [

@@ -24,6 +24,7 @@ Norms = Literal["train", "frozen"]
 OnBadImage = Literal["skip", "stop"]
 Precision = Literal["auto", "fp32", "bf16"]
 Resize = Literal["stretch", "center-crop"]
+Sampling = Literal["shuffled", "balanced"]
 
 ALL_STAGES: Final = "all"  # of `freeze`: all but the classifier
 _MOST_STAGES: Final = 9999
@@ -103,6 +104,9 @@ class TrainingConfig:
         label_smoothing: fraction of the target spread over all classes, in [0, 1); of several labels, over yes and no.
         class_weights: `balanced` weights each photo by photos / (classes · photos of its class), so that rare classes
             count as much as frequent ones.
+        sampling: `shuffled` takes each photo once an epoch. `balanced` takes as many photos, but all classes equally
+            often: those of rare classes several times, and some of frequent ones in a later epoch. The fit of a
+            classifier has no batches; it weights the classes instead.
         clip_grad_norm: largest gradient norm; longer gradients are scaled down to it. None: no clipping.
         ema: decay of the exponential moving average of the weights, in [0, 1); the average is evaluated and kept.
             0: no average.
@@ -119,6 +123,9 @@ class TrainingConfig:
         threads: CPU threads for one step; None: the value of `OMP_NUM_THREADS`, else one per usable core.
         precision: `fp32`, `bf16`, or `auto`, which measures both and takes the faster.
         layout: memory layout: `channels-first`, `channels-last`, or `auto`, which measures both and takes the faster.
+        cache_limit: space that decoded photos may take on the disk and in memory, in GB. Photos that take more are
+            kept as JPEG of the stored size, and decoded ahead of the step. None: what is free on the disk, less a
+            reserve, and half of the free memory.
         on_bad_image: `skip` (the photo is named, counted and reported) or `stop`.
     """
 
@@ -161,6 +168,7 @@ class TrainingConfig:
     loss: Loss = "cross-entropy"
     label_smoothing: float = field(default=0.1, metadata=within(0, 1, open_most=True))
     class_weights: ClassWeights = "none"
+    sampling: Sampling = "shuffled"
     clip_grad_norm: float | None = field(default=None, metadata=within(0, open_least=True))
     ema: float = field(default=0.0, metadata=within(0, 1, open_most=True))
     keep: Keep = "last"
@@ -173,6 +181,7 @@ class TrainingConfig:
     threads: int | None = field(default=None, metadata=within(1, 1024))
     precision: Precision = "auto"
     layout: Layout = "auto"
+    cache_limit: float | None = field(default=None, metadata=within(0, open_least=True, unit="GB"))
     on_bad_image: OnBadImage = "skip"
 
     _repr_html_ = shown_as("config")
@@ -194,6 +203,8 @@ class TrainingConfig:
             raise UsageError("training.bad_fold", value=self.fold, most=max((self.folds or 0) - 1, 0))
         if self.mixup + self.cutmix > 1:
             raise UsageError("training.mixed_twice", mixup=self.mixup, cutmix=self.cutmix)
+        if self.sampling == "balanced" and self.class_weights == "balanced":
+            raise UsageError("training.balanced_twice")
 
     @property
     def is_sharded(self) -> bool:

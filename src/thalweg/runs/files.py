@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from thalweg.data.sources import RUN_CONFIG, RUN_SPLIT
+from thalweg.data.walking import RUN_CONFIG, RUN_SPLIT
 
 
 FORMAT: Final = 2
@@ -66,3 +66,4 @@ EPOCH_UNITS: Final = {
     "seconds": "s",
 }
 VALID_MAP: Final = "valid_map"  # another column of epochs, if photos have several labels: mean average precision
+VALID_TOP5: Final = "valid_top5"  # another column of epochs, of more than 20 classes with one label a photo

@@ -16,6 +16,7 @@ from thalweg.errors import RunError
 from thalweg.history import History, HistoryLog
 from thalweg.i18n import t
 from thalweg.runs import files, schema
+from thalweg.runs.answers import Answers
 from thalweg.runs.config import translated
 from thalweg.runs.tasks import task_of
 
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from os import PathLike
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from thalweg.runs.tasks import Task
@@ -105,13 +105,20 @@ class RunFolder:
         return self._read(files.PROCESSES, HistoryLog.read) if (self.path / files.PROCESSES).exists() else None
 
     @cached_property
-    def outputs(self) -> tuple[NDArray[np.float32], NDArray[np.int64]] | None:
-        """Logits (N, C) and labels (N,), or of several labels (N, C), of the validation split, if there are any."""
+    def outputs(self) -> dict[str, NDArray[Any]] | None:
+        """The arrays of the evaluation, as `Run.outputs` has them, without the features, if there are any."""
         found = self._read(files.EVALUATION, _outputs)
-        if found is not None and (found[1].ndim > 1) != self.task.several:
+        if found is not None and (found["labels"].ndim > 1) != self.task.several:
             self.missing.append(t("runs.broken", name=files.EVALUATION, reason=files.CONFIG))
             return None
         return found
+
+    @cached_property
+    def answers(self) -> Answers | None:
+        """The answers on the validation split, of one label a photo, if there are any."""
+        if self.outputs is None or self.task.several:
+            return None
+        return Answers(self.outputs, len(self.classes), self.temperature)
 
     @cached_property
     def pictures(self) -> dict[str, bytes]:
@@ -125,7 +132,7 @@ class RunFolder:
     def classes(self) -> list[str]:
         """Names of the classes; numbers if the run does not name them."""
         named = [str(name) for name in sequence(self.data.get("classes"))]
-        count = 0 if self.outputs is None else self.outputs[0].shape[1]
+        count = self.outputs["logits"].shape[1] if self.outputs and "logits" in self.outputs else 0
         return named + [str(index) for index in range(len(named), count)]
 
     @property
@@ -195,12 +202,11 @@ def _png(path: Path) -> bytes:
     return content
 
 
-def _outputs(path: Path) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Read logits and labels but not the features."""
+def _outputs(path: Path) -> dict[str, NDArray[Any]]:
+    """Read logits or answers, and labels, but not the features."""
     with safe_open(path, framework="numpy") as file:
-        arrays = {name: file.get_tensor(name) for name in ("logits", "labels")}
-    found = schema.check_outputs(arrays, None, path)
-    return found["logits"], found["labels"]
+        arrays = {name: file.get_tensor(name) for name in set(file.keys()) - {"mid", "top"}}
+    return schema.check_outputs(arrays, None, path)
 
 
 def expand_folds(paths: Iterable[PathLike[str] | str]) -> list[Path]:

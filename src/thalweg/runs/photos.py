@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from thalweg.data import Cache, ImageSet, LayoutChoice
     from thalweg.data.building import Builders
     from thalweg.data.rendering import Rendering
+    from thalweg.data.segmented import Pixels
     from thalweg.runs.config import TrainingConfig
 
 EVALUATION_BATCH = 128  # photos per batch, while they are small
@@ -33,6 +34,7 @@ def find_photos(
     *,
     classes: Sequence[str] | None = None,
     corrections: Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> ImageSet:
     """Find the photos with the classes, splits and fold of a configuration, without decoding any.
 
@@ -42,6 +44,7 @@ def find_photos(
         classes: the names of a run that was trained on them, which no longer needs their file; None: from the
             configuration.
         corrections: the run's own copy of the table of corrections; None: the one that the configuration names.
+        progress: as for `thalweg.open_images`.
 
     Raises:
         DataError: there are no photos, their layout is unknown, or corrections do not fit them.
@@ -54,6 +57,7 @@ def find_photos(
         seed=config.seed,
         valid_fraction=config.valid_fraction,
         choice=layout_choice(config),
+        progress=progress,
     )
     table = corrections or config.corrections
     if table is not None:
@@ -98,7 +102,7 @@ def decode_photos(
 
     Args:
         images: from `find_photos`.
-        config: its `resize` and `on_bad_image` apply.
+        config: its `resize`, `on_bad_image` and `cache_limit` apply.
         stored: side of the decoded photos, in pixels.
         progress: called with (photos decoded, all photos).
         rendering: that of the run; None: chosen from the photos, for a new run.
@@ -117,11 +121,12 @@ def decode_photos(
         rendering=rendering,
         progress=progress,
         builders=builders,
+        limit=None if config.cache_limit is None else 1e9 * config.cache_limit,
     )
 
 
 def evaluation_batches(
-    images_NHWC: NDArray[np.uint8],
+    images_NHWC: Pixels,
     facts: Mapping[str, Any],
     rows_N: NDArray[np.int64],
     *,

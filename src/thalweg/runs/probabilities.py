@@ -5,13 +5,13 @@ Shape suffixes: N photos, R some of them, C classes.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
@@ -45,13 +45,36 @@ def most_probable(
         >>> predicted.tolist(), probability.round(6).tolist()
         ([1, 0], [0.75, 0.8])
     """
-    rows = max(1, _VALUES // logits_NC.shape[1])
     predicted_N, probability_N = np.empty(len(logits_NC), dtype=np.int64), np.empty(len(logits_NC))
-    for start in range(0, len(logits_NC), rows):
-        part_RC = softmax(logits_NC[start : start + rows], temperature)
-        predicted_N[start : start + rows] = part_RC.argmax(axis=1)
-        probability_N[start : start + rows] = part_RC.max(axis=1)
+    for some in blocks(logits_NC):
+        part_RC = softmax(logits_NC[some], temperature)
+        predicted_N[some] = part_RC.argmax(axis=1)
+        probability_N[some] = part_RC.max(axis=1)
     return predicted_N, probability_N
+
+
+def ranks(logits_NC: NDArray[np.floating], labels_N: NDArray[np.integer]) -> NDArray[np.int64]:
+    """The rank of each photo's class, (N,): 0 for the largest logit; of equal ones, the first class comes first.
+
+    A logit that is not a number is above all others, so that no photo counts as right by it.
+
+    Example:
+        >>> ranks(np.array([[0.0, 2.0, 1.0], [1.0, 1.0, 0.0]]), np.array([2, 1])).tolist()
+        [1, 1]
+    """
+    rank_N = np.empty(len(logits_NC), dtype=np.int64)
+    for some in blocks(logits_NC):
+        part_RC, labels_R1 = logits_NC[some], labels_N[some, None]
+        own_R1 = np.take_along_axis(part_RC, labels_R1, axis=1)
+        before_RC = (part_RC == own_R1) & (np.arange(part_RC.shape[1]) < labels_R1)
+        rank_N[some] = np.count_nonzero(~(part_RC <= own_R1) | before_RC, axis=1)
+    return rank_N
+
+
+def blocks(values_NC: NDArray[Any]) -> Iterator[slice]:
+    """Rows that are worked on at a time: of many classes, a copy of all rows takes hundreds of MB."""
+    rows = max(1, _VALUES // values_NC.shape[1])
+    return (slice(start, start + rows) for start in range(0, len(values_NC), rows))
 
 
 def sigmoid(logits_NC: NDArray[np.floating], temperature: float = 1.0) -> NDArray[np.float64]:
@@ -122,6 +145,5 @@ def _root(slope_at: Callable[[float], float]) -> float:
 
 def _mean_logit(logits_NC: NDArray[np.floating], temperature: float) -> float:
     """The mean over photos of the expected logit, `Σ_c p_nc·z_nc`."""
-    rows = max(1, _VALUES // logits_NC.shape[1])
-    parts = (logits_NC[start : start + rows] for start in range(0, len(logits_NC), rows))
+    parts = (logits_NC[some] for some in blocks(logits_NC))
     return sum(float(np.vdot(softmax(part_RC, temperature), part_RC)) for part_RC in parts) / len(logits_NC)

@@ -9,7 +9,7 @@ run/
   history/steps, epochs, layers   append-only columns (see thalweg.history)
   checkpoints/last, best   .safetensors: to resume from, and to predict with
   checkpoints/epoch-0001   .safetensors: weights of every epoch (0000: initial), with `save_every_epoch`
-  evaluation.safetensors   validation split: logits, labels, features at the mid and top taps
+  evaluation.safetensors   validation split: logits or answers, labels, features at the mid and top taps
   summary.json             the results, and how long they took
   class-scores.csv         precision, recall and F1 of every class on the validation split
   *.png, report.html       figures and the report
@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
@@ -35,6 +36,7 @@ from thalweg.data.rendering import Rendering
 from thalweg.errors import DataError, RunError, UnknownNameError, UsageError
 from thalweg.history import HistoryLog
 from thalweg.runs import files, schema
+from thalweg.runs.answers import filled, large_array
 from thalweg.runs.config import SettledConfig, translated
 from thalweg.runs.photos import decode_photos, evaluation_batches, find_photos
 from thalweg.runs.split_table import read_split_table, split_text
@@ -44,7 +46,6 @@ from thalweg.runs.tasks import task_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    import numpy as np
     import torch
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
@@ -176,8 +177,7 @@ class Run:
     def saved_epochs(self) -> list[int]:
         """Return the epochs whose weights were kept, in order; 0 means the initial weights."""
         found = (self.path / files.CHECKPOINTS).glob("epoch-*.safetensors")
-        names = (path.stem.removeprefix(files.EPOCH) for path in found)
-        return sorted(int(name) for name in names if name.isdecimal())
+        return sorted(int(name) for path in found if (name := path.stem.removeprefix(files.EPOCH)).isdecimal())
 
     @property
     def evaluation(self) -> Path:
@@ -185,7 +185,7 @@ class Run:
         return self.path / files.EVALUATION
 
     def outputs(self) -> dict[str, NDArray[Any]]:
-        """Read the arrays in `evaluation`: `logits` (N, C), `labels` (N), or (N, C) of several, `mid` and `top` (N, D).
+        """Read `evaluation`: `logits` (N, C), or what `answers` keeps of large ones; `labels`; `mid` and `top` (N, D).
 
         Raises:
             RunError: it is missing or damaged.
@@ -202,13 +202,13 @@ class Run:
     def probabilities(self, split: Split = "valid") -> NDArray[np.float64]:
         """Return the class probabilities of each photo in a split, with the run's temperature.
 
-        The validation split is read from the run; photos of another split go through the network.
+        The validation split is read from the run, if that keeps logits; other photos go through the network.
 
         Args:
             split: `train`, `valid` or `test`.
 
         Returns:
-            (N, C), in the order of the cache's rows; each row sums to 1, if a photo has one label.
+            (N, C), in the order of the cache's rows, on disk if above 200 MB; each row sums to 1 of one label a photo.
 
         Raises:
             UnknownNameError: there is no such split.
@@ -216,13 +216,14 @@ class Run:
         """
         if split not in SPLITS:
             raise UnknownNameError("split", split, SPLITS)
-        if split == "valid":
-            return self.task.probabilities(self.outputs()["logits"], self.temperature)
-        from thalweg.models import logits_of
+        if split == "valid" and "logits" in (outputs := self.outputs()):
+            return self.task.probabilities(outputs["logits"], self.temperature)
+        from thalweg.models import logits_in_blocks
 
-        cache = self.open_photos()
-        batches = self.batches(cache, cache.rows(split))
-        return self.task.probabilities(logits_of(self.load_network(), batches).numpy(), self.temperature)
+        cache, task, temperature = self.open_photos(), self.task, self.temperature
+        found_NC = large_array((len(cache.rows(split)), len(self.classes)), np.float64, self.path)
+        blocks = logits_in_blocks(self.load_network(), self.batches(cache, cache.rows(split)))
+        return filled(found_NC, (task.probabilities(logits_RC.numpy(), temperature) for logits_RC in blocks))
 
     @property
     def corrections(self) -> Path | None:
@@ -257,8 +258,7 @@ class Run:
             DataError: the photos are gone.
             RunError: the photos have changed.
         """
-        images = self.find_photos()
-        stored, rendering = self.data["stored"], self.rendering
+        images, stored, rendering = self.find_photos(), self.data["stored"], self.rendering
         cache = decode_photos(images, self.config, stored, progress, rendering=rendering, builders=builders)
         if cache.fingerprint != self.data["fingerprint"]:
             photos = without_password(str(self.data["path"]))
@@ -326,7 +326,7 @@ class Run:
 
     def epochs(self) -> History:
         """The history of the epochs."""
-        return self._history(files.EPOCHS, self.task.epoch_units)
+        return self._history(files.EPOCHS, self.task.epoch_units(len(self.classes)))
 
     def layers(self) -> History:
         """The history of the layers: gradient norm, update ratio and weight norm of each, at the measured steps."""
@@ -334,8 +334,7 @@ class Run:
 
     def processes(self) -> History | None:
         """The history of the processes, photos per second of each; None: only one trained."""
-        there = (self.path / files.PROCESSES).exists()
-        return self._history(files.PROCESSES, files.PROCESS_UNITS) if there else None
+        return self._history(files.PROCESSES, files.PROCESS_UNITS) if (self.path / files.PROCESSES).exists() else None
 
     def _history(self, name: str, units: Mapping[str, str]) -> History:
         history = HistoryLog.read(self.path / name)
@@ -369,11 +368,11 @@ class Run:
         """
         if not self.task.several:
             return None
-        found = self.summary().get("thresholds", [0.5] * len(self.classes))
-        if len(found) != len(self.classes):
-            path, wanted = self.path / files.SUMMARY, len(self.classes)
-            raise RunError("runs.damaged", path=path, name="thresholds", value=len(found), wanted=wanted)
-        return tuple(found)
+        found, wanted = self.summary().get("thresholds", [0.5] * len(self.classes)), len(self.classes)
+        if len(found) == wanted:
+            return tuple(found)
+        path = self.path / files.SUMMARY
+        raise RunError("runs.damaged", path=path, name="thresholds", value=len(found), wanted=wanted)
 
     def write_json(self, name: str, content: Any) -> None:
         """Write a JSON document to the folder."""

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 _LARGEST_FILE: Final = 1 << 26  # bytes of a table: the check of a million photos takes less
 _MOST_PHOTOS: Final = 1 << 40
+_MOST_CLASSES: Final = 1 << 24  # where the names are unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +168,10 @@ _SCORE: Final = table(
         "loss": number(finite=False),
         "accuracy": number(0, 1),
         "count": whole(1),
-        **{name: number(0, 1, required=False) for name in ("mean_average_precision", "micro_f1", "macro_f1")},
+        **{
+            name: number(0, 1, required=False)
+            for name in ("top5_accuracy", "mean_average_precision", "micro_f1", "macro_f1")
+        },
     },
     required=False,
 )
@@ -283,7 +287,8 @@ def read_json(path: Path) -> Any:
 def check_outputs(arrays: Mapping[str, NDArray[Any]], classes: int | None, path: Path) -> dict[str, NDArray[Any]]:
     """Check the evaluation's arrays: `logits` (N, C), `labels`, and features (N, D) if present.
 
-    Labels are (N,) in [0, C), or of several labels (N, C), each 0 or 1.
+    Labels are (N,) in [0, C), or of several labels (N, C), each 0 or 1. Instead of logits that would be large, there
+    are `top_classes` and `top_probabilities` (N, K), `plain` and `rank` (N,); `thalweg.runs.answers` has the details.
 
     Args:
         arrays: by name.
@@ -293,23 +298,53 @@ def check_outputs(arrays: Mapping[str, NDArray[Any]], classes: int | None, path:
     Raises:
         RunError: an array is missing, has the wrong shape, or is not finite.
     """
-    logits_NC, labels_N = arrays.get("logits"), arrays.get("labels")
+    labels = arrays.get("labels")
     right = (
-        logits_NC is not None
-        and labels_N is not None
-        and logits_NC.ndim == 2
-        and labels_N.shape in (logits_NC.shape[:1], logits_NC.shape)
-        and len(labels_N) > 0
-        and logits_NC.shape[1] == (classes or logits_NC.shape[1])
-        and labels_N.dtype.kind in "iu"
-        and logits_NC.dtype.kind == "f"
-        and bool(((labels_N >= 0) & (labels_N < (2 if labels_N.ndim > 1 else logits_NC.shape[1]))).all())
-        and bool(np.isfinite(logits_NC).all())
-        and all(arrays[tap].ndim == 2 and len(arrays[tap]) == len(labels_N) for tap in ("mid", "top") if tap in arrays)
+        labels is not None
+        and len(labels) > 0
+        and labels.dtype.kind in "iu"
+        and (_are_logits if "logits" in arrays else _are_answers)(arrays, labels, classes)
+        and all(arrays[tap].ndim == 2 and len(arrays[tap]) == len(labels) for tap in ("mid", "top") if tap in arrays)
     )
     if not right:
         raise RunError("runs.outputs_do_not_fit", path=path)
     return dict(arrays)
+
+
+def _are_logits(arrays: Mapping[str, NDArray[Any]], labels: NDArray[np.integer], classes: int | None) -> bool:
+    logits_NC = arrays["logits"]
+    return (
+        logits_NC.ndim == 2
+        and labels.shape in (logits_NC.shape[:1], logits_NC.shape)
+        and logits_NC.shape[1] == (classes or logits_NC.shape[1])
+        and logits_NC.dtype.kind == "f"
+        and _are_in(labels, 2 if labels.ndim > 1 else logits_NC.shape[1])
+        and bool(np.isfinite(logits_NC).all())
+    )
+
+
+def _are_answers(arrays: Mapping[str, NDArray[Any]], labels_N: NDArray[np.integer], classes: int | None) -> bool:
+    found = [arrays.get(name) for name in ("top_classes", "top_probabilities", "plain", "rank")]
+    if any(one is None for one in found):
+        return False
+    top_NK, probability_NK, plain_N, rank_N = (np.asarray(one) for one in found)
+    most = _MOST_CLASSES if classes is None else classes
+    return (
+        labels_N.ndim == 1
+        and top_NK.ndim == 2
+        and top_NK.shape[1] > 0
+        and top_NK.shape == probability_NK.shape
+        and plain_N.shape == rank_N.shape == labels_N.shape == top_NK.shape[:1]
+        and top_NK.dtype.kind == rank_N.dtype.kind == "i"
+        and probability_NK.dtype.kind == plain_N.dtype.kind == "f"
+        and all(_are_in(values, most) for values in (labels_N, top_NK, rank_N))
+        and all(bool(((values >= 0) & (values <= 1)).all()) for values in (probability_NK, plain_N))
+    )
+
+
+def _are_in(values: NDArray[np.integer], count: int) -> bool:
+    """Whether all values are numbers of so many things."""
+    return bool(((values >= 0) & (values < count)).all())
 
 
 def _parsed(path: Path, parse: Callable[[str], Any]) -> Any:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import numpy as np
 
 from thalweg.runs import files
-from thalweg.runs.probabilities import fitted_temperature, fitted_temperature_of_sigmoid, sigmoid, softmax
+from thalweg.runs.probabilities import fitted_temperature, fitted_temperature_of_sigmoid, ranks, sigmoid, softmax
 from thalweg.runs.retrieval import average_precisions, best_thresholds, f1_of
 
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 BINARY: Final = "binary-cross-entropy"
+MOST_WITHOUT_TOP5: Final = 20  # classes: of 20, five are a quarter, and who guesses already has 25 %
+TOP: Final = 5
 
 
 class Task(Protocol):
@@ -30,13 +32,15 @@ class Task(Protocol):
 
     Attributes:
         several: whether a photo may have several classes, or none.
-        epoch_units: the columns of the history of epochs, with their units.
         pictures: the names of a run's pictures.
     """
 
     several: bool
-    epoch_units: Mapping[str, str]
     pictures: tuple[str, ...]
+
+    def epoch_units(self, classes: int) -> Mapping[str, str]:
+        """Return the columns of the history of epochs of so many classes, with their units."""
+        ...
 
     def shares(self, labels: NDArray[np.integer], classes: int) -> list[float]:
         """Return the share of the photos that have each class."""
@@ -95,8 +99,10 @@ class _OneClass:
     """Each photo has one class: softmax, and the most probable class."""
 
     several = False
-    epoch_units: Mapping[str, str] = files.EPOCH_UNITS
     pictures: tuple[str, ...] = files.PICTURES
+
+    def epoch_units(self, classes: int) -> Mapping[str, str]:
+        return {**files.EPOCH_UNITS, files.VALID_TOP5: ""} if classes > MOST_WITHOUT_TOP5 else files.EPOCH_UNITS
 
     def shares(self, labels: NDArray[np.integer], classes: int) -> list[float]:
         return [float(count) / len(labels) for count in np.bincount(labels, minlength=classes)]
@@ -126,7 +132,7 @@ class _OneClass:
         labels: NDArray[np.integer],
         thresholds_C: Sequence[float] | None = None,  # noqa: ARG002 - as `Task`
     ) -> dict[str, float]:
-        return {"accuracy": float((probability_NC.argmax(axis=1) == labels).mean())}
+        return scores_of_ranks(ranks(probability_NC, labels), probability_NC.shape[1])
 
     def scores_of_logits(
         self,
@@ -142,8 +148,10 @@ class _SeveralClasses:
     """A photo may have several classes, or none: a sigmoid for each, and a threshold for each."""
 
     several = True
-    epoch_units: Mapping[str, str] = {**files.EPOCH_UNITS, files.VALID_MAP: ""}
     pictures: tuple[str, ...] = files.PICTURES_OF_SEVERAL
+
+    def epoch_units(self, classes: int) -> Mapping[str, str]:  # noqa: ARG002 - as `Task`
+        return {**files.EPOCH_UNITS, files.VALID_MAP: ""}
 
     def shares(self, labels: NDArray[np.integer], classes: int) -> list[float]:  # noqa: ARG002 - as `Task`
         return labels.mean(axis=0).tolist()
@@ -199,6 +207,21 @@ class _SeveralClasses:
 
 ONE: Final[Task] = _OneClass()
 SEVERAL: Final[Task] = _SeveralClasses()
+
+
+def scores_of_ranks(rank_N: NDArray[np.integer], classes: int) -> dict[str, float]:
+    """Return `accuracy`, and of more than 20 classes `top5_accuracy`: the true class is among the five most probable.
+
+    Args:
+        rank_N: the rank of the true class of each photo, 0 for the most probable.
+        classes: number of classes.
+
+    Example:
+        >>> scores_of_ranks(np.array([0, 4, 5, 9]), 21)
+        {'accuracy': 0.25, 'top5_accuracy': 0.5}
+    """
+    found = {"accuracy": float((rank_N == 0).mean())}
+    return found if classes <= MOST_WITHOUT_TOP5 else {**found, "top5_accuracy": float((rank_N < TOP).mean())}
 
 
 def task_of(loss: Any) -> Task:

@@ -161,6 +161,7 @@ def _of_config(path: Path) -> dict[str, Any]:
         "license": weights.get("license"),
         "fitted": "optimizer" in unused,
         "several": run.task.several,
+        "top5": files.VALID_TOP5 in run.task.epoch_units(len(run.classes)),
     }
 
 

@@ -6,17 +6,20 @@ import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
-from safetensors.torch import save
+from safetensors.numpy import save
 
 from thalweg._files import write_bytes
 from thalweg.runs import files
-from thalweg.runs.tasks import task_of
-from thalweg.training.losses import loss_of
+from thalweg.runs.answers import LARGEST, large_array, without_logits
+from thalweg.runs.probabilities import blocks, ranks
+from thalweg.runs.tasks import BINARY, scores_of_ranks, task_of
+from thalweg.training.losses import loss_of, losses_of
 
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
     from torch import Tensor
@@ -29,12 +32,14 @@ if TYPE_CHECKING:
 class Score:
     """Mean loss (in nats, except for mse), fraction of correct photos, and number of photos.
 
-    With several labels a photo, correct are those with exactly the right ones, and three more scores are known.
+    Of more than 20 classes, the share of the photos is known whose class is among the five most probable. With several
+    labels a photo, correct are those with exactly the right ones, and three other scores are known.
     """
 
     loss: float
     accuracy: float
     count: int
+    top5_accuracy: float | None = None
     mean_average_precision: float | None = None
     micro_f1: float | None = None
     macro_f1: float | None = None
@@ -46,7 +51,11 @@ class Score:
 
     def row(self) -> dict[str, float]:
         """Return the columns of the history of epochs; a run takes those that it has."""
-        return {"valid_loss": self.loss, "valid_accuracy": self.accuracy, files.VALID_MAP: self.quality}
+        more = {
+            files.VALID_MAP: self.quality,
+            files.VALID_TOP5: math.nan if self.top5_accuracy is None else self.top5_accuracy,
+        }
+        return {"valid_loss": self.loss, "valid_accuracy": self.accuracy, **more}
 
     def to_dict(self) -> dict[str, Any]:
         """Return a dictionary for JSON, which has no NaN."""
@@ -75,29 +84,72 @@ def score(
         >>> score(torch.tensor([[9.0, 0.0], [9.0, 0.0]]), torch.tensor([0, 1]), "cross-entropy").accuracy
         0.5
     """
-    mean_loss, task = float(loss_of(loss, logits_NC, labels_N, 0.0)), task_of(loss)
-    found = task.scores_of_logits(logits_NC.numpy(), labels_N.numpy(), temperature, thresholds_C)
-    return Score(mean_loss, count=len(labels_N), **found)
+    if loss != BINARY:
+        return score_of(judged(logits_NC, labels_N, loss), logits_NC.shape[1])
+    found = task_of(loss).scores_of_logits(logits_NC.numpy(), labels_N.numpy(), temperature, thresholds_C)
+    return Score(float(loss_of(loss, logits_NC, labels_N, 0.0)), count=len(labels_N), **found)
 
 
-def keep_outputs(run: Run, outputs: Mapping[str, Tensor], labels_N: NDArray[Any]) -> dict[str, Any]:
+def judged(logits_NC: Tensor, labels_N: Tensor, loss: str) -> Tensor:
+    """Return the loss of each photo and the rank of its class, (2, N), of one label a photo; in blocks of photos."""
+    found_2N = torch.empty(2, len(labels_N))
+    for some in blocks(logits_NC.numpy()):
+        found_2N[0, some] = losses_of(loss, logits_NC[some], labels_N[some], 0.0)
+    found_2N[1] = torch.from_numpy(ranks(logits_NC.numpy(), labels_N.numpy()))
+    return found_2N
+
+
+def score_of(judged_2N: Tensor, classes: int) -> Score:
+    """Return the score of photos that are judged already.
+
+    Args:
+        judged_2N: the loss of each photo and the rank of its class, from `judged`.
+        classes: C.
+    """
+    losses_N, rank_N = judged_2N.contiguous()
+    return Score(float(losses_N.mean()), count=len(losses_N), **scores_of_ranks(rank_N.numpy(), classes))
+
+
+def keep_outputs(run: Run, outputs: Iterable[Mapping[str, Tensor]], labels_N: NDArray[Any]) -> dict[str, Any]:
     """Write the network's outputs on the validation split, and fit the temperature to them.
+
+    Logits above 200 MB are not kept, but what follows from them (`thalweg.runs.answers`), unless photos have several
+    labels, whose scores need them all.
 
     Args:
         run: the run to write to.
-        outputs: `logits` (N, C), `mid` and `top` (N, D), from the weights that the run kept.
+        outputs: batch by batch `logits` (N, C), `mid` and `top` (N, D), from the weights that the run kept.
         labels_N: the true classes, as the loss takes them.
 
     Returns:
         The summary's `valid` and `temperature`; with several labels also `thresholds`, which are chosen here.
     """
-    labels, logits_NC, task = torch.from_numpy(labels_N), outputs["logits"], run.task
-    write_bytes(run.evaluation, save({**outputs, "labels": labels}))
-    temperature = task.temperature(logits_NC.numpy(), labels_N)
-    thresholds_C = task.thresholds(logits_NC.numpy(), labels_N, temperature)
-    found = score(logits_NC, labels, run.config.loss, temperature=temperature, thresholds_C=thresholds_C)
-    chosen = {} if thresholds_C is None else {"thresholds": thresholds_C}
-    return {"valid": found.to_dict(), "temperature": temperature, **chosen}
+    logits_NC, features = _gathered(run, outputs, len(labels_N))
+    task, labels = run.task, torch.from_numpy(labels_N)
+    temperature = task.temperature(logits_NC, labels_N)
+    large = logits_NC.nbytes > LARGEST and not task.several
+    kept = without_logits(logits_NC, labels_N, temperature) if large else {"logits": logits_NC}
+    write_bytes(run.evaluation, save({**kept, **features, "labels": labels_N}))
+    thresholds_C = task.thresholds(logits_NC, labels_N, temperature)
+    chosen = {"temperature": temperature, "thresholds_C": thresholds_C}
+    found = score(torch.from_numpy(logits_NC), labels, run.config.loss, **chosen)
+    more = {} if thresholds_C is None else {"thresholds": thresholds_C}
+    return {"valid": found.to_dict(), "temperature": temperature, **more}
+
+
+def _gathered(
+    run: Run, outputs: Iterable[Mapping[str, Tensor]], count: int
+) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float32]]]:
+    """The logits of all photos, on disk if they are large, and the features."""
+    logits_NC = large_array((count, len(run.classes)), np.float32, run.path)
+    features: dict[str, list[Tensor]] = {}
+    done = 0
+    for batch in outputs:
+        logits_NC[done : done + len(batch["logits"])] = batch["logits"].numpy()
+        done += len(batch["logits"])
+        for name in batch.keys() - {"logits"}:
+            features.setdefault(name, []).append(batch[name])
+    return logits_NC, {name: torch.cat(parts).numpy() for name, parts in features.items()}
 
 
 def write_summary(

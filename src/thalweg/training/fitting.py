@@ -15,6 +15,7 @@ import torch
 
 from thalweg import models
 from thalweg.runs import files
+from thalweg.runs.answers import LARGEST, large_array
 from thalweg.training.evaluation import score
 from thalweg.training.head import MOST_ITERATIONS, Regression, choose_penalty, fit
 from thalweg.training.losses import weights_of_classes
@@ -71,11 +72,13 @@ class HeadFit:
             return None
         train_ND, valid_ND = found_ND[: len(train)], found_ND[len(train) :]
         began, labels_N = time.monotonic(), cache.labels("train")
-        weights_C = weights_of_classes(config.class_weights, labels_N, classes)
+        balanced = "balanced" in (config.sampling, config.class_weights)  # in expectation, weights are what sampling is
+        weights_C = weights_of_classes("balanced" if balanced else "none", labels_N, classes)
         penalty = choose_penalty(train_ND, labels_N, classes, seed=config.seed, weights_C=weights_C)
         regression = Regression(train_ND, labels_N, classes, weights_C)
         most = min(MOST_ITERATIONS, config.epochs or MOST_ITERATIONS) if config.only_head else MOST_ITERATIONS
-        iterations = [regression.iteration(*fitted) for fitted in fit(regression, penalty, most=most)]
+        found = (regression.iteration(*fitted) for fitted in fit(regression, penalty, most=most))
+        iterations = [_kept(one, number, run) for number, one in enumerate(found)]
         return cls(
             iterations,
             penalty,
@@ -142,3 +145,13 @@ class HeadFit:
             "seconds": self.seconds,
             "accuracy": last.accuracy,
         }
+
+
+def _kept(one: Iteration, number: int, run: Run) -> Iteration:
+    """An iteration to keep: beyond 200 MB of weights, which many classes have, in a file without a name."""
+    weight_CD = one.weight_CD.numpy()
+    if (number + 1) * weight_CD.nbytes <= LARGEST:
+        return one
+    kept_CD = large_array(weight_CD.shape, weight_CD.dtype, run.path, bound=0)
+    kept_CD[:] = weight_CD
+    return one._replace(weight_CD=torch.from_numpy(kept_CD))

@@ -19,13 +19,15 @@ from thalweg.data.label_sets import written
 from thalweg.errors import RunError, UsageError
 from thalweg.loggers.live import opened
 from thalweg.runs import Run, files
+from thalweg.runs.answers import LARGEST, Answers
+from thalweg.runs.tasks import scores_of_ranks
 from thalweg.training.printing import heard
 from thalweg.training.request import extended, read
 from thalweg.training.session import claimed, resume, train
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
     from thalweg.runs import TrainingConfig
     from thalweg.runs.tasks import Task
     from thalweg.training.progress import Listener
+
+_BYTES_A_VALUE = 9  # of `out-of-fold.csv`
 
 
 def train_folds(
@@ -47,7 +51,8 @@ def train_folds(
     """Train `config.folds` runs in `out/folds/0`, `1`, ..., each validated on a part that the others train on.
 
     When all are done, `out/out-of-fold.csv` holds the probabilities of every labeled photo, by the run that did not
-    train on it, and `out/summary.json` the accuracy over all of them. The folds share a budget.
+    train on it; where that would be more than 200 MB, only that of the predicted class, and the rank of the label, 1 if
+    it is the prediction. `out/summary.json` holds the accuracy over all photos. The folds share a budget.
 
     Args:
         photos: as `train` takes them.
@@ -155,39 +160,70 @@ def _resumed(path: Path, listener: Listener, loggers: Live, photos: Path | str |
 def _write_out_of_fold(runs: Sequence[Run], out: Path) -> None:
     lines = io.StringIO()
     writer = csv.writer(lines, lineterminator="\n")
-    classes = runs[0].classes
-    writer.writerow(["path", "fold", "label", "predicted", *classes])
-    task, found = runs[0].task, []
-    for fold, run in enumerate(runs):
-        outputs = run.outputs()
-        probability_NC, labels = run.probabilities(), outputs["labels"]
-        true_NC, given_NC = task.true(labels, len(classes)), task.decided(probability_NC, run.thresholds)
+    classes, task = runs[0].classes, runs[0].task
+    found = [run.outputs() for run in runs]
+    values = len(classes) * sum(len(outputs["labels"]) for outputs in found)
+    large = values * _BYTES_A_VALUE > LARGEST and not task.several
+    writer.writerow(["path", "fold", "label", "predicted", *(("probability", "rank") if large else classes)])
+    by_fold: list[dict[str, float]] = []
+    parts: list[tuple[NDArray[np.float64], NDArray[np.integer]]] = []
+    for fold, (run, outputs) in enumerate(zip(runs, found, strict=True)):
         paths = run.read_split("valid")
-        if len(paths) != len(labels):
+        if len(paths) != len(outputs["labels"]):
             raise RunError("runs.outputs_do_not_fit", path=run.evaluation)
-        for path, true_C, given_C, probability_C in zip(paths, true_NC, given_NC, probability_NC, strict=True):
-            columns = [f"{probability:.6f}" for probability in probability_C]
-            writer.writerow([path, fold, *(_names(which_C, classes) for which_C in (true_C, given_C)), *columns])
-        found.append((probability_NC, labels, run.thresholds))
+        if task.several:
+            parts.append((run.probabilities(), outputs["labels"]))
+            by_fold.append(task.scores(*parts[-1], run.thresholds))
+            rows = _rows_of_several(run, *parts[-1])
+        else:
+            answers = Answers(outputs, len(classes), run.temperature)
+            by_fold.append(scores_of_ranks(answers.rank_N, len(classes)))
+            rows = _rows(answers, classes, None if large else run.probabilities())
+        writer.writerows([path, fold, *row] for path, row in zip(paths, rows, strict=True))
     write_text(out / files.OUT_OF_FOLD, lines.getvalue())
-    by_fold = [task.scores(*one) for one in found]
-    count = sum(len(labels) for _, labels, _ in found)
-    summary: dict[str, Any] = {"folds": len(runs)} | _over_all(found, by_fold, task) | {"count": count}
+    counts = [len(outputs["labels"]) for outputs in found]
+    summary: dict[str, Any] = {"folds": len(runs)} | _over_all(by_fold, counts, parts, task) | {"count": sum(counts)}
     summary["by_fold"] = [one.get("mean_average_precision", one["accuracy"]) for one in by_fold]
     write_text(out / files.SUMMARY, json.dumps(summary, indent=2) + "\n")
+
+
+def _rows(
+    answers: Answers, classes: Sequence[str], probability_NC: NDArray[np.float64] | None
+) -> Iterator[tuple[object, ...]]:
+    """Label, predicted class, and the probability of each class; or that of the predicted one, and the label's rank."""
+    for row, (label, predicted) in enumerate(zip(answers.labels_N.tolist(), answers.predicted_N.tolist(), strict=True)):
+        named = (classes[label], classes[predicted])
+        if probability_NC is None:
+            yield *named, f"{answers.probability_N[row]:.6f}", int(answers.rank_N[row]) + 1
+        else:
+            yield *named, *(f"{probability:.6f}" for probability in probability_NC[row])
+
+
+def _rows_of_several(
+    run: Run, probability_NC: NDArray[np.float64], labels_NC: NDArray[np.integer]
+) -> Iterator[list[str]]:
+    """Labels, given classes, and the probability of each class."""
+    given_NC = run.task.decided(probability_NC, run.thresholds)
+    for true_C, given_C, probability_C in zip(labels_NC > 0, given_NC, probability_NC, strict=True):
+        named = (_names(which_C, run.classes) for which_C in (true_C, given_C))
+        yield [*named, *(f"{probability:.6f}" for probability in probability_C)]
 
 
 def _names(which_C: NDArray[np.bool_], classes: Sequence[str]) -> str:
     return written(classes[label] for label in np.flatnonzero(which_C).tolist())
 
 
-def _over_all(found: Sequence[tuple[Any, ...]], by_fold: Sequence[Mapping[str, float]], task: Task) -> dict[str, float]:
-    """The accuracy over the photos of all folds, each with its fold's decisions; and mean average precision."""
-    counts = [len(labels) for _, labels, _ in found]
-    right = sum(one["accuracy"] * count for one, count in zip(by_fold, counts, strict=True))
-    scores = {"accuracy": round(right) / sum(counts)}
+def _over_all(
+    by_fold: Sequence[Mapping[str, float]],
+    counts: Sequence[int],
+    parts: Sequence[tuple[NDArray[np.float64], NDArray[np.integer]]],
+    task: Task,
+) -> dict[str, float]:
+    """The accuracy over the photos of all folds, each with its fold's decisions; top-5; and mean average precision."""
+    names = [name for name in ("accuracy", "top5_accuracy") if name in by_fold[0]]
+    right = {name: sum(one[name] * count for one, count in zip(by_fold, counts, strict=True)) for name in names}
+    scores = {name: round(right[name]) / sum(counts) for name in names}
     if task.several:
-        parts = zip(*((probability_NC, labels) for probability_NC, labels, _ in found), strict=True)
-        probability_NC, labels = map(np.concatenate, parts)
+        probability_NC, labels = (np.concatenate(some) for some in zip(*parts, strict=True))
         scores["mean_average_precision"] = task.scores(probability_NC, labels)["mean_average_precision"]
     return scores

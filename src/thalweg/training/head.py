@@ -6,6 +6,7 @@ Shape suffixes: N photos, D features, C classes, P parameters of the classifier:
 from __future__ import annotations
 
 from collections import deque
+from functools import reduce
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -25,6 +26,7 @@ MOST_ITERATIONS = 200
 _ENOUGH_LEFT_OUT = 512  # photos that judge a penalty
 _WORSE = 2  # weaker penalties in a row that are worse than the best: the rest is not tried
 _ROUGH, _FINE = 3e-3, 1e-5  # gradient norm, relative to the start, at which a fit ends
+_VALUES = 16_000_000  # logits that are held at a time
 _MEMORY = 10  # steps that L-BFGS remembers
 _SUFFICIENT = 1e-4  # fraction of the predicted fall that a step must reach (Armijo)
 _MOST_HALVINGS = 30
@@ -94,21 +96,29 @@ class Regression:
     def loss(self, values_P: Tensor, penalty: float) -> tuple[float, Tensor]:
         """Return loss with penalty, and its gradient (P,)."""
         weight_CD, _ = self._parts(values_P)
-        logits_NC = self._logits(values_P)
-        picked_N = logits_NC.gather(1, self._labels_N[:, None])[:, 0]
-        losses_N = torch.logsumexp(logits_NC, dim=1) - picked_N
-        residuals_NC = logits_NC.softmax(dim=1)
-        residuals_NC[torch.arange(len(residuals_NC)), self._labels_N] -= 1
-        residuals_NC *= self._shares_N[:, None]
-        gradient_CD = residuals_NC.T @ self._features_ND + penalty * weight_CD
-        loss = (losses_N * self._shares_N).sum() + penalty / 2 * weight_CD.square().sum()
-        return float(loss), torch.cat([gradient_CD.flatten(), residuals_NC.sum(dim=0)])
+        parts = [self._part(values_P, some) for some in self._blocks()]
+        loss, gradient_CD, gradient_C = (reduce(torch.add, some) for some in zip(*parts, strict=True))
+        loss = loss + penalty / 2 * weight_CD.square().sum()
+        return float(loss), torch.cat([(gradient_CD + penalty * weight_CD).flatten(), gradient_C])
+
+    def _part(self, values_P: Tensor, some: slice) -> tuple[Tensor, Tensor, Tensor]:
+        """The loss of some photos without the penalty, and its gradients of weights (C, D) and biases (C,)."""
+        logits_RC, labels_R, shares_R = self._logits(values_P, some), self._labels_N[some], self._shares_N[some]
+        picked_R = logits_RC.gather(1, labels_R[:, None])[:, 0]
+        losses_R = torch.logsumexp(logits_RC, dim=1) - picked_R
+        residuals_RC = logits_RC.softmax(dim=1)
+        residuals_RC[torch.arange(len(residuals_RC)), labels_R] -= 1
+        residuals_RC *= shares_R[:, None]
+        return (losses_R * shares_R).sum(), residuals_RC.T @ self._features_ND[some], residuals_RC.sum(dim=0)
 
     def iteration(self, values_P: Tensor, gradient_P: Tensor, step: float) -> Iteration:
         """Describe the classifier of some parameters."""
         weight_CD, bias_C = (part.double() for part in self._parts(values_P))
-        logits_NC = self._logits(values_P).double()
-        losses_N = torch.nn.functional.cross_entropy(logits_NC, self._labels_N, reduction="none")
+        losses_N, right_N = torch.empty(len(self._labels_N)).double(), torch.empty(len(self._labels_N)).double()
+        for some in self._blocks():
+            logits_RC, labels_R = self._logits(values_P, some).double(), self._labels_N[some]
+            losses_N[some] = torch.nn.functional.cross_entropy(logits_RC, labels_R, reduction="none")
+            right_N[some] = (logits_RC.argmax(dim=1) == labels_R).double()
         raw_CD = weight_CD / self.std_D
         return Iteration(
             weight_CD=raw_CD,
@@ -116,12 +126,17 @@ class Regression:
             loss=float((losses_N * self._shares_N.double()).sum()),
             gradient_norm=float(gradient_P.norm()),
             step=step,
-            accuracy=float((logits_NC.argmax(dim=1) == self._labels_N).double().mean()),
+            accuracy=float(right_N.mean()),
         )
 
-    def _logits(self, values_P: Tensor) -> Tensor:
+    def _blocks(self) -> list[slice]:
+        """Photos whose logits are held at a time: all, unless there are thousands of classes."""
+        rows = max(1, _VALUES // self.classes)
+        return [slice(start, start + rows) for start in range(0, len(self._labels_N), rows)]
+
+    def _logits(self, values_P: Tensor, some: slice) -> Tensor:
         weight_CD, bias_C = self._parts(values_P)
-        return torch.addmm(bias_C, self._features_ND, weight_CD.T)
+        return torch.addmm(bias_C, self._features_ND[some], weight_CD.T)
 
     def _parts(self, values_P: Tensor) -> tuple[Tensor, Tensor]:
         return values_P[: -self.classes].view(self.classes, -1), values_P[-self.classes :]

@@ -19,7 +19,6 @@ from thalweg.distributed.team import Heard, Team
 from thalweg.errors import TrainingError
 from thalweg.probes import LayerProbe
 from thalweg.runs import checkpoint, schema
-from thalweg.training.evaluation import score
 from thalweg.training.features import Features
 from thalweg.training.fitting import HeadFit
 from thalweg.training.losses import Objective, Targets, weights_of_classes
@@ -102,6 +101,7 @@ class TrainingLoop:
             batch_size=config.batch_size,
             policy=augmentation(config.augment),
             seed=config.seed,
+            sampling=config.sampling,
         )
         known_C = weights_of_classes(config.class_weights, labels, len(run.classes))
         weights_C = None if known_C is None else torch.from_numpy(known_C).to(self.device)
@@ -146,7 +146,7 @@ class TrainingLoop:
         """
         self._start_clock()
         self.gradients.on_smaller = lambda photos: listener.note("training.micro_batches", photos=photos)
-        kind, units = Recorder if self.team.first else Witness, self.run.task.epoch_units
+        kind, units = Recorder if self.team.first else Witness, self.run.task.epoch_units(len(self.run.classes))
         with (
             kind(self.run.path, self.state, self.device, listener, self.layers, units) as self.recorder,
             gentle_interrupt(of_many=self.team.processes > 1) as asked_to_stop,
@@ -376,8 +376,7 @@ class TrainingLoop:
             **chosen: `temperature` and `thresholds_C`, as `score` takes them.
         """
         began = time.monotonic()
-        logits_NC = self._splits.logits(self.evaluated, split, self.team)
-        result = score(logits_NC, torch.from_numpy(self.cache.labels(split)), self.config.loss, **chosen)
+        result = self._splits.score(self.evaluated, split, self.team, **chosen)
         self.seconds_spent["evaluation"] += (took := time.monotonic() - began)
         self.clock.expect(took / result.count)  # what comes after the last step must fit into the budget, too
         return result
@@ -386,8 +385,8 @@ class TrainingLoop:
         """The loss that a step minimizes, label smoothing and class weights included, for photos that are not mixed."""
         return self.gradients.objective(logits_NC, Targets(labels_N))
 
-    def features(self, split: Split) -> dict[str, Tensor]:
-        """Compute logits and the features at the taps with the current weights on a split."""
+    def features(self, split: Split) -> Iterator[dict[str, Tensor]]:
+        """Compute logits and the features at the taps with the current weights on a split, batch by batch."""
         return self._splits.features(self.evaluated, split)
 
     def plain_batches(self, split: Split) -> Iterator[Tensor]:

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
 
-    from numpy.typing import NDArray
+    from thalweg.data import Cache
+    from thalweg.data.segmented import Pixels
 
 SHARE_OF_MEMORY = 0.5  # fraction of the free memory: the rest is for the network and for other processes
 
@@ -35,17 +36,17 @@ _TRIM_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -4, -8
 _NEVER = 2**31 - 1
 
 
-def fits_memory(images_NHWC: NDArray[np.uint8]) -> bool:
-    """Whether the photos fit in memory."""
-    return images_NHWC.nbytes <= SHARE_OF_MEMORY * free_memory()
+def fits_memory(cache: Cache) -> bool:
+    """Whether the decoded photos fit in memory, within the cache's limit."""
+    return cache.images_NHWC.nbytes <= min(SHARE_OF_MEMORY * free_memory(), cache.limit)
 
 
-def in_memory(images_NHWC: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Load the photos into memory if they fit; otherwise return the memory map unchanged."""
-    return np.array(images_NHWC) if fits_memory(images_NHWC) else images_NHWC
+def in_memory(cache: Cache) -> Pixels:
+    """Load the photos into memory if they fit; otherwise return them unchanged, on disk."""
+    return np.array(cache.images_NHWC) if fits_memory(cache) else cache.images_NHWC
 
 
-def fits_device(images_NHWC: NDArray[np.uint8], device: torch.device) -> bool:
+def fits_device(images_NHWC: Pixels, device: torch.device) -> bool:
     """Whether the photos fit in a GPU's memory."""
     return device.type == "cuda" and images_NHWC.nbytes <= SHARE_OF_MEMORY * torch.cuda.mem_get_info(device)[0]
 

@@ -12,8 +12,10 @@ from torch import nn
 
 from thalweg import data, models, schedules
 from thalweg.data.augmentation import augmentation
+from thalweg.data.batches import AHEAD
 from thalweg.data.classes import FOOD11
 from thalweg.data.decoding import reading
+from thalweg.data.jpeg import JpegPhotos
 from thalweg.errors import BadImageError, DataError, ThalwegError, UsageError
 from thalweg.runs import Run, checkpoint
 from thalweg.runs.photos import decode_photos, find_photos
@@ -78,7 +80,7 @@ class Plan:
         device = settled_device(config.device)
         threads = config.threads or usable_threads()
         ready_machine(1 if config.is_sharded else threads)
-        images = find_photos(photos, config)
+        images = find_photos(photos, config, progress=listener.listing)
         listener.note("training.found", what=images.describe())
         if (outline := images.outline()) is not None:
             listener.note("training.found_as", outline=outline)
@@ -148,7 +150,7 @@ class Preparation:
             listener.note(note.key, **note.values)
         if not len(cache.rows("train")) or not len(cache.rows("valid")):
             raise DataError("training.split_empty", path=plan.images.root)
-        _note_where_photos_are(cache, plan.device, listener)
+        _note_where_photos_are(cache, config.batch_size, plan.device, listener)
         if "auto" in (config.precision, config.layout):
             listener.note("training.measuring")
         choice = choose_format(plan.model, config, config.size, plan.device)
@@ -185,6 +187,7 @@ def for_labels(config: TrainingConfig, images: ImageSet, listener: Listener) -> 
     unfit = {
         "--loss mse": config.loss == "mse",
         "--class-weights balanced": config.class_weights != "none",
+        "--sampling balanced": config.sampling != "shuffled",
         "--lr auto": config.find_lr,
         "--fit-head --freeze all": config.only_head,
     }
@@ -267,14 +270,19 @@ def _try(config: TrainingConfig) -> None:
     checkpoint.optimizer_tensors(optimizer)
 
 
-def _note_where_photos_are(cache: Cache, device: torch.device, listener: Listener) -> None:
+def _note_where_photos_are(cache: Cache, batch_size: int, device: torch.device, listener: Listener) -> None:
     if device.type == "cuda":
         if fits_device(cache.images_NHWC, device):
             return
         needed, free = cache.images_NHWC.nbytes / 1e9, torch.cuda.mem_get_info(device)[0] / 1e9
         listener.note("training.not_on_device", needed=needed, free=free)
-    if not fits_memory(cache.images_NHWC):
-        needed, free = cache.images_NHWC.nbytes / 1e9, free_memory() / 1e9
+    if fits_memory(cache):
+        return
+    needed, free = cache.images_NHWC.nbytes / 1e9, free_memory() / 1e9
+    if isinstance(cache.images_NHWC, JpegPhotos):
+        ahead = min(cache.images_NHWC.capacity, AHEAD * batch_size)
+        listener.note("training.decoded_ahead", needed=needed, free=free, count=ahead)
+    else:
         listener.note("training.mapped", needed=needed, free=free)
 
 

@@ -84,8 +84,9 @@ class Lines(Listener):
         """Print the epoch's losses and accuracies."""
         total = "" if self.epochs is None else f"/{self.epochs}"
         told = {**row, "epoch": f"{row['epoch']:.0f}{total}", "time": duration(row["seconds"])}
-        key = "training.epoch_line_several" if files.VALID_MAP in row else "training.epoch_line"
-        self.line(t(key, **told))
+        more = {files.VALID_MAP: "_several", files.VALID_TOP5: "_top5"}
+        kind = next((suffix for column, suffix in more.items() if column in row), "")
+        self.line(t(f"training.epoch_line{kind}", **told))
 
     def line(self, message: str) -> None:
         """Print a line."""
@@ -131,10 +132,16 @@ def result_lines(summary: Mapping[str, Any]) -> list[str]:
     found = []
     for split in ("valid", "test"):
         if result := summary.get(split):
-            key = f"several_{split}" if "mean_average_precision" in result else split
+            key = f"{kind_of(result)}{split}"
             told = {**result, "loss": float("nan") if result["loss"] is None else result["loss"]}
             found.append(t(f"training.result_{key}", epoch=summary["kept_epoch"], **told))
     return found
+
+
+def kind_of(result: Mapping[str, Any]) -> str:
+    """What the catalogue's key of a result begins with: which scores it has besides the accuracy."""
+    kinds = {"mean_average_precision": "several_", "top5_accuracy": "top5_"}
+    return next((kind for name, kind in kinds.items() if name in result), "")
 
 
 def working_line(stage: str, pace: Pace) -> str:

@@ -247,6 +247,9 @@ class Listener:
     def note(self, key: str, **values: Any) -> None:
         """Receive a message of the catalogue and its values."""
 
+    def listing(self, done: int, total: int) -> None:
+        """Receive the number of files found so far, with a total of 0; then of files compared, and of all of them."""
+
     def checking(self, done: int, total: int) -> None:
         """Receive the number of photos checked so far."""
 

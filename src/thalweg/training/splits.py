@@ -12,13 +12,14 @@ import torch
 from thalweg.data.augmenters import DeviceAugmenter, HostAugmenter
 from thalweg.data.batches import plain_batches
 from thalweg.data.sharding import of_process
-from thalweg.models import features_of, logits_of
+from thalweg.models import features_in_batches, logits_in_blocks, logits_of
 from thalweg.runs.photos import affordable_batch
+from thalweg.training.evaluation import judged, score, score_of
 from thalweg.training.machine import fits_device, in_memory
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from typing import Any
 
     import numpy as np
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from thalweg.data.photos import Split
     from thalweg.distributed.team import Team
     from thalweg.runs import SettledConfig
+    from thalweg.training.evaluation import Score
     from thalweg.training.lanes import Lanes
 
 
@@ -56,34 +58,57 @@ class Splits:
         """Yield the photos of a split, normalized: (N, 3, H, W), in the order of the cache."""
         return self._made(self._augmenter, self._cache.rows(split))
 
-    def features(self, model: nn.Module, split: Split) -> dict[str, Tensor]:
-        """Compute logits and the features at the taps."""
-        return features_of(model, self.batches(split))
+    def features(self, model: nn.Module, split: Split) -> Iterator[dict[str, Tensor]]:
+        """Compute logits and the features at the taps, batch by batch."""
+        return features_in_batches(model, self.batches(split))
 
-    def logits(self, model: nn.Module, split: Split, team: Team) -> Tensor:
-        """Compute the logits, (N, C), on the CPU; each process some of the batches, which are the same for any number.
+    def score(self, model: nn.Module, split: Split, team: Team, **chosen: Any) -> Score:
+        """Evaluate a network; each process takes some of the batches, which are the same for any number of them.
+
+        Of one label a photo, only the loss of each photo and the rank of its class are held and exchanged.
 
         Args:
             model: the network.
             split: the photos.
-            team: the processes; all get all logits.
+            team: the processes; all get the same score.
+            **chosen: `temperature` and `thresholds_C`, as `training.evaluation.score` takes them.
         """
-        if not self._config.is_sharded:
-            return logits_of(model, self.batches(split))
+        labels_N, loss = torch.from_numpy(self._cache.labels(split)), self._config.loss
+        if labels_N.ndim > 1:
+            logits_NC = self._of_shares(
+                model, split, team, lambda logits_RC, _: logits_RC.T, self._classes
+            ).T.contiguous()
+            return score(logits_NC, labels_N, loss, **chosen)
+
+        def judge(logits_RC: Tensor, rows: slice) -> Tensor:
+            return judged(logits_RC, labels_N[rows], loss)
+
+        return score_of(self._of_shares(model, split, team, judge, 2), self._classes)
+
+    def _of_shares(
+        self, model: nn.Module, split: Split, team: Team, made: Callable[[Tensor, slice], Tensor], height: int
+    ) -> Tensor:
+        """What is made of the logits of some photos at a time, (height, photos), side by side for all photos."""
         rows_N = self._cache.rows(split)
-        pieces = [rows_N[start : start + self._size] for start in range(0, len(rows_N), self._size)]
+        if not self._config.is_sharded:
+            parts, done = [], 0
+            for logits_RC in logits_in_blocks(model, self.batches(split)):
+                parts.append(made(logits_RC, slice(done, done + len(logits_RC))))
+                done += len(logits_RC)
+            return torch.cat(parts, dim=1)
+        pieces = [slice(start, start + self._size) for start in range(0, len(rows_N), self._size)]
         shares = [of_process(len(pieces), rank, team.processes) for rank in range(team.processes)]
         mode = model.training
         model.eval()  # once, before the lanes do
 
-        def logits(lane: int, piece: NDArray[np.int64]) -> Tensor:
-            return logits_of(model, self._made(self._augmenters[lane], piece))
+        def work(lane: int, piece: slice) -> Tensor:
+            return made(logits_of(model, self._made(self._augmenters[lane], rows_N[piece])), piece)
 
-        own = list(self._lanes.map(logits, [pieces[at] for at in shares[team.rank]]))
+        own = list(self._lanes.map(work, [pieces[at] for at in shares[team.rank]]))
         model.train(mode)
-        own_F = torch.cat(own).flatten() if own else torch.empty(0)
-        lengths = [sum(len(pieces[at]) for at in share) * self._classes for share in shares]
-        return torch.cat(team.gather(own_F, lengths)).view(-1, self._classes)
+        own_F = torch.cat([part.T.flatten() for part in own]) if own else torch.empty(0)
+        lengths = [sum(len(rows_N[pieces[at]]) for at in share) * height for share in shares]
+        return torch.cat(team.gather(own_F, lengths)).view(-1, height).T
 
     def _made(self, augmenter: Augmenter, rows_N: NDArray[np.int64]) -> Iterator[Tensor]:
         return plain_batches(augmenter, rows_N, size=self._config.sizes[-1], batch_size=self._size)
@@ -100,4 +125,4 @@ def augmenter_of(cache: Cache, facts: Mapping[str, Any], device: torch.device) -
     images_NHWC, normal = cache.images_NHWC, (facts["mean"], facts["std"])
     if device.type != "cpu" and fits_device(images_NHWC, device):
         return DeviceAugmenter(images_NHWC, *normal, device)
-    return HostAugmenter(in_memory(images_NHWC), *normal)
+    return HostAugmenter(in_memory(cache), *normal)

@@ -8,8 +8,9 @@ import numpy as np
 
 from thalweg.data.label_sets import written
 from thalweg.errors import RunError
-from thalweg.i18n import t
-from thalweg.runs.probabilities import most_probable
+from thalweg.i18n import percent, t
+from thalweg.runs.answers import Answers
+from thalweg.runs.tasks import scores_of_ranks
 from thalweg.server.model_cache import at_a_time, outputs_of, photos_of, probabilities_of
 from thalweg.server.request import Entry
 
@@ -40,7 +41,8 @@ def scores(run: Run) -> dict[str, Any]:
     outputs, is_part = _outputs(run)
     if run.task.several:
         return _of_labels(run, outputs, is_part=is_part)
-    labels_N, (predicted_N, probability_N) = outputs["labels"], most_probable(outputs["logits"], run.temperature)
+    answers = Answers(outputs, len(run.classes), run.temperature)
+    labels_N, predicted_N, probability_N = answers.labels_N, answers.predicted_N, answers.probability_N
     rows_N = outputs["rows"] if "rows" in outputs else photos_of(run).rows("valid")
     matrix_CC = confusion_matrix(labels_N, predicted_N, len(run.classes))
     is_small = len(run.classes) <= MOST_NAMED
@@ -52,7 +54,7 @@ def scores(run: Run) -> dict[str, Any]:
         ],
         "right": float((predicted_N == labels_N).mean()),
         "count": len(labels_N),
-        "note": t("page.scores_part" if is_part else "page.scores_whole", count=len(labels_N)),
+        "note": _note(run, answers, is_part=is_part),
         "samples": _samples(run, rows_N, labels_N, predicted_N, probability_N),
         **(
             {"matrix": matrix_CC.tolist()}
@@ -60,6 +62,19 @@ def scores(run: Run) -> dict[str, Any]:
             else _many(matrix_CC, rows_N, labels_N, predicted_N, probability_N)
         ),
     }
+
+
+def _note(run: Run, answers: Answers, *, is_part: bool) -> str:
+    """Over which photos the scores are, the top-5 accuracy of many classes, and which classes have no photo."""
+    from thalweg.report.scores import unvalidated
+
+    count, found = len(answers.labels_N), scores_of_ranks(answers.rank_N, answers.classes)
+    parts = [t("page.scores_part" if is_part else "page.scores_whole", count=count)]
+    if "top5_accuracy" in found:
+        parts.append(t("page.scores_top5", share=percent(found["top5_accuracy"])))
+    if not is_part:
+        parts.append(unvalidated(answers.labels_N, run.classes))
+    return " ".join(filter(None, parts))
 
 
 def _many(
@@ -87,7 +102,6 @@ def _many(
 
 def _of_labels(run: Run, outputs: dict[str, NDArray[Any]], *, is_part: bool) -> dict[str, Any]:
     """The scores of each class as rows of a table, and photos with their labels and those that they were given."""
-    from thalweg.i18n import percent
     from thalweg.report.several import label_scores, wrong_labels
 
     probability_NC = probabilities_of(run, outputs["logits"])

@@ -24,6 +24,7 @@ export const PANELS = [
   { id: "gradient", stream: "steps", column: "gradient_norm", log: true, say: short },
   { id: "map", stream: "epochs", column: "valid_map", log: false, say: exactPercent },
   { id: "accuracy", stream: "epochs", column: "valid_accuracy", log: false, say: exactPercent },
+  { id: "top5", stream: "epochs", column: "valid_top5", log: false, say: exactPercent },
   { id: "train", stream: "epochs", column: "train_accuracy", log: false, say: exactPercent },
   { id: "valid", stream: "epochs", column: "valid_loss", log: false, say: short },
   { id: "lr", stream: "steps", column: "lr", log: false, say: short },
@@ -39,8 +40,9 @@ export const colorOf = (number) => COLORS[document.documentElement.dataset.theme
  * @param {(run: string) => Record<string, any>} historyOf
  * @param {(run: string) => boolean} hasRate whether the steps of a run have a rate: those of a fit have lengths
  * @param {(run: string) => boolean} isSeveral whether photos of a run have several labels
+ * @param {(run: string) => boolean} hasTop5 whether a run has so many classes that the top-5 accuracy is known
  */
-export function makeCurves(home, historyOf, hasRate, isSeveral) {
+export function makeCurves(home, historyOf, hasRate, isSeveral, hasTop5) {
   let charts = [];
   let runs = [];
   let several = false;
@@ -53,7 +55,8 @@ export function makeCurves(home, historyOf, hasRate, isSeveral) {
     for (const chart of charts) chart.destroy();
     home.replaceChildren();
     several = runs.some(isSeveral);
-    const shown = PANELS.filter((panel) => (panel.id !== "lr" || runs.some(hasRate)) && (panel.id !== "map" || several));
+    const needs = { lr: hasRate, map: isSeveral, top5: hasTop5 };
+    const shown = PANELS.filter((panel) => !needs[panel.id] || runs.some(needs[panel.id]));
     charts = runs.length ? shown.map(chartOf) : [];
     home.dataset.rows = "";
   }

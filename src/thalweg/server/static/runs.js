@@ -16,7 +16,7 @@ export async function mountRuns(page) {
   let listing = { runs: [], trainings: [] };
   let first = true;
   const live = connect({ listing: take, rows: came });
-  const curves = makeCurves(byId("runs-charts"), live.historyOf, (run) => hasRate(run), (run) => isSeveral(run));
+  const curves = makeCurves(byId("runs-charts"), live.historyOf, (run) => hasRate(run), (run) => isSeveral(run), (run) => hasTop5(run));
   const detail = makeDetail(page);
   const table = makeRunTable({ choose, open });
   makeNewRun(page, (run) => open(run));
@@ -25,6 +25,7 @@ export async function mountRuns(page) {
   const isListed = (name) => listing.runs.some((one) => one.run === name);
 
   const hasRate = (name) => !listing.runs.find((one) => one.run === name)?.fitted;
+  const hasTop5 = (name) => Boolean(listing.runs.find((one) => one.run === name)?.top5);
   const isSeveral = (name) => Boolean(listing.runs.find((one) => one.run === name)?.several);
 
   function take(next) {
