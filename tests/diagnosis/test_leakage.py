@@ -7,6 +7,7 @@ from torch import nn
 from thalweg.diagnosis.fixes import fixes_of
 from thalweg.diagnosis.judging import judge
 from thalweg.diagnosis.measures.leakage import leakage_measures
+from thalweg.diagnosis.measures.mixing import mixing_of
 from thalweg.probes.batches import Batch
 
 
@@ -66,6 +67,35 @@ def test_a_curve_and_a_reconstruction_are_no_leaks():
     assert of_table(TABLE[:16], NUMBERS[:16]) is None
 
 
+SERIES = torch.rand(80, generator=DRAW).cumsum(0)
+GRID = torch.arange(64.0) % 16 / 4 - 2
+LAGS = SERIES.unfold(0, 7, 1)
+
+
+@pytest.mark.parametrize("order", [torch.arange(64), torch.randperm(64, generator=DRAW)], ids=["in order", "shuffled"])
+@pytest.mark.parametrize(
+    ("inputs", "targets"),
+    [
+        (torch.stack([NUMBERS, NUMBERS.square(), NUMBERS.sin()], dim=1), NUMBERS.exp()),
+        (torch.stack([GRID, GRID.square()], dim=1), GRID.exp()),
+        (LAGS[:64, :6], LAGS[:64, 6]),
+        (torch.cat([LAGS[:64, :6], TABLE], dim=1), LAGS[:64, 6]),
+        (torch.linspace(0, 1, 70).unfold(0, 6, 1)[:64], torch.linspace(0, 1, 70)[6:]),
+    ],
+    ids=[
+        "functions of one variable",
+        "its values repeat",
+        "a rising series",
+        "a rising series and other columns",
+        "a trend",
+    ],
+)
+def test_columns_of_one_variable_are_no_leaks(inputs, targets, order):
+    assert of_table(inputs[order], targets[order]) == 0.0
+    leaking = torch.cat([TABLE, targets[:, None]], dim=1)
+    assert of_table(leaking[order], targets[order]) == 1.0
+
+
 class Letters(nn.Module):
     """A model of sequences of any kind."""
 
@@ -106,6 +136,44 @@ def test_a_position_that_sees_the_next_input(kind, seen, shape, targets):
 
 def test_time_before_samples():
     assert leakage_measures(Letters("recurrent", time=0), [Batch(TOKENS.T, NEXT.T)]) == {"next_seen": 0.0}
+
+
+class Stateful(Letters):
+    """A recurrent network that keeps its state from one pass to the next."""
+
+    state = None
+
+    def forward(self, tokens):
+        hidden, state = self.cell(self.table(tokens), self.state)
+        self.state = state.detach()
+        return self.out(hidden)
+
+
+def test_a_state_that_is_kept_is_no_sight_of_the_next_input():
+    model = Stateful("recurrent")
+    model(TOKENS)
+    kept = model.state.clone()
+    assert leakage_measures(model, [Batch(TOKENS, NEXT)]) == {"next_seen": 0.0}
+    assert mixing_of(model, Batch(TOKENS, NEXT)) == {"samples_mixed": 0.0}
+    assert torch.equal(model.state, kept)
+
+
+class Pair(nn.Module):
+    """An encoder that reads all of its source, and a decoder of what came before; or a decoder that sees all."""
+
+    def __init__(self, kind):
+        super().__init__()
+        self.source, self.decoder = nn.GRU(12, 12, batch_first=True), Letters(kind)
+
+    def forward(self, source, tokens):
+        code = self.source(nn.functional.one_hot(source, 12).float())[0][:, -1:]
+        return self.decoder(tokens) + code
+
+
+@pytest.mark.parametrize(("kind", "seen"), [("recurrent", 0.0), ("bidirectional", 1.0)])
+@pytest.mark.parametrize("source", [TOKENS, TOKENS.clone(), TOKENS.flip(1)], ids=["the same", "equal", "another"])
+def test_an_encoder_may_read_all_of_its_source(kind, seen, source):
+    assert leakage_measures(Pair(kind), [Batch((source, TOKENS), NEXT)]) == {"next_seen": seen}
 
 
 def test_targets_that_are_not_the_next_inputs():

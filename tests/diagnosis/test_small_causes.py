@@ -96,8 +96,8 @@ BOTH = torch.stack([LABELS.float(), INPUTS[:, 0] + 1], dim=1)
 
 
 def drowned(loss_fn, steps=150, targets=BOTH):
-    torch.manual_seed(0)
-    model = nn.Linear(6, 3)
+    torch.manual_seed(1)  # a start that has learned no label by chance
+    model = nn.Sequential(nn.Linear(6, 12), nn.Tanh(), nn.Linear(12, 3))
     start = {name: value.clone() for name, value in model.state_dict().items()}
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
     for _ in range(steps):
@@ -127,6 +127,23 @@ def test_terms_that_learn_and_terms_without_targets():
 
     assert drowned(as_a_whole, targets=seen) is None
     assert drowned(lambda outputs, targets: functional.mse_loss(outputs[:, 0], targets[:, 1])) is None
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_term_with_weights_of_its_own_is_not_drowned(shared):
+    class Both(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.second, self.kind, self.place = (nn.Linear(6, n) for n in (6, 6, 2, 1))
+
+        def forward(self, rows):
+            first, second = self.first(rows).tanh(), self.second(rows).tanh()
+            return torch.cat([self.kind(second), self.place(second if shared else first)], dim=1)
+
+    torch.manual_seed(1)
+    model = Both()
+    found = terms_measures(Copy.of(model, sgd(model), in_two(1e4)), {}, Batch(INPUTS, BOTH))
+    assert (found.get("drowned_term", 1.0) < 0.01) == shared
 
 
 def test_the_verdict_on_a_drowned_term():
@@ -188,8 +205,39 @@ def test_samples_that_get_another_answer_alone():
     assert found["samples_mixed"] > 0.9
     assert found["loss_apart"] > 0.1
     assert judge(LEARNING | found).code == "samples_mixed"
+    assert "baseline 40% (> 10%)" in judge(LEARNING | found | {"loss_apart": 0.4}).explain()
     assert judge(LEARNING | found | {"loss_apart": 0.0}).code == "healthy"
     assert apart(trained(Weighed(1), tokens), tokens) == {"samples_mixed": 0.0}
+
+
+class Tagger(nn.Module):
+    """A kind for each token, which depends on the tokens around it; the first dimension counts tokens."""
+
+    def __init__(self):
+        super().__init__()
+        self.table, self.both, self.out = nn.Embedding(4, 8), nn.GRU(8, 16, bidirectional=True), nn.Linear(32, 4)
+
+    def forward(self, tokens):
+        return self.out(self.both(self.table(tokens))[0])
+
+
+def test_steps_of_a_sequence_belong_together():
+    tokens = torch.randint(4, (20, 8), generator=torch.Generator().manual_seed(0))
+    kinds = (tokens + tokens.roll(1, 0)) % 4
+    torch.manual_seed(0)
+    model = Tagger()
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.03)
+
+    def loss_fn(outputs, targets):
+        return functional.cross_entropy(outputs.flatten(0, 1), targets.flatten())
+
+    for _ in range(60):
+        optimizer.zero_grad()
+        loss_fn(model(tokens), kinds).backward()
+        optimizer.step()
+    found = mixing_measures(Copy.of(model, optimizer, loss_fn), Batch(tokens, kinds), 1.4)
+    assert found["samples_mixed"] > 0.1
+    assert "loss_apart" not in found
 
 
 def test_a_batch_of_one_that_the_network_does_not_take():

@@ -57,6 +57,7 @@ def test_nan_in_a_batch_that_is_not_at_hand_is_seen_when_it_passes():
     assert verdict.measures["inputs_nonfinite"] == 0  # the batch at hand is whole
     assert (verdict.code, verdict.confidence) == ("bad_inputs", pytest.approx(1, abs=0.02))
     assert "NaN" in verdict.text
+    assert verdict.fixes[0].code == "check_inputs", "no scale makes a number of NaN"
     assert 0 < verdict.measures["nonfinite_inputs"] < 0.5
 
 
@@ -65,6 +66,39 @@ def test_a_network_that_takes_nan_for_a_missing_value_is_not_accused():
     verdict = diagnosed(model, torch.optim.Adam(model.parameters(), 1e-2), with_holes([70, 75]), cross_entropy)
     assert verdict.measures["nonfinite_inputs"] > 0
     assert verdict.code in {"healthy", "converged"}
+
+
+@pytest.mark.parametrize(("model", "code"), [(FillsHoles(), "healthy"), (network(), "bad_inputs")])
+def test_nan_in_the_batch_at_hand_counts_where_it_reaches_the_outputs(model, code):
+    verdict = diagnosed(model, torch.optim.Adam(model.parameters(), 1e-2), with_holes([3, 70]), cross_entropy)
+    assert verdict.measures["inputs_nonfinite"] > 0
+    assert (verdict.measures["outputs_nonfinite"] > 0) == (code == "bad_inputs")
+    assert verdict.code == code
+
+
+@pytest.mark.parametrize(("copied_over", "code"), [(True, "healthy"), (False, "untrained_parameters")])
+def test_a_master_copy_trains_the_model_only_if_its_weights_are_copied_over(copied_over, code):
+    model = network().bfloat16()
+    master = [nn.Parameter(parameter.detach().float()) for parameter in model.parameters()]
+    optimizer = torch.optim.Adam(master, 1e-2)
+    inputs_NF, labels_N = table()
+    inputs_NF = inputs_NF.bfloat16()
+    with thalweg.watch(model, optimizer) as watch:
+        for _ in range(60):
+            model.zero_grad()
+            loss = cross_entropy(model(inputs_NF).float(), labels_N)
+            loss.backward()
+            for own, parameter in zip(master, model.parameters(), strict=True):
+                own.grad = parameter.grad.float()
+            optimizer.step()
+            if copied_over:
+                with torch.no_grad():
+                    for own, parameter in zip(master, model.parameters(), strict=True):
+                        parameter.copy_(own)
+            watch.step(loss)
+    verdict = watch.diagnose(batch=(inputs_NF, labels_N), loss_fn=lambda o, y: cross_entropy(o.float(), y), seconds=1)
+    assert verdict.measures["foreign"] == 1.0
+    assert verdict.code == code
 
 
 def test_a_loss_that_makes_nan_from_whole_inputs_is_not_put_down_to_them():

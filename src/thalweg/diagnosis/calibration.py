@@ -65,7 +65,7 @@ def key_of(rule: Rule) -> str:
     Example:
         >>> from thalweg.diagnosis.rules import RULES
         >>> key_of(RULES[0])
-        'bad_inputs: inputs_nonfinite'
+        'bad_inputs: inputs_nonfinite outputs_nonfinite'
     """
     return f"{rule.code}: {' '.join(condition.name for condition in rule.conditions)}"
 

@@ -130,7 +130,8 @@ _ONLY_FOR = {
 
 def _large_but_sound(measures: Mapping[str, float]) -> bool:
     alike = max(measures.get("inputs_alike", 0), measures.get("inputs_repeated", 0)) > 0.5
-    return not measures.get("inputs_nonfinite", 0) and not alike
+    whole = not measures.get("inputs_nonfinite", 0) and not measures.get("nonfinite_inputs", 0)
+    return whole and not alike
 
 
 def _for_loss(measures: Mapping[str, float]) -> tuple[str, ...]:

@@ -27,7 +27,7 @@ NOT_BELOW = m.TO_CONSTANT > 0.85  # the loss is hardly lower than the best const
 
 RULES: tuple[Rule, ...] = (
     # The batch: NaN, labels out of range, shapes that do not match.
-    _rule("bad_inputs", m.INPUTS_NONFINITE > 0, prior=1.0),
+    _rule("bad_inputs", m.INPUTS_NONFINITE > 0, (m.OUTPUTS_NONFINITE > 0).if_known, prior=1.0),
     _rule("bad_inputs", m.NONFINITE_INPUTS > 0, m.NONFINITE_STEP > 0, prior=1.0),
     _rule("bad_targets", m.TARGETS_NONFINITE > 0, prior=1.0),
     _rule("bad_targets", m.TARGETS_OUTSIDE > 0, prior=1.0),
@@ -35,7 +35,7 @@ RULES: tuple[Rule, ...] = (
     _rule("bad_targets", m.TARGETS_BROADCAST > 0.5, prior=1.0),
     # The wiring, and inputs and targets that cannot be learned from.
     _rule("optimizer_not_stepping", m.STEPPED < 0.01, prior=1.0),
-    _rule("untrained_parameters", m.FOREIGN > 0.5, prior=1.0),
+    _rule("untrained_parameters", m.FOREIGN > 0.5, (m.MISSING > 0.01).if_known, prior=1.0),
     _rule("zero_grad_missing", m.UNCLEARED > 0.5, prior=1.0),
     _rule("rank_without_data", m.PROCESSES_LACKING > 0, prior=1.0),
     _rule("gradients_not_averaged", m.GRADIENTS_DIFFER > 0, m.WRAPPED > 0.5, prior=1.0),

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import copy
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 from torch.nn.functional import one_hot
 
+from thalweg.diagnosis.measures.graph import tensors_in
 from thalweg.diagnosis.measures.head import class_dim, head_of, normalized_over, reachable
 from thalweg.diagnosis.measures.loss import of_loss
 from thalweg.diagnosis.measures.signs import sign_measures
@@ -54,6 +55,7 @@ def of_batch(model: nn.Module, loss_fn: LossFunction, batches: Sequence[Batch]) 
     with own_randomness(0):
         with torch.enable_grad():
             outputs = batches[0].outputs(twin)
+        found |= _of_passed(outputs)
         if not isinstance(outputs, torch.Tensor) or not isinstance(targets, torch.Tensor):
             return found
         head = head_of(outputs)
@@ -101,6 +103,12 @@ def _of_inputs(inputs: Tensor | None) -> dict[str, float]:
     if values.ndim == 2:
         found |= _of_columns(values)
     return found
+
+
+def _of_passed(outputs: Any) -> dict[str, float]:
+    """The share of the outputs that are NaN or infinite: a network may take NaN for a missing value on purpose."""
+    values = [one.detach().reshape(-1) for one in tensors_in(outputs) if one.is_floating_point() and one.numel()]
+    return {"outputs_nonfinite": float((~torch.isfinite(torch.cat(values))).float().mean())} if values else {}
 
 
 def _of_repeats(rows_NF: Tensor) -> dict[str, float]:

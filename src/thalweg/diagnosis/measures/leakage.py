@@ -8,12 +8,13 @@ Shape suffixes: N samples, T positions, F columns.
 
 from __future__ import annotations
 
-import copy
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from thalweg.diagnosis.measures.graph import tensors_in
+from thalweg.diagnosis.measures.mixing import evaluating
 from thalweg.probes.batches import mapped
 from thalweg.probes.copies import own_randomness
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 FEWEST_ROWS = 32  # that show that a column and the targets are one
 FEWEST_A_CLASS = 8  # of two classes; with more classes, a column that names all of them is no chance
 SHORTEST = 4  # sequences
+_SMOOTH = 0.5  # of the variance: half the mean square of successive differences; 1 in an order that says nothing
 _OFF = 1e-6  # of the variance: targets that were standardized, or written with fewer digits
 _CHANGED = 1e-4  # of the outputs' spread
 
@@ -40,12 +42,16 @@ def leakage_measures(model: nn.Module, batches: Sequence[Batch]) -> dict[str, fl
         batches: at least one; of all of them together for a table, of the first for sequences.
 
     Returns:
-        `targets_in_column`, 0 or 1: whether one column of a table of several, (N, F), is a linear, a rising or a
-        falling function of the targets, or names each class by a number of its own. `next_seen`, in [0, 1]: the share
-        of the positions looked at where the outputs change with the next input, if targets are the inputs shifted by
-        one. Nothing where inputs or targets are of another form.
+        `targets_in_column`, 0 or 1: whether one column of a table of several, (N, F), alone is a linear, a rising or a
+        falling function of the targets, or a column names each class by a number of its own. No leak are columns that
+        are all functions of one variable, such as its powers, nor several that tell a number, such as the last values
+        of a series that rises. `next_seen`, in [0, 1]: the share of the positions looked at where the outputs change
+        with the next input, if targets are the inputs shifted by one; of several such inputs, the least, because an
+        encoder may read all of its source. Nothing where inputs or targets are of another form.
 
     Source: Kaufman, Rosset, Perlich and Stitelman 2012, Leakage in data mining, https://doi.org/10.1145/2382577.2382579;
+    von Neumann 1941, Distribution of the ratio of the mean square successive difference to the variance,
+    https://doi.org/10.1214/aoms/1177731677, for what is a function of one variable;
     Vaswani et al. 2017, Attention is all you need, https://arxiv.org/abs/1706.03762, for the mask.
     """
     return _of_table(batches) | _of_sequence(model, batches[0])
@@ -64,8 +70,13 @@ def _of_table(batches: Sequence[Batch]) -> dict[str, float]:
     kinds, ranks_N, counts = targets_N.unique(return_inverse=True, return_counts=True)
     if len(kinds) < 2 or (len(kinds) == 2 and int(counts.min()) < FEWEST_A_CLASS):
         return {"targets_in_column": 0.0}
-    columns = inputs_NF[:, varied_F].T
-    told = any(_reads_off(column_N, targets_N, ranks_N, len(kinds)) for column_N in columns)
+    columns_FN = inputs_NF[:, varied_F].T
+    names = [column_N for column_N in columns_FN if _names_classes(column_N, ranks_N, len(kinds))]
+    if names and len(kinds) <= FEWEST_A_CLASS:
+        return {"targets_in_column": 1.0}
+    numbers = [column_N for column_N in columns_FN if _gives_number(column_N, targets_N, ranks_N, len(kinds))]
+    telling = names or (numbers if len(numbers) == 1 else [])
+    told = bool(telling) and not all(_is_function(column_N, telling[0]) for column_N in columns_FN)
     return {"targets_in_column": float(told)}
 
 
@@ -85,31 +96,45 @@ def _one_each(targets: Tensor) -> Tensor | None:
     return targets.argmax(dim=1).double() if hot else None
 
 
-def _reads_off(column_N: Tensor, targets_N: Tensor, ranks_N: Tensor, kinds: int) -> bool:
-    """Whether a column tells the targets: in a line, in order, or by one number for each class."""
-    if kinds > FEWEST_A_CLASS:
-        line = torch.corrcoef(torch.stack([column_N, targets_N]))[0, 1]
-        if 1 - float(line.square()) < _OFF:
-            return True
+def _names_classes(column_N: Tensor, ranks_N: Tensor, kinds: int) -> bool:
+    """Whether a column has one number for each class."""
     values, order_N = column_N.unique(return_inverse=True)
-    if len(values) != kinds:
+    if len(values) != kinds or kinds > len(ranks_N) // 2:
         return False
-    return len((order_N * kinds + ranks_N).unique()) == kinds and (
-        kinds <= len(targets_N) // 2 or bool((order_N == ranks_N).all() | (order_N == kinds - 1 - ranks_N).all())
-    )
+    return len((order_N * kinds + ranks_N).unique()) == kinds
+
+
+def _gives_number(column_N: Tensor, targets_N: Tensor, ranks_N: Tensor, kinds: int) -> bool:
+    """Whether the targets are a linear, a rising or a falling function of a column."""
+    if kinds <= FEWEST_A_CLASS:
+        return False
+    line = torch.corrcoef(torch.stack([column_N, targets_N]))[0, 1]
+    if 1 - float(line.square()) < _OFF:
+        return True
+    values, order_N = column_N.unique(return_inverse=True)
+    return len(values) == kinds and bool((order_N == ranks_N).all() | (order_N == kinds - 1 - ranks_N).all())
+
+
+def _is_function(column_N: Tensor, of_N: Tensor) -> bool:
+    """Whether a column is a smooth function of another: in the other's order, neighbors are alike."""
+    ordered_N = column_N[of_N.argsort()]
+    return float(ordered_N.diff().square().mean()) < 2 * _SMOOTH * float(column_N.var())
 
 
 def _of_sequence(model: nn.Module, batch: Batch) -> dict[str, float]:
     targets = batch.targets
     if not isinstance(targets, torch.Tensor):
         return {}
+    batch = replace(batch, inputs=mapped(batch.inputs, torch.clone))  # one tensor may be given twice
+    shares = []
     for leaf in tensors_in(batch.inputs):
         if leaf.ndim < 2 or leaf.numel() != targets.numel() or len(leaf.unique()) < 3:
             continue
-        for time in (1, 0):
-            if leaf.shape[time] >= SHORTEST and _is_shifted(leaf, targets.reshape(leaf.shape), time):
-                return _next_seen(copy.deepcopy(model).eval(), batch, leaf, time)
-    return {}
+        long = (time for time in (1, 0) if leaf.shape[time] >= SHORTEST)
+        time = next((time for time in long if _is_shifted(leaf, targets.reshape(leaf.shape), time)), None)
+        share = _next_seen(model, batch, leaf, time) if time is not None else None
+        shares += [share] if share is not None else []
+    return {"next_seen": min(shares)} if shares else {}
 
 
 def _is_shifted(leaf: Tensor, targets: Tensor, time: int) -> bool:
@@ -118,23 +143,23 @@ def _is_shifted(leaf: Tensor, targets: Tensor, time: int) -> bool:
     return bool((targets.narrow(time, 0, length) == leaf.narrow(time, 1, length)).all())
 
 
-def _next_seen(twin: nn.Module, batch: Batch, leaf: Tensor, time: int) -> dict[str, float]:
-    """Change all inputs after a position, and look whether the outputs up to it change."""
-    before = _by_position(twin, batch, batch.inputs, leaf, time)
+def _next_seen(model: nn.Module, batch: Batch, leaf: Tensor, time: int) -> float | None:
+    """Change all inputs after a position: the share of positions up to which the outputs change; None if unknown."""
+    before = _by_position(evaluating(model), batch, batch.inputs, leaf, time)
     if before is None:
-        return {}
+        return None
     spread = float((before - before.mean(dim=0)).square().mean().sqrt())
     if not spread > 0:
-        return {}
+        return None
     length, seen = leaf.shape[time], []
     for position in sorted({length // 4, length // 2, 3 * length // 4}):
         later = leaf.narrow(time, position + 1, length - position - 1)
         other = torch.cat([leaf.narrow(time, 0, position + 1), later.roll((1, 1), (1 - time, time))], dim=time)
-        after = _by_position(twin, batch, _with(batch.inputs, leaf, other), leaf, time)
+        after = _by_position(evaluating(model), batch, _with(batch.inputs, leaf, other), leaf, time)
         if after is None:
-            return {}
+            return None
         seen.append(float((after - before)[: position + 1].abs().max()) > _CHANGED * spread)
-    return {"next_seen": sum(seen) / len(seen)}
+    return sum(seen) / len(seen)
 
 
 def _with(inputs: Any, leaf: Tensor, other: Tensor) -> Any:

@@ -26,6 +26,7 @@ FEWEST = 3
 MOST_APART = 64
 _CHANGED = 1e-3  # of the outputs' spread: far above the rounding of a matrix product
 _ROUNDING = 1e-6  # of the outputs
+_IN_ORDER = 0.5  # of the rise alone: samples may come in any order, the steps of a sequence may not
 
 
 def mixing_measures(copied: Copy, batch: Batch, scale: float) -> dict[str, float]:
@@ -58,8 +59,7 @@ def mixing_of(model: nn.Module, batch: Batch) -> dict[str, float]:
         return {}
     if _relates_samples(model, len(inputs)):
         return {}
-    twin = copy.deepcopy(model).eval()
-    before = _outputs(twin, batch, inputs)
+    before = _outputs(evaluating(model), batch, inputs)
     if before is None or len(before) != len(inputs):
         return {}
     spread = _spread(before)
@@ -70,7 +70,7 @@ def mixing_of(model: nn.Module, batch: Batch) -> dict[str, float]:
             continue
         changed = inputs.clone()
         changed[place] = other
-        after = _outputs(twin, batch, changed)
+        after = _outputs(evaluating(model), batch, changed)
         if after is None:
             return {}
         moved_N = (after - before).reshape(len(before), -1).abs().amax(dim=1)
@@ -92,7 +92,8 @@ def apart_measures(copied: Copy, batch: Batch, scale: float) -> dict[str, float]
 
     Returns:
         `loss_apart`: the loss of the outputs of single samples, less that of the same samples as one batch, as a share
-        of the scale; nothing if outputs are no tensor with a row for each sample, or if a batch of one cannot pass.
+        of the scale; nothing if outputs are no tensor with a row for each sample, if a batch of one cannot pass, or if
+        the order of the rows explains most of it: then they are the steps of sequences, which belong together.
 
     Example:
         >>> from torch import nn
@@ -108,16 +109,26 @@ def apart_measures(copied: Copy, batch: Batch, scale: float) -> dict[str, float]
         return {}
     rows = range(min(len(inputs), MOST_APART))
     twin, targets = copied.model.eval(), targets[: len(rows)]
-    together = _outputs(twin, batch, inputs[: len(rows)])
+    order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(0)).to(inputs.device)
+    passes = [inputs[: len(rows)], inputs[order], *(inputs[row : row + 1] for row in rows)]
     try:
-        alone = [_outputs(twin, batch, inputs[row : row + 1]) for row in rows]
-        if together is None or len(together) != len(rows) or any(one is None or len(one) != 1 for one in alone):
+        together, shuffled, *alone = (_outputs(twin, batch, one) for one in passes)
+        if together is None or shuffled is None or any(one is None or len(one) != 1 for one in alone):
+            return {}
+        if not len(together) == len(shuffled) == len(rows):
             return {}
         with torch.no_grad():
-            losses = [float(copied.loss_fn(one, targets)) for one in (torch.cat([*filter(_given, alone)]), together)]
+            loss = float(copied.loss_fn(together, targets))
+            rise = float(copied.loss_fn(shuffled, targets[order.to(targets.device)])) - loss
+            gap = float(copied.loss_fn(torch.cat([*filter(_given, alone)]), targets)) - loss
     except Exception:  # noqa: BLE001 - a batch of one, or of these rows, that network or loss do not take
         return {}
-    return {"loss_apart": (losses[0] - losses[1]) / scale}
+    return {} if rise > _IN_ORDER * gap > 0 else {"loss_apart": gap / scale}
+
+
+def evaluating(model: nn.Module) -> nn.Module:
+    """A copy in evaluation mode for one pass: a network that keeps its state begins every pass with the same one."""
+    return copy.deepcopy(model).eval()
 
 
 def _given(one: torch.Tensor | None) -> TypeGuard[torch.Tensor]:

@@ -42,8 +42,9 @@ def terms_measures(copied: Copy, start: Mapping[str, Tensor], batch: Batch) -> d
         batch: of inputs and targets.
 
     Returns:
-        `drowned_term`: the norm of that term's gradient relative to the largest of another term; the smallest of all
-        such terms. Nothing for a loss of one term, or if every term has learned.
+        `drowned_term`: the norm of that term's gradient relative to another term's, over the weights that both
+        reach; the smallest of all such pairs. Nothing for a loss of one term, if every term has learned, or if the
+        terms share no weight.
     """
     own = _terms(copied, batch, batch.targets)
     other = _terms(copied, batch, mapped(batch.targets, lambda one: one.roll(1, 0) if one.ndim else one))
@@ -63,9 +64,9 @@ def terms_measures(copied: Copy, start: Mapping[str, Tensor], batch: Batch) -> d
     if not idle:
         return {}
     parameters = [parameter for parameter in copied.model.parameters() if parameter.requires_grad]
-    norms = [_norm(torch.autograd.grad(term, parameters, retain_graph=True, allow_unused=True)) for term in own]
-    most = max(norms)
-    shares = [norms[at] / most for at in idle if most > 0 and math.isfinite(most)]
+    gradients = [torch.autograd.grad(term, parameters, retain_graph=True, allow_unused=True) for term in own]
+    pairs = [(gradients[at], other) for at in idle for other in gradients if other is not gradients[at]]
+    shares = [share for mine, other in pairs if math.isfinite(share := _share(mine, other))]
     return {"drowned_term": min(shares)} if shares else {}
 
 
@@ -101,6 +102,11 @@ class _Sums(TorchFunctionMode):
         return [part for one in made[1] for part in self.parts_of(one)]
 
 
-def _norm(gradients: Sequence[Tensor | None]) -> float:
-    squares = [float(gradient.double().square().sum()) for gradient in gradients if gradient is not None]
-    return math.sqrt(sum(squares))
+def _share(mine: Sequence[Tensor | None], other: Sequence[Tensor | None]) -> float:
+    """The norm of a gradient relative to another's, over the weights that both reach; NaN if there are none."""
+    squares = torch.zeros(2, dtype=torch.double)
+    for one, two in zip(mine, other, strict=True):
+        if one is not None and two is not None:
+            pair = torch.stack([one, two]).double()
+            squares += (pair * (pair != 0).all(dim=0)).square().flatten(1).sum(dim=1).cpu()
+    return float((squares[0] / squares[1]).sqrt())
