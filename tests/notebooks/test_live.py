@@ -172,6 +172,16 @@ def test_work_without_a_training_ends_as_done(tmp_path):
     assert "decoding" not in output.last
 
 
+def test_a_listing_counts_files(tmp_path):
+    clock = Time()
+    output = Shown(clock)
+    live = Live(output, clock)
+    for report in ((10_000, 0), (20_000, 0), (20_000, 20_000)):
+        live.listing(*report)
+        clock.now += 1
+    assert "listing files  20,000" in output.last
+
+
 def test_a_notebook_that_is_gone_does_not_end_the_training(tmp_path):
     live, output, clock, run = begun(tmp_path)
     shown = len(output.frames)

@@ -60,6 +60,13 @@ class Live(Listener):
         self._notes.append(t(key, **values))
         self._draw()
 
+    def listing(self, done: int, total: int) -> None:
+        """Show how many files are found, then how many are compared."""
+        if not total:
+            self.working("listing", done, 0)
+        elif done < total:  # otherwise a listing has ended, and nothing is compared yet
+            self.working("comparing", done, total)
+
     def checking(self, done: int, total: int) -> None:
         """Show how many photos are checked."""
         self.working("checking", done, total)
