@@ -174,6 +174,7 @@ def test_the_layer_that_erases_is_named():
 def test_the_verdict():
     numbers = {"steps": 200.0, "inputs_seen": 0.0, "loss_constant": 2.3, "loss_last": 2.3, "falling": 0.0, "left": 1.0}
     assert judge(numbers).code == "inputs_ignored"
+    assert judge(numbers | {"tried_standardized": 0.4}).code == "bad_inputs"  # too small to be seen, but not ignored
     assert judge(numbers | {"loss_last": 0.5, "falling": 0.3, "left": 0.2}).code != "inputs_ignored"
     assert judge(numbers | {"samples_mixed": 1.0}).code == "samples_mixed"
 

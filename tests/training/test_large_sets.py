@@ -13,10 +13,9 @@ from thalweg.training import train
 from thalweg.training.progress import Listener
 
 
-# A size of which the tests' cache has no pixels yet; 0.1 MB.
 CONFIG = TrainingConfig(
     model="resnet-small", size=30, epochs=1, batch_size=16, precision="fp32", layout="channels-last", threads=1,
-    cache_limit=1e-4,
+    cache_limit=1e-4,  # 0.1 MB
 )  # fmt: skip
 
 
@@ -30,8 +29,10 @@ class Notebook(Listener):
 
 @pytest.fixture(scope="module")
 def trained(striped, tmp_path_factory):
-    notebook = Notebook()
-    return train(striped, CONFIG, tmp_path_factory.mktemp("large") / "run", listener=notebook), notebook.notes
+    notebook, folder = Notebook(), tmp_path_factory.mktemp("large")
+    with pytest.MonkeyPatch.context() as patch:  # where no other test has left pixels of these photos
+        patch.setenv("THALWEG_CACHE", str(folder / "cache"))
+        yield train(striped, CONFIG, folder / "run", listener=notebook), notebook.notes
 
 
 def test_the_choice_is_told_and_kept_in_the_run(trained):

@@ -297,13 +297,13 @@ def _write(file: SegmentWriter, job: Decoding, position: int, result: Decoded | 
 def _finish(part: Path, home: Path, job: Decoding, records: Mapping[int, Record]) -> None:
     """Write the manifest over all segments, in place of their records."""
     ordered = [records[segment.number] for segment in job.segments]
-    sums = [np.array(row) for record in ordered for row in record.sums]
+    sums_N23 = np.concatenate([record.sums_N23 for record in ordered])
+    lengths_N = np.concatenate([record.lengths_N for record in ordered])
     bad = tuple(photo for record in ordered for photo in record.bad)
     may_pass = any(record.may_pass for record in ordered)
-    rows = tuple(len(record.lengths) for record in ordered)
-    lengths = [length for record in ordered for length in record.lengths]
-    manifest = Manifest(len(sums), bad, may_pass, rows, job.rendering.kept)
-    write_manifest(part, _facts(home.name, job), manifest, sums, lengths)
+    rows = tuple(len(record.lengths_N) for record in ordered)
+    manifest = Manifest(len(sums_N23), bad, may_pass, rows, job.rendering.kept)
+    write_manifest(part, _facts(home.name, job), manifest, sums_N23, lengths_N)
     remove_records(part)
 
 

@@ -47,7 +47,7 @@ def from_jpeg(content: bytes) -> NDArray[np.uint8]:
     """Decode what `to_jpeg` gave.
 
     Example:
-        >>> from_jpeg(to_jpeg(np.full((16, 16, 3), 200, dtype=np.uint8))).mean()
+        >>> float(from_jpeg(to_jpeg(np.full((16, 16, 3), 200, dtype=np.uint8))).mean())
         200.0
     """
     with Image.open(BytesIO(content), formats=["JPEG"]) as image:

@@ -22,7 +22,7 @@ from thalweg.errors import StorageError
 
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -113,8 +113,8 @@ def write_manifest(
     folder: Path,
     facts: Mapping[str, Any],
     manifest: Manifest,
-    sums: Sequence[NDArray[np.float64]],
-    lengths: Sequence[int],
+    sums_N23: NDArray[np.float64],
+    lengths_N: NDArray[np.int64],
 ) -> None:
     """Write the manifest, sealed, and the sums of each row.
 
@@ -122,15 +122,15 @@ def write_manifest(
         folder: where the pixels are.
         facts: entries for a person who looks at the file.
         manifest: rows and bad photos.
-        sums: `channel_sums` of each row.
-        lengths: bytes of each row.
+        sums_N23: `channel_sums` of each row.
+        lengths_N: bytes of each row.
     """
     file = BytesIO()
-    np.save(file, np.array(sums).reshape(-1, 2, 3))
+    np.save(file, sums_N23)
     (folder / SUMS).write_bytes(file.getvalue())
     entries = {**facts, "rows": manifest.rows, "bad": manifest.bad, "may_pass": manifest.may_pass}
     if manifest.kept == "jpeg":
-        np.save(folder / LENGTHS, np.array(lengths, dtype=np.int64))
+        np.save(folder / LENGTHS, lengths_N)
         entries["kept"], entries["lengths"] = manifest.kept, digest((folder / LENGTHS).read_bytes())
     if len(manifest.segments) > 1:
         entries["segments"] = manifest.segments

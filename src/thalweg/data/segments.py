@@ -10,9 +10,11 @@ import json
 import math
 import os
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
+from typing import TYPE_CHECKING, Final, NamedTuple, Self
+
+import numpy as np
 
 from thalweg.data.digests import DIGEST_BYTES, digest, digest_file
 from thalweg.data.manifest import file_of
@@ -22,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from thalweg.data.rendering import Kept
@@ -47,23 +48,35 @@ class Segment(NamedTuple):
     file: str
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Record:
-    """What a finished segment contains.
+    """What a finished segment contains. Shape suffixes: N rows; the sums of three channels, and of their squares.
 
     Attributes:
         bad: photos without a row: position among all photos, key of the message, its values.
         may_pass: whether one of them may be readable later.
-        sums: `channel_sums` of each row, as lists.
-        lengths: bytes of each row.
+        sums_N23: `channel_sums` of each row.
+        lengths_N: bytes of each row.
         digest: of the file.
     """
 
-    bad: list[tuple[int, str, Mapping[str, int | str]]] = field(default_factory=list)
-    may_pass: bool = False
-    sums: list[list[list[float]]] = field(default_factory=list)
-    lengths: list[int] = field(default_factory=list)
-    digest: str = ""
+    bad: list[tuple[int, str, Mapping[str, int | str]]]
+    may_pass: bool
+    sums_N23: NDArray[np.float64]
+    lengths_N: NDArray[np.int64]
+    digest: str
+
+    def sealed(self, segment: Segment) -> str:
+        """The text of the record: a row too few would give every photo after it the label of its neighbor."""
+        entries = {
+            "positions": [segment.positions.start, segment.positions.stop],
+            "bad": self.bad,
+            "may_pass": self.may_pass,
+            "sums": self.sums_N23.tolist(),
+            "lengths": self.lengths_N.tolist(),
+            "digest": self.digest,
+        }
+        return json.dumps({**entries, "seal": digest(json.dumps(entries).encode())})
 
 
 def segments_of(photos: int, row_bytes: int, kept: Kept = "pixels") -> list[Segment]:
@@ -99,8 +112,10 @@ class SegmentWriter:
         self._path = folder / segment.file
         self._unfinished = folder / f"{segment.number}{_UNFINISHED}"
         self._digest = blake2b(digest_size=DIGEST_BYTES)
-        self._found = Record()
+        self._bad: list[tuple[int, str, Mapping[str, int | str]]] = []
         self._may_pass = False
+        self._sums: list[NDArray[np.float64]] = []
+        self._lengths: list[int] = []
 
     def __enter__(self) -> Self:
         self._file = self._unfinished.open("wb")
@@ -115,12 +130,12 @@ class SegmentWriter:
         """Write the next row."""
         self._file.write(content)
         self._digest.update(content)
-        self._found.lengths.append(len(content))
-        self._found.sums.append(sums.tolist())
+        self._lengths.append(len(content))
+        self._sums.append(sums)
 
     def leave_out(self, position: int, key: str, values: Mapping[str, int | str], *, may_pass: bool) -> None:
         """Note a photo that cannot be used."""
-        self._found.bad.append((position, key, values))
+        self._bad.append((position, key, values))
         self._may_pass |= may_pass
 
     def finish(self) -> Record:
@@ -128,11 +143,17 @@ class SegmentWriter:
         self._file.flush()
         os.fsync(self._file.fileno())
         self._file.close()
-        record = replace(self._found, may_pass=self._may_pass, digest=self._digest.hexdigest())
+        record = Record(
+            bad=self._bad,
+            may_pass=self._may_pass,
+            sums_N23=np.array(self._sums).reshape(-1, 2, 3),
+            lengths_N=np.array(self._lengths, dtype=np.int64),
+            digest=self._digest.hexdigest(),
+        )
         self._unfinished.replace(self._path)
         path = _record_of(self._folder, self._segment)
         try:
-            path.write_text(_sealed(self._segment, record), encoding="utf-8")  # cut off, it has no seal
+            path.write_text(record.sealed(self._segment), encoding="utf-8")  # cut off, it has no seal
         except OSError:
             path.unlink(missing_ok=True)
             self._path.unlink(missing_ok=True)
@@ -147,9 +168,16 @@ def read_record(folder: Path, segment: Segment) -> Record | None:
         `None` if it is not finished, or damaged, or if one of its photos may be readable by now.
     """
     try:
-        entries = json.loads(_record_of(folder, segment).read_bytes())
-        record = Record(**entries["record"])
-        if _sealed(segment, record) != json.dumps(entries) or record.may_pass:
+        text = _record_of(folder, segment).read_text(encoding="utf-8")
+        entries = json.loads(text)
+        record = Record(
+            bad=entries["bad"],
+            may_pass=entries["may_pass"],
+            sums_N23=np.array(entries["sums"], dtype=np.float64).reshape(-1, 2, 3),
+            lengths_N=np.array(entries["lengths"], dtype=np.int64),
+            digest=entries["digest"],
+        )
+        if record.sealed(segment) != text or record.may_pass:
             return None
         if digest_file(folder / segment.file) != record.digest:
             return None
@@ -176,12 +204,3 @@ def remove_records(folder: Path) -> None:
 
 def _record_of(folder: Path, segment: Segment) -> Path:
     return folder / f"{segment.number}{_RECORD}"
-
-
-def _sealed(segment: Segment, record: Record) -> str:
-    """The text of a record: a row too few would give every photo after it the label of its neighbor."""
-    entries: dict[str, Any] = {
-        "positions": [segment.positions.start, segment.positions.stop],
-        "record": {name: getattr(record, name) for name in Record.__dataclass_fields__},
-    }
-    return json.dumps({**entries, "seal": digest(json.dumps(entries).encode())})

@@ -104,7 +104,14 @@ RULES: tuple[Rule, ...] = (
     _rule("samples_mixed", m.SAMPLES_MIXED > 0.01, m.TO_CONSTANT > 0.7, prior=1.0),
     _rule("samples_mixed", m.SAMPLES_MIXED > 0.01, m.TO_CONSTANT > 0.5, m.LEFT > 0.5, STUCK, prior=1.0),
     _rule("samples_mixed", m.SAMPLES_MIXED > 0.01, m.LOSS_APART > 0.1, prior=1.0),
-    _rule("inputs_ignored", m.INPUTS_SEEN < 1e-3, (m.TO_CONSTANT > 0.7).if_known, prior=1.0),
+    _rule("bad_inputs", m.INPUTS_SEEN < 1e-3, m.TRIED_STANDARDIZED > 0.1, NOT_BELOW),
+    _rule(
+        "inputs_ignored",
+        m.INPUTS_SEEN < 1e-3,
+        (m.TO_CONSTANT > 0.7).if_known,
+        (m.TRIED_STANDARDIZED < 0.1).if_known,  # else the network sees inputs of the usual size
+        prior=1.0,
+    ),
     _rule("symmetric_weights", m.TWIN_UNITS > 0.9, m.LEFT > 0.3, prior=1.0),
     _rule("symmetric_weights", m.TWIN_UNITS_FIRST > 0.9, m.LEFT > 0.1, prior=1.0),
     _rule("dead_units", m.MATRIX_GRADIENT_FIRST < 1e-6, m.DEAD_UNITS_FIRST > 0.9, m.LEFT > 0.1, prior=1.0),
