@@ -9,6 +9,8 @@ from rich.progress import BarColumn, Progress, TextColumn
 
 from thalweg.cli._output import print_table
 from thalweg.cli._progress import _Live, _PlainWork, say_result, working
+from thalweg.cli.predict import predict
+from thalweg.errors import DataError
 from thalweg.i18n import percent, set_language
 from thalweg.training.progress import Pace
 
@@ -132,3 +134,24 @@ def test_a_listing_counts_files_and_then_those_compared(language, listing, compa
         assert task.visible
         assert comparing in task.fields["numbers"]
         assert task.fields["numbers"].endswith("  16 / 600")
+
+
+@pytest.mark.parametrize(("language", "lines"), [
+    ("en", ["  listing files  10,000", "  comparing files of equal size ..."]),
+    ("zh-CN", ["  列出文件  10,000", "  比较大小相同的文件……"]),
+])  # fmt: skip
+def test_work_that_lists_files_says_how_many(capsys, language, lines):
+    set_language(language)
+    work = _PlainWork(Clock())
+    for report in ((10_000, 0), (20_000, 0), (25_000, 25_000), (0, 600), (600, 600)):
+        work.listing(*report)
+    assert capsys.readouterr().err.splitlines() == lines
+
+
+def test_predictions_report_the_listing_of_a_folder(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("thalweg.data.walking._AT_ONCE", 2)
+    for number in range(5):
+        (tmp_path / f"{number}.txt").touch()
+    with pytest.raises(DataError):
+        predict([str(tmp_path / "run"), str(tmp_path)])
+    assert "listing files  5" in capsys.readouterr().err

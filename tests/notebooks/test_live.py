@@ -107,6 +107,19 @@ def test_the_last_frame_says_how_it_ended_however_soon(tmp_path):
     assert 'class="bar"' not in output.last
 
 
+def test_many_classes_have_a_line_of_top5_from_the_first_epoch_that_knows_it(tmp_path):
+    live, output, clock, _ = begun(tmp_path)
+    live.epoch_ended(row(1))  # as 0.1.0 wrote it
+    clock.now += 1
+    live.progressed(report(150))
+    assert "top-5" not in output.last
+    live.epoch_ended({**row(2), "valid_top5": 0.75})
+    clock.now += 1
+    live.progressed(report(250))
+    line = output.last.split("validation, top-5")
+    assert len(line) > 1
+
+
 @pytest.mark.parametrize("name", ["run", "<script>x</script>"])
 def test_an_interrupted_run_says_how_to_go_on(tmp_path, name):
     live, output, _, run = begun(tmp_path)
@@ -157,6 +170,16 @@ def test_work_without_a_training_ends_as_done(tmp_path):
     live.close()
     assert "Done." in output.last
     assert "decoding" not in output.last
+
+
+def test_a_listing_counts_files(tmp_path):
+    clock = Time()
+    output = Shown(clock)
+    live = Live(output, clock)
+    for report in ((10_000, 0), (20_000, 0), (20_000, 20_000)):
+        live.listing(*report)
+        clock.now += 1
+    assert "listing files  20,000" in output.last
 
 
 def test_a_notebook_that_is_gone_does_not_end_the_training(tmp_path):

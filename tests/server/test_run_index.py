@@ -10,8 +10,8 @@ import pytest
 from thalweg.history import HistoryLog
 from thalweg.i18n import LANGUAGES, speaking, t
 from thalweg.report.verdict import verdict_of
-from thalweg.runs import RunFolder
-from thalweg.runs.files import STEP_UNITS
+from thalweg.runs import Run, RunFolder
+from thalweg.runs.files import EPOCH_UNITS, STEP_UNITS, VALID_TOP5
 from thalweg.server.run_index import photos_name
 
 
@@ -29,6 +29,27 @@ def test_the_table_says_what_the_histories_say(client):
     assert (first["steps"], first["epoch"], first["best"], first["seconds"]) == (100, 2.0, 0.75, 20.0)
     assert first["last_loss"] == pytest.approx(0.023)
     assert (second["steps"], second["best"], second["state"]) == (0, None, "stopped")
+
+
+@pytest.mark.parametrize(("classes", "units", "shown"), [
+    (20, EPOCH_UNITS, False),
+    (21, EPOCH_UNITS, False),  # as 0.1.0 began it
+    (21, {**EPOCH_UNITS, VALID_TOP5: ""}, True),
+    (21, None, True),  # before the first epoch
+])  # fmt: skip
+def test_top5_has_a_chart_where_the_history_has_it(client, folder, classes, units, shown):
+    first = Run.open(folder / "first")
+    data = {
+        **first.data,
+        "classes": [f"class {number}" for number in range(classes)],
+        "class_shares": [1 / classes] * classes,
+    }
+    Run(folder / "many", first.config, data, first.environment).save()
+    if units is not None:
+        with HistoryLog(folder / "many" / "history" / "epochs", units) as epochs:
+            epochs.extend([[50.0, 1.0, *[0.5] * (len(units) - 2)]])
+    rows = {run["run"]: run for run in listed(client)}
+    assert rows["many"]["top5"] is shown
 
 
 def test_a_run_with_an_invalid_configuration_is_listed_with_the_reason(client, folder):

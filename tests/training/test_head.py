@@ -1,5 +1,6 @@
 """A classifier fitted to the features of a network: against scikit-learn, against the network, and from the cache."""
 
+import weakref
 from dataclasses import replace
 
 import numpy as np
@@ -166,3 +167,23 @@ def test_of_many_classes_the_fit_works_in_blocks(monkeypatch):
     assert parts_loss == pytest.approx(loss, rel=1e-12)
     torch.testing.assert_close(parts_gradient, gradient, rtol=1e-10, atol=1e-12)
     assert (parts.loss, parts.accuracy) == (whole.loss, whole.accuracy)
+
+
+def test_the_gradients_of_the_blocks_are_not_all_held(monkeypatch):
+    features, labels = clouds(count=60)
+    regression = Regression(features, labels, 4)
+    monkeypatch.setattr("thalweg.training.head._VALUES", 3 * 4)
+    alive, most, made = weakref.WeakSet(), 0, 0
+    part = regression._part
+
+    def watched(*given):
+        nonlocal most, made
+        _, gradient_CD, _ = found = part(*given)
+        alive.add(gradient_CD)
+        most, made = max(most, len(alive)), made + 1
+        return found
+
+    monkeypatch.setattr(regression, "_part", watched)
+    regression.loss(regression.start(), 0.1)
+    assert made == 20
+    assert most <= 3  # the sum, the one that is added, and the one that comes

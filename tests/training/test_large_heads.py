@@ -17,6 +17,7 @@ from thalweg.models import outputs as network_outputs
 from thalweg.prediction import predict
 from thalweg.report import draw_run
 from thalweg.runs import Run, RunFolder, TrainingConfig, answers, files, probabilities
+from thalweg.runs.tasks import BINARY, task_of
 from thalweg.server.routes.scores import scores
 from thalweg.training import resume, train, train_folds
 from thalweg.training.evaluation import judged, score
@@ -154,6 +155,24 @@ def test_top5_stands_beside_the_accuracy(colored, tmp_path):
     run = train(colored, replace(CONFIG, epochs=1, sampling="balanced"), tmp_path / "run", listener=heard)
     assert any("top-5" in line for line in heard.said if line.startswith("epoch 1"))
     assert any("too few different photos" in line and "class 23" in line for line in heard.said)
+    assert run.summary()["valid"]["top5_accuracy"] == run.epochs()["valid_top5"][-1]
+
+
+@pytest.mark.parametrize("loss", ["cross-entropy", BINARY])
+@pytest.mark.parametrize("classes", [20, 21])
+def test_a_score_fills_the_columns_of_its_run_and_no_others(classes, loss):
+    labels = torch.arange(classes) if loss != BINARY else torch.eye(classes, dtype=torch.int64)
+    row = score(torch.eye(classes), labels, loss).row()
+    columns = list(task_of(loss).epoch_units(classes))
+    assert list(row) == [name for name in columns if name.startswith("valid_")]
+
+
+def test_a_fit_of_the_classifier_alone_says_top5_and_nothing_of_several_labels(colored, tmp_path):
+    heard = Heard()
+    run = train(colored, replace(CONFIG, epochs=3, fit_head=True, freeze="all"), tmp_path / "run", listener=heard)
+    (line,) = [line for line in heard.said if line.startswith("epoch ")]
+    assert "top-5" in line
+    assert "mAP" not in line
     assert run.summary()["valid"]["top5_accuracy"] == run.epochs()["valid_top5"][-1]
 
 

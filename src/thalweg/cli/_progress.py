@@ -87,6 +87,12 @@ class _Work(Listener):
     def note(self, key: str, **values: Any) -> None:
         self.line(t(key, **values))
 
+    def listing(self, done: int, total: int) -> None:
+        if not total:
+            self.working("listing", done, 0)
+        elif done < total:  # otherwise a listing has ended, and nothing is compared yet
+            self.working("comparing", done, total)
+
     def checking(self, done: int, total: int) -> None:
         self.working("checking", done, total)
 

@@ -50,7 +50,7 @@ def predict(
     from thalweg.data import open_photos
 
     with working("opening") as listener:
-        images = open_photos(photos)
+        images = open_photos(photos, progress=listener.listing)
         predictions = _classify(runs, images, partial(listener.working, "photos"), tta=tta, vote=vote)
     for message in predictions.notes:
         note(str(message))

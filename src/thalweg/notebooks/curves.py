@@ -39,6 +39,7 @@ class Curves:
         running: the epoch now and the training accuracy in it so far; None between epochs.
         valid_map_E: mean average precision; empty if photos have one label. Else an accuracy is a share of photos with
             all labels right.
+        valid_top5_E: a share; empty for at most 20 classes, or where the history was begun by 0.1.0.
     """
 
     epoch_S: Sequence[float] | NDArray[np.float64]
@@ -50,6 +51,7 @@ class Curves:
     end: float | None = None
     running: tuple[float, float] | None = None
     valid_map_E: Sequence[float] | NDArray[np.float64] = ()
+    valid_top5_E: Sequence[float] | NDArray[np.float64] = ()
 
     @classmethod
     def of(cls, steps: History, epochs: History) -> Curves:
@@ -62,6 +64,7 @@ class Curves:
             valid_loss_E=_column(epochs, "valid_loss"),
             valid_accuracy_E=_column(epochs, "valid_accuracy"),
             valid_map_E=epochs[files.VALID_MAP] if files.VALID_MAP in epochs.units else (),
+            valid_top5_E=epochs[files.VALID_TOP5] if files.VALID_TOP5 in epochs.units else (),
         )
 
     def charts(self) -> Html:
@@ -78,6 +81,8 @@ class Curves:
         ]
         if several:
             accuracy.append(Line(t("figures.validation_map"), self.epoch_E, self.valid_map_E, _RED, dots=True))
+        if len(self.valid_top5_E):
+            accuracy.append(Line(t("figures.validation_top5"), self.epoch_E, self.valid_top5_E, _ORANGE, dots=True))
         return tag(
             "div",
             chart(t("figures.loss"), self._losses(), x, Axis(scale=scale_for(self.loss_S, self.valid_loss_E))),

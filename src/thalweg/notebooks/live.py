@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import TYPE_CHECKING, Any, Final
 
@@ -58,6 +59,13 @@ class Live(Listener):
         """Add a message."""
         self._notes.append(t(key, **values))
         self._draw()
+
+    def listing(self, done: int, total: int) -> None:
+        """Show how many files are found, then how many are compared."""
+        if not total:
+            self.working("listing", done, 0)
+        elif done < total:  # otherwise a listing has ended, and nothing is compared yet
+            self.working("comparing", done, total)
 
     def checking(self, done: int, total: int) -> None:
         """Show how many photos are checked."""
@@ -164,6 +172,7 @@ class Live(Listener):
             end=self._end,
             running=self._latest,
             valid_map_E=[row[files.VALID_MAP] for row in self._epochs if files.VALID_MAP in row],
+            valid_top5_E=self._top5(),
         )
         bar = tag("div", tag("div", style=f"width:{100 * self._share:.1f}%"), class_="bar")
         return tag(
@@ -173,6 +182,11 @@ class Live(Listener):
             bar if self._share < 1 else None,
             curves.charts() if len(curves.epoch_S) or len(curves.epoch_E) else None,
         )
+
+    def _top5(self) -> list[float]:
+        """The top-5 accuracy of each epoch; those that 0.1.0 trained have none."""
+        known = any(files.VALID_TOP5 in row for row in self._epochs)
+        return [row.get(files.VALID_TOP5, math.nan) for row in self._epochs] if known else []
 
     def _messages(self) -> Html | None:
         if not self._notes:

@@ -33,6 +33,8 @@ _OF_CONFIG: Final[dict[str, Any]] = {
     "weights": None,
     "license": None,
     "fitted": False,
+    "several": False,
+    "top5": False,
 }
 _OF_STEPS: Final[dict[str, Any]] = {"steps": 0, "epoch": 0.0, "last_loss": None}
 _OF_EPOCHS: Final[dict[str, Any]] = {"best": None, "seconds": None}
@@ -177,11 +179,12 @@ def _of_steps(path: Path) -> dict[str, Any]:
 def _of_epochs(path: Path) -> dict[str, Any]:
     epochs = _tail(path / files.EPOCHS)
     rows_NC = epochs.rows(0)
+    old = {"top5": False} if epochs.columns and files.VALID_TOP5 not in epochs.columns else {}  # begun by 0.1.0
     if not len(rows_NC) or not {"valid_accuracy", "seconds"} <= set(epochs.columns):
-        return {}
+        return old
     measure = files.VALID_MAP if files.VALID_MAP in epochs.columns else "valid_accuracy"
     best = float(rows_NC[:, epochs.columns.index(measure)].max())
-    return {"best": _finite(best), "seconds": _finite(float(rows_NC[-1, epochs.columns.index("seconds")]))}
+    return {"best": _finite(best), "seconds": _finite(float(rows_NC[-1, epochs.columns.index("seconds")])), **old}
 
 
 def _of_summary(path: Path) -> dict[str, Any]:

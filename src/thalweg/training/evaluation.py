@@ -50,12 +50,10 @@ class Score:
         return self.accuracy if self.mean_average_precision is None else self.mean_average_precision
 
     def row(self) -> dict[str, float]:
-        """Return the columns of the history of epochs; a run takes those that it has."""
-        more = {
-            files.VALID_MAP: self.quality,
-            files.VALID_TOP5: math.nan if self.top5_accuracy is None else self.top5_accuracy,
-        }
-        return {"valid_loss": self.loss, "valid_accuracy": self.accuracy, **more}
+        """Return the columns of the history of epochs that this kind of score has."""
+        more = {files.VALID_MAP: self.mean_average_precision, files.VALID_TOP5: self.top5_accuracy}
+        known = {name: value for name, value in more.items() if value is not None}
+        return {"valid_loss": self.loss, "valid_accuracy": self.accuracy, **known}
 
     def to_dict(self) -> dict[str, Any]:
         """Return a dictionary for JSON, which has no NaN."""

@@ -96,8 +96,8 @@ class Regression:
     def loss(self, values_P: Tensor, penalty: float) -> tuple[float, Tensor]:
         """Return loss with penalty, and its gradient (P,)."""
         weight_CD, _ = self._parts(values_P)
-        parts = [self._part(values_P, some) for some in self._blocks()]
-        loss, gradient_CD, gradient_C = (reduce(torch.add, some) for some in zip(*parts, strict=True))
+        parts = (self._part(values_P, some) for some in self._blocks())
+        loss, gradient_CD, gradient_C = reduce(_added, parts)  # one gradient is held, not that of every block
         loss = loss + penalty / 2 * weight_CD.square().sum()
         return float(loss), torch.cat([(gradient_CD + penalty * weight_CD).flatten(), gradient_C])
 
@@ -243,6 +243,11 @@ class _Held:
         found = self._regression.iteration(*last)
         logits_NC = torch.addmm(found.bias_C, self._features_ND, found.weight_CD.T)
         return float(torch.nn.functional.cross_entropy(logits_NC, self._labels_N))
+
+
+def _added(sums: tuple[Tensor, ...], part: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """Add a part to sums, in place."""
+    return tuple(total.add_(one) for total, one in zip(sums, part, strict=True))
 
 
 def _direction(gradient_P: Tensor, steps: deque[tuple[Tensor, Tensor, Tensor]]) -> Tensor:

@@ -152,6 +152,8 @@ def working_line(stage: str, pace: Pace) -> str:
         pace: of the work.
     """
     name, left = t(f"training.stage_{stage}") if stage else "", pace.seconds_left()
+    if pace.counted is not None:
+        return t("training.working_counted", stage=name, count=pace.counted)
     if left is None:
         return t("training.working_begins", stage=name)
     return t("training.working_line", stage=name, share=pace.share, left=duration(left))

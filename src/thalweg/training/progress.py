@@ -222,7 +222,7 @@ class Pace:
         self._began = self._came = clock()
 
     def report(self, done: float, total: float) -> None:
-        """Take a report; fewer done than before, or another total, are other work."""
+        """Take a report; fewer done than before, or another total, are other work. A total of 0 is unknown."""
         now = self._clock()
         if total != self._total or done < self._done:
             self._began, self._done_at_first = now, done
@@ -232,6 +232,11 @@ class Pace:
     def share(self) -> float:
         """How much of the work is done, in [0, 1]."""
         return self._done / self._total if self._total else 0.0
+
+    @property
+    def counted(self) -> int | None:
+        """What is done so far of work whose total is unknown; None: it is known, or nothing is done."""
+        return int(self._done) or None if not self._total else None
 
     def seconds_left(self) -> float | None:
         """Estimate the seconds until the end, as of now; None in the first second, when it would be a guess."""

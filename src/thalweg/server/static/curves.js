@@ -40,7 +40,7 @@ export const colorOf = (number) => COLORS[document.documentElement.dataset.theme
  * @param {(run: string) => Record<string, any>} historyOf
  * @param {(run: string) => boolean} hasRate whether the steps of a run have a rate: those of a fit have lengths
  * @param {(run: string) => boolean} isSeveral whether photos of a run have several labels
- * @param {(run: string) => boolean} hasTop5 whether a run has so many classes that the top-5 accuracy is known
+ * @param {(run: string) => boolean} hasTop5 whether the history of a run has the top-5 accuracy
  */
 export function makeCurves(home, historyOf, hasRate, isSeveral, hasTop5) {
   let charts = [];
