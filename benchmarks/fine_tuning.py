@@ -49,6 +49,7 @@ ROWS = {
     "imagenette-300": Row("imagenette-300", (*FROM_WEIGHTS, "--budget", "3m")),
     "imagenette-300-scratch": Row("imagenette-300", ("--budget", "3m")),
     "food-300": Row("food-300", (*FROM_WEIGHTS, "--budget", "3m")),
+    "food-300-linear": Row("food-300", (*FROM_WEIGHTS, "--recipe", "linear")),
     "food-300-scratch": Row("food-300", ("--budget", "3m")),
     "food-scratch": Row("food", ("--budget", "10m")),
     "own-weights": Row("food", ("--weights", "{first}", "--recipe", "standard", "--epochs", "5")),
