@@ -89,6 +89,7 @@ def child(options: argparse.Namespace, name: str) -> tuple[float, float]:
 VARIANTS: dict[str, tuple[int | None, int, int]] = {
     "whole batch, 1 process × 2 threads": (None, 1, 2),
     "4 shards, 1 process × 2 threads": (4, 1, 2),
+    "4 shards, 1 process × 1 thread": (4, 1, 1),
     "4 shards, 2 processes × 1 thread": (4, 2, 1),
 }
 
