@@ -10,13 +10,14 @@ import torch
 from PIL import Image
 from safetensors.numpy import load_file, save_file
 
+from made import SMALL
 from thalweg.diagnosis.review import review_of
 from thalweg.errors import RunError
 from thalweg.history import HistoryLog
 from thalweg.models import outputs as network_outputs
 from thalweg.prediction import predict
 from thalweg.report import draw_run
-from thalweg.runs import Run, RunFolder, TrainingConfig, answers, files, probabilities
+from thalweg.runs import Run, RunFolder, answers, files, probabilities
 from thalweg.runs.tasks import BINARY, task_of
 from thalweg.server.routes.scores import scores
 from thalweg.training import resume, train, train_folds
@@ -26,16 +27,7 @@ from thalweg.training.printing import Lines
 
 
 CLASSES = 24
-CONFIG = TrainingConfig(
-    model="resnet-small",
-    size=16,
-    epochs=2,
-    batch_size=16,
-    augment="none",
-    precision="fp32",
-    layout="channels-last",
-    threads=1,
-)
+CONFIG = replace(SMALL, size=16, augment="none")
 KEPT = {"top_classes", "top_probabilities", "plain", "rank"}
 
 

@@ -33,14 +33,14 @@ def rounding_measures(narrow: Copy, wide: Copy, batch: Batch) -> dict[str, float
 
     Returns:
         `rounded_away`: of the weights that move in single precision, the share that stay as they are in their own
-        type; nothing unless most of the weights have fewer bits.
+        type; 0 unless most of the weights have fewer bits.
 
     Source: Zamirai, Zhang, Aberger and De Sa 2020, Revisiting BFloat16 training, https://arxiv.org/abs/2010.06192.
     """
     parameters = [parameter for parameter in narrow.model.parameters() if parameter.requires_grad]
     few = sum(parameter.numel() for parameter in parameters if parameter.dtype in NARROW)
     if 2 * few <= sum(parameter.numel() for parameter in parameters):
-        return {}
+        return {"rounded_away": 0.0}
     moved = _moved(narrow, batch)
     wide.model.float()
     for state in wide.optimizer.state.values():
