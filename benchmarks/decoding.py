@@ -105,7 +105,7 @@ def ours(files: list[bytes]) -> dict[str, dict[str, float]]:
 def decode_and_sum(content: bytes) -> object:
     """What the cache does with a photo."""
     from thalweg.data.decoding import decode
-    from thalweg.data.manifest import channel_sums
+    from thalweg.data.sums import channel_sums
 
     image_HWC = decode(content, SIDE)
     return image_HWC.tobytes(), channel_sums(image_HWC)

@@ -143,3 +143,14 @@ def test_other_photos_are_refused_before_any_is_decoded(images, plant, homework,
         build_cache(others, size=8, folder=tmp_path, builders=crew.member(1))
     first.join()
     assert not (tmp_path / "pixels").exists()
+
+
+def test_from_how_many_photos_the_filter_is_compiled(images, tmp_path, monkeypatch):
+    compiled = threading.Event()
+    monkeypatch.setattr("thalweg.data.building._compile", compiled.set)
+    monkeypatch.setattr("thalweg.data.building.WORTH", 25)
+    build_cache(images, size=8, folder=tmp_path / "few")
+    assert not compiled.is_set()
+    monkeypatch.setattr("thalweg.data.building.WORTH", 24)
+    build_cache(images, size=8, folder=tmp_path / "many")
+    assert compiled.wait(20)

@@ -321,7 +321,7 @@ def test_tile_by_tile_gives_the_same_pixels_as_at_once(mode, sides, resize, monk
     box = (0, 0, *sides) if resize == "stretch" else (left, top, left + side, top + side)
     expected = whole.resize((9, 9), Image.Resampling.BICUBIC, box, reducing_gap=3.0).convert("RGB")
     monkeypatch.setattr("thalweg.data.rendering._TILE", 600)
-    assert np.array_equal(render(image, 9, resize, Rendering()).image, expected)
+    assert np.array_equal(render(image, 9, resize, Rendering()).pixels_HWC, expected)
 
 
 def test_memory_is_bounded_by_the_decoded_picture():

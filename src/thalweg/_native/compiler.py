@@ -37,7 +37,7 @@ def compile_bitcode(function: Callable[..., None], signature: str, symbol: str) 
     import llvmlite.binding as llvm
     from numba import cfunc, types
 
-    pointers = {"p": types.float64, "f": types.float32, "q": types.int64, "b": types.uint8}
+    pointers = {"p": types.float64, "f": types.float32, "q": types.int64, "l": types.int32, "b": types.uint8}
     kinds = {"i": types.int64, "d": types.float64} | {key: types.CPointer(kind) for key, kind in pointers.items()}
     compiled = cfunc(types.void(*(kinds[letter] for letter in signature)), error_model="numpy")(function)
     # Numba never inlines into its wrappers; here both become one function.

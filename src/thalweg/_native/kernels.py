@@ -29,7 +29,7 @@ KEPT = 2_000
 """Number of files kept on disk; past it the older half is deleted."""
 
 _MAGIC = b"thalweg-kernel-1\n"
-_POINTERS = "pfqb"
+_POINTERS = "pfqlb"
 _C_TYPES = {"i": ctypes.c_int64, "d": ctypes.c_double} | dict.fromkeys(_POINTERS, ctypes.c_void_p)
 
 _loaded: WeakValueDictionary[str, Kernel] = WeakValueDictionary()
@@ -42,7 +42,7 @@ class Part(NamedTuple):
     Args:
         symbol: its name in other parts.
         signature: one letter an argument: `i` an integer, `d` a float, `p` a pointer to float64, `f` to float32,
-            `q` to int64, `b` to uint8.
+            `q` to int64, `l` to int32, `b` to uint8.
         source: the whole source text; another text makes another part.
         build: returns the function, or its assembly; called only if its code is not on disk.
     """

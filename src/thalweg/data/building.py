@@ -13,14 +13,17 @@ from __future__ import annotations
 import contextlib
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
+from threading import Thread
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 
 from thalweg.data.decoding import DECODER_VERSION, decode, quiet
 from thalweg.data.jpeg import from_jpeg, to_jpeg
-from thalweg.data.manifest import Manifest, channel_sums, write_manifest
+from thalweg.data.manifest import Manifest, write_manifest
 from thalweg.data.parallel import in_order
+from thalweg.data.resampling import WORTH
+from thalweg.data.resampling import load as load_filter
 from thalweg.data.segments import (
     SegmentWriter,
     photos_done,
@@ -30,6 +33,8 @@ from thalweg.data.segments import (
 )
 from thalweg.data.sharding import of_process
 from thalweg.data.sources import is_gone
+from thalweg.data.sums import channel_sums
+from thalweg.data.sums import load as load_sums
 from thalweg.data.unfinished import claimed, remove_abandoned
 from thalweg.errors import BadImageError, DataError, StorageError
 
@@ -254,6 +259,8 @@ def _decode_missing(
     total = sum(len(segment.positions) for segment in segments)
     done = total - sum(len(segment.positions) for segment in wanted)
     positions = (position for segment in wanted for position in segment.positions)
+    if total - done >= WORTH:
+        Thread(target=_compile, name="thalweg-compile").start()  # Pillow decodes until then, to the same pixels
     with quiet(), contextlib.closing(in_order(job.decoded, positions, workers=workers or job.workers)) as results:
         for segment in wanted:
             with SegmentWriter(part, segment) as file:
@@ -264,6 +271,11 @@ def _decode_missing(
                         job.progress(done, total)
                 records[segment.number] = file.finish()
     return records
+
+
+def _compile() -> None:
+    load_filter()
+    load_sums()
 
 
 def _write(file: SegmentWriter, job: Decoding, position: int, result: Decoded | BadImageError) -> None:

@@ -317,7 +317,7 @@ def inspect(content: bytes, path: str, rendering: Rendering | None = None) -> Fa
     with reading(content, path) as image:
         oddities = _oddities(image, content, path)
         width, height = image.size
-        thumbnail, on_black = to_square(image, THUMBNAIL, "stretch", rendering or Rendering())
+        thumbnail_HWC, on_black = to_square(image, THUMBNAIL, "stretch", rendering or Rendering())
         # After decoding: a PNG may store its orientation behind its pixels, and counting frames reads all of them.
         if on_black:
             oddities.add("on_black")
@@ -325,7 +325,7 @@ def inspect(content: bytes, path: str, rendering: Rendering | None = None) -> Fa
             oddities.add("rotated")
         if _is_animated(image):
             oddities.add("animated")
-    return Facts(digest(content), len(content), width, height, frozenset(oddities), np.asarray(thumbnail))
+    return Facts(digest(content), len(content), width, height, frozenset(oddities), thumbnail_HWC)
 
 
 def _dark_colors(good: Sequence[tuple[int, Facts]]) -> Iterator[Note]:

@@ -39,14 +39,15 @@ MAX_BYTES = 6 * MAX_PIXELS
 
 _JPEG = b"\xff\xd8\xff"
 _ORIENTATION = 0x0112
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
+# By EXIF orientation: whether rows and columns change places, and then whether rows and columns are reversed.
+_TURNS: Final = {
+    2: (False, False, True),
+    3: (False, True, True),
+    4: (False, True, False),
+    5: (True, False, False),
+    6: (True, False, True),
+    7: (True, True, True),
+    8: (True, True, False),
 }
 # Whole pictures that a decoder keeps beside Pillow's own: the canvas of an animation and the one before, wide integers.
 _COPIES: Final = {"WEBP": 4, "JPEG2000": 4, "AVIF": 3}
@@ -90,7 +91,7 @@ def decode(
 
 def to_pixels(image: Image.Image, size: int, resize: Resize, rendering: Rendering) -> NDArray[np.uint8]:
     """Decode an opened picture to the pixels of (size, size, 3) that a cache of this rendering has."""
-    image_HWC = np.asarray(to_square(image, size, resize, rendering).image)
+    image_HWC = to_square(image, size, resize, rendering).pixels_HWC
     return from_jpeg(to_jpeg(image_HWC)) if rendering.kept == "jpeg" else image_HWC
 
 
@@ -100,9 +101,14 @@ def to_square(image: Image.Image, size: int, resize: Resize, rendering: Renderin
     image.draft(None, (size, size))
     with room_for(image, sides):
         image.load()
-        square, on_black = render(image, size, resize, rendering)
+        square = render(image, size, resize, rendering)
     turn = _TURNS.get(orientation(image))
-    return Square(square.transpose(turn) if turn is not None else square, on_black)
+    return square if turn is None else square._replace(pixels_HWC=_turned(square.pixels_HWC, *turn))
+
+
+def _turned(pixels_HWC: NDArray[np.uint8], across: bool, up: bool, back: bool) -> NDArray[np.uint8]:  # noqa: FBT001
+    turned_HWC = pixels_HWC.swapaxes(0, 1) if across else pixels_HWC
+    return np.ascontiguousarray(turned_HWC[:: -1 if up else 1, :: -1 if back else 1])
 
 
 def room_for(image: Image.Image, sides: tuple[int, int]) -> AbstractContextManager[object]:

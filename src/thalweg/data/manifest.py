@@ -12,12 +12,12 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from PIL import Image
 
 from thalweg.data.digests import digest
 from thalweg.data.jpeg import AHEAD_BYTES, JpegPhotos
 from thalweg.data.segmented import open_segments
 from thalweg.data.sources import Note
+from thalweg.data.sums import channel_sums
 from thalweg.errors import StorageError
 
 
@@ -165,13 +165,6 @@ def read_manifest(folder: Path, size: int, photos: int) -> Manifest | None:
     except _DAMAGED:
         return None
     return manifest
-
-
-def channel_sums(image_HWC: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Exact sum and sum of squares of each channel, of shape (2, 3); the deviation of any split follows from them."""
-    counts_CV = np.array(Image.fromarray(image_HWC).histogram(), dtype=np.float64).reshape(3, 256)
-    values_V = np.arange(256.0)
-    return np.stack([counts_CV @ values_V, counts_CV @ values_V**2])
 
 
 def _seal(entries: Mapping[str, Any]) -> str:

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Self
 import numpy as np
 from PIL import Image
 
+from thalweg.data.resampling import GAP, bicubic
+
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -29,7 +31,6 @@ KINDS: Final[tuple[Kind, ...]] = ("I;16", "I", "F")
 FULL_RANGE: Final = (0.0, 65535.0)
 
 _Box = tuple[int, int, int, int]
-_GAP = 3.0  # Pillow's `reducing_gap`: a box filter by whole numbers leaves three times the size, bicubic does the rest
 _SUPPORT = 1.5  # source pixels beyond the box that bicubic needs, in pixels of the result
 _TILE = 1 << 19  # pixels converted at a time
 # A picture is blank if its channels deviate by less than the first, and black shows it if they deviate by the second.
@@ -72,11 +73,11 @@ class Square(NamedTuple):
     """A rendered picture.
 
     Attributes:
-        image: RGB, square.
+        pixels_HWC: RGB, square.
         on_black: whether it is transparent and lies over black, because it would vanish over white.
     """
 
-    image: Image.Image
+    pixels_HWC: NDArray[np.uint8]
     on_black: bool = False
 
 
@@ -107,9 +108,7 @@ def render(image: Image.Image, size: int, resize: Resize, rendering: Rendering) 
         rendering: levels and ground.
     """
     if image.mode in {"L", "RGB"} and not image.has_transparency_data:
-        box = _box(image.size, resize)
-        reduced = image.resize((size, size), Image.Resampling.BICUBIC, box, reducing_gap=_GAP)
-        return Square(reduced.convert("RGB"))
+        return Square(bicubic(image, size, _box(image.size, resize)))
     if kind := kind_of(image):
         black, white = rendering.levels.get(kind) or (FULL_RANGE if kind == "I;16" else _own_levels(image))
         return Square(_by_tiles(image, size, resize, "L", partial(_gray, black=black, white=white)))
@@ -130,7 +129,7 @@ def sampled(image: Image.Image, count: int) -> NDArray[np.float32]:
 
 
 def _over_ground(image: Image.Image, size: int, resize: Resize, ground: Ground) -> Square:
-    def over(color: str) -> Image.Image:
+    def over(color: str) -> NDArray[np.uint8]:
         return _by_tiles(image, size, resize, "RGB", partial(_composite, color=color))
 
     white = over("white")
@@ -142,8 +141,8 @@ def _over_ground(image: Image.Image, size: int, resize: Resize, ground: Ground) 
     return Square(black, on_black=True) if shows else Square(white)
 
 
-def _contrast(square: Image.Image) -> float:
-    return float(np.asarray(square).std(axis=(0, 1)).max())
+def _contrast(pixels_HWC: NDArray[np.uint8]) -> float:
+    return float(pixels_HWC.std(axis=(0, 1)).max())
 
 
 def _composite(tile: Image.Image, *, color: str) -> Image.Image:
@@ -181,10 +180,10 @@ def _box(sides: tuple[int, int], resize: Resize) -> tuple[float, float, float, f
 
 def _by_tiles(
     image: Image.Image, size: int, resize: Resize, mode: str, convert: Callable[[Image.Image], Image.Image]
-) -> Image.Image:
+) -> NDArray[np.uint8]:
     """Convert and resize; the result is that of converting all of it and of `resize(…, reducing_gap=3.0)`."""
     left, top, right, bottom = _box(image.size, resize)
-    across, down = int((right - left) / size / _GAP) or 1, int((bottom - top) / size / _GAP) or 1
+    across, down = int((right - left) / size / GAP) or 1, int((bottom - top) / size / GAP) or 1
     area = (0, 0, *image.size)
     if across > 1 or down > 1:
         more_x, more_y = _SUPPORT * (right - left) / size, _SUPPORT * (bottom - top) / size
@@ -201,7 +200,7 @@ def _by_tiles(
         place = (tile[0] - area[0]) // across, (tile[1] - area[1]) // down
         reduced.paste(part.reduce((across, down)) if across > 1 or down > 1 else part, place)
     box = ((left - area[0]) / across, (top - area[1]) / down, (right - area[0]) / across, (bottom - area[1]) / down)
-    return reduced.resize((size, size), Image.Resampling.BICUBIC, box).convert("RGB")
+    return np.asarray(reduced.resize((size, size), Image.Resampling.BICUBIC, box).convert("RGB"))
 
 
 def _tiles(area: _Box, across: int, down: int) -> Iterator[_Box]:

@@ -123,12 +123,12 @@ def shown(run: Run, path: str) -> bytes:
             raise BadImageError("data.bad_too_many_pixels", path=path, limit=MOST_PIXELS // 1_000_000)
         longest = max(width, height)
         side = min(_SIDE, longest)
-        square = to_square(image, side, "stretch", run.rendering).image
+        square = to_square(image, side, "stretch", run.rendering)
         if orientation(image) >= _TURNED:  # once decoded: a PNG may say it behind its pixels
             width, height = height, width
     times = max(1, _SMALLEST // longest)
     size = (max(1, round(width * side / longest)), max(1, round(height * side / longest)))
-    photo = square.resize(size, Image.Resampling.BICUBIC)
+    photo = Image.fromarray(square.pixels_HWC).resize(size, Image.Resampling.BICUBIC)
     file = BytesIO()
     photo.resize((times * size[0], times * size[1]), Image.Resampling.NEAREST).save(file, "PNG")
     return file.getvalue()
