@@ -85,10 +85,14 @@ def read(folder: Path) -> list[bytes]:
 
 
 def ours(files: list[bytes]) -> dict[str, dict[str, float]]:
-    from thalweg.data.parallel import in_order
+    from thalweg.data import resampling, sums
+    from thalweg.data.parallel import TOGETHER, in_order
+
+    resampling.load()  # as a build of many photos does, while it decodes
+    sums.load()
 
     def with_threads(workers: int) -> None:
-        for _ in in_order(decode_and_sum, files, workers=workers):
+        for _ in in_order(decode_and_sum, files, workers=workers, together=TOGETHER):
             pass
 
     found = {f"thalweg, {workers} threads": timed(partial(with_threads, workers), len(files)) for workers in (1, 2)}
@@ -108,7 +112,7 @@ def decode_and_sum(content: bytes) -> object:
     from thalweg.data.sums import channel_sums
 
     image_HWC = decode(content, SIDE)
-    return image_HWC.tobytes(), channel_sums(image_HWC)
+    return image_HWC.reshape(-1).data, channel_sums(image_HWC)
 
 
 def decode_chunk(files: list[bytes]) -> float:

@@ -213,7 +213,8 @@ def test_a_damaged_cache_is_built_again(images, damage):
 # Threads
 
 
-def test_results_come_in_order_and_do_not_pile_up_behind_a_slow_one():
+@pytest.mark.parametrize("together", [1, 8])
+def test_results_come_in_order_and_do_not_pile_up_behind_a_slow_one(together):
     started, collected, go = [], [], Event()
 
     def slow_first(item):
@@ -222,7 +223,7 @@ def test_results_come_in_order_and_do_not_pile_up_behind_a_slow_one():
             go.wait(10)
         return item
 
-    reader = Thread(target=lambda: collected.extend(in_order(slow_first, range(1000), workers=4)))
+    reader = Thread(target=lambda: collected.extend(in_order(slow_first, range(1000), workers=4, together=together)))
     reader.start()
     while len(started) < 100:  # the other threads work on …
         time.sleep(0.001)
@@ -233,8 +234,10 @@ def test_results_come_in_order_and_do_not_pile_up_behind_a_slow_one():
     assert collected == list(range(1000))
 
 
-def test_what_a_thread_raises_is_raised_here_and_stops_the_rest():
-    started = []
+@pytest.mark.parametrize("together", [1, 3, 8])
+def test_what_a_thread_raises_is_raised_here_and_stops_the_rest(together):
+    """Whatever was asked for with it: the results before it come first."""
+    started, collected = [], []
 
     def fail(item):
         started.append(item)
@@ -242,8 +245,13 @@ def test_what_a_thread_raises_is_raised_here_and_stops_the_rest():
             raise BadImageError("data.bad_empty", path="3.jpg")
         return item
 
+    def collect():
+        for result in in_order(fail, range(10_000), workers=2, together=together):
+            collected.append(result)  # noqa: PERF402 - `extend` would lose them
+
     with pytest.raises(BadImageError):
-        list(in_order(fail, range(10_000), workers=2))
+        collect()
+    assert collected == [0, 1, 2]
     assert len(started) < 1000
 
 

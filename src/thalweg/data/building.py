@@ -21,7 +21,7 @@ import numpy as np
 from thalweg.data.decoding import DECODER_VERSION, decode, quiet
 from thalweg.data.jpeg import from_jpeg, to_jpeg
 from thalweg.data.manifest import Manifest, write_manifest
-from thalweg.data.parallel import in_order
+from thalweg.data.parallel import TOGETHER, in_order
 from thalweg.data.resampling import WORTH
 from thalweg.data.resampling import load as load_filter
 from thalweg.data.segments import (
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from thalweg.data.segments import Record, Segment
     from thalweg.data.sources import Source
 
-    Decoded = tuple[bytes, NDArray[np.float64]]  # what a row is written as, and its sums
+    Decoded = tuple[bytes | memoryview, NDArray[np.float64]]  # what a row is written as, and its sums
     Fill = Callable[[Path, "Decoding"], dict[int, Record]]
 
 # Names on disk keep the words of the first caches: renaming them would decode every photo again.
@@ -141,7 +141,7 @@ class Decoding:
         except BadImageError as error:
             return error
         if self.rendering.kept == "pixels":
-            return image_HWC.tobytes(), channel_sums(image_HWC)
+            return image_HWC.reshape(-1).data, channel_sums(image_HWC)
         row = to_jpeg(image_HWC)
         return row, channel_sums(from_jpeg(row))  # of what training will see
 
@@ -261,7 +261,8 @@ def _decode_missing(
     positions = (position for segment in wanted for position in segment.positions)
     if total - done >= WORTH:
         Thread(target=_compile, name="thalweg-compile").start()  # Pillow decodes until then, to the same pixels
-    with quiet(), contextlib.closing(in_order(job.decoded, positions, workers=workers or job.workers)) as results:
+    decoded = in_order(job.decoded, positions, workers=workers or job.workers, together=TOGETHER)
+    with quiet(), contextlib.closing(decoded) as results:
         for segment in wanted:
             with SegmentWriter(part, segment) as file:
                 for position in segment.positions:

@@ -43,7 +43,7 @@ def to_jpeg(image_HWC: NDArray[np.uint8]) -> bytes:
     return file.getvalue()
 
 
-def from_jpeg(content: bytes) -> NDArray[np.uint8]:
+def from_jpeg(content: bytes | memoryview) -> NDArray[np.uint8]:
     """Decode what `to_jpeg` gave.
 
     Example:

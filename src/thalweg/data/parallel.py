@@ -6,7 +6,7 @@ import os
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+TOGETHER: Final = 8  # to wake a thread costs 0.05 ms
 _AHEAD = 32  # items in flight per thread: enough to hide one slow file, few enough to fit in memory
 
 
@@ -26,7 +27,7 @@ def cores() -> int:
 
 
 def in_order(
-    function: Callable[[Item], Result], items: Iterable[Item], *, workers: int | None = None
+    function: Callable[[Item], Result], items: Iterable[Item], *, workers: int | None = None, together: int = 1
 ) -> Generator[Result]:
     """Apply a function in threads and yield the results in the order of the items.
 
@@ -36,6 +37,8 @@ def in_order(
         function: called in a thread; its first exception is raised here, and no further call starts.
         items: one for each call.
         workers: threads; one per core by default.
+        together: items that a thread takes at once, so that it wakes the caller once for all: `TOGETHER` where a call
+            takes a millisecond or less. After an exception, its thread alone has stopped; others end what they took.
 
     Example:
         >>> list(in_order(abs, [-3, 2, -1], workers=2))
@@ -43,12 +46,27 @@ def in_order(
     """
     workers = workers or cores()
     remaining = iter(items)
+    runs = iter(lambda: tuple(islice(remaining, together)), ())
     with ThreadPoolExecutor(workers, thread_name_prefix="thalweg-data") as pool:
-        flying = deque(pool.submit(function, item) for item in islice(remaining, workers * _AHEAD))
+        flying = deque(pool.submit(_apply, function, run) for run in islice(runs, max(1, workers * _AHEAD // together)))
         try:
             while flying:
-                yield flying.popleft().result()
-                flying.extend(pool.submit(function, item) for item in islice(remaining, 1))
+                results, error = flying.popleft().result()
+                yield from results
+                if error is not None:
+                    raise error
+                flying.extend(pool.submit(_apply, function, run) for run in islice(runs, 1))
         finally:
             for waiting in flying:
                 waiting.cancel()
+
+
+def _apply(function: Callable[[Item], Result], run: tuple[Item, ...]) -> tuple[list[Result], Exception | None]:
+    """The results of a run of items, up to the first exception."""
+    results: list[Result] = []
+    for item in run:
+        try:
+            results.append(function(item))
+        except Exception as error:  # noqa: BLE001 - raised again where the results are taken
+            return results, error
+    return results, None

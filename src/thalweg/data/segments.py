@@ -126,7 +126,7 @@ class SegmentWriter:
             self._file.close()
         self._unfinished.unlink(missing_ok=True)
 
-    def add(self, content: bytes, sums: NDArray[np.float64]) -> None:
+    def add(self, content: bytes | memoryview, sums: NDArray[np.float64]) -> None:
         """Write the next row."""
         self._file.write(content)
         self._digest.update(content)
