@@ -54,6 +54,15 @@ def test_a_jpeg_is_near_the_photo_and_has_its_colors():
         assert [layer[1:3] for layer in image.layer] == [(1, 1)] * 3  # chroma of the full resolution
 
 
+@pytest.mark.parametrize("rows", [1, 21])
+def test_jpegs_over_the_limit_are_told(images, rows):
+    cache = build_cache(images, size=SIDE, limit=rows * ROW)
+    kept, *others = cache.notes
+    exceed = kept.values["about"] > kept.values["room"]
+    assert exceed or rows > 1
+    assert [note.key for note in others] == ["data.note_jpegs_exceed"] * exceed
+
+
 @pytest.mark.parametrize("segment_bytes", [ROW, 5 * ROW, 64 << 20])
 def test_a_cache_over_the_limit_has_the_pixels_of_its_jpegs(images, monkeypatch, segment_bytes):
     monkeypatch.setattr("thalweg.data.segments.SEGMENT_BYTES", segment_bytes)

@@ -277,7 +277,10 @@ def _as_they_fit(
     job = replace(job, rendering=replace(job.rendering, kept="jpeg"))
     share, per_s = _measured(job)
     about = {"needed": needed / 1e9, "room": max(room, 0) / 1e9, "about": share * needed / 1e9, "speed": per_s}
-    return job, (Note("data.note_kept_as_jpeg", {"quality": QUALITY, **about}),)
+    notes = [Note("data.note_kept_as_jpeg", {"quality": QUALITY, **about})]
+    if share * needed > room:
+        notes.append(Note("data.note_jpegs_exceed", about))
+    return job, tuple(notes)
 
 
 def _measured(job: Decoding) -> tuple[float, float]:
