@@ -209,9 +209,11 @@ def _open(content: bytes) -> Image.Image:
     # `Image.open` refuses JPEGs of 180 megapixels and more by their full size, though they are decoded at an eighth.
     if content.startswith(_JPEG):
         try:
-            return JpegImageFile(BytesIO(content))
+            photo = JpegImageFile(BytesIO(content))
         except SyntaxError as error:  # as `Image.open` does
             raise UnidentifiedImageError from error
+        photo.decodermaxblock = len(content)  # at once: at the end of each piece libjpeg would begin its row again
+        return photo
     try:
         image = Image.open(BytesIO(content))
     except UnidentifiedImageError:
