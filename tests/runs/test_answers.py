@@ -1,10 +1,14 @@
 """Answers without logits: equal to those of the logits, whatever the blocks; and literal twins of ranks."""
 
+import errno
+import os
+
 import numpy as np
 import pytest
 import torch
 from sklearn.metrics import top_k_accuracy_score
 
+from thalweg.errors import StorageError
 from thalweg.runs import answers as home
 from thalweg.runs import probabilities
 from thalweg.runs.answers import Answers, filled, large_array, most, without_logits
@@ -88,3 +92,14 @@ def test_a_large_array_is_a_file_without_a_name(tmp_path, monkeypatch):
     assert torch.from_numpy(large).sum() == 435
     assert not list(tmp_path.iterdir())
     assert large_array((6, 5), np.float32, tmp_path / "gone").shape == (6, 5)
+
+
+def test_a_full_disk_is_named_where_an_array_does_not_fit(tmp_path, monkeypatch):
+    def full(_file, _start, _size):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full, raising=False)
+    with pytest.raises(StorageError, match=r"0\.12 GB.*No space left") as raised:
+        large_array((1000, 30_000), np.float32, tmp_path, bound=0)
+    assert str(tmp_path) in str(raised.value)
+    assert not list(tmp_path.iterdir())

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from thalweg.errors import StorageError
 from thalweg.runs.probabilities import blocks, most_probable, ranks, softmax
 
 
@@ -121,7 +122,7 @@ def large_array(shape: tuple[int, ...], dtype: DTypeLike, folder: Path, *, bound
         bound: bytes in memory, at most; None: 200 MB.
 
     Raises:
-        OSError: the disk is full.
+        StorageError: the disk is full.
     """
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
     if size <= (LARGEST if bound is None else bound):
@@ -131,9 +132,13 @@ def large_array(shape: tuple[int, ...], dtype: DTypeLike, folder: Path, *, bound
     except OSError:
         file = tempfile.TemporaryFile()  # noqa: SIM115 - as above
     with file:
-        if hasattr(os, "posix_fallocate"):  # a hole that the disk cannot fill later would kill the process
-            os.posix_fallocate(file.fileno(), 0, size)
-        return np.memmap(file, dtype=dtype, mode="w+", shape=shape)
+        try:
+            if hasattr(os, "posix_fallocate"):  # a hole that the disk cannot fill later would kill the process
+                os.posix_fallocate(file.fileno(), 0, size)
+            return np.memmap(file, dtype=dtype, mode="w+", shape=shape)
+        except OSError as error:
+            reason = error.strerror or error
+            raise StorageError("runs.no_room_for_array", path=folder, needed=size / 1e9, reason=reason) from error
 
 
 def filled(array_NC: NDArray[Any], parts: Iterable[NDArray[Any]]) -> NDArray[Any]:
