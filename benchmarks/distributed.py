@@ -1,6 +1,6 @@
 """A step in shards against a step on the whole batch, and two processes of one thread against one of two.
 
-    python benchmarks/distributed.py [--size 128] [--batch 32] [--rounds 5] [--optimizer adamw]
+    python benchmarks/distributed.py [--size 128] [--batch 64] [--rounds 5] [--optimizer adamw]
 
 All variants take turns, so that other load slows all equally; the figure of each is its best round. Photos are noise:
 the time of a step does not depend on what they show.
@@ -14,6 +14,7 @@ import os
 import subprocess
 import sys
 import time
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -34,10 +35,24 @@ from thalweg.training.step import Gradients
 from thalweg.training.stepping import batch_step
 
 
-def photos_per_second(options: argparse.Namespace, shards: int | None, threads: int) -> tuple[float, float]:
-    """Return the photos per second of one step, after one that warms up, and the share of the optimizer's step."""
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Step(NamedTuple):
+    """A step: its photos per second, and which parts of its time the sum over the shards and the optimizer take."""
+
+    rate: float
+    summing: float
+    optimizing: float
+
+
+def best_step(options: argparse.Namespace, shards: int | None, threads: int) -> Step:
+    """Return the fastest of some steps, after one that warms up."""
     group = join()
     team = group or Team()
+    summing = Watch(team.total)
+    team.total = summing
     if group is not None and not torch.distributed.is_initialized():
         group.meet()
     ready_machine(1 if shards else threads)
@@ -60,20 +75,35 @@ def photos_per_second(options: argparse.Namespace, shards: int | None, threads: 
     )
     gradients = Gradients(model, Objective("cross-entropy", 0.1), form)
     _, take = batch_step(config, batches, gradients, optimizer, device=torch.device("cpu"), team=team, threads=threads)
-    best = float("inf"), 0.0
+    best = Step(0.0, 0.0, 0.0)
     for step in range(options.steps + 1):
-        began = time.perf_counter()
+        began, summing.seconds = time.perf_counter(), 0.0
         take(State(step=step, epoch=step), config.size, mixes=False)
         middle = time.perf_counter()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         took = time.perf_counter() - began
         if step:
-            best = min(best, (took, (time.perf_counter() - middle) / took))
-    return options.batch / best[0], best[1]
+            optimizing = time.perf_counter() - middle
+            best = max(best, Step(options.batch / took, summing.seconds / took, optimizing / took))
+    return best
 
 
-def child(options: argparse.Namespace, name: str) -> tuple[float, float]:
+class Watch:
+    """A function, and the seconds that calls of it took."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function, self.seconds = function, 0.0
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Call it."""
+        began = time.perf_counter()
+        result = self.function(*arguments)
+        self.seconds += time.perf_counter() - began
+        return result
+
+
+def child(options: argparse.Namespace, name: str) -> Step:
     """Measure one variant in processes of its own."""
     shards, processes, threads = VARIANTS[name]
     flags = [f"--{key}={value}" for key, value in vars(options).items() if key not in {"child", "rounds"}]
@@ -81,8 +111,7 @@ def child(options: argparse.Namespace, name: str) -> tuple[float, float]:
     command = [sys.executable, "-W", "ignore", *launch, __file__, f"--child={shards or 0},{threads}", *flags]
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    rate, share = json.loads(done.stdout.splitlines()[-1])
-    return rate, share
+    return Step(*json.loads(done.stdout.splitlines()[-1]))
 
 
 # shards of a batch, processes, threads of each
@@ -99,7 +128,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--model", default="resnet18")
     parser.add_argument("--size", type=int, default=128)
-    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--batch", type=int, default=TrainingConfig().batch_size)
     parser.add_argument("--steps", type=int, default=3)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--optimizer", default="adamw")
@@ -107,16 +136,16 @@ def main() -> None:
     options = parser.parse_args()
     if options.child:
         shards, threads = map(int, options.child.split(","))
-        found = photos_per_second(options, shards or None, threads)
+        found = best_step(options, shards or None, threads)
         if (join() or Team()).first:
             print(json.dumps(found), flush=True)
         return
-    best = dict.fromkeys(VARIANTS, (0.0, 0.0))
+    best = dict.fromkeys(VARIANTS, Step(0.0, 0.0, 0.0))
     for _ in range(options.rounds):
         for name in VARIANTS:
             best[name] = max(best[name], child(options, name))
-    for name, (rate, share) in best.items():
-        print(f"{name:40} {rate:7.1f} photos/s   optimizer {share:5.1%} of the step")
+    for name, (rate, summing, optimizing) in best.items():
+        print(f"{name:40} {rate:7.1f} photos/s, of the step: sum {summing:5.1%}, optimizer {optimizing:5.1%}")
 
 
 if __name__ == "__main__":

@@ -222,7 +222,8 @@ def main() -> None:
 
             repeat("kill", options.kills, options.log, kill, folder)
         if options.starts:
-            importlib.import_module("thalweg.training.session")  # so that forks need not
+            for name in ("thalweg.training.session", "torch._dynamo"):  # torch's optimizers import it at the first step
+                importlib.import_module(name)  # so that forks need not
             first, _ = alone(photos, folder / "started", STARTED)
             repeat("start", options.starts, options.log, lambda _, out: start_once(photos, out, first), folder)
     except KeyboardInterrupt:
