@@ -67,6 +67,7 @@ RULES: tuple[Rule, ...] = (
     _rule("not_shuffled", m.TARGETS_KINDS < 1.5, m.TARGETS_COUNT > 7, m.PEAK > 1.2, prior=1.0),
     _rule("same_batch", m.BATCHES_SEEN < 1.5, m.REOPENED > 0.5, prior=1.0),
     _rule("same_batch", m.BATCHES_SEEN < 1.5, m.RESEEDED > 0.5, prior=1.0),
+    _rule("same_batch", m.BATCHES_SEEN < 1.5, m.AMONG_OTHERS > 0.5, prior=1.0),
     _rule("same_batch", m.BATCHES_SEEN < 1.5, m.OTHER_BATCH > 0.5, m.LOSS_OTHER > 0.3),
     _rule("replicas_see_same_data", m.DATA_SHARED > 0.3, prior=1.0),
     _rule("bad_targets", m.TARGETS_KINDS < 1.5, (m.TARGETS_COUNT > 7).if_known),
@@ -98,6 +99,7 @@ RULES: tuple[Rule, ...] = (
     ),
     _rule("wrong_loss", m.NUMBERED_CLASSES > 0.15, prior=0.9, beside_learning=True),
     _rule("wrong_loss", m.DROWNED_TERM < 0.01, m.STEPS > 100, prior=1.0),
+    _rule("bad_targets", m.MIRRORED > 0.25, prior=0.9, beside_learning=True),
     # What the inputs tell that they should not.
     _rule("target_leakage", m.TARGETS_IN_COLUMN > 0.5, prior=1.0),
     _rule("target_leakage", m.NEXT_SEEN > 0.5, prior=1.0),
@@ -325,10 +327,20 @@ RULES: tuple[Rule, ...] = (
     # What is lost among several processes, though each of them learns.
     _rule("replicas_see_same_data", m.DRAWS_SHARED > 0.9, prior=1.0),
     _rule("straggler", m.WAITING > 0.2, m.SLOWEST_TIMES > 1.5, prior=1.0),
+    _rule(
+        "targets_unrelated",
+        m.FORETOLD < 3,
+        (m.FIRST_SIGHT > 0.96).if_known,
+        m.FIT_LEFT < 0.6,
+        m.STEPS > 50,
+        prior=0.9,
+        beside_learning=True,
+    ),
     _rule("healthy", m.FALLING > 0.006, (m.TO_CONSTANT < 0.95).if_known, prior=0.9),
     _rule("healthy", m.FALLING > 0.02, (m.TO_CONSTANT < 1.5).if_known, (m.TRIED_LONGER > 0.05).if_known, prior=0.9),
     _rule(
         "targets_unrelated",
+        (m.FORETOLD < 3).if_known,
         m.TO_CONSTANT > 0.9,
         m.TRIED_BEST > 0.9,
         m.FIT_LEFT < 0.6,
@@ -338,6 +350,7 @@ RULES: tuple[Rule, ...] = (
     ),
     _rule(
         "targets_unrelated",
+        (m.FORETOLD < 3).if_known,
         m.TO_CONSTANT > 0.97,
         m.TRIED_BEST > 0.8,
         m.FIT_LEFT < 0.3,
@@ -357,6 +370,7 @@ RULES: tuple[Rule, ...] = (
     _rule("model_too_small", m.FIT_LEFT > 0.6, m.LEFT > 0.3, STUCK, (m.TRIED_LARGER > 0).if_known, prior=0.9),
     _rule(
         "targets_unrelated",
+        (m.FORETOLD < 3).if_known,
         m.TO_CONSTANT > 0.95,
         (m.COSINE < 0.3).if_known,
         m.FIT_LEFT < 0.6,

@@ -14,6 +14,7 @@ from torch import nn
 from thalweg.diagnosis.measures.affine import affine_measures
 from thalweg.diagnosis.measures.batch import of_batch
 from thalweg.diagnosis.measures.dropout import dropout_left_on, dropout_measures
+from thalweg.diagnosis.measures.foretold import foretold_measures
 from thalweg.diagnosis.measures.frozen import frozen_measures
 from thalweg.diagnosis.measures.gains import Gains, scale_of
 from thalweg.diagnosis.measures.gradients import TooSlowError, curvature_of, noise_of
@@ -21,9 +22,11 @@ from thalweg.diagnosis.measures.graph import graph_measures
 from thalweg.diagnosis.measures.ignored import ignored_measures
 from thalweg.diagnosis.measures.initial import initial_measures
 from thalweg.diagnosis.measures.leakage import leakage_measures
+from thalweg.diagnosis.measures.mirrored import mirrored_measures
 from thalweg.diagnosis.measures.mixing import mixing_measures
 from thalweg.diagnosis.measures.numbered import numbered_measures
 from thalweg.diagnosis.measures.penalty import penalty_measures
+from thalweg.diagnosis.measures.recovered import recovered
 from thalweg.diagnosis.measures.repeated import other_batch
 from thalweg.diagnosis.measures.rounding import rounding_measures
 from thalweg.diagnosis.measures.sequence import sequence_measures
@@ -44,6 +47,7 @@ if TYPE_CHECKING:
 
     from thalweg.probes import Wiring
     from thalweg.probes.batches import Batch, LossFunction
+    from thalweg.probes.kept import Rows
 
 MOST_BATCHES = 8
 FEWEST_SAMPLES = 8
@@ -59,6 +63,7 @@ def ask(
     *,
     seconds: float,
     start: Mapping[str, Tensor] | None = None,
+    rows: Sequence[Rows] = (),
     progress: Callable[[str, float, float], None] = lambda _stage, _done, _total: None,
 ) -> tuple[dict[str, float], list[str]]:
     """Take all measures that need a batch, on copies of the model.
@@ -71,6 +76,7 @@ def ask(
         known: the measures of the history.
         seconds: about how long the short runs may take.
         start: the weights and buffers that the training started from, by name; None: unknown.
+        rows: samples that the training was seen to take.
         progress: receives the stage (the names of failures), and how much of it is done.
 
     Returns:
@@ -118,6 +124,7 @@ def ask(
             "mixing": lambda: mixing_measures(new(), first, scale),
             "ignored": lambda: ignored_measures(new(), first),
             "leakage": lambda: leakage_measures(copied.model, given),
+            "mirrored": lambda: mirrored_measures(copied, first),
             "symmetry": lambda: weights_of(copied.model, start or {}),
             "start": lambda: start_measures(new(), start or {}, first),
             "repeated": lambda: other_batch(given, known),
@@ -134,11 +141,22 @@ def ask(
             attempt(name, question)
         gains = Gains(model, optimizer, loss_fn, batches, scale, a_step, seconds, partial(progress, "short_runs"))
         attempt("short_runs", lambda: gains.measures(known.get("lr_most", math.nan)))
-        attempt("numbered", lambda: numbered_measures(gains))
+        kept = kept_samples(copied.loss_fn, rows, batches[0])
+        attempt("numbered", lambda: numbered_measures(gains, kept))
+        if kept is not None and not found.get("samples_mixed", 0.0) > 0:
+            attempt("foretold", lambda: foretold_measures(gains, kept, start or {}, {**known, **found}))
         attempt("dropout", lambda: dropout_measures(gains))
         trials = TrialGains(gains, {**known, **found}, start or {}, partial(progress, "trial_gains"))
         attempt("trial_gains", trials.measures)
     return found, failed
+
+
+def kept_samples(loss_fn: LossFunction, rows: Sequence[Rows], batch: Batch) -> Batch | None:
+    """The samples that a watch kept, with targets as a batch has them; None if they cannot be read."""
+    with suppress(Exception), warnings.catch_warnings(), own_randomness(0):
+        warnings.simplefilter("ignore")
+        return recovered(rows, loss_fn, batch.targets) if isinstance(batch.targets, torch.Tensor) else None
+    return None
 
 
 def wiring_measures(wiring: Wiring) -> dict[str, float]:

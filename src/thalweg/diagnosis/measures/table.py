@@ -95,10 +95,12 @@ class Condition:
 ABOVE_LOWEST = Measure("above_lowest", "history", "share")
 ACCURACY_GAP = Measure("accuracy_gap", "validation", "share")
 AFFINE = Measure("affine", "batch", "flag")
+AMONG_OTHERS = Measure("among_others", "batch", "flag")
 BATCHES_SEEN = Measure("batches_seen", "history")
 BATCH_SIZE = Measure("batch_size", "history")
 CLIPPED = Measure("clipped", "history", "share")
 CLIPPED_VALUES = Measure("clipped_values", "history", "share")
+COMES_AGAIN = Measure("comes_again", "history", "share")
 COSINE = Measure("cosine", "history")
 DATA_SHARED = Measure("data_shared", "replicas", "share")
 DEAD_UNITS = Measure("dead_units", "history", "share")
@@ -114,7 +116,9 @@ EVALUATING = Measure("evaluating", "history", "share")
 FALLING = Measure("falling", "history", "share")
 FIT_GAIN = Measure("fit_gain", "derived", "share")
 FIT_LEFT = Measure("fit_left", "gains", "share")
+FIRST_SIGHT = Measure("first_sight", "derived", "share")
 FOREIGN = Measure("foreign", "wiring", "share")
+FORETOLD = Measure("foretold", "gains")
 FROZEN = Measure("frozen", "wiring", "share")
 FROZEN_AT_RANDOM = Measure("frozen_at_random", "wiring", "share")
 GAIN_HUNDREDFOLD = Measure("gain_hundredfold", "gains")
@@ -161,6 +165,7 @@ LOSS_BATCH = Measure("loss_batch", "batch")
 LOSS_BLIND = Measure("loss_blind", "batch", "flag")
 LOSS_CONSTANT = Measure("loss_constant", "batch")
 LOSS_FIRST = Measure("loss_first", "history")
+LOSS_FIRST_SIGHT = Measure("loss_first_sight", "history")
 LOSS_FIRST_TO_ZERO = Measure("loss_first_to_zero", "derived", "times")
 LOSS_FLOOR = Measure("loss_floor", "batch")
 LOSS_IN_STEPS = Measure("loss_in_steps", "batch", "flag")
@@ -173,6 +178,7 @@ LR_LEFT = Measure("lr_left", "history", "share")
 LR_MOST = Measure("lr_most", "history")
 MATRIX_GRADIENT = Measure("matrix_gradient", "gradients", "share")
 MATRIX_GRADIENT_FIRST = Measure("matrix_gradient_first", "gradients", "share")
+MIRRORED = Measure("mirrored", "batch", "share")
 MISSING = Measure("missing", "wiring", "share")
 MODE_MATTERS = Measure("mode_matters", "wiring", "flag")
 NEGATIVE_CURVATURE = Measure("negative_curvature", "gradients", "flag")
@@ -284,6 +290,7 @@ COMPARED = (
     LOSS_BATCH,
     LOSS_CONSTANT,
     LOSS_FIRST,
+    LOSS_FIRST_SIGHT,
     LOSS_LAST,
     LOSS_ZERO,
     SCALE,
@@ -294,7 +301,7 @@ COMPARED = (
 )
 """Measures from which `judging` derives others."""
 
-USED_BY_TRIALS = (BATCH_SIZE, GRADIENT_VALUE, INPUTS_COLUMNS, INPUTS_CONDITION, INPUTS_MARK)
+USED_BY_TRIALS = (BATCH_SIZE, COMES_AGAIN, GRADIENT_VALUE, INPUTS_COLUMNS, INPUTS_CONDITION, INPUTS_MARK)
 """Measures that decide which trials and comparisons are made, and how."""
 
 USED_BY_FIXES = (
