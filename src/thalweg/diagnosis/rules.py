@@ -8,6 +8,7 @@ states the source of its thresholds.
 from __future__ import annotations
 
 from thalweg.diagnosis.measures import table as m
+from thalweg.diagnosis.measures.outdone import MANY
 from thalweg.diagnosis.rule import Rule
 from thalweg.diagnosis.rule import rule_of as _rule
 
@@ -23,6 +24,7 @@ AVERAGED_OUT = (  # flat between the constant predictor and what could be reache
     m.LEFT > 0.1,
     STUCK,
 )
+OUTDONE, NOT_OUTDONE = m.AVOIDABLE > MANY, (m.AVOIDABLE < MANY).if_known  # by kernel ridge regression
 NOT_BELOW = m.TO_CONSTANT > 0.85  # the loss is hardly lower than the best constant predictor's
 
 RULES: tuple[Rule, ...] = (
@@ -336,8 +338,21 @@ RULES: tuple[Rule, ...] = (
         prior=0.9,
         beside_learning=True,
     ),
-    _rule("healthy", m.FALLING > 0.006, (m.TO_CONSTANT < 0.95).if_known, prior=0.9),
-    _rule("healthy", m.FALLING > 0.02, (m.TO_CONSTANT < 1.5).if_known, (m.TRIED_LONGER > 0.05).if_known, prior=0.9),
+    # A plain predictor avoids many errors: the network learned, and something holds it back.
+    _rule(
+        "vanishing_gradients", OUTDONE, m.GRADIENT_FIRST_TO_LAST < 1e-3, m.STEPS > 50, prior=0.9, beside_learning=True
+    ),
+    _rule("model_too_small", OUTDONE, m.TRIED_LARGER > 0.05, prior=0.9, beside_learning=True),
+    _rule("healthy", m.FALLING > 0.006, (m.TO_CONSTANT < 0.95).if_known, NOT_OUTDONE, prior=0.9),
+    _rule(
+        "healthy",
+        m.FALLING > 0.02,
+        (m.TO_CONSTANT < 1.5).if_known,
+        (m.TRIED_LONGER > 0.05).if_known,
+        NOT_OUTDONE,
+        prior=0.9,
+    ),
+    _rule("healthy", m.FALLING > 0.02, (m.TO_CONSTANT < 0.95).if_known, m.TRIED_LONGER > 0.05, prior=0.9),
     _rule(
         "targets_unrelated",
         (m.FORETOLD < 3).if_known,

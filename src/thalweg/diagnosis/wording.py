@@ -11,6 +11,7 @@ import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from thalweg.diagnosis.measures.outdone import MANY
 from thalweg.i18n import joined, t
 
 
@@ -125,6 +126,8 @@ def text_of(code: str, evidence: Collection[str], measures: Mapping[str, float])
     """
     if code == "unsure" and (level := level_text(measures)):
         return level
+    if code == "unsure" and (share := measures.get("avoidable", 0.0)) > MANY:
+        return t("diagnosis.outdone", share=f"{share:.0%}")
     if code == "overfitting" and measures.get("lr_left", math.nan) < FINISHED:
         return t("diagnosis.verdict_overfitting_finished")
     name = next((name for name in BY.get(code, ()) if name in evidence), None)

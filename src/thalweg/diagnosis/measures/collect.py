@@ -25,6 +25,7 @@ from thalweg.diagnosis.measures.leakage import leakage_measures
 from thalweg.diagnosis.measures.mirrored import mirrored_measures
 from thalweg.diagnosis.measures.mixing import mixing_measures
 from thalweg.diagnosis.measures.numbered import numbered_measures
+from thalweg.diagnosis.measures.outdone import outdone_measures
 from thalweg.diagnosis.measures.penalty import penalty_measures
 from thalweg.diagnosis.measures.recovered import recovered
 from thalweg.diagnosis.measures.repeated import other_batch
@@ -35,8 +36,9 @@ from thalweg.diagnosis.measures.symmetry import symmetry_of
 from thalweg.diagnosis.measures.terms import terms_measures
 from thalweg.diagnosis.measures.trial_gains import TrialGains
 from thalweg.errors import UsageError
+from thalweg.probes.batches import first_tensor
 from thalweg.probes.copies import Copy, fastest_threads, own_randomness
-from thalweg.probes.holdout import with_fewer
+from thalweg.probes.holdout import rows_of, with_fewer
 
 
 if TYPE_CHECKING:
@@ -50,6 +52,9 @@ if TYPE_CHECKING:
     from thalweg.probes.kept import Rows
 
 MOST_BATCHES = 8
+ENOUGH_BATCHES, ENOUGH_SAMPLES = 4, 256  # of both, for trials that are judged on samples kept out
+MOST_SMALL_BATCHES = 16
+ALIKE = 2.0  # times
 FEWEST_SAMPLES = 8
 SHORTEST = 60  # steps of all short runs where a step is slow: the batches get fewer samples until these fit
 
@@ -108,7 +113,8 @@ def ask(
             timed.step(partial(batches[0].loss, timed.model, timed.loss_fn))
 
     timed = Copy.of(model, optimizer, loss_fn)
-    given = batches
+    given, kept = batches, kept_samples(copied.loss_fn, rows, batches[0])
+    batches = with_kept(batches, kept)
     with fastest_threads(step) as whole_step:
         share, a_step = seconds / max(SHORTEST * whole_step, 1e-9), whole_step
         if share < 1:
@@ -141,14 +147,43 @@ def ask(
             attempt(name, question)
         gains = Gains(model, optimizer, loss_fn, batches, scale, a_step, seconds, partial(progress, "short_runs"))
         attempt("short_runs", lambda: gains.measures(known.get("lr_most", math.nan)))
-        kept = kept_samples(copied.loss_fn, rows, batches[0])
         attempt("numbered", lambda: numbered_measures(gains, kept))
         if kept is not None and not found.get("samples_mixed", 0.0) > 0:
             attempt("foretold", lambda: foretold_measures(gains, kept, start or {}, {**known, **found}))
         attempt("dropout", lambda: dropout_measures(gains))
         trials = TrialGains(gains, {**known, **found}, start or {}, partial(progress, "trial_gains"))
         attempt("trial_gains", trials.measures)
+        if kept is not None and not found.get("samples_mixed", 0.0) > 0:
+            attempt("outdone", lambda: outdone_measures(new(), kept))
     return found, failed
+
+
+def alike(one: Batch, other: Batch) -> bool:
+    """Whether the inputs of two batches have one scale, within a factor of two: those of a program may drift."""
+    scales = [
+        float(first.double().std()) for first in map(first_tensor, (one.inputs, other.inputs)) if first is not None
+    ]
+    return len(scales) == 2 and max(scales) <= ALIKE * min(scales)
+
+
+def with_kept(batches: Sequence[Batch], kept: Batch | None) -> Sequence[Batch]:
+    """The given batches, and where they are few, batches of kept samples of the same size.
+
+    Args:
+        batches: at least one.
+        kept: samples that the training took; None: none.
+    """
+    size, found = batches[0].size, list(batches)
+    if kept is not None and not alike(batches[0], kept):
+        return batches
+    enough = min(max(ENOUGH_BATCHES, -(-ENOUGH_SAMPLES // size)), MOST_SMALL_BATCHES)
+    while kept is not None and len(found) < enough:
+        at = (len(found) - len(batches)) * size
+        more = rows_of(kept, slice(at, at + size)) if at + size <= kept.size else None
+        if more is None:
+            break
+        found.append(more)
+    return found
 
 
 def kept_samples(loss_fn: LossFunction, rows: Sequence[Rows], batch: Batch) -> Batch | None:
