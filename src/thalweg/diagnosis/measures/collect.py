@@ -11,18 +11,20 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from thalweg.diagnosis.measures.accumulation import accumulation_measures
 from thalweg.diagnosis.measures.affine import affine_measures
 from thalweg.diagnosis.measures.batch import of_batch
 from thalweg.diagnosis.measures.dropout import dropout_left_on, dropout_measures
 from thalweg.diagnosis.measures.frozen import frozen_measures
 from thalweg.diagnosis.measures.gains import Gains, scale_of
 from thalweg.diagnosis.measures.gradients import TooSlowError, curvature_of, noise_of
-from thalweg.diagnosis.measures.graph import graph_measures
+from thalweg.diagnosis.measures.graph import graph_measures, rival_measures
 from thalweg.diagnosis.measures.ignored import ignored_measures
 from thalweg.diagnosis.measures.initial import initial_measures
 from thalweg.diagnosis.measures.leakage import leakage_measures
 from thalweg.diagnosis.measures.mixing import mixing_measures
 from thalweg.diagnosis.measures.numbered import numbered_measures
+from thalweg.diagnosis.measures.padding import padding_measures
 from thalweg.diagnosis.measures.penalty import penalty_measures
 from thalweg.diagnosis.measures.repeated import other_batch
 from thalweg.diagnosis.measures.rounding import rounding_measures
@@ -114,7 +116,7 @@ def ask(
         found["scale"] = scale
         first, new = batches[0], partial(Copy.of, model, optimizer, loss_fn)
         questions: dict[str, Callable[[], dict[str, float]]] = {
-            "graph": lambda: graph_measures(copied, first),
+            "graph": lambda: graph_measures(copied, first) | rival_measures(model, optimizer, loss_fn),
             "mixing": lambda: mixing_measures(new(), first, scale),
             "ignored": lambda: ignored_measures(new(), first),
             "leakage": lambda: leakage_measures(copied.model, given),
@@ -135,6 +137,8 @@ def ask(
         gains = Gains(model, optimizer, loss_fn, batches, scale, a_step, seconds, partial(progress, "short_runs"))
         attempt("short_runs", lambda: gains.measures(known.get("lr_most", math.nan)))
         attempt("numbered", lambda: numbered_measures(gains))
+        attempt("accumulation", lambda: accumulation_measures(gains, known, start or {}))
+        attempt("padding", lambda: padding_measures(gains))
         attempt("dropout", lambda: dropout_measures(gains))
         trials = TrialGains(gains, {**known, **found}, start or {}, partial(progress, "trial_gains"))
         attempt("trial_gains", trials.measures)

@@ -240,6 +240,8 @@ def _of_numbers(steps: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:
             found |= {"batches_seen": float(len(np.unique(marks))), "inputs_mark": float(marks[-1])}
     if "stepped" in steps and len(steps["stepped"]):
         found["stepped"] = float(np.nanmean(steps["stepped"]))
+        # a record for each pass, and a step after several, is the same as one record of several passes
+        found["passes"] = float(np.nanmedian(steps.get("passes", np.nan))) / (found["stepped"] or np.nan)
     if "training" in steps and len(steps["training"]):
         found["evaluating"] = 1 - float(np.nanmean(steps["training"]))
     return found
@@ -263,6 +265,7 @@ def _of_gradients(steps: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:
         return {}
     late_S = finite_S[int(len(finite_S) * (1 - LATE)) :]
     found = {"gradient_last": float(np.median(late_S)), "clipped": _at_the_most(late_S)}
+    found["gradient_first"] = float(finite_S[0])
     if "gradient_largest" in steps:
         rms_S = steps["gradient_largest"]
         rms_S = rms_S[np.isfinite(rms_S)]
