@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from thalweg.diagnosis import watch
 from thalweg.diagnosis.judging import judge
 from thalweg.diagnosis.measures.batch import of_batch
 from thalweg.diagnosis.measures.graph import rival_measures
@@ -147,3 +148,26 @@ def test_small_steps_that_add_up_are_not_lost(way, lost):
         optimizer.step()
     pair = [Copy.of(model, optimizer, loss_fn) for _ in "ab"]
     assert (rounding_measures(*pair, Batch(INPUTS.bfloat16(), LABELS))["rounded_away"] > 0.5) == lost
+
+
+@pytest.mark.parametrize(("start", "code"), [(1e-5, "vanishing_gradients"), (0.1, "weight_decay_too_strong")])
+def test_weights_that_shrink_because_no_gradient_reaches_them(start, code):
+    shrunk = {"decay_to_gradient": 1.0, "weight_norm": 1.0, "weight_norm_first": 4.0}
+    verdict = judge(STUCK | shrunk | {"gradient_first_to_last_start": start})
+    assert verdict.code == code
+
+
+def test_the_first_gradients_of_deep_layers():
+    found = {}
+    for depth in (2, 20):
+        model = net(6, *[8] * depth, 2)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        with watch(model, optimizer) as watching:
+            for _ in range(3):
+                optimizer.zero_grad()
+                loss = functional.cross_entropy(model(INPUTS), LABELS)
+                loss.backward()
+                optimizer.step()
+                watching.step(loss)
+        found[depth] = watching.measures()["gradient_first_to_last_start"]
+    assert found[20] < 1e-3 < found[2]

@@ -180,6 +180,14 @@ RULES: tuple[Rule, ...] = (
         beside_learning=True,
     ),
     _rule("ill_conditioned", m.TRIED_DECORRELATED > 0.1, m.LEFT > 0.05, prior=0.9, beside_learning=True),
+    # Weights that got next to no gradient from the start shrink under any decay.
+    _rule(
+        "vanishing_gradients",
+        m.GRADIENT_FIRST_TO_LAST_START < 1e-3,
+        m.WEIGHT_NORM_LEFT < 0.5,
+        STUCK,
+        m.TO_CONSTANT > 0.95,
+    ),
     # The weight decay. It shrinks weights and all gradients, so it comes before the rules about gradients.
     _rule("weight_decay_too_strong", m.PENALTY_TO_GRADIENT > 0.1, NOT_BELOW, m.FALLING < 0.1, prior=0.9),
     _rule("weight_decay_too_strong", m.DECAY_TO_GRADIENT > 0.3, m.GAIN_NO_DECAY_MORE > 0.02, STUCK, m.LEFT > 0.3),

@@ -84,7 +84,13 @@ BY: dict[str, tuple[str, ...]] = {
         "frozen_at_random",
         "frozen",
     ),
-    "vanishing_gradients": ("matrix_gradient_first", "initial_scale", "gradient_first_to_last", "sequence_gradient"),
+    "vanishing_gradients": (
+        "matrix_gradient_first",
+        "initial_scale",
+        "gradient_first_to_last_start",
+        "gradient_first_to_last",
+        "sequence_gradient",
+    ),
     "weight_decay_too_strong": ("penalty_to_gradient", "tried_no_decay", "gain_no_decay_more", "weight_norm_left"),
     "wrong_mode": ("dropout_left_on",),
     "wrong_loss": (

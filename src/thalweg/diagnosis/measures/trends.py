@@ -99,9 +99,17 @@ def layer_trends(layers: History) -> dict[str, float]:
         known_L = np.isfinite(gradient_L) & np.isfinite(first_L)
         if known_L.sum() < 3:
             return {}
-        half = max(1, int(known_L.sum()) // 3)
-        early, last = gradient_L[known_L][:half], gradient_L[known_L][-half:]
-        return {"gradient_first_to_last": float(np.nanmedian(early) / np.nanmax(last))}
+        start_L = np.array([layers[f"{name}.gradient_norm"][0] for name in names])
+        return {
+            "gradient_first_to_last": _first_to_last(gradient_L[known_L]),
+            "gradient_first_to_last_start": _first_to_last(start_L[known_L]),
+        }
+
+
+def _first_to_last(gradient_L: NDArray[np.float64]) -> float:
+    """The gradients of the first third of the layers, relative to those of the last."""
+    third = max(1, len(gradient_L) // 3)
+    return float(np.nanmedian(gradient_L[:third]) / np.nanmax(gradient_L[-third:]))
 
 
 def learns(measures: Mapping[str, float]) -> bool:
