@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from thalweg.probes.batches import Batch, LossFunction
     from thalweg.probes.copies import Copy
 
-STEPS = 80
+STEPS, FEWEST_STEPS = 80, 20
 FEWEST = 8  # rows
 SHORTEST = 4  # positions
 MOSTLY = 0.5  # of the rows that end, or begin, with padding, and of the positions from which a copy is trained
@@ -72,8 +72,8 @@ def padding_measures(gains: Gains) -> dict[str, float]:
     if not _counts(outputs, first.targets, padded, copied.loss_fn):
         return {"padding_counted": 0.0}
     found = {"padding_counted": float(padded.float().mean())}
-    steps = STEPS * gains.affordable() // RUN_STEPS
-    if 2 * steps * gains.a_step > gains.seconds or found["padding_counted"] < MOSTLY:
+    steps = min(STEPS * gains.affordable() // RUN_STEPS, int(gains.seconds / max(2 * gains.a_step, 1e-9)))
+    if steps < FEWEST_STEPS or found["padding_counted"] < MOSTLY:
         return found
     train, held = kept_out(gains.batches)
     as_it_is, words = (_right(gains.copied(), train, held, steps, padding, alone=alone) for alone in (False, True))
