@@ -65,6 +65,10 @@ def test_a_game_of_two_accuses_nobody_by_its_loss():
     beaten = STUCK | {"fit_left": 1.0}
     assert judge(beaten).code == "model_too_small"
     assert judge(beaten | {"rival": 1.0}).code == "unsure"
+    risen = STUCK | {"rise": 1e4}
+    assert judge(risen).code == "diverged"
+    assert judge(risen | {"rival": 1.0}).code == "unsure"
+    assert judge(risen | {"rival": 1.0, "nonfinite_step": 9.0}).code == "diverged"
     assert judge(beaten | {"rival": 1.0, "gradless": 1.0}).code == "untrained_parameters"
 
 
