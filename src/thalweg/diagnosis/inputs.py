@@ -65,6 +65,8 @@ STAGES = {
     "curvature": 200,
     "short_runs": 250,
     "numbered": 1,
+    "accumulation": 1,
+    "padding": 1,
     "dropout": 240,
     "trial_gains": 250,
     "trial": 80,

@@ -90,7 +90,9 @@ RULES: tuple[Rule, ...] = (
     _rule("wrong_loss", m.IMPROPER > 0.5, prior=1.0),
     _rule("dead_units", m.OUTPUTS_DEAD > 0.5, prior=1.0),
     _rule("wrong_loss", m.OUT_OF_REACH > 0.05, prior=1.0),
-    _rule("optimizer_not_stepping", m.STANDSTILL > 0.25, m.LEFT > 0.3, m.STEPS > 9, (m.LR_LEFT > 0.1).if_known),
+    _rule(
+        "optimizer_not_stepping", m.STANDSTILL > 0.25, m.LEFT > 0.3, m.STEPS > 9, (m.LR_LEFT > 0.1).if_known, prior=1.0
+    ),
     _rule(
         "wrong_loss",
         m.LOSS_IS_SQUARED > 0.5,
@@ -99,6 +101,7 @@ RULES: tuple[Rule, ...] = (
         STUCK,
         prior=0.9,
     ),
+    _rule("wrong_loss", m.PADDING_COUNTED > 0.5, m.TRIED_UNPADDED > 0.1, prior=0.9, beside_learning=True),
     _rule("wrong_loss", m.NUMBERED_CLASSES > 0.15, prior=0.9, beside_learning=True),
     _rule("wrong_loss", m.DROWNED_TERM < 0.01, m.STEPS > 100, prior=1.0),
     _rule("bad_targets", m.MIRRORED > 0.25, prior=0.9, beside_learning=True),
@@ -106,6 +109,7 @@ RULES: tuple[Rule, ...] = (
     _rule("target_leakage", m.TARGETS_IN_COLUMN > 0.5, prior=1.0),
     _rule("target_leakage", m.NEXT_SEEN > 0.5, prior=1.0),
     # What the network cannot tell apart, and what the batch hardly shows.
+    _rule("samples_mixed", m.SAMPLES_MIXED > 0.01, m.BATCH_AS_TIME > 0.5, prior=1.0),
     _rule("samples_mixed", m.SAMPLES_MIXED > 0.01, m.TO_CONSTANT > 0.7, prior=1.0),
     _rule("samples_mixed", m.SAMPLES_MIXED > 0.01, m.TO_CONSTANT > 0.5, m.LEFT > 0.5, STUCK, prior=1.0),
     _rule("samples_mixed", m.SAMPLES_MIXED > 0.01, m.LOSS_APART > 0.1, prior=1.0),
@@ -166,6 +170,8 @@ RULES: tuple[Rule, ...] = (
     _rule("saturated_units", m.INITIAL_SCALE > 4, m.SATURATED_UNITS_FIRST > 0.5, m.TO_CONSTANT > 0.3),
     _rule("exploding_gradients", m.LOSS_FIRST_TO_ZERO > 8, m.TO_CONSTANT > 0.9, (m.TRIED_STANDARDIZED < 0.3).if_known),
     _rule("lr_too_large", m.NONFINITE_STEP > 0, m.TRIED_LOWER_RATE > 0.2, prior=0.9),
+    _rule("lr_too_large", m.SUMMED_PASSES > 0.4, m.TRIED_DIVIDED > 0.2, NOT_BELOW, prior=0.9),
+    _rule("lr_too_large", m.SUMMED_PASSES > 0.4, m.UPDATE_RATIO_FIRST > 0.05, NOT_BELOW, prior=0.9),
     _rule("diverged", m.NONFINITE_STEP > 0),
     _rule("diverged", m.RISE > 20, prior=0.9),
     _rule("bad_inputs", m.TRIED_STANDARDIZED > 0.5, NOT_BELOW, prior=0.9),
@@ -178,6 +184,14 @@ RULES: tuple[Rule, ...] = (
         beside_learning=True,
     ),
     _rule("ill_conditioned", m.TRIED_DECORRELATED > 0.1, m.LEFT > 0.05, prior=0.9, beside_learning=True),
+    # Weights that got next to no gradient from the start shrink under any decay.
+    _rule(
+        "vanishing_gradients",
+        m.GRADIENT_FIRST_TO_LAST_START < 1e-3,
+        m.WEIGHT_NORM_LEFT < 0.5,
+        STUCK,
+        m.TO_CONSTANT > 0.95,
+    ),
     # The weight decay. It shrinks weights and all gradients, so it comes before the rules about gradients.
     _rule("weight_decay_too_strong", m.PENALTY_TO_GRADIENT > 0.1, NOT_BELOW, m.FALLING < 0.1, prior=0.9),
     _rule("weight_decay_too_strong", m.DECAY_TO_GRADIENT > 0.3, m.GAIN_NO_DECAY_MORE > 0.02, STUCK, m.LEFT > 0.3),

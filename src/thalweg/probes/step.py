@@ -316,6 +316,7 @@ class StepProbe:
                 self._put(self._row(), 2 * len(self._parameters), dots_P if scale is None else dots_P / scale)
             self._put_tail("uncleared", self.clearing.verdict())
             self._put_tail("unused_passes", self._unused())
+            self._put_tail("passes", float(self.clearing.passes) if self._listening else None)
 
     def _unused(self) -> Tensor | None:
         """Whether a pass of other inputs was cleared unused; two of the same inputs are one method's, as SAM's."""

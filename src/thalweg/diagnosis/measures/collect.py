@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from thalweg.diagnosis.measures.accumulation import accumulation_measures
 from thalweg.diagnosis.measures.affine import affine_measures
 from thalweg.diagnosis.measures.batch import of_batch
 from thalweg.diagnosis.measures.dropout import dropout_left_on, dropout_measures
@@ -18,7 +19,7 @@ from thalweg.diagnosis.measures.foretold import foretold_measures
 from thalweg.diagnosis.measures.frozen import frozen_measures
 from thalweg.diagnosis.measures.gains import Gains, scale_of
 from thalweg.diagnosis.measures.gradients import TooSlowError, curvature_of, noise_of
-from thalweg.diagnosis.measures.graph import graph_measures
+from thalweg.diagnosis.measures.graph import graph_measures, rival_measures
 from thalweg.diagnosis.measures.ignored import ignored_measures
 from thalweg.diagnosis.measures.initial import initial_measures
 from thalweg.diagnosis.measures.leakage import leakage_measures
@@ -26,6 +27,7 @@ from thalweg.diagnosis.measures.mirrored import mirrored_measures
 from thalweg.diagnosis.measures.mixing import mixing_measures
 from thalweg.diagnosis.measures.numbered import numbered_measures
 from thalweg.diagnosis.measures.outdone import outdone_measures
+from thalweg.diagnosis.measures.padding import padding_measures
 from thalweg.diagnosis.measures.penalty import penalty_measures
 from thalweg.diagnosis.measures.recovered import recovered
 from thalweg.diagnosis.measures.repeated import other_batch
@@ -126,7 +128,7 @@ def ask(
         found["scale"] = scale
         first, new = batches[0], partial(Copy.of, model, optimizer, loss_fn)
         questions: dict[str, Callable[[], dict[str, float]]] = {
-            "graph": lambda: graph_measures(copied, first),
+            "graph": lambda: graph_measures(copied, first) | rival_measures(model, optimizer, loss_fn),
             "mixing": lambda: mixing_measures(new(), first, scale),
             "ignored": lambda: ignored_measures(new(), first),
             "leakage": lambda: leakage_measures(copied.model, given),
@@ -150,6 +152,8 @@ def ask(
         attempt("numbered", lambda: numbered_measures(gains, kept))
         if kept is not None and not found.get("samples_mixed", 0.0) > 0:
             attempt("foretold", lambda: foretold_measures(gains, kept, start or {}, {**known, **found}))
+        attempt("accumulation", lambda: accumulation_measures(gains, known, start or {}))
+        attempt("padding", lambda: padding_measures(gains))
         attempt("dropout", lambda: dropout_measures(gains))
         trials = TrialGains(gains, {**known, **found}, start or {}, partial(progress, "trial_gains"))
         attempt("trial_gains", trials.measures)
