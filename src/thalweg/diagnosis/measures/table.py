@@ -116,7 +116,7 @@ EVALUATING = Measure("evaluating", "history", "share")
 FALLING = Measure("falling", "history", "share")
 FIT_GAIN = Measure("fit_gain", "derived", "share")
 FIT_LEFT = Measure("fit_left", "gains", "share")
-FIRST_SIGHT = Measure("first_sight", "derived", "share")
+FIRST_SIGHT = Measure("first_sight", "gains", "share")
 FOREIGN = Measure("foreign", "wiring", "share")
 FORETOLD = Measure("foretold", "gains")
 FROZEN = Measure("frozen", "wiring", "share")
@@ -290,7 +290,6 @@ COMPARED = (
     LOSS_BATCH,
     LOSS_CONSTANT,
     LOSS_FIRST,
-    LOSS_FIRST_SIGHT,
     LOSS_LAST,
     LOSS_ZERO,
     SCALE,
@@ -301,7 +300,15 @@ COMPARED = (
 )
 """Measures from which `judging` derives others."""
 
-USED_BY_TRIALS = (BATCH_SIZE, COMES_AGAIN, GRADIENT_VALUE, INPUTS_COLUMNS, INPUTS_CONDITION, INPUTS_MARK)
+USED_BY_TRIALS = (
+    BATCH_SIZE,
+    COMES_AGAIN,
+    GRADIENT_VALUE,
+    INPUTS_COLUMNS,
+    INPUTS_CONDITION,
+    INPUTS_MARK,
+    LOSS_FIRST_SIGHT,
+)
 """Measures that decide which trials and comparisons are made, and how."""
 
 USED_BY_FIXES = (
