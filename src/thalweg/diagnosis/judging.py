@@ -150,7 +150,6 @@ def derived(measures: Mapping[str, float]) -> dict[str, float]:
     # passes whose gradient is thrown away are another network's: a game of two, whose balance is the constant's loss
     if constant > 0 and not known("unused_passes") > 0.5 and not known("rival") > 0.5:
         found["to_constant"] = known("loss_last") / constant
-        found["first_sight"] = known("loss_first_sight") / constant
         found["learns"] = float(learns(measures))
     return {name: value for name, value in found.items() if not math.isnan(value)}
 

@@ -79,7 +79,7 @@ def of_batch(model: nn.Module, loss_fn: LossFunction, batches: Sequence[Batch]) 
             found |= sign_measures(outputs.float(), targets, loss_fn)
             found |= of_loss(outputs.float(), targets, loss_fn, head)
             found |= _of_outputs(outputs, targets, loss) | _of_rare(outputs, targets, head)
-        found |= _of_constant(outputs, targets, loss_fn, head)
+        found |= constant_measures(outputs, targets, loss_fn, head)
         found |= _of_batch_norm(twin, loss_fn, batches, found.get("loss_constant", math.nan))
     return found
 
@@ -297,10 +297,10 @@ def _of_labels(outputs_NC: Tensor, labels_N: Tensor, loss: float) -> dict[str, f
     return found
 
 
-def _of_constant(
+def constant_measures(
     outputs: Tensor, targets: Tensor, loss_fn: LossFunction, head: Head, *, steps: int = 30
 ) -> dict[str, float]:
-    """The loss of outputs that are zero, and of the best output that is the same for all samples.
+    """Measure the loss of outputs that are zero, and of the best output that is the same for all samples.
 
     The search goes over outputs that the head can produce, so that a loss with a domain is not asked outside it.
     """
@@ -317,11 +317,11 @@ def _of_constant(
         shape[column] = outputs.shape[column]
     constant = torch.zeros(shape, device=outputs.device).requires_grad_()
 
-    def loss_of_constant() -> Tensor:
+    def lossconstant_measures() -> Tensor:
         return loss_fn(reachable(bounded, constant, dim).expand(outputs.shape), targets)
 
     with torch.no_grad():
-        zero = float(loss_of_constant())
+        zero = float(lossconstant_measures())
     if outputs.ndim == 2 and not targets.is_floating_point() and targets.numel() < FEWEST_A_CLASS * outputs.shape[1]:
         # too few labels to estimate frequencies: treat classes as equally frequent
         return {"loss_zero": zero, "loss_constant": zero}
@@ -329,7 +329,7 @@ def _of_constant(
 
     def closure() -> Tensor:
         optimizer.zero_grad()
-        loss = loss_of_constant()
+        loss = lossconstant_measures()
         loss.backward()
         return loss
 
@@ -337,7 +337,7 @@ def _of_constant(
         with torch.enable_grad():
             optimizer.step(closure)
         with torch.no_grad():
-            value = float(loss_of_constant())
+            value = float(lossconstant_measures())
     except RuntimeError:  # outside the domain of the loss, or a loss without a gradient
         value = math.nan
     found = {"loss_zero": zero, "loss_constant": value}

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn.functional import one_hot
 
+from thalweg.diagnosis.measures.batch import constant_measures
+from thalweg.diagnosis.measures.head import head_of
 from thalweg.diagnosis.measures.ridge import features_of, ridge
 from thalweg.diagnosis.measures.start import rewound
 from thalweg.probes.batches import mean_loss
@@ -90,7 +92,8 @@ def foretold_measures(
     Returns:
         `foretold`: the agreement in standard errors, the most of all predictors and of all moments of the training.
         Nothing if the samples are too few, of another form, or hardly a part of a data set that is seen once; nothing
-        either if the network does not learn the three quarters.
+        either if the network does not learn the three quarters. `first_sight`: the loss while every sample was new,
+        relative to the best constant's over the kept samples.
 
     Source: Zhang et al. 2017, Understanding deep learning requires rethinking generalization,
     https://arxiv.org/abs/1611.03530; Mantel 1967, The detection of disease clustering and a generalized regression
@@ -102,11 +105,21 @@ def foretold_measures(
         return {}
     if not whole and "loss_first_sight" not in known:
         return {}
+    found = _of_first_sight(gains, samples, known)
     most = max(agreement(one_KD, numbers_KD[: len(one_KD)]) for one_KD in ridge(features_KF, numbers_KD))
     if most > CLEARLY:
-        return {"foretold": most}
+        return found | {"foretold": most}
     reached = [_of_network(gains, samples, start, rate) for rate in RATES]
-    return {"foretold": max([most, *reached])} if max(reached) > -math.inf else {}
+    return found | {"foretold": max([most, *reached])} if max(reached) > -math.inf else found
+
+
+def _of_first_sight(gains: Gains, samples: Batch, known: Mapping[str, float]) -> dict[str, float]:
+    copied = gains.copied()
+    with own_randomness(0), torch.enable_grad():
+        outputs = samples.outputs(copied.model)
+    found = constant_measures(outputs.detach(), samples.targets, copied.loss_fn, head_of(outputs))
+    constant, first = found.get("loss_constant", 0.0), known.get("loss_first_sight", math.nan)
+    return {"first_sight": first / constant} if constant > 0 and math.isfinite(first) else {}
 
 
 def agreement(predicted_KD: Tensor, targets_KD: Tensor) -> float:

@@ -59,7 +59,8 @@ def recovered(rows: Sequence[Rows], loss_fn: LossFunction, like: Tensor) -> Batc
     is_mean = _is_mean(outputs, loss_fn, like)
     sizes = [len(one.outputs) / one.share if is_mean else 1.0 for one, _ in given]
     gradients = torch.cat([gradient * size for (_, gradient), size in zip(given, sizes, strict=True)]).float()
-    read = _numbers if like.is_floating_point() else _classes
+    one_each = outputs[:1].numel() == like[:1].numel()  # labels, too, may be the target of one output
+    read = _numbers if one_each or like.is_floating_point() else _classes
     targets = read(outputs, gradients, loss_fn, like)
     if targets is None:
         return None

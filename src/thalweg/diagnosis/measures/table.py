@@ -118,7 +118,7 @@ EVALUATING = Measure("evaluating", "history", "share")
 FALLING = Measure("falling", "history", "share")
 FIT_GAIN = Measure("fit_gain", "derived", "share")
 FIT_LEFT = Measure("fit_left", "gains", "share")
-FIRST_SIGHT = Measure("first_sight", "derived", "share")
+FIRST_SIGHT = Measure("first_sight", "gains", "share")
 FOREIGN = Measure("foreign", "wiring", "share")
 FORETOLD = Measure("foretold", "gains")
 FROZEN = Measure("frozen", "wiring", "share")
@@ -300,7 +300,6 @@ COMPARED = (
     LOSS_BATCH,
     LOSS_CONSTANT,
     LOSS_FIRST,
-    LOSS_FIRST_SIGHT,
     LOSS_LAST,
     LOSS_ZERO,
     RIVAL,
@@ -320,6 +319,7 @@ USED_BY_TRIALS = (
     INPUTS_COLUMNS,
     INPUTS_CONDITION,
     INPUTS_MARK,
+    LOSS_FIRST_SIGHT,
 )
 """Measures that decide which trials and comparisons are made, and how."""
 
