@@ -4,9 +4,7 @@ Every step: the loss, each tensor's gradient norm, and the learning rate. At the
 steps, which are called *due*: how far the step moved each tensor, relative to its norm; the cosine between this
 gradient and the next; the cosine between gradient and weights; dead and saturated units; whether gradients were
 cleared; a mark of the inputs. The numbers gather in a table on the device that is read every `CAPACITY` steps, so a
-step needs no host sync.
-
-The gradients are those that the step begins with: with a closure, those of its first call.
+step needs no host sync. The gradients are those that the step begins with: with a closure, those of its first call.
 
 Shape suffixes: K rows of the table, P tensors, L layers.
 """

@@ -150,15 +150,14 @@ def ask(
         gains = Gains(model, optimizer, loss_fn, batches, scale, a_step, seconds, partial(progress, "short_runs"))
         attempt("short_runs", lambda: gains.measures(known.get("lr_most", math.nan)))
         attempt("numbered", lambda: numbered_measures(gains, kept))
-        if kept is not None and not found.get("samples_mixed", 0.0) > 0:
-            attempt("foretold", lambda: foretold_measures(gains, kept, start or {}, {**known, **found}))
         attempt("accumulation", lambda: accumulation_measures(gains, known, start or {}))
         attempt("padding", lambda: padding_measures(gains))
+        alone = None if found.get("samples_mixed", 0.0) > 0 else kept
+        attempt("foretold", lambda: foretold_measures(gains, alone, start or {}, {**known, **found}) if alone else {})
         attempt("dropout", lambda: dropout_measures(gains))
         trials = TrialGains(gains, {**known, **found}, start or {}, partial(progress, "trial_gains"))
         attempt("trial_gains", trials.measures)
-        if kept is not None and not found.get("samples_mixed", 0.0) > 0:
-            attempt("outdone", lambda: outdone_measures(new(), kept))
+        attempt("outdone", lambda: outdone_measures(new(), alone) if alone else {})
     return found, failed
 
 
