@@ -43,6 +43,69 @@ def test_a_loader_that_begins_anew_in_every_step():
     assert "batches = iter(loader)" in str(verdict)
 
 
+def test_a_function_that_begins_the_loader_anew():
+    inputs_NF, labels_N = data()
+    model, optimizer = parts()
+    loader = DataLoader(TensorDataset(inputs_NF, labels_N), batch_size=20)
+
+    def get_batch():
+        x, y = next(iter(loader))
+        return x, y
+
+    with thalweg.watch(model, optimizer) as watch:
+        for _ in range(30):
+            x, y = get_batch()
+            optimizer.zero_grad()
+            loss = cross_entropy(model(x), y)
+            loss.backward()
+            optimizer.step()
+            watch.step(loss)
+    assert watch.measures()["batches_seen"] == 1
+    verdict = watch.diagnose()
+    assert verdict.code == "same_batch"
+    assert "`batches = iter(loader)` before the loop" in str(verdict)
+
+
+def test_a_batch_that_is_only_looked_at():
+    """All of the data at once; a function of the loop opens a loader of others, and gives the loop a number."""
+    inputs_NF, labels_N = data()
+    model, optimizer = parts()
+    loader = DataLoader(TensorDataset(inputs_NF, labels_N), batch_size=20)
+
+    def looked_at():
+        x, y = next(iter(loader))
+        with torch.no_grad():
+            return float(cross_entropy(model(x), y))
+
+    with thalweg.watch(model, optimizer) as watch:
+        for _ in range(30):
+            optimizer.zero_grad()
+            loss = cross_entropy(model(inputs_NF), labels_N)
+            loss.backward()
+            optimizer.step()
+            watch.step(loss)
+            looked_at()
+    assert watch.measures()["batches_seen"] == 1
+    assert watch.measures()["reopened"] == 0
+
+
+def test_a_loader_at_hand_that_has_other_batches():
+    inputs_NF, labels_N = data()
+    model, optimizer = parts()
+    loader = DataLoader(TensorDataset(inputs_NF, labels_N), batch_size=20)
+    x, y = inputs_NF[:20], labels_N[:20]
+    with thalweg.watch(model, optimizer) as watch:
+        for _ in range(STEPS):
+            optimizer.zero_grad()
+            loss = cross_entropy(model(x), y)
+            loss.backward()
+            optimizer.step()
+            watch.step(loss)
+    verdict = watch.diagnose(batch=loader, loss_fn=cross_entropy, seconds=2)
+    assert verdict.code == "same_batch"
+    assert verdict.measures["among_others"] == 1.0
+
+
 @pytest.mark.parametrize("fixed", [True, False])
 def test_a_draw_that_is_seeded_in_every_step(fixed):
     inputs_NF, labels_N = data()

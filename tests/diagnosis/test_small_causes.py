@@ -249,7 +249,7 @@ def test_a_batch_of_one_that_the_network_does_not_take():
 
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(6, 3), Centered())
-    assert list(apart(model, INPUTS)) == ["samples_mixed"]
+    assert list(apart(model, INPUTS)) == ["samples_mixed", "batch_as_time"]
 
 
 def test_attention_over_the_batch_at_a_token_that_all_samples_share():

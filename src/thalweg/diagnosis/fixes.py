@@ -27,7 +27,7 @@ FIXES_OF: dict[str, tuple[str, ...]] = {
     "healthy": (),
     "ill_conditioned": ("adaptive", "momentum", "normalize_inputs", "decorrelate_inputs"),
     "inputs_ignored": ("follow_signal", "turn_mask"),
-    "lr_too_large": ("lower_rate", "warm_up", "clip"),
+    "lr_too_large": ("lower_rate", "warm_up", "clip", "divide_loss"),
     "lr_too_small": ("raise_rate", "find_rate"),
     "model_too_small": ("widen", "residual", "add_activation"),
     "noise_floor": ("decay_rate", "enlarge_batch"),
@@ -63,6 +63,7 @@ FIXES_OF: dict[str, tuple[str, ...]] = {
         "smooth_loss",
         "sign_of_loss",
         "balance_terms",
+        "ignore_padding",
     ),
     "wrong_mode": ("train_mode", "follow_mode"),
     "zero_grad_missing": ("zero_grad",),
@@ -99,6 +100,7 @@ def _order(code: str, measures: Mapping[str, float]) -> tuple[str, ...]:
         else "minus_one"
         if measures.get("targets_unread", 0) > 0.05
         else "check_targets",
+        "lr_too_large": "divide_loss" if "divide_loss" in names else "lower_rate",
         "model_too_small": "add_activation" if measures.get("affine", 0) > 0.5 else "widen",
         "replicas_see_same_data": "distributed_sampler" if measures.get("data_shared", 0) > 0.3 else "seed_by_rank",
         "wrong_mode": "follow_mode" if measures.get("dropout_left_on", 0) > 0.05 else "train_mode",
@@ -117,11 +119,12 @@ def _applies(name: str, measures: Mapping[str, float]) -> bool:
     if name in ("train_all_layers", "less_penalty"):
         return False
     measure = _ONLY_FOR.get(name)
-    return measure is None or measures.get(measure, 0) > 0.05
+    return measure is None or measures.get(measure, 0) > (0.4 if measure == "summed_passes" else 0.05)
 
 
 _ONLY_FOR = {
     "causal_mask": "next_seen",
+    "divide_loss": "summed_passes",
     "drop_column": "targets_in_column",
     "minus_one": "targets_unread",
     "wider_weights": "rounded_away",
@@ -139,6 +142,8 @@ def _for_loss(measures: Mapping[str, float]) -> tuple[str, ...]:
     found = [fix for name, fixes in _LOSS_FIXES.items() if measures.get(name, 0) > 0.05 for fix in fixes]
     if measures.get("loss_floor", 0) < -1:
         found.append("sign_of_loss")
+    if measures.get("tried_unpadded", 0) > 0.1:
+        found.append("ignore_padding")
     if measures.get("drowned_term", 1) < 0.01:
         found.append("balance_terms")
     return tuple(dict.fromkeys(found)) or FIXES_OF["wrong_loss"]
@@ -174,6 +179,7 @@ def _values(measures: Mapping[str, float]) -> dict[str, dict[str, float]]:
         "lower_rate": {"lr": lr, "to": lr / 10},
         "decay_rate": {"lr": lr, "to": lr / 10},
         "decay_later": {"lr": most},
+        "divide_loss": {"passes": measures.get("passes", 1.0)},
         "clip": {"norm": max(measures.get("gradient_last", 1.0), 1e-3)},
         "equal_weights": {"rank": measures.get("odd_process", 0.0), "step": measures.get("differ_since", 0.0)},
         "look_at_process": {"rank": measures.get("slowest_process", 0.0)},

@@ -52,6 +52,7 @@ STAGES = {
     "mixing": 4,
     "ignored": 6,
     "leakage": 5,
+    "mirrored": 1,
     "symmetry": 1,
     "start": 2,
     "repeated": 1,
@@ -65,8 +66,12 @@ STAGES = {
     "curvature": 200,
     "short_runs": 250,
     "numbered": 1,
+    "accumulation": 1,
+    "padding": 1,
+    "foretold": 1,
     "dropout": 240,
     "trial_gains": 250,
+    "outdone": 1,
     "trial": 80,
 }
 

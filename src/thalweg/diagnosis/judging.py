@@ -115,6 +115,16 @@ _BESIDE_LEARNING = {
 }
 
 
+# What is said of a network whose loss another network sets; nothing else that is not exact.
+_IN_A_GAME = {"bad_inputs", "converged", "diverged", "healthy", "wrong_mode"}
+
+
+def _holds_in_a_game(rule: Rule) -> bool:
+    """Whether a rule needs no loss that is the network's own: in a game of two, the other's gain makes it rise."""
+    rises = any(condition.name == "rise" for condition in rule.conditions)
+    return rule.prior == 1 or (rule.code in _IN_A_GAME and not rises)
+
+
 def derived(measures: Mapping[str, float]) -> dict[str, float]:
     """Measures derived from others, so that each condition compares one number with one threshold."""
 
@@ -138,7 +148,7 @@ def derived(measures: Mapping[str, float]) -> dict[str, float]:
         found["loss_other"] = (known("loss_batch") - known("loss_last")) / known("scale")
     constant = known("loss_constant")
     # passes whose gradient is thrown away are another network's: a game of two, whose balance is the constant's loss
-    if constant > 0 and not known("unused_passes") > 0.5:
+    if constant > 0 and not known("unused_passes") > 0.5 and not known("rival") > 0.5:
         found["to_constant"] = known("loss_last") / constant
         found["learns"] = float(learns(measures))
     return {name: value for name, value in found.items() if not math.isnan(value)}
@@ -150,6 +160,8 @@ def _standing(rule: Rule, measures: Mapping[str, float]) -> tuple[bool, float]:
     counted = [(condition, state) for condition, state in states if state is not None or not condition.optional]
     met = [condition for condition, state in counted if state]
     may_accuse = rule.prior == 1 or rule.beside_learning or rule.code in _BESIDE_LEARNING
+    if measures.get("rival", 0.0) > 0.5 and not _holds_in_a_game(rule):
+        return False, 0.0
     excused = bool(measures.get("learns")) and not may_accuse
     if len(met) == len(counted) and met and not excused:
         return True, rule.prior * min(_margin(condition, measures) for condition in met)

@@ -7,161 +7,31 @@ states the source of its thresholds.
 
 from __future__ import annotations
 
+from thalweg.diagnosis.conditions import (
+    AVERAGED_OUT,
+    FULL_RATE_HELPS,
+    FULL_RATE_HELPS_MUCH,
+    LOWER_IS_NO_WORSE,
+    NOT_BELOW,
+    NOT_OUTDONE,
+    OUTDONE,
+    STUCK,
+)
 from thalweg.diagnosis.measures import table as m
+from thalweg.diagnosis.program_rules import PROGRAM_RULES
 from thalweg.diagnosis.rule import Rule
 from thalweg.diagnosis.rule import rule_of as _rule
 
 
-STUCK = m.FALLING < 0.006  # from the second quarter of the steps to the last; a change within 3.5 standard errors is 0
-LOWER_IS_NO_WORSE = (m.TRIED_LOWER_RATE > -0.02).if_known  # trials at a tenth or a hundredth of the rate
-FULL_RATE_HELPS = (m.TRIED_FULL_RATE > 0).if_known  # on samples kept out
-FULL_RATE_HELPS_MUCH = (m.TRIED_FULL_RATE > 0.05).if_known
-AVERAGED_OUT = (  # flat between the constant predictor and what could be reached, with steps that undo one another
-    m.COSINE < 0.3,
-    (m.TO_CONSTANT > 0.5).if_known,
-    (m.TO_CONSTANT < 0.95).if_known,
-    m.LEFT > 0.1,
-    STUCK,
-)
-NOT_BELOW = m.TO_CONSTANT > 0.85  # the loss is hardly lower than the best constant predictor's
-
 RULES: tuple[Rule, ...] = (
-    # The batch: NaN, labels out of range, shapes that do not match.
-    _rule("bad_inputs", m.INPUTS_NONFINITE > 0, (m.OUTPUTS_NONFINITE > 0).if_known, prior=1.0),
-    _rule("bad_inputs", m.NONFINITE_INPUTS > 0, m.NONFINITE_STEP > 0, prior=1.0),
-    _rule("bad_targets", m.TARGETS_NONFINITE > 0, prior=1.0),
-    _rule("bad_targets", m.TARGETS_OUTSIDE > 0, prior=1.0),
-    _rule("bad_targets", m.TARGETS_FILLED > 0, prior=1.0),
-    _rule("bad_targets", m.TARGETS_BROADCAST > 0.5, prior=1.0),
-    # The wiring, and inputs and targets that cannot be learned from.
-    _rule("optimizer_not_stepping", m.STEPPED < 0.01, prior=1.0),
-    _rule("untrained_parameters", m.FOREIGN > 0.5, (m.MISSING > 0.01).if_known, prior=1.0),
-    _rule("zero_grad_missing", m.UNCLEARED > 0.5, prior=1.0),
-    _rule("rank_without_data", m.PROCESSES_LACKING > 0, prior=1.0),
-    _rule("gradients_not_averaged", m.GRADIENTS_DIFFER > 0, m.WRAPPED > 0.5, prior=1.0),
-    _rule("gradients_not_averaged", m.GRADIENTS_DIFFER > 0, prior=0.8),  # by hand: an average may be yet to come
-    _rule("replicas_differ", m.WEIGHTS_DIFFER > 0, m.WRAPPED > 0.5, prior=1.0),
-    _rule("replicas_differ", m.WEIGHTS_DIFFER > 0, prior=0.8),
-    _rule("wrong_mode", m.EVALUATING > 0.5, m.MODE_MATTERS > 0.5, prior=1.0),
-    _rule("wrong_mode", m.DROPOUT_LEFT_ON > 0.05, prior=1.0),
-    _rule("untrained_parameters", m.MISSING > 0.01, prior=1.0),
-    _rule("untrained_parameters", m.UNREGISTERED > 0.01, prior=1.0),
-    _rule("untrained_parameters", m.STOPPED > 0.01, (m.LR_MOST < 1e-30).if_known, prior=1.0),
-    _rule("untrained_parameters", m.STOPPED > 0.3, m.TO_CONSTANT > 0.5, prior=1.0),
-    _rule("untrained_parameters", m.GRADLESS > 0.01, prior=1.0),
-    _rule("untrained_parameters", m.FROZEN > 0.3, STUCK, m.FIT_LEFT > 0.25, prior=0.9),
-    _rule("untrained_parameters", m.FROZEN_AT_RANDOM > 0.3, m.TRIED_UNFROZEN > 0.3, m.TO_CONSTANT > 0.5, prior=0.9),
-    _rule(
-        "untrained_parameters",
-        m.ROUNDED_AWAY > 0.5,
-        m.LEFT > 0.3,
-        (m.TO_CONSTANT > 0.5).if_known,
-        (m.LR_LEFT > 0.1).if_known,
-        prior=1.0,
-    ),
-    _rule("bad_inputs", m.INPUTS_ALIKE > 0.5, prior=1.0),
-    _rule("bad_inputs", m.INPUTS_REPEATED > 0.5, m.TO_CONSTANT > 0.9, m.FALLING < 0.05),
-    _rule("bad_inputs", m.INPUTS_SCALE > 50),
-    _rule("bad_inputs", m.INPUTS_SCALE > 1e-12, m.INPUTS_SPREAD < 0.02),
-    _rule("not_shuffled", m.TARGETS_KINDS < 1.5, m.TARGETS_COUNT > 7, m.LEFT > 0.3, prior=1.0),
-    _rule("not_shuffled", m.TARGETS_KINDS < 1.5, m.TARGETS_COUNT > 7, m.PEAK > 1.2, prior=1.0),
-    _rule("same_batch", m.BATCHES_SEEN < 1.5, m.REOPENED > 0.5, prior=1.0),
-    _rule("same_batch", m.BATCHES_SEEN < 1.5, m.RESEEDED > 0.5, prior=1.0),
-    _rule("same_batch", m.BATCHES_SEEN < 1.5, m.OTHER_BATCH > 0.5, m.LOSS_OTHER > 0.3),
-    _rule("replicas_see_same_data", m.DATA_SHARED > 0.3, prior=1.0),
-    _rule("bad_targets", m.TARGETS_KINDS < 1.5, (m.TARGETS_COUNT > 7).if_known),
-    _rule("bad_targets", m.TARGETS_SCALE > 300, prior=0.9),
-    # The loss.
-    _rule("wrong_loss", m.LOSS_BLIND > 0.5, prior=1.0),
-    _rule("wrong_loss", m.LOSS_IN_STEPS > 0.5, prior=1.0),
-    _rule("wrong_loss", m.OUTPUTS_FIXED > 0.5, prior=1.0),
-    _rule("wrong_loss", m.SQUASHED_TWICE > 0.5, prior=1.0),
-    _rule("wrong_loss", m.SEVERAL_LABELS > 0.05, prior=1.0),
-    _rule("wrong_loss", m.SCORES_CUT > 0.05, m.LEFT > 0.05, prior=1.0),
-    _rule("wrong_loss", m.SOFTMAX_MISPLACED > 0.5, prior=1.0),
-    _rule("wrong_loss", m.LOG_MISSING > 0.5, prior=1.0),
-    _rule("bad_targets", m.TARGETS_ABOVE_ONE > 0, prior=1.0),
-    _rule("bad_targets", m.TARGETS_BELOW_ZERO > 0, prior=1.0),
-    _rule("bad_targets", m.TARGETS_UNREAD > 0.05, prior=1.0),
-    _rule("wrong_loss", m.LOSS_FLOOR < -1, prior=0.98),
-    _rule("wrong_loss", m.IMPROPER > 0.5, prior=1.0),
-    _rule("dead_units", m.OUTPUTS_DEAD > 0.5, prior=1.0),
-    _rule("wrong_loss", m.OUT_OF_REACH > 0.05, prior=1.0),
-    _rule("optimizer_not_stepping", m.STANDSTILL > 0.25, m.LEFT > 0.3, m.STEPS > 9, (m.LR_LEFT > 0.1).if_known),
-    _rule(
-        "wrong_loss",
-        m.LOSS_IS_SQUARED > 0.5,
-        m.PROBABILITY_OF_TRUTH < 0.1,
-        m.PROBABILITY_OF_GUESS > 0.9,
-        STUCK,
-        prior=0.9,
-    ),
-    _rule("wrong_loss", m.NUMBERED_CLASSES > 0.15, prior=0.9, beside_learning=True),
-    _rule("wrong_loss", m.DROWNED_TERM < 0.01, m.STEPS > 100, prior=1.0),
-    # What the inputs tell that they should not.
-    _rule("target_leakage", m.TARGETS_IN_COLUMN > 0.5, prior=1.0),
-    _rule("target_leakage", m.NEXT_SEEN > 0.5, prior=1.0),
-    # What the network cannot tell apart, and what the batch hardly shows.
-    _rule("samples_mixed", m.SAMPLES_MIXED > 0.01, m.TO_CONSTANT > 0.7, prior=1.0),
-    _rule("samples_mixed", m.SAMPLES_MIXED > 0.01, m.TO_CONSTANT > 0.5, m.LEFT > 0.5, STUCK, prior=1.0),
-    _rule("samples_mixed", m.SAMPLES_MIXED > 0.01, m.LOSS_APART > 0.1, prior=1.0),
-    _rule("bad_inputs", m.INPUTS_SEEN < 1e-3, m.TRIED_STANDARDIZED > 0.1, NOT_BELOW),
-    _rule(
-        "inputs_ignored",
-        m.INPUTS_SEEN < 1e-3,
-        (m.TO_CONSTANT > 0.7).if_known,
-        (m.TRIED_STANDARDIZED < 0.1).if_known,  # else the network sees inputs of the usual size
-        prior=1.0,
-    ),
-    _rule("symmetric_weights", m.TWIN_UNITS > 0.9, m.LEFT > 0.3, prior=1.0),
-    _rule("symmetric_weights", m.TWIN_UNITS_FIRST > 0.9, m.LEFT > 0.1, prior=1.0),
-    _rule("dead_units", m.MATRIX_GRADIENT_FIRST < 1e-6, m.DEAD_UNITS_FIRST > 0.9, m.LEFT > 0.1, prior=1.0),
-    _rule(
-        "vanishing_gradients",
-        m.MATRIX_GRADIENT_FIRST < 1e-3,
-        m.INITIAL_SCALE > 0.005,
-        m.INITIAL_SCALE < 0.2,
-        m.TO_CONSTANT > 0.95,
-        STUCK,
-    ),
-    _rule(
-        "saddle",
-        m.MATRIX_GRADIENT_FIRST < 1e-6,
-        m.LEFT > 0.1,
-        (m.DEAD_UNITS_FIRST < 0.9).if_known,
-        (m.SATURATED_UNITS_FIRST < 0.9).if_known,
-        prior=1.0,
-    ),
-    _rule(
-        "class_imbalance",
-        m.LARGEST_CLASS > 0.85,
-        m.RARE_FOUND < 0.02,
-        m.RARE_SAID < 0.1,
-        m.STEPS > 150,
-        prior=0.9,
-    ),
-    _rule(
-        "class_imbalance",
-        m.LARGEST_CLASS > 0.9,
-        m.RARE_FOUND < 0.1,
-        (m.RARE_SAID < 0.5).if_known,
-        m.FALLING < 0.05,
-        prior=0.9,
-    ),
-    _rule(
-        "class_imbalance",
-        m.LARGEST_CLASS > 0.9,
-        m.RARE_FOUND < 0.1,
-        (m.RARE_SAID < 0.5).if_known,
-        m.TO_CONSTANT > 0.9,
-        prior=0.9,
-    ),
-    _rule("dropout_too_strong", m.GAIN_NO_DROPOUT_MORE > 0.2, m.TO_CONSTANT > 0.7, prior=0.9),
+    *PROGRAM_RULES,
     # Divergence.
     _rule("wrong_loss", m.SUNK < -30, prior=0.95),
     _rule("saturated_units", m.INITIAL_SCALE > 4, m.SATURATED_UNITS_FIRST > 0.5, m.TO_CONSTANT > 0.3),
     _rule("exploding_gradients", m.LOSS_FIRST_TO_ZERO > 8, m.TO_CONSTANT > 0.9, (m.TRIED_STANDARDIZED < 0.3).if_known),
     _rule("lr_too_large", m.NONFINITE_STEP > 0, m.TRIED_LOWER_RATE > 0.2, prior=0.9),
+    _rule("lr_too_large", m.SUMMED_PASSES > 0.4, m.TRIED_DIVIDED > 0.2, NOT_BELOW, prior=0.9),
+    _rule("lr_too_large", m.SUMMED_PASSES > 0.4, m.UPDATE_RATIO_FIRST > 0.05, NOT_BELOW, prior=0.9),
     _rule("diverged", m.NONFINITE_STEP > 0),
     _rule("diverged", m.RISE > 20, prior=0.9),
     _rule("bad_inputs", m.TRIED_STANDARDIZED > 0.5, NOT_BELOW, prior=0.9),
@@ -174,6 +44,14 @@ RULES: tuple[Rule, ...] = (
         beside_learning=True,
     ),
     _rule("ill_conditioned", m.TRIED_DECORRELATED > 0.1, m.LEFT > 0.05, prior=0.9, beside_learning=True),
+    # Weights that got next to no gradient from the start shrink under any decay.
+    _rule(
+        "vanishing_gradients",
+        m.GRADIENT_FIRST_TO_LAST_START < 1e-3,
+        m.WEIGHT_NORM_LEFT < 0.5,
+        STUCK,
+        m.TO_CONSTANT > 0.95,
+    ),
     # The weight decay. It shrinks weights and all gradients, so it comes before the rules about gradients.
     _rule("weight_decay_too_strong", m.PENALTY_TO_GRADIENT > 0.1, NOT_BELOW, m.FALLING < 0.1, prior=0.9),
     _rule("weight_decay_too_strong", m.DECAY_TO_GRADIENT > 0.3, m.GAIN_NO_DECAY_MORE > 0.02, STUCK, m.LEFT > 0.3),
@@ -325,10 +203,33 @@ RULES: tuple[Rule, ...] = (
     # What is lost among several processes, though each of them learns.
     _rule("replicas_see_same_data", m.DRAWS_SHARED > 0.9, prior=1.0),
     _rule("straggler", m.WAITING > 0.2, m.SLOWEST_TIMES > 1.5, prior=1.0),
-    _rule("healthy", m.FALLING > 0.006, (m.TO_CONSTANT < 0.95).if_known, prior=0.9),
-    _rule("healthy", m.FALLING > 0.02, (m.TO_CONSTANT < 1.5).if_known, (m.TRIED_LONGER > 0.05).if_known, prior=0.9),
     _rule(
         "targets_unrelated",
+        m.FORETOLD < 3,
+        (m.FIRST_SIGHT > 0.96).if_known,
+        m.FIT_LEFT < 0.6,
+        m.STEPS > 50,
+        prior=0.9,
+        beside_learning=True,
+    ),
+    # A plain predictor avoids many errors: the network learned, and something holds it back.
+    _rule(
+        "vanishing_gradients", OUTDONE, m.GRADIENT_FIRST_TO_LAST < 1e-3, m.STEPS > 50, prior=0.9, beside_learning=True
+    ),
+    _rule("model_too_small", OUTDONE, m.TRIED_LARGER > 0.05, prior=0.9, beside_learning=True),
+    _rule("healthy", m.FALLING > 0.006, (m.TO_CONSTANT < 0.95).if_known, NOT_OUTDONE, prior=0.9),
+    _rule(
+        "healthy",
+        m.FALLING > 0.02,
+        (m.TO_CONSTANT < 1.5).if_known,
+        (m.TRIED_LONGER > 0.05).if_known,
+        NOT_OUTDONE,
+        prior=0.9,
+    ),
+    _rule("healthy", m.FALLING > 0.02, (m.TO_CONSTANT < 0.95).if_known, m.TRIED_LONGER > 0.05, prior=0.9),
+    _rule(
+        "targets_unrelated",
+        (m.FORETOLD < 3).if_known,
         m.TO_CONSTANT > 0.9,
         m.TRIED_BEST > 0.9,
         m.FIT_LEFT < 0.6,
@@ -338,6 +239,7 @@ RULES: tuple[Rule, ...] = (
     ),
     _rule(
         "targets_unrelated",
+        (m.FORETOLD < 3).if_known,
         m.TO_CONSTANT > 0.97,
         m.TRIED_BEST > 0.8,
         m.FIT_LEFT < 0.3,
@@ -357,6 +259,7 @@ RULES: tuple[Rule, ...] = (
     _rule("model_too_small", m.FIT_LEFT > 0.6, m.LEFT > 0.3, STUCK, (m.TRIED_LARGER > 0).if_known, prior=0.9),
     _rule(
         "targets_unrelated",
+        (m.FORETOLD < 3).if_known,
         m.TO_CONSTANT > 0.95,
         (m.COSINE < 0.3).if_known,
         m.FIT_LEFT < 0.6,

@@ -85,27 +85,33 @@ class Program:
         return next(_calls(loop, names), None) if loop is not None else None
 
     def reopening(self) -> ast.Call | None:
-        """The call `next(iter(…))` in the loop that calls the watch: it begins the loader anew in every step."""
-        loop = self._around((ast.For, ast.While, ast.AsyncFor), self.place.line)
-        asked = _calls(loop, ("next",)) if loop is not None else ()
-        return next((call for call in asked if call.args and list(_calls(call.args[0], ("iter",)))), None)
+        """The call `next(iter(…))` that begins the loader anew: in the loop, or in a function that gives it a batch."""
+        for part in self._every_step():
+            for call in _calls(part, ("next",)):
+                opened = call.args and list(_calls(call.args[0], ("iter",)))
+                if opened and (not isinstance(part, ast.FunctionDef) or _returns(part, call)):
+                    return call
+        return None
 
     def reseeding(self) -> ast.Call | None:
         """The call that seeds with a fixed number before each draw: in the loop, or in a function that it calls."""
-        loop = self._around((ast.For, ast.While, ast.AsyncFor), self.place.line)
-        if loop is None:
-            return None
-        called = {
-            node.func.id for node in ast.walk(loop) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
-        }
-        functions = [node for node in ast.walk(self._tree) if isinstance(node, ast.FunctionDef) and node.name in called]
-        around = [one for one in functions if one.lineno <= loop.lineno <= (one.end_lineno or 0)]
-        for part in (loop, *(one for one in functions if one not in around)):
+        for part in self._every_step(methods=False):
             drawn = max((call.lineno for call in _calls(part, _DRAWS)), default=0)
             for call in _calls(part, ("manual_seed", "seed")):
                 if call.args and isinstance(call.args[0], ast.Constant) and call.lineno < drawn:
                     return call
         return None
+
+    def _every_step(self, *, methods: bool = True) -> Iterator[ast.stmt]:
+        """The loop that calls the watch, and the functions that it calls by their names; or methods, too."""
+        loop = self._around((ast.For, ast.While, ast.AsyncFor), self.place.line)
+        if loop is None:
+            return
+        yield loop
+        asked = [node.func for node in ast.walk(loop) if isinstance(node, ast.Call)]
+        called = {last_name(one) for one in asked if methods or isinstance(one, ast.Name)}
+        functions = [node for node in ast.walk(self._tree) if isinstance(node, ast.FunctionDef) and node.name in called]
+        yield from (one for one in functions if not one.lineno <= loop.lineno <= (one.end_lineno or 0))
 
     def name(self, node: ast.AST) -> str:
         """Such as `train.py:42`."""
@@ -125,6 +131,22 @@ def _calls(part: ast.AST, names: tuple[str, ...]) -> Iterator[ast.Call]:
     for node in ast.walk(part):
         if isinstance(node, ast.Call) and last_name(node.func) in names:
             yield node
+
+
+def _returns(function: ast.FunctionDef, call: ast.Call) -> bool:
+    """Whether a function returns what a call gives, or names that it was given to, and nothing made of them."""
+    given = [node for node in ast.walk(function) if isinstance(node, ast.Assign) and call in ast.walk(node.value)]
+    parts = [part for node in given for target in node.targets for part in ast.walk(target)]
+    names = {part.id for part in parts if isinstance(part, ast.Name)}
+
+    def gives(value: ast.expr | None) -> bool:
+        if isinstance(value, ast.Tuple | ast.List):
+            return any(map(gives, value.elts))
+        if isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute):  # x.to(device)
+            return value is call or gives(value.func.value)
+        return value is call or (isinstance(value, ast.Name) and value.id in names)
+
+    return any(gives(node.value) for node in ast.walk(function) if isinstance(node, ast.Return))
 
 
 def last_name(node: ast.expr) -> str:

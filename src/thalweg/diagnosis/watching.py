@@ -17,6 +17,7 @@ from thalweg.diagnosis import trials
 from thalweg.diagnosis.edits import Edits
 from thalweg.diagnosis.judging import NO_STEP, judge
 from thalweg.diagnosis.measures.collect import MOST_BATCHES, ask, decay_measures, mode_measures, wiring_measures
+from thalweg.diagnosis.measures.foretold import sight_measures
 from thalweg.diagnosis.measures.replicas import replica_measures
 from thalweg.diagnosis.measures.trends import of_history
 from thalweg.diagnosis.source import Place, Program, caller
@@ -214,9 +215,8 @@ class Watch:
             if not batches or self._probe is None:
                 verdict = self._judged(measures, problems)
                 return _not_tried(verdict, "no_batch") if try_fix else verdict
-            self._asked, failed = ask(
-                self.model, self.optimizer, takes, batches, measures, seconds=seconds, start=self._start
-            )
+            parts, rows = (self.model, self.optimizer, takes, batches, measures), self._probe.kept.rows
+            self._asked, failed = ask(*parts, seconds=seconds, start=self._start, rows=rows)
             why = "no_loss_fn" if loss_fn is None else "batch_fails"
             problems += [why if name == "batch" else name for name in failed]
             verdict = self._judged(measures, problems)
@@ -245,6 +245,8 @@ class Watch:
             found["gradless"] = self._probe.gradless
             found |= mode_measures(self.model)
             found["batch_size"] = float(self._probe.batch_size)
+            with self._keeping("repeated"):
+                found |= sight_measures(self._probe.kept.marks, steps["loss"])
         if self._stepped is not None and self._stepped is not _UNKNOWN and found.get("batches_seen") == 1:
             with self._keeping("repeated"):
                 program = Program(self._stepped)

@@ -11,6 +11,7 @@ import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from thalweg.diagnosis.measures.outdone import MANY
 from thalweg.i18n import joined, t
 
 
@@ -40,6 +41,7 @@ BY: dict[str, tuple[str, ...]] = {
         "targets_below_zero",
         "targets_broadcast",
         "targets_kinds",
+        "mirrored",
         "targets_scale",
     ),
     "clipped_too_hard": ("clipped_values", "cosine", "tried_unclipped"),
@@ -49,6 +51,7 @@ BY: dict[str, tuple[str, ...]] = {
     "exploding_gradients": ("initial_scale",),
     "ill_conditioned": ("tried_decorrelated", "gain_more", "cosine"),
     "lr_too_large": (
+        "summed_passes",
         "nonfinite_step",
         "dead_units",
         "update_ratio_first",
@@ -65,12 +68,12 @@ BY: dict[str, tuple[str, ...]] = {
     "overfitting": ("valid_rise", "valid_gap", "accuracy_gap"),
     "replicas_see_same_data": ("data_shared", "draws_shared"),
     "saddle": ("matrix_gradient_first", "tried_anew", "matrix_gradient", "decrease_possible"),
-    "same_batch": ("reopened", "reseeded", "other_batch"),
-    "samples_mixed": ("loss_apart",),
+    "same_batch": ("reopened", "reseeded", "among_others", "other_batch"),
+    "samples_mixed": ("batch_as_time", "loss_apart"),
     "saturated_units": ("initial_scale", "tried_other_start", "tried_anew"),
     "symmetric_weights": ("twin_units_first",),
     "target_leakage": ("targets_in_column", "next_seen"),
-    "targets_unrelated": ("tried_best", "to_constant"),
+    "targets_unrelated": ("foretold", "tried_best", "to_constant"),
     "too_few_steps": ("tried_longer", "gain_same"),
     "untrained_parameters": (
         "foreign",
@@ -83,13 +86,20 @@ BY: dict[str, tuple[str, ...]] = {
         "frozen_at_random",
         "frozen",
     ),
-    "vanishing_gradients": ("matrix_gradient_first", "initial_scale", "gradient_first_to_last", "sequence_gradient"),
+    "vanishing_gradients": (
+        "matrix_gradient_first",
+        "initial_scale",
+        "gradient_first_to_last_start",
+        "gradient_first_to_last",
+        "sequence_gradient",
+    ),
     "weight_decay_too_strong": ("penalty_to_gradient", "tried_no_decay", "gain_no_decay_more", "weight_norm_left"),
     "wrong_mode": ("dropout_left_on",),
     "wrong_loss": (
         "sunk",
         "loss_blind",
         "drowned_term",
+        "padding_counted",
         "loss_in_steps",
         "outputs_fixed",
         "squashed_twice",
@@ -124,6 +134,8 @@ def text_of(code: str, evidence: Collection[str], measures: Mapping[str, float])
     """
     if code == "unsure" and (level := level_text(measures)):
         return level
+    if code == "unsure" and (share := measures.get("avoidable", 0.0)) > MANY:
+        return t("diagnosis.outdone", share=f"{share:.0%}")
     if code == "overfitting" and measures.get("lr_left", math.nan) < FINISHED:
         return t("diagnosis.verdict_overfitting_finished")
     name = next((name for name in BY.get(code, ()) if name in evidence), None)

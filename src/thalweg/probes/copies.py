@@ -246,10 +246,24 @@ def own_randomness(seed: int, *carriers: Any) -> Iterator[None]:
 
 
 def generators_in(carrier: Any) -> list[Any]:
-    """Find every random number generator reachable from an object.
+    """Find every random number generator reachable from an object; see `held_by`."""
+    return held_by(carrier, (torch.Generator, np.random.Generator, np.random.RandomState, random.Random))
+
+
+def held_by(carrier: Any, kinds: tuple[type, ...]) -> list[Any]:
+    """Find every object of some kinds that an object leads to, but not what these lead to.
 
     The search follows attributes, containers, closures and the globals that a function names, but not arrays and
-    modules.
+    Python's modules.
+
+    Args:
+        carrier: where the search begins.
+        kinds: types of the objects to find.
+
+    Example:
+        >>> criterion = torch.nn.MSELoss()
+        >>> held_by(lambda outputs, targets: 2 * criterion(outputs, targets), (torch.nn.Module,))
+        [MSELoss()]
     """
     found: list[Any] = []
     seen: set[int] = set()
@@ -259,7 +273,7 @@ def generators_in(carrier: Any) -> list[Any]:
         if id(thing) in seen or isinstance(thing, str | bytes | int | float | torch.Tensor | np.ndarray | ModuleType):
             continue
         seen.add(id(thing))
-        if isinstance(thing, torch.Generator | np.random.Generator | np.random.RandomState | random.Random):
+        if isinstance(thing, kinds):
             found.append(thing)
         elif depth < _DEEPEST:
             waiting.extend((part, depth + 1) for part in _parts(thing))

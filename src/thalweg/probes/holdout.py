@@ -14,6 +14,8 @@ from thalweg.probes.batches import Batch, mapped
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from torch import Tensor
+
 FEWEST_TO_DIVIDE = 8  # samples
 
 
@@ -34,7 +36,7 @@ def kept_out(batches: Sequence[Batch]) -> tuple[Sequence[Batch], Sequence[Batch]
     batch = batches[0]
     count = batch.size
     cut = count - count // 4
-    first, last = _rows(batch, slice(cut)), _rows(batch, slice(cut, count))
+    first, last = rows_of(batch, slice(cut)), rows_of(batch, slice(cut, count))
     if count < FEWEST_TO_DIVIDE or first is None or last is None:
         return batches, batches
     return [first], [last]
@@ -51,11 +53,20 @@ def with_fewer(batches: Sequence[Batch], most: int) -> Sequence[Batch]:
         >>> with_fewer([Batch(torch.ones(8, 2), torch.zeros(8))], 3)[0].size
         3
     """
-    return [batch if batch.size <= most else _rows(batch, slice(most)) or batch for batch in batches]
+    return [batch if batch.size <= most else rows_of(batch, slice(most)) or batch for batch in batches]
 
 
-def _rows(batch: Batch, rows: slice) -> Batch | None:
-    """Some samples of a batch; None where its tensors do not have one row for each."""
+def rows_of(batch: Batch, rows: slice | Tensor) -> Batch | None:
+    """Some samples of a batch; None where its tensors do not have one row for each.
+
+    Args:
+        batch: of inputs and targets.
+        rows: a slice, or the numbers of the samples.
+
+    Example:
+        >>> rows_of(Batch(torch.ones(8, 2), torch.zeros(8)), slice(3)).inputs.shape
+        torch.Size([3, 2])
+    """
     sides = (batch.inputs, batch.targets)
     if not all(_in_rows(side, batch.size) for side in sides):
         return None

@@ -30,19 +30,26 @@ STEP_UNITS = {
     "saturated_units": "",
     "uncleared": "",
     "unused_passes": "",
+    "passes": "",
     "inputs_mark": "",
     "nonfinite_inputs": "",
     "stepped": "",
     "training": "",
 }
-"""Columns of a watched run; NaN for a number that was not due. `gradient_largest` is the largest of the root mean
-squares of the tensors' gradients; `inputs_mark` is that of `probes.marks`; `nonfinite_inputs` is 1 where the inputs
-held NaN or infinity."""
+"""Columns of a watched run; NaN for a number that was not due.
+
+`gradient_largest` is the largest of the root mean squares of the tensors' gradients; `passes` counts the backward
+passes since the last record; `inputs_mark` is that of `probes.marks`; `nonfinite_inputs` is 1 where the inputs held NaN
+or infinity.
+"""
 
 UNKNOWN = -1.0
 """What stands for a norm that was not measured, so that NaN can mean NaN."""
 
-TAIL = ("cosine", "dead_units", "saturated_units", "uncleared", "unused_passes", "inputs_mark", "nonfinite_inputs")
+TAIL = (
+    *("cosine", "dead_units", "saturated_units"),
+    *("uncleared", "unused_passes", "passes", "inputs_mark", "nonfinite_inputs"),
+)
 """A row of the costly table ends with these, after three numbers per tensor: update, weight norm, dot product."""
 
 

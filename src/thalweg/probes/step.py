@@ -4,9 +4,7 @@ Every step: the loss, each tensor's gradient norm, and the learning rate. At the
 steps, which are called *due*: how far the step moved each tensor, relative to its norm; the cosine between this
 gradient and the next; the cosine between gradient and weights; dead and saturated units; whether gradients were
 cleared; a mark of the inputs. The numbers gather in a table on the device that is read every `CAPACITY` steps, so a
-step needs no host sync.
-
-The gradients are those that the step begins with: with a closure, those of its first call.
+step needs no host sync. The gradients are those that the step begins with: with a closure, those of its first call.
 
 Shape suffixes: K rows of the table, P tensors, L layers.
 """
@@ -24,6 +22,7 @@ from thalweg.history import History
 from thalweg.probes import foreach
 from thalweg.probes.activations import ActivationProbe
 from thalweg.probes.hooks import around_forward, is_compiled
+from thalweg.probes.kept import Kept
 from thalweg.probes.layers import DENSE, EVERY, Layers
 from thalweg.probes.marks import Given
 from thalweg.probes.order import TWICE, CallOrder
@@ -51,6 +50,7 @@ class StepProbe:
     Attributes:
         steps: a history of `STEP_UNITS` up to the last `read`.
         failure: the failure of a hook, which ends all measuring; None: no failure.
+        kept: a few samples of the due steps.
         layers: a history of each layer's gradient norm, update ratio and weight norm at the due steps.
         reach: the parameters that training reaches.
         taken: number of recorded steps in which the optimizer stepped.
@@ -79,7 +79,7 @@ class StepProbe:
         self._forward = ExitStack()
         self._activations: ActivationProbe | None = None
         self._inside = 0  # forward passes under way, which the activations are measured in
-        self._given = Given()
+        self._given, self.kept = Given(), Kept()
 
     def attach(self) -> None:
         """Hook into the optimizer's step; a second call changes nothing."""
@@ -157,6 +157,7 @@ class StepProbe:
             self._put_tail("nonfinite_inputs", self._given.nonfinite)
         self._host.append((self.step + 1, self._lr, self._stepped, self.model.training))
         self.step += 1
+        self.kept.close(self.step)
         self.taken += self._stepped
         self._lr = float("nan")
         if len(self._host) == CAPACITY:
@@ -242,13 +243,15 @@ class StepProbe:
     def _enter(self, inputs: Any) -> None:
         if self._activations is not None and torch.is_grad_enabled():  # an evaluation is no step
             self._given.look(inputs)
+            self.kept.enter(inputs)
             self._order.passed()
             self._activations.__enter__()
             self._inside += 1
 
-    def _leave(self, _outputs: Any = None) -> None:
+    def _leave(self, outputs: Any = None) -> None:
         if self._activations is not None and self._inside:
             self._inside -= 1
+            self.kept.leave(outputs)
             self._activations.__exit__(None, None, None)
 
     def _before(self, _optimizer: Optimizer, args: Any, kwargs: dict[str, Any]) -> Any:
@@ -311,6 +314,7 @@ class StepProbe:
                 self._put(self._row(), 2 * len(self._parameters), dots_P if scale is None else dots_P / scale)
             self._put_tail("uncleared", self.clearing.verdict())
             self._put_tail("unused_passes", self._unused())
+            self._put_tail("passes", float(self.clearing.passes) if self._listening else None)
 
     def _unused(self) -> Tensor | None:
         """Whether a pass of other inputs was cleared unused; two of the same inputs are one method's, as SAM's."""

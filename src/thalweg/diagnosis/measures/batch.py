@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import nn
@@ -17,6 +17,7 @@ from thalweg.diagnosis.measures.graph import tensors_in
 from thalweg.diagnosis.measures.head import class_dim, head_of, normalized_over, reachable
 from thalweg.diagnosis.measures.loss import of_loss
 from thalweg.diagnosis.measures.signs import sign_measures
+from thalweg.diagnosis.measures.widening import calls_of
 from thalweg.probes.batches import first_tensor, mean_loss
 from thalweg.probes.copies import own_randomness
 
@@ -34,6 +35,7 @@ FAR, FAR_ALONE = 20.0, 200.0  # standard deviations of all others beyond them, o
 FEWEST_FOR_REPEATS = 16  # samples that show that most of them have the same inputs
 FEWEST_FOR_SHARES = 32  # labels in a batch that show which classes are rare
 MOST_COLUMNS = 100  # of a table whose columns are compared with one another
+_VARIES = 1e-4  # of the largest output
 _ROUNDING = 1e-10  # of the largest eigenvalue
 FEWEST_A_CLASS = 10  # with fewer labels per class, a batch does not show how frequent each class is
 
@@ -61,6 +63,8 @@ def of_batch(model: nn.Module, loss_fn: LossFunction, batches: Sequence[Batch]) 
         head = head_of(outputs)
         outputs = outputs.detach()
         found |= _of_targets(outputs, targets)
+        if found.get("targets_kinds") == 1 and targets.is_floating_point() and _is_residual(twin, batches[0]):
+            del found["targets_kinds"]
         loss = _loss_of(loss_fn, outputs, targets)
         if loss is None:
             return found | _of_labels_beyond(outputs, targets)
@@ -75,7 +79,7 @@ def of_batch(model: nn.Module, loss_fn: LossFunction, batches: Sequence[Batch]) 
             found |= sign_measures(outputs.float(), targets, loss_fn)
             found |= of_loss(outputs.float(), targets, loss_fn, head)
             found |= _of_outputs(outputs, targets, loss) | _of_rare(outputs, targets, head)
-        found |= _of_constant(outputs, targets, loss_fn, head)
+        found |= constant_measures(outputs, targets, loss_fn, head)
         found |= _of_batch_norm(twin, loss_fn, batches, found.get("loss_constant", math.nan))
     return found
 
@@ -162,6 +166,25 @@ def _of_targets(outputs: Tensor, targets: Tensor) -> dict[str, float]:
         # -100 is torch's ignore_index
         found["targets_outside"] = float(((targets < 0) & (targets != -100)).float().mean())
     return found
+
+
+def _is_residual(twin: nn.Module, batch: Batch) -> bool:
+    """Whether no last layer gives every sample the same output, as where outputs are what an equation leaves over.
+
+    Then targets that are all one number, such as zero, say something of each sample.
+    """
+    bare = copy.deepcopy(twin)
+    try:
+        calls = calls_of(bare, batch)
+        if not calls or calls[-1].module.weight is None:
+            return False
+        with torch.no_grad():
+            cast("Tensor", calls[-1].module.weight).zero_()
+        with torch.enable_grad():
+            outputs = batch.outputs(bare).detach()
+    except RuntimeError:  # outputs that are derivatives by the inputs, which need a graph
+        return True
+    return bool((outputs - outputs[:1]).abs().max() > _VARIES * outputs.abs().max())
 
 
 def _filled(outputs: Tensor, targets: Tensor) -> float:
@@ -274,10 +297,10 @@ def _of_labels(outputs_NC: Tensor, labels_N: Tensor, loss: float) -> dict[str, f
     return found
 
 
-def _of_constant(
+def constant_measures(
     outputs: Tensor, targets: Tensor, loss_fn: LossFunction, head: Head, *, steps: int = 30
 ) -> dict[str, float]:
-    """The loss of outputs that are zero, and of the best output that is the same for all samples.
+    """Measure the loss of outputs that are zero, and of the best output that is the same for all samples.
 
     The search goes over outputs that the head can produce, so that a loss with a domain is not asked outside it.
     """
@@ -294,11 +317,11 @@ def _of_constant(
         shape[column] = outputs.shape[column]
     constant = torch.zeros(shape, device=outputs.device).requires_grad_()
 
-    def loss_of_constant() -> Tensor:
+    def lossconstant_measures() -> Tensor:
         return loss_fn(reachable(bounded, constant, dim).expand(outputs.shape), targets)
 
     with torch.no_grad():
-        zero = float(loss_of_constant())
+        zero = float(lossconstant_measures())
     if outputs.ndim == 2 and not targets.is_floating_point() and targets.numel() < FEWEST_A_CLASS * outputs.shape[1]:
         # too few labels to estimate frequencies: treat classes as equally frequent
         return {"loss_zero": zero, "loss_constant": zero}
@@ -306,7 +329,7 @@ def _of_constant(
 
     def closure() -> Tensor:
         optimizer.zero_grad()
-        loss = loss_of_constant()
+        loss = lossconstant_measures()
         loss.backward()
         return loss
 
@@ -314,7 +337,7 @@ def _of_constant(
         with torch.enable_grad():
             optimizer.step(closure)
         with torch.no_grad():
-            value = float(loss_of_constant())
+            value = float(lossconstant_measures())
     except RuntimeError:  # outside the domain of the loss, or a loss without a gradient
         value = math.nan
     found = {"loss_zero": zero, "loss_constant": value}

@@ -11,19 +11,25 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from thalweg.diagnosis.measures.accumulation import accumulation_measures
 from thalweg.diagnosis.measures.affine import affine_measures
 from thalweg.diagnosis.measures.batch import of_batch
 from thalweg.diagnosis.measures.dropout import dropout_left_on, dropout_measures
+from thalweg.diagnosis.measures.foretold import foretold_measures
 from thalweg.diagnosis.measures.frozen import frozen_measures
 from thalweg.diagnosis.measures.gains import Gains, scale_of
 from thalweg.diagnosis.measures.gradients import TooSlowError, curvature_of, noise_of
-from thalweg.diagnosis.measures.graph import graph_measures
+from thalweg.diagnosis.measures.graph import graph_measures, rival_measures
 from thalweg.diagnosis.measures.ignored import ignored_measures
 from thalweg.diagnosis.measures.initial import initial_measures
 from thalweg.diagnosis.measures.leakage import leakage_measures
+from thalweg.diagnosis.measures.mirrored import mirrored_measures
 from thalweg.diagnosis.measures.mixing import mixing_measures
 from thalweg.diagnosis.measures.numbered import numbered_measures
+from thalweg.diagnosis.measures.outdone import outdone_measures
+from thalweg.diagnosis.measures.padding import padding_measures
 from thalweg.diagnosis.measures.penalty import penalty_measures
+from thalweg.diagnosis.measures.recovered import recovered
 from thalweg.diagnosis.measures.repeated import other_batch
 from thalweg.diagnosis.measures.rounding import rounding_measures
 from thalweg.diagnosis.measures.sequence import sequence_measures
@@ -32,8 +38,9 @@ from thalweg.diagnosis.measures.symmetry import symmetry_of
 from thalweg.diagnosis.measures.terms import terms_measures
 from thalweg.diagnosis.measures.trial_gains import TrialGains
 from thalweg.errors import UsageError
+from thalweg.probes.batches import first_tensor
 from thalweg.probes.copies import Copy, fastest_threads, own_randomness
-from thalweg.probes.holdout import with_fewer
+from thalweg.probes.holdout import rows_of, with_fewer
 
 
 if TYPE_CHECKING:
@@ -44,8 +51,12 @@ if TYPE_CHECKING:
 
     from thalweg.probes import Wiring
     from thalweg.probes.batches import Batch, LossFunction
+    from thalweg.probes.kept import Rows
 
 MOST_BATCHES = 8
+ENOUGH_BATCHES, ENOUGH_SAMPLES = 4, 256  # of both, for trials that are judged on samples kept out
+MOST_SMALL_BATCHES = 16
+ALIKE = 2.0  # times
 FEWEST_SAMPLES = 8
 SHORTEST = 60  # steps of all short runs where a step is slow: the batches get fewer samples until these fit
 
@@ -59,6 +70,7 @@ def ask(
     *,
     seconds: float,
     start: Mapping[str, Tensor] | None = None,
+    rows: Sequence[Rows] = (),
     progress: Callable[[str, float, float], None] = lambda _stage, _done, _total: None,
 ) -> tuple[dict[str, float], list[str]]:
     """Take all measures that need a batch, on copies of the model.
@@ -71,6 +83,7 @@ def ask(
         known: the measures of the history.
         seconds: about how long the short runs may take.
         start: the weights and buffers that the training started from, by name; None: unknown.
+        rows: samples that the training was seen to take.
         progress: receives the stage (the names of failures), and how much of it is done.
 
     Returns:
@@ -102,7 +115,8 @@ def ask(
             timed.step(partial(batches[0].loss, timed.model, timed.loss_fn))
 
     timed = Copy.of(model, optimizer, loss_fn)
-    given = batches
+    given, kept = batches, kept_samples(copied.loss_fn, rows, batches[0])
+    batches = with_kept(batches, kept)
     with fastest_threads(step) as whole_step:
         share, a_step = seconds / max(SHORTEST * whole_step, 1e-9), whole_step
         if share < 1:
@@ -114,10 +128,11 @@ def ask(
         found["scale"] = scale
         first, new = batches[0], partial(Copy.of, model, optimizer, loss_fn)
         questions: dict[str, Callable[[], dict[str, float]]] = {
-            "graph": lambda: graph_measures(copied, first),
+            "graph": lambda: graph_measures(copied, first) | rival_measures(model, optimizer, loss_fn),
             "mixing": lambda: mixing_measures(new(), first, scale),
             "ignored": lambda: ignored_measures(new(), first),
             "leakage": lambda: leakage_measures(copied.model, given),
+            "mirrored": lambda: mirrored_measures(copied, first),
             "symmetry": lambda: weights_of(copied.model, start or {}),
             "start": lambda: start_measures(new(), start or {}, first),
             "repeated": lambda: other_batch(given, known),
@@ -134,11 +149,52 @@ def ask(
             attempt(name, question)
         gains = Gains(model, optimizer, loss_fn, batches, scale, a_step, seconds, partial(progress, "short_runs"))
         attempt("short_runs", lambda: gains.measures(known.get("lr_most", math.nan)))
-        attempt("numbered", lambda: numbered_measures(gains))
+        attempt("numbered", lambda: numbered_measures(gains, kept))
+        attempt("accumulation", lambda: accumulation_measures(gains, known, start or {}))
+        attempt("padding", lambda: padding_measures(gains))
+        alone = None if found.get("samples_mixed", 0.0) > 0 else kept
+        attempt("foretold", lambda: foretold_measures(gains, alone, start or {}, {**known, **found}) if alone else {})
         attempt("dropout", lambda: dropout_measures(gains))
         trials = TrialGains(gains, {**known, **found}, start or {}, partial(progress, "trial_gains"))
         attempt("trial_gains", trials.measures)
+        attempt("outdone", lambda: outdone_measures(new(), alone) if alone else {})
     return found, failed
+
+
+def alike(one: Batch, other: Batch) -> bool:
+    """Whether the inputs of two batches have one scale, within a factor of two: those of a program may drift."""
+    scales = [
+        float(first.double().std()) for first in map(first_tensor, (one.inputs, other.inputs)) if first is not None
+    ]
+    return len(scales) == 2 and max(scales) <= ALIKE * min(scales)
+
+
+def with_kept(batches: Sequence[Batch], kept: Batch | None) -> Sequence[Batch]:
+    """The given batches, and where they are few, batches of kept samples of the same size.
+
+    Args:
+        batches: at least one.
+        kept: samples that the training took; None: none.
+    """
+    size, found = batches[0].size, list(batches)
+    if kept is not None and not alike(batches[0], kept):
+        return batches
+    enough = min(max(ENOUGH_BATCHES, -(-ENOUGH_SAMPLES // size)), MOST_SMALL_BATCHES)
+    while kept is not None and len(found) < enough:
+        at = (len(found) - len(batches)) * size
+        more = rows_of(kept, slice(at, at + size)) if at + size <= kept.size else None
+        if more is None:
+            break
+        found.append(more)
+    return found
+
+
+def kept_samples(loss_fn: LossFunction, rows: Sequence[Rows], batch: Batch) -> Batch | None:
+    """The samples that a watch kept, with targets as a batch has them; None if they cannot be read."""
+    with suppress(Exception), warnings.catch_warnings(), own_randomness(0):
+        warnings.simplefilter("ignore")
+        return recovered(rows, loss_fn, batch.targets) if isinstance(batch.targets, torch.Tensor) else None
+    return None
 
 
 def wiring_measures(wiring: Wiring) -> dict[str, float]:

@@ -11,12 +11,19 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from thalweg.probes.copies import held_by
+
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from thalweg.probes.batches import Batch
+    from torch.optim import Optimizer
+
+    from thalweg.probes.batches import Batch, LossFunction
     from thalweg.probes.copies import Copy
+
+
+LOADED = 9  # times that a parameter may have been written to before a training
 
 
 def graph_measures(copied: Copy, batch: Batch) -> dict[str, float]:
@@ -37,6 +44,27 @@ def graph_measures(copied: Copy, batch: Batch) -> dict[str, float]:
     total = sum(leaf.numel() for leaf in leaves.values())
     outside = sum(leaf.numel() for key, leaf in leaves.items() if key not in known)
     return {"unregistered": outside / total} if total else {}
+
+
+def rival_measures(model: nn.Module, optimizer: Optimizer, loss_fn: LossFunction) -> dict[str, float]:
+    """Measure whether the loss function holds a network that another optimizer trains, as a GAN's discriminator.
+
+    Then the loss measures a game: it falls as far as the other network lets it, and no constant answer has a loss of
+    its own.
+
+    Args:
+        model: its own parameters do not count, nor those that its optimizer has.
+        optimizer: of the model.
+        loss_fn: of (outputs, targets); nothing runs.
+
+    Returns:
+        `rival`, 0 or 1.
+    """
+    own = {id(p) for group in optimizer.param_groups for p in group["params"]}
+    own |= {id(parameter) for parameter in model.parameters()}
+    others = [p for module in held_by(loss_fn, (nn.Module,)) for p in module.parameters() if id(p) not in own]
+    # a network that was only loaded has been written to once or twice
+    return {"rival": float(any(parameter._version > LOADED for parameter in others))}  # noqa: SLF001 - no public name
 
 
 def _leaves(outputs: Any) -> Iterator[Any]:

@@ -12,17 +12,17 @@ import copy
 from typing import TYPE_CHECKING, TypeGuard
 
 import torch
+from torch import nn
 
 from thalweg.probes.copies import own_randomness
 
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from thalweg.probes.batches import Batch
     from thalweg.probes.copies import Copy
 
 FEWEST = 3
+_OVER_TIME = (nn.RNNBase, nn.MultiheadAttention)
 MOST_APART = 64
 _CHANGED = 1e-3  # of the outputs' spread: far above the rounding of a matrix product
 _ROUNDING = 1e-6  # of the outputs
@@ -30,9 +30,16 @@ _IN_ORDER = 0.5  # of the rise alone: samples may come in any order, the steps o
 
 
 def mixing_measures(copied: Copy, batch: Batch, scale: float) -> dict[str, float]:
-    """`samples_mixed`, and `loss_apart` where it is not 0."""
+    """`samples_mixed`, and where it is not 0, `loss_apart` and `batch_as_time`.
+
+    `batch_as_time` is 1 where a recurrent network or attention that takes time first is given the samples in its place,
+    and the network has one output for each sample, with one target.
+    """
     found = mixing_of(copied.model, batch)
-    return found | apart_measures(copied, batch, scale) if found.get("samples_mixed") else found
+    if not found.get("samples_mixed"):
+        return found
+    found["batch_as_time"] = float(_takes_batch_for_time(copied.model, batch))
+    return found | apart_measures(copied, batch, scale)
 
 
 def mixing_of(model: nn.Module, batch: Batch) -> dict[str, float]:
@@ -126,9 +133,39 @@ def apart_measures(copied: Copy, batch: Batch, scale: float) -> dict[str, float]
     return {} if rise > _IN_ORDER * gap > 0 else {"loss_apart": gap / scale}
 
 
+def _takes_batch_for_time(model: nn.Module, batch: Batch) -> bool:
+    """Whether samples stand where a layer takes steps of time, though each sample has an output of its own."""
+    inputs, targets = batch.inputs, batch.targets
+    if not isinstance(targets, torch.Tensor) or inputs.ndim < 2 or targets.numel() != len(inputs):
+        return False
+    found: list[bool] = []
+
+    def look(_module: nn.Module, taken: tuple[object, ...]) -> None:
+        given = taken[0] if taken else None
+        if isinstance(given, torch.Tensor) and given.ndim == 3:
+            # a second dimension of one is that of the only sequence, whose steps the samples are
+            found.append(len(given) == len(inputs) and given.shape[1] > 1)
+
+    twin = evaluating(model)
+    for module in twin.modules():
+        if getattr(module, "batch_first", True) is False and isinstance(module, _OVER_TIME):
+            module.register_forward_pre_hook(look)
+    outputs = _outputs(twin, batch, inputs)
+    return any(found) and outputs is not None and len(outputs) == len(inputs)
+
+
 def evaluating(model: nn.Module) -> nn.Module:
-    """A copy in evaluation mode for one pass: a network that keeps its state begins every pass with the same one."""
-    return copy.deepcopy(model).eval()
+    """A copy in evaluation mode for one pass: a network that keeps its state begins every pass with the same one.
+
+    A batch norm without running statistics takes those of the batch on purpose: here it only scales and shifts.
+    """
+    twin = copy.deepcopy(model).eval()
+    for module in twin.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.running_mean is None:  # noqa: SLF001
+            like = next(model.parameters(), torch.zeros(()))
+            module.running_mean = torch.zeros(module.num_features, dtype=like.dtype, device=like.device)
+            module.running_var = torch.ones_like(module.running_mean)
+    return twin
 
 
 def _given(one: torch.Tensor | None) -> TypeGuard[torch.Tensor]:

@@ -23,16 +23,20 @@ def other_batch(batches: Sequence[Batch], known: Mapping[str, float]) -> dict[st
         known: `batches_seen`, `inputs_mark` and `batch_size` of the watched steps.
 
     Returns:
-        `other_batch`, 0 or 1; nothing where the training saw several batches.
+        `other_batch`, 0 or 1: whether one of them is another one, and `among_others`, 0 or 1: whether the training's
+        batch is among several of its size. Nothing where the training saw several batches.
 
     Example:
         >>> import torch
         >>> from thalweg.probes.batches import Batch
         >>> known = {"batches_seen": 1.0, "inputs_mark": 0.5, "batch_size": 4.0}
         >>> other_batch([Batch(torch.ones(4, 2), torch.ones(4))], known)
-        {'other_batch': 1.0}
+        {'other_batch': 1.0, 'among_others': 0.0}
     """
     if not known.get("batches_seen", ONE) < ONE:
         return {}
-    marks = [mark_of(batch.inputs) for batch in batches if batch.size >= known.get("batch_size", 0)]
-    return {"other_batch": float(any(mark is not None and float(mark) != known["inputs_mark"] for mark in marks))}
+    size = known.get("batch_size", 0)
+    marks = [(batch.size, mark_of(batch.inputs)) for batch in batches if batch.size >= size]
+    other = [count for count, mark in marks if mark is not None and float(mark) != known["inputs_mark"]]
+    among = size in other and any(mark is not None and float(mark) == known["inputs_mark"] for _, mark in marks)
+    return {"other_batch": float(bool(other)), "among_others": float(among)}

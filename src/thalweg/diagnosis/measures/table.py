@@ -95,10 +95,14 @@ class Condition:
 ABOVE_LOWEST = Measure("above_lowest", "history", "share")
 ACCURACY_GAP = Measure("accuracy_gap", "validation", "share")
 AFFINE = Measure("affine", "batch", "flag")
+AMONG_OTHERS = Measure("among_others", "batch", "flag")
+AVOIDABLE = Measure("avoidable", "gains", "share")
 BATCHES_SEEN = Measure("batches_seen", "history")
+BATCH_AS_TIME = Measure("batch_as_time", "batch", "flag")
 BATCH_SIZE = Measure("batch_size", "history")
 CLIPPED = Measure("clipped", "history", "share")
 CLIPPED_VALUES = Measure("clipped_values", "history", "share")
+COMES_AGAIN = Measure("comes_again", "history", "share")
 COSINE = Measure("cosine", "history")
 DATA_SHARED = Measure("data_shared", "replicas", "share")
 DEAD_UNITS = Measure("dead_units", "history", "share")
@@ -114,7 +118,9 @@ EVALUATING = Measure("evaluating", "history", "share")
 FALLING = Measure("falling", "history", "share")
 FIT_GAIN = Measure("fit_gain", "derived", "share")
 FIT_LEFT = Measure("fit_left", "gains", "share")
+FIRST_SIGHT = Measure("first_sight", "gains", "share")
 FOREIGN = Measure("foreign", "wiring", "share")
+FORETOLD = Measure("foretold", "gains")
 FROZEN = Measure("frozen", "wiring", "share")
 FROZEN_AT_RANDOM = Measure("frozen_at_random", "wiring", "share")
 GAIN_HUNDREDFOLD = Measure("gain_hundredfold", "gains")
@@ -132,7 +138,9 @@ GAIN_TENFOLD = Measure("gain_tenfold", "gains")
 GAIN_TENTH = Measure("gain_tenth", "gains")
 GAIN_THOUSANDFOLD = Measure("gain_thousandfold", "gains")
 GRADIENTS_DIFFER = Measure("gradients_differ", "replicas", "share")
+GRADIENT_FIRST = Measure("gradient_first", "history")
 GRADIENT_FIRST_TO_LAST = Measure("gradient_first_to_last", "layers", "share")
+GRADIENT_FIRST_TO_LAST_START = Measure("gradient_first_to_last_start", "layers", "share")
 GRADIENT_LAST = Measure("gradient_last", "history")
 GRADIENT_VALUE = Measure("gradient_value", "history")
 GRADLESS = Measure("gradless", "wiring", "share")
@@ -161,6 +169,7 @@ LOSS_BATCH = Measure("loss_batch", "batch")
 LOSS_BLIND = Measure("loss_blind", "batch", "flag")
 LOSS_CONSTANT = Measure("loss_constant", "batch")
 LOSS_FIRST = Measure("loss_first", "history")
+LOSS_FIRST_SIGHT = Measure("loss_first_sight", "history")
 LOSS_FIRST_TO_ZERO = Measure("loss_first_to_zero", "derived", "times")
 LOSS_FLOOR = Measure("loss_floor", "batch")
 LOSS_IN_STEPS = Measure("loss_in_steps", "batch", "flag")
@@ -173,6 +182,7 @@ LR_LEFT = Measure("lr_left", "history", "share")
 LR_MOST = Measure("lr_most", "history")
 MATRIX_GRADIENT = Measure("matrix_gradient", "gradients", "share")
 MATRIX_GRADIENT_FIRST = Measure("matrix_gradient_first", "gradients", "share")
+MIRRORED = Measure("mirrored", "batch", "share")
 MISSING = Measure("missing", "wiring", "share")
 MODE_MATTERS = Measure("mode_matters", "wiring", "flag")
 NEGATIVE_CURVATURE = Measure("negative_curvature", "gradients", "flag")
@@ -190,6 +200,8 @@ OUTPUTS_DEAD = Measure("outputs_dead", "batch", "flag")
 OUTPUTS_FIXED = Measure("outputs_fixed", "batch", "flag")
 OUTPUTS_NONFINITE = Measure("outputs_nonfinite", "batch", "share")
 OUT_OF_REACH = Measure("out_of_reach", "batch", "share")
+PADDING_COUNTED = Measure("padding_counted", "batch", "share")
+PASSES = Measure("passes", "history")
 PEAK = Measure("peak", "history", "times")
 PENALTY_TO_GRADIENT = Measure("penalty_to_gradient", "gradients", "times")
 PROBABILITY_OF_GUESS = Measure("probability_of_guess", "batch", "share")
@@ -200,6 +212,7 @@ RARE_SAID = Measure("rare_said", "batch", "times")
 REOPENED = Measure("reopened", "wiring", "flag")
 RESEEDED = Measure("reseeded", "wiring", "flag")
 RISE = Measure("rise", "history", "times")
+RIVAL = Measure("rival", "batch", "flag")
 ROUNDED_AWAY = Measure("rounded_away", "gradients", "share")
 SAMPLES_MIXED = Measure("samples_mixed", "batch", "share")
 SATURATED_UNITS = Measure("saturated_units", "history", "share")
@@ -218,6 +231,7 @@ STANDSTILL = Measure("standstill", "history", "share")
 STEPPED = Measure("stepped", "history", "share")
 STEPS = Measure("steps", "history")
 STOPPED = Measure("stopped", "wiring", "share")
+SUMMED_PASSES = Measure("summed_passes", "gradients", "share")
 SUNK = Measure("sunk", "derived", "times")
 TARGETS_ABOVE_ONE = Measure("targets_above_one", "batch", "share")
 TARGETS_BELOW_ZERO = Measure("targets_below_zero", "batch", "share")
@@ -235,6 +249,7 @@ TRAIN_ACCURACY = Measure("train_accuracy", "validation", "share")
 TRIED_ANEW = Measure("tried_anew", "gains", "share")
 TRIED_BEST = Measure("tried_best", "gains", "share")
 TRIED_DECORRELATED = Measure("tried_decorrelated", "gains", "share")
+TRIED_DIVIDED = Measure("tried_divided", "gains", "share")
 TRIED_FULL_RATE = Measure("tried_full_rate", "gains", "share")
 TRIED_LARGER = Measure("tried_larger", "gains", "share")
 TRIED_LONGER = Measure("tried_longer", "gains", "share")
@@ -245,6 +260,7 @@ TRIED_OTHER_START = Measure("tried_other_start", "gains", "share")
 TRIED_STANDARDIZED = Measure("tried_standardized", "gains", "share")
 TRIED_UNCLIPPED = Measure("tried_unclipped", "gains", "share")
 TRIED_UNFROZEN = Measure("tried_unfrozen", "gains", "share")
+TRIED_UNPADDED = Measure("tried_unpadded", "gains", "share")
 TWIN_UNITS = Measure("twin_units", "wiring", "share")
 TWIN_UNITS_FIRST = Measure("twin_units_first", "wiring", "share")
 UNCLEARED = Measure("uncleared", "history", "share")
@@ -286,6 +302,7 @@ COMPARED = (
     LOSS_FIRST,
     LOSS_LAST,
     LOSS_ZERO,
+    RIVAL,
     SCALE,
     STEPS,
     UNUSED_PASSES,
@@ -294,12 +311,21 @@ COMPARED = (
 )
 """Measures from which `judging` derives others."""
 
-USED_BY_TRIALS = (BATCH_SIZE, GRADIENT_VALUE, INPUTS_COLUMNS, INPUTS_CONDITION, INPUTS_MARK)
+USED_BY_TRIALS = (
+    BATCH_SIZE,
+    COMES_AGAIN,
+    GRADIENT_FIRST,
+    GRADIENT_VALUE,
+    INPUTS_COLUMNS,
+    INPUTS_CONDITION,
+    INPUTS_MARK,
+    LOSS_FIRST_SIGHT,
+)
 """Measures that decide which trials and comparisons are made, and how."""
 
 USED_BY_FIXES = (
     *(GAIN_HUNDREDFOLD, GAIN_TENFOLD, GAIN_THOUSANDFOLD),
-    *(GRADIENT_LAST, LR_LAST, LR_MOST, ONLY_CLASSIFIER),
+    *(GRADIENT_LAST, LR_LAST, LR_MOST, ONLY_CLASSIFIER, PASSES),
     *(DIFFER_SINCE, LACKING_PROCESS, ODD_PROCESS, SLOWEST_PROCESS),
 )
 """Measures that give a fix its numbers, or decide whether it applies."""

@@ -99,9 +99,17 @@ def layer_trends(layers: History) -> dict[str, float]:
         known_L = np.isfinite(gradient_L) & np.isfinite(first_L)
         if known_L.sum() < 3:
             return {}
-        half = max(1, int(known_L.sum()) // 3)
-        early, last = gradient_L[known_L][:half], gradient_L[known_L][-half:]
-        return {"gradient_first_to_last": float(np.nanmedian(early) / np.nanmax(last))}
+        start_L = np.array([layers[f"{name}.gradient_norm"][0] for name in names])
+        return {
+            "gradient_first_to_last": _first_to_last(gradient_L[known_L]),
+            "gradient_first_to_last_start": _first_to_last(start_L[known_L]),
+        }
+
+
+def _first_to_last(gradient_L: NDArray[np.float64]) -> float:
+    """The gradients of the first third of the layers, relative to those of the last."""
+    third = max(1, len(gradient_L) // 3)
+    return float(np.nanmedian(gradient_L[:third]) / np.nanmax(gradient_L[-third:]))
 
 
 def learns(measures: Mapping[str, float]) -> bool:
@@ -240,6 +248,8 @@ def _of_numbers(steps: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:
             found |= {"batches_seen": float(len(np.unique(marks))), "inputs_mark": float(marks[-1])}
     if "stepped" in steps and len(steps["stepped"]):
         found["stepped"] = float(np.nanmean(steps["stepped"]))
+        # a record for each pass, and a step after several, is the same as one record of several passes
+        found["passes"] = float(np.nanmedian(steps.get("passes", np.nan))) / (found["stepped"] or np.nan)
     if "training" in steps and len(steps["training"]):
         found["evaluating"] = 1 - float(np.nanmean(steps["training"]))
     return found
@@ -263,6 +273,7 @@ def _of_gradients(steps: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:
         return {}
     late_S = finite_S[int(len(finite_S) * (1 - LATE)) :]
     found = {"gradient_last": float(np.median(late_S)), "clipped": _at_the_most(late_S)}
+    found["gradient_first"] = float(finite_S[0])
     if "gradient_largest" in steps:
         rms_S = steps["gradient_largest"]
         rms_S = rms_S[np.isfinite(rms_S)]

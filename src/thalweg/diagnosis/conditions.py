@@ -1,0 +1,21 @@
+"""Conditions that several rules of the diagnosis share."""
+
+from __future__ import annotations
+
+from thalweg.diagnosis.measures import table as m
+from thalweg.diagnosis.measures.outdone import MANY
+
+
+STUCK = m.FALLING < 0.006  # from the second quarter of the steps to the last; a change within 3.5 standard errors is 0
+LOWER_IS_NO_WORSE = (m.TRIED_LOWER_RATE > -0.02).if_known  # trials at a tenth or a hundredth of the rate
+FULL_RATE_HELPS = (m.TRIED_FULL_RATE > 0).if_known  # on samples kept out
+FULL_RATE_HELPS_MUCH = (m.TRIED_FULL_RATE > 0.05).if_known
+AVERAGED_OUT = (  # flat between the constant predictor and what could be reached, with steps that undo one another
+    m.COSINE < 0.3,
+    (m.TO_CONSTANT > 0.5).if_known,
+    (m.TO_CONSTANT < 0.95).if_known,
+    m.LEFT > 0.1,
+    STUCK,
+)
+OUTDONE, NOT_OUTDONE = m.AVOIDABLE > MANY, (m.AVOIDABLE < MANY).if_known  # by kernel ridge regression
+NOT_BELOW = m.TO_CONSTANT > 0.85  # the loss is hardly lower than the best constant predictor's

@@ -1,0 +1,83 @@
+"""Whether pictures and masks were flipped apart: then a network that has learned them cannot tell left from right.
+
+Shape suffixes: N samples, H rows, W columns.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from thalweg.diagnosis.measures.mixing import evaluating
+from thalweg.probes.copies import own_randomness
+
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor
+
+    from thalweg.probes.batches import Batch, LossFunction
+    from thalweg.probes.copies import Copy
+
+SMALLEST = 8  # rows and columns of a picture
+FEWEST = 6  # pictures with lopsided targets
+LOPSIDED = 0.5  # of the distance between two pictures' targets: that of a target from its mirror image
+LEARNED = 0.75  # share of the pictures whose own target, or its mirror image, fits better than another picture's
+
+
+def mirrored_measures(copied: Copy, batch: Batch) -> dict[str, float]:
+    """Measure how often the mirror image of the targets fits the outputs better than the targets.
+
+    Args:
+        copied: only a copy of its model runs, in evaluation mode.
+        batch: of pictures (N, channels, H, W), and of targets with as many rows and columns.
+
+    Returns:
+        `mirrored`, in [0, 1]: of the pictures whose targets differ from their mirror image, the share where that
+        fits better; the largest of left for right, top for bottom, and both. Nothing for batches of another form, if
+        fewer than six pictures count, or if the outputs fit neither better than they fit another picture's targets:
+        then nothing was learned yet that a flip could spoil.
+    """
+    inputs, targets = batch.inputs, batch.targets
+    if not isinstance(inputs, torch.Tensor) or not isinstance(targets, torch.Tensor):
+        return {}
+    if inputs.ndim != 4 or targets.ndim < 3 or inputs.shape[-2:] != targets.shape[-2:] or len(inputs) != len(targets):
+        return {}
+    if min(inputs.shape[-2:]) < SMALLEST or len(targets) < FEWEST:
+        return {}
+    with own_randomness(0), torch.no_grad():
+        outputs = batch.outputs(evaluating(copied.model))
+    if not isinstance(outputs, torch.Tensor) or outputs.shape[-2:] != targets.shape[-2:]:
+        return {}
+    flips: tuple[tuple[int, ...], ...] = ((-1,), (-2,), (-2, -1))
+    shares = [_share(outputs, targets, copied.loss_fn, lambda one, dims=dims: one.flip(dims)) for dims in flips]
+    known = [share for share in shares if share is not None]
+    return {"mirrored": max(known)} if known else {}
+
+
+def _share(outputs: Tensor, targets: Tensor, loss_fn: LossFunction, flip: Callable[[Tensor], Tensor]) -> float | None:
+    """The share for one way to mirror; None if that cannot be told."""
+    other = targets.roll(1, 0)
+    own_N, mirror_N, other_N, mirror_of_other_N = (
+        _losses(outputs, one, loss_fn) for one in (targets, flip(targets), other, flip(other))
+    )
+    best_N, best_of_other_N = own_N.minimum(mirror_N), other_N.minimum(mirror_of_other_N)
+    counted_N = _distance(targets, flip(targets)) > LOPSIDED * _distance(targets, other).mean()
+    if int(counted_N.sum()) < FEWEST or not float((best_N < best_of_other_N)[counted_N].double().mean()) > LEARNED:
+        return None
+    return float((mirror_N < own_N)[counted_N].double().mean())
+
+
+def _distance(one: Tensor, other: Tensor) -> Tensor:
+    """How far the targets of each picture are from others, (N,); of classes, the share that differs."""
+    apart = (one - other).abs() if one.is_floating_point() else one != other
+    return apart.reshape(len(one), -1).double().mean(dim=1)
+
+
+def _losses(outputs: Tensor, targets: Tensor, loss_fn: LossFunction) -> Tensor:
+    """The loss of each picture, (N,)."""
+    with torch.no_grad():
+        losses = [float(loss_fn(outputs[at : at + 1], targets[at : at + 1])) for at in range(len(targets))]
+    return torch.tensor(losses, dtype=torch.double)

@@ -1,0 +1,109 @@
+"""Whether a plain predictor beats the network on samples that only the network has seen.
+
+Then something holds the network back, though its loss fell.
+
+Shape suffixes: K samples, D numbers or classes.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import torch
+from torch.nn.functional import one_hot
+
+from thalweg.diagnosis.measures.foretold import MOST_CLASSES, MOST_NUMBERS
+from thalweg.diagnosis.measures.mixing import evaluating
+from thalweg.diagnosis.measures.ridge import MOST, features_of, ridge
+from thalweg.probes.copies import own_randomness
+from thalweg.probes.holdout import rows_of
+
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from thalweg.probes.batches import Batch
+    from thalweg.probes.copies import Copy
+
+FEWEST = 64  # samples
+CLEARLY = 4.0  # standard errors between the errors of the two
+MANY = 0.2  # of the samples, or of the variance: a plain predictor that avoids so much shows that something holds back
+
+
+def outdone_measures(copied: Copy, samples: Batch) -> dict[str, float]:
+    """Compare the network's errors with those of kernel ridge regression, which predicts samples that are kept from it.
+
+    The network is in evaluation mode, and may have trained on every sample, so the comparison favors it.
+
+    Args:
+        copied: only a copy of its model runs.
+        samples: that the training took, each once.
+
+    Returns:
+        `avoidable`: the errors of the network less those of the best kernel: wrong classes as a share of the samples,
+        squared differences as a share of the targets' variance; 0 if they are not clearly more, by four standard
+        errors of the mean difference. Nothing for fewer than 64 samples, or targets and outputs that are neither
+        classes nor few numbers: a line copies an input, which a network with a bottleneck must not.
+
+    Source: Saunders, Gammerman and Vovk 1998, Ridge regression learning algorithm in dual variables.
+    """
+    features_KF, few = features_of(samples), rows_of(samples, slice(MOST))
+    if features_KF is None or few is None or few.size < FEWEST:
+        return {}
+    with own_randomness(0), torch.no_grad():
+        outputs = few.outputs(evaluating(copied.model))
+    task = _task_of(outputs, few.targets)
+    if task is None:
+        return {}
+    own_K = task.errors(task.outputs_KD, task.halfway)
+    found = [0.0]
+    for plain_KD in ridge(features_KF, task.targets_KD):
+        fewer_K = own_K - task.errors(plain_KD + task.targets_KD.mean(dim=0), 0.5)
+        error = float(fewer_K.std()) / math.sqrt(len(fewer_K))
+        found += [float(fewer_K.mean())] if float(fewer_K.mean()) > CLEARLY * error else []
+    return {"avoidable": max(found)}
+
+
+class _Task(NamedTuple):
+    """What a network's outputs should be."""
+
+    outputs_KD: Tensor
+    targets_KD: Tensor
+    kind: Literal["one_class", "yes_or_no", "numbers"]
+    halfway: float  # between the outputs for no and for yes
+
+    def errors(self, given_KD: Tensor, halfway: float) -> Tensor:
+        """The error of each sample, (K,): its wrong answers as a share, or its part of the variance."""
+        if self.kind == "one_class":
+            return (given_KD.argmax(dim=1) != self.targets_KD.argmax(dim=1)).double()
+        if self.kind == "yes_or_no":
+            return ((given_KD > halfway) != (self.targets_KD > 0.5)).double().mean(dim=1)
+        variance = (self.targets_KD - self.targets_KD.mean(dim=0)).square().mean().clamp(min=1e-12)
+        return (given_KD - self.targets_KD).square().mean(dim=1) / variance
+
+
+def _task_of(outputs: object, targets: object) -> _Task | None:
+    """What is asked of the outputs; None for another form."""
+    if not isinstance(outputs, torch.Tensor) or not isinstance(targets, torch.Tensor):
+        return None
+    return _of_numbers(outputs, targets) if targets.is_floating_point() else _of_classes(outputs, targets)
+
+
+def _of_classes(outputs: Tensor, targets: Tensor) -> _Task | None:
+    has_columns = targets.ndim == 1 and outputs.ndim == 2 and 1 < outputs.shape[1] <= MOST_CLASSES
+    if not has_columns or not bool(((targets >= 0) & (targets < outputs.shape[1])).all()):
+        return None
+    return _Task(outputs.double(), one_hot(targets.long(), outputs.shape[1]).double(), "one_class", 0.5)
+
+
+def _of_numbers(outputs: Tensor, targets: Tensor) -> _Task | None:
+    if outputs.numel() != targets.numel() or not 0 < targets[0].numel() <= MOST_NUMBERS:
+        return None
+    own_KD, targets_KD = (one.reshape(len(targets), -1).double() for one in (outputs, targets))
+    if not bool(((targets_KD == 0) | (targets_KD == 1)).all()):
+        return _Task(own_KD, targets_KD, "numbers", 0.5)
+    if targets_KD.shape[1] > 1 and bool((targets_KD.sum(dim=1) == 1).all()):
+        return _Task(own_KD, targets_KD, "one_class", 0.5)
+    are_probabilities = bool(((own_KD >= 0) & (own_KD <= 1)).all())
+    return _Task(own_KD, targets_KD, "yes_or_no", 0.5 if are_probabilities else 0.0)

@@ -1,0 +1,141 @@
+"""Targets of samples that a watch kept, read from the gradient of the loss at their outputs.
+
+For a class, a loss falls where the score of the true one rises, so the gradient is lowest there. For a number, the
+gradient of squared errors and of cross-entropies is a line in the target, so two guesses give it. Whatever is read is
+checked: the loss of it must have the gradient that was kept. A loss of another kind gives nothing.
+
+Shape suffixes: K kept samples.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from thalweg.diagnosis.measures.head import class_dim
+from thalweg.probes.batches import Batch, mapped
+from thalweg.probes.kept import leaves, marks_of
+
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
+    from thalweg.probes.batches import LossFunction
+    from thalweg.probes.kept import Rows
+
+ALIKE = 0.99  # cosine of a sample's gradient with the one that was kept
+MOST_WRONG = 0.05  # share of samples whose target does not explain their gradient; the others are left out
+OFF = 1e-2  # of a target's spread
+
+
+def recovered(rows: Sequence[Rows], loss_fn: LossFunction, like: Tensor) -> Batch | None:
+    """Return the kept samples with their targets, each once.
+
+    Args:
+        rows: inputs, outputs and gradients of some steps.
+        loss_fn: of (outputs, targets), the mean or the sum over the samples.
+        like: (N, ...) targets that the loss takes, which tell type and shape.
+
+    Returns:
+        (K, ...) samples in the order in which they came; None if the gradients do not tell their targets.
+
+    Example:
+        >>> from torch.nn.functional import cross_entropy
+        >>> from thalweg.probes.kept import Rows
+        >>> logits, labels = torch.randn(4, 3, requires_grad=True), torch.tensor([2, 0, 1, 2])
+        >>> cross_entropy(logits, labels).backward()
+        >>> rows = Rows((torch.eye(4),), logits.detach(), 1.0, logits.grad)
+        >>> recovered([rows], cross_entropy, labels).targets.tolist()
+        [2, 0, 1, 2]
+    """
+    rows = [one for one in rows if one.outputs.shape[1:] == rows[-1].outputs.shape[1:]]
+    given = [(one, one.gradient) for one in rows if one.gradient is not None]
+    if not given or not like.ndim:
+        return None
+    outputs = torch.cat([one.outputs for one, _ in given]).float()
+    is_mean = _is_mean(outputs, loss_fn, like)
+    sizes = [len(one.outputs) / one.share if is_mean else 1.0 for one, _ in given]
+    gradients = torch.cat([gradient * size for (_, gradient), size in zip(given, sizes, strict=True)]).float()
+    one_each = outputs[:1].numel() == like[:1].numel()  # labels, too, may be the target of one output
+    read = _numbers if one_each or like.is_floating_point() else _classes
+    targets = read(outputs, gradients, loss_fn, like)
+    if targets is None:
+        return None
+    inputs = _joined([one.inputs for one, _ in given])
+    known_K = _agreeing(outputs, gradients, targets, loss_fn)
+    telling_K = (gradients != 0).reshape(len(gradients), -1).any(dim=1)  # else the sample has no more loss
+    if inputs is None or not float(known_K[telling_K].float().mean()) > 1 - MOST_WRONG:
+        return None
+    first = _first_of_each(inputs)
+    kept = first[known_K[first]]
+    inputs = mapped(inputs, lambda one: one[kept])
+    return Batch(inputs[0] if len(inputs) == 1 else inputs, targets[kept])
+
+
+def _is_mean(outputs: Tensor, loss_fn: LossFunction, like: Tensor) -> bool:
+    """Whether the loss stays the same if every sample comes twice; the sum over the samples doubles."""
+    count = min(len(outputs), len(like))
+    outputs, like = outputs[:count], like[:count]
+    with torch.no_grad():
+        once, twice = (float(loss_fn(outputs.repeat(n, *[1] * (outputs.ndim - 1)), _repeated(like, n))) for n in (1, 2))
+    return abs(twice - once) < abs(twice - 2 * once)
+
+
+def _repeated(like: Tensor, times: int) -> Tensor:
+    return like.repeat(times, *[1] * (like.ndim - 1))
+
+
+def _classes(outputs: Tensor, gradients: Tensor, _loss_fn: LossFunction, like: Tensor) -> Tensor | None:
+    dim = class_dim(outputs, like.new_zeros((len(outputs), *like.shape[1:])))
+    return None if dim is None else gradients.argmin(dim=dim).to(like.dtype)
+
+
+def _numbers(outputs: Tensor, gradients: Tensor, loss_fn: LossFunction, like: Tensor) -> Tensor | None:
+    shape = (len(outputs), *like.shape[1:])
+    if outputs.numel() != like[:1].numel() * len(outputs):
+        return None
+    zero, one = (_gradient(outputs, like.new_full(shape, value), loss_fn) for value in (0.0, 1.0))
+    slope = one - zero
+    if not bool((slope.abs() > 1e-12).all()):
+        return None
+    targets = ((gradients - zero) / slope).reshape(shape).to(like.dtype)
+    spread = float(like.float().std(correction=0))
+    if bool((like == like.round()).all()):
+        rounded = targets.round()
+        return rounded if float((targets - rounded).abs().median()) < OFF else None
+    own = float(targets.float().std(correction=0))
+    return targets if spread / 2 < own < 2 * spread else None  # another share of the loss would give another spread
+
+
+def _agreeing(outputs: Tensor, gradients: Tensor, targets: Tensor, loss_fn: LossFunction) -> Tensor:
+    """Whether each sample's target gives the gradient that was kept, up to its size, (K,)."""
+    found, wanted = (one.reshape(len(one), -1) for one in (_gradient(outputs, targets, loss_fn), gradients))
+    return torch.cosine_similarity(found, wanted, dim=1, eps=1e-30) > ALIKE
+
+
+def _gradient(outputs: Tensor, targets: Tensor, loss_fn: LossFunction) -> Tensor:
+    """The gradient of the loss at the outputs, as that of the mean over one sample alone."""
+    outputs = outputs.detach().requires_grad_()
+    with torch.enable_grad():
+        loss = loss_fn(outputs, targets)
+        (gradient,) = torch.autograd.grad(loss, outputs)
+    return gradient * (len(outputs) if _is_mean(outputs.detach(), loss_fn, targets) else 1.0)
+
+
+def _joined(inputs: Sequence[tuple[Any, ...]]) -> Any:
+    """The inputs of all steps as one; None where their forms differ."""
+    parts = [leaves(one) for one in inputs]
+    if len({tuple(leaf.shape[1:] for leaf in one) for one in parts}) > 1:
+        return None
+    joined = iter([torch.cat(list(same)) for same in zip(*parts, strict=True)])
+    return mapped(inputs[0], lambda _: next(joined))
+
+
+def _first_of_each(inputs: Any) -> Tensor:
+    """The places of the first of equal samples, in order."""
+    marks_K = marks_of(inputs).tolist()
+    first = {mark: at for at, mark in reversed(list(enumerate(marks_K)))}
+    return torch.tensor(sorted(first.values()), device=leaves(inputs)[0].device)

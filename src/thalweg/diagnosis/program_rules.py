@@ -1,0 +1,149 @@
+"""The first rules: what a program gives its network, connects or computes in a way that cannot be learned from."""
+
+from __future__ import annotations
+
+from thalweg.diagnosis.conditions import NOT_BELOW, STUCK
+from thalweg.diagnosis.measures import table as m
+from thalweg.diagnosis.rule import Rule
+from thalweg.diagnosis.rule import rule_of as _rule
+
+
+PROGRAM_RULES: tuple[Rule, ...] = (
+    # The batch: NaN, labels out of range, shapes that do not match.
+    _rule("bad_inputs", m.INPUTS_NONFINITE > 0, (m.OUTPUTS_NONFINITE > 0).if_known, prior=1.0),
+    _rule("bad_inputs", m.NONFINITE_INPUTS > 0, m.NONFINITE_STEP > 0, prior=1.0),
+    _rule("bad_targets", m.TARGETS_NONFINITE > 0, prior=1.0),
+    _rule("bad_targets", m.TARGETS_OUTSIDE > 0, prior=1.0),
+    _rule("bad_targets", m.TARGETS_FILLED > 0, prior=1.0),
+    _rule("bad_targets", m.TARGETS_BROADCAST > 0.5, prior=1.0),
+    # The wiring, and inputs and targets that cannot be learned from.
+    _rule("optimizer_not_stepping", m.STEPPED < 0.01, prior=1.0),
+    _rule("untrained_parameters", m.FOREIGN > 0.5, (m.MISSING > 0.01).if_known, prior=1.0),
+    _rule("zero_grad_missing", m.UNCLEARED > 0.5, prior=1.0),
+    _rule("rank_without_data", m.PROCESSES_LACKING > 0, prior=1.0),
+    _rule("gradients_not_averaged", m.GRADIENTS_DIFFER > 0, m.WRAPPED > 0.5, prior=1.0),
+    _rule("gradients_not_averaged", m.GRADIENTS_DIFFER > 0, prior=0.8),  # by hand: an average may be yet to come
+    _rule("replicas_differ", m.WEIGHTS_DIFFER > 0, m.WRAPPED > 0.5, prior=1.0),
+    _rule("replicas_differ", m.WEIGHTS_DIFFER > 0, prior=0.8),
+    _rule("wrong_mode", m.EVALUATING > 0.5, m.MODE_MATTERS > 0.5, prior=1.0),
+    _rule("wrong_mode", m.DROPOUT_LEFT_ON > 0.05, prior=1.0),
+    _rule("untrained_parameters", m.MISSING > 0.01, prior=1.0),
+    _rule("untrained_parameters", m.UNREGISTERED > 0.01, prior=1.0),
+    _rule("untrained_parameters", m.STOPPED > 0.01, (m.LR_MOST < 1e-30).if_known, prior=1.0),
+    _rule("untrained_parameters", m.STOPPED > 0.3, m.TO_CONSTANT > 0.5, prior=1.0),
+    _rule("untrained_parameters", m.GRADLESS > 0.01, prior=1.0),
+    _rule("untrained_parameters", m.FROZEN > 0.3, STUCK, m.FIT_LEFT > 0.25, prior=0.9),
+    _rule("untrained_parameters", m.FROZEN_AT_RANDOM > 0.3, m.TRIED_UNFROZEN > 0.3, m.TO_CONSTANT > 0.5, prior=0.9),
+    _rule(
+        "untrained_parameters",
+        m.ROUNDED_AWAY > 0.5,
+        m.LEFT > 0.3,
+        (m.TO_CONSTANT > 0.5).if_known,
+        (m.LR_LEFT > 0.1).if_known,
+        prior=1.0,
+    ),
+    _rule("bad_inputs", m.INPUTS_ALIKE > 0.5, prior=1.0),
+    _rule("bad_inputs", m.INPUTS_REPEATED > 0.5, m.TO_CONSTANT > 0.9, m.FALLING < 0.05),
+    _rule("bad_inputs", m.INPUTS_SCALE > 50),
+    _rule("bad_inputs", m.INPUTS_SCALE > 1e-12, m.INPUTS_SPREAD < 0.02),
+    _rule("not_shuffled", m.TARGETS_KINDS < 1.5, m.TARGETS_COUNT > 7, m.LEFT > 0.3, prior=1.0),
+    _rule("not_shuffled", m.TARGETS_KINDS < 1.5, m.TARGETS_COUNT > 7, m.PEAK > 1.2, prior=1.0),
+    _rule("same_batch", m.BATCHES_SEEN < 1.5, m.REOPENED > 0.5, prior=1.0),
+    _rule("same_batch", m.BATCHES_SEEN < 1.5, m.RESEEDED > 0.5, prior=1.0),
+    _rule("same_batch", m.BATCHES_SEEN < 1.5, m.AMONG_OTHERS > 0.5, prior=1.0),
+    _rule("same_batch", m.BATCHES_SEEN < 1.5, m.OTHER_BATCH > 0.5, m.LOSS_OTHER > 0.3),
+    _rule("replicas_see_same_data", m.DATA_SHARED > 0.3, prior=1.0),
+    _rule("bad_targets", m.TARGETS_KINDS < 1.5, (m.TARGETS_COUNT > 7).if_known),
+    _rule("bad_targets", m.TARGETS_SCALE > 300, prior=0.9),
+    # The loss.
+    _rule("wrong_loss", m.LOSS_BLIND > 0.5, prior=1.0),
+    _rule("wrong_loss", m.LOSS_IN_STEPS > 0.5, prior=1.0),
+    _rule("wrong_loss", m.OUTPUTS_FIXED > 0.5, prior=1.0),
+    _rule("wrong_loss", m.SQUASHED_TWICE > 0.5, prior=1.0),
+    _rule("wrong_loss", m.SEVERAL_LABELS > 0.05, prior=1.0),
+    _rule("wrong_loss", m.SCORES_CUT > 0.05, m.LEFT > 0.05, prior=1.0),
+    _rule("wrong_loss", m.SOFTMAX_MISPLACED > 0.5, prior=1.0),
+    _rule("wrong_loss", m.LOG_MISSING > 0.5, prior=1.0),
+    _rule("bad_targets", m.TARGETS_ABOVE_ONE > 0, prior=1.0),
+    _rule("bad_targets", m.TARGETS_BELOW_ZERO > 0, prior=1.0),
+    _rule("bad_targets", m.TARGETS_UNREAD > 0.05, prior=1.0),
+    _rule("wrong_loss", m.LOSS_FLOOR < -1, prior=0.98),
+    _rule("wrong_loss", m.IMPROPER > 0.5, prior=1.0),
+    _rule("dead_units", m.OUTPUTS_DEAD > 0.5, prior=1.0),
+    _rule("wrong_loss", m.OUT_OF_REACH > 0.05, prior=1.0),
+    _rule(
+        "optimizer_not_stepping", m.STANDSTILL > 0.25, m.LEFT > 0.3, m.STEPS > 9, (m.LR_LEFT > 0.1).if_known, prior=1.0
+    ),
+    _rule(
+        "wrong_loss",
+        m.LOSS_IS_SQUARED > 0.5,
+        m.PROBABILITY_OF_TRUTH < 0.1,
+        m.PROBABILITY_OF_GUESS > 0.9,
+        STUCK,
+        prior=0.9,
+    ),
+    _rule("wrong_loss", m.PADDING_COUNTED > 0.5, m.TRIED_UNPADDED > 0.1, prior=0.9, beside_learning=True),
+    _rule("wrong_loss", m.NUMBERED_CLASSES > 0.15, prior=0.9, beside_learning=True),
+    _rule("wrong_loss", m.DROWNED_TERM < 0.01, m.STEPS > 100, prior=1.0),
+    _rule("bad_targets", m.MIRRORED > 0.25, prior=0.9, beside_learning=True),
+    # What the inputs tell that they should not.
+    _rule("target_leakage", m.TARGETS_IN_COLUMN > 0.5, prior=1.0),
+    _rule("target_leakage", m.NEXT_SEEN > 0.5, prior=1.0),
+    # What the network cannot tell apart, and what the batch hardly shows.
+    _rule("samples_mixed", m.SAMPLES_MIXED > 0.01, m.BATCH_AS_TIME > 0.5, prior=1.0),
+    _rule("samples_mixed", m.SAMPLES_MIXED > 0.01, m.TO_CONSTANT > 0.7, prior=1.0),
+    _rule("samples_mixed", m.SAMPLES_MIXED > 0.01, m.TO_CONSTANT > 0.5, m.LEFT > 0.5, STUCK, prior=1.0),
+    _rule("samples_mixed", m.SAMPLES_MIXED > 0.01, m.LOSS_APART > 0.1, prior=1.0),
+    _rule("bad_inputs", m.INPUTS_SEEN < 1e-3, m.TRIED_STANDARDIZED > 0.1, NOT_BELOW),
+    _rule(
+        "inputs_ignored",
+        m.INPUTS_SEEN < 1e-3,
+        (m.TO_CONSTANT > 0.7).if_known,
+        (m.TRIED_STANDARDIZED < 0.1).if_known,  # else the network sees inputs of the usual size
+        prior=1.0,
+    ),
+    _rule("symmetric_weights", m.TWIN_UNITS > 0.9, m.LEFT > 0.3, prior=1.0),
+    _rule("symmetric_weights", m.TWIN_UNITS_FIRST > 0.9, m.LEFT > 0.1, prior=1.0),
+    _rule("dead_units", m.MATRIX_GRADIENT_FIRST < 1e-6, m.DEAD_UNITS_FIRST > 0.9, m.LEFT > 0.1, prior=1.0),
+    _rule(
+        "vanishing_gradients",
+        m.MATRIX_GRADIENT_FIRST < 1e-3,
+        m.INITIAL_SCALE > 0.005,
+        m.INITIAL_SCALE < 0.2,
+        m.TO_CONSTANT > 0.95,
+        STUCK,
+    ),
+    _rule(
+        "saddle",
+        m.MATRIX_GRADIENT_FIRST < 1e-6,
+        m.LEFT > 0.1,
+        (m.DEAD_UNITS_FIRST < 0.9).if_known,
+        (m.SATURATED_UNITS_FIRST < 0.9).if_known,
+        prior=1.0,
+    ),
+    _rule(
+        "class_imbalance",
+        m.LARGEST_CLASS > 0.85,
+        m.RARE_FOUND < 0.02,
+        m.RARE_SAID < 0.1,
+        m.STEPS > 150,
+        prior=0.9,
+    ),
+    _rule(
+        "class_imbalance",
+        m.LARGEST_CLASS > 0.9,
+        m.RARE_FOUND < 0.1,
+        (m.RARE_SAID < 0.5).if_known,
+        m.FALLING < 0.05,
+        prior=0.9,
+    ),
+    _rule(
+        "class_imbalance",
+        m.LARGEST_CLASS > 0.9,
+        m.RARE_FOUND < 0.1,
+        (m.RARE_SAID < 0.5).if_known,
+        m.TO_CONSTANT > 0.9,
+        prior=0.9,
+    ),
+    _rule("dropout_too_strong", m.GAIN_NO_DROPOUT_MORE > 0.2, m.TO_CONSTANT > 0.7, prior=0.9),
+)

@@ -1,0 +1,151 @@
+"""A few samples of the watched steps: inputs, outputs, the gradient there, and what tells a sample that comes again.
+
+A watch sees no targets. The gradient of the loss at the outputs holds them: `diagnosis.measures.recovered` reads them
+from it once the loss function is known.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from thalweg.probes.activations import is_transformed
+from thalweg.probes.batches import Batch, first_tensor, mapped
+from thalweg.probes.holdout import rows_of
+from thalweg.probes.marks import MOST_VALUES
+
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+MOST_BYTES = 8 << 20
+MOST_ROWS = 1024
+ROWS = 64  # of a step
+MOST_MARKS = 1 << 14  # of samples
+
+
+@dataclass(slots=True)
+class Rows:
+    """The first samples of one step.
+
+    Attributes:
+        inputs: the positional arguments of the model, a copy of their first rows.
+        outputs: the same rows of the outputs.
+        share: these samples, as a share of the batch.
+        gradient: of the loss at `outputs`; None before the backward pass.
+    """
+
+    inputs: tuple[Any, ...]
+    outputs: Tensor
+    share: float
+    gradient: Tensor | None = None
+
+    def take(self, gradient: Tensor) -> None:
+        """Keep the gradient of the first backward pass."""
+        if self.gradient is None:
+            with suppress(Exception), torch.no_grad():  # a failure reaches no backward pass
+                self.gradient = gradient.detach()[: len(self.outputs)].clone()
+
+
+class Kept:
+    """Keeps the first samples of the steps that are measured in full, until there are enough.
+
+    Only a step with one pass of a batch whose inputs and outputs have one row for each sample counts. Nothing waits for
+    a device.
+
+    Attributes:
+        rows: of the first steps, at most `MOST_ROWS` samples and `MOST_BYTES`.
+        marks: number of a step to one number for each of its first samples; equal inputs have equal numbers.
+    """
+
+    def __init__(self) -> None:
+        self.rows: list[Rows] = []
+        self.marks: dict[int, Tensor] = {}
+        self._left = MOST_BYTES
+        self._most, self._most_marks = MOST_ROWS, MOST_MARKS
+        self._passes = self._size = 0
+        self._inputs: tuple[Any, ...] | None = None
+        self._marks: Tensor | None = None
+        self._open: Rows | None = None
+
+    def enter(self, inputs: Any) -> None:
+        """Look at the inputs of a pass; a failure reaches no forward pass.
+
+        Args:
+            inputs: the positional arguments.
+        """
+        self._passes += 1
+        self._inputs = self._marks = self._open = None
+        with suppress(Exception), torch.no_grad():
+            first = first_tensor(inputs)
+            if self._passes > 1 or first is None or is_transformed(first) or self._most_marks <= 0:
+                return
+            self._size = len(first)
+            few = rows_of(Batch(inputs, None), slice(min(ROWS, len(first))))
+            if few is None:
+                return
+            self._marks = marks_of(few.inputs)
+            count = min(ROWS, self._most, self._left // max(sum(map(_bytes, leaves(few.inputs))), 1))
+            if count > 0:
+                self._inputs = mapped(few.inputs, lambda one: one[:count].clone())
+
+    def leave(self, outputs: Any) -> None:
+        """Look at the outputs of the pass that was entered last; None: it was broken off."""
+        inputs, self._inputs = self._inputs, None
+        with suppress(Exception), torch.no_grad():
+            if inputs is None or not outputs.requires_grad or len(outputs) != self._size:
+                return
+            a_row = sum(map(_bytes, (*leaves(inputs), outputs, outputs)))
+            count = min(len(leaves(inputs)[0]), self._left // max(a_row, 1))
+            if count > 0:
+                shorter = mapped(inputs, lambda one: one[:count])
+                self._open = Rows(shorter, outputs.detach()[:count].clone(), count / len(outputs))
+                outputs.register_hook(self._open.take)
+                self._left -= a_row * count
+
+    def close(self, step: int) -> None:
+        """Close a step: what it gave is kept if it had one pass, and for `rows` a backward pass.
+
+        Args:
+            step: its number, from 1.
+        """
+        if self._passes == 1 and self._marks is not None:
+            self.marks[step] = self._marks
+            self._most_marks -= len(self._marks)
+            if self._open is not None and self._open.gradient is not None:
+                self.rows.append(self._open)
+                self._most -= len(self._open.outputs)
+        self._passes, self._marks, self._open, self._inputs = 0, None, None, None
+
+
+def marks_of(inputs: Any) -> Tensor:
+    """One number for each row, on the device: equal rows have equal numbers, and others hardly ever.
+
+    Of long rows, values at equal distances count.
+
+    Args:
+        inputs: a structure of tensors with one row for each sample.
+
+    Example:
+        >>> one, two, three = marks_of(torch.tensor([[1.0, 2.0], [2.0, 1.0], [1.0, 2.0]])).tolist()
+        >>> one == three, one == two
+        (True, False)
+    """
+    parts = [one.detach().reshape(len(one), -1) for one in leaves(inputs)]
+    rows_NF = torch.cat([part[:, :: max(1, part.shape[1] // MOST_VALUES)].double() for part in parts], dim=1)
+    weight_F = (torch.arange(1.0, 1.0 + rows_NF.shape[1], device=rows_NF.device, dtype=torch.double) * 0.7).sin()
+    return (rows_NF * weight_F).sum(dim=1)
+
+
+def leaves(part: Any) -> list[Tensor]:
+    """The tensors of a structure."""
+    found: list[Tensor] = []
+    mapped(part, lambda one: found.append(one) or one)
+    return found
+
+
+def _bytes(tensor: Tensor) -> int:
+    return tensor[0].numel() * tensor.element_size()

@@ -1,0 +1,119 @@
+"""A network that learned, and that kernel ridge regression beats all the same; and batches made of kept samples."""
+
+import pytest
+import torch
+from torch import nn
+
+from thalweg.diagnosis.judging import judge
+from thalweg.diagnosis.measures.collect import with_kept
+from thalweg.diagnosis.measures.outdone import outdone_measures
+from thalweg.diagnosis.wording import text_of
+from thalweg.i18n import LANGUAGES, speaking
+from thalweg.probes.batches import Batch
+from thalweg.probes.copies import Copy
+
+
+DRAW = torch.Generator().manual_seed(0)
+TABLE = torch.randn(240, 4, generator=DRAW)
+CLASSES = (TABLE[:, 0] > 0).long() + 2 * (TABLE[:, 1] > 0).long()
+NUMBERS = TABLE[:, :1] * 3 + 1
+
+
+class Answer(nn.Module):
+    """Gives what a function makes of the inputs."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.function, self.weight = function, nn.Parameter(torch.zeros(1))
+
+    def forward(self, inputs):
+        return self.function(inputs) + 0 * self.weight
+
+
+def avoidable(function, targets, rows=240):
+    model = Answer(function)
+    copied = Copy.of(model, torch.optim.SGD(model.parameters(), lr=0.1), nn.functional.mse_loss)
+    return outdone_measures(copied, Batch(TABLE[:rows], targets[:rows])).get("avoidable")
+
+
+def halves(inputs):
+    """Tell the first column's sign, and not the second's."""
+    return nn.functional.one_hot((inputs[:, 0] > 0).long(), 4).float()
+
+
+def perfect(inputs):
+    return nn.functional.one_hot((inputs[:, 0] > 0).long() + 2 * (inputs[:, 1] > 0).long(), 4).float()
+
+
+@pytest.mark.parametrize(
+    ("function", "targets", "least"),
+    [
+        (halves, CLASSES, 0.3),
+        (lambda inputs: inputs[:, :1] * 0 + 1, NUMBERS, 0.9),
+        (lambda inputs: inputs[:, :1] * 0 - 2, (CLASSES > 1).float()[:, None], 0.3),
+        (lambda inputs: inputs[:, 0] * 0 + 0.3, (CLASSES > 1).float(), 0.3),
+        (halves, nn.functional.one_hot(CLASSES, 4).float(), 0.3),
+    ],
+    ids=["classes", "numbers", "yes or no, logits", "yes or no, probabilities", "one-hot"],
+)
+def test_a_network_that_a_plain_predictor_beats(function, targets, least):
+    assert avoidable(function, targets) > least
+
+
+@pytest.mark.parametrize(
+    ("function", "targets"),
+    [
+        (perfect, CLASSES),
+        (lambda inputs: inputs[:, :1] * 3 + 1, NUMBERS),
+        (halves, torch.randint(4, (240,), generator=DRAW)),
+        (lambda inputs: inputs[:, :1] * 0, torch.randn(240, 1, generator=DRAW)),
+    ],
+    ids=["classes", "numbers", "random classes", "random numbers"],
+)
+def test_a_network_that_none_beats(function, targets):
+    assert avoidable(function, targets) == 0.0
+
+
+def test_too_few_samples_tell_nothing():
+    assert avoidable(halves, CLASSES, rows=63) is None
+    assert avoidable(halves, CLASSES, rows=64) is not None
+
+
+def test_outputs_of_another_form_tell_nothing():
+    assert avoidable(lambda inputs: inputs[:, :, None].expand(-1, -1, 4), CLASSES) is None
+    assert avoidable(halves, CLASSES - 2) is None
+
+
+def test_healthy_needs_that_no_plain_predictor_does_far_better():
+    learning = {"falling": 0.3, "to_constant": 0.6, "steps": 300.0, "learns": 1.0, "avoidable": 0.05}
+    assert judge(learning).code == "healthy"
+    assert judge(learning | {"avoidable": 0.3}).code == "unsure"
+    assert judge(learning | {"avoidable": 0.3, "tried_longer": 0.1}).code == "healthy"  # it needs time
+    assert judge(learning | {"avoidable": 0.3, "gradient_first_to_last": 1e-5}).code == "vanishing_gradients"
+    assert judge(learning | {"avoidable": 0.3, "tried_larger": 0.2}).code == "model_too_small"
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_not_sure_says_that_a_plain_predictor_does_better(language):
+    with speaking(language):
+        assert "30" in text_of("unsure", [], {"avoidable": 0.3})
+        assert "5" not in text_of("unsure", [], {"avoidable": 0.05})
+
+
+@pytest.mark.parametrize(
+    ("size", "kept", "count"), [(16, 240, 16), (64, 240, 4), (64, 100, 2), (200, 240, 2), (8, 0, 1)]
+)
+def test_batches_of_kept_samples_follow_the_given_one(size, kept, count):
+    given = Batch(torch.randn(size, 4), torch.zeros(size))
+    samples = Batch(TABLE[:kept], CLASSES[:kept]) if kept else None
+    found = with_kept([given], samples)
+    assert found[0] is given
+    assert len(found) == count
+    assert {batch.size for batch in found} == {size}
+    rows = [row for batch in found[1:] for row in batch.inputs.tolist()]
+    assert len({tuple(row) for row in rows}) == len(rows)
+
+
+def test_kept_samples_of_another_scale_are_left_out():
+    given = Batch(torch.randn(16, 4) * 5, torch.zeros(16))
+    assert with_kept([given], Batch(TABLE, CLASSES)) == [given]
