@@ -70,8 +70,8 @@ STAGES = {
     "padding": 1,
     "foretold": 1,
     "dropout": 240,
-    "trial_gains": 250,
     "outdone": 1,
+    "trial_gains": 250,
     "trial": 80,
 }
 

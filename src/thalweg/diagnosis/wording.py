@@ -51,6 +51,7 @@ BY: dict[str, tuple[str, ...]] = {
     "exploding_gradients": ("initial_scale",),
     "ill_conditioned": ("tried_decorrelated", "gain_more", "cosine"),
     "lr_too_large": (
+        "avoidable",
         "summed_passes",
         "nonfinite_step",
         "dead_units",

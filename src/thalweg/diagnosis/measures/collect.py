@@ -155,9 +155,9 @@ def ask(
         alone = None if found.get("samples_mixed", 0.0) > 0 else kept
         attempt("foretold", lambda: foretold_measures(gains, alone, start or {}, {**known, **found}) if alone else {})
         attempt("dropout", lambda: dropout_measures(gains))
+        attempt("outdone", lambda: outdone_measures(new(), alone) if alone else {})
         trials = TrialGains(gains, {**known, **found}, start or {}, partial(progress, "trial_gains"))
         attempt("trial_gains", trials.measures)
-        attempt("outdone", lambda: outdone_measures(new(), alone) if alone else {})
     return found, failed
 
 

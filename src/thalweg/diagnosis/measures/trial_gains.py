@@ -17,6 +17,7 @@ import torch
 from thalweg.diagnosis.attempts import Attempt, apply
 from thalweg.diagnosis.measures.dropout import strongest_dropout
 from thalweg.diagnosis.measures.gains import STEPS as RUN_STEPS
+from thalweg.diagnosis.measures.outdone import MANY
 from thalweg.diagnosis.measures.start import rewound
 from thalweg.diagnosis.measures.trends import clips, learns
 from thalweg.diagnosis.measures.widening import NARROW, enlarge
@@ -109,16 +110,19 @@ class TrialGains:
         return {name: value for name, value in found.items() if not math.isnan(value)}
 
     def _fixes(self) -> Iterator[tuple[str, _Change]]:
-        """The fixes that would change this training; of one that demonstrably learns, few."""
+        """The fixes that would change this training; of one that learns as well as a plain predictor, few."""
         if self.known.get("fit_left", 0.0) > HARDLY_FITS:
             yield "larger", _Change(None, larger=True)
         if self.known.get("inputs_condition", 0.0) > REPEATED:
             yield "decorrelated", _Change(Fix("decorrelate_inputs", {}))
         if any(limit is not None for limit in clips(self.known)):
             yield "unclipped", _Change(Fix("clip_less", {}))
-        if learns(self.known):
+        is_outdone = self.known.get("avoidable", 0.0) > MANY
+        if learns(self.known) and not is_outdone:
             return
         yield from self._rates()
+        if is_outdone:
+            yield "higher_rate", _Change(Fix("raise_rate", {"to": 10 * self._rate}))
         if self._oddly_scaled:
             yield "standardized", _Change(Fix("normalize_inputs", {}))
         if any(group.get("weight_decay") for group in self.gains.optimizer.param_groups):
@@ -130,13 +134,18 @@ class TrialGains:
 
     def _rates(self) -> Iterator[tuple[str, _Change]]:
         """Other rates, and one for standardized inputs that grows as their curvature falls."""
-        rate = max((float(group["lr"]) for group in self.gains.optimizer.param_groups), default=0.0)
+        rate = self._rate
         yield "lower_rate", _Change(Fix("lower_rate", {"to": rate / 10}))
         yield "lowest_rate", _Change(Fix("lower_rate", {"to": rate / 100}))
         if self.known.get("lr_left", 1.0) < DECAYED:
             yield "full_rate", _Change(Fix("raise_rate", {"to": self.known["lr_most"]}))
         if (scale := self.known.get("inputs_scale", 1.0)) > LARGE:
             yield "standardized_faster", _Change(Fix("normalize_inputs", {}), rate=rate * scale**2)
+
+    @property
+    def _rate(self) -> float:
+        """The largest rate now."""
+        return max((float(group["lr"]) for group in self.gains.optimizer.param_groups), default=0.0)
 
     @property
     def _oddly_scaled(self) -> bool:
