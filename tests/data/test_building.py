@@ -1,11 +1,13 @@
 """A cache that several processes build is that of one, whatever each of them does to its share."""
 
+import json
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 
 import numpy as np
+import PIL
 import pytest
 
 from thalweg.data import build_cache, open_images
@@ -179,3 +181,9 @@ def test_photos_are_decoded_where_nothing_compiles(images, tmp_path, monkeypatch
     monkeypatch.setattr("thalweg.data.building.load_filter", lambda: 1 / 0)
     assert len(build_cache(images, size=8, folder=tmp_path).photos) == 21
     assert not raised
+
+
+def test_a_cache_says_which_pillow_made_it(images, tmp_path):
+    build_cache(images, size=8, folder=tmp_path)
+    (manifest,) = tmp_path.rglob("manifest.json")
+    assert json.loads(manifest.read_bytes())["pillow"] == PIL.__version__

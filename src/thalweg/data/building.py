@@ -17,6 +17,7 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
+import PIL
 
 from thalweg.data.decoding import DECODER_VERSION, decode, quiet
 from thalweg.data.jpeg import from_jpeg, to_jpeg
@@ -323,8 +324,17 @@ def _finish(part: Path, home: Path, job: Decoding, records: Mapping[int, Record]
 
 
 def _facts(name: str, job: Decoding) -> dict[str, Any]:
-    """What a manifest tells a person who looks at it."""
-    return {"cache": name, "decoder": DECODER_VERSION, "size": job.size, "fit": RESIZE_ON_DISK[job.resize]}
+    """What a manifest tells a person who looks at it.
+
+    Pillow is not part of the name: between versions 12 and 13 a tall photo changes by a few of 256 levels.
+    """
+    return {
+        "cache": name,
+        "decoder": DECODER_VERSION,
+        "pillow": PIL.__version__,
+        "size": job.size,
+        "fit": RESIZE_ON_DISK[job.resize],
+    }
 
 
 def _plain(value: Any) -> int | str:
