@@ -1,10 +1,13 @@
 """A cache that several processes build is that of one, whatever each of them does to its share."""
 
+import json
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 
 import numpy as np
+import PIL
 import pytest
 
 from thalweg.data import build_cache, open_images
@@ -153,4 +156,34 @@ def test_from_how_many_photos_the_filter_is_compiled(images, tmp_path, monkeypat
     assert not compiled.is_set()
     monkeypatch.setattr("thalweg.data.building.WORTH", 24)
     build_cache(images, size=8, folder=tmp_path / "many")
-    assert compiled.wait(20)
+    assert compiled.is_set()
+
+
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_nothing_is_compiled_any_more_once_photos_are_decoded(images, tmp_path, monkeypatch, interrupted):
+    """Whoever forks then would have a compiler that stays locked."""
+    monkeypatch.setattr("thalweg.data.building.WORTH", 1)
+    monkeypatch.setattr("thalweg.data.building._compile", lambda: time.sleep(0.2))
+
+    def progress(done, _total):
+        if interrupted and done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) if interrupted else nullcontext():
+        build_cache(images, size=8, folder=tmp_path, progress=progress)
+    assert "thalweg-compile" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_photos_are_decoded_where_nothing_compiles(images, tmp_path, monkeypatch):
+    raised = []
+    monkeypatch.setattr("threading.excepthook", raised.append)
+    monkeypatch.setattr("thalweg.data.building.WORTH", 1)
+    monkeypatch.setattr("thalweg.data.building.load_filter", lambda: 1 / 0)
+    assert len(build_cache(images, size=8, folder=tmp_path).photos) == 21
+    assert not raised
+
+
+def test_a_cache_says_which_pillow_made_it(images, tmp_path):
+    build_cache(images, size=8, folder=tmp_path)
+    (manifest,) = tmp_path.rglob("manifest.json")
+    assert json.loads(manifest.read_bytes())["pillow"] == PIL.__version__

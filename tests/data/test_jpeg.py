@@ -63,6 +63,15 @@ def test_jpegs_over_the_limit_are_told(images, rows):
     assert [note.key for note in others] == ["data.note_jpegs_exceed"] * exceed
 
 
+def test_jpegs_that_are_there_do_not_exceed_what_is_free_beside_them(images, monkeypatch):
+    def keys(free):
+        monkeypatch.setattr("thalweg.data.cache.shutil.disk_usage", lambda _path: type("Usage", (), {"free": free}))
+        return [note.key for note in build_cache(images, size=SIDE).notes]
+
+    assert keys(2 * ROW) == ["data.note_kept_as_jpeg", "data.note_jpegs_exceed"]
+    assert keys(2 * ROW) == ["data.note_kept_as_jpeg"]
+
+
 @pytest.mark.parametrize("segment_bytes", [ROW, 5 * ROW, 64 << 20])
 def test_a_cache_over_the_limit_has_the_pixels_of_its_jpegs(images, monkeypatch, segment_bytes):
     monkeypatch.setattr("thalweg.data.segments.SEGMENT_BYTES", segment_bytes)

@@ -87,6 +87,14 @@ def test_what_the_loops_do_not_do_is_left_to_pillow(compiled, resampler):
     assert not np.array_equal(resampler(image, 9, whole(image)), bicubic(image, 9, whole(image)))  # which it is not
 
 
+@pytest.mark.parametrize("sides", [(160, 70), (70, 160)])
+def test_a_part_of_less_than_half_a_picture_is_left_to_pillow(sides, monkeypatch):
+    """The loops take what lies beside the part, too: 40 times as long as Pillow for the middle of a panorama."""
+    monkeypatch.setattr(resampling, "_loaded", [lambda *_: pytest.fail("the loops were asked")])
+    image = noise(*sides)
+    np.testing.assert_array_equal(bicubic(image, 30, middle(image)), pillows(image, 30, middle(image)))
+
+
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
 @pytest.mark.parametrize("turn", [1, 3, 6, 7])
 def test_a_photo_decoded_with_it_has_the_same_pixels(kind, turn, compiled, monkeypatch):

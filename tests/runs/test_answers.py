@@ -2,6 +2,7 @@
 
 import errno
 import os
+import tempfile
 
 import numpy as np
 import pytest
@@ -103,3 +104,6 @@ def test_a_full_disk_is_named_where_an_array_does_not_fit(tmp_path, monkeypatch)
         large_array((1000, 30_000), np.float32, tmp_path, bound=0)
     assert str(tmp_path) in str(raised.value)
     assert not list(tmp_path.iterdir())
+    with pytest.raises(StorageError) as raised:
+        large_array((1000, 30_000), np.float32, tmp_path / "gone", bound=0)
+    assert str(raised.value).startswith(f"{tempfile.gettempdir()}:")  # which is full

@@ -12,6 +12,7 @@ import ctypes
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+import PIL
 from PIL import Image
 
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _NAME: Final = b"arrow_array"  # of the capsule
+_LENT_SINCE: Final = (11, 3)  # Pillow 11.2 lends, and never frees what it has lent
 
 
 class _Array(ctypes.Structure):
@@ -51,7 +53,7 @@ _address_of: Any = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object, ctypes.c
 def borrow(image: Image.Image) -> NDArray[np.uint8]:
     """The pixels of a loaded RGB picture, read-only; a copy if Pillow does not lend them.
 
-    Pillow lends since version 11.2, and pictures of up to 16 MB.
+    Pillow lends pictures of up to 16 MB; versions before 11.3 do not, or leak.
 
     Args:
         image: RGB, loaded; not changed while the pixels are in use.
@@ -69,11 +71,13 @@ def borrow(image: Image.Image) -> NDArray[np.uint8]:
 
 
 def _lent(image: Image.Image, shape: tuple[int, int, int]) -> NDArray[np.uint8] | None:
+    if tuple(map(int, PIL.__version__.split(".")[:2])) < _LENT_SINCE:
+        return None
     if Image.core.get_alignment() > 1:  # rows may have gaps, of which Arrow's struct says nothing
         return None
     try:
         _, capsule = image.__arrow_c_array__()
-    except (AttributeError, ValueError):  # ValueError: it lies in several blocks of memory
+    except ValueError:  # it lies in several blocks of memory
         return None
     array = _Array.from_address(_address_of(capsule, _NAME))
     pixels = _Array.from_address(array.children[0])

@@ -17,6 +17,7 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
+import PIL
 
 from thalweg.data.decoding import DECODER_VERSION, decode, quiet
 from thalweg.data.jpeg import from_jpeg, to_jpeg
@@ -40,7 +41,7 @@ from thalweg.errors import BadImageError, DataError, StorageError
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -259,10 +260,8 @@ def _decode_missing(
     total = sum(len(segment.positions) for segment in segments)
     done = total - sum(len(segment.positions) for segment in wanted)
     positions = (position for segment in wanted for position in segment.positions)
-    if total - done >= WORTH:
-        Thread(target=_compile, name="thalweg-compile").start()  # Pillow decodes until then, to the same pixels
     decoded = in_order(job.decoded, positions, workers=workers or job.workers, together=TOGETHER)
-    with quiet(), contextlib.closing(decoded) as results:
+    with quiet(), _compiling_for(total - done), contextlib.closing(decoded) as results:
         for segment in wanted:
             with SegmentWriter(part, segment) as file:
                 for position in segment.positions:
@@ -274,9 +273,27 @@ def _decode_missing(
     return records
 
 
+@contextlib.contextmanager
+def _compiling_for(photos: int) -> Iterator[None]:
+    """Compile the loops meanwhile if that pays: Pillow decodes until then, to the same pixels.
+
+    It has ended with the block: a fork in the middle would leave the compiler locked in the child, and Numba, which
+    also changes the filters of warnings, would put back those of the block.
+    """
+    thread = Thread(target=_compile, name="thalweg-compile")
+    if photos >= WORTH:
+        thread.start()
+    try:
+        yield
+    finally:
+        if thread.ident is not None:
+            thread.join()
+
+
 def _compile() -> None:
-    load_filter()
-    load_sums()
+    with contextlib.suppress(Exception):  # where nothing can be compiled, Pillow decodes all of them
+        load_filter()
+        load_sums()
 
 
 def _write(file: SegmentWriter, job: Decoding, position: int, result: Decoded | BadImageError) -> None:
@@ -307,8 +324,17 @@ def _finish(part: Path, home: Path, job: Decoding, records: Mapping[int, Record]
 
 
 def _facts(name: str, job: Decoding) -> dict[str, Any]:
-    """What a manifest tells a person who looks at it."""
-    return {"cache": name, "decoder": DECODER_VERSION, "size": job.size, "fit": RESIZE_ON_DISK[job.resize]}
+    """What a manifest tells a person who looks at it.
+
+    Pillow is not part of the name: between versions 12 and 13 a tall photo changes by a few of 256 levels.
+    """
+    return {
+        "cache": name,
+        "decoder": DECODER_VERSION,
+        "pillow": PIL.__version__,
+        "size": job.size,
+        "fit": RESIZE_ON_DISK[job.resize],
+    }
 
 
 def _plain(value: Any) -> int | str:

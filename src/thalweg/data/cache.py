@@ -268,8 +268,7 @@ def _as_they_fit(
     """
     home = _home(folder, job)
     needed, room = 3 * job.size**2 * len(job.photos), _room(home, limit, builders)
-    is_there = builders is None and read_manifest(home, job.size, len(job.photos)) is not None
-    if needed <= room or is_there:
+    if needed <= room or (builders is None and _is_there(home, job)):
         return job, ()
     remove_left_overs(home)  # of pixels
     if builders is None:
@@ -278,9 +277,13 @@ def _as_they_fit(
     share, per_s = _measured(job)
     about = {"needed": needed / 1e9, "room": max(room, 0) / 1e9, "about": share * needed / 1e9, "speed": per_s}
     notes = [Note("data.note_kept_as_jpeg", {"quality": QUALITY, **about})]
-    if share * needed > room:
+    if share * needed > room and (limit is not None or not _is_there(_home(folder, job), job)):
         notes.append(Note("data.note_jpegs_exceed", about))
     return job, tuple(notes)
+
+
+def _is_there(home: Path, job: Decoding) -> bool:
+    return read_manifest(home, job.size, len(job.photos)) is not None
 
 
 def _measured(job: Decoding) -> tuple[float, float]:

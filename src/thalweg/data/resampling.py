@@ -56,11 +56,16 @@ def bicubic(image: Image.Image, size: int, box: Box) -> NDArray[np.uint8]:
         >>> bicubic(Image.new("RGB", (6, 4), (9, 8, 7)), 2, (0.0, 0.0, 6.0, 4.0)).tolist()[0]
         [[9, 8, 7], [9, 8, 7]]
     """
-    longest = max(box[2] - box[0], box[3] - box[1])
-    if _loaded and image.mode == "RGB" and longest < 2 * GAP * size:  # beyond, a box filter comes first
+    if _loaded and image.mode == "RGB" and _is_for_the_loops(image.size, size, box):
         return _loaded[0](image, size, box)
     resized = image.resize((size, size), Image.Resampling.BICUBIC, box, reducing_gap=GAP)
     return np.asarray(resized.convert("RGB"))
+
+
+def _is_for_the_loops(sides: tuple[int, int], size: int, box: Box) -> bool:
+    width, height = box[2] - box[0], box[3] - box[1]
+    no_box_filter = max(width, height) < 2 * GAP * size  # beyond, it comes first
+    return no_box_filter and sides[0] * sides[1] <= 2 * width * height  # they also take what lies beside the part
 
 
 _loaded: list[Resampler] = []  # none or one

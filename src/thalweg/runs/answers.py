@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import tempfile
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -21,7 +22,6 @@ from thalweg.runs.probabilities import blocks, most_probable, ranks, softmax
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from pathlib import Path
 
     from numpy.typing import DTypeLike, NDArray
 
@@ -130,7 +130,8 @@ def large_array(shape: tuple[int, ...], dtype: DTypeLike, folder: Path, *, bound
     try:
         file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - the array keeps it open
     except OSError:
-        file = tempfile.TemporaryFile()  # noqa: SIM115 - as above
+        folder = Path(tempfile.gettempdir())
+        file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - as above
     with file:
         try:
             if hasattr(os, "posix_fallocate"):  # a hole that the disk cannot fill later would kill the process

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import PIL
 import torch
 
 from thalweg.data.parallel import cores
@@ -193,6 +194,7 @@ def machine_facts(device: torch.device) -> dict[str, Any]:
         "thalweg": __version__,
         "python": platform.python_version(),
         "torch": str(torch.__version__),
+        "pillow": PIL.__version__,
         "system": platform.platform(terse=True),
         "processor": torch.cuda.get_device_name() if device.type == "cuda" else _processor(),
         "device": device.type,

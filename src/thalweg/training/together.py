@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import PIL
 import torch
 
 from thalweg import __version__
@@ -167,4 +168,5 @@ def _run_of(facts: dict[str, Any], photos: Path | str | None) -> Run:
 
 
 def _versions() -> dict[str, str]:
-    return {"thalweg": __version__, "torch": str(torch.__version__)}
+    """What steps and pixels depend on: Pillow 13 weighs tall photos in another order than 12 does."""
+    return {"thalweg": __version__, "torch": str(torch.__version__), "pillow": PIL.__version__}
