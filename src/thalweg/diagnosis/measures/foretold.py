@@ -18,7 +18,7 @@ from torch.nn.functional import one_hot
 
 from thalweg.diagnosis.measures.batch import constant_measures
 from thalweg.diagnosis.measures.head import head_of
-from thalweg.diagnosis.measures.ridge import features_of, ridge
+from thalweg.diagnosis.measures.ridge import MOST, features_of, ridge
 from thalweg.diagnosis.measures.start import rewound
 from thalweg.probes.batches import mean_loss
 from thalweg.probes.copies import Copy, own_randomness
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from thalweg.probes.batches import Batch
 
 FEWEST = 160  # samples that show whether their inputs foretell anything
+FEWEST_UNLIKE = 64  # of them with another target than the most frequent: of a rare class, chance hides what is foretold
 FEWEST_NEW = 10  # steps in which every sample was new
 COMES_AGAIN = 0.03  # share of a step's samples, from which the second epoch has begun
 COVERED = 0.5  # share of the late samples that are among the kept ones, which are then the whole data set
@@ -91,9 +92,9 @@ def foretold_measures(
 
     Returns:
         `foretold`: the agreement in standard errors, the most of all predictors and of all moments of the training.
-        Nothing if the samples are too few, of another form, or hardly a part of a data set that is seen once; nothing
-        either if the network does not learn the three quarters. `first_sight`: the loss while every sample was new,
-        relative to the best constant's over the kept samples.
+        Nothing if the samples are too few, nearly all of one class, of another form, or hardly a part of a data set
+        that is seen once; nothing either if the network does not learn the three quarters. `first_sight`: the loss
+        while every sample was new, relative to the best constant's over the kept samples.
 
     Source: Zhang et al. 2017, Understanding deep learning requires rethinking generalization,
     https://arxiv.org/abs/1611.03530; Mantel 1967, The detection of disease clustering and a generalized regression
@@ -101,7 +102,7 @@ def foretold_measures(
     """
     numbers_KD, features_KF = _numbers_of(samples), features_of(samples)
     whole = known.get("comes_again", 0.0) > COVERED
-    if numbers_KD is None or features_KF is None or samples.size < FEWEST:
+    if numbers_KD is None or features_KF is None or samples.size < FEWEST or _unlike(numbers_KD) < FEWEST_UNLIKE:
         return {}
     if not whole and "loss_first_sight" not in known:
         return {}
@@ -152,6 +153,12 @@ def _numbers_of(samples: Batch) -> Tensor | None:
         return flat if flat.shape[1] <= MOST_NUMBERS and bool((flat != flat[:1]).any()) else None
     kinds, labels_K = targets.unique(return_inverse=True)
     return one_hot(labels_K).double() if targets.ndim == 1 and 1 < len(kinds) <= MOST_CLASSES else None
+
+
+def _unlike(numbers_KD: Tensor) -> int:
+    """The number of samples with another target than the most frequent, among those that all predictors get."""
+    few_KD = numbers_KD[:MOST]
+    return len(few_KD) - int(few_KD.unique(dim=0, return_counts=True)[1].max())
 
 
 def _of_network(gains: Gains, samples: Batch, start: Mapping[str, Tensor], rate: float) -> float:
