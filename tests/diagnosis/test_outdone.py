@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import nn
 
+from thalweg.diagnosis import watch
 from thalweg.diagnosis.judging import judge
-from thalweg.diagnosis.measures.collect import with_kept
+from thalweg.diagnosis.measures.collect import kept_samples, with_kept
 from thalweg.diagnosis.measures.outdone import outdone_measures
 from thalweg.diagnosis.wording import text_of
 from thalweg.i18n import LANGUAGES, speaking
@@ -160,3 +161,30 @@ def test_batches_of_kept_samples_follow_the_given_one(size, kept, count):
 def test_kept_samples_of_another_scale_are_left_out():
     given = Batch(torch.randn(16, 4) * 5, torch.zeros(16))
     assert with_kept([given], Batch(TABLE, CLASSES)) == [given]
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_kept_samples_need_every_input(named):
+    """A mask that the loop passes by keyword is not seen: without it, the network would answer something else."""
+
+    class Masked(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(4, 4)
+
+        def forward(self, table, mask=None):
+            return self.layer(table if mask is None else table * mask)
+
+    model, mask = Masked(), (TABLE > 0).float()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with watch(model, optimizer) as watching:
+        for rows in torch.arange(240).split(60):
+            optimizer.zero_grad()
+            outputs = model(TABLE[rows], mask=mask[rows]) if named else model(TABLE[rows], mask[rows])
+            loss = nn.functional.cross_entropy(outputs, CLASSES[rows])
+            loss.backward()
+            optimizer.step()
+            watching.step(loss)
+    batch = Batch({"table": TABLE[:60], "mask": mask[:60]}, CLASSES[:60])
+    kept = kept_samples(nn.functional.cross_entropy, watching._probe.kept.rows, batch)
+    assert (kept is None) == named
