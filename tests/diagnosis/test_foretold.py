@@ -122,6 +122,7 @@ def test_the_loss_while_every_sample_was_new():
     found = sight_measures(marks, losses)
     assert found["loss_first_sight"] == pytest.approx(losses[20:41].mean())
     assert found["comes_again"] == 0.5
+    assert sight_measures(marks, np.linspace(2.0, 0.0, 5000))["comes_again"] == 0.5  # long after the last mark
     new = {step: torch.arange(4.0) + 4 * step for step in range(1, 50)}
     assert sight_measures(new, losses) == {}
     assert "loss_first_sight" not in sight_measures({1: torch.ones(4), 2: torch.ones(4)}, losses)

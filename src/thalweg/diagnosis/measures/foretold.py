@@ -56,8 +56,8 @@ def sight_measures(marks: Mapping[int, Tensor], losses_S: NDArray) -> dict[str, 
 
     Returns:
         `loss_first_sight`: the mean loss of the second half of the steps before the first sample came again; nothing
-        for fewer than ten such steps, or if no sample ever came again. `comes_again`: the share of the samples of the
-        second half that came before, as far as the marks tell.
+        for fewer than ten such steps, or if no sample ever came again. `comes_again`: the share of the samples that
+        came before, in the second half of the steps up to the last mark, as far as the marks tell.
     """
     seen: set[float] = set()
     shares: dict[int, float] = {}
@@ -68,7 +68,7 @@ def sight_measures(marks: Mapping[int, Tensor], losses_S: NDArray) -> dict[str, 
     again = [step for step, share in shares.items() if share > COMES_AGAIN]
     if not again:
         return {}
-    late = [share for step, share in shares.items() if step > len(losses_S) / 2]
+    late = [share for step, share in shares.items() if step > max(shares) / 2]
     found = {"comes_again": sum(late) / len(late)} if late else {}
     new = max((step for step in shares if step < again[0]), default=0)
     if new >= FEWEST_NEW:
