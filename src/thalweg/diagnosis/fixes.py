@@ -45,7 +45,7 @@ FIXES_OF: dict[str, tuple[str, ...]] = {
     "symmetric_weights": ("initialize_at_random",),
     "target_leakage": ("drop_column", "causal_mask"),
     "targets_unrelated": ("check_pairs",),
-    "too_few_steps": ("train_longer", "raise_rate"),
+    "too_few_steps": ("train_longer", "raise_rate", "step_each_batch"),
     "unsure": ("fit_one_batch", "watch_loop", "other_rates"),
     "untrained_parameters": ("hand_all_over", "unfreeze", "register_layers", "wider_weights"),
     "vanishing_gradients": ("scale_initial", "relu_units", "residual", "normalize_layers"),
@@ -92,6 +92,8 @@ def _order(code: str, measures: Mapping[str, float]) -> tuple[str, ...]:
         return ("less_penalty",)
     if code == "untrained_parameters" and measures.get("rounded_away", 0) > 0.5:
         return ("wider_weights",)
+    if code == "too_few_steps" and measures.get("stepped", 1) < 0.1:
+        return ("step_each_batch",)
     names = [name for name in FIXES_OF[code] if _applies(name, measures)]
     first = {
         "ill_conditioned": "decorrelate_inputs" if measures.get("tried_decorrelated", 0) > 0.1 else "adaptive",
@@ -116,7 +118,7 @@ def _order(code: str, measures: Mapping[str, float]) -> tuple[str, ...]:
 
 def _applies(name: str, measures: Mapping[str, float]) -> bool:
     """Whether a fix is one of what was found; one of another cause of the same verdict would be false."""
-    if name in ("train_all_layers", "less_penalty"):
+    if name in ("train_all_layers", "less_penalty", "step_each_batch"):
         return False
     measure = _ONLY_FOR.get(name)
     return measure is None or measures.get(measure, 0) > (0.4 if measure == "summed_passes" else 0.05)

@@ -165,6 +165,7 @@ RULES: tuple[Rule, ...] = (
         STUCK,
         m.LEFT > 0.2,
     ),
+    _rule("too_few_steps", m.STEPPED < 0.1, m.TRIED_LONGER > 0.1, NOT_BELOW, prior=0.9),
     _rule(
         "too_few_steps", m.STEPS > 5, m.STEPS < 20, m.TRIED_LONGER > 0.05, (m.TO_CONSTANT > 0.5).if_known, prior=0.85
     ),
@@ -224,11 +225,11 @@ RULES: tuple[Rule, ...] = (
         "vanishing_gradients", OUTDONE, m.GRADIENT_FIRST_TO_LAST < 1e-3, m.STEPS > 50, prior=0.9, beside_learning=True
     ),
     _rule("model_too_small", OUTDONE, m.TRIED_LARGER > 0.05, prior=0.9, beside_learning=True),
+    _rule("clipped_too_hard", OUTDONE, m.TRIED_UNCLIPPED > 0.1, prior=0.9, beside_learning=True),
     _rule("bad_inputs", OUTDONE, m.TRIED_STANDARDIZED > 0.1, prior=0.9, beside_learning=True),
     _rule("dropout_too_strong", OUTDONE, m.TRIED_NO_DROPOUT > 0.1, prior=0.9, beside_learning=True),
     _rule("weight_decay_too_strong", OUTDONE, m.TRIED_NO_DECAY > 0.1, prior=0.9, beside_learning=True),
     _rule("lr_too_large", OUTDONE, m.TRIED_LOWER_RATE > 0.1, prior=0.9, beside_learning=True),
-    _rule("lr_too_small", OUTDONE, m.TRIED_HIGHER_RATE > 0.1, m.STEPS > 50, prior=0.9, beside_learning=True),
     _rule("healthy", m.FALLING > 0.006, (m.TO_CONSTANT < 0.95).if_known, NOT_OUTDONE, prior=0.9),
     _rule(
         "healthy",
@@ -266,6 +267,7 @@ RULES: tuple[Rule, ...] = (
         STUCK,
         (m.TO_CONSTANT < 0.5).if_known,
         (m.TRIED_LONGER < 0.15).if_known,
+        NOT_OUTDONE,
         prior=0.9,
     ),
     _rule("model_too_small", m.FIT_LEFT > 0.6, m.LEFT > 0.3, STUCK, (m.TRIED_LARGER > 0).if_known, prior=0.9),
@@ -279,14 +281,15 @@ RULES: tuple[Rule, ...] = (
         STUCK,
         prior=0.85,
     ),
-    _rule("noise_floor", m.BATCH_SIZE < 9, *AVERAGED_OUT, prior=0.85),
-    _rule("noise_floor", LOWER_IS_NO_WORSE, *AVERAGED_OUT, prior=0.85),
+    _rule("noise_floor", m.BATCH_SIZE < 9, *AVERAGED_OUT, NOT_OUTDONE, prior=0.85),
+    _rule("noise_floor", LOWER_IS_NO_WORSE, *AVERAGED_OUT, NOT_OUTDONE, prior=0.85),
     _rule(
         "converged",
         m.DECREASE_POSSIBLE < 2e-2,
         STUCK,
         (m.TO_CONSTANT < 0.9).if_known,
         (m.TRIED_LONGER < 0.15).if_known,
+        NOT_OUTDONE,
         prior=0.8,
     ),
 )

@@ -75,7 +75,7 @@ BY: dict[str, tuple[str, ...]] = {
     "symmetric_weights": ("twin_units_first",),
     "target_leakage": ("targets_in_column", "next_seen"),
     "targets_unrelated": ("foretold", "tried_best", "to_constant"),
-    "too_few_steps": ("tried_longer", "gain_same"),
+    "too_few_steps": ("stepped", "tried_longer", "gain_same"),
     "untrained_parameters": (
         "foreign",
         "rounded_away",

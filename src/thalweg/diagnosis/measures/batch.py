@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import math
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
@@ -23,7 +24,7 @@ from thalweg.probes.copies import own_randomness
 
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from torch import Tensor
 
@@ -35,6 +36,7 @@ FAR, FAR_ALONE = 20.0, 200.0  # standard deviations of all others beyond them, o
 FEWEST_FOR_REPEATS = 16  # samples that show that most of them have the same inputs
 FEWEST_FOR_SHARES = 32  # labels in a batch that show which classes are rare
 MOST_COLUMNS = 100  # of a table whose columns are compared with one another
+_LAYERS = (nn.Embedding, nn.EmbeddingBag, nn.Linear, nn.modules.conv._ConvNd, nn.RNNBase)  # noqa: SLF001 - their base
 _VARIES = 1e-4  # of the largest output
 _ROUNDING = 1e-10  # of the largest eigenvalue
 FEWEST_A_CLASS = 10  # with fewer labels per class, a batch does not show how frequent each class is
@@ -55,8 +57,10 @@ def of_batch(model: nn.Module, loss_fn: LossFunction, batches: Sequence[Batch]) 
     twin = copy.deepcopy(model)
     found = _of_inputs(first_tensor(inputs))
     with own_randomness(0):
-        with torch.enable_grad():
+        with torch.enable_grad(), _first_taken(twin) as taken:
             outputs = batches[0].outputs(twin)
+        if "inputs_nonfinite" not in found and taken and taken[0].is_floating_point():  # whole numbers taken as sizes
+            found["inputs_scale"] = float(taken[0].detach().double().square().mean().sqrt())
         found |= _of_passed(outputs)
         if not isinstance(outputs, torch.Tensor) or not isinstance(targets, torch.Tensor):
             return found
@@ -82,6 +86,24 @@ def of_batch(model: nn.Module, loss_fn: LossFunction, batches: Sequence[Batch]) 
         found |= constant_measures(outputs, targets, loss_fn, head)
         found |= _of_batch_norm(twin, loss_fn, batches, found.get("loss_constant", math.nan))
     return found
+
+
+@contextmanager
+def _first_taken(model: nn.Module) -> Iterator[list[Tensor]]:
+    """Yield a list that gets what the first layer of a pass takes: an embedding, or one that multiplies."""
+    taken: list[Tensor] = []
+
+    def take(_module: nn.Module, given: tuple[Any, ...]) -> None:
+        if not taken and (first := first_tensor(given)) is not None:
+            taken.append(first)
+
+    layers = [layer for layer in model.modules() if isinstance(layer, _LAYERS)]
+    hooks = [layer.register_forward_pre_hook(take) for layer in layers]
+    try:
+        yield taken
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def _of_inputs(inputs: Tensor | None) -> dict[str, float]:

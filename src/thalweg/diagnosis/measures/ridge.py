@@ -55,14 +55,14 @@ def ridge(features_KF: Tensor, targets_KD: Tensor) -> Iterator[Tensor]:
     """Predict each fourth of the samples from the other three, by linear and Gaussian kernels with two penalties.
 
     Args:
-        features_KF: standardized columns.
+        features_KF: standardized columns, in double precision.
         targets_KD: numbers, or 1 in the column of the class.
 
     Yields:
         (K, D) predictions of one kernel and penalty, without the mean of the three fourths.
 
     Example:
-        >>> features_KF = torch.randn(40, 3, generator=torch.Generator().manual_seed(0))
+        >>> features_KF = torch.randn(40, 3, generator=torch.Generator().manual_seed(0)).double()
         >>> best = max(float(one[:, 0] @ features_KF[:, 0]) for one in ridge(features_KF, features_KF[:, :1]))
         >>> best > 0.9 * float(features_KF[:, 0].square().sum())
         True

@@ -190,7 +190,7 @@ def _of_loss(loss_S: NDArray[np.float64]) -> dict[str, float]:
     found |= {
         "loss_first": first,
         "loss_last": last,
-        "rise": last / max(first, 1e-12),
+        "rise": last / first if first > 0 else np.nan,  # a reward's loss has both signs
         "peak": float(_smoothed(loss_S).max()) / max(abs(first), 1e-12),
     }
     if count < FEW:

@@ -117,12 +117,9 @@ class TrialGains:
             yield "decorrelated", _Change(Fix("decorrelate_inputs", {}))
         if any(limit is not None for limit in clips(self.known)):
             yield "unclipped", _Change(Fix("clip_less", {}))
-        is_outdone = self.known.get("avoidable", 0.0) > MANY
-        if learns(self.known) and not is_outdone:
+        if learns(self.known) and not self.known.get("avoidable", 0.0) > MANY:
             return
         yield from self._rates()
-        if is_outdone:
-            yield "higher_rate", _Change(Fix("raise_rate", {"to": 10 * self._rate}))
         if self._oddly_scaled:
             yield "standardized", _Change(Fix("normalize_inputs", {}))
         if any(group.get("weight_decay") for group in self.gains.optimizer.param_groups):
@@ -134,18 +131,13 @@ class TrialGains:
 
     def _rates(self) -> Iterator[tuple[str, _Change]]:
         """Other rates, and one for standardized inputs that grows as their curvature falls."""
-        rate = self._rate
+        rate = max((float(group["lr"]) for group in self.gains.optimizer.param_groups), default=0.0)
         yield "lower_rate", _Change(Fix("lower_rate", {"to": rate / 10}))
         yield "lowest_rate", _Change(Fix("lower_rate", {"to": rate / 100}))
         if self.known.get("lr_left", 1.0) < DECAYED:
             yield "full_rate", _Change(Fix("raise_rate", {"to": self.known["lr_most"]}))
         if (scale := self.known.get("inputs_scale", 1.0)) > LARGE:
             yield "standardized_faster", _Change(Fix("normalize_inputs", {}), rate=rate * scale**2)
-
-    @property
-    def _rate(self) -> float:
-        """The largest rate now."""
-        return max((float(group["lr"]) for group in self.gains.optimizer.param_groups), default=0.0)
 
     @property
     def _oddly_scaled(self) -> bool:

@@ -1,0 +1,107 @@
+"""What a plain predictor, or the number of steps, shows of trainings that were called healthy or gave no verdict."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+import thalweg
+from thalweg.diagnosis.fixes import fixes_of
+from thalweg.diagnosis.judging import judge
+from thalweg.diagnosis.measures.batch import of_batch
+from thalweg.diagnosis.measures.trends import trends
+from thalweg.probes.batches import Batch
+
+
+STUCK = {"falling": 0.0, "to_constant": 0.7, "left": 0.7, "steps": 300.0, "avoidable": 0.4, "learns": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("measure", "code"),
+    [
+        ("tried_unclipped", "clipped_too_hard"),
+        ("tried_standardized", "bad_inputs"),
+        ("tried_no_dropout", "dropout_too_strong"),
+        ("tried_no_decay", "weight_decay_too_strong"),
+        ("tried_lower_rate", "lr_too_large"),
+    ],
+)
+def test_what_helps_a_network_that_is_held_back_is_its_cause(measure, code):
+    assert judge(STUCK | {measure: 0.15}).code == code
+    assert judge(STUCK | {measure: 0.15, "avoidable": 0.1}).code != code
+    assert judge(STUCK | {measure: 0.05}).code != code
+
+
+def test_noise_holds_back_no_network_that_a_plain_predictor_beats():
+    flat = STUCK | {"cosine": 0.1, "learns": 0.0, "batch_size": 4.0}
+    assert judge(flat).code == "unsure"
+    assert judge(flat | {"avoidable": 0.0}).code == "noise_floor"
+
+
+def test_an_optimizer_that_steps_once_an_epoch_takes_too_few_steps():
+    draw = torch.Generator().manual_seed(0)
+    inputs_NF = torch.randn(640, 8, generator=draw)
+    labels_N = (inputs_NF[:, 0] * inputs_NF[:, 1] > 0).long()
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(8, 32), nn.ReLU(), nn.Linear(32, 2))
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+    with thalweg.watch(model, optimizer) as watch:
+        for _ in range(8):
+            optimizer.zero_grad()
+            for number, rows in enumerate(torch.randperm(640, generator=draw).split(32)):
+                loss = cross_entropy(model(inputs_NF[rows]), labels_N[rows])
+                loss.backward()
+                if number == 19:
+                    optimizer.step()
+                watch.step(loss)
+    verdict = watch.diagnose(batch=(inputs_NF[:32], labels_N[:32]), loss_fn=cross_entropy)
+    assert 0 < verdict.measures["stepped"] < 0.1
+    assert verdict.code == "too_few_steps"
+    assert [fix.code for fix in verdict.fixes] == ["step_each_batch"]
+    assert "step_each_batch" not in [fix.code for fix in fixes_of("too_few_steps", {"stepped": 1.0})]
+
+
+class Casting(nn.Module):
+    """Takes word numbers as sizes, or looks them up."""
+
+    def __init__(self, first):
+        super().__init__()
+        self.first, self.last = first, nn.Linear(6, 2)
+
+    def forward(self, words):
+        if isinstance(self.first, nn.Embedding):
+            return self.last(self.first(words).mean(dim=1))
+        return self.last(self.first(words.float()))
+
+
+@pytest.mark.parametrize("first", [nn.Linear(5, 6), nn.Embedding(900, 6)], ids=["sizes", "looked up"])
+def test_whole_numbers_that_a_layer_takes_as_sizes_have_a_scale(first):
+    words = torch.randint(900, (16, 5), generator=torch.Generator().manual_seed(0))
+    found = of_batch(Casting(first), cross_entropy, [Batch(words, torch.arange(16) % 2)])
+    expected = float(words.double().square().mean().sqrt())
+    if isinstance(first, nn.Embedding):
+        assert "inputs_scale" not in found
+    else:
+        assert found["inputs_scale"] == pytest.approx(expected)
+        assert judge(found | {"steps": 100.0}).code == "bad_inputs"
+
+
+def test_pixels_that_the_model_itself_divides_are_no_sizes():
+    class Divided(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.last = nn.Linear(12, 2)
+
+        def forward(self, pixels):
+            return self.last(pixels.flatten(1) / 255)
+
+    pixels = torch.randint(256, (8, 3, 2, 2), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    assert of_batch(Divided(), cross_entropy, [Batch(pixels, torch.arange(8) % 2)])["inputs_scale"] < 1
+
+
+def test_a_loss_that_begins_below_zero_has_not_risen_manyfold():
+    reward = trends({"loss": np.array([-0.1, 0.3, -0.2, 0.1] * 40)})
+    assert not reward.get("rise", np.nan) > 20
+    assert judge(reward | {"steps": 160.0}).code != "diverged"
+    assert trends({"loss": np.array([0.1, *[5.0] * 60])})["rise"] == pytest.approx(50)
