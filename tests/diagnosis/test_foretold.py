@@ -11,7 +11,8 @@ from torch.nn import functional
 
 import thalweg
 from thalweg.diagnosis.judging import judge
-from thalweg.diagnosis.measures.foretold import agreement, sight_measures
+from thalweg.diagnosis.measures.foretold import agreement, foretold_measures, sight_measures
+from thalweg.diagnosis.measures.gains import Gains
 from thalweg.diagnosis.measures.recovered import recovered
 from thalweg.diagnosis.measures.ridge import features_of
 from thalweg.probes.batches import Batch
@@ -121,6 +122,7 @@ def test_the_loss_while_every_sample_was_new():
     found = sight_measures(marks, losses)
     assert found["loss_first_sight"] == pytest.approx(losses[20:41].mean())
     assert found["comes_again"] == 0.5
+    assert sight_measures(marks, np.linspace(2.0, 0.0, 5000))["comes_again"] == 0.5  # long after the last mark
     new = {step: torch.arange(4.0) + 4 * step for step in range(1, 50)}
     assert sight_measures(new, losses) == {}
     assert "loss_first_sight" not in sight_measures({1: torch.ones(4), 2: torch.ones(4)}, losses)
@@ -132,6 +134,17 @@ def test_numbers_that_are_too_seldom_are_no_features():
     assert features_of(Batch(torch.randint(4000, (64, 10), generator=DRAW), LABELS)) is None
     assert features_of(Batch(torch.randint(12, (64, 2), generator=DRAW), LABELS)) is None  # a user and a film
     assert features_of(Batch((words, words), LABELS)) is None
+
+
+def test_of_a_rare_class_nothing_is_asked():
+    """Eight samples of 400: chance hides what plainly foretells them."""
+    inputs = torch.randn(400, 10, generator=DRAW)
+    model = nn.Linear(10, 2)
+    gains = Gains(model, torch.optim.SGD(model.parameters(), lr=0.1), functional.cross_entropy, [], scale=0.69)
+    for rare, asked in ((8, False), (100, True)):
+        labels = (torch.arange(400) < rare).long()
+        samples = Batch(inputs + labels[:, None], labels)
+        assert ("foretold" in foretold_measures(gains, samples, {}, {"comes_again": 1.0})) == asked
 
 
 MEMORIZED = {

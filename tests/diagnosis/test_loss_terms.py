@@ -3,7 +3,7 @@
 import pytest
 import torch
 from torch import nn
-from torch.nn.functional import cross_entropy, mse_loss
+from torch.nn.functional import cross_entropy, mse_loss, poisson_nll_loss
 
 import thalweg
 from thalweg.diagnosis.measures.gains import Gains
@@ -101,6 +101,13 @@ def test_numbers_of_classes_are_better_learned_one_by_one_and_quantities_are_not
     counted = numbered_measures(gains(network(1), batches, squared))
     assert named["numbered_classes"] > 0.15
     assert counted["numbered_classes"] < 0.1
+
+
+def test_logarithms_of_rates_are_no_numbers_of_classes():
+    inputs = drawn(320, 6, seed=5)
+    counts = torch.poisson((inputs[:, :1] - 1.5).exp(), generator=torch.Generator().manual_seed(6)).clamp(max=3)
+    batches = [Batch(*pair) for pair in zip(inputs.split(80), counts.split(80), strict=True)]
+    assert numbered_measures(gains(network(1), batches, poisson_nll_loss)) == {}
 
 
 @pytest.mark.parametrize(

@@ -61,15 +61,16 @@ def test_a_loss_with_weights_of_the_same_optimizer_is_no_rival():
     assert rival_measures(model, optimizer, loss_fn)["rival"] == 0
 
 
-def test_a_game_of_two_accuses_nobody_by_its_loss():
+@pytest.mark.parametrize("side", ["rival", "unused_passes"], ids=["generator", "discriminator"])
+def test_a_game_of_two_accuses_nobody_by_its_loss(side):
     beaten = STUCK | {"fit_left": 1.0}
     assert judge(beaten).code == "model_too_small"
-    assert judge(beaten | {"rival": 1.0}).code == "unsure"
+    assert judge(beaten | {side: 1.0}).code == "unsure"
     risen = STUCK | {"rise": 1e4}
     assert judge(risen).code == "diverged"
-    assert judge(risen | {"rival": 1.0}).code == "unsure"
-    assert judge(risen | {"rival": 1.0, "nonfinite_step": 9.0}).code == "diverged"
-    assert judge(beaten | {"rival": 1.0, "gradless": 1.0}).code == "untrained_parameters"
+    assert judge(risen | {side: 1.0}).code == "unsure"
+    assert judge(risen | {side: 1.0, "nonfinite_step": 9.0}).code == "diverged"
+    assert judge(beaten | {side: 1.0, "gradless": 1.0}).code == "untrained_parameters"
 
 
 class Residual(nn.Module):

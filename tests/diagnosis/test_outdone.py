@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import nn
 
+from thalweg.diagnosis import watch
 from thalweg.diagnosis.judging import judge
-from thalweg.diagnosis.measures.collect import with_kept
+from thalweg.diagnosis.measures.collect import kept_samples, with_kept
 from thalweg.diagnosis.measures.outdone import outdone_measures
 from thalweg.diagnosis.wording import text_of
 from thalweg.i18n import LANGUAGES, speaking
@@ -30,9 +31,9 @@ class Answer(nn.Module):
         return self.function(inputs) + 0 * self.weight
 
 
-def avoidable(function, targets, rows=240):
+def avoidable(function, targets, rows=240, loss_fn=nn.functional.mse_loss):
     model = Answer(function)
-    copied = Copy.of(model, torch.optim.SGD(model.parameters(), lr=0.1), nn.functional.mse_loss)
+    copied = Copy.of(model, torch.optim.SGD(model.parameters(), lr=0.1), loss_fn)
     return outdone_measures(copied, Batch(TABLE[:rows], targets[:rows])).get("avoidable")
 
 
@@ -72,6 +73,49 @@ def test_a_network_that_a_plain_predictor_beats(function, targets, least):
 )
 def test_a_network_that_none_beats(function, targets):
     assert avoidable(function, targets) == 0.0
+
+
+SIGNS = (CLASSES > 1).float()[:, None] * 2 - 1
+COUNTS = torch.poisson((TABLE[:, :1] - 0.5).exp(), generator=DRAW)
+
+
+@pytest.mark.parametrize(
+    ("function", "targets", "loss_fn"),
+    [
+        (lambda inputs: inputs[:, :1] - 0.5, COUNTS, nn.functional.poisson_nll_loss),
+        (lambda inputs: inputs[:, 1:2] * 9, SIGNS, nn.functional.soft_margin_loss),
+        (lambda inputs: inputs[:, :1], NUMBERS, lambda outputs, targets: (outputs - (targets - 1) / 3).abs().mean()),
+        (lambda inputs: (inputs[:, 1:2] > 0) * 0.9 + 0.1 * inputs[:, :1], SIGNS / 2 + 0.5, nn.functional.mse_loss),
+    ],
+    ids=["logarithms of rates", "margins", "numbers that the loss scales", "0 and 1 as numbers"],
+)
+def test_outputs_of_another_scale_than_the_targets_are_no_errors(function, targets, loss_fn):
+    assert avoidable(function, targets, loss_fn=loss_fn) == 0.0
+
+
+@pytest.mark.parametrize("form", [torch.Tensor.long, lambda rare: rare.float()[:, None]], ids=["class", "yes or no"])
+def test_a_network_that_was_asked_for_a_rare_class_may_name_it_too_often(form):
+    rare = TABLE[:, 0] + torch.randn(240, generator=DRAW) > 2.6
+    often = lambda inputs: torch.stack([-inputs[:, 0], inputs[:, 0]], dim=1)  # noqa: E731 - a third of all samples
+    function = often if form is torch.Tensor.long else lambda inputs: inputs[:, :1]
+    assert float((TABLE[:, 0] > 0).float().mean()) - float(rare.float().mean()) > 0.3
+    assert avoidable(function, form(rare)) == 0.0
+
+
+def test_errors_are_no_more_than_all():
+    assert avoidable(lambda inputs: inputs[:, :1] * 0 - 90, NUMBERS) == 1.0
+
+
+def test_batch_norm_without_running_statistics_takes_those_of_the_samples():
+    torch.manual_seed(0)
+    norm = nn.BatchNorm1d(4, affine=False, track_running_stats=False)
+    model = nn.Sequential(norm, nn.Linear(4, 1))
+    with torch.no_grad():
+        model[1].weight.copy_(torch.tensor([[3.0, 0.0, 0.0, 0.0]]))
+        model[1].bias.fill_(1.0)
+    copied = Copy.of(model, torch.optim.SGD(model.parameters(), lr=0.1), nn.functional.mse_loss)
+    targets = 3 * (TABLE[:, :1] - TABLE[:, :1].mean()) / TABLE[:, :1].std() + 1
+    assert outdone_measures(copied, Batch(TABLE * 20 + 50, targets)) == {"avoidable": 0.0}
 
 
 def test_too_few_samples_tell_nothing():
@@ -117,3 +161,30 @@ def test_batches_of_kept_samples_follow_the_given_one(size, kept, count):
 def test_kept_samples_of_another_scale_are_left_out():
     given = Batch(torch.randn(16, 4) * 5, torch.zeros(16))
     assert with_kept([given], Batch(TABLE, CLASSES)) == [given]
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_kept_samples_need_every_input(named):
+    """A mask that the loop passes by keyword is not seen: without it, the network would answer something else."""
+
+    class Masked(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(4, 4)
+
+        def forward(self, table, mask=None):
+            return self.layer(table if mask is None else table * mask)
+
+    model, mask = Masked(), (TABLE > 0).float()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with watch(model, optimizer) as watching:
+        for rows in torch.arange(240).split(60):
+            optimizer.zero_grad()
+            outputs = model(TABLE[rows], mask=mask[rows]) if named else model(TABLE[rows], mask[rows])
+            loss = nn.functional.cross_entropy(outputs, CLASSES[rows])
+            loss.backward()
+            optimizer.step()
+            watching.step(loss)
+    batch = Batch({"table": TABLE[:60], "mask": mask[:60]}, CLASSES[:60])
+    kept = kept_samples(nn.functional.cross_entropy, watching._probe.kept.rows, batch)
+    assert (kept is None) == named

@@ -84,6 +84,19 @@ def test_padding_that_hinders_nothing():
     assert judge(LEARNING | {"padding_counted": 0.3}).code == "healthy"
 
 
+def test_of_a_sum_the_words_count_the_same_without_padding():
+    """A word has its own row of the table and of the outputs: what is left out of a sum changes nothing for it."""
+    torch.manual_seed(0)
+    model = Tagger()
+    nn.init.eye_(model.table.weight)
+    model.out.bias = None
+
+    def summed(outputs, targets):
+        return flat(outputs, targets, reduction="sum") / 1000
+
+    assert measured(texts(), summed, model=model)["tried_unpadded"] == 0.0
+
+
 def test_what_is_not_beyond_doubt_is_no_padding():
     batch = texts()
     zeros = batch.inputs.clone()

@@ -107,6 +107,20 @@ def test_a_broken_input_reaches_nobody():
     assert not held.marks
 
 
+def test_a_parameter_that_is_the_output_keeps_no_hook():
+    class Picture(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.picture = nn.Parameter(torch.zeros(1, 3))
+
+        def forward(self, _noise):
+            return self.picture
+
+    model = Picture()
+    assert not trained(model, lambda _step: (torch.ones(1, 2), torch.ones(1, 3))).rows
+    assert not model.picture._backward_hooks
+
+
 def test_marks_tell_rows_apart():
     rows = torch.randn(500, 40, generator=torch.Generator().manual_seed(0))
     assert len(set(marks_of(torch.cat([rows, rows])).tolist())) == 500

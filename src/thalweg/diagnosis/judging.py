@@ -119,6 +119,15 @@ _BESIDE_LEARNING = {
 _IN_A_GAME = {"bad_inputs", "converged", "diverged", "healthy", "wrong_mode"}
 
 
+def _in_a_game(measures: Mapping[str, float]) -> bool:
+    """Whether two networks play, whose balance is the constant's loss: this one is either side of a GAN.
+
+    The loss of a generator holds the other network; a discriminator has passes whose gradient is thrown away, because
+    they are the generator's.
+    """
+    return any(measures.get(name, 0.0) > 0.5 for name in ("rival", "unused_passes"))
+
+
 def _holds_in_a_game(rule: Rule) -> bool:
     """Whether a rule needs no loss that is the network's own: in a game of two, the other's gain makes it rise."""
     rises = any(condition.name == "rise" for condition in rule.conditions)
@@ -147,8 +156,7 @@ def derived(measures: Mapping[str, float]) -> dict[str, float]:
     if known("scale") > 0:
         found["loss_other"] = (known("loss_batch") - known("loss_last")) / known("scale")
     constant = known("loss_constant")
-    # passes whose gradient is thrown away are another network's: a game of two, whose balance is the constant's loss
-    if constant > 0 and not known("unused_passes") > 0.5 and not known("rival") > 0.5:
+    if constant > 0 and not _in_a_game(measures):
         found["to_constant"] = known("loss_last") / constant
         found["learns"] = float(learns(measures))
     return {name: value for name, value in found.items() if not math.isnan(value)}
@@ -160,7 +168,7 @@ def _standing(rule: Rule, measures: Mapping[str, float]) -> tuple[bool, float]:
     counted = [(condition, state) for condition, state in states if state is not None or not condition.optional]
     met = [condition for condition, state in counted if state]
     may_accuse = rule.prior == 1 or rule.beside_learning or rule.code in _BESIDE_LEARNING
-    if measures.get("rival", 0.0) > 0.5 and not _holds_in_a_game(rule):
+    if _in_a_game(measures) and not _holds_in_a_game(rule):
         return False, 0.0
     excused = bool(measures.get("learns")) and not may_accuse
     if len(met) == len(counted) and met and not excused:

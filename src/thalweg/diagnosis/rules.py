@@ -31,7 +31,14 @@ RULES: tuple[Rule, ...] = (
     _rule("exploding_gradients", m.LOSS_FIRST_TO_ZERO > 8, m.TO_CONSTANT > 0.9, (m.TRIED_STANDARDIZED < 0.3).if_known),
     _rule("lr_too_large", m.NONFINITE_STEP > 0, m.TRIED_LOWER_RATE > 0.2, prior=0.9),
     _rule("lr_too_large", m.SUMMED_PASSES > 0.4, m.TRIED_DIVIDED > 0.2, NOT_BELOW, prior=0.9),
-    _rule("lr_too_large", m.SUMMED_PASSES > 0.4, m.UPDATE_RATIO_FIRST > 0.05, NOT_BELOW, prior=0.9),
+    _rule(
+        "lr_too_large",
+        m.SUMMED_PASSES > 0.4,
+        m.UPDATE_RATIO_FIRST > 0.05,
+        (m.TRIED_DIVIDED > 0.02).if_known,  # 0: the optimizer takes the same steps, as Adam does
+        NOT_BELOW,
+        prior=0.9,
+    ),
     _rule("diverged", m.NONFINITE_STEP > 0),
     _rule("diverged", m.RISE > 20, prior=0.9),
     _rule("bad_inputs", m.TRIED_STANDARDIZED > 0.5, NOT_BELOW, prior=0.9),

@@ -96,8 +96,8 @@ class Kept:
         """Look at the outputs of the pass that was entered last; None: it was broken off."""
         inputs, self._inputs = self._inputs, None
         with suppress(Exception), torch.no_grad():
-            if inputs is None or not outputs.requires_grad or len(outputs) != self._size:
-                return
+            if inputs is None or outputs.grad_fn is None or len(outputs) != self._size:
+                return  # a parameter that is the output would keep the hook
             a_row = sum(map(_bytes, (*leaves(inputs), outputs, outputs)))
             count = min(len(leaves(inputs)[0]), self._left // max(a_row, 1))
             if count > 0:

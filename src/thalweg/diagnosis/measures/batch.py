@@ -339,11 +339,11 @@ def constant_measures(
         shape[column] = outputs.shape[column]
     constant = torch.zeros(shape, device=outputs.device).requires_grad_()
 
-    def lossconstant_measures() -> Tensor:
+    def loss_of_constant() -> Tensor:
         return loss_fn(reachable(bounded, constant, dim).expand(outputs.shape), targets)
 
     with torch.no_grad():
-        zero = float(lossconstant_measures())
+        zero = float(loss_of_constant())
     if outputs.ndim == 2 and not targets.is_floating_point() and targets.numel() < FEWEST_A_CLASS * outputs.shape[1]:
         # too few labels to estimate frequencies: treat classes as equally frequent
         return {"loss_zero": zero, "loss_constant": zero}
@@ -351,7 +351,7 @@ def constant_measures(
 
     def closure() -> Tensor:
         optimizer.zero_grad()
-        loss = lossconstant_measures()
+        loss = loss_of_constant()
         loss.backward()
         return loss
 
@@ -359,7 +359,7 @@ def constant_measures(
         with torch.enable_grad():
             optimizer.step(closure)
         with torch.no_grad():
-            value = float(lossconstant_measures())
+            value = float(loss_of_constant())
     except RuntimeError:  # outside the domain of the loss, or a loss without a gradient
         value = math.nan
     found = {"loss_zero": zero, "loss_constant": value}

@@ -6,7 +6,7 @@ import math
 import warnings
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -41,6 +41,7 @@ from thalweg.errors import UsageError
 from thalweg.probes.batches import first_tensor
 from thalweg.probes.copies import Copy, fastest_threads, own_randomness
 from thalweg.probes.holdout import rows_of, with_fewer
+from thalweg.probes.kept import leaves
 
 
 if TYPE_CHECKING:
@@ -190,11 +191,20 @@ def with_kept(batches: Sequence[Batch], kept: Batch | None) -> Sequence[Batch]:
 
 
 def kept_samples(loss_fn: LossFunction, rows: Sequence[Rows], batch: Batch) -> Batch | None:
-    """The samples that a watch kept, with targets as a batch has them; None if they cannot be read."""
+    """The samples that a watch kept, with targets as a batch has them.
+
+    None if they cannot be read, or lack an input that the batch has: what a loop passes by keyword is not seen.
+    """
     with suppress(Exception), warnings.catch_warnings(), own_randomness(0):
         warnings.simplefilter("ignore")
-        return recovered(rows, loss_fn, batch.targets) if isinstance(batch.targets, torch.Tensor) else None
+        kept = recovered(rows, loss_fn, batch.targets) if isinstance(batch.targets, torch.Tensor) else None
+        return kept if kept is not None and _kinds(kept.inputs) == _kinds(batch.inputs) else None
     return None
+
+
+def _kinds(inputs: Any) -> list[tuple[int, torch.dtype]]:
+    """The number of dimensions and the type of each tensor."""
+    return [(one.ndim, one.dtype) for one in leaves(inputs)]
 
 
 def wiring_measures(wiring: Wiring) -> dict[str, float]:

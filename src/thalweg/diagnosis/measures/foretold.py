@@ -18,9 +18,8 @@ from torch.nn.functional import one_hot
 
 from thalweg.diagnosis.measures.batch import constant_measures
 from thalweg.diagnosis.measures.head import head_of
-from thalweg.diagnosis.measures.ridge import features_of, ridge
+from thalweg.diagnosis.measures.ridge import MOST, features_of, ridge
 from thalweg.diagnosis.measures.start import rewound
-from thalweg.probes.batches import mean_loss
 from thalweg.probes.copies import Copy, own_randomness
 from thalweg.probes.dropout import WithoutDropout
 from thalweg.probes.holdout import rows_of
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
     from thalweg.probes.batches import Batch
 
 FEWEST = 160  # samples that show whether their inputs foretell anything
+FEWEST_UNLIKE = 64  # of them with another target than the most frequent: of a rare class, chance hides what is foretold
 FEWEST_NEW = 10  # steps in which every sample was new
 COMES_AGAIN = 0.03  # share of a step's samples, from which the second epoch has begun
 COVERED = 0.5  # share of the late samples that are among the kept ones, which are then the whole data set
@@ -44,6 +44,7 @@ CLEARLY = 6.0  # standard errors from which no further predictor is asked
 LEARNED = 0.6  # of the constant's loss: a network that leaves less has learned its samples
 STEPS, LOOKS, ROWS = 400, 16, 64
 RATES = (1e-3, 1e-2)
+SHARE = 0.2  # of the seconds for all short runs
 
 
 def sight_measures(marks: Mapping[int, Tensor], losses_S: NDArray) -> dict[str, float]:
@@ -55,8 +56,8 @@ def sight_measures(marks: Mapping[int, Tensor], losses_S: NDArray) -> dict[str, 
 
     Returns:
         `loss_first_sight`: the mean loss of the second half of the steps before the first sample came again; nothing
-        for fewer than ten such steps, or if no sample ever came again. `comes_again`: the share of the samples of the
-        second half that came before, as far as the marks tell.
+        for fewer than ten such steps, or if no sample ever came again. `comes_again`: the share of the samples that
+        came before, in the second half of the steps up to the last mark, as far as the marks tell.
     """
     seen: set[float] = set()
     shares: dict[int, float] = {}
@@ -67,7 +68,7 @@ def sight_measures(marks: Mapping[int, Tensor], losses_S: NDArray) -> dict[str, 
     again = [step for step, share in shares.items() if share > COMES_AGAIN]
     if not again:
         return {}
-    late = [share for step, share in shares.items() if step > len(losses_S) / 2]
+    late = [share for step, share in shares.items() if step > max(shares) / 2]
     found = {"comes_again": sum(late) / len(late)} if late else {}
     new = max((step for step in shares if step < again[0]), default=0)
     if new >= FEWEST_NEW:
@@ -91,9 +92,9 @@ def foretold_measures(
 
     Returns:
         `foretold`: the agreement in standard errors, the most of all predictors and of all moments of the training.
-        Nothing if the samples are too few, of another form, or hardly a part of a data set that is seen once; nothing
-        either if the network does not learn the three quarters. `first_sight`: the loss while every sample was new,
-        relative to the best constant's over the kept samples.
+        Nothing if the samples are too few, nearly all of one class, of another form, or hardly a part of a data set
+        that is seen once; nothing either if the network does not learn the three quarters. `first_sight`: the loss
+        while every sample was new, relative to the best constant's over the kept samples.
 
     Source: Zhang et al. 2017, Understanding deep learning requires rethinking generalization,
     https://arxiv.org/abs/1611.03530; Mantel 1967, The detection of disease clustering and a generalized regression
@@ -101,7 +102,7 @@ def foretold_measures(
     """
     numbers_KD, features_KF = _numbers_of(samples), features_of(samples)
     whole = known.get("comes_again", 0.0) > COVERED
-    if numbers_KD is None or features_KF is None or samples.size < FEWEST:
+    if numbers_KD is None or features_KF is None or samples.size < FEWEST or _unlike(numbers_KD) < FEWEST_UNLIKE:
         return {}
     if not whole and "loss_first_sight" not in known:
         return {}
@@ -154,12 +155,21 @@ def _numbers_of(samples: Batch) -> Tensor | None:
     return one_hot(labels_K).double() if targets.ndim == 1 and 1 < len(kinds) <= MOST_CLASSES else None
 
 
+def _unlike(numbers_KD: Tensor) -> int:
+    """The number of samples with another target than the most frequent, among those that all predictors get."""
+    few_KD = numbers_KD[:MOST]
+    return len(few_KD) - int(few_KD.unique(dim=0, return_counts=True)[1].max())
+
+
 def _of_network(gains: Gains, samples: Batch, start: Mapping[str, Tensor], rate: float) -> float:
     """The agreement of a network's outputs on a fourth that it does not train on; minus infinity if it learns nothing.
 
     The most of several moments counts: it is high before the network learns the others by heart.
     """
-    steps = min(STEPS, int(gains.seconds / (4 * max(gains.a_step, 1e-9))))
+    a_step = max(gains.a_step, 1e-9) * max(
+        1.0, ROWS / gains.batches[0].size
+    )  # more samples take no less than their share
+    steps = min(STEPS, int(SHARE * gains.seconds / (len(RATES) * a_step)))
     order_K = torch.randperm(samples.size, generator=torch.Generator().manual_seed(1))
     cut = samples.size * 3 // 4
     held, train = rows_of(samples, order_K[cut:]), rows_of(samples, order_K[:cut])
@@ -171,16 +181,16 @@ def _of_network(gains: Gains, samples: Batch, start: Mapping[str, Tensor], rate:
         if not rewound(copied, start):
             copied.restart()
         adam = torch.optim.Adam([one for one in copied.model.parameters() if one.requires_grad], lr=rate)
-        copied, learned = Copy(copied.model, adam, copied.loss_fn), False
+        copied, losses = Copy(copied.model, adam, copied.loss_fn), []
         for step in range(1, steps + 1):
             batch = rows_of(train, torch.randint(cut, (min(ROWS, cut),))) or train
-            copied.step(partial(batch.loss, copied.model, copied.loss_fn))
+            losses.append(float(copied.step(partial(batch.loss, copied.model, copied.loss_fn)).detach()))
             if step % (steps // LOOKS) == 0:
                 most = max(most, agreement(_outputs(copied.model, held, numbers_KD.shape[1]), numbers_KD))
-                learned = learned or mean_loss(copied.model, copied.loss_fn, [train]) < LEARNED * gains.scale
                 if most > CLEARLY:
                     return most
-    return most if learned else -math.inf
+    has_learned = sum(losses[-(steps // LOOKS) :]) / (steps // LOOKS) < LEARNED * gains.scale
+    return most if has_learned else -math.inf
 
 
 def _outputs(model: nn.Module, held: Batch, columns: int) -> Tensor:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from thalweg.diagnosis.measures.graph import tensors_in
-from thalweg.diagnosis.measures.mixing import evaluating
+from thalweg.diagnosis.measures.mixing import without_batch_statistics
 from thalweg.probes.batches import mapped
 from thalweg.probes.copies import own_randomness
 
@@ -145,7 +145,7 @@ def _is_shifted(leaf: Tensor, targets: Tensor, time: int) -> bool:
 
 def _next_seen(model: nn.Module, batch: Batch, leaf: Tensor, time: int) -> float | None:
     """Change all inputs after a position: the share of positions up to which the outputs change; None if unknown."""
-    before = _by_position(evaluating(model), batch, batch.inputs, leaf, time)
+    before = _by_position(without_batch_statistics(model), batch, batch.inputs, leaf, time)
     if before is None:
         return None
     spread = float((before - before.mean(dim=0)).square().mean().sqrt())
@@ -155,7 +155,7 @@ def _next_seen(model: nn.Module, batch: Batch, leaf: Tensor, time: int) -> float
     for position in sorted({length // 4, length // 2, 3 * length // 4}):
         later = leaf.narrow(time, position + 1, length - position - 1)
         other = torch.cat([leaf.narrow(time, 0, position + 1), later.roll((1, 1), (1 - time, time))], dim=time)
-        after = _by_position(evaluating(model), batch, _with(batch.inputs, leaf, other), leaf, time)
+        after = _by_position(without_batch_statistics(model), batch, _with(batch.inputs, leaf, other), leaf, time)
         if after is None:
             return None
         seen.append(float((after - before)[: position + 1].abs().max()) > _CHANGED * spread)

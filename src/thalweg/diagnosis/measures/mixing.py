@@ -66,7 +66,7 @@ def mixing_of(model: nn.Module, batch: Batch) -> dict[str, float]:
         return {}
     if _relates_samples(model, len(inputs)):
         return {}
-    before = _outputs(evaluating(model), batch, inputs)
+    before = _outputs(without_batch_statistics(model), batch, inputs)
     if before is None or len(before) != len(inputs):
         return {}
     spread = _spread(before)
@@ -77,7 +77,7 @@ def mixing_of(model: nn.Module, batch: Batch) -> dict[str, float]:
             continue
         changed = inputs.clone()
         changed[place] = other
-        after = _outputs(evaluating(model), batch, changed)
+        after = _outputs(without_batch_statistics(model), batch, changed)
         if after is None:
             return {}
         moved_N = (after - before).reshape(len(before), -1).abs().amax(dim=1)
@@ -146,7 +146,7 @@ def _takes_batch_for_time(model: nn.Module, batch: Batch) -> bool:
             # a second dimension of one is that of the only sequence, whose steps the samples are
             found.append(len(given) == len(inputs) and given.shape[1] > 1)
 
-    twin = evaluating(model)
+    twin = without_batch_statistics(model)
     for module in twin.modules():
         if getattr(module, "batch_first", True) is False and isinstance(module, _OVER_TIME):
             module.register_forward_pre_hook(look)
@@ -155,11 +155,16 @@ def _takes_batch_for_time(model: nn.Module, batch: Batch) -> bool:
 
 
 def evaluating(model: nn.Module) -> nn.Module:
-    """A copy in evaluation mode for one pass: a network that keeps its state begins every pass with the same one.
+    """A copy in evaluation mode for one pass: a network that keeps its state begins every pass with the same one."""
+    return copy.deepcopy(model).eval()
 
-    A batch norm without running statistics takes those of the batch on purpose: here it only scales and shifts.
+
+def without_batch_statistics(model: nn.Module) -> nn.Module:
+    """Such a copy where a batch norm without running statistics, which mixes samples on purpose, scales and shifts.
+
+    Its outputs show what depends on what, and are no answers of the network.
     """
-    twin = copy.deepcopy(model).eval()
+    twin = evaluating(model)
     for module in twin.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.running_mean is None:  # noqa: SLF001
             like = next(model.parameters(), torch.zeros(()))

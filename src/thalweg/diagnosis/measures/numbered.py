@@ -29,6 +29,7 @@ STEPS = 80
 FEWEST, MOST = 3, 100  # classes
 ROWS = 64  # of a batch of kept samples
 CLEARLY = 0.2  # of the samples: no copy is trained
+OFF = 0.1  # of the distance between two numbers
 
 
 def numbered_measures(gains: Gains, kept: Batch | None = None) -> dict[str, float]:
@@ -42,13 +43,14 @@ def numbered_measures(gains: Gains, kept: Batch | None = None) -> dict[str, floa
 
     Returns:
         `numbered_classes`: accuracy of the copy less that of the rounded outputs. Nothing unless the targets are the
-        whole numbers from 0 to C − 1, with at least three of them, the network has one output for each sample, and its
-        last layer is linear.
+        whole numbers from 0 to C − 1, with at least three of them, the network has one output for each sample, its
+        last layer is linear, and the loss is least where the outputs are the numbers: they are not where outputs are
+        the logarithms of a rate.
 
     Source: Hung-yi Lee's course: classes 1, 2 and 3 as numbers would say that 1 is nearer to 2 than to 3.
     """
     batches = gains.batches if kept is None or kept.size < 2 * gains.batches[0].size else _in_parts(kept)
-    count = _classes([batch.targets for batch in batches])
+    count = _classes([batch.targets for batch in batches]) if _are_quantities(gains, batches[0]) else 0
     found = _by_ridge(gains, kept) if kept is not None and count else -math.inf
     if found > CLEARLY:
         return {"numbered_classes": found}
@@ -83,6 +85,20 @@ def numbered_measures(gains: Gains, kept: Batch | None = None) -> dict[str, floa
     with own_randomness(0), torch.no_grad():
         rounded = sum(float((one.outputs(plain).reshape(-1).round() == _labels(one)).sum()) for one in held)
     return {"numbered_classes": max(found, (right - rounded) / max(1, sum(one.size for one in held)))}
+
+
+def _are_quantities(gains: Gains, batch: Batch) -> bool:
+    """Whether outputs that are the targets have a lower loss than such a little above or below."""
+    copied = gains.copied()
+    with own_randomness(0), torch.no_grad():
+        outputs = batch.outputs(copied.model)
+        if not isinstance(outputs, torch.Tensor) or not isinstance(batch.targets, torch.Tensor):
+            return False
+        if outputs.numel() != batch.targets.numel():
+            return False
+        exact = batch.targets.reshape(outputs.shape).to(outputs.dtype)
+        at, above, below = (float(copied.loss_fn(exact + off, batch.targets)) for off in (0.0, OFF, -OFF))
+    return at < min(above, below)
 
 
 def _by_ridge(gains: Gains, kept: Batch) -> float:

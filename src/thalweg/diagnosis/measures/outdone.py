@@ -8,6 +8,7 @@ Shape suffixes: K samples, D numbers or classes.
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import torch
@@ -21,13 +22,16 @@ from thalweg.probes.holdout import rows_of
 
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from torch import Tensor
 
-    from thalweg.probes.batches import Batch
+    from thalweg.probes.batches import Batch, LossFunction
     from thalweg.probes.copies import Copy
 
 FEWEST = 64  # samples
 CLEARLY = 4.0  # standard errors between the errors of the two
+HALFWAY = (0.0, 0.5)  # of logits and of probabilities, between no and yes: the one with fewer errors counts
 MANY = 0.2  # of the samples, or of the variance: a plain predictor that avoids so much shows that something holds back
 
 
@@ -41,10 +45,12 @@ def outdone_measures(copied: Copy, samples: Batch) -> dict[str, float]:
         samples: that the training took, each once.
 
     Returns:
-        `avoidable`: the errors of the network less those of the best kernel: wrong classes as a share of the samples,
-        squared differences as a share of the targets' variance; 0 if they are not clearly more, by four standard
-        errors of the mean difference. Nothing for fewer than 64 samples, or targets and outputs that are neither
-        classes nor few numbers: a line copies an input, which a network with a bottleneck must not.
+        `avoidable`, in [0, 1]: the errors of the network less those of the best kernel. Of classes, they are the wrong
+        ones as a share of the samples, and no more than if every class counted the same; of numbers, the squared
+        differences as a share of the targets' variance. 0 if they are not clearly more, by four standard errors of the
+        mean difference, and for numbers if the kernel's loss is not lower: outputs may be logarithms of a rate, or
+        medians. Nothing for fewer than 64 samples, or targets and outputs that are neither classes nor few numbers: a
+        line copies an input, which a network with a bottleneck must not.
 
     Source: Saunders, Gammerman and Vovk 1998, Ridge regression learning algorithm in dual variables.
     """
@@ -56,13 +62,28 @@ def outdone_measures(copied: Copy, samples: Batch) -> dict[str, float]:
     task = _task_of(outputs, few.targets)
     if task is None:
         return {}
-    own_K = task.errors(task.outputs_KD, task.halfway)
     found = [0.0]
-    for plain_KD in ridge(features_KF, task.targets_KD):
-        fewer_K = own_K - task.errors(plain_KD + task.targets_KD.mean(dim=0), 0.5)
+    for fewer_KD in _avoided(task, features_KF, partial(_loss, copied.loss_fn, outputs, few.targets)):
+        fewer_K = fewer_KD.mean(dim=1)
         error = float(fewer_K.std()) / math.sqrt(len(fewer_K))
-        found += [float(fewer_K.mean())] if float(fewer_K.mean()) > CLEARLY * error else []
-    return {"avoidable": max(found)}
+        least = min(float(fewer_K.mean()), float((fewer_KD * task.weights()).mean()))
+        found += [least] if least > CLEARLY * error else []
+    return {"avoidable": min(max(found), 1.0)}
+
+
+def _avoided(task: _Task, features_KF: Tensor, loss: Callable[[Tensor], float]) -> Iterator[Tensor]:
+    """The errors that each kernel avoids, (K, D); none of one that avoids no loss of numbers."""
+    own_KD = min((task.errors(task.outputs_KD, halfway) for halfway in HALFWAY), key=lambda one: float(one.mean()))
+    for plain_KD in ridge(features_KF, task.targets_KD):
+        predicted_KD = plain_KD + task.targets_KD.mean(dim=0)
+        if task.kind != "numbers" or loss(predicted_KD) < loss(task.outputs_KD):
+            yield own_KD - task.errors(predicted_KD, 0.5)
+
+
+def _loss(loss_fn: LossFunction, outputs: Tensor, targets: Tensor, given_KD: Tensor) -> float:
+    """The loss of numbers in place of the outputs."""
+    with torch.no_grad(), own_randomness(0):
+        return float(loss_fn(given_KD.reshape(outputs.shape).to(outputs.dtype), targets))
 
 
 class _Task(NamedTuple):
@@ -71,16 +92,24 @@ class _Task(NamedTuple):
     outputs_KD: Tensor
     targets_KD: Tensor
     kind: Literal["one_class", "yes_or_no", "numbers"]
-    halfway: float  # between the outputs for no and for yes
 
     def errors(self, given_KD: Tensor, halfway: float) -> Tensor:
-        """The error of each sample, (K,): its wrong answers as a share, or its part of the variance."""
+        """The errors, (K, D) or (K, 1): 1 for a wrong answer, or a square's part of the variance."""
         if self.kind == "one_class":
-            return (given_KD.argmax(dim=1) != self.targets_KD.argmax(dim=1)).double()
+            return (given_KD.argmax(dim=1) != self.targets_KD.argmax(dim=1)).double()[:, None]
         if self.kind == "yes_or_no":
-            return ((given_KD > halfway) != (self.targets_KD > 0.5)).double().mean(dim=1)
+            return ((given_KD > halfway) != (self.targets_KD > 0.5)).double()
         variance = (self.targets_KD - self.targets_KD.mean(dim=0)).square().mean().clamp(min=1e-12)
-        return (given_KD - self.targets_KD).square().mean(dim=1) / variance
+        return (given_KD - self.targets_KD).square() / variance
+
+    def weights(self) -> Tensor:
+        """Weights of the errors with which every class counts the same, of mean 1, (K, D) or (K, 1)."""
+        if self.kind == "numbers":
+            return torch.ones_like(self.targets_KD)
+        yes_D = self.targets_KD.mean(dim=0)
+        if self.kind == "one_class":
+            return 1 / ((self.targets_KD * yes_D).sum(dim=1, keepdim=True) * int((yes_D > 0).sum()))
+        return 0.5 / torch.where(self.targets_KD > 0.5, yes_D, 1 - yes_D)
 
 
 def _task_of(outputs: object, targets: object) -> _Task | None:
@@ -94,7 +123,7 @@ def _of_classes(outputs: Tensor, targets: Tensor) -> _Task | None:
     has_columns = targets.ndim == 1 and outputs.ndim == 2 and 1 < outputs.shape[1] <= MOST_CLASSES
     if not has_columns or not bool(((targets >= 0) & (targets < outputs.shape[1])).all()):
         return None
-    return _Task(outputs.double(), one_hot(targets.long(), outputs.shape[1]).double(), "one_class", 0.5)
+    return _Task(outputs.double(), one_hot(targets.long(), outputs.shape[1]).double(), "one_class")
 
 
 def _of_numbers(outputs: Tensor, targets: Tensor) -> _Task | None:
@@ -102,8 +131,7 @@ def _of_numbers(outputs: Tensor, targets: Tensor) -> _Task | None:
         return None
     own_KD, targets_KD = (one.reshape(len(targets), -1).double() for one in (outputs, targets))
     if not bool(((targets_KD == 0) | (targets_KD == 1)).all()):
-        return _Task(own_KD, targets_KD, "numbers", 0.5)
+        return _Task(own_KD, targets_KD, "numbers")
     if targets_KD.shape[1] > 1 and bool((targets_KD.sum(dim=1) == 1).all()):
-        return _Task(own_KD, targets_KD, "one_class", 0.5)
-    are_probabilities = bool(((own_KD >= 0) & (own_KD <= 1)).all())
-    return _Task(own_KD, targets_KD, "yes_or_no", 0.5 if are_probabilities else 0.0)
+        return _Task(own_KD, targets_KD, "one_class")
+    return _Task(own_KD, targets_KD, "yes_or_no")

@@ -15,6 +15,7 @@ import torch
 from thalweg.diagnosis.measures.gains import STEPS as RUN_STEPS
 from thalweg.diagnosis.measures.graph import tensors_in
 from thalweg.diagnosis.measures.head import class_dim
+from thalweg.diagnosis.measures.recovered import is_mean
 from thalweg.probes.copies import own_randomness
 from thalweg.probes.holdout import kept_out
 
@@ -123,12 +124,13 @@ def _counts(outputs: Tensor, targets: Tensor, padded: Tensor, loss_fn: LossFunct
 
 
 def _of_words(batch: Batch, copied: Copy, padding: _Padding) -> Tensor:
-    """The loss without the gradient of the padded positions, as large as the mean over the others."""
+    """The loss without the gradient of the padded positions; a mean counts as much as one over the others alone."""
     outputs, padded = batch.outputs(copied.model), padding.of(batch)
     dim = class_dim(outputs, batch.targets)
     assert dim is not None  # noqa: S101 - the caller asked
     alone = torch.where(padded.unsqueeze(dim), outputs.detach(), outputs)
-    return copied.loss_fn(alone, batch.targets) * (padded.numel() / max(1, int((~padded).sum())))
+    share = float((~padded).float().mean()) if is_mean(outputs.detach(), copied.loss_fn, batch.targets) else 1.0
+    return copied.loss_fn(alone, batch.targets) / max(share, 1 / padded.numel())
 
 
 def _right(

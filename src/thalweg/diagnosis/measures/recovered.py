@@ -56,8 +56,8 @@ def recovered(rows: Sequence[Rows], loss_fn: LossFunction, like: Tensor) -> Batc
     if not given or not like.ndim:
         return None
     outputs = torch.cat([one.outputs for one, _ in given]).float()
-    is_mean = _is_mean(outputs, loss_fn, like)
-    sizes = [len(one.outputs) / one.share if is_mean else 1.0 for one, _ in given]
+    averages = is_mean(outputs, loss_fn, like)
+    sizes = [len(one.outputs) / one.share if averages else 1.0 for one, _ in given]
     gradients = torch.cat([gradient * size for (_, gradient), size in zip(given, sizes, strict=True)]).float()
     one_each = outputs[:1].numel() == like[:1].numel()  # labels, too, may be the target of one output
     read = _numbers if one_each or like.is_floating_point() else _classes
@@ -75,8 +75,22 @@ def recovered(rows: Sequence[Rows], loss_fn: LossFunction, like: Tensor) -> Batc
     return Batch(inputs[0] if len(inputs) == 1 else inputs, targets[kept])
 
 
-def _is_mean(outputs: Tensor, loss_fn: LossFunction, like: Tensor) -> bool:
-    """Whether the loss stays the same if every sample comes twice; the sum over the samples doubles."""
+def is_mean(outputs: Tensor, loss_fn: LossFunction, like: Tensor) -> bool:
+    """Whether the loss stays the same if every sample comes twice; the sum over the samples doubles.
+
+    Args:
+        outputs: (N, ...).
+        loss_fn: of (outputs, targets).
+        like: (M, ...) targets; the first of both count.
+
+    Example:
+        >>> from torch.nn.functional import mse_loss
+        >>> outputs, targets = torch.ones(4, 2), torch.zeros(4, 2)
+        >>> is_mean(outputs, mse_loss, targets)
+        True
+        >>> is_mean(outputs, lambda one, other: mse_loss(one, other, reduction="sum"), targets)
+        False
+    """
     count = min(len(outputs), len(like))
     outputs, like = outputs[:count], like[:count]
     with torch.no_grad():
@@ -122,7 +136,7 @@ def _gradient(outputs: Tensor, targets: Tensor, loss_fn: LossFunction) -> Tensor
     with torch.enable_grad():
         loss = loss_fn(outputs, targets)
         (gradient,) = torch.autograd.grad(loss, outputs)
-    return gradient * (len(outputs) if _is_mean(outputs.detach(), loss_fn, targets) else 1.0)
+    return gradient * (len(outputs) if is_mean(outputs.detach(), loss_fn, targets) else 1.0)
 
 
 def _joined(inputs: Sequence[tuple[Any, ...]]) -> Any:
