@@ -168,7 +168,7 @@ def _of_network(gains: Gains, samples: Batch, start: Mapping[str, Tensor], rate:
     """
     a_step = max(gains.a_step, 1e-9) * max(
         1.0, ROWS / gains.batches[0].size
-    )  # more samples take no less than their share
+    )  # of 64 samples
     steps = min(STEPS, int(SHARE * gains.seconds / (len(RATES) * a_step)))
     order_K = torch.randperm(samples.size, generator=torch.Generator().manual_seed(1))
     cut = samples.size * 3 // 4
