@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -117,7 +118,6 @@ def ask(
 
     timed = Copy.of(model, optimizer, loss_fn)
     given, kept = batches, kept_samples(copied.loss_fn, rows, batches[0])
-    batches = with_kept(batches, kept)
     with fastest_threads(step) as whole_step:
         share, a_step = seconds / max(SHORTEST * whole_step, 1e-9), whole_step
         if share < 1:
@@ -157,7 +157,8 @@ def ask(
         attempt("foretold", lambda: foretold_measures(gains, alone, start or {}, {**known, **found}) if alone else {})
         attempt("dropout", lambda: dropout_measures(gains))
         attempt("outdone", lambda: outdone_measures(new(), alone) if alone else {})
-        trials = TrialGains(gains, {**known, **found}, start or {}, partial(progress, "trial_gains"))
+        more = replace(gains, batches=with_kept(batches, kept))  # what is judged on samples kept out needs many
+        trials = TrialGains(more, {**known, **found}, start or {}, partial(progress, "trial_gains"))
         attempt("trial_gains", trials.measures)
     return found, failed
 
