@@ -166,9 +166,7 @@ def _of_network(gains: Gains, samples: Batch, start: Mapping[str, Tensor], rate:
 
     The most of several moments counts: it is high before the network learns the others by heart.
     """
-    a_step = max(gains.a_step, 1e-9) * max(
-        1.0, ROWS / gains.batches[0].size
-    )  # of 64 samples
+    a_step = max(gains.a_step, 1e-9) * max(1.0, ROWS / gains.batches[0].size)  # of 64 samples
     steps = min(STEPS, int(SHARE * gains.seconds / (len(RATES) * a_step)))
     order_K = torch.randperm(samples.size, generator=torch.Generator().manual_seed(1))
     cut = samples.size * 3 // 4
