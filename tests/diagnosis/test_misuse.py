@@ -375,7 +375,7 @@ def test_a_penalty_on_the_model_is_one_on_the_copy():
     before = model.weight.grad.clone()
     verdict = watch.diagnose(batch=(inputs, targets), loss_fn=loss_fn, seconds=5)
     assert verdict.measures["largest_eigenvalue"] == pytest.approx(14, rel=1e-3)
-    assert verdict.measures["gain_tenfold"] > 5 * verdict.measures["gain_same"] > 0
+    assert verdict.measures["gain_tenfold"] > 2 * verdict.measures["gain_same"] > 0
     assert torch.equal(model.weight.grad, before)
 
 
