@@ -157,9 +157,12 @@ def ask(
         attempt("foretold", lambda: foretold_measures(gains, alone, start or {}, {**known, **found}) if alone else {})
         attempt("dropout", lambda: dropout_measures(gains))
         attempt("outdone", lambda: outdone_measures(new(), alone) if alone else {})
-        more = replace(gains, batches=with_kept(batches, kept))  # what is judged on samples kept out needs many
-        trials = TrialGains(more, {**known, **found}, start or {}, partial(progress, "trial_gains"))
-        attempt("trial_gains", trials.measures)
+
+        def trials() -> dict[str, float]:
+            more = replace(gains, batches=with_kept(batches, kept))  # what is judged on samples kept out needs many
+            return TrialGains(more, {**known, **found}, start or {}, partial(progress, "trial_gains")).measures()
+
+        attempt("trial_gains", trials)
     return found, failed
 
 
