@@ -58,6 +58,25 @@ def test_back_and_forth_show_what_the_address_says(open_page, tmp_path, runs, se
 
 
 @pytest.mark.slow
+def test_a_page_loaded_again_at_once_shows_the_last_change(open_page, until):
+    page = open_page("tab=lab")
+    page.wait_for_selector("#tabs a[aria-current=page]")
+    change = """async count => {
+        const { writeFields } = await import("/static/address.js");
+        for (let at = 1; at <= count; at += 1) {
+            writeFields({ mark: String(at) });
+            if (count < 10) await new Promise((resume) => setTimeout(resume, 10));
+        }
+        return location.hash;
+    }"""
+    assert "mark=3" in page.evaluate(change, 3)
+    page.reload()
+    assert "mark=3" in page.evaluate("location.hash")
+    page.evaluate(change, 200)  # more than browsers take at once
+    until(page, "location.hash.includes('mark=200')")
+
+
+@pytest.mark.slow
 def test_a_row_under_the_finger_stays_while_its_numbers_change(open_page, tmp_path, runs, server_at):
     made = Run.open(runs / "striped")
     Run(tmp_path / "long", made.config, made.data, made.environment).save()

@@ -1,11 +1,14 @@
 // @ts-check
 // The whole setting is in the address, behind the hash: whoever opens the link sees the same.
 
-const PAUSE = 300; // milliseconds between two changes in place: browsers refuse more than a hundred in half a minute
+// Browsers refuse more than a hundred changes in half a minute. A few at once are written at once, so that a page
+// that is loaded again shows the last of them; only a torrent (a player, a slider) waits.
+const PAUSE = 350; // milliseconds between two changes in a torrent
+const AT_ONCE = 10;
 
 /** The address that is about to be written. @type {string | null} */
 let waiting = null;
-let written = 0;
+let spent = -Infinity; // when all changes so far would have been written, one each pause
 const isBare = location.protocol === "about:"; // a frame in a notebook has no address: it stays here
 
 /** Fields of older addresses, and their names of today. */
@@ -32,16 +35,20 @@ export function replaceFields(fields, { push = false } = {}) {
     history.pushState(null, "", text);
     return;
   }
-  if (waiting === null) setTimeout(write, Math.max(0, written + PAUSE - performance.now()));
+  const isFirst = waiting === null;
   waiting = text;
+  const delay = spent - (AT_ONCE - 1) * PAUSE - performance.now();
+  if (delay <= 0) write();
+  else if (isFirst) setTimeout(write, delay);
 }
 
 function write() {
   if (isBare) return;
   if (waiting !== null) history.replaceState(null, "", waiting);
   waiting = null;
-  written = performance.now();
+  spent = Math.max(spent, performance.now()) + PAUSE;
 }
 
+addEventListener("pagehide", write);
 // After a step back or forward, what was about to be written belongs to another step of the history.
 addEventListener("popstate", () => (waiting = null));
