@@ -31,6 +31,7 @@ from thalweg.training.machine import ready_machine
 from thalweg.training.number_format import Format
 from thalweg.training.optimizers import build_optimizer
 from thalweg.training.progress import State
+from thalweg.training.sharing import update_of
 from thalweg.training.step import Gradients
 from thalweg.training.stepping import batch_step
 
@@ -74,13 +75,16 @@ def best_step(options: argparse.Namespace, shards: int | None, threads: int) -> 
         seed=0,
     )
     gradients = Gradients(model, Objective("cross-entropy", 0.1), form)
-    _, take = batch_step(config, batches, gradients, optimizer, device=torch.device("cpu"), team=team, threads=threads)
+    lanes, take = batch_step(
+        config, batches, gradients, optimizer, device=torch.device("cpu"), team=team, threads=threads
+    )
+    update = update_of(optimizer, lanes)
     best = Step(0.0, 0.0, 0.0)
     for step in range(options.steps + 1):
         began, summing.seconds = time.perf_counter(), 0.0
         take(State(step=step, epoch=step), config.size, mixes=False)
         middle = time.perf_counter()
-        optimizer.step()
+        update()
         optimizer.zero_grad(set_to_none=True)
         took = time.perf_counter() - began
         if step:
