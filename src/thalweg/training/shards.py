@@ -24,6 +24,7 @@ from thalweg.probes.replicas import bits_of
 from thalweg.training.batch import Taken
 from thalweg.training.flat import Flat, buffers_of
 from thalweg.training.losses import Targets
+from thalweg.training.packed import PackedWeights
 
 
 if TYPE_CHECKING:
@@ -46,8 +47,11 @@ _LOOK = 2  # photos that show whether a network draws random numbers
 class _Lane:
     """What one thread needs for itself: a network with the same weights and its own statistics, and an augmenter."""
 
-    def __init__(self, gradients: Gradients, augmenter: Augmenter, mixing: Mixing | None) -> None:
+    def __init__(
+        self, gradients: Gradients, augmenter: Augmenter, mixing: Mixing | None, packed: PackedWeights
+    ) -> None:
         self.model = copy.deepcopy(gradients.model)
+        packed.put_into(self.model)
         for own, shared in zip(self.model.parameters(), gradients.model.parameters(), strict=True):
             own.data, own.grad = shared.data, None
         self.buffers = buffers_of(self.model)
@@ -110,7 +114,8 @@ class ShardedBatch:
     ) -> None:
         self._batches, self._gradients, self._team = batches, gradients, team
         self._threads, self._shards, self._seed = lanes, shards, seed
-        self._lanes = [_Lane(gradients, batches.augmenter, mixing) for _ in range(lanes.count)]
+        self._packed = PackedWeights(gradients.model)
+        self._lanes = [_Lane(gradients, batches.augmenter, mixing, self._packed) for _ in range(lanes.count)]
         self._flat = Flat(gradients.model, len(team.message), team.processes)
         self._last: Tensor | None = None
 
@@ -137,6 +142,7 @@ class ShardedBatch:
         mine = of_process(len(places), self._team.rank, self._team.processes)
         if self._last is not None:
             flat.give_back(self._last)
+        self._packed.renew(self._threads)
         tree, drawing = Tree(self._add), 0.0
         found = self._threads.map(self._shard, [places[shard] for shard in mine])
         for shard, (flat_F, seconds) in zip(mine, found, strict=True):
