@@ -95,17 +95,26 @@ class Team:
         return None
 
     def total(self, tree: Tree[Tensor], shards: int, vectors: Vectors) -> Tensor:  # noqa: ARG002 - they count for several
-        """Return the sum over all shards of a batch.
+        """Return the sum over all shards of a batch, valid until the next sum; `take_back` it before.
 
         Args:
             tree: holds the sums over the shards of this process; it is empty afterwards.
             shards: of the batch.
-            vectors: the sums are some of them, and so is the total; the others are given back.
+            vectors: the sums are some of them; all are given back that the total does not use.
         """
         return tree.total()
 
+    def take_back(self, total_F: Tensor, vectors: Vectors) -> None:
+        """Take back a sum that this process needs no more.
+
+        Args:
+            total_F: from `total`.
+            vectors: as there.
+        """
+        vectors.give_back(total_F)
+
     def gather(self, own_F: Tensor, lengths: Sequence[int]) -> list[Tensor]:  # noqa: ARG002 - the same
-        """Return the vectors of all processes.
+        """Return the vectors of all processes; they are valid until the next call, or the next total.
 
         Args:
             own_F: this process's.

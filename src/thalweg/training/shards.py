@@ -141,7 +141,7 @@ class ShardedBatch:
         ]
         mine = of_process(len(places), self._team.rank, self._team.processes)
         if self._last is not None:
-            flat.give_back(self._last)
+            self._team.take_back(self._last, flat)
         self._packed.renew(self._threads)
         tree, drawing = Tree(self._add), 0.0
         found = self._threads.map(self._shard, [places[shard] for shard in mine])
