@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from thalweg.distributed.team import Vectors
+    from thalweg.distributed.team import Value, Vectors
 
 _LOOK_S = 0.05  # between two looks into the store
 _AGREED = 3  # numbers of a message that all agree on; one of each process follows, its photos per second
@@ -68,6 +68,7 @@ class Group(Team):
         self._heart = Heart(PrefixStore(f"thalweg/{attempt}", store.clone()), rank, patience)
         self.device = torch.device("cpu")
         self._spread_count = 0
+        self._lent: Tensor | None = None
         self._memory: SharedMemory | None = None
         self._memories = 0  # that were asked for
         self._has_no_memory = False
@@ -170,16 +171,16 @@ class Group(Team):
         return Heard(stop > 0, seconds, reserve)
 
     @torch.no_grad()
-    def total(self, tree: Tree[Tensor], shards: int, vectors: Vectors) -> Tensor:
+    def total(self, tree: Tree[Value], shards: int, vectors: Vectors[Value]) -> Value:
         """As in `Team`: each process sums one part of the vector over all blocks, in the order of the one tree."""
         blocks = [blocks_of(of_process(shards, rank, self.processes)) for rank in range(self.processes)]
         counts = list(map(len, blocks))
-        own = [block.value for block in tree.blocks]
+        own = [vectors.pack(block.value) for block in tree.blocks]
         tree.blocks.clear()
         memory = self._memory_for((1 + sum(counts)) * vectors.length)
         if memory is not None:
             self._total_length = vectors.length
-            return memory.total(own, blocks, vectors)
+            return vectors.parted(memory.total(own, blocks, vectors))
         part = vectors.length // self.processes
         if len(own) == 1:
             sent = own[0]
@@ -196,7 +197,14 @@ class Group(Team):
         for spare in own[1:]:
             vectors.give_back(spare)
         self._swap(whole, sums.total().repeat(self.processes), [part] * self.processes, [part] * self.processes)
-        return whole
+        self._lent = whole
+        return vectors.parted(whole)
+
+    def take_back(self, vectors: Vectors[Any]) -> None:
+        """As in `Team`; what lies in shared memory belongs to all."""
+        if self._lent is not None:
+            vectors.give_back(self._lent)
+        self._lent = None
 
     def gather(self, own_F: Tensor, lengths: Sequence[int]) -> list[Tensor]:
         """As in `Team`."""
@@ -227,11 +235,6 @@ class Group(Team):
         self._heart.stop()
         if dist.is_initialized():
             dist.destroy_process_group()
-
-    def take_back(self, total_F: Tensor, vectors: Vectors) -> None:
-        """As in `Team`; what lies in shared memory belongs to all."""
-        if not self.shares_memory:
-            vectors.give_back(total_F)
 
     @property
     def shares_memory(self) -> bool:

@@ -13,7 +13,7 @@ import secrets
 from contextlib import suppress
 from itertools import accumulate
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -52,7 +52,7 @@ class SharedMemory:
         """Whether there is room for so many numbers."""
         return numbers <= len(self._numbers_M)
 
-    def total(self, own: list[Tensor], blocks: Sequence[Sequence[tuple[int, int]]], vectors: Vectors) -> Tensor:
+    def total(self, own: list[Tensor], blocks: Sequence[Sequence[tuple[int, int]]], vectors: Vectors[Any]) -> Tensor:
         """Return the sum over all blocks, of which each process adds up one part; it is valid until the next total.
 
         Args:
