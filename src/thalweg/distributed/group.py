@@ -180,7 +180,8 @@ class Group(Team):
         memory = self._memory_for((1 + sum(counts)) * vectors.length)
         if memory is not None:
             self._total_length = vectors.length
-            return vectors.parted(memory.total(own, blocks, vectors))
+            self._lent = memory.total(own, blocks, vectors)
+            return vectors.parted(self._lent)
         part = vectors.length // self.processes
         if len(own) == 1:
             sent = own[0]
@@ -201,7 +202,7 @@ class Group(Team):
         return vectors.parted(whole)
 
     def take_back(self, vectors: Vectors[Any]) -> None:
-        """As in `Team`; what lies in shared memory belongs to all."""
+        """As in `Team`."""
         if self._lent is not None:
             vectors.give_back(self._lent)
         self._lent = None

@@ -53,32 +53,39 @@ class SharedMemory:
         return numbers <= len(self._numbers_M)
 
     def total(self, own: list[Tensor], blocks: Sequence[Sequence[tuple[int, int]]], vectors: Vectors[Any]) -> Tensor:
-        """Return the sum over all blocks, of which each process adds up one part; it is valid until the next total.
+        """Return the sum over all blocks, of which each process adds up one part.
+
+        It is a vector of this process alone, since clipping and some optimizers write into gradients.
 
         Args:
-            own: the sums over this process's blocks; they are given back.
+            own: the sums over this process's blocks.
             blocks: (first, size) of each block of each process.
-            vectors: what `own` belongs to.
+            vectors: what `own` belongs to, and the sum; the others are given back.
         """
         length, starts = vectors.length, [0, *accumulate(map(len, blocks))]
         part = length // self._processes
         mine = slice(self._rank * part, (self._rank + 1) * part)
         total_F, *slots = self._numbers_M[: (1 + starts[-1]) * length].view(-1, length)
+        others = (slice(0, mine.start), slice(mine.stop, length))
         self._begin_to_write()
         for slot_F, value_F in zip(slots[starts[self._rank] :], own, strict=False):
-            for others in (slice(0, mine.start), slice(mine.stop, length)):
-                slot_F[others].copy_(value_F[others])
+            for places in others:
+                slot_F[places].copy_(value_F[places])
         self._wait()
         sums: Tree[Tensor] = Tree(lambda left_P, right_P: left_P.add_(right_P))
         for rank, (start, places) in enumerate(zip(starts, blocks, strict=False)):
             values = own if rank == self._rank else slots[start:]
             for (first, size), value_F in zip(places, values, strict=False):
                 sums.push(Block(first, size, value_F[mine]))
+        whole_F = own[0] if own else vectors.new()
         total_F[mine].copy_(sums.total())
-        for spare in own:
+        whole_F[mine].copy_(total_F[mine])
+        for spare in own[1:]:
             vectors.give_back(spare)
         self._wait()
-        return total_F
+        for places in others:
+            whole_F[places].copy_(total_F[places])
+        return whole_F
 
     def gather(self, own_F: Tensor, lengths: Sequence[int], *, after: int) -> list[Tensor]:
         """Return the vectors of all processes; they are valid until the next call of any method.
@@ -86,7 +93,7 @@ class SharedMemory:
         Args:
             own_F: this process's.
             lengths: of all.
-            after: numbers of the last total, which stays valid.
+            after: numbers of the last total, which others may still read.
         """
         self._begin_to_write()
         _, *found = self._numbers_M[: after + sum(lengths)].split([after, *lengths])
