@@ -43,7 +43,7 @@ FIXES_OF: dict[str, tuple[str, ...]] = {
     "saturated_units": ("reinitialize", "relu_units", "normalize_inputs"),
     "straggler": ("look_at_process", "share_evenly"),
     "symmetric_weights": ("initialize_at_random",),
-    "target_leakage": ("drop_column", "causal_mask"),
+    "target_leakage": ("drop_column", "causal_mask", "shift_labels"),
     "targets_unrelated": ("check_pairs",),
     "too_few_steps": ("train_longer", "raise_rate", "step_each_batch"),
     "unsure": ("fit_one_batch", "watch_loop", "other_rates"),
@@ -129,6 +129,7 @@ _ONLY_FOR = {
     "divide_loss": "summed_passes",
     "drop_column": "targets_in_column",
     "minus_one": "targets_unread",
+    "shift_labels": "own_seen",
     "wider_weights": "rounded_away",
 }
 

@@ -139,6 +139,16 @@ RULES: tuple[Rule, ...] = (
         m.FALLING < 0.05,
     ),
     _rule(
+        "decayed_too_early",
+        m.LR_LEFT < 0.1,
+        m.FULL_RATE_SHARE > 0.5,
+        m.TRIED_FULL_RATE > 0.02,
+        m.GAIN_LR_MOST_RATIO > 10,
+        STUCK,
+        prior=0.9,
+        beside_learning=True,
+    ),
+    _rule(
         "lr_too_small",
         (m.UPDATE_RATIO < 2e-4).if_known,
         m.GAIN_RATIO > 20,

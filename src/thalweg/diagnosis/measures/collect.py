@@ -132,7 +132,7 @@ def ask(
             "graph": lambda: graph_measures(copied, first) | rival_measures(model, optimizer, loss_fn),
             "mixing": lambda: mixing_measures(new(), first, scale),
             "ignored": lambda: ignored_measures(new(), first),
-            "leakage": lambda: leakage_measures(copied.model, given),
+            "leakage": lambda: leakage_measures(copied.model, copied.loss_fn, given),
             "mirrored": lambda: mirrored_measures(copied, first),
             "symmetry": lambda: weights_of(copied.model, start or {}),
             "start": lambda: start_measures(new(), start or {}, first),
