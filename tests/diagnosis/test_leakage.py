@@ -74,6 +74,16 @@ def test_a_column_that_does_not_tell_the_targets(inputs, targets):
     assert of_table(inputs, targets) == 0.0
 
 
+def test_samples_that_a_watch_kept_show_a_leak_that_a_batch_hardly_shows():
+    labels = (torch.arange(64) % 6 == 0).float()[:, None]  # six of the batch's 32
+    inputs = with_column(2 * labels[:, 0] - 1)
+    batch, kept = Batch(inputs[:32], labels[:32]), Batch(inputs[32:], labels[32:])
+    assert leakage_measures(nn.Identity(), mse_loss, [batch]) == {"targets_in_column": 0.0}
+    assert leakage_measures(nn.Identity(), mse_loss, [batch], kept) == {"targets_in_column": 1.0}
+    inexact = Batch(kept.inputs, kept.targets + 1e-4)
+    assert leakage_measures(nn.Identity(), mse_loss, [batch], inexact) == {"targets_in_column": 0.0}
+
+
 def test_a_curve_and_a_reconstruction_are_no_leaks():
     assert of_table(NUMBERS[:, None], NUMBERS) is None
     assert of_table(TABLE, TABLE) is None

@@ -43,6 +43,7 @@ PROGRAM_RULES: tuple[Rule, ...] = (
         prior=1.0,
     ),
     _rule("bad_inputs", m.INPUTS_ALIKE > 0.5, prior=1.0),
+    _rule("bad_inputs", m.MISREAD > 2, prior=0.95, beside_learning=True),
     _rule("bad_inputs", m.INPUTS_REPEATED > 0.5, m.TO_CONSTANT > 0.9, m.FALLING < 0.05),
     _rule("bad_inputs", m.INPUTS_SCALE > 50),
     _rule("bad_inputs", m.INPUTS_SCALE > 1e-12, m.INPUTS_SPREAD < 0.02),

@@ -28,6 +28,7 @@ BY: dict[str, tuple[str, ...]] = {
         "nonfinite_inputs",
         "inputs_alike",
         "inputs_repeated",
+        "misread",
         "tried_standardized",
         "inputs_spread",
         "inputs_scale",

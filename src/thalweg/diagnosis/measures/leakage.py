@@ -35,13 +35,17 @@ _CHANGED = 1e-4  # of the outputs' spread
 _MOSTLY = 0.9  # of the change of the loss's gradient
 
 
-def leakage_measures(model: nn.Module, loss_fn: LossFunction, batches: Sequence[Batch]) -> dict[str, float]:
+def leakage_measures(
+    model: nn.Module, loss_fn: LossFunction, batches: Sequence[Batch], kept: Batch | None = None
+) -> dict[str, float]:
     """Measure what a model can read of its targets in its inputs.
 
     Args:
         model: only a copy of it runs, in evaluation mode.
         loss_fn: of (outputs, targets); it may shift targets against outputs itself.
         batches: at least one; of all of them together for a table, of the first for sequences.
+        kept: more samples of a table; they count where their targets are whole numbers, as what was read from a
+            gradient is exact only then.
 
     Returns:
         `targets_in_column`, 0 or 1: whether one column of a table of several, (N, F), alone is a linear, a rising or a
@@ -58,7 +62,10 @@ def leakage_measures(model: nn.Module, loss_fn: LossFunction, batches: Sequence[
     https://doi.org/10.1214/aoms/1177731677, for what is a function of one variable;
     Vaswani et al. 2017, Attention is all you need, https://arxiv.org/abs/1706.03762, for the mask.
     """
-    return _of_table(batches) | _of_sequence(model, loss_fn, batches[0])
+    found = _of_table(batches)
+    if kept is not None and not found.get("targets_in_column") and bool((kept.targets == kept.targets.round()).all()):
+        found |= _of_table([*batches, kept])
+    return found | _of_sequence(model, loss_fn, batches[0])
 
 
 def _of_table(batches: Sequence[Batch]) -> dict[str, float]:
