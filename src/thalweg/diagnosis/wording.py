@@ -56,6 +56,7 @@ BY: dict[str, tuple[str, ...]] = {
         "avoidable",
         "summed_passes",
         "nonfinite_step",
+        "weight_norm_left",
         "dead_units",
         "update_ratio_first",
         "gain_less_than_same",
