@@ -74,3 +74,13 @@ def test_a_gradient_that_two_parameters_share_is_changed_for_neither(model):
     flat.put(given())
     next(parameter for parameter in flat.parameters if parameter.shape == (8,)).grad.mul_(5)  # as clipping does
     assert torch.equal(shared, torch.ones(8))
+
+
+def test_gradients_that_a_replay_on_a_gpu_writes_again_are_copied(model, monkeypatch):
+    monkeypatch.setattr(Flat, "on_host", property(lambda _: False))
+    flat = Flat(model, words=0, parts=1)
+    gradients = [torch.ones_like(parameter) for parameter in flat.parameters]
+    given = flat.given(gradients, flat.buffers, (torch.tensor(0.0), torch.tensor(0)), share=1.0, counts=True)
+    for gradient in gradients:
+        gradient.zero_()
+    assert all(torch.equal(one, torch.ones_like(one)) for one in given.gradients)
