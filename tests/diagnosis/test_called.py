@@ -224,7 +224,7 @@ def test_a_softmax_within_the_loss_is_named_and_its_trial_mends_it():
     assert verdict.code == "wrong_loss"
     assert verdict.fixes[0].code == "logits"
     assert verdict.trial.helped
-    assert verdict.trial.changed > 0.9  # of accuracy: the trial takes logarithms of the probabilities
+    assert verdict.trial.changed > 0.8  # of accuracy: the trial takes logarithms of the probabilities
 
 
 def test_a_blank_among_the_labels_is_named():
