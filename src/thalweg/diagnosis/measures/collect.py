@@ -132,7 +132,7 @@ def ask(
         found["scale"] = scale
         first, new = batches[0], partial(Copy.of, model, optimizer, loss_fn)
         questions: dict[str, Callable[[], dict[str, float]]] = {
-            "called": lambda: called_measures(new(), first),
+            "called": lambda: called_measures(new(), given[0]),
             "floor": lambda: floor_measures(new(), first, found.get("loss_constant", math.nan)),
             "graph": lambda: graph_measures(copied, first) | rival_measures(model, optimizer, loss_fn),
             "mixing": lambda: mixing_measures(new(), first, scale),

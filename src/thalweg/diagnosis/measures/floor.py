@@ -33,7 +33,7 @@ RATES = (0.1, 1.0)  # of Adam, relative to the size of outputs and targets
 FAR = (1.0, 30.0, 1000.0)  # times that size
 LOW, HIGH = 0.5, 2.0  # of the constant's loss: it is not asked how far beyond
 MOST_NUMBERS = 1 << 22  # in the outputs: three times as many are held beside them
-SECONDS = 3.0  # for all steps together; a slow loss is asked with fewer
+SECONDS = 2.0  # for all steps together; a slow loss is asked with fewer
 FEWEST_STEPS = 10
 
 
