@@ -66,6 +66,7 @@ FIXES_OF: dict[str, tuple[str, ...]] = {
         "temperature",
         "balance_terms",
         "ignore_padding",
+        "permute",
     ),
     "wrong_mode": ("train_mode", "follow_mode"),
     "zero_grad_missing": ("zero_grad",),
@@ -100,7 +101,7 @@ def _order(code: str, measures: Mapping[str, float]) -> tuple[str, ...]:
     first = {
         "ill_conditioned": "decorrelate_inputs" if measures.get("tried_decorrelated", 0) > 0.1 else "adaptive",
         "bad_targets": "match_shapes"
-        if measures.get("targets_broadcast", 0) > 0.5
+        if max(measures.get("targets_broadcast", 0), measures.get("unpaired", 0)) > 0.5
         else next((name for name in ("minus_one", "own_blank", "longer_outputs") if name in names), "check_targets"),
         "lr_too_large": "divide_loss" if "divide_loss" in names else "lower_rate",
         "model_too_small": "add_activation" if measures.get("affine", 0) > 0.5 else "widen",
@@ -165,6 +166,7 @@ def _for_loss(measures: Mapping[str, float]) -> tuple[str, ...]:
 _LOSS_FIXES = {
     "loss_blind": ("one_logit",),
     "loss_in_steps": ("smooth_loss",),
+    "mispaired": ("permute",),
     "outputs_fixed": ("one_logit", "linear_output"),
     "squashed_twice": ("logits",),
     "several_labels": ("each_class",),
