@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 FIXES_OF: dict[str, tuple[str, ...]] = {
     "bad_inputs": ("check_inputs", "normalize_inputs", "permute"),
-    "bad_targets": ("check_targets", "match_shapes", "minus_one"),
+    "bad_targets": ("check_targets", "match_shapes", "minus_one", "own_blank", "longer_outputs"),
     "batchnorm_mismatch": ("norm_momentum", "shuffle_batches", "group_norm"),
     "class_imbalance": ("weigh_classes", "balance_batches"),
     "clipped_too_hard": ("clip_less", "raise_rate"),
@@ -62,6 +62,8 @@ FIXES_OF: dict[str, tuple[str, ...]] = {
         "proper_loss",
         "smooth_loss",
         "sign_of_loss",
+        "times_first",
+        "temperature",
         "balance_terms",
         "ignore_padding",
         "permute",
@@ -100,9 +102,7 @@ def _order(code: str, measures: Mapping[str, float]) -> tuple[str, ...]:
         "ill_conditioned": "decorrelate_inputs" if measures.get("tried_decorrelated", 0) > 0.1 else "adaptive",
         "bad_targets": "match_shapes"
         if max(measures.get("targets_broadcast", 0), measures.get("unpaired", 0)) > 0.5
-        else "minus_one"
-        if measures.get("targets_unread", 0) > 0.05
-        else "check_targets",
+        else next((name for name in ("minus_one", "own_blank", "longer_outputs") if name in names), "check_targets"),
         "lr_too_large": "divide_loss" if "divide_loss" in names else "lower_rate",
         "model_too_small": "add_activation" if measures.get("affine", 0) > 0.5 else "widen",
         "replicas_see_same_data": "distributed_sampler" if measures.get("data_shared", 0) > 0.3 else "seed_by_rank",
@@ -133,7 +133,9 @@ _ONLY_FOR = {
     "causal_mask": ("next_seen", 0.05),
     "divide_loss": ("summed_passes", 0.4),
     "drop_column": ("targets_in_column", 0.05),
+    "longer_outputs": ("targets_too_long", 0),
     "minus_one": ("targets_unread", 0.05),
+    "own_blank": ("blank_in_targets", 0),
     "permute": ("misread", 2),
     "shift_labels": ("own_seen", 0.05),
     "wider_weights": ("rounded_away", 0.05),
@@ -152,6 +154,8 @@ def _for_loss(measures: Mapping[str, float]) -> tuple[str, ...]:
     found = [fix for name, fixes in _LOSS_FIXES.items() if measures.get(name, 0) > 0.05 for fix in fixes]
     if measures.get("loss_floor", 0) < -1:
         found.append("sign_of_loss")
+    if measures.get("floor_left", 0) > 0.95 and measures.get("ceiling_left", math.inf) < 1.1:
+        found.append("temperature")
     if measures.get("tried_unpadded", 0) > 0.1:
         found.append("ignore_padding")
     if measures.get("drowned_term", 1) < 0.01:
@@ -170,6 +174,7 @@ _LOSS_FIXES = {
     "scores_cut": ("linear_output",),
     "softmax_misplaced": ("class_dimension", "logits"),
     "log_missing": ("log_softmax", "sign_of_loss"),
+    "samples_as_times": ("times_first",),
     "out_of_reach": ("linear_output",),
     "improper": ("proper_loss",),
     "loss_is_squared": ("cross_entropy",),

@@ -15,7 +15,9 @@ from torch import nn
 from thalweg.diagnosis.measures.accumulation import accumulation_measures
 from thalweg.diagnosis.measures.affine import affine_measures
 from thalweg.diagnosis.measures.batch import of_batch
+from thalweg.diagnosis.measures.called import called_measures
 from thalweg.diagnosis.measures.dropout import dropout_left_on, dropout_measures
+from thalweg.diagnosis.measures.floor import floor_measures
 from thalweg.diagnosis.measures.foretold import foretold_measures
 from thalweg.diagnosis.measures.frozen import frozen_measures
 from thalweg.diagnosis.measures.gains import Gains, scale_of
@@ -131,6 +133,8 @@ def ask(
         found["scale"] = scale
         first, new = batches[0], partial(Copy.of, model, optimizer, loss_fn)
         questions: dict[str, Callable[[], dict[str, float]]] = {
+            "called": lambda: called_measures(new(), given[0]),
+            "floor": lambda: floor_measures(new(), first, found.get("loss_constant", math.nan)),
             "graph": lambda: graph_measures(copied, first) | rival_measures(model, optimizer, loss_fn),
             "mixing": lambda: mixing_measures(new(), first, scale),
             "ignored": lambda: ignored_measures(new(), first),
