@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import nn
+from torch.nn.functional import cross_entropy, mse_loss
 
 from thalweg.diagnosis.fixes import fixes_of
 from thalweg.diagnosis.judging import judge
@@ -19,8 +20,20 @@ TEXT = torch.randint(12, (6, 17), generator=DRAW)
 TOKENS, NEXT = TEXT[:, :-1], TEXT[:, 1:]
 
 
+def letters_loss(outputs, targets):
+    """Cross-entropy of a letter at each position, in any of three shapes."""
+    if outputs.ndim == 3 and outputs.shape[-1] == 12:
+        outputs, targets = outputs.flatten(0, 1), targets.flatten()
+    return cross_entropy(outputs, targets)
+
+
+def shifting_loss(outputs, targets):
+    """The loss of a library that shifts the labels itself."""
+    return cross_entropy(outputs[:, :-1].flatten(0, 1), targets[:, 1:].flatten())
+
+
 def of_table(inputs, targets):
-    return leakage_measures(nn.Identity(), [Batch(inputs, targets)]).get("targets_in_column")
+    return leakage_measures(nn.Identity(), mse_loss, [Batch(inputs, targets)]).get("targets_in_column")
 
 
 def with_column(column):
@@ -59,6 +72,16 @@ def test_a_column_that_tells_the_targets(column, targets):
 )
 def test_a_column_that_does_not_tell_the_targets(inputs, targets):
     assert of_table(inputs, targets) == 0.0
+
+
+def test_samples_that_a_watch_kept_show_a_leak_that_a_batch_hardly_shows():
+    labels = (torch.arange(64) % 6 == 0).float()[:, None]  # six of the batch's 32
+    inputs = with_column(2 * labels[:, 0] - 1)
+    batch, kept = Batch(inputs[:32], labels[:32]), Batch(inputs[32:], labels[32:])
+    assert leakage_measures(nn.Identity(), mse_loss, [batch]) == {"targets_in_column": 0.0}
+    assert leakage_measures(nn.Identity(), mse_loss, [batch], kept) == {"targets_in_column": 1.0}
+    inexact = Batch(kept.inputs, kept.targets + 1e-4)
+    assert leakage_measures(nn.Identity(), mse_loss, [batch], inexact) == {"targets_in_column": 0.0}
 
 
 def test_a_curve_and_a_reconstruction_are_no_leaks():
@@ -131,11 +154,11 @@ class Letters(nn.Module):
 )
 def test_a_position_that_sees_the_next_input(kind, seen, shape, targets):
     model = Letters(kind, shape=shape)
-    assert leakage_measures(model, [Batch(TOKENS, targets)]) == {"next_seen": seen}
+    assert leakage_measures(model, letters_loss, [Batch(TOKENS, targets)]) == {"next_seen": seen}
 
 
 def test_time_before_samples():
-    assert leakage_measures(Letters("recurrent", time=0), [Batch(TOKENS.T, NEXT.T)]) == {"next_seen": 0.0}
+    assert leakage_measures(Letters("recurrent", time=0), letters_loss, [Batch(TOKENS.T, NEXT.T)]) == {"next_seen": 0.0}
 
 
 class Stateful(Letters):
@@ -153,7 +176,7 @@ def test_a_state_that_is_kept_is_no_sight_of_the_next_input():
     model = Stateful("recurrent")
     model(TOKENS)
     kept = model.state.clone()
-    assert leakage_measures(model, [Batch(TOKENS, NEXT)]) == {"next_seen": 0.0}
+    assert leakage_measures(model, letters_loss, [Batch(TOKENS, NEXT)]) == {"next_seen": 0.0}
     assert mixing_of(model, Batch(TOKENS, NEXT)) == {"samples_mixed": 0.0}
     assert torch.equal(model.state, kept)
 
@@ -173,15 +196,49 @@ class Pair(nn.Module):
 @pytest.mark.parametrize(("kind", "seen"), [("recurrent", 0.0), ("bidirectional", 1.0)])
 @pytest.mark.parametrize("source", [TOKENS, TOKENS.clone(), TOKENS.flip(1)], ids=["the same", "equal", "another"])
 def test_an_encoder_may_read_all_of_its_source(kind, seen, source):
-    assert leakage_measures(Pair(kind), [Batch((source, TOKENS), NEXT)]) == {"next_seen": seen}
+    assert leakage_measures(Pair(kind), letters_loss, [Batch((source, TOKENS), NEXT)]) == {"next_seen": seen}
 
 
 def test_targets_that_are_not_the_next_inputs():
-    for targets in (TOKENS, NEXT.flip(0), LABELS[:6]):
-        assert leakage_measures(Letters("open"), [Batch(TOKENS, targets)]) == {}
+    for targets in (NEXT.flip(0), LABELS[:6]):
+        assert leakage_measures(Letters("open"), letters_loss, [Batch(TOKENS, targets)]) == {}
 
 
-@pytest.mark.parametrize(("measure", "fix"), [("targets_in_column", "drop_column"), ("next_seen", "causal_mask")])
+@pytest.mark.parametrize(
+    ("shape", "targets"),
+    [
+        (lambda logits: logits, TOKENS),
+        (lambda logits: logits.transpose(1, 2), TOKENS),
+        (lambda logits: logits.flatten(0, 1), TOKENS.flatten()),
+    ],
+    ids=["NTC", "NCT", "flat"],
+)
+@pytest.mark.parametrize(("kind", "seen"), [("causal", 1.0), ("recurrent", 1.0), ("open", 0.0), ("bidirectional", 0.0)])
+def test_labels_that_are_not_shifted(kind, seen, shape, targets):
+    model = Letters(kind, shape=shape)
+    assert leakage_measures(model, letters_loss, [Batch(TOKENS, targets)]) == {"own_seen": seen}
+
+
+def test_labels_that_the_loss_shifts_and_padding_that_it_ignores():
+    model, padded = Letters("causal"), TOKENS.clone()
+    padded[::2, -6:] = 0
+
+    def ignoring(outputs, targets):
+        return cross_entropy(outputs.transpose(1, 2), targets, ignore_index=0)
+
+    assert leakage_measures(model, shifting_loss, [Batch(TOKENS, TOKENS)]) == {"own_seen": 0.0}
+    assert leakage_measures(model, ignoring, [Batch(padded, padded)]) == {"own_seen": 1.0}
+
+
+def test_a_decoder_whose_targets_are_its_inputs():
+    batch = Batch((TOKENS.flip(1), TOKENS), TOKENS)
+    assert leakage_measures(Pair("recurrent"), letters_loss, [batch]) == {"own_seen": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("measure", "fix"),
+    [("targets_in_column", "drop_column"), ("next_seen", "causal_mask"), ("own_seen", "shift_labels")],
+)
 def test_the_verdict_holds_though_the_loss_falls(measure, fix):
     numbers = {"steps": 200.0, measure: 1.0, "loss_constant": 2.3, "loss_last": 0.1, "falling": 0.3, "left": 0.05}
     assert judge(numbers).code == "target_leakage"

@@ -106,6 +106,43 @@ def test_a_loader_at_hand_that_has_other_batches():
     assert verdict.measures["among_others"] == 1.0
 
 
+def trained_on(batch_of, held, steps=STEPS):
+    """A function that holds samples, and takes its batches from them."""
+    model, optimizer = parts()
+    with thalweg.watch(model, optimizer) as watch:
+        for step in range(steps):
+            x, y = batch_of(step)
+            optimizer.zero_grad()
+            loss = cross_entropy(model(x), y)
+            loss.backward()
+            optimizer.step()
+            watch.step(loss)
+    assert held is not None
+    return watch
+
+
+@pytest.mark.parametrize("kind", [torch.Tensor.clone, lambda tensor: tensor.double().numpy()], ids=["tensor", "array"])
+def test_a_function_that_has_many_more_samples(kind):
+    inputs_NF, labels_N = data()
+    batch = (inputs_NF[20:40], labels_N[20:40])
+    assert trained_on(lambda _: batch, kind(inputs_NF)).diagnose().code == "same_batch"
+    for held in (kind(inputs_NF[:60]), kind(inputs_NF + 1), kind(inputs_NF[:, :5])):  # few, others, of another shape
+        assert trained_on(lambda _: batch, held).measures()["at_hand"] == 0
+    moving = trained_on(lambda step: (inputs_NF[step : step + 20], labels_N[step : step + 20]), kind(inputs_NF))
+    assert "at_hand" not in moving.measures()
+
+
+@pytest.mark.parametrize(("size", "at_hand"), [(20, 1.0), (10, 0.0)])
+def test_a_loader_of_such_batches_that_a_caller_has(size, at_hand):
+    inputs_NF, labels_N = data()
+    loader = DataLoader(TensorDataset(inputs_NF, labels_N), batch_size=size, shuffle=True)
+    first = (inputs_NF[:20], labels_N[:20])
+    before = torch.get_rng_state()
+    assert trained_on(lambda _: first, "nothing", steps=40).measures()["at_hand"] == at_hand
+    assert len(loader.dataset) == 200
+    torch.set_rng_state(before)
+
+
 @pytest.mark.parametrize("fixed", [True, False])
 def test_a_draw_that_is_seeded_in_every_step(fixed):
     inputs_NF, labels_N = data()
@@ -148,6 +185,8 @@ def test_another_batch_tells(trained_on, given, expected):
     labels_N = torch.randint(0, 2, (len(inputs_NF),), generator=torch.Generator().manual_seed(1))
     model, optimizer = parts()
     x, y = inputs_NF[trained_on], labels_N[trained_on]
+    batch = (inputs_NF[given], labels_N[given])
+    del inputs_NF  # what the function holds tells, too
     with thalweg.watch(model, optimizer) as watch:
         for _ in range(STEPS):
             optimizer.zero_grad()
@@ -155,7 +194,7 @@ def test_another_batch_tells(trained_on, given, expected):
             loss.backward()
             optimizer.step()
             watch.step(loss)
-    verdict = watch.diagnose(batch=(inputs_NF[given], labels_N[given]), loss_fn=cross_entropy, seconds=2)
+    verdict = watch.diagnose(batch=batch, loss_fn=cross_entropy, seconds=2)
     assert (verdict.code == "same_batch") == expected
 
 

@@ -19,6 +19,7 @@ NUMBERS = {"lr_last": 3e-7, "lr_most": 3e-7, "gradient_last": 1.25e-5, "gain_ten
 SHARED = (
     "clipped_too_hard",
     "dead_units",
+    "decayed_too_early",
     "exploding_gradients",
     "model_too_small",
     "optimizer_not_stepping",

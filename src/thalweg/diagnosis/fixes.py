@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 FIXES_OF: dict[str, tuple[str, ...]] = {
-    "bad_inputs": ("check_inputs", "normalize_inputs"),
+    "bad_inputs": ("check_inputs", "normalize_inputs", "permute"),
     "bad_targets": ("check_targets", "match_shapes", "minus_one"),
     "batchnorm_mismatch": ("norm_momentum", "shuffle_batches", "group_norm"),
     "class_imbalance": ("weigh_classes", "balance_batches"),
@@ -43,7 +43,7 @@ FIXES_OF: dict[str, tuple[str, ...]] = {
     "saturated_units": ("reinitialize", "relu_units", "normalize_inputs"),
     "straggler": ("look_at_process", "share_evenly"),
     "symmetric_weights": ("initialize_at_random",),
-    "target_leakage": ("drop_column", "causal_mask"),
+    "target_leakage": ("drop_column", "causal_mask", "shift_labels"),
     "targets_unrelated": ("check_pairs",),
     "too_few_steps": ("train_longer", "raise_rate", "step_each_batch"),
     "unsure": ("fit_one_batch", "watch_loop", "other_rates"),
@@ -106,7 +106,11 @@ def _order(code: str, measures: Mapping[str, float]) -> tuple[str, ...]:
         "model_too_small": "add_activation" if measures.get("affine", 0) > 0.5 else "widen",
         "replicas_see_same_data": "distributed_sampler" if measures.get("data_shared", 0) > 0.3 else "seed_by_rank",
         "wrong_mode": "follow_mode" if measures.get("dropout_left_on", 0) > 0.05 else "train_mode",
-        "bad_inputs": "normalize_inputs" if _large_but_sound(measures) else "check_inputs",
+        "bad_inputs": "permute"
+        if "permute" in names
+        else "normalize_inputs"
+        if _large_but_sound(measures)
+        else "check_inputs",
         "untrained_parameters": "register_layers"
         if measures.get("unregistered", 0) > 0.01
         else "unfreeze"
@@ -120,17 +124,20 @@ def _applies(name: str, measures: Mapping[str, float]) -> bool:
     """Whether a fix is one of what was found; one of another cause of the same verdict would be false."""
     if name in ("train_all_layers", "less_penalty", "step_each_batch"):
         return False
-    measure = _ONLY_FOR.get(name)
-    return measure is None or measures.get(measure, 0) > (0.4 if measure == "summed_passes" else 0.05)
+    measure, limit = _ONLY_FOR.get(name, ("", -1))
+    return measures.get(measure, 0) > limit
 
 
 _ONLY_FOR = {
-    "causal_mask": "next_seen",
-    "divide_loss": "summed_passes",
-    "drop_column": "targets_in_column",
-    "minus_one": "targets_unread",
-    "wider_weights": "rounded_away",
+    "causal_mask": ("next_seen", 0.05),
+    "divide_loss": ("summed_passes", 0.4),
+    "drop_column": ("targets_in_column", 0.05),
+    "minus_one": ("targets_unread", 0.05),
+    "permute": ("misread", 2),
+    "shift_labels": ("own_seen", 0.05),
+    "wider_weights": ("rounded_away", 0.05),
 }
+"""A fix to the measure beyond whose limit it is one."""
 
 
 def _large_but_sound(measures: Mapping[str, float]) -> bool:

@@ -51,6 +51,7 @@ STAGES = {
     "graph": 4,
     "mixing": 4,
     "ignored": 6,
+    "layout": 1,
     "leakage": 5,
     "mirrored": 1,
     "symmetry": 1,

@@ -145,6 +145,8 @@ def derived(measures: Mapping[str, float]) -> dict[str, float]:
     found["gain_more"] = max((gain for gain in gains if not math.isnan(gain)), default=math.nan)
     found["gain_ratio"] = found["gain_more"] / max(known("gain_same"), 1e-9)
     found["gain_lr_most_ratio"] = known("gain_lr_most") / max(known("gain_same"), 1e-9)
+    if known("tried_full_rate") + known("tried_best") > 0:
+        found["full_rate_share"] = known("tried_full_rate") / (known("tried_full_rate") + known("tried_best"))
     if known("weight_norm_first") > 0:
         found["weight_norm_left"] = known("weight_norm") / known("weight_norm_first")
     found["fit_gain"] = known("loss_batch") / known("scale") - known("fit_left") if known("scale") > 0 else math.nan

@@ -43,6 +43,7 @@ PROGRAM_RULES: tuple[Rule, ...] = (
         prior=1.0,
     ),
     _rule("bad_inputs", m.INPUTS_ALIKE > 0.5, prior=1.0),
+    _rule("bad_inputs", m.MISREAD > 2, prior=0.95, beside_learning=True),
     _rule("bad_inputs", m.INPUTS_REPEATED > 0.5, m.TO_CONSTANT > 0.9, m.FALLING < 0.05),
     _rule("bad_inputs", m.INPUTS_SCALE > 50),
     _rule("bad_inputs", m.INPUTS_SCALE > 1e-12, m.INPUTS_SPREAD < 0.02),
@@ -51,6 +52,7 @@ PROGRAM_RULES: tuple[Rule, ...] = (
     _rule("same_batch", m.BATCHES_SEEN < 1.5, m.REOPENED > 0.5, prior=1.0),
     _rule("same_batch", m.BATCHES_SEEN < 1.5, m.RESEEDED > 0.5, prior=1.0),
     _rule("same_batch", m.BATCHES_SEEN < 1.5, m.AMONG_OTHERS > 0.5, prior=1.0),
+    _rule("same_batch", m.BATCHES_SEEN < 1.5, m.AT_HAND > 0.5, prior=1.0),
     _rule("same_batch", m.BATCHES_SEEN < 1.5, m.OTHER_BATCH > 0.5, m.LOSS_OTHER > 0.3),
     _rule("replicas_see_same_data", m.DATA_SHARED > 0.3, prior=1.0),
     _rule("bad_targets", m.TARGETS_KINDS < 1.5, (m.TARGETS_COUNT > 7).if_known),
@@ -89,6 +91,7 @@ PROGRAM_RULES: tuple[Rule, ...] = (
     # What the inputs tell that they should not.
     _rule("target_leakage", m.TARGETS_IN_COLUMN > 0.5, prior=1.0),
     _rule("target_leakage", m.NEXT_SEEN > 0.5, prior=1.0),
+    _rule("target_leakage", m.OWN_SEEN > 0.5, prior=1.0),
     # What the network cannot tell apart, and what the batch hardly shows.
     _rule("samples_mixed", m.SAMPLES_MIXED > 0.01, m.BATCH_AS_TIME > 0.5, prior=1.0),
     _rule("samples_mixed", m.SAMPLES_MIXED > 0.01, m.TO_CONSTANT > 0.7, prior=1.0),

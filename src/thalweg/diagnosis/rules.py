@@ -68,6 +68,7 @@ RULES: tuple[Rule, ...] = (
     _rule(
         "ill_conditioned", m.SHARPNESS_RATIO > 0.6, m.GAIN_MORE < 0, m.FALLING < 0.05, m.LEFT > 0.1, m.LATE_NOISE < 0.02
     ),
+    _rule("lr_too_large", LOWER_IS_NO_WORSE, m.WEIGHT_NORM_LEFT > 10, NOT_BELOW, STUCK),
     _rule("lr_too_large", LOWER_IS_NO_WORSE, m.UPDATE_RATIO_FIRST > 0.25, m.FALLING < 0.02, m.LEFT > 0.2),
     _rule("lr_too_large", LOWER_IS_NO_WORSE, m.UPDATE_RATIO_FIRST > 0.25, m.TO_CONSTANT > 0.95),
     _rule(
@@ -137,6 +138,16 @@ RULES: tuple[Rule, ...] = (
         m.LEFT > 0.3,
         (m.TO_CONSTANT < 0.85).if_known,
         m.FALLING < 0.05,
+    ),
+    _rule(
+        "decayed_too_early",
+        m.LR_LEFT < 0.1,
+        m.FULL_RATE_SHARE > 0.5,
+        m.TRIED_FULL_RATE > 0.02,
+        m.GAIN_LR_MOST_RATIO > 10,
+        STUCK,
+        prior=0.9,
+        beside_learning=True,
     ),
     _rule(
         "lr_too_small",

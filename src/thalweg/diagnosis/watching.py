@@ -14,6 +14,7 @@ from torch.nn.parameter import is_lazy
 
 from thalweg._files import write_text
 from thalweg.diagnosis import trials
+from thalweg.diagnosis.at_hand import LOOK_AT, at_hand_measures, repetition_of
 from thalweg.diagnosis.edits import Edits
 from thalweg.diagnosis.judging import NO_STEP, judge
 from thalweg.diagnosis.measures.collect import MOST_BATCHES, ask, decay_measures, mode_measures, wiring_measures
@@ -76,6 +77,7 @@ class Watch:
         self.validation = History(VALIDATION_UNITS)
         self.error: Exception | None = None
         self._asked: dict[str, float] = {}
+        self._at_hand: dict[str, float] = {}
         self._start: dict[str, Tensor] = {}
         self._every = every
         self._probe: StepProbe | None = None
@@ -145,6 +147,9 @@ class Watch:
             return
         if misuse is not None:
             self.note(misuse)
+        if self._probe.step == LOOK_AT:
+            with self._keeping("repeated"):
+                self._at_hand = at_hand_measures(self._probe.kept, self._probe.batch_size)
         if self._probe.failure is not None:
             self._fail("watching", self._probe.failure)
 
@@ -249,9 +254,7 @@ class Watch:
                 found |= sight_measures(self._probe.kept.marks, steps["loss"])
         if self._stepped is not None and self._stepped is not _UNKNOWN and found.get("batches_seen") == 1:
             with self._keeping("repeated"):
-                program = Program(self._stepped)
-                found["reopened"] = float(program.reopening() is not None)
-                found["reseeded"] = float(program.reseeding() is not None)
+                found |= self._at_hand | repetition_of(Program(self._stepped))
         if self._wiring is not None:
             found |= wiring_measures(self._wiring)
         if self._replicas is not None:

@@ -23,6 +23,7 @@ from thalweg.diagnosis.measures.gradients import TooSlowError, curvature_of, noi
 from thalweg.diagnosis.measures.graph import graph_measures, rival_measures
 from thalweg.diagnosis.measures.ignored import ignored_measures
 from thalweg.diagnosis.measures.initial import initial_measures
+from thalweg.diagnosis.measures.layout import layout_measures
 from thalweg.diagnosis.measures.leakage import leakage_measures
 from thalweg.diagnosis.measures.mirrored import mirrored_measures
 from thalweg.diagnosis.measures.mixing import mixing_measures
@@ -132,7 +133,8 @@ def ask(
             "graph": lambda: graph_measures(copied, first) | rival_measures(model, optimizer, loss_fn),
             "mixing": lambda: mixing_measures(new(), first, scale),
             "ignored": lambda: ignored_measures(new(), first),
-            "leakage": lambda: leakage_measures(copied.model, given),
+            "layout": lambda: layout_measures(given[0]),
+            "leakage": lambda: leakage_measures(copied.model, copied.loss_fn, given, kept),
             "mirrored": lambda: mirrored_measures(copied, first),
             "symmetry": lambda: weights_of(copied.model, start or {}),
             "start": lambda: start_measures(new(), start or {}, first),

@@ -1,7 +1,7 @@
 """Target leakage: whether the inputs hold the targets, which nobody has when the model is used.
 
-Two kinds can be told exactly: a column of a table from which the targets can be read off alone, and a model of
-sequences that sees, at a position, the next input, which is its target there.
+Three kinds can be told exactly: a column of a table from which the targets can be read off alone; a model of sequences
+that sees, at a position, the next input, which is its target there; and one whose target there is the input itself.
 
 Shape suffixes: N samples, T positions, F columns.
 """
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-    from thalweg.probes.batches import Batch
+    from thalweg.probes.batches import Batch, LossFunction
 
 FEWEST_ROWS = 32  # that show that a column and the targets are one
 FEWEST_A_CLASS = 8  # of two classes; with more classes, a column that names all of them is no chance
@@ -32,14 +32,20 @@ SHORTEST = 4  # sequences
 _SMOOTH = 0.5  # of the variance: half the mean square of successive differences; 1 in an order that says nothing
 _OFF = 1e-6  # of the variance: targets that were standardized, or written with fewer digits
 _CHANGED = 1e-4  # of the outputs' spread
+_MOSTLY = 0.9  # of the change of the loss's gradient
 
 
-def leakage_measures(model: nn.Module, batches: Sequence[Batch]) -> dict[str, float]:
+def leakage_measures(
+    model: nn.Module, loss_fn: LossFunction, batches: Sequence[Batch], kept: Batch | None = None
+) -> dict[str, float]:
     """Measure what a model can read of its targets in its inputs.
 
     Args:
         model: only a copy of it runs, in evaluation mode.
+        loss_fn: of (outputs, targets); it may shift targets against outputs itself.
         batches: at least one; of all of them together for a table, of the first for sequences.
+        kept: more samples of a table; they count where their targets are whole numbers, as what was read from a
+            gradient is exact only then.
 
     Returns:
         `targets_in_column`, 0 or 1: whether one column of a table of several, (N, F), alone is a linear, a rising or a
@@ -47,14 +53,19 @@ def leakage_measures(model: nn.Module, batches: Sequence[Batch]) -> dict[str, fl
         are all functions of one variable, such as its powers, nor several that tell a number, such as the last values
         of a series that rises. `next_seen`, in [0, 1]: the share of the positions looked at where the outputs change
         with the next input, if targets are the inputs shifted by one; of several such inputs, the least, because an
-        encoder may read all of its source. Nothing where inputs or targets are of another form.
+        encoder may read all of its source. `own_seen`, in [0, 1]: the share of the positions looked at where a model
+        that sees no later input has its own input, a whole number, as its target, and the loss compares these two.
+        Nothing where inputs or targets are of another form.
 
     Source: Kaufman, Rosset, Perlich and Stitelman 2012, Leakage in data mining, https://doi.org/10.1145/2382577.2382579;
     von Neumann 1941, Distribution of the ratio of the mean square successive difference to the variance,
     https://doi.org/10.1214/aoms/1177731677, for what is a function of one variable;
     Vaswani et al. 2017, Attention is all you need, https://arxiv.org/abs/1706.03762, for the mask.
     """
-    return _of_table(batches) | _of_sequence(model, batches[0])
+    found = _of_table(batches)
+    if kept is not None and not found.get("targets_in_column") and bool((kept.targets == kept.targets.round()).all()):
+        found |= _of_table([*batches, kept])
+    return found | _of_sequence(model, loss_fn, batches[0])
 
 
 def _of_table(batches: Sequence[Batch]) -> dict[str, float]:
@@ -121,20 +132,28 @@ def _is_function(column_N: Tensor, of_N: Tensor) -> bool:
     return float(ordered_N.diff().square().mean()) < 2 * _SMOOTH * float(column_N.var())
 
 
-def _of_sequence(model: nn.Module, batch: Batch) -> dict[str, float]:
+def _of_sequence(model: nn.Module, loss_fn: LossFunction, batch: Batch) -> dict[str, float]:
     targets = batch.targets
     if not isinstance(targets, torch.Tensor):
         return {}
     batch = replace(batch, inputs=mapped(batch.inputs, torch.clone))  # one tensor may be given twice
-    shares = []
+    found: dict[str, float] = {}
     for leaf in tensors_in(batch.inputs):
         if leaf.ndim < 2 or leaf.numel() != targets.numel() or len(leaf.unique()) < 3:
             continue
-        long = (time for time in (1, 0) if leaf.shape[time] >= SHORTEST)
-        time = next((time for time in long if _is_shifted(leaf, targets.reshape(leaf.shape), time)), None)
-        share = _next_seen(model, batch, leaf, time) if time is not None else None
-        shares += [share] if share is not None else []
-    return {"next_seen": min(shares)} if shares else {}
+        wanted = targets.reshape(leaf.shape)
+        long = [time for time in (1, 0) if leaf.shape[time] >= SHORTEST]
+        time = next((time for time in long if _is_shifted(leaf, wanted, time)), None)
+        if time is not None:
+            share = _next_seen(model, batch, leaf, time)
+            found |= {"next_seen": min(share, found.get("next_seen", 1.0))} if share is not None else {}
+        elif not leaf.is_floating_point() and bool((leaf == wanted).all()):
+            later = [_next_seen(model, batch, leaf, one) for one in long]
+            own = [_own_seen(model, loss_fn, batch, leaf, one) for one in long if leaf.ndim == 2]
+            # what reads a whole sequence may have to give it back, as an autoencoder has
+            known = [share for share in own if share is not None] if 0 in later and not any(later) else []
+            found["own_seen"] = min(known, default=0.0)  # over samples and positions: a loss shifts along one of them
+    return found
 
 
 def _is_shifted(leaf: Tensor, targets: Tensor, time: int) -> bool:
@@ -162,6 +181,38 @@ def _next_seen(model: nn.Module, batch: Batch, leaf: Tensor, time: int) -> float
     return sum(seen) / len(seen)
 
 
+def _own_seen(model: nn.Module, loss_fn: LossFunction, batch: Batch, leaf: Tensor, time: int) -> float | None:
+    """The share of positions whose output changes with their own input, and is compared with it; None if unknown."""
+    outputs = _by_position(without_batch_statistics(model), batch, batch.inputs, leaf, time)
+    if outputs is None:
+        return None
+
+    def pull(targets: Tensor) -> Tensor | None:
+        """The gradient of the loss at the outputs, (T, ...)."""
+        with own_randomness(0), torch.enable_grad():
+            given = batch.outputs(without_batch_statistics(model))
+            if not isinstance(given, torch.Tensor):
+                return None
+            given = given.detach().requires_grad_()
+            (gradient,) = torch.autograd.grad(loss_fn(given, targets), given)
+        return positions_of(gradient, leaf, time)
+
+    length, seen = leaf.shape[time], []
+    before = pull(batch.targets)
+    for position in sorted({length // 4, length // 2, 3 * length // 4}):
+        own = leaf.narrow(time, position, 1)
+        other = leaf.clone()
+        other.narrow(time, position, 1).copy_(own.roll(1, 1 - time))
+        after = _by_position(without_batch_statistics(model), batch, _with(batch.inputs, leaf, other), leaf, time)
+        pulled = pull(other.reshape(batch.targets.shape))
+        if before is None or after is None or pulled is None or torch.equal(other, leaf):
+            continue
+        change_T = (pulled - before).flatten(1).abs().sum(dim=1)
+        compared = float(change_T[position]) > _MOSTLY * float(change_T.sum())  # the mean may change everywhere
+        seen.append(compared and not torch.equal(after[position], outputs[position]))
+    return sum(seen) / len(seen) if seen else None
+
+
 def _with(inputs: Any, leaf: Tensor, other: Tensor) -> Any:
     return mapped(inputs, lambda one: other if one is leaf else one)
 
@@ -173,6 +224,11 @@ def _by_position(twin: nn.Module, batch: Batch, inputs: Any, leaf: Tensor, time:
     outputs = next(_floating(outputs), None)
     if outputs is None or not bool(torch.isfinite(outputs).all()):
         return None
+    return positions_of(outputs, leaf, time)
+
+
+def positions_of(outputs: Tensor, leaf: Tensor, time: int) -> Tensor | None:
+    """What has one part for each position of the inputs, as (T, ...); None if it has no such dimension."""
     shape, length = leaf.shape[:2], leaf.shape[time]
     if outputs.shape[:2] == shape:
         return outputs.float().movedim(time, 0)
