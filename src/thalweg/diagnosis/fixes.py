@@ -64,6 +64,7 @@ FIXES_OF: dict[str, tuple[str, ...]] = {
         "sign_of_loss",
         "balance_terms",
         "ignore_padding",
+        "permute",
     ),
     "wrong_mode": ("train_mode", "follow_mode"),
     "zero_grad_missing": ("zero_grad",),
@@ -98,7 +99,7 @@ def _order(code: str, measures: Mapping[str, float]) -> tuple[str, ...]:
     first = {
         "ill_conditioned": "decorrelate_inputs" if measures.get("tried_decorrelated", 0) > 0.1 else "adaptive",
         "bad_targets": "match_shapes"
-        if measures.get("targets_broadcast", 0) > 0.5
+        if max(measures.get("targets_broadcast", 0), measures.get("unpaired", 0)) > 0.5
         else "minus_one"
         if measures.get("targets_unread", 0) > 0.05
         else "check_targets",
@@ -161,6 +162,7 @@ def _for_loss(measures: Mapping[str, float]) -> tuple[str, ...]:
 _LOSS_FIXES = {
     "loss_blind": ("one_logit",),
     "loss_in_steps": ("smooth_loss",),
+    "mispaired": ("permute",),
     "outputs_fixed": ("one_logit", "linear_output"),
     "squashed_twice": ("logits",),
     "several_labels": ("each_class",),

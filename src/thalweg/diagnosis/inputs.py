@@ -53,6 +53,7 @@ STAGES = {
     "ignored": 6,
     "layout": 1,
     "leakage": 5,
+    "pairing": 3,
     "mirrored": 1,
     "symmetry": 1,
     "start": 2,

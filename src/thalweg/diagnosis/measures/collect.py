@@ -30,6 +30,7 @@ from thalweg.diagnosis.measures.mixing import mixing_measures
 from thalweg.diagnosis.measures.numbered import numbered_measures
 from thalweg.diagnosis.measures.outdone import outdone_measures
 from thalweg.diagnosis.measures.padding import padding_measures
+from thalweg.diagnosis.measures.pairing import pairing_measures
 from thalweg.diagnosis.measures.penalty import penalty_measures
 from thalweg.diagnosis.measures.recovered import recovered
 from thalweg.diagnosis.measures.repeated import other_batch
@@ -135,6 +136,7 @@ def ask(
             "ignored": lambda: ignored_measures(new(), first),
             "layout": lambda: layout_measures(given[0]),
             "leakage": lambda: leakage_measures(copied.model, copied.loss_fn, given, kept),
+            "pairing": lambda: pairing_measures(new(), first),
             "mirrored": lambda: mirrored_measures(copied, first),
             "symmetry": lambda: weights_of(copied.model, start or {}),
             "start": lambda: start_measures(new(), start or {}, first),
