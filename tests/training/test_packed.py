@@ -1,6 +1,7 @@
 """Convolutions whose kernels are packed once for many calls: the bits are those of torch's own."""
 
 import copy
+import threading
 
 import pytest
 import torch
@@ -53,7 +54,8 @@ def results_of(network, maps):
 
 
 def calls_of(monkeypatch):
-    """Count the convolutions with packed kernels."""
+    """Count the convolutions with packed kernels, from now on."""
+    assert packed._is_torchs()
     calls, inner = [], packed._Convolution.apply
     monkeypatch.setattr(packed._Convolution, "apply", lambda *given: calls.append(1) or inner(*given))
     return calls
@@ -109,3 +111,70 @@ def test_threads_that_begin_at_once_have_the_same_kernels():
     expected = results_of(network, maps)
     for found in Lanes(3).map(lambda _, twin: results_of(twin, maps), twins):
         assert all(map(torch.equal, expected, found))
+
+
+def test_a_thread_keeps_its_kernel_while_another_makes_it_for_maps_of_another_size(monkeypatch):
+    network, twin, _ = pair_of(nn.Conv2d(32, 32, 3, bias=False))
+    apply, operator = packed._Convolution.apply, packed._operator
+    begun, is_made_anew, ended = (threading.Event() for _ in range(3))
+
+    def begins(maps, *given):
+        if maps.shape[-1] == 9:
+            begun.set()
+            assert is_made_anew.wait(10)
+        return apply(maps, *given)
+
+    def makes(name):
+        if name == packed._ORDER and begun.is_set():
+            is_made_anew.set()
+            assert ended.wait(10)
+        return operator(name)
+
+    def computed(_, side):
+        assert side == 9 or begun.wait(10)
+        try:
+            return twin(maps[side])
+        finally:
+            if side == 9:
+                ended.set()
+
+    maps = {side: channels_last(torch.randn(2, 32, side, side)) for side in (9, 12)}
+    assert packed._is_torchs()
+    monkeypatch.setattr(packed._Convolution, "apply", begins)
+    monkeypatch.setattr(packed, "_operator", makes)
+    for side, found in zip(maps, Lanes(2).map(computed, maps), strict=True):
+        assert torch.equal(found, network(maps[side]))
+
+
+@pytest.mark.parametrize("first", [1, 2, 16])
+@pytest.mark.parametrize("kernel", [1, 3])
+def test_the_photos_that_came_before_change_no_bit(first, kernel):
+    network, twin, _ = pair_of(nn.Conv2d(32, 48, kernel, bias=False))
+    _, other, _ = pair_of(copy.deepcopy(network))
+    results_of(twin, torch.randn(first, 32, 9, 9))
+    for count in (1, 2, 5):
+        maps = torch.randn(count, 32, 9, 9)
+        assert all(map(torch.equal, results_of(other, maps), results_of(twin, maps)))
+
+
+def _refused(*_given):
+    raise RuntimeError("this takes another number of arguments")
+
+
+@pytest.mark.parametrize("name", ["_ORDER", "_ORDER_BACK", "_COMPUTE", "_COMPUTE_BACK"])
+@pytest.mark.parametrize("change", ["missing", "refused", "other"])
+def test_operators_that_changed_are_left_alone(monkeypatch, name, change):
+    inner, name = packed._operator, getattr(packed, name)
+    others = {
+        "missing": lambda: getattr(torch.ops.mkldnn, "no_such_operator"),  # noqa: B009 - as `_operator` asks
+        "refused": lambda: _refused,
+        "other": lambda: lambda *given: inner(name)(*given) * 2,
+    }
+    calls = calls_of(monkeypatch)
+    monkeypatch.setattr(packed, "_operator", lambda asked: others[change]() if asked == name else inner(asked))
+    monkeypatch.setattr(packed, "_is_torchs", packed._is_torchs.__wrapped__)
+    network, twin, _ = pair_of(nn.Conv2d(16, 16, 3, bias=False))
+    calls.clear()
+    maps = torch.randn(4, 16, 8, 8)
+    assert all(map(torch.equal, results_of(network, maps), results_of(twin, maps)))
+    assert calls == []
