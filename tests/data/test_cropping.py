@@ -6,7 +6,7 @@ import torch
 from torch.nn.functional import interpolate
 
 from thalweg.data.augmentation import Crops, augmentation, draw_crops
-from thalweg.data.cropping import crop, crop_photos
+from thalweg.data.cropping import _located, crop, crop_photos
 from thalweg.data.segmented import open_segments
 
 
@@ -86,3 +86,9 @@ def test_a_memory_map_is_read_directly(tmp_path):
     crops = draw_crops(augmentation("light"), 5, 16, 12, np.random.default_rng(2))
     rows = np.arange(5)
     np.testing.assert_array_equal(crop_photos(mapped, rows, crops, 12), crop_photos(photos_NHWC, rows, crops, 12))
+
+
+def test_rows_of_32_bits_are_found_in_files_of_more_than_two_gigabytes():
+    photos_NHWC = np.broadcast_to(np.uint8(0), (1000, 1024, 1024, 3))
+    _, starts = _located(photos_NHWC, np.array([3, 999], dtype=np.int32))
+    assert starts.tolist() == [3 * 3 * 2**20, 999 * 3 * 2**20]

@@ -48,8 +48,9 @@ def test_a_row_is_in_memory_where_it_is_located(array, segmented):
     base, starts = segmented.located(rows)
     for row, start in zip(rows, starts.tolist(), strict=True):
         assert ctypes.string_at(base.ctypes.data + start, array[row].nbytes) == array[row].tobytes()
-    with pytest.raises(IndexError):
-        segmented.located(np.array([23]))
+    for outside in (23, -1):
+        with pytest.raises(IndexError):
+            segmented.located(np.array([0, outside]))
 
 
 @pytest.mark.parametrize("kind", [HostAugmenter, DeviceAugmenter])

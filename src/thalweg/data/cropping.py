@@ -49,6 +49,7 @@ def crop_photos(photos_NHWC: Pixels, rows_N: NDArray[np.int64], crops: Crops, si
 
 def _located(photos_NHWC: Pixels, rows_N: NDArray[np.int64]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """An array that has the photos, and the byte from its first at which each of them begins."""
+    rows_N = np.asarray(rows_N, dtype=np.int64)  # rows of 32 bits end at byte 2³¹
     if isinstance(photos_NHWC, SegmentedPhotos):
         return photos_NHWC.located(rows_N)
     if not isinstance(photos_NHWC, np.ndarray):  # decoded when they are read

@@ -133,6 +133,8 @@ class SegmentedPhotos(RowReader):
         Raises:
             IndexError: there is no such row.
         """
+        if np.any(rows_N < 0):  # a compiled loop would read other memory
+            raise IndexError(int(rows_N.min()))
         return self._parts[0], self._shifts[self._numbers(rows_N)] + rows_N * self._row_bytes
 
     def _numbers(self, rows_N: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from thalweg.loggers.live import Live
 
 FINISHED: Final = ("done", "budget", "patience")  # how a run stops that has nothing left to do
+# What a process that is killed while it prepares a run may leave in the folder.
+_BEFORE_CONFIG: Final = (files.SPLIT, files.APPLIED, files.CHECK, files.FINDINGS, files.RATE_SWEEP, files.CLASSES)
 
 
 def train(
@@ -112,7 +114,7 @@ def _train(
             if known is not None and (Path(known) / files.CONFIG).exists():  # torchrun has started us again
                 return _reopened(known, listener, group)
             if known is not None:
-                for name in (files.SPLIT, files.APPLIED, files.CHECK, files.FINDINGS, files.RATE_SWEEP):
+                for name in _BEFORE_CONFIG:
                     (Path(known) / name).unlink(missing_ok=True)
             return _begun(photos, settled, known or out, listener, group)
 
