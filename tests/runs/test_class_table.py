@@ -94,3 +94,9 @@ def test_no_other_file_is_read(tmp_path):
     with pytest.raises(RunError, match="classes is"):
         Run.open(path)
     assert RunFolder(path).classes == []
+
+
+def test_a_table_that_excel_has_saved_is_the_same(tmp_path):
+    path = saved(tmp_path / "run", 300)
+    (path / "classes.csv").write_bytes(b"\xef\xbb\xbf" + (path / "classes.csv").read_bytes())
+    assert Run.open(path).data == facts(300)

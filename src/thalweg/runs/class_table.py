@@ -87,7 +87,9 @@ def with_classes(data: Any, folder: Path) -> Any:
 
 def _read(path: Path) -> tuple[list[str], list[float]]:
     try:
-        text = path.read_bytes().decode()  # `read_text` would change the signs of line ends in a name
+        text = path.read_bytes().decode(
+            "utf-8-sig"
+        )  # Excel writes a mark; `read_text` would change line ends in a name
         header, *rows = csv.reader(io.StringIO(text, newline=""), strict=True)
         for name in _COLUMNS:
             if name not in header:
