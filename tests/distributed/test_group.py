@@ -8,6 +8,7 @@ import time
 import pytest
 from torch.distributed import TCPStore
 
+from thalweg.distributed import memory
 from thalweg.distributed.group import Group
 from thalweg.distributed.memory import offered, opened
 from thalweg.errors import EndedElsewhereError, ProcessLostError
@@ -84,6 +85,15 @@ def test_memory_of_another_process_is_opened_only_by_its_mark():
     other[-1] = 7
     assert memory[-1] == 7
     os.close(descriptor)
+
+
+def test_memory_that_would_fill_the_machine_is_not_asked_for(monkeypatch):
+    """The system would not refuse it: it would kill processes, those of others as well."""
+    asked = []
+    monkeypatch.setattr(os, "memfd_create", lambda *_given: asked.append(1), raising=False)
+    monkeypatch.setattr(memory, "free_memory", lambda: 2e6)
+    assert memory.offered(250_000) is None
+    assert asked == []
 
 
 def test_who_waits_for_the_first_process_names_it(groups):

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import thalweg
+from thalweg._memory import free_memory
 from thalweg.cli._streams import speak_any_encoding
 from thalweg.data.places import tidy
 from thalweg.data.sources import points_outside
@@ -21,7 +22,7 @@ from thalweg.errors import StorageError
 from thalweg.i18n import word
 from thalweg.prediction.sorting import folder_name
 from thalweg.server.processes import launch, typed
-from thalweg.training.machine import free_memory, gentle_interrupt, keep_freed, settled_device
+from thalweg.training.machine import gentle_interrupt, keep_freed, settled_device
 
 
 SOURCE = Path(thalweg.__file__).parent

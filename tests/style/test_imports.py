@@ -13,7 +13,19 @@ SRC = Path(__file__).parents[2] / "src" / "thalweg"
 
 # A package imports from the rungs below its own. Within a rung, one of two packages may import the other, in no circle.
 RUNGS = [
-    {"errors", "i18n", "_files", "_lazy", "_native", "_notebook", "_pointing", "_quiet", "_replay", "_spinning"},
+    {
+        "errors",
+        "i18n",
+        "_files",
+        "_lazy",
+        "_memory",
+        "_native",
+        "_notebook",
+        "_pointing",
+        "_quiet",
+        "_replay",
+        "_spinning",
+    },
     {"surfaces", "optimizers", "schedules", "history", "formulas"},
     {"paths", "data", "models", "probes"},
     {"runs", "rate", "distributed"},
@@ -35,6 +47,7 @@ LIGHT = (
     "i18n",
     "_files",
     "_lazy",
+    "_memory",
     "_native",
     "_notebook",
     "_pointing",

@@ -4,11 +4,12 @@ from dataclasses import replace
 
 import pytest
 
+from thalweg._memory import _left_in_group, free_memory
 from thalweg.data.parallel import cores
 from thalweg.errors import UsageError
 from thalweg.runs.photos import find_photos
 from thalweg.training import recipe
-from thalweg.training.machine import _left_in_group, free_memory, usable_threads
+from thalweg.training.machine import usable_threads
 from thalweg.training.prepare import Plan
 from thalweg.training.progress import Listener
 
@@ -54,7 +55,7 @@ def test_memory_is_what_the_container_leaves(tmp_path, monkeypatch):
     (tmp_path / "memory.max").write_text("max")
     assert _left_in_group(tmp_path) == float("inf")
     assert _left_in_group(tmp_path / "none") == float("inf")
-    monkeypatch.setattr("thalweg.training.machine._left_in_group", lambda _: 7.0)
+    monkeypatch.setattr("thalweg._memory._left_in_group", lambda _: 7.0)
     assert free_memory() == 7.0
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from thalweg._memory import SHARE_OF_MEMORY, free_memory
 from thalweg.data.sharding import Block, Tree
 
 
@@ -113,15 +114,18 @@ def offered(numbers: int) -> tuple[mmap.mmap, int, str] | None:
 
     Returns:
         The memory, the descriptor to close once the others have it, and what they need to open it; None: this system
-        cannot.
+        cannot, or has too little of it.
     """
     size = _MARK + numbers * _BYTES
+    # Linux would not refuse what it does not have: it would kill processes, those of others as well.
+    if size > SHARE_OF_MEMORY * free_memory():
+        return None
     try:
         descriptor = os.memfd_create("thalweg")
     except (AttributeError, OSError):  # Linux alone has it
         return None
     try:
-        os.posix_fallocate(descriptor, 0, size)  # now: memory that is short later would kill the process
+        os.posix_fallocate(descriptor, 0, size)  # now, while it is known to be free
         memory = mmap.mmap(descriptor, size)
     except OSError:
         os.close(descriptor)

@@ -16,6 +16,7 @@ import numpy as np
 import PIL
 import torch
 
+from thalweg._memory import SHARE_OF_MEMORY, free_memory
 from thalweg.data.parallel import cores
 from thalweg.errors import UsageError
 
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
 
     from thalweg.data import Cache
     from thalweg.data.segmented import Pixels
-
-SHARE_OF_MEMORY = 0.5  # fraction of the free memory: the rest is for the network and for other processes
 
 # Windows has Ctrl-Break, too: it is how the page stops a training there.
 _STOPS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, name)]
@@ -50,37 +49,6 @@ def in_memory(cache: Cache) -> Pixels:
 def fits_device(images_NHWC: Pixels, device: torch.device) -> bool:
     """Whether the photos fit in a GPU's memory."""
     return device.type == "cuda" and images_NHWC.nbytes <= SHARE_OF_MEMORY * torch.cuda.mem_get_info(device)[0]
-
-
-def free_memory() -> float:
-    """Return the bytes of available memory, within a container's limit.
-
-    Where the system does not say what is available, as macOS, all its memory counts; infinity on Windows.
-    """
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="utf-8").splitlines()
-        free = next(float(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
-    except (OSError, StopIteration):
-        free = _all_memory()
-    return min(free, _left_in_group(Path("/sys/fs/cgroup")))
-
-
-def _all_memory() -> float:
-    try:
-        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    except (AttributeError, ValueError, OSError):  # Windows has no sysconf
-        return float("inf")
-
-
-def _left_in_group(group: Path) -> float:
-    """Return the bytes left in a control group, not counting cached files; infinity without a limit."""
-    try:
-        limit, used = ((group / name).read_text(encoding="utf-8") for name in ("memory.max", "memory.current"))
-        lines = (group / "memory.stat").read_text(encoding="utf-8").splitlines()
-        files = next(float(line.split()[1]) for line in lines if line.startswith("inactive_file "))
-        return max(0.0, float(limit) - float(used) + files)
-    except (OSError, StopIteration, ValueError):  # `max` means no limit
-        return float("inf")
 
 
 def matmul_gflops(device: torch.device, seconds: float = 0.05) -> dict[str, float]:

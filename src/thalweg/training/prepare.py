@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from thalweg import data, models, schedules
+from thalweg._memory import free_memory
 from thalweg.data.augmentation import augmentation
 from thalweg.data.batches import AHEAD
 from thalweg.data.classes import FOOD11
@@ -23,7 +24,6 @@ from thalweg.runs.tasks import BINARY, task_of
 from thalweg.training.machine import (
     fits_device,
     fits_memory,
-    free_memory,
     machine_facts,
     ready_machine,
     settled_device,
