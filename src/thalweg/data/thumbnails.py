@@ -5,6 +5,8 @@ A million photos have 3 GB of them. A file that is read and written, not mapped,
 
 from __future__ import annotations
 
+import errno
+import os
 import weakref
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -12,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import numpy as np
 
 from thalweg._files import cache_folder, unnamed_file
+from thalweg.errors import StorageError
 
 
 if TYPE_CHECKING:
@@ -35,7 +38,11 @@ class Thumbnails(Protocol):
         ...
 
     def __setitem__(self, row: int, thumbnail_HWC: NDArray[np.uint8], /) -> None:
-        """Keep one."""
+        """Keep one.
+
+        Raises:
+            StorageError: the disk is full.
+        """
         ...
 
 
@@ -63,7 +70,7 @@ class ThumbnailFile:
 
     def __init__(self, photos: int) -> None:
         self._photos = photos
-        folder = cache_folder()
+        self._folder = folder = cache_folder()
         with suppress(OSError):
             folder.mkdir(parents=True, exist_ok=True)  # the system's temporary files may lie in memory
         self._file = unnamed_file(folder, photos * _BYTES)
@@ -80,5 +87,12 @@ class ThumbnailFile:
         return found_PB.reshape(-1, *_SHAPE)
 
     def __setitem__(self, row: int, thumbnail_HWC: NDArray[np.uint8]) -> None:
-        self._file.seek(row * _BYTES)
-        self._file.write(thumbnail_HWC.tobytes())
+        try:
+            self._file.seek(row * _BYTES)
+            written = self._file.write(thumbnail_HWC.tobytes())
+            reason = "" if written == _BYTES else os.strerror(errno.ENOSPC)
+        except OSError as error:
+            reason = error.strerror or str(error)
+        if reason:  # as on macOS, which reserves nothing
+            needed = self._photos * _BYTES / 1e9
+            raise StorageError("errors.no_room_for_array", path=self._folder, needed=needed, reason=reason)
