@@ -1,9 +1,10 @@
 """A step in shards against a step on the whole batch, and two processes of one thread against one of two.
 
-    python benchmarks/distributed.py [--size 128] [--batch 64] [--rounds 5] [--optimizer adamw]
+    python benchmarks/distributed.py [--size 128] [--batch 64] [--rounds 20] [--optimizer adamw]
 
-All variants take turns, so that other load slows all equally; the figure of each is its best round. Photos are noise:
-the time of a step does not depend on what they show.
+All variants take turns step by step, so that other load slows all equally; the figures of each are those of its best
+step. Processor time, of all processes of a variant, hardly depends on other load. Photos are noise: the time of a step
+does not depend on what they show.
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
+from itertools import count
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -31,6 +34,7 @@ from thalweg.training.machine import ready_machine
 from thalweg.training.number_format import Format
 from thalweg.training.optimizers import build_optimizer
 from thalweg.training.progress import State
+from thalweg.training.sharing import update_of
 from thalweg.training.step import Gradients
 from thalweg.training.stepping import batch_step
 
@@ -40,15 +44,16 @@ if TYPE_CHECKING:
 
 
 class Step(NamedTuple):
-    """A step: its photos per second, and which parts of its time the sum over the shards and the optimizer take."""
+    """Seconds of a step: of the clock, of all processes' processor time, of the sum over shards, of the optimizer."""
 
-    rate: float
+    took: float
+    processor: float
     summing: float
     optimizing: float
 
 
-def best_step(options: argparse.Namespace, shards: int | None, threads: int) -> Step:
-    """Return the fastest of some steps, after one that warms up."""
+def steps(options: argparse.Namespace, shards: int | None, threads: int) -> None:
+    """Take a step for each line of the input, and print it."""
     group = join()
     team = group or Team()
     summing = Watch(team.total)
@@ -74,19 +79,28 @@ def best_step(options: argparse.Namespace, shards: int | None, threads: int) -> 
         seed=0,
     )
     gradients = Gradients(model, Objective("cross-entropy", 0.1), form)
-    _, take = batch_step(config, batches, gradients, optimizer, device=torch.device("cpu"), team=team, threads=threads)
-    best = Step(0.0, 0.0, 0.0)
-    for step in range(options.steps + 1):
-        began, summing.seconds = time.perf_counter(), 0.0
+    lanes, take = batch_step(
+        config, batches, gradients, optimizer, device=torch.device("cpu"), team=team, threads=threads
+    )
+    update = update_of(optimizer, lanes)
+    for step in count():
+        if not all_go_on(team):
+            return
+        began, processor, summing.seconds = time.perf_counter(), time.process_time(), 0.0
         take(State(step=step, epoch=step), config.size, mixes=False)
         middle = time.perf_counter()
-        optimizer.step()
+        update()
         optimizer.zero_grad(set_to_none=True)
-        took = time.perf_counter() - began
-        if step:
-            optimizing = time.perf_counter() - middle
-            best = max(best, Step(options.batch / took, summing.seconds / took, optimizing / took))
-    return best
+        ended, spent = time.perf_counter(), torch.tensor([time.process_time() - processor])
+        spent = torch.cat(team.gather(spent, [1] * team.processes)).sum().item()
+        if team.first:
+            print(json.dumps(Step(ended - began, spent, summing.seconds, ended - middle)), flush=True)
+
+
+def all_go_on(team: Team) -> bool:
+    """Wait for the next line of the first process's input; whether there is one."""
+    go = torch.tensor([float(team.first and bool(sys.stdin.readline()))])
+    return bool(torch.cat(team.gather(go, [1] * team.processes))[0])
 
 
 class Watch:
@@ -103,15 +117,36 @@ class Watch:
         return result
 
 
-def child(options: argparse.Namespace, name: str) -> Step:
-    """Measure one variant in processes of its own."""
-    shards, processes, threads = VARIANTS[name]
-    flags = [f"--{key}={value}" for key, value in vars(options).items() if key not in {"child", "rounds"}]
-    launch = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"] if processes > 1 else []
-    command = [sys.executable, "-W", "ignore", *launch, __file__, f"--child={shards or 0},{threads}", *flags]
-    environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    return Step(*json.loads(done.stdout.splitlines()[-1]))
+class Running:
+    """The processes of a variant, which wait for a line before each step."""
+
+    def __init__(self, options: argparse.Namespace, name: str) -> None:
+        shards, processes, threads = VARIANTS[name]
+        flags = [f"--{key}={value}" for key, value in vars(options).items() if key != "child"]
+        command = [sys.executable, "-W", "ignore", __file__, f"--child={shards or 0},{threads}", *flags]
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
+        pipes: dict[str, Any] = {"text": True}
+        self._processes = []
+        for rank in range(processes):
+            variables = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+            if processes > 1:
+                variables |= {**address, "RANK": str(rank), "WORLD_SIZE": str(processes)}
+            ends = subprocess.PIPE if rank == 0 else subprocess.DEVNULL
+            self._processes.append(subprocess.Popen(command, env=variables, stdin=ends, stdout=ends, **pipes))
+
+    def step(self) -> Step:
+        """Take one step."""
+        first: Any = self._processes[0]
+        first.stdin.write("\n")
+        first.stdin.flush()
+        return Step(*json.loads(first.stdout.readline()))
+
+    def end(self) -> None:
+        """Let them end."""
+        self._processes[0].communicate()
+        for process in self._processes:
+            process.wait()
 
 
 # shards of a batch, processes, threads of each
@@ -129,23 +164,28 @@ def main() -> None:
     parser.add_argument("--model", default="resnet18")
     parser.add_argument("--size", type=int, default=128)
     parser.add_argument("--batch", type=int, default=TrainingConfig().batch_size)
-    parser.add_argument("--steps", type=int, default=3)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--optimizer", default="adamw")
     parser.add_argument("--child", default="")
     options = parser.parse_args()
     if options.child:
         shards, threads = map(int, options.child.split(","))
-        found = best_step(options, shards or None, threads)
-        if (join() or Team()).first:
-            print(json.dumps(found), flush=True)
+        steps(options, shards or None, threads)
         return
-    best = dict.fromkeys(VARIANTS, Step(0.0, 0.0, 0.0))
-    for _ in range(options.rounds):
-        for name in VARIANTS:
-            best[name] = max(best[name], child(options, name))
-    for name, (rate, summing, optimizing) in best.items():
-        print(f"{name:40} {rate:7.1f} photos/s, of the step: sum {summing:5.1%}, optimizer {optimizing:5.1%}")
+    running = {name: Running(options, name) for name in VARIANTS}
+    found: dict[str, list[Step]] = {name: [] for name in VARIANTS}
+    for turn in range(1 + options.rounds):
+        for name, processes in running.items():
+            step = processes.step()
+            if turn:  # the first warms up
+                found[name].append(step)
+    for name, some in found.items():
+        running[name].end()
+        took, processor, summing, optimizing = (1000 * min(part) for part in zip(*some, strict=True))
+        print(
+            f"{name:36} {1000 * options.batch / took:6.1f} photos/s, {took:5.0f} ms ({processor:.0f} of the processor),"
+            f" sum {summing:.1f} ms, optimizer {optimizing:.1f} ms"
+        )
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from torch import nn
 from torch.nn import functional
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, margin_ranking_loss, mse_loss
 
+from thalweg.diagnosis.judging import judge
 from thalweg.diagnosis.measures.affine import affine_measures
 from thalweg.diagnosis.measures.batch import of_batch
 from thalweg.diagnosis.measures.dropout import dropout_left_on
@@ -160,3 +161,14 @@ def test_a_network_that_calls_many_samples_rare_does_not_neglect_them():
             model[0].bias[1] = bias
         said.append(of_batch(model, cross_entropy, [Batch(INPUTS_NF, labels_N)])["rare_said"])
     assert said == [0.0, 64.0]
+
+
+def test_labels_that_the_loss_leaves_out_are_no_class():
+    labels = torch.arange(64) % 3
+    left_out = torch.where(torch.arange(64) < 24, 2, -100)
+    few = torch.where(torch.arange(64) < 40, labels, -100)
+    alone, several = (of_batch(layer(3), cross_entropy, [Batch(INPUTS_NF, one)]) for one in (left_out, few))
+    assert (alone["targets_kinds"], alone["targets_count"]) == (1, 24)
+    assert (several["targets_kinds"], several["targets_count"]) == (3, 40)
+    assert several["largest_class"] == pytest.approx(14 / 40)
+    assert judge({"steps": 100.0, **alone}).code == "bad_targets"

@@ -1,14 +1,19 @@
 """Sums over shards in several processes, many times: the bits are those of one tree, and no vector is lost.
 
-torchrun --nproc-per-node 3 sums.py FOLDER
+torchrun --nproc-per-node 3 sums.py FOLDER [HOW], where with `messages` no process can share memory, with `apart` the
+last cannot see that of the first.
 """
 
 import json
+import os
 import sys
+import time
 from pathlib import Path
+from random import Random
 
 import torch
 
+import thalweg.distributed.group
 from thalweg.data.sharding import Block, Tree, of_process
 from thalweg.distributed.joining import join
 
@@ -31,19 +36,33 @@ class Vectors:
     def give_back(self, flat_F):
         self.spare.append(flat_F)
 
+    def pack(self, value_F):
+        return value_F
+
+    def parted(self, flat_F):
+        return flat_F
+
 
 def of_shard(step, shard):
     return torch.randn(LENGTH, generator=torch.Generator().manual_seed(100 * step + shard))
 
 
+def refused(*_arguments, **_options):
+    raise OSError
+
+
 def main():
-    group = join()
+    group, how = join(), sys.argv[2]
     group.meet()
-    vectors, last, same, counts = Vectors(), None, True, []
+    if how == "messages" and group.first:
+        os.memfd_create = refused
+    if how == "apart" and group.rank == 2:
+        thalweg.distributed.group.opened = lambda *_given: None
+    random = Random(group.rank)
+    vectors, same, counts = Vectors(), True, []
     for step in range(30):
         shards = (8, 5, 2)[step % 3]  # of three processes, several blocks in one, and none in another
-        if last is not None:
-            vectors.give_back(last)
+        group.take_back(vectors)
 
         def add(left_F, right_F):
             left_F.add_(right_F)
@@ -55,10 +74,20 @@ def main():
         for shard in of_process(shards, group.rank, 3):
             tree.push(Block(shard, 1, vectors.new().copy_(of_shard(step, shard))))
         last = group.total(tree, shards, vectors)
-        same &= torch.equal(last, whole.total())
+        expected = whole.total()
+        same &= torch.equal(last, expected)
+        for number in range(step % 3):
+            lengths = [step + number, 0, 3]
+            parts = [torch.full([length], 10.0 * step + rank + number) for rank, length in enumerate(lengths)]
+            found = group.gather(parts[group.rank], lengths)
+            time.sleep(0.003 * random.random())  # others may go on before this one has read
+            same &= all(map(torch.equal, found, parts))
+        same &= torch.equal(last, expected)
+        last.fill_(group.rank)  # as clipping may
         counts.append((vectors.made, len(vectors.spare)))
     group.leave()
-    found = {"same": same, "after_three": counts[2], "at_last": counts[-1]}
+    shared = group.shares_memory
+    found = {"same": same, "shared": shared, "after_three": counts[2], "at_last": counts[-1]}
     (Path(sys.argv[1]) / f"{group.rank}.json").write_text(json.dumps(found))
 
 

@@ -1,5 +1,7 @@
 """A process among several: who is lost is named, who works for long is waited for."""
 
+import os
+import sys
 import threading
 import time
 
@@ -7,6 +9,7 @@ import pytest
 from torch.distributed import TCPStore
 
 from thalweg.distributed.group import Group
+from thalweg.distributed.memory import offered, opened
 from thalweg.errors import EndedElsewhereError, ProcessLostError
 
 
@@ -58,12 +61,29 @@ def test_what_all_find_is_said_by_the_first_before_the_others_end(groups):
 
 
 @pytest.mark.slow
-def test_sums_of_several_blocks_lose_no_vector(run_script):
-    for found in run_script("sums.py", 3):
+@pytest.mark.parametrize("how", ["memory", "messages", "apart"])
+def test_sums_of_several_blocks_lose_no_vector(run_script, how):
+    for found in run_script("sums.py", 3, how):
         assert found["same"]
+        assert found["shared"] == (how == "memory" and sys.platform == "linux")
         made, spare = found["at_last"]
         assert found["after_three"] == found["at_last"]
         assert spare == made - 1, "all but the last total"
+
+
+def test_memory_of_another_process_is_opened_only_by_its_mark():
+    offer = offered(10)
+    if offer is None:
+        pytest.skip("this system cannot share memory that has no name")
+    memory, descriptor, text = offer
+    pid, number, mark = text.split()
+    for wrong in ("", f"{pid} {number} {mark[::-1]}x", f"{pid} 999999 {mark}", f"999999999 {number} {mark}"):
+        assert opened(wrong, 10) is None
+    assert opened(text, 20_000) is None, "it is shorter"
+    other = opened(text, 10)
+    other[-1] = 7
+    assert memory[-1] == 7
+    os.close(descriptor)
 
 
 def test_who_waits_for_the_first_process_names_it(groups):

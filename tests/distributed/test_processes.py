@@ -95,6 +95,7 @@ def workers_of(launcher):
     ("processes", "changes"),
     [
         (2, {"optimizer": "sgd"}),
+        (2, {"model": "resnet18", "size": 64, "smaller_sizes": (32,), "epochs": 1}),  # has kernels that are packed
         (4, {"optimizer": "adamw", "clip_grad_norm": 1.0, "keep": "best"}),
         (2, {"optimizer": "muon"}),
         (3, {"optimizer": "muon", **ONE_BATCH_WITH_FEWER_SHARDS_THAN_PROCESSES}),

@@ -260,6 +260,26 @@ def test_accumulating_over_four_batches_is_no_fault():
     assert not (found == 1).any()
 
 
+@pytest.mark.parametrize("passes", [1, 3, 7, 16])
+def test_a_step_after_several_records_is_measured_though_none_of_them_is_due(passes):
+    model = network()
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
+    probe = StepProbe(model, optimizer, every=10)
+    probe.attach()
+    for step in range(12 * passes):
+        images, labels = batch(step)
+        loss = cross_entropy(model(images), labels)
+        loss.backward()
+        if step % passes == passes - 1:
+            optimizer.step()
+            optimizer.zero_grad()
+        probe.record(loss)
+    probe.read()
+    measured = np.isfinite(probe.steps["update_ratio"]).nonzero()[0]
+    assert len(measured) >= 6  # of 12; without that, none for 16 passes
+    assert all(probe.steps["stepped"][measured] == 1)
+
+
 def test_a_copy_of_a_watched_model_is_a_copy_of_the_model():
     model = network()
     probe = StepProbe(model, torch.optim.SGD(model.parameters(), lr=0.1))

@@ -22,8 +22,9 @@ from thalweg.training.muon import Muon, orthogonal
 from thalweg.training.number_format import Format
 from thalweg.training.progress import State
 from thalweg.training.shards import AGREE_EVERY, ShardedBatch, draws_from_torch
-from thalweg.training.sharing import SharedMatrices, dealt
+from thalweg.training.sharing import SharedMatrices, StepInLanes, dealt, update_of, work_of
 from thalweg.training.step import Gradients
+from thalweg.training.weight_averaging import Average
 
 
 FORMAT = Format("fp32", "channels-last")
@@ -161,7 +162,7 @@ def test_a_network_that_draws_from_torch_is_found():
 @pytest.mark.parametrize("processes", [1, 2, 3, 7])
 def test_muons_matrices_are_dealt_evenly(processes):
     shapes = [(64, 27), (64, 576), (128, 576), (128, 1152), (256, 1152), (256, 2304), (256, 2304)]
-    owned = dealt(shapes, processes)
+    owned = dealt(list(map(work_of, shapes)), processes)
     assert sorted(place for places in owned for place in places) == list(range(7))
     if processes == 2:
         work = [sum(min(shapes[at]) ** 2 * max(shapes[at]) for at in places) for places in owned]
@@ -182,6 +183,60 @@ def test_muon_gives_the_same_bits_with_its_matrices_side_by_side():
     plain = moved(None)
     for share_out in (lambda given: [orthogonal(one) for one in given], SharedMatrices(Team(), Lanes(2))):
         assert all(map(torch.equal, plain, moved(share_out)))
+
+
+def steps_taken(kind, lanes, **options):
+    """Weights and state after some steps at changing rates."""
+    torch.manual_seed(2)
+    parameters = [torch.nn.Parameter(torch.randn(shape)) for shape in ((40, 7, 3, 3), (33,), (5, 21), (1,))]
+    groups = [{"params": parameters[:2], "weight_decay": 0.1}, {"params": parameters[2:], "weight_decay": 0.0}]
+    optimizer = kind(groups, lr=0.1, fused=True, **options)
+    step = update_of(optimizer, Lanes(lanes))
+    assert isinstance(step, StepInLanes) == (lanes > 1)
+    for number in range(3):
+        for place, parameter in enumerate(parameters):
+            parameter.grad = torch.randn_like(parameter) if (number, place) != (1, 1) else None
+        for group in optimizer.param_groups:
+            group["lr"] = 0.1 / (1 + number)
+        step()
+    state = checkpoint.optimizer_tensors(optimizer)[0]
+    return b"".join(tensor.detach().numpy().tobytes() for tensor in [*parameters, *map(state.get, sorted(state))])
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [(torch.optim.SGD, {"momentum": 0.9}), (torch.optim.AdamW, {}), (torch.optim.Adam, {}), (torch.optim.Adagrad, {})],
+)
+def test_an_optimizers_step_side_by_side_has_the_bits_of_its_own(kind, options):
+    assert len({steps_taken(kind, lanes, **options) for lanes in (1, 2, 3, 7)}) == 1
+
+
+def test_an_optimizer_that_nobody_knows_takes_its_own_step():
+    class Other(torch.optim.AdamW):
+        pass
+
+    for optimizer in (
+        Other([torch.ones(2, requires_grad=True)]),
+        torch.optim.NAdam([torch.ones(2, requires_grad=True)]),
+    ):
+        assert update_of(optimizer, Lanes(2)) == optimizer.step
+
+
+def test_an_average_moves_side_by_side_with_the_same_bits():
+    def moved(lanes):
+        model, twin = (network_of(seed) for seed in (0, 1))
+        average = Average(model, twin, 0.9, Lanes(lanes))
+        for parameter in model.parameters():
+            parameter.data += 1 / 3
+        average.update(5)
+        return [*average.twin.state_dict().values()]
+
+    assert all(map(torch.equal, moved(1), moved(3)))
+
+
+def network_of(seed):
+    torch.manual_seed(seed)
+    return build("resnet-small", classes=3, size=16)
 
 
 CONFIG = TrainingConfig(

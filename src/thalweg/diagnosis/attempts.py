@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn.functional import binary_cross_entropy, cross_entropy, nll_loss
 from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 
+from thalweg.diagnosis.measures.called import mended
 from thalweg.diagnosis.measures.head import class_dim, normalized_over
 from thalweg.diagnosis.preparing import decorrelating, standardizing
 
@@ -174,9 +175,15 @@ def _match_shapes(attempt: Attempt, _values: Mapping[str, Any]) -> Attempt:
 
 
 def _of_probabilities(attempt: Attempt, _values: Mapping[str, Any]) -> Attempt:
-    """Compute cross-entropy from outputs that are already probabilities: of classes, or of each output alone."""
+    """Compute cross-entropy from outputs that are already probabilities: of classes, or of each output alone.
+
+    Where the loss makes probabilities of the outputs itself, it gets their logarithms.
+    """
+    inside = mended(attempt.loss_fn)
 
     def loss_fn(outputs: Tensor, targets: Tensor) -> Tensor:
+        if not isinstance(outputs, torch.Tensor) or bool(((outputs < 0) | (outputs > 1)).any()):
+            return inside(outputs, targets)
         if targets.shape == outputs.shape and not normalized_over(outputs.detach(), -1):
             return binary_cross_entropy(outputs.clamp(0, 1), targets.to(outputs.dtype))
         labels = targets.argmax(dim=1) if targets.is_floating_point() else targets
@@ -190,14 +197,14 @@ def _of_logits(attempt: Attempt, _values: Mapping[str, Any]) -> Attempt:
 
 
 def _log_softmax(attempt: Attempt, _values: Mapping[str, Any]) -> Attempt:
-    """Give the loss the log-probabilities that it takes."""
+    """Give the loss the log-probabilities that it takes: by the call of one of torch's losses, else by the outputs."""
     raw = attempt.loss_fn
 
-    def loss_fn(outputs: Tensor, targets: Tensor) -> Tensor:
+    def outside(outputs: Tensor, targets: Tensor) -> Tensor:
         dim = class_dim(outputs, targets)
         return raw(outputs.log_softmax(1 if dim is None else dim), targets)
 
-    return replace(attempt, loss_fn=loss_fn)
+    return replace(attempt, loss_fn=mended(raw, outside))
 
 
 def _norm_momentum(attempt: Attempt, _values: Mapping[str, Any]) -> Attempt:

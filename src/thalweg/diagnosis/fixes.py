@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 FIXES_OF: dict[str, tuple[str, ...]] = {
     "bad_inputs": ("check_inputs", "normalize_inputs", "permute"),
-    "bad_targets": ("check_targets", "match_shapes", "minus_one"),
+    "bad_targets": ("check_targets", "match_shapes", "minus_one", "own_blank", "longer_outputs"),
     "batchnorm_mismatch": ("norm_momentum", "shuffle_batches", "group_norm"),
     "class_imbalance": ("weigh_classes", "balance_batches"),
     "clipped_too_hard": ("clip_less", "raise_rate"),
@@ -62,8 +62,11 @@ FIXES_OF: dict[str, tuple[str, ...]] = {
         "proper_loss",
         "smooth_loss",
         "sign_of_loss",
+        "times_first",
+        "temperature",
         "balance_terms",
         "ignore_padding",
+        "permute",
     ),
     "wrong_mode": ("train_mode", "follow_mode"),
     "zero_grad_missing": ("zero_grad",),
@@ -92,10 +95,8 @@ def _order(code: str, measures: Mapping[str, float]) -> tuple[str, ...]:
     first = {
         "ill_conditioned": "decorrelate_inputs" if measures.get("tried_decorrelated", 0) > 0.1 else "adaptive",
         "bad_targets": "match_shapes"
-        if measures.get("targets_broadcast", 0) > 0.5
-        else "minus_one"
-        if measures.get("targets_unread", 0) > 0.05
-        else "check_targets",
+        if max(measures.get("targets_broadcast", 0), measures.get("unpaired", 0)) > 0.5
+        else next((name for name in ("minus_one", "own_blank", "longer_outputs") if name in names), "check_targets"),
         "lr_too_large": "divide_loss" if "divide_loss" in names else "lower_rate",
         "model_too_small": "add_activation" if measures.get("affine", 0) > 0.5 else "widen",
         "replicas_see_same_data": "distributed_sampler" if measures.get("data_shared", 0) > 0.3 else "seed_by_rank",
@@ -143,7 +144,9 @@ _ONLY_FOR: dict[str, tuple[float, tuple[str, ...]]] = {
     "causal_mask": (0.05, ("next_seen",)),
     "divide_loss": (0.4, ("summed_passes",)),
     "drop_column": (0.05, ("targets_in_column", "class_in_column")),
+    "longer_outputs": (0, ("targets_too_long",)),
     "minus_one": (0.05, ("targets_unread",)),
+    "own_blank": (0, ("blank_in_targets",)),
     "permute": (2, ("misread",)),
     "shift_labels": (0.05, ("own_seen",)),
     "wider_weights": (0.05, ("rounded_away",)),
@@ -162,6 +165,8 @@ def _for_loss(measures: Mapping[str, float]) -> tuple[str, ...]:
     found = [fix for name, fixes in _LOSS_FIXES.items() if measures.get(name, 0) > 0.05 for fix in fixes]
     if measures.get("loss_floor", 0) < -1:
         found.append("sign_of_loss")
+    if measures.get("floor_left", 0) > 0.95 and measures.get("ceiling_left", math.inf) < 1.1:
+        found.append("temperature")
     if measures.get("tried_unpadded", 0) > 0.1:
         found.append("ignore_padding")
     if measures.get("drowned_term", 1) < 0.01:
@@ -172,6 +177,7 @@ def _for_loss(measures: Mapping[str, float]) -> tuple[str, ...]:
 _LOSS_FIXES = {
     "loss_blind": ("one_logit",),
     "loss_in_steps": ("smooth_loss",),
+    "mispaired": ("permute",),
     "outputs_fixed": ("one_logit", "linear_output"),
     "squashed_twice": ("logits",),
     "several_labels": ("each_class",),
@@ -179,6 +185,7 @@ _LOSS_FIXES = {
     "scores_cut": ("linear_output",),
     "softmax_misplaced": ("class_dimension", "logits"),
     "log_missing": ("log_softmax", "sign_of_loss"),
+    "samples_as_times": ("times_first",),
     "out_of_reach": ("linear_output",),
     "improper": ("proper_loss",),
     "loss_is_squared": ("cross_entropy",),

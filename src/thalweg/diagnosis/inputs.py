@@ -48,6 +48,8 @@ _WATCH = {"measures": schema.by_name(), "problems": schema.texts()}
 # The stages of a diagnosis in their order, and how long each usually takes, in steps of the training.
 STAGES = {
     "batch": 8,
+    "called": 2,
+    "floor": 2,
     "graph": 4,
     "mixing": 4,
     "smoothing": 4,
@@ -55,6 +57,7 @@ STAGES = {
     "layout": 1,
     "order": 1,
     "leakage": 5,
+    "pairing": 3,
     "mirrored": 1,
     "symmetry": 1,
     "start": 2,

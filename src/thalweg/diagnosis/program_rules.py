@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from thalweg.diagnosis.conditions import NOT_BELOW, STUCK
+from thalweg.diagnosis.conditions import NOT_BELOW, SOME_GRADIENT, STUCK
 from thalweg.diagnosis.measures import table as m
 from thalweg.diagnosis.rule import Rule
 from thalweg.diagnosis.rule import rule_of as _rule
@@ -16,6 +16,10 @@ PROGRAM_RULES: tuple[Rule, ...] = (
     _rule("bad_targets", m.TARGETS_OUTSIDE > 0, prior=1.0),
     _rule("bad_targets", m.TARGETS_FILLED > 0, prior=1.0),
     _rule("bad_targets", m.TARGETS_BROADCAST > 0.5, prior=1.0),
+    _rule("bad_targets", m.UNPAIRED > 0.5, prior=1.0),
+    _rule("bad_targets", m.BLANK_IN_TARGETS > 0, prior=1.0),
+    _rule("bad_targets", m.TARGETS_TOO_LONG > 0, m.NONFINITE_STEP > 0, prior=1.0),
+    _rule("bad_targets", m.TARGETS_TOO_LONG > 0.1),
     # The wiring, and inputs and targets that cannot be learned from.
     _rule("optimizer_not_stepping", m.STEPPED < 0.01, prior=1.0),
     _rule("untrained_parameters", m.FOREIGN > 0.5, (m.MISSING > 0.01).if_known, prior=1.0),
@@ -32,8 +36,15 @@ PROGRAM_RULES: tuple[Rule, ...] = (
     _rule("untrained_parameters", m.STOPPED > 0.01, (m.LR_MOST < 1e-30).if_known, prior=1.0),
     _rule("untrained_parameters", m.STOPPED > 0.3, m.TO_CONSTANT > 0.5, prior=1.0),
     _rule("untrained_parameters", m.GRADLESS > 0.01, prior=1.0),
-    _rule("untrained_parameters", m.FROZEN > 0.3, STUCK, m.FIT_LEFT > 0.25, prior=0.9),
-    _rule("untrained_parameters", m.FROZEN_AT_RANDOM > 0.3, m.TRIED_UNFROZEN > 0.3, m.TO_CONSTANT > 0.5, prior=0.9),
+    _rule("untrained_parameters", m.FROZEN > 0.3, STUCK, m.FIT_LEFT > 0.25, SOME_GRADIENT, prior=0.9),
+    _rule(
+        "untrained_parameters",
+        m.FROZEN_AT_RANDOM > 0.3,
+        m.TRIED_UNFROZEN > 0.3,
+        m.TO_CONSTANT > 0.5,
+        SOME_GRADIENT,
+        prior=0.9,
+    ),
     _rule(
         "untrained_parameters",
         m.ROUNDED_AWAY > 0.5,
@@ -62,17 +73,21 @@ PROGRAM_RULES: tuple[Rule, ...] = (
     # The loss.
     _rule("wrong_loss", m.LOSS_BLIND > 0.5, prior=1.0),
     _rule("wrong_loss", m.LOSS_IN_STEPS > 0.5, prior=1.0),
+    _rule("wrong_loss", m.MISPAIRED > 0.5, prior=1.0),
     _rule("wrong_loss", m.OUTPUTS_FIXED > 0.5, prior=1.0),
     _rule("wrong_loss", m.SQUASHED_TWICE > 0.5, prior=1.0),
     _rule("wrong_loss", m.SEVERAL_LABELS > 0.05, prior=1.0),
     _rule("wrong_loss", m.SCORES_CUT > 0.05, m.LEFT > 0.05, prior=1.0),
     _rule("wrong_loss", m.SOFTMAX_MISPLACED > 0.5, prior=1.0),
     _rule("wrong_loss", m.LOG_MISSING > 0.5, prior=1.0),
+    _rule("wrong_loss", m.SAMPLES_AS_TIMES > 0.5, prior=1.0),
     _rule("bad_targets", m.TARGETS_ABOVE_ONE > 0, prior=1.0),
     _rule("bad_targets", m.TARGETS_BELOW_ZERO > 0, prior=1.0),
+    _rule("bad_targets", m.TARGETS_LARGEST < 0.1, prior=1.0),
     _rule("bad_targets", m.TARGETS_UNREAD > 0.05, prior=1.0),
     _rule("wrong_loss", m.LOSS_FLOOR < -1, prior=0.98),
     _rule("wrong_loss", m.IMPROPER > 0.5, prior=1.0),
+    _rule("wrong_loss", m.FLOOR_LEFT > 0.95, m.CEILING_LEFT < 1.1, (m.TO_CONSTANT > 0.95).if_known),
     _rule("dead_units", m.OUTPUTS_DEAD > 0.5, prior=1.0),
     _rule("wrong_loss", m.OUT_OF_REACH > 0.05, prior=1.0),
     _rule(

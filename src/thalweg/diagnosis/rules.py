@@ -293,7 +293,7 @@ RULES: tuple[Rule, ...] = (
         prior=0.85,
     ),
     _rule("noise_floor", m.BATCH_SIZE < 9, *AVERAGED_OUT, NOT_OUTDONE, prior=0.85),
-    _rule("noise_floor", LOWER_IS_NO_WORSE, *AVERAGED_OUT, NOT_OUTDONE, prior=0.85),
+    _rule("noise_floor", (m.TRIED_LOWER_RATE > 0.02).if_known, *AVERAGED_OUT, NOT_OUTDONE, prior=0.85),
     _rule(
         "converged",
         m.DECREASE_POSSIBLE < 2e-2,

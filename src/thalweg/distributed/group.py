@@ -2,6 +2,7 @@
 
 A store of torch (TCPStore) holds short texts: who is here, what the first process has prepared, who has failed.
 Tensors travel by one collective, `all_to_all`: each process sums a part of the vector, then all exchange the parts.
+Processes of one machine do the same in memory that they share.
 
 Shape suffixes: F numbers of a vector, P numbers of one part of it, K blocks of one process.
 """
@@ -13,6 +14,7 @@ import socket
 import time
 from contextlib import contextmanager, suppress
 from datetime import timedelta
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -21,6 +23,7 @@ from torch.distributed import PrefixStore  # pyright: ignore[reportPrivateImport
 
 from thalweg.data.sharding import Block, Tree, blocks_of, of_process
 from thalweg.distributed.heart import Heart
+from thalweg.distributed.memory import SharedMemory, offered, opened
 from thalweg.distributed.team import Heard, Team
 from thalweg.errors import EndedElsewhereError, ProcessLostError
 from thalweg.i18n import joined
@@ -31,7 +34,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from thalweg.distributed.team import Vectors
+    from thalweg.distributed.team import Value, Vectors
 
 _LOOK_S = 0.05  # between two looks into the store
 _AGREED = 3  # numbers of a message that all agree on; one of each process follows, its photos per second
@@ -65,6 +68,11 @@ class Group(Team):
         self._heart = Heart(PrefixStore(f"thalweg/{attempt}", store.clone()), rank, patience)
         self.device = torch.device("cpu")
         self._spread_count = 0
+        self._lent: Tensor | None = None
+        self._memory: SharedMemory | None = None
+        self._memories = 0  # that were asked for
+        self._has_no_memory = False
+        self._total_length = 0
         self._heard: Tensor | None = None
         self._arrived: torch.cuda.Event | None = None
         self.message = [0.0] * (_AGREED + processes)
@@ -163,11 +171,17 @@ class Group(Team):
         return Heard(stop > 0, seconds, reserve)
 
     @torch.no_grad()
-    def total(self, tree: Tree[Tensor], shards: int, vectors: Vectors) -> Tensor:
+    def total(self, tree: Tree[Value], shards: int, vectors: Vectors[Value]) -> Value:
         """As in `Team`: each process sums one part of the vector over all blocks, in the order of the one tree."""
-        counts = [len(blocks_of(of_process(shards, rank, self.processes))) for rank in range(self.processes)]
-        own = [block.value for block in tree.blocks]
+        blocks = [blocks_of(of_process(shards, rank, self.processes)) for rank in range(self.processes)]
+        counts = list(map(len, blocks))
+        own = [vectors.pack(block.value) for block in tree.blocks]
         tree.blocks.clear()
+        memory = self._memory_for((1 + sum(counts)) * vectors.length)
+        if memory is not None:
+            self._total_length = vectors.length
+            self._lent = memory.total(own, blocks, vectors)
+            return vectors.parted(self._lent)
         part = vectors.length // self.processes
         if len(own) == 1:
             sent = own[0]
@@ -178,17 +192,26 @@ class Group(Team):
         self._swap(received, sent, [count * part for count in counts], [len(own) * part] * self.processes)
         sums: Tree[Tensor] = Tree(lambda left_P, right_P: left_P.add_(right_P))
         parts = iter(received.view(-1, part))
-        for rank in range(self.processes):
-            for first, size in blocks_of(of_process(shards, rank, self.processes)):
-                sums.push(Block(first, size, next(parts)))
+        for first, size in chain.from_iterable(blocks):
+            sums.push(Block(first, size, next(parts)))
         whole = own[0] if own else vectors.new()
         for spare in own[1:]:
             vectors.give_back(spare)
         self._swap(whole, sums.total().repeat(self.processes), [part] * self.processes, [part] * self.processes)
-        return whole
+        self._lent = whole
+        return vectors.parted(whole)
+
+    def take_back(self, vectors: Vectors[Any]) -> None:
+        """As in `Team`."""
+        if self._lent is not None:
+            vectors.give_back(self._lent)
+        self._lent = None
 
     def gather(self, own_F: Tensor, lengths: Sequence[int]) -> list[Tensor]:
         """As in `Team`."""
+        numbers = self._total_length + sum(lengths)
+        if self._memory is not None and self._memory.holds(numbers) and own_F.dtype == torch.float32:
+            return self._memory.gather(own_F, lengths, after=self._total_length)
         received = torch.empty(sum(lengths), dtype=own_F.dtype, device=own_F.device)
         self._swap(received, own_F.repeat(self.processes), list(lengths), [len(own_F)] * self.processes)
         return list(received.split(list(lengths)))
@@ -213,6 +236,39 @@ class Group(Team):
         self._heart.stop()
         if dist.is_initialized():
             dist.destroy_process_group()
+
+    @property
+    def shares_memory(self) -> bool:
+        """Whether sums are made in memory that all processes share; False before the first."""
+        return self._memory is not None
+
+    def _memory_for(self, numbers: int) -> SharedMemory | None:
+        """Return memory of all processes with room for so many numbers; None: they have none."""
+        if self._has_no_memory or self.device.type != "cpu":
+            return None
+        if self._memory is None or not self._memory.holds(numbers):
+            self._memory = self._met_in_memory(numbers)
+            self._has_no_memory = self._memory is None
+        return self._memory
+
+    def _met_in_memory(self, numbers: int) -> SharedMemory | None:
+        """Make memory that all processes see, if all are on one machine."""
+        self._memories += 1
+        name, offer = f"memory/{self._memories}", offered(numbers) if self.first else None
+        if self.first:
+            self.post(name, offer[2] if offer else "")
+        memory = (offer and offer[0]) if self.first else opened(self.read(name, of=[0])[0], numbers)
+        self.post(f"{name}/seen", "no" if memory is None else "yes")
+        seen = self.read(f"{name}/seen", of=range(self.processes))
+        if offer is not None:
+            os.close(offer[1])
+        if memory is None or "no" in seen:
+            return None
+        return SharedMemory(memory, self.rank, self.processes, self._wait_for_all)
+
+    def _wait_for_all(self) -> None:
+        with self._waiting():
+            dist.barrier()
 
     def _swap(self, received: Tensor, sent: Tensor, receives: list[int], sends: list[int]) -> None:
         with self._waiting():

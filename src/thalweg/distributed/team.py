@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from thalweg.errors import EndedElsewhereError
 
@@ -29,8 +29,11 @@ class Heard(NamedTuple):
     reserve: float
 
 
-class Vectors(Protocol):
-    """Vectors of one length that are used again.
+Value = TypeVar("Value")
+
+
+class Vectors(Protocol[Value]):
+    """Vectors of one length that are used again, and hold values for an exchange.
 
     Attributes:
         length: numbers of each.
@@ -44,6 +47,14 @@ class Vectors(Protocol):
 
     def give_back(self, flat_F: Tensor) -> None:
         """Take back one that nobody needs any more."""
+        ...
+
+    def pack(self, given: Value) -> Tensor:
+        """Return a vector that holds a value."""
+        ...
+
+    def parted(self, flat_F: Tensor) -> Value:
+        """Return the value that a vector holds; it may be a view."""
         ...
 
 
@@ -94,18 +105,25 @@ class Team:
         """What the processes last agreed on; None: each decides for itself, since it is alone."""
         return None
 
-    def total(self, tree: Tree[Tensor], shards: int, vectors: Vectors) -> Tensor:  # noqa: ARG002 - they count for several
-        """Return the sum over all shards of a batch.
+    def total(self, tree: Tree[Value], shards: int, vectors: Vectors[Value]) -> Value:  # noqa: ARG002 - they count for several
+        """Return the sum over all shards of a batch, valid until `take_back`.
 
         Args:
             tree: holds the sums over the shards of this process; it is empty afterwards.
             shards: of the batch.
-            vectors: the sums are some of them, and so is the total; the others are given back.
+            vectors: for the exchange.
         """
         return tree.total()
 
+    def take_back(self, vectors: Vectors[Any]) -> None:
+        """Take back the last total, if there is one: nobody needs it any more.
+
+        Args:
+            vectors: as in `total`.
+        """
+
     def gather(self, own_F: Tensor, lengths: Sequence[int]) -> list[Tensor]:  # noqa: ARG002 - the same
-        """Return the vectors of all processes.
+        """Return the vectors of all processes; they are valid until the next call, or the next total.
 
         Args:
             own_F: this process's.

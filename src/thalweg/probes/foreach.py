@@ -40,6 +40,11 @@ def add(targets: Sequence[Tensor], others: Sequence[Tensor]) -> None:
     _torch._foreach_add_(targets, others)
 
 
+def sums(tensors: Sequence[Tensor], others: Sequence[Tensor]) -> list[Tensor]:
+    """Return the sum of each tensor and its other, as new tensors."""
+    return list(_torch._foreach_add(tensors, others))  # noqa: SLF001 - see above
+
+
 def multiply(targets: Sequence[Tensor], factor: Tensor) -> None:
     """Multiply each target by one factor, a scalar on its device, in place."""
     _torch._foreach_mul_(targets, factor)

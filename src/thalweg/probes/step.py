@@ -72,11 +72,11 @@ class StepProbe:
         self._order = CallOrder()
         self._listening = False  # whether passes are noted in this step
         self._stepped = False
+        self._owed = False  # whether a record that was due had no step: the next step is measured in its place
         self._lr = float("nan")
         self._attached = False
         self.failure: Exception | None = None
-        self._hooks = ExitStack()
-        self._forward = ExitStack()
+        self._hooks, self._forward = ExitStack(), ExitStack()
         self._activations: ActivationProbe | None = None
         self._inside = 0  # forward passes under way, which the activations are measured in
         self._given, self.kept = Given(), Kept()
@@ -155,6 +155,7 @@ class StepProbe:
             if len(self._given.marks) == 1:  # the sum of several passes would tell nothing
                 self._put_tail("inputs_mark", self._given.marks[0])
             self._put_tail("nonfinite_inputs", self._given.nonfinite)
+        self._owed = not self._stepped and (self._owed or self.due)
         self._host.append((self.step + 1, self._lr, self._stepped, self.model.training))
         self.step += 1
         self.kept.close(self.step)
@@ -289,7 +290,7 @@ class StepProbe:
             return
         if sum(len(group["params"]) for group in self.optimizer.param_groups) != len(self._parameters):
             self._fit()
-        due = self.due
+        due = self.due or self._owed
         if due:
             self.reach.look()
         self._lr = max((rate_of(group) for group in self.optimizer.param_groups), default=float("nan"))

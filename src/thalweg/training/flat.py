@@ -1,6 +1,6 @@
-"""All that one shard of a batch gives, in one vector: so one sum, in one order, covers gradients, statistics and loss.
+"""What shards of a batch give: gradients, changes of the buffers, loss; and all of it in one vector, for an exchange.
 
-Shape suffixes: F numbers of the vector.
+Shape suffixes: F numbers of the vector, R numbers beside the gradients.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from itertools import accumulate
 from typing import TYPE_CHECKING
 
 import torch
+
+from thalweg.probes import foreach
 
 
 if TYPE_CHECKING:
@@ -19,8 +21,39 @@ if TYPE_CHECKING:
 _NUMBERS = 2  # loss and correct photos
 
 
+class Given:
+    """The sum over some shards.
+
+    Attributes:
+        gradients: of the parameters; None: no shard used the parameter.
+        rest_R: changes of the buffers, numbers, which parameters have gradients, a message.
+        is_own: whether nobody else may hold the gradients, so that they may change in place.
+    """
+
+    def __init__(self, gradients: list[Tensor | None], rest_R: Tensor, *, is_own: bool) -> None:
+        self.gradients, self.rest_R, self.is_own = gradients, rest_R, is_own
+
+    @torch.no_grad()
+    def add(self, other: Given) -> None:
+        """Add what other shards gave, as if an absent gradient were 0."""
+        pairs = dict(enumerate(zip(self.gradients, other.gradients, strict=True)))
+        both = {at: (left, right) for at, (left, right) in pairs.items() if left is not None and right is not None}
+        if both:
+            lefts, rights = zip(*both.values(), strict=True)
+            if self.is_own:
+                foreach.add(lefts, rights)
+            else:
+                for at, total in zip(both, foreach.sums(lefts, rights), strict=True):
+                    self.gradients[at] = total
+        for at in pairs.keys() - both.keys():
+            alone = pairs[at][0] if pairs[at][1] is None else pairs[at][1]
+            self.gradients[at] = None if alone is None else alone + 0.0  # as the sum with 0, whose sign differs from -0
+        self.rest_R += other.rest_R
+        self.is_own = True
+
+
 class Flat:
-    """The layout of the vector: gradients, changes of the buffers, which parameters have gradients, numbers, a message.
+    """The layout of the vector: gradients, changes of the buffers, numbers, which parameters have gradients, a message.
 
     Gradients are stored in the memory order of their parameters, so that a view of the vector is the gradient. Of a
     buffer of floating-point numbers, such as the running mean of a batch norm, the change counts with the shard's share
@@ -36,12 +69,10 @@ class Flat:
         self.parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
         self.buffers = buffers_of(model)
         self._device = self.parameters[0].device
-        sizes = [tensor.numel() for tensor in (*self.parameters, *self.buffers)]
-        self._starts = [0, *accumulate(sizes)]
-        self._flags = self._starts[-1]
-        self._numbers = self._flags + len(self.parameters)
-        self._message = self._numbers + _NUMBERS
-        self._end = self._message + words
+        self._starts = [0, *accumulate(parameter.numel() for parameter in self.parameters)]
+        self._sizes = [buffer.numel() for buffer in self.buffers]
+        self._parts = [sum(self._sizes), _NUMBERS, len(self.parameters), words]
+        self._end = self._starts[-1] + sum(self._parts)
         self.length = -(-self._end // parts) * parts
         self._spare: list[Tensor] = []
         self._have_gradient: list[bool] | None = None
@@ -63,7 +94,7 @@ class Flat:
         self._spare.append(flat_F)
 
     @torch.no_grad()
-    def pack(
+    def given(
         self,
         gradients: Sequence[Tensor | None],
         buffers: Sequence[Tensor],
@@ -71,51 +102,70 @@ class Flat:
         *,
         share: float,
         counts: bool,
-    ) -> Tensor:
-        """Fill a vector.
+    ) -> Given:
+        """Return what a shard gave.
 
         Args:
-            gradients: of the parameters, of the shard's mean loss; None: the parameter was not used.
+            gradients: of the parameters, of the shard's part of the mean loss; None: the parameter was not used.
             buffers: as the shard left them; before, they were those of the model.
-            numbers: the shard's mean loss, and its correct photos.
+            numbers: the shard's part of the mean loss, and its correct photos.
             share: the shard's of the batch, in (0, 1].
             counts: whether the changes of counters are those of this shard.
         """
+        changes = [
+            (after - before).flatten().to(torch.float32) * (share if before.is_floating_point() else float(counts))
+            for before, after in zip(self.buffers, buffers, strict=True)
+        ]
+        has = torch.tensor([float(gradient is not None) for gradient in gradients])
+        message = torch.zeros(self._parts[-1], device=self._device)
+        rest_R = torch.cat([*changes, torch.stack([numbers[0], numbers[1].float()]), has.to(self._device), message])
+        ordered = list(map(_in_order_of, gradients, self.parameters))
+        if not self.on_host:  # a replay writes them again
+            ordered = [gradient if gradient is None else gradient.clone() for gradient in ordered]
+        return Given(ordered, rest_R, is_own=not self.on_host)
+
+    @torch.no_grad()
+    def pack(self, given: Given) -> Tensor:
+        """Return a vector with what shards gave."""
         flat_F = self.new()
-        flags = [float(gradient is not None) for gradient in gradients]
-        for at, (parameter, gradient) in enumerate(zip(self.parameters, gradients, strict=True)):
+        for at, (parameter, gradient) in enumerate(zip(self.parameters, given.gradients, strict=True)):
             place = self._view(flat_F, at, parameter)
             if gradient is None:
                 place.zero_()
             else:
-                torch.mul(gradient, share, out=place)
-        for at, (before, after) in enumerate(zip(self.buffers, buffers, strict=True), start=len(self.parameters)):
-            change = (after - before).to(flat_F.dtype)
-            self._view(flat_F, at, before).copy_(change * (share if before.is_floating_point() else float(counts)))
-        flat_F[self._flags : self._numbers] = torch.tensor(flags)
-        flat_F[self._numbers : self._message] = torch.stack([numbers[0] * share, numbers[1].float()])
-        flat_F[self._message :] = 0.0
+                place.copy_(gradient)
+        flat_F[self._starts[-1] : self._end] = given.rest_R
         return flat_F
 
-    def message(self, flat_F: Tensor) -> Tensor:
+    def parted(self, flat_F: Tensor) -> Given:
+        """Return a sum over all shards that is in a vector, as views of it."""
+        rest_R = flat_F[self._starts[-1] : self._end]
+        if self._have_gradient is None or self.on_host:  # a GPU is waited for once, at the first step
+            self._have_gradient = [flag > 0 for flag in rest_R.split(self._parts)[2].tolist()]
+        gradients = [
+            self._view(flat_F, at, parameter) if has else None
+            for at, (parameter, has) in enumerate(zip(self.parameters, self._have_gradient, strict=True))
+        ]
+        return Given(gradients, rest_R, is_own=True)
+
+    def message(self, given: Given) -> Tensor:
         """Return the view of the message."""
-        return flat_F[self._message : self._end]
+        return given.rest_R.split(self._parts)[-1]
 
     @torch.no_grad()
-    def unpack(self, flat_F: Tensor) -> tuple[Tensor, Tensor]:
-        """Put a sum over all shards into the model: views of it become gradients, buffers change.
+    def put(self, given: Given) -> tuple[Tensor, Tensor]:
+        """Put a sum over all shards into the model: gradients are set, buffers change.
 
         Returns:
             Loss and number of correct photos.
         """
-        if self._have_gradient is None or self.on_host:  # a GPU is waited for once, at the first step
-            self._have_gradient = [flag > 0 for flag in flat_F[self._flags : self._numbers].tolist()]
-        for at, (parameter, has_gradient) in enumerate(zip(self.parameters, self._have_gradient, strict=True)):
-            parameter.grad = self._view(flat_F, at, parameter) if has_gradient else None
-        for at, buffer in enumerate(self.buffers, start=len(self.parameters)):
-            change = self._view(flat_F, at, buffer)
-            buffer.add_(change if buffer.is_floating_point() else change.round().to(buffer.dtype))
-        loss, right = flat_F[self._numbers : self._message].clone()
+        changes, numbers, *_ = given.rest_R.split(self._parts)
+        for parameter, gradient in zip(self.parameters, given.gradients, strict=True):
+            parameter.grad = gradient if gradient is None or given.is_own else gradient.clone()
+        for buffer, change in zip(self.buffers, changes.split(self._sizes) if self._sizes else (), strict=True):
+            moved = change if buffer.is_floating_point() else change.round().to(buffer.dtype)
+            buffer.add_(moved.view(buffer.shape))
+        loss, right = numbers.clone()
         return loss, right
 
     def _view(self, flat_F: Tensor, at: int, like: Tensor) -> Tensor:
@@ -127,3 +177,13 @@ class Flat:
 def buffers_of(model: nn.Module) -> list[Tensor]:
     """Return the buffers that a step may change: all that are numbers."""
     return [buffer for buffer in model.buffers() if buffer.dtype != torch.bool]
+
+
+def _in_order_of(gradient: Tensor | None, parameter: Tensor) -> Tensor | None:
+    """Return a gradient in the memory order of its parameter, which fused optimizers take for granted."""
+    if gradient is None:
+        return None
+    sides = zip(gradient.stride(), parameter.stride(), parameter.shape, strict=True)
+    if all(ours == theirs for ours, theirs, side in sides if side > 1):
+        return gradient.as_strided(parameter.shape, parameter.stride())  # where a side is 1, torch has several strides
+    return torch.empty_like(parameter).copy_(gradient)

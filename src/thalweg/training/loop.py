@@ -27,6 +27,7 @@ from thalweg.training.number_format import Format
 from thalweg.training.optimizers import build_optimizer, set_rate
 from thalweg.training.progress import Clock, State
 from thalweg.training.record import Recorder, Witness
+from thalweg.training.sharing import update_of
 from thalweg.training.splits import Splits, augmenter_of
 from thalweg.training.start import begin_at_shares
 from thalweg.training.step import Gradients
@@ -88,7 +89,6 @@ class TrainingLoop:
         models.freeze(self.model, config.freeze, config.norms)
         self.optimizer = build_optimizer(self.model, config)
         self.layers = LayerProbe(self.model)
-        self.average = Average(self.model, self._network(), config.ema) if config.ema else None
         self.schedule = schedules.parse(config.schedule)
         self.augmenter = like.augmenter if like else augmenter_of(cache, run.data, self.device)
         self.head_features = like.head_features if like else Features(self.model, self.augmenter, cache, run)
@@ -109,6 +109,8 @@ class TrainingLoop:
         self.gradients = Gradients(self.model, objective, self.format, clip_grad_norm=config.clip_grad_norm)
         machine = {"device": self.device, "team": self.team, "threads": threads or run.environment["threads"]}
         self.lanes, self._take = batch_step(config, self.batches, self.gradients, self.optimizer, **machine)
+        self._update = update_of(self.optimizer, self.lanes)
+        self.average = Average(self.model, self._network(), config.ema, self.lanes) if config.ema else None
         self._splits = Splits(cache, self.augmenter, config, self.lanes, len(run.classes))
         self.state = State(seconds=seconds_before)
         self.first_step_at, self.reserve = seconds_before, 0.0
@@ -248,7 +250,7 @@ class TrainingLoop:
         set_rate(self.optimizer, lr)
         taken = self._take(state, size, mixes=self.clock.mixes(state.step))
         self.layers.before_step(state.step)
-        self.optimizer.step()
+        self._update()
         self.layers.after_step()
         self.optimizer.zero_grad(set_to_none=True)
 

@@ -2,7 +2,7 @@
 
 Which process computes a shard, and how many there are, changes no bit of the result.
 
-Shape suffixes: N photos of a shard, C channels, H height, W width, F numbers of a flat vector.
+Shape suffixes: N photos of a shard, C channels, H height, W width.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ from thalweg.i18n import joined
 from thalweg.models.network import drawing_from
 from thalweg.probes.replicas import bits_of
 from thalweg.training.batch import Taken
-from thalweg.training.flat import Flat, buffers_of
+from thalweg.training.flat import Flat, Given, buffers_of
 from thalweg.training.losses import Targets
+from thalweg.training.packed import PackedWeights
 
 
 if TYPE_CHECKING:
@@ -46,8 +47,11 @@ _LOOK = 2  # photos that show whether a network draws random numbers
 class _Lane:
     """What one thread needs for itself: a network with the same weights and its own statistics, and an augmenter."""
 
-    def __init__(self, gradients: Gradients, augmenter: Augmenter, mixing: Mixing | None) -> None:
+    def __init__(
+        self, gradients: Gradients, augmenter: Augmenter, mixing: Mixing | None, packed: PackedWeights
+    ) -> None:
         self.model = copy.deepcopy(gradients.model)
+        packed.put_into(self.model)
         for own, shared in zip(self.model.parameters(), gradients.model.parameters(), strict=True):
             own.data, own.grad = shared.data, None
         self.buffers = buffers_of(self.model)
@@ -57,17 +61,20 @@ class _Lane:
         self._objective, self._format = gradients.objective, gradients.format
         self._replay = Replay()
 
-    def __call__(self, images_NCHW: Tensor, targets: Targets) -> tuple[Tensor, Tensor, Sequence[Tensor | None]]:
-        """Return mean loss, correct photos and the gradients of the mean loss."""
-        loss, right, *gradients = self._replay(self._computed, images_NCHW, *targets)
+    def __call__(
+        self, images_NCHW: Tensor, targets: Targets, share: float
+    ) -> tuple[Tensor, Tensor, Sequence[Tensor | None]]:
+        """Return the shard's share of the batch's mean loss, correct photos and the gradients of that share."""
+        factor = torch.full((), share, device=images_NCHW.device)
+        loss, right, *gradients = self._replay(self._computed, images_NCHW, factor, *targets)
         return loss, right, gradients
 
     def _computed(
-        self, images_NCHW: Tensor, labels_N: Tensor, others_N: Tensor | None, lambda_N: Tensor | None
+        self, images_NCHW: Tensor, share: Tensor, labels_N: Tensor, others_N: Tensor | None, lambda_N: Tensor | None
     ) -> tuple[Tensor | None, ...]:
         with self._format.autocast(images_NCHW.device):
             logits_NC = self.model(images_NCHW)
-        loss = self._objective(logits_NC, Targets(labels_N, others_N, lambda_N))
+        loss = self._objective(logits_NC, Targets(labels_N, others_N, lambda_N)) * share
         gradients = torch.autograd.grad(loss, self._parameters, allow_unused=True)
         return loss.detach(), self._objective.right(logits_NC.detach(), labels_N), *gradients
 
@@ -110,9 +117,9 @@ class ShardedBatch:
     ) -> None:
         self._batches, self._gradients, self._team = batches, gradients, team
         self._threads, self._shards, self._seed = lanes, shards, seed
-        self._lanes = [_Lane(gradients, batches.augmenter, mixing) for _ in range(lanes.count)]
+        self._packed = PackedWeights(gradients.model)
+        self._lanes = [_Lane(gradients, batches.augmenter, mixing, self._packed) for _ in range(lanes.count)]
         self._flat = Flat(gradients.model, len(team.message), team.processes)
-        self._last: Tensor | None = None
 
     def __call__(self, state: State, size: int, *, mixes: bool) -> Taken:
         """As in `BatchStep`."""
@@ -135,20 +142,20 @@ class ShardedBatch:
             for shard, positions in enumerate(cut(photos, self._shards))
         ]
         mine = of_process(len(places), self._team.rank, self._team.processes)
-        if self._last is not None:
-            flat.give_back(self._last)
-        tree, drawing = Tree(self._add), 0.0
+        self._team.take_back(flat)
+        self._packed.renew(self._threads)
+        tree, drawing = Tree(Given.add), 0.0
         found = self._threads.map(self._shard, [places[shard] for shard in mine])
-        for shard, (flat_F, seconds) in zip(mine, found, strict=True):
-            tree.push(Block(shard, 1, flat_F))
+        for shard, (given, seconds) in zip(mine, found, strict=True):
+            tree.push(Block(shard, 1, given))
             drawing += seconds / self._threads.count
         if flat.on_host:  # a GPU is still at work
             self._team.worked(sum(_length(places[shard].positions) for shard in mine), time.monotonic() - began)
         if tree.blocks:
             flat.message(tree.blocks[0].value).add_(torch.tensor(self._team.message))
-        self._last = self._team.total(tree, len(places), flat)
-        self._team.hear(flat.message(self._last))
-        loss, right = flat.unpack(self._last)
+        total = self._team.total(tree, len(places), flat)
+        self._team.hear(flat.message(total))
+        loss, right = flat.put(total)
         are_mixed = mixes and self._lanes[0].mixing is not None
         return Taken(loss, self._gradients.clipped_norm(), right, photos, are_mixed, drawing, rates)
 
@@ -174,11 +181,7 @@ class ShardedBatch:
             ranks = joined(map(str, others))
             raise TrainingError("distributed.replicas_differ", step=step, ranks=ranks, usual=sums.index(usual))
 
-    def _add(self, left_F: Tensor, right_F: Tensor) -> None:
-        left_F.add_(right_F)
-        self._flat.give_back(right_F)
-
-    def _shard(self, number: int, place: _Place) -> tuple[Tensor, float]:
+    def _shard(self, number: int, place: _Place) -> tuple[Given, float]:
         """Draw a shard and compute what it gives."""
         lane, began = self._lanes[number], time.monotonic()
         images_NCHW, labels_N = self._batches.shard(*place[:4], lane.augmenter)
@@ -196,12 +199,11 @@ class ShardedBatch:
             torch.manual_seed(place.seed)
         with drawing_from(torch.Generator().manual_seed(place.seed)):
             try:
-                loss, right, gradients = lane(images_NCHW, targets)
+                loss, right, gradients = lane(images_NCHW, targets, place.share)
             except torch.OutOfMemoryError as error:
                 raise TrainingError("distributed.out_of_memory", photos=len(images_NCHW)) from error
         counts = place.shard == 0
-        flat_F = self._flat.pack(gradients, lane.buffers, (loss, right), share=place.share, counts=counts)
-        return flat_F, seconds
+        return self._flat.given(gradients, lane.buffers, (loss, right), share=place.share, counts=counts), seconds
 
 
 def _length(positions: slice) -> int:

@@ -1,16 +1,17 @@
-"""Muon's matrices, shared out among processes and their threads."""
+"""An optimizer's work, shared out: parameters among the threads of a process, muon's matrices also among processes."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
+from torch.optim import SGD, Adagrad, Adam, AdamW, Optimizer
 
 from thalweg.training.muon import ITERATIONS, orthogonal
 
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from torch import Tensor
 
@@ -18,6 +19,51 @@ if TYPE_CHECKING:
     from thalweg.training.lanes import Lanes
 
 _PRODUCTS = 4 * ITERATIONS  # of R by R matrices
+_FUSED = (Adam, AdamW, SGD, Adagrad)  # torch updates each of their parameters by itself, in one kernel
+
+
+def update_of(optimizer: Optimizer, lanes: Lanes) -> Callable[[], Any]:
+    """Return what takes an optimizer's step: on one thread, or on several if they give the same bits.
+
+    Args:
+        optimizer: torch's fused ones go side by side; others know best how their parameters belong together.
+        lanes: threads.
+    """
+    if lanes.count == 1 or type(optimizer) not in _FUSED:
+        return optimizer.step
+    return StepInLanes(optimizer, lanes)
+
+
+class StepInLanes:
+    """Takes a fused optimizer's step side by side: each thread updates some of the parameters.
+
+    Checkpoints and schedules see the optimizer alone: the threads use its state, and its settings of the moment.
+
+    Args:
+        optimizer: one of torch's that updates each parameter by itself.
+        lanes: threads.
+    """
+
+    def __init__(self, optimizer: Optimizer, lanes: Lanes) -> None:
+        self._optimizer, self._lanes = optimizer, lanes
+        members = [(at, parameter) for at, group in enumerate(optimizer.param_groups) for parameter in group["params"]]
+        self._twins: list[tuple[Optimizer, list[int]]] = []
+        for places in dealt([parameter.numel() for _, parameter in members], lanes.count):
+            own: dict[int, list[Tensor]] = {}
+            for at, parameter in (members[place] for place in sorted(places)):
+                own.setdefault(at, []).append(parameter)
+            if own:
+                groups = [{**optimizer.param_groups[at], "params": parameters} for at, parameters in own.items()]
+                kind: Any = type(optimizer)
+                self._twins.append((kind(groups), list(own)))
+
+    def __call__(self) -> None:
+        """Take one step with the parameters' current gradients."""
+        for twin, homes in self._twins:
+            twin.state = self._optimizer.state
+            for group, at in zip(twin.param_groups, homes, strict=True):
+                group |= {name: value for name, value in self._optimizer.param_groups[at].items() if name != "params"}
+        list(self._lanes.map(lambda _, twin: twin[0].step(), self._twins))
 
 
 class SharedMatrices:
@@ -33,7 +79,7 @@ class SharedMatrices:
 
     def __call__(self, matrices: list[Tensor]) -> list[Tensor]:
         """Return all results, on every process."""
-        owned = dealt([tuple(matrix.shape) for matrix in matrices], self._team.processes)
+        owned = dealt([work_of(tuple(matrix.shape)) for matrix in matrices], self._team.processes)
         mine = owned[self._team.rank]
         results = list(self._lanes.map(lambda _, at: orthogonal(matrices[at]), mine))
         if self._team.processes == 1:
@@ -48,22 +94,31 @@ class SharedMatrices:
         return [found[at] for at in range(len(matrices))]
 
 
-def dealt(shapes: Sequence[tuple[int, ...]], processes: int) -> list[list[int]]:
-    """Deal matrices out: the most work first, each to the process that has least so far.
-
-    Args:
-        shapes: of the matrices.
-        processes: how many there are.
-
-    Returns:
-        For each process, the positions of its matrices.
+def work_of(shape: tuple[int, ...]) -> int:
+    """Return about how many multiplications `orthogonal` does for a matrix.
 
     Example:
-        >>> dealt([(64, 576), (128, 576), (64, 64)], 2)
+        >>> work_of((2, 10))
+        240
+    """
+    return min(shape) ** 2 * (2 * max(shape) + _PRODUCTS * min(shape))
+
+
+def dealt(work: Sequence[int], parts: int) -> list[list[int]]:
+    """Deal pieces of work out: the largest first, each to the part that has least so far.
+
+    Args:
+        work: of each piece.
+        parts: how many there are.
+
+    Returns:
+        For each part, the positions of its pieces.
+
+    Example:
+        >>> dealt([5, 9, 3], 2)
         [[1], [0, 2]]
     """
-    work = [min(shape) ** 2 * (2 * max(shape) + _PRODUCTS * min(shape)) for shape in shapes]
-    owned: list[list[int]] = [[] for _ in range(processes)]
-    for at in sorted(range(len(shapes)), key=lambda at: (-work[at], at)):
+    owned: list[list[int]] = [[] for _ in range(parts)]
+    for at in sorted(range(len(work)), key=lambda at: (-work[at], at)):
         min(owned, key=lambda places: sum(work[place] for place in places)).append(at)
     return owned

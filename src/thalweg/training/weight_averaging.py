@@ -9,10 +9,12 @@ import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from thalweg.models import is_held
+from thalweg.training.lanes import Lanes
+from thalweg.training.sharing import dealt
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
     from torch import Tensor, nn
@@ -29,14 +31,18 @@ class Average:
         model: the network in training.
         twin: another network of the same architecture and layout; it becomes the average.
         decay: in [0, 1).
+        lanes: threads that move it side by side; None: the caller's alone.
 
     Source: Polyak and Juditsky 1992, https://doi.org/10.1137/0330046; the warm-up is TensorFlow's.
     """
 
-    def __init__(self, model: nn.Module, twin: nn.Module, decay: float) -> None:
+    def __init__(self, model: nn.Module, twin: nn.Module, decay: float, lanes: Lanes | None = None) -> None:
         twin.load_state_dict(model.state_dict())
         self.twin, self.decay = twin.eval().requires_grad_(requires_grad=False), decay
-        self._pairs = _pairs(twin, model)
+        self._lanes = lanes or Lanes(1)
+        pairs, self._counters = _pairs(twin, model)
+        dealt_out = dealt([average.numel() for average, _ in pairs], self._lanes.count)
+        self._pairs = [[pairs[place] for place in places] for places in dealt_out if places]
 
     def restart(self, model: nn.Module) -> None:
         """Start again from the current weights of the model."""
@@ -44,10 +50,9 @@ class Average:
 
     def update(self, step: int) -> None:
         """Move the average toward the current weights after `step` steps, counted from 1."""
-        averages, values, counters, counts = self._pairs
         decay = min(self.decay, (1 + step) / (10 + step))
-        torch._foreach_lerp_(averages, values, 1 - decay)  # pyright: ignore[reportPrivateImportUsage] - as torch's own
-        for counter, count in zip(counters, counts, strict=True):
+        list(self._lanes.map(lambda _, pairs: _move(pairs, 1 - decay), self._pairs))
+        for counter, count in self._counters:
             counter.copy_(count)
 
 
@@ -106,9 +111,16 @@ def estimate_norms(model: nn.Module, batches: Iterable[Tensor]) -> None:
             module.training = mode
 
 
-def _pairs(twin: nn.Module, model: nn.Module) -> tuple[list[Tensor], list[Tensor], list[Tensor], list[Tensor]]:
-    """Return the averages and the values they follow, then the counters and the values they copy."""
+def _move(pairs: Sequence[tuple[Tensor, Tensor]], share: float) -> None:
+    """Move each average by a share of the way to its value."""
+    averages, values = zip(*pairs, strict=True)
+    torch._foreach_lerp_(averages, values, share)  # pyright: ignore[reportPrivateImportUsage] - as torch's own
+
+
+def _pairs(twin: nn.Module, model: nn.Module) -> tuple[list[tuple[Tensor, Tensor]], list[tuple[Tensor, Tensor]]]:
+    """Return the averages with the values they follow, and the counters with the values they copy."""
     theirs = model.state_dict()
-    floats = [(ours, theirs[name]) for name, ours in twin.state_dict().items() if ours.is_floating_point()]
-    others = [(ours, theirs[name]) for name, ours in twin.state_dict().items() if not ours.is_floating_point()]
-    return [a for a, _ in floats], [v for _, v in floats], [a for a, _ in others], [v for _, v in others]
+    pairs = [(ours, theirs[name]) for name, ours in twin.state_dict().items()]
+    return [pair for pair in pairs if pair[0].is_floating_point()], [
+        pair for pair in pairs if not pair[0].is_floating_point()
+    ]

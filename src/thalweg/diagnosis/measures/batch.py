@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 
 FAR, FAR_ALONE = 20.0, 200.0  # standard deviations of all others beyond them, of a number that repeats, and of another
+IGNORED = -100  # a label that no loss of torch counts: the default of `ignore_index`
 FEWEST_FOR_REPEATS = 16  # samples that show that most of them have the same inputs
 FEWEST_FOR_SHARES = 32  # labels in a batch that show which classes are rare
 MOST_COLUMNS = 100  # of a table whose columns are compared with one another
@@ -180,13 +181,13 @@ def _of_targets(outputs: Tensor, targets: Tensor) -> dict[str, float]:
         # a loss of (N, 1) against (N,) compares every output with every target
         found["targets_broadcast"] = float(outputs.shape != targets.shape and outputs.ndim != targets.ndim)
         return found
-    if targets.numel() > 1:
-        found["targets_kinds"] = float(len(torch.unique(targets)))
-    found["targets_count"] = float(targets.numel())
+    counted = targets[targets != IGNORED]
+    if counted.numel() > 1:
+        found["targets_kinds"] = float(len(torch.unique(counted)))
+    found["targets_count"] = float(counted.numel())
     dim = class_dim(outputs, targets)
     if dim is not None:
-        # -100 is torch's ignore_index
-        found["targets_outside"] = float(((targets < 0) & (targets != -100)).float().mean())
+        found["targets_outside"] = float(((targets < 0) & (targets != IGNORED)).float().mean())
     return found
 
 
@@ -273,7 +274,8 @@ def _of_rare(outputs: Tensor, targets: Tensor, head: Head) -> dict[str, float]:
     if not targets.is_floating_point():
         if dim is None:
             return {}
-        labels, predicted = targets, outputs.argmax(dim=dim)
+        known = targets != IGNORED
+        labels, predicted = targets[known], outputs.argmax(dim=dim)[known]
     elif targets.shape == outputs.shape and (targets.ndim != 2 or targets.shape[1] == 1):
         if not bool(((targets == 0) | (targets == 1)).all()):
             return {}

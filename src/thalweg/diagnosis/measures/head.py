@@ -12,6 +12,7 @@ import torch
 
 if TYPE_CHECKING:
     from torch import Tensor
+    from torch.autograd.graph import Node
 
 Head = Literal["softmax", "log_softmax", "sigmoid", "relu", "tanh", "none", "unknown"]
 
@@ -25,6 +26,9 @@ _HEADS: dict[str, Head] = {
 # What lies between a head and the outputs without changing a value.
 _SHAPING = ("View", "Reshape", "UnsafeView", "Squeeze", "Unsqueeze", "Transpose", "Permute", "TBackward", "Clone")
 _SHAPING_TOO = ("Select", "Slice", "Alias", "Expand", "ToCopy", "Contiguous", "Unbind", "Split")
+# What layers and their usual activations end with.
+_LAYERS = ("Addmm", "Mm", "Bmm", "Baddbmm", "Convolution", "MkldnnConvolution", "CudnnConvolution", "NativeBatchNorm")
+_LAYERS += ("NativeLayerNorm", "NativeGroupNorm", "CudnnBatchNorm", "LeakyRelu", "Gelu", "Elu", "LogSigmoid")
 _OPAQUE = ("Compiled", "Function", "Checkpoint", "Graph")  # custom functions hide what they compute
 # Where each head's values lie; a softmax moreover sums to 1.
 RANGES: dict[Head, tuple[float, float]] = {
@@ -51,12 +55,34 @@ def head_of(outputs: Tensor) -> Head:
         >>> head_of(logits), head_of(logits.softmax(dim=1)), head_of(logits.sigmoid().squeeze())
         ('none', 'softmax', 'sigmoid')
     """
-    node = outputs.grad_fn
-    while node is not None and node.name().startswith(_SHAPING + _SHAPING_TOO):
-        node = node.next_functions[0][0]
+    node = behind_views(outputs.grad_fn)
     if node is None or any(word in node.name() for word in _OPAQUE):
         return "unknown"
     return _HEADS.get(node.name(), "none")
+
+
+def from_layer(outputs: Tensor) -> bool:
+    """Whether outputs come straight from a layer or an activation, not from arithmetic that means something else.
+
+    Example:
+        >>> logits = torch.nn.Linear(3, 2)(torch.ones(4, 3))
+        >>> from_layer(logits), from_layer(logits.relu()), from_layer(logits - 1)
+        (True, True, False)
+    """
+    node = behind_views(outputs.grad_fn)
+    if node is not None and node.name() == "AddBackward0":  # how a linear layer of three dimensions adds its bias
+        parts = [behind_views(one) for one, _ in node.next_functions]
+        product, bias = parts if len(parts) == 2 else (None, None)
+        if product is not None and bias is not None and bias.name() == "torch::autograd::AccumulateGrad":
+            node = product
+    return node is not None and (node.name() in _HEADS or node.name().startswith(_LAYERS))
+
+
+def behind_views(node: Node | None) -> Node | None:
+    """The function that made a tensor's values, behind those that only shape it; None without a graph."""
+    while node is not None and node.name().startswith(_SHAPING + _SHAPING_TOO):
+        node = node.next_functions[0][0]
+    return node
 
 
 def class_dim(outputs: Tensor, targets: Tensor) -> int | None:

@@ -76,6 +76,8 @@ def of_loss(outputs: Tensor, targets: Tensor, loss_fn: LossFunction, head: Head)
     found |= _of_floor(value, outputs, head, dim, steepness=8.0 if signed else 3.0)
     if signed and targets.shape == outputs.shape:
         found |= _of_signs(loss_fn, outputs, targets)
+    elif targets.shape == outputs.shape and targets.is_floating_point():
+        found |= _of_faint(loss_fn, outputs, targets)
     if found.get("loss_floor", 0.0) < -1 and targets.is_floating_point() and bool((targets > 1).any()):
         found |= _of_shares(loss_fn, outputs, targets, head, dim)
     found["outputs_fixed"] = float(_fixed(outputs, head, dim))
@@ -162,6 +164,15 @@ def _of_signs(loss_fn: LossFunction, outputs: Tensor, targets: Tensor) -> dict[s
     value, sides = _value_of(loss_fn, targets), _FAR * targets.sign().to(outputs.dtype)
     near, far = value(sides), value(4 * sides)
     return {"targets_below_zero": float((targets < 0).float().mean())} if near < -1 and far < 3 * near else {}
+
+
+def _of_faint(loss_fn: LossFunction, outputs: Tensor, targets: Tensor) -> dict[str, float]:
+    """The one target beside 0 of a loss of 0 and 1, where it is no 1: a mask that was divided by 255 twice."""
+    largest = float(targets.max()) if targets.numel() else 0.0
+    if not 0 < largest < 1 or not bool(((targets == 0) | (targets == largest)).all()):
+        return {}
+    ones = (targets > 0).to(targets.dtype)
+    return {"targets_largest": largest} if _applies_sigmoid(_value_of(loss_fn, ones), outputs, ones) else {}
 
 
 def _of_shares(

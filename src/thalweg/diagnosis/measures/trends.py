@@ -249,7 +249,9 @@ def _of_numbers(steps: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:
     if "stepped" in steps and len(steps["stepped"]):
         found["stepped"] = float(np.nanmean(steps["stepped"]))
         # a record for each pass, and a step after several, is the same as one record of several passes
-        found["passes"] = float(np.nanmedian(steps.get("passes", np.nan))) / (found["stepped"] or np.nan)
+        passes = steps.get("passes", np.array([np.nan]))
+        a_record = float(np.nanmedian(passes)) if np.isfinite(passes).any() else 1.0
+        found["passes"] = a_record / (found["stepped"] or np.nan)
     if "training" in steps and len(steps["training"]):
         found["evaluating"] = 1 - float(np.nanmean(steps["training"]))
     return found
