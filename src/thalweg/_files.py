@@ -22,6 +22,7 @@ except ImportError:  # Windows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from io import FileIO
 
 CAN_HOLD = fcntl is not None  # whether this system has locks that end with their process
 _ATTEMPTS = 20
@@ -205,6 +206,31 @@ def write_bytes(path: Path | str, content: bytes) -> None:
 def write_text(path: Path | str, content: str) -> None:
     """Write `content` as UTF-8 to `path` whole or not at all."""
     write_bytes(path, content.encode())
+
+
+def unnamed_file(folder: Path, size: int) -> FileIO:
+    """A file without a name and without a buffer, which ends when it is closed.
+
+    Args:
+        folder: where it is; the system's folder for temporary files if nothing can be written there.
+        size: bytes that it will have; they are reserved where the system can.
+
+    Raises:
+        StorageError: the disk is full.
+    """
+    try:
+        file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115 - the caller closes it
+    except OSError:
+        folder = Path(tempfile.gettempdir())
+        file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115 - as above
+    try:
+        if hasattr(os, "posix_fallocate"):  # a hole that the disk cannot fill later would kill who has mapped it
+            os.posix_fallocate(file.fileno(), 0, size)
+    except OSError as error:
+        file.close()
+        reason = error.strerror or error
+        raise StorageError("errors.no_room_for_array", path=folder, needed=size / 1e9, reason=reason) from error
+    return file
 
 
 def _umask() -> int:

@@ -7,6 +7,7 @@ from torch.nn.functional import interpolate
 
 from thalweg.data.augmentation import Crops, augmentation, draw_crops
 from thalweg.data.cropping import crop, crop_photos
+from thalweg.data.segmented import open_segments
 
 
 def pictures(stored, count=5):
@@ -60,9 +61,22 @@ def test_the_compiled_loop_is_pythons_loop():
     rows = np.arange(6) % 5
     out = np.zeros((6, 7, 7, 3), dtype=np.uint8)
     scratch = np.zeros(1000)
-    flat = (photos_NHWC.ravel(), rows, crops.boxes_N4.ravel(), crops.flips_N, scratch, out.reshape(-1))
+    starts = rows * photos_NHWC[0].nbytes
+    flat = (photos_NHWC.ravel(), starts, crops.boxes_N4.ravel(), crops.flips_N, scratch, out.reshape(-1))
     crop(6, 11, 7, 6, *flat)
     assert np.abs(out.astype(int) - crop_photos(photos_NHWC, rows, crops, 7)).max() <= 1  # fp64 may round another way
+
+
+def test_the_files_of_several_maps_are_read_where_they_lie(tmp_path):
+    photos_NHWC = pictures(16, count=40)
+    edges = [0, 7, 7, 8, 33, 40]
+    for number, part in enumerate(np.split(photos_NHWC, edges[1:-1])):
+        part.tofile(tmp_path / str(number))
+    several = open_segments([tmp_path / str(number) for number in range(5)], np.diff(edges).tolist(), 16)
+    random = np.random.default_rng(3)
+    crops = draw_crops(augmentation("standard"), 90, 16, 12, random)
+    rows = random.integers(0, 40, 90)
+    np.testing.assert_array_equal(crop_photos(several, rows, crops, 12), crop_photos(photos_NHWC, rows, crops, 12))
 
 
 def test_a_memory_map_is_read_directly(tmp_path):

@@ -9,6 +9,7 @@ import uuid
 from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 
 import pytest
 
@@ -312,6 +313,29 @@ class TestWhatIsRefused:
             open_images("ftp://ann:secret@host/photos")
         assert caught.value.key == "data.remote_unreachable"
         assert "secret" not in str(caught.value)
+
+    @pytest.mark.parametrize(
+        ("status", "key"), [(401, "data.remote_denied"), (403, "data.remote_denied"), (404, "data.remote_gone")]
+    )
+    def test_an_answer_that_will_not_change_is_told_at_once(self, memory, homework, monkeypatch, status, key):
+        from fsspec.implementations.memory import MemoryFileSystem
+
+        class RefusedError(OSError):  # as huggingface_hub's are
+            response = SimpleNamespace(status_code=status)
+
+        url, asked = memory(homework), []
+
+        def refuse(*_, **__):
+            asked.append(1)
+            raise RefusedError("Client Error.\n\nAccess is restricted.")
+
+        monkeypatch.setattr(MemoryFileSystem, "open", refuse)
+        with pytest.raises(DataError) as caught:
+            open_images(url)
+        assert caught.value.key == key
+        assert len(asked) <= len(homework)  # once for each file
+        assert "\n" not in str(caught.value)
+        assert ("Client Error. Access is restricted." in str(caught.value)) == (status != 404)
 
     def test_a_name_that_points_outside(self, memory, monkeypatch):
         from fsspec.implementations.memory import MemoryFileSystem

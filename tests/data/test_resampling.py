@@ -119,17 +119,17 @@ def test_a_filter_that_differs_from_pillows_is_not_used(monkeypatch):
 
 def test_scratch_memory_of_a_large_picture_is_not_kept():
     kept = resampling._Kept()
-    small, large = (kept.array(name, count, np.uint8) for name, count in (("small", 9), ("large", (8 << 20) + 1)))
-    assert kept.array("small", 8, np.uint8) is small
-    assert kept.array("small", 10, np.uint8) is not small
-    assert kept.array("large", 9, np.uint8) is not large
+    small, large = (kept.memory(name, count, np.uint8) for name, count in (("small", 9), ("large", (8 << 20) + 1)))
+    assert kept.memory("small", 8, np.uint8) is small
+    assert kept.memory("small", 10, np.uint8) is not small
+    assert kept.memory("large", 9, np.uint8) is not large
 
 
 def test_the_compiled_loop_is_pythons_loop():
     lines, length, size, room = 5, 13, 4, 16
     pixels = np.random.default_rng(0).integers(0, 256, (lines, length, 4), dtype=np.uint8)
     turned, sums, out = (
-        np.zeros((length + room) * 64, np.int32),
+        np.zeros((length + room + 1) * 64, np.int32),
         np.zeros(256, np.int32),
         np.zeros(size * lines * 4, np.uint8),
     )

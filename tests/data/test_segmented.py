@@ -1,5 +1,7 @@
 """Photos in several files are read as those in one."""
 
+import ctypes
+
 import numpy as np
 import pytest
 import torch
@@ -39,6 +41,15 @@ def test_it_has_the_size_of_the_array(array, segmented):
     for row in (23, -24):
         with pytest.raises(IndexError):
             segmented[row]
+
+
+def test_a_row_is_in_memory_where_it_is_located(array, segmented):
+    rows = np.array([22, 4, 5, 6, 0, 21, 6])
+    base, starts = segmented.located(rows)
+    for row, start in zip(rows, starts.tolist(), strict=True):
+        assert ctypes.string_at(base.ctypes.data + start, array[row].nbytes) == array[row].tobytes()
+    with pytest.raises(IndexError):
+        segmented.located(np.array([23]))
 
 
 @pytest.mark.parametrize("kind", [HostAugmenter, DeviceAugmenter])

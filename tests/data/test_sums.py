@@ -26,3 +26,10 @@ def test_sums_are_exact(shape, compiled, kernel, monkeypatch):
     assert channel_sums(image_HWC).tolist() == expected
     assert channel_sums(image_HWC[:, ::-1]).tolist() == expected
     assert channel_sums(image_HWC).dtype == np.float64
+
+
+def test_sums_of_many_white_rows_do_not_overflow(kernel, monkeypatch):
+    monkeypatch.setattr(sums, "_loaded", [kernel])
+    rows = 2 * 32768 + 5
+    image_HWC = np.full((rows, 2, 3), 255, dtype=np.uint8)
+    assert channel_sums(image_HWC).tolist() == [[rows * 2 * 255] * 3, [rows * 2 * 255**2] * 3]

@@ -52,6 +52,15 @@ def test_compiled_once_then_loaded_then_remembered(empty, monkeypatch):
     assert sorted(path.suffix for path in empty.iterdir()) == [".bc", ".o"]
 
 
+@pytest.mark.usefixtures("empty")
+def test_an_array_may_be_given_by_its_address():
+    numbers, out = np.array([1.0, 2.0, 3.0]), np.zeros(3)
+    kernel = get_kernel(Part("double_all", "ipp", "by address", lambda: double_all))
+    kernel(3, numbers.ctypes.data, out)
+    kernel(3, out.ctypes.data, out.ctypes.data)
+    assert out.tolist() == [4.0, 8.0, 12.0]
+
+
 def test_another_source_is_another_kernel(empty):
     assert run("one")
     assert run("two")

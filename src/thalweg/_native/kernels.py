@@ -57,7 +57,8 @@ class Kernel:
     """A compiled function.
 
     A call runs it without the interpreter's lock. Arrays must be contiguous, and of the type and length that the kernel
-    expects: nothing is checked. The machine code lives as long as this object: keep it while `address` is in use.
+    expects: nothing is checked. An integer in place of an array is its address: to ask NumPy for it takes as long as
+    the rest of a call. The machine code lives as long as this object: keep it while `address` is in use.
 
     Args:
         body: the object file.
@@ -78,7 +79,7 @@ class Kernel:
     def __call__(self, *arguments: float | NDArray[Any]) -> None:
         self._function(
             *(
-                value.ctypes.data if is_pointer else value  # type: ignore[union-attr] - the signature has the types
+                value.ctypes.data if is_pointer and type(value) is not int else value  # type: ignore[union-attr]
                 for is_pointer, value in zip(self._pointers, arguments, strict=True)
             )
         )

@@ -14,7 +14,6 @@ from PIL import Image
 from thalweg._notebook import shown_as
 from thalweg.data.decoding import orientation, quiet, reading, to_square
 from thalweg.data.digests import digest
-from thalweg.data.duplicates import THUMBNAIL
 from thalweg.data.findings import Finding, write_findings
 from thalweg.data.leaks import Duplicate, near_leaks, same_files
 from thalweg.data.levels import levels_of, rendering_with
@@ -23,6 +22,7 @@ from thalweg.data.parallel import in_order
 from thalweg.data.photos import SPLITS, ImageSet, Layout, Photo, Split
 from thalweg.data.rendering import Rendering
 from thalweg.data.sources import Note
+from thalweg.data.thumbnails import THUMBNAIL, room_for_thumbnails
 from thalweg.errors import BadImageError, DataError
 from thalweg.i18n import shown
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from thalweg.data.levels import Level
+    from thalweg.data.thumbnails import Thumbnails
 
 Oddity = Literal[
     "wrong_extension", "sixteen_bit", "cmyk", "palette", "alpha", "on_black", "rotated", "animated", "large"
@@ -52,12 +53,13 @@ EXAMPLES = 5
 IMBALANCED = 3.0
 
 _SAME = ("conflicts", "leaks", "near_leaks")
+_NOTHING = np.empty((0, 0, 3), dtype=np.uint8)
 _DARK = 32  # of 256 levels
 _BITS_OF_PNG = 24  # the byte of the header with the bits per channel
 _BITS_OF_TIFF = 258  # the tag with the bits per channel
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, slots=True)
 class Facts:
     """What the file of one photo contains.
 
@@ -67,7 +69,7 @@ class Facts:
         width: in pixels, as stored.
         height: in pixels, as stored.
         oddities: what is unusual about it, though handled.
-        thumbnail_HWC: the photo at 32 × 32 pixels, of shape (32, 32, 3).
+        thumbnail_HWC: the photo at 32 × 32 pixels, of shape (32, 32, 3); nothing once it is kept elsewhere.
     """
 
     digest: str
@@ -77,10 +79,10 @@ class Facts:
     oddities: frozenset[Oddity]
     thumbnail_HWC: NDArray[np.uint8]
 
-    def kept_in(self, place_HWC: NDArray[np.uint8]) -> Facts:
-        """The same with the thumbnail stored in an array of all of them."""
-        place_HWC[:] = self.thumbnail_HWC
-        return replace(self, thumbnail_HWC=place_HWC)
+    def kept_in(self, thumbnails_NHWC: Thumbnails, row: int) -> Facts:
+        """The same without the thumbnail, which is kept among all of them."""
+        thumbnails_NHWC[row] = self.thumbnail_HWC
+        return replace(self, thumbnail_HWC=_NOTHING)
 
 
 @dataclass(frozen=True)
@@ -183,13 +185,9 @@ class Check:
 
     def has_more_than(self, most: int = MOST_LISTED) -> bool:
         """Whether a list of findings is longer; by default, whether `to_json` leaves something out."""
-        groups = [*self.leaks, *self.conflicts]
-        lists = [
-            self.bad,
-            *(getattr(self, name) for name in _SAME),
-            *self.oddities.values(),
-            *(g.paths for g in groups),
-        ]
+        same = [getattr(self, name) for name in _SAME]
+        groups = [group.paths for group in (*self.leaks, *self.conflicts)]
+        lists = [self.bad, *same, *self.oddities.values(), *groups]
         return any(len(found) > most for found in lists)
 
     def write_csv(self, path: Path | str) -> None:
@@ -238,7 +236,7 @@ def check_images(
 
     good: list[tuple[int, Facts]] = []
     bad: list[BadImage] = []
-    thumbnails_NHWC = np.empty((len(images.photos), THUMBNAIL, THUMBNAIL, 3), dtype=np.uint8)
+    thumbnails_NHWC = room_for_thumbnails(len(images.photos))
     with quiet():
         for row, (photo, result) in enumerate(
             zip(images.photos, in_order(look, images.photos, workers=workers), strict=True)
@@ -246,7 +244,7 @@ def check_images(
             if isinstance(result, BadImageError):
                 bad.append(BadImage(photo.path, Note(result.key, result.values)))
             else:
-                good.append((row, result.kept_in(thumbnails_NHWC[row])))
+                good.append((row, result.kept_in(thumbnails_NHWC, row)))
             if progress:
                 progress(row + 1, len(images.photos))
     if not good:
@@ -261,7 +259,7 @@ def check_images(
             for at, result in zip(again, in_order(rendered, photos, workers=workers), strict=True):
                 if isinstance(result, Facts):
                     row = good[at][0]
-                    good[at] = row, result.kept_in(thumbnails_NHWC[row])
+                    good[at] = row, result.kept_in(thumbnails_NHWC, row)
     return _check_of(images, good, bad, thumbnails_NHWC, levels)
 
 
@@ -269,7 +267,7 @@ def _check_of(
     images: ImageSet,
     good: Sequence[tuple[int, Facts]],
     bad: Sequence[BadImage],
-    thumbnails_NHWC: NDArray[np.uint8],
+    thumbnails_NHWC: Thumbnails,
     levels: Sequence[Level],
 ) -> Check:
     """The findings about photos that were read: `good` has the row in the set of each that can be used."""
@@ -296,7 +294,7 @@ def _check_of(
         near_leaks=near_leaks(images, thumbnails_NHWC, large),
         near_checked=len(large),
         conflicts=tuple(group for group in same if len(set(group.classes) - {None}) > 1),
-        notes=(*images.notes, *(level.note() for level in levels), *_dark_colors(good)),
+        notes=(*images.notes, *(level.note() for level in levels), *_dark_colors(good, thumbnails_NHWC)),
     )
 
 
@@ -328,9 +326,10 @@ def inspect(content: bytes, path: str, rendering: Rendering | None = None) -> Fa
     return Facts(digest(content), len(content), width, height, frozenset(oddities), thumbnail_HWC)
 
 
-def _dark_colors(good: Sequence[tuple[int, Facts]]) -> Iterator[Note]:
+def _dark_colors(good: Sequence[tuple[int, Facts]], thumbnails_NHWC: Thumbnails) -> Iterator[Note]:
     """Say so if colors of 16 bits use a few levels only: Pillow keeps their upper 8 bits, so that no scale helps."""
-    brightest = [int(facts.thumbnail_HWC.max()) for _, facts in good if "sixteen_bit" in facts.oddities]
+    deep = [row for row, facts in good if "sixteen_bit" in facts.oddities]
+    brightest = [int(thumbnails_NHWC[np.array([row])].max()) for row in deep]
     if brightest and max(brightest) < _DARK:
         yield Note("data.note_dark_colors", {"count": len(brightest), "levels": max(brightest) + 1})
 

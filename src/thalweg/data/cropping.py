@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from thalweg._native import Kernel, Part, get_kernel
+from thalweg.data.segmented import SegmentedPhotos
 
 
 if TYPE_CHECKING:
@@ -34,17 +35,25 @@ def crop_photos(photos_NHWC: Pixels, rows_N: NDArray[np.int64], crops: Crops, si
     Returns:
         (N, size, size, 3); within one gray level of torch's `interpolate` of bytes, bilinear and antialiased.
     """
-    if not isinstance(photos_NHWC, np.ndarray):  # in several files: the rows of this call, one after another
-        photos_NHWC, rows_N = photos_NHWC[rows_N], np.arange(len(rows_N))
     count, stored = len(rows_N), photos_NHWC.shape[1]
     room = 2 * math.ceil(max(stored / size, 1)) + 2
     scratch = np.empty(2 * size * (room + 2) + 3 * stored, dtype=np.float32)
     images_NHWC = np.empty((count, size, size, 3), dtype=np.uint8)
-    rows, boxes, flips = (
-        np.ascontiguousarray(values, dtype=np.int64) for values in (rows_N, crops.boxes_N4, crops.flips_N)
+    pixels, starts_N = _located(photos_NHWC, rows_N)
+    starts, boxes, flips = (
+        np.ascontiguousarray(values, dtype=np.int64) for values in (starts_N, crops.boxes_N4, crops.flips_N)
     )
-    _kernel()(count, stored, size, room, np.asarray(photos_NHWC), rows, boxes, flips, scratch, images_NHWC)
+    _kernel()(count, stored, size, room, pixels, starts, boxes, flips, scratch, images_NHWC)
     return images_NHWC
+
+
+def _located(photos_NHWC: Pixels, rows_N: NDArray[np.int64]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """An array that has the photos, and the byte from its first at which each of them begins."""
+    if isinstance(photos_NHWC, SegmentedPhotos):
+        return photos_NHWC.located(rows_N)
+    if not isinstance(photos_NHWC, np.ndarray):  # decoded when they are read
+        photos_NHWC, rows_N = photos_NHWC[rows_N], np.arange(len(rows_N))
+    return np.asarray(photos_NHWC), rows_N * (3 * photos_NHWC.shape[1] ** 2)
 
 
 @cache
@@ -56,11 +65,12 @@ def _kernel() -> Kernel:
 
 def crop(  # noqa: C901, PLR0912, PLR0917 - compiled code takes no keywords and calls no Python
     count: Any, stored: Any, size: Any, room: Any,
-    images: Any, rows: Any, boxes: Any, flips: Any, scratch: Any, cropped: Any,
+    images: Any, starts: Any, boxes: Any, flips: Any, scratch: Any, cropped: Any,
 ) -> None:  # fmt: skip
     """The loop of `crop_photos`, as Numba compiles it: plain arithmetic on flat memory (Python can run it, slowly).
 
-    It writes `count` images of `size` × `size` pixels, cropped from photos of `stored` × `stored`. An output pixel is
+    It writes `count` images of `size` × `size` pixels, cropped from photos of `stored` × `stored`, which begin at the
+    bytes `starts` from where `images` points; they may lie in other memory, on either side. An output pixel is
     the mean of the pixels under it, weighted by a triangle as wide as two output pixels, but at least two input
     pixels; rows and columns are weighted separately. `scratch` holds, for each row and then each column of the image,
     the first input pixel, the number of input pixels and `room` weights; then one row of sums. Beyond its edges a
@@ -95,7 +105,7 @@ def crop(  # noqa: C901, PLR0912, PLR0917 - compiled code takes no keywords and 
                 row = abs(top + int(scratch[at]) + j)
                 if row >= stored:
                     row = 2 * stored - 2 - row
-                line = 3 * ((rows[n] * stored + row) * stored + left)
+                line = starts[n] + 3 * (row * stored + left)
                 weight = scratch[at + 2 + j]
                 for k in range(3 * first, 3 * last):
                     scratch[sums + k] += weight * images[line + k]

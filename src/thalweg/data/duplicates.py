@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from thalweg.data.hamming import Groups, close_pairs, in_blocks
+from thalweg.data.thumbnails import THUMBNAIL
 
 
 if TYPE_CHECKING:
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-THUMBNAIL = 32
+    from thalweg.data.thumbnails import Thumbnails
+
 MAX_DISTANCE = 10
 MIN_CORRELATION = 0.8
 MIN_CORRELATION_MIRRORED = 0.95
@@ -80,7 +82,7 @@ class Pictures:
         rows_M: those to compare; by default all.
     """
 
-    def __init__(self, thumbnails_NHWC: NDArray[np.uint8], rows_M: NDArray[np.int64] | None = None) -> None:
+    def __init__(self, thumbnails_NHWC: Thumbnails, rows_M: NDArray[np.int64] | None = None) -> None:
         self._thumbnails_NHWC = thumbnails_NHWC
         self._rows_M = np.arange(len(thumbnails_NHWC)) if rows_M is None else rows_M
 

@@ -19,7 +19,7 @@ from thalweg.data.photos import SPLITS, ImageSet, Photo, Split
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from numpy.typing import NDArray
+    from thalweg.data.thumbnails import Thumbnails
 
 _PAIRS = 1 << 20  # pairs written out at a time
 
@@ -105,7 +105,7 @@ def same_files(images: ImageSet, digests: Iterable[tuple[Photo, str]]) -> list[D
     return [Duplicate.of(images, group) for group in by_digest.values() if len(group) > 1]
 
 
-def near_leaks(images: ImageSet, thumbnails_NHWC: NDArray[np.uint8], digests: Sequence[tuple[int, str]]) -> NearLeaks:
+def near_leaks(images: ImageSet, thumbnails_NHWC: Thumbnails, digests: Sequence[tuple[int, str]]) -> NearLeaks:
     """Find nearly equal pictures in different splits.
 
     Equal files are compared once, however many copies there are, and are no near leak of each other.

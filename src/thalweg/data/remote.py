@@ -337,14 +337,19 @@ def _telling(url: str) -> Iterator[None]:
         yield
     except (DataError, MissingExtraError, StorageError):
         raise
-    except FileNotFoundError as error:
-        raise DataError("data.remote_gone", url=without_password(url)) from error
-    except PermissionError as error:
-        raise DataError("data.remote_denied", url=without_password(url), reason=error) from error
-    except OSError:
-        raise
     except Exception as error:  # each storage has errors of its own
-        raise OSError(str(error) or type(error).__name__) from error
+        raise _told(error, url) from error
+
+
+def _told(error: Exception, url: str) -> DataError | OSError:
+    """The error of a storage as one of ours; many hide the answer of a server in one of a kind of their own."""
+    status = getattr(getattr(error, "response", None), "status_code", None) or getattr(error, "status", None)
+    reason = " ".join(str(error).split()) or type(error).__name__  # some have lines of advice
+    if isinstance(error, FileNotFoundError) or status in {404, 410}:
+        return DataError("data.remote_gone", url=without_password(url))
+    if isinstance(error, PermissionError) or status in {401, 403}:
+        return DataError("data.remote_denied", url=without_password(url), reason=reason)
+    return OSError(reason)
 
 
 def _name(url: str) -> str:

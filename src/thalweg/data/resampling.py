@@ -14,7 +14,7 @@ import math
 from functools import cache
 from pathlib import Path
 from threading import local
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -35,7 +35,6 @@ Box = tuple[float, float, float, float]
 
 _BLOCK = 64  # lines that are turned together: with their sums they fit into the first cache
 _MOST_KEPT = 8 << 20  # bytes of an array
-_UNROLLED = 4  # weights that the loop takes at a time
 # Pictures on which the filter is held against Pillow: width, height, size. The rule of the order changes between the
 # last three: their heights shrink by 21, 20 and 19 pixels, their widths by 10.
 _TRIED: Final = ((37, 23, 9), (23, 37, 9), (5, 3, 11), (3, 40, 7), (19, 30, 9), (19, 29, 9), (19, 28, 9))
@@ -129,17 +128,17 @@ class Resampler:
 
     def _rows_first(self, image: Image.Image, size: int, box: Box) -> NDArray[np.uint8]:
         width, height = image.size
-        turned_WH4 = self._kept.array("turned", 4 * size * height, np.uint8)
+        turned = self._kept.memory("turned", 4 * size * height, np.uint8)
         image_HWC = np.empty((size, size, 3), np.uint8)
         across, down = (box[0], box[2]), (box[1], box[3])
-        self._weigh(borrow(image), turned_WH4, lines=height, length=width, size=size, span=across, channels=4)
-        self._weigh(turned_WH4, image_HWC, lines=size, length=height, size=size, span=down, channels=3)
+        self._weigh(borrow(image), turned.address, lines=height, length=width, size=size, span=across, channels=4)
+        self._weigh(turned.address, image_HWC, lines=size, length=height, size=size, span=down, channels=3)
         return image_HWC
 
     def _weigh(
         self,
-        pixels: NDArray[np.uint8],
-        out: NDArray[np.uint8],
+        pixels: NDArray[np.uint8] | int,
+        out: NDArray[np.uint8] | int,
         *,
         lines: int,
         length: int,
@@ -149,32 +148,44 @@ class Resampler:
     ) -> None:
         """Weigh `length` pixels of each line into `size`, and turn them: `out` has a row for each of these."""
         scale = (span[1] - span[0]) / size
-        room = _UNROLLED * math.ceil((2 * math.ceil(2 * max(scale, 1.0)) + 1) / _UNROLLED)
-        block = self._kept.array("block", (length + room) * _BLOCK, np.int32)
-        self._pass(
-            *(lines, length, size, room, math.ceil(lines / _BLOCK), channels, span[0], scale, pixels),
-            self._kept.array("values", room, np.float64),
-            self._kept.array("firsts", size, np.int32),
-            self._kept.array("weights", size * room, np.int32),
-            *(block, block),
-            self._kept.array("sums", 4 * _BLOCK, np.int32),
-            out,
+        room = 2 * math.ceil(2 * max(scale, 1.0)) + 2
+        kept = (
+            self._kept.memory("values", room, np.float64),
+            self._kept.memory("firsts", size, np.int32),
+            self._kept.memory("weights", size * room, np.int32),
+            block := self._kept.memory("block", (length + room + 1) * _BLOCK, np.int32),
+            block,  # as bytes
+            self._kept.memory("sums", 4 * _BLOCK, np.int32),
         )
+        blocks = math.ceil(lines / _BLOCK)
+        scratch = (memory.address for memory in kept)
+        self._pass(lines, length, size, room, blocks, channels, span[0], scale, pixels, *scratch, out)
+
+
+class _Memory(NamedTuple):
+    """An array, and where it begins: NumPy takes longer to say that than a kernel to start."""
+
+    array: NDArray[Any]
+    address: int
+
+
+_NONE: Final = _Memory(np.empty(0, np.uint8), 0)
 
 
 class _Kept(local):
     """Arrays of one thread that are used for photo after photo: fresh memory is cleared page by page, each time."""
 
     def __init__(self) -> None:
-        self._arrays: dict[str, NDArray[Any]] = {}
+        self._memories: dict[str, _Memory] = {}
 
-    def array(self, name: str, count: int, kind: type[np.generic]) -> NDArray[Any]:
+    def memory(self, name: str, count: int, kind: type[np.generic]) -> _Memory:
         """An array of `count` numbers at least, with what was in it."""
-        found = self._arrays.get(name)
-        if found is None or len(found) < count:
-            found = np.empty(count, kind)
-            if found.nbytes <= _MOST_KEPT:
-                self._arrays[name] = found
+        found = self._memories.get(name, _NONE)
+        if len(found.array) < count:
+            array = np.empty(count, kind)
+            found = _Memory(array, array.ctypes.data)
+            if array.nbytes <= _MOST_KEPT:
+                self._memories[name] = found
         return found
 
 
@@ -185,10 +196,16 @@ def weigh_lines(  # noqa: C901, PLR0912, PLR0917 - compiled code takes no keywor
     """The loop of one pass, as Numba compiles it: plain arithmetic on flat memory.
 
     `pixels` has `lines` lines of `length` pixels, of four bytes each; `out` has `size` rows of `lines` pixels, of
-    `channels` bytes. Weights have 22 bits behind the point. There are `room` for each pixel of the result, of which
-    those beyond the filter are 0; `firsts` has the first pixel that each weighs. `turned_bytes` are those of `turned`.
+    `channels` bytes. Weights have 22 bits behind the point. There is `room` for those of each pixel of the result, of
+    which the loops take as many as the widest needs, an even number: those beyond a filter are 0. `firsts` has the
+    first pixel that each weighs. `turned_bytes` are those of `turned`; its last row is for a line of the result.
     """
     wide = max(scale, 1.0)
+    taps = 0
+    for place in range(size):
+        center = low + (place + 0.5) * scale
+        taps = max(taps, min(int(center + 2.0 * wide + 0.5), length) - int(max(center - 2.0 * wide + 0.5, 0.0)))
+    taps += taps & 1
     for place in range(size):
         center = low + (place + 0.5) * scale
         first = int(max(center - 2.0 * wide + 0.5, 0.0))
@@ -202,9 +219,9 @@ def weigh_lines(  # noqa: C901, PLR0912, PLR0917 - compiled code takes no keywor
             elif x < 2.0:
                 values[j] = (((x - 5.0) * x + 8.0) * x - 4.0) * -0.5
             total += values[j]
-        firsts[place] = max(min(first, length - room), 0)
+        firsts[place] = max(min(first, length - taps), 0)
         at = place * room
-        for j in range(room):
+        for j in range(taps):
             weights[at + j] = 0
         at += first - firsts[place]
         for j in range(count):
@@ -220,7 +237,7 @@ def weigh_lines(  # noqa: C901, PLR0912, PLR0917 - compiled code takes no keywor
             for k in range(4 * count):
                 sums[k] = 2097152  # rounds
             at, weight = 256 * firsts[place], place * room
-            for _ in range(room >> 2):
+            for _ in range(taps >> 2):
                 a, b, c, d = weights[weight], weights[weight + 1], weights[weight + 2], weights[weight + 3]
                 for k in range(at, at + 4 * count):
                     sums[k - at] += (
@@ -228,12 +245,19 @@ def weigh_lines(  # noqa: C901, PLR0912, PLR0917 - compiled code takes no keywor
                         + c * turned_bytes[k + 512] + d * turned_bytes[k + 768]
                     )  # fmt: skip
                 at, weight = at + 1024, weight + 4
+            if taps & 2:
+                a, b = weights[weight], weights[weight + 1]
+                for k in range(at, at + 4 * count):
+                    sums[k - at] += a * turned_bytes[k] + b * turned_bytes[k + 256]
             at = channels * (place * lines + top)
             if channels == 4:
                 for k in range(4 * count):
                     out[at + k] = min(max(sums[k] >> 22, 0), 255)
             else:
+                line = 256 * (length + room)
+                for k in range(4 * count):  # 16 at a time; then every fourth byte is left out
+                    turned_bytes[line + k] = min(max(sums[k] >> 22, 0), 255)
                 for k in range(count):
-                    out[at + 3 * k] = min(max(sums[4 * k] >> 22, 0), 255)
-                    out[at + 3 * k + 1] = min(max(sums[4 * k + 1] >> 22, 0), 255)
-                    out[at + 3 * k + 2] = min(max(sums[4 * k + 2] >> 22, 0), 255)
+                    out[at + 3 * k] = turned_bytes[line + 4 * k]
+                    out[at + 3 * k + 1] = turned_bytes[line + 4 * k + 1]
+                    out[at + 3 * k + 2] = turned_bytes[line + 4 * k + 2]

@@ -104,17 +104,40 @@ class SegmentedPhotos(RowReader):
 
     def __init__(self, parts: Sequence[NDArray[np.uint8]]) -> None:
         super().__init__(sum(map(len, parts)), parts[0].shape[1])
-        self._parts = parts
+        self._parts = [np.ascontiguousarray(part) for part in parts]  # plain arrays: each row of a map would be a map
         self._ends = np.cumsum([len(part) for part in parts])
+        firsts = self._ends - [len(part) for part in parts]
+        addresses = np.array([part.ctypes.data for part in self._parts], dtype=np.int64)
+        self._row_bytes = 3 * self.shape[1] ** 2
+        self._shifts = addresses - addresses[0] - firsts * self._row_bytes
 
     def read(self, rows_N: NDArray[np.int64]) -> NDArray[np.uint8]:
         """As in `RowReader`."""
         found_NHWC = np.empty((len(rows_N), *self.shape[1:]), dtype=np.uint8)
-        numbers_N = np.searchsorted(self._ends, rows_N, side="right")
+        numbers_N = self._numbers(rows_N)
         for place, (number, row) in enumerate(zip(numbers_N.tolist(), rows_N.tolist(), strict=True)):
             part = self._parts[number]
             found_NHWC[place] = part[row - int(self._ends[number]) + len(part)]
         return found_NHWC
+
+    def located(self, rows_N: NDArray[np.int64]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+        """Where rows lie in memory, for compiled loops, which then need no copy of them.
+
+        Args:
+            rows_N: from 0.
+
+        Returns:
+            An array, and the byte at which each row begins, counted from the first of that array. It may lie outside:
+            the files are mapped anywhere.
+
+        Raises:
+            IndexError: there is no such row.
+        """
+        return self._parts[0], self._shifts[self._numbers(rows_N)] + rows_N * self._row_bytes
+
+    def _numbers(self, rows_N: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The part of each row."""
+        return np.searchsorted(self._ends, rows_N, side="right")
 
 
 def open_segments(paths: Sequence[Path], rows: Sequence[int], size: int) -> Pixels:

@@ -31,9 +31,9 @@ def channel_sums(image_HWC: NDArray[np.uint8]) -> NDArray[np.float64]:
         values_V = np.arange(256.0)
         return np.stack([counts_CV @ values_V, counts_CV @ values_V**2])
     height, width, _ = image_HWC.shape
-    sums_2WC = np.empty((2, width, 3), dtype=np.int64)
-    _loaded[0](height, 3 * width, np.ascontiguousarray(image_HWC), sums_2WC)
-    return sums_2WC.sum(axis=1).astype(np.float64)
+    sums_2C = np.empty((2, 3), dtype=np.float64)
+    _loaded[0](height, 3 * width, np.ascontiguousarray(image_HWC), np.empty(6 * width, dtype=np.int32), sums_2C)
+    return sums_2C
 
 
 _loaded: list[Kernel] = []  # none or one
@@ -43,16 +43,29 @@ _loaded: list[Kernel] = []  # none or one
 def load() -> None:
     """Compile the loop, or find it on disk; from now on `channel_sums` uses it."""
     source = Path(__file__).read_text(encoding="utf-8")
-    _loaded.append(get_kernel(Part("sum_columns", "iibq", source, lambda: sum_columns)))
+    _loaded.append(get_kernel(Part("sum_channels", "iiblp", source, lambda: sum_channels)))
 
 
-def sum_columns(rows: Any, columns: Any, numbers: Any, sums: Any) -> None:
-    """Sums down each column, then sums of squares, as Numba compiles it: plain arithmetic on flat memory."""
-    for k in range(2 * columns):
-        sums[k] = 0
-    for row in range(rows):
-        at = row * columns
-        for k in range(columns):
-            number = numbers[at + k]
-            sums[k] += number
-            sums[columns + k] += number * number
+def sum_channels(rows: Any, columns: Any, numbers: Any, scratch: Any, sums: Any) -> None:
+    """Sums of three channels, then of their squares, as Numba compiles it: plain arithmetic on flat memory.
+
+    `columns` counts bytes. `scratch` has both sums of each column over as many rows as 32 bits hold.
+    """
+    for k in range(6):
+        sums[k] = 0.0
+    for first in range(0, rows, 32768):
+        for k in range(2 * columns):
+            scratch[k] = 0
+        for row in range(first, min(first + 32768, rows)):
+            at = row * columns
+            for k in range(columns):
+                number = numbers[at + k]
+                scratch[k] += number
+                scratch[columns + k] += number * number
+        for channel in range(3):
+            first_sum, second_sum = 0, 0
+            for k in range(channel, columns, 3):
+                first_sum += scratch[k]
+                second_sum += scratch[columns + k]
+            sums[channel] += first_sum
+            sums[3 + channel] += second_sum

@@ -8,20 +8,18 @@ Shape suffixes: N photos, R some of them, C classes, K classes that are kept.
 
 from __future__ import annotations
 
-import os
-import tempfile
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from thalweg.errors import StorageError
+from thalweg._files import unnamed_file
 from thalweg.runs.probabilities import blocks, most_probable, ranks, softmax
 
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from pathlib import Path
 
     from numpy.typing import DTypeLike, NDArray
 
@@ -127,19 +125,8 @@ def large_array(shape: tuple[int, ...], dtype: DTypeLike, folder: Path, *, bound
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
     if size <= (LARGEST if bound is None else bound):
         return np.empty(shape, dtype=dtype)
-    try:
-        file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - the array keeps it open
-    except OSError:
-        folder = Path(tempfile.gettempdir())
-        file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - as above
-    with file:
-        try:
-            if hasattr(os, "posix_fallocate"):  # a hole that the disk cannot fill later would kill the process
-                os.posix_fallocate(file.fileno(), 0, size)
-            return np.memmap(file, dtype=dtype, mode="w+", shape=shape)
-        except OSError as error:
-            reason = error.strerror or error
-            raise StorageError("runs.no_room_for_array", path=folder, needed=size / 1e9, reason=reason) from error
+    with unnamed_file(folder, size) as file:
+        return np.memmap(file, dtype=dtype, mode="w+", shape=shape)
 
 
 def filled(array_NC: NDArray[Any], parts: Iterable[NDArray[Any]]) -> NDArray[Any]:

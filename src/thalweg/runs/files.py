@@ -11,6 +11,7 @@ FORMAT: Final = 2
 FORMAT_OF_0_1: Final = 1  # the same files, other names for some options
 
 CONFIG: Final = RUN_CONFIG  # the request, the photos and the machine; a folder that has it is a run
+CLASSES: Final = "classes.csv"  # the classes and their shares, if they are more than a hundred
 CLAIM: Final = ".claim"  # locked by the process that prepares a run in the folder
 SPLIT: Final = RUN_SPLIT  # path, split, label of every photo used
 CHECK: Final = "data-check.json"  # warnings about the photos, and the first hundred of each kind of finding

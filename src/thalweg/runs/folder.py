@@ -17,6 +17,7 @@ from thalweg.history import History, HistoryLog
 from thalweg.i18n import t
 from thalweg.runs import files, schema
 from thalweg.runs.answers import Answers
+from thalweg.runs.class_table import with_classes
 from thalweg.runs.config import translated
 from thalweg.runs.tasks import task_of
 
@@ -69,10 +70,15 @@ class RunFolder:
         """Whether a photo has one class or several, as far as the configuration says."""
         return task_of(self.training.get("loss"))
 
-    @property
+    @cached_property
     def data(self) -> dict[str, Any]:
-        """The `data` table: what the run was trained on."""
-        return mapping(self.config.get("data"))
+        """The `data` table: what the run was trained on, with its classes."""
+        found = mapping(self.config.get("data"))
+        try:
+            return mapping(with_classes(found, self.path))
+        except RunError as error:  # already names its file
+            self.missing.append(str(error))
+            return found
 
     @property
     def environment(self) -> dict[str, Any]:
@@ -149,7 +155,16 @@ class RunFolder:
 
     def read_all(self) -> RunFolder:
         """Read every part, so that `missing` is complete."""
-        for _ in (self.config, self.summary, self.check, self.steps, self.epochs, self.outputs, self.pictures):
+        for _ in (
+            self.config,
+            self.data,
+            self.summary,
+            self.check,
+            self.steps,
+            self.epochs,
+            self.outputs,
+            self.pictures,
+        ):
             pass
         return self
 

@@ -3,6 +3,7 @@
 ```
 run/
   config.toml              [training] the configuration, [data] what it was trained on, [environment] where
+  classes.csv              the classes and their shares, if they are more than a hundred
   split.csv                path, split, label of every photo used; applied-corrections.csv: labels that were corrected
   data-check.json          warnings about the photos, and the first hundred of each kind of finding
   data-check.csv           all findings, if there are more
@@ -37,6 +38,7 @@ from thalweg.errors import DataError, RunError, UnknownNameError, UsageError
 from thalweg.history import HistoryLog
 from thalweg.runs import files, schema
 from thalweg.runs.answers import filled, large_array
+from thalweg.runs.class_table import checked_data, write_classes
 from thalweg.runs.config import SettledConfig, translated
 from thalweg.runs.photos import decode_photos, evaluation_batches, find_photos
 from thalweg.runs.split_table import read_split_table, split_text
@@ -120,9 +122,7 @@ class Run:
         facts = schema.read_toml(file)
         if facts.get("format") not in (files.FORMAT, files.FORMAT_OF_0_1):
             raise RunError("runs.other_run", path=path, found=facts.get("format"), expected=files.FORMAT)
-        data = schema.checked(facts.get("data"), schema.DATA, file, "data")
-        if (found := len(data["class_shares"])) != (wanted := len(data["classes"])):
-            raise RunError("runs.damaged", path=file, name="class_shares", value=found, wanted=wanted)
+        data = checked_data(facts.get("data"), path)
         schema.check_sizes(facts.get("training"), data["stored"], file)
         environment = schema.checked(facts.get("environment"), schema.ENVIRONMENT, file, "environment")
         training = schema.checked(facts.get("training"), {"size": schema.whole(1, 4096)}, file, "training")
@@ -136,8 +136,9 @@ class Run:
         return cls(path, config, data, environment)
 
     def save(self) -> None:
-        """Write `config.toml`."""
-        tables = {"training": self.config.to_dict(), "data": self.data, "environment": self.environment}
+        """Write `config.toml`, and before it `classes.csv` of many classes."""
+        data = write_classes(self.data, self.path)
+        tables = {"training": self.config.to_dict(), "data": data, "environment": self.environment}
         write_text(self.path / files.CONFIG, schema.to_toml(files.FORMAT, tables))
 
     @property
