@@ -104,7 +104,7 @@ def targets_of(rows: Sequence[Rows], loss_fn: LossFunction, like: Tensor) -> Rea
     targets = read(outputs, gradients, loss_fn, like)
     if targets is None:
         return None
-    known_K = _agreeing(outputs, gradients, targets, loss_fn)
+    known_K = _agreeing(outputs, gradients, targets, loss_fn, _part(like))
     telling_K = (gradients != 0).reshape(len(gradients), -1).any(dim=1)  # else the sample has no more loss
     if not float(known_K[telling_K].float().mean()) > 1 - MOST_WRONG:
         return None
@@ -147,32 +147,44 @@ def _numbers(outputs: Tensor, gradients: Tensor, loss_fn: LossFunction, like: Te
     shape = (len(outputs), *like.shape[1:])
     if outputs.numel() != like[:1].numel() * len(outputs):
         return None
-    zero, one = (_gradient(outputs, like.new_full(shape, value), loss_fn) for value in (0.0, 1.0))
+    zero, one = (_gradient(outputs, like.new_full(shape, value), loss_fn, _part(like)) for value in (0.0, 1.0))
     slope = one - zero
     if not bool((slope.abs() > 1e-12).all()):
         return None
-    targets = ((gradients - zero) / slope).reshape(shape).to(like.dtype)
+    targets = ((gradients - zero) / slope).reshape(shape)
     spread = float(like.float().std(correction=0))
     if bool((like == like.round()).all()):
         rounded = targets.round()
-        return rounded if float((targets - rounded).abs().median()) < OFF else None
+        return rounded.to(like.dtype) if float((targets - rounded).abs().median()) < OFF else None
     own = float(targets.float().std(correction=0))
-    return targets if spread / 2 < own < 2 * spread else None  # another share of the loss would give another spread
+    return (
+        targets.to(like.dtype) if spread / 2 < own < 2 * spread else None
+    )  # another share of the loss would give another spread
 
 
-def _agreeing(outputs: Tensor, gradients: Tensor, targets: Tensor, loss_fn: LossFunction) -> Tensor:
+def _agreeing(outputs: Tensor, gradients: Tensor, targets: Tensor, loss_fn: LossFunction, part: int) -> Tensor:
     """Whether each sample's target gives the gradient that was kept, up to its size, (K,)."""
-    found, wanted = (one.reshape(len(one), -1) for one in (_gradient(outputs, targets, loss_fn), gradients))
+    found, wanted = (one.reshape(len(one), -1) for one in (_gradient(outputs, targets, loss_fn, part), gradients))
     return torch.cosine_similarity(found, wanted, dim=1, eps=1e-30) > ALIKE
 
 
-def _gradient(outputs: Tensor, targets: Tensor, loss_fn: LossFunction) -> Tensor:
-    """The gradient of the loss at the outputs, as that of the mean over one sample alone."""
-    outputs = outputs.detach().requires_grad_()
-    with torch.enable_grad():
-        loss = loss_fn(outputs, targets)
-        (gradient,) = torch.autograd.grad(loss, outputs)
-    return gradient * (len(outputs) if is_mean(outputs.detach(), loss_fn, targets) else 1.0)
+def _part(like: Tensor) -> int:
+    """Samples that the loss gets at once: half a batch, so that a loss of pairs or triplets gives other gradients.
+
+    It has no target of each sample; and given all samples, it may take all memory.
+    """
+    return max(1, len(like) // 2)
+
+
+def _gradient(outputs: Tensor, targets: Tensor, loss_fn: LossFunction, part: int) -> Tensor:
+    """The gradient of the loss at the outputs, as that of the mean over one sample alone; a part at a time."""
+    averages, found = is_mean(outputs.detach(), loss_fn, targets[:part]), []
+    for some, wanted in zip(outputs.detach().split(part), targets.split(part), strict=True):
+        leaf = some.clone().requires_grad_()
+        with torch.enable_grad():
+            (gradient,) = torch.autograd.grad(loss_fn(leaf, wanted), leaf)
+        found.append(gradient * (len(some) if averages else 1.0))
+    return torch.cat(found)
 
 
 def _joined(inputs: Sequence[tuple[Any, ...]]) -> Any:
