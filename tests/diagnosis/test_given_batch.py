@@ -46,6 +46,14 @@ def test_a_softmax_for_several_classes_at_once(targets, loss_fn, expected):
     assert share is None if expected is None else (share > 0.5) == expected
 
 
+@pytest.mark.parametrize("targets", [3 * drawn(64, 5), 4 * SEVERAL_NC], ids=["a teacher's logits", "counts"])
+def test_targets_of_a_softmax_that_are_no_labels(targets):
+    def distilled(outputs, scores):
+        return -(scores.softmax(dim=1) * outputs.log_softmax(dim=1)).sum(dim=1).mean()
+
+    assert "several_labels" not in of_batch(layer(5), distilled, [Batch(INPUTS_NF, targets)])
+
+
 def test_scores_that_a_relu_cuts():
     model = layer(5, nn.ReLU())
     with torch.no_grad():

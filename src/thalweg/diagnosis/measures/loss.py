@@ -231,7 +231,8 @@ def _misplaced(outputs: Tensor, dim: int) -> bool:
 def _of_classes(outputs: Tensor, targets: Tensor, head: Head, dim: int) -> dict[str, float]:
     """What a softmax cannot express: several classes at once, and a class whose score a ReLU has cut to zero."""
     found = {}
-    if targets.is_floating_point():
+    # a teacher's logits, or counts, are no labels
+    if targets.is_floating_point() and bool(((targets >= 0) & (targets <= 1)).all()):
         found["several_labels"] = float((targets.sum(dim=dim) > 1 + _SEVERAL).float().mean())
     if head == "relu":
         others = [other for other in range(outputs.ndim) if other != dim]
