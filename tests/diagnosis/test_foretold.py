@@ -96,6 +96,20 @@ def test_a_loss_that_does_not_tell_its_targets(loss_fn):
     assert recovered(passed(loss_fn, NUMBERS, (2,)), loss_fn, NUMBERS) is None
 
 
+def test_a_loss_of_triplets_gets_no_more_than_a_batch_and_tells_no_targets():
+    sizes = []
+
+    def triplets(outputs, labels):
+        sizes.append(len(outputs))
+        distance = torch.cdist(outputs, outputs)
+        same = labels[:, None] == labels
+        return (distance[:, :, None] - distance[:, None, :] + 1).relu()[same[:, :, None] & ~same[:, None, :]].mean()
+
+    rows = passed(triplets, LABELS, (5,)) * 20
+    assert recovered(rows, triplets, LABELS[:12]) is None
+    assert max(sizes) <= 24  # twice a batch, to ask whether the loss is a mean
+
+
 def test_a_sample_that_comes_again_counts_once():
     outputs = torch.randn(6, 5, generator=DRAW, requires_grad=True)
     functional.cross_entropy(outputs, LABELS[:6]).backward()

@@ -74,6 +74,60 @@ def test_a_column_that_does_not_tell_the_targets(inputs, targets):
     assert of_table(inputs, targets) == 0.0
 
 
+RARE = torch.arange(64) % 4 == 0  # 16 of 64
+DAYS = torch.where(RARE, torch.arange(64.0).remainder(7) + 1, -1.0)  # only one class has them
+
+
+def class_in_column(inputs, targets):
+    batch = Batch(inputs, targets.float()[:, None])
+    return leakage_measures(nn.Identity(), mse_loss, [batch]).get("class_in_column")
+
+
+@pytest.mark.parametrize("targets", [RARE, ~RARE], ids=["rare is yes", "rare is no"])
+def test_a_column_that_one_class_alone_has(targets):
+    assert class_in_column(with_column(DAYS), targets) == 1.0
+    assert class_in_column(with_column((DAYS - DAYS.mean()) / DAYS.std()), targets) == 1.0
+    assert class_in_column(TABLE, targets) == 0.0
+    verdict = judge({"steps": 100.0, "learns": 1.0, "falling": 0.1, "class_in_column": 1.0})
+    assert verdict.code == "target_leakage"
+    assert [fix.code for fix in verdict.fixes] == ["drop_column"]
+    assert "every sample of one class" in str(verdict)
+
+
+def one_differs(column):
+    changed = column.clone()
+    changed[1] = 3
+    return changed
+
+
+@pytest.mark.parametrize(
+    "inputs",
+    [
+        with_column(one_differs(DAYS)),
+        with_column(torch.where(torch.arange(64) == 8, -1.0, DAYS)),
+        with_column(TABLE[:, 0].sign()),
+        torch.cat([with_column(DAYS), (DAYS + 0.1 * TABLE[:, 0])[:, None]], dim=1),
+        torch.cat([with_column(DAYS), DAYS[:, None] * 2], dim=1),
+        torch.cat([TABLE, nn.functional.one_hot(DAYS.long() + 1).float()[:, 1:]], dim=1),
+        DAYS[:, None],
+    ],
+    ids=["another value", "the same value", "a sign", "others are near", "twice", "one-hot", "one column"],
+)
+def test_a_column_that_both_classes_have_or_that_others_are_like(inputs):
+    assert not class_in_column(inputs, RARE)
+
+
+def test_the_label_of_a_sign_and_few_samples():
+    assert class_in_column(TABLE, TABLE[:, 0] > 0) == 0.0
+    few = torch.arange(64) < 60
+    assert class_in_column(with_column(torch.where(few, -1.0, TABLE[:, 0])), ~few) is None
+    half = with_column(DAYS)[:40], RARE[:40]  # 30 of the class that has no days
+    assert class_in_column(*half) is None
+    other = Batch(with_column(DAYS)[40:], RARE[40:].float()[:, None])
+    found = leakage_measures(nn.Identity(), mse_loss, [Batch(half[0], half[1].float()[:, None])], other)
+    assert found["class_in_column"] == 1.0  # of the samples that a watch kept, too
+
+
 def test_samples_that_a_watch_kept_show_a_leak_that_a_batch_hardly_shows():
     labels = (torch.arange(64) % 6 == 0).float()[:, None]  # six of the batch's 32
     inputs = with_column(2 * labels[:, 0] - 1)

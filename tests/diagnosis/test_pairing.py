@@ -78,7 +78,8 @@ def by_count(outputs, targets):
         (1, squared, NUMBERS[:, None], 0.0),
         (1, lambda outputs, targets: mse_loss(outputs[:, 0], targets), NUMBERS, 0.0),
         (3, cross_entropy, LABELS, 0.0),
-        (3, lambda outputs, labels: cross_entropy(outputs, labels, weight=torch.tensor([1.0, 2.0, 9.0])), LABELS, 0.0),
+        (3, lambda outputs, labels: cross_entropy(outputs, labels, weight=torch.tensor([1.0, 2.0, 9.0])), LABELS, None),
+        (3, lambda outputs, labels: cross_entropy(outputs, labels, label_smoothing=0.2), LABELS, 0.0),
         (3, supervised_contrast, LABELS, 0.0),
         (1, binary_cross_entropy_with_logits, (NUMBERS > 0).float()[:, None], 0.0),
         (3, mse_loss, torch.randn(12, 3, generator=DRAW), 0.0),
@@ -99,7 +100,8 @@ def by_count(outputs, targets):
         "a column",
         "numbers",
         "classes",
-        "weighted classes",
+        "weights in float32",
+        "smoothed classes",
         "contrast",
         "yes or no",
         "several numbers",
@@ -113,6 +115,13 @@ def test_targets_that_change_places(width, loss_fn, targets, unpaired, collapsed
     if collapsed:  # every sample gets the same output: that must not look like a loss without pairs
         nn.init.zeros_(model.weight)
     assert measured(model, loss_fn, INPUTS, targets).get("unpaired") == unpaired
+
+
+@pytest.mark.parametrize("head", [nn.Sigmoid(), nn.Tanh(), nn.Softmax(dim=1)], ids=["sigmoid", "tanh", "softmax"])
+def test_outputs_that_differ_little_beside_large_targets_are_pairs(head):
+    model = nn.Sequential(nn.Linear(5, 1), head)
+    found = measured(model, mse_loss, INPUTS, 2e5 + 300 * NUMBERS[:, None])
+    assert found.get("unpaired", 0.0) == 0.0
 
 
 def dice(outputs, masks):

@@ -21,6 +21,7 @@ SHARED = (
     "dead_units",
     "decayed_too_early",
     "exploding_gradients",
+    "inputs_ignored",
     "model_too_small",
     "optimizer_not_stepping",
     "samples_mixed",

@@ -53,6 +53,31 @@ def test_no_more_than_the_limits(monkeypatch):
     assert list(trained(nn.Linear(3, 2), pairs).marks) == [1, 2]
 
 
+def test_answers_after_the_last_inputs(monkeypatch):
+    monkeypatch.setattr(kept, "MOST_ROWS", 50)
+    held = trained(nn.Linear(3, 2), pairs)
+    assert [len(rows.outputs) for rows in held.rows] == [20, 20, 10]
+    assert [rows.step for rows in held.told] == list(held.marks)
+    assert len(held.answers) == len(held.marks) - 3
+    for rows in held.answers:
+        assert rows.inputs is None
+        assert torch.allclose(rows.gradient, 2 * (rows.outputs - pairs(rows.step - 1)[1]) / 40)
+    monkeypatch.setattr(kept, "MOST_ANSWERS", 30)
+    assert [len(rows.outputs) for rows in trained(nn.Linear(3, 2), pairs).answers] == [20, 10]
+    monkeypatch.setattr(kept, "MOST_ANSWERS", 1000)
+    monkeypatch.setattr(kept, "MOST_BYTES", 16 * 25)
+    held = trained(nn.Linear(3, 2), pairs)
+    assert sum(len(rows.outputs) for rows in held.answers) == 25
+
+
+def test_no_answers_of_pictures_as_outputs(monkeypatch):
+    monkeypatch.setattr(kept, "MOST_ROWS", 0)
+    images = torch.randn(8, 1, 6, 6)
+    held = trained(nn.Conv2d(1, 2, 3), lambda _step: (images, torch.zeros(8, 2, 4, 4)))
+    assert held.told == []
+    assert len(held.marks) == 11
+
+
 def test_the_copies_do_not_follow_the_batch():
     buffer = torch.empty(20, 3)
 

@@ -26,7 +26,7 @@ FIXES_OF: dict[str, tuple[str, ...]] = {
     "gradients_not_averaged": ("call_wrapper", "reduce_all"),
     "healthy": (),
     "ill_conditioned": ("adaptive", "momentum", "normalize_inputs", "decorrelate_inputs"),
-    "inputs_ignored": ("follow_signal", "turn_mask"),
+    "inputs_ignored": ("follow_signal", "turn_mask", "mix_less"),
     "lr_too_large": ("lower_rate", "warm_up", "clip", "divide_loss"),
     "lr_too_small": ("raise_rate", "find_rate"),
     "model_too_small": ("widen", "residual", "add_activation"),
@@ -89,14 +89,8 @@ def _order(code: str, measures: Mapping[str, float]) -> tuple[str, ...]:
     """The order of the fixes; if a verdict has several causes, the fix of the measured one comes first."""
     if code == "wrong_loss":
         return _for_loss(measures)
-    if code == "overfitting" and measures.get("only_classifier", 0) > 0.5:  # fitted once: it has no steps to augment
-        return ("train_all_layers", "more_data")
-    if code == "weight_decay_too_strong" and measures.get("penalty_to_gradient", 0) > 0.1:
-        return ("less_penalty",)
-    if code == "untrained_parameters" and measures.get("rounded_away", 0) > 0.5:
-        return ("wider_weights",)
-    if code == "too_few_steps" and measures.get("stepped", 1) < 0.1:
-        return ("step_each_batch",)
+    if instead := _instead(code, measures):
+        return instead
     names = [name for name in FIXES_OF[code] if _applies(name, measures)]
     first = {
         "ill_conditioned": "decorrelate_inputs" if measures.get("tried_decorrelated", 0) > 0.1 else "adaptive",
@@ -121,26 +115,43 @@ def _order(code: str, measures: Mapping[str, float]) -> tuple[str, ...]:
     return tuple(sorted(names, key=lambda name: name != first)) if first else tuple(names)
 
 
+def _instead(code: str, measures: Mapping[str, float]) -> tuple[str, ...]:
+    """The fixes of a cause that has none of its verdict's others; empty if it is not such a one."""
+
+    def known(name: str, otherwise: float = 0.0) -> float:
+        return measures.get(name, otherwise)
+
+    holds, fixes = {
+        # fitted once: it has no steps to augment
+        "overfitting": (known("only_classifier") > 0.5, ("train_all_layers", "more_data")),
+        "weight_decay_too_strong": (known("penalty_to_gradient") > 0.1, ("less_penalty",)),
+        "untrained_parameters": (known("rounded_away") > 0.5, ("wider_weights",)),
+        "inputs_ignored": (known("own_to_others", 3) < 3 and known("inputs_seen", 1) >= 1e-3, ("mix_less",)),
+        "too_few_steps": (known("stepped", 1) < 0.1, ("step_each_batch",)),
+    }.get(code, (False, ()))
+    return fixes if holds else ()
+
+
 def _applies(name: str, measures: Mapping[str, float]) -> bool:
     """Whether a fix is one of what was found; one of another cause of the same verdict would be false."""
-    if name in ("train_all_layers", "less_penalty", "step_each_batch"):
+    if name in ("train_all_layers", "less_penalty", "mix_less", "step_each_batch"):
         return False
-    measure, limit = _ONLY_FOR.get(name, ("", -1))
-    return measures.get(measure, 0) > limit
+    limit, only_for = _ONLY_FOR.get(name, (0.0, ()))
+    return not only_for or any(measures.get(measure, 0) > limit for measure in only_for)
 
 
-_ONLY_FOR = {
-    "causal_mask": ("next_seen", 0.05),
-    "divide_loss": ("summed_passes", 0.4),
-    "drop_column": ("targets_in_column", 0.05),
-    "longer_outputs": ("targets_too_long", 0),
-    "minus_one": ("targets_unread", 0.05),
-    "own_blank": ("blank_in_targets", 0),
-    "permute": ("misread", 2),
-    "shift_labels": ("own_seen", 0.05),
-    "wider_weights": ("rounded_away", 0.05),
+_ONLY_FOR: dict[str, tuple[float, tuple[str, ...]]] = {
+    "causal_mask": (0.05, ("next_seen",)),
+    "divide_loss": (0.4, ("summed_passes",)),
+    "drop_column": (0.05, ("targets_in_column", "class_in_column")),
+    "longer_outputs": (0, ("targets_too_long",)),
+    "minus_one": (0.05, ("targets_unread",)),
+    "own_blank": (0, ("blank_in_targets",)),
+    "permute": (2, ("misread",)),
+    "shift_labels": (0.05, ("own_seen",)),
+    "wider_weights": (0.05, ("rounded_away",)),
 }
-"""A fix to the measure beyond whose limit it is one."""
+"""A fix to a limit, and to the measures of which one beyond it makes it a fix."""
 
 
 def _large_but_sound(measures: Mapping[str, float]) -> bool:

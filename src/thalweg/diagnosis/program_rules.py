@@ -60,6 +60,8 @@ PROGRAM_RULES: tuple[Rule, ...] = (
     _rule("bad_inputs", m.INPUTS_SCALE > 1e-12, m.INPUTS_SPREAD < 0.02),
     _rule("not_shuffled", m.TARGETS_KINDS < 1.5, m.TARGETS_COUNT > 7, m.LEFT > 0.3, prior=1.0),
     _rule("not_shuffled", m.TARGETS_KINDS < 1.5, m.TARGETS_COUNT > 7, m.PEAK > 1.2, prior=1.0),
+    _rule("not_shuffled", m.KINDS_TOGETHER < 0.7, m.KINDS_CARRIED > 4, m.LEFT > 0.3, prior=0.95, beside_learning=True),
+    _rule("not_shuffled", m.KINDS_TOGETHER < 0.7, m.KINDS_CARRIED > 4, m.PEAK > 1.2, prior=0.95, beside_learning=True),
     _rule("same_batch", m.BATCHES_SEEN < 1.5, m.REOPENED > 0.5, prior=1.0),
     _rule("same_batch", m.BATCHES_SEEN < 1.5, m.RESEEDED > 0.5, prior=1.0),
     _rule("same_batch", m.BATCHES_SEEN < 1.5, m.AMONG_OTHERS > 0.5, prior=1.0),
@@ -105,6 +107,7 @@ PROGRAM_RULES: tuple[Rule, ...] = (
     _rule("bad_targets", m.MIRRORED > 0.25, prior=0.9, beside_learning=True),
     # What the inputs tell that they should not.
     _rule("target_leakage", m.TARGETS_IN_COLUMN > 0.5, prior=1.0),
+    _rule("target_leakage", m.CLASS_IN_COLUMN > 0.5, prior=0.95, beside_learning=True),
     _rule("target_leakage", m.NEXT_SEEN > 0.5, prior=1.0),
     _rule("target_leakage", m.OWN_SEEN > 0.5, prior=1.0),
     # What the network cannot tell apart, and what the batch hardly shows.
@@ -118,6 +121,15 @@ PROGRAM_RULES: tuple[Rule, ...] = (
         m.INPUTS_SEEN < 1e-3,
         (m.TO_CONSTANT > 0.7).if_known,
         (m.TRIED_STANDARDIZED < 0.1).if_known,  # else the network sees inputs of the usual size
+        prior=1.0,
+    ),
+    _rule(
+        "inputs_ignored",
+        m.OWN_TO_OTHERS < 3,
+        NOT_BELOW,
+        m.FALLING < 0.05,
+        m.STEPS > 50,
+        (m.TRIED_LOWER_RATE < 0.1).if_known,  # else the rate is what keeps it from learning
         prior=1.0,
     ),
     _rule("symmetric_weights", m.TWIN_UNITS > 0.9, m.LEFT > 0.3, prior=1.0),

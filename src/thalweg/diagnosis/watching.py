@@ -220,7 +220,7 @@ class Watch:
             if not batches or self._probe is None:
                 verdict = self._judged(measures, problems)
                 return _not_tried(verdict, "no_batch") if try_fix else verdict
-            parts, rows = (self.model, self.optimizer, takes, batches, measures), self._probe.kept.rows
+            parts, rows = (self.model, self.optimizer, takes, batches, measures), self._probe.kept.told
             self._asked, failed = ask(*parts, seconds=seconds, start=self._start, rows=rows)
             why = "no_loss_fn" if loss_fn is None else "batch_fails"
             problems += [why if name == "batch" else name for name in failed]

@@ -56,6 +56,7 @@ BY: dict[str, tuple[str, ...]] = {
     "diverged": ("nonfinite_step", "rise"),
     "exploding_gradients": ("initial_scale",),
     "ill_conditioned": ("tried_decorrelated", "gain_more", "cosine"),
+    "inputs_ignored": ("own_to_others",),
     "lr_too_large": (
         "avoidable",
         "summed_passes",
@@ -71,7 +72,7 @@ BY: dict[str, tuple[str, ...]] = {
         "tried_lower_rate",
     ),
     "model_too_small": ("affine", "tried_larger"),
-    "not_shuffled": ("peak", "left"),
+    "not_shuffled": ("kinds_carried", "peak", "left"),
     "optimizer_not_stepping": ("standstill",),
     "overfitting": ("valid_rise", "valid_gap", "accuracy_gap"),
     "replicas_see_same_data": ("data_shared", "draws_shared"),
@@ -80,7 +81,7 @@ BY: dict[str, tuple[str, ...]] = {
     "samples_mixed": ("batch_as_time", "loss_apart"),
     "saturated_units": ("initial_scale", "tried_other_start", "tried_anew"),
     "symmetric_weights": ("twin_units_first",),
-    "target_leakage": ("targets_in_column", "next_seen", "own_seen"),
+    "target_leakage": ("targets_in_column", "class_in_column", "next_seen", "own_seen"),
     "targets_unrelated": ("foretold", "tried_best", "to_constant"),
     "too_few_steps": ("stepped", "tried_longer", "gain_same"),
     "untrained_parameters": (

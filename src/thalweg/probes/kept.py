@@ -21,8 +21,9 @@ from thalweg.probes.marks import MOST_VALUES
 if TYPE_CHECKING:
     from torch import Tensor
 
-MOST_BYTES = 8 << 20
+MOST_BYTES = 8 << 20  # of samples, and as many of answers
 MOST_ROWS = 1024
+MOST_ANSWERS = 4096  # samples without their inputs
 ROWS = 64  # of a step
 MOST_MARKS = 1 << 14  # of samples
 
@@ -32,16 +33,18 @@ class Rows:
     """The first samples of one step.
 
     Attributes:
-        inputs: the positional arguments of the model, a copy of their first rows.
+        inputs: the positional arguments of the model, a copy of their first rows; None: not kept.
         outputs: the same rows of the outputs.
         share: these samples, as a share of the batch.
         gradient: of the loss at `outputs`; None before the backward pass.
+        step: its number, from 1; 0 while it is open.
     """
 
-    inputs: tuple[Any, ...]
+    inputs: tuple[Any, ...] | None
     outputs: Tensor
     share: float
     gradient: Tensor | None = None
+    step: int = 0
 
     def take(self, gradient: Tensor) -> None:
         """Keep the gradient of the first backward pass."""
@@ -58,18 +61,26 @@ class Kept:
 
     Attributes:
         rows: of the first steps, at most `MOST_ROWS` samples and `MOST_BYTES`.
+        answers: of the steps after them, without inputs, if a sample's outputs are one row of numbers; at most
+            `MOST_ANSWERS` samples and `MOST_BYTES`.
         marks: number of a step to one number for each of its first samples; equal inputs have equal numbers.
     """
 
     def __init__(self) -> None:
         self.rows: list[Rows] = []
+        self.answers: list[Rows] = []
         self.marks: dict[int, Tensor] = {}
-        self._left = MOST_BYTES
-        self._most, self._most_marks = MOST_ROWS, MOST_MARKS
+        self._left = self._left_answers = MOST_BYTES
+        self._most, self._most_marks, self._most_answers = MOST_ROWS, MOST_MARKS, MOST_ANSWERS
         self._passes = self._size = 0
         self._inputs: tuple[Any, ...] | None = None
         self._marks: Tensor | None = None
         self._open: Rows | None = None
+
+    @property
+    def told(self) -> list[Rows]:
+        """What tells targets: `rows` and `answers`, in the order of the steps."""
+        return sorted([*self.rows, *self.answers], key=lambda one: one.step)
 
     def enter(self, inputs: Any) -> None:
         """Look at the inputs of a pass; a failure reaches no forward pass.
@@ -96,15 +107,28 @@ class Kept:
         """Look at the outputs of the pass that was entered last; None: it was broken off."""
         inputs, self._inputs = self._inputs, None
         with suppress(Exception), torch.no_grad():
-            if inputs is None or outputs.grad_fn is None or len(outputs) != self._size:
+            if self._marks is None or outputs.grad_fn is None or len(outputs) != self._size:
                 return  # a parameter that is the output would keep the hook
-            a_row = sum(map(_bytes, (*leaves(inputs), outputs, outputs)))
-            count = min(len(leaves(inputs)[0]), self._left // max(a_row, 1))
-            if count > 0:
-                shorter = mapped(inputs, lambda one: one[:count])
-                self._open = Rows(shorter, outputs.detach()[:count].clone(), count / len(outputs))
+            self._open = self._with_inputs(inputs, outputs) if inputs is not None else self._without(outputs)
+            if self._open is not None:
                 outputs.register_hook(self._open.take)
-                self._left -= a_row * count
+
+    def _with_inputs(self, inputs: tuple[Any, ...], outputs: Tensor) -> Rows | None:
+        a_row = sum(map(_bytes, (*leaves(inputs), outputs, outputs)))
+        count = min(len(leaves(inputs)[0]), self._left // max(a_row, 1))
+        if count <= 0:
+            return self._without(outputs)
+        self._left -= a_row * count
+        shorter = mapped(inputs, lambda one: one[:count])
+        return Rows(shorter, outputs.detach()[:count].clone(), count / len(outputs))
+
+    def _without(self, outputs: Tensor) -> Rows | None:
+        a_row = 2 * _bytes(outputs)
+        count = min(ROWS, len(outputs), self._most_answers, self._left_answers // max(a_row, 1))
+        if outputs.ndim > 2 or count <= 0:
+            return None
+        self._left_answers -= a_row * count
+        return Rows(None, outputs.detach()[:count].clone(), count / len(outputs))
 
     def close(self, step: int) -> None:
         """Close a step: what it gave is kept if it had one pass, and for `rows` a backward pass.
@@ -116,9 +140,17 @@ class Kept:
             self.marks[step] = self._marks
             self._most_marks -= len(self._marks)
             if self._open is not None and self._open.gradient is not None:
-                self.rows.append(self._open)
-                self._most -= len(self._open.outputs)
+                self._open.step = step
+                self._keep(self._open)
         self._passes, self._marks, self._open, self._inputs = 0, None, None, None
+
+    def _keep(self, rows: Rows) -> None:
+        if rows.inputs is None:
+            self.answers.append(rows)
+            self._most_answers -= len(rows.outputs)
+        else:
+            self.rows.append(rows)
+            self._most -= len(rows.outputs)
 
 
 def marks_of(inputs: Any) -> Tensor:

@@ -30,6 +30,7 @@ from thalweg.diagnosis.measures.leakage import leakage_measures
 from thalweg.diagnosis.measures.mirrored import mirrored_measures
 from thalweg.diagnosis.measures.mixing import mixing_measures
 from thalweg.diagnosis.measures.numbered import numbered_measures
+from thalweg.diagnosis.measures.order import order_measures
 from thalweg.diagnosis.measures.outdone import outdone_measures
 from thalweg.diagnosis.measures.padding import padding_measures
 from thalweg.diagnosis.measures.pairing import pairing_measures
@@ -38,6 +39,7 @@ from thalweg.diagnosis.measures.recovered import recovered
 from thalweg.diagnosis.measures.repeated import other_batch
 from thalweg.diagnosis.measures.rounding import rounding_measures
 from thalweg.diagnosis.measures.sequence import sequence_measures
+from thalweg.diagnosis.measures.smoothing import smoothing_measures
 from thalweg.diagnosis.measures.start import start_measures
 from thalweg.diagnosis.measures.symmetry import symmetry_of
 from thalweg.diagnosis.measures.terms import terms_measures
@@ -127,7 +129,8 @@ def ask(
         share, a_step = seconds / max(SHORTEST * whole_step, 1e-9), whole_step
         if share < 1:
             whole = batches[0].size
-            batches = with_fewer(batches, max(FEWEST_SAMPLES, int(share * whole)))
+            fewer = with_fewer(batches, max(FEWEST_SAMPLES, int(share * whole)))
+            batches = fewer if _passes(timed.model, fewer[0]) else batches
             a_step = whole_step * batches[0].size / whole
         attempt("batch", lambda: of_batch(copied.model, copied.loss_fn, batches))
         scale = scale_of(found.get("loss_constant", math.nan), known.get("loss_first", math.nan))
@@ -138,8 +141,10 @@ def ask(
             "floor": lambda: floor_measures(new(), first, found.get("loss_constant", math.nan)),
             "graph": lambda: graph_measures(copied, first) | rival_measures(model, optimizer, loss_fn),
             "mixing": lambda: mixing_measures(new(), first, scale),
+            "smoothing": lambda: smoothing_measures(new(), start or {}, first),
             "ignored": lambda: ignored_measures(new(), first),
             "layout": lambda: layout_measures(given[0]),
+            "order": lambda: order_measures(copied.loss_fn, rows, first),
             "leakage": lambda: leakage_measures(copied.model, copied.loss_fn, given, kept),
             "pairing": lambda: pairing_measures(new(), first),
             "mirrored": lambda: mirrored_measures(copied, first),
@@ -173,6 +178,15 @@ def ask(
 
         attempt("trial_gains", trials)
     return found, failed
+
+
+def _passes(model: nn.Module, batch: Batch) -> bool:
+    """Whether a network takes a batch: one that holds a graph takes all of its nodes only."""
+    with suppress(Exception), warnings.catch_warnings(), own_randomness(0), torch.no_grad():
+        warnings.simplefilter("ignore")
+        batch.outputs(model)
+        return True
+    return False
 
 
 def alike(one: Batch, other: Batch) -> bool:

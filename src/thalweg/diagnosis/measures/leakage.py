@@ -30,6 +30,7 @@ FEWEST_ROWS = 32  # that show that a column and the targets are one
 FEWEST_A_CLASS = 8  # of two classes; with more classes, a column that names all of them is no chance
 SHORTEST = 4  # sequences
 _SMOOTH = 0.5  # of the variance: half the mean square of successive differences; 1 in an order that says nothing
+_NEARLY = 0.8  # of the samples
 _OFF = 1e-6  # of the variance: targets that were standardized, or written with fewer digits
 _CHANGED = 1e-4  # of the outputs' spread
 _MOSTLY = 0.9  # of the change of the loss's gradient
@@ -51,7 +52,10 @@ def leakage_measures(
         `targets_in_column`, 0 or 1: whether one column of a table of several, (N, F), alone is a linear, a rising or a
         falling function of the targets, or a column names each class by a number of its own. No leak are columns that
         are all functions of one variable, such as its powers, nor several that tell a number, such as the last values
-        of a series that rises. `next_seen`, in [0, 1]: the share of the positions looked at where the outputs change
+        of a series that rises. `class_in_column`, 0 or 1: whether one column of several holds one value in all samples
+        of one class of two, at least 32, and never in the other's, at least 8, where it has several; no other column
+        may tell the classes apart by a threshold in more than four cases of five, each class counting the same, as
+        pixels do. `next_seen`, in [0, 1]: the share of the positions looked at where the outputs change
         with the next input, if targets are the inputs shifted by one; of several such inputs, the least, because an
         encoder may read all of its source. `own_seen`, in [0, 1]: the share of the positions looked at where a model
         that sees no later input has its own input, a whole number, as its target, and the loss compares these two.
@@ -88,7 +92,10 @@ def _of_table(batches: Sequence[Batch]) -> dict[str, float]:
     numbers = [column_N for column_N in columns_FN if _gives_number(column_N, targets_N, ranks_N, len(kinds))]
     telling = names or (numbers if len(numbers) == 1 else [])
     told = bool(telling) and not all(_is_function(column_N, telling[0]) for column_N in columns_FN)
-    return {"targets_in_column": float(told)}
+    found = {"targets_in_column": float(told)}
+    if len(kinds) == 2 and int(counts.max()) >= FEWEST_ROWS:
+        found["class_in_column"] = float(any(_holds_class(columns_FN, ranks_N == rank) for rank in (0, 1)))
+    return found
 
 
 def _is_table(batch: Batch) -> bool:
@@ -113,6 +120,26 @@ def _names_classes(column_N: Tensor, ranks_N: Tensor, kinds: int) -> bool:
     if len(values) != kinds or kinds > len(ranks_N) // 2:
         return False
     return len((order_N * kinds + ranks_N).unique()) == kinds
+
+
+def _holds_class(columns_FN: Tensor, own_N: Tensor) -> bool:
+    """Whether one column has the same value in all samples of a class, and others in the other; no other is near."""
+    if int(own_N.sum()) < FEWEST_ROWS:
+        return False
+    value_F1, others_FN = columns_FN[:, own_N][:, :1], columns_FN[:, ~own_N]
+    same_F = (columns_FN[:, own_N] == value_F1).all(dim=1)
+    holds_F = same_F & (others_FN != value_F1).all(dim=1) & (others_FN != others_FN[:, :1]).any(dim=1)
+    if int(holds_F.sum()) != 1:
+        return False
+    return all(_told_by_threshold(column_N, own_N) <= _NEARLY for column_N in columns_FN[~holds_F])
+
+
+def _told_by_threshold(column_N: Tensor, own_N: Tensor) -> float:
+    """The share of samples that the best threshold puts right, each class counting the same, in [0.5, 1]."""
+    ordered_N, order_N = column_N.sort()
+    hits_N, misses_N = (one[order_N].double().cumsum(dim=0) / one.sum() for one in (own_N, ~own_N))
+    last_N = torch.cat([ordered_N.diff() > 0, own_N.new_ones(1)])  # of equal values
+    return 0.5 + 0.5 * float((hits_N - misses_N)[last_N].abs().max())
 
 
 def _gives_number(column_N: Tensor, targets_N: Tensor, ranks_N: Tensor, kinds: int) -> bool:

@@ -184,11 +184,20 @@ def _spread(outputs: torch.Tensor) -> float:
 
 
 def _relates_samples(model: nn.Module, count: int) -> bool:
-    """Whether a module holds a matrix of all samples by all samples that is not trained."""
+    """Whether a module holds a matrix of all samples by all samples that is not trained, or pairs of their numbers."""
     held = [value for module in model.modules() for value in (*vars(module).values(), *module.buffers(recurse=False))]
     return any(
-        isinstance(value, torch.Tensor) and not value.requires_grad and value.shape == (count, count) for value in held
+        isinstance(value, torch.Tensor)
+        and not value.requires_grad
+        and (value.shape == (count, count) or _are_edges(value, count))
+        for value in held
     )
+
+
+def _are_edges(value: torch.Tensor, count: int) -> bool:
+    """Whether these are a graph's edges, (2, E), as pairs of numbers of nodes."""
+    whole = value.ndim == 2 and len(value) == 2 and not value.is_floating_point() and not value.is_complex()
+    return whole and value.numel() >= count and int(value.min()) >= 0 and int(value.max()) == count - 1
 
 
 def _outputs(twin: nn.Module, batch: Batch, inputs: torch.Tensor) -> torch.Tensor | None:

@@ -6,6 +6,7 @@ Shape suffixes: N samples, C classes, P positions (of all samples).
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 FEWEST = 4  # samples
 MOST_COLUMNS = 16  # of targets: each may be compared in its own way
 LOOKED_AT = 5  # positions
-_SAME, _OTHER = 1e-5, 1e-3  # of the loss
+_SAME, _OTHER = 1e-12, 1e-6  # of the loss, in float64: outputs that differ little beside large targets are pairs, too
 _STILL = 1e-6  # of the largest change of a gradient
 _ROUNDING = 1e-7  # of a cosine
 
@@ -65,7 +66,12 @@ def pairing_measures(copied: Copy, batch: Batch) -> dict[str, float]:
     with own_randomness(0):
         drawn = spread * torch.randn_like(outputs.detach().float())
     drawn = reachable(head_of(outputs), drawn, dim).to(outputs.dtype)
-    return _unpaired(copied.loss_fn, drawn, targets) | _mispaired(copied.loss_fn, drawn, targets, dim)
+    found = _mispaired(copied.loss_fn, drawn, targets, dim)
+    if bool((drawn == drawn[:1]).all()):
+        return found  # a softmax of one class: outputs that are all alike have no pairs
+    with suppress(Exception):  # the loss takes no float64
+        found |= _unpaired(copied.loss_fn, drawn.double(), targets.double() if targets.is_floating_point() else targets)
+    return found
 
 
 def _unpaired(loss_fn: LossFunction, outputs: Tensor, targets: Tensor) -> dict[str, float]:

@@ -9,7 +9,7 @@ Shape suffixes: K kept samples.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
@@ -32,7 +32,7 @@ OFF = 1e-2  # of a target's spread
 
 
 def recovered(rows: Sequence[Rows], loss_fn: LossFunction, like: Tensor) -> Batch | None:
-    """Return the kept samples with their targets, each once.
+    """Return the samples that were kept with their inputs, and their targets, each once.
 
     Args:
         rows: inputs, outputs and gradients of some steps.
@@ -51,6 +51,46 @@ def recovered(rows: Sequence[Rows], loss_fn: LossFunction, like: Tensor) -> Batc
         >>> recovered([rows], cross_entropy, labels).targets.tolist()
         [2, 0, 1, 2]
     """
+    read = targets_of([one for one in rows if one.inputs is not None], loss_fn, like)
+    inputs = None if read is None else _joined([one.inputs for one in read.rows if one.inputs is not None])
+    if read is None or inputs is None:
+        return None
+    first = _first_of_each(inputs)
+    kept = first[read.known_K[first]]
+    inputs = mapped(inputs, lambda one: one[kept])
+    return Batch(inputs[0] if len(inputs) == 1 else inputs, read.targets[kept])
+
+
+class Read(NamedTuple):
+    """Targets that were read from gradients.
+
+    Attributes:
+        rows: the steps that they are of, in order.
+        targets: (K, ...), of all samples of these steps.
+        known_K: whether a sample's target gives its gradient.
+    """
+
+    rows: Sequence[Rows]
+    targets: Tensor
+    known_K: Tensor
+
+
+def targets_of(rows: Sequence[Rows], loss_fn: LossFunction, like: Tensor) -> Read | None:
+    """Return the targets of kept samples, with or without inputs; None if the gradients do not tell them.
+
+    Args:
+        rows: as `recovered` takes them.
+        loss_fn: likewise.
+        like: likewise.
+
+    Example:
+        >>> from torch.nn.functional import cross_entropy
+        >>> from thalweg.probes.kept import Rows
+        >>> logits, labels = torch.randn(4, 3, requires_grad=True), torch.tensor([2, 0, 1, 2])
+        >>> cross_entropy(logits, labels).backward()
+        >>> targets_of([Rows(None, logits.detach(), 1.0, logits.grad)], cross_entropy, labels).targets.tolist()
+        [2, 0, 1, 2]
+    """
     rows = [one for one in rows if one.outputs.shape[1:] == rows[-1].outputs.shape[1:]]
     given = [(one, one.gradient) for one in rows if one.gradient is not None]
     if not given or not like.ndim:
@@ -64,15 +104,11 @@ def recovered(rows: Sequence[Rows], loss_fn: LossFunction, like: Tensor) -> Batc
     targets = read(outputs, gradients, loss_fn, like)
     if targets is None:
         return None
-    inputs = _joined([one.inputs for one, _ in given])
-    known_K = _agreeing(outputs, gradients, targets, loss_fn)
+    known_K = _agreeing(outputs, gradients, targets, loss_fn, _part(like))
     telling_K = (gradients != 0).reshape(len(gradients), -1).any(dim=1)  # else the sample has no more loss
-    if inputs is None or not float(known_K[telling_K].float().mean()) > 1 - MOST_WRONG:
+    if not float(known_K[telling_K].float().mean()) > 1 - MOST_WRONG:
         return None
-    first = _first_of_each(inputs)
-    kept = first[known_K[first]]
-    inputs = mapped(inputs, lambda one: one[kept])
-    return Batch(inputs[0] if len(inputs) == 1 else inputs, targets[kept])
+    return Read([one for one, _ in given], targets, known_K)
 
 
 def is_mean(outputs: Tensor, loss_fn: LossFunction, like: Tensor) -> bool:
@@ -111,32 +147,44 @@ def _numbers(outputs: Tensor, gradients: Tensor, loss_fn: LossFunction, like: Te
     shape = (len(outputs), *like.shape[1:])
     if outputs.numel() != like[:1].numel() * len(outputs):
         return None
-    zero, one = (_gradient(outputs, like.new_full(shape, value), loss_fn) for value in (0.0, 1.0))
+    zero, one = (_gradient(outputs, like.new_full(shape, value), loss_fn, _part(like)) for value in (0.0, 1.0))
     slope = one - zero
     if not bool((slope.abs() > 1e-12).all()):
         return None
-    targets = ((gradients - zero) / slope).reshape(shape).to(like.dtype)
+    targets = ((gradients - zero) / slope).reshape(shape)
     spread = float(like.float().std(correction=0))
     if bool((like == like.round()).all()):
         rounded = targets.round()
-        return rounded if float((targets - rounded).abs().median()) < OFF else None
+        return rounded.to(like.dtype) if float((targets - rounded).abs().median()) < OFF else None
     own = float(targets.float().std(correction=0))
-    return targets if spread / 2 < own < 2 * spread else None  # another share of the loss would give another spread
+    return (
+        targets.to(like.dtype) if spread / 2 < own < 2 * spread else None
+    )  # another share of the loss would give another spread
 
 
-def _agreeing(outputs: Tensor, gradients: Tensor, targets: Tensor, loss_fn: LossFunction) -> Tensor:
+def _agreeing(outputs: Tensor, gradients: Tensor, targets: Tensor, loss_fn: LossFunction, part: int) -> Tensor:
     """Whether each sample's target gives the gradient that was kept, up to its size, (K,)."""
-    found, wanted = (one.reshape(len(one), -1) for one in (_gradient(outputs, targets, loss_fn), gradients))
+    found, wanted = (one.reshape(len(one), -1) for one in (_gradient(outputs, targets, loss_fn, part), gradients))
     return torch.cosine_similarity(found, wanted, dim=1, eps=1e-30) > ALIKE
 
 
-def _gradient(outputs: Tensor, targets: Tensor, loss_fn: LossFunction) -> Tensor:
-    """The gradient of the loss at the outputs, as that of the mean over one sample alone."""
-    outputs = outputs.detach().requires_grad_()
-    with torch.enable_grad():
-        loss = loss_fn(outputs, targets)
-        (gradient,) = torch.autograd.grad(loss, outputs)
-    return gradient * (len(outputs) if is_mean(outputs.detach(), loss_fn, targets) else 1.0)
+def _part(like: Tensor) -> int:
+    """Samples that the loss gets at once: half a batch, so that a loss of pairs or triplets gives other gradients.
+
+    It has no target of each sample; and given all samples, it may take all memory.
+    """
+    return max(1, len(like) // 2)
+
+
+def _gradient(outputs: Tensor, targets: Tensor, loss_fn: LossFunction, part: int) -> Tensor:
+    """The gradient of the loss at the outputs, as that of the mean over one sample alone; a part at a time."""
+    averages, found = is_mean(outputs.detach(), loss_fn, targets[:part]), []
+    for some, wanted in zip(outputs.detach().split(part), targets.split(part), strict=True):
+        leaf = some.clone().requires_grad_()
+        with torch.enable_grad():
+            (gradient,) = torch.autograd.grad(loss_fn(leaf, wanted), leaf)
+        found.append(gradient * (len(some) if averages else 1.0))
+    return torch.cat(found)
 
 
 def _joined(inputs: Sequence[tuple[Any, ...]]) -> Any:
