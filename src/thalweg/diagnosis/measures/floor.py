@@ -59,6 +59,7 @@ def floor_measures(copied: Copy, batch: Batch, constant: float) -> dict[str, flo
     Example:
         >>> from torch.nn.functional import cross_entropy, normalize
         >>> from thalweg.probes.batches import Batch
+        >>> from thalweg.probes.copies import Copy
         >>> def contrast(z_NF, labels_N):
         ...     z_NF = normalize(z_NF, dim=1)
         ...     return cross_entropy(0.07 * z_NF @ z_NF.T, torch.arange(len(z_NF)).flip(0))

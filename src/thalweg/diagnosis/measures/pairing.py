@@ -46,7 +46,7 @@ def pairing_measures(copied: Copy, batch: Batch) -> dict[str, float]:
 
     Example:
         >>> from torch.nn.functional import mse_loss
-        >>> outputs_N1, targets_N = torch.randn(8, 1), torch.randn(8)
+        >>> outputs_N1, targets_N = torch.randn(8, 1).double(), torch.randn(8).double()
         >>> _unpaired(lambda one, other: ((one - other) ** 2).mean(), outputs_N1, targets_N)
         {'unpaired': 1.0}
         >>> _unpaired(mse_loss, outputs_N1, targets_N[:, None])
