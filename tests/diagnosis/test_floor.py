@@ -116,6 +116,8 @@ def test_the_extremes_of_a_contrastive_loss_are_those_of_the_closed_form():
         (cross_entropy, torch.full((32, 8), 1 / 8)),
         (lambda o, t: kl_div(o.log_softmax(1), t, reduction="batchmean"), shares(1.0)),
         (lambda o, y: cross_entropy(o, y) + 100,),
+        (lambda o, y: cross_entropy(o.tanh(), y) + 100,),
+        (lambda o, y: (o.tanh() - y).square().sum(1).mean() + 50 * math.log(2 * math.pi), shares(1.0)),
         (lambda o, y: cross_entropy(o.softmax(1), y),),
         (lambda o, y: 1 - o.softmax(1).gather(1, y[:, None]).mean(),),
         (lambda o, y: 1 - (o.argmax(1) == y).float().mean(),),

@@ -8,11 +8,12 @@ from torch import nn
 from torch.nn import functional
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, margin_ranking_loss, mse_loss
 
+import thalweg
 from thalweg.diagnosis.judging import judge
 from thalweg.diagnosis.measures.affine import affine_measures
 from thalweg.diagnosis.measures.batch import of_batch
 from thalweg.diagnosis.measures.dropout import dropout_left_on
-from thalweg.probes.batches import Batch
+from thalweg.probes.batches import Batch, read_batches
 from thalweg.probes.copies import Copy
 
 
@@ -43,6 +44,14 @@ LABELS_N = torch.arange(64) % 5
 def test_a_softmax_for_several_classes_at_once(targets, loss_fn, expected):
     share = of_batch(layer(5), loss_fn, [Batch(INPUTS_NF, targets)]).get("several_labels")
     assert share is None if expected is None else (share > 0.5) == expected
+
+
+@pytest.mark.parametrize("targets", [3 * drawn(64, 5), 4 * SEVERAL_NC], ids=["a teacher's logits", "counts"])
+def test_targets_of_a_softmax_that_are_no_labels(targets):
+    def distilled(outputs, scores):
+        return -(scores.softmax(dim=1) * outputs.log_softmax(dim=1)).sum(dim=1).mean()
+
+    assert "several_labels" not in of_batch(layer(5), distilled, [Batch(INPUTS_NF, targets)])
 
 
 def test_scores_that_a_relu_cuts():
@@ -172,3 +181,59 @@ def test_labels_that_the_loss_leaves_out_are_no_class():
     assert (several["targets_kinds"], several["targets_count"]) == (3, 40)
     assert several["largest_class"] == pytest.approx(14 / 40)
     assert judge({"steps": 100.0, **alone}).code == "bad_targets"
+
+
+def from_one(outputs, labels):
+    labels -= 1
+    return cross_entropy(outputs, labels)
+
+
+def squashing(outputs, targets):
+    outputs.sigmoid_()
+    return mse_loss(outputs, targets)
+
+
+class Scaling(nn.Module):
+    """Writes into its inputs."""
+
+    def __init__(self, outputs):
+        super().__init__()
+        self.layer = nn.Linear(6, outputs)
+
+    def forward(self, x):
+        return self.layer(x.mul_(2))
+
+
+@pytest.mark.parametrize(
+    ("loss_fn", "targets"),
+    [(from_one, LABELS_N + 1), (squashing, SEVERAL_NC), (cross_entropy, LABELS_N)],
+    ids=["labels", "outputs", "inputs"],
+)
+def test_what_a_loss_or_a_network_writes_into_stays_the_user_s(loss_fn, targets):
+    model = Scaling(5) if loss_fn is cross_entropy else layer(5)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    inputs, given = INPUTS_NF.clone(), targets.clone()
+    with thalweg.watch(model, optimizer) as watch:
+        for _ in range(20):
+            optimizer.zero_grad()
+            loss = loss_fn(model(inputs.clone()), given.clone())
+            loss.backward()
+            optimizer.step()
+            watch.step(loss)
+    verdict = watch.diagnose(batch=(inputs, given), loss_fn=loss_fn, seconds=0.2)
+    assert torch.equal(inputs, INPUTS_NF)
+    assert torch.equal(given, targets)
+    assert verdict.code not in ("bad_targets", "wrong_loss")
+    assert "batch_fails" not in verdict.unchecked
+    assert "loss_constant" in verdict.measures
+
+
+def test_one_tensor_that_is_input_and_target_is_still_one():
+    """The loss of a differential equation takes derivatives by the inputs, which it gets as targets."""
+    x = torch.linspace(0, 1, 16)[:, None].requires_grad_()
+    (batch,) = read_batches((x, x), nn.Linear(1, 1))
+    assert batch.inputs is batch.targets
+    assert batch.inputs.requires_grad
+    model = nn.Sequential(nn.Linear(1, 8), nn.Tanh(), nn.Linear(8, 1))
+    (slope,) = torch.autograd.grad(batch.outputs(model).sum(), batch.targets)
+    assert bool(slope.any())

@@ -63,6 +63,29 @@ def test_what_has_no_other_order(inputs):
     assert misread(inputs) is None
 
 
+def walks(*shape):
+    """Rows that change smoothly in time, the third dimension."""
+    return (0.2 * torch.randn(*shape, generator=DRAW)).cumsum(dim=2)
+
+
+@pytest.mark.parametrize(
+    "inputs",
+    [
+        walks(16, 8, 20, 8) + 3 * torch.randn(8, generator=DRAW),
+        walks(16, 5, 20, 10) + 3 * torch.randn(10, generator=DRAW),
+        walks(16, 2, 40, 34) + torch.tensor([5.0, 1.0]).repeat(17),
+        walks(16, 4, 40, 34) + torch.tensor([5.0, 1.0]).repeat(17),
+        (walks(16, 2, 40, 34) + torch.tensor([5.0, 1.0]).repeat(17)).transpose(2, 3),
+        torch.tensor([5.0, 0.0]).repeat(5)[:, None] + torch.randn(16, 10, 50, generator=DRAW),
+        torch.tensor([5.0, 0.0, -5.0]).repeat(10)[:, None] + torch.randn(48, 30, 8, generator=DRAW),
+        (-1.0) ** torch.arange(50)[:, None] * torch.rand(32, 1, 3, generator=DRAW) + torch.rand(32, 50, 3),
+    ],
+    ids=["agents", "fewer agents", "x and y", "of four", "x and y above", "sensors", "actions", "a high tone"],
+)
+def test_numbers_that_take_turns_are_no_other_order(inputs):
+    assert (misread(inputs) or 0) < 2
+
+
 def test_noise_and_whole_numbers():
     assert misread(torch.randn(16, 3, 32, 32, generator=DRAW)) == pytest.approx(1, abs=0.05)
     bytes_NHWC = (photos(24) * 30 + 128).to(torch.uint8)

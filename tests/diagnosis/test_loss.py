@@ -265,6 +265,25 @@ def test_masks_up_to_255_are_told_from_a_wrong_sign():
     assert "targets_above_one" not in turned
 
 
+@pytest.mark.parametrize(
+    ("masks", "largest"),
+    [
+        (MANY / 255, 1 / 255),
+        (MANY / 20, 1 / 20),
+        (MANY, None),
+        (0.03 * (torch.arange(N * C) < 2).float().reshape(N, C), None),
+        (functional.one_hot(torch.arange(12) % 3, 3).repeat(1, 20).float() / 20, None),
+        (torch.tensor([[0.05]]), None),
+    ],
+    ids=["bytes twice", "a twentieth", "0 and 1", "two soft labels", "shares", "one sample"],
+)
+def test_masks_that_are_faint_are_told_from_soft_labels(masks, largest):
+    torch.manual_seed(0)
+    outputs = torch.randn(masks.shape)
+    found = of_loss(outputs, masks, functional.binary_cross_entropy_with_logits, "none")
+    assert found.get("targets_largest") == (None if largest is None else pytest.approx(largest))
+
+
 def test_signs_are_told_from_a_wrong_loss():
     """Binary cross-entropy has no minimum with -1 and 1; a margin of these has one."""
     signs = 2 * MANY - 1

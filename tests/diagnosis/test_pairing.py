@@ -43,6 +43,25 @@ def supervised_contrast(outputs, labels):
     return -(scores.log_softmax(dim=1) * same).sum() / same.sum()
 
 
+def same_moments(outputs, targets):
+    return (outputs.mean() - targets.mean()).square() + (outputs.std() - targets.std()).square()
+
+
+def share_of_each_class(outputs, labels):
+    return (outputs.softmax(dim=1).mean(dim=0) - functional.one_hot(labels, 3).float().mean(dim=0)).square().sum()
+
+
+def kernel_discrepancy(outputs, targets):
+    def alike(one, other):
+        return (-(one - other.T).square()).exp().mean()
+
+    return alike(outputs, outputs) + alike(targets, targets) - 2 * alike(outputs, targets)
+
+
+def by_count(outputs, targets):
+    return (outputs[:, 0] - targets[:, 0]).square().sum() / targets[:, 1].sum()
+
+
 @pytest.mark.parametrize(
     ("width", "loss_fn", "targets", "unpaired"),
     [
@@ -50,6 +69,12 @@ def supervised_contrast(outputs, labels):
         (1, value_of_action, torch.stack([torch.zeros(12), NUMBERS], dim=1), 1.0),
         (3, value_of_action, CHOSEN, 1.0),
         (3, value_of_action_alone, CHOSEN, 0.0),
+        (1, lambda outputs, targets: squared(outputs, targets).sqrt(), NUMBERS, 1.0),
+        (1, lambda outputs, targets: (outputs - targets).abs().mean(), NUMBERS, 1.0),
+        (1, same_moments, NUMBERS[:, None], 0.0),
+        (1, kernel_discrepancy, NUMBERS[:, None], 0.0),
+        (3, share_of_each_class, LABELS, 0.0),
+        (1, by_count, torch.stack([NUMBERS, torch.arange(12.0) % 5 + 1], dim=1), 0.0),
         (1, squared, NUMBERS[:, None], 0.0),
         (1, lambda outputs, targets: mse_loss(outputs[:, 0], targets), NUMBERS, 0.0),
         (3, cross_entropy, LABELS, 0.0),
@@ -66,6 +91,12 @@ def supervised_contrast(outputs, labels):
         "one action against all",
         "actions against all",
         "actions",
+        "a root of all",
+        "absolute differences of all",
+        "moments",
+        "a kernel",
+        "shares",
+        "a count",
         "a column",
         "numbers",
         "classes",
@@ -96,6 +127,20 @@ def test_outputs_that_differ_little_beside_large_targets_are_pairs(head):
 def dice(outputs, masks):
     p, hot = outputs.softmax(dim=1), functional.one_hot(masks, 4).movedim(-1, 1)
     return 1 - 2 * (p * hot).sum() / (p.square().sum() + hot.sum())
+
+
+def smoothed_in_space(outputs, masks):
+    """Labels that are smoothed over their neighbors, Islam and Glocker 2021."""
+    weight = torch.tensor([[1.0, 2, 1], [2, 4, 2], [1, 2, 1]]).expand(21, 1, 3, 3) / 16
+    shares = functional.conv2d(functional.one_hot(masks, 21).movedim(-1, 1).float(), weight, padding=1, groups=21)
+    return -(shares * outputs.log_softmax(dim=1)).sum(dim=1).mean()
+
+
+def test_labels_that_are_smoothed_over_neighbors_pull_their_own_scores():
+    model = nn.Conv2d(2, 21, 1)
+    assert measured(model, smoothed_in_space, IMAGES, MASKS)["mispaired"] == 0.0
+    mixed = measured(model, lambda o, t: cross_entropy(o.reshape(-1, 21), t.reshape(-1)), IMAGES, MASKS)
+    assert mixed["mispaired"] == 1.0
 
 
 @pytest.mark.parametrize(

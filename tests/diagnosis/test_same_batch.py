@@ -1,5 +1,7 @@
 """Every step has the same batch: seen by the inputs' mark, and told by the program's line or by another batch."""
 
+import weakref
+
 import pytest
 import torch
 from torch import nn
@@ -7,6 +9,7 @@ from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, TensorDataset
 
 import thalweg
+from thalweg.diagnosis.judging import judge
 from thalweg.probes.marks import mark_of
 
 
@@ -130,6 +133,26 @@ def test_a_function_that_has_many_more_samples(kind):
         assert trained_on(lambda _: batch, held).measures()["at_hand"] == 0
     moving = trained_on(lambda step: (inputs_NF[step : step + 20], labels_N[step : step + 20]), kind(inputs_NF))
     assert "at_hand" not in moving.measures()
+
+
+def test_variables_that_were_looked_at_are_freed():
+    inputs_NF, labels_N = data()
+    model, optimizer = parts()
+    made = []
+    with thalweg.watch(model, optimizer) as watch:
+        for _ in range(STEPS):
+            optimizer.zero_grad()
+            loss = cross_entropy(model(inputs_NF[:20]), labels_N[:20])
+            loss.backward()
+            optimizer.step()
+            watch.step(loss)
+            made.append(weakref.ref(loss))
+    assert watch.measures()["at_hand"] == 1
+    assert [one() is None for one in made] == [True] * (STEPS - 1) + [False]
+
+
+def test_a_few_samples_on_purpose_look_the_same_so_that_it_is_not_exact():
+    assert judge({"steps": 100.0, "batches_seen": 1.0, "at_hand": 1.0}).confidence < 0.9
 
 
 @pytest.mark.parametrize(("size", "at_hand"), [(20, 1.0), (10, 0.0)])

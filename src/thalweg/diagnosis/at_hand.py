@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import suppress
+from inspect import CO_OPTIMIZED
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -73,8 +74,7 @@ def others_at_hand(inputs: Any, size: int) -> bool:
     frames = list(_frames())
     if not frames:
         return False
-    inner = frames[0].f_locals
-    if inner is not frames[0].f_globals and any(_holds(value, rows, size) for value in list(inner.values())):
+    if _is_function(frames[0]) and any(_holds(value, rows, size) for value in _variables(frames[0])):
         return True
     held = {id(one): one for frame in frames for one in _loaders(frame)}
     return any(_offers(loader, rows, size) for loader in held.values())
@@ -89,9 +89,22 @@ def _frames() -> Iterator[FrameType]:
         frame = frame.f_back
 
 
+def _is_function(frame: FrameType) -> bool:
+    return bool(frame.f_code.co_flags & CO_OPTIMIZED)
+
+
+def _variables(frame: FrameType) -> list[Any]:
+    """The values of a frame's variables."""
+    names = frame.f_locals
+    values = list(names.values())
+    if isinstance(names, dict) and _is_function(frame):
+        names.clear()  # before Python 3.13 that is a copy that the frame keeps, and its tensors, as long as it runs
+    return values
+
+
 def _loaders(frame: FrameType) -> Iterator[DataLoader[Any]]:
-    for names in (frame.f_locals, frame.f_globals):
-        yield from (value for value in list(names.values()) if isinstance(value, DataLoader))
+    values = [*_variables(frame), *frame.f_globals.values()]
+    yield from (value for value in values if isinstance(value, DataLoader))
 
 
 def _holds(value: Any, rows: torch.Tensor, size: int) -> bool:

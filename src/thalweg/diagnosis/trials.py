@@ -12,7 +12,7 @@ from thalweg.diagnosis.measures.gains import scale_of
 from thalweg.diagnosis.measures.trends import clips
 from thalweg.diagnosis.verdict import Trial
 from thalweg.probes.batches import mean_loss, read_batches
-from thalweg.probes.copies import Copy, own_randomness
+from thalweg.probes.copies import Copy, own_randomness, untouching
 from thalweg.probes.holdout import kept_out
 
 
@@ -63,6 +63,7 @@ def try_fix(
         The trial. Model, optimizer and random states are unchanged.
     """
     taken = read_batches(batches, model)
+    loss_fn = untouching(Copy.of(model, optimizer, loss_fn), loss_fn, taken[0])
     clear = verdict.code != "zero_grad_missing"
     # the loop clips, not the optimizer: the copies must be clipped as the training was
     norm, value = clips(verdict.measures)

@@ -73,8 +73,8 @@ class Batch:
         return Batch(moved(self.inputs, device), moved(self.targets, device))
 
     def outputs(self, model: nn.Module) -> Any:
-        """Run the model on the inputs."""
-        positional, keywords = arguments(model, self.inputs)
+        """Run the model on the inputs, which stay as they are even if it changes what it gets."""
+        positional, keywords = arguments(model, mapped(self.inputs, torch.clone))
         return model(*positional, **keywords)
 
     def loss(self, model: nn.Module, loss_fn: LossFunction) -> Tensor:
@@ -140,13 +140,13 @@ def read_batches(given: Any, model: nn.Module, *, most: int | None = None) -> li
     if given is None:
         return []
     if _is_loader(given):
-        found = list(islice(given, most)) if isinstance(given, Iterator) else take_batches(given, most)
+        found = list(map(_copied, islice(given, most))) if isinstance(given, Iterator) else take_batches(given, most)
         if not found:
             raise UsageError("probes.no_batches", loader=type(given).__name__)
     elif isinstance(given, list | tuple) and not given:
         raise UsageError("probes.no_batches", loader=type(given).__name__)
     else:
-        found = list(given[:most]) if _holds_batches(given) else [given]
+        found = list(map(_copied, given[:most] if _holds_batches(given) else [given]))
     device = device_of(model)
     return [read_batch(batch, model).to(device) for batch in found]
 
@@ -171,7 +171,7 @@ def take_batches(loader: Loader, count: int | None) -> list[Any]:
     taken = 0
     with _again(loader) as source:
         for batch in source:
-            batches.append(mapped(batch, lambda tensor: tensor.detach().clone()))  # a loader may reuse its memory
+            batches.append(_copied(batch))  # a loader may reuse its memory
             taken += _bytes_of(batch)
             if len(batches) == count or taken > MOST_BYTES:
                 break
@@ -183,6 +183,18 @@ def take_batches(loader: Loader, count: int | None) -> list[Any]:
 def loss_function(loss_fn: LossFunction | None) -> LossFunction:
     """Return the loss function; for None, one that reads the loss from the outputs: `.loss`, `["loss"]` or a scalar."""
     return _own_loss if loss_fn is None else loss_fn
+
+
+def _copied(batch: Any) -> Any:
+    """A copy of its tensors: a loss or a network may change them. One that is given twice is still one."""
+    copies: dict[int, Tensor] = {}
+
+    def once(tensor: Tensor) -> Tensor:
+        if id(tensor) not in copies:
+            copies[id(tensor)] = tensor.detach().clone().requires_grad_(tensor.requires_grad)
+        return copies[id(tensor)]
+
+    return mapped(batch, once)
 
 
 def mean_loss(model: nn.Module, loss_fn: LossFunction, batches: Sequence[Batch]) -> float:

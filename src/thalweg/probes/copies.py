@@ -7,6 +7,7 @@ import inspect
 import math
 import random
 import time
+import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -17,7 +18,7 @@ import numpy as np
 import torch
 
 from thalweg.errors import UsageError
-from thalweg.probes.batches import unwrapped
+from thalweg.probes.batches import mapped, unwrapped
 from thalweg.probes.stand_ins import global_names, stand_in
 
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
     from torch.optim import Optimizer
+
+    from thalweg.probes.batches import Batch, LossFunction
 
 _POSITIONAL = {inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD}
 _DEEPEST = 8  # levels from a loader down to the generator of a transform in a list of transforms
@@ -114,6 +117,46 @@ class Copy:
             if callable(reset):
                 reset()
         self.optimizer.state.clear()
+
+
+def untouching(copied: Copy, loss_fn: LossFunction, batch: Batch) -> LossFunction:
+    """Return the loss, on copies of its arguments if it writes into them, so that it can be asked again.
+
+    Args:
+        copied: a copy of the model and of the loss; both run.
+        loss_fn: the loss itself, which does not.
+        batch: stays as it is.
+
+    Example:
+        >>> from thalweg.probes.batches import Batch
+        >>> def from_one(outputs, labels):
+        ...     labels -= 1
+        ...     return torch.nn.functional.cross_entropy(outputs, labels)
+        >>> model, labels = torch.nn.Linear(2, 3), torch.tensor([1, 3])
+        >>> copied = Copy.of(model, torch.optim.SGD(model.parameters()), from_one)
+        >>> loss_fn = untouching(copied, from_one, Batch(torch.ones(2, 2), labels))
+        >>> float(loss_fn(torch.zeros(2, 3), labels)) == float(loss_fn(torch.zeros(2, 3), labels))
+        True
+    """
+    given: list[Tensor] = []
+
+    def own(tensor: Tensor) -> Tensor:
+        given.append(tensor.clone())
+        return given[-1]
+
+    try:
+        with own_randomness(0), warnings.catch_warnings(), torch.enable_grad():
+            warnings.simplefilter("ignore")
+            outputs = mapped(batch.outputs(copied.model), own)
+            copied.loss_fn(outputs, mapped(batch.targets, own))
+    except Exception:  # noqa: BLE001 - code of a user's; whoever needs the loss reports that it fails
+        return loss_fn
+    written = any(tensor._version > 0 for tensor in given)  # noqa: SLF001 - torch's own count of writes
+    return partial(_on_copies, loss_fn) if written else loss_fn
+
+
+def _on_copies(loss_fn: LossFunction, outputs: Any, targets: Any) -> Tensor:
+    return loss_fn(mapped(outputs, torch.clone), mapped(targets, torch.clone))
 
 
 @contextmanager

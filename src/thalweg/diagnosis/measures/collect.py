@@ -46,7 +46,7 @@ from thalweg.diagnosis.measures.terms import terms_measures
 from thalweg.diagnosis.measures.trial_gains import TrialGains
 from thalweg.errors import UsageError
 from thalweg.probes.batches import first_tensor
-from thalweg.probes.copies import Copy, fastest_threads, own_randomness
+from thalweg.probes.copies import Copy, fastest_threads, own_randomness, untouching
 from thalweg.probes.holdout import rows_of, with_fewer
 from thalweg.probes.kept import leaves
 
@@ -101,6 +101,7 @@ def ask(
     found: dict[str, float] = {}
     failed: list[str] = []
     try:
+        loss_fn = untouching(Copy.of(model, optimizer, loss_fn), loss_fn, batches[0])
         copied = Copy.of(model, optimizer, loss_fn)
     except UsageError as error:
         return {}, [f"not_copied:{error.values['what']}"]

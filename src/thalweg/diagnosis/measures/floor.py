@@ -32,6 +32,7 @@ STEPS = 40
 RATES = (0.1, 1.0)  # of Adam, relative to the size of outputs and targets
 FAR = (1.0, 30.0, 1000.0)  # times that size
 LOW, HIGH = 0.5, 2.0  # of the constant's loss: it is not asked how far beyond
+MOST_MOVED = 1.0  # nats: beyond, the loss is large because a constant was added, such as a likelihood's
 MOST_NUMBERS = 1 << 22  # in the outputs: three times as many are held beside them
 SECONDS = 2.0  # for all steps together; a slow loss is asked with fewer
 FEWEST_STEPS = 10
@@ -51,13 +52,14 @@ def floor_measures(copied: Copy, batch: Batch, constant: float) -> dict[str, flo
 
     Returns:
         `ceiling_left` and `floor_left`, in multiples of the constant predictor's loss. The floor is missing where the
-        ceiling is above 2, and is any below 0.5 where it is below that. Nothing unless the network ends without an
-        activation, and its loss is positive for constant outputs, has a gradient, and depends on nothing else that is
-        trained.
+        ceiling is above 2, or where the two lie more than 1 apart as losses, and is any below 0.5 where it is below
+        that. Nothing unless the network ends without an activation, and its loss is positive for constant outputs, has
+        a gradient, and depends on nothing else that is trained.
 
     Example:
         >>> from torch.nn.functional import cross_entropy, normalize
         >>> from thalweg.probes.batches import Batch
+        >>> from thalweg.probes.copies import Copy
         >>> def contrast(z_NF, labels_N):
         ...     z_NF = normalize(z_NF, dim=1)
         ...     return cross_entropy(0.07 * z_NF @ z_NF.T, torch.arange(len(z_NF)).flip(0))
@@ -116,10 +118,10 @@ def _extremes(loss_of: Loss, start: Sequence[Tensor], constant: float, size: flo
     highest = [_furthest(loss_of, *way, steps, HIGH * constant, sign=-1) for way in ways]
     if not any(map(math.isfinite, lowest)):
         return {}
-    return {
-        "ceiling_left": max(known + [value for value in highest if math.isfinite(value)]) / constant,
-        "floor_left": min(known + [value for value in lowest if math.isfinite(value)]) / constant,
-    }
+    high = max(known + [value for value in highest if math.isfinite(value)])
+    low = min(known + [value for value in lowest if math.isfinite(value)])
+    floor = {"floor_left": low / constant} if high - low <= MOST_MOVED else {}
+    return {"ceiling_left": high / constant, **floor}
 
 
 def _constant(loss_of: Loss, start: Sequence[Tensor]) -> float:

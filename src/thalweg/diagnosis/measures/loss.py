@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 _FAR = 1000.0
 _SEVERAL = 0.5  # beyond 1, the sum of a distribution; half-precision shares of a thousand classes stay far below it
+FEWEST_FAINT = 8  # equal targets between 0 and 1, from which they are a scale and no chance
 _CLOSE = 1e-4  # relative difference of two losses that count as equal in single precision
 
 
@@ -167,9 +168,14 @@ def _of_signs(loss_fn: LossFunction, outputs: Tensor, targets: Tensor) -> dict[s
 
 
 def _of_faint(loss_fn: LossFunction, outputs: Tensor, targets: Tensor) -> dict[str, float]:
-    """The one target beside 0 of a loss of 0 and 1, where it is no 1: a mask that was divided by 255 twice."""
+    """The one target beside 0 of a loss of 0 and 1, where it is no 1: a mask that was divided by 255 twice.
+
+    A few such targets may be soft labels, and those of a sample that sum to 1 are shares.
+    """
     largest = float(targets.max()) if targets.numel() else 0.0
     if not 0 < largest < 1 or not bool(((targets == 0) | (targets == largest)).all()):
+        return {}
+    if int((targets > 0).sum()) < FEWEST_FAINT or normalized_over(targets.reshape(len(targets), -1), 1):
         return {}
     ones = (targets > 0).to(targets.dtype)
     return {"targets_largest": largest} if _applies_sigmoid(_value_of(loss_fn, ones), outputs, ones) else {}
@@ -225,7 +231,8 @@ def _misplaced(outputs: Tensor, dim: int) -> bool:
 def _of_classes(outputs: Tensor, targets: Tensor, head: Head, dim: int) -> dict[str, float]:
     """What a softmax cannot express: several classes at once, and a class whose score a ReLU has cut to zero."""
     found = {}
-    if targets.is_floating_point():
+    # a teacher's logits, or counts, are no labels
+    if targets.is_floating_point() and bool(((targets >= 0) & (targets <= 1)).all()):
         found["several_labels"] = float((targets.sum(dim=dim) > 1 + _SEVERAL).float().mean())
     if head == "relu":
         others = [other for other in range(outputs.ndim) if other != dim]

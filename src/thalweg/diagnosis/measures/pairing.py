@@ -28,6 +28,7 @@ MOST_COLUMNS = 16  # of targets: each may be compared in its own way
 LOOKED_AT = 5  # positions
 _SAME, _OTHER = 1e-12, 1e-6  # of the loss, in float64: outputs that differ little beside large targets are pairs, too
 _STILL = 1e-6  # of the largest change of a gradient
+_ROUNDING = 1e-7  # of a cosine
 
 
 def pairing_measures(copied: Copy, batch: Batch) -> dict[str, float]:
@@ -45,7 +46,7 @@ def pairing_measures(copied: Copy, batch: Batch) -> dict[str, float]:
 
     Example:
         >>> from torch.nn.functional import mse_loss
-        >>> outputs_N1, targets_N = torch.randn(8, 1), torch.randn(8)
+        >>> outputs_N1, targets_N = torch.randn(8, 1).double(), torch.randn(8).double()
         >>> _unpaired(lambda one, other: ((one - other) ** 2).mean(), outputs_N1, targets_N)
         {'unpaired': 1.0}
         >>> _unpaired(mse_loss, outputs_N1, targets_N[:, None])
@@ -94,9 +95,36 @@ def _unpaired(loss_fn: LossFunction, outputs: Tensor, targets: Tensor) -> dict[s
         if not moves(alike, _OTHER):
             continue  # the loss takes no notice of it
         others = (_with(targets, column, targets[column].roll(shift, 0)) for shift in (1, len(targets) // 2))
-        paired = any(moves(other, _SAME) for other in others)
-        found["unpaired"] = max(float(not paired), found.get("unpaired", 0.0))
+        unpaired = not any(moves(other, _SAME) for other in others) and _each_with_all(loss_fn, outputs, targets, alike)
+        found["unpaired"] = max(float(unpaired), found.get("unpaired", 0.0))
     return found
+
+
+def _each_with_all(loss_fn: LossFunction, outputs: Tensor, targets: Tensor, alike: Tensor) -> bool:
+    """Whether each output by itself is pulled towards all targets.
+
+    Where a loss compares distributions (of moments, of a share of each class), the other outputs have a say; a number
+    that all targets share, such as a count that the loss is divided by, changes no direction.
+    """
+    half = len(outputs) // 2
+    others = outputs[half : half + 1].expand_as(outputs[half:])
+    before = _pull(loss_fn, outputs, targets)
+    without = _pull(loss_fn, torch.cat([outputs[:half], others]), targets)
+    return not _parallel(before, _pull(loss_fn, outputs, alike)) and _parallel(before[:half], without[:half])
+
+
+def _pull(loss_fn: LossFunction, outputs: Tensor, targets: Tensor) -> Tensor:
+    """The gradient of the loss at the outputs."""
+    with own_randomness(0), torch.enable_grad():
+        leaf = outputs.detach().requires_grad_()
+        (gradient,) = torch.autograd.grad(loss_fn(leaf, targets), leaf)
+    return gradient
+
+
+def _parallel(one: Tensor, other: Tensor) -> bool:
+    """Whether one is a multiple of the other, within rounding; so is zero."""
+    one, other = one.double().flatten(), other.double().flatten()
+    return float((one @ other).abs()) >= (1 - _ROUNDING) * float(one.norm() * other.norm())
 
 
 def _columns(targets: Tensor) -> Iterator[Any]:
@@ -120,22 +148,21 @@ def _mispaired(loss_fn: LossFunction, outputs: Tensor, targets: Tensor, dim: int
 
     def pull(given: Tensor) -> Tensor:
         """The gradient of the loss at the outputs, (P, C)."""
-        with own_randomness(0), torch.enable_grad():
-            leaf = outputs.detach().requires_grad_()
-            (gradient,) = torch.autograd.grad(loss_fn(leaf, given), leaf)
-        return gradient.movedim(dim, -1).reshape(-1, count).float()
+        return _pull(loss_fn, outputs, given).movedim(dim, -1).reshape(-1, count).float()
 
     before_PC = pull(targets)
     places = torch.linspace(0, targets.numel() - 1, LOOKED_AT + 2)[1:-1].long().unique()
     shares = []
     for place in places.tolist():
         changed = targets.clone()
-        was = changed.view(-1)[place]
-        if not 0 <= int(was) < count:
+        was = int(changed.view(-1)[place])
+        if not 0 <= was < count:
             continue
-        changed.view(-1)[place] = (was + 1) % count
+        now = (was + 1) % count
+        changed.view(-1)[place] = now
         change_PC = (pull(changed) - before_PC).abs()
         moved_PC = change_PC > _STILL * change_PC.max()
         few = 0 < int(moved_PC.sum()) <= count  # a loss that all positions share moves all of them
-        shares.append(float(few and int(moved_PC.any(dim=1).sum()) > 1))
+        own = bool(moved_PC[place, [was, now]].all())  # labels that are smoothed over their neighbours pull theirs, too
+        shares.append(float(few and not own and int(moved_PC.any(dim=1).sum()) > 1))
     return {"mispaired": sum(shares) / len(shares)} if shares else {}
