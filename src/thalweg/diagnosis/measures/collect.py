@@ -166,15 +166,19 @@ def ask(
         attempt("short_runs", lambda: gains.measures(known.get("lr_most", math.nan)))
         attempt("numbered", lambda: numbered_measures(gains, kept))
         attempt("accumulation", lambda: accumulation_measures(gains, known, start or {}))
-        attempt("padding", lambda: padding_measures(gains))
+
+        def more() -> Gains:
+            """What is judged on samples kept out needs many."""
+            return replace(gains, batches=with_kept(batches, kept))
+
+        attempt("padding", lambda: padding_measures(more()))
         alone = None if found.get("samples_mixed", 0.0) > 0 else kept
         attempt("foretold", lambda: foretold_measures(gains, alone, start or {}, {**known, **found}) if alone else {})
         attempt("dropout", lambda: dropout_measures(gains))
         attempt("outdone", lambda: outdone_measures(new(), alone) if alone else {})
 
         def trials() -> dict[str, float]:
-            more = replace(gains, batches=with_kept(batches, kept))  # what is judged on samples kept out needs many
-            return TrialGains(more, {**known, **found}, start or {}, partial(progress, "trial_gains")).measures()
+            return TrialGains(more(), {**known, **found}, start or {}, partial(progress, "trial_gains")).measures()
 
         attempt("trial_gains", trials)
     return found, failed
