@@ -166,19 +166,16 @@ def ask(
         attempt("short_runs", lambda: gains.measures(known.get("lr_most", math.nan)))
         attempt("numbered", lambda: numbered_measures(gains, kept))
         attempt("accumulation", lambda: accumulation_measures(gains, known, start or {}))
-
-        def more() -> Gains:
-            """What is judged on samples kept out needs many."""
-            return replace(gains, batches=with_kept(batches, kept))
-
-        attempt("padding", lambda: padding_measures(more()))
+        attempt("padding", lambda: padding_measures(_of_many(gains, kept)))
         alone = None if found.get("samples_mixed", 0.0) > 0 else kept
         attempt("foretold", lambda: foretold_measures(gains, alone, start or {}, {**known, **found}) if alone else {})
         attempt("dropout", lambda: dropout_measures(gains))
         attempt("outdone", lambda: outdone_measures(new(), alone) if alone else {})
 
         def trials() -> dict[str, float]:
-            return TrialGains(more(), {**known, **found}, start or {}, partial(progress, "trial_gains")).measures()
+            return TrialGains(
+                _of_many(gains, kept), {**known, **found}, start or {}, partial(progress, "trial_gains")
+            ).measures()
 
         attempt("trial_gains", trials)
     return found, failed
@@ -219,6 +216,11 @@ def with_kept(batches: Sequence[Batch], kept: Batch | None) -> Sequence[Batch]:
             break
         found.append(more)
     return found
+
+
+def _of_many(gains: Gains, kept: Batch | None) -> Gains:
+    """The same with kept samples: what is judged on samples kept out needs many."""
+    return replace(gains, batches=with_kept(gains.batches, kept))
 
 
 def kept_samples(loss_fn: LossFunction, rows: Sequence[Rows], batch: Batch) -> Batch | None:
