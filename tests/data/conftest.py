@@ -1,5 +1,8 @@
 """Pictures that tests make, and a cache of their own for each test."""
 
+import threading
+from contextlib import contextmanager
+from http.server import ThreadingHTTPServer
 from io import BytesIO
 
 import numpy as np
@@ -59,3 +62,22 @@ def homework(picture):
     names += [f"validation/{label}_{n}.jpg" for label in (0, 2, 10) for n in range(2)]
     names += [f"testing/{n:04}.jpg" for n in range(1, 5)]
     return {name: picture(seed) for seed, name in enumerate(names)}
+
+
+@pytest.fixture
+def served():
+    """Start a server of a handler on this machine; the context gives its address."""
+
+    @contextmanager
+    def start(handler):
+        with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+            server.daemon_threads = True
+            thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+            thread.start()
+            try:
+                yield f"http://127.0.0.1:{server.server_port}"
+            finally:
+                server.shutdown()
+                thread.join()
+
+    return start

@@ -3,9 +3,7 @@
 import hashlib
 import json
 import re
-import threading
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from urllib.parse import unquote, urlsplit
 
 import pytest
@@ -72,23 +70,10 @@ class Hub(BaseHTTPRequestHandler):
         self.answer(b'{"error": "no"}', status, {"X-Error-Code": code, "X-Error-Message": "Access is restricted."})
 
 
-@contextmanager
-def serving(kind):
-    with ThreadingHTTPServer(("127.0.0.1", 0), kind) as server:
-        server.daemon_threads = True
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
-
-
 @pytest.fixture
-def hub(homework, monkeypatch):
+def hub(homework, monkeypatch, served):
     kind = type("Set", (Hub,), {"files": dict(homework), "asked": [], "refused": 0, "damage": b""})
-    with serving(kind) as address:
+    with served(kind) as address:
         options = {"endpoint": address, "token": False, "skip_instance_cache": True}
         monkeypatch.setitem(config.conf, "hf", options)
         monkeypatch.setenv("NO_PROXY", "127.0.0.1")

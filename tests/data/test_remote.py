@@ -4,11 +4,9 @@ import base64
 import hashlib
 import shutil
 import sys
-import threading
 import uuid
-from contextlib import contextmanager
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 from types import SimpleNamespace
 
 import pytest
@@ -92,22 +90,15 @@ def downloads(monkeypatch):
     return seen
 
 
-@contextmanager
-def serving(root):
-    """A server on this machine; it yields its address."""
+@pytest.fixture
+def serving(served):
+    """Start a server of a folder; the context gives its address."""
 
     class Quiet(SimpleHTTPRequestHandler):
         def log_message(self, *_):
             """Be silent."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=root)) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
+    return lambda root: served(partial(Quiet, directory=root))
 
 
 class TestACopy:
@@ -184,7 +175,7 @@ class TestACopy:
         copy = local_copy(url + "/train-{1..2}.tar").path
         assert sorted(file.name for file in copy.iterdir()) == ["train-1.tar", "train-2.tar"]
 
-    def test_shards_on_the_web_need_no_package_and_later_no_network(self, tmp_path, monkeypatch, plant, downloads):
+    def test_shards_on_the_web_need_no_package_and_later_no_network(self, monkeypatch, plant, downloads, serving):
         monkeypatch.setitem(sys.modules, "fsspec.core", None)
         root = plant({f"train-{n}.tar": bytes([n]) * 512 for n in range(3)}, "served")
         with serving(root) as url:
@@ -196,7 +187,7 @@ class TestACopy:
         assert local_copy(url + "/train-{0..2}.tar", patience=QUICK).path == copy
         assert len(downloads) == 5
 
-    def test_a_url_on_the_web_may_have_spaces_chinese_and_a_password(self, tmp_path, plant, monkeypatch):
+    def test_a_url_on_the_web_may_have_spaces_chinese_and_a_password(self, plant, monkeypatch, serving):
         root, seen = plant({"照片 集/训练-0.tar": b"\1" * 512}, "served"), []
         kept = SimpleHTTPRequestHandler.do_GET
         monkeypatch.setattr(
