@@ -168,7 +168,7 @@ def test_steps_that_the_type_of_the_weights_rounds_away():
     assert lost(torch.bfloat16, 1e-5) > 0.9
     assert lost(torch.bfloat16, 1e-2) < 0.1
     assert lost(torch.float32, 1e-5) == 0
-    assert judge(STUCK | {"rounded_away": 0.9}).code == "untrained_parameters"
+    assert judge(STUCK | {"rounded_away": 0.9}).code == "lr_too_small"
     assert judge(LEARNING | {"rounded_away": 0.9}).code == "healthy"
     assert [fix.code for fix in judge(STUCK | {"rounded_away": 0.9}).fixes] == ["wider_weights"]
 

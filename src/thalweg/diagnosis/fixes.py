@@ -23,12 +23,12 @@ FIXES_OF: dict[str, tuple[str, ...]] = {
     "diverged": ("lower_rate", "clip", "warm_up"),
     "dropout_too_strong": ("less_dropout",),
     "exploding_gradients": ("scale_initial", "clip", "normalize_layers"),
-    "gradients_not_averaged": ("call_wrapper", "reduce_all"),
+    "gradients_not_averaged": ("call_wrapper", "reduce_all", "divide_loss"),
     "healthy": (),
     "ill_conditioned": ("adaptive", "momentum", "normalize_inputs", "decorrelate_inputs"),
     "inputs_ignored": ("follow_signal", "turn_mask", "mix_less"),
     "lr_too_large": ("lower_rate", "warm_up", "clip", "divide_loss"),
-    "lr_too_small": ("raise_rate", "find_rate"),
+    "lr_too_small": ("raise_rate", "find_rate", "wider_weights"),
     "model_too_small": ("widen", "residual", "add_activation"),
     "noise_floor": ("decay_rate", "enlarge_batch"),
     "not_shuffled": ("shuffle",),
@@ -47,7 +47,7 @@ FIXES_OF: dict[str, tuple[str, ...]] = {
     "targets_unrelated": ("check_pairs",),
     "too_few_steps": ("train_longer", "raise_rate", "step_each_batch"),
     "unsure": ("fit_one_batch", "watch_loop", "other_rates"),
-    "untrained_parameters": ("hand_all_over", "unfreeze", "register_layers", "wider_weights"),
+    "untrained_parameters": ("hand_all_over", "unfreeze", "register_layers"),
     "vanishing_gradients": ("scale_initial", "relu_units", "residual", "normalize_layers"),
     "weight_decay_too_strong": ("less_decay", "less_penalty"),
     "wrong_loss": (
@@ -125,7 +125,8 @@ def _instead(code: str, measures: Mapping[str, float]) -> tuple[str, ...]:
         # fitted once: it has no steps to augment
         "overfitting": (known("only_classifier") > 0.5, ("train_all_layers", "more_data")),
         "weight_decay_too_strong": (known("penalty_to_gradient") > 0.1, ("less_penalty",)),
-        "untrained_parameters": (known("rounded_away") > 0.5, ("wider_weights",)),
+        "lr_too_small": (known("rounded_away") > 0.5, ("wider_weights",)),
+        "gradients_not_averaged": (not known("gradients_differ"), ("divide_loss",)),
         "inputs_ignored": (known("own_to_others", 3) < 3 and known("inputs_seen", 1) >= 1e-3, ("mix_less",)),
         "too_few_steps": (known("stepped", 1) < 0.1, ("step_each_batch",)),
     }.get(code, (False, ()))

@@ -46,7 +46,7 @@ PROGRAM_RULES: tuple[Rule, ...] = (
         prior=0.9,
     ),
     _rule(
-        "untrained_parameters",
+        "lr_too_small",
         m.ROUNDED_AWAY > 0.5,
         m.LEFT > 0.3,
         (m.TO_CONSTANT > 0.5).if_known,

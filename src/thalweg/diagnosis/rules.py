@@ -30,9 +30,9 @@ RULES: tuple[Rule, ...] = (
     _rule("saturated_units", m.INITIAL_SCALE > 4, m.SATURATED_UNITS_FIRST > 0.5, m.TO_CONSTANT > 0.3),
     _rule("exploding_gradients", m.LOSS_FIRST_TO_ZERO > 8, m.TO_CONSTANT > 0.9, (m.TRIED_STANDARDIZED < 0.3).if_known),
     _rule("lr_too_large", m.NONFINITE_STEP > 0, m.TRIED_LOWER_RATE > 0.2, prior=0.9),
-    _rule("lr_too_large", m.SUMMED_PASSES > 0.4, m.TRIED_DIVIDED > 0.2, NOT_BELOW, prior=0.9),
+    _rule("gradients_not_averaged", m.SUMMED_PASSES > 0.4, m.TRIED_DIVIDED > 0.2, NOT_BELOW, prior=0.9),
     _rule(
-        "lr_too_large",
+        "gradients_not_averaged",
         m.SUMMED_PASSES > 0.4,
         m.UPDATE_RATIO_FIRST > 0.05,
         (m.TRIED_DIVIDED > 0.02).if_known,  # 0: the optimizer takes the same steps, as Adam does
@@ -306,4 +306,4 @@ RULES: tuple[Rule, ...] = (
 )
 
 REPLICA_CODES = frozenset(rule.code for rule in RULES if rule.needs_replicas)
-"""Codes that need several processes: neither the zoo nor the playground, which have one, can show them."""
+"""Codes with a rule that needs several processes: neither the zoo nor the playground, which have one, shows them."""

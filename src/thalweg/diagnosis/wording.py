@@ -55,11 +55,11 @@ BY: dict[str, tuple[str, ...]] = {
     "decayed_too_early": ("full_rate_share",),
     "diverged": ("nonfinite_step", "rise"),
     "exploding_gradients": ("initial_scale",),
+    "gradients_not_averaged": ("summed_passes",),
     "ill_conditioned": ("tried_decorrelated", "gain_more", "cosine"),
     "inputs_ignored": ("own_to_others",),
     "lr_too_large": (
         "avoidable",
-        "summed_passes",
         "nonfinite_step",
         "weight_norm_left",
         "dead_units",
@@ -71,6 +71,7 @@ BY: dict[str, tuple[str, ...]] = {
         "update_ratio",
         "tried_lower_rate",
     ),
+    "lr_too_small": ("rounded_away",),
     "model_too_small": ("affine", "tried_larger"),
     "not_shuffled": ("kinds_carried", "peak", "left"),
     "optimizer_not_stepping": ("standstill",),
@@ -86,7 +87,6 @@ BY: dict[str, tuple[str, ...]] = {
     "too_few_steps": ("stepped", "tried_longer", "gain_same"),
     "untrained_parameters": (
         "foreign",
-        "rounded_away",
         "missing",
         "unmoved",
         "unregistered",
