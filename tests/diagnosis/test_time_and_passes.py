@@ -1,5 +1,6 @@
 """Layers that take the batch for time, and gradients of several passes that are summed before a step."""
 
+import math
 from itertools import pairwise
 
 import pytest
@@ -169,3 +170,63 @@ def test_what_is_not_asked():
     assert "summed_passes" not in accumulated(8, divided=False, clip=0.1, steps=24)
     rising = [accumulated(k, divided=False, steps=10)["passes"] for k in (1, 2, 3)]
     assert all(one < other for one, other in pairwise(rising))
+
+
+def seldom(*, each=10, clears="before", to_none=True, epochs=8, rate=0.1):
+    """Train with one step for several batches, and measure; `clears` says where the loop calls zero_grad."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(10, 16), nn.ReLU(), nn.Linear(16, 4))
+    optimizer = torch.optim.SGD(model.parameters(), lr=rate)
+    watching = watch(model, optimizer)
+    with watching:
+        for _ in range(epochs):
+            for part in range(each):
+                if clears == "before":
+                    optimizer.zero_grad(to_none)
+                loss = functional.cross_entropy(model(torch.randn(8, 10)), torch.randint(4, (8,)))
+                loss.backward()
+                if part == each - 1:
+                    optimizer.step()
+                    optimizer.zero_grad(to_none)
+                elif clears == "after":
+                    optimizer.zero_grad(to_none)
+                watching.step(loss)
+    return watching.measures()
+
+
+@pytest.mark.parametrize("to_none", [True, False])
+@pytest.mark.parametrize("clears", ["before", "after"])
+def test_gradients_that_are_cleared_unused(clears, to_none):
+    found = seldom(clears=clears, to_none=to_none)
+    assert found["dropped"] == 1
+    assert found["stepped"] == 0.1
+    verdict = judge(STUCK | found)
+    assert verdict.code == "optimizer_not_stepping"
+    assert [fix.code for fix in verdict.fixes] == ["step_each_batch"]
+    assert "cleared unused" in verdict.text
+    assert judge(LEARNING | {name: found[name] for name in ("dropped", "stepped")}).code == "healthy"
+
+
+def test_a_step_after_the_loop_over_the_batches():
+    """Its record comes before it: the first pass of the next epoch stands between the step and the next record."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(10, 16), nn.ReLU(), nn.Linear(16, 4))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    watching = watch(model, optimizer)
+    with watching:
+        for _ in range(4):
+            for _ in range(20):
+                optimizer.zero_grad()
+                loss = functional.cross_entropy(model(torch.randn(8, 10)), torch.randint(4, (8,)))
+                loss.backward()
+                watching.step(loss)
+            optimizer.step()
+    verdict = watching.diagnose()
+    assert verdict.measures["unused_passes"] == 1, "as of a network that plays against another"
+    assert verdict.code == "optimizer_not_stepping"
+
+
+def test_gradients_that_are_accumulated_or_used():
+    assert seldom(clears="never")["dropped"] == 0
+    assert judge(STUCK | seldom(clears="never")).code != "optimizer_not_stepping"
+    assert "dropped" not in judge(seldom(each=1, epochs=40)).measures or math.isnan(seldom(each=1)["dropped"])
