@@ -38,7 +38,7 @@ FIXES_OF: dict[str, tuple[str, ...]] = {
     "replicas_differ": ("equal_weights", "fail_together"),
     "replicas_see_same_data": ("distributed_sampler", "seed_by_rank"),
     "saddle": ("perturb", "initialize_at_random", "momentum"),
-    "same_batch": ("next_batch",),
+    "same_batch": ("next_batch", "weigh_samples"),
     "samples_mixed": ("batch_first",),
     "saturated_units": ("reinitialize", "relu_units", "normalize_inputs"),
     "straggler": ("look_at_process", "share_evenly"),
@@ -126,6 +126,7 @@ def _instead(code: str, measures: Mapping[str, float]) -> tuple[str, ...]:
         "overfitting": (known("only_classifier") > 0.5, ("train_all_layers", "more_data")),
         "weight_decay_too_strong": (known("penalty_to_gradient") > 0.1, ("less_penalty",)),
         "lr_too_small": (known("rounded_away") > 0.5, ("wider_weights",)),
+        "same_batch": (known("redrawn") > 2 and known("batches_seen", 2) > 1, ("weigh_samples",)),
         "optimizer_not_stepping": (known("dropped") > 0.9 and known("stepped") > 0, ("step_each_batch",)),
         "gradients_not_averaged": (not known("gradients_differ"), ("divide_loss",)),
         "inputs_ignored": (known("own_to_others", 3) < 3 and known("inputs_seen", 1) >= 1e-3, ("mix_less",)),
@@ -151,6 +152,7 @@ _ONLY_FOR: dict[str, tuple[float, tuple[str, ...]]] = {
     "own_blank": (0, ("blank_in_targets",)),
     "permute": (2, ("misread",)),
     "shift_labels": (0.05, ("own_seen",)),
+    "weigh_samples": (2, ("redrawn",)),
     "wider_weights": (0.05, ("rounded_away",)),
 }
 """A fix to a limit, and to the measures of which one beyond it makes it a fix."""

@@ -68,6 +68,7 @@ PROGRAM_RULES: tuple[Rule, ...] = (
     _rule("same_batch", m.BATCHES_SEEN < 1.5, m.AMONG_OTHERS > 0.5, prior=1.0),
     _rule("same_batch", m.BATCHES_SEEN < 1.5, m.AT_HAND > 0.5),
     _rule("same_batch", m.BATCHES_SEEN < 1.5, m.OTHER_BATCH > 0.5, m.LOSS_OTHER > 0.3),
+    _rule("same_batch", m.REDRAWN > 2, prior=0.9),
     _rule("replicas_see_same_data", m.DATA_SHARED > 0.3, prior=1.0),
     _rule("bad_targets", m.TARGETS_KINDS < 1.5, (m.TARGETS_COUNT > 7).if_known),
     _rule("bad_targets", m.TARGETS_SCALE > 300, prior=0.9),

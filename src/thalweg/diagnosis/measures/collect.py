@@ -36,7 +36,7 @@ from thalweg.diagnosis.measures.padding import padding_measures
 from thalweg.diagnosis.measures.pairing import pairing_measures
 from thalweg.diagnosis.measures.penalty import penalty_measures
 from thalweg.diagnosis.measures.recovered import recovered
-from thalweg.diagnosis.measures.repeated import other_batch
+from thalweg.diagnosis.measures.repeated import other_batch, redrawn_measures
 from thalweg.diagnosis.measures.rounding import rounding_measures
 from thalweg.diagnosis.measures.sequence import sequence_measures
 from thalweg.diagnosis.measures.smoothing import smoothing_measures
@@ -150,7 +150,7 @@ def ask(
             "mirrored": lambda: mirrored_measures(copied, first),
             "symmetry": lambda: weights_of(copied.model, start or {}),
             "start": lambda: start_measures(new(), start or {}, first),
-            "repeated": lambda: other_batch(given, known),
+            "repeated": lambda: other_batch(given, known) | redrawn_measures(given[0], rows),
             "dropout_left_on": lambda: dropout_left_on(new().model, first),
             "affine": lambda: affine_measures(new(), first),
             "penalty": lambda: penalty_measures(new(), first),
