@@ -67,6 +67,7 @@ STAGES = {
     "penalty": 2,
     "terms": 4,
     "rounding": 1,
+    "statistics": 1,
     "sequence": 4,
     "noise": 4,
     "curvature": 200,

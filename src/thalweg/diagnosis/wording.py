@@ -49,6 +49,7 @@ BY: dict[str, tuple[str, ...]] = {
         "mirrored",
         "targets_scale",
     ),
+    "batchnorm_mismatch": ("restated",),
     "clipped_too_hard": ("clipped_values", "cosine", "tried_unclipped"),
     "converged": ("left", "decrease_possible"),
     "dead_units": ("matrix_gradient_first", "outputs_dead", "tried_anew", "dead_units"),

@@ -38,6 +38,7 @@ from thalweg.diagnosis.measures.penalty import penalty_measures
 from thalweg.diagnosis.measures.recovered import recovered
 from thalweg.diagnosis.measures.repeated import other_batch, redrawn_measures
 from thalweg.diagnosis.measures.rounding import rounding_measures
+from thalweg.diagnosis.measures.running_statistics import restated_measures
 from thalweg.diagnosis.measures.sequence import sequence_measures
 from thalweg.diagnosis.measures.smoothing import smoothing_measures
 from thalweg.diagnosis.measures.start import start_measures
@@ -156,6 +157,7 @@ def ask(
             "penalty": lambda: penalty_measures(new(), first),
             "terms": lambda: terms_measures(new(), start or {}, first),
             "rounding": lambda: rounding_measures(new(), new(), first),
+            "statistics": lambda: restated_measures(new().model, loss_fn, kept, given[0].size, scale),
             "sequence": lambda: sequence_measures(copied.model, copied.loss_fn, first),
             "noise": lambda: noise_of(copied.model, copied.loss_fn, batches),
             "curvature": lambda: curvature_of(new(), batches[:2], scale=scale, a_step=a_step, seconds=seconds),
