@@ -75,6 +75,28 @@ class Casting(nn.Module):
         return self.last(self.first(words.float()))
 
 
+FALLING = {"steps": 90.0, "falling": 0.14, "left": 0.3, "loss_constant": 1.0, "cosine": 0.9}
+
+
+def test_a_loss_that_falls_and_is_far_from_where_it_leads():
+    """A line that is stopped at the beginning: a plain predictor has nearly none of its errors."""
+    found = FALLING | {"loss_last": 0.7, "avoidable": 0.9, "tried_longer": 0.25, "tried_higher_rate": 0.5}
+    verdict = judge(found)
+    assert verdict.code == "too_few_steps"
+    assert "plain predictor" in verdict.text
+    for other in ({"avoidable": 0.4}, {"loss_last": 0.4}, {"tried_longer": 0.06}, {"cosine": 0.3}):
+        assert judge(found | other).code in ("healthy", "unsure"), "well on its way, or told by nothing"
+
+
+def test_ten_times_the_rate_that_does_far_better():
+    found = FALLING | {"loss_last": 0.93, "avoidable": 0.6, "tried_longer": 0.02, "tried_higher_rate": 0.3}
+    verdict = judge(found | {"lr_last": 1e-3, "gain_hundredfold": 0.9})
+    assert verdict.code == "lr_too_small"
+    assert verdict.fixes[0].values["to"] == pytest.approx(1e-2), "the rate that was tried on samples kept out"
+    for other in ({"avoidable": 0.1}, {"tried_higher_rate": 0.05}, {"loss_last": 0.6}, {"tried_longer": 0.15}):
+        assert judge(found | other).code != "lr_too_small"
+
+
 @pytest.mark.parametrize("first", [nn.Linear(5, 6), nn.Embedding(900, 6)], ids=["sizes", "looked up"])
 def test_whole_numbers_that_a_layer_takes_as_sizes_have_a_scale(first):
     words = torch.randint(900, (16, 5), generator=torch.Generator().manual_seed(0))

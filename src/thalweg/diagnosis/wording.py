@@ -72,7 +72,7 @@ BY: dict[str, tuple[str, ...]] = {
         "update_ratio",
         "tried_lower_rate",
     ),
-    "lr_too_small": ("rounded_away",),
+    "lr_too_small": ("rounded_away", "tried_higher_rate"),
     "model_too_small": ("affine", "tried_larger"),
     "not_shuffled": ("kinds_carried", "peak", "left"),
     "optimizer_not_stepping": ("dropped", "standstill"),
@@ -85,7 +85,7 @@ BY: dict[str, tuple[str, ...]] = {
     "symmetric_weights": ("twin_units_first",),
     "target_leakage": ("targets_in_column", "class_in_column", "next_seen", "own_seen"),
     "targets_unrelated": ("foretold", "tried_best", "to_constant"),
-    "too_few_steps": ("stepped", "tried_longer", "gain_same"),
+    "too_few_steps": ("stepped", "avoidable", "tried_longer", "gain_same"),
     "untrained_parameters": (
         "foreign",
         "missing",
