@@ -8,6 +8,7 @@ from torch.nn.functional import mse_loss
 from thalweg.diagnosis.judging import judge
 from thalweg.diagnosis.measures.running_statistics import norms_of, restated_measures
 from thalweg.probes.batches import Batch
+from thalweg.probes.copies import Copy
 
 
 DRAW = torch.Generator().manual_seed(0)
@@ -24,9 +25,13 @@ def trained(momentum, *, size=4, **options):
     return norm
 
 
+def copy_of(model):
+    return Copy.of(model, torch.optim.SGD(model.parameters(), lr=0.1), mse_loss)
+
+
 def restated(model, *, size=4, inputs=INPUTS):
     kept = Batch(inputs, STANDARD[: len(inputs)])
-    return restated_measures(model, mse_loss, kept, size, CONSTANT).get("restated")
+    return restated_measures(copy_of(model), kept, size, CONSTANT).get("restated")
 
 
 @pytest.mark.parametrize("momentum", [0.001, 0.999])
@@ -49,7 +54,7 @@ def test_what_is_not_asked():
     assert restated(trained(0.999), size=1) is None
     assert restated(trained(0.999, track_running_stats=False)) is None
     assert restated(nn.Linear(1, 1)) is None
-    assert restated_measures(trained(0.999), mse_loss, None, 4, CONSTANT) == {}
+    assert restated_measures(copy_of(trained(0.999)), None, 4, CONSTANT) == {}
     layers = nn.BatchNorm1d(2), nn.LayerNorm(2), nn.BatchNorm2d(2, track_running_stats=False)
     assert norms_of(nn.Sequential(*layers)) == [layers[0]]
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from thalweg.probes.batches import Batch, LossFunction
+    from thalweg.probes.copies import Copy
 
 FEWEST = 64  # kept samples, half of which give the statistics
 
@@ -48,16 +49,13 @@ def gap_measures(twin: nn.Module, loss_fn: LossFunction, batches: Sequence[Batch
     return {"norm_gap": (losses[0] - losses[1]) / scale}
 
 
-def restated_measures(
-    twin: nn.Module, loss_fn: LossFunction, kept: Batch | None, size: int, scale: float
-) -> dict[str, float]:
+def restated_measures(copied: Copy, kept: Batch | None, size: int, scale: float) -> dict[str, float]:
     """Measure the gain of running statistics that are estimated anew, over many batches of the training.
 
     A momentum near 1 keeps the last batch alone: on that batch the running statistics look right, on others not.
 
     Args:
-        twin: a copy of the model, which changes.
-        loss_fn: of (outputs, targets).
+        copied: the model, which changes, and its loss.
         kept: samples that the training took; None: none.
         size: of the training's batches.
         scale: the best constant predictor's loss.
@@ -68,6 +66,7 @@ def restated_measures(
 
     Source: Ioffe and Szegedy 2015, Batch Normalization, https://arxiv.org/abs/1502.03167, Algorithm 2.
     """
+    twin, loss_fn = copied.model, copied.loss_fn
     norms = norms_of(twin)
     if not norms or kept is None or kept.size < max(FEWEST, 4 * size) or size < 2 or not scale > 0:
         return {}
