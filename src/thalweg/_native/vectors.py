@@ -65,12 +65,14 @@ class Numbers:
 
 
 class VectorLoops:
-    """A function of integers and pointers, built instruction by instruction.
+    """A function of one record of 64-bit integers, built instruction by instruction.
+
+    The record holds the function's integers, the addresses of its numbers, and what `team.run_on_team` adds.
 
     Args:
         symbol: its name.
-        integers: names of its first arguments.
-        pointers: names of the others, each with `float32` or `bfloat16`.
+        integers: names of the first fields.
+        pointers: names of the next, each with `float32` or `bfloat16`.
         lanes: numbers in a vector.
 
     Attributes:
@@ -82,18 +84,42 @@ class VectorLoops:
         self.lanes: Final = lanes
         self._float, self._int, self._half = (ir.VectorType(kind, lanes) for kind in (_FLOAT, _INT32, _INT16))
         self._module = ir.Module()
-        kinds = {name: (_FLOAT if kind == "float32" else _INT16).as_pointer() for name, kind in pointers.items()}
-        form = ir.FunctionType(ir.VoidType(), [_INT64] * len(integers) + list(kinds.values()))
-        self._function = ir.Function(self._module, form, symbol)
+        self._function = ir.Function(self._module, ir.FunctionType(ir.VoidType(), [_INT64.as_pointer()]), symbol)
         self._function.attributes.add("nounwind")
         self._fused = ir.Function(
             self._module, ir.FunctionType(self._float, [self._float] * 3), f"llvm.fma.v{lanes}f32"
         )
         self._builder = ir.IRBuilder(self._function.append_basic_block())
-        given = iter(self._function.args)
-        self.arguments: dict[str, Any] = {name: Index(self._builder, next(given)) for name in integers}
-        self.arguments |= {name: Numbers(next(given), kind) for name, kind in pointers.items()}
+        self.arguments: dict[str, Any] = {name: self._field(at) for at, name in enumerate(integers)}
+        for at, (name, kind) in enumerate(pointers.items(), len(integers)):
+            to = (_FLOAT if kind == "float32" else _INT16).as_pointer()
+            self.arguments[name] = Numbers(self._builder.inttoptr(self._field(at).value, to), kind)
+        self._own = len(self.arguments)
         self.zero = ir.Constant(self._float, [0.0] * lanes)
+
+    def share(self, blocks: Index) -> tuple[Index, Index, Index]:
+        """Return this thread's number, its first block, and the block after its last."""
+        count, number = (self._asked(self._own + at, self._own + 2 + at) for at in range(2))
+        return number, blocks * number // count, blocks * (number + 1) // count
+
+    def _asked(self, function: int, known: int) -> Index:
+        """What a function of OpenMP says, or without one what the record says."""
+        builder, address, place = self._builder, self._field(function).value, self._slot(_INT64)
+        with builder.if_else(builder.icmp_unsigned("!=", address, ir.Constant(_INT64, 0))) as (ask, read):
+            with ask:
+                called = builder.inttoptr(address, ir.FunctionType(_INT32, []).as_pointer())
+                builder.store(builder.sext(builder.call(called, []), _INT64), place)
+            with read:
+                builder.store(self._field(known).value, place)
+        return Index(builder, builder.load(place))
+
+    def _field(self, at: int) -> Index:
+        place = self._builder.gep(self._function.args[0], [ir.Constant(_INT64, at)])
+        return Index(self._builder, self._builder.load(place))
+
+    def beyond(self, numbers: Numbers, offset: Index) -> Numbers:
+        """The numbers that begin at an offset."""
+        return Numbers(self._builder.gep(numbers.value, [offset.value]), numbers.kind)
 
     def text(self) -> str:
         """End the function; return its assembly."""

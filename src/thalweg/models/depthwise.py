@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.nn.functional import pad
 
-from thalweg.models.depthwise_gradients import KINDS, DepthwiseGradients, Padding, vectors
+from thalweg.models.depthwise_passes import KINDS, DepthwisePasses, Padding, vectors
 from thalweg.models.observed import is_observed
 
 
@@ -90,7 +90,7 @@ def padded_conv2d(  # noqa: PLR0917 - as torch's
 ) -> Tensor:
     """Return torch's convolution, with other paddings after a map than before; these are written out."""
     above, left, below, right = padding
-    if above != below or left != right:
+    if not padding.is_even:
         input_NCHW, above, left = pad(input_NCHW, (left, right, above, below)), 0, 0
     return torch.conv2d(input_NCHW, weight, bias, stride, (above, left), 1, groups)
 
@@ -119,6 +119,8 @@ class _Depthwise(torch.autograd.Function):
         ctx.stride, ctx.padding = stride, padding
         precision = input_NCHW.dtype
         with torch.autocast("cpu", enabled=False):
+            if not padding.is_even:  # torch would write its zeros out
+                return DepthwisePasses(input_NCHW, weight, stride, padding).output(bias_C)
             bias = None if bias_C is None else bias_C.to(precision)
             return padded_conv2d(input_NCHW, weight.to(precision), bias, stride, padding, len(weight))
 
@@ -128,9 +130,9 @@ class _Depthwise(torch.autograd.Function):
         if torch.is_grad_enabled():  # somebody wants second derivatives
             found = _torchs_gradients(ctx, gradient_NChw)
         else:
-            gradients = DepthwiseGradients(input_NCHW, weight, gradient_NChw, ctx.stride, ctx.padding)
-            by_input = gradients.by_input() if ctx.needs_input_grad[0] else None
-            by_weights = gradients.by_weights() if any(ctx.needs_input_grad[1:3]) else (None, None)
+            passes = DepthwisePasses(input_NCHW, weight, ctx.stride, ctx.padding)
+            by_input = passes.by_input(gradient_NChw) if ctx.needs_input_grad[0] else None
+            by_weights = passes.by_weights(gradient_NChw) if any(ctx.needs_input_grad[1:3]) else (None, None)
             found = (by_input, *by_weights)
         return *(one if wanted else None for one, wanted in zip(found, ctx.needs_input_grad, strict=False)), None, None
 
