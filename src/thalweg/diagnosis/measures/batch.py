@@ -17,6 +17,7 @@ from torch.nn.functional import one_hot
 from thalweg.diagnosis.measures.graph import tensors_in
 from thalweg.diagnosis.measures.head import class_dim, head_of, normalized_over, reachable
 from thalweg.diagnosis.measures.loss import of_loss
+from thalweg.diagnosis.measures.relabeled import IGNORED
 from thalweg.diagnosis.measures.signs import sign_measures
 from thalweg.diagnosis.measures.widening import calls_of
 from thalweg.probes.batches import first_tensor, mean_loss
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 
 
 FAR, FAR_ALONE = 20.0, 200.0  # standard deviations of all others beyond them, of a number that repeats, and of another
-IGNORED = -100  # a label that no loss of torch counts: the default of `ignore_index`
 FEWEST_FOR_REPEATS = 16  # samples that show that most of them have the same inputs
 FEWEST_FOR_SHARES = 32  # labels in a batch that show which classes are rare
 MOST_COLUMNS = 100  # of a table whose columns are compared with one another
