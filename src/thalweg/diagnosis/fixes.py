@@ -185,6 +185,7 @@ _LOSS_FIXES = {
     "scores_cut": ("linear_output",),
     "softmax_misplaced": ("class_dimension", "logits"),
     "log_missing": ("log_softmax", "sign_of_loss"),
+    "log_of_each": ("log_softmax",),
     "samples_as_times": ("times_first",),
     "out_of_reach": ("linear_output",),
     "improper": ("proper_loss",),

@@ -80,6 +80,7 @@ PROGRAM_RULES: tuple[Rule, ...] = (
     _rule("wrong_loss", m.SCORES_CUT > 0.05, m.LEFT > 0.05, prior=1.0),
     _rule("wrong_loss", m.SOFTMAX_MISPLACED > 0.5, prior=1.0),
     _rule("wrong_loss", m.LOG_MISSING > 0.5, prior=1.0),
+    _rule("wrong_loss", m.LOG_OF_EACH > 0.5, prior=1.0),
     _rule("wrong_loss", m.SAMPLES_AS_TIMES > 0.5, prior=1.0),
     _rule("bad_targets", m.TARGETS_ABOVE_ONE > 0, prior=1.0),
     _rule("bad_targets", m.TARGETS_BELOW_ZERO > 0, prior=1.0),

@@ -118,6 +118,7 @@ BY: dict[str, tuple[str, ...]] = {
         "scores_cut",
         "softmax_misplaced",
         "log_missing",
+        "log_of_each",
         "samples_as_times",
         "floor_left",
         "improper",
