@@ -111,6 +111,7 @@ BY: dict[str, tuple[str, ...]] = {
         "padding_counted",
         "loss_in_steps",
         "mispaired",
+        "rewarded_rarer",
         "outputs_fixed",
         "squashed_twice",
         "several_labels",

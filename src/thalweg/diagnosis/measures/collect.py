@@ -38,6 +38,7 @@ from thalweg.diagnosis.measures.penalty import penalty_measures
 from thalweg.diagnosis.measures.recovered import recovered
 from thalweg.diagnosis.measures.relabeled import with_class_indices
 from thalweg.diagnosis.measures.repeated import other_batch
+from thalweg.diagnosis.measures.rewards import reward_measures
 from thalweg.diagnosis.measures.rounding import rounding_measures
 from thalweg.diagnosis.measures.sequence import sequence_measures
 from thalweg.diagnosis.measures.smoothing import smoothing_measures
@@ -149,6 +150,7 @@ def ask(
             "order": lambda: order_measures(copied.loss_fn, rows, first),
             "leakage": lambda: leakage_measures(copied.model, as_written.loss_fn, written, as_given),
             "pairing": lambda: pairing_measures(new(), first),
+            "rewards": lambda: reward_measures(new(), first),
             "mirrored": lambda: mirrored_measures(copied, first),
             "symmetry": lambda: weights_of(copied.model, start or {}),
             "start": lambda: start_measures(new(), start or {}, first),
