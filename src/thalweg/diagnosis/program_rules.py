@@ -119,6 +119,13 @@ PROGRAM_RULES: tuple[Rule, ...] = (
     _rule("samples_mixed", m.SAMPLES_MIXED > 0.01, m.LOSS_APART > 0.1, prior=1.0),
     _rule("bad_inputs", m.INPUTS_SEEN < 1e-3, m.TRIED_STANDARDIZED > 0.1, NOT_BELOW),
     _rule(
+        "vanishing_gradients",
+        m.FORGOTTEN_IN_PADDING > 0.5,
+        m.INPUTS_SEEN < 1e-3,
+        (m.TO_CONSTANT > 0.7).if_known,
+        prior=1.0,
+    ),
+    _rule(
         "inputs_ignored",
         m.INPUTS_SEEN < 1e-3,
         (m.TO_CONSTANT > 0.7).if_known,

@@ -96,6 +96,7 @@ BY: dict[str, tuple[str, ...]] = {
         "frozen",
     ),
     "vanishing_gradients": (
+        "forgotten_in_padding",
         "matrix_gradient_first",
         "initial_scale",
         "gradient_first_to_last_start",
