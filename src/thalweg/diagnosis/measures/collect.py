@@ -105,7 +105,7 @@ def ask(
     try:
         written, untouched = batches, untouching(Copy.of(model, optimizer, loss_fn), loss_fn, batches[0])
         loss_fn, batches = with_class_indices(Copy.of(model, optimizer, untouched), untouched, batches)
-        copied, as_written = (Copy.of(model, optimizer, one) for one in (loss_fn, untouched))
+        copied, as_written = Copy.of(model, optimizer, loss_fn), Copy.of(model, optimizer, untouched).loss_fn
     except UsageError as error:
         return {}, [f"not_copied:{error.values['what']}"]
 
@@ -148,7 +148,7 @@ def ask(
             "ignored": lambda: ignored_measures(new(), first),
             "layout": lambda: layout_measures(given[0]),
             "order": lambda: order_measures(copied.loss_fn, rows, first),
-            "leakage": lambda: leakage_measures(copied.model, as_written.loss_fn, written, as_given),
+            "leakage": lambda: leakage_measures(copied.model, as_written, written, as_given),
             "pairing": lambda: pairing_measures(new(), first),
             "rewards": lambda: reward_measures(new(), first),
             "mirrored": lambda: mirrored_measures(copied, first),

@@ -153,6 +153,9 @@ def _of_labels(loss_fn: LossFunction, drawn: list[Tensor], targets: Any) -> bool
     count, actions = len(targets), drawn[0].shape[1]
     if not 3 <= actions <= MOST_ACTIONS or targets.dtype == torch.bool:
         return None
+    one, other = (_pull(loss_fn, drawn[0], torch.full_like(targets, label)) for label in (0, 1))
+    if bool((one != other).any(dim=1).all()):
+        return None  # every sample is told its own label, as of a classifier: two gradients are enough
     signs = []
     for outputs_NA in drawn:
         # K: the label that all samples have
