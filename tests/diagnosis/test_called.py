@@ -9,6 +9,7 @@ from torch.nn.functional import (
     cross_entropy,
     ctc_loss,
     kl_div,
+    logsigmoid,
     mse_loss,
     multilabel_soft_margin_loss,
     nll_loss,
@@ -56,6 +57,8 @@ MISMATCHES = [
     ("raw outputs", "log_missing", nll_loss),
     ("probabilities", "log_missing", lambda o, y: nll_loss(o.softmax(1), y)),
     ("activated", "log_missing", lambda o, y: nll_loss(o.relu(), y)),
+    ("log-sigmoid", "log_of_each", lambda o, y: nll_loss(logsigmoid(o), y)),
+    ("logarithm of a sigmoid", "log_of_each", lambda o, y: nll_loss(o.sigmoid().log(), y)),
     ("divergence", "log_missing", lambda o, _: kl_div(o.softmax(1), SHARES, reduction="batchmean")),
     ("divergence of torch", "log_missing", lambda o, _: torch.kl_div(o.softmax(1), SHARES).mean()),
     ("over the batch", "softmax_misplaced", lambda o, y: nll_loss(o.log_softmax(0), y)),
@@ -71,6 +74,7 @@ SOUND = [
     ("of small probabilities", lambda o, y: nll_loss((o.softmax(1) + 1e-8).log(), y)),
     ("focal", lambda o, y: nll_loss((1 - o.softmax(1)) ** 2 * o.log_softmax(1), y)),
     ("advantages", lambda o, y: nll_loss(o.log_softmax(1) * torch.linspace(-1, 1, 16)[:, None], y)),
+    ("negative samples", lambda o, y: nll_loss(logsigmoid(o), y) + nll_loss(logsigmoid(-o), (y + 1) % 3)),
     ("divergence", lambda o, _: kl_div(o.log_softmax(1), SHARES, reduction="batchmean")),
     ("of logarithms", lambda o, _: kl_div(o.log_softmax(1), SHARES.log(), log_target=True, reduction="sum")),
     ("logits", lambda o, _: binary_cross_entropy_with_logits(o, HOT)),
@@ -245,3 +249,21 @@ def test_the_rules_of_ctc():
     assert judge({"steps": 30.0, "targets_too_long": 0.5}).code == "bad_targets"
     assert judge({"steps": 30.0, "targets_too_long": 0.05}).code != "bad_targets"
     assert [fix.code for fix in fixes_of("bad_targets", {})] == ["check_targets", "match_shapes"]
+
+
+@pytest.mark.parametrize("within", [True, False])
+def test_a_log_sigmoid_is_named_as_what_it_is(within):
+    model = nn.Sequential(nn.Linear(5, 3), *([nn.LogSigmoid()] if within else []))
+    loss_fn = nll_loss if within else lambda o, y: nll_loss(logsigmoid(o), y)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with thalweg.watch(model, optimizer) as watch:
+        for _ in range(20):
+            optimizer.zero_grad()
+            loss = loss_fn(model(X), LABELS)
+            loss.backward()
+            optimizer.step()
+            watch.step(loss)
+    verdict = watch.diagnose(batch=(X, LABELS), loss_fn=loss_fn, seconds=0.1)
+    assert verdict.code == "wrong_loss"
+    assert "log-sigmoid of each class" in verdict.text
+    assert [fix.code for fix in verdict.fixes] == ["log_softmax"]

@@ -18,6 +18,8 @@ NUMBERS = TABLE @ torch.tensor([1.0, -2.0, 0.5, 0.0, 1.0]) + 0.1 * torch.randn(6
 LABELS = torch.randint(4, (64,), generator=DRAW)
 TEXT = torch.randint(12, (6, 17), generator=DRAW)
 TOKENS, NEXT = TEXT[:, :-1], TEXT[:, 1:]
+# letters that follow on each other, as those of words do: every third one is drawn
+WORDS = (TEXT[:, :16:3].repeat_interleave(3, dim=1) * 5 + torch.arange(18) % 3)[:, :16] % 12
 
 
 def letters_loss(outputs, targets):
@@ -261,32 +263,42 @@ def test_targets_that_are_not_the_next_inputs():
 @pytest.mark.parametrize(
     ("shape", "targets"),
     [
-        (lambda logits: logits, TOKENS),
-        (lambda logits: logits.transpose(1, 2), TOKENS),
-        (lambda logits: logits.flatten(0, 1), TOKENS.flatten()),
+        (lambda logits: logits, WORDS),
+        (lambda logits: logits.transpose(1, 2), WORDS),
+        (lambda logits: logits.flatten(0, 1), WORDS.flatten()),
     ],
     ids=["NTC", "NCT", "flat"],
 )
 @pytest.mark.parametrize(("kind", "seen"), [("causal", 1.0), ("recurrent", 1.0), ("open", 0.0), ("bidirectional", 0.0)])
 def test_labels_that_are_not_shifted(kind, seen, shape, targets):
     model = Letters(kind, shape=shape)
-    assert leakage_measures(model, letters_loss, [Batch(TOKENS, targets)]) == {"own_seen": seen}
+    assert leakage_measures(model, letters_loss, [Batch(WORDS, targets)]) == {"own_seen": seen}
 
 
 def test_labels_that_the_loss_shifts_and_padding_that_it_ignores():
-    model, padded = Letters("causal"), TOKENS.clone()
+    model, padded = Letters("causal"), WORDS.clone()
     padded[::2, -6:] = 0
 
     def ignoring(outputs, targets):
         return cross_entropy(outputs.transpose(1, 2), targets, ignore_index=0)
 
-    assert leakage_measures(model, shifting_loss, [Batch(TOKENS, TOKENS)]) == {"own_seen": 0.0}
+    assert leakage_measures(model, shifting_loss, [Batch(WORDS, WORDS)]) == {"own_seen": 0.0}
     assert leakage_measures(model, ignoring, [Batch(padded, padded)]) == {"own_seen": 1.0}
 
 
 def test_a_decoder_whose_targets_are_its_inputs():
-    batch = Batch((TOKENS.flip(1), TOKENS), TOKENS)
+    batch = Batch((TOKENS.flip(1), TOKENS), TOKENS)  # what the source tells, though letters are drawn
     assert leakage_measures(Pair("recurrent"), letters_loss, [batch]) == {"own_seen": 1.0}
+
+
+def test_an_echo_of_what_nobody_can_foretell():
+    batch = Batch(TOKENS, TOKENS)
+    assert leakage_measures(Letters("recurrent"), letters_loss, [batch]) == {"own_seen": 0.0}
+    assert leakage_measures(Letters("recurrent"), letters_loss, [batch, batch], batch) == {"own_seen": 0.0}
+    padded = torch.where(torch.arange(16) < torch.arange(8, 14)[:, None], TOKENS, 0)
+    assert leakage_measures(Letters("recurrent"), letters_loss, [Batch(padded, padded)]) == {"own_seen": 0.0}
+    kept = Batch(WORDS, WORDS)  # letters that the training took before
+    assert leakage_measures(Letters("recurrent"), letters_loss, [batch], kept) == {"own_seen": 1.0}
 
 
 @pytest.mark.parametrize(

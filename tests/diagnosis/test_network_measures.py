@@ -5,15 +5,19 @@ import torch
 from torch import nn
 from torch.nn import functional
 from torch.nn.functional import cross_entropy
+from torch.nn.utils.rnn import pack_padded_sequence
 
 import thalweg
+from thalweg.diagnosis.judging import judge
 from thalweg.diagnosis.measures.dropout import dropout_measures
 from thalweg.diagnosis.measures.frozen import frozen_measures
 from thalweg.diagnosis.measures.gains import Gains
+from thalweg.diagnosis.measures.ignored import ignored_measures
 from thalweg.diagnosis.measures.mixing import mixing_of
 from thalweg.diagnosis.measures.sequence import sequence_measures
 from thalweg.diagnosis.measures.symmetry import symmetry_of
 from thalweg.probes.batches import Batch
+from thalweg.probes.copies import Copy
 from thalweg.probes.dropout import WithoutDropout
 
 
@@ -191,3 +195,46 @@ def test_a_matrix_over_the_samples_is_meant_to_mix_them():
     nodes = torch.randn(12, 8)
     assert mixing_of(graph, Batch(nodes, torch.zeros(12))) == {}
     assert mixing_of(Function(lambda x: x - x.mean(dim=0)), Batch(nodes, torch.zeros(12)))["samples_mixed"] == 1.0
+
+
+class Reader(nn.Module):
+    """Reads words, 0 for padding, and answers from its last state, or from that at the last word."""
+
+    def __init__(self, *, packed):
+        super().__init__()
+        self.table, self.cell, self.last = nn.Embedding(30, 8), nn.LSTM(8, 16, batch_first=True), nn.Linear(16, 3)
+        self.packed = packed
+
+    def forward(self, words_NT):
+        words_NTF = self.table(words_NT)
+        if self.packed:
+            lengths_N = (words_NT != 0).sum(dim=1)
+            words = pack_padded_sequence(words_NTF, lengths_N, batch_first=True, enforce_sorted=False)
+            return self.last(self.cell(words)[1][0][-1])
+        return self.last(self.cell(words_NTF)[0][:, -1])
+
+
+def texts(padding, *, front=False):
+    words_NT = torch.randint(1, 30, (24, 8), generator=torch.Generator().manual_seed(0))
+    words_NT = words_NT.where(torch.arange(8) < torch.arange(24)[:, None] % 4 + 5, 0)
+    padded_NT = nn.functional.pad(words_NT, (0, padding))
+    return padded_NT.flip(1) if front else padded_NT
+
+
+@pytest.mark.parametrize(
+    ("padding", "front", "packed", "forgotten"),
+    [(120, False, False, 1.0), (2, False, False, 0.0), (120, True, False, None), (120, False, True, None)],
+    ids=["long", "short", "at the front", "packed"],
+)
+def test_padding_over_which_all_is_forgotten(padding, front, packed, forgotten):
+    torch.manual_seed(0)
+    model, batch = Reader(packed=packed), Batch(texts(padding, front=front), torch.arange(24) % 3)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    found = sequence_measures(model, cross_entropy, batch)
+    assert found.get("forgotten_in_padding") == forgotten
+    found |= ignored_measures(Copy.of(model, optimizer, cross_entropy), batch)
+    verdict = judge({"steps": 100.0, "to_constant": 1.0, "left": 1.0, "falling": 0.0, **found})
+    assert ("padding" in verdict.text) == bool(forgotten)
+    if forgotten:
+        assert verdict.code == "vanishing_gradients"
+        assert [fix.code for fix in verdict.fixes] == ["last_word"]

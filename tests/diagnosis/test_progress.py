@@ -6,6 +6,7 @@ from torch.nn.functional import cross_entropy
 
 from thalweg.diagnosis.inputs import STAGES, in_stages
 from thalweg.diagnosis.measures.collect import ask
+from thalweg.diagnosis.verdict import unchecked_text
 from thalweg.i18n import LANGUAGES, set_language, t
 from thalweg.probes.batches import Batch
 from thalweg.training.progress import Listener
@@ -37,3 +38,4 @@ def test_no_stage_comes_twice_and_none_takes_back_what_is_done():
     for language in LANGUAGES:
         set_language(language)
         assert all(t(f"training.stage_{stage}") for stage in STAGES)
+        assert all(unchecked_text(stage) for stage in STAGES if stage != "trial")

@@ -10,6 +10,7 @@ from torch import nn
 
 from thalweg.errors import ThalwegError, UsageError
 from thalweg.models import build, describe, features
+from thalweg.models.depthwise import DepthwiseConv2d
 
 
 class Convolutional(nn.Module):
@@ -18,12 +19,13 @@ class Convolutional(nn.Module):
         self.stem = nn.Conv2d(3, 4, 3, 2, 1)
         self.layer1 = nn.Conv2d(4, 6, 3, 2, 1)
         self.layer2 = nn.Conv2d(6, 8, 3, 2, 1)
+        self.deep = nn.Conv2d(8, 8, 3, 1, 1, groups=8)
         self.fc = nn.Linear(8, classes)
         if listed:
             self.feature_info = [{"module": "stem"}, {"module": "layer1"}, {"module": "layer2"}]
 
     def forward(self, images):
-        return self.fc(self.layer2(self.layer1(self.stem(images))).mean(dim=(2, 3)))
+        return self.fc(self.deep(self.layer2(self.layer1(self.stem(images)))).mean(dim=(2, 3)))
 
 
 class Transformer(nn.Module):
@@ -50,7 +52,7 @@ class Listing(Convolutional):
 
     def forward(self, images):
         (maps,) = self.layer1(self.stem(images))
-        return self.fc(self.layer2(maps).mean(dim=(2, 3), keepdim=True)).flatten(1)
+        return self.fc(self.deep(self.layer2(maps)).mean(dim=(2, 3), keepdim=True)).flatten(1)
 
 
 def create_model(name, *, pretrained, num_classes, **options):
@@ -103,10 +105,14 @@ def test_weights_keep_timms_names(timm):
     assert set(build("timm:vit", classes=5, size=32).state_dict()) == set(Transformer(5, 32).state_dict())
 
 
+def test_its_depthwise_convolutions_are_quick(timm):
+    assert isinstance(build("timm:convnet", classes=5, size=32).deep, DepthwiseConv2d)
+
+
 def test_it_is_described(timm):
     card = describe("timm:convnet", size=32, classes=5)
-    assert card.parameters == (27 * 4 + 4) + (36 * 6 + 6) + (54 * 8 + 8) + (8 * 5 + 5)
-    assert card.flops == 2 * (27 * 4 * 256 + 36 * 6 * 64 + 54 * 8 * 16 + 8 * 5)
+    assert card.parameters == (27 * 4 + 4) + (36 * 6 + 6) + (54 * 8 + 8) + (9 * 8 + 8) + (8 * 5 + 5)
+    assert card.flops == 2 * (27 * 4 * 256 + 36 * 6 * 64 + 54 * 8 * 16 + 9 * 8 * 16 + 8 * 5)
 
 
 def test_an_unknown_name_offers_the_nearest(timm):

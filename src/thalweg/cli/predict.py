@@ -114,7 +114,9 @@ def _classify(
     if any(exported):
         raise UsageError("prediction.mixed_kinds")
     from thalweg.prediction import predict as classify
+    from thalweg.training.machine import keep_freed
 
+    keep_freed()  # the process is ours, and ends with the command
     return classify(runs, photos, tta=tta, vote=vote, progress=progress)
 
 

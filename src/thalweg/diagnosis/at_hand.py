@@ -53,20 +53,23 @@ def at_hand_measures(kept: Kept, size: int) -> dict[str, float]:
     marks = list(kept.marks.values())
     if not kept.rows or len(marks) < 2 or any(not torch.equal(marks[0], one) for one in marks[1:]):
         return {}
-    return {"at_hand": float(others_at_hand(kept.rows[0].inputs, size))}
+    return {"at_hand": float(others_at_hand(kept.rows[0].inputs, size, remade=kept.remade >= len(marks) - 1))}
 
 
-def others_at_hand(inputs: Any, size: int) -> bool:
+def others_at_hand(inputs: Any, size: int, *, remade: bool) -> bool:
     """Whether the program that calls has more samples for the loop that steps than its only batch.
 
     Args:
         inputs: the first samples of that batch: a structure of tensors.
         size: samples in the batch.
+        remade: whether each step made a tensor of its own from them. Whoever trains on a few samples on purpose takes
+            these once.
 
     Returns:
-        Whether the function that calls has a tensor or an array with these samples among at least four times as many,
-        or any function up to the program has a DataLoader of such batches with as many samples. In a script outside
-        any function, tensors tell nothing: whoever trains on a few samples holds all of them, too.
+        Whether each step makes its batch, and the function that calls has a tensor or an array with these samples among
+        at least four times as many; or any function up to the program has a DataLoader of such batches with as many
+        samples. In a script outside any function, tensors tell nothing: whoever trains on a few samples holds all of
+        them, too.
     """
     rows = first_tensor(inputs)
     if rows is None or not len(rows):
@@ -74,7 +77,7 @@ def others_at_hand(inputs: Any, size: int) -> bool:
     frames = list(_frames())
     if not frames:
         return False
-    if _is_function(frames[0]) and any(_holds(value, rows, size) for value in _variables(frames[0])):
+    if remade and _is_function(frames[0]) and any(_holds(value, rows, size) for value in _variables(frames[0])):
         return True
     held = {id(one): one for frame in frames for one in _loaders(frame)}
     return any(_offers(loader, rows, size) for loader in held.values())

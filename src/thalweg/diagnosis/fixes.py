@@ -48,7 +48,7 @@ FIXES_OF: dict[str, tuple[str, ...]] = {
     "too_few_steps": ("train_longer", "raise_rate", "step_each_batch"),
     "unsure": ("fit_one_batch", "watch_loop", "other_rates"),
     "untrained_parameters": ("hand_all_over", "unfreeze", "register_layers"),
-    "vanishing_gradients": ("scale_initial", "relu_units", "residual", "normalize_layers"),
+    "vanishing_gradients": ("scale_initial", "relu_units", "residual", "normalize_layers", "last_word"),
     "weight_decay_too_strong": ("less_decay", "less_penalty"),
     "wrong_loss": (
         "logits",
@@ -62,6 +62,7 @@ FIXES_OF: dict[str, tuple[str, ...]] = {
         "proper_loss",
         "smooth_loss",
         "sign_of_loss",
+        "minus_log_probability",
         "times_first",
         "temperature",
         "balance_terms",
@@ -131,13 +132,17 @@ def _instead(code: str, measures: Mapping[str, float]) -> tuple[str, ...]:
         "gradients_not_averaged": (not known("gradients_differ"), ("divide_loss",)),
         "inputs_ignored": (known("own_to_others", 3) < 3 and known("inputs_seen", 1) >= 1e-3, ("mix_less",)),
         "too_few_steps": (known("stepped", 1) < 0.1, ("step_each_batch",)),
+        "vanishing_gradients": (
+            known("forgotten_in_padding") > 0.5 and known("inputs_seen", 1) < 1e-3,
+            ("last_word",),
+        ),
     }.get(code, (False, ()))
     return fixes if holds else ()
 
 
 def _applies(name: str, measures: Mapping[str, float]) -> bool:
     """Whether a fix is one of what was found; one of another cause of the same verdict would be false."""
-    if name in ("train_all_layers", "less_penalty", "mix_less", "step_each_batch"):
+    if name in ("train_all_layers", "less_penalty", "mix_less", "step_each_batch", "last_word"):
         return False
     limit, only_for = _ONLY_FOR.get(name, (0.0, ()))
     return not only_for or any(measures.get(measure, 0) > limit for measure in only_for)
@@ -182,6 +187,7 @@ _LOSS_FIXES = {
     "loss_blind": ("one_logit",),
     "loss_in_steps": ("smooth_loss",),
     "mispaired": ("permute",),
+    "rewarded_rarer": ("minus_log_probability",),
     "outputs_fixed": ("one_logit", "linear_output"),
     "squashed_twice": ("logits",),
     "several_labels": ("each_class",),
@@ -189,6 +195,7 @@ _LOSS_FIXES = {
     "scores_cut": ("linear_output",),
     "softmax_misplaced": ("class_dimension", "logits"),
     "log_missing": ("log_softmax", "sign_of_loss"),
+    "log_of_each": ("log_softmax",),
     "samples_as_times": ("times_first",),
     "out_of_reach": ("linear_output",),
     "improper": ("proper_loss",),

@@ -58,6 +58,7 @@ STAGES = {
     "order": 1,
     "leakage": 5,
     "pairing": 3,
+    "rewards": 2,
     "mirrored": 1,
     "symmetry": 1,
     "start": 2,

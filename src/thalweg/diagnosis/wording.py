@@ -97,6 +97,7 @@ BY: dict[str, tuple[str, ...]] = {
         "frozen",
     ),
     "vanishing_gradients": (
+        "forgotten_in_padding",
         "matrix_gradient_first",
         "initial_scale",
         "gradient_first_to_last_start",
@@ -112,6 +113,7 @@ BY: dict[str, tuple[str, ...]] = {
         "padding_counted",
         "loss_in_steps",
         "mispaired",
+        "rewarded_rarer",
         "outputs_fixed",
         "squashed_twice",
         "several_labels",
@@ -119,6 +121,7 @@ BY: dict[str, tuple[str, ...]] = {
         "scores_cut",
         "softmax_misplaced",
         "log_missing",
+        "log_of_each",
         "samples_as_times",
         "floor_left",
         "improper",

@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-import torch
 from torch import nn
-from torch.nn.functional import pad
 
 from thalweg.models.conv_norm import ConvNorm
+from thalweg.models.depthwise import Padding, depthwise_conv2d, is_depthwise, padded_conv2d
 from thalweg.models.network import Network, Residual, global_average
 from thalweg.models.relu6 import ReLU6
 
@@ -55,11 +54,10 @@ class SameConv2d(nn.Conv2d):
         kernel, stride = self.kernel_size[0], self.stride[0]
         height, width = input.shape[2:]
         below, right = (max((-(-side // stride) - 1) * stride + kernel - side, 0) for side in (height, width))
-        if below % 2 == 0 and right % 2 == 0:
-            padding = (below // 2, right // 2)
-            return torch.conv2d(input, weight, bias, self.stride, padding, self.dilation, self.groups)
-        padded = pad(input, (right // 2, right - right // 2, below // 2, below - below // 2))
-        return torch.conv2d(padded, weight, bias, self.stride, 0, self.dilation, self.groups)
+        padding = Padding(below // 2, right // 2, below - below // 2, right - right // 2)
+        if is_depthwise(self):
+            return depthwise_conv2d(input, weight, bias, stride, padding)
+        return padded_conv2d(input, weight, bias, stride, padding, self.groups)
 
 
 def build_efficientnet_lite0(classes: int, size: int) -> Network:  # noqa: ARG001 - global pooling takes every size alike

@@ -8,6 +8,8 @@ import torch
 from torch import nn
 from torch.nn.functional import relu6
 
+from thalweg.models.observed import is_observed
+
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,7 +37,7 @@ class ReLU6(nn.ReLU6):
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch's name
         """Return the rectified maps, in the memory of the input."""
         is_inner = input.requires_grad and not input.is_leaf and torch.is_grad_enabled()
-        if is_inner and not _is_observed():
+        if is_inner and not is_observed():
             return _Clamp.apply(input)
         return relu6(input, inplace=True)  # by this name, probes know it; the module's own calls hardtanh
 
@@ -52,10 +54,3 @@ class _Clamp(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> Tensor:  # type: ignore[override] - torch names it *grad_outputs
         (output,) = ctx.saved_tensors
         return torch.ops.aten.hardtanh_backward(gradient, output.detach(), 0.0, TOP)
-
-
-def _is_observed() -> bool:
-    """Whether a probe listens to torch's functions, or a transform of `torch.func` or a compiler traces them."""
-    core: Any = vars(torch)["_C"]  # torch has no public names for these
-    names = ("_is_torch_function_mode_enabled", "_are_functorch_transforms_active")
-    return torch.compiler.is_compiling() or any(getattr(core, name)() for name in names)

@@ -1,6 +1,6 @@
 """The bridge to timm (extra `timm`): `timm:NAME` is timm's model of that name, untrained.
 
-The model is timm's own, with timm's names for its weights; only `taps` is added.
+The model is timm's own, with timm's names for its weights; `taps` is added, and depthwise convolutions are quicker.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from thalweg.errors import MissingExtraError, ThalwegError, UsageError
+from thalweg.models.depthwise import quicken
 from thalweg.models.outputs import features
 
 
@@ -44,6 +45,7 @@ def build_timm(name: str, *, classes: int, size: int) -> nn.Module:
         nearest = get_close_matches(name, known, n=5, cutoff=0.4)
         raise UsageError("models.unknown_timm", name=name, nearest=", ".join(nearest) or "-")
     model = _create(timm, name, classes, size)
+    quicken(model)
     images_NCHW = torch.zeros(1, 3, size, size)
     try:
         with torch.inference_mode():

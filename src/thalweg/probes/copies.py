@@ -138,11 +138,11 @@ def untouching(copied: Copy, loss_fn: LossFunction, batch: Batch) -> LossFunctio
         >>> float(loss_fn(torch.zeros(2, 3), labels)) == float(loss_fn(torch.zeros(2, 3), labels))
         True
     """
-    given: list[Tensor] = []
+    given: list[tuple[Tensor, Tensor]] = []
 
     def own(tensor: Tensor) -> Tensor:
-        given.append(tensor.clone())
-        return given[-1]
+        given.append((tensor, tensor.clone()))
+        return given[-1][1]
 
     try:
         with own_randomness(0), warnings.catch_warnings(), torch.enable_grad():
@@ -151,7 +151,8 @@ def untouching(copied: Copy, loss_fn: LossFunction, batch: Batch) -> LossFunctio
             copied.loss_fn(outputs, mapped(batch.targets, own))
     except Exception:  # noqa: BLE001 - code of a user's; whoever needs the loss reports that it fails
         return loss_fn
-    written = any(tensor._version > 0 for tensor in given)  # noqa: SLF001 - torch's own count of writes
+    # torch's own count of writes; what goes through `.data` or NumPy it does not count
+    written = any(copy._version > 0 or not torch.equal(tensor, copy) for tensor, copy in given)  # noqa: SLF001
     return partial(_on_copies, loss_fn) if written else loss_fn
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from weakref import ref
 
 import torch
 
@@ -19,6 +20,8 @@ from thalweg.probes.marks import MOST_VALUES
 
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor
 
 MOST_BYTES = 8 << 20  # of samples, and as many of answers
@@ -64,12 +67,15 @@ class Kept:
         answers: of the steps after them, without inputs, if a sample's outputs are one row of numbers; at most
             `MOST_ANSWERS` samples and `MOST_BYTES`.
         marks: number of a step to one number for each of its first samples; equal inputs have equal numbers.
+        remade: of the steps in `marks` but the first, how many were given another tensor than the one before.
     """
 
     def __init__(self) -> None:
         self.rows: list[Rows] = []
         self.answers: list[Rows] = []
         self.marks: dict[int, Tensor] = {}
+        self.remade = 0
+        self._given: Callable[[], Tensor | None] = lambda: None
         self._left = self._left_answers = MOST_BYTES
         self._most, self._most_marks, self._most_answers = MOST_ROWS, MOST_MARKS, MOST_ANSWERS
         self._passes = self._size = 0
@@ -99,6 +105,8 @@ class Kept:
             if few is None:
                 return
             self._marks = marks_of(few.inputs)
+            self.remade += bool(self.marks) and first is not self._given()
+            self._given = ref(first)
             count = min(ROWS, self._most, self._left // max(sum(map(_bytes, leaves(few.inputs))), 1))
             if count > 0:
                 self._inputs = mapped(few.inputs, lambda one: one[:count].clone())

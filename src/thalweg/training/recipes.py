@@ -77,7 +77,10 @@ RECIPES: Final = {
         layer_decay=0.8,
         schedule="warmup(10%) > cosine",
         augment="standard",
+        mixup=0.2,  # in twenty epochs, photos as they are teach their wrong labels as well
+        cutmix=0.5,
         ema=0.99,
+        evaluate_every=2,
     ),
     # From weights, when only the classifier is to be trained: seconds after the features.
     "linear": TrainingConfig(

@@ -15,8 +15,9 @@ from torch import nn
 from torch.nn.functional import one_hot
 
 from thalweg.diagnosis.measures.graph import tensors_in
-from thalweg.diagnosis.measures.head import class_dim, head_of, normalized_over, reachable
+from thalweg.diagnosis.measures.head import class_dim, head_of, normalized_over, of_log_sigmoid, reachable
 from thalweg.diagnosis.measures.loss import of_loss
+from thalweg.diagnosis.measures.relabeled import IGNORED
 from thalweg.diagnosis.measures.running_statistics import gap_measures
 from thalweg.diagnosis.measures.signs import sign_measures
 from thalweg.diagnosis.measures.widening import calls_of
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 
 
 FAR, FAR_ALONE = 20.0, 200.0  # standard deviations of all others beyond them, of a number that repeats, and of another
-IGNORED = -100  # a label that no loss of torch counts: the default of `ignore_index`
 FEWEST_FOR_REPEATS = 16  # samples that show that most of them have the same inputs
 FEWEST_FOR_SHARES = 32  # labels in a batch that show which classes are rare
 MOST_COLUMNS = 100  # of a table whose columns are compared with one another
@@ -66,7 +66,7 @@ def of_batch(model: nn.Module, loss_fn: LossFunction, batches: Sequence[Batch]) 
         found |= _of_passed(outputs)
         if not isinstance(outputs, torch.Tensor) or not isinstance(targets, torch.Tensor):
             return found
-        head = head_of(outputs)
+        head, of_each = head_of(outputs), of_log_sigmoid(outputs)
         outputs = outputs.detach()
         found |= _of_targets(outputs, targets)
         if found.get("targets_kinds") == 1 and targets.is_floating_point() and _is_residual(twin, batches[0]):
@@ -84,6 +84,8 @@ def of_batch(model: nn.Module, loss_fn: LossFunction, batches: Sequence[Batch]) 
         if bool(torch.isfinite(outputs).all()):
             found |= sign_measures(outputs.float(), targets, loss_fn)
             found |= of_loss(outputs.float(), targets, loss_fn, head)
+            if of_each and found.get("log_missing"):
+                found |= {"log_missing": 0.0, "log_of_each": 1.0, "loss_floor": 0.0}  # no output is above zero
             found |= _of_outputs(outputs, targets, loss) | _of_rare(outputs, targets, head)
         found |= constant_measures(outputs, targets, loss_fn, head)
         found |= gap_measures(twin, loss_fn, batches, found.get("loss_constant", math.nan))

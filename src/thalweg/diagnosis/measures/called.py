@@ -15,7 +15,13 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from thalweg.diagnosis.measures.head import from_layer, head_of, log_normalized_over, normalized_over
+from thalweg.diagnosis.measures.head import (
+    from_layer,
+    head_of,
+    log_normalized_over,
+    normalized_over,
+    of_log_sigmoid,
+)
 from thalweg.probes.batches import Batch, mapped
 from thalweg.probes.copies import own_randomness
 
@@ -71,16 +77,19 @@ def called_measures(copied: Copy, batch: Batch) -> dict[str, float]:
         batch: of inputs and targets.
 
     Returns:
-        What was found, 1 for each flag: `log_missing`, `squashed_twice` and `softmax_misplaced`, as `of_loss` finds
-        them from outside; `samples_as_times`: CTC takes the samples of the batch for times; `blank_in_targets`: the
-        share of CTC's labels that are the blank; `targets_too_long`: the share of its samples without an alignment,
-        because they have more labels than times. Nothing for a loss that cannot run, or that calls none of these.
+        What was found, 1 for each flag: `log_missing`, `log_of_each`, `squashed_twice` and `softmax_misplaced`, as
+        `of_batch` finds them from outside; `samples_as_times`: CTC takes the samples of the batch for times;
+        `blank_in_targets`: the share of CTC's labels that are the blank; `targets_too_long`: the share of its samples
+        without an alignment, because they have more labels than times. Nothing for a loss that cannot run, or that
+        calls none of these.
     """
     found: dict[str, float] = {}
     for call in calls_of(copied, batch):
         given = _of_ctc(call) if call.name == "ctc_loss" else {}
         if (mismatch := _mismatch(call)) is not None:
             given[mismatch] = 1.0
+        if mismatch == "log_of_each" and not _only_raises(copied, batch):
+            del given[mismatch]
         if call.name == "ctc_loss" and _swapped(copied, batch, call):
             given["samples_as_times"] = 1.0
         found = {name: max(found.get(name, 0.0), given.get(name, 0.0)) for name in {**found, **given}}
@@ -194,6 +203,8 @@ def _of_likelihood(call: Call, values: Tensor) -> str | None:
         return None
     if normalized_over(values, call.class_dim):
         return "log_missing"
+    if of_log_sigmoid(call.first):
+        return "log_of_each"
     if not from_layer(call.first):  # weighted or corrected logarithms: a focal loss, an advantage, a prior
         return None
     others = [dim for dim in range(values.ndim) if dim != call.class_dim and values.shape[dim] > 1]
@@ -210,6 +221,17 @@ _QUESTIONS = {
     "multilabel_soft_margin_loss": _of_sigmoid,
     "nll_loss": _of_likelihood,
 }
+
+
+def _only_raises(copied: Copy, batch: Batch) -> bool:
+    """Whether no part of the loss lowers an output: one that does compares classes, as negative samples do."""
+    with own_randomness(0), torch.enable_grad():
+        outputs = batch.outputs(copied.model)
+        if not isinstance(outputs, Tensor) or outputs.ndim == 0:
+            return False
+        leaf = outputs.detach().requires_grad_()
+        (gradient,) = torch.autograd.grad(copied.loss_fn(leaf, batch.targets), leaf)
+    return not bool((gradient > 0).any())
 
 
 def _of_ctc(call: Call) -> dict[str, float]:

@@ -36,7 +36,9 @@ from thalweg.diagnosis.measures.padding import padding_measures
 from thalweg.diagnosis.measures.pairing import pairing_measures
 from thalweg.diagnosis.measures.penalty import penalty_measures
 from thalweg.diagnosis.measures.recovered import recovered
+from thalweg.diagnosis.measures.relabeled import with_class_indices
 from thalweg.diagnosis.measures.repeated import other_batch, redrawn_measures
+from thalweg.diagnosis.measures.rewards import reward_measures
 from thalweg.diagnosis.measures.rounding import rounding_measures
 from thalweg.diagnosis.measures.running_statistics import restated_measures
 from thalweg.diagnosis.measures.sequence import sequence_measures
@@ -102,8 +104,9 @@ def ask(
     found: dict[str, float] = {}
     failed: list[str] = []
     try:
-        loss_fn = untouching(Copy.of(model, optimizer, loss_fn), loss_fn, batches[0])
-        copied = Copy.of(model, optimizer, loss_fn)
+        written, untouched = batches, untouching(Copy.of(model, optimizer, loss_fn), loss_fn, batches[0])
+        loss_fn, batches = with_class_indices(Copy.of(model, optimizer, untouched), untouched, batches)
+        copied, as_written = Copy.of(model, optimizer, loss_fn), Copy.of(model, optimizer, untouched).loss_fn
     except UsageError as error:
         return {}, [f"not_copied:{error.values['what']}"]
 
@@ -126,10 +129,10 @@ def ask(
 
     timed = Copy.of(model, optimizer, loss_fn)
     given, kept = batches, kept_samples(copied.loss_fn, rows, batches[0])
+    as_given = kept if given is written else None  # its labels are as the program writes them
     with fastest_threads(step) as whole_step:
-        share, a_step = seconds / max(SHORTEST * whole_step, 1e-9), whole_step
+        share, a_step, whole = seconds / max(SHORTEST * whole_step, 1e-9), whole_step, batches[0].size
         if share < 1:
-            whole = batches[0].size
             fewer = with_fewer(batches, max(FEWEST_SAMPLES, int(share * whole)))
             batches = fewer if _passes(timed.model, fewer[0]) else batches
             a_step = whole_step * batches[0].size / whole
@@ -146,8 +149,9 @@ def ask(
             "ignored": lambda: ignored_measures(new(), first),
             "layout": lambda: layout_measures(given[0]),
             "order": lambda: order_measures(copied.loss_fn, rows, first),
-            "leakage": lambda: leakage_measures(copied.model, copied.loss_fn, given, kept),
+            "leakage": lambda: leakage_measures(copied.model, as_written, written, as_given),
             "pairing": lambda: pairing_measures(new(), first),
+            "rewards": lambda: reward_measures(new(), first),
             "mirrored": lambda: mirrored_measures(copied, first),
             "symmetry": lambda: weights_of(copied.model, start or {}),
             "start": lambda: start_measures(new(), start or {}, first),

@@ -78,6 +78,23 @@ def from_layer(outputs: Tensor) -> bool:
     return node is not None and (node.name() in _HEADS or node.name().startswith(_LAYERS))
 
 
+def of_log_sigmoid(outputs: Tensor) -> bool:
+    """Whether outputs are logarithms of sigmoids: of probabilities of each class by itself.
+
+    Example:
+        >>> logits = torch.nn.Linear(3, 2)(torch.ones(4, 3))
+        >>> of_log_sigmoid(torch.nn.functional.logsigmoid(logits)), of_log_sigmoid(logits.sigmoid().log())
+        (True, True)
+        >>> of_log_sigmoid(logits.log_softmax(dim=1))
+        False
+    """
+    node = behind_views(outputs.grad_fn)
+    if node is not None and node.name() == "LogBackward0":
+        before = behind_views(node.next_functions[0][0])
+        return before is not None and before.name() == "SigmoidBackward0"
+    return node is not None and node.name().startswith("LogSigmoid")
+
+
 def behind_views(node: Node | None) -> Node | None:
     """The function that made a tensor's values, behind those that only shape it; None without a graph."""
     while node is not None and node.name().startswith(_SHAPING + _SHAPING_TOO):

@@ -34,6 +34,7 @@ _NEARLY = 0.8  # of the samples
 _OFF = 1e-6  # of the variance: targets that were standardized, or written with fewer digits
 _CHANGED = 1e-4  # of the outputs' spread
 _MOSTLY = 0.9  # of the change of the loss's gradient
+_ORDERS, _BEYOND = 200, 4.0  # of tokens, drawn at random; standard deviations of what these give
 
 
 def leakage_measures(
@@ -58,7 +59,9 @@ def leakage_measures(
         pixels do. `next_seen`, in [0, 1]: the share of the positions looked at where the outputs change
         with the next input, if targets are the inputs shifted by one; of several such inputs, the least, because an
         encoder may read all of its source. `own_seen`, in [0, 1]: the share of the positions looked at where a model
-        that sees no later input has its own input, a whole number, as its target, and the loss compares these two.
+        that sees no later input has its own input, a whole number, as its target, and the loss compares these two; 0
+        where no other inputs are given and these tell nothing about the next ones, so that giving them back is the task
+        itself, as in an echo.
         Nothing where inputs or targets are of another form.
 
     Source: Kaufman, Rosset, Perlich and Stitelman 2012, Leakage in data mining, https://doi.org/10.1145/2382577.2382579;
@@ -69,7 +72,8 @@ def leakage_measures(
     found = _of_table(batches)
     if kept is not None and not found.get("targets_in_column") and bool((kept.targets == kept.targets.round()).all()):
         found |= _of_table([*batches, kept])
-    return found | _of_sequence(model, loss_fn, batches[0])
+    known = [one for one in (*batches, kept) if one is not None]
+    return found | _of_sequence(model, loss_fn, batches[0], [leaf for one in known for leaf in tensors_in(one.inputs)])
 
 
 def _of_table(batches: Sequence[Batch]) -> dict[str, float]:
@@ -164,7 +168,9 @@ def _is_function(column_N: Tensor, of_N: Tensor) -> bool:
     return float(ordered_N.diff().square().mean()) < 2 * _SMOOTH * float(column_N.var())
 
 
-def _of_sequence(model: nn.Module, loss_fn: LossFunction, batch: Batch) -> dict[str, float]:
+def _of_sequence(
+    model: nn.Module, loss_fn: LossFunction, batch: Batch, others: Sequence[Tensor] = ()
+) -> dict[str, float]:
     targets = batch.targets
     if not isinstance(targets, torch.Tensor):
         return {}
@@ -184,6 +190,9 @@ def _of_sequence(model: nn.Module, loss_fn: LossFunction, batch: Batch) -> dict[
             own = [_own_seen(model, loss_fn, batch, leaf, one) for one in long if leaf.ndim == 2]
             # what reads a whole sequence may have to give it back, as an autoencoder has
             known = [share for share in own if share is not None] if 0 in later and not any(later) else []
+            sources = [one for one in tensors_in(batch.inputs) if one is not leaf and one.ndim > 1]
+            if any(known) and not sources and not any(_follows_on([leaf, *others], one) for one in long):
+                known = []  # what comes next is chance: an echo is all that can be asked for
             found["own_seen"] = min(known, default=0.0)  # over samples and positions: a loss shifts along one of them
     return found
 
@@ -243,6 +252,32 @@ def _own_seen(model: nn.Module, loss_fn: LossFunction, batch: Batch, leaf: Tenso
         compared = float(change_T[position]) > _MOSTLY * float(change_T.sum())  # the mean may change everywhere
         seen.append(compared and not torch.equal(after[position], outputs[position]))
     return sum(seen) / len(seen) if seen else None
+
+
+def _follows_on(tokens: Sequence[Tensor], time: int) -> bool:
+    """Whether successive tokens tell something about each other: some pairs come more often than by chance.
+
+    Args:
+        tokens: those that have the form of the first count.
+        time: their dimension that counts positions.
+    """
+    first = tokens[0]
+    same = [
+        one for one in tokens if one.ndim == 2 and one.shape[time] == first.shape[time] and one.dtype == first.dtype
+    ]
+    rows = torch.cat(same, dim=1 - time).unique(dim=1 - time)  # a sequence that comes again says nothing new
+    length = rows.shape[time] - 1
+    kinds, ranks = rows.unique(return_inverse=True)
+    before, after = (ranks.narrow(time, at, length).reshape(-1) for at in (0, 1))
+
+    def repeated(following: Tensor) -> Tensor:
+        pairs = (before * len(kinds) + following)[before != following]  # padding follows on padding
+        return pairs.unique(return_counts=True)[1].double().square().sum()
+
+    draw = torch.Generator().manual_seed(0)
+    orders = (torch.randperm(len(after), generator=draw).to(after.device) for _ in range(_ORDERS))
+    drawn = torch.stack([repeated(after[order]) for order in orders])
+    return bool(repeated(after) > drawn.mean() + _BEYOND * drawn.std() + _OFF)
 
 
 def _with(inputs: Any, leaf: Tensor, other: Tensor) -> Any:
