@@ -13,9 +13,17 @@ if TYPE_CHECKING:
 
 FIXES_OF: dict[str, tuple[str, ...]] = {
     "bad_inputs": ("check_inputs", "normalize_inputs", "permute"),
-    "bad_targets": ("check_targets", "match_shapes", "minus_one", "own_blank", "longer_outputs"),
+    "bad_targets": (
+        "check_targets",
+        "match_shapes",
+        "minus_one",
+        "own_blank",
+        "longer_outputs",
+        "scale_targets",
+        "balance_terms",
+    ),
     "batchnorm_mismatch": ("norm_momentum", "shuffle_batches", "group_norm"),
-    "class_imbalance": ("weigh_classes", "balance_batches"),
+    "class_imbalance": ("weigh_classes", "balance_batches", "ignore_padding"),
     "clipped_too_hard": ("clip_less", "raise_rate"),
     "converged": ("stop", "more_capacity"),
     "dead_units": ("reinitialize", "leaky_units", "lower_rate"),
@@ -65,7 +73,6 @@ FIXES_OF: dict[str, tuple[str, ...]] = {
         "times_first",
         "temperature",
         "balance_terms",
-        "ignore_padding",
         "permute",
     ),
     "wrong_mode": ("train_mode", "follow_mode"),
@@ -122,6 +129,11 @@ def _instead(code: str, measures: Mapping[str, float]) -> tuple[str, ...]:
         return measures.get(name, otherwise)
 
     holds, fixes = {
+        "bad_targets": (
+            known("drowned_term", 1) < 0.01 and known("drowning_targets") > 10,
+            ("scale_targets", "balance_terms"),
+        ),
+        "class_imbalance": (known("tried_unpadded") > 0.1, ("ignore_padding",)),
         # fitted once: it has no steps to augment
         "overfitting": (known("only_classifier") > 0.5, ("train_all_layers", "more_data")),
         "weight_decay_too_strong": (known("penalty_to_gradient") > 0.1, ("less_penalty",)),
@@ -134,11 +146,22 @@ def _instead(code: str, measures: Mapping[str, float]) -> tuple[str, ...]:
 
 def _applies(name: str, measures: Mapping[str, float]) -> bool:
     """Whether a fix is one of what was found; one of another cause of the same verdict would be false."""
-    if name in ("train_all_layers", "less_penalty", "mix_less", "step_each_batch"):
+    if name in _INSTEAD:
         return False
     limit, only_for = _ONLY_FOR.get(name, (0.0, ()))
     return not only_for or any(measures.get(measure, 0) > limit for measure in only_for)
 
+
+_INSTEAD = {
+    "train_all_layers",
+    "less_penalty",
+    "mix_less",
+    "step_each_batch",
+    "scale_targets",
+    "balance_terms",
+    "ignore_padding",
+}
+"""Fixes that `_instead` gives alone."""
 
 _ONLY_FOR: dict[str, tuple[float, tuple[str, ...]]] = {
     "causal_mask": (0.05, ("next_seen",)),
@@ -167,8 +190,6 @@ def _for_loss(measures: Mapping[str, float]) -> tuple[str, ...]:
         found.append("sign_of_loss")
     if measures.get("floor_left", 0) > 0.95 and measures.get("ceiling_left", math.inf) < 1.1:
         found.append("temperature")
-    if measures.get("tried_unpadded", 0) > 0.1:
-        found.append("ignore_padding")
     if measures.get("drowned_term", 1) < 0.01:
         found.append("balance_terms")
     return tuple(dict.fromkeys(found)) or FIXES_OF["wrong_loss"]

@@ -101,8 +101,9 @@ PROGRAM_RULES: tuple[Rule, ...] = (
         STUCK,
         prior=0.9,
     ),
-    _rule("wrong_loss", m.PADDING_COUNTED > 0.5, m.TRIED_UNPADDED > 0.1, prior=0.9, beside_learning=True),
+    _rule("class_imbalance", m.PADDING_COUNTED > 0.5, m.TRIED_UNPADDED > 0.1, prior=0.9),
     _rule("wrong_loss", m.NUMBERED_CLASSES > 0.15, prior=0.9, beside_learning=True),
+    _rule("bad_targets", m.DROWNED_TERM < 0.01, m.DROWNING_TARGETS > 10, m.STEPS > 100, prior=1.0),
     _rule("wrong_loss", m.DROWNED_TERM < 0.01, m.STEPS > 100, prior=1.0),
     _rule("bad_targets", m.MIRRORED > 0.25, prior=0.9, beside_learning=True),
     # What the inputs tell that they should not.
