@@ -34,7 +34,7 @@ FIXES_OF: dict[str, tuple[str, ...]] = {
     "gradients_not_averaged": ("call_wrapper", "reduce_all"),
     "healthy": (),
     "ill_conditioned": ("adaptive", "momentum", "normalize_inputs", "decorrelate_inputs"),
-    "inputs_ignored": ("follow_signal", "turn_mask", "mix_less"),
+    "inputs_ignored": ("follow_signal", "turn_mask", "mix_less", "stop_gradient"),
     "lr_too_large": ("lower_rate", "warm_up", "clip", "divide_loss"),
     "lr_too_small": ("raise_rate", "find_rate"),
     "model_too_small": ("widen", "residual", "add_activation"),
@@ -138,7 +138,11 @@ def _instead(code: str, measures: Mapping[str, float]) -> tuple[str, ...]:
         "overfitting": (known("only_classifier") > 0.5, ("train_all_layers", "more_data")),
         "weight_decay_too_strong": (known("penalty_to_gradient") > 0.1, ("less_penalty",)),
         "untrained_parameters": (known("rounded_away") > 0.5, ("wider_weights",)),
-        "inputs_ignored": (known("own_to_others", 3) < 3 and known("inputs_seen", 1) >= 1e-3, ("mix_less",)),
+        "inputs_ignored": (
+            known("inputs_seen", 1) >= 1e-3
+            and min(known("own_to_others", 3) / 3, known("directions_apart", 1) / 0.2) < 1,
+            ("mix_less",) if known("own_to_others", 3) < 3 else ("stop_gradient",),
+        ),
         "too_few_steps": (known("stepped", 1) < 0.1, ("step_each_batch",)),
     }.get(code, (False, ()))
     return fixes if holds else ()
@@ -160,6 +164,7 @@ _INSTEAD = {
     "scale_targets",
     "balance_terms",
     "ignore_padding",
+    "stop_gradient",
 }
 """Fixes that `_instead` gives alone."""
 

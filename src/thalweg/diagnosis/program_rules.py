@@ -133,6 +133,7 @@ PROGRAM_RULES: tuple[Rule, ...] = (
         (m.TRIED_LOWER_RATE < 0.1).if_known,  # else the rate is what keeps it from learning
         prior=1.0,
     ),
+    _rule("inputs_ignored", m.DIRECTIONS_APART < 0.2, m.DIRECTIONS_LEFT < 0.5, m.STEPS > 50),
     _rule("symmetric_weights", m.TWIN_UNITS > 0.9, m.LEFT > 0.3, prior=1.0),
     _rule("symmetric_weights", m.TWIN_UNITS_FIRST > 0.9, m.LEFT > 0.1, prior=1.0),
     _rule("dead_units", m.MATRIX_GRADIENT_FIRST < 1e-6, m.DEAD_UNITS_FIRST > 0.9, m.LEFT > 0.1, prior=1.0),

@@ -58,7 +58,7 @@ BY: dict[str, tuple[str, ...]] = {
     "diverged": ("nonfinite_step", "rise"),
     "exploding_gradients": ("initial_scale",),
     "ill_conditioned": ("tried_decorrelated", "gain_more", "cosine"),
-    "inputs_ignored": ("own_to_others",),
+    "inputs_ignored": ("own_to_others", "directions_apart"),
     "lr_too_large": (
         "avoidable",
         "summed_passes",
