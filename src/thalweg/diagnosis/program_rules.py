@@ -154,6 +154,13 @@ PROGRAM_RULES: tuple[Rule, ...] = (
         prior=1.0,
     ),
     _rule(
+        "targets_unrelated",
+        m.PICTURES_FORETOLD < 3,
+        m.FIT_LEFT < 0.95,  # else the network says nothing of what could be foretold
+        prior=0.9,
+        beside_learning=True,
+    ),
+    _rule(
         "class_imbalance",
         m.LARGEST_CLASS > 0.85,
         m.RARE_FOUND < 0.02,
