@@ -117,6 +117,7 @@ BY: dict[str, tuple[str, ...]] = {
         "several_labels",
         "numbered_classes",
         "scores_cut",
+        "truths_cut",
         "softmax_misplaced",
         "log_missing",
         "samples_as_times",
