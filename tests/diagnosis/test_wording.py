@@ -23,6 +23,7 @@ SHARED = (
     "decayed_too_early",
     "exploding_gradients",
     "inputs_ignored",
+    "lr_too_small",
     "model_too_small",
     "optimizer_not_stepping",
     "samples_mixed",

@@ -36,7 +36,7 @@ FIXES_OF: dict[str, tuple[str, ...]] = {
     "ill_conditioned": ("adaptive", "momentum", "normalize_inputs", "decorrelate_inputs"),
     "inputs_ignored": ("follow_signal", "turn_mask", "mix_less", "stop_gradient"),
     "lr_too_large": ("lower_rate", "warm_up", "clip", "divide_loss"),
-    "lr_too_small": ("raise_rate", "find_rate"),
+    "lr_too_small": ("raise_rate", "find_rate", "scale_targets"),
     "model_too_small": ("widen", "residual", "add_activation"),
     "noise_floor": ("decay_rate", "enlarge_batch"),
     "not_shuffled": ("shuffle",),
@@ -137,6 +137,10 @@ def _instead(code: str, measures: Mapping[str, float]) -> tuple[str, ...]:
         "class_imbalance": (known("tried_unpadded") > 0.1, ("ignore_padding",)),
         # fitted once: it has no steps to augment
         "overfitting": (known("only_classifier") > 0.5, ("train_all_layers", "more_data")),
+        "lr_too_small": (
+            known("to_constant") > 1.5 and known("targets_scale") > 10,
+            ("raise_rate", "find_rate", "scale_targets"),
+        ),
         "weight_decay_too_strong": (known("penalty_to_gradient") > 0.1, ("less_penalty",)),
         "untrained_parameters": (known("rounded_away") > 0.5, ("wider_weights",)),
         "inputs_ignored": (

@@ -159,6 +159,15 @@ RULES: tuple[Rule, ...] = (
     ),
     _rule("lr_too_small", m.UPDATE_RATIO < 2e-4, m.GAIN_RATIO > 20, m.TO_CONSTANT > 0.95, (m.LR_LEFT > 0.1).if_known),
     _rule(
+        "lr_too_small",
+        m.COSINE > 0.8,
+        m.TO_CONSTANT > 1.5,
+        m.GAIN_RATIO > 20,
+        m.FALLING < 0.05,
+        m.STEPS > 100,
+        (m.LR_LEFT > 0.1).if_known,
+    ),
+    _rule(
         "ill_conditioned",
         m.SHARPNESS_RATIO > 0.6,
         m.COSINE < -0.3,

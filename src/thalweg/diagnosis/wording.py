@@ -73,6 +73,7 @@ BY: dict[str, tuple[str, ...]] = {
         "update_ratio",
         "tried_lower_rate",
     ),
+    "lr_too_small": ("cosine",),
     "model_too_small": ("affine", "tried_larger"),
     "not_shuffled": ("kinds_carried", "peak", "left"),
     "optimizer_not_stepping": ("standstill",),
