@@ -179,6 +179,13 @@ def test_the_rule():
         assert judge({**MEMORIZED, **other}).code == "healthy"
 
 
+def test_a_loss_far_above_the_constants_says_nothing_of_the_targets():
+    flat = {"steps": 250.0, "loss_constant": 1.0, "falling": 0.0, "fit_left": 0.03, "tried_best": 1.0, "left": 0.9}
+    flat |= {"update_ratio": 2e-3, "cosine": 0.1}
+    assert judge(flat | {"loss_last": 1.0}).code == "targets_unrelated"
+    assert judge(flat | {"loss_last": 1.3, "tried_best": 1.3}).code == "unsure"
+
+
 def test_the_rule_of_pictures():
     stuck = {"steps": 200.0, "loss_constant": 1.0, "loss_last": 0.9, "falling": 0.0, "left": 0.9, "fit_left": 0.75}
     verdict = judge({**stuck, "pictures_foretold": 1.5})

@@ -107,6 +107,13 @@ def test_a_loss_that_begins_below_zero_has_not_risen_manyfold():
     assert trends({"loss": np.array([0.1, *[5.0] * 60])})["rise"] == pytest.approx(50)
 
 
+def test_a_loss_that_fell_from_a_peak_and_stays_above_its_start_is_not_called_healthy():
+    falling = {"steps": 400.0, "falling": 1.5, "loss_constant": 2.5, "loss_last": 0.06, "peak": 7.6}
+    assert judge(falling | {"left": 0.5}).code == "healthy"
+    assert judge(falling | {"left": -5.0}).code == "healthy"  # of a loss below 0
+    assert judge(falling | {"left": 1.7}).code == "unsure"
+
+
 FAR = {
     "update_ratio": 0.004,
     "steps": 300.0,
