@@ -172,10 +172,10 @@ def test_numbers_that_drown_a_class():
 
 
 def test_a_class_is_no_large_number():
-    """A sum over classes by number drowns a place: the number of a class says nothing of a scale."""
+    """Scores of classes drown a place: the number of a class says nothing of a scale."""
 
     def loss_fn(outputs, targets):
-        kinds = 1e6 * functional.cross_entropy(outputs[:, :2], targets[:, 0].long() // 50)
+        kinds = functional.cross_entropy(1e5 * outputs[:, :2], targets[:, 0].long() // 50)
         return kinds + functional.mse_loss(outputs[:, 2], targets[:, 1])
 
     unseen = torch.stack([LABELS.float() * 50, torch.randn(len(INPUTS), generator=torch.Generator().manual_seed(9))], 1)
@@ -192,8 +192,20 @@ def test_a_term_above_the_best_constant_has_learned_nothing():
     torch.manual_seed(1)
     model = nn.Linear(6, 3)
     kind, place = terms_now(Copy.of(model, sgd(model), in_two(1.0)), Batch(INPUTS, BOTH))
-    assert kind.constant == pytest.approx(math.log(2) / 2, rel=1e-3)  # as much as it counts in the loss
-    assert place.constant == pytest.approx(float(BOTH[:, 1].var(correction=0)) / 2, rel=1e-3)
+    assert kind.constant == pytest.approx(math.log(2), rel=1e-3)
+    assert place.constant == pytest.approx(float(BOTH[:, 1].var(correction=0)), rel=1e-3)
+
+
+@pytest.mark.parametrize(("pixels", "factor", "drowns"), [(300.0, 1.0, True), (300.0, 1e-4, False), (1.0, 1e4, False)])
+def test_factors_before_terms(pixels, factor, drowns):
+    """A factor that makes up for pixels is a cure, and one that makes a term large is meant so."""
+
+    def loss_fn(outputs, targets):
+        kind = functional.cross_entropy(outputs[:, :2], targets[:, 0].long())
+        return kind + factor * functional.mse_loss(outputs[:, 2], targets[:, 1])
+
+    found = measured_terms(loss_fn, BOTH * torch.tensor([1.0, pixels]))
+    assert (found["drowned_term"] < 0.01) == drowns
 
 
 def lost(kind, rate):

@@ -49,7 +49,8 @@ def terms_measures(copied: Copy, start: Mapping[str, Tensor], batch: Batch) -> d
 
     Returns:
         `drowned_term`: the norm of that term's gradient relative to another term's, over the weights that both
-        reach; the smallest of all such pairs. `drowning_targets`: the root mean square of the targets of that other
+        reach; the smallest of all such pairs. A factor before a term may bring it up, but not down: a small one is
+        meant so. `drowning_targets`: the root mean square of the targets of that other
         term, if they are numbers. Nothing for a loss of one term, if every term has learned, or if the terms share no
         weight.
     """
@@ -57,7 +58,7 @@ def terms_measures(copied: Copy, start: Mapping[str, Tensor], batch: Batch) -> d
     if len(terms) < 2:
         return {}
     rewound(copied, start)
-    own = _terms(copied, batch, batch.targets)
+    own, weights = _weighted(copied, batch, batch.targets)
     if len(own) != len(terms):
         return {}
     idle = [at for at, term in enumerate(terms) if term.is_idle(abs(float(own[at].detach())))]
@@ -65,8 +66,10 @@ def terms_measures(copied: Copy, start: Mapping[str, Tensor], batch: Batch) -> d
         return {}
     parameters = [parameter for parameter in copied.model.parameters() if parameter.requires_grad]
     gradients = [torch.autograd.grad(term, parameters, retain_graph=True, allow_unused=True) for term in own]
-    pairs = [(_share(gradients[at], gradients[by]), by) for at in idle for by in range(len(own)) if by != at]
-    shares = [pair for pair in pairs if math.isfinite(pair[0])]
+    pairs = [(at, by) for at in idle for by in range(len(own)) if by != at and weights[by]]
+    ratios = {(at, by): max(1.0, abs(weights[at] / weights[by])) for at, by in pairs}  # a small weight is meant so
+    shares = [(ratio * _share(gradients[at], gradients[by]), by) for (at, by), ratio in ratios.items()]
+    shares = [pair for pair in shares if math.isfinite(pair[0])]
     if not shares:
         return {}
     least, by = min(shares)
@@ -109,7 +112,7 @@ def _constant(copied: Copy, batch: Batch, at: int) -> float:
         asked = given if given.requires_grad else given.detach().requires_grad_()  # only then are its terms noted
         with torch.enable_grad(), _Sums() as sums:
             loss = copied.loss_fn(asked, targets)
-        return sums.weighted_parts_of(loss)[at]
+        return sums.parts_of(loss)[at]
 
     with suppress(Exception):  # a term that takes no constant outputs
         return constant_measures(outputs, batch.targets, term, "none").get("loss_constant", math.inf)
@@ -139,10 +142,17 @@ def _targets_of(copied: Copy, batch: Batch, at: int) -> dict[str, float]:
 
 
 def _terms(copied: Copy, batch: Batch, targets: Any) -> list[Tensor]:
-    """The terms of the loss, in the order in which they are added."""
+    """The terms of the loss, in the order in which they are added, without the factors before them."""
+    return _weighted(copied, batch, targets)[0]
+
+
+def _weighted(copied: Copy, batch: Batch, targets: Any) -> tuple[list[Tensor], list[float]]:
+    """The terms of the loss and the factors before them."""
     with own_randomness(0), torch.enable_grad(), _Sums() as sums:
         loss = copied.loss_fn(batch.outputs(copied.model), targets)
-    return sums.weighted_parts_of(loss)
+        parts = sums.parts_of(loss)
+        factors = torch.autograd.grad(loss, parts, retain_graph=True) if parts else ()
+    return parts, [float(factor) for factor in factors]
 
 
 class _Sums(TorchFunctionMode):
@@ -161,12 +171,6 @@ class _Sums(TorchFunctionMode):
         if known and isinstance(made, Tensor) and all(one.numel() == 1 for one in (made, *parts)):
             self._made[id(made)] = made, parts
         return made
-
-    def weighted_parts_of(self, loss: Tensor) -> list[Tensor]:
-        """The scalars that a loss was added from, each as much as it counts in the loss."""
-        parts = self.parts_of(loss)
-        weights = torch.autograd.grad(loss, parts, retain_graph=True) if parts else ()
-        return [part * weight for part, weight in zip(parts, weights, strict=True)]
 
     def parts_of(self, loss: Tensor) -> list[Tensor]:
         """The scalars that a loss was added from."""
