@@ -196,18 +196,6 @@ def test_a_term_above_the_best_constant_has_learned_nothing():
     assert place.constant == pytest.approx(float(BOTH[:, 1].var(correction=0)), rel=1e-3)
 
 
-@pytest.mark.parametrize(("pixels", "factor", "drowns"), [(300.0, 1.0, True), (300.0, 1e-4, False), (1.0, 1e4, False)])
-def test_factors_before_terms(pixels, factor, drowns):
-    """A factor that makes up for pixels is a cure, and one that makes a term large is meant so."""
-
-    def loss_fn(outputs, targets):
-        kind = functional.cross_entropy(outputs[:, :2], targets[:, 0].long())
-        return kind + factor * functional.mse_loss(outputs[:, 2], targets[:, 1])
-
-    found = measured_terms(loss_fn, BOTH * torch.tensor([1.0, pixels]))
-    assert (found["drowned_term"] < 0.01) == drowns
-
-
 def lost(kind, rate):
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(6, 32), nn.Tanh(), nn.Linear(32, 2)).to(kind)

@@ -49,16 +49,15 @@ def terms_measures(copied: Copy, start: Mapping[str, Tensor], batch: Batch) -> d
 
     Returns:
         `drowned_term`: the norm of that term's gradient relative to another term's, over the weights that both
-        reach; the smallest of all such pairs. A factor before a term may bring it up, but not down: a small one is
-        meant so. `drowning_targets`: the root mean square of the targets of that other
-        term, if they are numbers. Nothing for a loss of one term, if every term has learned, or if the terms share no
-        weight.
+        reach; the smallest of all such pairs. Factors before whole terms do not count. `drowning_targets`: the root
+        mean square of the targets of that other term, if they are numbers. Nothing for a loss of one term, if every
+        term has learned, or if the terms share no weight.
     """
     terms = terms_now(copied, batch)
     if len(terms) < 2:
         return {}
     rewound(copied, start)
-    own, weights = _weighted(copied, batch, batch.targets)
+    own = _terms(copied, batch, batch.targets)
     if len(own) != len(terms):
         return {}
     idle = [at for at, term in enumerate(terms) if term.is_idle(abs(float(own[at].detach())))]
@@ -66,10 +65,8 @@ def terms_measures(copied: Copy, start: Mapping[str, Tensor], batch: Batch) -> d
         return {}
     parameters = [parameter for parameter in copied.model.parameters() if parameter.requires_grad]
     gradients = [torch.autograd.grad(term, parameters, retain_graph=True, allow_unused=True) for term in own]
-    pairs = [(at, by) for at in idle for by in range(len(own)) if by != at and weights[by]]
-    ratios = {(at, by): max(1.0, abs(weights[at] / weights[by])) for at, by in pairs}  # a small weight is meant so
-    shares = [(ratio * _share(gradients[at], gradients[by]), by) for (at, by), ratio in ratios.items()]
-    shares = [pair for pair in shares if math.isfinite(pair[0])]
+    pairs = [(_share(gradients[at], gradients[by]), by) for at in idle for by in range(len(own)) if by != at]
+    shares = [pair for pair in pairs if math.isfinite(pair[0])]
     if not shares:
         return {}
     least, by = min(shares)
@@ -143,16 +140,9 @@ def _targets_of(copied: Copy, batch: Batch, at: int) -> dict[str, float]:
 
 def _terms(copied: Copy, batch: Batch, targets: Any) -> list[Tensor]:
     """The terms of the loss, in the order in which they are added, without the factors before them."""
-    return _weighted(copied, batch, targets)[0]
-
-
-def _weighted(copied: Copy, batch: Batch, targets: Any) -> tuple[list[Tensor], list[float]]:
-    """The terms of the loss and the factors before them."""
     with own_randomness(0), torch.enable_grad(), _Sums() as sums:
         loss = copied.loss_fn(batch.outputs(copied.model), targets)
-        parts = sums.parts_of(loss)
-        factors = torch.autograd.grad(loss, parts, retain_graph=True) if parts else ()
-    return parts, [float(factor) for factor in factors]
+    return sums.parts_of(loss)
 
 
 class _Sums(TorchFunctionMode):
