@@ -18,6 +18,7 @@ NUMBERS = {"lr_last": 3e-7, "lr_most": 3e-7, "gradient_last": 1.25e-5, "gain_ten
 # Their plain sentence is true of a rule, too.
 SHARED = (
     "batchnorm_mismatch",
+    "class_imbalance",
     "clipped_too_hard",
     "dead_units",
     "decayed_too_early",
