@@ -273,12 +273,12 @@ def four_kinds():
     return inputs_NF, inputs_NF[:, :4].argmax(dim=1)
 
 
-def redrawn(inputs_NF, labels_N, *, noise=0.0):
-    """Ten batches of 16, drawn with replacement."""
+def redrawn(inputs_NF, labels_N, *, noise=0.0, outputs=4):
+    """Ten batches of 16, drawn with replacement; `outputs` for each sample."""
     draw = torch.Generator().manual_seed(0)
     drawn = [torch.randint(len(labels_N), (16,), generator=draw) for _ in range(10)]
     labels_B = torch.where(torch.rand(16, generator=draw) < noise, 1 - labels_N[drawn[0]], labels_N[drawn[0]])
-    rows = [Rows((inputs_NF[at_B],), inputs_NF[at_B], 1.0) for at_B in drawn]
+    rows = [Rows((inputs_NF[at_B],), torch.zeros(16, outputs), 1.0) for at_B in drawn]
     return redrawn_measures(Batch(inputs_NF[drawn[0]], labels_B), rows).get("redrawn")
 
 
@@ -307,6 +307,8 @@ def test_samples_that_come_again_on_purpose():
     inputs_NF, labels_N = four_kinds()
     assert redrawn(inputs_NF[:4], labels_N[:4]) == 4
     assert redrawn(inputs_NF, labels_N) is None
+    assert redrawn(inputs_NF[:5], labels_N[:5], outputs=5) > 3
+    assert redrawn(inputs_NF[:5], labels_N[:5], outputs=4) is None  # more samples than classes: all that there are
     bits_NF = torch.tensor([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
     assert redrawn(bits_NF, torch.tensor([0, 1, 1, 0])) is None
     assert redrawn(torch.eye(6), torch.arange(6) % 4) is None

@@ -56,17 +56,18 @@ def other_batch(batches: Sequence[Batch], known: Mapping[str, float]) -> dict[st
 def redrawn_measures(batch: Batch, rows: Sequence[Rows]) -> dict[str, float]:
     """Measure how often a batch holds each of the samples that the training ever saw.
 
-    A sampler that is given a weight for each class draws as many samples as there are classes, for ever. Data that are
-    all there is look the same if they are listed in full: truth tables, one-hot codes and tokens are not looked at,
-    nor samples of fewer numbers than there are samples, nor equal inputs that have different targets.
+    A sampler that is given a weight for each class draws as many samples as there are classes, for ever. More samples
+    may be all that there are, drawn with replacement on purpose. Data that are listed in full look the same, too: truth
+    tables, one-hot codes and tokens are not looked at, nor samples of fewer numbers than there are samples, nor equal
+    inputs that have different targets.
 
     Args:
         batch: of inputs, whose first tensor counts, and targets.
         rows: samples that the training was seen to take, of ten steps or more.
 
     Returns:
-        `redrawn`: samples of a batch for each different sample of all the steps. Nothing where the given batch has no
-        copies, or is of another form.
+        `redrawn`: samples of a batch for each different sample of all the steps. Nothing where these are more than the
+        classes, where the given batch has no copies, or where it is of another form.
 
     Example:
         >>> from thalweg.probes.batches import Batch
@@ -82,6 +83,8 @@ def redrawn_measures(batch: Batch, rows: Sequence[Rows]) -> dict[str, float]:
     if not inputs.is_floating_point() or not targets.ndim or len(targets) != len(inputs):
         return {}
     seen = len(torch.cat([marks_of(one.inputs) for one in kept]).unique())
+    if seen > max(2, *kept[0].outputs.shape[1:2]):  # one output is one of two classes
+        return {}
     if not _copies(marks_of(batch.inputs), marks_of(targets)) or seen >= inputs[0].numel() or len(inputs.unique()) < 3:
         return {}
     drawn = [len(one.outputs) / one.share for one in kept]
