@@ -104,10 +104,22 @@ def of_costs(outputs_NA, targets_N2):
     return (likelihoods(outputs_NA, targets_N2[:, 0]) * costs_N).mean()
 
 
+class OfCosts(nn.Module):
+    def forward(self, outputs_NA, targets_N2):
+        costs_N = targets_N2[:, 1]
+        return (likelihoods(outputs_NA, targets_N2[:, 0]) * costs_N).mean()
+
+
+def of_a_key(outputs_NA, targets):
+    return (likelihoods(outputs_NA, targets["action"]) * targets["cost"]).mean()
+
+
 @pytest.mark.parametrize(
     ("loss_fn", "targets", "expected"),
     [
         (of_costs, PAIRS_N2, {}),
+        (OfCosts(), PAIRS_N2, {}),
+        (of_a_key, {"action": ACTIONS_N, "cost": REWARDS_N}, {}),
         (cross_entropy, ACTIONS_N, {}),
         (lambda o, t: -cross_entropy(o, t), ACTIONS_N, {}),  # `loss_floor` names it
         (lambda o, t: cross_entropy(o[torch.randperm(32)[:16]], t[:16]), ACTIONS_N, {}),
@@ -120,6 +132,8 @@ def of_costs(outputs_NA, targets_N2):
     ],
     ids=[
         "costs",
+        "a module",
+        "a key",
         "classes",
         "sign",
         "a draw of samples",

@@ -34,7 +34,7 @@ FEWEST_HITS = 4  # drawn actions that are the label
 DRAWS = 4  # of outputs, and with them of actions
 MOST_ACTIONS = 32  # as many gradients are asked for
 _LINEAR, _NOTHING = 1e-3, 1e-5  # of the largest number
-_COSTS = ("cost", "regret", "penalt", "punish", "delay", "risk")  # what a loss is to make rarer
+_COSTS = ("cost", "regret", "penalt", "punish", "delay", "latenc", "risk", "mistake")  # what a loss is to make rarer
 
 
 def reward_measures(copied: Copy, batch: Batch) -> dict[str, float]:
@@ -84,13 +84,14 @@ def reward_measures(copied: Copy, batch: Batch) -> dict[str, float]:
 
 
 def _names_costs(loss_fn: LossFunction) -> bool:
-    """Whether a loss function speaks of costs: it is read, not run."""
+    """Whether a loss function speaks of costs, in a name or as a key of its targets: it is read, not run."""
     asked: Any = loss_fn
     while isinstance(asked, partial):  # ours, around the user's
         asked = next((one for one in asked.args if callable(one)), asked.func)
-    code = getattr(asked, "__code__", None) or getattr(type(asked).__call__, "__code__", None)
-    names = (*code.co_names, *code.co_varnames, *code.co_freevars) if code is not None else ()
-    return any(word in name.lower() for name in names for word in _COSTS)
+    runs = asked.forward if isinstance(asked, torch.nn.Module) else asked
+    code = getattr(runs, "__code__", None) or getattr(type(runs).__call__, "__code__", None)
+    names = (*code.co_names, *code.co_varnames, *code.co_freevars, *code.co_consts) if code is not None else ()
+    return any(word in name.lower() for name in names if isinstance(name, str) for word in _COSTS)
 
 
 def _of_rewards(loss_fn: LossFunction, outputs_NA: Tensor, targets: Any) -> bool | None:
