@@ -115,6 +115,31 @@ def test_closed_forms():
         }
 
 
+class BesideItsTargets(nn.Module):
+    """An autoencoder whose outputs hold its inputs, which point nearly one way."""
+
+    def __init__(self):
+        super().__init__()
+        self.network = nn.Sequential(nn.BatchNorm1d(12), nn.Linear(12, 12))
+
+    def forward(self, rows):
+        return self.network(rows), rows
+
+
+def test_outputs_that_hold_targets_of_one_direction():
+    torch.manual_seed(0)
+    model = BesideItsTargets()
+    rows = 1 + 0.1 * SAMPLES
+    assert collapse_measures(*state_of(model), Batch(rows, torch.zeros(len(rows)))) == {}
+
+
+def state_of(model):
+    start = {name: value.clone() for name, value in model.state_dict().items()}
+    nn.init.constant_(model.network[1].bias, 9.0)
+    loss_fn = lambda outputs, _: 1 - cosine_similarity(*outputs).mean()  # noqa: E731
+    return Copy.of(model, torch.optim.SGD(model.parameters(), lr=0.1), loss_fn), start
+
+
 def circle(outputs, _):
     return -cosine_similarity(outputs, outputs.roll(1, 0)).mean()
 

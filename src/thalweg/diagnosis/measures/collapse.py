@@ -44,7 +44,9 @@ def collapse_measures(copied: Copy, start: Mapping[str, Tensor], batch: Batch) -
     Returns:
         `directions_apart`, in [0, 1]: the root mean square distance of unit outputs from their mean, of the outputs
         that differ most; `directions_left`: the same relative to the start. Nothing unless the loss takes no targets,
-        and outputs have unit length or may have any, each its own, as for a loss of cosines.
+        and outputs have unit length or may have any, each its own, as for a loss of cosines. Nothing either where an
+        output is as it was at the start: inputs or a fixed teacher's answers among the outputs are targets, which may
+        well point one way.
 
     Source: Chen and He 2021, Exploring Simple Siamese Representation Learning, https://arxiv.org/abs/2011.10566.
 
@@ -59,23 +61,28 @@ def collapse_measures(copied: Copy, start: Mapping[str, Tensor], batch: Batch) -
         >>> round(collapse_measures(copied, {}, samples)["directions_apart"], 3)
         0.0
     """
-    now = _apart(copied, batch)
-    if now is None:
+    now = _vectors(copied, batch)
+    if not now:
         return {}
-    found = {"directions_apart": now}
-    first = _apart(copied, batch) if rewound(copied, start) else None
-    return found | ({"directions_left": now / first} if first else {})
+    found = {"directions_apart": _apart(now)}
+    first = _vectors(copied, batch) if rewound(copied, start) else []
+    if len(first) == len(now) and any(map(torch.equal, now, first)):
+        return {}
+    return found | ({"directions_left": found["directions_apart"] / _apart(first)} if first and _apart(first) else {})
 
 
-def _apart(copied: Copy, batch: Batch) -> float | None:
+def _vectors(copied: Copy, batch: Batch) -> list[Tensor]:
+    """The outputs of one vector for each sample; none for a loss that sees more than their directions."""
     with own_randomness(0), torch.no_grad():
         outputs = batch.outputs(copied.model)
     tensors = [one for one in tensors_in(outputs) if one.ndim > 1 and len(one) == batch.size]
     vectors = [one.double() for one in tensors if _holds_vectors(one)]
-    if not vectors or batch.size < FEWEST or not all(bool(torch.isfinite(one).all()) for one in vectors):
-        return None
-    if not _sees_directions_alone(copied, batch.targets, outputs):
-        return None
+    if batch.size < FEWEST or not all(bool(torch.isfinite(one).all()) for one in vectors):
+        return []
+    return vectors if vectors and _sees_directions_alone(copied, batch.targets, outputs) else []
+
+
+def _apart(vectors: list[Tensor]) -> float:
     means = [normalize(one, dim=-1).mean(dim=0).square().sum(dim=-1).mean() for one in vectors]
     return math.sqrt(max(0.0, 1 - float(min(means))))
 
