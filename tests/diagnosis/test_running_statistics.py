@@ -15,6 +15,7 @@ DRAW = torch.Generator().manual_seed(0)
 INPUTS = 3 + 2 * torch.randn(256, 1, generator=DRAW)
 STANDARD = (INPUTS - 3) / 2
 CONSTANT = float(STANDARD.square().mean())  # the loss of the best constant
+LATEST = Batch(INPUTS[:16], STANDARD[:16])
 
 
 def trained(momentum, *, size=4, **options):
@@ -31,7 +32,7 @@ def copy_of(model):
 
 def restated(model, *, size=4, inputs=INPUTS):
     kept = Batch(inputs, STANDARD[: len(inputs)])
-    return restated_measures(copy_of(model), kept, size, CONSTANT).get("restated")
+    return restated_measures(copy_of(model), kept, LATEST, size, CONSTANT).get("restated")
 
 
 @pytest.mark.parametrize("momentum", [0.001, 0.999])
@@ -49,12 +50,22 @@ def test_statistics_that_are_right():
     assert restated(trained(None)) == pytest.approx(0, abs=0.02)
 
 
+def test_inputs_that_drift():
+    """Those of the end are 6 higher than those that were kept, which come from the start."""
+    norm = nn.BatchNorm1d(1)
+    for part in (INPUTS + 6).split(16):
+        norm(part)
+    kept, latest = Batch(INPUTS, STANDARD), Batch(INPUTS[:16] + 6, STANDARD[:16])
+    assert restated_measures(copy_of(norm), kept, LATEST, 16, CONSTANT)["restated"] > 1
+    assert restated_measures(copy_of(norm), kept, latest, 16, CONSTANT) == {}
+
+
 def test_what_is_not_asked():
     assert restated(trained(0.999), inputs=INPUTS[:32]) is None
     assert restated(trained(0.999), size=1) is None
     assert restated(trained(0.999, track_running_stats=False)) is None
     assert restated(nn.Linear(1, 1)) is None
-    assert restated_measures(copy_of(trained(0.999)), None, 4, CONSTANT) == {}
+    assert restated_measures(copy_of(trained(0.999)), None, LATEST, 4, CONSTANT) == {}
     layers = nn.BatchNorm1d(2), nn.LayerNorm(2), nn.BatchNorm2d(2, track_running_stats=False)
     assert norms_of(nn.Sequential(*layers)) == [layers[0]]
 

@@ -163,7 +163,7 @@ def ask(
             "penalty": lambda: penalty_measures(new(), first),
             "terms": lambda: terms_measures(new(), start or {}, first),
             "rounding": lambda: rounding_measures(new(), new(), first),
-            "statistics": lambda: restated_measures(new(), kept, given[0].size, scale),
+            "statistics": lambda: restated_measures(new(), kept, first, given[0].size, scale),
             "sequence": lambda: sequence_measures(copied.model, copied.loss_fn, first),
             "noise": lambda: noise_of(copied.model, copied.loss_fn, batches),
             "curvature": lambda: curvature_of(new(), batches[:2], scale=scale, a_step=a_step, seconds=seconds),

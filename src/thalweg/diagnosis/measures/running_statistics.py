@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from thalweg.probes.copies import Copy
 
 FEWEST = 64  # kept samples, half of which give the statistics
+WORSE = 0.1  # of the scale: if new statistics raise the loss of the latest batch by less, that is chance
 
 
 def gap_measures(twin: nn.Module, loss_fn: LossFunction, batches: Sequence[Batch], constant: float) -> dict[str, float]:
@@ -49,7 +50,7 @@ def gap_measures(twin: nn.Module, loss_fn: LossFunction, batches: Sequence[Batch
     return {"norm_gap": (losses[0] - losses[1]) / scale}
 
 
-def restated_measures(copied: Copy, kept: Batch | None, size: int, scale: float) -> dict[str, float]:
+def restated_measures(copied: Copy, kept: Batch | None, latest: Batch, size: int, scale: float) -> dict[str, float]:
     """Measure the gain of running statistics that are estimated anew, over many batches of the training.
 
     A momentum near 1 keeps the last batch alone: on that batch the running statistics look right, on others not.
@@ -57,12 +58,14 @@ def restated_measures(copied: Copy, kept: Batch | None, size: int, scale: float)
     Args:
         copied: the model, which changes, and its loss.
         kept: samples that the training took; None: none.
+        latest: a batch of the end of the training.
         size: of the training's batches.
         scale: the best constant predictor's loss.
 
     Returns:
         `restated`: the loss of half of the kept samples in evaluation, less that with the mean statistics of the other
-        half, in batches of this size, relative to the scale. Nothing without running statistics or enough samples.
+        half, in batches of this size, relative to the scale. Nothing without running statistics or enough samples, nor
+        if the new ones lose half as much on the latest batch: inputs that drift have other statistics by then.
 
     Source: Ioffe and Szegedy 2015, Batch Normalization, https://arxiv.org/abs/1502.03167, Algorithm 2.
     """
@@ -78,15 +81,17 @@ def restated_measures(copied: Copy, kept: Batch | None, size: int, scale: float)
         return {}
     twin.eval()
     with own_randomness(0):
-        now = mean_loss(twin, loss_fn, [others])
+        now, at_end = mean_loss(twin, loss_fn, [others]), mean_loss(twin, loss_fn, [latest])
         for norm in norms:
             norm.reset_running_stats()
             norm.momentum = None  # the plain mean
             norm.train()
         mean_loss(twin, loss_fn, given)
         twin.eval()
-        anew = mean_loss(twin, loss_fn, [others])
-    return {"restated": (now - anew) / scale} if math.isfinite(now - anew) else {}
+        gain, loss_of_drift = now - mean_loss(twin, loss_fn, [others]), mean_loss(twin, loss_fn, [latest]) - at_end
+    if not math.isfinite(gain) or loss_of_drift > max(WORSE * scale, gain / 2):
+        return {}
+    return {"restated": gain / scale}
 
 
 def norms_of(model: nn.Module) -> list[_BatchNorm]:
