@@ -120,6 +120,7 @@ def of_a_key(outputs_NA, targets):
         (of_costs, PAIRS_N2, {}),
         (OfCosts(), PAIRS_N2, {}),
         (of_a_key, {"action": ACTIONS_N, "cost": REWARDS_N}, {}),
+        (lambda o, t: -((1.0001 - likelihoods(o, t[:, 0]).exp()).log() * t[:, 1]).mean(), PAIRS_N2, {}),
         (cross_entropy, ACTIONS_N, {}),
         (lambda o, t: -cross_entropy(o, t), ACTIONS_N, {}),  # `loss_floor` names it
         (lambda o, t: cross_entropy(o[torch.randperm(32)[:16]], t[:16]), ACTIONS_N, {}),
@@ -134,6 +135,7 @@ def of_a_key(outputs_NA, targets):
         "costs",
         "a module",
         "a key",
+        "unlikelihood",
         "classes",
         "sign",
         "a draw of samples",

@@ -188,6 +188,7 @@ def test_a_term_above_the_best_constant_has_learned_nothing():
     """Its own targets fit a little better than another sample's by chance, and worse than no answer at all."""
     assert Term(2.43, 2.50, 2.21).is_idle(2.3)
     assert not Term(2.13, 2.50, 2.21).is_idle(2.3)
+    assert not Term(0.01, 2.43, 0.0).is_idle(2.3)  # an output scales it, to zero for a constant's
     assert not Term(2.43, 2.43, 2.21).is_idle(2.3)  # it takes no notice of whose the targets are
     torch.manual_seed(1)
     model = nn.Linear(6, 3)

@@ -34,6 +34,7 @@ FEWEST_HITS = 4  # drawn actions that are the label
 DRAWS = 4  # of outputs, and with them of actions
 MOST_ACTIONS = 32  # as many gradients are asked for
 _LINEAR, _NOTHING = 1e-3, 1e-5  # of the largest number
+_UNLIKE = 0.02  # the same: something is added to 1 - p before its logarithm is taken
 _COSTS = ("cost", "regret", "penalt", "punish", "delay", "latenc", "risk", "mistake")  # what a loss is to make rarer
 
 
@@ -48,7 +49,7 @@ def reward_measures(copied: Copy, batch: Batch) -> dict[str, float]:
 
     Returns:
         `rewarded_rarer`, 0 or 1. Nothing for losses and targets of another form, nor for a loss function that names
-        costs: then these are to become rarer.
+        costs, or one of log(1 - p): then what is weighed is to become rarer.
 
     Example:
         >>> from thalweg.probes.batches import Batch
@@ -107,8 +108,9 @@ def _of_rewards(loss_fn: LossFunction, outputs_NA: Tensor, targets: Any) -> bool
             if other != at and rewards_N.is_floating_point():
                 given = [_with(targets, other, size * turns_N) for size in (1.0, -1.0, 2.0, -2.0)]
                 pulls = [_pull(loss_fn, outputs_NA, one) * turns_N[:, None] for one in given]
-                rarer = _lowered(pulls[0] - pulls[1], pulls[2] - pulls[3], actions_N.long())
-                if rarer is not None:
+                change_NA = pulls[0] - pulls[1]
+                rarer = _lowered(change_NA, pulls[2] - pulls[3], actions_N.long())
+                if rarer is not None and not _of_unlikelihood(outputs_NA, change_NA, actions_N.long()):
                     return rarer
     return None
 
@@ -145,6 +147,15 @@ def _lowered(change_NA: Tensor, twice_NA: Tensor, actions_N: Tensor) -> bool | N
         if whole and int(told_N.sum()) >= FEWEST:
             return rarer
     return None
+
+
+def _of_unlikelihood(outputs_NA: Tensor, change_NA: Tensor, actions_N: Tensor) -> bool:
+    """Whether the number weighs -log(1 - p): of classes that a sample is told not to have.
+
+    Its gradient is as large as p at the class's score; that of log p is as large as 1 - p.
+    """
+    own_N = (change_NA / outputs_NA.softmax(dim=1)).gather(1, actions_N[:, None])[:, 0]
+    return bool((own_N - own_N[0]).abs().max() < _UNLIKE * own_N.abs().max())
 
 
 def _of_labels(loss_fn: LossFunction, drawn: list[Tensor], targets: Any) -> bool | None:

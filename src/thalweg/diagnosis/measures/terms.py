@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 MOST_COLUMNS = 16  # of targets
 LEARNED = 0.02  # of a term: by so much it is lower for a sample's own targets once it has learned anything
+MUCH = 0.5  # of a term: by so much lower, it has learned, whatever a constant reaches
 _ROUNDING = (
     1e-6  # of a term, now or at the start: it takes the targets in another order, and needs them as a whole only
 )
@@ -82,8 +83,10 @@ class Term(NamedTuple):
 
     def is_idle(self, first: float) -> bool:
         """Whether it depends on which sample has which targets, and nothing of that has been learned."""
-        depends = abs(self.yours - self.mine) > _ROUNDING * max(abs(self.yours), first)
-        return depends and (self.yours - self.mine < LEARNED * abs(self.yours) or self.mine > self.constant)
+        lower = self.yours - self.mine
+        depends = abs(lower) > _ROUNDING * max(abs(self.yours), first)
+        above = self.mine > self.constant and lower < MUCH * abs(self.yours)  # outputs may scale a term: to zero
+        return depends and (lower < LEARNED * abs(self.yours) or above)
 
 
 def terms_now(copied: Copy, batch: Batch) -> list[Term]:
