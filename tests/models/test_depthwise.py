@@ -11,13 +11,17 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from thalweg import models
+from thalweg._native.team import run_on_team
 from thalweg.models import depthwise, depthwise_passes
 from thalweg.models.depthwise import DepthwiseConv2d, Padding, depthwise_conv2d, quicken
+from thalweg.models.depthwise_loops import GEOMETRY
 from thalweg.models.depthwise_passes import Vectors, vectors
 
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from thalweg._native import Kernel
 
 # channels, kernel, stride, height, width, padding
 SHAPES = [
@@ -84,6 +88,22 @@ def case(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Cas
 def test_output_and_gradients_are_torchs(case: Case) -> None:
     for found, exact in zip(case.found(), case.exact(), strict=True):
         assert found.dtype == torch.float32
+        assert error(found, exact) < 2e-6
+
+
+def test_the_scratch_is_large_enough_and_cleared(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is full of NaN at first, and what lies around it stays NaN."""
+    guard = 64
+
+    def guarded(kernel: Kernel, fields: list[int], threads: int) -> None:
+        room = fields[GEOMETRY.index("room")]
+        memory = torch.full((guard + threads * room + guard,), float("nan"))
+        run_on_team(kernel, [*fields[:-1], memory[guard:].data_ptr()], threads)
+        assert memory[:guard].isnan().all()
+        assert memory[-guard:].isnan().all()
+
+    monkeypatch.setattr(depthwise_passes, "run_on_team", guarded)
+    for found, exact in zip(case.found(), case.exact(), strict=True):
         assert error(found, exact) < 2e-6
 
 
