@@ -20,7 +20,6 @@ from thalweg.models import depthwise
 from thalweg.models.depthwise_passes import DepthwisePasses, Padding
 from thalweg.models.efficientnet_lite0 import STAGES, STEM
 from thalweg.models.freezing import freeze
-from thalweg.training.machine import keep_freed
 from thalweg.training.number_format import Format
 
 

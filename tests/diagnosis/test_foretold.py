@@ -179,6 +179,66 @@ def test_the_rule():
         assert judge({**MEMORIZED, **other}).code == "healthy"
 
 
+def test_a_loss_far_above_the_constants_says_nothing_of_the_targets():
+    flat = {"steps": 250.0, "loss_constant": 1.0, "falling": 0.0, "fit_left": 0.03, "tried_best": 1.0, "left": 0.9}
+    flat |= {"update_ratio": 2e-3, "cosine": 0.1}
+    assert judge(flat | {"loss_last": 1.0}).code == "targets_unrelated"
+    assert judge(flat | {"loss_last": 1.3, "tried_best": 1.3}).code == "unsure"
+
+
+def test_the_rule_of_pictures():
+    stuck = {"steps": 200.0, "loss_constant": 1.0, "loss_last": 0.9, "falling": 0.0, "left": 0.9, "fit_left": 0.75}
+    verdict = judge({**stuck, "pictures_foretold": 1.5})
+    assert verdict.code == "targets_unrelated"
+    assert "one order" in verdict.text
+    for other in ({"pictures_foretold": 9.0}, {"pictures_foretold": math.nan}, {"fit_left": 1.0}):
+        assert judge({**stuck, "pictures_foretold": 1.5, **other}).code != "targets_unrelated"
+
+
+def discs(count=240, size=14):
+    """Noisy pictures of a disc each, bright or dark, and where it is: a linear predictor is blind."""
+    generator = torch.Generator().manual_seed(4)
+    across = torch.arange(float(size))
+    centers, radii = torch.rand(count, 2, generator=generator) * size, 2 + 3 * torch.rand(count, generator=generator)
+    far = (across[:, None] - centers[:, 0, None, None]) ** 2 + (across - centers[:, 1, None, None]) ** 2
+    masks = (far < radii[:, None, None] ** 2).float()[:, None]
+    signs = (torch.rand(count, 1, 1, 1, generator=generator) > 0.5).float() * 2 - 1
+    return masks * signs + 0.2 * torch.randn(masks.shape, generator=generator), masks
+
+
+def convolutions(outputs=1, size=3):
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(1, 8, size, padding=size // 2), nn.ReLU(), nn.Conv2d(8, outputs, size, padding=size // 2)
+    )
+
+
+@pytest.mark.parametrize("belong", [True, False])
+@pytest.mark.parametrize("classes", [True, False])
+def test_masks_of_other_pictures(belong, classes):
+    pictures, masks = discs()
+    wanted = masks if belong else masks[torch.randperm(len(masks), generator=torch.Generator().manual_seed(5))]
+    loss_fn = functional.cross_entropy if classes else BINARY
+    samples = Batch(pictures, wanted[:, 0].long() if classes else wanted)
+    model = convolutions(2 if classes else 1)
+    known = {"comes_again": 1.0, "loss_last": 0.55}
+    gains = Gains(model, torch.optim.Adam(model.parameters()), loss_fn, [samples], 0.45, 2e-2)
+    found = foretold_measures(gains, samples, {}, known)
+    assert (found["pictures_foretold"] > 3) == belong
+    assert "foretold" not in found
+
+
+def test_of_what_is_no_pair_of_pictures_nothing_is_asked():
+    pictures, masks = discs(160)
+    gains = Gains(convolutions(), torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1), BINARY, [], 0.45)
+    for inputs, targets in (
+        (pictures, masks[:, :, :7]),
+        (pictures.flatten(1), masks),
+        (pictures, torch.ones_like(masks)),
+    ):
+        assert "pictures_foretold" not in foretold_measures(gains, Batch(inputs, targets), {}, {"comes_again": 1.0})
+
+
 def batches_of(inputs, targets, size=32):
     generator = torch.Generator().manual_seed(2)
     while True:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional
-from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, margin_ranking_loss, mse_loss
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, margin_ranking_loss, mse_loss, nll_loss
 
 import thalweg
 from thalweg.diagnosis.judging import judge
@@ -60,6 +60,40 @@ def test_scores_that_a_relu_cuts():
         model[0].bias[:2] = -50.0
     assert of_batch(model, cross_entropy, [Batch(INPUTS_NF, LABELS_N)])["scores_cut"] == pytest.approx(0.4)
     assert "scores_cut" not in of_batch(layer(5), cross_entropy, [Batch(INPUTS_NF, LABELS_N)])
+
+
+def as_probabilities(outputs, labels):
+    """What Keras does with the outputs of a last layer."""
+    shares = (outputs / (outputs.sum(dim=1, keepdim=True) + 1e-7)).clamp(1e-7, 1 - 1e-7)
+    return nll_loss(shares.log(), labels)
+
+
+def as_distances(outputs, labels):
+    return cross_entropy(-outputs, labels)
+
+
+def test_true_classes_that_a_relu_cuts():
+    torch.manual_seed(0)
+    model = layer(5, nn.ReLU())
+    true_N = model(INPUTS_NF).detach().gather(1, LABELS_N[:, None])
+    share = float((true_N == 0).float().mean())
+    assert 0.2 < share < 0.8
+    for loss_fn in (cross_entropy, as_probabilities):
+        assert of_batch(model, loss_fn, [Batch(INPUTS_NF, LABELS_N)])["truths_cut"] == pytest.approx(share)
+    # the nearest class has the distance 0; and a linear layer holds nothing there
+    assert "truths_cut" not in of_batch(model, as_distances, [Batch(INPUTS_NF, LABELS_N)])
+    assert "truths_cut" not in of_batch(layer(5), cross_entropy, [Batch(INPUTS_NF, LABELS_N)])
+    alone = torch.where(torch.arange(len(LABELS_N)) < 8, LABELS_N, -100)
+    some = of_batch(model, cross_entropy, [Batch(INPUTS_NF, alone)])["truths_cut"]
+    assert some == pytest.approx(float((true_N[:8] == 0).float().mean()))
+
+
+def test_the_verdict_on_true_classes_that_are_cut():
+    learning = {"steps": 200.0, "loss_constant": 2.3, "loss_last": 1.0, "falling": 0.3, "left": 0.4}
+    verdict = judge(learning | {"truths_cut": 0.3})
+    assert verdict.code == "wrong_loss"
+    assert [fix.code for fix in verdict.fixes] == ["no_last_relu"]
+    assert judge(learning | {"truths_cut": 0.03}).code == "healthy"
 
 
 @pytest.mark.parametrize(

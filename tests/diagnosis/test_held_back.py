@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, mse_loss
 
 import thalweg
 from thalweg.diagnosis.fixes import fixes_of
@@ -75,6 +75,28 @@ class Casting(nn.Module):
         return self.last(self.first(words.float()))
 
 
+FALLING = {"steps": 90.0, "falling": 0.14, "left": 0.3, "loss_constant": 1.0, "cosine": 0.9}
+
+
+def test_a_loss_that_falls_and_is_far_from_where_it_leads():
+    """A line that is stopped at the beginning: a plain predictor has nearly none of its errors."""
+    found = FALLING | {"loss_last": 0.7, "avoidable": 0.9, "tried_longer": 0.25, "tried_higher_rate": 0.5}
+    verdict = judge(found)
+    assert verdict.code == "too_few_steps"
+    assert "plain predictor" in verdict.text
+    for other in ({"avoidable": 0.4}, {"loss_last": 0.4}, {"tried_longer": 0.06}, {"cosine": 0.3}):
+        assert judge(found | other).code in ("healthy", "unsure"), "well on its way, or told by nothing"
+
+
+def test_ten_times_the_rate_that_does_far_better():
+    found = FALLING | {"loss_last": 0.93, "avoidable": 0.6, "tried_longer": 0.02, "tried_higher_rate": 0.3}
+    verdict = judge(found | {"lr_last": 1e-3, "gain_hundredfold": 0.9})
+    assert verdict.code == "lr_too_small"
+    assert verdict.fixes[0].values["to"] == pytest.approx(1e-2), "the rate that was tried on samples kept out"
+    for other in ({"avoidable": 0.1}, {"tried_higher_rate": 0.05}, {"loss_last": 0.6}, {"tried_longer": 0.15}):
+        assert judge(found | other).code != "lr_too_small"
+
+
 @pytest.mark.parametrize("first", [nn.Linear(5, 6), nn.Embedding(900, 6)], ids=["sizes", "looked up"])
 def test_whole_numbers_that_a_layer_takes_as_sizes_have_a_scale(first):
     words = torch.randint(900, (16, 5), generator=torch.Generator().manual_seed(0))
@@ -105,3 +127,55 @@ def test_a_loss_that_begins_below_zero_has_not_risen_manyfold():
     assert not reward.get("rise", np.nan) > 20
     assert judge(reward | {"steps": 160.0}).code != "diverged"
     assert trends({"loss": np.array([0.1, *[5.0] * 60])})["rise"] == pytest.approx(50)
+
+
+def test_a_loss_that_fell_from_a_peak_and_stays_above_its_start_is_not_called_healthy():
+    falling = {"steps": 400.0, "falling": 1.5, "loss_constant": 2.5, "loss_last": 0.06, "peak": 7.6}
+    assert judge(falling | {"left": 0.5}).code == "healthy"
+    assert judge(falling | {"left": -5.0}).code == "healthy"  # of a loss below 0
+    assert judge(falling | {"left": 1.7}).code == "unsure"
+
+
+FAR = {
+    "update_ratio": 0.004,
+    "steps": 300.0,
+    "falling": 0.0,
+    "left": 1.0,
+    "loss_last": 4.0,
+    "loss_constant": 1.0,
+    "cosine": 0.95,
+    "gain_same": 0.05,
+    "gain_hundredfold": 3.0,
+    "targets_scale": 150.0,
+}
+
+
+def test_outputs_that_are_far_from_their_targets():
+    verdict = judge(FAR)
+    assert verdict.code == "lr_too_small"
+    assert [fix.code for fix in verdict.fixes] == ["raise_rate", "find_rate", "scale_targets"]
+    assert "far from the targets" in verdict.text
+    assert "scale_targets" not in [fix.code for fix in judge(FAR | {"targets_scale": 1.0}).fixes]
+    for other in ({"loss_last": 1.2}, {"cosine": 0.5}, {"gain_hundredfold": 0.5}, {"falling": 0.3}, {"steps": 60.0}):
+        assert judge(FAR | other).code != "lr_too_small"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("offset", "code"), [(50.0, "lr_too_small"), (0.0, None)])
+def test_ages_in_years(offset, code):
+    draw = torch.Generator().manual_seed(1)
+    inputs = torch.randn(320, 8, generator=draw)
+    ages = offset + (15 if offset else 1) * inputs[:, :3].sum(dim=1, keepdim=True).tanh()
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 1))
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    with thalweg.watch(model, optimizer) as watch:
+        for step in range(200):
+            rows = torch.arange(32) + 32 * (step % 10)
+            optimizer.zero_grad()
+            loss = mse_loss(model(inputs[rows]), ages[rows])
+            loss.backward()
+            optimizer.step()
+            watch.step(loss)
+    verdict = watch.diagnose(batch=(inputs[:32], ages[:32]), loss_fn=mse_loss)
+    assert (verdict.code == "lr_too_small") == (code is not None)

@@ -57,7 +57,7 @@ def test_words_that_are_learned_better_without_the_padding(left):
     found = measured(batch, rate=0.005)
     assert found["padding_counted"] == float((batch.inputs == 0).float().mean()) > 0.7
     assert found["tried_unpadded"] > 0.1
-    assert judge(LEARNING | found).code == "wrong_loss"
+    assert judge(LEARNING | found).code == "class_imbalance"
     assert [fix.code for fix in judge(LEARNING | found).fixes] == ["ignore_padding"]
 
 

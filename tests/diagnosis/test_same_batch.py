@@ -1,4 +1,4 @@
-"""Every step has the same batch: seen by the inputs' mark, and told by the program's line or by another batch."""
+"""Every step has the same samples: seen by the inputs' mark, and told by the program's line or by another batch."""
 
 import weakref
 
@@ -6,10 +6,13 @@ import pytest
 import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, TensorDataset, WeightedRandomSampler
 
 import thalweg
 from thalweg.diagnosis.judging import judge
+from thalweg.diagnosis.measures.repeated import redrawn_measures
+from thalweg.probes.batches import Batch
+from thalweg.probes.kept import Rows
 from thalweg.probes.marks import mark_of
 
 
@@ -263,3 +266,49 @@ def test_a_mark_tells_batches_apart():
     assert mark_of({"ids": torch.arange(6).reshape(2, 3)}) == mark_of([torch.arange(6).reshape(2, 3)])
     assert mark_of("text") is None
     assert mark_of(torch.tensor(1.0)) is None
+
+
+def four_kinds():
+    inputs_NF = torch.randn(200, 6, generator=torch.Generator().manual_seed(0))
+    return inputs_NF, inputs_NF[:, :4].argmax(dim=1)
+
+
+def redrawn(inputs_NF, labels_N, *, noise=0.0):
+    """Ten batches of 16, drawn with replacement."""
+    draw = torch.Generator().manual_seed(0)
+    drawn = [torch.randint(len(labels_N), (16,), generator=draw) for _ in range(10)]
+    labels_B = torch.where(torch.rand(16, generator=draw) < noise, 1 - labels_N[drawn[0]], labels_N[drawn[0]])
+    rows = [Rows((inputs_NF[at_B],), inputs_NF[at_B], 1.0) for at_B in drawn]
+    return redrawn_measures(Batch(inputs_NF[drawn[0]], labels_B), rows).get("redrawn")
+
+
+def test_a_sampler_that_draws_a_few_samples_only():
+    inputs_NF, labels_N = four_kinds()
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(6, 16), nn.Tanh(), nn.Linear(16, 4))
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+    sampler = WeightedRandomSampler([0.5, 0.2], 640)  # of two classes
+    loader = DataLoader(TensorDataset(inputs_NF, labels_N), batch_size=16, sampler=sampler)
+    with thalweg.watch(model, optimizer) as watch:
+        for x, y in loader:
+            optimizer.zero_grad()
+            loss = cross_entropy(model(x), y)
+            loss.backward()
+            optimizer.step()
+            watch.step(loss)
+    verdict = watch.diagnose(batch=(x, y), loss_fn=cross_entropy, seconds=1)
+    assert verdict.measures["redrawn"] == 8
+    assert verdict.code == "same_batch"
+    assert [fix.code for fix in verdict.fixes] == ["weigh_samples"]
+    assert "targets_in_column" not in verdict.measures, "two samples show no leak"
+
+
+def test_samples_that_come_again_on_purpose():
+    inputs_NF, labels_N = four_kinds()
+    assert redrawn(inputs_NF[:4], labels_N[:4]) == 4
+    assert redrawn(inputs_NF, labels_N) is None
+    bits_NF = torch.tensor([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
+    assert redrawn(bits_NF, torch.tensor([0, 1, 1, 0])) is None
+    assert redrawn(torch.eye(6), torch.arange(6) % 4) is None
+    assert redrawn(inputs_NF[:4, :3], labels_N[:4]) is None  # as many samples as they have numbers, or more
+    assert redrawn(inputs_NF[:4], labels_N[:4], noise=0.5) is None

@@ -1,5 +1,7 @@
 """Labels that a loss leaves out, terms that drown one another, steps that are rounded away, samples that pass alone."""
 
+import math
+
 import pytest
 import torch
 from torch import nn
@@ -10,7 +12,7 @@ from thalweg.diagnosis.measures.batch import of_batch
 from thalweg.diagnosis.measures.mixing import mixing_measures
 from thalweg.diagnosis.measures.rounding import rounding_measures
 from thalweg.diagnosis.measures.signs import sign_measures
-from thalweg.diagnosis.measures.terms import terms_measures
+from thalweg.diagnosis.measures.terms import Term, terms_measures, terms_now
 from thalweg.probes.batches import Batch
 from thalweg.probes.copies import Copy
 
@@ -96,6 +98,10 @@ BOTH = torch.stack([LABELS.float(), INPUTS[:, 0] + 1], dim=1)
 
 
 def drowned(loss_fn, steps=150, targets=BOTH):
+    return measured_terms(loss_fn, targets, steps=steps).get("drowned_term")
+
+
+def measured_terms(loss_fn, targets, steps=0):
     torch.manual_seed(1)  # a start that has learned no label by chance
     model = nn.Sequential(nn.Linear(6, 12), nn.Tanh(), nn.Linear(12, 3))
     start = {name: value.clone() for name, value in model.state_dict().items()}
@@ -104,7 +110,7 @@ def drowned(loss_fn, steps=150, targets=BOTH):
         optimizer.zero_grad()
         loss_fn(model(INPUTS), targets).backward()
         optimizer.step()
-    return terms_measures(Copy.of(model, optimizer, loss_fn), start, Batch(INPUTS, targets)).get("drowned_term")
+    return terms_measures(Copy.of(model, optimizer, loss_fn), start, Batch(INPUTS, targets))
 
 
 @pytest.mark.parametrize("in_place", [False, True])
@@ -150,6 +156,44 @@ def test_the_verdict_on_a_drowned_term():
     assert judge(LEARNING | {"drowned_term": 1e-4}).code == "wrong_loss"
     assert judge(LEARNING | {"drowned_term": 0.2}).code == "healthy"
     assert judge(LEARNING | {"drowned_term": 1e-4, "steps": 60.0}).code == "healthy"
+    large = judge(LEARNING | {"drowned_term": 1e-4, "drowning_targets": 300.0})
+    assert large.code == "bad_targets"
+    assert [fix.code for fix in large.fixes] == ["scale_targets", "balance_terms"]
+    assert judge(LEARNING | {"drowned_term": 1e-4, "drowning_targets": 2.0}).code == "wrong_loss"
+
+
+def test_numbers_that_drown_a_class():
+    """Pixels in the targets, or a weight before the term: the verdicts differ, so must what is measured."""
+    pixels = BOTH * torch.tensor([1.0, 300.0])
+    found = measured_terms(in_two(1.0), pixels)
+    assert found["drowned_term"] < 0.01
+    assert found["drowning_targets"] == pytest.approx(float(pixels[:, 1].square().mean().sqrt()), rel=1e-5)
+    assert measured_terms(in_two(1e4), BOTH)["drowning_targets"] < 10
+
+
+def test_a_class_is_no_large_number():
+    """Scores of classes drown a place: the number of a class says nothing of a scale."""
+
+    def loss_fn(outputs, targets):
+        kinds = functional.cross_entropy(1e5 * outputs[:, :2], targets[:, 0].long() // 50)
+        return kinds + functional.mse_loss(outputs[:, 2], targets[:, 1])
+
+    unseen = torch.stack([LABELS.float() * 50, torch.randn(len(INPUTS), generator=torch.Generator().manual_seed(9))], 1)
+    found = measured_terms(loss_fn, unseen)
+    assert found["drowned_term"] < 0.01
+    assert "drowning_targets" not in found
+
+
+def test_a_term_above_the_best_constant_has_learned_nothing():
+    """Its own targets fit a little better than another sample's by chance, and worse than no answer at all."""
+    assert Term(2.43, 2.50, 2.21).is_idle(2.3)
+    assert not Term(2.13, 2.50, 2.21).is_idle(2.3)
+    assert not Term(2.43, 2.43, 2.21).is_idle(2.3)  # it takes no notice of whose the targets are
+    torch.manual_seed(1)
+    model = nn.Linear(6, 3)
+    kind, place = terms_now(Copy.of(model, sgd(model), in_two(1.0)), Batch(INPUTS, BOTH))
+    assert kind.constant == pytest.approx(math.log(2), rel=1e-3)
+    assert place.constant == pytest.approx(float(BOTH[:, 1].var(correction=0)), rel=1e-3)
 
 
 def lost(kind, rate):
@@ -168,7 +212,7 @@ def test_steps_that_the_type_of_the_weights_rounds_away():
     assert lost(torch.bfloat16, 1e-5) > 0.9
     assert lost(torch.bfloat16, 1e-2) < 0.1
     assert lost(torch.float32, 1e-5) == 0
-    assert judge(STUCK | {"rounded_away": 0.9}).code == "untrained_parameters"
+    assert judge(STUCK | {"rounded_away": 0.9}).code == "lr_too_small"
     assert judge(LEARNING | {"rounded_away": 0.9}).code == "healthy"
     assert [fix.code for fix in judge(STUCK | {"rounded_away": 0.9}).fixes] == ["wider_weights"]
 

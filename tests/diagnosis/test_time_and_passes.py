@@ -1,5 +1,6 @@
 """Layers that take the batch for time, and gradients of several passes that are summed before a step."""
 
+import math
 from itertools import pairwise
 
 import pytest
@@ -147,7 +148,8 @@ def test_a_rate_that_the_sum_makes_too_large():
         name: found[name] for name in ("summed_passes", "tried_divided", "update_ratio_first", "passes")
     }
     verdict = judge(measured)
-    assert verdict.code == "lr_too_large"
+    assert verdict.code == "gradients_not_averaged"
+    assert [fix.code for fix in verdict.fixes] == ["divide_loss"]
     assert str(verdict.fixes[0]) == "Divide the loss by 16, the number of backward passes before a step."
     assert "summed" in verdict.text
 
@@ -155,12 +157,12 @@ def test_a_rate_that_the_sum_makes_too_large():
 def test_sums_that_hinder_nothing():
     known = {"summed_passes": 0.8, "tried_divided": 0.0, "update_ratio_first": 0.02, "passes": 16.0}
     assert judge(LEARNING | known | {"tried_divided": 0.5}).code == "healthy"
-    assert judge(STUCK | known).code != "lr_too_large"
+    assert judge(STUCK | known).code not in ("gradients_not_averaged", "lr_too_large")
     adam = accumulated(8, divided=False, rate=3e-2, kind=torch.optim.Adam)
     assert adam["summed_passes"] > 0.4
     assert adam["update_ratio_first"] > 0.05
     assert abs(adam["tried_divided"]) < 0.01  # Adam takes the same steps
-    assert judge(adam | STUCK).code != "lr_too_large"
+    assert judge(adam | STUCK).code not in ("gradients_not_averaged", "lr_too_large")
 
 
 def test_what_is_not_asked():
@@ -168,3 +170,63 @@ def test_what_is_not_asked():
     assert "summed_passes" not in accumulated(8, divided=False, clip=0.1, steps=24)
     rising = [accumulated(k, divided=False, steps=10)["passes"] for k in (1, 2, 3)]
     assert all(one < other for one, other in pairwise(rising))
+
+
+def seldom(*, each=10, clears="before", to_none=True, epochs=8, rate=0.1):
+    """Train with one step for several batches, and measure; `clears` says where the loop calls zero_grad."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(10, 16), nn.ReLU(), nn.Linear(16, 4))
+    optimizer = torch.optim.SGD(model.parameters(), lr=rate)
+    watching = watch(model, optimizer)
+    with watching:
+        for _ in range(epochs):
+            for part in range(each):
+                if clears == "before":
+                    optimizer.zero_grad(to_none)
+                loss = functional.cross_entropy(model(torch.randn(8, 10)), torch.randint(4, (8,)))
+                loss.backward()
+                if part == each - 1:
+                    optimizer.step()
+                    optimizer.zero_grad(to_none)
+                elif clears == "after":
+                    optimizer.zero_grad(to_none)
+                watching.step(loss)
+    return watching.measures()
+
+
+@pytest.mark.parametrize("to_none", [True, False])
+@pytest.mark.parametrize("clears", ["before", "after"])
+def test_gradients_that_are_cleared_unused(clears, to_none):
+    found = seldom(clears=clears, to_none=to_none)
+    assert found["dropped"] == 1
+    assert found["stepped"] == 0.1
+    verdict = judge(STUCK | found)
+    assert verdict.code == "optimizer_not_stepping"
+    assert [fix.code for fix in verdict.fixes] == ["step_each_batch"]
+    assert "cleared unused" in verdict.text
+    assert judge(LEARNING | {name: found[name] for name in ("dropped", "stepped")}).code == "healthy"
+
+
+def test_a_step_after_the_loop_over_the_batches():
+    """Its record comes before it: the first pass of the next epoch stands between the step and the next record."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(10, 16), nn.ReLU(), nn.Linear(16, 4))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    watching = watch(model, optimizer)
+    with watching:
+        for _ in range(4):
+            for _ in range(20):
+                optimizer.zero_grad()
+                loss = functional.cross_entropy(model(torch.randn(8, 10)), torch.randint(4, (8,)))
+                loss.backward()
+                watching.step(loss)
+            optimizer.step()
+    verdict = watching.diagnose()
+    assert verdict.measures["unused_passes"] == 1, "as of a network that plays against another"
+    assert verdict.code == "optimizer_not_stepping"
+
+
+def test_gradients_that_are_accumulated_or_used():
+    assert seldom(clears="never")["dropped"] == 0
+    assert judge(STUCK | seldom(clears="never")).code != "optimizer_not_stepping"
+    assert "dropped" not in judge(seldom(each=1, epochs=40)).measures or math.isnan(seldom(each=1)["dropped"])

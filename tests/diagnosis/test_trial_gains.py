@@ -76,6 +76,15 @@ def test_a_rate_that_has_decayed_is_tried_at_its_largest():
     assert gains_of(model, optimizer, known={"lr_left": 1e-5, "lr_most": 0.1})["tried_full_rate"] > 0.5
 
 
+def test_a_rate_that_is_too_small_where_a_plain_predictor_does_better():
+    model = network()
+    optimizer = torch.optim.SGD(model.parameters(), lr=2e-3)
+    assert gains_of(model, optimizer, known={"avoidable": 0.6})["tried_higher_rate"] > 0.2
+    fitting = torch.optim.SGD(model.parameters(), lr=0.3)
+    assert gains_of(model, fitting, known={"avoidable": 0.6})["tried_higher_rate"] < 0.1
+    assert "tried_higher_rate" not in gains_of(model, optimizer)
+
+
 def test_inputs_that_forced_a_tiny_rate_are_standardized_with_a_larger_one():
     model = network()
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-6)

@@ -17,11 +17,15 @@ from thalweg.i18n import LANGUAGES, speaking, t
 NUMBERS = {"lr_last": 3e-7, "lr_most": 3e-7, "gradient_last": 1.25e-5, "gain_tenfold": 0.1}
 # Their plain sentence is true of a rule, too.
 SHARED = (
+    "batchnorm_mismatch",
+    "class_imbalance",
     "clipped_too_hard",
     "dead_units",
     "decayed_too_early",
     "exploding_gradients",
+    "gradients_not_averaged",
     "inputs_ignored",
+    "lr_too_small",
     "model_too_small",
     "optimizer_not_stepping",
     "samples_mixed",

@@ -19,4 +19,8 @@ AVERAGED_OUT = (  # flat between the constant predictor and what could be reache
 )
 OUTDONE, NOT_OUTDONE = m.AVOIDABLE > MANY, (m.AVOIDABLE < MANY).if_known  # by kernel ridge regression
 SOME_GRADIENT = (m.MATRIX_GRADIENT_FIRST > 1e-6).if_known  # of the matrices that are trained
+SELDOM = 0.25  # of the records saw a step of the optimizer
+NOT_ABOVE = m.TO_CONSTANT < 1.2  # above it, the network has not even learned the best constant answer
 NOT_BELOW = m.TO_CONSTANT > 0.85  # the loss is hardly lower than the best constant predictor's
+# A loss that falls from a peak and stays above its start shows no training that is well.
+NOT_RISEN = (m.LEFT < 1).if_known

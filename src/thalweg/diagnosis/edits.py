@@ -302,6 +302,7 @@ _WAYS: dict[str, Callable[[Edits, Mapping[str, Any]], Edit | None]] = {
     "lower_rate": _rate,
     "momentum": lambda edits, _: edits.written(momentum=0.9) if isinstance(edits.optimizer, torch.optim.SGD) else None,
     "next_batch": _next_batch,
+    "no_last_relu": lambda edits, _: _remove(edits, _BOUNDED),
     "norm_momentum": _norm_momentum,
     "raise_rate": _rate,
     "register_layers": _register_layers,

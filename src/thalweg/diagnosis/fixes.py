@@ -13,9 +13,17 @@ if TYPE_CHECKING:
 
 FIXES_OF: dict[str, tuple[str, ...]] = {
     "bad_inputs": ("check_inputs", "normalize_inputs", "permute"),
-    "bad_targets": ("check_targets", "match_shapes", "minus_one", "own_blank", "longer_outputs"),
+    "bad_targets": (
+        "check_targets",
+        "match_shapes",
+        "minus_one",
+        "own_blank",
+        "longer_outputs",
+        "scale_targets",
+        "balance_terms",
+    ),
     "batchnorm_mismatch": ("norm_momentum", "shuffle_batches", "group_norm"),
-    "class_imbalance": ("weigh_classes", "balance_batches"),
+    "class_imbalance": ("weigh_classes", "balance_batches", "ignore_padding"),
     "clipped_too_hard": ("clip_less", "raise_rate"),
     "converged": ("stop", "more_capacity"),
     "dead_units": ("reinitialize", "leaky_units", "lower_rate"),
@@ -23,22 +31,22 @@ FIXES_OF: dict[str, tuple[str, ...]] = {
     "diverged": ("lower_rate", "clip", "warm_up"),
     "dropout_too_strong": ("less_dropout",),
     "exploding_gradients": ("scale_initial", "clip", "normalize_layers"),
-    "gradients_not_averaged": ("call_wrapper", "reduce_all"),
+    "gradients_not_averaged": ("call_wrapper", "reduce_all", "divide_loss"),
     "healthy": (),
     "ill_conditioned": ("adaptive", "momentum", "normalize_inputs", "decorrelate_inputs"),
-    "inputs_ignored": ("follow_signal", "turn_mask", "mix_less"),
+    "inputs_ignored": ("follow_signal", "turn_mask", "mix_less", "stop_gradient"),
     "lr_too_large": ("lower_rate", "warm_up", "clip", "divide_loss"),
-    "lr_too_small": ("raise_rate", "find_rate"),
+    "lr_too_small": ("raise_rate", "find_rate", "scale_targets", "wider_weights"),
     "model_too_small": ("widen", "residual", "add_activation"),
     "noise_floor": ("decay_rate", "enlarge_batch"),
     "not_shuffled": ("shuffle",),
-    "optimizer_not_stepping": ("call_step",),
+    "optimizer_not_stepping": ("call_step", "step_each_batch"),
     "overfitting": ("stop_early", "augment", "more_data", "add_decay", "train_all_layers"),
     "rank_without_data": ("share_samples", "join"),
     "replicas_differ": ("equal_weights", "fail_together"),
     "replicas_see_same_data": ("distributed_sampler", "seed_by_rank"),
     "saddle": ("perturb", "initialize_at_random", "momentum"),
-    "same_batch": ("next_batch",),
+    "same_batch": ("next_batch", "weigh_samples"),
     "samples_mixed": ("batch_first",),
     "saturated_units": ("reinitialize", "relu_units", "normalize_inputs"),
     "straggler": ("look_at_process", "share_evenly"),
@@ -47,7 +55,7 @@ FIXES_OF: dict[str, tuple[str, ...]] = {
     "targets_unrelated": ("check_pairs",),
     "too_few_steps": ("train_longer", "raise_rate", "step_each_batch"),
     "unsure": ("fit_one_batch", "watch_loop", "other_rates"),
-    "untrained_parameters": ("hand_all_over", "unfreeze", "register_layers", "wider_weights"),
+    "untrained_parameters": ("hand_all_over", "unfreeze", "register_layers"),
     "vanishing_gradients": ("scale_initial", "relu_units", "residual", "normalize_layers", "last_word"),
     "weight_decay_too_strong": ("less_decay", "less_penalty"),
     "wrong_loss": (
@@ -58,6 +66,7 @@ FIXES_OF: dict[str, tuple[str, ...]] = {
         "output_per_class",
         "one_logit",
         "linear_output",
+        "no_last_relu",
         "cross_entropy",
         "proper_loss",
         "smooth_loss",
@@ -66,7 +75,6 @@ FIXES_OF: dict[str, tuple[str, ...]] = {
         "times_first",
         "temperature",
         "balance_terms",
-        "ignore_padding",
         "permute",
     ),
     "wrong_mode": ("train_mode", "follow_mode"),
@@ -123,11 +131,26 @@ def _instead(code: str, measures: Mapping[str, float]) -> tuple[str, ...]:
         return measures.get(name, otherwise)
 
     holds, fixes = {
+        "bad_targets": (
+            known("drowned_term", 1) < 0.01 and known("drowning_targets") > 10,
+            ("scale_targets", "balance_terms"),
+        ),
+        "class_imbalance": (known("tried_unpadded") > 0.1, ("ignore_padding",)),
         # fitted once: it has no steps to augment
         "overfitting": (known("only_classifier") > 0.5, ("train_all_layers", "more_data")),
+        "lr_too_small": (
+            known("rounded_away") > 0.5 or (known("to_constant") > 1.5 and known("targets_scale") > 10),
+            ("wider_weights",) if known("rounded_away") > 0.5 else ("raise_rate", "find_rate", "scale_targets"),
+        ),
         "weight_decay_too_strong": (known("penalty_to_gradient") > 0.1, ("less_penalty",)),
-        "untrained_parameters": (known("rounded_away") > 0.5, ("wider_weights",)),
-        "inputs_ignored": (known("own_to_others", 3) < 3 and known("inputs_seen", 1) >= 1e-3, ("mix_less",)),
+        "same_batch": (known("redrawn") > 2 and known("batches_seen", 2) > 1, ("weigh_samples",)),
+        "optimizer_not_stepping": (known("dropped") > 0.9 and known("stepped") > 0, ("step_each_batch",)),
+        "gradients_not_averaged": (not known("gradients_differ"), ("divide_loss",)),
+        "inputs_ignored": (
+            known("inputs_seen", 1) >= 1e-3
+            and min(known("own_to_others", 3) / 3, known("directions_apart", 1) / 0.2) < 1,
+            ("mix_less",) if known("own_to_others", 3) < 3 else ("stop_gradient",),
+        ),
         "too_few_steps": (known("stepped", 1) < 0.1, ("step_each_batch",)),
         "vanishing_gradients": (
             known("forgotten_in_padding") > 0.5 and known("inputs_seen", 1) < 1e-3,
@@ -139,11 +162,24 @@ def _instead(code: str, measures: Mapping[str, float]) -> tuple[str, ...]:
 
 def _applies(name: str, measures: Mapping[str, float]) -> bool:
     """Whether a fix is one of what was found; one of another cause of the same verdict would be false."""
-    if name in ("train_all_layers", "less_penalty", "mix_less", "step_each_batch", "last_word"):
+    if name in _INSTEAD:
         return False
     limit, only_for = _ONLY_FOR.get(name, (0.0, ()))
     return not only_for or any(measures.get(measure, 0) > limit for measure in only_for)
 
+
+_INSTEAD = {
+    "balance_terms",
+    "ignore_padding",
+    "last_word",
+    "less_penalty",
+    "mix_less",
+    "scale_targets",
+    "step_each_batch",
+    "stop_gradient",
+    "train_all_layers",
+}
+"""Fixes that `_instead` gives alone."""
 
 _ONLY_FOR: dict[str, tuple[float, tuple[str, ...]]] = {
     "causal_mask": (0.05, ("next_seen",)),
@@ -154,6 +190,7 @@ _ONLY_FOR: dict[str, tuple[float, tuple[str, ...]]] = {
     "own_blank": (0, ("blank_in_targets",)),
     "permute": (2, ("misread",)),
     "shift_labels": (0.05, ("own_seen",)),
+    "weigh_samples": (2, ("redrawn",)),
     "wider_weights": (0.05, ("rounded_away",)),
 }
 """A fix to a limit, and to the measures of which one beyond it makes it a fix."""
@@ -172,8 +209,6 @@ def _for_loss(measures: Mapping[str, float]) -> tuple[str, ...]:
         found.append("sign_of_loss")
     if measures.get("floor_left", 0) > 0.95 and measures.get("ceiling_left", math.inf) < 1.1:
         found.append("temperature")
-    if measures.get("tried_unpadded", 0) > 0.1:
-        found.append("ignore_padding")
     if measures.get("drowned_term", 1) < 0.01:
         found.append("balance_terms")
     return tuple(dict.fromkeys(found)) or FIXES_OF["wrong_loss"]
@@ -188,7 +223,8 @@ _LOSS_FIXES = {
     "squashed_twice": ("logits",),
     "several_labels": ("each_class",),
     "numbered_classes": ("output_per_class",),
-    "scores_cut": ("linear_output",),
+    "scores_cut": ("no_last_relu",),
+    "truths_cut": ("no_last_relu",),
     "softmax_misplaced": ("class_dimension", "logits"),
     "log_missing": ("log_softmax", "sign_of_loss"),
     "log_of_each": ("log_softmax",),
@@ -207,7 +243,10 @@ def _values(measures: Mapping[str, float]) -> dict[str, dict[str, float]]:
         for name, factor in (("tenfold", 10.0), ("hundredfold", 100.0), ("thousandfold", 1000.0))
     }
     factor = max(gains, key=lambda key: gains[key])
-    raised = most if math.isfinite(most) and most > 5 * lr else lr * (factor if gains[factor] > 0 else 10.0)
+    factor = (
+        factor if gains[factor] > 0 and not measures.get("tried_higher_rate", 0) > 0.1 else 10.0
+    )  # on samples kept out
+    raised = most if math.isfinite(most) and most > 5 * lr else lr * factor
     return {
         "raise_rate": {"lr": lr, "to": raised},
         "lower_rate": {"lr": lr, "to": lr / 10},

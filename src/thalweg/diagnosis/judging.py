@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from thalweg.diagnosis.calibration import confidence_of
+from thalweg.diagnosis.conditions import SELDOM
 from thalweg.diagnosis.fixes import fixes_of
 from thalweg.diagnosis.measures.table import CHECKED_BY
 from thalweg.diagnosis.measures.trends import FEW, learns
@@ -123,9 +124,10 @@ def _in_a_game(measures: Mapping[str, float]) -> bool:
     """Whether two networks play, whose balance is the constant's loss: this one is either side of a GAN.
 
     The loss of a generator holds the other network; a discriminator has passes whose gradient is thrown away, because
-    they are the generator's.
+    they are the generator's. A loop whose optimizer seldom steps throws its own gradients away.
     """
-    return any(measures.get(name, 0.0) > 0.5 for name in ("rival", "unused_passes"))
+    seldom = measures.get("stepped", 1.0) < SELDOM
+    return measures.get("rival", 0.0) > 0.5 or (measures.get("unused_passes", 0.0) > 0.5 and not seldom)
 
 
 def _holds_in_a_game(rule: Rule) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from thalweg.diagnosis.conditions import NOT_BELOW, SOME_GRADIENT, STUCK
+from thalweg.diagnosis.conditions import NOT_BELOW, SELDOM, SOME_GRADIENT, STUCK
 from thalweg.diagnosis.measures import table as m
 from thalweg.diagnosis.rule import Rule
 from thalweg.diagnosis.rule import rule_of as _rule
@@ -22,6 +22,7 @@ PROGRAM_RULES: tuple[Rule, ...] = (
     _rule("bad_targets", m.TARGETS_TOO_LONG > 0.1),
     # The wiring, and inputs and targets that cannot be learned from.
     _rule("optimizer_not_stepping", m.STEPPED < 0.01, prior=1.0),
+    _rule("optimizer_not_stepping", m.STEPPED < SELDOM, m.DROPPED > 0.9),
     _rule("untrained_parameters", m.FOREIGN > 0.5, (m.MISSING > 0.01).if_known, prior=1.0),
     _rule("zero_grad_missing", m.UNCLEARED > 0.5, prior=1.0),
     _rule("rank_without_data", m.PROCESSES_LACKING > 0, prior=1.0),
@@ -46,7 +47,7 @@ PROGRAM_RULES: tuple[Rule, ...] = (
         prior=0.9,
     ),
     _rule(
-        "untrained_parameters",
+        "lr_too_small",
         m.ROUNDED_AWAY > 0.5,
         m.LEFT > 0.3,
         (m.TO_CONSTANT > 0.5).if_known,
@@ -67,6 +68,7 @@ PROGRAM_RULES: tuple[Rule, ...] = (
     _rule("same_batch", m.BATCHES_SEEN < 1.5, m.AMONG_OTHERS > 0.5, prior=1.0),
     _rule("same_batch", m.BATCHES_SEEN < 1.5, m.AT_HAND > 0.5),
     _rule("same_batch", m.BATCHES_SEEN < 1.5, m.OTHER_BATCH > 0.5, m.LOSS_OTHER > 0.3),
+    _rule("same_batch", m.REDRAWN > 2, prior=0.9),
     _rule("replicas_see_same_data", m.DATA_SHARED > 0.3, prior=1.0),
     _rule("bad_targets", m.TARGETS_KINDS < 1.5, (m.TARGETS_COUNT > 7).if_known),
     _rule("bad_targets", m.TARGETS_SCALE > 300, prior=0.9),
@@ -79,6 +81,7 @@ PROGRAM_RULES: tuple[Rule, ...] = (
     _rule("wrong_loss", m.SQUASHED_TWICE > 0.5, prior=1.0),
     _rule("wrong_loss", m.SEVERAL_LABELS > 0.05, prior=1.0),
     _rule("wrong_loss", m.SCORES_CUT > 0.05, m.LEFT > 0.05, prior=1.0),
+    _rule("wrong_loss", m.TRUTHS_CUT > 0.1, m.LEFT > 0.05, prior=1.0),
     _rule("wrong_loss", m.SOFTMAX_MISPLACED > 0.5, prior=1.0),
     _rule("wrong_loss", m.LOG_MISSING > 0.5, prior=1.0),
     _rule("wrong_loss", m.LOG_OF_EACH > 0.5, prior=1.0),
@@ -103,8 +106,9 @@ PROGRAM_RULES: tuple[Rule, ...] = (
         STUCK,
         prior=0.9,
     ),
-    _rule("wrong_loss", m.PADDING_COUNTED > 0.5, m.TRIED_UNPADDED > 0.1, prior=0.9, beside_learning=True),
+    _rule("class_imbalance", m.PADDING_COUNTED > 0.5, m.TRIED_UNPADDED > 0.1, prior=0.9),
     _rule("wrong_loss", m.NUMBERED_CLASSES > 0.15, prior=0.9, beside_learning=True),
+    _rule("bad_targets", m.DROWNED_TERM < 0.01, m.DROWNING_TARGETS > 10, m.STEPS > 100, prior=1.0),
     _rule("wrong_loss", m.DROWNED_TERM < 0.01, m.STEPS > 100, prior=1.0),
     _rule("bad_targets", m.MIRRORED > 0.25, prior=0.9, beside_learning=True),
     # What the inputs tell that they should not.
@@ -141,6 +145,7 @@ PROGRAM_RULES: tuple[Rule, ...] = (
         (m.TRIED_LOWER_RATE < 0.1).if_known,  # else the rate is what keeps it from learning
         prior=1.0,
     ),
+    _rule("inputs_ignored", m.DIRECTIONS_APART < 0.2, m.DIRECTIONS_LEFT < 0.5, m.STEPS > 50),
     _rule("symmetric_weights", m.TWIN_UNITS > 0.9, m.LEFT > 0.3, prior=1.0),
     _rule("symmetric_weights", m.TWIN_UNITS_FIRST > 0.9, m.LEFT > 0.1, prior=1.0),
     _rule("dead_units", m.MATRIX_GRADIENT_FIRST < 1e-6, m.DEAD_UNITS_FIRST > 0.9, m.LEFT > 0.1, prior=1.0),
@@ -159,6 +164,13 @@ PROGRAM_RULES: tuple[Rule, ...] = (
         (m.DEAD_UNITS_FIRST < 0.9).if_known,
         (m.SATURATED_UNITS_FIRST < 0.9).if_known,
         prior=1.0,
+    ),
+    _rule(
+        "targets_unrelated",
+        m.PICTURES_FORETOLD < 3,
+        m.FIT_LEFT < 0.95,  # else the network says nothing of what could be foretold
+        prior=0.9,
+        beside_learning=True,
     ),
     _rule(
         "class_imbalance",

@@ -12,8 +12,10 @@ from thalweg.diagnosis.conditions import (
     FULL_RATE_HELPS,
     FULL_RATE_HELPS_MUCH,
     LOWER_IS_NO_WORSE,
+    NOT_ABOVE,
     NOT_BELOW,
     NOT_OUTDONE,
+    NOT_RISEN,
     OUTDONE,
     STUCK,
 )
@@ -30,9 +32,9 @@ RULES: tuple[Rule, ...] = (
     _rule("saturated_units", m.INITIAL_SCALE > 4, m.SATURATED_UNITS_FIRST > 0.5, m.TO_CONSTANT > 0.3),
     _rule("exploding_gradients", m.LOSS_FIRST_TO_ZERO > 8, m.TO_CONSTANT > 0.9, (m.TRIED_STANDARDIZED < 0.3).if_known),
     _rule("lr_too_large", m.NONFINITE_STEP > 0, m.TRIED_LOWER_RATE > 0.2, prior=0.9),
-    _rule("lr_too_large", m.SUMMED_PASSES > 0.4, m.TRIED_DIVIDED > 0.2, NOT_BELOW, prior=0.9),
+    _rule("gradients_not_averaged", m.SUMMED_PASSES > 0.4, m.TRIED_DIVIDED > 0.2, NOT_BELOW, prior=0.9),
     _rule(
-        "lr_too_large",
+        "gradients_not_averaged",
         m.SUMMED_PASSES > 0.4,
         m.UPDATE_RATIO_FIRST > 0.05,
         (m.TRIED_DIVIDED > 0.02).if_known,  # 0: the optimizer takes the same steps, as Adam does
@@ -93,6 +95,7 @@ RULES: tuple[Rule, ...] = (
     _rule("lr_too_large", LOWER_IS_NO_WORSE, m.ABOVE_LOWEST > 0.1, m.LEFT > 0.2, (m.VALID_RISE < 0.1).if_known),
     # Running statistics.
     _rule("batchnorm_mismatch", m.NORM_GAP > 0.2, m.STEPS > 30),
+    _rule("batchnorm_mismatch", m.RESTATED > 0.2, m.STEPS > 30),
     _rule("lr_too_large", m.TRIED_LOWER_RATE > 0.05, m.UPDATE_RATIO_FIRST > 0.05, NOT_BELOW, STUCK, prior=0.9),
     _rule("model_too_small", m.AFFINE > 0.5, m.FIT_LEFT > 0.3, m.LEFT > 0.3, prior=1.0),
     # Units and layers that pass no gradient.
@@ -158,6 +161,15 @@ RULES: tuple[Rule, ...] = (
         m.FALLING < 0.05,
     ),
     _rule("lr_too_small", m.UPDATE_RATIO < 2e-4, m.GAIN_RATIO > 20, m.TO_CONSTANT > 0.95, (m.LR_LEFT > 0.1).if_known),
+    _rule(
+        "lr_too_small",
+        m.COSINE > 0.8,
+        m.TO_CONSTANT > 1.5,
+        m.GAIN_RATIO > 20,
+        m.FALLING < 0.05,
+        m.STEPS > 100,
+        (m.LR_LEFT > 0.1).if_known,
+    ),
     _rule(
         "ill_conditioned",
         m.SHARPNESS_RATIO > 0.6,
@@ -241,20 +253,32 @@ RULES: tuple[Rule, ...] = (
     _rule("dropout_too_strong", OUTDONE, m.TRIED_NO_DROPOUT > 0.1, prior=0.9, beside_learning=True),
     _rule("weight_decay_too_strong", OUTDONE, m.TRIED_NO_DECAY > 0.1, prior=0.9, beside_learning=True),
     _rule("lr_too_large", OUTDONE, m.TRIED_LOWER_RATE > 0.1, prior=0.9, beside_learning=True),
-    _rule("healthy", m.FALLING > 0.006, (m.TO_CONSTANT < 0.95).if_known, NOT_OUTDONE, prior=0.9),
+    _rule("too_few_steps", m.AVOIDABLE > 0.5, m.TRIED_LONGER > 0.1, m.COSINE > 0.5, m.TO_CONSTANT > 0.5, prior=0.85),
+    _rule(
+        "lr_too_small",
+        OUTDONE,
+        m.TRIED_HIGHER_RATE > 0.1,
+        m.TRIED_LONGER < 0.1,  # else the steps are long enough, and too few
+        m.COSINE > 0.2,
+        NOT_BELOW,
+        prior=0.85,
+    ),
+    _rule("healthy", m.FALLING > 0.006, NOT_RISEN, (m.TO_CONSTANT < 0.95).if_known, NOT_OUTDONE, prior=0.9),
     _rule(
         "healthy",
         m.FALLING > 0.02,
+        NOT_RISEN,
         (m.TO_CONSTANT < 1.5).if_known,
         (m.TRIED_LONGER > 0.05).if_known,
         NOT_OUTDONE,
         prior=0.9,
     ),
-    _rule("healthy", m.FALLING > 0.02, (m.TO_CONSTANT < 0.95).if_known, m.TRIED_LONGER > 0.05, prior=0.9),
+    _rule("healthy", m.FALLING > 0.02, NOT_RISEN, (m.TO_CONSTANT < 0.95).if_known, m.TRIED_LONGER > 0.05, prior=0.9),
     _rule(
         "targets_unrelated",
         (m.FORETOLD < 3).if_known,
         m.TO_CONSTANT > 0.9,
+        NOT_ABOVE,
         m.TRIED_BEST > 0.9,
         m.FIT_LEFT < 0.6,
         m.FALLING < 0.06,
@@ -265,6 +289,7 @@ RULES: tuple[Rule, ...] = (
         "targets_unrelated",
         (m.FORETOLD < 3).if_known,
         m.TO_CONSTANT > 0.97,
+        NOT_ABOVE,
         m.TRIED_BEST > 0.8,
         m.FIT_LEFT < 0.3,
         m.FALLING < 0.06,
@@ -286,6 +311,7 @@ RULES: tuple[Rule, ...] = (
         "targets_unrelated",
         (m.FORETOLD < 3).if_known,
         m.TO_CONSTANT > 0.95,
+        NOT_ABOVE,
         (m.COSINE < 0.3).if_known,
         m.FIT_LEFT < 0.6,
         (m.UPDATE_RATIO > 1e-4).if_known,
@@ -306,4 +332,4 @@ RULES: tuple[Rule, ...] = (
 )
 
 REPLICA_CODES = frozenset(rule.code for rule in RULES if rule.needs_replicas)
-"""Codes that need several processes: neither the zoo nor the playground, which have one, can show them."""
+"""Codes with a rule that needs several processes: neither the zoo nor the playground, which have one, shows them."""

@@ -247,7 +247,7 @@ class Watch:
             with self._keeping("optimizer"):
                 if self._probe.attached:
                     self._wiring = self._probe.reach.wiring()
-            found["gradless"] = self._probe.gradless
+            found |= {"gradless": self._probe.gradless, "dropped": self._probe.clearing.dropped}
             found |= mode_measures(self.model)
             found["batch_size"] = float(self._probe.batch_size)
             with self._keeping("repeated"):

@@ -1,7 +1,8 @@
 """A depthwise convolution, each channel by itself, whose backward pass is ours on CPUs.
 
 oneDNN computes the gradients of some depthwise convolutions one number at a time: by the input with a stride in bf16,
-by the weights of kernels of 5 × 5 in both precisions. They took more than half of a step of EfficientNet-Lite0.
+by the weights of kernels of 5 × 5 in both precisions. Of the time for the convolutions of EfficientNet-Lite0, gradients
+of depthwise ones took a third in fp32, and four fifths in bf16.
 
 Shape suffixes: N photos, C channels, H height, W width; h and w those of the output; K × K the kernel.
 """

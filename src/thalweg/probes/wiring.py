@@ -110,13 +110,17 @@ class Reach:
         return Wiring.of(self._model, self._optimizer, reached=self._reached)
 
 
+FEWEST_LOOKS = 3
+
+
 class ClearingCheck:
     """Tells exactly, from one small tensor, whether gradients were cleared between two steps.
 
     Let g be the addition of a backward pass to the tensor's gradient, G the gradient after the last optimizer step or
     pass, and G' the gradient after this pass. Cleared: G' = g. Not cleared: G' = G + g. Both are read right after each
     pass, before anything clips or unscales them. All passes of a step count: in a GAN, the generator's pass leaves
-    gradients in the critic, which are cleared before the critic's own.
+    gradients in the critic, which are cleared before the critic's own. After a record without a step, the same
+    comparison tells accumulation from a gradient that no step will use.
 
     Args:
         parameters: all trained parameters; the smallest with more than one value is observed.
@@ -133,7 +137,17 @@ class ClearingCheck:
         self._before: Tensor | None = None
         self._kept: list[Tensor] = []  # of each pass: whether it added to the gradient that was there
         self._cleared: list[Tensor] = []  # of each pass but the first: whether that gradient was cleared
+        self._waiting: Tensor | None = None  # the gradient that no step has used yet
+        self._dropped: Tensor | None = None  # number of such gradients that were cleared, of so many looked at
+        self._looks = 0
         self.passes = 0
+
+    @property
+    def dropped(self) -> float:
+        """Share of the gradients without a step that were cleared unused; NaN: fewer than three were looked at."""
+        if self._dropped is None or self._looks < FEWEST_LOOKS:
+            return float("nan")
+        return float(self._dropped) / self._looks
 
     def prepare(self, *, after_step: bool) -> bool:
         """Observe the next step.
@@ -145,9 +159,9 @@ class ClearingCheck:
             Whether backward passes can be observed.
         """
         self.forget()
-        self._incoming = self._before = None
+        self._incoming = self._before = self._waiting = None
         self._kept, self._cleared = [], []
-        self.passes = 0
+        passed, self.passes = self.passes, 0
         if self._parameter is None or not is_able(self._parameter):
             self._parameter = min(filter(is_able, self._parameters), key=torch.Tensor.numel, default=None)
         parameter: Any = self._parameter
@@ -155,17 +169,25 @@ class ClearingCheck:
             return False
         if after_step and parameter.grad is not None and not parameter.grad.is_sparse:
             self._before = parameter.grad.detach().clone()
+        if not after_step and passed and parameter.grad is None:
+            self._drop(torch.ones((), device=parameter.device))
+        elif not after_step and parameter.grad is not None and not parameter.grad.is_sparse:
+            self._waiting = parameter.grad.detach().clone()
         self._hooks.callback(parameter.register_hook(self._arrive).remove)
         self._hooks.callback(parameter.register_post_accumulate_grad_hook(self._arrived).remove)
         return True
 
     def _arrive(self, gradient: Tensor) -> None:
-        if self._before is not None:
+        if self._before is not None or self._waiting is not None:
             self._incoming = gradient.detach().clone()
 
     def _arrived(self, parameter: Tensor) -> None:
         self.passes += 1
         before, incoming, self._incoming = self._before, self._incoming, None
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None and incoming is not None and parameter.grad is not None:
+            rest = parameter.grad.detach() - incoming
+            self._drop((rest.norm() <= 1e-3 * waiting.norm()) & (incoming.norm() > 0))
         if before is None or incoming is None or parameter.grad is None:
             return
         now = parameter.grad.detach()
@@ -175,6 +197,11 @@ class ClearingCheck:
             self._cleared.append((rest.norm() < 1e-3 * length) & seen)
         self._kept.append(((rest - before).norm() < 1e-3 * length) & seen)
         self._before = now.clone()
+
+    def _drop(self, dropped: Tensor) -> None:
+        """Count a look; no host sync waits for it."""
+        self._looks += 1
+        self._dropped = dropped.float() if self._dropped is None else self._dropped.to(dropped.device) + dropped
 
     def verdict(self) -> Tensor | None:
         """Return 1.0 if all passes added to the last step's gradient, else 0.0, on the device; None if unknown."""

@@ -73,12 +73,13 @@ RECIPES: Final = {
         resize="center-crop",  # as most published weights were trained
         epochs=10,
         batch_size=32,
-        lr=3e-4,
-        layer_decay=0.8,
+        lr=1e-3,
+        layer_decay=0.9,
         schedule="warmup(10%) > cosine",
         augment="standard",
         mixup=0.2,  # in twenty epochs, photos as they are teach their wrong labels as well
         cutmix=0.5,
+        label_smoothing=0.0,  # mixed targets are soft already
         ema=0.99,
         evaluate_every=2,
     ),

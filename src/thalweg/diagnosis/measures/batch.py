@@ -18,9 +18,10 @@ from thalweg.diagnosis.measures.graph import tensors_in
 from thalweg.diagnosis.measures.head import class_dim, head_of, normalized_over, of_log_sigmoid, reachable
 from thalweg.diagnosis.measures.loss import of_loss
 from thalweg.diagnosis.measures.relabeled import IGNORED
+from thalweg.diagnosis.measures.running_statistics import gap_measures
 from thalweg.diagnosis.measures.signs import sign_measures
 from thalweg.diagnosis.measures.widening import calls_of
-from thalweg.probes.batches import first_tensor, mean_loss
+from thalweg.probes.batches import first_tensor
 from thalweg.probes.copies import own_randomness
 
 
@@ -87,7 +88,7 @@ def of_batch(model: nn.Module, loss_fn: LossFunction, batches: Sequence[Batch]) 
                 found |= {"log_missing": 0.0, "log_of_each": 1.0, "loss_floor": 0.0}  # no output is above zero
             found |= _of_outputs(outputs, targets, loss) | _of_rare(outputs, targets, head)
         found |= constant_measures(outputs, targets, loss_fn, head)
-        found |= _of_batch_norm(twin, loss_fn, batches, found.get("loss_constant", math.nan))
+        found |= gap_measures(twin, loss_fn, batches, found.get("loss_constant", math.nan))
     return found
 
 
@@ -368,22 +369,3 @@ def constant_measures(
         value = math.nan
     found = {"loss_zero": zero, "loss_constant": value}
     return {name: number for name, number in found.items() if math.isfinite(number)}
-
-
-def _of_batch_norm(
-    twin: nn.Module, loss_fn: LossFunction, batches: Sequence[Batch], constant: float
-) -> dict[str, float]:
-    """Compare the loss with running statistics to the loss with the batch's own; all else is as in training."""
-    norms = [module for module in twin.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]  # noqa: SLF001
-    norms = [norm for norm in norms if norm.track_running_stats]
-    if not norms:
-        return {}
-    losses = []
-    for training in (False, True):  # running statistics first: training mode changes them
-        twin.train()
-        for norm in norms:
-            norm.train(training)
-        with own_randomness(0):
-            losses.append(mean_loss(twin, loss_fn, batches[:1]))
-    scale = max(abs(constant), 1e-12) if math.isfinite(constant) else max(abs(losses[1]), 1e-12)
-    return {"norm_gap": (losses[0] - losses[1]) / scale}

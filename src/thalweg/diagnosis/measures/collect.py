@@ -16,6 +16,7 @@ from thalweg.diagnosis.measures.accumulation import accumulation_measures
 from thalweg.diagnosis.measures.affine import affine_measures
 from thalweg.diagnosis.measures.batch import of_batch
 from thalweg.diagnosis.measures.called import called_measures
+from thalweg.diagnosis.measures.collapse import collapse_measures
 from thalweg.diagnosis.measures.dropout import dropout_left_on, dropout_measures
 from thalweg.diagnosis.measures.floor import floor_measures
 from thalweg.diagnosis.measures.foretold import foretold_measures
@@ -37,9 +38,10 @@ from thalweg.diagnosis.measures.pairing import pairing_measures
 from thalweg.diagnosis.measures.penalty import penalty_measures
 from thalweg.diagnosis.measures.recovered import recovered
 from thalweg.diagnosis.measures.relabeled import with_class_indices
-from thalweg.diagnosis.measures.repeated import other_batch
+from thalweg.diagnosis.measures.repeated import other_batch, redrawn_measures
 from thalweg.diagnosis.measures.rewards import reward_measures
 from thalweg.diagnosis.measures.rounding import rounding_measures
+from thalweg.diagnosis.measures.running_statistics import restated_measures
 from thalweg.diagnosis.measures.sequence import sequence_measures
 from thalweg.diagnosis.measures.smoothing import smoothing_measures
 from thalweg.diagnosis.measures.start import start_measures
@@ -146,6 +148,7 @@ def ask(
             "mixing": lambda: mixing_measures(new(), first, scale),
             "smoothing": lambda: smoothing_measures(new(), start or {}, first),
             "ignored": lambda: ignored_measures(new(), first),
+            "collapse": lambda: collapse_measures(new(), start or {}, first),
             "layout": lambda: layout_measures(given[0]),
             "order": lambda: order_measures(copied.loss_fn, rows, first),
             "leakage": lambda: leakage_measures(copied.model, as_written, written, as_given),
@@ -154,12 +157,13 @@ def ask(
             "mirrored": lambda: mirrored_measures(copied, first),
             "symmetry": lambda: weights_of(copied.model, start or {}),
             "start": lambda: start_measures(new(), start or {}, first),
-            "repeated": lambda: other_batch(given, known),
+            "repeated": lambda: other_batch(given, known) | redrawn_measures(given[0], rows),
             "dropout_left_on": lambda: dropout_left_on(new().model, first),
             "affine": lambda: affine_measures(new(), first),
             "penalty": lambda: penalty_measures(new(), first),
             "terms": lambda: terms_measures(new(), start or {}, first),
             "rounding": lambda: rounding_measures(new(), new(), first),
+            "statistics": lambda: restated_measures(new(), kept, given[0].size, scale),
             "sequence": lambda: sequence_measures(copied.model, copied.loss_fn, first),
             "noise": lambda: noise_of(copied.model, copied.loss_fn, batches),
             "curvature": lambda: curvature_of(new(), batches[:2], scale=scale, a_step=a_step, seconds=seconds),

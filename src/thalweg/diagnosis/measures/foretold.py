@@ -10,6 +10,7 @@ Shape suffixes: K samples, F features, D numbers or classes, S steps.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -26,7 +27,7 @@ from thalweg.probes.holdout import rows_of
 
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
     from torch import Tensor, nn
@@ -42,6 +43,8 @@ COVERED = 0.5  # share of the late samples that are among the kept ones, which a
 MOST_NUMBERS, MOST_CLASSES = 16, 100
 CLEARLY = 6.0  # standard errors from which no further predictor is asked
 LEARNED = 0.6  # of the constant's loss: a network that leaves less has learned its samples
+NEARLY = 1.05  # of the loss that the training has come to
+_ROUNDING = 1e-10  # of the largest eigenvalue
 STEPS, LOOKS, ROWS = 400, 16, 64
 RATES = (1e-3, 1e-2)
 SHARE = 0.2  # of the seconds for all short runs
@@ -94,24 +97,72 @@ def foretold_measures(
         `foretold`: the agreement in standard errors, the most of all predictors and of all moments of the training.
         Nothing if the samples are too few, nearly all of one class, of another form, or hardly a part of a data set
         that is seen once; nothing either if the network does not learn the three quarters. `first_sight`: the loss
-        while every sample was new, relative to the best constant's over the kept samples.
+        while every sample was new, relative to the best constant's over the kept samples. `pictures_foretold`, in
+        place of `foretold`: the same of targets with rows and columns, such as masks, of which the 16 directions
+        count in which they vary most; the network counts, too, if it comes as low as the training did.
 
     Source: Zhang et al. 2017, Understanding deep learning requires rethinking generalization,
     https://arxiv.org/abs/1611.03530; Mantel 1967, The detection of disease clustering and a generalized regression
     approach, for the permutation of one side.
     """
-    numbers_KD, features_KF = _numbers_of(samples), features_of(samples)
     whole = known.get("comes_again", 0.0) > COVERED
-    if numbers_KD is None or features_KF is None or samples.size < FEWEST or _unlike(numbers_KD) < FEWEST_UNLIKE:
+    if samples.size < FEWEST or (not whole and "loss_first_sight" not in known):
         return {}
-    if not whole and "loss_first_sight" not in known:
+    if _are_pictures(samples):
+        return _of_pictures(gains, samples, start, known)
+    numbers_KD, features_KF = _numbers_of(samples), features_of(samples)
+    if numbers_KD is None or features_KF is None or _unlike(numbers_KD) < FEWEST_UNLIKE:
         return {}
-    found = _of_first_sight(gains, samples, known)
-    most = max(agreement(one_KD, numbers_KD[: len(one_KD)]) for one_KD in ridge(features_KF, numbers_KD))
-    if most > CLEARLY:
-        return found | {"foretold": most}
-    reached = [_of_network(gains, samples, start, rate) for rate in RATES]
-    return found | {"foretold": max([most, *reached])} if max(reached) > -math.inf else found
+    question = _Question(gains, samples, start, _numbers_of, _said_of_classes, LEARNED * gains.scale)
+    agreed = question.agreement(features_KF, numbers_KD)
+    return _of_first_sight(gains, samples, known) | ({} if agreed is None else {"foretold": agreed})
+
+
+def _of_pictures(
+    gains: Gains, samples: Batch, start: Mapping[str, Tensor], known: Mapping[str, float]
+) -> dict[str, float]:
+    """The agreement of predicted and true targets along the directions in which these vary most."""
+    features_KF, most = features_of(samples), _most_frequent(samples.targets)
+    basis_PD = _basis_of(_flat(samples.targets, most))
+    if features_KF is None or basis_PD is None:
+        return {}
+
+    def numbers_of(some: Batch) -> Tensor:
+        return _flat(some.targets, most) @ basis_PD
+
+    def said_of(outputs: Tensor, _held: Batch) -> Tensor:
+        own = outputs if most is None else outputs[:, most] - outputs.mean(dim=1)
+        return own.reshape(len(own), -1).double() @ basis_PD
+
+    enough = max(LEARNED * gains.scale, NEARLY * known.get("loss_last", 0.0))
+    agreed = _Question(gains, samples, start, numbers_of, said_of, enough).agreement(features_KF, numbers_of(samples))
+    return {} if agreed is None else {"pictures_foretold": agreed}
+
+
+def _are_pictures(samples: Batch) -> bool:
+    """Whether inputs and targets have rows and columns."""
+    inputs, targets = samples.inputs, samples.targets
+    if not isinstance(inputs, torch.Tensor) or not isinstance(targets, torch.Tensor):
+        return False
+    return inputs.ndim > 3 and targets.ndim > 2 and inputs.shape[-2:] == targets.shape[-2:]
+
+
+def _most_frequent(targets: Tensor) -> int | None:
+    """The most frequent class; None of numbers."""
+    return None if targets.is_floating_point() else int(targets.flatten().mode().values)
+
+
+def _flat(targets: Tensor, most: int | None) -> Tensor:
+    """The targets as one row for each sample, (K, P); of classes, whether each is the most frequent one."""
+    return (targets if most is None else targets == most).reshape(len(targets), -1).double()
+
+
+def _basis_of(targets_KP: Tensor) -> Tensor | None:
+    """The directions in which targets vary most, (P, D); None if they are all the same."""
+    centered_KP = targets_KP - targets_KP.mean(dim=0)
+    values_K, vectors_KK = torch.linalg.eigh(centered_KP @ centered_KP.T)
+    most = int((values_K > _ROUNDING * values_K.max()).sum().clamp(max=MOST_NUMBERS))
+    return centered_KP.T @ vectors_KK[:, -most:] if most else None
 
 
 def _of_first_sight(gains: Gains, samples: Batch, known: Mapping[str, float]) -> dict[str, float]:
@@ -161,44 +212,77 @@ def _unlike(numbers_KD: Tensor) -> int:
     return len(few_KD) - int(few_KD.unique(dim=0, return_counts=True)[1].max())
 
 
-def _of_network(gains: Gains, samples: Batch, start: Mapping[str, Tensor], rate: float) -> float:
-    """The agreement of a network's outputs on a fourth that it does not train on; minus infinity if it learns nothing.
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """Whether any predictor foretells some numbers of the targets.
 
-    The most of several moments counts: it is high before the network learns the others by heart.
+    Attributes:
+        gains: the model, its optimizer, the loss and the budget.
+        samples: each once.
+        start: the first weights; empty: new ones are drawn.
+        numbers_of: of samples, one row of numbers for each, or None.
+        said_of: the same numbers of the outputs.
+        enough: a network whose loss comes below this counts.
     """
-    a_step = max(gains.a_step, 1e-9) * max(1.0, ROWS / gains.batches[0].size)  # of 64 samples
-    steps = min(STEPS, int(SHARE * gains.seconds / (len(RATES) * a_step)))
-    order_K = torch.randperm(samples.size, generator=torch.Generator().manual_seed(1))
-    cut = samples.size * 3 // 4
-    held, train = rows_of(samples, order_K[cut:]), rows_of(samples, order_K[:cut])
-    numbers_KD = None if held is None else _numbers_of(held)
-    if held is None or train is None or numbers_KD is None or steps < LOOKS:
-        return -math.inf
-    copied, most = gains.copied(), -math.inf
-    with own_randomness(0), torch.enable_grad(), WithoutDropout():
-        if not rewound(copied, start):
-            copied.restart()
-        adam = torch.optim.Adam([one for one in copied.model.parameters() if one.requires_grad], lr=rate)
-        copied, losses = Copy(copied.model, adam, copied.loss_fn), []
-        for step in range(1, steps + 1):
-            batch = rows_of(train, torch.randint(cut, (min(ROWS, cut),))) or train
-            losses.append(float(copied.step(partial(batch.loss, copied.model, copied.loss_fn)).detach()))
-            if step % (steps // LOOKS) == 0:
-                most = max(most, agreement(_outputs(copied.model, held, numbers_KD.shape[1]), numbers_KD))
-                if most > CLEARLY:
-                    return most
-    has_learned = sum(losses[-(steps // LOOKS) :]) / (steps // LOOKS) < LEARNED * gains.scale
-    return most if has_learned else -math.inf
+
+    gains: Gains
+    samples: Batch
+    start: Mapping[str, Tensor]
+    numbers_of: Callable[[Batch], Tensor | None]
+    said_of: Callable[[Tensor, Batch], Tensor]
+    enough: float
+
+    def agreement(self, features_KF: Tensor, numbers_KD: Tensor) -> float | None:
+        """The most agreement, in standard errors; None if no kernel finds any and no network counts."""
+        most = max(agreement(one_KD, numbers_KD[: len(one_KD)]) for one_KD in ridge(features_KF, numbers_KD))
+        if most > CLEARLY:
+            return most
+        reached = [self._of_network(rate) for rate in RATES]
+        return max([most, *reached]) if max(reached) > -math.inf else None
+
+    def _of_network(self, rate: float) -> float:
+        """The agreement of outputs on a fourth that the network does not train on; minus infinity if it does not count.
+
+        The most of several moments counts: it is high before the network learns the others by heart.
+        """
+        gains, samples = self.gains, self.samples
+        a_step = max(gains.a_step, 1e-9) * max(1.0, ROWS / gains.batches[0].size)  # of 64 samples
+        steps = min(STEPS, int(SHARE * gains.seconds / (len(RATES) * a_step)))
+        order_K = torch.randperm(samples.size, generator=torch.Generator().manual_seed(1))
+        cut = samples.size * 3 // 4
+        held, train = rows_of(samples, order_K[cut:]), rows_of(samples, order_K[:cut])
+        numbers_KD = None if held is None else self.numbers_of(held)
+        if held is None or train is None or numbers_KD is None or steps < LOOKS:
+            return -math.inf
+        copied, most = gains.copied(), -math.inf
+        with own_randomness(0), torch.enable_grad(), WithoutDropout():
+            if not rewound(copied, self.start):
+                copied.restart()
+            adam = torch.optim.Adam([one for one in copied.model.parameters() if one.requires_grad], lr=rate)
+            copied, losses = Copy(copied.model, adam, copied.loss_fn), []
+            for step in range(1, steps + 1):
+                batch = rows_of(train, torch.randint(cut, (min(ROWS, cut),))) or train
+                losses.append(float(copied.step(partial(batch.loss, copied.model, copied.loss_fn)).detach()))
+                if step % (steps // LOOKS) == 0:
+                    most = max(most, agreement(self.said_of(_outputs(copied.model, held), held), numbers_KD))
+                    if most > CLEARLY:
+                        return most
+        has_learned = sum(losses[-(steps // LOOKS) :]) / (steps // LOOKS) < self.enough
+        return most if has_learned else -math.inf
 
 
-def _outputs(model: nn.Module, held: Batch, columns: int) -> Tensor:
-    """The outputs as one row for each sample, in evaluation mode; of classes, the columns of those that come."""
+def _outputs(model: nn.Module, held: Batch) -> Tensor:
+    """The outputs in evaluation mode."""
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     with torch.no_grad():
-        outputs = held.outputs(model).reshape(held.size, -1)
+        outputs = held.outputs(model)
     for module, training in modes:
         module.training = training
-    if outputs.shape[1] != columns:
-        outputs = outputs[:, held.targets.unique()]
     return outputs
+
+
+def _said_of_classes(outputs: Tensor, held: Batch) -> Tensor:
+    """One row for each sample; of classes, the columns of those that come."""
+    flat, numbers_KD = outputs.reshape(held.size, -1), _numbers_of(held)
+    return flat if numbers_KD is None or flat.shape == numbers_KD.shape else flat[:, held.targets.unique()]

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from thalweg.probes.batches import Batch, LossFunction
 
-FEWEST_ROWS = 32  # that show that a column and the targets are one
+FEWEST_ROWS = 32  # different ones, that show that a column and the targets are one
 FEWEST_A_CLASS = 8  # of two classes; with more classes, a column that names all of them is no chance
 SHORTEST = 4  # sequences
 _SMOOTH = 0.5  # of the variance: half the mean square of successive differences; 1 in an order that says nothing
@@ -84,7 +84,12 @@ def _of_table(batches: Sequence[Batch]) -> dict[str, float]:
     targets_N = torch.cat([inputs_NF.new_empty(0), *(part for part in parts if part is not None)])
     varied_F = (inputs_NF != inputs_NF[:1]).any(dim=0)
     # a line fitted to one column is no leak
-    if len(targets_N) < max(len(inputs_NF), FEWEST_ROWS) or int(varied_F.sum()) < 2:
+    if len(targets_N) < len(inputs_NF) or int(varied_F.sum()) < 2:
+        return {}
+    # a sample that comes again shows nothing new
+    each_NG = torch.cat([inputs_NF, targets_N[:, None]], dim=1).unique(dim=0)
+    inputs_NF, targets_N = each_NG[:, :-1], each_NG[:, -1]
+    if len(targets_N) < FEWEST_ROWS:
         return {}
     kinds, ranks_N, counts = targets_N.unique(return_inverse=True, return_counts=True)
     if len(kinds) < 2 or (len(kinds) == 2 and int(counts.min()) < FEWEST_A_CLASS):

@@ -89,6 +89,7 @@ def of_loss(outputs: Tensor, targets: Tensor, loss_fn: LossFunction, head: Head)
         return found
     if outputs.shape[dim] > 1 and _applies_softmax(value, outputs, dim):
         found |= _of_classes(outputs, targets, head, dim)
+    found |= _of_truths(value, outputs, targets, head, dim)
     found["softmax_misplaced"] = float(_misplaced(outputs, dim))
     found["squashed_twice"] = float(_squashed_twice(value, outputs, targets, head, dim))
     distributions = targets.is_floating_point() and normalized_over(targets, dim)
@@ -238,6 +239,19 @@ def _of_classes(outputs: Tensor, targets: Tensor, head: Head, dim: int) -> dict[
         others = [other for other in range(outputs.ndim) if other != dim]
         found["scores_cut"] = float((outputs.amax(dim=others) <= 0).float().mean())
     return found
+
+
+def _of_truths(value: Value, outputs: Tensor, targets: Tensor, head: Head, dim: int) -> dict[str, float]:
+    """The share of samples whose true class has a score that a ReLU has cut to zero, though a higher one costs less."""
+    if head != "relu" or outputs.shape[dim] < 2 or targets.is_floating_point():
+        return {}
+    known = ((targets >= 0) & (targets < outputs.shape[dim])).unsqueeze(dim)
+    own = torch.zeros_like(outputs, dtype=torch.bool).scatter(dim, targets.unsqueeze(dim).clamp(min=0), known)
+    cut = own & (outputs <= 0)
+    raised = value(torch.where(cut, outputs.amax(), outputs))
+    return (
+        {"truths_cut": float(cut.sum() / own.sum())} if own.any() and (not cut.any() or raised < value(outputs)) else {}
+    )
 
 
 def _squashed_twice(value: Value, outputs: Tensor, targets: Tensor, head: Head, dim: int) -> bool:

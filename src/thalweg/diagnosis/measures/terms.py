@@ -1,18 +1,22 @@
 """A loss of several terms, one of which drowns another: the class beside a box in pixels, a sum beside a mean.
 
 The terms are what the last additions of the loss add. A term of the targets has learned something if it is lower for
-each sample's own targets than for another's.
+each sample's own targets than for another's, and lower than for the best outputs that are the same for all samples.
+
+Shape suffixes: N samples, D columns of targets.
 """
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from thalweg.diagnosis.measures.batch import constant_measures
 from thalweg.diagnosis.measures.start import rewound
 from thalweg.probes.batches import mapped
 from thalweg.probes.copies import own_randomness
@@ -24,10 +28,12 @@ if TYPE_CHECKING:
     from thalweg.probes.batches import Batch
     from thalweg.probes.copies import Copy
 
+MOST_COLUMNS = 16  # of targets
 LEARNED = 0.02  # of a term: by so much it is lower for a sample's own targets once it has learned anything
 _ROUNDING = (
     1e-6  # of a term, now or at the start: it takes the targets in another order, and needs them as a whole only
 )
+_A_LITTLE = 0.25  # rounded or cut off, a class stays what it is
 _ADDING = {"add", "__add__", "__radd__", "__iadd__", "add_", "sub", "__sub__", "__isub__"}
 _SCALING = {"mul", "__mul__", "__rmul__", "div", "__truediv__", "true_divide"}
 _IN_PLACE: dict[str, Any] = {"__iadd__": torch.add, "add_": torch.add, "__isub__": torch.sub}
@@ -43,35 +49,97 @@ def terms_measures(copied: Copy, start: Mapping[str, Tensor], batch: Batch) -> d
 
     Returns:
         `drowned_term`: the norm of that term's gradient relative to another term's, over the weights that both
-        reach; the smallest of all such pairs. Nothing for a loss of one term, if every term has learned, or if the
-        terms share no weight.
+        reach; the smallest of all such pairs. Factors before whole terms do not count. `drowning_targets`: the root
+        mean square of the targets of that other term, if they are numbers. Nothing for a loss of one term, if every
+        term has learned, or if the terms share no weight.
     """
+    terms = terms_now(copied, batch)
+    if len(terms) < 2:
+        return {}
+    rewound(copied, start)
     own = _terms(copied, batch, batch.targets)
-    other = _terms(copied, batch, mapped(batch.targets, lambda one: one.roll(1, 0) if one.ndim else one))
-    if len(own) < 2 or len(own) != len(other):
+    if len(own) != len(terms):
         return {}
-    pairs = [(float(one.detach()), float(another.detach())) for one, another in zip(own, other, strict=True)]
-    if rewound(copied, start):
-        own = _terms(copied, batch, batch.targets)
-    if len(own) != len(pairs):
-        return {}
-    idle = [
-        at
-        for at, (mine, yours) in enumerate(pairs)
-        if abs(yours - mine) > _ROUNDING * max(abs(yours), abs(float(own[at].detach())))
-        and yours - mine < LEARNED * abs(yours)
-    ]
+    idle = [at for at, term in enumerate(terms) if term.is_idle(abs(float(own[at].detach())))]
     if not idle:
         return {}
     parameters = [parameter for parameter in copied.model.parameters() if parameter.requires_grad]
     gradients = [torch.autograd.grad(term, parameters, retain_graph=True, allow_unused=True) for term in own]
-    pairs = [(gradients[at], other) for at in idle for other in gradients if other is not gradients[at]]
-    shares = [share for mine, other in pairs if math.isfinite(share := _share(mine, other))]
-    return {"drowned_term": min(shares)} if shares else {}
+    pairs = [(_share(gradients[at], gradients[by]), by) for at in idle for by in range(len(own)) if by != at]
+    shares = [pair for pair in pairs if math.isfinite(pair[0])]
+    if not shares:
+        return {}
+    least, by = min(shares)
+    return {"drowned_term": least} | _targets_of(copied, batch, by)
+
+
+class Term(NamedTuple):
+    """A term of the loss: for the targets of each sample, for another's, and for the best constant outputs."""
+
+    mine: float
+    yours: float
+    constant: float  # infinite: unknown
+
+    def is_idle(self, first: float) -> bool:
+        """Whether it depends on which sample has which targets, and nothing of that has been learned."""
+        depends = abs(self.yours - self.mine) > _ROUNDING * max(abs(self.yours), first)
+        return depends and (self.yours - self.mine < LEARNED * abs(self.yours) or self.mine > self.constant)
+
+
+def terms_now(copied: Copy, batch: Batch) -> list[Term]:
+    """The terms of the loss as they are now, in the order in which they are added; none for a loss of one term."""
+    own, other = _terms(copied, batch, batch.targets), _terms(copied, batch, _rolled(batch.targets))
+    if len(own) < 2 or len(own) != len(other):
+        return []
+    constants = [_constant(copied, batch, at) for at in range(len(own))]
+    return [
+        Term(float(mine.detach()), float(yours.detach()), constant)
+        for mine, yours, constant in zip(own, other, constants, strict=True)
+    ]
+
+
+def _constant(copied: Copy, batch: Batch, at: int) -> float:
+    """The lowest that a term is with outputs that are the same for all samples; infinite if it cannot be asked."""
+    with own_randomness(0), torch.no_grad():
+        outputs = batch.outputs(copied.model)
+    if not isinstance(outputs, Tensor) or not isinstance(batch.targets, Tensor):
+        return math.inf
+
+    def term(given: Tensor, targets: Tensor) -> Tensor:
+        asked = given if given.requires_grad else given.detach().requires_grad_()  # only then are its terms noted
+        with torch.enable_grad(), _Sums() as sums:
+            loss = copied.loss_fn(asked, targets)
+        return sums.parts_of(loss)[at]
+
+    with suppress(Exception):  # a term that takes no constant outputs
+        return constant_measures(outputs, batch.targets, term, "none").get("loss_constant", math.inf)
+    return math.inf
+
+
+def _rolled(targets: Any) -> Any:
+    return mapped(targets, lambda one: one.roll(1, 0) if one.ndim else one)
+
+
+def _targets_of(copied: Copy, batch: Batch, at: int) -> dict[str, float]:
+    """The root mean square of the numbers that a term takes as targets; a class with a little added is the same."""
+    targets = batch.targets
+    if not isinstance(targets, Tensor) or not targets.is_floating_point() or not targets.ndim:
+        return {}
+    flat_ND = targets.reshape(len(targets), -1)
+    if flat_ND.shape[1] > MOST_COLUMNS:
+        return {}
+    before, taken = float(_terms(copied, batch, targets)[at].detach()), []
+    for column in range(flat_ND.shape[1]):
+        changed_ND = flat_ND.clone()
+        changed_ND[:, column] += _A_LITTLE
+        terms = _terms(copied, batch, changed_ND.reshape(targets.shape))
+        if len(terms) > at and float(terms[at].detach()) != before:
+            taken.append(flat_ND[:, column])
+    return {"drowning_targets": float(torch.stack(taken).double().square().mean().sqrt())} if taken else {}
 
 
 def _terms(copied: Copy, batch: Batch, targets: Any) -> list[Tensor]:
-    """The terms of the loss, in the order in which they are added."""
+    """The terms of the loss, in the order in which they are added, without the factors before them."""
     with own_randomness(0), torch.enable_grad(), _Sums() as sums:
         loss = copied.loss_fn(batch.outputs(copied.model), targets)
     return sums.parts_of(loss)

@@ -136,6 +136,8 @@ class TrialGains:
         yield "lowest_rate", _Change(Fix("lower_rate", {"to": rate / 100}))
         if self.known.get("lr_left", 1.0) < DECAYED:
             yield "full_rate", _Change(Fix("raise_rate", {"to": self.known["lr_most"]}))
+        if self.known.get("avoidable", 0.0) > MANY:
+            yield "higher_rate", _Change(Fix("raise_rate", {"to": 10 * rate}))
         if (scale := self.known.get("inputs_scale", 1.0)) > LARGE:
             yield "standardized_faster", _Change(Fix("normalize_inputs", {}), rate=rate * scale**2)
 
