@@ -8,17 +8,20 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, grad, vmap
 from torch.nn.functional import pad
 
 from thalweg import models
+from thalweg._native.team import run_on_team
 from thalweg.models import depthwise, depthwise_passes
 from thalweg.models.depthwise import DepthwiseConv2d, Padding, depthwise_conv2d, quicken
+from thalweg.models.depthwise_loops import GEOMETRY
 from thalweg.models.depthwise_passes import Vectors, vectors
 
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from thalweg._native import Kernel
 
 # channels, kernel, stride, height, width, padding
 SHAPES = [
@@ -85,6 +88,22 @@ def case(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Cas
 def test_output_and_gradients_are_torchs(case: Case) -> None:
     for found, exact in zip(case.found(), case.exact(), strict=True):
         assert found.dtype == torch.float32
+        assert error(found, exact) < 2e-6
+
+
+def test_the_scratch_is_large_enough_and_cleared(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is full of NaN at first, and what lies around it stays NaN."""
+    guard = 64
+
+    def guarded(kernel: Kernel, fields: list[int], threads: int) -> None:
+        room = fields[GEOMETRY.index("room")]
+        memory = torch.full((guard + threads * room + guard,), float("nan"))
+        run_on_team(kernel, [*fields[:-1], memory[guard:].data_ptr()], threads)
+        assert memory[:guard].isnan().all()
+        assert memory[-guard:].isnan().all()
+
+    monkeypatch.setattr(depthwise_passes, "run_on_team", guarded)
+    for found, exact in zip(case.found(), case.exact(), strict=True):
         assert error(found, exact) < 2e-6
 
 
@@ -238,18 +257,53 @@ def test_a_model_of_others_is_quickened_where_it_is_depthwise() -> None:
         assert error(ours.grad, theirs.grad) < 1e-5
 
 
-def test_gradients_of_single_photos_are_torchs() -> None:
-    """`torch.func` takes layers apart, which no loop of ours may stand in the way of."""
+def network_and_twin() -> tuple[DepthwiseConv2d, nn.Conv2d, Tensor]:
+    """A layer of ours, torch's with the same weights, and maps."""
     torch.manual_seed(0)
-    model = nn.Sequential(DepthwiseConv2d(16, 16, 3, padding=1, groups=16))
-    images_NCHW = torch.randn(3, 16, 6, 6)
-    given = dict(model.named_parameters())
+    ours = DepthwiseConv2d(16, 16, 3, padding=1, groups=16)
+    theirs = nn.Conv2d(16, 16, 3, padding=1, groups=16)
+    theirs.load_state_dict(ours.state_dict())
+    return ours, theirs, torch.randn(2, 16, 4, 5)
 
-    def loss(parameters: dict[str, Tensor], image_CHW: Tensor) -> Tensor:
-        return functional_call(model, parameters, (image_CHW[None],)).square().sum()
 
-    found = vmap(grad(loss), in_dims=(None, 0))(given, images_NCHW)["0.weight"]
-    for image_CHW, one in zip(images_NCHW, found, strict=True):
-        model.zero_grad()
-        model(image_CHW[None]).square().sum().backward()
-        assert torch.allclose(one, model[0].weight.grad, atol=1e-4)
+def test_one_photo_without_a_batch_learns() -> None:
+    ours, theirs, maps_NCHW = network_and_twin()
+    for layer in (ours, theirs):
+        layer(maps_NCHW[0]).square().sum().backward()
+    assert torch.allclose(ours.weight.grad, theirs.weight.grad, atol=1e-4)
+
+
+def test_a_view_of_opposite_numbers() -> None:
+    """Conjugate views of complex numbers have gradients whose memory holds them with the other sign."""
+    ours, theirs, maps_NCHW = network_and_twin()
+    maps_NCHW = maps_NCHW.contiguous(memory_format=torch.channels_last)
+    for given, gradient in ((torch._neg_view(maps_NCHW), maps_NCHW), (maps_NCHW, torch._neg_view(maps_NCHW))):
+        first, second = (torch.autograd.grad(layer(given), layer.weight, gradient)[0] for layer in (ours, theirs))
+        assert torch.allclose(first, second, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("maps", "kernel", "padding"),
+    [
+        ((1, 32, 8, 8), (16, 1, 3, 3), Padding(0, 0, 1, 1)),  # other channels
+        ((1, 16, 1, 1), (16, 1, 5, 5), Padding(0, 0, 1, 1)),  # nothing fits
+    ],
+)
+def test_what_does_not_fit_is_torchs_to_refuse(
+    maps: tuple[int, ...], kernel: tuple[int, ...], padding: Padding
+) -> None:
+    with pytest.raises(RuntimeError, match=r"channels|Kernel size"):
+        depthwise_conv2d(torch.ones(maps), torch.ones(kernel, requires_grad=True), None, 2, padding)
+
+
+@pytest.mark.parametrize(("kernel", "padding"), [((16, 1, 3, 5), (1, 1, 1, 1)), ((16, 1, 3, 3), (5, 4, 3, 0))])
+def test_kernels_and_paddings_that_are_not_covered_are_torchs(
+    kernel: tuple[int, ...], padding: tuple[int, ...]
+) -> None:
+    maps_NCHW, weight = torch.randn(2, 16, 6, 6), torch.randn(kernel, requires_grad=True)
+    above, left, below, right = padding
+    expected = torch.conv2d(pad(maps_NCHW, (left, right, above, below)), weight, None, 1, 0, 1, 16)
+    found = depthwise_conv2d(maps_NCHW, weight, None, 1, Padding(*padding))
+    first, second = (torch.autograd.grad(one.square().sum(), weight)[0] for one in (found, expected))
+    assert torch.allclose(found, expected, atol=1e-5)
+    assert torch.allclose(first, second, rtol=1e-4, atol=1e-3)

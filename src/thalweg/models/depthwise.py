@@ -16,11 +16,13 @@ from torch import nn
 from torch.nn.functional import pad
 
 from thalweg.models.depthwise_passes import KINDS, DepthwisePasses, Padding, vectors
-from thalweg.models.observed import is_observed
+from thalweg.models.observed import is_traced
 
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+_PLAIN = (torch.Tensor, nn.Parameter)  # subclasses may stand for other tensors
 
 
 def depthwise_conv2d(
@@ -30,8 +32,9 @@ def depthwise_conv2d(
 
     `y[n, c, h, w] = b[c] + Σ_ij k[c, i, j] · x[n, c, s·h + i - above, s·w + j - left]`, with zeros beyond the edges.
 
-    On a CPU with AVX2 or AVX-512, gradients in fp32 or bf16 are our own; elsewhere, and where a probe listens or second
-    derivatives are wanted, they are torch's. Weights gather their gradient in float32 under autocast, too.
+    On a CPU with AVX2 or AVX-512, gradients in fp32 or bf16 are our own. Elsewhere they are torch's, as they are where
+    second derivatives are wanted, or something traces the calls. Weights gather their gradient in float32 under
+    autocast, too.
 
     Args:
         input_NCHW: the maps.
@@ -49,8 +52,8 @@ def depthwise_conv2d(
         tensor([[9., 6.],
                 [6., 4.]])
     """
-    if not _is_ours(input_NCHW, weight, bias_C):
-        return padded_conv2d(input_NCHW, weight, bias_C, stride, padding, len(weight))
+    if not (_is_wanted(input_NCHW, weight, bias_C) and _is_covered(input_NCHW, weight, bias_C, padding)):
+        return padded_conv2d(input_NCHW, weight, bias_C, stride, padding, weight.shape[0])
     if torch.is_autocast_enabled("cpu"):
         input_NCHW = input_NCHW.to(torch.get_autocast_dtype("cpu"))
     return _Depthwise.apply(input_NCHW, weight, bias_C, stride, padding)
@@ -63,6 +66,8 @@ class DepthwiseConv2d(nn.Conv2d):
     """
 
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:  # noqa: A002 - torch's name
+        if torch.jit.is_scripting():  # pyright: ignore[reportPrivateImportUsage] - TorchScript knows this name
+            return torch.conv2d(input, weight, bias, self.stride, self.padding, self.dilation, self.groups)
         above, left = (int(side) for side in self.padding)
         return depthwise_conv2d(input, weight, bias, self.stride[0], Padding(above, left, above, left))
 
@@ -96,19 +101,32 @@ def padded_conv2d(  # noqa: PLR0917 - as torch's
     return torch.conv2d(input_NCHW, weight, bias, stride, (above, left), 1, groups)
 
 
-def _is_ours(input_NCHW: Tensor, weight: Tensor, bias_C: Tensor | None) -> bool:
-    """Whether a gradient is wanted that our loops compute, and nobody listens."""
-    if not torch.is_grad_enabled() or input_NCHW.device.type != "cpu" or is_observed():
+def _is_wanted(*given: Tensor | None) -> bool:
+    """Whether a gradient is wanted by one of the tensors, and nothing takes the calls apart."""
+    tensors = [one for one in given if one is not None]
+    if is_traced() or not all(type(one) in _PLAIN for one in tensors):
         return False
-    if not any(one is not None and one.requires_grad for one in (input_NCHW, weight, bias_C)):
-        return False
-    kinds = {input_NCHW.dtype, weight.dtype}
-    if torch.is_autocast_enabled("cpu"):
-        known = {*kinds, torch.get_autocast_dtype("cpu")} <= KINDS.keys()
-    else:
-        known = len(kinds) == 1 and kinds <= KINDS.keys()
+    return torch.is_grad_enabled() and any(one.requires_grad for one in tensors)
+
+
+def _is_covered(input_NCHW: Tensor, weight: Tensor, bias_C: Tensor | None, padding: Padding) -> bool:
+    """Whether our loops can compute the gradients. What nobody can compute is left to torch, which says so."""
     vector = vectors()
-    return known and vector is not None and len(weight) % vector.lanes == 0 and input_NCHW.numel() > 0
+    given = [one for one in (input_NCHW, weight, bias_C) if one is not None]
+    if vector is None or any(one.device.type != "cpu" or one.is_neg() for one in given):
+        return False
+    channels, kernel = len(weight), weight.shape[-1]
+    if input_NCHW.ndim != 4 or not input_NCHW.numel() or weight.shape != (input_NCHW.shape[1], 1, kernel, kernel):
+        return False
+    above, left, below, right = padding
+    height, width = input_NCHW.shape[2:]
+    fits = min(height + above + below, width + left + right) >= kernel and 0 <= min(padding) <= max(padding) < kernel
+    kinds = {one.dtype for one in given}
+    if torch.is_autocast_enabled("cpu"):
+        kinds.add(torch.get_autocast_dtype("cpu"))
+    elif len(kinds) > 1:
+        return False
+    return fits and channels % vector.lanes == 0 and kinds <= KINDS.keys()
 
 
 class _Depthwise(torch.autograd.Function):
@@ -123,12 +141,12 @@ class _Depthwise(torch.autograd.Function):
             if not padding.is_even:  # torch would write its zeros out
                 return DepthwisePasses(input_NCHW, weight, stride, padding).output(bias_C)
             bias = None if bias_C is None else bias_C.to(precision)
-            return padded_conv2d(input_NCHW, weight.to(precision), bias, stride, padding, len(weight))
+            return padded_conv2d(input_NCHW, weight.to(precision), bias, stride, padding, weight.shape[0])
 
     @staticmethod
     def backward(ctx: Any, gradient_NChw: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override] - torch names it *grad_outputs
         input_NCHW, weight, _ = ctx.saved_tensors
-        if torch.is_grad_enabled():  # somebody wants second derivatives
+        if torch.is_grad_enabled() or is_traced(gradient_NChw):  # second derivatives, or many gradients at once
             found = _torchs_gradients(ctx, gradient_NChw)
         else:
             passes = DepthwisePasses(input_NCHW, weight, ctx.stride, ctx.padding)
@@ -140,11 +158,12 @@ class _Depthwise(torch.autograd.Function):
 
 def _torchs_gradients(ctx: Any, gradient_NChw: Tensor) -> tuple[Tensor | None, ...]:
     """The gradients by input, weights and bias, by the derivatives that torch knows of its own convolution."""
+    is_differentiated = torch.is_grad_enabled()
     wanted = [one for one, asked in zip(ctx.saved_tensors, ctx.needs_input_grad, strict=False) if asked]
     input_NCHW, weight, bias_C = ctx.saved_tensors
     precision = input_NCHW.dtype
-    with torch.autocast("cpu", enabled=False):
+    with torch.autocast("cpu", enabled=False), torch.enable_grad():
         bias = None if bias_C is None else bias_C.to(precision)
         output_NChw = padded_conv2d(input_NCHW, weight.to(precision), bias, ctx.stride, ctx.padding, len(weight))
-    found = iter(torch.autograd.grad(output_NChw, wanted, gradient_NChw, create_graph=True))
+    found = iter(torch.autograd.grad(output_NChw, wanted, gradient_NChw, create_graph=is_differentiated))
     return tuple(next(found) if asked else None for asked in ctx.needs_input_grad[:3])

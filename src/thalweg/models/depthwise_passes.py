@@ -103,7 +103,8 @@ class DepthwisePasses:
         return self._weight.to(self._input_NCHW.dtype).float().flatten(1).T.contiguous()
 
     def _like_input(self, gradient_NChw: Tensor) -> Tensor:
-        return gradient_NChw.to(self._input_NCHW.dtype).contiguous(memory_format=torch.channels_last)
+        gradient_NChw = gradient_NChw.to(self._input_NCHW.dtype).resolve_neg()
+        return gradient_NChw.contiguous(memory_format=torch.channels_last)
 
     def _run(self, which: str, output_NChw: Tensor, *tensors: Tensor) -> None:
         count, channels, height, width = self._input_NCHW.shape

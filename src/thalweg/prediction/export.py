@@ -105,7 +105,9 @@ def export_onnx(run: Run, path: Path | str, *, note: Callable[..., None] | None 
 def _export_torchscript(run: Run, path: Path, *, note: Callable[..., None] | None) -> float:
     network, example = Standalone.of(run)
     with replacing(path) as temporary:
-        traced: Any = torch.jit.trace(network, example)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Converting a tensor")  # sides become constants: the file has one size
+            traced: Any = torch.jit.trace(network, example)
         torch.jit.save(traced, temporary, _extra_files={f"{METADATA}.json": json.dumps(facts_of(run))})
         loaded = torch.jit.load(temporary)
         return largest_difference(run, _answer_of(loaded), photos_to_check(run, note))
