@@ -11,7 +11,7 @@ from made import SMALL
 from thalweg.errors import UsageError
 from thalweg.report import write_report
 from thalweg.runs import Run
-from thalweg.training import resume, train
+from thalweg.training import RECIPES, request, resolve, resume, train
 from thalweg.training.progress import Listener
 from thalweg.training.session import reopen
 
@@ -51,6 +51,19 @@ def test_it_starts_with_the_weights_and_keeps_their_preparation(first, moved):
     assert (facts["share"], facts["head"], facts["known"], facts["network"]) == (1.0, "kept", "run", "resnet-small")
     assert len(facts["digest"]) == 64
     assert {"weights.from_line", "weights.table", "weights.known_run"} <= heard.notes.keys()
+
+
+def test_few_photos_get_lower_rates_and_are_told_so(first, striped, monkeypatch):
+    heard = Heard()
+    few = resolve(None, {"weights": first, "budget": "1m"}, photos=striped, note=heard.note)
+    assert (few.lr, few.layer_decay) == (RECIPES["finetune-few"].lr, RECIPES["finetune-few"].layer_decay)
+    told = heard.notes.pop("training.recipe_for_few")
+    assert 0 < told["count"] < told["most"]
+    monkeypatch.setattr(request, "FEW", told["count"])
+    many = resolve(None, {"weights": first}, photos=striped, note=heard.note)
+    assert (many.lr, many.layer_decay) == (RECIPES["finetune"].lr, RECIPES["finetune"].layer_decay)
+    assert many.lr > few.lr
+    assert "training.recipe_for_few" not in heard.notes
 
 
 def test_it_resumes_without_the_weights(moved, tmp_path):

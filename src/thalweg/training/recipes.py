@@ -2,10 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from thalweg.runs import TrainingConfig
 
+
+FINETUNE: Final = TrainingConfig(
+    fit_head=True,
+    norms="frozen",  # the classifier was fitted to features of these statistics
+    max_size=224,  # if the weights do not say their own
+    resize="center-crop",  # as most published weights were trained
+    epochs=10,
+    batch_size=32,
+    lr=1e-3,
+    layer_decay=0.9,
+    schedule="warmup(10%) > cosine",
+    augment="standard",
+    mixup=0.2,  # in twenty epochs, photos as they are teach their wrong labels as well
+    cutmix=0.5,
+    label_smoothing=0.0,  # mixed targets are soft already
+    ema=0.99,
+    evaluate_every=2,
+)
+FEW: Final = 1_000  # training photos, below which `finetune-few` is the default from weights
 
 RECIPES: Final = {
     # Exactly the notebook of the course's third homework: photos stretched to 128 px and not normalized, the five-block
@@ -66,23 +86,9 @@ RECIPES: Final = {
         evaluate_every=5,
     ),
     # From weights, the default: the classifier is fitted first, then all layers train, the first ones least.
-    "finetune": TrainingConfig(
-        fit_head=True,
-        norms="frozen",  # the classifier was fitted to features of these statistics
-        max_size=224,  # if the weights do not say their own
-        resize="center-crop",  # as most published weights were trained
-        epochs=10,
-        batch_size=32,
-        lr=1e-3,
-        layer_decay=0.9,
-        schedule="warmup(10%) > cosine",
-        augment="standard",
-        mixup=0.2,  # in twenty epochs, photos as they are teach their wrong labels as well
-        cutmix=0.5,
-        label_smoothing=0.0,  # mixed targets are soft already
-        ema=0.99,
-        evaluate_every=2,
-    ),
+    "finetune": FINETUNE,
+    # The same for a few hundred photos: lower rates stay nearer to what the weights know.
+    "finetune-few": replace(FINETUNE, lr=3e-4, layer_decay=0.8),
     # From weights, when only the classifier is to be trained: seconds after the features.
     "linear": TrainingConfig(
         freeze="all",

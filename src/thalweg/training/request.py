@@ -13,7 +13,7 @@ from thalweg.errors import UnknownNameError, UsageError
 from thalweg.i18n import joined
 from thalweg.runs.config import FIELDS_OF_FORMAT_1, TrainingConfig, training_options
 from thalweg.runs.options import flag_of, sizes_of
-from thalweg.training.recipes import RECIPES
+from thalweg.training.recipes import FEW, RECIPES
 
 
 if TYPE_CHECKING:
@@ -62,8 +62,8 @@ def resolve(
     grow through the recipe's sizes.
 
     Args:
-        recipe: its name; None: `finetune` from weights, else `standard`, or the recipe that a budget affords on
-            `photos`.
+        recipe: its name; None: from weights `finetune`, or `finetune-few` for fewer than a thousand `photos`; else
+            `standard`, or the recipe that a budget affords on `photos`.
         overrides: maps fields to values, typed or as text from the command line (`"10m"`, `"64>96>128"`; `lr` also
             `"auto"`).
         photos: the photos to train on, needed if a budget chooses the recipe.
@@ -264,9 +264,9 @@ def affordable(photos: Path | str, budget: float, **fields: Any) -> Affordable:
 
 
 def _default_recipe(values: Mapping[str, Any], photos: Path | str | None, note: Note | None) -> str:
-    """Return `finetune` from weights, else `standard`, or what a budget affords if there is no number of epochs."""
+    """Return `finetune` or `finetune-few` from weights, else `standard`, or what a budget affords without epochs."""
     if values.get("weights") is not None:
-        return "finetune"
+        return "finetune" if photos is None else _finetuning(photos, values, note)
     if photos is None or values.get("budget") is None or "epochs" in values:
         return "standard"
     found = affordable(photos, **values)
@@ -274,6 +274,18 @@ def _default_recipe(values: Mapping[str, Any], photos: Path | str | None, note: 
         key = "training.recipe_chosen" if found.epochs >= 1 else "training.recipe_too_long"
         note(key, **found._asdict(), share=found.epochs)
     return found.recipe
+
+
+def _finetuning(photos: Path | str, values: Mapping[str, Any], note: Note | None) -> str:
+    """Return the recipe from weights for as many training photos."""
+    from thalweg.runs.photos import find_photos
+
+    count = len(find_photos(photos, replace(TrainingConfig(), **values)).split("train"))
+    if count >= FEW:
+        return "finetune"
+    if note is not None:
+        note("training.recipe_for_few", count=count, most=FEW)
+    return "finetune-few"
 
 
 def _read_one(option: Option, value: Any) -> Any:
