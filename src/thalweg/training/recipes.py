@@ -87,8 +87,8 @@ RECIPES: Final = {
     ),
     # From weights, the default: the classifier is fitted first, then all layers train, the first ones least.
     "finetune": FINETUNE,
-    # The same for a few hundred photos: lower rates stay nearer to what the weights know.
-    "finetune-few": replace(FINETUNE, lr=3e-4, layer_decay=0.8),
+    # The same for a few hundred photos: lower rates, and photos as they are, stay nearer to what the weights know.
+    "finetune-few": replace(FINETUNE, lr=3e-4, layer_decay=0.8, mixup=0.0, cutmix=0.0, label_smoothing=0.1),
     # From weights, when only the classifier is to be trained: seconds after the features.
     "linear": TrainingConfig(
         freeze="all",
