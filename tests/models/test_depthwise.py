@@ -13,7 +13,7 @@ from torch.nn.functional import pad
 from thalweg import models
 from thalweg._native.team import run_on_team
 from thalweg.models import depthwise, depthwise_passes
-from thalweg.models.depthwise import DepthwiseConv2d, Padding, depthwise_conv2d, quicken
+from thalweg.models.depthwise import DepthwiseConv2d, Padding, compile_depthwise, depthwise_conv2d, quicken
 from thalweg.models.depthwise_loops import GEOMETRY
 from thalweg.models.depthwise_passes import Vectors, vectors
 
@@ -307,3 +307,15 @@ def test_kernels_and_paddings_that_are_not_covered_are_torchs(
     first, second = (torch.autograd.grad(one.square().sum(), weight)[0] for one in (found, expected))
     assert torch.allclose(found, expected, atol=1e-5)
     assert torch.allclose(first, second, rtol=1e-4, atol=1e-3)
+
+
+@needs_ours
+def test_a_network_is_compiled_before_its_first_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = models.build("efficientnet-lite0", classes=2, size=64)
+    depthwise_passes._compiled.cache_clear()
+    compile_depthwise(model)
+    monkeypatch.setattr(depthwise_passes, "get_kernel", lambda *_: pytest.fail("a kernel was not compiled yet"))
+    for precision in (torch.float32, torch.bfloat16):
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == torch.bfloat16):
+            loss = model(torch.randn(2, 3, 64, 64)).float().sum()
+        loss.backward()

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 from torch.nn.functional import pad
 
-from thalweg.models.depthwise_passes import KINDS, DepthwisePasses, Padding, vectors
+from thalweg.models.depthwise_passes import KINDS, DepthwisePasses, Padding, compile_passes, vectors
 from thalweg.models.observed import is_traced
 
 
@@ -77,6 +77,13 @@ def quicken(model: nn.Module) -> None:
     for module in model.modules():
         if type(module) is nn.Conv2d and is_depthwise(module) and isinstance(module.padding, tuple):
             module.__class__ = DepthwiseConv2d
+
+
+def compile_depthwise(model: nn.Module) -> None:
+    """Compile what the steps of a network need, before any of them is timed."""
+    layers = [layer for layer in model.modules() if isinstance(layer, nn.Conv2d) and type(layer) is not nn.Conv2d]
+    for kernel, stride in sorted({(layer.kernel_size[0], layer.stride[0]) for layer in layers if is_depthwise(layer)}):
+        compile_passes(kernel, stride)
 
 
 def is_depthwise(conv: nn.Conv2d) -> bool:

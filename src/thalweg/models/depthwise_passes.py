@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import platform
 from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -115,6 +116,21 @@ class DepthwisePasses:
         sides = (height, width, channels, *output_NChw.shape[2:])
         compiled = _compiled(which, self._kernel, self._stride, KINDS[self._input_NCHW.dtype], self._vector)
         run_on_team(compiled, [count, *sides, self._padding.above, self._padding.left, room, *addresses], threads)
+
+
+def compile_passes(kernel: int, stride: int) -> None:
+    """Compile the passes of a convolution, or find them on disk: a quarter of a second each, once on a machine.
+
+    Args:
+        kernel: side of the kernel.
+        stride: of rows and columns alike; without one, zeros lie evenly around, and the forward pass is torch's.
+    """
+    vector = vectors()
+    if vector is not None:
+        for which, kind in product(
+            ("input", "weights") if stride == 1 else ("input", "weights", "output"), KINDS.values()
+        ):
+            _compiled(which, kernel, stride, kind, vector)
 
 
 @cache

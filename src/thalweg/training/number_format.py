@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from thalweg._replay import EAGER_CALLS, Replay
+from thalweg.models.depthwise import compile_depthwise
 
 
 if TYPE_CHECKING:
@@ -69,8 +70,11 @@ class Choice:
 def choose_format(model: nn.Module, config: TrainingConfig, size: int, device: torch.device) -> Choice:
     """Choose the fastest format that the configuration allows, measured on a copy of the model.
 
-    The model and the random state stay unchanged.
+    The model and the random state stay unchanged. Kernels of ours are compiled first: neither a measurement nor the
+    first step of a training, by which a budget is planned, takes the time for that.
     """
+    if device.type == "cpu":
+        compile_depthwise(model)
     allowed = [
         candidate
         for candidate in CANDIDATES
