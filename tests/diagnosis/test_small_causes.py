@@ -54,6 +54,13 @@ def test_a_loss_that_leaves_out_labels_of_zero(outputs, loss):
     assert sign_measures(outputs, 2 * LABELS - 1, loss) == {}
 
 
+def test_a_hinge_is_known_by_outputs_beyond_its_margin_too(monkeypatch):
+    drawn = ROWS / ROWS.abs().max()  # within the margin of 1, a hinge is as straight as a weighted loss
+    monkeypatch.setattr(torch, "randn_like", lambda _: drawn)
+    assert sign_measures(ROWS, LABELS, hinge)["targets_unread"] == 0.5
+    assert sign_measures(ROWS, LABELS, rewarded)["targets_unread"] == 0
+
+
 @pytest.mark.parametrize(
     ("loss", "outputs"),
     [

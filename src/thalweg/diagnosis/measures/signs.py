@@ -67,7 +67,13 @@ def _only_at_minus_one(outputs: Tensor, targets: Tensor, zero_N: Tensor, loss_fn
     other = targets.masked_fill(zero_N.view_as(targets), -1)
     if not bool(_pulled(drawn, other, loss_fn)[zero_N].any()):
         return False
-    zero, minus, plus = (float(loss_fn(drawn, one)) for one in (targets, other, torch.ones_like(targets)))
+    labels = (targets, other, torch.ones_like(targets))
+    return any(_is_bent(outputs, labels, loss_fn) for outputs in (drawn, 4 * drawn))  # a hinge bends beyond its margin
+
+
+def _is_bent(outputs: Tensor, labels: tuple[Tensor, Tensor, Tensor], loss_fn: LossFunction) -> bool:
+    """Whether the loss at labels of 0 is not halfway between that at −1 and at 1: it does more than weigh by labels."""
+    zero, minus, plus = (float(loss_fn(outputs, one)) for one in labels)
     return abs(minus + plus - 2 * zero) > 1e-4 * max(abs(minus - plus), 1e-12)
 
 
