@@ -50,3 +50,16 @@ def refused(path, **options):
         open_images(path, **options)
     assert "\n" not in str(caught.value)
     return caught.value
+
+
+def depthwise_and_twin():
+    """A depthwise layer of ours, torch's with the same weights, and maps."""
+    import torch
+
+    from thalweg.models.depthwise import DepthwiseConv2d
+
+    torch.manual_seed(0)
+    ours = DepthwiseConv2d(16, 16, 3, padding=1, groups=16)
+    theirs = torch.nn.Conv2d(16, 16, 3, padding=1, groups=16)
+    theirs.load_state_dict(ours.state_dict())
+    return ours, theirs, torch.randn(2, 16, 4, 5)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
+from made import depthwise_and_twin
 from thalweg import models
 from thalweg._native.team import run_on_team
 from thalweg.models import depthwise, depthwise_passes
@@ -257,17 +258,8 @@ def test_a_model_of_others_is_quickened_where_it_is_depthwise() -> None:
         assert error(ours.grad, theirs.grad) < 1e-5
 
 
-def network_and_twin() -> tuple[DepthwiseConv2d, nn.Conv2d, Tensor]:
-    """A layer of ours, torch's with the same weights, and maps."""
-    torch.manual_seed(0)
-    ours = DepthwiseConv2d(16, 16, 3, padding=1, groups=16)
-    theirs = nn.Conv2d(16, 16, 3, padding=1, groups=16)
-    theirs.load_state_dict(ours.state_dict())
-    return ours, theirs, torch.randn(2, 16, 4, 5)
-
-
 def test_one_photo_without_a_batch_learns() -> None:
-    ours, theirs, maps_NCHW = network_and_twin()
+    ours, theirs, maps_NCHW = depthwise_and_twin()
     for layer in (ours, theirs):
         layer(maps_NCHW[0]).square().sum().backward()
     assert torch.allclose(ours.weight.grad, theirs.weight.grad, atol=1e-4)
@@ -275,7 +267,7 @@ def test_one_photo_without_a_batch_learns() -> None:
 
 def test_a_view_of_opposite_numbers() -> None:
     """Conjugate views of complex numbers have gradients whose memory holds them with the other sign."""
-    ours, theirs, maps_NCHW = network_and_twin()
+    ours, theirs, maps_NCHW = depthwise_and_twin()
     maps_NCHW = maps_NCHW.contiguous(memory_format=torch.channels_last)
     for given, gradient in ((torch._neg_view(maps_NCHW), maps_NCHW), (maps_NCHW, torch._neg_view(maps_NCHW))):
         first, second = (torch.autograd.grad(layer(given), layer.weight, gradient)[0] for layer in (ours, theirs))

@@ -13,24 +13,16 @@ from torch.autograd import forward_ad
 from torch.func import functional_call, grad, vmap
 from torch.utils.flop_counter import FlopCounterMode
 
+from made import depthwise_and_twin
 from thalweg.models.depthwise import DepthwiseConv2d, Padding, depthwise_conv2d
 from thalweg.models.efficientnet_lite0 import SameConv2d
 from thalweg.models.relu6 import ReLU6
 from thalweg.probes import ActivationProbe
 
 
-def network_and_twin() -> tuple[DepthwiseConv2d, nn.Conv2d, Tensor]:
-    """A layer of ours, torch's with the same weights, and maps."""
-    torch.manual_seed(0)
-    ours = DepthwiseConv2d(16, 16, 3, padding=1, groups=16)
-    theirs = nn.Conv2d(16, 16, 3, padding=1, groups=16)
-    theirs.load_state_dict(ours.state_dict())
-    return ours, theirs, torch.randn(2, 16, 4, 5)
-
-
 def test_many_gradients_at_once_are_torchs() -> None:
     found = []
-    *layers, maps_NCHW = network_and_twin()
+    *layers, maps_NCHW = depthwise_and_twin()
     for layer in layers:
         jacobian = torch.autograd.functional.jacobian(layer, maps_NCHW[:1, :, :2, :2], vectorize=True)
         gradients = torch.randn(3, *maps_NCHW.shape, generator=torch.Generator().manual_seed(0))
@@ -41,7 +33,7 @@ def test_many_gradients_at_once_are_torchs() -> None:
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")  # torch uses it
 def test_forward_mode_derivatives_are_torchs() -> None:
-    *layers, maps_NCHW = network_and_twin()
+    *layers, maps_NCHW = depthwise_and_twin()
     with forward_ad.dual_level():
         dual = forward_ad.make_dual(maps_NCHW, torch.ones_like(maps_NCHW))
         ours, theirs = (forward_ad.unpack_dual(layer(dual)).tangent for layer in layers)
@@ -58,7 +50,7 @@ def test_tensors_without_memory_are_torchs() -> None:
 
 
 def test_a_counter_of_operations_sees_all_of_them() -> None:
-    *layers, maps_NCHW = network_and_twin()
+    *layers, maps_NCHW = depthwise_and_twin()
     counted = []
     for layer in layers:
         with FlopCounterMode(display=False) as counter:
@@ -70,7 +62,7 @@ def test_a_counter_of_operations_sees_all_of_them() -> None:
 @pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
 @pytest.mark.parametrize("is_traced", [True, False])
 def test_torchscript_holds_torchs_convolution(*, is_traced: bool) -> None:
-    layer, _, maps_NCHW = network_and_twin()
+    layer, _, maps_NCHW = depthwise_and_twin()
     file = io.BytesIO()
     torch.jit.save(torch.jit.trace(layer, (maps_NCHW,)) if is_traced else torch.jit.script(layer), file)
     file.seek(0)
@@ -78,7 +70,7 @@ def test_torchscript_holds_torchs_convolution(*, is_traced: bool) -> None:
 
 
 def test_torch_fx_and_export_hold_torchs_convolution() -> None:
-    layer, _, maps_NCHW = network_and_twin()
+    layer, _, maps_NCHW = depthwise_and_twin()
     exported = torch.export.export(layer, (maps_NCHW,)).graph
     traced = torch.fx.symbolic_trace(nn.Sequential(layer)).graph
     for graph in (exported, traced):

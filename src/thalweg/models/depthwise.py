@@ -16,7 +16,7 @@ from torch import nn
 from torch.nn.functional import pad
 
 from thalweg.models.depthwise_passes import KINDS, DepthwisePasses, Padding, compile_passes, vectors
-from thalweg.models.observed import is_traced
+from thalweg.models.observed import is_taken_apart
 
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def padded_conv2d(  # noqa: PLR0917 - as torch's
 def _is_wanted(*given: Tensor | None) -> bool:
     """Whether a gradient is wanted by one of the tensors, and nothing takes the calls apart."""
     tensors = [one for one in given if one is not None]
-    if is_traced() or not all(type(one) in _PLAIN for one in tensors):
+    if is_taken_apart() or not all(type(one) in _PLAIN for one in tensors):
         return False
     return torch.is_grad_enabled() and any(one.requires_grad for one in tensors)
 
@@ -153,7 +153,7 @@ class _Depthwise(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient_NChw: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override] - torch names it *grad_outputs
         input_NCHW, weight, _ = ctx.saved_tensors
-        if torch.is_grad_enabled() or is_traced(gradient_NChw):  # second derivatives, or many gradients at once
+        if torch.is_grad_enabled() or is_taken_apart(gradient_NChw):  # second derivatives, or many gradients at once
             found = _torchs_gradients(ctx, gradient_NChw)
         else:
             passes = DepthwisePasses(input_NCHW, weight, ctx.stride, ctx.padding)

@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 
 def is_observed() -> bool:
-    """Whether a probe listens to torch's functions by their names, or `is_traced`."""
-    return _core()._is_torch_function_mode_enabled() or is_traced()  # noqa: SLF001 - torch has no public name
+    """Whether a probe listens to torch's functions by their names, or `is_taken_apart`."""
+    return _core()._is_torch_function_mode_enabled() or is_taken_apart()  # noqa: SLF001 - torch has no public name
 
 
-def is_traced(tensor: Tensor | None = None) -> bool:
+def is_taken_apart(tensor: Tensor | None = None) -> bool:
     """Whether a compiler, `torch.jit.trace`, a transform of `torch.func`, a dispatch mode or forward-mode AD is active.
 
     A tensor may have no memory then, and a function of our own no derivative.
