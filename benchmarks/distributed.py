@@ -92,7 +92,7 @@ def steps(options: argparse.Namespace, shards: int | None, threads: int) -> None
         update()
         optimizer.zero_grad(set_to_none=True)
         ended, spent = time.perf_counter(), torch.tensor([time.process_time() - processor])
-        spent = torch.cat(team.gather(spent, [1] * team.processes)).sum().item()
+        spent = torch.cat(team.gather([spent], [1] * team.processes)).sum().item()
         if team.first:
             print(json.dumps(Step(ended - began, spent, summing.seconds, ended - middle)), flush=True)
 
@@ -100,7 +100,7 @@ def steps(options: argparse.Namespace, shards: int | None, threads: int) -> None
 def all_go_on(team: Team) -> bool:
     """Wait for the next line of the first process's input; whether there is one."""
     go = torch.tensor([float(team.first and bool(sys.stdin.readline()))])
-    return bool(torch.cat(team.gather(go, [1] * team.processes))[0])
+    return bool(torch.cat(team.gather([go], [1] * team.processes))[0])
 
 
 class Watch:

@@ -5,7 +5,8 @@ import torch
 from torch import nn
 
 from thalweg.data.sharding import Block, Tree
-from thalweg.training.flat import Flat, Given
+from thalweg.training.flat import Flat
+from thalweg.training.lanes import Lanes
 
 
 @pytest.fixture
@@ -35,9 +36,11 @@ def bits_of(given):
 
 @pytest.mark.parametrize("shards", [2, 3, 5])
 @pytest.mark.parametrize("seed", range(0, 400, 100))
-def test_a_sum_in_vectors_has_the_bits_of_one_as_it_is(model, shards, seed):
+@pytest.mark.parametrize("threads", [1, 2, 7])
+def test_a_sum_in_vectors_has_the_bits_of_one_as_it_is(model, shards, seed, threads):
     flat = Flat(model, words=2, parts=4)
-    plain, packed = Tree(Given.add), Tree(lambda left, right: left.add_(right))
+    lanes = Lanes(threads)
+    plain, packed = Tree(lambda left, right: left.add(right, lanes)), Tree(lambda left, right: left.add_(right))
     for shard in range(shards):
         plain.push(Block(shard, 1, given_of(flat, seed + shard)))
         packed.push(Block(shard, 1, flat.pack(given_of(flat, seed + shard))))
@@ -64,8 +67,8 @@ def test_a_gradient_that_two_parameters_share_is_changed_for_neither(model):
         return flat.given(gradients, flat.buffers, (torch.tensor(0.0), torch.tensor(0)), share=1.0, counts=True)
 
     total = given()
-    total.add(given())
-    total.add(given())
+    total.add(given(), Lanes(1))
+    total.add(given(), Lanes(1))
     assert torch.equal(shared, torch.ones(8))
     flat.put(total)
     one, other = (parameter.grad for parameter in flat.parameters if parameter.shape == (8,))

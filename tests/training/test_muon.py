@@ -115,6 +115,20 @@ def test_kernels_are_muons_and_the_rest_is_adamws():
     assert sum(len(group["params"]) for group in groups) == len(list(model.parameters()))
 
 
+@pytest.mark.parametrize("order", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("shape", [(4, 6, 3, 2), (4, 6, 1, 1), (6, 1, 3, 3), (1, 5, 2, 1)])
+def test_a_kernel_moves_by_its_matrix_in_whatever_order_it_lies(order, shape):
+    torch.manual_seed(7)
+    start, gradient = torch.randn(shape), torch.randn(shape)
+    kernel = torch.nn.Parameter(start.to(memory_format=order, copy=True))
+    muon = Muon([kernel], [{"params": [torch.nn.Parameter(torch.zeros(1))]}], lr=0.02, weight_decay=0.0)
+    kernel.grad = gradient.clone()
+    muon.step()
+    update = literal(1.95 * gradient.reshape(len(gradient), -1))
+    expected = start.double() - 0.2 * 0.02 * max(update.shape) ** 0.5 * update.view(shape)
+    torch.testing.assert_close(kernel.detach().double(), expected, rtol=1e-3, atol=1e-5)
+
+
 @pytest.mark.parametrize("name", ["muon", "schedule-free"])
 def test_a_copy_and_a_loaded_state_go_on_as_the_original(name):
     """As the diagnosis copies a model with its optimizer, and as anybody's own loop keeps one."""

@@ -89,8 +89,9 @@ class Pair(Team):
         self.rank, self.processes = rank, 1 + len(differences)
         self._differences, self._pause, self.worked_s = differences, pause, []
 
-    def gather(self, own_F, lengths):
+    def gather(self, own, lengths):
         self._pause()
+        (own_F,) = own
         return [own_F, *(own_F + difference for difference in self._differences)]
 
     def worked(self, photos, seconds):
@@ -181,7 +182,10 @@ def test_muon_gives_the_same_bits_with_its_matrices_side_by_side():
         return [parameter.detach() for parameter in matrices]
 
     plain = moved(None)
-    for share_out in (lambda given: [orthogonal(one) for one in given], SharedMatrices(Team(), Lanes(2))):
+    for share_out in (
+        lambda shapes, matrix: [orthogonal(matrix(at)) for at in range(len(shapes))],
+        SharedMatrices(Team(), Lanes(2)),
+    ):
         assert all(map(torch.equal, plain, moved(share_out)))
 
 

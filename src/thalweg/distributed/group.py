@@ -207,11 +207,13 @@ class Group(Team):
             vectors.give_back(self._lent)
         self._lent = None
 
-    def gather(self, own_F: Tensor, lengths: Sequence[int]) -> list[Tensor]:
+    def gather(self, own: Sequence[Tensor], lengths: Sequence[int]) -> list[Tensor]:
         """As in `Team`."""
         numbers = self._total_length + sum(lengths)
-        if self._memory is not None and self._memory.holds(numbers) and own_F.dtype == torch.float32:
-            return self._memory.gather(own_F, lengths, after=self._total_length)
+        are_float = all(one.dtype == torch.float32 for one in own)
+        if self._memory is not None and self._memory.holds(numbers) and are_float:
+            return self._memory.gather(own, lengths, after=self._total_length)
+        own_F = torch.cat(list(own)) if own else torch.empty(0, device=self.device)
         received = torch.empty(sum(lengths), dtype=own_F.dtype, device=own_F.device)
         self._swap(received, own_F.repeat(self.processes), list(lengths), [len(own_F)] * self.processes)
         return list(received.split(list(lengths)))

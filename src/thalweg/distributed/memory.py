@@ -88,17 +88,18 @@ class SharedMemory:
             whole_F[places].copy_(total_F[places])
         return whole_F
 
-    def gather(self, own_F: Tensor, lengths: Sequence[int], *, after: int) -> list[Tensor]:
-        """Return the vectors of all processes; they are valid until the next call of any method.
+    def gather(self, own: Sequence[Tensor], lengths: Sequence[int], *, after: int) -> list[Tensor]:
+        """Return a vector of each process; they are valid until the next call of any method.
 
         Args:
-            own_F: this process's.
+            own: what this process's is joined of.
             lengths: of all.
             after: numbers of the last total, which others may still read.
         """
         self._begin_to_write()
         _, *found = self._numbers_M[: after + sum(lengths)].split([after, *lengths])
-        found[self._rank].copy_(own_F)
+        if own:
+            torch.cat(list(own), out=found[self._rank])
         self._wait()
         self._may_be_read = True
         return found

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
+import torch
+
 from thalweg.errors import EndedElsewhereError
 
 
@@ -122,14 +124,14 @@ class Team:
             vectors: as in `total`.
         """
 
-    def gather(self, own_F: Tensor, lengths: Sequence[int]) -> list[Tensor]:  # noqa: ARG002 - the same
-        """Return the vectors of all processes; they are valid until the next call, or the next total.
+    def gather(self, own: Sequence[Tensor], lengths: Sequence[int]) -> list[Tensor]:  # noqa: ARG002 - the same
+        """Return a vector of each process; they are valid until the next call, or the next total.
 
         Args:
-            own_F: this process's.
+            own: what this process's is joined of; numbers of one type, on all processes.
             lengths: of all of them.
         """
-        return [own_F]
+        return [torch.cat(list(own)) if own else torch.empty(0)]
 
     def spread(self, content: bytes | None) -> bytes:
         """Return what the first process gives to all; on the others, wait until it does.

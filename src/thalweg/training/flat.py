@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING
 import torch
 
 from thalweg.probes import foreach
+from thalweg.training.sharing import dealt
 
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from torch import Tensor, nn
+
+    from thalweg.training.lanes import Lanes
 
 _NUMBERS = 2  # loss and correct photos
 
@@ -34,22 +37,34 @@ class Given:
         self.gradients, self.rest_R, self.is_own = gradients, rest_R, is_own
 
     @torch.no_grad()
-    def add(self, other: Given) -> None:
-        """Add what other shards gave, as if an absent gradient were 0."""
+    def add(self, other: Given, lanes: Lanes) -> None:
+        """Add what other shards gave, as if an absent gradient were 0.
+
+        Args:
+            other: from other shards.
+            lanes: threads; each adds some of the gradients.
+        """
         pairs = dict(enumerate(zip(self.gradients, other.gradients, strict=True)))
         both = {at: (left, right) for at, (left, right) in pairs.items() if left is not None and right is not None}
-        if both:
-            lefts, rights = zip(*both.values(), strict=True)
-            if self.is_own:
-                foreach.add(lefts, rights)
-            else:
-                for at, total in zip(both, foreach.sums(lefts, rights), strict=True):
-                    self.gradients[at] = total
+        places = list(both)
+        shares = dealt([both[at][0].numel() for at in places], lanes.count)
+        list(lanes.map(lambda _, share: self._add_some({places[at]: both[places[at]] for at in share}), shares))
         for at in pairs.keys() - both.keys():
             alone = pairs[at][0] if pairs[at][1] is None else pairs[at][1]
             self.gradients[at] = None if alone is None else alone + 0.0  # as the sum with 0, whose sign differs from -0
         self.rest_R += other.rest_R
         self.is_own = True
+
+    @torch.no_grad()
+    def _add_some(self, both: dict[int, tuple[Tensor, Tensor]]) -> None:
+        if not both:
+            return
+        lefts, rights = zip(*both.values(), strict=True)
+        if self.is_own:
+            foreach.add(lefts, rights)
+            return
+        for at, total in zip(both, foreach.sums(lefts, rights), strict=True):
+            self.gradients[at] = total
 
 
 class Flat:

@@ -6,7 +6,7 @@ Shape suffixes: R rows, K columns, R ≤ K; B matrices.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 from torch.optim import AdamW, Optimizer
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+ShareOut: TypeAlias = "Callable[[Sequence[tuple[int, int]], Callable[[int], Tensor]], Iterable[Tensor]]"
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 ITERATIONS = 5
 
@@ -29,8 +30,9 @@ class Muon(Optimizer):
 
     m_t = μ m_{t−1} + g_t; θ_t = (1 − η_t λ) θ_{t−1} − 0.2 η_t √max(R, K) O_t.
 
-    A convolution's kernel is treated as the matrix (outputs, inputs · height · width). The factor scales the update to
-    the size of AdamW's, so that one learning rate suits both. torch.optim.Muon is the same but takes matrices only.
+    A convolution's kernel is treated as the matrix (outputs, inputs · height · width), its columns in the order of
+    memory: nothing is copied, and the order changes rounding alone. The factor scales the update to the size of
+    AdamW's, so that one learning rate suits both. torch.optim.Muon is the same but takes matrices only.
 
     Args:
         matrices: parameters with two or more dimensions.
@@ -40,7 +42,8 @@ class Muon(Optimizer):
         momentum: μ.
 
     Attributes:
-        share_out: applies `orthogonal` to many matrices, for trainings in shards; None: here, one after another.
+        share_out: applies `orthogonal` to matrices of given shapes, which it asks for by number, for trainings in
+            shards; None: here, one after another.
 
     Source: Jordan et al. 2024, https://kellerjordan.github.io/posts/muon; the factor: Liu et al. 2025,
     https://arxiv.org/abs/2502.16982.
@@ -58,7 +61,7 @@ class Muon(Optimizer):
         first = {"params": list(matrices), "weight_decay": weight_decay, "momentum": momentum}
         super().__init__([first, *AdamW(list(rest), lr=lr, fused=True).param_groups], {"lr": lr})
         self._adamw, self._replay = self._for_the_rest(), Replay()
-        self.share_out: Callable[[list[Tensor]], Iterable[Tensor]] | None = None
+        self.share_out: ShareOut | None = None
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Restore the state, for copies, pickles and `load_state_dict`."""
@@ -88,18 +91,21 @@ class Muon(Optimizer):
 
     def _one_by_one(self, group: dict[str, Any]) -> None:
         given = [(parameter, parameter.grad) for parameter in group["params"] if parameter.grad is not None]
-        directions = (self._direction(*one, group["momentum"]) for one in given)
-        updates = map(orthogonal, directions) if self.share_out is None else self.share_out(list(directions))
+        for parameter, gradient in given:
+            moment = self._moment(parameter)
+            torch.add(gradient, moment, alpha=group["momentum"], out=moment)
+
+        def direction(at: int) -> Tensor:
+            parameter, gradient = given[at]
+            return _matrix_of(gradient.add(self._moment(parameter), alpha=group["momentum"]), parameter)
+
+        shapes = [(len(parameter), parameter[0].numel()) for parameter, _ in given]
+        each = (orthogonal(direction(at)) for at in range(len(given)))
+        updates = each if self.share_out is None else self.share_out(shapes, direction)
         for (parameter, _), update in zip(given, updates, strict=True):
             scale = 0.2 * math.sqrt(max(update.shape))
             parameter.mul_(1 - group["lr"] * group["weight_decay"])
-            parameter.add_(update.view(parameter.shape), alpha=-group["lr"] * scale)
-
-    def _direction(self, parameter: Tensor, gradient: Tensor, momentum: float) -> Tensor:
-        """Return the matrix that an update is made of."""
-        moment = self._moment(parameter)
-        moment.mul_(momentum).add_(gradient)
-        return gradient.add(moment, alpha=momentum).reshape(len(parameter), -1)
+            parameter.add_(_shaped_as(parameter, update), alpha=-group["lr"] * scale)
 
     def _together(self, numbers_3: Tensor, *gradients: Tensor | None) -> tuple[()]:
         """Update all matrices at once, which is faster on a GPU.
@@ -116,10 +122,10 @@ class Muon(Optimizer):
         foreach.multiply(moments, momentum)
         foreach.add(moments, given)
         directions = [gradient.addcmul(moment, momentum) for moment, gradient in zip(moments, given, strict=True)]
-        updates = orthogonal_together([direction.reshape(len(direction), -1) for direction in directions])
+        updates = orthogonal_together(list(map(_matrix_of, directions, parameters)))
         foreach.multiply(parameters, 1 - lr * decay)
         for parameter, update in zip(parameters, updates, strict=True):
-            parameter.addcmul_(update.view(parameter.shape), lr, value=-0.2 * math.sqrt(max(update.shape)))
+            parameter.addcmul_(_shaped_as(parameter, update), lr, value=-0.2 * math.sqrt(max(update.shape)))
         return ()
 
     def _moment(self, parameter: Tensor) -> Tensor:
@@ -158,6 +164,24 @@ def orthogonal_together(matrices: Sequence[Tensor]) -> list[Tensor]:
         maps_BRR = _map_of(torch.stack([wides[position] @ wides[position].mT for position in positions]))
         maps |= dict(zip(positions, maps_BRR, strict=True))
     return [_as_was(maps[at] @ wides[at], matrix) for at, matrix in enumerate(matrices)]
+
+
+def _matrix_of(values: Tensor, parameter: Tensor) -> Tensor:
+    """Return values of a parameter as a matrix, its columns in the memory order of the parameter."""
+    return values.permute(_memory_order(parameter)).reshape(len(parameter), -1)
+
+
+def _shaped_as(parameter: Tensor, matrix: Tensor) -> Tensor:
+    """Return a matrix of `_matrix_of` in the parameter's shape."""
+    order = _memory_order(parameter)
+    back = sorted(range(len(order)), key=order.__getitem__)
+    return matrix.reshape([parameter.shape[axis] for axis in order]).permute(back)
+
+
+def _memory_order(parameter: Tensor) -> list[int]:
+    """Return the axes from the largest stride to the smallest, rows first; the stride of a side of 1 says nothing."""
+    strides = [stride if side > 1 else 0 for stride, side in zip(parameter.stride(), parameter.shape, strict=True)]
+    return [0, *sorted(range(1, parameter.ndim), key=lambda axis: -strides[axis])]
 
 
 def _wide(matrix: Tensor) -> Tensor:

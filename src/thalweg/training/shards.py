@@ -23,6 +23,7 @@ from thalweg.models.network import drawing_from
 from thalweg.probes.replicas import bits_of
 from thalweg.training.batch import Taken
 from thalweg.training.flat import Flat, Given, buffers_of
+from thalweg.training.lanes import Lanes
 from thalweg.training.losses import Targets
 from thalweg.training.packed import PackedWeights
 
@@ -35,12 +36,12 @@ if TYPE_CHECKING:
     from thalweg.data.augmenters import Augmenter
     from thalweg.data.batches import Batches
     from thalweg.distributed.team import Team
-    from thalweg.training.lanes import Lanes
     from thalweg.training.progress import State
     from thalweg.training.step import Gradients
 
 AGREE_EVERY = 20  # steps between two looks whether all processes hold the same weights
 _SEEDS = 2**63 - 1
+_ALONE = Lanes(1)
 _LOOK = 2  # photos that show whether a network draws random numbers
 
 
@@ -144,9 +145,12 @@ class ShardedBatch:
         mine = of_process(len(places), self._team.rank, self._team.processes)
         self._team.take_back(flat)
         self._packed.renew(self._threads)
-        tree, drawing = Tree(Given.add), 0.0
+        drawing, left = 0.0, len(mine)
+        # while shards are computed, their threads have no time for sums
+        tree: Tree[Given] = Tree(lambda one, other: one.add(other, _ALONE if left else self._threads))
         found = self._threads.map(self._shard, [places[shard] for shard in mine])
         for shard, (given, seconds) in zip(mine, found, strict=True):
+            left -= 1
             tree.push(Block(shard, 1, given))
             drawing += seconds / self._threads.count
         if flat.on_host:  # a GPU is still at work
@@ -170,7 +174,7 @@ class ShardedBatch:
         if team.processes == 1:
             return
         own = torch.stack([bits_of(tensor) for tensor in (*flat.parameters, *flat.buffers)]).sum().reshape(1)
-        sums = [int(one) for one in team.gather(own, [1] * team.processes)]
+        sums = [int(one) for one in team.gather([own], [1] * team.processes)]
         usual = max(sums, key=sums.count)
         others = [rank for rank, one in enumerate(sums) if one != usual]
         if others and not team.first:  # all processes find the same; the first says it

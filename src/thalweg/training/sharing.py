@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch.optim import SGD, Adagrad, Adam, AdamW, Optimizer
 
 from thalweg.training.muon import ITERATIONS, orthogonal
@@ -77,24 +77,28 @@ class SharedMatrices:
     def __init__(self, team: Team, lanes: Lanes) -> None:
         self._team, self._lanes = team, lanes
 
-    def __call__(self, matrices: list[Tensor]) -> list[Tensor]:
-        """Return all results, on every process."""
-        owned = dealt([work_of(tuple(matrix.shape)) for matrix in matrices], self._team.processes)
+    def __call__(self, shapes: Sequence[tuple[int, int]], matrix: Callable[[int], Tensor]) -> list[Tensor]:
+        """Return all results, on every process.
+
+        Args:
+            shapes: of the matrices.
+            matrix: makes one of them, by its number; each process makes its own.
+        """
+        owned = dealt(list(map(work_of, shapes)), self._team.processes)
         mine = owned[self._team.rank]
-        results = list(self._lanes.map(lambda _, at: orthogonal(matrices[at]), mine))
+        results = list(self._lanes.map(lambda _, at: orthogonal(matrix(at)), mine))
         if self._team.processes == 1:
             return [result for _, result in sorted(zip(mine, results, strict=True), key=lambda pair: pair[0])]
-        own_F = torch.cat([result.reshape(-1) for result in results]) if results else matrices[0].new_empty(0)
-        sizes = [[matrices[at].numel() for at in places] for places in owned]
+        sizes = [[math.prod(shapes[at]) for at in places] for places in owned]
         found: dict[int, Tensor] = {}
-        gathered = self._team.gather(own_F, list(map(sum, sizes)))
+        gathered = self._team.gather([result.reshape(-1) for result in results], list(map(sum, sizes)))
         for places, vector_F, parts in zip(owned, gathered, sizes, strict=True):
             for at, part in zip(places, vector_F.split(parts) if parts else (), strict=True):
-                found[at] = part.view(matrices[at].shape)
-        return [found[at] for at in range(len(matrices))]
+                found[at] = part.view(shapes[at])
+        return [found[at] for at in range(len(shapes))]
 
 
-def work_of(shape: tuple[int, ...]) -> int:
+def work_of(shape: tuple[int, int]) -> int:
     """Return about how many multiplications `orthogonal` does for a matrix.
 
     Example:

@@ -106,9 +106,8 @@ class Splits:
 
         own = list(self._lanes.map(work, [pieces[at] for at in shares[team.rank]]))
         model.train(mode)
-        own_F = torch.cat([part.T.flatten() for part in own]) if own else torch.empty(0)
         lengths = [sum(len(rows_N[pieces[at]]) for at in share) * height for share in shares]
-        return torch.cat(team.gather(own_F, lengths)).view(-1, height).T
+        return torch.cat(team.gather([part.T.flatten() for part in own], lengths)).view(-1, height).T
 
     def _made(self, augmenter: Augmenter, rows_N: NDArray[np.int64]) -> Iterator[Tensor]:
         return plain_batches(augmenter, rows_N, size=self._config.sizes[-1], batch_size=self._size)
