@@ -179,3 +179,37 @@ def test_ages_in_years(offset, code):
             watch.step(loss)
     verdict = watch.diagnose(batch=(inputs[:32], ages[:32]), loss_fn=mse_loss)
     assert (verdict.code == "lr_too_small") == (code is not None)
+
+
+def verdict_after(steps, *, rate=2e-3, decay=0.0, classes=4):
+    """Of a network that learns which of some directions an input lies along, in batches of 64."""
+    draw = torch.Generator().manual_seed(2)
+    labels_N = torch.randint(classes, (640,), generator=draw)
+    inputs_NF = torch.eye(classes, 16)[labels_N] * 2 + 0.7 * torch.randn(640, 16, generator=draw)
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(16, 32), nn.ReLU(), nn.Linear(32, classes))
+    optimizer = torch.optim.Adam(model.parameters(), lr=rate, weight_decay=decay)
+    with thalweg.watch(model, optimizer) as watch:
+        for step in range(steps):
+            rows = torch.arange(64) + 64 * (step % 10)
+            optimizer.zero_grad()
+            loss = cross_entropy(model(inputs_NF[rows]), labels_N[rows])
+            loss.backward()
+            optimizer.step()
+            watch.step(loss)
+    batches = [(inputs_NF[rows], labels_N[rows]) for rows in torch.arange(256).split(64)]
+    return watch.diagnose(batch=batches, loss_fn=cross_entropy)
+
+
+def test_a_decay_that_halves_what_a_network_learns():
+    held_back = verdict_after(150, decay=0.3)
+    assert held_back.code == "weight_decay_too_strong"
+    assert held_back.measures["to_constant"] < 0.85  # it learns, all the same
+    assert verdict_after(150, decay=1e-2).code == "healthy"
+
+
+def test_a_training_that_stops_at_its_beginning():
+    verdict = verdict_after(30, rate=4e-4)
+    assert verdict.code == "too_few_steps"
+    assert verdict.measures["falling"] > 0.006  # though the loss falls
+    assert verdict_after(60, rate=1e-3).code == "healthy"

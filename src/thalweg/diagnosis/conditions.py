@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from thalweg.diagnosis.measures import table as m
 from thalweg.diagnosis.measures.outdone import MANY
+from thalweg.diagnosis.measures.trial_gains import HOLDS_BACK
 
 
 STUCK = m.FALLING < 0.006  # from the second quarter of the steps to the last; a change within 3.5 standard errors is 0
@@ -18,6 +19,7 @@ AVERAGED_OUT = (  # flat between the constant predictor and what could be reache
     STUCK,
 )
 OUTDONE, NOT_OUTDONE = m.AVOIDABLE > MANY, (m.AVOIDABLE < MANY).if_known  # by kernel ridge regression
+DECAYS_MUCH = m.DECAY_TO_GRADIENT > HOLDS_BACK
 SOME_GRADIENT = (m.MATRIX_GRADIENT_FIRST > 1e-6).if_known  # of the matrices that are trained
 SELDOM = 0.25  # of the records saw a step of the optimizer
 NOT_ABOVE = m.TO_CONSTANT < 1.2  # above it, the network has not even learned the best constant answer

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from thalweg.diagnosis.conditions import (
     AVERAGED_OUT,
+    DECAYS_MUCH,
     FULL_RATE_HELPS,
     FULL_RATE_HELPS_MUCH,
     LOWER_IS_NO_WORSE,
@@ -63,7 +64,7 @@ RULES: tuple[Rule, ...] = (
     ),
     # The weight decay. It shrinks weights and all gradients, so it comes before the rules about gradients.
     _rule("weight_decay_too_strong", m.PENALTY_TO_GRADIENT > 0.1, NOT_BELOW, m.FALLING < 0.1, prior=0.9),
-    _rule("weight_decay_too_strong", m.DECAY_TO_GRADIENT > 0.3, m.GAIN_NO_DECAY_MORE > 0.02, STUCK, m.LEFT > 0.3),
+    _rule("weight_decay_too_strong", DECAYS_MUCH, m.GAIN_NO_DECAY_MORE > 0.02, STUCK, m.LEFT > 0.3),
     _rule("weight_decay_too_strong", m.DECAY_TO_GRADIENT > 0.03, m.WEIGHT_NORM_LEFT < 0.5, STUCK, m.LEFT > 0.5),
     # A rate that is too large. It can kill units, so it comes before the rules about units.
     _rule("saddle", m.NEGATIVE_CURVATURE > 0.5, m.MATRIX_GRADIENT < 1e-3, STUCK, m.LEFT > 0.5),
@@ -205,6 +206,16 @@ RULES: tuple[Rule, ...] = (
     _rule("too_few_steps", m.STEPS < 100, m.TRIED_LONGER > 0.3, m.TO_CONSTANT > 0.7, prior=0.85),
     _rule("too_few_steps", m.STEPS < 100, m.TRIED_LONGER > 0.1, m.TO_CONSTANT > 0.9, m.FIT_LEFT < 0.3, prior=0.85),
     _rule("too_few_steps", m.STEPS < 100, m.COSINE > 0.5, m.FIT_LEFT < 0.3, m.LEFT > 0.5, STUCK, prior=0.85),
+    _rule(
+        "too_few_steps",
+        m.STEPS < 100,
+        m.COSINE > 0.5,
+        m.FIT_LEFT < 0.3,
+        m.FALLING > 0.006,
+        m.TO_CONSTANT > 0.95,
+        m.UPDATE_RATIO > 1e-3,
+        prior=0.85,
+    ),
     # A cause is named because its fix works: on samples kept out, beyond every restart without it.
     _rule("bad_inputs", m.TRIED_STANDARDIZED > 0.1, prior=0.9),
     _rule("clipped_too_hard", m.TRIED_UNCLIPPED > 0.2, NOT_BELOW, prior=0.9),
@@ -212,10 +223,18 @@ RULES: tuple[Rule, ...] = (
     _rule(
         "weight_decay_too_strong",
         m.TRIED_NO_DECAY > 0.05,
-        m.DECAY_TO_GRADIENT > 0.3,
+        DECAYS_MUCH,
         m.GAIN_NO_DECAY_MORE > 0.02,
         NOT_BELOW,
         prior=0.9,
+    ),
+    _rule(
+        "weight_decay_too_strong",
+        m.TRIED_NO_DECAY > 0.2,
+        DECAYS_MUCH,
+        m.LEFT > 0.3,
+        prior=0.9,
+        beside_learning=True,
     ),
     _rule("dropout_too_strong", m.TRIED_NO_DROPOUT > 0.2, NOT_BELOW, prior=0.9),
     _rule("exploding_gradients", m.INITIAL_SCALE > 4, m.TRIED_ANEW > 0.1, m.TO_CONSTANT > 0.3, prior=0.9),

@@ -43,6 +43,7 @@ FEWEST = 15  # a network whose copies can afford fewer steps is not asked
 LARGE, UNEQUAL = 5.0, 30.0  # scales of inputs from which standardized ones are tried
 REPEATED = 1e4  # condition number of the columns' correlations from which uncorrelated ones are tried
 DECAYED = 0.1  # of the largest rate: below it, that rate is tried again
+HOLDS_BACK = 0.3  # of the gradient: a decay from which none is tried, even if the training learns
 HARDLY_FITS = 0.2  # what is left of the loss after learning one batch, from which a larger network is tried
 
 
@@ -117,13 +118,16 @@ class TrialGains:
             yield "decorrelated", _Change(Fix("decorrelate_inputs", {}))
         if any(limit is not None for limit in clips(self.known)):
             yield "unclipped", _Change(Fix("clip_less", {}))
+        no_decay = _Change(Fix("less_decay", {}))
+        if self.known.get("decay_to_gradient", 0.0) > HOLDS_BACK:
+            yield "no_decay", no_decay
         if learns(self.known) and not self.known.get("avoidable", 0.0) > MANY:
             return
         yield from self._rates()
         if self._oddly_scaled:
             yield "standardized", _Change(Fix("normalize_inputs", {}))
         if any(group.get("weight_decay") for group in self.gains.optimizer.param_groups):
-            yield "no_decay", _Change(Fix("less_decay", {}))
+            yield "no_decay", no_decay
         if strongest_dropout(self.gains) > 0:
             yield "no_dropout", _Change(None, without_dropout=True)
         if any(not parameter.requires_grad for parameter in self.gains.model.parameters()):
