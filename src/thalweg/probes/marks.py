@@ -51,7 +51,8 @@ class Given:
             mark = mark_of(tensor)
             self.count = len(tensor) if tensor is not None else 0
             if mark is not None and tensor is not None and tensor.is_floating_point():
-                found = tensor.detach().isfinite().all().logical_not()
+                ends_2 = torch.stack(torch.aminmax(tensor.detach()))  # NaN if there is one; faster than a look at each
+                found = ends_2.isfinite().all().logical_not()
                 self.nonfinite = found if self.nonfinite is None else self.nonfinite | found
         self.marks.append(mark)
 
