@@ -25,7 +25,7 @@ import torch
 from PIL import Image
 
 from thalweg import models
-from thalweg.models.efficientnet_lite0 import SameConv2d
+from thalweg.models.depthwise import SameConv2d
 from thalweg.weights import open_weights
 from thalweg.weights.preprocessing import USUAL
 

@@ -7,7 +7,8 @@ that takes more than half an hour on two cores.
 `--measures` keeps what was measured, one JSON line for each program, and takes from it what is already there: a rule
 changed is then counted anew in a second. Run it after each change of a rule.
 `--others` takes such lines of programs of others, which are no part of the project; without it, their counts stay. They
-should be of a first run: rules that were changed with a program in view are too good on it.
+should be of a first run, and hold its verdict as `code`: rules that were changed with a program in view are too good on
+it. If another rule says something else now, the verdict counts for the first rule of its code.
 """  # noqa: INP001 - a script
 
 from __future__ import annotations
@@ -19,8 +20,10 @@ from pathlib import Path
 
 from thalweg.diagnosis import calibration, zoo
 from thalweg.diagnosis.judging import deciding_rule
+from thalweg.diagnosis.rules import RULES
 
 
+CODES = {rule.code for rule in RULES}
 FILE = Path(zoo.__file__).parents[1] / calibration.FILE
 
 
@@ -64,8 +67,11 @@ def of_others(path: Path | None) -> list[calibration.Said]:
 def said_of(program: dict) -> calibration.Said | None:
     """The verdict on a program; None for one that is undecided."""
     rule = deciding_rule(program["measures"])
-    if rule is None:
+    code = program.get("code", rule and rule.code)
+    if code not in CODES:
         return None
+    if rule is None or rule.code != code:
+        rule = next(one for one in RULES if one.code == code)
     # a fault that the watch is not shown, such as one of the evaluation, is a faulty program whose training is healthy
     healthy = not program.get("faulty", not {"healthy", "converged"} & set(program["truth"]))
     right = rule.code in program["truth"]

@@ -11,7 +11,7 @@ from torch.nn.functional import relu6
 
 from thalweg.models import build, freeze
 from thalweg.models.conv_norm import ConvNorm
-from thalweg.models.efficientnet_lite0 import SameConv2d
+from thalweg.models.depthwise import SameConv2d
 from thalweg.models.network import conv_norm
 from thalweg.models.relu6 import ReLU6
 from thalweg.probes.activations import ActivationProbe

@@ -14,7 +14,14 @@ from made import depthwise_and_twin
 from thalweg import models
 from thalweg._native.team import run_on_team
 from thalweg.models import depthwise, depthwise_passes
-from thalweg.models.depthwise import DepthwiseConv2d, Padding, compile_depthwise, depthwise_conv2d, quicken
+from thalweg.models.depthwise import (
+    DepthwiseConv2d,
+    Padding,
+    SameConv2d,
+    compile_depthwise,
+    depthwise_conv2d,
+    quicken,
+)
 from thalweg.models.depthwise_loops import GEOMETRY
 from thalweg.models.depthwise_passes import Vectors, vectors
 
@@ -254,6 +261,36 @@ def test_a_model_of_others_is_quickened_where_it_is_depthwise() -> None:
     images_NCHW = torch.randn(2, 3, 17, 17)
     model(images_NCHW).square().sum().backward()
     twin(images_NCHW.double()).square().sum().backward()
+    for ours, theirs in zip(model.parameters(), twin.parameters(), strict=True):
+        assert error(ours.grad, theirs.grad) < 1e-5
+
+
+class Conv2dSame(nn.Conv2d):
+    """What timm's layer of this name computes: zeros are written around the maps, the odd one behind them."""
+
+    __module__ = "timm.layers.conv2d_same"
+
+    def forward(self, maps_NCHW: Tensor) -> Tensor:
+        height, width = (
+            max((-(-side // stride) - 1) * stride + kernel - side, 0)
+            for side, kernel, stride in zip(maps_NCHW.shape[2:], self.kernel_size, self.stride, strict=True)
+        )
+        maps_NCHW = pad(maps_NCHW, (width // 2, width - width // 2, height // 2, height - height // 2))
+        return torch.conv2d(maps_NCHW, self.weight, self.bias, self.stride, 0, self.dilation, self.groups)
+
+
+@pytest.mark.parametrize(("kernel", "stride"), [(3, 2), (5, 2), (3, 1), (2, 3)])
+@pytest.mark.parametrize("side", [17, 16])
+def test_timms_layer_with_the_padding_of_tensorflow_is_quickened(kernel: int, stride: int, side: int) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(Conv2dSame(3, 16, 3, 2), Conv2dSame(16, 16, kernel, stride, groups=16))
+    twin = copy.deepcopy(model).double()
+    quicken(model)
+    assert [type(layer) for layer in model] == [Conv2dSame, SameConv2d]
+    images_NCHW = torch.randn(2, 3, 2 * side, 2 * side - 5)
+    (found := model(images_NCHW)).square().sum().backward()
+    (expected := twin(images_NCHW.double())).square().sum().backward()
+    assert error(found.detach(), expected.detach()) < 1e-5
     for ours, theirs in zip(model.parameters(), twin.parameters(), strict=True):
         assert error(ours.grad, theirs.grad) < 1e-5
 

@@ -8,7 +8,7 @@ from torch import nn
 
 from thalweg.errors import MissingExtraError, UnknownNameError, UsageError
 from thalweg.models import build, describe, features, names, smallest_size
-from thalweg.models.efficientnet_lite0 import SameConv2d
+from thalweg.models.depthwise import SameConv2d
 
 
 CLASSES = 11

@@ -14,8 +14,7 @@ from torch.func import functional_call, grad, vmap
 from torch.utils.flop_counter import FlopCounterMode
 
 from made import depthwise_and_twin
-from thalweg.models.depthwise import DepthwiseConv2d, Padding, depthwise_conv2d
-from thalweg.models.efficientnet_lite0 import SameConv2d
+from thalweg.models.depthwise import DepthwiseConv2d, Padding, SameConv2d, depthwise_conv2d
 from thalweg.models.relu6 import ReLU6
 from thalweg.probes import ActivationProbe
 

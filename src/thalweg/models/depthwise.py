@@ -22,6 +22,7 @@ from thalweg.models.observed import is_taken_apart
 if TYPE_CHECKING:
     from torch import Tensor
 
+_TIMMS_SAME = "timm.layers.conv2d_same.Conv2dSame"  # of networks that were trained in TensorFlow
 _PLAIN = (torch.Tensor, nn.Parameter)  # subclasses may stand for other tensors
 
 
@@ -72,11 +73,32 @@ class DepthwiseConv2d(nn.Conv2d):
         return depthwise_conv2d(input, weight, bias, self.stride[0], Padding(above, left, above, left))
 
 
+class SameConv2d(nn.Conv2d):
+    """A convolution whose output has ⌈side / stride⌉ pixels; an odd pixel of padding comes after the maps, not before.
+
+    torch's own padding comes before and after alike, which shifts the maps of a network that was trained in TensorFlow
+    by half a pixel at each halving.
+    """
+
+    def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:  # noqa: A002 - torch's name
+        kernel, stride = self.kernel_size[0], self.stride[0]
+        height, width = input.shape[2:]
+        below, right = (max((-(-side // stride) - 1) * stride + kernel - side, 0) for side in (height, width))
+        padding = Padding(below // 2, right // 2, below - below // 2, right - right // 2)
+        if is_depthwise(self):
+            return depthwise_conv2d(input, weight, bias, stride, padding)
+        return padded_conv2d(input, weight, bias, stride, padding, self.groups)
+
+
 def quicken(model: nn.Module) -> None:
     """Let the depthwise convolutions of anybody's model compute with `depthwise_conv2d`, those that it covers."""
     for module in model.modules():
-        if type(module) is nn.Conv2d and is_depthwise(module) and isinstance(module.padding, tuple):
+        if not isinstance(module, nn.Conv2d) or not is_depthwise(module) or isinstance(module.padding, str):
+            continue
+        if type(module) is nn.Conv2d:
             module.__class__ = DepthwiseConv2d
+        elif f"{type(module).__module__}.{type(module).__name__}" == _TIMMS_SAME:
+            module.__class__ = SameConv2d
 
 
 def compile_depthwise(model: nn.Module) -> None:

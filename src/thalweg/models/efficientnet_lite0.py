@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from torch import nn
 
 from thalweg.models.conv_norm import ConvNorm
-from thalweg.models.depthwise import Padding, depthwise_conv2d, is_depthwise, padded_conv2d
+from thalweg.models.depthwise import SameConv2d
 from thalweg.models.network import Network, Residual, global_average
 from thalweg.models.relu6 import ReLU6
 
@@ -41,23 +41,6 @@ _LAYERS: Final = {
     "project_conv": (4, 0),
     "bn2": (4, 1),
 }
-
-
-class SameConv2d(nn.Conv2d):
-    """A convolution whose output has ⌈side / stride⌉ pixels; an odd pixel of padding comes after the maps, not before.
-
-    torch's own padding comes before and after alike, which shifts the maps of a network that was trained in TensorFlow
-    by half a pixel at each halving.
-    """
-
-    def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:  # noqa: A002 - torch's name
-        kernel, stride = self.kernel_size[0], self.stride[0]
-        height, width = input.shape[2:]
-        below, right = (max((-(-side // stride) - 1) * stride + kernel - side, 0) for side in (height, width))
-        padding = Padding(below // 2, right // 2, below - below // 2, right - right // 2)
-        if is_depthwise(self):
-            return depthwise_conv2d(input, weight, bias, stride, padding)
-        return padded_conv2d(input, weight, bias, stride, padding, self.groups)
 
 
 def build_efficientnet_lite0(classes: int, size: int) -> Network:  # noqa: ARG001 - global pooling takes every size alike
