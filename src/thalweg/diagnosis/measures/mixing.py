@@ -127,18 +127,19 @@ def mixed_within(model: nn.Module, batch: Batch) -> dict[str, float]:
         return {}
     changed = inputs.clone()
     changed[place] = other
-    (before, calls), (after, others) = (_calls(model, batch, one) for one in (inputs, changed))
-    if before is None or after is None or len(before) != len(inputs) or not bool((before == after).all()):
+    before, after = (_outputs(without_batch_statistics(model), batch, one) for one in (inputs, changed))
+    if before is None or after is None or len(before) != len(inputs) or not torch.equal(before, after):
         return {}
-    mixes = (_mixes(one, two, place) for one, two in zip(calls, others, strict=False))
+    calls = (_calls(model, batch, one) for one in (inputs, changed))
+    mixes = (_mixes(one, other, place) for one, other in zip(*calls, strict=False))
     return {"mixed_within": float(any(mixes))}
 
 
 _Call = tuple["torch.Tensor", "torch.Tensor"]
 
 
-def _calls(model: nn.Module, batch: Batch, inputs: torch.Tensor) -> tuple[torch.Tensor | None, list[_Call]]:
-    """The outputs, and what each layer is given and gives that has a row for each sample, in order."""
+def _calls(model: nn.Module, batch: Batch, inputs: torch.Tensor) -> list[_Call]:
+    """What each layer is given and gives, in order, if both have a row for each sample."""
     found: list[_Call] = []
 
     def look(_module: nn.Module, taken: tuple[object, ...], given: object) -> None:
@@ -151,7 +152,8 @@ def _calls(model: nn.Module, batch: Batch, inputs: torch.Tensor) -> tuple[torch.
     for module in twin.modules():
         if module is not twin:
             module.register_forward_hook(look)
-    return _outputs(twin, batch, inputs), found
+    _outputs(twin, batch, inputs)
+    return found
 
 
 def _mixes(one: _Call, other: _Call, place: int) -> bool:
@@ -170,7 +172,7 @@ def _mixes(one: _Call, other: _Call, place: int) -> bool:
 
 
 def _moved(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
-    return (one.double() - other.double()).reshape(len(one), -1).abs().amax(dim=1)
+    return (one.float() - other.float()).reshape(len(one), -1).abs().amax(dim=1)
 
 
 def apart_measures(copied: Copy, batch: Batch, scale: float) -> dict[str, float]:
