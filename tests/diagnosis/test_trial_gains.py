@@ -204,5 +204,5 @@ def test_a_training_that_learns_from_where_its_first_steps_threw_it():
     assert found["tried_lower_rate"] > 0.2
     measures = thrown | found
     assert judge(measures).code == "lr_too_large"
-    assert judge(measures | {"tried_lower_rate": 0.05}).code == "healthy"
+    assert judge(measures | {"tried_lower_rate": 0.02}).code == "healthy"
     assert judge(measures | {"peak": 1.0}).code == "healthy"

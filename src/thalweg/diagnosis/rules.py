@@ -94,12 +94,12 @@ RULES: tuple[Rule, ...] = (
         (m.SATURATED_UNITS_FIRST < 0.5).if_known,
         (m.DEAD_UNITS_FIRST < 0.8).if_known,
     ),
-    # It learns from where its first steps threw it; a lower rate leads it much lower.
+    # It learns from where its first steps threw it; a lower rate leads it lower.
     _rule(
         "lr_too_large",
         m.UPDATE_RATIO_FIRST > THROWN,
         m.PEAK > RISEN,
-        m.TRIED_LOWER_RATE > 0.2,
+        m.TRIED_LOWER_RATE > 0.05,
         prior=0.9,
         beside_learning=True,
     ),

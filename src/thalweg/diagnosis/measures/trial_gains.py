@@ -44,7 +44,7 @@ LARGE, UNEQUAL = 5.0, 30.0  # scales of inputs from which standardized ones are 
 REPEATED = 1e4  # condition number of the columns' correlations from which uncorrelated ones are tried
 DECAYED = 0.1  # of the largest rate: below it, that rate is tried again
 HOLDS_BACK = 0.3  # of the gradient: a decay from which none is tried, even if the training learns
-THROWN, RISEN = 0.25, 3.0  # update-to-weight ratio of the first steps, and a peak of the loss in first losses
+THROWN, RISEN = 0.25, 1.5  # update-to-weight ratio of the first steps, and a peak of the loss in first losses
 HARDLY_FITS = 0.2  # what is left of the loss after learning one batch, from which a larger network is tried
 
 
