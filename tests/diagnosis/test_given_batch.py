@@ -177,6 +177,8 @@ def test_scores_of_pairs_of_which_the_first_belongs_together():
     for loss_fn, targets in ((sampled, signs), (cross_entropy, torch.zeros(64, dtype=torch.long))):
         assert of_batch(layer(6), loss_fn, [Batch(INPUTS_NF, targets)])["targets_kinds"] == 1
     assert of_batch(Scores(), sampled, [Batch(words_N7, torch.ones(64, 6))])["targets_kinds"] == 1
+    second = torch.ones(64, dtype=torch.long)  # of a loader that is sorted by class
+    assert of_batch(Scores(), cross_entropy, [Batch(words_N7, second)])["targets_kinds"] == 1
 
 
 class Dropping(nn.Module):

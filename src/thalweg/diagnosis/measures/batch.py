@@ -202,13 +202,15 @@ def _are_of_pairs(twin: nn.Module, outputs: Tensor, targets: Tensor) -> bool:
     own.
     """
     columns = outputs.shape[1] if outputs.ndim == 2 else 1
-    if columns == 1 or (targets.is_floating_point() and bool((targets == targets.flatten()[0]).all())):
+    alike = bool((targets == targets.flatten()[0]).all())
+    first = not targets.is_floating_point() and alike and int(targets.flatten()[0]) == 0  # the class of the first pair
+    if columns == 1 or (alike and not first):
         return False
-    return not any(columns in parameter.shape for parameter in twin.parameters())
+    return not any(columns in weight.shape for weight in (*twin.parameters(), *twin.buffers()))
 
 
 def _is_residual(twin: nn.Module, batch: Batch) -> bool:
-    """Whether targets are numbers, and no last layer gives all samples the same output, as for residuals of an equation.
+    """Whether targets are numbers, and no last layer gives all samples the same output: residuals of an equation.
 
     Then targets that are all one number, such as zero, say something of each sample.
     """
