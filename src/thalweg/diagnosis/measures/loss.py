@@ -75,7 +75,8 @@ def of_loss(outputs: Tensor, targets: Tensor, loss_fn: LossFunction, head: Head)
     # a policy gradient has no end, either: it is linear, weighted by advantages of both signs
     signed = targets.is_floating_point() and bool((targets < 0).any()) and bool((targets > 0).any())
     found |= _of_steps(loss_fn, targets, outputs)
-    found |= _of_floor(value, outputs, head, dim, steepness=8.0 if signed else 3.0)
+    meant = signed and not _is_reversed(value, outputs, targets)
+    found |= _of_floor(value, outputs, head, dim, steepness=8.0 if meant else 3.0)
     found |= of_binary(outputs, targets, loss_fn, head)
     if not signed and targets.shape == outputs.shape and targets.is_floating_point():
         found |= _of_faint(loss_fn, outputs, targets)
@@ -157,6 +158,17 @@ def _of_steps(loss_fn: LossFunction, targets: Tensor, outputs: Tensor) -> dict[s
     draws_itself = losses[0] != losses[1]  # a loss with noise of its own
     moves = all(map(math.isfinite, losses)) and max(losses) > min(losses) and not draws_itself
     return {"loss_in_steps": float(moves and max(sizes) == 0)}
+
+
+def _is_reversed(value: Value, outputs: Tensor, targets: Tensor) -> bool:
+    """Whether a loss of signs has the wrong sign: right answers end at zero, wrong ones go below it without end.
+
+    A critic's loss is linear on both sides; a policy gradient goes below zero where outputs and advantages agree.
+    """
+    if targets.shape != outputs.shape or not bool((targets.abs() == 1).all()):
+        return False
+    undecided, right, wrong = (value(size * targets.to(outputs.dtype)) for size in (0.0, 20.0, -20.0))
+    return undecided < 0 and abs(right) < 0.02 * -undecided and wrong < 5 * undecided
 
 
 def _of_faint(loss_fn: LossFunction, outputs: Tensor, targets: Tensor) -> dict[str, float]:
