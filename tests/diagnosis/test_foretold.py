@@ -11,10 +11,10 @@ from torch.nn import functional
 
 import thalweg
 from thalweg.diagnosis.judging import judge
-from thalweg.diagnosis.measures.foretold import agreement, foretold_measures, sight_measures
+from thalweg.diagnosis.measures.foretold import agreement, beyond_chance, foretold_measures, sight_measures
 from thalweg.diagnosis.measures.gains import Gains
 from thalweg.diagnosis.measures.recovered import recovered
-from thalweg.diagnosis.measures.ridge import features_of
+from thalweg.diagnosis.measures.ridge import features_of, ridge
 from thalweg.probes.batches import Batch
 from thalweg.probes.kept import Rows
 
@@ -128,6 +128,20 @@ def test_agreement_is_in_standard_errors_of_all_orders():
     expected = float(((centered * two).sum() - chance.mean()) / chance.std())
     assert agreement(one, two) == pytest.approx(expected, rel=0.1)
     assert agreement(torch.ones(40, 3), two) == 0
+
+
+def test_what_kernels_reach_by_chance_is_measured():
+    words = torch.randint(60, (200, 12), generator=torch.Generator().manual_seed(0))
+    features_KF = features_of(Batch(words, words[:, 0]))
+    raw, beyond = [], []
+    for seed in range(60):
+        labels = torch.randint(3, (200,), generator=torch.Generator().manual_seed(seed))
+        numbers_KD = functional.one_hot(labels).double()
+        raw.append(max(agreement(one_KD, numbers_KD) for one_KD in ridge(features_KF, numbers_KD)))
+        beyond.append(beyond_chance(features_KF, numbers_KD))
+    assert max(raw) > 3 > max(beyond)
+    own = functional.one_hot((words < 20).sum(dim=1) // 4).double()
+    assert beyond_chance(features_KF, own) > 4
 
 
 def test_the_loss_while_every_sample_was_new():

@@ -144,7 +144,25 @@ def test_dropout_is_measured_by_doing_without_it(p, hurts):
     before = [parameter.clone() for parameter in model.parameters()]
     found = dropout_measures(Gains(model, optimizer, cross_entropy, [Batch(inputs, labels)], scale=1.0))
     assert (found["gain_no_dropout_more"] > 0.2) == hurts
+    assert ("gain_lower_rate_more" in found) == hurts
+    assert found.get("gain_lower_rate_more", 0.0) < 0.2  # at no rate does it learn with so much dropout
     assert all(torch.equal(*pair) for pair in zip(before, model.parameters(), strict=True))
+
+
+def test_a_rate_at_which_little_dropout_is_too_much():
+    torch.manual_seed(1)
+    widths = zip((8, *[64] * 3), [64] * 4, strict=True)
+    layers = [part for pair in widths for part in (nn.Linear(*pair), nn.ReLU(), nn.Dropout(0.2))]
+    model = nn.Sequential(*layers, nn.Linear(64, 3))
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.1)
+    _, inputs, labels = trained(model, optimizer)
+    found = dropout_measures(Gains(model, optimizer, cross_entropy, [Batch(inputs, labels)], scale=1.0, seconds=60.0))
+    assert found["gain_no_dropout_more"] > 0.2
+    assert found["gain_lower_rate_more"] > 0.5
+    stuck = {"steps": 200.0, "loss_constant": 1.0, "loss_last": 1.0, "falling": 0.0, "left": 1.0}
+    assert judge(stuck | found).code == "lr_too_large"
+    for other in ({}, {"gain_lower_rate_more": 0.1}):
+        assert judge(stuck | {"gain_no_dropout_more": 0.9} | other).code == "dropout_too_strong"
 
 
 @pytest.mark.parametrize(("cell", "length", "blind"), [(nn.RNN, 100, True), (nn.RNN, 10, False), (nn.GRU, 10, False)])

@@ -322,6 +322,44 @@ def test_attention_over_the_batch_at_a_token_that_all_samples_share():
     assert apart(Read(batch_first=True), tokens) == {"samples_mixed": 0.0}
 
 
+class Marked(nn.Module):
+    """Read at a token of its own, as a ViT is."""
+
+    def __init__(self, *, batch_first, blind=False):
+        super().__init__()
+        self.mark, self.norm = nn.Parameter(torch.zeros(1, 1, 8)), nn.Threshold(9.0, 0.0) if blind else nn.Identity()
+        self.lift, self.out = nn.Linear(1, 8), nn.Linear(8, 2)
+        self.attend = nn.TransformerEncoderLayer(8, 2, 16, batch_first=batch_first)
+
+    def forward(self, rows):
+        hidden = self.lift(self.norm(rows)[..., None])
+        return self.out(self.attend(torch.cat([self.mark.expand(len(rows), -1, -1), hidden], dim=1))[:, 0])
+
+
+def test_attention_over_the_batch_that_no_output_shows():
+    torch.manual_seed(0)
+    found = apart(Marked(batch_first=False), INPUTS)
+    assert found == {"mixed_within": 1.0}
+    assert judge(STUCK | found | {"inputs_seen": 0.0}).code == "samples_mixed"
+    assert judge(STUCK | {"mixed_within": 0.0, "inputs_seen": 0.0}).code == "inputs_ignored"
+    assert apart(Marked(batch_first=True), INPUTS) == {"samples_mixed": 0.0}
+    assert apart(Marked(batch_first=True, blind=True), INPUTS) == {"mixed_within": 0.0}
+
+
+def test_time_first_where_as_many_steps_as_samples_are_turned():
+    class Turned(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.cell = nn.GRU(1, 4)
+
+        def forward(self, rows):
+            return 0 * self.cell(rows.T[..., None])[0][-1, :, :2]
+
+    torch.manual_seed(0)
+    square = torch.randn(24, 24, generator=torch.Generator().manual_seed(0))
+    assert apart(Turned(), square) == {"mixed_within": 0.0}
+
+
 def test_inputs_most_of_which_are_the_same():
     unknown = torch.ones(24, 5, dtype=torch.long)
     unknown[:6] = torch.arange(30).reshape(6, 5)

@@ -9,6 +9,7 @@ from torch.nn.functional import cross_entropy
 from torch.nn.utils import clip_grad_norm_
 
 from thalweg import watch
+from thalweg.diagnosis.judging import judge
 from thalweg.diagnosis.measures.gains import Gains
 from thalweg.diagnosis.measures.trial_gains import TrialGains
 from thalweg.probes.batches import Batch
@@ -191,3 +192,17 @@ def test_samples_kept_out():
     assert kept_out(both) == (both[:1], both[1:])
     for whole in ([Batch(inputs[:7], labels[:7])], [Batch(inputs, labels[:, None].T)], [Batch(inputs, "labels")]):
         assert kept_out(whole) == (whole, whole)
+
+
+def test_a_training_that_learns_from_where_its_first_steps_threw_it():
+    model = network()
+    optimizer = torch.optim.SGD(model.parameters(), lr=20.0)
+    learns = {"steps": 200.0, "falling": 0.2, "left": 0.3, "loss_last": 0.55, "loss_constant": math.log(4)}
+    thrown = learns | {"update_ratio_first": 0.5, "peak": 4.0}
+    assert "tried_lower_rate" not in gains_of(model, optimizer, known=learns)
+    found = gains_of(model, optimizer, known=thrown)
+    assert found["tried_lower_rate"] > 0.2
+    measures = thrown | found
+    assert judge(measures).code == "lr_too_large"
+    assert judge(measures | {"tried_lower_rate": 0.05}).code == "healthy"
+    assert judge(measures | {"peak": 1.0}).code == "healthy"

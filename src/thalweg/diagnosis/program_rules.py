@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from thalweg.diagnosis.conditions import NOT_BELOW, SELDOM, SOME_GRADIENT, STUCK
 from thalweg.diagnosis.measures import table as m
+from thalweg.diagnosis.measures.dropout import ENOUGH
 from thalweg.diagnosis.rule import Rule
 from thalweg.diagnosis.rule import rule_of as _rule
 
@@ -122,6 +123,7 @@ PROGRAM_RULES: tuple[Rule, ...] = (
     _rule("samples_mixed", m.SAMPLES_MIXED > 0.01, m.TO_CONSTANT > 0.7, prior=1.0),
     _rule("samples_mixed", m.SAMPLES_MIXED > 0.01, m.TO_CONSTANT > 0.5, m.LEFT > 0.5, STUCK, prior=1.0),
     _rule("samples_mixed", m.SAMPLES_MIXED > 0.01, m.LOSS_APART > 0.1, prior=1.0),
+    _rule("samples_mixed", m.MIXED_WITHIN > 0.5, m.INPUTS_SEEN < 1e-3, (m.TO_CONSTANT > 0.7).if_known, prior=1.0),
     _rule("bad_inputs", m.INPUTS_SEEN < 1e-3, m.TRIED_STANDARDIZED > 0.1, NOT_BELOW),
     _rule(
         "vanishing_gradients",
@@ -197,5 +199,12 @@ PROGRAM_RULES: tuple[Rule, ...] = (
         m.TO_CONSTANT > 0.9,
         prior=0.9,
     ),
-    _rule("dropout_too_strong", m.GAIN_NO_DROPOUT_MORE > 0.2, m.TO_CONSTANT > 0.7, prior=0.9),
+    _rule("lr_too_large", m.GAIN_LOWER_RATE_MORE > ENOUGH, NOT_BELOW, STUCK, prior=0.9),
+    _rule(
+        "dropout_too_strong",
+        m.GAIN_NO_DROPOUT_MORE > 0.2,
+        m.TO_CONSTANT > 0.7,
+        (m.GAIN_LOWER_RATE_MORE < ENOUGH).if_known,  # else a network with the same dropout learns at a lower rate
+        prior=0.9,
+    ),
 )

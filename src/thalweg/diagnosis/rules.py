@@ -21,6 +21,7 @@ from thalweg.diagnosis.conditions import (
     STUCK,
 )
 from thalweg.diagnosis.measures import table as m
+from thalweg.diagnosis.measures.trial_gains import RISEN, THROWN
 from thalweg.diagnosis.program_rules import PROGRAM_RULES
 from thalweg.diagnosis.rule import Rule
 from thalweg.diagnosis.rule import rule_of as _rule
@@ -92,6 +93,15 @@ RULES: tuple[Rule, ...] = (
         m.LEFT > 0.2,
         (m.SATURATED_UNITS_FIRST < 0.5).if_known,
         (m.DEAD_UNITS_FIRST < 0.8).if_known,
+    ),
+    # It learns from where its first steps threw it; a lower rate leads it much lower.
+    _rule(
+        "lr_too_large",
+        m.UPDATE_RATIO_FIRST > THROWN,
+        m.PEAK > RISEN,
+        m.TRIED_LOWER_RATE > 0.2,
+        prior=0.9,
+        beside_learning=True,
     ),
     _rule("lr_too_large", LOWER_IS_NO_WORSE, m.ABOVE_LOWEST > 0.1, m.LEFT > 0.2, (m.VALID_RISE < 0.1).if_known),
     # Running statistics.

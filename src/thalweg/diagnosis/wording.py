@@ -62,6 +62,7 @@ BY: dict[str, tuple[str, ...]] = {
     "ill_conditioned": ("tried_decorrelated", "gain_more", "cosine"),
     "inputs_ignored": ("own_to_others", "directions_apart"),
     "lr_too_large": (
+        "gain_lower_rate_more",
         "avoidable",
         "nonfinite_step",
         "weight_norm_left",
@@ -82,7 +83,7 @@ BY: dict[str, tuple[str, ...]] = {
     "replicas_see_same_data": ("data_shared", "draws_shared"),
     "saddle": ("matrix_gradient_first", "tried_anew", "matrix_gradient", "decrease_possible"),
     "same_batch": ("reopened", "reseeded", "among_others", "at_hand", "other_batch", "redrawn"),
-    "samples_mixed": ("batch_as_time", "loss_apart"),
+    "samples_mixed": ("mixed_within", "batch_as_time", "loss_apart"),
     "saturated_units": ("initial_scale", "tried_other_start", "tried_anew"),
     "symmetric_weights": ("twin_units_first",),
     "target_leakage": ("targets_in_column", "class_in_column", "next_seen", "own_seen"),

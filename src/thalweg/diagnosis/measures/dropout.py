@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from thalweg.probes.batches import Batch
 
 STEPS, STEPS_ANEW = 60, 200
+MUCH = 0.2  # of the scale: a gain that needs an explanation
+LOWER = (0.1, 0.01)  # of the rate
+ENOUGH = 0.5  # of the scale: with so much gained at a lower rate, dropout is not what is in the way
 
 
 def dropout_left_on(model: nn.Module, batch: Batch) -> dict[str, float]:
@@ -63,25 +66,47 @@ def dropout_measures(gains: Gains) -> dict[str, float]:
 
     Returns:
         `gain_no_dropout_more`: the gain without dropout less that with it, both judged in evaluation mode; nothing
-        for a model without dropout, or whose steps take too long.
+        for a model without dropout, or whose steps take too long. `gain_lower_rate_more`, where that is much: the same
+        gain, from new weights, of a lower rate with dropout: the first of `LOWER` that gains enough, or the better one.
     """
     if strongest_dropout(gains) <= 0:
         return {}
     affordable = gains.affordable()
     if 2 * (STEPS + STEPS_ANEW) * affordable // RUN_STEPS * gains.a_step > gains.seconds:
         return {}
-    more = []
+    more, dropped = [], math.nan
     for anew, wanted in ((False, STEPS), (True, STEPS_ANEW)):
         steps = wanted * affordable // RUN_STEPS
         kept, dropped = (_after(gains, steps, way, anew=anew) for way in (WithoutDropout(), nullcontext()))
         more.append((dropped - kept) / gains.scale)
     known = [gain for gain in more if math.isfinite(gain)]
-    return {"gain_no_dropout_more": max(known)} if affordable and known else {}
+    if not affordable or not known:
+        return {}
+    found = {"gain_no_dropout_more": max(known)}
+    if found["gain_no_dropout_more"] > MUCH and math.isfinite(dropped):
+        steps = STEPS_ANEW * affordable // RUN_STEPS
+        gained = -math.inf
+        for rate in LOWER:
+            if not gained > ENOUGH:
+                lower = _after(gains, steps, nullcontext(), anew=True, rate=rate)
+                gained = max(gained, (dropped - lower) / gains.scale, key=lambda gain: (math.isfinite(gain), gain))
+        found["gain_lower_rate_more"] = gained
+    return found
 
 
-def _after(gains: Gains, steps: int, way: AbstractContextManager[Any], *, anew: bool) -> float:
-    """Train a copy, from new weights or the present ones, and return its loss in evaluation mode."""
+def _after(gains: Gains, steps: int, way: AbstractContextManager[Any], *, anew: bool, rate: float = 1.0) -> float:
+    """Train a copy, from new weights or the present ones, and return its loss in evaluation mode.
+
+    Args:
+        gains: the model, its optimizer, the loss and the batches.
+        steps: number of steps.
+        way: with or without dropout.
+        anew: whether from new weights.
+        rate: a multiple of the optimizer's.
+    """
     copied = gains.copied()
+    for group in copied.optimizer.param_groups:
+        group["lr"] = group["lr"] * rate
     if anew:
         with own_randomness(1):
             copied.restart()

@@ -4,7 +4,7 @@ A network that learns its samples by heart looks like one that learns: its loss 
 every sample is new, the loss of one that only memorizes is a constant's. And what a predictor makes of three quarters
 of the samples says nothing about the others.
 
-Shape suffixes: K samples, F features, D numbers or classes, S steps.
+Shape suffixes: K samples, F features, D numbers or classes, S steps, O orders.
 """
 
 from __future__ import annotations
@@ -19,11 +19,12 @@ from torch.nn.functional import one_hot
 
 from thalweg.diagnosis.measures.batch import constant_measures
 from thalweg.diagnosis.measures.head import head_of
-from thalweg.diagnosis.measures.ridge import MOST, features_of, ridge
+from thalweg.diagnosis.measures.ridge import features_of, ridge
 from thalweg.diagnosis.measures.start import rewound
 from thalweg.probes.copies import Copy, own_randomness
 from thalweg.probes.dropout import WithoutDropout
 from thalweg.probes.holdout import rows_of
+from thalweg.probes.kept import MOST_ROWS
 
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ CLEARLY = 6.0  # standard errors from which no further predictor is asked
 LEARNED = 0.6  # of the constant's loss: a network that leaves less has learned its samples
 NEARLY = 1.05  # of the loss that the training has come to
 _ROUNDING = 1e-10  # of the largest eigenvalue
+OTHER_ORDERS, FEWEST_ORDERS = 32, 8  # of the targets, which show what kernels reach by chance
 STEPS, LOOKS, ROWS = 400, 16, 64
 RATES = (1e-3, 1e-2)
 SHARE = 0.2  # of the seconds for all short runs
@@ -85,7 +87,8 @@ def foretold_measures(
     """Measure how far beyond chance predictions for samples kept out agree with their targets.
 
     Kernel ridge regression is asked first. If it finds nothing, so is the network from its first weights, trained on
-    three quarters of the samples.
+    three quarters of the samples. Each fourth of the samples is predicted from the other three, so the errors of the
+    kernels hang together, and chance gives more than one standard error: targets in other orders show how much.
 
     Args:
         gains: the model, its optimizer, the loss and the budget.
@@ -110,7 +113,7 @@ def foretold_measures(
         return {}
     if _are_pictures(samples):
         return _of_pictures(gains, samples, start, known)
-    numbers_KD, features_KF = _numbers_of(samples), features_of(samples)
+    numbers_KD, features_KF = _numbers_of(samples), features_of(samples, MOST_ROWS)
     if numbers_KD is None or features_KF is None or _unlike(numbers_KD) < FEWEST_UNLIKE:
         return {}
     question = _Question(gains, samples, start, _numbers_of, _said_of_classes, LEARNED * gains.scale)
@@ -122,7 +125,7 @@ def _of_pictures(
     gains: Gains, samples: Batch, start: Mapping[str, Tensor], known: Mapping[str, float]
 ) -> dict[str, float]:
     """The agreement of predicted and true targets along the directions in which these vary most."""
-    features_KF, most = features_of(samples), _most_frequent(samples.targets)
+    features_KF, most = features_of(samples, MOST_ROWS), _most_frequent(samples.targets)
     basis_PD = _basis_of(_flat(samples.targets, most))
     if features_KF is None or basis_PD is None:
         return {}
@@ -194,6 +197,36 @@ def agreement(predicted_KD: Tensor, targets_KD: Tensor) -> float:
     return round(float((one * two).sum()) / math.sqrt(variance), 9) if variance > 0 else 0.0
 
 
+def beyond_chance(features_KF: Tensor, numbers_KD: Tensor) -> float:
+    """The most agreement of all kernels with the targets, relative to that with targets in other orders.
+
+    Args:
+        features_KF: standardized columns, in double precision.
+        numbers_KD: numbers, or 1 in the column of the class.
+
+    Returns:
+        Standard errors; the error is the root mean square over the other orders, and at least that of `agreement`.
+
+    Example:
+        >>> features_KF = torch.randn(200, 5, generator=torch.Generator().manual_seed(0)).double()
+        >>> numbers_KD = features_KF[:, :1]
+        >>> beyond_chance(features_KF, numbers_KD) > 8, beyond_chance(features_KF, numbers_KD.roll(100, 0)) < 2
+        (True, True)
+    """
+    numbers_KD = numbers_KD[: len(features_KF)]
+    columns, draw = numbers_KD.shape[1], torch.Generator().manual_seed(2)
+    count = max(FEWEST_ORDERS, min(OTHER_ORDERS, OTHER_ORDERS * MOST_NUMBERS // columns))
+    others = [numbers_KD[torch.randperm(len(numbers_KD), generator=draw)] for _ in range(count)]
+    orders = [numbers_KD, *others]
+    most_O = [-math.inf] * len(orders)
+    for predicted in ridge(features_KF, torch.cat(orders, dim=1)):
+        parts = predicted.split(columns, dim=1)
+        found = (agreement(one_KD, order_KD) for one_KD, order_KD in zip(parts, orders, strict=True))
+        most_O = [max(pair) for pair in zip(most_O, found, strict=True)]
+    by_chance = math.sqrt(sum(most**2 for most in most_O[1:]) / count)
+    return most_O[0] / max(1.0, by_chance)
+
+
 def _numbers_of(samples: Batch) -> Tensor | None:
     """One row of numbers for each sample: its targets, or 1 in the column of its class."""
     targets = samples.targets
@@ -208,7 +241,7 @@ def _numbers_of(samples: Batch) -> Tensor | None:
 
 def _unlike(numbers_KD: Tensor) -> int:
     """The number of samples with another target than the most frequent, among those that all predictors get."""
-    few_KD = numbers_KD[:MOST]
+    few_KD = numbers_KD[:MOST_ROWS]
     return len(few_KD) - int(few_KD.unique(dim=0, return_counts=True)[1].max())
 
 
@@ -234,7 +267,7 @@ class _Question:
 
     def agreement(self, features_KF: Tensor, numbers_KD: Tensor) -> float | None:
         """The most agreement, in standard errors; None if no kernel finds any and no network counts."""
-        most = max(agreement(one_KD, numbers_KD[: len(one_KD)]) for one_KD in ridge(features_KF, numbers_KD))
+        most = beyond_chance(features_KF, numbers_KD)
         if most > CLEARLY:
             return most
         reached = [self._of_network(rate) for rate in RATES]

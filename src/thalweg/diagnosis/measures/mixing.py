@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeGuard
 import torch
 from torch import nn
 
+from thalweg.diagnosis.measures.graph import tensors_in
 from thalweg.probes.copies import own_randomness
 
 
@@ -30,13 +31,16 @@ _IN_ORDER = 0.5  # of the rise alone: samples may come in any order, the steps o
 
 
 def mixing_measures(copied: Copy, batch: Batch, scale: float) -> dict[str, float]:
-    """`samples_mixed`, and where it is not 0, `loss_apart` and `batch_as_time`.
+    """`samples_mixed`, or `mixed_within` where no input moves an output.
 
+    Where `samples_mixed` is not 0, also `loss_apart` and `batch_as_time`.
     `batch_as_time` is 1 where a recurrent network or attention that takes time first is given the samples in its place,
     and the network has one output for each sample, with one target.
     """
     found = mixing_of(copied.model, batch)
-    if not found.get("samples_mixed"):
+    if not found:
+        return mixed_within(copied.model, batch)
+    if not found["samples_mixed"]:
         return found
     found["batch_as_time"] = float(_takes_batch_for_time(copied.model, batch))
     return found | apart_measures(copied, batch, scale)
@@ -87,6 +91,88 @@ def mixing_of(model: nn.Module, batch: Batch) -> dict[str, float]:
         if yardstick > 0:
             shares.append(float((moved_N > _CHANGED * yardstick).sum()) / (len(inputs) - 1))
     return {"samples_mixed": max(shares)} if shares else {}
+
+
+def mixed_within(model: nn.Module, batch: Batch) -> dict[str, float]:
+    """Measure whether a layer mixes samples in a network whose outputs no input moves.
+
+    Attention over the batch does, where the outputs are read at a token that all samples share: its values in one
+    sample depend on those in others, which are the same.
+
+    Args:
+        model: only copies of it run.
+        batch: as `mixing_of` takes it.
+
+    Returns:
+        `mixed_within`: 1 if a layer is given tensors that differ in the row of one sample alone, and its outputs differ
+        in other rows; else 0. Nothing where outputs move, or where `mixing_of` says nothing for another reason.
+
+    Example:
+        >>> from thalweg.probes.batches import Batch
+        >>> class Read(nn.Module):
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self.over_the_batch = nn.Softmax(dim=0)
+        ...     def forward(self, rows):
+        ...         return 0 * self.over_the_batch(rows)
+        >>> mixed_within(Read(), Batch(torch.randn(8, 5), torch.zeros(8)))
+        {'mixed_within': 1.0}
+    """
+    inputs = batch.inputs
+    if not isinstance(inputs, torch.Tensor) or not inputs.ndim or len(inputs) < FEWEST:
+        return {}
+    place = len(inputs) // 2
+    other = _another(inputs, place, alike=False)
+    if other is None or _relates_samples(model, len(inputs)):
+        return {}
+    changed = inputs.clone()
+    changed[place] = other
+    before, after = (_outputs(without_batch_statistics(model), batch, one) for one in (inputs, changed))
+    if before is None or after is None or len(before) != len(inputs) or not torch.equal(before, after):
+        return {}
+    calls = (_calls(model, batch, one) for one in (inputs, changed))
+    mixes = (_mixes(one, other, place) for one, other in zip(*calls, strict=False))
+    return {"mixed_within": float(any(mixes))}
+
+
+_Call = tuple["torch.Tensor", "torch.Tensor"]
+
+
+def _calls(model: nn.Module, batch: Batch, inputs: torch.Tensor) -> list[_Call]:
+    """What each layer is given and gives, in order, if both have a row for each sample."""
+    found: list[_Call] = []
+
+    def look(_module: nn.Module, taken: tuple[object, ...], given: object) -> None:
+        pair = [next(tensors_in(part), None) for part in (taken, given)]
+        before, after = (None if one is None or not one.ndim or len(one) != len(inputs) else one for one in pair)
+        if before is not None and after is not None:
+            found.append((before.detach().clone(), after.detach().clone()))
+
+    twin = without_batch_statistics(model)
+    for module in twin.modules():
+        if module is not twin:
+            module.register_forward_hook(look)
+    _outputs(twin, batch, inputs)
+    return found
+
+
+def _mixes(one: _Call, other: _Call, place: int) -> bool:
+    """Whether what is given to a layer differs in one row alone, and what it gives in others as well."""
+    if any(first.shape != second.shape for first, second in zip(one, other, strict=True)):
+        return False
+    given_N, gives_N = (_moved(first, second) for first, second in zip(one, other, strict=True))
+    own = float(given_N[place])
+    given_N[place] = 0.0
+    # a row that moves by rounding alone is not given anything else
+    if own <= 0 or float(given_N.max()) > _ROUNDING * own:
+        return False
+    most = float(gives_N.max())
+    gives_N[place] = 0.0
+    return most > _ROUNDING * float(one[1].abs().max()) and float(gives_N.max()) > _CHANGED * most
+
+
+def _moved(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+    return (one.float() - other.float()).reshape(len(one), -1).abs().amax(dim=1)
 
 
 def apart_measures(copied: Copy, batch: Batch, scale: float) -> dict[str, float]:

@@ -24,20 +24,21 @@ SHORTEST = 8  # text; of a few numbers, such as a user's and a film's, only thei
 OFTEN = 8  # times that a word, a user or a film must come, so that it can be learned
 
 
-def features_of(samples: Batch) -> Tensor | None:
+def features_of(samples: Batch, most: int = MOST) -> Tensor | None:
     """The inputs of the first samples as standardized columns.
 
     Args:
         samples: with one tensor of inputs.
+        most: number of rows.
 
     Returns:
-        (K, F) with at most `MOST` rows; of words, and of other whole numbers, how often each comes. None for inputs of
+        (K, F) with at most so many rows; of words, and of other whole numbers, how often each comes. None for inputs of
         another form, and for numbers that are too seldom to be learned from so few samples.
     """
     inputs = samples.inputs
     if not isinstance(inputs, torch.Tensor) or inputs.ndim < 2 or inputs.is_complex():
         return None
-    flat = inputs.reshape(len(inputs), -1)[:MOST]
+    flat = inputs.reshape(len(inputs), -1)[:most]
     if not flat.is_floating_point():
         kinds, words = flat.unique(return_inverse=True)
         often = int(words.reshape(-1).bincount().median())

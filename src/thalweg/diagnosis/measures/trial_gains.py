@@ -44,6 +44,7 @@ LARGE, UNEQUAL = 5.0, 30.0  # scales of inputs from which standardized ones are 
 REPEATED = 1e4  # condition number of the columns' correlations from which uncorrelated ones are tried
 DECAYED = 0.1  # of the largest rate: below it, that rate is tried again
 HOLDS_BACK = 0.3  # of the gradient: a decay from which none is tried, even if the training learns
+THROWN, RISEN = 0.25, 3.0  # update-to-weight ratio of the first steps, and a peak of the loss in first losses
 HARDLY_FITS = 0.2  # what is left of the loss after learning one batch, from which a larger network is tried
 
 
@@ -112,32 +113,50 @@ class TrialGains:
 
     def _fixes(self) -> Iterator[tuple[str, _Change]]:
         """The fixes that would change this training; of one that learns as well as a plain predictor, few."""
+        yield from self._beside_learning()
+        if learns(self.known) and not self.known.get("avoidable", 0.0) > MANY:
+            return
+        if not self._thrown:
+            yield from self._lower_rates()
+        yield from self._other_rates()
+        if self._oddly_scaled:
+            yield "standardized", _Change(Fix("normalize_inputs", {}))
+        if any(group.get("weight_decay") for group in self.gains.optimizer.param_groups):
+            yield "no_decay", _Change(Fix("less_decay", {}))
+        if strongest_dropout(self.gains) > 0:
+            yield "no_dropout", _Change(None, without_dropout=True)
+        if any(not parameter.requires_grad for parameter in self.gains.model.parameters()):
+            yield "unfrozen", _Change(Fix("unfreeze", {}))
+
+    def _beside_learning(self) -> Iterator[tuple[str, _Change]]:
+        """The fixes that are tried in a training that learns, too, where a measure asks for them."""
         if self.known.get("fit_left", 0.0) > HARDLY_FITS:
             yield "larger", _Change(None, larger=True)
         if self.known.get("inputs_condition", 0.0) > REPEATED:
             yield "decorrelated", _Change(Fix("decorrelate_inputs", {}))
         if any(limit is not None for limit in clips(self.known)):
             yield "unclipped", _Change(Fix("clip_less", {}))
-        no_decay = _Change(Fix("less_decay", {}))
         if self.known.get("decay_to_gradient", 0.0) > HOLDS_BACK:
-            yield "no_decay", no_decay
-        if learns(self.known) and not self.known.get("avoidable", 0.0) > MANY:
-            return
-        yield from self._rates()
-        if self._oddly_scaled:
-            yield "standardized", _Change(Fix("normalize_inputs", {}))
-        if any(group.get("weight_decay") for group in self.gains.optimizer.param_groups):
-            yield "no_decay", no_decay
-        if strongest_dropout(self.gains) > 0:
-            yield "no_dropout", _Change(None, without_dropout=True)
-        if any(not parameter.requires_grad for parameter in self.gains.model.parameters()):
-            yield "unfrozen", _Change(Fix("unfreeze", {}))
+            yield "no_decay", _Change(Fix("less_decay", {}))
+        if self._thrown:
+            yield from self._lower_rates()
 
-    def _rates(self) -> Iterator[tuple[str, _Change]]:
-        """Other rates, and one for standardized inputs that grows as their curvature falls."""
-        rate = max((float(group["lr"]) for group in self.gains.optimizer.param_groups), default=0.0)
-        yield "lower_rate", _Change(Fix("lower_rate", {"to": rate / 10}))
-        yield "lowest_rate", _Change(Fix("lower_rate", {"to": rate / 100}))
+    @property
+    def _thrown(self) -> bool:
+        """Whether the first steps moved the weights far, and the loss rose."""
+        return self.known.get("update_ratio_first", 0.0) > THROWN and self.known.get("peak", 0.0) > RISEN
+
+    @property
+    def _rate(self) -> float:
+        return max((float(group["lr"]) for group in self.gains.optimizer.param_groups), default=0.0)
+
+    def _lower_rates(self) -> Iterator[tuple[str, _Change]]:
+        yield "lower_rate", _Change(Fix("lower_rate", {"to": self._rate / 10}))
+        yield "lowest_rate", _Change(Fix("lower_rate", {"to": self._rate / 100}))
+
+    def _other_rates(self) -> Iterator[tuple[str, _Change]]:
+        """Higher rates, and one for standardized inputs that grows as their curvature falls."""
+        rate = self._rate
         if self.known.get("lr_left", 1.0) < DECAYED:
             yield "full_rate", _Change(Fix("raise_rate", {"to": self.known["lr_most"]}))
         if self.known.get("avoidable", 0.0) > MANY:
