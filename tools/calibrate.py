@@ -8,22 +8,27 @@ that takes more than half an hour on two cores.
 changed is then counted anew in a second. Run it after each change of a rule.
 `--others` takes such lines of programs of others, which are no part of the project; without it, their counts stay. They
 should be of a first run, and hold its verdict as `code`: rules that were changed with a program in view are too good on
-it. If another rule says something else now, the verdict counts for the first rule of its code.
+it. If something else is said now, the verdict counts for the rule of its code that speaks most often and is not exact.
 """  # noqa: INP001 - a script
 
 from __future__ import annotations
 
 import argparse
 import json
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from thalweg.diagnosis import calibration, zoo
 from thalweg.diagnosis.judging import deciding_rule
 from thalweg.diagnosis.rules import RULES
 
 
-CODES = {rule.code for rule in RULES}
+if TYPE_CHECKING:
+    from thalweg.diagnosis.rule import Rule
+
+
 FILE = Path(zoo.__file__).parents[1] / calibration.FILE
 
 
@@ -47,31 +52,38 @@ def main() -> None:
         ]
     if options.measures:
         options.measures.write_text("".join(json.dumps(program) + "\n" for program in programs), encoding="utf-8")
-    verdicts = [said for program in programs if (said := said_of(program)) is not None]
-    verdicts += of_others(options.others)
+    verdicts = [said for program in programs if (said := said_of(program, deciding_rule(program["measures"])))]
+    verdicts += of_others(options.others, verdicts)
     FILE.write_text(calibration.to_json(verdicts), encoding="utf-8")
     right = sum(said.right for said in verdicts)
     print(f"{len(programs)} programs, {len(verdicts)} verdicts, {right} right")
     print(f"expected calibration error, each family left out: {calibration.calibration_error(verdicts):.3f}")
 
 
-def of_others(path: Path | None) -> list[calibration.Said]:
+def of_others(path: Path | None, counted: list[calibration.Said]) -> list[calibration.Said]:
     """The verdicts on programs of others, as one family: those of a file, else those that were counted before."""
     if path is None:
         return [said for said in calibration.shipped() if said.family == calibration.OTHERS]
     programs = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    verdicts = [said for program in programs if (said := said_of(program)) is not None]
-    return [replace(said, family=calibration.OTHERS) for said in verdicts]
+    rules = [deciding_rule(program["measures"]) for program in programs]
+    same = [
+        rule if rule and rule.code == program["code"] else None for program, rule in zip(programs, rules, strict=True)
+    ]
+    often = Counter(calibration.key_of(rule) for rule in same if rule)
+    often.update(said.rule for said in counted)
+    found = []
+    for program, rule in zip(programs, same, strict=True):
+        others = [one for one in RULES if one.code == program["code"] and calibration.kind_of(one) != "exact"]
+        said = said_of(program, rule or max(others, key=lambda one: often[calibration.key_of(one)], default=None))
+        if said is not None:
+            found.append(replace(said, family=calibration.OTHERS))
+    return found
 
 
-def said_of(program: dict) -> calibration.Said | None:
-    """The verdict on a program; None for one that is undecided."""
-    rule = deciding_rule(program["measures"])
-    code = program.get("code", rule and rule.code)
-    if code not in CODES:
+def said_of(program: dict, rule: Rule | None) -> calibration.Said | None:
+    """The verdict on a program by a rule; None for one that is undecided."""
+    if rule is None:
         return None
-    if rule is None or rule.code != code:
-        rule = next(one for one in RULES if one.code == code)
     # a fault that the watch is not shown, such as one of the evaluation, is a faulty program whose training is healthy
     healthy = not program.get("faulty", not {"healthy", "converged"} & set(program["truth"]))
     right = rule.code in program["truth"]

@@ -88,6 +88,24 @@ def test_true_classes_that_a_relu_cuts():
     assert some == pytest.approx(float((true_N[:8] == 0).float().mean()))
 
 
+def squared(outputs, labels):
+    return (outputs - functional.one_hot(labels, 5)).square().sum(dim=1).mean()
+
+
+def test_squared_errors_of_classes_fit_a_relu_that_is_not_dead():
+    """Zero is the right output for all classes but one; only where every output is zero nothing can be learned."""
+    torch.manual_seed(0)
+    model = layer(5, nn.ReLU())
+    found = of_batch(model, squared, [Batch(INPUTS_NF, LABELS_N)])
+    assert "truths_cut" not in found
+    assert found["outputs_dead"] == found["out_of_reach"] == 0
+    with torch.no_grad():
+        model[0].bias.fill_(-50.0)
+    dead = of_batch(model, squared, [Batch(INPUTS_NF, LABELS_N)])
+    assert dead["outputs_dead"] == 1
+    assert judge({"steps": 600.0, "loss_last": 1.0, "left": 0.01} | dead).code == "dead_units"
+
+
 def test_the_verdict_on_true_classes_that_are_cut():
     learning = {"steps": 200.0, "loss_constant": 2.3, "loss_last": 1.0, "falling": 0.3, "left": 0.4}
     verdict = judge(learning | {"truths_cut": 0.3})
@@ -135,6 +153,32 @@ def test_targets_that_belong_to_no_single_output_are_not_judged_one_by_one():
     ended_N = torch.cat([drawn(62), torch.full((2,), -999.0)])
     assert "targets_filled" not in of_batch(layer(4), worth, [Batch(INPUTS_NF, ended_N)])
     assert of_batch(layer(1), mse_loss, [Batch(INPUTS_NF, torch.ones(64, 1))])["targets_kinds"] == 1
+
+
+class Scores(nn.Module):
+    """How well each of six words goes with a first one."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.other = nn.Embedding(20, 8), nn.Embedding(20, 8)
+
+    def forward(self, words_N7):
+        return (self.first(words_N7[:, :1]) * self.other(words_N7[:, 1:])).sum(dim=-1)
+
+
+def test_scores_of_pairs_of_which_the_first_belongs_together():
+    words_N7 = torch.randint(0, 20, (64, 7), generator=torch.Generator().manual_seed(0))
+    signs = torch.tensor([1.0, -1, -1, -1, -1, -1]).expand(64, 6)
+    sampled = lambda scores, signs: -functional.logsigmoid(scores * signs).sum(dim=1).mean()  # noqa: E731
+    for loss_fn, targets in ((sampled, signs), (cross_entropy, torch.zeros(64, dtype=torch.long))):
+        found = of_batch(Scores(), loss_fn, [Batch(words_N7, targets)])
+        assert "targets_kinds" not in found
+        assert found["loss_constant"] > 1  # one number for all of them: nothing else tells the first from the others
+    for loss_fn, targets in ((sampled, signs), (cross_entropy, torch.zeros(64, dtype=torch.long))):
+        assert of_batch(layer(6), loss_fn, [Batch(INPUTS_NF, targets)])["targets_kinds"] == 1
+    assert of_batch(Scores(), sampled, [Batch(words_N7, torch.ones(64, 6))])["targets_kinds"] == 1
+    second = torch.ones(64, dtype=torch.long)  # of a loader that is sorted by class
+    assert of_batch(Scores(), cross_entropy, [Batch(words_N7, second)])["targets_kinds"] == 1
 
 
 class Dropping(nn.Module):

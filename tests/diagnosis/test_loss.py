@@ -294,6 +294,20 @@ def test_signs_are_told_from_a_wrong_loss():
     assert "targets_below_zero" not in measured(C, none, functional.binary_cross_entropy_with_logits, MANY)
 
 
+def test_a_loss_of_signs_with_the_wrong_sign():
+    signs = 2 * MANY - 1
+
+    def likelihood(outputs, targets):
+        return functional.logsigmoid(outputs * targets).sum(1).mean()
+
+    def of_policy(outputs, advantages):
+        return -(functional.logsigmoid(outputs) * advantages).mean()
+
+    assert measured(C, none, likelihood, signs)["loss_floor"] < -1
+    for loss_fn in (functional.soft_margin_loss, of_policy, lambda o, y: (o * y).mean(), lambda o, y: -(o * y).mean()):
+        assert measured(C, none, loss_fn, signs).get("loss_floor", 0.0) > -1
+
+
 def test_a_loss_without_a_slope_is_seen():
     def rounded(outputs, targets):
         return (outputs.sigmoid().round() - targets).abs().mean() + 0 * outputs.sum()

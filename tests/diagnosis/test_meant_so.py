@@ -63,7 +63,7 @@ def test_a_loss_with_weights_of_the_same_optimizer_is_no_rival():
 
 @pytest.mark.parametrize("side", ["rival", "unused_passes"], ids=["generator", "discriminator"])
 def test_a_game_of_two_accuses_nobody_by_its_loss(side):
-    beaten = STUCK | {"fit_left": 1.0}
+    beaten = STUCK | {"fit_left": 1.0, "tried_larger": 0.5}
     assert judge(beaten).code == "model_too_small"
     assert judge(beaten | {side: 1.0}).code == "unsure"
     risen = STUCK | {"rise": 1e4}

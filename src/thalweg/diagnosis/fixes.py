@@ -17,6 +17,7 @@ FIXES_OF: dict[str, tuple[str, ...]] = {
         "check_targets",
         "match_shapes",
         "minus_one",
+        "zero_to_one",
         "own_blank",
         "longer_outputs",
         "scale_targets",
@@ -105,7 +106,10 @@ def _order(code: str, measures: Mapping[str, float]) -> tuple[str, ...]:
         "ill_conditioned": "decorrelate_inputs" if measures.get("tried_decorrelated", 0) > 0.1 else "adaptive",
         "bad_targets": "match_shapes"
         if max(measures.get("targets_broadcast", 0), measures.get("unpaired", 0)) > 0.5
-        else next((name for name in ("minus_one", "own_blank", "longer_outputs") if name in names), "check_targets"),
+        else next(
+            (name for name in ("minus_one", "zero_to_one", "own_blank", "longer_outputs") if name in names),
+            "check_targets",
+        ),
         "lr_too_large": "divide_loss" if "divide_loss" in names else "lower_rate",
         "model_too_small": "add_activation" if measures.get("affine", 0) > 0.5 else "widen",
         "replicas_see_same_data": "distributed_sampler" if measures.get("data_shared", 0) > 0.3 else "seed_by_rank",
@@ -192,6 +196,7 @@ _ONLY_FOR: dict[str, tuple[float, tuple[str, ...]]] = {
     "shift_labels": (0.05, ("own_seen",)),
     "weigh_samples": (2, ("redrawn",)),
     "wider_weights": (0.05, ("rounded_away",)),
+    "zero_to_one": (0, ("targets_above_one", "targets_below_zero")),
 }
 """A fix to a limit, and to the measures of which one beyond it makes it a fix."""
 
@@ -205,7 +210,7 @@ def _large_but_sound(measures: Mapping[str, float]) -> bool:
 def _for_loss(measures: Mapping[str, float]) -> tuple[str, ...]:
     """The fixes of what was found; those of another mismatch would be false."""
     found = [fix for name, fixes in _LOSS_FIXES.items() if measures.get(name, 0) > 0.05 for fix in fixes]
-    if measures.get("loss_floor", 0) < -1:
+    if measures.get("loss_floor", 0) < -1 or measures.get("sunk", 0) < -30:
         found.append("sign_of_loss")
     if measures.get("floor_left", 0) > 0.95 and measures.get("ceiling_left", math.inf) < 1.1:
         found.append("temperature")
@@ -225,6 +230,7 @@ _LOSS_FIXES = {
     "numbered_classes": ("output_per_class",),
     "scores_cut": ("no_last_relu",),
     "truths_cut": ("no_last_relu",),
+    "negatives_cut": ("no_last_relu",),
     "softmax_misplaced": ("class_dimension", "logits"),
     "log_missing": ("log_softmax", "sign_of_loss"),
     "log_of_each": ("log_softmax",),

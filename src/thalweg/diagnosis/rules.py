@@ -110,7 +110,8 @@ RULES: tuple[Rule, ...] = (
     _rule("lr_too_large", m.TRIED_LOWER_RATE > 0.05, m.UPDATE_RATIO_FIRST > 0.05, NOT_BELOW, STUCK, prior=0.9),
     _rule("model_too_small", m.AFFINE > 0.5, m.FIT_LEFT > 0.3, m.LEFT > 0.3, prior=1.0),
     # Units and layers that pass no gradient.
-    _rule("dead_units", m.DEAD_UNITS > 0.9, STUCK, m.LEFT > 0.3),
+    _rule("dead_units", m.DEAD_UNITS > 0.9, m.DEAD_UNITS_FIRST > 0.5, STUCK, m.LEFT > 0.3),
+    _rule("dead_units", m.DEAD_UNITS > 0.9, STUCK, m.LEFT > 0.3),  # what a rate or another fault has killed
     _rule("saturated_units", m.SATURATED_UNITS > 0.5, STUCK, m.LEFT > 0.3),
     _rule("vanishing_gradients", m.GRADIENT_FIRST_TO_LAST < 1e-3, m.LEFT > 0.5, STUCK),
     _rule(

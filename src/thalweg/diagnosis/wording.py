@@ -122,6 +122,7 @@ BY: dict[str, tuple[str, ...]] = {
         "numbered_classes",
         "scores_cut",
         "truths_cut",
+        "negatives_cut",
         "softmax_misplaced",
         "log_missing",
         "log_of_each",

@@ -69,7 +69,8 @@ def of_batch(model: nn.Module, loss_fn: LossFunction, batches: Sequence[Batch]) 
         head, of_each = head_of(outputs), of_log_sigmoid(outputs)
         outputs = outputs.detach()
         found |= _of_targets(outputs, targets)
-        if found.get("targets_kinds") == 1 and targets.is_floating_point() and _is_residual(twin, batches[0]):
+        of_pairs = found.get("targets_kinds") == 1 and _are_of_pairs(twin, outputs, targets)
+        if of_pairs or (found.get("targets_kinds") == 1 and _is_residual(twin, batches[0])):
             del found["targets_kinds"]
         loss = _loss_of(loss_fn, outputs, targets)
         if loss is None:
@@ -87,7 +88,7 @@ def of_batch(model: nn.Module, loss_fn: LossFunction, batches: Sequence[Batch]) 
             if of_each and found.get("log_missing"):
                 found |= {"log_missing": 0.0, "log_of_each": 1.0, "loss_floor": 0.0}  # no output is above zero
             found |= _of_outputs(outputs, targets, loss) | _of_rare(outputs, targets, head)
-        found |= constant_measures(outputs, targets, loss_fn, head)
+        found |= constant_measures(outputs, targets, loss_fn, head, by_column=not of_pairs)
         found |= gap_measures(twin, loss_fn, batches, found.get("loss_constant", math.nan))
     return found
 
@@ -194,11 +195,27 @@ def _of_targets(outputs: Tensor, targets: Tensor) -> dict[str, float]:
     return found
 
 
+def _are_of_pairs(twin: nn.Module, outputs: Tensor, targets: Tensor) -> bool:
+    """Whether the columns are scores of pairs, of which the same one belongs together in every sample.
+
+    Then they are no layer's: no weight has as many rows or columns as there are, and no constant answer gives each its
+    own.
+    """
+    columns = outputs.shape[1] if outputs.ndim == 2 else 1
+    alike = bool((targets == targets.flatten()[0]).all())
+    first = not targets.is_floating_point() and alike and int(targets.flatten()[0]) == 0  # the class of the first pair
+    if columns == 1 or (alike and not first):
+        return False
+    return not any(columns in weight.shape for weight in (*twin.parameters(), *twin.buffers()))
+
+
 def _is_residual(twin: nn.Module, batch: Batch) -> bool:
-    """Whether no last layer gives every sample the same output, as where outputs are what an equation leaves over.
+    """Whether targets are numbers, and no last layer gives all samples the same output: residuals of an equation.
 
     Then targets that are all one number, such as zero, say something of each sample.
     """
+    if not batch.targets.is_floating_point():
+        return False
     bare = copy.deepcopy(twin)
     try:
         calls = calls_of(bare, batch)
@@ -252,10 +269,16 @@ def _loss_of(loss_fn: LossFunction, outputs: Tensor, targets: Tensor) -> float |
 
 
 def _heedless(loss_fn: LossFunction, outputs: Tensor, targets: Tensor, loss: float) -> bool:
-    """Whether the loss changes with the outputs, and with no targets."""
+    """Whether the loss changes with the outputs, and with no targets.
+
+    Outputs that are all one number, as behind a dead ReLU, are equally far from any class: others are asked, too.
+    """
     others = (targets.flip(0), torch.zeros_like(targets), torch.ones_like(targets)) if targets.ndim else ()
     try:
         heedless = all(_loss_of(loss_fn, outputs, other) == loss for other in others)
+        if heedless and outputs.numel() > 1 and bool((outputs == outputs.flatten()[0]).all()):
+            ramp = outputs + torch.linspace(0, 1, outputs.numel(), device=outputs.device).view_as(outputs)
+            heedless = all(_loss_of(loss_fn, ramp, other) == _loss_of(loss_fn, ramp, targets) for other in others)
         return heedless and _loss_of(loss_fn, 2 * outputs + 1, targets) != loss
     except (RuntimeError, ValueError):
         return False
@@ -325,11 +348,12 @@ def _of_labels(outputs_NC: Tensor, labels_N: Tensor, loss: float) -> dict[str, f
 
 
 def constant_measures(
-    outputs: Tensor, targets: Tensor, loss_fn: LossFunction, head: Head, *, steps: int = 30
+    outputs: Tensor, targets: Tensor, loss_fn: LossFunction, head: Head, *, steps: int = 30, by_column: bool = True
 ) -> dict[str, float]:
     """Measure the loss of outputs that are zero, and of the best output that is the same for all samples.
 
-    The search goes over outputs that the head can produce, so that a loss with a domain is not asked outside it.
+    The search goes over outputs that the head can produce, so that a loss with a domain is not asked outside it. Scores
+    of pairs have one number for all columns (`by_column=False`): no weight tells these apart.
     """
     if outputs.ndim < 1:
         return {}
@@ -339,7 +363,7 @@ def constant_measures(
     bounded: Head = head if head in ("softmax", "log_softmax", "sigmoid") else "none"
     # One number for each class or column: one for each pixel would learn the batch's positions by heart.
     shape = [1] * outputs.ndim
-    if outputs.ndim > 1:
+    if outputs.ndim > 1 and by_column:
         column = 1 if dim is None else dim
         shape[column] = outputs.shape[column]
     constant = torch.zeros(shape, device=outputs.device).requires_grad_()

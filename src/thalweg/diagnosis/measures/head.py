@@ -54,10 +54,15 @@ def head_of(outputs: Tensor) -> Head:
         >>> logits = torch.nn.Linear(3, 2)(torch.ones(4, 3))
         >>> head_of(logits), head_of(logits.softmax(dim=1)), head_of(logits.sigmoid().squeeze())
         ('none', 'softmax', 'sigmoid')
+        >>> head_of(logits.clamp(min=0))
+        'relu'
     """
     node = behind_views(outputs.grad_fn)
     if node is None or any(word in node.name() for word in _OPAQUE):
         return "unknown"
+    least, most = getattr(node, "_saved_min", None), getattr(node, "_saved_max", None)
+    if node.name() in ("ClampBackward1", "ClampMinBackward0") and least == 0 and most is None:
+        return "relu"
     return _HEADS.get(node.name(), "none")
 
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from thalweg.diagnosis.measures.binary import of_binary
 from thalweg.diagnosis.measures.head import (
     RANGES,
     Head,
@@ -74,12 +75,17 @@ def of_loss(outputs: Tensor, targets: Tensor, loss_fn: LossFunction, head: Head)
     # a policy gradient has no end, either: it is linear, weighted by advantages of both signs
     signed = targets.is_floating_point() and bool((targets < 0).any()) and bool((targets > 0).any())
     found |= _of_steps(loss_fn, targets, outputs)
-    found |= _of_floor(value, outputs, head, dim, steepness=8.0 if signed else 3.0)
-    if signed and targets.shape == outputs.shape:
-        found |= _of_signs(loss_fn, outputs, targets)
-    elif targets.shape == outputs.shape and targets.is_floating_point():
+    meant = signed and not _is_reversed(value, outputs, targets)
+    found |= _of_floor(value, outputs, head, dim, steepness=8.0 if meant else 3.0)
+    found |= of_binary(outputs, targets, loss_fn, head)
+    if not signed and targets.shape == outputs.shape and targets.is_floating_point():
         found |= _of_faint(loss_fn, outputs, targets)
-    if found.get("loss_floor", 0.0) < -1 and targets.is_floating_point() and bool((targets > 1).any()):
+    if (
+        found.get("loss_floor", 0.0) < -1
+        and "targets_above_one" not in found
+        and targets.is_floating_point()
+        and bool((targets > 1).any())
+    ):
         found |= _of_shares(loss_fn, outputs, targets, head, dim)
     found["outputs_fixed"] = float(_fixed(outputs, head, dim))
     found |= improper(value, outputs, targets, head)
@@ -89,15 +95,15 @@ def of_loss(outputs: Tensor, targets: Tensor, loss_fn: LossFunction, head: Head)
         return found
     if outputs.shape[dim] > 1 and _applies_softmax(value, outputs, dim):
         found |= _of_classes(outputs, targets, head, dim)
-    found |= _of_truths(value, outputs, targets, head, dim)
     found["softmax_misplaced"] = float(_misplaced(outputs, dim))
     found["squashed_twice"] = float(_squashed_twice(value, outputs, targets, head, dim))
     distributions = targets.is_floating_point() and normalized_over(targets, dim)
     if outputs.shape[dim] > 1 and (distributions or not targets.is_floating_point()):
         found["log_missing"] = float(_is_linear(value, outputs) and not log_normalized_over(outputs, dim))
-    if targets.shape == outputs.shape and targets.is_floating_point() and _is_distance(value, targets):
-        found |= _of_reach(outputs, targets, head)
-    return found
+    exact = _exact(value, outputs, targets, dim)
+    if exact is not None and _is_distance(value, exact):
+        return found | _of_reach(outputs, exact, head)
+    return found | _of_truths(value, outputs, targets, head, dim)
 
 
 def _value_of(loss_fn: LossFunction, targets: Tensor) -> Value:
@@ -154,18 +160,15 @@ def _of_steps(loss_fn: LossFunction, targets: Tensor, outputs: Tensor) -> dict[s
     return {"loss_in_steps": float(moves and max(sizes) == 0)}
 
 
-def _of_signs(loss_fn: LossFunction, outputs: Tensor, targets: Tensor) -> dict[str, float]:
-    """Whether targets of -1 and 1 are why a loss of 0 and 1 falls without end.
+def _is_reversed(value: Value, outputs: Tensor, targets: Tensor) -> bool:
+    """Whether a loss of signs has the wrong sign: right answers end at zero, wrong ones go below it without end.
 
-    Binary cross-entropy is linear in its targets: below zero, the further an output is on the right side, the lower the
-    loss. The loss is recognized by what it does with 0 and 1.
+    A critic's loss is linear on both sides; a policy gradient goes below zero where outputs and advantages agree.
     """
-    ones = (targets > 0).to(targets.dtype)
-    if not _applies_sigmoid(_value_of(loss_fn, ones), outputs, ones):
-        return {}
-    value, sides = _value_of(loss_fn, targets), _FAR * targets.sign().to(outputs.dtype)
-    near, far = value(sides), value(4 * sides)
-    return {"targets_below_zero": float((targets < 0).float().mean())} if near < -1 and far < 3 * near else {}
+    if targets.shape != outputs.shape or not bool((targets.abs() == 1).all()):
+        return False
+    undecided, right, wrong = (value(size * targets.to(outputs.dtype)) for size in (0.0, 20.0, -20.0))
+    return undecided < 0 and abs(right) < 0.02 * -undecided and wrong < 5 * undecided
 
 
 def _of_faint(loss_fn: LossFunction, outputs: Tensor, targets: Tensor) -> dict[str, float]:
@@ -283,6 +286,19 @@ def _is_linear(value: Value, outputs: Tensor) -> bool:
     adds = _same(value(first) + value(second), value(first + second) + at_zero)
     # of thousands of classes, the logarithm of a sum of exponentials adds up for independent draws, not for equal ones
     return adds and _same(2 * value(first), value(2 * first) + at_zero)
+
+
+def _exact(value: Value, outputs: Tensor, targets: Tensor, dim: int) -> Tensor | None:
+    """What a distance is least at: the targets, or 1 for the class of a sample and 0 for the others.
+
+    None where a loss of classes only compares the shares of the outputs: then the same answer may be twice as large.
+    """
+    if targets.is_floating_point():
+        return targets if targets.shape == outputs.shape else None
+    if not bool(((targets >= 0) & (targets < outputs.shape[dim])).all()):
+        return None
+    hot = torch.zeros_like(outputs).scatter(dim, targets.long().unsqueeze(dim), 1.0)
+    return None if _same(value(hot), value(2 * hot)) else hot
 
 
 def _is_distance(value: Value, targets: Tensor) -> bool:
