@@ -1,6 +1,7 @@
-"""What tests share: a training of a second, the facts of runs that no training made, and what opening a set gives."""
+"""What tests share: small trainings, the facts of runs that no training made, and what opening a set gives."""
 
 import pytest
+import torch
 
 from thalweg.data import open_images
 from thalweg.errors import DataError
@@ -19,6 +20,18 @@ SMALL = TrainingConfig(
 )
 
 ENVIRONMENT = {"device": "cpu", "threads": 1, "precision": "fp32", "layout": "channels-last"}
+
+
+def train_watched(watch, model, optimizer, inputs, targets, loss_fn, *, steps, batch):
+    """Train on one slice of the samples after another, over and over, and record each step."""
+    slices = torch.arange(len(inputs)).split(batch)
+    for step in range(steps):
+        rows = slices[step % len(slices)]
+        optimizer.zero_grad()
+        loss = loss_fn(model(inputs[rows]), targets[rows])
+        loss.backward()
+        optimizer.step()
+        watch.step(loss)
 
 
 def facts(classes, path="/photos", **others):

@@ -249,9 +249,8 @@ def _values(measures: Mapping[str, float]) -> dict[str, dict[str, float]]:
         for name, factor in (("tenfold", 10.0), ("hundredfold", 100.0), ("thousandfold", 1000.0))
     }
     factor = max(gains, key=lambda key: gains[key])
-    factor = (
-        factor if gains[factor] > 0 and not measures.get("tried_higher_rate", 0) > 0.1 else 10.0
-    )  # on samples kept out
+    if not gains[factor] > 0 or measures.get("tried_higher_rate", 0) > 0.1:
+        factor = 10.0  # the rate that is tried on samples kept out
     raised = most if math.isfinite(most) and most > 5 * lr else lr * factor
     return {
         "raise_rate": {"lr": lr, "to": raised},

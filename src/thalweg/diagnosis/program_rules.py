@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from thalweg.diagnosis.conditions import NOT_BELOW, SELDOM, SOME_GRADIENT, STUCK
 from thalweg.diagnosis.measures import table as m
-from thalweg.diagnosis.measures.dropout import ENOUGH
+from thalweg.diagnosis.measures.dropout import ENOUGH, MUCH
 from thalweg.diagnosis.rule import Rule
 from thalweg.diagnosis.rule import rule_of as _rule
 
@@ -202,7 +202,7 @@ PROGRAM_RULES: tuple[Rule, ...] = (
     _rule("lr_too_large", m.GAIN_LOWER_RATE_MORE > ENOUGH, NOT_BELOW, STUCK, prior=0.9),
     _rule(
         "dropout_too_strong",
-        m.GAIN_NO_DROPOUT_MORE > 0.2,
+        m.GAIN_NO_DROPOUT_MORE > MUCH,
         m.TO_CONSTANT > 0.7,
         (m.GAIN_LOWER_RATE_MORE < ENOUGH).if_known,  # else a network with the same dropout learns at a lower rate
         prior=0.9,

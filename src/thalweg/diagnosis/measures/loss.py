@@ -251,10 +251,12 @@ def _of_truths(value: Value, outputs: Tensor, targets: Tensor, head: Head, dim: 
     known = ((targets >= 0) & (targets < outputs.shape[dim])).unsqueeze(dim)
     own = torch.zeros_like(outputs, dtype=torch.bool).scatter(dim, targets.unsqueeze(dim).clamp(min=0), known)
     cut = own & (outputs <= 0)
-    raised = value(torch.where(cut, outputs.amax(), outputs))
-    return (
-        {"truths_cut": float(cut.sum() / own.sum())} if own.any() and (not cut.any() or raised < value(outputs)) else {}
-    )
+    if not own.any():
+        return {}
+    raised = torch.where(cut, outputs.amax(), outputs)
+    if cut.any() and not value(raised) < value(outputs):
+        return {}
+    return {"truths_cut": float(cut.sum() / own.sum())}
 
 
 def _squashed_twice(value: Value, outputs: Tensor, targets: Tensor, head: Head, dim: int) -> bool:
