@@ -22,7 +22,7 @@ from thalweg.probes.batches import unwrapped
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from torch.optim import Optimizer
 
@@ -253,6 +253,28 @@ def _remove(edits: Edits, kinds: Sequence[str]) -> Edit | None:
     return None
 
 
+def _keep_gradient(edits: Edits, _values: Mapping[str, Any]) -> Edit | None:
+    """The only `detach()` or `.data` in a loop of a `forward`."""
+    kinds = {type(module) for module in edits.model.modules()}
+    own = [kind for kind in kinds if kind.__module__.partition(".")[0] != "torch"]
+    found = [(place, node) for kind in own for place, node in _in_loops(kind) if node.attr in {"detach", "data"}]
+    if len(found) != 1:
+        return None
+    place, node = found[0]
+    return {"line": "remove", "at": place.name, "code": ".detach()" if node.attr == "detach" else ".data"}
+
+
+def _in_loops(kind: type[nn.Module]) -> Iterator[tuple[Place, ast.Attribute]]:
+    """The attributes that are read in the loops of a `forward`, and where; none if its source is not there."""
+    with suppress(OSError, TypeError, SyntaxError):
+        lines, first = inspect.getsourcelines(kind.forward)
+        tree = ast.parse(inspect.cleandoc("\n" + "".join(lines)))
+        loops = [node for node in ast.walk(tree) if isinstance(node, ast.For | ast.While)]
+        for node in {node for loop in loops for node in ast.walk(loop)}:
+            if isinstance(node, ast.Attribute):
+                yield Place(inspect.getfile(kind), first + node.lineno - 1), node
+
+
 def _norm_momentum(edits: Edits, _values: Mapping[str, Any]) -> Edit | None:
     for name, module in edits.model.named_modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.momentum not in (None, 0.1):  # noqa: SLF001
@@ -295,6 +317,7 @@ _WAYS: dict[str, Callable[[Edits, Mapping[str, Any]], Edit | None]] = {
     "follow_signal": _erasing,
     "hand_all_over": _hand_all_over,
     "initialize_at_random": _initialize,
+    "keep_gradient": _keep_gradient,
     "less_decay": lambda edits, _: edits.written(weight_decay=0.0),
     "less_dropout": _less_dropout,
     "linear_output": lambda edits, _: _remove(edits, _BOUNDED),

@@ -57,7 +57,14 @@ FIXES_OF: dict[str, tuple[str, ...]] = {
     "too_few_steps": ("train_longer", "raise_rate", "step_each_batch"),
     "unsure": ("fit_one_batch", "watch_loop", "other_rates"),
     "untrained_parameters": ("hand_all_over", "unfreeze", "register_layers"),
-    "vanishing_gradients": ("scale_initial", "relu_units", "residual", "normalize_layers", "last_word"),
+    "vanishing_gradients": (
+        "scale_initial",
+        "relu_units",
+        "residual",
+        "normalize_layers",
+        "last_word",
+        "keep_gradient",
+    ),
     "weight_decay_too_strong": ("less_decay", "less_penalty"),
     "wrong_loss": (
         "logits",
@@ -157,8 +164,8 @@ def _instead(code: str, measures: Mapping[str, float]) -> tuple[str, ...]:
         ),
         "too_few_steps": (known("stepped", 1) < 0.1, ("step_each_batch",)),
         "vanishing_gradients": (
-            known("forgotten_in_padding") > 0.5 and known("inputs_seen", 1) < 1e-3,
-            ("last_word",),
+            known("steps_cut") > 0.5 or (known("forgotten_in_padding") > 0.5 and known("inputs_seen", 1) < 1e-3),
+            ("keep_gradient",) if known("steps_cut") > 0.5 else ("last_word",),
         ),
     }.get(code, (False, ()))
     return fixes if holds else ()
@@ -175,6 +182,7 @@ def _applies(name: str, measures: Mapping[str, float]) -> bool:
 _INSTEAD = {
     "balance_terms",
     "ignore_padding",
+    "keep_gradient",
     "last_word",
     "less_penalty",
     "mix_less",

@@ -54,6 +54,7 @@ STAGES = {
     "mixing": 4,
     "smoothing": 4,
     "ignored": 6,
+    "cut": 2,
     "collapse": 3,
     "layout": 1,
     "order": 1,

@@ -101,6 +101,7 @@ BY: dict[str, tuple[str, ...]] = {
     ),
     "vanishing_gradients": (
         "forgotten_in_padding",
+        "steps_cut",
         "matrix_gradient_first",
         "initial_scale",
         "gradient_first_to_last_start",

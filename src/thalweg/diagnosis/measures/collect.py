@@ -17,6 +17,7 @@ from thalweg.diagnosis.measures.affine import affine_measures
 from thalweg.diagnosis.measures.batch import of_batch
 from thalweg.diagnosis.measures.called import called_measures
 from thalweg.diagnosis.measures.collapse import collapse_measures
+from thalweg.diagnosis.measures.cut import cut_measures
 from thalweg.diagnosis.measures.dropout import dropout_left_on, dropout_measures
 from thalweg.diagnosis.measures.floor import floor_measures
 from thalweg.diagnosis.measures.foretold import foretold_measures
@@ -148,6 +149,7 @@ def ask(
             "mixing": lambda: mixing_measures(new(), first, scale),
             "smoothing": lambda: smoothing_measures(new(), start or {}, first),
             "ignored": lambda: ignored_measures(new(), first),
+            "cut": lambda: cut_measures(new(), first),
             "collapse": lambda: collapse_measures(new(), start or {}, first),
             "layout": lambda: layout_measures(given[0]),
             "order": lambda: order_measures(copied.loss_fn, rows, first),
