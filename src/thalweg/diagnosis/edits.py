@@ -18,6 +18,7 @@ from torch import nn
 
 from thalweg.diagnosis.measures.symmetry import symmetry_of
 from thalweg.diagnosis.source import Place, Program, rewritten
+from thalweg.probes.attributes import held_tensors, is_made_of_others
 from thalweg.probes.batches import unwrapped
 
 
@@ -201,14 +202,33 @@ def _register_layers(edits: Edits, _values: Mapping[str, Any]) -> Edit | None:
     return None
 
 
+def _make_parameter(edits: Edits, _values: Mapping[str, Any]) -> Edit | None:
+    held = {id(p) for group in edits.optimizer.param_groups for p in group["params"]}
+    known = held | {id(parameter) for parameter in edits.model.parameters()}
+    for module, name, tensor in held_tensors(edits.model):
+        if isinstance(tensor, nn.Parameter) or not tensor.requires_grad or id(tensor) in known:
+            continue
+        if tensor.is_leaf or is_made_of_others(tensor, known):
+            kind = {list: "ParameterList", tuple: "ParameterList", dict: "ParameterDict"}.get(type(vars(module)[name]))
+            at, value = _assigned(module, f"self.{name}")
+            code = f"self.{name} = nn.{kind or 'Parameter'}({value or f'self.{name}'})"
+            return {"line": "write", "at": at or type(module).__name__, "code": code}
+    return None
+
+
 def _in_class(module: nn.Module, target: str) -> str:
     """Where a class first assigns an attribute; empty if its source is not there."""
+    return _assigned(module, target)[0]
+
+
+def _assigned(module: nn.Module, target: str) -> tuple[str, str]:
+    """Where a class first assigns an attribute, and what; both empty if its source is not there."""
     with suppress(OSError, TypeError, SyntaxError):
         lines, first = inspect.getsourcelines(type(module))
         for node in ast.walk(ast.parse(inspect.cleandoc("\n" + "".join(lines)))):
             if isinstance(node, ast.Assign) and any(ast.unparse(one) == target for one in node.targets):
-                return Place(inspect.getfile(type(module)), first + node.lineno - 1).name
-    return ""
+                return Place(inspect.getfile(type(module)), first + node.lineno - 1).name, ast.unparse(node.value)
+    return "", ""
 
 
 def _less_dropout(edits: Edits, _values: Mapping[str, Any]) -> Edit | None:
@@ -323,6 +343,7 @@ _WAYS: dict[str, Callable[[Edits, Mapping[str, Any]], Edit | None]] = {
     "linear_output": lambda edits, _: _remove(edits, _BOUNDED),
     "logits": lambda edits, _: _remove(edits, _SQUASHING),
     "lower_rate": _rate,
+    "make_parameter": _make_parameter,
     "momentum": lambda edits, _: edits.written(momentum=0.9) if isinstance(edits.optimizer, torch.optim.SGD) else None,
     "next_batch": _next_batch,
     "no_last_relu": lambda edits, _: _remove(edits, _BOUNDED),

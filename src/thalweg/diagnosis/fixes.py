@@ -56,7 +56,7 @@ FIXES_OF: dict[str, tuple[str, ...]] = {
     "targets_unrelated": ("check_pairs",),
     "too_few_steps": ("train_longer", "raise_rate", "step_each_batch"),
     "unsure": ("fit_one_batch", "watch_loop", "other_rates"),
-    "untrained_parameters": ("hand_all_over", "unfreeze", "register_layers"),
+    "untrained_parameters": ("hand_all_over", "unfreeze", "register_layers", "make_parameter"),
     "vanishing_gradients": (
         "scale_initial",
         "relu_units",
@@ -128,6 +128,8 @@ def _order(code: str, measures: Mapping[str, float]) -> tuple[str, ...]:
         else "check_inputs",
         "untrained_parameters": "register_layers"
         if measures.get("unregistered", 0) > 0.01
+        else "make_parameter"
+        if measures.get("plain_tensors", 0) > 0.01
         else "unfreeze"
         if measures.get("frozen", 0) > max(measures.get("missing", 0), measures.get("gradless", 0))
         else "hand_all_over",
@@ -198,6 +200,7 @@ _ONLY_FOR: dict[str, tuple[float, tuple[str, ...]]] = {
     "divide_loss": (0.4, ("summed_passes",)),
     "drop_column": (0.05, ("targets_in_column", "class_in_column")),
     "longer_outputs": (0, ("targets_too_long",)),
+    "make_parameter": (0.01, ("plain_tensors",)),
     "minus_one": (0.05, ("targets_unread",)),
     "own_blank": (0, ("blank_in_targets",)),
     "permute": (2, ("misread",)),

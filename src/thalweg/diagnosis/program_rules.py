@@ -35,6 +35,7 @@ PROGRAM_RULES: tuple[Rule, ...] = (
     _rule("wrong_mode", m.DROPOUT_LEFT_ON > 0.05, prior=1.0),
     _rule("untrained_parameters", m.MISSING > 0.01, prior=1.0),
     _rule("untrained_parameters", m.UNREGISTERED > 0.01, prior=1.0),
+    _rule("untrained_parameters", m.PLAIN_TENSORS > 0.01, prior=1.0),
     _rule("untrained_parameters", m.STOPPED > 0.01, (m.LR_MOST < 1e-30).if_known, prior=1.0),
     _rule("untrained_parameters", m.STOPPED > 0.3, m.TO_CONSTANT > 0.5, prior=1.0),
     _rule("untrained_parameters", m.GRADLESS > 0.01, prior=1.0),

@@ -94,6 +94,7 @@ BY: dict[str, tuple[str, ...]] = {
         "missing",
         "unmoved",
         "unregistered",
+        "plain_tensors",
         "stopped",
         "gradless",
         "frozen_at_random",

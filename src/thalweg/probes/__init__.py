@@ -3,7 +3,8 @@
 `StepProbe` hooks into a torch optimizer and writes two histories; `LayerProbe` is called by our own loop;
 `ActivationProbe` measures the outputs of activation functions; `Wiring` finds the parameters that training can reach.
 `batches` reads a user's batch in any form; `copies` copies a model with its optimizer and its loss function, for which
-`stand_ins` has the parts, and restores random states. `pair` names a wrong pair, `order` a call in the wrong place.
+`stand_ins` has the parts, and restores random states; `attributes` finds tensors that modules hold beside parameters.
+`pair` names a wrong pair, `order` a call in the wrong place.
 """
 
 from typing import TYPE_CHECKING

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from thalweg.errors import UsageError
+from thalweg.probes.attributes import held_tensors, is_made_of_others
 from thalweg.probes.batches import mapped, unwrapped
 from thalweg.probes.stand_ins import global_names, stand_in
 
@@ -58,7 +59,7 @@ class Copy:
             UsageError: a part of the model, or the optimizer, cannot be copied; the message names it.
         """
         inner = unwrapped(model)
-        memo = _cut_off(inner)
+        memo = _cut_off(inner, optimizer)
         try:
             twin = copy.deepcopy(inner, memo)
         except Exception as error:
@@ -197,24 +198,18 @@ def _wants_closure(optimizer: Optimizer) -> bool:
     return any(parameter.default is parameter.empty for parameter in taken if parameter.kind in _POSITIONAL)
 
 
-def _cut_off(model: nn.Module) -> dict[int, Any]:
+def _cut_off(model: nn.Module, optimizer: Optimizer | None = None) -> dict[int, Any]:
     """A memo for `deepcopy` with the tensors that the last pass left in the model, without their graph.
 
-    Torch refuses to copy such a tensor: a layer keeps its attention, or the weight that a hook computes.
+    Torch refuses to copy such a tensor: a layer keeps its attention, or the weight that a hook computes. One that was
+    made of a parameter that nobody has asks for a gradient in the copy as well.
     """
+    groups = optimizer.param_groups if optimizer is not None else []
+    known = {id(p) for group in groups for p in group["params"]} | {id(p) for p in model.parameters()}
     memo: dict[int, Any] = {}
-    for module in model.modules():
-        waiting = [value for name, value in vars(module).items() if name not in {"_modules", "_parameters"}]
-        for _ in range(3):
-            for tensor in waiting:
-                if isinstance(tensor, torch.Tensor) and not tensor.is_leaf:
-                    memo[id(tensor)] = tensor.detach().clone()
-            waiting = [
-                part
-                for value in waiting
-                if isinstance(value, dict | list | tuple)
-                for part in (value.values() if isinstance(value, dict) else value)
-            ]
+    for _, _, tensor in held_tensors(model):
+        if not tensor.is_leaf:
+            memo[id(tensor)] = tensor.detach().clone().requires_grad_(is_made_of_others(tensor, known))
     return memo
 
 

@@ -145,7 +145,9 @@ def ask(
         questions: dict[str, Callable[[], dict[str, float]]] = {
             "called": lambda: called_measures(new(), given[0]),
             "floor": lambda: floor_measures(new(), first, found.get("loss_constant", math.nan)),
-            "graph": lambda: graph_measures(copied, first) | rival_measures(model, optimizer, loss_fn),
+            "graph": lambda: (
+                graph_measures(copied, first, model, optimizer) | rival_measures(model, optimizer, loss_fn)
+            ),
             "mixing": lambda: mixing_measures(new(), first, scale),
             "smoothing": lambda: smoothing_measures(new(), start or {}, first),
             "ignored": lambda: ignored_measures(new(), first),

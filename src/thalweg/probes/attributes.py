@@ -1,0 +1,81 @@
+"""Tensors that modules hold beside their parameters and buffers: what the last pass left, and weights that are none."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator
+
+_DEEPEST = 3  # an attribute, a list in it, a list in that
+
+
+def held_tensors(model: nn.Module) -> Iterator[tuple[nn.Module, str, torch.Tensor]]:
+    """The tensors in the plain attributes of all modules, also in lists, tuples and dicts.
+
+    Args:
+        model: is only read.
+
+    Yields:
+        The module, the name of its attribute, and the tensor.
+
+    Example:
+        >>> model = torch.nn.Linear(2, 1)
+        >>> model.scales = [torch.ones(1), torch.ones(2)]
+        >>> [(name, len(tensor)) for _, name, tensor in held_tensors(model)]
+        [('scales', 1), ('scales', 2)]
+    """
+    for module in model.modules():
+        for name, value in vars(module).items():
+            if name not in {"_modules", "_parameters", "_buffers"}:
+                yield from ((module, name, tensor) for tensor in _within(value, _DEEPEST))
+
+
+def _within(value: Any, deepest: int) -> Iterator[torch.Tensor]:
+    if isinstance(value, torch.Tensor):
+        yield value
+    elif deepest > 1 and isinstance(value, dict | list | tuple):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _within(part, deepest - 1)
+
+
+def ends_of(tensors: Iterable[torch.Tensor]) -> Iterator[torch.Tensor]:
+    """The leaves of the tensors' graph, which receive gradients.
+
+    Example:
+        >>> weight = torch.ones(2, requires_grad=True)
+        >>> [end is weight for end in ends_of([weight.double() + 1])]
+        [True]
+    """
+    waiting = [tensor.grad_fn for tensor in tensors]
+    seen = set()
+    while waiting:
+        node = waiting.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        end = getattr(node, "variable", None)  # only where a gradient is accumulated
+        if end is not None:
+            yield end
+        waiting.extend(next_node for next_node, _ in node.next_functions)
+
+
+def is_made_of_others(tensor: torch.Tensor, known: Collection[int]) -> bool:
+    """Whether a tensor was computed of leaves that require a gradient, none of which is known.
+
+    Such is `nn.Parameter(…).to(device)`: the parameter itself is lost.
+
+    Args:
+        tensor: any.
+        known: the `id` of each tensor that is trained.
+    """
+    ends = False
+    for end in ends_of([tensor]):
+        if id(end) in known:
+            return False
+        ends = True
+    return ends
