@@ -1,4 +1,4 @@
-"""Tensors that ask for a gradient and are no parameters are found, wherever they are kept; those trained by hand are not."""
+"""Tensors that ask for a gradient and are no parameters are found wherever they are kept, unless trained by hand."""
 
 import pytest
 import torch
