@@ -47,8 +47,8 @@ def cut_measures(copied: Copy, batch: Batch) -> dict[str, float]:
             all at once or step by step.
 
     Returns:
-        `steps_cut`, in [0, 1], of the steps at which samples differ. Nothing for other networks, for outputs without a
-        row for each sample, or if no gradient reaches any step: then a part is frozen.
+        `steps_cut`, in [0, 1], of the steps at which samples differ; 0 for other networks. Nothing for outputs without
+        a row for each sample, or if no gradient reaches any step: then a part is frozen.
 
     Example:
         >>> from thalweg.probes.batches import Batch
@@ -69,13 +69,15 @@ def cut_measures(copied: Copy, batch: Batch) -> dict[str, float]:
         ({'steps_cut': 0.8}, {'steps_cut': 0.0})
     """
     found = next(((one, time) for one in tensors_in(batch.inputs) if (time := _time_of(one))), None)
-    if found is None or len(found[0]) < 2:
-        return {}
+    if found is None:
+        return {"steps_cut": 0.0}
     asked = _Asked(copied.model.eval(), batch, *found)
     differ_T = _by_step(found[0] != found[0][:1], found[1])
     first = asked.passed(torch.zeros_like(differ_T), 0.0)
     if first is None or not first.seen_T.any():
         return {}
+    if not first.taken:
+        return {"steps_cut": 0.0}
     cut_T = differ_T & ~first.seen_T
     truncated = first.stepwise and int(first.seen_T.sum()) > 1
     if not cut_T.any() or truncated or not _moves(asked, cut_T, first):
@@ -205,10 +207,12 @@ class _Starts:
         return None
 
     def read(self, outputs: list[Tensor], calls: list[_Call]) -> _Pass | None:
-        """Ask for the gradients of a random sum of the outputs; None if none reaches a call of a loop."""
+        """Ask for the gradients of a random sum of the outputs; None if none reaches a call of a loop that there is."""
+        if not calls:
+            return _Pass(torch.empty(0), torch.ones_like(self._other_T), stepwise=False, taken=[])
         count, steps = len(self._sequence), len(self._other_T)
         made = [one for one in outputs if one.requires_grad and one.is_floating_point()]
-        if not made or not calls or not self._begun or any(not one.ndim or len(one) != count for one in made):
+        if not made or not self._begun or any(not one.ndim or len(one) != count for one in made):
             return None
         stepwise = [one.ndim > 1 and one.shape[1] == steps for one in made]
         made = [one[:, -1] if has else one for one, has in zip(made, stepwise, strict=True)]
