@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from thalweg.diagnosis.measures import table as m
+from thalweg.diagnosis.measures.gains import HOLDS_BACK
 from thalweg.diagnosis.measures.outdone import MANY
-from thalweg.diagnosis.measures.trial_gains import HOLDS_BACK
 
 
 STUCK = m.FALLING < 0.006  # from the second quarter of the steps to the last; a change within 3.5 standard errors is 0

@@ -29,6 +29,7 @@ _TELLS = {
     "no_loss_fn": ("batch",),
     "not_copied": ("batch", "curvature", "short_runs"),
     NO_STEP: ("gradient",),
+    "short_runs_too_slow": ("short_runs",),
 }
 SURE = 0.5  # below this standing or this confidence the verdict is "unsure"
 

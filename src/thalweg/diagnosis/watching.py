@@ -196,7 +196,7 @@ class Watch:
         loss_fn: LossFunction | None = None,
         *,
         try_fix: bool = False,
-        seconds: float = 20.0,
+        seconds: float = 10.0,
     ) -> Verdict:
         """Say why the training is stuck, or that it is not.
 

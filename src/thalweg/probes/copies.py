@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 _POSITIONAL = {inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD}
 _DEEPEST = 8  # levels from a loader down to the generator of a transform in a list of transforms
-_LONG = 0.5  # seconds of a call that is not made a third time
+_LONG = 0.1  # seconds of a call that is not made a third time
 _MOST = 20_000  # objects to visit: the search of a dataset with a million file names stops early
 
 
@@ -174,14 +174,7 @@ def fastest_threads(work: Callable[[], Any]) -> Iterator[float]:
 
     def seconds(threads: int) -> float:
         torch.set_num_threads(threads)
-        best = math.inf
-        for call in range(3):  # the best: a busy machine must not make a step look slow
-            began = time.perf_counter()
-            work()
-            best = min(best, time.perf_counter() - began)
-            if call and best > _LONG:  # the first call may import, or compile
-                break
-        return best
+        return seconds_of(work)
 
     try:
         best = {threads: seconds(threads) for threads in dict.fromkeys((every, 1))}
@@ -190,6 +183,18 @@ def fastest_threads(work: Callable[[], Any]) -> Iterator[float]:
         yield best[threads]
     finally:
         torch.set_num_threads(every)
+
+
+def seconds_of(work: Callable[[], Any]) -> float:
+    """The seconds of one call: the best of three, as a busy machine makes some look slow; of two if they are long."""
+    best = math.inf
+    for call in range(3):
+        began = time.perf_counter()
+        work()
+        best = min(best, time.perf_counter() - began)
+        if call and best > _LONG:  # the first call may import, or compile
+            break
+    return best
 
 
 def _wants_closure(optimizer: Optimizer) -> bool:
