@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 
     from thalweg.probes.batches import Batch
 
-FOR_RUNS = 0.5  # of the seconds: kept for the short runs, however long the questions of one pass took
+FOR_RUNS = 0.4  # of the seconds: kept for the short runs, however long the questions of one pass took
 PASSES, STEPS = 60, 150  # steps in all seconds: where a step is slow, batches get fewer samples until these fit
 FEWEST_SAMPLES = 8
+CURVED = 16  # samples whose curvature is measured where a step is slow: a second derivative may cost five steps
 ENOUGH_LABELS = 32  # which show how frequent the classes are; they cost one pass
 SLOW_PASS = 0.1  # seconds of a pass from which a step is timed with fewer samples
 SLACK = 0.05  # of the seconds: a question that takes less is asked in any case
@@ -72,12 +73,14 @@ class Sizes:
         seen: for one pass that reads inputs and labels.
         passes: for the questions of a few passes each.
         steps: for short runs.
+        curved: for the curvature.
         fewer: whether any of them has fewer samples than were given.
     """
 
     seen: Sequence[Batch]
     passes: Sequence[Batch]
     steps: Sequence[Batch]
+    curved: Sequence[Batch]
     fewer: bool
 
     @classmethod
@@ -107,9 +110,9 @@ class Sizes:
 
         few = affordable(STEPS)
         if few >= whole or not divides(with_fewer(batches[:1], few)[0]):
-            return cls(batches, batches, batches, fewer=False)
-        fewer = partial(with_fewer, batches)
-        return cls(fewer(max(ENOUGH_LABELS, affordable(PASSES))), fewer(affordable(PASSES)), fewer(few), fewer=True)
+            return cls(batches, batches, batches, batches[:2], fewer=False)
+        fewer, seen = partial(with_fewer, batches), max(ENOUGH_LABELS, affordable(PASSES))
+        return cls(fewer(seen), fewer(affordable(PASSES)), fewer(few), fewer(min(CURVED, few))[:1], fewer=True)
 
 
 def timed_on(batch: Batch, a_pass: float) -> Batch:

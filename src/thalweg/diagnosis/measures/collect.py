@@ -94,7 +94,7 @@ def ask(
         batches: at least one.
         known: the measures of the history.
         seconds: about how long all of it may take. The questions of a few passes are always asked, and the short runs
-            get at least half of the seconds.
+            get at least two fifths of the seconds.
         start: the weights and buffers that the training started from, by name; None: unknown.
         rows: samples that the training was seen to take.
         progress: receives the stage (the names of failures), and how much of it is done.
@@ -105,7 +105,7 @@ def ask(
     """
     found: dict[str, float] = {}
     failed: list[str] = []
-    budget = Budget(seconds)
+    budget = Budget(seconds, time.perf_counter)
     try:
         written, copied = batches, Copy.of(model, optimizer, loss_fn)
         began = time.perf_counter()
@@ -125,7 +125,7 @@ def ask(
         sizes = Sizes.of(given, whole_step, seconds, divides=partial(_passes, timed.model))
         first, batches = sizes.passes[0], sizes.steps
         a_step = its_step if batches[0].size == at_first.size else seconds_of(partial(_step, timed, batches[0]))
-        whole = sizes.seen[0] if sizes.fewer else given[0]
+        whole = first if sizes.fewer else given[0]
         written = with_fewer(written, whole.size) if sizes.fewer else written
         asked.attempt("batch", lambda: of_batch(copied.model, copied.loss_fn, sizes.seen))
         scale = scale_of(found.get("loss_constant", math.nan), known.get("loss_first", math.nan))
@@ -156,7 +156,9 @@ def ask(
             "statistics": lambda: restated_measures(new(), kept, first, given[0].size, scale),
             "sequence": lambda: sequence_measures(copied.model, copied.loss_fn, first),
             "noise": lambda: noise_of(copied.model, copied.loss_fn, batches),
-            "curvature": lambda: curvature_of(new(), batches[:2], scale=scale, a_step=a_step, seconds=seconds),
+            "curvature": lambda: curvature_of(
+                new(), sizes.curved, scale=scale, a_step=a_step, seconds=budget.left(), clock=time.perf_counter
+            ),
         }
         for name, question in questions.items():
             asked.attempt(name, question)
@@ -204,8 +206,7 @@ def _ask_runs(
         now = replace(gains, seconds=budget.left(), progress=partial(asked.progress, what))
         asked.attempt(what, lambda: question(now) if budget.affords(a_pass) else {})
 
-    rate, decay = (known.get(name, math.nan) for name in ("lr_most", "decay_to_gradient"))
-    attempt("short_runs", lambda gains: gains.measures(rate, decay))
+    attempt("short_runs", lambda gains: gains.measures({**known, **asked.found}))
     attempt("numbered", lambda gains: numbered_measures(gains, kept))
     attempt("accumulation", lambda gains: accumulation_measures(gains, known, start))
     attempt("padding", lambda gains: padding_measures(_of_many(gains, kept)))

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING
 import torch
 
 from thalweg.diagnosis.measures.budget import TooSlowError
+from thalweg.diagnosis.measures.trends import learns
 from thalweg.probes.batches import mean_loss
 from thalweg.probes.copies import Copy, own_randomness
 from thalweg.probes.dropout import WithoutDropout
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from torch import nn
     from torch.optim import Optimizer
@@ -66,34 +67,34 @@ class Gains:
     left: Callable[[], float] = lambda: math.inf
     progress: Callable[[float, float], None] = lambda _done, _total: None
 
-    def measures(self, lr_most: float = math.nan, decay_to_gradient: float = math.nan) -> dict[str, float]:
+    def measures(self, known: Mapping[str, float]) -> dict[str, float]:
         """Measure all gains; of a slow network, those that the others leave open.
 
         Args:
-            lr_most: the largest rate of the training so far; it is tried if the current rate is much lower.
-            decay_to_gradient: the weight decay relative to the gradient: a small one is not asked of a slow network.
+            known: the measures so far. `lr_most`, the largest rate of the training, is tried if the current rate is
+                much lower. Of a slow network, the decay is asked about only where it is large and nothing is learned.
 
         Raises:
             TooSlowError: not even the shortest runs can end in time.
         """
         steps = self.affordable()
-        if self.spares and FEWEST_STEPS * _FEWEST_PLANNED * self.a_step > self.seconds:
+        if FEWEST_STEPS * _SHORTEST * self.a_step > self.seconds:
             raise TooSlowError
-        changes = self._changes(steps, lr_most, decay_to_gradient)
-        fit_steps = FIT_STEPS * steps // STEPS
-        done, every_step = 0, sum(length for _, length in changes.values()) + len(FIT_RATES) * fit_steps
+        changes = self._changes(steps, known)
+        fit_steps = len(FIT_RATES) * FIT_STEPS * steps // STEPS
+        done, every_step = 0, sum(length for _, length in changes.values()) + fit_steps
         found: dict[str, float] = {}
         with own_randomness(0):
             copied = self.copied()
             before = mean_loss(copied.model, copied.loss_fn, self.batches)
         for name, (change, length) in changes.items():
-            if not self._open(name, found):
-                continue
-            found[name] = self._gain(change, length, before)
+            if self._open(name, found):
+                found[name] = self._gain(change, length, before)
             done += length
+            if name == _BEFORE_FIT:
+                found["fit_left"] = self._fit_left(steps)
+                done += fit_steps
             self.progress(done, every_step)
-        found["fit_left"] = self._fit_left(steps)
-        self.progress(every_step, every_step)
         return found
 
     @property
@@ -101,14 +102,16 @@ class Gains:
         """Whether all short runs at full length would take too long, so that those are left out that say little."""
         return _PLANNED * self.a_step > SHARE * self.seconds
 
-    def _changes(self, steps: int, lr_most: float, decay_to_gradient: float) -> dict[str, _Run]:
+    def _changes(self, steps: int, known: Mapping[str, float]) -> dict[str, _Run]:
         """What to try, and for how many steps."""
+        lr_most = known.get("lr_most", math.nan)
         present = max(float(group["lr"]) for group in self.optimizer.param_groups)
         changes: dict[str, _Run] = {f"gain_{name}": (_times(factor), steps) for name, factor in FACTORS.items()}
         if math.isfinite(lr_most) and lr_most > 1.5 * present:
             changes["gain_lr_most"] = (_rate_of(lr_most), steps)
         decays = any(group.get("weight_decay") for group in self.optimizer.param_groups)
-        if decays and (not self.spares or decay_to_gradient > HOLDS_BACK):
+        may_hold_back = known.get("decay_to_gradient", 0.0) > HOLDS_BACK and not learns(known)
+        if decays and (may_hold_back or not self.spares):
             changes["gain_no_decay"] = (_no_decay, 3 * steps)
             changes["gain_same_long"] = (_times(1.0), 3 * steps)
         return changes
@@ -193,6 +196,8 @@ _PLANNED = (len(FACTORS) + 7) * STEPS + len(FIT_RATES) * FIT_STEPS  # steps of a
 # Of a slow network, in units of the steps of a run: the present rate, a tenth and ten times of it, two fits, and the
 # passes that judge them.
 _FEWEST_PLANNED = 3 + len(FIT_RATES) * FIT_STEPS // STEPS + 2
+_SHORTEST = 3 + FIT_STEPS // STEPS + 1  # the same with a single fit
+_BEFORE_FIT = "gain_tenfold"  # what follows says less than the fit
 _TENTH_OF = {"gain_hundredfold": "gain_tenfold", "gain_thousandfold": "gain_hundredfold"}
 _Run = tuple["Callable[[Optimizer], None]", int]  # a change and a number of steps
 

@@ -50,7 +50,7 @@ def curvature_of(
         clock: gives seconds.
 
     Raises:
-        TooSlowError: that part is too short for `FEWEST_PRODUCTS` products in either search.
+        TooSlowError: that part is too short for `FEWEST_PRODUCTS` products.
     """
     model, optimizer, loss_fn = copied.model, copied.optimizer, copied.loss_fn
     affordable = seconds / max(A_PRODUCT * a_step, 1e-9)
@@ -64,10 +64,12 @@ def curvature_of(
         raise TooSlowError
     with HessianOperator(model, loss_fn, batches, mode="train") as operator:
         gradient = float(operator.gradient_P.norm())
-        if affordable < 2 * MOST_PRODUCTS:  # a second derivative may cost twice as much as this says, or half
-            products = min(products, _affordable(operator, until, clock) // searches)
+        if SHARE * affordable < 2 * MOST_PRODUCTS:  # a second derivative may cost twice as much as this says, or half
+            products = _affordable(operator, until, clock)
             if products < FEWEST_PRODUCTS:
                 raise TooSlowError
+            searches = min(searches, products // FEWEST_PRODUCTS)
+            products = min(MOST_PRODUCTS, products // searches)
         spectrum = extremes(operator, which="both", tolerance=1e-2, most=products)
         most, least = spectrum.largest.value, spectrum.smallest.value
         found = {
@@ -81,6 +83,8 @@ def curvature_of(
         return found
     if plain:
         return found | {"sharpness_ratio": most / threshold.value}
+    if searches < 2:  # there is no time for another search
+        return found
     scaled = sharpness(model, optimizer, loss_fn, batches, mode="train", most=min(products, MOST_PRODUCTS // 2))
     return found if scaled.ratio is None else found | {"sharpness_ratio": scaled.ratio}
 
