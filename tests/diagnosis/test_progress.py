@@ -76,9 +76,8 @@ def test_a_terminal_shows_a_diagnosis_that_takes_longer_than_a_second(monkeypatc
     terminal, clock = Terminal(), Clock()
     monkeypatch.setattr(sys, "stderr", terminal)
     monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setattr("thalweg.training.printing.time.monotonic", clock)
     set_language("en")
-    with heard_if_long(None) as told:
+    with heard_if_long(None, clock) as told:
         told.working("batch", 0, 10)
         assert terminal.getvalue() == ""
         clock.now = 1.5

@@ -9,7 +9,16 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from thalweg import watch
-from thalweg.diagnosis.measures.budget import ENOUGH_LABELS, FEWEST_SAMPLES, FOR_RUNS, Budget, Sizes, timed_on
+from thalweg.diagnosis.measures.budget import (
+    BUSY,
+    ENOUGH_LABELS,
+    FEWEST_SAMPLES,
+    FOR_RUNS,
+    Budget,
+    Sizes,
+    own_clock,
+    timed_on,
+)
 from thalweg.diagnosis.measures.gains import FACTORS, Gains
 from thalweg.probes.batches import Batch
 
@@ -52,6 +61,7 @@ def diagnosed(monkeypatch, seconds_a_sample, seconds=10.0, rate=0.1):
     """The verdict of a training, and how long it took by the fake clock."""
     clock = Clock()
     monkeypatch.setattr(time, "perf_counter", clock)
+    monkeypatch.setattr(time, "process_time", clock)
     torch.manual_seed(0)
     model = Slow(clock, seconds_a_sample)
     optimizer = torch.optim.SGD(model.parameters(), lr=rate)
@@ -112,6 +122,19 @@ def test_what_the_questions_before_take_leaves_a_part_for_the_short_runs():
     clock.now = 20.0
     assert budget.left() == 0.0
     assert budget.affords(0.4)  # hardly anything
+
+
+def test_the_time_of_other_programs_does_not_count(monkeypatch):
+    passed, own = Clock(), Clock()
+    monkeypatch.setattr(time, "perf_counter", passed)
+    monkeypatch.setattr(time, "process_time", own)
+    clock = own_clock()
+    passed.now, own.now = 6.0, 4.0  # a busy machine
+    assert clock() == 4.0
+    own.now = 12.0  # two threads
+    assert clock() == 6.0
+    passed.now, own.now = 60.0, 12.0  # another device works
+    assert clock() == 60.0 / BUSY
 
 
 def test_batches_keep_their_samples_where_they_cannot_be_divided():

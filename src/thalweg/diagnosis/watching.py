@@ -211,8 +211,9 @@ class Watch:
             loss_fn: of (outputs, targets), a scalar tensor, the mean over the batch; None: the outputs hold the loss.
             try_fix: try the first fix on a copy, beside a copy without it; if the verdict has fixes, it then has a
                 `trial`.
-            seconds: about how long the diagnosis may take, without `try_fix`. A network whose passes are slow is asked
-                with fewer samples and steps; what there was no time for is in the verdict's `unchecked`.
+            seconds: about how long the diagnosis may take, without `try_fix`, on a machine that does nothing else. A
+                network whose passes are slow is asked with fewer samples and steps; what there was no time for is in
+                the verdict's `unchecked`.
             listener: receives the progress; None: after the first second, a notebook and a terminal show it.
 
         Returns:

@@ -208,13 +208,9 @@ class StatusLine(Listener):
 
 
 class _OnceLong(Listener):
-    """Shows the progress of work once that has taken a second.
+    """Shows the progress of work once that has taken a second by the clock."""
 
-    Args:
-        clock: gives seconds.
-    """
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, clock: Callable[[], float]) -> None:
         self._clock, self._began = clock, clock()
         self._display: Any = None
 
@@ -231,12 +227,13 @@ class _OnceLong(Listener):
 
 
 @contextmanager
-def heard_if_long(listener: Listener | None) -> Iterator[Listener]:
+def heard_if_long(listener: Listener | None, clock: Callable[[], float] = time.monotonic) -> Iterator[Listener]:
     """Yield what receives the progress of work that seldom takes longer than a second.
 
     Args:
         listener: the caller's, if there is one. None: where the work does take longer, a notebook shows its progress
             in the cell, and a terminal in one line, which is gone at the end; a program without either shows nothing.
+        clock: gives seconds.
     """
     if listener is not None:
         yield listener
@@ -244,7 +241,7 @@ def heard_if_long(listener: Listener | None) -> Iterator[Listener]:
     if _notebook.place() is None and not _is_terminal():
         yield Listener()
         return
-    display = _OnceLong()
+    display = _OnceLong(clock)
     try:
         yield display
     except BaseException as error:

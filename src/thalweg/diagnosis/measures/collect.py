@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 import warnings
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -16,7 +15,7 @@ from torch import nn
 from thalweg.diagnosis.measures.accumulation import accumulation_measures
 from thalweg.diagnosis.measures.affine import affine_measures
 from thalweg.diagnosis.measures.batch import of_batch
-from thalweg.diagnosis.measures.budget import A_PASS, Budget, Sizes, TooSlowError, timed_on
+from thalweg.diagnosis.measures.budget import A_PASS, Budget, Sizes, TooSlowError, own_clock, timed_on
 from thalweg.diagnosis.measures.called import called_measures
 from thalweg.diagnosis.measures.collapse import collapse_measures
 from thalweg.diagnosis.measures.dropout import dropout_left_on, dropout_measures
@@ -93,8 +92,8 @@ def ask(
         loss_fn: of (outputs, targets); only copies of it run.
         batches: at least one.
         known: the measures of the history.
-        seconds: about how long all of it may take. The questions of a few passes are always asked, and the short runs
-            get at least two fifths of the seconds.
+        seconds: about how long all of it may take, but for what other programs take from it. The questions of a few
+            passes are always asked, and the short runs get at least two fifths of the seconds.
         start: the weights and buffers that the training started from, by name; None: unknown.
         rows: samples that the training was seen to take.
         progress: receives the stage (the names of failures), and how much of it is done.
@@ -105,12 +104,13 @@ def ask(
     """
     found: dict[str, float] = {}
     failed: list[str] = []
-    budget = Budget(seconds, time.perf_counter)
+    clock = own_clock()
+    budget = Budget(seconds, clock)
     try:
         written, copied = batches, Copy.of(model, optimizer, loss_fn)
-        began = time.perf_counter()
+        began = clock()
         untouched = untouching(copied, loss_fn, batches[0])
-        a_pass = time.perf_counter() - began
+        a_pass = clock() - began
         loss_fn, batches = with_class_indices(Copy.of(model, optimizer, untouched), untouched, batches)
         copied, as_written = Copy.of(model, optimizer, loss_fn), Copy.of(model, optimizer, untouched).loss_fn
     except UsageError as error:
@@ -157,7 +157,7 @@ def ask(
             "sequence": lambda: sequence_measures(copied.model, copied.loss_fn, first),
             "noise": lambda: noise_of(copied.model, copied.loss_fn, batches),
             "curvature": lambda: curvature_of(
-                new(), sizes.curved, scale=scale, a_step=a_step, seconds=budget.left(), clock=time.perf_counter
+                new(), sizes.curved, scale=scale, a_step=a_step, seconds=budget.left(), clock=clock
             ),
         }
         for name, question in questions.items():
