@@ -10,17 +10,16 @@ from torch.nn.functional import cross_entropy
 
 from thalweg import watch
 from thalweg.diagnosis.measures.budget import (
-    BUSY,
     ENOUGH_LABELS,
     FEWEST_SAMPLES,
     FOR_RUNS,
     Budget,
     Sizes,
-    own_clock,
     timed_on,
 )
 from thalweg.diagnosis.measures.gains import FACTORS, Gains
 from thalweg.probes.batches import Batch
+from thalweg.probes.copies import BUSY, own_clock
 
 
 SAMPLES, A_STEP = 64, 3.0  # a pass with a gradient, in passes without

@@ -7,7 +7,6 @@ samples, then fewer steps, and a question that cannot end in time is not begun.
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -28,26 +27,10 @@ ENOUGH_LABELS = 32  # which show how frequent the classes are; they cost one pas
 SLOW_PASS = 0.1  # seconds of a pass from which a step is timed with fewer samples
 SLACK = 0.05  # of the seconds: a question that takes less is asked in any case
 A_PASS = 1 / 3  # of a step
-BUSY = 3.0  # times: how much longer a diagnosis may take because other programs run, before it is asked less
 
 
 class TooSlowError(Exception):
     """The network's steps take too long for a question within its seconds."""
-
-
-def own_clock() -> Callable[[], float]:
-    """A clock that does not count the time that other programs take, so that a busy machine changes no verdict.
-
-    It gives the processor time of this process, at most the time that passes, and at least a third of that: a device
-    may work while the processor waits.
-    """
-    began = time.perf_counter(), time.process_time()
-
-    def now() -> float:
-        passed, own = time.perf_counter() - began[0], time.process_time() - began[1]
-        return max(passed / BUSY, min(passed, own))
-
-    return now
 
 
 class Budget:

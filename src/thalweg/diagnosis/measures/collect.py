@@ -15,7 +15,7 @@ from torch import nn
 from thalweg.diagnosis.measures.accumulation import accumulation_measures
 from thalweg.diagnosis.measures.affine import affine_measures
 from thalweg.diagnosis.measures.batch import of_batch
-from thalweg.diagnosis.measures.budget import A_PASS, Budget, Sizes, TooSlowError, own_clock, timed_on
+from thalweg.diagnosis.measures.budget import A_PASS, Budget, Sizes, TooSlowError, timed_on
 from thalweg.diagnosis.measures.called import called_measures
 from thalweg.diagnosis.measures.collapse import collapse_measures
 from thalweg.diagnosis.measures.dropout import dropout_left_on, dropout_measures
@@ -51,7 +51,7 @@ from thalweg.diagnosis.measures.terms import terms_measures
 from thalweg.diagnosis.measures.trial_gains import TrialGains
 from thalweg.errors import UsageError
 from thalweg.probes.batches import first_tensor
-from thalweg.probes.copies import Copy, fastest_threads, own_randomness, seconds_of, untouching
+from thalweg.probes.copies import Copy, fastest_threads, own_clock, own_randomness, seconds_of, untouching
 from thalweg.probes.holdout import rows_of, with_fewer
 from thalweg.probes.kept import leaves
 
