@@ -10,7 +10,8 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from thalweg.probes import StepProbe
-from thalweg.probes.step import CAPACITY, DENSE
+from thalweg.probes.layers import DENSE
+from thalweg.probes.table import CAPACITY
 
 
 def network(seed=0):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 import torch
@@ -11,7 +12,7 @@ from torch.nn.parameter import is_lazy
 
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from torch import Tensor, nn
     from torch.optim import Optimizer
@@ -135,8 +136,7 @@ class ClearingCheck:
         self._hooks = ExitStack()
         self._incoming: Tensor | None = None
         self._before: Tensor | None = None
-        self._kept: list[Tensor] = []  # of each pass: whether it added to the gradient that was there
-        self._cleared: list[Tensor] = []  # of each pass but the first: whether that gradient was cleared
+        self._lengths: list[Tensor] = []  # of each pass: the norms of G' - g, G, g, and G' - g - G
         self._waiting: Tensor | None = None  # the gradient that no step has used yet
         self._dropped: Tensor | None = None  # number of such gradients that were cleared, of so many looked at
         self._looks = 0
@@ -160,7 +160,7 @@ class ClearingCheck:
         """
         self.forget()
         self._incoming = self._before = self._waiting = None
-        self._kept, self._cleared = [], []
+        self._lengths = []
         passed, self.passes = self.passes, 0
         if self._parameter is None or not is_able(self._parameter):
             self._parameter = min(filter(is_able, self._parameters), key=torch.Tensor.numel, default=None)
@@ -191,11 +191,9 @@ class ClearingCheck:
         if before is None or incoming is None or parameter.grad is None:
             return
         now = parameter.grad.detach()
-        rest, length = now - incoming, before.norm()
-        seen = length > 1e-4 * incoming.norm()  # beyond the rounding error of this pass
-        if self._kept:
-            self._cleared.append((rest.norm() < 1e-3 * length) & seen)
-        self._kept.append(((rest - before).norm() < 1e-3 * length) & seen)
+        rest = now - incoming
+        compared = torch.stack([rest, before, incoming, rest - before]).flatten(start_dim=1)
+        self._lengths.append(torch.linalg.vector_norm(compared, dim=1))
         self._before = now.clone()
 
     def _drop(self, dropped: Tensor) -> None:
@@ -203,19 +201,30 @@ class ClearingCheck:
         self._looks += 1
         self._dropped = dropped.float() if self._dropped is None else self._dropped.to(dropped.device) + dropped
 
-    def verdict(self) -> Tensor | None:
-        """Return 1.0 if all passes added to the last step's gradient, else 0.0, on the device; None if unknown."""
-        return torch.stack(self._kept).all().float() if self._kept else None
+    def verdict(self) -> Callable[[], float] | None:
+        """What tells, once its numbers are read, 1.0 if all passes added to the last step's gradient; None: unknown."""
+        return partial(_all_added, self._lengths) if self._lengths else None
 
-    def unused(self) -> Tensor | None:
-        """Return 1.0 if a pass of this step was cleared before the optimizer used it, else 0.0; None if unknown."""
-        if not self._kept:
-            return None
-        return torch.stack(self._cleared).any().float() if self._cleared else torch.zeros(())
+    def unused(self) -> Callable[[], float] | None:
+        """What tells 1.0 if a pass of this step was cleared before the optimizer used it, else 0.0; None: unknown."""
+        return partial(_any_cleared, self._lengths[1:]) if self._lengths else None
 
     def forget(self) -> None:
         """Stop listening."""
         self._hooks.close()
+
+
+def _all_added(lengths: Sequence[Tensor]) -> float:
+    return float(all(_is_none(added, before, given) for _, before, given, added in map(torch.Tensor.tolist, lengths)))
+
+
+def _any_cleared(lengths: Sequence[Tensor]) -> float:
+    return float(any(_is_none(rest, before, given) for rest, before, given, _ in map(torch.Tensor.tolist, lengths)))
+
+
+def _is_none(gap: float, before: float, incoming: float) -> bool:
+    """Whether a gap is none beside the gradient before a pass, where that is beyond the rounding error of the pass."""
+    return gap < 1e-3 * before and before > 1e-4 * incoming
 
 
 def is_able(parameter: Tensor) -> bool:
