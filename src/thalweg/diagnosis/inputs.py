@@ -48,6 +48,7 @@ _WATCH = {"measures": schema.by_name(), "problems": schema.texts()}
 # The stages of a diagnosis in their order, and how long each usually takes, in steps of the training.
 STAGES = {
     "batch": 8,
+    "blind": 1,
     "called": 2,
     "floor": 2,
     "graph": 4,

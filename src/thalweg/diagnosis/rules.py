@@ -45,7 +45,7 @@ RULES: tuple[Rule, ...] = (
     ),
     _rule("diverged", m.NONFINITE_STEP > 0),
     _rule("diverged", m.RISE > 20, prior=0.9),
-    _rule("bad_inputs", m.TRIED_STANDARDIZED > 0.5, NOT_BELOW, prior=0.9),
+    _rule("bad_inputs", m.TRIED_STANDARDIZED > 0.5, (m.TRIED_FULL_RATE < 0.5).if_known, NOT_BELOW, prior=0.9),
     _rule(
         "saturated_units",
         m.SATURATED_UNITS_FIRST > 0.5,
@@ -62,6 +62,16 @@ RULES: tuple[Rule, ...] = (
         m.WEIGHT_NORM_LEFT < 0.5,
         STUCK,
         m.TO_CONSTANT > 0.95,
+    ),
+    # Next to no gradient from the start, little ever after, and nothing learned but the constant.
+    _rule(
+        "vanishing_gradients",
+        m.GRADIENT_FIRST_TO_LAST_START < 1e-3,
+        m.GRADIENT_FIRST_TO_LAST < 0.1,
+        m.TO_CONSTANT > 0.95,
+        NOT_ABOVE,
+        STUCK,
+        (m.DEAD_UNITS_FIRST < 0.9).if_known,
     ),
     # The weight decay. It shrinks weights and all gradients, so it comes before the rules about gradients.
     _rule("weight_decay_too_strong", m.PENALTY_TO_GRADIENT > 0.1, NOT_BELOW, m.FALLING < 0.1, prior=0.9),
@@ -103,7 +113,14 @@ RULES: tuple[Rule, ...] = (
         prior=0.9,
         beside_learning=True,
     ),
-    _rule("lr_too_large", LOWER_IS_NO_WORSE, m.ABOVE_LOWEST > 0.1, m.LEFT > 0.2, (m.VALID_RISE < 0.1).if_known),
+    _rule(
+        "lr_too_large",
+        LOWER_IS_NO_WORSE,
+        m.ABOVE_LOWEST > 0.1,
+        m.LEFT > 0.2,
+        (m.VALID_RISE < 0.1).if_known,
+        (m.TRIED_FULL_RATE < 0.5).if_known,  # else a higher rate leads lower
+    ),
     # Running statistics.
     _rule("batchnorm_mismatch", m.NORM_GAP > 0.2, m.STEPS > 30),
     _rule("batchnorm_mismatch", m.RESTATED > 0.2, m.STEPS > 30),
@@ -114,6 +131,7 @@ RULES: tuple[Rule, ...] = (
     _rule("dead_units", m.DEAD_UNITS > 0.9, STUCK, m.LEFT > 0.3),  # what a rate or another fault has killed
     _rule("saturated_units", m.SATURATED_UNITS > 0.5, STUCK, m.LEFT > 0.3),
     _rule("vanishing_gradients", m.GRADIENT_FIRST_TO_LAST < 1e-3, m.LEFT > 0.5, STUCK),
+    _rule("vanishing_gradients", m.GRADIENT_FIRST_TO_LAST < 1e-3, m.TO_CONSTANT > 0.95, NOT_ABOVE, m.STEPS > 50),
     _rule(
         "saddle", m.NEGATIVE_CURVATURE > 0.5, m.NEGATIVE_SHARE > 0.02, m.DECREASE_POSSIBLE < 1e-3, STUCK, m.LEFT > 0.3
     ),

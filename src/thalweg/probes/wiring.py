@@ -111,6 +111,7 @@ class Reach:
 
 
 FEWEST_LOOKS = 3
+MOST_OBSERVED = 1 << 16  # values of a matrix that is observed rather than a vector
 
 
 class ClearingCheck:
@@ -123,7 +124,8 @@ class ClearingCheck:
     comparison tells accumulation from a gradient that no step will use.
 
     Args:
-        parameters: all trained parameters; the smallest with more than one value is observed.
+        parameters: all trained parameters; a small matrix is observed, if there is one, else the smallest with more
+            than one value: the bias of an encoder that makes both sides of a difference has no gradient.
 
     Attributes:
         passes: number of backward passes since `prepare`.
@@ -136,6 +138,7 @@ class ClearingCheck:
         self._incoming: Tensor | None = None
         self._before: Tensor | None = None
         self._kept: list[Tensor] = []  # of each pass: whether it added to the gradient that was there
+        self._seen: list[Tensor] = []  # of each pass: whether there was a gradient to add to
         self._cleared: list[Tensor] = []  # of each pass but the first: whether that gradient was cleared
         self._waiting: Tensor | None = None  # the gradient that no step has used yet
         self._dropped: Tensor | None = None  # number of such gradients that were cleared, of so many looked at
@@ -160,10 +163,10 @@ class ClearingCheck:
         """
         self.forget()
         self._incoming = self._before = self._waiting = None
-        self._kept, self._cleared = [], []
+        self._kept, self._seen, self._cleared = [], [], []
         passed, self.passes = self.passes, 0
-        if self._parameter is None or not is_able(self._parameter):
-            self._parameter = min(filter(is_able, self._parameters), key=torch.Tensor.numel, default=None)
+        if self._parameter is None or not _is_plain(self._parameter):
+            self._parameter = min(filter(_is_plain, self._parameters), key=_dear, default=None)
         parameter: Any = self._parameter
         if parameter is None:
             return False
@@ -195,6 +198,7 @@ class ClearingCheck:
         seen = length > 1e-4 * incoming.norm()  # beyond the rounding error of this pass
         if self._kept:
             self._cleared.append((rest.norm() < 1e-3 * length) & seen)
+        self._seen.append(seen)
         self._kept.append(((rest - before).norm() < 1e-3 * length) & seen)
         self._before = now.clone()
 
@@ -204,8 +208,14 @@ class ClearingCheck:
         self._dropped = dropped.float() if self._dropped is None else self._dropped.to(dropped.device) + dropped
 
     def verdict(self) -> Tensor | None:
-        """Return 1.0 if all passes added to the last step's gradient, else 0.0, on the device; None if unknown."""
-        return torch.stack(self._kept).all().float() if self._kept else None
+        """Return 1.0 if all passes added to the last step's gradient, else 0.0, on the device.
+
+        NaN where every gradient was zero, None if unknown.
+        """
+        if not self._kept:
+            return None
+        added = torch.stack(self._kept).all().float()
+        return added.where(torch.stack(self._seen).any(), torch.nan)
 
     def unused(self) -> Tensor | None:
         """Return 1.0 if a pass of this step was cleared before the optimizer used it, else 0.0; None if unknown."""
@@ -221,6 +231,17 @@ class ClearingCheck:
 def is_able(parameter: Tensor) -> bool:
     """Whether a hook on a parameter can see its gradient."""
     return parameter.requires_grad and parameter.is_leaf and not is_lazy(parameter) and parameter.numel() > 1
+
+
+def _is_plain(parameter: Tensor) -> bool:
+    gradient = parameter.grad
+    return is_able(parameter) and (gradient is None or not gradient.is_sparse)
+
+
+def _dear(parameter: Tensor) -> tuple[bool, int]:
+    """A small matrix comes first, then the smallest."""
+    count = parameter.numel()
+    return parameter.ndim < 2 or count > MOST_OBSERVED, count
 
 
 def rate_of(group: dict[str, Any]) -> float:

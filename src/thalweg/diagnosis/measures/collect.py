@@ -15,6 +15,7 @@ from torch import nn
 from thalweg.diagnosis.measures.accumulation import accumulation_measures
 from thalweg.diagnosis.measures.affine import affine_measures
 from thalweg.diagnosis.measures.batch import of_batch
+from thalweg.diagnosis.measures.blind import blind_measures
 from thalweg.diagnosis.measures.called import called_measures
 from thalweg.diagnosis.measures.collapse import collapse_measures
 from thalweg.diagnosis.measures.dropout import dropout_left_on, dropout_measures
@@ -138,9 +139,9 @@ def ask(
             batches = fewer if _passes(timed.model, fewer[0]) else batches
             a_step = whole_step * batches[0].size / whole
         attempt("batch", lambda: of_batch(copied.model, copied.loss_fn, batches))
-        scale = scale_of(found.get("loss_constant", math.nan), known.get("loss_first", math.nan))
-        found["scale"] = scale
         first, new = batches[0], partial(Copy.of, model, optimizer, loss_fn)
+        attempt("blind", lambda: _of_blind(found, new, batches, a_step, seconds))
+        scale = found["scale"] = scale_of(found.get("loss_constant", math.nan), known.get("loss_first", math.nan))
         questions: dict[str, Callable[[], dict[str, float]]] = {
             "called": lambda: called_measures(new(), given[0]),
             "floor": lambda: floor_measures(new(), first, found.get("loss_constant", math.nan)),
@@ -187,6 +188,15 @@ def ask(
 
         attempt("trial_gains", trials)
     return found, failed
+
+
+def _of_blind(
+    found: Mapping[str, float], new: Callable[[], Copy], batches: Sequence[Batch], a_step: float, seconds: float
+) -> dict[str, float]:
+    """The constant's loss, where outputs did not tell it."""
+    if "loss_constant" in found:
+        return {}
+    return blind_measures(new, batches[:ENOUGH_BATCHES], a_step=a_step, seconds=seconds)
 
 
 def _passes(model: nn.Module, batch: Batch) -> bool:
