@@ -178,6 +178,13 @@ def test_what_holds_a_network_at_the_constants_loss(more, code):
     assert judge(more | learned).code == "healthy"
 
 
+def test_a_constant_that_was_fitted_accuses_no_targets():
+    """Masked words in few sentences: a blind network knows some of them by their places."""
+    slow = AT_CONSTANT | {"falling": 0.0, "tried_best": 0.95, "fit_left": 0.1, "update_ratio": 0.01}
+    assert judge(slow).code == "targets_unrelated"
+    assert judge(slow | {"constant_fitted": 1.0}).code == "unsure"
+
+
 def test_an_optimizer_is_not_blamed_for_a_gradient_of_zero():
     still = {"steps": 300.0, "standstill": 0.3, "left": 1.0, "gradient_last": 0.1}
     dead = {"matrix_gradient_first": 0.0, "dead_units_first": 1.0, "gradient_last": 0.0}

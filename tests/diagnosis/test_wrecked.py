@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy, mse_loss
 
 import thalweg
-from thalweg.probes.marks import Given
+from thalweg.probes.marks import Given, is_nonfinite
 
 
 def table(count=320):
@@ -157,11 +157,11 @@ def test_whatever_the_inputs_are_a_look_at_them_raises_nothing_and_waits_for_no_
     given = Given()
     for inputs in (None, "text", torch.tensor(1.0), torch.zeros(0, 3), {"a": torch.ones(2, 3, dtype=torch.long)}):
         given.look(inputs)
-    assert given.nonfinite is None
+    assert not given.ends
     given.look([torch.ones(4, 3), torch.full((4, 3), torch.nan)])  # the first tensor counts
-    assert not given.nonfinite
+    assert not is_nonfinite(given.ends)
     given.look(torch.tensor([[1.0, torch.inf], [0.0, 0.0]]))
     given.look(torch.ones(4, 3))
-    assert given.nonfinite
+    assert is_nonfinite(given.ends)
     given.clear()
-    assert given.nonfinite is None
+    assert not given.ends

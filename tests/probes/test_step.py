@@ -10,7 +10,8 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from thalweg.probes import StepProbe
-from thalweg.probes.step import CAPACITY, DENSE
+from thalweg.probes.layers import DENSE
+from thalweg.probes.table import CAPACITY
 
 
 def network(seed=0):
@@ -191,25 +192,6 @@ def test_whether_gradients_are_cleared(name):
     found = found[~np.isnan(found)]
     assert (found == expected).all()
     assert len(found) or name == "cleared after the step"
-
-
-@pytest.mark.parametrize("cleared", [True, False])
-def test_whether_gradients_are_cleared_where_a_bias_has_none(cleared):
-    """The distance of two codes of one encoder does not depend on its bias."""
-    encoder = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 2))
-    optimizer = torch.optim.SGD(encoder.parameters(), lr=1e-3)
-    probe = StepProbe(encoder, optimizer, every=1)
-    probe.attach()
-    for _ in range(8):
-        if cleared:
-            optimizer.zero_grad()
-        first, second = encoder(torch.randn(5, 2, 6)).unbind(1)
-        loss = (first - second).square().sum(1).mean()
-        loss.backward()
-        optimizer.step()
-        probe.record(loss)
-    probe.read()
-    assert set(probe.steps["uncleared"][1:].tolist()) == {float(not cleared)}
 
 
 @pytest.mark.parametrize("critic_first", [True, False])

@@ -120,6 +120,18 @@ _BESIDE_LEARNING = {
 _IN_A_GAME = {"bad_inputs", "converged", "diverged", "healthy", "wrong_mode"}
 
 
+# What is said of a network that does not get below the constant's loss. Against a generator, that is the balance.
+_AT_THE_BALANCE = {
+    "ill_conditioned",
+    "inputs_ignored",
+    "lr_too_large",
+    "model_too_small",
+    "noise_floor",
+    "saddle",
+    "targets_unrelated",
+}
+
+
 def _in_a_game(measures: Mapping[str, float]) -> bool:
     """Whether two networks play, whose balance is the constant's loss: this one is either side of a GAN.
 
@@ -173,6 +185,9 @@ def _standing(rule: Rule, measures: Mapping[str, float]) -> tuple[bool, float]:
     met = [condition for condition, state in counted if state]
     may_accuse = rule.prior == 1 or rule.beside_learning or rule.code in _BESIDE_LEARNING
     if _in_a_game(measures) and not _holds_in_a_game(rule):
+        return False, 0.0
+    driven = measures.get("driven_passes", 0.0) > 0.5 and rule.code in _AT_THE_BALANCE and rule.prior != 1
+    if driven:
         return False, 0.0
     excused = bool(measures.get("learns")) and not may_accuse
     if len(met) == len(counted) and met and not excused:

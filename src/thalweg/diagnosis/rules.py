@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from thalweg.diagnosis.conditions import (
     AVERAGED_OUT,
+    CONSTANT_IS_SURE,
     DECAYS_MUCH,
     FULL_RATE_HELPS,
     FULL_RATE_HELPS_MUCH,
@@ -325,6 +326,7 @@ RULES: tuple[Rule, ...] = (
     _rule(
         "targets_unrelated",
         (m.FORETOLD < 3).if_known,
+        CONSTANT_IS_SURE,
         m.TO_CONSTANT > 0.9,
         NOT_ABOVE,
         m.TRIED_BEST > 0.9,
@@ -336,6 +338,7 @@ RULES: tuple[Rule, ...] = (
     _rule(
         "targets_unrelated",
         (m.FORETOLD < 3).if_known,
+        CONSTANT_IS_SURE,
         m.TO_CONSTANT > 0.97,
         NOT_ABOVE,
         m.TRIED_BEST > 0.8,
@@ -358,6 +361,7 @@ RULES: tuple[Rule, ...] = (
     _rule(
         "targets_unrelated",
         (m.FORETOLD < 3).if_known,
+        CONSTANT_IS_SURE,
         m.TO_CONSTANT > 0.95,
         NOT_ABOVE,
         (m.COSINE < 0.3).if_known,

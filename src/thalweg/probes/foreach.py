@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
+from torch.nn import Parameter
 
 
 if TYPE_CHECKING:
@@ -15,14 +16,15 @@ if TYPE_CHECKING:
 _torch = cast("Any", torch)
 
 
-def norms(tensors: Sequence[Tensor]) -> Tensor:
-    """Return the Euclidean norm of each tensor, as one float32 tensor (P,) on the device."""
+def norms(tensors: Sequence[Tensor], *, out: Tensor | None = None) -> Tensor:
+    """Return the Euclidean norm of each tensor, as one float32 tensor (P,) on the device, or written into `out`."""
     if all(_is_plain(tensor) for tensor in tensors):  # the dot product of BLAS is twice as fast as torch's norm
         rows = [tensor.view(-1) for tensor in tensors]
-        return torch.stack([torch.dot(row, row) for row in rows]).sqrt_()
+        return torch.stack([torch.dot(row, row) for row in rows], out=out).sqrt_()
     widest = max((tensor.dtype for tensor in tensors), key=lambda dtype: dtype.itemsize)
     dtype = torch.promote_types(widest, torch.float32)  # halves are summed as float32, and float64 is not narrowed
-    return torch.stack(_torch._foreach_norm(tensors, 2, dtype=dtype)).float()  # noqa: SLF001 - see above
+    norms_P = torch.stack(_torch._foreach_norm(tensors, 2, dtype=dtype)).float()  # noqa: SLF001 - see above
+    return norms_P if out is None else out.copy_(norms_P)
 
 
 def copy_into(targets: Sequence[Tensor], sources: Sequence[Tensor]) -> None:
@@ -51,4 +53,10 @@ def multiply(targets: Sequence[Tensor], factor: Tensor) -> None:
 
 
 def _is_plain(tensor: Tensor) -> bool:
-    return type(tensor) is torch.Tensor and tensor.dtype == torch.float32 and tensor.is_cpu and tensor.is_contiguous()
+    kind = type(tensor)
+    return (
+        (kind is torch.Tensor or kind is Parameter)
+        and tensor.dtype == torch.float32
+        and tensor.is_cpu
+        and tensor.is_contiguous()
+    )

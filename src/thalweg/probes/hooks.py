@@ -94,6 +94,6 @@ def is_compiled(model: nn.Module) -> bool:
     if unwrapped(model) is not model and hasattr(model, "_orig_mod"):
         return True
     return any(
-        hasattr(module, "_orig_mod") or getattr(module, "_compiled_call_impl", None) is not None
+        "_orig_mod" in module._modules or getattr(module, "_compiled_call_impl", None) is not None  # noqa: SLF001 - fast
         for module in model.modules()
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
@@ -175,9 +176,15 @@ def marks_of(inputs: Any) -> Tensor:
         (True, False)
     """
     parts = [one.detach().reshape(len(one), -1) for one in leaves(inputs)]
-    rows_NF = torch.cat([part[:, :: max(1, part.shape[1] // MOST_VALUES)].double() for part in parts], dim=1)
-    weight_F = (torch.arange(1.0, 1.0 + rows_NF.shape[1], device=rows_NF.device, dtype=torch.double) * 0.7).sin()
-    return (rows_NF * weight_F).sum(dim=1)
+    chosen = [part[:, :: max(1, part.shape[1] // MOST_VALUES)].double() for part in parts]
+    rows_NF = chosen[0] if len(chosen) == 1 else torch.cat(chosen, dim=1)
+    return (rows_NF * _weights(rows_NF.shape[1], rows_NF.device)).sum(dim=1)
+
+
+@lru_cache(maxsize=8)
+def _weights(count: int, device: torch.device) -> Tensor:
+    """Weights of the values of a row, (`count`,); made once, as each step has the same."""
+    return (torch.arange(1.0, 1.0 + count, device=device, dtype=torch.double) * 0.7).sin()
 
 
 def leaves(part: Any) -> list[Tensor]:

@@ -5,7 +5,9 @@ A mark is one number that tells whether two steps had the same inputs.
 
 from __future__ import annotations
 
+import math
 from contextlib import suppress
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -15,9 +17,12 @@ from thalweg.probes.batches import first_tensor
 
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
     from torch import Tensor
 
 MOST_VALUES = 256  # of a sample
+MOST_NODES = 5000  # of a graph that is walked through
 
 
 class Given:
@@ -25,36 +30,73 @@ class Given:
 
     Attributes:
         marks: one for each pass; None for inputs that `mark_of` cannot mark.
-        nonfinite: whether the inputs of one of the passes held NaN or infinity; None: no inputs of floating point.
+        ends: the least and the greatest value of each pass with inputs of floating point; NaN if there is one.
+        made: of each pass, whether another network in training made its inputs, whose gradient they carry.
         count: number of samples in the last pass; 0: unknown.
     """
 
     def __init__(self) -> None:
+        self.made: list[bool] = []
         self.marks: list[Tensor | None] = []
-        self.nonfinite: Tensor | None = None
+        self.ends: list[tuple[Tensor, Tensor]] = []
         self.count = 0
 
     def clear(self) -> None:
         """Begin a step."""
-        self.marks.clear()
-        self.nonfinite = None
+        self.marks, self.ends, self.made = [], [], []
 
-    def look(self, inputs: Any) -> None:
+    def look(self, inputs: Any, own: Collection[int] = ()) -> None:
         """Look at the inputs of a pass; a failure reaches no forward pass, and leaves no mark.
 
         Args:
             inputs: as `mark_of` takes them.
+            own: ids of the watched parameters; what they helped to make comes from no other network.
         """
         mark = None
         with suppress(Exception):
             tensor = first_tensor(inputs)
+            self.made.append(tensor is not None and is_made_by_others(tensor, own))
             mark = mark_of(tensor)
             self.count = len(tensor) if tensor is not None else 0
             if mark is not None and tensor is not None and tensor.is_floating_point():
-                ends_2 = torch.stack(torch.aminmax(tensor.detach()))  # NaN if there is one; faster than a look at each
-                found = ends_2.isfinite().all().logical_not()
-                self.nonfinite = found if self.nonfinite is None else self.nonfinite | found
+                self.ends.append(torch.aminmax(tensor.detach()))  # faster than to ask each value
         self.marks.append(mark)
+
+
+def is_nonfinite(ends: Sequence[tuple[Tensor, Tensor]]) -> bool:
+    """Whether the inputs of one of the passes held NaN or infinity.
+
+    Args:
+        ends: of `Given`; reading them waits for their device.
+    """
+    return not all(math.isfinite(value) for pair in ends for value in map(float, pair))
+
+
+def is_made_by_others(tensor: Tensor, own: Collection[int]) -> bool:
+    """Whether a tensor carries the gradient of parameters, and of none of our own; False if its graph is large.
+
+    Args:
+        tensor: with or without a graph.
+        own: ids of our own parameters.
+
+    Example:
+        >>> maker = torch.nn.Linear(2, 3)
+        >>> made = maker(torch.ones(4, 2))
+        >>> is_made_by_others(made, []), is_made_by_others(made, [id(maker.bias)]), is_made_by_others(made.detach(), [])
+        (True, False, False)
+    """
+    waiting, seen, others = [tensor.grad_fn], set(), False
+    while waiting and len(seen) < MOST_NODES:
+        node = waiting.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        leaf = getattr(node, "variable", None)  # only where a gradient is accumulated
+        if id(leaf) in own:
+            return False
+        others = others or isinstance(leaf, torch.nn.Parameter)
+        waiting.extend(following for following, _ in node.next_functions)
+    return others and not waiting
 
 
 def mark_of(inputs: Any) -> Tensor | None:
@@ -75,7 +117,12 @@ def mark_of(inputs: Any) -> Tensor | None:
     if tensor is None or tensor.ndim == 0 or not tensor.numel() or tensor.is_complex() or is_transformed(tensor):
         return None
     with torch.no_grad():
-        ends_EF = torch.stack([tensor[0].reshape(-1), tensor[-1].reshape(-1)]).float()
-        ends_EF = ends_EF[:, :: max(1, ends_EF.shape[1] // MOST_VALUES)]
-        weight_F = torch.arange(1.0, 1.0 + ends_EF.shape[1], device=ends_EF.device).sqrt()
-        return ends_EF[0] @ weight_F + 2 * (ends_EF[1] @ weight_F)
+        ends = tensor[:: max(1, len(tensor) - 1)]
+        ends_EF = ends.reshape(len(ends), -1)[:, :: max(1, ends[0].numel() // MOST_VALUES)]
+        return (ends_EF * _weights(ends_EF.shape[1], tensor.device)[: len(ends_EF)]).sum()
+
+
+@lru_cache(maxsize=8)
+def _weights(count: int, device: torch.device) -> Tensor:
+    """Weights of the values of two samples, (2, `count`), all different; made once, as each step has the same."""
+    return torch.arange(1.0, 1.0 + 2 * count, dtype=torch.float32, device=device).sqrt().reshape(2, count)

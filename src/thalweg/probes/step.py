@@ -3,15 +3,16 @@
 Every step: the loss, each tensor's gradient norm, and the learning rate. At the first steps and then every `every`
 steps, which are called *due*: how far the step moved each tensor, relative to its norm; the cosine between this
 gradient and the next; the cosine between gradient and weights; dead and saturated units; whether gradients were
-cleared; a mark of the inputs. The numbers gather in a table on the device that is read every `CAPACITY` steps, so a
-step needs no host sync. The gradients are those that the step begins with: with a closure, those of its first call.
+cleared; a mark of the inputs. The numbers gather in a table (`probes.table`), so a step needs no host sync. The
+gradients are those that the step begins with: with a closure, those of its first call.
 
-Shape suffixes: K rows of the table, P tensors, L layers.
+Shape suffixes: P tensors, L layers.
 """
 
 from __future__ import annotations
 
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,9 +25,10 @@ from thalweg.probes.activations import ActivationProbe
 from thalweg.probes.hooks import around_forward, is_compiled
 from thalweg.probes.kept import Kept
 from thalweg.probes.layers import DENSE, EVERY, Layers
-from thalweg.probes.marks import Given
+from thalweg.probes.marks import Given, is_nonfinite
 from thalweg.probes.order import TWICE, CallOrder
-from thalweg.probes.rows import STEP_UNITS, TAIL, UNKNOWN, Gathered, widened
+from thalweg.probes.rows import STEP_UNITS, widened
+from thalweg.probes.table import Table
 from thalweg.probes.wiring import ClearingCheck, Reach, rate_of
 
 
@@ -35,8 +37,6 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
     from torch.optim import Optimizer
-
-CAPACITY = 64
 
 
 class StepProbe:
@@ -65,12 +65,11 @@ class StepProbe:
         self._parameters: list[Tensor] = []
         self.clearing = ClearingCheck([])
         self._ever: set[int] = set()  # ids of the tensors that ever had a gradient
-        # step, learning rate, whether the optimizer stepped, whether the model was in training mode
-        self._host: list[tuple[int, float, bool, bool]] = []
-        self._dear: list[int] = []  # rows of the cheap table that have a row in the costly one
+        self._table = Table(np.empty(0), torch.device("cpu"))
         self._fit()
         self._order = CallOrder()
-        self._listening = False  # whether passes are noted in this step
+        self._looked = False  # whether the step is measured in full
+        self._listening = False  # whether passes are noted in it
         self._stepped = False
         self._owed = False  # whether a record that was due had no step: the next step is measured in its place
         self._lr = float("nan")
@@ -142,26 +141,15 @@ class StepProbe:
         misuse = self._order.close(loss, watched=self._listening)
         if misuse == TWICE:
             return misuse
-        row = len(self._host)
-        if isinstance(loss, torch.Tensor):
-            self._cheap_KP[row, 0] = loss.detach()
-        else:
-            self._cheap_KP[row, 0] = float(loss)
-        if self._dear and self._dear[-1] == row and self._activations is not None:
-            self._put_tail("dead_units", self._activations.worst_dead())
-            self._put_tail("saturated_units", self._activations.worst_saturated())
-            if self._stepped and self.clearing.passes:  # another network's pass, after this one's step
-                self._put_tail("unused_passes", 1.0)
-            if len(self._given.marks) == 1:  # the sum of several passes would tell nothing
-                self._put_tail("inputs_mark", self._given.marks[0])
-            self._put_tail("nonfinite_inputs", self._given.nonfinite)
+        if self._table.is_due and self._activations is not None:
+            self._close_pass(self._activations)
         self._owed = not self._stepped and (self._owed or self.due)
-        self._host.append((self.step + 1, self._lr, self._stepped, self.model.training))
+        self._table.close(loss, (self.step + 1, self._lr, self._stepped, self.model.training))
         self.step += 1
         self.kept.close(self.step)
         self.taken += self._stepped
         self._lr = float("nan")
-        if len(self._host) == CAPACITY:
+        if self._table.is_full:
             self.read()
         self._prepare()
         self._stepped = False
@@ -169,67 +157,60 @@ class StepProbe:
 
     def read(self) -> None:
         """Move the numbers gathered on the device to the histories; those of a step that is still open stay."""
-        count = len(self._host)
-        if not count:
-            return
-        begun = [at for at in self._dear if at == count]
-        whole = len(self._dear) - len(begun)
-        self._dear = self._dear[:whole]
-        cheap_KP = self._cheap_KP[:count].cpu().numpy().astype(np.float64)
-        dear_KP = self._dear_KP[:whole].cpu().numpy().astype(np.float64)
-        gathered = Gathered(self._host, self._dear, cheap_KP, dear_KP, self._sizes_P)
-        self.steps.extend(gathered.steps())
-        self.layers.extend(gathered.layers(self._members_L, self.layers.units))
-        open_cheap_P = self._cheap_KP[count].clone() if count < CAPACITY else None
-        open_dear_P = self._dear_KP[whole].clone() if begun else None
-        self._host.clear()
-        self._clear()
-        if open_cheap_P is not None:
-            self._cheap_KP[0] = open_cheap_P
-        if open_dear_P is not None:
-            self._dear_KP[0] = open_dear_P
-        self._dear = [0] * len(begun)
+        gathered = self._table.take()
+        if gathered is not None:
+            self.steps.extend(gathered.steps())
+            self.layers.extend(gathered.layers(self._members_L, self.layers.units))
+
+    def _close_pass(self, activations: ActivationProbe) -> None:
+        """Note what the passes of a due step showed."""
+        self._table.note("dead_units", activations.worst_dead())
+        self._table.note("saturated_units", activations.worst_saturated())
+        if self._stepped and self.clearing.passes:  # another network's pass, after this one's step
+            self._table.note("unused_passes", 1.0)
+        made = self._given.made
+        if made:  # inputs that are always made by another network are a part of one network
+            self._table.note("driven_passes", float(any(made) and not all(made)))
+        if len(self._given.marks) == 1:  # the sum of several passes would tell nothing
+            self._table.note("inputs_mark", self._given.marks[0])
+        if self._given.ends:
+            self._table.note("nonfinite_inputs", partial(is_nonfinite, self._given.ends))
 
     def _fit(self) -> None:
         """Fit the tables to the optimizer's parameters."""
         self.read()
         names = {id(parameter): name for name, parameter in self.model.named_parameters()}
         self._parameters = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
+        self._own = {*map(id, self._parameters), *map(id, self.model.parameters())}
         grouped = Layers([names.get(id(p), f"parameter {k}") for k, p in enumerate(self._parameters)])
         self.layer_names, self._members_L = grouped.names, dict(zip(grouped.names, grouped.members_L, strict=True))
         self.layers = widened(self.layers, grouped.units)
         self.clearing.forget()
         self.clearing = ClearingCheck(self._parameters)
         device = self._parameters[0].device if self._parameters else torch.device("cpu")
-        count = len(self._parameters)
         # a lazy tensor has no size yet
-        self._sizes_P = np.array([np.inf if is_lazy(p) else max(1, p.numel()) for p in self._parameters])
-        self._cheap_KP = torch.empty((CAPACITY, 1 + count), device=device)
-        self._dear_KP = torch.empty((CAPACITY, 3 * count + len(TAIL)), device=device)
-        self._clear()
+        sizes_P = np.array([np.inf if is_lazy(p) else max(1, p.numel()) for p in self._parameters])
+        self._table = Table(sizes_P, device)
         self._complex = any(parameter.is_complex() for parameter in self._parameters)
         self._copies: list[Tensor] = []  # weights before a due step, gradients after it
         self._seen: list[int] = []  # positions of the tensors that had a gradient in this step
-        self._norms: Tensor | None = None  # of the gradients of the last step, one for each seen tensor
+        self._length: Tensor | None = None  # of the gradient of the last due step
         self._compare = False
-
-    def _clear(self) -> None:
-        """Mark all norms as not measured by negative values, which leaves NaN to mean NaN."""
-        self._dear.clear()
-        self._cheap_KP.fill_(UNKNOWN)
-        self._dear_KP.fill_(torch.nan)
-        self._dear_KP[:, : 2 * len(self._parameters)] = UNKNOWN
 
     def _prepare(self) -> None:
         """Prepare for the next step."""
-        self._silence()
-        self._activations = None
-        self._given.clear()
-        self._listening = False
+        if self._looked:
+            self._silence()
+            self._activations = None
+            self._given.clear()
+            self._listening = False
         if not self.due:
-            self.clearing.forget()
-            self.clearing.passes = 0
+            if self._looked:
+                self.clearing.forget()
+                self.clearing.passes = 0
+            self._looked = False
             return
+        self._looked = True
         self._listening = self.clearing.prepare(after_step=self._stepped)
         if not is_compiled(self.model):
             self._activations = ActivationProbe()
@@ -243,7 +224,7 @@ class StepProbe:
 
     def _enter(self, inputs: Any) -> None:
         if self._activations is not None and torch.is_grad_enabled():  # an evaluation is no step
-            self._given.look(inputs)
+            self._given.look(inputs, self._own)
             self.kept.enter(inputs)
             self._order.passed()
             self._activations.__enter__()
@@ -252,8 +233,8 @@ class StepProbe:
     def _leave(self, outputs: Any = None) -> None:
         if self._activations is not None and self._inside:
             self._inside -= 1
-            self.kept.leave(outputs)
             self._activations.__exit__(None, None, None)
+            self.kept.leave(outputs)
 
     def _before(self, _optimizer: Optimizer, args: Any, kwargs: dict[str, Any]) -> Any:
         closure = kwargs["closure"] if "closure" in kwargs else args[1] if len(args) > 1 else None
@@ -297,34 +278,31 @@ class StepProbe:
         present, sparse = self._gradients()
         if not present:
             return
-        before, norms_P = self._norms, foreach.norms(present)
         scale = getattr(self.optimizer, "grad_scale", None)  # a fused optimizer unscales within its step
-        if scale is not None:
-            norms_P = norms_P / scale
-        self._norms = norms_P
-        self._put(self._cheap_KP[len(self._host)], 1, norms_P)
-        if before is not None and self._compare and not sparse and scale is None:
-            self._put_cosine(present, before.norm() * norms_P.norm())
+        norms_P = self._put_norms(self._table.norms, present, scale)
+        if self._compare and self._length is not None and not sparse and scale is None:
+            lengths = self._length * norms_P.norm()
+            self._table.note("cosine", torch.stack(_dots(present, self._copies)).sum() / lengths)
         self._compare = False
         if due:
-            self._dear.append(len(self._host))
-            parameters = [_plain(self._parameters[at].detach()) for at in self._seen]
+            self._table.begin_due()
+            self._length = norms_P.norm()
+            parameters = [_plain(self._parameters[at]) for at in self._seen]
             self._copy(parameters)
             if not sparse:
                 dots_P = torch.stack(_dots(present, parameters))
-                self._put(self._row(), 2 * len(self._parameters), dots_P if scale is None else dots_P / scale)
-            self._put_tail("uncleared", self.clearing.verdict())
-            self._put_tail("unused_passes", self._unused())
-            self._put_tail("passes", float(self.clearing.passes) if self._listening else None)
+                self._put(self._table.dots, dots_P if scale is None else dots_P / scale)
+            self._table.note("uncleared", self.clearing.verdict())
+            self._table.note("unused_passes", self._unused())
+            self._table.note("passes", float(self.clearing.passes) if self._listening else None)
 
-    def _unused(self) -> Tensor | None:
+    def _unused(self) -> Callable[[], float] | None:
         """Whether a pass of other inputs was cleared unused; two of the same inputs are one method's, as SAM's."""
         unused, marks = self.clearing.unused(), self._given.marks
         known = [mark for mark in marks if mark is not None]
         if unused is None or len(known) < 2 or len(known) < len(marks):
             return unused
-        marks_K = torch.stack(known)
-        return unused * (marks_K.max() > marks_K.min()).to(unused)
+        return lambda: unused() * (len(set(map(float, known))) > 1)
 
     def _gradients(self) -> tuple[list[Any], bool]:
         """Return the gradients that are there, as real dense tensors, and whether one of them is sparse."""
@@ -339,7 +317,6 @@ class StepProbe:
             present = [_plain(gradient) for gradient in present]
         return present, sparse
 
-    @torch.no_grad()
     def _after_step(self) -> None:
         if self._listening and self.clearing.passes:
             self._order.passed()
@@ -348,13 +325,16 @@ class StepProbe:
         if self._stepped:
             return
         self._stepped = True
-        if not (self._dear and self._dear[-1] == len(self._host) and self._copies):
-            return
-        parameters = [_plain(self._parameters[at].detach()) for at in self._seen]
+        if self._table.is_due and self._copies:
+            self._compare_weights()
+
+    @torch.no_grad()
+    def _compare_weights(self) -> None:
+        """Measure the update, and copy the gradients for the next step."""
+        parameters = [_plain(self._parameters[at]) for at in self._seen]
         foreach.subtract_from(self._copies, parameters)
-        count = len(self._parameters)
-        self._put(self._row(), 0, foreach.norms(self._copies))
-        self._put(self._row(), count, foreach.norms(parameters))
+        self._put_norms(self._table.updates, self._copies)
+        self._put_norms(self._table.weights, parameters)
         gradients = [gradient for at in self._seen if (gradient := self._parameters[at].grad) is not None]
         if len(gradients) == len(self._seen) and not any(gradient.is_sparse for gradient in gradients):
             self._copy([_plain(gradient) for gradient in gradients])
@@ -365,29 +345,20 @@ class StepProbe:
             self._copies = [torch.empty_like(tensor) for tensor in tensors]
         foreach.copy_into(self._copies, tensors)
 
-    def _put(self, row_P: Tensor, first: int, values_P: Tensor) -> None:
+    def _put(self, row_P: Tensor, values_P: Tensor) -> None:
         """Write one number for each seen tensor into a row."""
         if len(self._seen) == len(self._parameters):
-            row_P[first : first + len(self._seen)] = values_P
+            row_P.copy_(values_P)
         else:
-            row_P[[first + at for at in self._seen]] = values_P
+            row_P[self._seen] = values_P
 
-    def _put_tail(self, name: str, value: Tensor | float | None) -> None:
-        if value is not None and self._dear:
-            self._dear_KP[len(self._dear) - 1, 3 * len(self._parameters) + TAIL.index(name)] = value
-
-    def _put_cosine(self, gradients: list[Any], lengths: Tensor) -> None:
-        """Write the cosine between the gradient of the last step, which was due, and this one.
-
-        Args:
-            gradients: those of this step.
-            lengths: the product of the norms of both.
-        """
-        if self._dear:  # otherwise its row was already read
-            self._put_tail("cosine", torch.stack(_dots(gradients, self._copies)).sum() / lengths)
-
-    def _row(self) -> Tensor:
-        return self._dear_KP[len(self._dear) - 1]
+    def _put_norms(self, row_P: Tensor, tensors: list[Any], scale: Tensor | None = None) -> Tensor:
+        """Write the norm of each seen tensor into a row, divided by a scale, and return them."""
+        if scale is None and len(tensors) == len(self._parameters):
+            return foreach.norms(tensors, out=row_P)
+        norms_P = foreach.norms(tensors) if scale is None else foreach.norms(tensors) / scale
+        self._put(row_P, norms_P)
+        return norms_P
 
 
 def _dots(left: list[Any], right: list[Tensor]) -> list[Tensor]:

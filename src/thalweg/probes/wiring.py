@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 import torch
@@ -11,7 +13,7 @@ from torch.nn.parameter import is_lazy
 
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from torch import Tensor, nn
     from torch.optim import Optimizer
@@ -137,9 +139,7 @@ class ClearingCheck:
         self._hooks = ExitStack()
         self._incoming: Tensor | None = None
         self._before: Tensor | None = None
-        self._kept: list[Tensor] = []  # of each pass: whether it added to the gradient that was there
-        self._seen: list[Tensor] = []  # of each pass: whether there was a gradient to add to
-        self._cleared: list[Tensor] = []  # of each pass but the first: whether that gradient was cleared
+        self._lengths: list[Tensor] = []  # of each pass: the norms of G' - g, G, g, and G' - g - G
         self._waiting: Tensor | None = None  # the gradient that no step has used yet
         self._dropped: Tensor | None = None  # number of such gradients that were cleared, of so many looked at
         self._looks = 0
@@ -163,7 +163,7 @@ class ClearingCheck:
         """
         self.forget()
         self._incoming = self._before = self._waiting = None
-        self._kept, self._seen, self._cleared = [], [], []
+        self._lengths = []
         passed, self.passes = self.passes, 0
         if self._parameter is None or not _is_plain(self._parameter):
             self._parameter = min(filter(_is_plain, self._parameters), key=_dear, default=None)
@@ -194,12 +194,9 @@ class ClearingCheck:
         if before is None or incoming is None or parameter.grad is None:
             return
         now = parameter.grad.detach()
-        rest, length = now - incoming, before.norm()
-        seen = length > 1e-4 * incoming.norm()  # beyond the rounding error of this pass
-        if self._kept:
-            self._cleared.append((rest.norm() < 1e-3 * length) & seen)
-        self._seen.append(seen)
-        self._kept.append(((rest - before).norm() < 1e-3 * length) & seen)
+        rest = now - incoming
+        compared = torch.stack([rest, before, incoming, rest - before]).flatten(start_dim=1)
+        self._lengths.append(torch.linalg.vector_norm(compared, dim=1))
         self._before = now.clone()
 
     def _drop(self, dropped: Tensor) -> None:
@@ -207,25 +204,33 @@ class ClearingCheck:
         self._looks += 1
         self._dropped = dropped.float() if self._dropped is None else self._dropped.to(dropped.device) + dropped
 
-    def verdict(self) -> Tensor | None:
-        """Return 1.0 if all passes added to the last step's gradient, else 0.0, on the device.
+    def verdict(self) -> Callable[[], float] | None:
+        """What tells, once read, 1.0 if all passes added to the last step's gradient; None, NaN: unknown."""
+        return partial(_all_added, self._lengths) if self._lengths else None
 
-        NaN where every gradient was zero, None if unknown.
-        """
-        if not self._kept:
-            return None
-        added = torch.stack(self._kept).all().float()
-        return added.where(torch.stack(self._seen).any(), torch.nan)
-
-    def unused(self) -> Tensor | None:
-        """Return 1.0 if a pass of this step was cleared before the optimizer used it, else 0.0; None if unknown."""
-        if not self._kept:
-            return None
-        return torch.stack(self._cleared).any().float() if self._cleared else torch.zeros(())
+    def unused(self) -> Callable[[], float] | None:
+        """What tells 1.0 if a pass of this step was cleared before the optimizer used it, else 0.0; None: unknown."""
+        return partial(_any_cleared, self._lengths[1:]) if self._lengths else None
 
     def forget(self) -> None:
         """Stop listening."""
         self._hooks.close()
+
+
+def _all_added(lengths: Sequence[Tensor]) -> float:
+    read = [length.tolist() for length in lengths]
+    if not any(before > 0 for _, before, _, _ in read):
+        return math.nan  # this tensor has no gradient, cleared or not
+    return float(all(_is_none(added, before, given) for _, before, given, added in read))
+
+
+def _any_cleared(lengths: Sequence[Tensor]) -> float:
+    return float(any(_is_none(rest, before, given) for rest, before, given, _ in map(torch.Tensor.tolist, lengths)))
+
+
+def _is_none(gap: float, before: float, incoming: float) -> bool:
+    """Whether a gap is none beside the gradient before a pass, where that is beyond the rounding error of the pass."""
+    return gap < 1e-3 * before and before > 1e-4 * incoming
 
 
 def is_able(parameter: Tensor) -> bool:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 STEPS, FEWEST_STEPS = 100, 40
 RATES = (1e-2, 5e-2)  # of Adam
 LOOK = 5  # steps
+EARLY, SETTLED = 0.75, 0.02  # of the steps; of the loss: by so much it may still fall after them
 SHARE = 0.25  # of the time of the short runs
 COLLAPSED = 0.05  # of the loss at new weights: where a blind network gets below it, blindness is no disadvantage
 _SAME = 1e-3  # of the largest number that a layer is given
@@ -50,9 +51,10 @@ def blind_measures(
 
     Returns:
         `loss_constant`: the lowest over copies trained from now and from new weights, at several rates, at the step
-        where the loss on the samples kept out is lowest. Nothing where outputs are one tensor, whose constant is
-        found without a network; where a layer cannot be made blind; where a blind network gets next to no loss, as
-        where all outputs may collapse into one; or where steps take too long.
+        where the loss on the samples kept out is lowest; and `constant_fitted`, 1. Nothing where it still falls at the
+        end; where outputs are one tensor, whose constant is found without a network; where a layer cannot be made
+        blind; where a blind network gets next to no loss, as where all outputs may collapse into one; or where steps
+        take too long.
 
     Example:
         >>> from thalweg.probes.batches import Batch
@@ -76,13 +78,14 @@ def blind_measures(
     with own_randomness(0), WithoutDropout():
         at_first = mean_loss(begun.model, begun.loss_fn, batches)
 
-    def fitted(*, anew: bool, rate: float) -> float:
+    def fitted(*, anew: bool, rate: float) -> tuple[float, bool]:
         copied = _restarted(new()) if anew else new()
         return _fitted(copied, train, held, lambda: _loss(copied, batches), steps=steps, rate=rate)
 
-    losses = [fitted(anew=anew, rate=rate) for anew, rate in ways]
-    lowest = min((loss for loss in losses if math.isfinite(loss)), default=math.nan)
-    return {"loss_constant": lowest} if lowest > COLLAPSED * abs(at_first) else {}
+    ends = [fitted(anew=anew, rate=rate) for anew, rate in ways]
+    lowest, settled = min((end for end in ends if math.isfinite(end[0])), default=(math.nan, False))
+    known = settled and lowest > COLLAPSED * abs(at_first)
+    return {"loss_constant": lowest, "constant_fitted": 1.0} if known else {}
 
 
 def _restarted(copied: Copy) -> Copy:
@@ -174,15 +177,16 @@ def _fitted(
     *,
     steps: int,
     rate: float,
-) -> float:
-    """Train a blind copy, and return the loss over whole batches where the one on samples kept out is lowest.
+) -> tuple[float, bool]:
+    """Train a blind copy; return the loss over whole batches where the one on samples kept out is lowest.
 
-    A loss that compares the samples of a batch depends on how many there are.
+    Whole, because a loss that compares the samples of a batch depends on how many there are. Also return whether the
+    last quarter of the steps made that lowest loss hardly lower.
     """
     model = copied.model
     parameters = [parameter.requires_grad_() for parameter in model.parameters() if parameter.is_floating_point()]
     adam = torch.optim.Adam(parameters, lr=rate)
-    lowest, found = math.inf, math.nan
+    lowest, early, found = math.inf, math.inf, math.nan
     for step in range(1, steps + 1):
         batch = train[step % len(train)]
         adam.zero_grad()
@@ -196,7 +200,8 @@ def _fitted(
             kept = _loss(copied, held)
             if kept < lowest:
                 lowest, found = kept, whole()
-    return found
+            early = lowest if step <= EARLY * steps else early
+    return found, early - lowest <= SETTLED * abs(lowest)
 
 
 def _loss(copied: Copy, batches: Sequence[Batch]) -> float:
