@@ -22,7 +22,6 @@ OUTDONE, NOT_OUTDONE = m.AVOIDABLE > MANY, (m.AVOIDABLE < MANY).if_known  # by k
 DECAYS_MUCH = m.DECAY_TO_GRADIENT > HOLDS_BACK
 SOME_GRADIENT = (m.MATRIX_GRADIENT_FIRST > 1e-6).if_known  # of the matrices that are trained
 SELDOM = 0.25  # of the records saw a step of the optimizer
-CONSTANT_IS_SURE = (m.CONSTANT_FITTED < 0.5).if_known  # found by no network, which may know samples by their places
 NOT_ABOVE = m.TO_CONSTANT < 1.2  # above it, the network has not even learned the best constant answer
 NOT_BELOW = m.TO_CONSTANT > 0.85  # the loss is hardly lower than the best constant predictor's
 # A loss that falls from a peak and stays above its start shows no training that is well.

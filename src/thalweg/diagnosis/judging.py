@@ -142,6 +142,17 @@ def _in_a_game(measures: Mapping[str, float]) -> bool:
     return measures.get("rival", 0.0) > 0.5 or (measures.get("unused_passes", 0.0) > 0.5 and not seldom)
 
 
+def _is_ruled_out(rule: Rule, measures: Mapping[str, float]) -> bool:
+    """Whether a rule that is not exact leans on a constant's loss which does not say so much here.
+
+    A generator leads its critic there; a constant that a blind network found is too low where it knows a few samples by
+    their places, which is too little to accuse the targets of.
+    """
+    driven = measures.get("driven_passes", 0.0) > 0.5 and rule.code in _AT_THE_BALANCE
+    fitted = measures.get("constant_fitted", 0.0) > 0.5 and rule.code == "targets_unrelated"
+    return rule.prior != 1 and (driven or fitted)
+
+
 def _holds_in_a_game(rule: Rule) -> bool:
     """Whether a rule needs no loss that is the network's own: in a game of two, the other's gain makes it rise."""
     rises = any(condition.name == "rise" for condition in rule.conditions)
@@ -186,8 +197,7 @@ def _standing(rule: Rule, measures: Mapping[str, float]) -> tuple[bool, float]:
     may_accuse = rule.prior == 1 or rule.beside_learning or rule.code in _BESIDE_LEARNING
     if _in_a_game(measures) and not _holds_in_a_game(rule):
         return False, 0.0
-    driven = measures.get("driven_passes", 0.0) > 0.5 and rule.code in _AT_THE_BALANCE and rule.prior != 1
-    if driven:
+    if _is_ruled_out(rule, measures):
         return False, 0.0
     excused = bool(measures.get("learns")) and not may_accuse
     if len(met) == len(counted) and met and not excused:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from thalweg.diagnosis.conditions import (
     AVERAGED_OUT,
-    CONSTANT_IS_SURE,
     DECAYS_MUCH,
     FULL_RATE_HELPS,
     FULL_RATE_HELPS_MUCH,
@@ -46,7 +45,17 @@ RULES: tuple[Rule, ...] = (
     ),
     _rule("diverged", m.NONFINITE_STEP > 0),
     _rule("diverged", m.RISE > 20, prior=0.9),
-    _rule("bad_inputs", m.TRIED_STANDARDIZED > 0.5, (m.TRIED_FULL_RATE < 0.5).if_known, NOT_BELOW, prior=0.9),
+    # Where the largest rate gains so much, neither a rate that is too large nor the inputs are the cause.
+    _rule(
+        "decayed_too_early",
+        m.LR_LEFT < 0.1,
+        m.TRIED_FULL_RATE > 0.5,
+        m.GAIN_LR_MOST_RATIO > 10,
+        m.GAIN_LR_MOST > 0.02,
+        NOT_BELOW,
+        STUCK,
+    ),
+    _rule("bad_inputs", m.TRIED_STANDARDIZED > 0.5, NOT_BELOW, prior=0.9),
     _rule(
         "saturated_units",
         m.SATURATED_UNITS_FIRST > 0.5,
@@ -114,14 +123,7 @@ RULES: tuple[Rule, ...] = (
         prior=0.9,
         beside_learning=True,
     ),
-    _rule(
-        "lr_too_large",
-        LOWER_IS_NO_WORSE,
-        m.ABOVE_LOWEST > 0.1,
-        m.LEFT > 0.2,
-        (m.VALID_RISE < 0.1).if_known,
-        (m.TRIED_FULL_RATE < 0.5).if_known,  # else a higher rate leads lower
-    ),
+    _rule("lr_too_large", LOWER_IS_NO_WORSE, m.ABOVE_LOWEST > 0.1, m.LEFT > 0.2, (m.VALID_RISE < 0.1).if_known),
     # Running statistics.
     _rule("batchnorm_mismatch", m.NORM_GAP > 0.2, m.STEPS > 30),
     _rule("batchnorm_mismatch", m.RESTATED > 0.2, m.STEPS > 30),
@@ -326,7 +328,6 @@ RULES: tuple[Rule, ...] = (
     _rule(
         "targets_unrelated",
         (m.FORETOLD < 3).if_known,
-        CONSTANT_IS_SURE,
         m.TO_CONSTANT > 0.9,
         NOT_ABOVE,
         m.TRIED_BEST > 0.9,
@@ -338,7 +339,6 @@ RULES: tuple[Rule, ...] = (
     _rule(
         "targets_unrelated",
         (m.FORETOLD < 3).if_known,
-        CONSTANT_IS_SURE,
         m.TO_CONSTANT > 0.97,
         NOT_ABOVE,
         m.TRIED_BEST > 0.8,
@@ -361,7 +361,6 @@ RULES: tuple[Rule, ...] = (
     _rule(
         "targets_unrelated",
         (m.FORETOLD < 3).if_known,
-        CONSTANT_IS_SURE,
         m.TO_CONSTANT > 0.95,
         NOT_ABOVE,
         (m.COSINE < 0.3).if_known,
