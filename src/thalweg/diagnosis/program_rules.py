@@ -125,6 +125,7 @@ PROGRAM_RULES: tuple[Rule, ...] = (
     # What the inputs tell that they should not.
     _rule("target_leakage", m.TARGETS_IN_COLUMN > 0.5, prior=1.0),
     _rule("target_leakage", m.CLASS_IN_COLUMN > 0.5, prior=0.95, beside_learning=True),
+    _rule("target_leakage", m.TARGETS_AT_END > 0.5, prior=1.0),
     _rule("target_leakage", m.NEXT_SEEN > 0.5, prior=1.0),
     _rule("target_leakage", m.OWN_SEEN > 0.5, prior=1.0),
     # What the network cannot tell apart, and what the batch hardly shows.
