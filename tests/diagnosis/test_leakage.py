@@ -361,7 +361,7 @@ ROUNDED = (WINDOWS[:, -1, :1] * 0.1).round()
     ],
     ids=["one", "flat", "two", "before", "first", "noisy", "half", "all", "few", "short"],
 )
-def test_a_window_that_ends_with_what_it_is_to_foretell_is_found(inputs, targets, held):
+def test_a_window_that_ends_with_what_it_is_to_predict_is_found(inputs, targets, held):
     model = LastOfAll(3, targets[:1].numel())
     halves = [Batch(inputs[at], targets[at]) for at in (slice(None, None, 2), slice(1, None, 2))]
     assert leakage_measures(model, mse_loss, halves).get("targets_at_end") == held

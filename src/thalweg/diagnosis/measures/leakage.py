@@ -1,7 +1,7 @@
 """Target leakage: whether the inputs hold the targets, which nobody has when the model is used.
 
 Four kinds can be told exactly: a column of a table from which the targets can be read off alone; a window of a series
-whose last values are the ones to foretell; a model of sequences that sees, at a position, the next input, which is its
+that ends with the values to predict; a model of sequences that sees, at a position, the next input, which is its
 target there; and one whose target there is the input itself.
 
 Shape suffixes: N samples, T positions, F columns.
