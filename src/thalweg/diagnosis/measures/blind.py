@@ -59,14 +59,14 @@ def blind_measures(
     Example:
         >>> from thalweg.probes.batches import Batch
         >>> from thalweg.probes.copies import Copy
-        >>> class Regression(nn.Linear):
-        ...     def forward(self, rows, targets):
-        ...         return {"loss": (super().forward(rows) - targets).square().mean()}
-        >>> model, rows = Regression(3, 1), torch.randn(64, 3)
-        >>> batch = Batch((rows, rows.sum(1, keepdim=True)), rows)
+        >>> class Rebuilding(nn.Sequential):
+        ...     def forward(self, rows):
+        ...         return {"loss": (super().forward(rows) - rows).square().mean()}
+        >>> rows = torch.randn(64, 3, generator=torch.Generator().manual_seed(0))
+        >>> model = Rebuilding(nn.Linear(3, 2), nn.Linear(2, 3))
         >>> new = lambda: Copy.of(model, torch.optim.SGD(model.parameters()), lambda outputs, _: outputs["loss"])
-        >>> constant = blind_measures(new, [batch])["loss_constant"]
-        >>> abs(constant / float(rows.sum(1).var()) - 1) < 0.1
+        >>> constant = blind_measures(new, [Batch(rows, rows)])["loss_constant"]
+        >>> abs(constant / float(rows.var(0).mean()) - 1) < 0.1
         True
     """
     ways = [(anew, rate) for anew in (True, False) for rate in RATES]
@@ -99,7 +99,7 @@ def _is_asked(copied: Copy, batch: Batch) -> bool:
     model = copied.model
     with own_randomness(0), torch.no_grad():
         outputs = batch.outputs(model)
-    if isinstance(outputs, Tensor) and outputs.ndim:
+    if (isinstance(outputs, Tensor) and outputs.ndim) or _is_layer(model):  # a layer that is given targets, too
         return False
     if any(_may_be_a_matrix(own) for module in model.modules() for own in _of_its_own(module)):
         return False  # a product that no layer computes
