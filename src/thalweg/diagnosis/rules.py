@@ -45,6 +45,16 @@ RULES: tuple[Rule, ...] = (
     ),
     _rule("diverged", m.NONFINITE_STEP > 0),
     _rule("diverged", m.RISE > 20, prior=0.9),
+    # Where the largest rate gains so much, neither a rate that is too large nor the inputs are the cause.
+    _rule(
+        "decayed_too_early",
+        m.TRIED_FULL_RATE > 0.5,
+        m.LR_LEFT < 0.1,
+        m.GAIN_LR_MOST_RATIO > 10,
+        m.GAIN_LR_MOST > 0.02,
+        NOT_BELOW,
+        STUCK,
+    ),
     _rule("bad_inputs", m.TRIED_STANDARDIZED > 0.5, NOT_BELOW, prior=0.9),
     _rule(
         "saturated_units",
@@ -62,6 +72,16 @@ RULES: tuple[Rule, ...] = (
         m.WEIGHT_NORM_LEFT < 0.5,
         STUCK,
         m.TO_CONSTANT > 0.95,
+    ),
+    # Next to no gradient from the start, little ever after, and nothing learned but the constant.
+    _rule(
+        "vanishing_gradients",
+        m.GRADIENT_FIRST_TO_LAST_START < 1e-3,
+        m.GRADIENT_FIRST_TO_LAST < 0.1,
+        m.TO_CONSTANT > 0.95,
+        NOT_ABOVE,
+        STUCK,
+        (m.DEAD_UNITS_FIRST < 0.9).if_known,
     ),
     # The weight decay. It shrinks weights and all gradients, so it comes before the rules about gradients.
     _rule("weight_decay_too_strong", m.PENALTY_TO_GRADIENT > 0.1, NOT_BELOW, m.FALLING < 0.1, prior=0.9),
@@ -114,6 +134,7 @@ RULES: tuple[Rule, ...] = (
     _rule("dead_units", m.DEAD_UNITS > 0.9, STUCK, m.LEFT > 0.3),  # what a rate or another fault has killed
     _rule("saturated_units", m.SATURATED_UNITS > 0.5, STUCK, m.LEFT > 0.3),
     _rule("vanishing_gradients", m.GRADIENT_FIRST_TO_LAST < 1e-3, m.LEFT > 0.5, STUCK),
+    _rule("vanishing_gradients", m.GRADIENT_FIRST_TO_LAST < 1e-3, m.TO_CONSTANT > 0.95, NOT_ABOVE, m.STEPS > 50),
     _rule(
         "saddle", m.NEGATIVE_CURVATURE > 0.5, m.NEGATIVE_SHARE > 0.02, m.DECREASE_POSSIBLE < 1e-3, STUCK, m.LEFT > 0.3
     ),

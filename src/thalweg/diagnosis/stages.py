@@ -18,6 +18,7 @@ Progress = Callable[[str, float, float], None]
 # The stages of a diagnosis in their order, and how long each usually takes, in steps of the training.
 STAGES = {
     "batch": 8,
+    "blind": 1,
     "called": 2,
     "floor": 2,
     "graph": 4,

@@ -15,6 +15,7 @@ from torch import nn
 from thalweg.diagnosis.measures.accumulation import accumulation_measures
 from thalweg.diagnosis.measures.affine import affine_measures
 from thalweg.diagnosis.measures.batch import of_batch
+from thalweg.diagnosis.measures.blind import blind_measures
 from thalweg.diagnosis.measures.budget import A_PASS, Budget, Sizes, TooSlowError, timed_on
 from thalweg.diagnosis.measures.called import called_measures
 from thalweg.diagnosis.measures.collapse import collapse_measures
@@ -128,9 +129,9 @@ def ask(
         whole = first if sizes.fewer else given[0]
         written = with_fewer(written, whole.size) if sizes.fewer else written
         asked.attempt("batch", lambda: of_batch(copied.model, copied.loss_fn, sizes.seen))
-        scale = scale_of(found.get("loss_constant", math.nan), known.get("loss_first", math.nan))
-        found["scale"] = scale
         new = partial(Copy.of, model, optimizer, loss_fn)
+        asked.attempt("blind", lambda: _of_blind(found, new, batches, a_step, seconds))
+        scale = found["scale"] = scale_of(found.get("loss_constant", math.nan), known.get("loss_first", math.nan))
         questions: dict[str, Callable[[], dict[str, float]]] = {
             "called": lambda: called_measures(new(), whole),
             "floor": lambda: floor_measures(new(), first, found.get("loss_constant", math.nan)),
@@ -230,6 +231,15 @@ def _step(timed: Copy, batch: Batch) -> None:
     with suppress(Exception), warnings.catch_warnings(), own_randomness(0), torch.enable_grad():
         warnings.simplefilter("ignore")
         timed.step(partial(batch.loss, timed.model, timed.loss_fn))
+
+
+def _of_blind(
+    found: Mapping[str, float], new: Callable[[], Copy], batches: Sequence[Batch], a_step: float, seconds: float
+) -> dict[str, float]:
+    """The constant's loss, where outputs did not tell it."""
+    if "loss_constant" in found:
+        return {}
+    return blind_measures(new, batches[:ENOUGH_BATCHES], a_step=a_step, seconds=seconds)
 
 
 def _passes(model: nn.Module, batch: Batch) -> bool:

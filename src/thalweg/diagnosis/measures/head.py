@@ -126,9 +126,7 @@ def class_dim(outputs: Tensor, targets: Tensor) -> int | None:
         return None
     if targets.is_floating_point():
         return 1 if targets.shape == outputs.shape else None
-    fitting = {
-        dim for dim in (1, outputs.ndim - 1) if targets.shape == outputs.shape[:dim] + outputs.shape[dim + 1 :]
-    }
+    fitting = {dim for dim in (1, outputs.ndim - 1) if targets.shape == outputs.shape[:dim] + outputs.shape[dim + 1 :]}
     return fitting.pop() if len(fitting) == 1 else None
 
 

@@ -97,13 +97,17 @@ class TrialGains:
         found["tried_anew"] = as_it_is - anew if math.isfinite(anew) else -math.inf
         if math.isfinite(again) and math.isfinite(anew):
             found["tried_other_start"] = again - anew
+        # what the rate for standardized inputs gains with the inputs as they are is no gain of theirs
+        faster = fixes.pop("faster", None)
+        as_given = min([without, *(lowest(faster, start) for start in _STARTS if faster)])
         for name, fix in fixes.items():
             if self.gains.left() <= 0:
                 break
             with_fix = min(lowest(fix, start) for start in (("anew",) if fix.larger else _STARTS))
             if fix.larger and not math.isfinite(with_fix):  # no layer is narrow
                 continue
-            found[f"tried_{name}"] = without - with_fix if math.isfinite(with_fix) else -math.inf
+            best = as_given if name.startswith("standardized") else without
+            found[f"tried_{name}"] = best - with_fix if math.isfinite(with_fix) else -math.inf
         for name, other in (("lower_rate", "lowest_rate"), ("standardized", "standardized_faster")):
             if f"tried_{other}" in found:
                 found[f"tried_{name}"] = max(found.get(f"tried_{name}", -math.inf), found.pop(f"tried_{other}"))
@@ -162,6 +166,7 @@ class TrialGains:
             yield "higher_rate", _Change(Fix("raise_rate", {"to": 10 * rate}))
         if (scale := self.known.get("inputs_scale", 1.0)) > LARGE:
             yield "standardized_faster", _Change(Fix("normalize_inputs", {}), rate=rate * scale**2)
+            yield "faster", _Change(Fix("raise_rate", {"to": rate * scale**2}))
 
     @property
     def _oddly_scaled(self) -> bool:
