@@ -171,6 +171,38 @@ def test_weights_that_shrink_because_no_gradient_reaches_them(start, code):
     assert verdict.code == code
 
 
+@pytest.mark.parametrize(
+    ("start", "moved", "code"),
+    [
+        ({"gradient_first_to_last_start": 1e-4}, 0.02, "vanishing_gradients"),
+        ({"gradient_first_to_last_start": 0.2}, 0.02, "lr_too_large"),
+        ({"gradient_first_to_last_start": 0.2}, 1e-3, "unsure"),  # something else took it away
+        ({}, 0.02, "vanishing_gradients"),  # a log, without its first step
+    ],
+)
+def test_a_gradient_that_the_first_layers_had_and_lost(start, moved, code):
+    lost = {"gradient_first_to_last": 1e-6, "update_ratio_first": moved, "weight_norm": 1.0, "weight_norm_first": 1.0}
+    assert judge(STUCK | lost | start).code == code
+
+
+def test_steps_that_are_too_long_lose_the_gradient_of_the_first_layers():
+    model = nn.Sequential(*[layer for _ in range(6) for layer in (nn.Linear(6, 6), nn.Tanh())], nn.Linear(6, 2))
+    with torch.no_grad():
+        for layer in model[::2]:
+            nn.init.orthogonal_(layer.weight)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.5)
+    with watch(model, optimizer) as watching:
+        for _ in range(100):
+            optimizer.zero_grad()
+            loss = functional.cross_entropy(model(INPUTS), LABELS)
+            loss.backward()
+            optimizer.step()
+            watching.step(loss)
+    found = watching.measures()
+    assert found["gradient_first_to_last"] < 1e-3
+    assert found["gradient_first_to_last_start"] > 0.1
+
+
 def test_the_first_gradients_of_deep_layers():
     found = {}
     for depth in (2, 20):

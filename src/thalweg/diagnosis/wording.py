@@ -67,6 +67,7 @@ BY: dict[str, tuple[str, ...]] = {
         "nonfinite_step",
         "weight_norm_left",
         "dead_units",
+        "gradient_first_to_last_start",
         "update_ratio_first",
         "gain_less_than_same",
         "sharpness_ratio",
