@@ -54,9 +54,17 @@ def measured(model, optimizer):
         (held(lambda: nn.Parameter(torch.randn(4, 6)).t()), lambda m, x: x @ m.weight),
         (held(lambda: [torch.randn(6, 4, requires_grad=True)]), lambda m, x: x @ m.weight[0]),
         (held(lambda: {"first": nn.Parameter(torch.randn(6, 4)).clone()}), lambda m, x: x @ m.weight["first"]),
+        (lambda m: m.register_buffer("weight", nn.Parameter(torch.randn(4, 6)).t()), lambda m, x: x @ m.weight),
         (held(lambda: None), lambda _, x: x @ ELSEWHERE),
     ],
-    ids=["converted", "transposed", "a plain tensor in a list", "a clone in a dict", "a weight of the program"],
+    ids=[
+        "converted",
+        "transposed",
+        "a plain tensor in a list",
+        "a clone in a dict",
+        "a buffer",
+        "a weight of the program",
+    ],
 )
 def test_what_asks_for_a_gradient_and_is_no_parameter(make, read):
     model, optimizer = trained(Projected(make, read))

@@ -209,7 +209,9 @@ def _make_parameter(edits: Edits, _values: Mapping[str, Any]) -> Edit | None:
         if isinstance(tensor, nn.Parameter) or not tensor.requires_grad or id(tensor) in known:
             continue
         if tensor.is_leaf or is_made_of_others(tensor, known):
-            kind = {list: "ParameterList", tuple: "ParameterList", dict: "ParameterDict"}.get(type(vars(module)[name]))
+            kind = {list: "ParameterList", tuple: "ParameterList", dict: "ParameterDict"}.get(
+                type(getattr(module, name))
+            )
             at, value = _assigned(module, f"self.{name}")
             code = f"self.{name} = nn.{kind or 'Parameter'}({value or f'self.{name}'})"
             return {"line": "write", "at": at or type(module).__name__, "code": code}

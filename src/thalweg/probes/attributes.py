@@ -1,4 +1,4 @@
-"""Tensors that modules hold beside their parameters and buffers: what the last pass left, and weights that are none."""
+"""Tensors that modules hold beside their parameters: what the last pass left, and weights that are none."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _DEEPEST = 3  # an attribute, a list in it, a list in that
 
 
 def held_tensors(model: nn.Module) -> Iterator[tuple[nn.Module, str, torch.Tensor]]:
-    """The tensors in the plain attributes of all modules, also in lists, tuples and dicts.
+    """The buffers of all modules, and the tensors in their plain attributes, also in lists, tuples and dicts.
 
     Args:
         model: is only read.
@@ -31,7 +31,9 @@ def held_tensors(model: nn.Module) -> Iterator[tuple[nn.Module, str, torch.Tenso
     """
     for module in model.modules():
         for name, value in vars(module).items():
-            if name not in {"_modules", "_parameters", "_buffers"}:
+            if name == "_buffers":
+                yield from ((module, buffer, tensor) for buffer, tensor in value.items() if tensor is not None)
+            elif name not in {"_modules", "_parameters"}:
                 yield from ((module, name, tensor) for tensor in _within(value, _DEEPEST))
 
 
