@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from thalweg.probes.batches import Batch
 
 STEPS = 45
+LONGEST = 5  # times as many steps, where the momentum remembers more
 LOOKS = 3  # how often the loss is measured on the way; the lowest counts
 _STARTS = ("now", "start", "anew")
 FEWEST = 15  # a network whose copies can afford fewer steps is not asked
@@ -79,7 +80,7 @@ class TrialGains:
         fixes = dict(self._fixes())
         done, every = 0, len(_STARTS) * (len(fixes) + 1)
         affordable = int(self.gains.seconds / max(self.gains.a_step * every, 1e-9))
-        steps = min(STEPS * self.gains.affordable() // RUN_STEPS, affordable)
+        steps = min(self._enough * self.gains.affordable() // RUN_STEPS, affordable)
         if steps < FEWEST:
             return {}
         train, held = kept_out(self.gains.batches)
@@ -147,6 +148,12 @@ class TrialGains:
         return self.known.get("update_ratio_first", 0.0) > THROWN and self.known.get("peak", 0.0) > RISEN
 
     @property
+    def _enough(self) -> int:
+        """Steps that show what a rate does: with a momentum of β, they get their length after 1 / (1 - β)."""
+        memory = 1 / max(1 - max(map(_momentum_of, self.gains.optimizer.param_groups), default=0.0), 1e-9)
+        return round(min(max(STEPS, 2 * memory), LONGEST * STEPS))
+
+    @property
     def _rate(self) -> float:
         return max((float(group["lr"]) for group in self.gains.optimizer.param_groups), default=0.0)
 
@@ -205,6 +212,13 @@ class TrialGains:
         way = WithoutDropout() if change is not None and change.without_dropout else nullcontext()
         with way:
             return _trained(attempt, train, held, steps)
+
+
+def _momentum_of(group: Mapping[str, Any]) -> float:
+    """The share of its last steps that an optimizer keeps: SGD's `momentum`, or Adam's first beta."""
+    betas = group.get("betas")
+    kept = betas[0] if isinstance(betas, tuple | list) and betas else group.get("momentum")
+    return float(kept) if isinstance(kept, int | float | torch.Tensor) else 0.0
 
 
 @dataclass(frozen=True, slots=True)
