@@ -7,6 +7,8 @@ from torch.nn.functional import cross_entropy, mse_loss
 
 import thalweg
 from thalweg.diagnosis.judging import judge
+from thalweg.diagnosis.measures.batch import of_batch
+from thalweg.probes.batches import Batch
 from thalweg.probes.marks import Given, is_nonfinite
 
 
@@ -202,6 +204,27 @@ def test_pixels_that_were_divided_by_255_twice_are_named_by_what_larger_ones_wou
     optimizer = torch.optim.SGD(model.parameters(), 0.05, momentum=0.9)
     verdict = diagnosed(model, optimizer, (pixels_NF, labels_N), cross_entropy, steps=200)
     assert (verdict.code == "bad_inputs") is (scale < 1)
+
+
+@pytest.mark.parametrize(("small", "codes"), [([0, 1, 2], {"bad_inputs"}), ([7, 8], {"healthy", "converged"})])
+def test_columns_in_small_units_are_named_where_they_tell_what_the_others_do_not(small, codes):
+    inputs_NF, labels_N = table(640)
+    inputs_NF[:, small] /= 300
+    model = network()
+    optimizer = torch.optim.SGD(model.parameters(), 0.1, momentum=0.9)
+    verdict = diagnosed(model, optimizer, (inputs_NF, labels_N), cross_entropy, steps=150)
+    assert verdict.measures["inputs_columns_least"] > 200
+    assert verdict.measures["inputs_columns"] < 2
+    assert verdict.code in codes
+
+
+def test_a_flag_that_is_seldom_set_is_no_column_in_small_units():
+    inputs_NF = torch.randn(64, 4, generator=torch.Generator().manual_seed(0))
+    inputs_NF[:, 3] = 0.0
+    inputs_NF[5, 3] = 1e-3
+    model = nn.Linear(4, 2)
+    found = of_batch(model, cross_entropy, [Batch(inputs_NF, torch.arange(64) % 2)])
+    assert found["inputs_columns_least"] < 2
 
 
 @pytest.mark.parametrize(("rate", "code"), [(0.0, "untrained_parameters"), (1e-2, None)])

@@ -175,8 +175,10 @@ class TrialGains:
     def _oddly_scaled(self) -> bool:
         """Whether the inputs, or a column of theirs, are far from the scale of about 1 that initial weights expect."""
         scale, spread = (self.known.get(name, math.nan) for name in ("inputs_scale", "inputs_spread"))
-        columns = self.known.get("inputs_columns", 1.0)
-        return scale > LARGE or scale < 1 / LARGE or spread < 1 / LARGE or columns > UNEQUAL
+        columns, small = (self.known.get(name, 1.0) for name in ("inputs_columns", "inputs_columns_least"))
+        # a small column may say nothing: it is asked for where a plain predictor, to which scales are nothing, is ahead
+        unequal = columns > UNEQUAL or (small > UNEQUAL and self.known.get("avoidable", 0.0) > MANY)
+        return unequal or scale > LARGE or scale < 1 / LARGE or spread < 1 / LARGE
 
     @property
     def _narrow(self) -> int:
