@@ -62,6 +62,23 @@ def supervised(scale):
     return loss_fn
 
 
+class Normalized(nn.Sequential):
+    """Vectors of length 1, as an encoder for a contrastive loss has."""
+
+    def forward(self, x):
+        return normalize(super().forward(x), dim=1)
+
+
+def of_normalized(scale):
+    """The same loss, which takes for granted that the network has normalized its outputs."""
+
+    def loss_fn(z, _targets):
+        between_NN = (scale * z @ z.T).fill_diagonal_(-torch.inf)
+        return cross_entropy(between_NN, torch.arange(len(z)).roll(len(z) // 2))
+
+    return loss_fn
+
+
 class Twice(nn.Module):
     def __init__(self):
         super().__init__()
@@ -86,8 +103,14 @@ def accused(found):
 
 @pytest.mark.parametrize(
     "case",
-    [(contrast(0.07),), (contrast(0.07), X), (supervised(0.07),), (pairs(0.07), LABELS, Twice())],
-    ids=["contrast", "without targets", "with labels", "of two outputs"],
+    [
+        (contrast(0.07),),
+        (contrast(0.07), X),
+        (supervised(0.07),),
+        (pairs(0.07), LABELS, Twice()),
+        (of_normalized(0.07), LABELS, Normalized(nn.Linear(5, 8))),
+    ],
+    ids=["contrast", "without targets", "with labels", "of two outputs", "normalized by the network"],
 )
 def test_a_temperature_on_the_wrong_side_leaves_nothing_to_learn(case):
     assert accused(measured(*case))
@@ -109,6 +132,8 @@ def test_the_extremes_of_a_contrastive_loss_are_those_of_the_closed_form():
         (supervised(1 / 0.07),),
         (supervised(1 / 0.07), (torch.arange(32) < 2).long()),
         (pairs(1 / 0.07), LABELS, Twice()),
+        (of_normalized(1 / 0.07), LABELS, Normalized(nn.Linear(5, 8))),
+        (of_normalized(1.0), LABELS, Normalized(nn.Linear(5, 8))),
         (cross_entropy,),
         (nn.CrossEntropyLoss(label_smoothing=0.5),),
         (cross_entropy, shares(1.0)),

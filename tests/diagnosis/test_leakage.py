@@ -303,7 +303,12 @@ def test_an_echo_of_what_nobody_can_foretell():
 
 @pytest.mark.parametrize(
     ("measure", "fix"),
-    [("targets_in_column", "drop_column"), ("next_seen", "causal_mask"), ("own_seen", "shift_labels")],
+    [
+        ("targets_in_column", "drop_column"),
+        ("targets_at_end", "end_before"),
+        ("next_seen", "causal_mask"),
+        ("own_seen", "shift_labels"),
+    ],
 )
 def test_the_verdict_holds_though_the_loss_falls(measure, fix):
     numbers = {"steps": 200.0, measure: 1.0, "loss_constant": 2.3, "loss_last": 0.1, "falling": 0.3, "left": 0.05}
@@ -318,3 +323,45 @@ def test_a_few_samples_that_come_again_show_no_leak():
     assert of_table(TABLE[rows], labels_N[rows]) is None
     told_NF = with_column(labels_N.float())
     assert of_table(torch.cat([told_NF, told_NF]), labels_N.repeat(2)) == 1.0
+
+
+class LastOfAll(nn.Module):
+    """A recurrent layer that gives numbers after the last position."""
+
+    def __init__(self, features, numbers):
+        super().__init__()
+        self.layer, self.head = nn.GRU(features, 8, batch_first=True), nn.Linear(8, numbers)
+
+    def forward(self, x):
+        return self.head(self.layer(x)[0][:, -1])
+
+
+SERIES = torch.randn(240, 3, generator=torch.Generator().manual_seed(4)).cumsum(dim=0)
+WINDOWS = SERIES.unfold(0, 12, 1).movedim(2, 1)  # (N, T, F)
+ROUNDED = (WINDOWS[:, -1, :1] * 0.1).round()
+
+
+@pytest.mark.parametrize(
+    ("inputs", "targets", "held"),
+    [
+        (WINDOWS, WINDOWS[:, -1, 1:2], 1.0),
+        (WINDOWS, WINDOWS[:, -1, 1], 1.0),
+        (WINDOWS, WINDOWS[:, -1, [2, 0]], 1.0),
+        (WINDOWS[:, :-1], WINDOWS[:, -1, 1:2], 0.0),  # as it should be
+        (WINDOWS, WINDOWS[:, 0, 1:2], 0.0),  # a task for a memory
+        (WINDOWS, WINDOWS[:, -1, :2] + 1e-3, 0.0),
+        (
+            WINDOWS,
+            torch.cat([WINDOWS[:, -1, :1], SERIES[-1:, :1].expand(len(WINDOWS), 1).clone().normal_()], dim=1),
+            0.0,
+        ),
+        (WINDOWS, WINDOWS.flatten(1), None),  # an autoencoder
+        (WINDOWS, ROUNDED, None),  # a few numbers
+        (WINDOWS[:20], WINDOWS[:20, -1, 1:2], None),
+    ],
+    ids=["one", "flat", "two", "before", "first", "noisy", "half", "all", "few", "short"],
+)
+def test_a_window_that_ends_with_what_it_is_to_predict_is_found(inputs, targets, held):
+    model = LastOfAll(3, targets[:1].numel())
+    halves = [Batch(inputs[at], targets[at]) for at in (slice(None, None, 2), slice(1, None, 2))]
+    assert leakage_measures(model, mse_loss, halves).get("targets_at_end") == held

@@ -73,6 +73,15 @@ def test_a_game_of_two_accuses_nobody_by_its_loss(side):
     assert judge(beaten | {side: 1.0, "gradless": 1.0}).code == "untrained_parameters"
 
 
+def test_a_critic_at_the_balance_is_not_accused_by_it_and_is_by_its_steps():
+    at_balance = STUCK | {"fit_left": 0.4, "tried_best": 0.95, "update_ratio": 0.01}
+    assert judge(at_balance).code == "targets_unrelated"
+    driven = {"driven_passes": 1.0}
+    assert judge(at_balance | driven).code == "unsure"
+    tiny = {"update_ratio": 1e-5, "gain_tenfold": 0.5, "gain_same": 0.01, "lr_left": 1.0}
+    assert judge(at_balance | driven | tiny).code == "lr_too_small"
+
+
 class Residual(nn.Module):
     """u' - u, which is to be zero."""
 
@@ -160,6 +169,38 @@ def test_weights_that_shrink_because_no_gradient_reaches_them(start, code):
     shrunk = {"decay_to_gradient": 1.0, "weight_norm": 1.0, "weight_norm_first": 4.0}
     verdict = judge(STUCK | shrunk | {"gradient_first_to_last_start": start})
     assert verdict.code == code
+
+
+@pytest.mark.parametrize(
+    ("start", "moved", "code"),
+    [
+        ({"gradient_first_to_last_start": 1e-4}, 0.02, "vanishing_gradients"),
+        ({"gradient_first_to_last_start": 0.2}, 0.02, "lr_too_large"),
+        ({"gradient_first_to_last_start": 0.2}, 1e-3, "unsure"),  # something else took it away
+        ({}, 0.02, "vanishing_gradients"),  # a log, without its first step
+    ],
+)
+def test_a_gradient_that_the_first_layers_had_and_lost(start, moved, code):
+    lost = {"gradient_first_to_last": 1e-6, "update_ratio_first": moved, "weight_norm": 1.0, "weight_norm_first": 1.0}
+    assert judge(STUCK | lost | start).code == code
+
+
+def test_steps_that_are_too_long_lose_the_gradient_of_the_first_layers():
+    model = nn.Sequential(*[layer for _ in range(6) for layer in (nn.Linear(6, 6), nn.Tanh())], nn.Linear(6, 2))
+    with torch.no_grad():
+        for layer in model[::2]:
+            nn.init.orthogonal_(layer.weight)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.5)
+    with watch(model, optimizer) as watching:
+        for _ in range(100):
+            optimizer.zero_grad()
+            loss = functional.cross_entropy(model(INPUTS), LABELS)
+            loss.backward()
+            optimizer.step()
+            watching.step(loss)
+    found = watching.measures()
+    assert found["gradient_first_to_last"] < 1e-3
+    assert found["gradient_first_to_last_start"] > 0.1
 
 
 def test_the_first_gradients_of_deep_layers():

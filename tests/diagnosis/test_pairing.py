@@ -160,6 +160,16 @@ def test_scores_that_were_reshaped_without_moving_the_classes(loss_fn, mispaired
     assert measured(nn.Conv2d(2, 4, 1), loss_fn, IMAGES, MASKS)["mispaired"] == mispaired
 
 
+def test_as_many_classes_as_positions_pull_their_own_scores():
+    inputs_NTF, labels_NT = torch.randn(8, 6, 5, generator=DRAW), torch.randint(6, (8, 6), generator=DRAW)
+
+    def of_tokens(outputs_NTC, labels):
+        return cross_entropy(outputs_NTC.flatten(0, 1), labels.flatten())
+
+    assert not measured(nn.Linear(5, 6), of_tokens, inputs_NTF, labels_NT).get("mispaired")
+    assert not measured(nn.Linear(5, 6), cross_entropy, inputs_NTF, labels_NT).get("mispaired")
+
+
 def test_labels_that_a_loss_shifts():
     tokens = torch.randint(12, (6, 9), generator=DRAW)
     model = nn.Sequential(nn.Embedding(12, 8), nn.Linear(8, 12))

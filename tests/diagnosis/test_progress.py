@@ -1,14 +1,18 @@
 """The progress of a diagnosis: its stages come in the order that the estimate of the time expects."""
 
+import io
+import sys
+
 import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from thalweg.diagnosis.inputs import STAGES, in_stages
 from thalweg.diagnosis.measures.collect import ask
+from thalweg.diagnosis.stages import STAGES, in_stages
 from thalweg.diagnosis.verdict import unchecked_text
 from thalweg.i18n import LANGUAGES, set_language, t
 from thalweg.probes.batches import Batch
+from thalweg.training.printing import heard_if_long
 from thalweg.training.progress import Listener
 
 
@@ -39,3 +43,55 @@ def test_no_stage_comes_twice_and_none_takes_back_what_is_done():
         set_language(language)
         assert all(t(f"training.stage_{stage}") for stage in STAGES)
         assert all(unchecked_text(stage) for stage in STAGES if stage != "trial")
+
+
+class Clock:
+    """Says what it is told to."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+def test_a_slow_network_is_as_far_as_its_seconds_are():
+    notebook, clock = Notebook(), Clock()
+    progress = in_stages(notebook, try_fix=False, seconds=10.0, clock=clock)
+    clock.now = 4.0
+    progress("floor", 0, 1)
+    clock.now = 12.0
+    progress("short_runs", 1, 2)
+    assert [share for _, share in notebook.heard] == [0.4, 1.0]
+
+
+class Terminal(io.StringIO):
+    """Keeps what is written to it."""
+
+    def isatty(self):
+        return True
+
+
+def test_a_terminal_shows_a_diagnosis_that_takes_longer_than_a_second(monkeypatch):
+    terminal, clock = Terminal(), Clock()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    set_language("en")
+    with heard_if_long(None, clock) as told:
+        told.working("batch", 0, 10)
+        assert terminal.getvalue() == ""
+        clock.now = 1.5
+        told.working("curvature", 2, 10)
+        told.working("short_runs", 3, 10)
+    assert t("training.stage_short_runs") in terminal.getvalue()
+    assert terminal.getvalue().rstrip("\x1b[?25h").endswith("\x1b[2K")  # the line is gone
+
+
+def test_a_program_without_a_terminal_prints_nothing_and_a_listener_hears_all(monkeypatch, capsys):
+    with heard_if_long(None) as told:
+        told.working("batch", 0, 10)
+    assert capsys.readouterr() == ("", "")
+    notebook = Notebook()
+    with heard_if_long(notebook) as told:
+        told.working("batch", 1, 10)
+    assert notebook.heard == [("batch", 0.1)]

@@ -259,6 +259,12 @@ def test_a_seed_before_the_loop_is_no_seed_in_it():
     assert measures["reseeded"] == 0
 
 
+def test_another_batch_tells_where_outputs_are_one_number_each():
+    inputs_NF, labels_N = data()[0][:40], torch.arange(40) % 2
+    rows = [Rows((inputs_NF[:20],), torch.zeros(20), 1.0)] * 10
+    assert redrawn_measures(Batch(inputs_NF[20:], labels_N[20:]), rows) == {}
+
+
 def test_a_mark_tells_batches_apart():
     inputs_NF, _ = data()
     marks = {float(mark_of(inputs_NF[at : at + 20])) for at in range(0, 180, 20)}

@@ -72,7 +72,7 @@ def test_the_watched_training_is_the_training(name):
     assert len(unwatched.state) == len(watched.state)
     assert all(map(same, unwatched.state, watched.state))
     # a step with several passes has no mark of its inputs, one of a compiled model nothing that a pass would show
-    passes = {"dead_units", "saturated_units", "inputs_mark", "nonfinite_inputs", "unused_passes"}
+    passes = {"dead_units", "saturated_units", "inputs_mark", "nonfinite_inputs", "unused_passes", "driven_passes"}
     due, empty = set(STEP_UNITS) - passes, set()
     for watch in watched.watches:
         assert watch.problems == []

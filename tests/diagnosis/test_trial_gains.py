@@ -230,6 +230,26 @@ def test_samples_kept_out():
         assert kept_out(whole) == (whole, whole)
 
 
+def test_what_is_kept_out_of_a_batch_in_order_of_its_targets_has_all_kinds():
+    """The real ones come before the made-up ones: the last quarter alone would judge by one kind."""
+    inputs, labels = torch.arange(32.0)[:, None], (torch.arange(32) < 16).float()
+    (train,), (held,) = kept_out([Batch(inputs, labels)])
+    assert (train.size, held.size) == (24, 8)
+    assert len(held.targets.unique()) == len(train.targets.unique()) == 2
+    assert torch.equal(torch.cat([train.inputs, held.inputs]).sort(dim=0).values, inputs)
+    assert torch.equal(held.targets, (held.inputs[:, 0] < 16).float())
+    (_,), (last,) = kept_out([Batch(inputs, torch.ones(32))])
+    assert torch.equal(last.inputs, inputs[24:])
+
+
+def test_a_rate_that_is_too_small_is_no_fault_of_large_inputs():
+    """A larger rate alone gains as much as standardized inputs do with it."""
+    model = network()
+    known = {"inputs_scale": 12.0, "inputs_spread": 0.9}
+    tiny = gains_of(model, torch.optim.SGD(model.parameters(), lr=1e-5), known=known, scale=1.0)
+    assert tiny["tried_standardized"] < 0.1
+
+
 def test_a_training_that_learns_from_where_its_first_steps_threw_it():
     model = network()
     optimizer = torch.optim.SGD(model.parameters(), lr=20.0)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from thalweg.diagnosis.measures import table as m
+from thalweg.diagnosis.measures.gains import HOLDS_BACK
 from thalweg.diagnosis.measures.outdone import MANY
-from thalweg.diagnosis.measures.trial_gains import HOLDS_BACK
 
 
 STUCK = m.FALLING < 0.006  # from the second quarter of the steps to the last; a change within 3.5 standard errors is 0
@@ -26,3 +26,5 @@ NOT_ABOVE = m.TO_CONSTANT < 1.2  # above it, the network has not even learned th
 NOT_BELOW = m.TO_CONSTANT > 0.85  # the loss is hardly lower than the best constant predictor's
 # A loss that falls from a peak and stays above its start shows no training that is well.
 NOT_RISEN = (m.LEFT < 1).if_known
+# Where the first layers had a gradient, the steps, the decay or the data brought the network where none passes.
+VANISHED = (m.GRADIENT_FIRST_TO_LAST < 1e-3, (m.GRADIENT_FIRST_TO_LAST_START < 0.01).if_known)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from thalweg.diagnosis.logs import diagnose_csv, is_log_folder
 from thalweg.diagnosis.measures.collect import ask, decay_measures, wiring_measures
 from thalweg.diagnosis.measures.run import of_run
 from thalweg.diagnosis.measures.table import OLD_NAMES
+from thalweg.diagnosis.stages import in_stages
 from thalweg.diagnosis.watching import FORMAT
 from thalweg.errors import RunError
 from thalweg.i18n import t
@@ -26,63 +26,23 @@ from thalweg.training.printing import heard
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from torch import nn
     from torch.optim import Optimizer
 
+    from thalweg.diagnosis.stages import Progress
     from thalweg.diagnosis.verdict import Fix, Trial, Verdict
     from thalweg.paths import Trace
     from thalweg.probes.batches import LossFunction
     from thalweg.training.loop import TrainingLoop
     from thalweg.training.progress import Listener
 
-    Progress = Callable[[str, float, float], None]
-
 # Of a run: a few photos are enough for curvature and rates, and a CPU is slow.
 BATCHES, PHOTOS = 4, 32
+SECONDS = 30.0  # of a run's diagnosis
 
 _WATCH = {"measures": schema.by_name(), "problems": schema.texts()}
-
-
-# The stages of a diagnosis in their order, and how long each usually takes, in steps of the training.
-STAGES = {
-    "batch": 8,
-    "called": 2,
-    "floor": 2,
-    "graph": 4,
-    "mixing": 4,
-    "smoothing": 4,
-    "ignored": 6,
-    "collapse": 3,
-    "layout": 1,
-    "order": 1,
-    "leakage": 5,
-    "pairing": 3,
-    "rewards": 2,
-    "mirrored": 1,
-    "symmetry": 1,
-    "start": 2,
-    "repeated": 1,
-    "dropout_left_on": 1,
-    "affine": 4,
-    "penalty": 2,
-    "terms": 4,
-    "rounding": 1,
-    "statistics": 1,
-    "sequence": 4,
-    "noise": 4,
-    "curvature": 200,
-    "short_runs": 250,
-    "numbered": 1,
-    "accumulation": 1,
-    "padding": 1,
-    "foretold": 1,
-    "dropout": 240,
-    "outdone": 1,
-    "trial_gains": 250,
-    "trial": 80,
-}
 
 
 def diagnose_path(
@@ -184,7 +144,7 @@ class OpenedRun:
     batches: Sequence[Batch]
     measures: dict[str, float] = field(default_factory=dict)
 
-    def verdict(self, *, seconds: float = 30.0, progress: Progress = lambda _stage, _done, _total: None) -> Verdict:
+    def verdict(self, *, seconds: float = SECONDS, progress: Progress = lambda _stage, _done, _total: None) -> Verdict:
         """Measure, and name the cause."""
         asked, failed = ask(
             self.model, self.optimizer, self.loss_fn, self.batches, self.measures, seconds=seconds, progress=progress
@@ -212,17 +172,6 @@ class OpenedRun:
         )
 
 
-def in_stages(listener: Listener, *, try_fix: bool) -> Progress:
-    """Pass the progress of each stage to a listener, as a part of the whole."""
-    costs = {stage: cost for stage, cost in STAGES.items() if try_fix or stage != "trial"}
-
-    def progress(stage: str, done: float, total: float) -> None:
-        before = sum(islice(costs.values(), list(costs).index(stage)))
-        listener.working(stage, before + costs[stage] * done / total, sum(costs.values()))
-
-    return progress
-
-
 def diagnose_run(
     path: Path | str,
     *,
@@ -245,7 +194,7 @@ def diagnose_run(
     """
     with heard(listener) as told:
         opened = open_run(Path(path), threads=threads, photos=photos, listener=told)
-        progress = in_stages(told, try_fix=try_fix)
+        progress = in_stages(told, try_fix=try_fix, seconds=SECONDS)
         verdict = opened.verdict(progress=progress)
         if not (try_fix and verdict.fixes):
             return verdict
@@ -319,7 +268,7 @@ def try_fix_on_run(
     """
     with heard(listener) as told:
         opened = open_run(Path(path), threads=threads, listener=told)
-        progress = in_stages(told, try_fix=True)
+        progress = in_stages(told, try_fix=True, seconds=SECONDS)
         return opened.try_fix(opened.verdict(progress=progress), fix=fix, steps=steps, progress=progress)
 
 

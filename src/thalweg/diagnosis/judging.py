@@ -29,6 +29,7 @@ _TELLS = {
     "no_loss_fn": ("batch",),
     "not_copied": ("batch", "curvature", "short_runs"),
     NO_STEP: ("gradient",),
+    "short_runs_too_slow": ("short_runs",),
 }
 SURE = 0.5  # below this standing or this confidence the verdict is "unsure"
 
@@ -120,6 +121,18 @@ _BESIDE_LEARNING = {
 _IN_A_GAME = {"bad_inputs", "converged", "diverged", "healthy", "wrong_mode"}
 
 
+# What is said of a network that does not get below the constant's loss. Against a generator, that is the balance.
+_AT_THE_BALANCE = {
+    "ill_conditioned",
+    "inputs_ignored",
+    "lr_too_large",
+    "model_too_small",
+    "noise_floor",
+    "saddle",
+    "targets_unrelated",
+}
+
+
 def _in_a_game(measures: Mapping[str, float]) -> bool:
     """Whether two networks play, whose balance is the constant's loss: this one is either side of a GAN.
 
@@ -128,6 +141,17 @@ def _in_a_game(measures: Mapping[str, float]) -> bool:
     """
     seldom = measures.get("stepped", 1.0) < SELDOM
     return measures.get("rival", 0.0) > 0.5 or (measures.get("unused_passes", 0.0) > 0.5 and not seldom)
+
+
+def _is_ruled_out(rule: Rule, measures: Mapping[str, float]) -> bool:
+    """Whether a rule that is not exact leans on a constant's loss which does not say so much here.
+
+    A generator leads its critic there; a constant that a blind network found is too low where it knows a few samples by
+    their places, which is too little to accuse the targets of.
+    """
+    driven = measures.get("driven_passes", 0.0) > 0.5 and rule.code in _AT_THE_BALANCE
+    fitted = measures.get("constant_fitted", 0.0) > 0.5 and rule.code == "targets_unrelated"
+    return rule.prior != 1 and (driven or fitted)
 
 
 def _holds_in_a_game(rule: Rule) -> bool:
@@ -173,6 +197,8 @@ def _standing(rule: Rule, measures: Mapping[str, float]) -> tuple[bool, float]:
     met = [condition for condition, state in counted if state]
     may_accuse = rule.prior == 1 or rule.beside_learning or rule.code in _BESIDE_LEARNING
     if _in_a_game(measures) and not _holds_in_a_game(rule):
+        return False, 0.0
+    if _is_ruled_out(rule, measures):
         return False, 0.0
     excused = bool(measures.get("learns")) and not may_accuse
     if len(met) == len(counted) and met and not excused:

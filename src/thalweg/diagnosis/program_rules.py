@@ -38,6 +38,17 @@ PROGRAM_RULES: tuple[Rule, ...] = (
     _rule("untrained_parameters", m.STOPPED > 0.01, (m.LR_MOST < 1e-30).if_known, prior=1.0),
     _rule("untrained_parameters", m.STOPPED > 0.3, m.TO_CONSTANT > 0.5, prior=1.0),
     _rule("untrained_parameters", m.GRADLESS > 0.01, prior=1.0),
+    _rule(
+        "untrained_parameters",
+        m.FROZEN_AT_RANDOM > 0.3,
+        m.TRIED_UNFROZEN > 0.3,
+        m.TO_CONSTANT > 0.5,
+        SOME_GRADIENT,
+        prior=0.9,
+    ),
+    _rule(
+        "untrained_parameters", m.FROZEN_AT_RANDOM > 0.3, m.TRIED_UNFROZEN > 0.1, NOT_BELOW, SOME_GRADIENT, prior=0.9
+    ),
     # What is trained cannot learn even one batch: the frozen part, whatever drew it, holds it back.
     _rule(
         "untrained_parameters",
@@ -54,14 +65,6 @@ PROGRAM_RULES: tuple[Rule, ...] = (
         STUCK,
         m.FIT_LEFT > 0.25,
         (m.TRIED_UNFROZEN > 0.05).if_known,  # else the frozen part is not what holds it back
-        SOME_GRADIENT,
-        prior=0.9,
-    ),
-    _rule(
-        "untrained_parameters",
-        m.FROZEN_AT_RANDOM > 0.3,
-        m.TRIED_UNFROZEN > 0.3,
-        m.TO_CONSTANT > 0.5,
         SOME_GRADIENT,
         prior=0.9,
     ),
@@ -116,7 +119,13 @@ PROGRAM_RULES: tuple[Rule, ...] = (
     _rule("dead_units", m.OUTPUTS_DEAD > 0.5, prior=1.0),
     _rule("wrong_loss", m.OUT_OF_REACH > 0.05, prior=1.0),
     _rule(
-        "optimizer_not_stepping", m.STANDSTILL > 0.25, m.LEFT > 0.3, m.STEPS > 9, (m.LR_LEFT > 0.1).if_known, prior=1.0
+        "optimizer_not_stepping",
+        m.STANDSTILL > 0.25,
+        m.LEFT > 0.3,
+        m.STEPS > 9,
+        (m.LR_LEFT > 0.1).if_known,
+        (m.GRADIENT_LAST > 0).if_known,  # else there is nothing to step along
+        prior=1.0,
     ),
     _rule(
         "wrong_loss",
@@ -134,6 +143,7 @@ PROGRAM_RULES: tuple[Rule, ...] = (
     # What the inputs tell that they should not.
     _rule("target_leakage", m.TARGETS_IN_COLUMN > 0.5, prior=1.0),
     _rule("target_leakage", m.CLASS_IN_COLUMN > 0.5, prior=0.95, beside_learning=True),
+    _rule("target_leakage", m.TARGETS_AT_END > 0.5, prior=1.0),
     _rule("target_leakage", m.NEXT_SEEN > 0.5, prior=1.0),
     _rule("target_leakage", m.OWN_SEEN > 0.5, prior=1.0),
     # What the network cannot tell apart, and what the batch hardly shows.

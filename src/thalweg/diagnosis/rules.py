@@ -19,6 +19,7 @@ from thalweg.diagnosis.conditions import (
     NOT_RISEN,
     OUTDONE,
     STUCK,
+    VANISHED,
 )
 from thalweg.diagnosis.measures import table as m
 from thalweg.diagnosis.measures.trial_gains import RISEN, THROWN
@@ -45,6 +46,16 @@ RULES: tuple[Rule, ...] = (
     ),
     _rule("diverged", m.NONFINITE_STEP > 0),
     _rule("diverged", m.RISE > 20, prior=0.9),
+    # Where the largest rate gains so much, neither a rate that is too large nor the inputs are the cause.
+    _rule(
+        "decayed_too_early",
+        m.TRIED_FULL_RATE > 0.5,
+        m.LR_LEFT < 0.1,
+        m.GAIN_LR_MOST_RATIO > 10,
+        m.GAIN_LR_MOST > 0.02,
+        NOT_BELOW,
+        STUCK,
+    ),
     _rule("bad_inputs", m.TRIED_STANDARDIZED > 0.5, NOT_BELOW, prior=0.9),
     _rule(
         "saturated_units",
@@ -62,6 +73,16 @@ RULES: tuple[Rule, ...] = (
         m.WEIGHT_NORM_LEFT < 0.5,
         STUCK,
         m.TO_CONSTANT > 0.95,
+    ),
+    # Next to no gradient from the start, little ever after, and nothing learned but the constant.
+    _rule(
+        "vanishing_gradients",
+        m.GRADIENT_FIRST_TO_LAST_START < 1e-3,
+        m.GRADIENT_FIRST_TO_LAST < 0.1,
+        m.TO_CONSTANT > 0.95,
+        NOT_ABOVE,
+        STUCK,
+        (m.DEAD_UNITS_FIRST < 0.9).if_known,
     ),
     # The weight decay. It shrinks weights and all gradients, so it comes before the rules about gradients.
     _rule("weight_decay_too_strong", m.PENALTY_TO_GRADIENT > 0.1, NOT_BELOW, m.FALLING < 0.1, prior=0.9),
@@ -113,7 +134,8 @@ RULES: tuple[Rule, ...] = (
     _rule("dead_units", m.DEAD_UNITS > 0.9, m.DEAD_UNITS_FIRST > 0.5, STUCK, m.LEFT > 0.3),
     _rule("dead_units", m.DEAD_UNITS > 0.9, STUCK, m.LEFT > 0.3),  # what a rate or another fault has killed
     _rule("saturated_units", m.SATURATED_UNITS > 0.5, STUCK, m.LEFT > 0.3),
-    _rule("vanishing_gradients", m.GRADIENT_FIRST_TO_LAST < 1e-3, m.LEFT > 0.5, STUCK),
+    _rule("vanishing_gradients", *VANISHED, m.LEFT > 0.5, STUCK),
+    _rule("vanishing_gradients", *VANISHED, m.TO_CONSTANT > 0.95, NOT_ABOVE, m.STEPS > 50),
     _rule(
         "saddle", m.NEGATIVE_CURVATURE > 0.5, m.NEGATIVE_SHARE > 0.02, m.DECREASE_POSSIBLE < 1e-3, STUCK, m.LEFT > 0.3
     ),
@@ -256,6 +278,17 @@ RULES: tuple[Rule, ...] = (
     _rule("symmetric_weights", m.TRIED_ANEW > 0.15, m.TWIN_UNITS > 0.5, m.TO_CONSTANT > 0.5, prior=0.9),
     _rule("saddle", m.TRIED_ANEW > 0.2, NOT_BELOW, STUCK, prior=0.85),
     _rule("lr_too_large", m.TRIED_LOWER_RATE > 0.2, m.TO_CONSTANT > 0.75, prior=0.9),
+    # The steps brought the network where its first layers get no gradient any more; nothing else is known to.
+    _rule(
+        "lr_too_large",
+        m.GRADIENT_FIRST_TO_LAST_START > 0.01,
+        m.GRADIENT_FIRST_TO_LAST < 1e-3,
+        m.UPDATE_RATIO_FIRST > 0.005,
+        m.WEIGHT_NORM_LEFT > 0.9,
+        m.TO_CONSTANT > 0.95,
+        STUCK,
+        prior=0.85,
+    ),
     # The data and the capacity of the network.
     _rule("model_too_small", m.TRIED_LARGER > 0.1, m.FIT_LEFT > 0.2, m.TO_CONSTANT > 0.4, prior=0.9),
     _rule("overfitting", m.VALID_GAP > 0.5, m.VALID_RISE > 0.1),
@@ -274,9 +307,7 @@ RULES: tuple[Rule, ...] = (
         beside_learning=True,
     ),
     # A plain predictor avoids many errors: the network learned, and something holds it back.
-    _rule(
-        "vanishing_gradients", OUTDONE, m.GRADIENT_FIRST_TO_LAST < 1e-3, m.STEPS > 50, prior=0.9, beside_learning=True
-    ),
+    _rule("vanishing_gradients", OUTDONE, *VANISHED, m.STEPS > 50, prior=0.9, beside_learning=True),
     _rule("model_too_small", OUTDONE, m.TRIED_LARGER > 0.05, prior=0.9, beside_learning=True),
     _rule("clipped_too_hard", OUTDONE, m.TRIED_UNCLIPPED > 0.1, prior=0.9, beside_learning=True),
     _rule("bad_inputs", OUTDONE, m.TRIED_STANDARDIZED > 0.1, prior=0.9, beside_learning=True),

@@ -7,10 +7,10 @@ import logging
 import math
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 import torch
-from torch.nn.parameter import is_lazy
 
 from thalweg._files import write_text
 from thalweg.diagnosis import trials
@@ -20,17 +20,20 @@ from thalweg.diagnosis.judging import NO_STEP, judge
 from thalweg.diagnosis.measures.collect import MOST_BATCHES, ask, decay_measures, mode_measures, wiring_measures
 from thalweg.diagnosis.measures.foretold import sight_measures
 from thalweg.diagnosis.measures.replicas import replica_measures
+from thalweg.diagnosis.measures.start import weights_to_keep
 from thalweg.diagnosis.measures.trends import of_history
 from thalweg.diagnosis.source import Place, Program, caller
+from thalweg.diagnosis.stages import in_stages
 from thalweg.diagnosis.verdict import Trial
 from thalweg.history import History, HistoryLog
 from thalweg.i18n import t
 from thalweg.probes import StepProbe
-from thalweg.probes.batches import loss_function, read_batches, unwrapped
+from thalweg.probes.batches import loss_function, read_batches
 from thalweg.probes.copies import own_randomness
 from thalweg.probes.layers import EVERY
 from thalweg.probes.pair import pair_of
 from thalweg.probes.replicas import ReplicaProbe
+from thalweg.training.printing import heard_if_long
 
 
 if TYPE_CHECKING:
@@ -44,9 +47,9 @@ if TYPE_CHECKING:
     from thalweg.diagnosis.verdict import Verdict
     from thalweg.probes import Wiring
     from thalweg.probes.batches import Batch, LossFunction
+    from thalweg.training.progress import Listener
 
 FORMAT = "thalweg-watch-1"
-MOST_KEPT = 64 << 20  # bytes of weights that are kept from the start
 _UNKNOWN = Place("", 0)  # a caller that is none of the user's
 VALIDATION_UNITS = {"step": "", "loss": "", "accuracy": ""}
 
@@ -97,7 +100,7 @@ class Watch:
     def __enter__(self) -> Self:
         self._depth += 1
         with self._keeping("setup"):
-            self._start = self._start or _weights_of(self.model)
+            self._start = self._start or weights_to_keep(self.model)
             if self._probe is not None:
                 self._probe.attach()
                 self._wiring = self._probe.reach.wiring()
@@ -196,7 +199,8 @@ class Watch:
         loss_fn: LossFunction | None = None,
         *,
         try_fix: bool = False,
-        seconds: float = 20.0,
+        seconds: float = 10.0,
+        listener: Listener | None = None,
     ) -> Verdict:
         """Say why the training is stuck, or that it is not.
 
@@ -207,7 +211,10 @@ class Watch:
             loss_fn: of (outputs, targets), a scalar tensor, the mean over the batch; None: the outputs hold the loss.
             try_fix: try the first fix on a copy, beside a copy without it; if the verdict has fixes, it then has a
                 `trial`.
-            seconds: about how long the short runs on copies may take.
+            seconds: about how long the diagnosis may take, without `try_fix`, on a machine that does nothing else. A
+                network whose passes are slow is asked with fewer samples and steps; what there was no time for is in
+                the verdict's `unchecked`.
+            listener: receives the progress; None: after the first second, a notebook and a terminal show it.
 
         Returns:
             The verdict. Model, optimizer and random states are unchanged.
@@ -220,16 +227,19 @@ class Watch:
             if not batches or self._probe is None:
                 verdict = self._judged(measures, problems)
                 return _not_tried(verdict, "no_batch") if try_fix else verdict
-            parts, rows = (self.model, self.optimizer, takes, batches, measures), self._probe.kept.told
-            self._asked, failed = ask(*parts, seconds=seconds, start=self._start, rows=rows)
-            why = "no_loss_fn" if loss_fn is None else "batch_fails"
-            problems += [why if name == "batch" else name for name in failed]
-            verdict = self._judged(measures, problems)
-            if not try_fix or not verdict.fixes:
-                return verdict
-            if any(name.startswith("not_copied") for name in failed):
-                return _not_tried(verdict, "not_copied")
-            return replace(verdict, trial=trials.try_fix(verdict, self.model, self.optimizer, takes, batches))
+            parts = self.model, self.optimizer, takes, batches
+            given = {"seconds": seconds, "start": self._start, "rows": self._probe.kept.told}
+            with heard_if_long(listener) as told:
+                progress = in_stages(told, try_fix=try_fix, seconds=seconds)
+                self._asked, failed = ask(*parts, measures, **given, progress=progress)
+                why = "no_loss_fn" if loss_fn is None else "batch_fails"
+                problems += [why if name == "batch" else name for name in failed]
+                verdict = self._judged(measures, problems)
+                if not try_fix or not verdict.fixes:
+                    return verdict
+                if any(name.startswith("not_copied") for name in failed):
+                    return _not_tried(verdict, "not_copied")
+                return replace(verdict, trial=trials.try_fix(verdict, *parts, progress=partial(progress, "trial")))
 
     def _judged(self, measures: Mapping[str, float], problems: Sequence[str]) -> Verdict:
         """The verdict, whose fixes say what to type."""
@@ -356,17 +366,6 @@ def watch(model: nn.Module, optimizer: Optimizer, *, every: int = EVERY) -> Watc
         'lr_too_small'
     """
     return Watch(model, optimizer, every=every)
-
-
-def _weights_of(model: nn.Module) -> dict[str, Tensor]:
-    """A copy of the weights and buffers, so that fixes can be tried from the start; nothing for a large model."""
-    inner = unwrapped(model)
-    if any(is_lazy(parameter) for parameter in inner.parameters()):
-        return {}
-    state = {name: value for name, value in inner.state_dict().items() if isinstance(value, torch.Tensor)}
-    if sum(value.numel() * value.element_size() for value in state.values()) > MOST_KEPT:
-        return {}
-    return {name: value.detach().clone() for name, value in state.items()}
 
 
 def _not_tried(verdict: Verdict, why: str) -> Verdict:

@@ -67,6 +67,7 @@ BY: dict[str, tuple[str, ...]] = {
         "nonfinite_step",
         "weight_norm_left",
         "dead_units",
+        "gradient_first_to_last_start",
         "update_ratio_first",
         "gain_less_than_same",
         "sharpness_ratio",
@@ -86,7 +87,7 @@ BY: dict[str, tuple[str, ...]] = {
     "samples_mixed": ("mixed_within", "batch_as_time", "loss_apart"),
     "saturated_units": ("initial_scale", "tried_other_start", "tried_anew"),
     "symmetric_weights": ("twin_units_first",),
-    "target_leakage": ("targets_in_column", "class_in_column", "next_seen", "own_seen"),
+    "target_leakage": ("targets_in_column", "class_in_column", "targets_at_end", "next_seen", "own_seen"),
     "targets_unrelated": ("foretold", "pictures_foretold", "tried_best", "to_constant"),
     "too_few_steps": ("stepped", "avoidable", "tried_longer", "gain_same"),
     "untrained_parameters": (

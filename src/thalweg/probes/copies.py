@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 
 _POSITIONAL = {inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD}
 _DEEPEST = 8  # levels from a loader down to the generator of a transform in a list of transforms
-_LONG = 0.5  # seconds of a call that is not made a third time
+BUSY = 3.0  # times: how much longer work may take because other programs run
+_LONG = 0.1  # seconds of a call that is not made a third time
 _MOST = 20_000  # objects to visit: the search of a dataset with a million file names stops early
 
 
@@ -168,28 +169,51 @@ def fastest_threads(work: Callable[[], Any]) -> Iterator[float]:
         work: is called at most six times. The number of threads is that of the process, so it is restored at the end.
 
     Yields:
-        The seconds of one call, the best of three.
+        The seconds of one call by `own_clock`, the best of three.
     """
     every = torch.get_num_threads()
-
-    def seconds(threads: int) -> float:
-        torch.set_num_threads(threads)
-        best = math.inf
-        for call in range(3):  # the best: a busy machine must not make a step look slow
-            began = time.perf_counter()
-            work()
-            best = min(best, time.perf_counter() - began)
-            if call and best > _LONG:  # the first call may import, or compile
-                break
-        return best
-
+    best: dict[int, tuple[float, float]] = {}
     try:
-        best = {threads: seconds(threads) for threads in dict.fromkeys((every, 1))}
+        for threads in dict.fromkeys((every, 1)):
+            torch.set_num_threads(threads)
+            best[threads] = _timed(work)
         threads = 1 if best[1] <= best[every] else every
         torch.set_num_threads(threads)
-        yield best[threads]
+        yield best[threads][1]
     finally:
         torch.set_num_threads(every)
+
+
+def seconds_of(work: Callable[[], Any]) -> float:
+    """The seconds of one call by `own_clock`: the best of three, or of two if they are long."""
+    return _timed(work)[1]
+
+
+def _timed(work: Callable[[], Any]) -> tuple[float, float]:
+    """The seconds of one call that passed, and those of `own_clock`: the best, as a busy machine slows some down."""
+    passed = own = math.inf
+    for call in range(3):
+        began, clock = time.perf_counter(), own_clock()
+        work()
+        passed, own = min(passed, time.perf_counter() - began), min(own, clock())
+        if call and passed > _LONG:  # the first call may import, or compile
+            break
+    return passed, own
+
+
+def own_clock() -> Callable[[], float]:
+    """A clock that does not count the time that other programs take, so that a busy machine changes no verdict.
+
+    It gives the processor time of this process, at most the time that passes, and at least a third of that: a device
+    may work while the processor waits.
+    """
+    began = time.perf_counter(), time.process_time()
+
+    def now() -> float:
+        passed, own = time.perf_counter() - began[0], time.process_time() - began[1]
+        return max(passed / BUSY, min(passed, own))
+
+    return now
 
 
 def _wants_closure(optimizer: Optimizer) -> bool:

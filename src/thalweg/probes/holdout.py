@@ -23,8 +23,10 @@ def kept_out(batches: Sequence[Batch]) -> tuple[Sequence[Batch], Sequence[Batch]
     """Divide batches into those to train on and those to judge by.
 
     Returns:
-        All but the last batch, and the last one. Of a single batch, three quarters of its samples and the last quarter.
-        A batch with fewer than eight samples, or whose tensors do not have one row for each, is both.
+        All but the last batch, and the last one. Of a single batch, three quarters of its samples and the last quarter;
+        where this has one kind of target and the others have several, as where the real ones come before the made-up
+        ones, a quarter drawn at random. A batch with fewer than eight samples, or whose tensors do not have one row
+        for each, is both.
 
     Example:
         >>> train, held = kept_out([Batch(torch.ones(8, 2), torch.zeros(8))])
@@ -36,10 +38,22 @@ def kept_out(batches: Sequence[Batch]) -> tuple[Sequence[Batch], Sequence[Batch]
     batch = batches[0]
     count = batch.size
     cut = count - count // 4
-    first, last = rows_of(batch, slice(cut)), rows_of(batch, slice(cut, count))
+    parts: tuple[slice | Tensor, slice | Tensor] = slice(cut), slice(cut, count)
+    if count >= FEWEST_TO_DIVIDE and _is_sorted(batch.targets, cut):
+        drawn = torch.randperm(count, generator=torch.Generator().manual_seed(0))
+        parts = drawn[:cut].sort().values, drawn[cut:].sort().values
+    first, last = (rows_of(batch, part) for part in parts)
     if count < FEWEST_TO_DIVIDE or first is None or last is None:
         return batches, batches
     return [first], [last]
+
+
+def _is_sorted(targets: Any, cut: int) -> bool:
+    """Whether the targets from `cut` on are all alike, and those before it are not."""
+    if not isinstance(targets, torch.Tensor) or not cut < (len(targets) if targets.ndim else 0):
+        return False
+    before, after = (part.reshape(len(part), -1) for part in (targets[:cut], targets[cut:]))
+    return bool((after == after[:1]).all()) and not bool((before == before[:1]).all())
 
 
 def with_fewer(batches: Sequence[Batch], most: int) -> Sequence[Batch]:

@@ -17,11 +17,12 @@ from thalweg.probes.batches import first_tensor
 
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from torch import Tensor
 
 MOST_VALUES = 256  # of a sample
+MOST_NODES = 5000  # of a graph that is walked through
 
 
 class Given:
@@ -30,27 +31,31 @@ class Given:
     Attributes:
         marks: one for each pass; None for inputs that `mark_of` cannot mark.
         ends: the least and the greatest value of each pass with inputs of floating point; NaN if there is one.
+        made: of each pass, whether another network in training made its inputs, whose gradient they carry.
         count: number of samples in the last pass; 0: unknown.
     """
 
     def __init__(self) -> None:
+        self.made: list[bool] = []
         self.marks: list[Tensor | None] = []
         self.ends: list[tuple[Tensor, Tensor]] = []
         self.count = 0
 
     def clear(self) -> None:
         """Begin a step."""
-        self.marks, self.ends = [], []
+        self.marks, self.ends, self.made = [], [], []
 
-    def look(self, inputs: Any) -> None:
+    def look(self, inputs: Any, own: Collection[int] = ()) -> None:
         """Look at the inputs of a pass; a failure reaches no forward pass, and leaves no mark.
 
         Args:
             inputs: as `mark_of` takes them.
+            own: ids of the watched parameters; what they helped to make comes from no other network.
         """
         mark = None
         with suppress(Exception):
             tensor = first_tensor(inputs)
+            self.made.append(tensor is not None and is_made_by_others(tensor, own))
             mark = mark_of(tensor)
             self.count = len(tensor) if tensor is not None else 0
             if mark is not None and tensor is not None and tensor.is_floating_point():
@@ -65,6 +70,33 @@ def is_nonfinite(ends: Sequence[tuple[Tensor, Tensor]]) -> bool:
         ends: of `Given`; reading them waits for their device.
     """
     return not all(math.isfinite(value) for pair in ends for value in map(float, pair))
+
+
+def is_made_by_others(tensor: Tensor, own: Collection[int]) -> bool:
+    """Whether a tensor carries the gradient of parameters, and of none of our own; False if its graph is large.
+
+    Args:
+        tensor: with or without a graph.
+        own: ids of our own parameters.
+
+    Example:
+        >>> maker = torch.nn.Linear(2, 3)
+        >>> made = maker(torch.ones(4, 2))
+        >>> is_made_by_others(made, []), is_made_by_others(made, [id(maker.bias)]), is_made_by_others(made.detach(), [])
+        (True, False, False)
+    """
+    waiting, seen, others = [tensor.grad_fn], set(), False
+    while waiting and len(seen) < MOST_NODES:
+        node = waiting.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        leaf = getattr(node, "variable", None)  # only where a gradient is accumulated
+        if id(leaf) in own:
+            return False
+        others = others or isinstance(leaf, torch.nn.Parameter)
+        waiting.extend(following for following, _ in node.next_functions)
+    return others and not waiting
 
 
 def mark_of(inputs: Any) -> Tensor | None:

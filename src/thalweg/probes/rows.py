@@ -30,6 +30,7 @@ STEP_UNITS = {
     "saturated_units": "",
     "uncleared": "",
     "unused_passes": "",
+    "driven_passes": "",
     "passes": "",
     "inputs_mark": "",
     "nonfinite_inputs": "",
@@ -38,9 +39,10 @@ STEP_UNITS = {
 }
 """Columns of a watched run; NaN for a number that was not due.
 
-`gradient_largest` is the largest of the root mean squares of the tensors' gradients; `passes` counts the backward
-passes since the last record; `inputs_mark` is that of `probes.marks`; `nonfinite_inputs` is 1 where the inputs held NaN
-or infinity.
+`driven_passes` is 1 where another network, in training, made the inputs of some passes and not of others, as a GAN's
+generator does; `gradient_largest` is the largest of the root mean squares of the tensors' gradients; `passes` counts
+the backward passes since the last record; `inputs_mark` is that of `probes.marks`; `nonfinite_inputs` is 1 where the
+inputs held NaN or infinity.
 """
 
 UNKNOWN = -1.0
@@ -48,7 +50,7 @@ UNKNOWN = -1.0
 
 TAIL = (
     *("cosine", "dead_units", "saturated_units"),
-    *("uncleared", "unused_passes", "passes", "inputs_mark", "nonfinite_inputs"),
+    *("uncleared", "unused_passes", "driven_passes", "passes", "inputs_mark", "nonfinite_inputs"),
 )
 """What is measured of a due step as a whole."""
 

@@ -168,6 +168,9 @@ class StepProbe:
         self._table.note("saturated_units", activations.worst_saturated())
         if self._stepped and self.clearing.passes:  # another network's pass, after this one's step
             self._table.note("unused_passes", 1.0)
+        made = self._given.made
+        if made:  # inputs that are always made by another network are a part of one network
+            self._table.note("driven_passes", float(any(made) and not all(made)))
         if len(self._given.marks) == 1:  # the sum of several passes would tell nothing
             self._table.note("inputs_mark", self._given.marks[0])
         if self._given.ends:
@@ -178,6 +181,7 @@ class StepProbe:
         self.read()
         names = {id(parameter): name for name, parameter in self.model.named_parameters()}
         self._parameters = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
+        self._own = {*map(id, self._parameters), *map(id, self.model.parameters())}
         grouped = Layers([names.get(id(p), f"parameter {k}") for k, p in enumerate(self._parameters)])
         self.layer_names, self._members_L = grouped.names, dict(zip(grouped.names, grouped.members_L, strict=True))
         self.layers = widened(self.layers, grouped.units)
@@ -220,7 +224,7 @@ class StepProbe:
 
     def _enter(self, inputs: Any) -> None:
         if self._activations is not None and torch.is_grad_enabled():  # an evaluation is no step
-            self._given.look(inputs)
+            self._given.look(inputs, self._own)
             self.kept.enter(inputs)
             self._order.passed()
             self._activations.__enter__()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -112,6 +113,7 @@ class Reach:
 
 
 FEWEST_LOOKS = 3
+MOST_OBSERVED = 1 << 16  # values of a matrix that is observed rather than a vector
 
 
 class ClearingCheck:
@@ -124,7 +126,8 @@ class ClearingCheck:
     comparison tells accumulation from a gradient that no step will use.
 
     Args:
-        parameters: all trained parameters; the smallest with more than one value is observed.
+        parameters: all trained parameters; a small matrix is observed, if there is one, else the smallest with more
+            than one value: the bias of an encoder that makes both sides of a difference has no gradient.
 
     Attributes:
         passes: number of backward passes since `prepare`.
@@ -162,8 +165,8 @@ class ClearingCheck:
         self._incoming = self._before = self._waiting = None
         self._lengths = []
         passed, self.passes = self.passes, 0
-        if self._parameter is None or not is_able(self._parameter):
-            self._parameter = min(filter(is_able, self._parameters), key=torch.Tensor.numel, default=None)
+        if self._parameter is None or not _is_plain(self._parameter):
+            self._parameter = min(filter(_is_plain, self._parameters), key=_dear, default=None)
         parameter: Any = self._parameter
         if parameter is None:
             return False
@@ -202,7 +205,7 @@ class ClearingCheck:
         self._dropped = dropped.float() if self._dropped is None else self._dropped.to(dropped.device) + dropped
 
     def verdict(self) -> Callable[[], float] | None:
-        """What tells, once its numbers are read, 1.0 if all passes added to the last step's gradient; None: unknown."""
+        """What tells, once read, 1.0 if all passes added to the last step's gradient; None, NaN: unknown."""
         return partial(_all_added, self._lengths) if self._lengths else None
 
     def unused(self) -> Callable[[], float] | None:
@@ -215,7 +218,10 @@ class ClearingCheck:
 
 
 def _all_added(lengths: Sequence[Tensor]) -> float:
-    return float(all(_is_none(added, before, given) for _, before, given, added in map(torch.Tensor.tolist, lengths)))
+    read = [length.tolist() for length in lengths]
+    if not any(before > 0 for _, before, _, _ in read):
+        return math.nan  # this tensor has no gradient, cleared or not
+    return float(all(_is_none(added, before, given) for _, before, given, added in read))
 
 
 def _any_cleared(lengths: Sequence[Tensor]) -> float:
@@ -230,6 +236,17 @@ def _is_none(gap: float, before: float, incoming: float) -> bool:
 def is_able(parameter: Tensor) -> bool:
     """Whether a hook on a parameter can see its gradient."""
     return parameter.requires_grad and parameter.is_leaf and not is_lazy(parameter) and parameter.numel() > 1
+
+
+def _is_plain(parameter: Tensor) -> bool:
+    gradient = parameter.grad
+    return is_able(parameter) and (gradient is None or not gradient.is_sparse)
+
+
+def _dear(parameter: Tensor) -> tuple[bool, int]:
+    """A small matrix comes first, then the smallest."""
+    count = parameter.numel()
+    return parameter.ndim < 2 or count > MOST_OBSERVED, count
 
 
 def rate_of(group: dict[str, Any]) -> float:

@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING, Any
 from thalweg import _notebook
 from thalweg.i18n import t
 from thalweg.runs import files
-from thalweg.training.progress import Listener
+from thalweg.training.progress import Listener, Pace
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    from thalweg.training.progress import Pace, Progress
+    from thalweg.training.progress import Progress
 
 SECONDS_BETWEEN_PLAIN_LINES = 30.0
+SECONDS_UNTIL_SHOWN = 1.0  # of work that seldom takes longer
 
 
 def say(message: str) -> None:
@@ -182,3 +183,76 @@ def heard(listener: Listener | None, verbose: bool | None = None) -> Iterator[Li
     else:
         speaks = _notebook.interactive() if verbose is None else verbose
         yield Printer() if speaks else Listener()
+
+
+class StatusLine(Listener):
+    """One line on a terminal's stderr with the state of some work; it is gone at the end."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+
+        self._pace = Pace()
+        self._status = Console(stderr=True).status("")
+        self._status.start()
+
+    def working(self, stage: str, done: float, total: float) -> None:
+        """Show the stage and how far the work is."""
+        from rich.text import Text
+
+        self._pace.report(done, total)
+        self._status.update(Text(working_line(stage, self._pace), overflow="ellipsis", no_wrap=True))
+
+    def close(self, _error: BaseException | None = None) -> None:
+        """Take the line away."""
+        self._status.stop()
+
+
+class _OnceLong(Listener):
+    """Shows the progress of work once that has taken a second by the clock."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock, self._began = clock, clock()
+        self._display: Any = None
+
+    def working(self, stage: str, done: float, total: float) -> None:
+        if self._display is None and self._clock() - self._began > SECONDS_UNTIL_SHOWN:
+            place = _notebook.place()
+            self._display = StatusLine() if place is None else _notebook.live(place)
+        if self._display is not None:
+            self._display.working(stage, done, total)
+
+    def close(self, error: BaseException | None = None) -> None:
+        if self._display is not None:
+            self._display.close(error)
+
+
+@contextmanager
+def heard_if_long(listener: Listener | None, clock: Callable[[], float] = time.monotonic) -> Iterator[Listener]:
+    """Yield what receives the progress of work that seldom takes longer than a second.
+
+    Args:
+        listener: the caller's, if there is one. None: where the work does take longer, a notebook shows its progress
+            in the cell, and a terminal in one line, which is gone at the end; a program without either shows nothing.
+        clock: gives seconds.
+    """
+    if listener is not None:
+        yield listener
+        return
+    if _notebook.place() is None and not _is_terminal():
+        yield Listener()
+        return
+    display = _OnceLong(clock)
+    try:
+        yield display
+    except BaseException as error:
+        display.close(error)
+        raise
+    display.close()
+
+
+def _is_terminal() -> bool:
+    """Whether stderr is a terminal; it may be closed, or another object."""
+    try:
+        return sys.stderr.isatty()
+    except (AttributeError, ValueError):
+        return False

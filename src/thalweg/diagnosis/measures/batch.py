@@ -158,14 +158,11 @@ def _of_columns(inputs_NF: Tensor) -> dict[str, float]:
     one relative to the least of columns that vary throughout; `inputs_condition`: the condition number of the columns'
     correlations, over the eigenvalues beyond rounding; nothing for fewer than three rows for each column.
     """
-    spread_F = inputs_NF.std(dim=0, correction=0)
-    varied_NF = inputs_NF[:, spread_F > 0].double()
+    varied_NF = inputs_NF[:, inputs_NF.std(dim=0, correction=0) > 0].double()
     rows, columns = varied_NF.shape
-    if columns < 2:
-        return {}
-    spread_F = spread_F[spread_F > 0]
-    found = {"inputs_columns": float(spread_F.max() / spread_F.median())}
-    if columns > MOST_COLUMNS:
+    spread_F = varied_NF.std(dim=0, correction=0)
+    found = {"inputs_columns": float(spread_F.max() / spread_F.median())} if columns > 1 else {}
+    if not 1 < columns <= MOST_COLUMNS:
         return found
     throughout_F = spread_F[(varied_NF - varied_NF.mean(dim=0)).abs().amax(dim=0) < BEYOND * spread_F]
     if len(throughout_F):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,8 @@ from torch import nn
 from thalweg.diagnosis.measures.accumulation import accumulation_measures
 from thalweg.diagnosis.measures.affine import affine_measures
 from thalweg.diagnosis.measures.batch import of_batch
+from thalweg.diagnosis.measures.blind import blind_measures
+from thalweg.diagnosis.measures.budget import A_PASS, Budget, Sizes, TooSlowError, timed_on
 from thalweg.diagnosis.measures.called import called_measures
 from thalweg.diagnosis.measures.collapse import collapse_measures
 from thalweg.diagnosis.measures.dropout import dropout_left_on, dropout_measures
@@ -22,7 +24,7 @@ from thalweg.diagnosis.measures.floor import floor_measures
 from thalweg.diagnosis.measures.foretold import foretold_measures
 from thalweg.diagnosis.measures.frozen import frozen_measures
 from thalweg.diagnosis.measures.gains import Gains, scale_of
-from thalweg.diagnosis.measures.gradients import TooSlowError, curvature_of, noise_of
+from thalweg.diagnosis.measures.gradients import curvature_of, noise_of
 from thalweg.diagnosis.measures.graph import graph_measures, rival_measures
 from thalweg.diagnosis.measures.ignored import ignored_measures
 from thalweg.diagnosis.measures.initial import initial_measures
@@ -50,7 +52,7 @@ from thalweg.diagnosis.measures.terms import terms_measures
 from thalweg.diagnosis.measures.trial_gains import TrialGains
 from thalweg.errors import UsageError
 from thalweg.probes.batches import first_tensor
-from thalweg.probes.copies import Copy, fastest_threads, own_randomness, untouching
+from thalweg.probes.copies import Copy, fastest_threads, own_clock, own_randomness, seconds_of, untouching
 from thalweg.probes.holdout import rows_of, with_fewer
 from thalweg.probes.kept import leaves
 
@@ -69,8 +71,6 @@ MOST_BATCHES = 8
 ENOUGH_BATCHES, ENOUGH_SAMPLES = 4, 256  # of both, for trials that are judged on samples kept out
 MOST_SMALL_BATCHES = 16
 ALIKE = 2.0  # times
-FEWEST_SAMPLES = 8
-SHORTEST = 60  # steps of all short runs where a step is slow: the batches get fewer samples until these fit
 
 
 def ask(
@@ -93,7 +93,8 @@ def ask(
         loss_fn: of (outputs, targets); only copies of it run.
         batches: at least one.
         known: the measures of the history.
-        seconds: about how long the short runs may take.
+        seconds: about how long all of it may take, but for what other programs take from it. The questions of a few
+            passes are always asked, and the short runs get at least two fifths of the seconds.
         start: the weights and buffers that the training started from, by name; None: unknown.
         rows: samples that the training was seen to take.
         progress: receives the stage (the names of failures), and how much of it is done.
@@ -104,45 +105,35 @@ def ask(
     """
     found: dict[str, float] = {}
     failed: list[str] = []
+    clock = own_clock()
+    budget = Budget(seconds, clock)
     try:
-        written, untouched = batches, untouching(Copy.of(model, optimizer, loss_fn), loss_fn, batches[0])
+        written, copied = batches, Copy.of(model, optimizer, loss_fn)
+        began = clock()
+        untouched = untouching(copied, loss_fn, batches[0])
+        a_pass = clock() - began
         loss_fn, batches = with_class_indices(Copy.of(model, optimizer, untouched), untouched, batches)
         copied, as_written = Copy.of(model, optimizer, loss_fn), Copy.of(model, optimizer, untouched).loss_fn
     except UsageError as error:
         return {}, [f"not_copied:{error.values['what']}"]
 
-    def attempt(what: str, question: Callable[[], dict[str, float]]) -> None:
-        progress(what, 0, 1)
-        try:
-            with own_randomness(0), warnings.catch_warnings():  # the user's model may draw random numbers, and warn
-                warnings.simplefilter("ignore")
-                found.update(question())
-        except TooSlowError:
-            failed.append(f"{what}_too_slow")
-        except Exception:  # noqa: BLE001 - the verdict reports it, and the others go on
-            failed.append(what)
-
-    def step() -> None:
-        """A step to time; what fails here is reported by a question."""
-        with suppress(Exception), warnings.catch_warnings(), own_randomness(0), torch.enable_grad():
-            warnings.simplefilter("ignore")
-            timed.step(partial(batches[0].loss, timed.model, timed.loss_fn))
-
-    timed = Copy.of(model, optimizer, loss_fn)
+    asked = _Asked(found, failed, progress)
+    timed, at_first = Copy.of(model, optimizer, loss_fn), timed_on(batches[0], a_pass)
     given, kept = batches, kept_samples(copied.loss_fn, rows, batches[0])
     as_given = kept if given is written else None  # its labels are as the program writes them
-    with fastest_threads(step) as whole_step:
-        share, a_step, whole = seconds / max(SHORTEST * whole_step, 1e-9), whole_step, batches[0].size
-        if share < 1:
-            fewer = with_fewer(batches, max(FEWEST_SAMPLES, int(share * whole)))
-            batches = fewer if _passes(timed.model, fewer[0]) else batches
-            a_step = whole_step * batches[0].size / whole
-        attempt("batch", lambda: of_batch(copied.model, copied.loss_fn, batches))
-        scale = scale_of(found.get("loss_constant", math.nan), known.get("loss_first", math.nan))
-        found["scale"] = scale
-        first, new = batches[0], partial(Copy.of, model, optimizer, loss_fn)
+    with fastest_threads(partial(_step, timed, at_first)) as its_step:
+        whole_step = its_step * given[0].size / at_first.size
+        sizes = Sizes.of(given, whole_step, seconds, divides=partial(_passes, timed.model))
+        first, batches = sizes.passes[0], sizes.steps
+        a_step = its_step if batches[0].size == at_first.size else seconds_of(partial(_step, timed, batches[0]))
+        whole = first if sizes.fewer else given[0]
+        written = with_fewer(written, whole.size) if sizes.fewer else written
+        asked.attempt("batch", lambda: of_batch(copied.model, copied.loss_fn, sizes.seen))
+        new = partial(Copy.of, model, optimizer, loss_fn)
+        asked.attempt("blind", lambda: _of_blind(found, new, batches, a_step, seconds))
+        scale = found["scale"] = scale_of(found.get("loss_constant", math.nan), known.get("loss_first", math.nan))
         questions: dict[str, Callable[[], dict[str, float]]] = {
-            "called": lambda: called_measures(new(), given[0]),
+            "called": lambda: called_measures(new(), whole),
             "floor": lambda: floor_measures(new(), first, found.get("loss_constant", math.nan)),
             "graph": lambda: graph_measures(copied, first) | rival_measures(model, optimizer, loss_fn),
             "mixing": lambda: mixing_measures(new(), first, scale),
@@ -166,27 +157,89 @@ def ask(
             "statistics": lambda: restated_measures(new(), kept, first, given[0].size, scale),
             "sequence": lambda: sequence_measures(copied.model, copied.loss_fn, first),
             "noise": lambda: noise_of(copied.model, copied.loss_fn, batches),
-            "curvature": lambda: curvature_of(new(), batches[:2], scale=scale, a_step=a_step, seconds=seconds),
+            "curvature": lambda: curvature_of(
+                new(), sizes.curved, scale=scale, a_step=a_step, seconds=budget.left(), clock=clock
+            ),
         }
         for name, question in questions.items():
-            attempt(name, question)
-        gains = Gains(model, optimizer, loss_fn, batches, scale, a_step, seconds, partial(progress, "short_runs"))
-        attempt("short_runs", lambda: gains.measures(known.get("lr_most", math.nan)))
-        attempt("numbered", lambda: numbered_measures(gains, kept))
-        attempt("accumulation", lambda: accumulation_measures(gains, known, start or {}))
-        attempt("padding", lambda: padding_measures(_of_many(gains, kept)))
-        alone = None if found.get("samples_mixed", 0.0) > 0 else kept
-        attempt("foretold", lambda: foretold_measures(gains, alone, start or {}, {**known, **found}) if alone else {})
-        attempt("dropout", lambda: dropout_measures(gains))
-        attempt("outdone", lambda: outdone_measures(new(), alone) if alone else {})
-
-        def trials() -> dict[str, float]:
-            return TrialGains(
-                _of_many(gains, kept), {**known, **found}, start or {}, partial(progress, "trial_gains")
-            ).measures()
-
-        attempt("trial_gains", trials)
+            asked.attempt(name, question)
+        budget.begin_runs()
+        gains = Gains(model, optimizer, loss_fn, batches, scale, a_step, left=budget.left)
+        _ask_runs(asked, gains, budget, known=known, start=start or {}, kept=kept)
     return found, failed
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What is found, and what failed."""
+
+    found: dict[str, float]
+    failed: list[str]
+    progress: Callable[[str, float, float], None]
+
+    def attempt(self, what: str, question: Callable[[], dict[str, float]]) -> None:
+        """Ask a question that may fail."""
+        self.progress(what, 0, 1)
+        try:
+            with own_randomness(0), warnings.catch_warnings():  # the user's model may draw random numbers, and warn
+                warnings.simplefilter("ignore")
+                self.found.update(question())
+        except TooSlowError:
+            self.failed.append(f"{what}_too_slow")
+        except Exception:  # noqa: BLE001 - the verdict reports it, and the others go on
+            self.failed.append(what)
+
+
+def _ask_runs(
+    asked: _Asked,
+    gains: Gains,
+    budget: Budget,
+    *,
+    known: Mapping[str, float],
+    start: Mapping[str, Tensor],
+    kept: Batch | None,
+) -> None:
+    """Ask the questions of short runs, each with the seconds that are left."""
+
+    def attempt(what: str, question: Callable[[Gains], dict[str, float]], samples: int = 0) -> None:
+        """Ask, unless there is no time for a pass of so many samples."""
+        a_pass = A_PASS * gains.a_step * samples / gains.batches[0].size
+        now = replace(gains, seconds=budget.left(), progress=partial(asked.progress, what))
+        asked.attempt(what, lambda: question(now) if budget.affords(a_pass) else {})
+
+    attempt("short_runs", lambda gains: gains.measures({**known, **asked.found}))
+    attempt("numbered", lambda gains: numbered_measures(gains, kept))
+    attempt("accumulation", lambda gains: accumulation_measures(gains, known, start))
+    attempt("padding", lambda gains: padding_measures(_of_many(gains, kept)))
+    alone = None if asked.found.get("samples_mixed", 0.0) > 0 else kept
+    count = 0 if alone is None else alone.size
+
+    def foretold(gains: Gains) -> dict[str, float]:
+        return {} if alone is None else foretold_measures(gains, alone, start, {**known, **asked.found})
+
+    def trials(gains: Gains) -> dict[str, float]:
+        return TrialGains(_of_many(gains, kept), {**known, **asked.found}, start, gains.progress).measures()
+
+    attempt("foretold", foretold, count)
+    attempt("dropout", dropout_measures)
+    attempt("outdone", lambda gains: {} if alone is None else outdone_measures(gains.copied(), alone), count)
+    attempt("trial_gains", trials)
+
+
+def _step(timed: Copy, batch: Batch) -> None:
+    """A step to time; what fails here is reported by a question."""
+    with suppress(Exception), warnings.catch_warnings(), own_randomness(0), torch.enable_grad():
+        warnings.simplefilter("ignore")
+        timed.step(partial(batch.loss, timed.model, timed.loss_fn))
+
+
+def _of_blind(
+    found: Mapping[str, float], new: Callable[[], Copy], batches: Sequence[Batch], a_step: float, seconds: float
+) -> dict[str, float]:
+    """The constant's loss, where outputs did not tell it."""
+    if "loss_constant" in found:
+        return {}
+    return blind_measures(new, batches[:ENOUGH_BATCHES], a_step=a_step, seconds=seconds)
 
 
 def _passes(model: nn.Module, batch: Batch) -> bool:

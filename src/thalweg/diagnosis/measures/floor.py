@@ -1,4 +1,4 @@
-"""How high, and how low, a loss can be at all: outputs that are free, without a network.
+"""How high, and how low, a loss can be at all: outputs that are free of a network, except for a length it gives them.
 
 A loss that hardly moves, whatever the outputs are, teaches nothing: similarities that are multiplied by a temperature
 in place of divided by it, cosines without a scale among very many. A loss that cannot fall because the targets tell
@@ -36,13 +36,16 @@ MOST_MOVED = 1.0  # nats: beyond, the loss is large because a constant was added
 MOST_NUMBERS = 1 << 22  # in the outputs: three times as many are held beside them
 SECONDS = 2.0  # for all steps together; a slow loss is asked with fewer
 FEWEST_STEPS = 10
+_EQUAL = 1e-2  # lengths of normalized vectors of half precision differ by less
+_TINY = 1e-12
 
 
 def floor_measures(copied: Copy, batch: Batch, constant: float) -> dict[str, float]:
     """Measure the highest and the lowest loss that outputs can have which no network binds.
 
     Adam changes the outputs themselves, from where they are and from random ones, at several rates, up and down; the
-    highest and the lowest value of all steps count.
+    highest and the lowest value of all steps count. Where all vectors of an output have one length, as a network that
+    normalizes them gives, they keep it.
 
     Args:
         copied: the model and its loss.
@@ -76,8 +79,10 @@ def floor_measures(copied: Copy, batch: Batch, constant: float) -> dict[str, flo
     if any(head_of(one) not in ("none", "unknown") or not bool(one.isfinite().all()) for one in made):
         return {}
 
+    lengths = [_length(one) for one in made]
+
     def loss_of(free: Sequence[Tensor]) -> Tensor:
-        given = dict(zip(map(id, made), free, strict=True))
+        given = dict(zip(map(id, made), map(_of_length, free, lengths), strict=True))
         with own_randomness(0):
             return copied.loss_fn(mapped(outputs, lambda one: given.get(id(one), one)), batch.targets)
 
@@ -86,6 +91,21 @@ def floor_measures(copied: Copy, batch: Batch, constant: float) -> dict[str, flo
         return _extremes(loss_of, start, constant, _size(start, batch.targets))
     except (RuntimeError, ValueError, TypeError, AttributeError, IndexError):  # a loss that takes no other outputs
         return {}
+
+
+def _length(output: Tensor) -> float | None:
+    """The length that all its vectors have; None: they have several, or it has fewer than two of two numbers."""
+    if output.ndim < 2 or output.shape[-1] < 2 or output.numel() == output.shape[-1]:
+        return None
+    lengths = torch.linalg.vector_norm(output.detach().float(), dim=-1)
+    low, high = float(lengths.min()), float(lengths.max())
+    return high if 0 < high < (1 + _EQUAL) * low else None
+
+
+def _of_length(free: Tensor, length: float | None) -> Tensor:
+    if length is None:
+        return free
+    return free * (length / torch.linalg.vector_norm(free, dim=-1, keepdim=True).clamp_min(_TINY))
 
 
 def _size(start: Sequence[Tensor], targets: object) -> float:

@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from thalweg.diagnosis.measures.budget import TooSlowError
+from thalweg.diagnosis.measures.trends import learns
 from thalweg.probes.batches import mean_loss
 from thalweg.probes.copies import Copy, own_randomness
 from thalweg.probes.dropout import WithoutDropout
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from torch import nn
     from torch.optim import Optimizer
@@ -31,6 +33,9 @@ LEARNED = 0.01  # of the scale: a batch with so little loss left has been learne
 FIT_RATES = (2e-3, 1e-2)
 LONG_FIT_STEPS, LONG_FIT_RATES = 400, (1e-2, 5e-2)
 HARDLY_LEARNED = 0.3  # of the scale: a fit that leaves more goes on for longer
+HARDLY_FITS = 0.2  # of the scale: what a fit leaves, from which a larger network is tried
+HOLDS_BACK = 0.3  # of the gradient: a decay from which none is tried, even if the training learns
+SHARE = 0.6  # of the seconds, for these short runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +52,8 @@ class Gains:
         batches: are used in turn.
         scale: the loss that gains are shares of: that of the constant predictor, or the first loss.
         a_step: seconds that a step takes.
-        seconds: for all short runs together; a slow network gets fewer steps.
+        seconds: for all short runs together; a slow network gets fewer runs, and fewer steps.
+        left: gives the seconds that are left by the clock; what has not begun when there are none is left out.
         progress: receives the number of steps done, and of all.
     """
 
@@ -58,60 +64,97 @@ class Gains:
     scale: float
     a_step: float = 0.0
     seconds: float = 20.0
+    left: Callable[[], float] = lambda: math.inf
     progress: Callable[[float, float], None] = lambda _done, _total: None
 
-    def measures(self, lr_most: float = math.nan) -> dict[str, float]:
-        """Measure all gains.
+    def measures(self, known: Mapping[str, float]) -> dict[str, float]:
+        """Measure all gains; of a slow network, those that the others leave open.
 
         Args:
-            lr_most: the largest rate of the training so far; it is tried if the current rate is much lower.
+            known: the measures so far. `lr_most`, the largest rate of the training, is tried if the current rate is
+                much lower. Of a slow network, the decay is asked about only where it is large and nothing is learned.
+
+        Raises:
+            TooSlowError: not even the shortest runs can end in time.
         """
         steps = self.affordable()
-        if not steps:
-            return {}
+        if FEWEST_STEPS * _SHORTEST * self.a_step > self.seconds:
+            raise TooSlowError
+        changes = self._changes(steps, known)
+        fit_steps = len(FIT_RATES) * FIT_STEPS * steps // STEPS
+        done, every_step = 0, sum(length for _, length in changes.values()) + fit_steps
+        found: dict[str, float] = {}
+        with own_randomness(0):
+            copied = self.copied()
+            before = mean_loss(copied.model, copied.loss_fn, self.batches)
+        for name, (change, length) in changes.items():
+            if self._open(name, found):
+                found[name] = self._gain(change, length, before)
+            done += length
+            if name == _BEFORE_FIT:
+                found["fit_left"] = self._fit_left(steps)
+                done += fit_steps
+            self.progress(done, every_step)
+        return found
+
+    @property
+    def spares(self) -> bool:
+        """Whether all short runs at full length would take too long, so that those are left out that say little."""
+        return _PLANNED * self.a_step > SHARE * self.seconds
+
+    def _changes(self, steps: int, known: Mapping[str, float]) -> dict[str, _Run]:
+        """What to try, and for how many steps."""
+        lr_most = known.get("lr_most", math.nan)
         present = max(float(group["lr"]) for group in self.optimizer.param_groups)
-        changes = {f"gain_{name}": (_times(factor), steps) for name, factor in FACTORS.items()}
+        changes: dict[str, _Run] = {f"gain_{name}": (_times(factor), steps) for name, factor in FACTORS.items()}
         if math.isfinite(lr_most) and lr_most > 1.5 * present:
             changes["gain_lr_most"] = (_rate_of(lr_most), steps)
-        if any(group.get("weight_decay") for group in self.optimizer.param_groups):
+        decays = any(group.get("weight_decay") for group in self.optimizer.param_groups)
+        may_hold_back = known.get("decay_to_gradient", 0.0) > HOLDS_BACK and not learns(known)
+        if decays and (may_hold_back or not self.spares):
             changes["gain_no_decay"] = (_no_decay, 3 * steps)
             changes["gain_same_long"] = (_times(1.0), 3 * steps)
-        fit_steps = FIT_STEPS * steps // STEPS
-        done, every_step = 0, sum(length for _, length in changes.values()) + len(FIT_RATES) * fit_steps
-        found = {}
-        for name, (change, length) in changes.items():
-            found[name] = self._gain(change, length)
-            done += length
-            self.progress(done, every_step)
-        found["fit_left"] = self._fit_left(steps)
-        self.progress(every_step, every_step)
-        return found
+        return changes
+
+    def _open(self, name: str, found: dict[str, float]) -> bool:
+        """Whether a run may say something new, and there is time for it.
+
+        Of a slow network, a rate ten times as large as one that gains less than the present one is not tried.
+        """
+        lower = _TENTH_OF.get(name)
+        if lower is None or lower not in found or not self.spares:
+            return self.left() > 0
+        return self.left() > 0 and found[lower] > found["gain_same"]
 
     def _fit_left(self, steps: int) -> float:
         """What is left of the loss after learning one batch; where eighty steps do not suffice, many more are tried."""
         left = math.nan
         for rates, length in ((FIT_RATES, FIT_STEPS), (LONG_FIT_RATES, LONG_FIT_STEPS)):
-            if length == LONG_FIT_STEPS and length * len(rates) * self.a_step > self.seconds:
+            if length == LONG_FIT_STEPS and length * len(rates) * self.a_step > min(self.seconds, self.left()):
                 break
-            losses = [self._fit(rate, length * steps // STEPS) for rate in rates]
-            left = min([loss / self.scale for loss in losses if math.isfinite(loss)] + [left], key=_known_first)
+            for rate in rates:
+                if self.left() <= 0 or (self.spares and left < HARDLY_FITS):
+                    break
+                loss = self._fit(rate, length * steps // STEPS)
+                left = min(left, loss / self.scale if math.isfinite(loss) else math.nan, key=_known_first)
             if not left > HARDLY_LEARNED:
                 break
         return left
 
     def affordable(self) -> int:
         """Number of steps that a copy can afford."""
-        return max(FEWEST_STEPS, min(STEPS, int(STEPS * self.seconds / max(self.a_step * _PLANNED, 1e-9))))
+        if not self.spares:
+            return STEPS
+        planned = max(self.a_step * _FEWEST_PLANNED, 1e-9)
+        return max(FEWEST_STEPS, min(STEPS, int(SHARE * self.seconds / planned)))
 
     def copied(self) -> Copy:
         """Copy the model with its optimizer and loss."""
         return Copy.of(self.model, self.optimizer, self.loss_fn)
 
-    def _gain(self, change: Callable[[Optimizer], None], steps: int) -> float:
+    def _gain(self, change: Callable[[Optimizer], None], steps: int, before: float) -> float:
         copied = self.copied()
         change(copied.optimizer)
-        with own_randomness(0):
-            before = mean_loss(copied.model, copied.loss_fn, self.batches)
         after = self._train(copied, steps)
         return (before - after) / self.scale if math.isfinite(after) else -math.inf
 
@@ -150,6 +193,13 @@ FACTORS = {"same": 1.0, "tenth": 0.1, "tenfold": 10.0, "hundredfold": 100.0, "th
 
 
 _PLANNED = (len(FACTORS) + 7) * STEPS + len(FIT_RATES) * FIT_STEPS  # steps of all short runs at full length
+# Of a slow network, in units of the steps of a run: the present rate, a tenth and ten times of it, two fits, and the
+# passes that judge them.
+_FEWEST_PLANNED = 3 + len(FIT_RATES) * FIT_STEPS // STEPS + 2
+_SHORTEST = 3 + FIT_STEPS // STEPS + 1  # the same with a single fit
+_BEFORE_FIT = "gain_tenfold"  # what follows says less than the fit
+_TENTH_OF = {"gain_hundredfold": "gain_tenfold", "gain_thousandfold": "gain_hundredfold"}
+_Run = tuple["Callable[[Optimizer], None]", int]  # a change and a number of steps
 
 
 def _known_first(value: float) -> float:

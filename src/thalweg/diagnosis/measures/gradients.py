@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import copy
 import math
+import time
 from typing import TYPE_CHECKING
 
 import torch
 
 from thalweg.diagnosis.curvature import HessianOperator, extremes, sharpness, stability_threshold
+from thalweg.diagnosis.measures.budget import TooSlowError
 from thalweg.probes.copies import own_randomness
 
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from torch import Tensor, nn
 
@@ -22,14 +24,17 @@ if TYPE_CHECKING:
 
 MOST_PRODUCTS, FEWEST_PRODUCTS = 40, 5
 A_PRODUCT = 3.0  # a product of a batch with the Hessian, in training steps on it
-
-
-class TooSlowError(Exception):
-    """The network's steps take too long for a question within its seconds."""
+SHARE = 0.3  # of the seconds
 
 
 def curvature_of(
-    copied: Copy, batches: Sequence[Batch], *, scale: float, a_step: float = 0.0, seconds: float = math.inf
+    copied: Copy,
+    batches: Sequence[Batch],
+    *,
+    scale: float,
+    a_step: float = 0.0,
+    seconds: float = math.inf,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, float]:
     """Measure the ends of the spectrum, the sharpness relative to the optimizer's threshold, and what a step can gain.
 
@@ -41,36 +46,55 @@ def curvature_of(
         batches: all of them where that is affordable, else the first.
         scale: of the loss.
         a_step: seconds that a training step takes.
-        seconds: for the products.
+        seconds: of the diagnosis; the products get a part of them.
+        clock: gives seconds.
 
     Raises:
-        TooSlowError: the seconds are too short for `FEWEST_PRODUCTS` products.
+        TooSlowError: that part is too short for `FEWEST_PRODUCTS` products.
     """
     model, optimizer, loss_fn = copied.model, copied.optimizer, copied.loss_fn
-    affordable = int(seconds / max(A_PRODUCT * a_step, 1e-9))
+    affordable = seconds / max(A_PRODUCT * a_step, 1e-9)
     if affordable < 2 * MOST_PRODUCTS * len(batches):
         batches = batches[:1]
-    products = min(MOST_PRODUCTS, affordable // 2)  # one half for either search
-    if products < FEWEST_PRODUCTS:
+    products = MOST_PRODUCTS
+    threshold = stability_threshold(optimizer)
+    plain = threshold is None or (threshold.preconditioner_P is None and threshold.decay_P is None)
+    until, searches = clock() + SHARE * seconds, 1 if plain else 2
+    if a_step > until - clock():
         raise TooSlowError
     with HessianOperator(model, loss_fn, batches, mode="train") as operator:
         gradient = float(operator.gradient_P.norm())
-        plain = extremes(operator, which="both", tolerance=1e-2, most=products)
-        most, least = plain.largest.value, plain.smallest.value
+        if SHARE * affordable < 2 * MOST_PRODUCTS:  # a second derivative may cost twice as much as this says, or half
+            products = _affordable(operator, until, clock)
+            if products < FEWEST_PRODUCTS:
+                raise TooSlowError
+            searches = min(searches, products // FEWEST_PRODUCTS)
+            products = min(MOST_PRODUCTS, products // searches)
+        spectrum = extremes(operator, which="both", tolerance=1e-2, most=products)
+        most, least = spectrum.largest.value, spectrum.smallest.value
         found = {
             "largest_eigenvalue": most,
             "smallest_eigenvalue": least,
-            "negative_curvature": float(plain.negative_certified),
+            "negative_curvature": float(spectrum.negative_certified),
             "negative_share": -least / most if most > 0 else math.inf if least < 0 else 0.0,
             "decrease_possible": gradient**2 / (2 * most) / scale if most > 0 else math.nan,
         }
-    threshold = stability_threshold(optimizer)
     if threshold is None or not threshold.value > 0:
         return found
-    if threshold.preconditioner_P is None and threshold.decay_P is None:
+    if plain:
         return found | {"sharpness_ratio": most / threshold.value}
+    if searches < 2:  # there is no time for another search
+        return found
     scaled = sharpness(model, optimizer, loss_fn, batches, mode="train", most=min(products, MOST_PRODUCTS // 2))
     return found if scaled.ratio is None else found | {"sharpness_ratio": scaled.ratio}
+
+
+def _affordable(operator: HessianOperator, until: float, clock: Callable[[], float]) -> int:
+    """The number of products until a time, by the clock: one is made."""
+    began = clock()
+    operator.matvec(operator.gradient_P)
+    now = clock()
+    return int((until - now) / max(now - began, 1e-9))
 
 
 def noise_of(model: nn.Module, loss_fn: LossFunction, batches: Sequence[Batch], *, parts: int = 4) -> dict[str, float]:

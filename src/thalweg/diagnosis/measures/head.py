@@ -110,24 +110,24 @@ def behind_views(node: Node | None) -> Node | None:
 def class_dim(outputs: Tensor, targets: Tensor) -> int | None:
     """The dimension of the outputs that counts classes; None if outputs and targets do not tell.
 
-    Class indices have one dimension fewer than the outputs: the second, or the last for tokens. Targets with a number
-    for each output count classes in the second dimension.
+    Class indices have one dimension fewer than the outputs: the second, or the last for tokens. Where there are as many
+    classes as tokens, both would fit, and nothing tells. Targets with a number for each output count classes in the
+    second dimension.
 
     Example:
         >>> class_dim(torch.zeros(8, 10), torch.zeros(8, dtype=torch.long))
         1
         >>> class_dim(torch.zeros(8, 20, 10), torch.zeros(8, 20, dtype=torch.long))
         2
+        >>> class_dim(torch.zeros(8, 20, 20), torch.zeros(8, 20, dtype=torch.long)) is None
+        True
     """
     if outputs.ndim < 2:
         return None
     if targets.is_floating_point():
         return 1 if targets.shape == outputs.shape else None
-    if targets.shape == outputs.shape[:1] + outputs.shape[2:]:
-        return 1
-    if targets.shape == outputs.shape[:-1]:
-        return outputs.ndim - 1
-    return None
+    fitting = {dim for dim in (1, outputs.ndim - 1) if targets.shape == outputs.shape[:dim] + outputs.shape[dim + 1 :]}
+    return fitting.pop() if len(fitting) == 1 else None
 
 
 def normalized_over(outputs: Tensor, dim: int) -> bool:

@@ -1,7 +1,8 @@
 """Target leakage: whether the inputs hold the targets, which nobody has when the model is used.
 
-Three kinds can be told exactly: a column of a table from which the targets can be read off alone; a model of sequences
-that sees, at a position, the next input, which is its target there; and one whose target there is the input itself.
+Four kinds can be told exactly: a column of a table from which the targets can be read off alone; a window of a series
+that ends with the values to predict; a model of sequences that sees, at a position, the next input, which is its
+target there; and one whose target there is the input itself.
 
 Shape suffixes: N samples, T positions, F columns.
 """
@@ -56,12 +57,13 @@ def leakage_measures(
         of a series that rises. `class_in_column`, 0 or 1: whether one column of several holds one value in all samples
         of one class of two, at least 32, and never in the other's, at least 8, where it has several; no other column
         may tell the classes apart by a threshold in more than four cases of five, each class counting the same, as
-        pixels do. `next_seen`, in [0, 1]: the share of the positions looked at where the outputs change
-        with the next input, if targets are the inputs shifted by one; of several such inputs, the least, because an
-        encoder may read all of its source. `own_seen`, in [0, 1]: the share of the positions looked at where a model
-        that sees no later input has its own input, a whole number, as its target, and the loss compares these two; 0
-        where no other inputs are given and these tell nothing about the next ones, so that giving them back is the task
-        itself, as in an echo.
+        pixels do. `targets_at_end`, 0 or 1: whether all numbers of each sample's target are values at the last position
+        of its inputs, (N, T, F), in the same places in all samples. `next_seen`, in [0, 1]: the share of the positions
+        looked at where the outputs change with the next input, if targets are the inputs shifted by one; of several
+        such inputs, the least, because an encoder may read all of its source. `own_seen`, in [0, 1]: the share of the
+        positions looked at where a model that sees no later input has its own input, a whole number, as its target, and
+        the loss compares these two; 0 where no other inputs are given and these tell nothing about the next ones, so
+        that giving them back is the task itself, as in an echo.
         Nothing where inputs or targets are of another form.
 
     Source: Kaufman, Rosset, Perlich and Stitelman 2012, Leakage in data mining, https://doi.org/10.1145/2382577.2382579;
@@ -73,6 +75,7 @@ def leakage_measures(
     if kept is not None and not found.get("targets_in_column") and bool((kept.targets == kept.targets.round()).all()):
         found |= _of_table([*batches, kept])
     known = [one for one in (*batches, kept) if one is not None]
+    found |= _of_windows(batches)
     return found | _of_sequence(model, loss_fn, batches[0], [leaf for one in known for leaf in tensors_in(one.inputs)])
 
 
@@ -166,6 +169,24 @@ def _is_function(column_N: Tensor, of_N: Tensor) -> bool:
     """Whether a column is a smooth function of another: in the other's order, neighbors are alike."""
     ordered_N = column_N[of_N.argsort()]
     return float(ordered_N.diff().square().mean()) < 2 * _SMOOTH * float(column_N.var())
+
+
+def _of_windows(batches: Sequence[Batch]) -> dict[str, float]:
+    pairs = [(batch.inputs, batch.targets) for batch in batches]
+    tensors = [one for pair in pairs for one in pair]
+    if not all(isinstance(one, torch.Tensor) and one.is_floating_point() for one in tensors):
+        return {}
+    if not all(x.ndim == 3 and x.shape[1] >= SHORTEST and y.ndim > 0 and len(x) == len(y) for x, y in pairs):
+        return {}
+    if len({(x.shape[2], y[:1].numel()) for x, y in pairs}) != 1:
+        return {}
+    last_NF = torch.cat([x[:, -1] for x, _ in pairs])
+    targets_NK = torch.cat([y.reshape(len(y), -1) for _, y in pairs])
+    # those of a task that asks for what it gave, such as an echo of the whole window, are more than one position has
+    if targets_NK.shape[1] > last_NF.shape[1] or min(len(one.unique()) for one in targets_NK.T) < FEWEST_ROWS:
+        return {}
+    held = all(bool((last_NF == one_N[:, None]).all(dim=0).any()) for one_N in targets_NK.T)
+    return {"targets_at_end": float(held)}
 
 
 def _of_sequence(

@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from thalweg.diagnosis.measures.graph import tensors_in
+from thalweg.probes.batches import mapped
 from thalweg.probes.copies import own_randomness
 
 
@@ -42,6 +43,8 @@ def mixing_measures(copied: Copy, batch: Batch, scale: float) -> dict[str, float
         return mixed_within(copied.model, batch)
     if not found["samples_mixed"]:
         return found
+    if not isinstance(batch.inputs, torch.Tensor):
+        return found
     found["batch_as_time"] = float(_takes_batch_for_time(copied.model, batch))
     return found | apart_measures(copied, batch, scale)
 
@@ -51,11 +54,13 @@ def mixing_of(model: nn.Module, batch: Batch) -> dict[str, float]:
 
     Args:
         model: only a copy of it runs.
-        batch: with one tensor of inputs, whose first dimension counts samples.
+        batch: with one tensor of inputs, whose first dimension counts samples; or several, such as labels for a loss
+            within the network, where outputs are not one tensor.
 
     Returns:
-        `samples_mixed`, in [0, 1]; nothing if inputs or outputs are no single tensor, or all samples are alike,
-        or if the model holds a square matrix over the samples, such as a graph's: then they are meant to mix.
+        `samples_mixed`, in [0, 1], of the outputs, or if these are not one tensor, of what the layers are given;
+        nothing for other inputs, or if all samples are alike, or if the model holds a square matrix over the samples,
+        such as a graph's: then they are meant to mix.
 
     Example:
         >>> from thalweg.probes.batches import Batch
@@ -65,12 +70,15 @@ def mixing_of(model: nn.Module, batch: Batch) -> dict[str, float]:
         >>> mixing_of(torch.nn.Softmax(dim=0), batch)
         {'samples_mixed': 1.0}
     """
-    inputs = batch.inputs
-    if not isinstance(inputs, torch.Tensor) or not inputs.ndim or len(inputs) < FEWEST:
+    inputs = _read_first(batch)
+    if inputs is None or not inputs.ndim or len(inputs) < FEWEST or _relates_samples(model, len(inputs)):
         return {}
-    if _relates_samples(model, len(inputs)):
-        return {}
-    before = _outputs(without_batch_statistics(model), batch, inputs)
+
+    def outputs(given: torch.Tensor) -> torch.Tensor | None:
+        every = mapped(batch.inputs, lambda one: given if one is inputs else one)
+        return _outputs_or_taken(without_batch_statistics(model), batch, every, len(inputs))
+
+    before = outputs(inputs)
     if before is None or len(before) != len(inputs):
         return {}
     spread = _spread(before)
@@ -81,8 +89,8 @@ def mixing_of(model: nn.Module, batch: Batch) -> dict[str, float]:
             continue
         changed = inputs.clone()
         changed[place] = other
-        after = _outputs(without_batch_statistics(model), batch, changed)
-        if after is None:
+        after = outputs(changed)
+        if after is None or after.shape != before.shape:
             return {}
         moved_N = (after - before).reshape(len(before), -1).abs().amax(dim=1)
         # outputs that are all the same have no spread: what a sample does to its own is the measure then
@@ -293,6 +301,47 @@ def _outputs(twin: nn.Module, batch: Batch, inputs: torch.Tensor) -> torch.Tenso
     if not isinstance(outputs, torch.Tensor) or not outputs.ndim or not bool(torch.isfinite(outputs).all()):
         return None
     return outputs.float()
+
+
+def _read_first(batch: Batch) -> torch.Tensor | None:
+    """The inputs; of several tensors with a row for each sample, the first one of real numbers, else the first one."""
+    if isinstance(batch.inputs, torch.Tensor):
+        return batch.inputs
+    leaves = list(tensors_in(batch.inputs))
+    if any(not one.ndim or len(one) != len(leaves[0]) or _of_pairs(one) for one in leaves):
+        return None
+    return next((one for one in leaves if one.is_floating_point()), leaves[0] if leaves else None)
+
+
+def _of_pairs(one: torch.Tensor) -> bool:
+    """Whether a tensor has a number for each pair of samples, or steps of time as many as samples."""
+    return one.ndim > 1 and one.shape[1] == len(one)
+
+
+def _outputs_or_taken(twin: nn.Module, batch: Batch, inputs: object, count: int) -> torch.Tensor | None:
+    """The outputs for other inputs; where they are no tensor with rows, what the layers with weights are given.
+
+    Similarities of pairs may be among several outputs, and mix samples on purpose, but no layer takes them.
+    """
+    rows: list[torch.Tensor] = []
+
+    def look(_module: nn.Module, taken: tuple[object, ...]) -> None:
+        of_samples = (one for one in tensors_in(taken) if one.ndim and len(one) == count and not _of_pairs(one))
+        rows.extend(one.float().reshape(count, -1) for one in of_samples if one.is_floating_point())
+
+    layers = [part for part in twin.modules() if next(part.parameters(recurse=False), None) is not None]
+    hooks = [layer.register_forward_pre_hook(look) for layer in layers]
+    try:
+        with own_randomness(0), torch.no_grad():
+            outputs = type(batch)(inputs, batch.targets).outputs(twin)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    if not isinstance(outputs, torch.Tensor) or not outputs.ndim:
+        outputs = torch.cat(rows, 1) if rows else None
+    elif not isinstance(inputs, torch.Tensor):
+        return None
+    return None if outputs is None or not bool(torch.isfinite(outputs).all()) else outputs.float()
 
 
 def _another(inputs: torch.Tensor, place: int, *, alike: bool) -> torch.Tensor | None:

@@ -50,7 +50,7 @@ def numbered_measures(gains: Gains, kept: Batch | None = None) -> dict[str, floa
     Source: Hung-yi Lee's course: classes 1, 2 and 3 as numbers would say that 1 is nearer to 2 than to 3.
     """
     batches = gains.batches if kept is None or kept.size < 2 * gains.batches[0].size else _in_parts(kept)
-    count = _classes([batch.targets for batch in batches]) if _are_quantities(gains, batches[0]) else 0
+    count = _classes([batch.targets for batch in batches]) if _are_quantities(gains, gains.batches[0]) else 0
     found = _by_ridge(gains, kept) if kept is not None and count else -math.inf
     if found > CLEARLY:
         return {"numbered_classes": found}

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 
 from thalweg.diagnosis.measures.head import class_dim, head_of, reachable
+from thalweg.probes.batches import first_tensor
 from thalweg.probes.copies import own_randomness
 
 
@@ -95,8 +96,14 @@ def _coded(loss_fn: LossFunction, code: _Code, dtype: torch.dtype, outputs: Any,
 
 def _code_of(copied: Copy, batches: Sequence[Batch]) -> _Code | None:
     """How the labels are written; None if as class indices, or if that cannot be told."""
-    told = [one for one in (_told(copied, batch) for batch in batches) if one is not None]
-    if len(told) < len(batches) or len({one.outputs for one in told}) > 1:
+    told: list[_Told] = []
+    passed: dict[object, Tensor] = {}  # outputs of batches of one form have one form: one pass shows it
+    for batch in batches:
+        one = _told(copied, batch, passed)
+        if one is None:
+            return None
+        told.append(one)
+    if len({one.outputs for one in told}) > 1:
         return None
     labels_N, classes_N, counts_N = (torch.cat([getattr(one, name) for one in told]) for name in _Told._fields[:3])
     if len(classes_N[counts_N].unique()) < 2:
@@ -121,12 +128,14 @@ class _Told(NamedTuple):
     outputs: int
 
 
-def _told(copied: Copy, batch: Batch) -> _Told | None:
+def _told(copied: Copy, batch: Batch, passed: dict[object, Tensor]) -> _Told | None:
     labels = batch.targets
     if not isinstance(labels, torch.Tensor) or labels.is_floating_point() or labels.dtype == torch.bool:
         return None
     with torch.enable_grad():
-        outputs = batch.outputs(copied.model)
+        form = tuple(one.shape for one in (first_tensor(batch.inputs), labels) if one is not None)
+        outputs = passed[form] if form in passed else batch.outputs(copied.model)
+        passed[form] = outputs
         dim = class_dim(outputs, labels) if isinstance(outputs, torch.Tensor) else None
         if dim is None or not outputs.is_floating_point() or outputs.shape[dim] < 2:
             return None

@@ -83,7 +83,7 @@ def redrawn_measures(batch: Batch, rows: Sequence[Rows]) -> dict[str, float]:
     if not inputs.is_floating_point() or not targets.ndim or len(targets) != len(inputs):
         return {}
     seen = len(torch.cat([marks_of(one.inputs) for one in kept]).unique())
-    if seen > max(2, *kept[0].outputs.shape[1:2]):  # one output is one of two classes
+    if seen > max([2, *kept[0].outputs.shape[1:2]]):  # one output is one of two classes
         return {}
     if not _copies(marks_of(batch.inputs), marks_of(targets)) or seen >= inputs[0].numel() or len(inputs.unique()) < 3:
         return {}

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from thalweg.diagnosis.measures.symmetry import symmetry_of
+from thalweg.probes.batches import unwrapped
 
 
 if TYPE_CHECKING:
@@ -22,6 +24,19 @@ if TYPE_CHECKING:
 
     from thalweg.probes.batches import Batch
     from thalweg.probes.copies import Copy
+
+MOST_KEPT = 64 << 20  # bytes of weights that are kept from the start
+
+
+def weights_to_keep(model: nn.Module) -> dict[str, Tensor]:
+    """A copy of the weights and buffers, so that fixes can be tried from the start; nothing for a large model."""
+    inner = unwrapped(model)
+    if any(is_lazy(parameter) for parameter in inner.parameters()):
+        return {}
+    state = {name: value for name, value in inner.state_dict().items() if isinstance(value, torch.Tensor)}
+    if sum(value.numel() * value.element_size() for value in state.values()) > MOST_KEPT:
+        return {}
+    return {name: value.detach().clone() for name, value in state.items()}
 
 
 def start_measures(copied: Copy, start: Mapping[str, Tensor], batch: Batch) -> dict[str, float]:

@@ -107,6 +107,7 @@ CLASS_IN_COLUMN = Measure("class_in_column", "batch", "flag")
 CLIPPED = Measure("clipped", "history", "share")
 CLIPPED_VALUES = Measure("clipped_values", "history", "share")
 COMES_AGAIN = Measure("comes_again", "history", "share")
+CONSTANT_FITTED = Measure("constant_fitted", "batch", "flag")
 COSINE = Measure("cosine", "history")
 DATA_SHARED = Measure("data_shared", "replicas", "share")
 DEAD_UNITS = Measure("dead_units", "history", "share")
@@ -117,6 +118,7 @@ DIFFER_SINCE = Measure("differ_since", "replicas")
 DIRECTIONS_APART = Measure("directions_apart", "batch", "share")
 DIRECTIONS_LEFT = Measure("directions_left", "batch", "share")
 DRAWS_SHARED = Measure("draws_shared", "replicas", "share")
+DRIVEN_PASSES = Measure("driven_passes", "history", "share")
 DROPPED = Measure("dropped", "history", "share")
 DROPOUT_LEFT_ON = Measure("dropout_left_on", "batch", "share")
 DROWNED_TERM = Measure("drowned_term", "gradients", "share")
@@ -265,6 +267,7 @@ TARGETS_BELOW_ZERO = Measure("targets_below_zero", "batch", "share")
 TARGETS_BROADCAST = Measure("targets_broadcast", "batch", "flag")
 TARGETS_COUNT = Measure("targets_count", "batch")
 TARGETS_FILLED = Measure("targets_filled", "batch", "share")
+TARGETS_AT_END = Measure("targets_at_end", "batch", "flag")
 TARGETS_IN_COLUMN = Measure("targets_in_column", "batch", "flag")
 TARGETS_KINDS = Measure("targets_kinds", "batch")
 TARGETS_LARGEST = Measure("targets_largest", "batch")
@@ -321,6 +324,8 @@ TOLD = (GUESSED_CLASSES, GUESSED_VARIANCE)
 """Measures that choose the sentence of an undecided verdict."""
 
 COMPARED = (
+    CONSTANT_FITTED,
+    DRIVEN_PASSES,
     GAIN_HUNDREDFOLD,
     GAIN_NO_DECAY,
     GAIN_SAME,

@@ -239,7 +239,7 @@ def _of_numbers(steps: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:
                 found[f"{name}_first"] = float(np.median(values[:3])) if len(values) else np.nan
     if {"update_ratio", "lr"} <= set(steps):
         found |= _of_standstill(steps["update_ratio"], steps["lr"])
-    for name in steps.keys() & {"uncleared", "unused_passes", "nonfinite_inputs"}:
+    for name in steps.keys() & {"uncleared", "unused_passes", "driven_passes", "nonfinite_inputs"}:
         values = steps[name][~np.isnan(steps[name])]
         found[name] = float(values.mean()) if len(values) else np.nan
     if "inputs_mark" in steps:

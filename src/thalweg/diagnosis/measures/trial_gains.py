@@ -16,7 +16,7 @@ import torch
 
 from thalweg.diagnosis.attempts import Attempt, apply
 from thalweg.diagnosis.measures.dropout import strongest_dropout
-from thalweg.diagnosis.measures.gains import STEPS as RUN_STEPS
+from thalweg.diagnosis.measures.gains import HARDLY_FITS, HOLDS_BACK
 from thalweg.diagnosis.measures.outdone import MANY
 from thalweg.diagnosis.measures.start import rewound
 from thalweg.diagnosis.measures.trends import clips, learns
@@ -44,9 +44,7 @@ FEWEST = 15  # a network whose copies can afford fewer steps is not asked
 LARGE, UNEQUAL = 5.0, 30.0  # scales of inputs from which standardized ones are tried
 REPEATED = 1e4  # condition number of the columns' correlations from which uncorrelated ones are tried
 DECAYED = 0.1  # of the largest rate: below it, that rate is tried again
-HOLDS_BACK = 0.3  # of the gradient: a decay from which none is tried, even if the training learns
 THROWN, RISEN = 0.25, 1.5  # update-to-weight ratio of the first steps, and a peak of the loss in first losses
-HARDLY_FITS = 0.2  # what is left of the loss after learning one batch, from which a larger network is tried
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +73,11 @@ class TrialGains:
             of the start, after as many steps. `tried_<name>`, for each fix of `_fixes`: how much lower than the best of
             those three; of a tenth and a hundredth of the rate, the better one, as of standardized inputs with this
             rate and with one that grows as the curvature falls. `tried_best`: the lowest loss of all trials. Nothing
-            where a step takes too long.
+            where a step takes too long, and no fix that has not begun when the time is up.
         """
         fixes = dict(self._fixes())
         done, every = 0, len(_STARTS) * (len(fixes) + 1)
-        affordable = int(self.gains.seconds / max(self.gains.a_step * every, 1e-9))
-        steps = min(self._enough * self.gains.affordable() // RUN_STEPS, affordable)
+        steps = min(self._enough, int(self.gains.seconds / max(self.gains.a_step * every, 1e-9)))
         if steps < FEWEST:
             return {}
         train, held = kept_out(self.gains.batches)
@@ -101,14 +98,20 @@ class TrialGains:
         found["tried_anew"] = as_it_is - anew if math.isfinite(anew) else -math.inf
         if math.isfinite(again) and math.isfinite(anew):
             found["tried_other_start"] = again - anew
+        # what the rate for standardized inputs gains with the inputs as they are is no gain of theirs
+        faster = fixes.pop("faster", None)
+        as_given = min([without, *(lowest(faster, start) for start in _STARTS if faster)])
         for name, fix in fixes.items():
+            if self.gains.left() <= 0:
+                break
             with_fix = min(lowest(fix, start) for start in (("anew",) if fix.larger else _STARTS))
             if fix.larger and not math.isfinite(with_fix):  # no layer is narrow
                 continue
-            found[f"tried_{name}"] = without - with_fix if math.isfinite(with_fix) else -math.inf
+            best = as_given if name.startswith("standardized") else without
+            found[f"tried_{name}"] = best - with_fix if math.isfinite(with_fix) else -math.inf
         for name, other in (("lower_rate", "lowest_rate"), ("standardized", "standardized_faster")):
             if f"tried_{other}" in found:
-                found[f"tried_{name}"] = max(found[f"tried_{name}"], found.pop(f"tried_{other}"))
+                found[f"tried_{name}"] = max(found.get(f"tried_{name}", -math.inf), found.pop(f"tried_{other}"))
         self.progress(every, every)
         return {name: value for name, value in found.items() if not math.isnan(value)}
 
@@ -170,6 +173,7 @@ class TrialGains:
             yield "higher_rate", _Change(Fix("raise_rate", {"to": 10 * rate}))
         if (scale := self.known.get("inputs_scale", 1.0)) > LARGE:
             yield "standardized_faster", _Change(Fix("normalize_inputs", {}), rate=rate * scale**2)
+            yield "faster", _Change(Fix("raise_rate", {"to": rate * scale**2}))
 
     @property
     def _oddly_scaled(self) -> bool:

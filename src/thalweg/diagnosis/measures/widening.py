@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import nn
 
+from thalweg.diagnosis.measures.graph import tensors_in
 from thalweg.probes.copies import own_randomness
 
 
@@ -74,7 +75,8 @@ def enlarge(copied: Copy, batch: Batch, *, narrow: int = NARROW) -> bool:
             after = batch.outputs(copied.model)
     except RuntimeError:  # another layer reads what was widened
         return False
-    return isinstance(before, torch.Tensor) and isinstance(after, torch.Tensor) and before.shape == after.shape
+    shapes = [[one.shape for one in tensors_in(outputs)] for outputs in (before, after)]
+    return shapes[0] == shapes[1] != []
 
 
 def calls_of(model: nn.Module, batch: Batch) -> list[Call]:
