@@ -12,6 +12,7 @@ from thalweg import watch
 from thalweg.diagnosis.judging import judge
 from thalweg.diagnosis.measures.gains import Gains
 from thalweg.diagnosis.measures.trial_gains import TrialGains
+from thalweg.diagnosis.preparing import standardizing
 from thalweg.probes.batches import Batch
 from thalweg.probes.holdout import kept_out
 
@@ -115,6 +116,41 @@ def test_a_column_in_other_units_is_standardized_alone():
     scale[3] = 1000.0
     known = {"inputs_scale": 100.0, "inputs_spread": 0.9, "inputs_columns": 900.0}
     assert gains_of(model, optimizer, known=known, scale=scale)["tried_standardized"] > 0.2
+
+
+def test_a_column_that_hardly_varies_in_the_first_batch_does_not_spoil_standardized_inputs():
+    """Pixels at a border: one sample of the first batch has a trace of a value there, others have all of it."""
+    inputs = torch.zeros(64, 3)
+    inputs[:, 0] = torch.linspace(-1, 1, 64)
+    inputs[5, 1] = 1e-3
+    prepare = standardizing()
+    first = prepare(Batch(inputs, None)).inputs
+    plain = (inputs - inputs.mean(0)) / inputs.std(0, correction=0).clamp_min(1e-9)
+    assert torch.allclose(first[:, :2], plain[:, :2], rtol=1e-4)  # nothing of the first batch itself is cut
+    assert float(first.abs().max()) == pytest.approx(math.sqrt(63), rel=1e-3)
+    later = prepare(Batch(torch.full((4, 3), 0.5), None)).inputs
+    assert later[:, 1:].max() <= math.sqrt(63)
+    assert torch.allclose(later[:, 0], 0.5 / inputs[:, 0].std(correction=0))
+
+
+def test_a_few_samples_do_not_narrow_what_follows_them():
+    prepare = standardizing()
+    prepare(Batch(torch.tensor([[0.0], [2.0]]), None))
+    assert prepare(Batch(torch.tensor([[4.0], [90.0]]), None)).inputs.flatten().tolist() == [3.0, 5.0]
+
+
+@pytest.mark.parametrize(("rate", "too_large"), [(0.1, True), (0.002, False)])
+def test_a_momentum_that_remembers_much_is_tried_for_as_long(rate, too_large):
+    """Of a momentum of 0.99, the first forty steps are shorter than those that follow, and may well lead down."""
+    draw = torch.Generator().manual_seed(0)
+    batches = []
+    for _ in range(3):
+        inputs = torch.randn(64, 20, generator=draw)
+        batches.append(Batch(inputs, (inputs[:, 0] > 0).long() + 2 * (inputs[:, 1] + inputs[:, 2] > 0).long()))
+    model = network(nn.Linear(32, 32), nn.ReLU())
+    optimizer = torch.optim.SGD(model.parameters(), lr=rate, momentum=0.99)
+    gains = Gains(model, optimizer, cross_entropy, batches, math.log(4), seconds=60.0)
+    assert (TrialGains(gains, {}, state(model)).measures()["tried_lower_rate"] > 0.2) is too_large
 
 
 def test_targets_of_other_samples_are_predicted_by_no_trial():

@@ -101,6 +101,12 @@ def test_each_way_to_a_verdict_has_a_sentence_of_its_own_or_shares_the_only_one(
         ("diverged", {"nonfinite_step": 9.0}, "no longer a finite", "grown"),
         ("diverged", {"rise": 90.0}, "grown", "finite"),
         ("untrained_parameters", {"frozen": 0.9, "falling": 0.0, "fit_left": 0.9}, "frozen", "optimizer"),
+        (
+            "untrained_parameters",
+            {"frozen": 0.9, "falling": 0.02, "fit_left": 0.9, "tried_unfrozen": 0.4, "to_constant": 0.95},
+            "learn more",
+            "not falling",
+        ),
         ("untrained_parameters", {"missing": 0.2}, "in no group", "frozen"),
         ("bad_inputs", {"inputs_scale": 255.0, "inputs_spread": 0.5}, "larger than", "NaN"),
         ("bad_targets", {"targets_broadcast": 1.0}, "shape", "NaN"),

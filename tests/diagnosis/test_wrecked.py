@@ -6,6 +6,9 @@ from torch import nn
 from torch.nn.functional import cross_entropy, mse_loss
 
 import thalweg
+from thalweg.diagnosis.judging import judge
+from thalweg.diagnosis.measures.batch import of_batch
+from thalweg.probes.batches import Batch
 from thalweg.probes.marks import Given, is_nonfinite
 
 
@@ -141,6 +144,87 @@ def test_a_new_head_that_the_optimizer_does_not_have_is_named_however_small_it_i
     verdict = diagnosed(model, torch.optim.Adam(trained, 1e-3), table(), cross_entropy)
     assert verdict.measures["missing"] == (0 if handed_over else 1)
     assert ("missing" in [one.name for one in verdict.evidence]) is not handed_over
+
+
+def topics(count=640):
+    """Twelve words of two hundred, of which a third are those of one topic in four."""
+    draw = torch.Generator().manual_seed(0)
+    topic_N = torch.randint(4, (count,), generator=draw)
+    words_NT = torch.randint(200, (count, 12), generator=draw)
+    of_topic_NT = torch.rand(count, 12, generator=draw) < 0.35
+    return torch.where(of_topic_NT, words_NT // 4 * 4 + topic_N[:, None], words_NT), topic_N
+
+
+class MeanWord(nn.Module):
+    def __init__(self, vectors_VC):
+        super().__init__()
+        self.words = nn.Embedding.from_pretrained(vectors_VC)  # which freezes them
+        self.head = nn.Linear(vectors_VC.shape[1], 4)
+
+    def forward(self, words_NT):
+        return self.head(self.words(words_NT).mean(1))
+
+
+@pytest.mark.parametrize("of_topics", [False, True])
+def test_frozen_vectors_that_nothing_can_be_learned_from_are_told_from_those_that_are_meant_to_be_frozen(of_topics):
+    torch.manual_seed(0)
+    vectors_VC = torch.randn(200, 12) * 0.3
+    if of_topics:
+        vectors_VC += nn.functional.one_hot(torch.arange(200) % 4, 12)
+    model = MeanWord(vectors_VC)
+    optimizer = torch.optim.Adam(model.head.parameters(), 1e-2)
+    verdict = diagnosed(model, optimizer, topics(), cross_entropy, steps=200)
+    assert verdict.measures["frozen"] > 0.9
+    assert (verdict.code == "untrained_parameters") is not of_topics
+    if not of_topics:
+        assert verdict.fixes[0].code == "unfreeze"
+        assert verdict.measures["tried_unfrozen"] > 0.2
+
+
+def test_what_is_frozen_is_not_accused_where_copies_that_train_it_learn_no_more():
+    numbers = {"steps": 150.0, "frozen": 0.7, "falling": 0.0, "fit_left": 0.57, "to_constant": 0.82, "left": 0.8}
+    assert judge(numbers).code == "untrained_parameters"
+    assert judge(numbers | {"tried_unfrozen": 0.02}).code == "unsure"  # the labels are noisy
+    numbers |= {"falling": 0.03, "to_constant": 0.94, "tried_unfrozen": 0.3}
+    assert judge(numbers).code == "untrained_parameters"
+    assert "copies that train all weights" in judge(numbers).text
+    assert judge(numbers | {"fit_left": 0.1}).code != "untrained_parameters"
+    assert judge(numbers | {"to_constant": 0.7}).code != "untrained_parameters"
+
+
+@pytest.mark.parametrize("scale", [1.0, 1 / 255])
+def test_pixels_that_were_divided_by_255_twice_are_named_by_what_larger_ones_would_do(scale):
+    """Most pixels lie at the border, where the first batch shows next to nothing."""
+    draw = torch.Generator().manual_seed(0)
+    inputs_NF, labels_N = table(640)
+    border_NF = torch.rand(640, 400, generator=draw) ** 8 * (torch.rand(640, 400, generator=draw) < 0.03)
+    pixels_NF = torch.cat([inputs_NF.sigmoid(), border_NF], dim=1) * scale
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(412, 24), nn.ReLU(), nn.Linear(24, 4))
+    optimizer = torch.optim.SGD(model.parameters(), 0.05, momentum=0.9)
+    verdict = diagnosed(model, optimizer, (pixels_NF, labels_N), cross_entropy, steps=200)
+    assert (verdict.code == "bad_inputs") is (scale < 1)
+
+
+@pytest.mark.parametrize(("small", "codes"), [([0, 1, 2], {"bad_inputs"}), ([7, 8], {"healthy", "converged"})])
+def test_columns_in_small_units_are_named_where_they_tell_what_the_others_do_not(small, codes):
+    inputs_NF, labels_N = table(640)
+    inputs_NF[:, small] /= 300
+    model = network()
+    optimizer = torch.optim.SGD(model.parameters(), 0.1, momentum=0.9)
+    verdict = diagnosed(model, optimizer, (inputs_NF, labels_N), cross_entropy, steps=150)
+    assert verdict.measures["inputs_columns_least"] > 200
+    assert verdict.measures["inputs_columns"] < 2
+    assert verdict.code in codes
+
+
+def test_a_flag_that_is_seldom_set_is_no_column_in_small_units():
+    inputs_NF = torch.randn(64, 4, generator=torch.Generator().manual_seed(0))
+    inputs_NF[:, 3] = 0.0
+    inputs_NF[5, 3] = 1e-3
+    model = nn.Linear(4, 2)
+    found = of_batch(model, cross_entropy, [Batch(inputs_NF, torch.arange(64) % 2)])
+    assert found["inputs_columns_least"] < 2
 
 
 @pytest.mark.parametrize(("rate", "code"), [(0.0, "untrained_parameters"), (1e-2, None)])

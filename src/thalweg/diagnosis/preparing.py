@@ -5,6 +5,7 @@ Shape suffixes: N samples, F columns, K principal components.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import torch
@@ -17,18 +18,23 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+BEYOND = 5.0  # deviations that normal numbers hardly reach
 SMALLEST = 1e-6  # variance of a principal component relative to the largest, below which it is not enlarged further
 
 
 def standardizing() -> Callable[[Batch], Batch]:
     """Subtract the mean and divide by the deviation of the first batch: of each column of a table, else of all.
 
+    A column that is nearly always the same, as a pixel at the border, may have a tiny deviation in the first batch. No
+    number of a batch of n lies beyond √(n - 1) of its own deviations, so those of later batches are cut there, or at
+    five.
+
     Example:
         >>> prepare = standardizing()
         >>> prepare(Batch(torch.tensor([[1.0], [3.0]]), None)).inputs.flatten().tolist()
         [-1.0, 1.0]
     """
-    known: list[tuple[Tensor, Tensor]] = []
+    known: list[tuple[Tensor, Tensor, float]] = []
 
     def prepare(batch: Batch) -> Batch:
         inputs = batch.inputs
@@ -38,9 +44,10 @@ def standardizing() -> Callable[[Batch], Batch]:
         if not known:
             dims = (0,) if inputs.ndim == 2 else tuple(range(inputs.ndim))
             std, mean = torch.std_mean(finite, dim=dims, correction=0, keepdim=True)
-            known.append((mean, torch.where(std > 0, std, 1.0)))
-        mean, std = known[0]
-        return Batch((finite - mean) / std, batch.targets)
+            count = finite.numel() // max(1, std.numel())
+            known.append((mean, torch.where(std > 0, std, 1.0), max(BEYOND, math.sqrt(max(0, count - 1)))))
+        mean, std, most = known[0]
+        return Batch(((finite - mean) / std).clamp(-most, most), batch.targets)
 
     return prepare
 

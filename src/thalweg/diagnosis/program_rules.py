@@ -39,7 +39,6 @@ PROGRAM_RULES: tuple[Rule, ...] = (
     _rule("untrained_parameters", m.STOPPED > 0.01, (m.LR_MOST < 1e-30).if_known, prior=1.0),
     _rule("untrained_parameters", m.STOPPED > 0.3, m.TO_CONSTANT > 0.5, prior=1.0),
     _rule("untrained_parameters", m.GRADLESS > 0.01, prior=1.0),
-    _rule("untrained_parameters", m.FROZEN > 0.3, STUCK, m.FIT_LEFT > 0.25, SOME_GRADIENT, prior=0.9),
     _rule(
         "untrained_parameters",
         m.FROZEN_AT_RANDOM > 0.3,
@@ -50,6 +49,25 @@ PROGRAM_RULES: tuple[Rule, ...] = (
     ),
     _rule(
         "untrained_parameters", m.FROZEN_AT_RANDOM > 0.3, m.TRIED_UNFROZEN > 0.1, NOT_BELOW, SOME_GRADIENT, prior=0.9
+    ),
+    # What is trained cannot learn even one batch: the frozen part, whatever drew it, holds it back.
+    _rule(
+        "untrained_parameters",
+        m.FROZEN > 0.3,
+        m.FIT_LEFT > 0.25,
+        m.TRIED_UNFROZEN > 0.2,
+        NOT_BELOW,
+        SOME_GRADIENT,
+        prior=0.9,
+    ),
+    _rule(
+        "untrained_parameters",
+        m.FROZEN > 0.3,
+        STUCK,
+        m.FIT_LEFT > 0.25,
+        (m.TRIED_UNFROZEN > 0.05).if_known,  # else the frozen part is not what holds it back
+        SOME_GRADIENT,
+        prior=0.9,
     ),
     _rule(
         "lr_too_small",

@@ -99,6 +99,7 @@ BY: dict[str, tuple[str, ...]] = {
         "stopped",
         "gradless",
         "frozen_at_random",
+        "tried_unfrozen",
         "frozen",
     ),
     "vanishing_gradients": (

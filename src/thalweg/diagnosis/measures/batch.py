@@ -21,6 +21,7 @@ from thalweg.diagnosis.measures.relabeled import IGNORED
 from thalweg.diagnosis.measures.running_statistics import gap_measures
 from thalweg.diagnosis.measures.signs import sign_measures
 from thalweg.diagnosis.measures.widening import calls_of
+from thalweg.diagnosis.preparing import BEYOND
 from thalweg.probes.batches import first_tensor
 from thalweg.probes.copies import own_randomness
 
@@ -151,19 +152,22 @@ def _of_repeats(rows_NF: Tensor) -> dict[str, float]:
 
 
 def _of_columns(inputs_NF: Tensor) -> dict[str, float]:
-    """How much more the column that varies most varies than the median one, and how far the columns repeat each other.
+    """How unequal the columns are, and how far they repeat each other; constant ones do not count.
 
-    Constant columns do not count. `inputs_condition` is the condition number of the columns' correlations, over the
-    eigenvalues beyond rounding; nothing for fewer than three rows for each column.
+    `inputs_columns`: the largest deviation relative to the median one. Of a table, `inputs_columns_least`: the median
+    one relative to the least of columns that vary throughout; `inputs_condition`: the condition number of the columns'
+    correlations, over the eigenvalues beyond rounding; nothing for fewer than three rows for each column.
     """
-    spread_F = inputs_NF.std(dim=0, correction=0)
-    varied_NF = inputs_NF[:, spread_F > 0].double()
+    varied_NF = inputs_NF[:, inputs_NF.std(dim=0, correction=0) > 0].double()
     rows, columns = varied_NF.shape
-    if columns < 2:
-        return {}
-    spread_F = spread_F[spread_F > 0]
-    found = {"inputs_columns": float(spread_F.max() / spread_F.median())}
-    if columns <= MOST_COLUMNS and rows >= 3 * columns:
+    spread_F = varied_NF.std(dim=0, correction=0)
+    found = {"inputs_columns": float(spread_F.max() / spread_F.median())} if columns > 1 else {}
+    if not 1 < columns <= MOST_COLUMNS:
+        return found
+    throughout_F = spread_F[(varied_NF - varied_NF.mean(dim=0)).abs().amax(dim=0) < BEYOND * spread_F]
+    if len(throughout_F):
+        found["inputs_columns_least"] = float(spread_F.median() / throughout_F.min())
+    if rows >= 3 * columns:
         values_F = torch.linalg.eigvalsh(torch.corrcoef(varied_NF.T))
         known_F = values_F[values_F > _ROUNDING * values_F.max()]
         found["inputs_condition"] = float(known_F.max() / known_F.min())

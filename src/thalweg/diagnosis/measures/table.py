@@ -164,6 +164,7 @@ IMPROPER = Measure("improper", "batch", "flag")
 INITIAL_SCALE = Measure("initial_scale", "wiring", "times")
 INPUTS_ALIKE = Measure("inputs_alike", "batch", "flag")
 INPUTS_COLUMNS = Measure("inputs_columns", "batch", "times")
+INPUTS_COLUMNS_LEAST = Measure("inputs_columns_least", "batch", "times")
 INPUTS_CONDITION = Measure("inputs_condition", "batch", "times")
 INPUTS_MARK = Measure("inputs_mark", "history")
 INPUTS_NONFINITE = Measure("inputs_nonfinite", "batch", "share")
@@ -355,6 +356,7 @@ USED_BY_TRIALS = (
     GRADIENT_FIRST,
     GRADIENT_VALUE,
     INPUTS_COLUMNS,
+    INPUTS_COLUMNS_LEAST,
     INPUTS_CONDITION,
     INPUTS_MARK,
     LOSS_FIRST_SIGHT,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from thalweg.probes.batches import Batch
 
 STEPS = 45
+LONGEST = 5  # times as many steps, where the momentum remembers more
 LOOKS = 3  # how often the loss is measured on the way; the lowest counts
 _STARTS = ("now", "start", "anew")
 FEWEST = 15  # a network whose copies can afford fewer steps is not asked
@@ -76,7 +77,7 @@ class TrialGains:
         """
         fixes = dict(self._fixes())
         done, every = 0, len(_STARTS) * (len(fixes) + 1)
-        steps = min(STEPS, int(self.gains.seconds / max(self.gains.a_step * every, 1e-9)))
+        steps = min(self._enough, int(self.gains.seconds / max(self.gains.a_step * every, 1e-9)))
         if steps < FEWEST:
             return {}
         train, held = kept_out(self.gains.batches)
@@ -150,6 +151,12 @@ class TrialGains:
         return self.known.get("update_ratio_first", 0.0) > THROWN and self.known.get("peak", 0.0) > RISEN
 
     @property
+    def _enough(self) -> int:
+        """Steps that show what a rate does: with a momentum of β, they get their length after 1 / (1 - β)."""
+        memory = 1 / max(1 - max(map(_momentum_of, self.gains.optimizer.param_groups), default=0.0), 1e-9)
+        return round(min(max(STEPS, 2 * memory), LONGEST * STEPS))
+
+    @property
     def _rate(self) -> float:
         return max((float(group["lr"]) for group in self.gains.optimizer.param_groups), default=0.0)
 
@@ -172,8 +179,10 @@ class TrialGains:
     def _oddly_scaled(self) -> bool:
         """Whether the inputs, or a column of theirs, are far from the scale of about 1 that initial weights expect."""
         scale, spread = (self.known.get(name, math.nan) for name in ("inputs_scale", "inputs_spread"))
-        columns = self.known.get("inputs_columns", 1.0)
-        return scale > LARGE or scale < 1 / LARGE or spread < 1 / LARGE or columns > UNEQUAL
+        columns, small = (self.known.get(name, 1.0) for name in ("inputs_columns", "inputs_columns_least"))
+        # a small column may say nothing: it is asked for where a plain predictor, to which scales are nothing, is ahead
+        unequal = columns > UNEQUAL or (small > UNEQUAL and self.known.get("avoidable", 0.0) > MANY)
+        return unequal or scale > LARGE or scale < 1 / LARGE or spread < 1 / LARGE
 
     @property
     def _narrow(self) -> int:
@@ -209,6 +218,13 @@ class TrialGains:
         way = WithoutDropout() if change is not None and change.without_dropout else nullcontext()
         with way:
             return _trained(attempt, train, held, steps)
+
+
+def _momentum_of(group: Mapping[str, Any]) -> float:
+    """The share of its last steps that an optimizer keeps: SGD's `momentum`, or Adam's first beta."""
+    betas = group.get("betas")
+    kept = betas[0] if isinstance(betas, tuple | list) and betas else group.get("momentum")
+    return float(kept) if isinstance(kept, int | float | torch.Tensor) else 0.0
 
 
 @dataclass(frozen=True, slots=True)
