@@ -136,6 +136,7 @@ RULES: tuple[Rule, ...] = (
     _rule("saturated_units", m.SATURATED_UNITS > 0.5, STUCK, m.LEFT > 0.3),
     _rule("vanishing_gradients", *VANISHED, m.LEFT > 0.5, STUCK),
     _rule("vanishing_gradients", *VANISHED, m.TO_CONSTANT > 0.95, NOT_ABOVE, m.STEPS > 50),
+    _rule("saddle", m.DECREASE_POSSIBLE < 1e-9, m.NEGATIVE_CURVATURE > 0.5, STUCK, m.LEFT > 0.3, prior=1.0),
     _rule(
         "saddle", m.NEGATIVE_CURVATURE > 0.5, m.NEGATIVE_SHARE > 0.02, m.DECREASE_POSSIBLE < 1e-3, STUCK, m.LEFT > 0.3
     ),

@@ -53,6 +53,14 @@ def ends_of(tensors: Iterable[torch.Tensor]) -> Iterator[torch.Tensor]:
         >>> [end is weight for end in ends_of([weight.double() + 1])]
         [True]
     """
+    for node in nodes_of(tensors):
+        end = getattr(node, "variable", None)  # only where a gradient is accumulated
+        if end is not None:
+            yield end
+
+
+def nodes_of(tensors: Iterable[torch.Tensor]) -> Iterator[Any]:
+    """The nodes of the tensors' graph, each once."""
     waiting = [tensor.grad_fn for tensor in tensors]
     seen = set()
     while waiting:
@@ -60,10 +68,8 @@ def ends_of(tensors: Iterable[torch.Tensor]) -> Iterator[torch.Tensor]:
         if node is None or node in seen:
             continue
         seen.add(node)
-        end = getattr(node, "variable", None)  # only where a gradient is accumulated
-        if end is not None:
-            yield end
-        waiting.extend(next_node for next_node, _ in node.next_functions)
+        yield node
+        waiting.extend(following for following, _ in node.next_functions)
 
 
 def is_made_of_others(tensor: torch.Tensor, known: Collection[int]) -> bool:

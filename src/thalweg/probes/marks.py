@@ -8,11 +8,13 @@ from __future__ import annotations
 import math
 from contextlib import suppress
 from functools import lru_cache
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from thalweg.probes.activations import is_transformed
+from thalweg.probes.attributes import nodes_of
 from thalweg.probes.batches import first_tensor
 
 
@@ -85,18 +87,10 @@ def is_made_by_others(tensor: Tensor, own: Collection[int]) -> bool:
         >>> is_made_by_others(made, []), is_made_by_others(made, [id(maker.bias)]), is_made_by_others(made.detach(), [])
         (True, False, False)
     """
-    waiting, seen, others = [tensor.grad_fn], set(), False
-    while waiting and len(seen) < MOST_NODES:
-        node = waiting.pop()
-        if node is None or node in seen:
-            continue
-        seen.add(node)
-        leaf = getattr(node, "variable", None)  # only where a gradient is accumulated
-        if id(leaf) in own:
-            return False
-        others = others or isinstance(leaf, torch.nn.Parameter)
-        waiting.extend(following for following, _ in node.next_functions)
-    return others and not waiting
+    nodes = list(islice(nodes_of([tensor]), MOST_NODES + 1))
+    ends = [node.variable for node in nodes if hasattr(node, "variable")]  # where a gradient is accumulated
+    made = any(isinstance(end, torch.nn.Parameter) for end in ends)
+    return made and len(nodes) <= MOST_NODES and not any(id(end) in own for end in ends)
 
 
 def mark_of(inputs: Any) -> Tensor | None:

@@ -158,9 +158,9 @@ def _of_columns(inputs_NF: Tensor) -> dict[str, float]:
     one relative to the least of columns that vary throughout; `inputs_condition`: the condition number of the columns'
     correlations, over the eigenvalues beyond rounding; nothing for fewer than three rows for each column.
     """
-    varied_NF = inputs_NF[:, inputs_NF.std(dim=0, correction=0) > 0].double()
+    spread_F = inputs_NF.double().std(dim=0, correction=0)
+    varied_NF, spread_F = inputs_NF[:, spread_F > 0].double(), spread_F[spread_F > 0]
     rows, columns = varied_NF.shape
-    spread_F = varied_NF.std(dim=0, correction=0)
     found = {"inputs_columns": float(spread_F.max() / spread_F.median())} if columns > 1 else {}
     if not 1 < columns <= MOST_COLUMNS:
         return found
