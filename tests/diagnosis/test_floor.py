@@ -116,6 +116,15 @@ def test_a_temperature_on_the_wrong_side_leaves_nothing_to_learn(case):
     assert accused(measured(*case))
 
 
+@pytest.mark.parametrize("spread", [0.0, 1e-7, 1e-4, 1e-2])
+def test_outputs_that_are_all_alike_are_not_taken_for_normalized(spread):
+    """As of a network whose weights a decay has shrunk: only the bias is left."""
+    model = nn.Linear(5, 8)
+    with torch.no_grad():
+        model.weight.mul_(spread)
+    assert not accused(measured(cross_entropy, model=model))
+
+
 def test_the_extremes_of_a_contrastive_loss_are_those_of_the_closed_form():
     """Two samples, no negatives but the other: log(1 + exp(-2 s)) and log(1 + exp(2 s)), for cosines of -1 and 1."""
     scale = 0.2

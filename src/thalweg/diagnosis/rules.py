@@ -83,6 +83,7 @@ RULES: tuple[Rule, ...] = (
         NOT_ABOVE,
         STUCK,
         (m.DEAD_UNITS_FIRST < 0.9).if_known,
+        (m.SATURATED_UNITS_FIRST < 0.5).if_known,
     ),
     # The weight decay. It shrinks weights and all gradients, so it comes before the rules about gradients.
     _rule("weight_decay_too_strong", m.PENALTY_TO_GRADIENT > 0.1, NOT_BELOW, m.FALLING < 0.1, prior=0.9),

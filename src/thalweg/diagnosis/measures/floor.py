@@ -97,9 +97,13 @@ def _length(output: Tensor) -> float | None:
     """The length that all its vectors have; None: they have several, or it has fewer than two of two numbers."""
     if output.ndim < 2 or output.shape[-1] < 2 or output.numel() == output.shape[-1]:
         return None
-    lengths = torch.linalg.vector_norm(output.detach().float(), dim=-1)
-    low, high = float(lengths.min()), float(lengths.max())
-    return high if 0 < high < (1 + _EQUAL) * low else None
+    vectors_NF = output.detach().float().reshape(-1, output.shape[-1])
+    lengths_N = torch.linalg.vector_norm(vectors_NF, dim=1)
+    apart = torch.linalg.vector_norm(vectors_NF - vectors_NF.mean(dim=0), dim=1).mean()
+    length = float(lengths_N.max())
+    # vectors that are all alike, as of a network that has collapsed, have one length without being normalized
+    is_one = float(apart) > _EQUAL * length and length - float(lengths_N.min()) < _EQUAL * float(apart)
+    return length if is_one else None
 
 
 def _of_length(free: Tensor, length: float | None) -> Tensor:
