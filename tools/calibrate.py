@@ -61,9 +61,9 @@ def main() -> None:
 
 
 def of_others(path: Path | None, counted: list[calibration.Said]) -> list[calibration.Said]:
-    """The verdicts on programs of others, as one family: those of a file, else those that were counted before."""
+    """The verdicts on programs of others, each set a family: those of a file, else those that were counted before."""
     if path is None:
-        return [said for said in calibration.shipped() if said.family == calibration.OTHERS]
+        return [said for said in calibration.shipped() if said.is_of_others]
     programs = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     rules = [deciding_rule(program["measures"]) for program in programs]
     same = [
@@ -71,12 +71,12 @@ def of_others(path: Path | None, counted: list[calibration.Said]) -> list[calibr
     ]
     often = Counter(calibration.key_of(rule) for rule in same if rule)
     often.update(said.rule for said in counted)
-    found = []
+    found, sets = [], list(dict.fromkeys(program["network"] for program in programs))
     for program, rule in zip(programs, same, strict=True):
         others = [one for one in RULES if one.code == program["code"] and calibration.kind_of(one) != "exact"]
         said = said_of(program, rule or max(others, key=lambda one: often[calibration.key_of(one)], default=None))
         if said is not None:
-            found.append(replace(said, family=calibration.OTHERS))
+            found.append(replace(said, family=f"{calibration.OTHERS} {1 + sets.index(program['network'])}"))
     return found
 
 

@@ -10,9 +10,9 @@ where p is the same share over all rules of its kind, so that a rule that seldom
 `SHRINKAGE`; at most `MOST`.
 
 That says how sure a rule is on programs that were made for counting. Programs of others, which nobody who wrote a rule
-had seen, are harder: their counts, of the family `OTHERS`, come on top in the same way, with the share of the families
-in place of p. Leaving out each family in turn tells whether that holds for programs of other kinds:
-`calibration_error`.
+had seen, are harder: their counts come on top in the same way, with the share of the families in place of p. Each set
+of them is a family whose name begins with `OTHERS`. Leaving out each family in turn tells whether that holds for
+programs of other kinds: `calibration_error`.
 
 Source: Guo et al. 2017, "On Calibration of Modern Neural Networks", https://arxiv.org/abs/1706.04599, for the error.
 """
@@ -58,6 +58,11 @@ class Said:
     healthy: bool
     right: bool
 
+    @property
+    def is_of_others(self) -> bool:
+        """Whether it is of one of the sets of programs of others; each set is a family."""
+        return self.family.startswith(OTHERS)
+
 
 def key_of(rule: Rule) -> str:
     """A rule's name: its code and the measures that it asks for.
@@ -85,10 +90,10 @@ class Calibration:
 
     def __init__(self, verdicts: Iterable[Said]) -> None:
         verdicts = list(verdicts)
-        own = [said for said in verdicts if said.family != OTHERS]
+        own = [said for said in verdicts if not said.is_of_others]
         self._rules = _counted(own, lambda said: said.rule)
         self._kinds = _counted(own, lambda said: said.kind)
-        self._others = _counted([said for said in verdicts if said.family == OTHERS], lambda said: said.rule)
+        self._others = _counted([said for said in verdicts if said.is_of_others], lambda said: said.rule)
         right, count = (sum(column) for column in zip(*self._kinds.values(), strict=True)) if own else (1.0, 2.0)
         self._overall = right / count
 
