@@ -167,7 +167,7 @@ def test_variables_that_were_looked_at_are_freed():
 
 
 def test_a_few_samples_on_purpose_may_look_the_same_so_that_it_is_not_exact():
-    assert judge({"steps": 100.0, "batches_seen": 1.0, "at_hand": 1.0}).confidence < 0.9
+    assert judge({"steps": 100.0, "batches_seen": 1.0, "at_hand": 1.0}).confidence < 0.99
 
 
 @pytest.mark.parametrize(("size", "at_hand"), [(20, 1.0), (10, 0.0)])

@@ -120,10 +120,11 @@ def test_a_sentence_is_true_of_the_numbers_beside_it(code, numbers, says, never)
     assert never not in verdict.text
 
 
-def test_a_rise_that_was_too_often_no_fault_is_not_told():
-    """A discriminator's loss rises while its generator learns: the rule is right too seldom to be said."""
-    verdict = judge({"steps": 300.0, "above_lowest": 0.3, "left": 0.8, "falling": 0.1})
-    assert verdict.code == "unsure"
+def test_a_rise_is_a_fault_unless_a_generator_learns():
+    """A discriminator's loss rises while its generator learns."""
+    risen = {"steps": 300.0, "above_lowest": 0.3, "left": 0.8, "falling": 0.1}
+    assert judge(risen).code == "lr_too_large"
+    assert judge(risen | {"unused_passes": 1.0}).code != "lr_too_large"
     assert "has been lower" in text_of("lr_too_large", ["above_lowest"], {})
 
 
