@@ -185,6 +185,17 @@ def test_a_gradient_that_the_first_layers_had_and_lost(start, moved, code):
     assert judge(STUCK | lost | start).code == code
 
 
+def measured(model, optimizer, steps):
+    with watch(model, optimizer) as watching:
+        for _ in range(steps):
+            optimizer.zero_grad()
+            loss = functional.cross_entropy(model(INPUTS), LABELS)
+            loss.backward()
+            optimizer.step()
+            watching.step(loss)
+    return watching.measures()
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_steps_that_are_too_long_lose_the_gradient_of_the_first_layers(seed):
     torch.manual_seed(seed)
@@ -192,15 +203,7 @@ def test_steps_that_are_too_long_lose_the_gradient_of_the_first_layers(seed):
     with torch.no_grad():
         for layer in model[::2]:
             nn.init.orthogonal_(layer.weight)
-    optimizer = torch.optim.Adam(model.parameters(), lr=5)
-    with watch(model, optimizer) as watching:
-        for _ in range(100):
-            optimizer.zero_grad()
-            loss = functional.cross_entropy(model(INPUTS), LABELS)
-            loss.backward()
-            optimizer.step()
-            watching.step(loss)
-    found = watching.measures()
+    found = measured(model, torch.optim.Adam(model.parameters(), lr=5), steps=100)
     assert found["gradient_first_to_last"] < 1e-3
     assert found["gradient_first_to_last_start"] > 0.1
 
@@ -209,13 +212,6 @@ def test_the_first_gradients_of_deep_layers():
     found = {}
     for depth in (2, 20):
         model = net(6, *[8] * depth, 2)
-        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-        with watch(model, optimizer) as watching:
-            for _ in range(3):
-                optimizer.zero_grad()
-                loss = functional.cross_entropy(model(INPUTS), LABELS)
-                loss.backward()
-                optimizer.step()
-                watching.step(loss)
-        found[depth] = watching.measures()["gradient_first_to_last_start"]
+        measures = measured(model, torch.optim.SGD(model.parameters(), lr=0.1), steps=3)
+        found[depth] = measures["gradient_first_to_last_start"]
     assert found[20] < 1e-3 < found[2]

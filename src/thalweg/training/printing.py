@@ -161,6 +161,17 @@ def working_line(stage: str, pace: Pace) -> str:
 
 
 @contextmanager
+def _closed_at_the_end(display: Any) -> Iterator[Listener]:
+    """Yield what shows progress, and close it, with the error if there is one."""
+    try:
+        yield display
+    except BaseException as error:
+        display.close(error)
+        raise
+    display.close()
+
+
+@contextmanager
 def heard(listener: Listener | None, verbose: bool | None = None) -> Iterator[Listener]:  # noqa: FBT001 - of `train`
     """Yield what receives the progress of a call from Python.
 
@@ -171,13 +182,8 @@ def heard(listener: Listener | None, verbose: bool | None = None) -> Iterator[Li
     """
     place = None if listener is not None or verbose is False else _notebook.place()
     if place is not None:
-        display = _notebook.live(place)
-        try:
+        with _closed_at_the_end(_notebook.live(place)) as display:
             yield display
-        except BaseException as error:
-            display.close(error)
-            raise
-        display.close()
     elif listener is not None:
         yield listener
     else:
@@ -241,13 +247,8 @@ def heard_if_long(listener: Listener | None, clock: Callable[[], float] = time.m
     if _notebook.place() is None and not _is_terminal():
         yield Listener()
         return
-    display = _OnceLong(clock)
-    try:
+    with _closed_at_the_end(_OnceLong(clock)) as display:
         yield display
-    except BaseException as error:
-        display.close(error)
-        raise
-    display.close()
 
 
 def _is_terminal() -> bool:
