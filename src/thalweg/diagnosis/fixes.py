@@ -239,6 +239,7 @@ _LOSS_FIXES = {
     "outputs_fixed": ("one_logit", "linear_output"),
     "squashed_twice": ("logits",),
     "several_labels": ("each_class",),
+    "targets_multi_hot": ("each_class",),
     "numbered_classes": ("output_per_class",),
     "scores_cut": ("no_last_relu",),
     "truths_cut": ("no_last_relu",),

@@ -103,6 +103,7 @@ PROGRAM_RULES: tuple[Rule, ...] = (
     _rule("wrong_loss", m.OUTPUTS_FIXED > 0.5, prior=1.0),
     _rule("wrong_loss", m.SQUASHED_TWICE > 0.5, prior=1.0),
     _rule("wrong_loss", m.SEVERAL_LABELS > 0.05, prior=1.0),
+    _rule("wrong_loss", m.TARGETS_MULTI_HOT > 0.5, prior=1.0),
     _rule("wrong_loss", m.SCORES_CUT > 0.05, m.LEFT > 0.05, prior=1.0),
     _rule("wrong_loss", m.TRUTHS_CUT > 0.1, m.LEFT > 0.05, prior=1.0),
     _rule("wrong_loss", m.NEGATIVES_CUT > 0.05, m.LEFT > 0.05, prior=1.0),

@@ -123,6 +123,7 @@ BY: dict[str, tuple[str, ...]] = {
         "outputs_fixed",
         "squashed_twice",
         "several_labels",
+        "targets_multi_hot",
         "numbered_classes",
         "scores_cut",
         "truths_cut",

@@ -46,6 +46,7 @@ from thalweg.diagnosis.measures.rewards import reward_measures
 from thalweg.diagnosis.measures.rounding import rounding_measures
 from thalweg.diagnosis.measures.running_statistics import restated_measures
 from thalweg.diagnosis.measures.sequence import sequence_measures
+from thalweg.diagnosis.measures.signs import joined_sign_measures
 from thalweg.diagnosis.measures.smoothing import smoothing_measures
 from thalweg.diagnosis.measures.start import start_measures
 from thalweg.diagnosis.measures.symmetry import symmetry_of
@@ -147,7 +148,7 @@ def ask(
             "layout": lambda: layout_measures(given[0]),
             "order": lambda: order_measures(copied.loss_fn, rows, first),
             "leakage": lambda: leakage_measures(copied.model, as_written, written, as_given),
-            "pairing": lambda: pairing_measures(new(), first),
+            "pairing": lambda: pairing_measures(new(), first) | joined_sign_measures(new(), first),
             "rewards": lambda: reward_measures(new(), first),
             "mirrored": lambda: mirrored_measures(copied, first),
             "symmetry": lambda: weights_of(copied.model, start or {}),
