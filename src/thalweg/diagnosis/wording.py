@@ -55,7 +55,7 @@ BY: dict[str, tuple[str, ...]] = {
     "clipped_too_hard": ("clipped_values", "cosine", "tried_unclipped"),
     "converged": ("left", "decrease_possible"),
     "dead_units": ("matrix_gradient_first", "outputs_dead", "tried_anew", "dead_units"),
-    "decayed_too_early": ("full_rate_share",),
+    "decayed_too_early": ("fell_before", "lr_gone", "full_rate_share"),
     "diverged": ("nonfinite_step", "rise"),
     "exploding_gradients": ("initial_scale",),
     "gradients_not_averaged": ("summed_passes",),
