@@ -99,6 +99,7 @@ PROGRAM_RULES: tuple[Rule, ...] = (
     _rule("wrong_loss", m.LOSS_BLIND > 0.5, prior=1.0),
     _rule("wrong_loss", m.LOSS_IN_STEPS > 0.5, prior=1.0),
     _rule("wrong_loss", m.MISPAIRED > 0.5, prior=1.0),
+    _rule("targets_unrelated", m.CROSSED > 0.5, prior=1.0),
     _rule("wrong_loss", m.REWARDED_RARER > 0.5, prior=0.95, beside_learning=True),
     _rule("wrong_loss", m.OUTPUTS_FIXED > 0.5, prior=1.0),
     _rule("wrong_loss", m.SQUASHED_TWICE > 0.5, prior=1.0),

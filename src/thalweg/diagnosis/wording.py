@@ -88,7 +88,7 @@ BY: dict[str, tuple[str, ...]] = {
     "saturated_units": ("initial_scale", "tried_other_start", "tried_anew"),
     "symmetric_weights": ("twin_units_first",),
     "target_leakage": ("targets_in_column", "class_in_column", "targets_at_end", "next_seen", "own_seen"),
-    "targets_unrelated": ("foretold", "pictures_foretold", "tried_best", "to_constant"),
+    "targets_unrelated": ("crossed", "foretold", "pictures_foretold", "tried_best", "to_constant"),
     "too_few_steps": ("stepped", "avoidable", "tried_longer", "gain_same"),
     "untrained_parameters": (
         "foreign",

@@ -19,6 +19,7 @@ from thalweg.diagnosis.measures.blind import blind_measures
 from thalweg.diagnosis.measures.budget import A_PASS, Budget, Sizes, TooSlowError, timed_on
 from thalweg.diagnosis.measures.called import called_measures
 from thalweg.diagnosis.measures.collapse import collapse_measures
+from thalweg.diagnosis.measures.crossed import crossed_measures
 from thalweg.diagnosis.measures.cut import cut_measures
 from thalweg.diagnosis.measures.dropout import dropout_left_on, dropout_measures
 from thalweg.diagnosis.measures.floor import floor_measures
@@ -148,7 +149,9 @@ def ask(
             "layout": lambda: layout_measures(given[0]),
             "order": lambda: order_measures(copied.loss_fn, rows, first),
             "leakage": lambda: leakage_measures(copied.model, as_written, written, as_given),
-            "pairing": lambda: pairing_measures(new(), first) | joined_sign_measures(new(), first),
+            "pairing": lambda: (
+                pairing_measures(new(), first) | joined_sign_measures(new(), first) | crossed_measures(new(), first)
+            ),
             "rewards": lambda: reward_measures(new(), first),
             "mirrored": lambda: mirrored_measures(copied, first),
             "symmetry": lambda: weights_of(copied.model, start or {}),
