@@ -89,6 +89,27 @@ def test_a_language_model_whose_loss_shifts_its_labels():
     assert crossed(Words(batch_first=True), TEXT, TEXT, shifted) == 0
 
 
+def test_words_that_are_padding_and_not_counted():
+    lengths = torch.arange(SAMPLES)[:, None] % 3 + 2
+    ends = torch.arange(TIMES) >= lengths
+    padded = NEXT.clamp(min=1).masked_fill(ends, 0)
+
+    def counted(outputs, targets):
+        return cross_entropy(outputs.flatten(0, 1), targets.flatten(), ignore_index=0)
+
+    assert crossed(Words(batch_first=True), TEXT, padded, counted) == 0
+    assert crossed(Words(), TEXT, padded, counted) == 1
+
+
+def test_an_output_that_nothing_changes_is_not_another_samples():
+    """A second derivative through ReLU is zero: its target pulls what no input moves."""
+
+    def loss_fn(outputs, targets):
+        return (outputs[:, 1] - targets[:, 0]).square().mean() + (outputs[:, 0] * (targets[:, 0] > 1)).mean()
+
+    assert not crossed(Then(lambda outputs: outputs[:, :2] * torch.tensor([1.0, 0.0])), ROWS, ROWS, loss_fn)
+
+
 def test_samples_that_share_outputs_are_not_asked():
     neighbors = torch.eye(SAMPLES).roll(1, 0) + torch.eye(SAMPLES).roll(3, 0)
     assert crossed(Then(lambda outputs: neighbors @ outputs), ROWS, LABELS, cross_entropy) is None

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 FEWEST = 4  # samples
 PLACES = 5  # samples looked at
-LITTLE = 0.5  # of what a sample pulls, or of its own outputs
+LITTLE = 0.5  # of what a sample pulls
 MOST_NUMBERS = 1 << 24
 _MOVED = 1e-6  # of the largest change: rounding
 _WHOLE = 0.5  # of a sample's share of the outputs: some of its numbers may stay as they are
@@ -46,9 +46,9 @@ def crossed_measures(copied: Copy, batch: Batch) -> dict[str, float]:
         batch: inputs and targets, with a row for each sample.
 
     Returns:
-        `crossed`, in [0, 1]: a sample counts if less than half of what it pulls is its own, or of its own is what it
-        pulls, where that is less. Nothing where samples share outputs, as neighbors in a graph do, or where outputs and
-        targets are of another form.
+        `crossed`, in [0, 1]: a sample counts if less than half of what it pulls is its own, and the rest is others'.
+        Nothing where samples share outputs, as neighbors in a graph do, where targets pull more than a sample's share
+        of the outputs, as in a contrastive loss, or where outputs and targets are of another form.
     """
     targets = batch.targets
     if not isinstance(targets, torch.Tensor) or not targets.ndim or len(targets) < FEWEST:
@@ -61,32 +61,42 @@ def crossed_measures(copied: Copy, batch: Batch) -> dict[str, float]:
     if not isinstance(outputs, torch.Tensor) or not outputs.is_floating_point() or outputs.numel() > MOST_NUMBERS:
         return {}
     places = torch.linspace(0, len(targets) - 1, PLACES).round().long().unique().tolist()
-    own = _own(copied, batch, places)
-    if own is None or not _apart(own, outputs.numel() / len(targets)):
+    found = _own(copied, batch, places)
+    if found is None or not _apart(found[1], outputs.numel() / len(targets)):
         return {}
+    read_O, own = found
     with own_randomness(0):
         drawn = torch.randn(outputs.shape).to(outputs)
     drawn = reachable(head_of(outputs), drawn, class_dim(outputs.detach(), targets))
-    pulled = _pulled(copied, drawn, targets, places)
-    shares = [_common(one_O, other_O) for one_O, other_O in zip(own, pulled, strict=False) if bool(other_O.any())]
+    shares = []
+    for own_O, pulled_O in zip(own, _pulled(copied, drawn, targets, places), strict=False):
+        count = int((pulled_O & read_O).sum())
+        if count > 0 and int(pulled_O.sum()) <= outputs.numel() / len(targets):
+            shares.append(float((pulled_O & own_O).sum()) / count)
     return {"crossed": sum(share < LITTLE for share in shares) / len(shares)} if shares else {}
 
 
-def _own(copied: Copy, batch: Batch, places: list[int]) -> list[Tensor] | None:
-    """Which outputs change with the inputs of each place; None where a network takes no other inputs."""
+def _own(copied: Copy, batch: Batch, places: list[int]) -> tuple[Tensor, list[Tensor]] | None:
+    """Which outputs change with any inputs, and which with those of each place; None where no others are taken."""
 
-    def outputs(inputs: object) -> Tensor:
+    def outputs(change: Callable[[Tensor], Tensor]) -> Tensor:
         with own_randomness(0), torch.no_grad():
-            return Batch(inputs, batch.targets).outputs(evaluating(copied.model)).detach().flatten()
+            given = Batch(mapped(batch.inputs, change), batch.targets)
+            return given.outputs(evaluating(copied.model)).detach().flatten()
 
     with suppress(Exception):
-        before_O = outputs(batch.inputs)
-        return [_changed(before_O, outputs(mapped(batch.inputs, _with_another(place)))) for place in places]
+        before_O = outputs(lambda rows: rows)
+        read_O = _changed(before_O, outputs(lambda rows: rows.roll(1, 0)))
+        return read_O, [_changed(before_O, outputs(_with_another(place))) for place in places]
     return None
 
 
 def _pulled(copied: Copy, drawn: Tensor, targets: Tensor, places: list[int]) -> list[Tensor]:
-    """The outputs whose gradient changes with the targets of each place; none for a loss that takes no such targets."""
+    """The outputs whose gradient changes with the targets of each place; none for a loss that takes no such targets.
+
+    The numbers of a row change places if that pulls anything: as many of them are padding then, and no mean over the
+    others changes.
+    """
 
     def pull(given: Tensor) -> Tensor:
         with own_randomness(0), torch.enable_grad():
@@ -94,9 +104,15 @@ def _pulled(copied: Copy, drawn: Tensor, targets: Tensor, places: list[int]) -> 
             (gradient,) = torch.autograd.grad(copied.loss_fn(leaf, given), leaf)
         return gradient.flatten()
 
+    def pulled(place: int, before_O: Tensor) -> Tensor:
+        turned = targets.clone()
+        turned[place] = targets[place].flatten().flip(0).view_as(targets[place])
+        pulled_O = _changed(before_O, pull(turned))
+        return pulled_O if pulled_O.any() else _changed(before_O, pull(_with_another(place)(targets)))
+
     with suppress(Exception):
         before_O = pull(targets)
-        return [_changed(before_O, pull(_with_another(place)(targets))) for place in places]
+        return [pulled(place, before_O) for place in places]
     return []
 
 
@@ -121,8 +137,3 @@ def _apart(own: list[Tensor], share: float) -> bool:
     """Whether each sample has outputs of its own, as many as its share, and no two have one in common."""
     together_O = torch.stack([one_O.int() for one_O in own]).sum(dim=0)
     return bool((together_O <= 1).all()) and all(_WHOLE * share <= int(one_O.sum()) <= share for one_O in own)
-
-
-def _common(one_O: Tensor, other_O: Tensor) -> float:
-    """What two sets have in common, as a share of the smaller one."""
-    return float((one_O & other_O).sum()) / float(min(one_O.sum(), other_O.sum()))
