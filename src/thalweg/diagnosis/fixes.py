@@ -64,6 +64,7 @@ FIXES_OF: dict[str, tuple[str, ...]] = {
         "normalize_layers",
         "last_word",
         "keep_gradient",
+        "smooth_units",
     ),
     "weight_decay_too_strong": ("less_decay", "less_penalty"),
     "wrong_loss": (
@@ -167,8 +168,13 @@ def _instead(code: str, measures: Mapping[str, float]) -> tuple[str, ...]:
         "targets_unrelated": (known("crossed") > 0.5, ("same_order",)),
         "too_few_steps": (known("stepped", 1) < 0.1, ("step_each_batch",)),
         "vanishing_gradients": (
-            known("steps_cut") > 0.5 or (known("forgotten_in_padding") > 0.5 and known("inputs_seen", 1) < 1e-3),
-            ("keep_gradient",) if known("steps_cut") > 0.5 else ("last_word",),
+            max(known("steps_cut"), 10 * known("outputs_unmoved")) > 0.5
+            or (known("forgotten_in_padding") > 0.5 and known("inputs_seen", 1) < 1e-3),
+            ("smooth_units",)
+            if known("outputs_unmoved") > 0.05
+            else ("keep_gradient",)
+            if known("steps_cut") > 0.5
+            else ("last_word",),
         ),
     }.get(code, (False, ()))
     return fixes if holds else ()
@@ -191,6 +197,7 @@ _INSTEAD = {
     "mix_less",
     "same_order",
     "scale_targets",
+    "smooth_units",
     "step_each_batch",
     "stop_gradient",
     "train_all_layers",

@@ -165,6 +165,7 @@ PROGRAM_RULES: tuple[Rule, ...] = (
         (m.TO_CONSTANT > 0.7).if_known,
         prior=1.0,
     ),
+    _rule("vanishing_gradients", m.OUTPUTS_UNMOVED > 0.05, (m.TO_CONSTANT > 0.5).if_known, prior=1.0),
     _rule("vanishing_gradients", m.STEPS_CUT > 0.5, (m.TO_CONSTANT > 0.5).if_known, m.LEFT > 0.3, prior=1.0),
     _rule(
         "inputs_ignored",

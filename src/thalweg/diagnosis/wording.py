@@ -104,6 +104,7 @@ BY: dict[str, tuple[str, ...]] = {
     ),
     "vanishing_gradients": (
         "forgotten_in_padding",
+        "outputs_unmoved",
         "steps_cut",
         "matrix_gradient_first",
         "initial_scale",

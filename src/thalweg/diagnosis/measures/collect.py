@@ -53,6 +53,7 @@ from thalweg.diagnosis.measures.start import start_measures
 from thalweg.diagnosis.measures.symmetry import symmetry_of
 from thalweg.diagnosis.measures.terms import terms_measures
 from thalweg.diagnosis.measures.trial_gains import TrialGains
+from thalweg.diagnosis.measures.unmoved import unmoved_measures
 from thalweg.errors import UsageError
 from thalweg.probes.batches import first_tensor
 from thalweg.probes.copies import Copy, fastest_threads, own_clock, own_randomness, seconds_of, untouching
@@ -144,7 +145,7 @@ def ask(
             "mixing": lambda: mixing_measures(new(), first, scale),
             "smoothing": lambda: smoothing_measures(new(), start or {}, first),
             "ignored": lambda: ignored_measures(new(), first),
-            "cut": lambda: cut_measures(new(), first),
+            "cut": lambda: cut_measures(new(), first) | unmoved_measures(new(), first),
             "collapse": lambda: collapse_measures(new(), start or {}, first),
             "layout": lambda: layout_measures(given[0]),
             "order": lambda: order_measures(copied.loss_fn, rows, first),
