@@ -8,7 +8,8 @@ that takes more than half an hour on two cores.
 changed is then counted anew in a second. Run it after each change of a rule.
 `--others` takes such lines of programs of others, which are no part of the project; without it, their counts stay. They
 should be of a first run, and hold its verdict as `code`: rules that were changed with a program in view are too good on
-it. If something else is said now, the verdict counts for the rule of its code that speaks most often and is not exact.
+it. If something else is said now, the verdict counts for a rule of its code that is not exact: one that still holds, or
+else the one that speaks most often.
 """  # noqa: INP001 - a script
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from thalweg.diagnosis import calibration, zoo
-from thalweg.diagnosis.judging import deciding_rule
+from thalweg.diagnosis.judging import deciding_rule, derived
 from thalweg.diagnosis.rules import RULES
 
 
@@ -74,10 +75,20 @@ def of_others(path: Path | None, counted: list[calibration.Said]) -> list[calibr
     found, sets = [], list(dict.fromkeys(program["network"] for program in programs))
     for program, rule in zip(programs, same, strict=True):
         others = [one for one in RULES if one.code == program["code"] and calibration.kind_of(one) != "exact"]
-        said = said_of(program, rule or max(others, key=lambda one: often[calibration.key_of(one)], default=None))
+        holding = [one for one in others if _holds(one, program["measures"])]
+        said = said_of(
+            program, rule or max(holding or others, key=lambda one: often[calibration.key_of(one)], default=None)
+        )
         if said is not None:
             found.append(replace(said, family=f"{calibration.OTHERS} {1 + sets.index(program['network'])}"))
     return found
+
+
+def _holds(rule: Rule, measures: dict) -> bool:
+    """Whether all of its conditions hold, whatever other rules say."""
+    known = {**measures, **derived(measures)}
+    states = [(condition.holds(known), condition.optional) for condition in rule.conditions]
+    return all(state or (state is None and optional) for state, optional in states)
 
 
 def said_of(program: dict, rule: Rule | None) -> calibration.Said | None:
