@@ -129,7 +129,7 @@ def test_a_rate_that_wrecked_the_weights_is_named_since_copies_from_the_start_le
     verdict = diagnosed(model, torch.optim.SGD(model.parameters(), rate), (inputs_NF, targets_N1), summed)
     if code:
         assert verdict.measures["nonfinite_step"] > 0
-        assert (verdict.code, verdict.alternatives[0][0]) == (code, "diverged")
+        assert verdict.code == code
         assert "at a lower rate" in verdict.text
     else:
         assert verdict.code in {"healthy", "converged"}
