@@ -80,3 +80,17 @@ def test_schedules_that_keep_a_rate_for_most_of_their_steps(rate_S):
 def test_a_rate_of_zero_throughout_has_not_fallen():
     assert "lr_gone" not in trends({"loss": np.ones(50), "lr": np.zeros(50)})
     assert "fell_before" not in trends({"loss": np.ones(50), "lr": np.r_[np.ones(5), np.zeros(45)]}), "too few to tell"
+
+
+@pytest.mark.parametrize("count", [20, 25, 40, 200])
+def test_scatter_of_a_short_training_is_no_rise(count):
+    """Losses that fall and scatter, of two to twenty to a tenth."""
+    generator = np.random.default_rng(0)
+    fall = 0.4 * np.exp(-np.arange(count) / 5) + 0.3
+    risen = [trends({"loss": fall + generator.normal(0, 0.05, count)})["above_lowest"] for _ in range(500)]
+    assert np.mean(np.array(risen) > 0) < 0.01
+
+
+def test_a_rise_of_a_short_training_is_seen():
+    fall_and_rise = np.r_[np.linspace(1, 0.2, 12), np.linspace(0.2, 0.9, 13)]
+    assert trends({"loss": fall_and_rise})["above_lowest"] > 0.5

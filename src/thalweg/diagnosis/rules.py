@@ -104,6 +104,7 @@ RULES: tuple[Rule, ...] = (
         m.DEAD_UNITS_FIRST < 0.7,
         STUCK,
     ),
+    _rule("lr_too_large", m.WEIGHT_NORM_LEFT > 10, m.DEAD_UNITS > 0.9, m.DEAD_UNITS_FIRST < 0.5, NOT_BELOW, STUCK),
     _rule("lr_too_large", LOWER_IS_NO_WORSE, m.UPDATE_RATIO > 0.05, m.LATE_NOISE > 0.5, STUCK, m.LEFT > 0.2),
     _rule("lr_too_large", LOWER_IS_NO_WORSE, m.SHARPNESS_RATIO > 2.5, m.LEFT > 0.2),
     _rule(
@@ -140,12 +141,12 @@ RULES: tuple[Rule, ...] = (
     _rule(
         "saddle", m.NEGATIVE_CURVATURE > 0.5, m.NEGATIVE_SHARE > 0.02, m.DECREASE_POSSIBLE < 1e-3, STUCK, m.LEFT > 0.3
     ),
+    # What holds every step back. Where full steps learn, the small gradient of a long sequence is enough.
+    _rule("clipped_too_hard", m.TRIED_UNCLIPPED > 0.2, m.LEFT > 0.3, prior=0.9, beside_learning=True),
     _rule("vanishing_gradients", m.SEQUENCE_GRADIENT < 1e-4, m.LEFT > 0.7, prior=0.9),
-    # What holds every step back.
     _rule("clipped_too_hard", m.CLIPPED > 0.9, m.GAIN_SAME > 0.02, STUCK, m.LEFT > 0.3, prior=0.9),
     _rule("clipped_too_hard", m.CLIPPED > 0.9, m.COSINE > 0.8, m.TO_CONSTANT > 1, m.STEPS > 150, prior=0.9),
     _rule("clipped_too_hard", m.CLIPPED_VALUES > 0.9, m.TRIED_UNCLIPPED > 0.1, STUCK, m.LEFT > 0.3, prior=0.9),
-    _rule("clipped_too_hard", m.TRIED_UNCLIPPED > 0.2, m.LEFT > 0.3, prior=0.9, beside_learning=True),
     *DECAY_RULES,
     # A rate that is too small, or too large for the curvature.
     _rule(
