@@ -63,6 +63,14 @@ def test_outputs_that_the_loss_does_not_ask_for():
     assert unmoved(nn.ReLU(), "columns", lambda outputs, _: outputs.nothing) is None
 
 
+def test_outputs_that_a_last_relu_cuts_are_another_fault():
+    model = nn.Sequential(nn.Linear(1, 4), nn.ReLU())
+    with torch.no_grad():
+        model[0].bias.fill_(-9)
+    copied = Copy.of(model, torch.optim.SGD(model.parameters(), lr=0.1), nn.MSELoss())
+    assert unmoved_measures(copied, Batch(PLACES_N1, torch.ones(12, 4))) == {"outputs_unmoved": 0.0}
+
+
 def test_what_is_passed_on_with_the_outputs():
     assert unmoved(nn.ReLU(), "passed on", of_columns) == 0
     assert unmoved(nn.ReLU(), "mask", of_two) == 0

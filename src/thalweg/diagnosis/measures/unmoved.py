@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from thalweg.diagnosis.measures.graph import tensors_in
+from thalweg.diagnosis.measures.head import head_of
 from thalweg.probes.batches import mapped
 from thalweg.probes.copies import own_randomness
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from thalweg.probes.copies import Copy
 
 MOST_OUTPUTS = 16  # of a sample: each is asked for its gradient
+REDRAWN = 4  # times
 
 
 def unmoved_measures(copied: Copy, batch: Batch) -> dict[str, float]:
@@ -33,9 +35,9 @@ def unmoved_measures(copied: Copy, batch: Batch) -> dict[str, float]:
 
     Returns:
         `outputs_unmoved`, in [0, 1]: outputs that are computed with weights and have no gradient by any, with the
-        present weights and with new ones. Beside others in one tensor, an output counts if it is one number for all
-        samples: inputs may be passed on there. Nothing where samples have more than sixteen outputs, or the loss pulls
-        none.
+        present weights and with new ones. A last ReLU that cuts an output is another fault, and does not count. Beside
+        others in one tensor, an output counts if it is one number for all samples: inputs may be passed on there.
+        Nothing where samples have more than sixteen outputs, or the loss pulls none.
     """
     pulled_K = None
     with suppress(Exception):  # a loss that takes no other outputs
@@ -43,8 +45,10 @@ def unmoved_measures(copied: Copy, batch: Batch) -> dict[str, float]:
     if pulled_K is None or not pulled_K.any():
         return {}
     still_K = _still(copied, batch, pulled_K)
-    if still_K.any():
-        with own_randomness(0):
+    for seed in range(REDRAWN):
+        if not still_K.any():
+            break
+        with own_randomness(seed):
             copied.restart()
         still_K &= _still(copied, batch, still_K)
     return {"outputs_unmoved": float(still_K.sum() / pulled_K.sum())}
@@ -89,9 +93,10 @@ def _still(copied: Copy, batch: Batch, asked_K: Tensor) -> Tensor:
         for one in tensors_in(batch.outputs(copied.model)):
             if not one.is_floating_point():
                 continue
+            own = one.requires_grad and head_of(one) != "relu"
             for column_N in one.reshape(len(one), -1).unbind(dim=1):
                 alike = one.numel() == len(one) or bool((column_N == column_N[0]).all())
-                asked = bool(asked_K[len(still)]) and alike and one.requires_grad and bool(weights)
+                asked = bool(asked_K[len(still)]) and alike and own and bool(weights)
                 still.append(asked and not _moves(column_N, weights))
     return torch.tensor(still, device=asked_K.device)
 
