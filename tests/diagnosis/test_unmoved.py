@@ -78,7 +78,7 @@ def test_what_is_passed_on_with_the_outputs():
 
 def test_the_verdict_on_outputs_that_no_weight_moves():
     found = {"steps": 300.0, "loss_constant": 1.0, "loss_last": 1.0, "falling": 0.0, "left": 1.0}
-    assert judge(found | {"outputs_unmoved": 0.5}).code == "vanishing_gradients"
-    assert [fix.code for fix in fixes_of("vanishing_gradients", {"outputs_unmoved": 0.5})] == ["smooth_units"]
-    assert judge(found | {"outputs_unmoved": 0.5, "loss_last": 0.1}).code != "vanishing_gradients", "it learns without"
+    assert judge(found | {"outputs_unmoved": 0.5}).code == "wrong_loss"
+    assert [fix.code for fix in fixes_of("wrong_loss", {"outputs_unmoved": 0.5})] == ["smooth_units"]
+    assert judge(found | {"outputs_unmoved": 0.5, "loss_last": 0.1}).code != "wrong_loss", "it learns without"
     assert judge(found | {"outputs_unmoved": 0.0}).code == "unsure"

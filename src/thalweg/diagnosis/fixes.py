@@ -64,7 +64,6 @@ FIXES_OF: dict[str, tuple[str, ...]] = {
         "normalize_layers",
         "last_word",
         "keep_gradient",
-        "smooth_units",
     ),
     "weight_decay_too_strong": ("less_decay", "less_penalty"),
     "wrong_loss": (
@@ -79,6 +78,7 @@ FIXES_OF: dict[str, tuple[str, ...]] = {
         "cross_entropy",
         "proper_loss",
         "smooth_loss",
+        "smooth_units",
         "sign_of_loss",
         "minus_log_probability",
         "times_first",
@@ -168,13 +168,8 @@ def _instead(code: str, measures: Mapping[str, float]) -> tuple[str, ...]:
         "targets_unrelated": (known("crossed") > 0.5, ("same_order",)),
         "too_few_steps": (known("stepped", 1) < 0.1, ("step_each_batch",)),
         "vanishing_gradients": (
-            max(known("steps_cut"), 10 * known("outputs_unmoved")) > 0.5
-            or (known("forgotten_in_padding") > 0.5 and known("inputs_seen", 1) < 1e-3),
-            ("smooth_units",)
-            if known("outputs_unmoved") > 0.05
-            else ("keep_gradient",)
-            if known("steps_cut") > 0.5
-            else ("last_word",),
+            known("steps_cut") > 0.5 or (known("forgotten_in_padding") > 0.5 and known("inputs_seen", 1) < 1e-3),
+            ("keep_gradient",) if known("steps_cut") > 0.5 else ("last_word",),
         ),
     }.get(code, (False, ()))
     return fixes if holds else ()
@@ -197,7 +192,6 @@ _INSTEAD = {
     "mix_less",
     "same_order",
     "scale_targets",
-    "smooth_units",
     "step_each_batch",
     "stop_gradient",
     "train_all_layers",
@@ -246,6 +240,7 @@ _LOSS_FIXES = {
     "mispaired": ("permute",),
     "rewarded_rarer": ("minus_log_probability",),
     "outputs_fixed": ("one_logit", "linear_output"),
+    "outputs_unmoved": ("smooth_units",),
     "squashed_twice": ("logits",),
     "several_labels": ("each_class",),
     "targets_multi_hot": ("each_class",),

@@ -104,6 +104,7 @@ PROGRAM_RULES: tuple[Rule, ...] = (
     _rule("targets_unrelated", m.CROSSED > 0.5, prior=1.0),
     _rule("wrong_loss", m.REWARDED_RARER > 0.5, prior=0.95, beside_learning=True),
     _rule("wrong_loss", m.OUTPUTS_FIXED > 0.5, prior=1.0),
+    _rule("wrong_loss", m.OUTPUTS_UNMOVED > 0.05, (m.TO_CONSTANT > 0.5).if_known, prior=1.0),
     _rule("wrong_loss", m.SQUASHED_TWICE > 0.5, prior=1.0),
     _rule("wrong_loss", m.SEVERAL_LABELS > 0.05, prior=1.0),
     _rule("wrong_loss", m.TARGETS_MULTI_HOT > 0.5, prior=1.0),
@@ -166,7 +167,6 @@ PROGRAM_RULES: tuple[Rule, ...] = (
         (m.TO_CONSTANT > 0.7).if_known,
         prior=1.0,
     ),
-    _rule("vanishing_gradients", m.OUTPUTS_UNMOVED > 0.05, (m.TO_CONSTANT > 0.5).if_known, prior=1.0),
     _rule("vanishing_gradients", m.STEPS_CUT > 0.5, (m.TO_CONSTANT > 0.5).if_known, m.LEFT > 0.3, prior=1.0),
     _rule(
         "inputs_ignored",

@@ -104,7 +104,6 @@ BY: dict[str, tuple[str, ...]] = {
     ),
     "vanishing_gradients": (
         "forgotten_in_padding",
-        "outputs_unmoved",
         "steps_cut",
         "matrix_gradient_first",
         "initial_scale",
@@ -122,6 +121,7 @@ BY: dict[str, tuple[str, ...]] = {
         "mispaired",
         "rewarded_rarer",
         "outputs_fixed",
+        "outputs_unmoved",
         "squashed_twice",
         "several_labels",
         "targets_multi_hot",
