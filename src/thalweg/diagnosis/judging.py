@@ -179,6 +179,8 @@ def derived(measures: Mapping[str, float]) -> dict[str, float]:
     found["gain_less_than_same"] = known("gain_tenth") - known("gain_same")
     found["gain_no_decay_more"] = known("gain_no_decay") - known("gain_same_long")
     found["valid_left"] = known("valid_last") / known("loss_first") if known("loss_first") > 0 else math.nan
+    # (last - lowest) / first, from (last - lowest) / lowest
+    found["valid_lost"] = found["valid_left"] * known("valid_rise") / (1 + known("valid_rise"))
     found["loss_first_to_zero"] = known("loss_first") / known("loss_zero") if known("loss_zero") > 0 else math.nan
     found["sunk"] = known("loss_last") / max(abs(known("loss_first")), 1.0)
     if known("scale") > 0:

@@ -143,7 +143,15 @@ RULES: tuple[Rule, ...] = (
     ),
     _rule("vanishing_gradients", m.SEQUENCE_GRADIENT < 1e-4, m.LEFT > 0.7, prior=0.9),
     # What holds every step back.
-    _rule("clipped_too_hard", m.CLIPPED > 0.9, m.GAIN_SAME > 0.02, STUCK, m.LEFT > 0.3, prior=0.9),
+    _rule(
+        "clipped_too_hard",
+        m.CLIPPED > 0.9,
+        m.GAIN_SAME > 0.02,
+        (m.TRIED_UNCLIPPED > 0.1).if_known,  # on samples kept out: short runs may learn one batch by heart
+        STUCK,
+        m.LEFT > 0.3,
+        prior=0.9,
+    ),
     _rule("clipped_too_hard", m.CLIPPED > 0.9, m.COSINE > 0.8, m.TO_CONSTANT > 1, m.STEPS > 150, prior=0.9),
     _rule("clipped_too_hard", m.CLIPPED_VALUES > 0.9, m.TRIED_UNCLIPPED > 0.1, STUCK, m.LEFT > 0.3, prior=0.9),
     _rule("clipped_too_hard", m.TRIED_UNCLIPPED > 0.2, m.LEFT > 0.3, prior=0.9, beside_learning=True),
@@ -229,16 +237,6 @@ RULES: tuple[Rule, ...] = (
         "too_few_steps", m.STEPS > 5, m.STEPS < 20, m.TRIED_LONGER > 0.05, (m.TO_CONSTANT > 0.5).if_known, prior=0.85
     ),
     _rule("too_few_steps", m.STEPS > 5, m.STEPS < 20, m.GAIN_SAME > 0.1, (m.TO_CONSTANT > 0.5).if_known, prior=0.85),
-    _rule(
-        "too_few_steps",
-        m.STEPS < 100,
-        m.GAIN_SAME > 0.3,
-        m.TRIED_LONGER > 0.05,
-        m.TO_CONSTANT > 0.7,
-        STUCK,
-        prior=0.85,
-    ),
-    _rule("too_few_steps", m.STEPS < 100, m.TRIED_LONGER > 0.3, m.TO_CONSTANT > 0.7, prior=0.85),
     _rule("too_few_steps", m.STEPS < 100, m.TRIED_LONGER > 0.1, m.TO_CONSTANT > 0.9, m.FIT_LEFT < 0.3, prior=0.85),
     _rule("too_few_steps", m.STEPS < 100, m.COSINE > 0.5, m.FIT_LEFT < 0.3, m.LEFT > 0.5, STUCK, prior=0.85),
     _rule(
@@ -293,7 +291,7 @@ RULES: tuple[Rule, ...] = (
     ),
     # The data and the capacity of the network.
     _rule("model_too_small", m.TRIED_LARGER > 0.1, m.FIT_LEFT > 0.2, m.TO_CONSTANT > 0.4, prior=0.9),
-    _rule("overfitting", m.VALID_GAP > 0.5, m.VALID_RISE > 0.1),
+    _rule("overfitting", m.VALID_GAP > 0.5, m.VALID_RISE > 0.1, m.VALID_LOST > 0.1),
     _rule("overfitting", m.VALID_GAP > 0.7, m.VALID_LEFT > 0.3, m.LEFT < 0.2),
     _rule("overfitting", m.ACCURACY_GAP > 0.15, m.TRAIN_ACCURACY > 0.95),
     # What is lost among several processes, though each of them learns.
@@ -373,6 +371,7 @@ RULES: tuple[Rule, ...] = (
     _rule(
         "targets_unrelated",
         (m.FORETOLD < 3).if_known,
+        (m.TRIED_BEST > 0.8).if_known,  # else a short trial learned what holds on samples kept out
         m.TO_CONSTANT > 0.95,
         NOT_ABOVE,
         (m.COSINE < 0.3).if_known,

@@ -1,0 +1,40 @@
+"""Sound trainings that look faulty by one number: the numbers are those of trainings that learned."""
+
+import pytest
+
+from thalweg.diagnosis.judging import judge
+
+
+SOUND = {"healthy", "converged", "noise_floor", "unsure"}
+FINISHED = {"steps": 1200.0, "loss_first": 0.7, "loss_last": 0.0006, "left": 0.0009, "falling": 0.02}
+
+
+def test_a_small_validation_loss_that_rises_is_no_overfitting():
+    """The few wrong answers of a classifier grow surer while 98 % stay right."""
+    surer = FINISHED | {"valid_last": 0.087, "valid_gap": 0.99, "valid_rise": 0.4}
+    assert judge(surer).code == "healthy"
+    assert judge(surer | {"valid_last": 0.6}).code == "overfitting"
+    assert judge(surer | {"valid_last": 0.6, "left": 0.3, "loss_last": 0.2}).code == "overfitting"
+
+
+def test_one_epoch_that_learned_is_not_accused_of_its_length():
+    epoch = {"steps": 45.0, "falling": 0.09, "to_constant": 0.87, "left": 0.87, "cosine": 0.29, "fit_left": 0.01}
+    going_on = {"gain_same": 0.4, "tried_longer": 0.39}
+    assert judge(epoch | going_on).code == "healthy"
+    assert judge(epoch | going_on | {"to_constant": 0.98, "left": 0.98}).code == "too_few_steps"
+
+
+@pytest.mark.parametrize(("unclipped", "sound"), [(-0.08, True), (0.3, False), (None, False)])
+def test_clipping_that_trials_on_samples_kept_out_do_not_blame(unclipped, sound):
+    """Copies without clipping learn one batch by heart, which says nothing of clipping."""
+    measures = {"steps": 280.0, "clipped": 0.97, "gain_same": 0.38, "left": 0.39, "to_constant": 0.39, "falling": 0.0}
+    measures |= {} if unclipped is None else {"tried_unclipped": unclipped}
+    assert (judge(measures).code in SOUND) == sound
+
+
+def test_targets_that_a_short_trial_foretells_are_not_unrelated():
+    """The loss of a risk model grows with its batch, so the constant's of a smaller batch is too low."""
+    measures = {"steps": 130.0, "fit_left": 0.17, "to_constant": 0.99, "left": 0.75, "falling": 0.0, "cosine": 0.26}
+    measures["update_ratio"] = 0.008
+    assert judge(measures | {"tried_best": 0.26}).code in SOUND
+    assert judge(measures | {"tried_best": 0.97}).code == "targets_unrelated"
