@@ -140,7 +140,8 @@ def _in_a_game(measures: Mapping[str, float]) -> bool:
     they are the generator's. A loop whose optimizer seldom steps throws its own gradients away.
     """
     seldom = measures.get("stepped", 1.0) < SELDOM
-    return measures.get("rival", 0.0) > 0.5 or (measures.get("unused_passes", 0.0) > 0.5 and not seldom)
+    plays = any(measures.get(name, 0.0) > 0.5 for name in ("rival", "rival_seen"))
+    return plays or (measures.get("unused_passes", 0.0) > 0.5 and not seldom)
 
 
 def _is_ruled_out(rule: Rule, measures: Mapping[str, float]) -> bool:

@@ -242,6 +242,7 @@ RESTATED = Measure("restated", "batch", "share")
 REWARDED_RARER = Measure("rewarded_rarer", "batch", "flag")
 RISE = Measure("rise", "history", "times")
 RIVAL = Measure("rival", "batch", "flag")
+RIVAL_SEEN = Measure("rival_seen", "history", "flag")
 ROUNDED_AWAY = Measure("rounded_away", "gradients", "share")
 SAMPLES_AS_TIMES = Measure("samples_as_times", "batch", "flag")
 SAMPLES_MIXED = Measure("samples_mixed", "batch", "share")
@@ -343,6 +344,7 @@ COMPARED = (
     LOSS_LAST,
     LOSS_ZERO,
     RIVAL,
+    RIVAL_SEEN,
     SCALE,
     STEPS,
     UNUSED_PASSES,
