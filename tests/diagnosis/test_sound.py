@@ -38,3 +38,12 @@ def test_targets_that_a_short_trial_foretells_are_not_unrelated():
     measures["update_ratio"] = 0.008
     assert judge(measures | {"tried_best": 0.26}).code in SOUND
     assert judge(measures | {"tried_best": 0.97}).code == "targets_unrelated"
+
+
+def test_embeddings_by_contrast_are_accused_neither_of_their_rate_nor_of_their_length():
+    """Their loss has no constant, and 48 steps of Adam are steep at any rate."""
+    measures = {"steps": 48.0, "left": 0.58, "falling": 0.0, "cosine": 0.62, "fit_left": 0.06}
+    measures |= {"sharpness_ratio": 5.6, "tried_lower_rate": 0.1, "gain_same": 0.18}
+    assert judge(measures | {"gain_tenth": 0.07}).code in SOUND
+    assert judge(measures | {"gain_tenth": 0.3}).code == "lr_too_large"
+    assert judge(measures | {"gain_tenth": 0.07, "left": 0.97}).code == "too_few_steps"

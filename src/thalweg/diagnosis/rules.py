@@ -106,7 +106,8 @@ RULES: tuple[Rule, ...] = (
         STUCK,
     ),
     _rule("lr_too_large", LOWER_IS_NO_WORSE, m.UPDATE_RATIO > 0.05, m.LATE_NOISE > 0.5, STUCK, m.LEFT > 0.2),
-    _rule("lr_too_large", LOWER_IS_NO_WORSE, m.SHARPNESS_RATIO > 2.5, m.LEFT > 0.2),
+    # Steps beyond the curvature's limit are no fault by themselves: a lower rate must gain more.
+    _rule("lr_too_large", LOWER_IS_NO_WORSE, m.SHARPNESS_RATIO > 1.5, m.GAIN_LESS_THAN_SAME > 0.1, m.LEFT > 0.2),
     _rule(
         "lr_too_large",
         LOWER_IS_NO_WORSE,
@@ -147,7 +148,7 @@ RULES: tuple[Rule, ...] = (
         "clipped_too_hard",
         m.CLIPPED > 0.9,
         m.GAIN_SAME > 0.02,
-        (m.TRIED_UNCLIPPED > 0.1).if_known,  # on samples kept out: short runs may learn one batch by heart
+        (m.TRIED_UNCLIPPED > 0.02).if_known,  # on samples kept out: short runs may learn one batch by heart
         STUCK,
         m.LEFT > 0.3,
         prior=0.9,
@@ -222,7 +223,6 @@ RULES: tuple[Rule, ...] = (
         m.FIT_GAIN > 0.15,
         m.LATE_NOISE < 0.3,
     ),
-    _rule("lr_too_large", LOWER_IS_NO_WORSE, m.SHARPNESS_RATIO > 1.5, STUCK, m.LEFT > 0.2),
     _rule(
         "lr_too_large",
         LOWER_IS_NO_WORSE,
@@ -238,7 +238,7 @@ RULES: tuple[Rule, ...] = (
     ),
     _rule("too_few_steps", m.STEPS > 5, m.STEPS < 20, m.GAIN_SAME > 0.1, (m.TO_CONSTANT > 0.5).if_known, prior=0.85),
     _rule("too_few_steps", m.STEPS < 100, m.TRIED_LONGER > 0.1, m.TO_CONSTANT > 0.9, m.FIT_LEFT < 0.3, prior=0.85),
-    _rule("too_few_steps", m.STEPS < 100, m.COSINE > 0.5, m.FIT_LEFT < 0.3, m.LEFT > 0.5, STUCK, prior=0.85),
+    _rule("too_few_steps", m.STEPS < 100, m.COSINE > 0.5, m.FIT_LEFT < 0.3, m.LEFT > 0.9, STUCK, prior=0.85),
     _rule(
         "too_few_steps",
         m.STEPS < 100,
