@@ -1,8 +1,16 @@
 """Sound trainings that look faulty by one number: the numbers are those of trainings that learned."""
 
 import pytest
+import torch
+from torch import nn
+from torch.nn.functional import binary_cross_entropy_with_logits, mse_loss
 
+from thalweg.diagnosis import watch
 from thalweg.diagnosis.judging import judge
+from thalweg.diagnosis.measures.foretold import foretold_measures
+from thalweg.diagnosis.measures.gains import Gains
+from thalweg.diagnosis.measures.order import order_measures
+from thalweg.probes.batches import Batch
 
 
 SOUND = {"healthy", "converged", "noise_floor", "unsure"}
@@ -47,3 +55,56 @@ def test_embeddings_by_contrast_are_accused_neither_of_their_rate_nor_of_their_l
     assert judge(measures | {"gain_tenth": 0.07}).code in SOUND
     assert judge(measures | {"gain_tenth": 0.3}).code == "lr_too_large"
     assert judge(measures | {"gain_tenth": 0.07, "left": 0.97}).code == "too_few_steps"
+
+
+CLASSES = {
+    "targets_kinds": 1.0,
+    "targets_count": 16.0,
+    "steps": 400.0,
+    "left": 0.35,
+    "falling": 0.1,
+    "to_constant": 0.5,
+}
+
+
+@pytest.mark.parametrize(
+    ("seen", "by_chance", "code"),
+    [(0.95, 0.44, "healthy"), (1.0, None, "not_shuffled"), (0.5, 1.5e-5, "not_shuffled"), (0.0, 0.0, "not_shuffled")],
+)
+def test_a_small_batch_without_the_rare_class_is_no_fault(seen, by_chance, code):
+    found = {"one_kind_seen": seen} | ({} if by_chance is None else {"one_kind_by_chance": by_chance})
+    assert judge(CLASSES | found).code == code
+    finished = CLASSES | {"left": 0.02, "to_constant": 0.02}
+    assert (judge(finished | found).code == "bad_targets") == (seen == 1)
+
+
+def test_a_training_with_rare_positives_is_judged_by_all_that_it_took():
+    draw = torch.Generator().manual_seed(0)
+    inputs = torch.randn(960, 4, generator=draw)
+    targets = (inputs[:, :1] > 1.5).float()
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Linear(16, 1))
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+    with watch(model, optimizer) as watching:
+        for chosen in torch.randperm(960, generator=draw).split(16):
+            optimizer.zero_grad()
+            loss = binary_cross_entropy_with_logits(model(inputs[chosen]), targets[chosen])
+            loss.backward()
+            optimizer.step()
+            watching.step(loss)
+    negative = (targets[:, 0] == 0).nonzero()[:16, 0]
+    kept = order_measures(binary_cross_entropy_with_logits, watching._probe.kept.told, Batch(None, targets[negative]))
+    assert kept["one_kind_seen"] == pytest.approx(float((targets == 0).float().mean()), abs=0.05)
+    assert kept["one_kind_by_chance"] > 0.1
+
+
+@pytest.mark.parametrize("belong", [True, False])
+def test_of_a_stream_that_never_comes_again_only_what_is_foretold_counts(belong):
+    """Six hundred samples of thousands: a weak relation shows in them, and that they show none says nothing."""
+    draw = torch.Generator().manual_seed(0)
+    inputs = torch.randn(640, 8, generator=draw)
+    numbers = 0.4 * inputs[:, :1] + torch.randn(640, 1, generator=draw)
+    model = nn.Linear(8, 1)
+    gains = Gains(model, torch.optim.SGD(model.parameters(), lr=0.1), mse_loss, [], scale=1.0)
+    found = foretold_measures(gains, Batch(inputs, numbers if belong else numbers.roll(99, 0)), {}, {})
+    assert found.get("foretold", 0.0) > 5 if belong else found == {}

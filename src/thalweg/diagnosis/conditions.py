@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from thalweg.diagnosis.measures import table as m
+from thalweg.diagnosis.measures.foretold import FORETELLS
 from thalweg.diagnosis.measures.gains import HOLDS_BACK
 from thalweg.diagnosis.measures.outdone import MANY
 
@@ -22,6 +23,8 @@ OUTDONE, NOT_OUTDONE = m.AVOIDABLE > MANY, (m.AVOIDABLE < MANY).if_known  # by k
 DECAYS_MUCH = m.DECAY_TO_GRADIENT > HOLDS_BACK
 SOME_GRADIENT = (m.MATRIX_GRADIENT_FIRST > 1e-6).if_known  # of the matrices that are trained
 SELDOM = 0.25  # of the records saw a step of the optimizer
+NOT_FORETOLD = (m.FORETOLD < FORETELLS).if_known  # targets by inputs, on samples kept out
+NOT_BY_CHANCE = (m.ONE_KIND_BY_CHANCE < 1e-3).if_known  # a batch of one class
 NOT_ABOVE = m.TO_CONSTANT < 1.2  # above it, the network has not even learned the best constant answer
 NOT_BELOW = m.TO_CONSTANT > 0.85  # the loss is hardly lower than the best constant predictor's
 # A loss that falls from a peak and stays above its start shows no training that is well.

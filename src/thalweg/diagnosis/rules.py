@@ -15,6 +15,7 @@ from thalweg.diagnosis.conditions import (
     LOWER_IS_NO_WORSE,
     NOT_ABOVE,
     NOT_BELOW,
+    NOT_FORETOLD,
     NOT_OUTDONE,
     NOT_RISEN,
     OUTDONE,
@@ -22,6 +23,7 @@ from thalweg.diagnosis.conditions import (
     VANISHED,
 )
 from thalweg.diagnosis.measures import table as m
+from thalweg.diagnosis.measures.foretold import FORETELLS
 from thalweg.diagnosis.measures.trial_gains import RISEN, THROWN
 from thalweg.diagnosis.program_rules import PROGRAM_RULES
 from thalweg.diagnosis.rule import Rule
@@ -299,7 +301,7 @@ RULES: tuple[Rule, ...] = (
     _rule("straggler", m.WAITING > 0.2, m.SLOWEST_TIMES > 1.5, prior=1.0),
     _rule(
         "targets_unrelated",
-        m.FORETOLD < 3,
+        m.FORETOLD < FORETELLS,
         (m.FIRST_SIGHT > 0.96).if_known,
         m.FIT_LEFT < 0.6,
         m.STEPS > 50,
@@ -337,7 +339,7 @@ RULES: tuple[Rule, ...] = (
     _rule("healthy", m.FALLING > 0.02, NOT_RISEN, (m.TO_CONSTANT < 0.95).if_known, m.TRIED_LONGER > 0.05, prior=0.9),
     _rule(
         "targets_unrelated",
-        (m.FORETOLD < 3).if_known,
+        NOT_FORETOLD,
         m.TO_CONSTANT > 0.9,
         NOT_ABOVE,
         m.TRIED_BEST > 0.9,
@@ -348,7 +350,7 @@ RULES: tuple[Rule, ...] = (
     ),
     _rule(
         "targets_unrelated",
-        (m.FORETOLD < 3).if_known,
+        NOT_FORETOLD,
         m.TO_CONSTANT > 0.97,
         NOT_ABOVE,
         m.TRIED_BEST > 0.8,
@@ -370,7 +372,7 @@ RULES: tuple[Rule, ...] = (
     _rule("model_too_small", m.FIT_LEFT > 0.6, m.LEFT > 0.3, STUCK, (m.TRIED_LARGER > 0).if_known, prior=0.9),
     _rule(
         "targets_unrelated",
-        (m.FORETOLD < 3).if_known,
+        NOT_FORETOLD,
         (m.TRIED_BEST > 0.8).if_known,  # else a short trial learned what holds on samples kept out
         m.TO_CONSTANT > 0.95,
         NOT_ABOVE,
