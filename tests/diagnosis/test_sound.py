@@ -108,3 +108,10 @@ def test_of_a_stream_that_never_comes_again_only_what_is_foretold_counts(belong)
     gains = Gains(model, torch.optim.SGD(model.parameters(), lr=0.1), mse_loss, [], scale=1.0)
     found = foretold_measures(gains, Batch(inputs, numbers if belong else numbers.roll(99, 0)), {}, {})
     assert found.get("foretold", 0.0) > 5 if belong else found == {}
+
+
+@pytest.mark.parametrize(("constant", "found", "code"), [(0.48, 0.04, "healthy"), (0.96, 0.04, "class_imbalance")])
+def test_rare_labels_that_are_beginning_to_be_found_are_no_fault(constant, found, code):
+    begun = {"steps": 128.0, "falling": 0.036, "left": 0.19, "largest_class": 0.91, "rare_said": found}
+    assert judge(begun | {"to_constant": constant, "rare_found": found}).code == code
+    assert judge(begun | {"to_constant": 0.48, "rare_found": 0.0, "steps": 200.0}).code == "class_imbalance"

@@ -210,7 +210,6 @@ PROGRAM_RULES: tuple[Rule, ...] = (
         m.LARGEST_CLASS > 0.85,
         m.RARE_FOUND < 0.02,
         m.RARE_SAID < 0.1,
-        m.TO_CONSTANT > 0.7,  # else it learned more than how frequent the classes are
         m.STEPS > 150,
         prior=0.9,
     ),
@@ -219,7 +218,7 @@ PROGRAM_RULES: tuple[Rule, ...] = (
         m.LARGEST_CLASS > 0.9,
         m.RARE_FOUND < 0.1,
         (m.RARE_SAID < 0.5).if_known,
-        m.TO_CONSTANT > 0.7,
+        m.TO_CONSTANT > 0.7,  # else it learned more than how frequent the classes are, and finds some
         m.FALLING < 0.05,
         prior=0.9,
     ),

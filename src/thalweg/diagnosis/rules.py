@@ -340,7 +340,7 @@ RULES: tuple[Rule, ...] = (
     _rule(
         "targets_unrelated",
         NOT_FORETOLD,
-        m.TO_CONSTANT > 0.9,
+        m.TO_CONSTANT > 0.93,
         NOT_ABOVE,
         m.TRIED_BEST > 0.9,
         m.FIT_LEFT < 0.6,
