@@ -115,3 +115,12 @@ def test_rare_labels_that_are_beginning_to_be_found_are_no_fault(constant, found
     begun = {"steps": 128.0, "falling": 0.036, "left": 0.19, "largest_class": 0.91, "rare_said": found}
     assert judge(begun | {"to_constant": constant, "rare_found": found}).code == code
     assert judge(begun | {"to_constant": 0.48, "rare_found": 0.0, "steps": 200.0}).code == "class_imbalance"
+
+
+def test_numbers_that_only_hold_a_place_are_no_bad_targets():
+    """A discriminator that is shown true samples, and a loss that compares outputs with one another."""
+    placed = {"steps": 300.0, "left": 0.05, "falling": 0.11, "targets_kinds": 1.0}
+    assert judge(placed).code == "healthy"
+    assert judge(placed | {"one_kind_seen": 0.5}).code == "healthy"
+    assert judge(placed | {"one_kind_seen": 1.0}).code == "bad_targets"
+    assert judge(placed | {"targets_count": 64.0}).code == "bad_targets"

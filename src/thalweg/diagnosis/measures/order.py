@@ -28,6 +28,7 @@ FEWEST_PAIRS = 6  # steps of which the step before was kept, too
 FEWEST_SEEN = 32  # samples that show how frequent a class is
 MOST_CLASSES, MOST_STEPS = 1024, 512
 ORDERS = 400  # of the steps, drawn at random
+_OFF = 1e-3  # within which a number that was read from a gradient is the same
 _ALIKE = 1e-6  # deviation of the share: every order of the steps is as good
 
 
@@ -48,12 +49,15 @@ def order_measures(loss_fn: LossFunction, rows: Sequence[Rows], batch: Batch) ->
         Nothing for targets of another kind, or that the gradients do not tell.
     """
     targets = batch.targets
-    if not isinstance(targets, torch.Tensor) or not targets.ndim or targets[:1].numel() != 1:
+    if not isinstance(targets, torch.Tensor) or not targets.ndim:
         return {}
-    read = targets_of(rows, loss_fn, targets)
-    if read is None or not bool((read.targets == read.targets.round()).all()):
+    has_one, single = bool((targets == targets[:1]).all()), targets[:1].numel() == 1
+    read = targets_of(rows, loss_fn, targets) if has_one or single else None
+    if read is None:
         return {}
-    found = one_kind_measures(read.targets.reshape(-1)[read.known_K.reshape(-1)], targets.reshape(-1))
+    found = one_kind_measures(read.targets[read.known_K], targets) if has_one else {}
+    if not single or not bool((read.targets == read.targets.round()).all()):
+        return found
     kinds, ranks_K = read.targets.reshape(-1).unique(return_inverse=True)
     if not 1 < len(kinds) <= MOST_CLASSES:
         return found
@@ -66,23 +70,24 @@ def order_measures(loss_fn: LossFunction, rows: Sequence[Rows], batch: Batch) ->
 
 
 def one_kind_measures(seen_K: Tensor, batch_N: Tensor) -> dict[str, float]:
-    """How frequent the only class of a batch is among the samples that the training was seen to take.
+    """How frequent the only target of a batch is among the samples that the training was seen to take.
 
     Args:
-        seen_K: their classes.
-        batch_N: the classes of the batch.
+        seen_K: their targets, (K, ...).
+        batch_N: the targets of the batch, (N, ...), which are all the same.
 
     Example:
-        >>> seen_K = torch.tensor([0] * 30 + [1] * 10)
-        >>> found = one_kind_measures(seen_K, torch.zeros(8))
+        >>> found = one_kind_measures(torch.tensor([0] * 30 + [1] * 10), torch.zeros(8))
         >>> found["one_kind_seen"], round(found["one_kind_by_chance"], 2)
         (0.75, 0.1)
-        >>> one_kind_measures(seen_K, torch.tensor([0, 1])), one_kind_measures(torch.zeros(40), torch.zeros(8))
-        ({}, {'one_kind_seen': 1.0})
+        >>> one_kind_measures(torch.zeros(40, 3), torch.zeros(8, 3)), one_kind_measures(torch.zeros(9), torch.zeros(8))
+        ({'one_kind_seen': 1.0}, {})
     """
-    if len(seen_K) < FEWEST_SEEN or len(batch_N.unique()) != 1:
+    if len(seen_K) < FEWEST_SEEN or not len(batch_N):
         return {}
-    share = float((seen_K.to(batch_N.device) == batch_N[0]).double().mean())
+    only = batch_N[:1].double().cpu()
+    off_K = (seen_K.double().cpu() - only).abs().reshape(len(seen_K), -1).amax(dim=1)
+    share = float((off_K <= _OFF * (1 + float(only.abs().max()))).double().mean())
     return {"one_kind_seen": share} | ({"one_kind_by_chance": share ** len(batch_N)} if share < 1 else {})
 
 
