@@ -10,7 +10,9 @@ from thalweg.diagnosis.judging import judge
 from thalweg.diagnosis.measures.foretold import foretold_measures
 from thalweg.diagnosis.measures.gains import Gains
 from thalweg.diagnosis.measures.order import order_measures
+from thalweg.diagnosis.measures.rare import rare_measures, rare_of
 from thalweg.probes.batches import Batch
+from thalweg.probes.copies import Copy
 
 
 SOUND = {"healthy", "converged", "noise_floor", "unsure"}
@@ -124,3 +126,20 @@ def test_numbers_that_only_hold_a_place_are_no_bad_targets():
     assert judge(placed | {"one_kind_seen": 0.5}).code == "healthy"
     assert judge(placed | {"one_kind_seen": 1.0}).code == "bad_targets"
     assert judge(placed | {"targets_count": 64.0}).code == "bad_targets"
+
+
+def test_of_a_rare_class_all_samples_that_the_training_took_are_asked():
+    """A batch of 40 has one rare sample, which the network misses; it finds a third of them."""
+    inputs = torch.linspace(-1, 1, 400)[:, None]
+    targets = (inputs > 0.85).float()
+    model = nn.Linear(1, 1)
+    nn.init.constant_(model.weight, 1.0)
+    nn.init.constant_(model.bias, -0.95)
+    copied = Copy.of(model, torch.optim.SGD(model.parameters(), lr=0.1), binary_cross_entropy_with_logits)
+    kept, batch = Batch(inputs, targets), Batch(inputs[331:371], targets[331:371])
+    of_batch = rare_of(model(batch.inputs), batch.targets, "none")
+    assert of_batch["rare_found"] == 0
+    found = rare_measures(copied, kept, of_batch)
+    assert found["largest_class"] == pytest.approx(0.925)
+    assert found["rare_found"] == pytest.approx(1 / 3, abs=0.04)
+    assert rare_measures(copied, None, of_batch) == rare_measures(copied, batch, found) == {}

@@ -39,6 +39,7 @@ from thalweg.diagnosis.measures.outdone import outdone_measures
 from thalweg.diagnosis.measures.padding import padding_measures
 from thalweg.diagnosis.measures.pairing import pairing_measures
 from thalweg.diagnosis.measures.penalty import penalty_measures
+from thalweg.diagnosis.measures.rare import rare_measures
 from thalweg.diagnosis.measures.recovered import recovered
 from thalweg.diagnosis.measures.relabeled import with_class_indices
 from thalweg.diagnosis.measures.repeated import other_batch, redrawn_measures
@@ -145,6 +146,7 @@ def ask(
             "cut": lambda: cut_measures(new(), first),
             "collapse": lambda: collapse_measures(new(), start or {}, first),
             "layout": lambda: layout_measures(given[0]),
+            "rare": lambda: rare_measures(new(), kept, found),
             "order": lambda: order_measures(copied.loss_fn, rows, first),
             "leakage": lambda: leakage_measures(copied.model, as_written, written, as_given),
             "pairing": lambda: pairing_measures(new(), first),
