@@ -1,4 +1,6 @@
-"""Count how often each rule is right, and write `src/thalweg/diagnosis/calibration.json`.
+"""Count how often each rule is right, and keep what faulty programs answer its questions.
+
+Writes `src/thalweg/diagnosis/calibration.json` and, with `--others`, `src/thalweg/diagnosis/known.json`.
 
     python tools/calibrate.py [--processes 2] [--seeds 1] [--healthy 5] [--measures FILE] [--others FILE]
 
@@ -8,7 +10,8 @@ that takes more than half an hour on two cores.
 changed is then counted anew in a second. Run it after each change of a rule.
 `--others` takes such lines of programs of others, which are no part of the project; without it, their counts stay. They
 should be of a first run, and hold its verdict as `code`: rules that were changed with a program in view are too good on
-it. If something else is said now, the verdict counts for the rule of its code that speaks most often and is not exact.
+it. If something else is said now, the verdict counts for a rule of its code that is not exact: one that still holds, or
+else the one that speaks most often.
 """  # noqa: INP001 - a script
 
 from __future__ import annotations
@@ -20,16 +23,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from thalweg.diagnosis import calibration, zoo
-from thalweg.diagnosis.judging import deciding_rule
+from thalweg.diagnosis import calibration, likeness, zoo
+from thalweg.diagnosis.judging import deciding_rule, derived
 from thalweg.diagnosis.rules import RULES
 
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from thalweg.diagnosis.rule import Rule
 
 
 FILE = Path(zoo.__file__).parents[1] / calibration.FILE
+KNOWN = FILE.with_name(likeness.FILE)
+QUESTIONS = list({(one.name, one.relation, one.threshold): one for rule in RULES for one in rule.conditions}.values())
 
 
 def main() -> None:
@@ -42,7 +49,7 @@ def main() -> None:
     parser.add_argument("--others", type=Path, help="measures of programs of others, to be counted anew")
     options = parser.parse_args()
     if options.measures and options.measures.exists():
-        programs = [json.loads(line) for line in options.measures.read_text(encoding="utf-8").splitlines()]
+        programs = _lines_of(options.measures)
     else:
         outcomes = zoo.run_families(seeds=range(options.seeds), processes=options.processes)
         more = range(options.seeds, options.healthy)
@@ -52,19 +59,48 @@ def main() -> None:
         ]
     if options.measures:
         options.measures.write_text("".join(json.dumps(program) + "\n" for program in programs), encoding="utf-8")
+    others = _lines_of(options.others) if options.others else []
     verdicts = [said for program in programs if (said := said_of(program, deciding_rule(program["measures"])))]
-    verdicts += of_others(options.others, verdicts)
+    verdicts += of_others(others, verdicts) if others else [said for said in calibration.shipped() if said.is_of_others]
     FILE.write_text(calibration.to_json(verdicts), encoding="utf-8")
     right = sum(said.right for said in verdicts)
     print(f"{len(programs)} programs, {len(verdicts)} verdicts, {right} right")
     print(f"expected calibration error, each family left out: {calibration.calibration_error(verdicts):.3f}")
+    if others:
+        known = [known_of(program) for program in programs + others if not is_healthy(program)]
+        KNOWN.write_text(likeness.to_json(QUESTIONS, [program for _, _, program in known]), encoding="utf-8")
+        for name, chosen in (("families", programs), ("sets of others", others)):
+            networks = dict.fromkeys(program["network"] for program in chosen)
+            print(f"{name}, each left out, the next cause where the first is wrong: {next_causes(networks, known)}")
 
 
-def of_others(path: Path | None, counted: list[calibration.Said]) -> list[calibration.Said]:
-    """The verdicts on programs of others, each set a family: those of a file, else those that were counted before."""
-    if path is None:
-        return [said for said in calibration.shipped() if said.is_of_others]
-    programs = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+def _lines_of(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def known_of(program: dict) -> tuple[str, str | None, likeness.Program]:
+    """A faulty program's family, its first verdict, and what it answers."""
+    measures = {**program["measures"], **derived(program["measures"])}
+    rule = deciding_rule(measures)
+    code = program.get("code", rule.code if rule else None)
+    answers = likeness.answers_of(QUESTIONS, measures)
+    return program["network"], code, likeness.Program(tuple(program["truth"]), code not in program["truth"], answers)
+
+
+def next_causes(networks: Iterable[str], known: list[tuple[str, str | None, likeness.Program]]) -> str:
+    """For how many misread programs the likeliest other cause is right, by the programs of all other families."""
+    right = count = 0
+    for network in networks:
+        rest = likeness.Likeness(QUESTIONS, [program for name, _, program in known if name != network])
+        for _, code, program in (one for one in known if one[0] == network and one[2].misread):
+            found = rest.likely(program.answers)
+            count += 1
+            right += max(found.keys() - {code}, key=found.__getitem__) in program.faults
+    return f"{right} of {count} right"
+
+
+def of_others(programs: list[dict], counted: list[calibration.Said]) -> list[calibration.Said]:
+    """The verdicts on programs of others, each set a family."""
     rules = [deciding_rule(program["measures"]) for program in programs]
     same = [
         rule if rule and rule.code == program["code"] else None for program, rule in zip(programs, rules, strict=True)
@@ -74,21 +110,34 @@ def of_others(path: Path | None, counted: list[calibration.Said]) -> list[calibr
     found, sets = [], list(dict.fromkeys(program["network"] for program in programs))
     for program, rule in zip(programs, same, strict=True):
         others = [one for one in RULES if one.code == program["code"] and calibration.kind_of(one) != "exact"]
-        said = said_of(program, rule or max(others, key=lambda one: often[calibration.key_of(one)], default=None))
+        holding = [one for one in others if _holds(one, program["measures"])]
+        said = said_of(
+            program, rule or max(holding or others, key=lambda one: often[calibration.key_of(one)], default=None)
+        )
         if said is not None:
             found.append(replace(said, family=f"{calibration.OTHERS} {1 + sets.index(program['network'])}"))
     return found
+
+
+def _holds(rule: Rule, measures: dict) -> bool:
+    """Whether all of its conditions hold, whatever other rules say."""
+    known = {**measures, **derived(measures)}
+    states = [(condition.holds(known), condition.optional) for condition in rule.conditions]
+    return all(state or (state is None and optional) for state, optional in states)
 
 
 def said_of(program: dict, rule: Rule | None) -> calibration.Said | None:
     """The verdict on a program by a rule; None for one that is undecided."""
     if rule is None:
         return None
-    # a fault that the watch is not shown, such as one of the evaluation, is a faulty program whose training is healthy
-    healthy = not program.get("faulty", not {"healthy", "converged"} & set(program["truth"]))
     right = rule.code in program["truth"]
     key, kind = calibration.key_of(rule), calibration.kind_of(rule)
-    return calibration.Said(program["network"], key, kind, healthy, right)
+    return calibration.Said(program["network"], key, kind, is_healthy(program), right)
+
+
+def is_healthy(program: dict) -> bool:
+    """Whether a program has no fault, not even one that the watch is not shown, such as one of the evaluation."""
+    return not program.get("faulty", not {"healthy", "converged"} & set(program["truth"]))
 
 
 if __name__ == "__main__":

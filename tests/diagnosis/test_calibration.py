@@ -31,18 +31,33 @@ def test_a_rule_that_was_often_said_is_as_sure_as_it_was_right():
     assert of.confidence("s", "inferred") == pytest.approx(0.6, abs=1e-2)
 
 
-def test_a_rule_that_was_never_said_is_as_sure_as_its_kind():
-    of = Calibration(said(1000, 900) + said(1000, 600, rule="s", kind="tried"))
+def test_a_rule_that_was_never_said_is_as_sure_as_the_rules_of_its_kind():
+    kinds = {"inferred": 9, "tried": 6}
+    of = Calibration(
+        [
+            one
+            for kind, right in kinds.items()
+            for n in range(200)
+            for one in said(10, right, rule=f"{kind} {n}", kind=kind)
+        ]
+    )
     assert of.confidence("new", "inferred") == pytest.approx(0.9, abs=1e-2)
     assert of.confidence("new", "tried") == pytest.approx(0.6, abs=1e-2)
     assert of.confidence("new", "unheard of") == pytest.approx(0.75, abs=1e-2)
+
+
+def test_each_rule_of_a_kind_counts_once_for_a_rule_that_was_never_said():
+    """One rule holds often and is good; nine hold once, and one of them is right."""
+    seldom = [one for n in range(9) for one in said(1, n == 0, rule=f"seldom {n}")]
+    of = Calibration(said(991, 991) + seldom)
+    assert of.confidence("new", "inferred") == pytest.approx(0.2, abs=0.01)
 
 
 def test_programs_of_others_correct_what_the_families_say():
     families = said(1000, 900) + said(1000, 600, rule="s")
     of = Calibration(families + said(36, 18, family=OTHERS))
     assert of.confidence("r", "inferred") == pytest.approx((18 + SHRINKAGE * 0.9) / (36 + SHRINKAGE), abs=1e-3)
-    assert of.confidence("s", "inferred") == Calibration(families).confidence("s", "inferred")
+    assert of.confidence("s", "inferred") == pytest.approx(Calibration(families).confidence("s", "inferred"), abs=1e-3)
     assert Calibration(said(4, 2, family=OTHERS)).confidence("r", "inferred") == 0.5
 
 

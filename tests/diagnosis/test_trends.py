@@ -38,3 +38,17 @@ def test_of_losses_of_both_signs_no_share_of_the_first_is_left():
     assert "left" not in trends({"loss": np.r_[0.1, scatter]})
     assert trends({"loss": np.r_[0.1, np.abs(scatter)]})["left"] > 0
     assert trends({"loss": np.linspace(3.0, -2.0, 200)})["left"] < 0
+
+
+@pytest.mark.parametrize("count", [20, 25, 40, 200])
+def test_scatter_of_a_short_training_is_no_rise(count):
+    """Losses that fall and scatter, of two to twenty to a tenth."""
+    generator = np.random.default_rng(0)
+    fall = 0.4 * np.exp(-np.arange(count) / 5) + 0.3
+    risen = [trends({"loss": fall + generator.normal(0, 0.05, count)})["above_lowest"] for _ in range(500)]
+    assert np.mean(np.array(risen) > 0) < 0.01
+
+
+def test_a_rise_of_a_short_training_is_seen():
+    fall_and_rise = np.r_[np.linspace(1, 0.2, 12), np.linspace(0.2, 0.9, 13)]
+    assert trends({"loss": fall_and_rise})["above_lowest"] > 0.5

@@ -6,8 +6,9 @@ of which k were right, the confidence is
 
     (k + K p) / (n + K)
 
-where p is the same share over all rules of its kind, so that a rule that seldom held is as sure as its kind, and K is
-`SHRINKAGE`; at most `MOST`.
+where p is what a rule of its kind is worth: the mean of such shares over the rules of its kind, each of which counts
+once, and K is `SHRINKAGE`; at most `MOST`. A rule that never held is as sure as p. The share over the kind's verdicts
+would be too high for it: the few rules that hold often are the better ones.
 
 That says how sure a rule is on programs that were made for counting. Programs of others, which nobody who wrote a rule
 had seen, are harder: their counts come on top in the same way, with the share of the families in place of p. Each set
@@ -28,7 +29,7 @@ from typing import TYPE_CHECKING, Final
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from thalweg.diagnosis.rule import Rule
 
@@ -90,12 +91,15 @@ class Calibration:
 
     def __init__(self, verdicts: Iterable[Said]) -> None:
         verdicts = list(verdicts)
-        own = [said for said in verdicts if not said.is_of_others]
-        self._rules = _counted(own, lambda said: said.rule)
-        self._kinds = _counted(own, lambda said: said.kind)
-        self._others = _counted([said for said in verdicts if said.is_of_others], lambda said: said.rule)
-        right, count = (sum(column) for column in zip(*self._kinds.values(), strict=True)) if own else (1.0, 2.0)
-        self._overall = right / count
+        self._rules = _counted([said for said in verdicts if not said.is_of_others])
+        self._others = _counted([said for said in verdicts if said.is_of_others])
+        kinds = {said.rule: said.kind for said in verdicts}
+        self._kinds: dict[str, tuple[float, float]] = defaultdict(lambda: _NONE)
+        for rule, (right, count) in _counted(verdicts).items():
+            shares, rules = self._kinds[kinds[rule]]
+            self._kinds[kinds[rule]] = shares + right / count, rules + 1
+        shares, rules = (sum(column) for column in zip(*self._kinds.values(), strict=True)) if verdicts else (1.0, 2.0)
+        self._overall = shares / rules
 
     def confidence(self, rule: str, kind: str) -> float:
         """The probability that a verdict by a rule is right, in (0, `MOST`]."""
@@ -190,12 +194,12 @@ def _shipped() -> Calibration:
     return Calibration(shipped())
 
 
-def _counted(verdicts: Sequence[Said], name_of: Callable[[Said], str]) -> dict[str, tuple[float, float]]:
-    """How often verdicts were right, and were said, by a name."""
+def _counted(verdicts: Sequence[Said]) -> dict[str, tuple[float, float]]:
+    """How often each rule was right, and how often it spoke."""
     table: dict[str, tuple[float, float]] = {}
     for said, weight in zip(verdicts, weights(verdicts), strict=True):
-        right, count = table.get(name_of(said), _NONE)
-        table[name_of(said)] = right + weight * said.right, count + weight
+        right, count = table.get(said.rule, _NONE)
+        table[said.rule] = right + weight * said.right, count + weight
     return table
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from thalweg.diagnosis.calibration import confidence_of
 from thalweg.diagnosis.conditions import SELDOM
 from thalweg.diagnosis.fixes import fixes_of
+from thalweg.diagnosis.likeness import causes_of
 from thalweg.diagnosis.measures.table import CHECKED_BY
 from thalweg.diagnosis.measures.trends import FEW, learns
 from thalweg.diagnosis.rules import RULES
@@ -54,19 +55,18 @@ def judge(measures: Mapping[str, float], *, problems: Sequence[str] = ()) -> Ver
     told = set().union(*(_TELLS.get(name.partition(":")[0], ()) for name in problems))
     unasked = [name for name in _unasked(measures) if name not in told]
     unchecked = list(dict.fromkeys([*problems, *unasked]))
-    first, *others = _ranked(measures)
-    rule = first if _decides(first, measures) else None
+    ranked = _ranked(measures)
+    rule = ranked[0] if _decides(ranked[0], measures) else None
     confidence = confidence_of(rule) if rule is not None else 0.0
     if rule is None or confidence < SURE:
-        nearest = tuple((other.code, None) for other in (first, *others)[:2])
         why = ["few_steps"] if measures.get("steps", 0) < FEW else []
-        return Verdict(UNSURE, None, (), (), nearest, tuple(why + unchecked), measures)
+        return Verdict(UNSURE, None, (), (), _nearest(ranked, measures), tuple(why + unchecked), measures)
     return Verdict(
         rule.code,
         confidence,
         tuple(_evidence(condition, measures) for condition in _known(rule, measures)),
         fixes_of(rule.code, measures),
-        tuple((other.code, None) for other in others[:2]),
+        _nearest(ranked[1:], measures),
         tuple(unchecked),
         measures,
     )
@@ -93,6 +93,22 @@ def _ranked(measures: Mapping[str, float]) -> list[Rule]:
     for rule, _, _ in ranked:
         codes.setdefault(rule.code, rule)
     return list(codes.values())
+
+
+def _nearest(ranked: Sequence[Rule], measures: Mapping[str, float]) -> tuple[tuple[str, None], ...]:
+    """The two next causes: what programs like this one suffered from, else the order of the rules."""
+    likely = causes_of(measures)
+    open_to = [rule.code for rule in ranked if not _is_ruled_out_by_all(rule.code, measures)]
+    return tuple((code, None) for code in sorted(open_to, key=lambda code: -likely.get(code, 0.0))[:2])
+
+
+def _is_ruled_out_by_all(code: str, measures: Mapping[str, float]) -> bool:
+    """Whether each rule of a cause is exact, and was measured to be otherwise."""
+    return all(
+        rule.prior == 1 and any(condition.holds(measures) is False for condition in rule.conditions)
+        for rule in RULES
+        if rule.code == code
+    )
 
 
 def _decides(rule: Rule, measures: Mapping[str, float]) -> bool:

@@ -107,6 +107,7 @@ RULES: tuple[Rule, ...] = (
         m.DEAD_UNITS_FIRST < 0.7,
         STUCK,
     ),
+    _rule("lr_too_large", m.WEIGHT_NORM_LEFT > 10, m.DEAD_UNITS > 0.9, m.DEAD_UNITS_FIRST < 0.5, NOT_BELOW, STUCK),
     _rule("lr_too_large", LOWER_IS_NO_WORSE, m.UPDATE_RATIO > 0.05, m.LATE_NOISE > 0.5, STUCK, m.LEFT > 0.2),
     # Steps beyond the curvature's limit are no fault by themselves: a lower rate must gain more.
     _rule("lr_too_large", LOWER_IS_NO_WORSE, m.SHARPNESS_RATIO > 1.5, m.GAIN_LESS_THAN_SAME > 0.1, m.LEFT > 0.2),

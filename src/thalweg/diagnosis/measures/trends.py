@@ -205,16 +205,23 @@ def _of_loss(loss_S: NDArray[np.float64]) -> dict[str, float]:
         found["left"] = last / max(abs(first), 1e-12)
     return found | {
         "falling": fallen / scale if abs(sigmas) > SIGMAS else 0.0,
-        "late_noise": float(np.std(np.diff(late_S)) / np.sqrt(2)) / max(abs(typical), 1e-12),
+        "late_noise": _noise(late_S) / max(abs(typical), 1e-12),
         "above_lowest": _above_lowest(loss_S) / scale,
     }
+
+
+def _noise(loss_S: NDArray[np.float64]) -> float:
+    """The scatter of a loss about its trend, from the differences of neighbors."""
+    return float(np.std(np.diff(loss_S)) / np.sqrt(2))
 
 
 def _above_lowest(loss_S: NDArray[np.float64]) -> float:
     """How far the last tenth lies above the lowest tenth before it; 0 if that may be scatter."""
     tenths = np.array_split(loss_S, 10)
     means = np.array([part.mean() for part in tenths])
-    errors = np.array([part.std() / np.sqrt(len(part)) for part in tenths])
+    # a tenth of a short training has two losses, which may be alike by chance: its scatter is that of many, at least
+    noise = _noise(loss_S[int(len(loss_S) * (1 - LATE)) :])
+    errors = np.array([max(part.std(), noise) / np.sqrt(len(part)) for part in tenths])
     lowest = int(np.argmin(means[:-1]))
     above = float(means[-1] - means[lowest])
     # the lowest of nine may be low by chance, so this takes more standard errors than a fall
