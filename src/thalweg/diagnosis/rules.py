@@ -316,7 +316,6 @@ RULES: tuple[Rule, ...] = (
     _rule("bad_inputs", OUTDONE, m.TRIED_STANDARDIZED > 0.1, prior=0.9, beside_learning=True),
     _rule("dropout_too_strong", OUTDONE, m.TRIED_NO_DROPOUT > 0.1, prior=0.9, beside_learning=True),
     _rule("weight_decay_too_strong", OUTDONE, m.TRIED_NO_DECAY > 0.1, prior=0.9, beside_learning=True),
-    _rule("lr_too_large", OUTDONE, m.TRIED_LOWER_RATE > 0.1, prior=0.9, beside_learning=True),
     _rule("too_few_steps", m.AVOIDABLE > 0.5, m.TRIED_LONGER > 0.1, m.COSINE > 0.5, m.TO_CONSTANT > 0.5, prior=0.85),
     _rule(
         "lr_too_small",

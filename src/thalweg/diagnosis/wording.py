@@ -63,7 +63,6 @@ BY: dict[str, tuple[str, ...]] = {
     "inputs_ignored": ("own_to_others", "directions_apart"),
     "lr_too_large": (
         "gain_lower_rate_more",
-        "avoidable",
         "nonfinite_step",
         "weight_norm_left",
         "dead_units",
