@@ -1,5 +1,7 @@
 """Sound trainings that look faulty by one number: the numbers are those of trainings that learned."""
 
+import math
+
 import pytest
 import torch
 from torch import nn
@@ -13,6 +15,7 @@ from thalweg.diagnosis.measures.order import order_measures
 from thalweg.diagnosis.measures.rare import rare_measures, rare_of
 from thalweg.probes.batches import Batch
 from thalweg.probes.copies import Copy
+from thalweg.probes.holdout import kept_out
 
 
 SOUND = {"healthy", "converged", "noise_floor", "unsure"}
@@ -143,3 +146,50 @@ def test_of_a_rare_class_all_samples_that_the_training_took_are_asked():
     assert found["largest_class"] == pytest.approx(0.925)
     assert found["rare_found"] == pytest.approx(1 / 3, abs=0.04)
     assert rare_measures(copied, None, of_batch) == rare_measures(copied, batch, found) == {}
+
+
+@pytest.mark.parametrize(
+    ("numbers", "code"),
+    [
+        ({"rise": 712.0}, "diverged"),
+        ({"peak": 98.0}, "lr_too_large"),
+        ({"update_ratio_first": 0.29}, "lr_too_large"),
+        ({"update_ratio": 0.2, "late_noise": 1.6}, "lr_too_large"),
+        ({"loss_first": 16.0, "loss_zero": 1.0, "loss_last": 1.5, "loss_constant": 1.0}, "exploding_gradients"),
+    ],
+)
+def test_nothing_is_relative_to_the_first_loss_of_a_single_sample(numbers, code):
+    """A sample that happens to fit has next to no loss, and one far off has many times the usual."""
+    measures = {"steps": 500.0, "left": 3.1, "falling": 0.0, **numbers}
+    assert judge(measures | {"batch_size": 1.0}).code in SOUND
+    assert judge(measures | {"batch_size": 32.0}).code == code
+
+
+@pytest.mark.parametrize("binary", [True, False])
+def test_the_constants_loss_is_not_that_of_one_sample(binary):
+    """It is that of the samples which the training took, or unknown where gradients do not tell their targets."""
+    draw = torch.Generator().manual_seed(0)
+    inputs = torch.randn(200, 3, generator=draw)
+    targets = inputs.sum(dim=1, keepdim=True) + torch.randn(200, 1, generator=draw)
+    targets, loss_fn = ((targets > 0).float(), binary_cross_entropy_with_logits) if binary else (targets, mse_loss)
+    torch.manual_seed(0)
+    model = nn.Linear(3, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.02)
+    with watch(model, optimizer) as watching:
+        for one in torch.randperm(200, generator=draw).split(1):
+            optimizer.zero_grad()
+            loss = loss_fn(model(inputs[one]), targets[one])
+            loss.backward()
+            optimizer.step()
+            watching.step(loss)
+    measures = watching.diagnose(batch=(inputs[:1], targets[:1]), loss_fn=loss_fn).measures
+    assert measures["loss_constant"] == pytest.approx(0.69 if binary else math.nan, abs=0.1, nan_ok=True)
+    assert "tried_lower_rate" not in measures  # the loss of one sample says nothing
+
+
+def test_small_batches_are_judged_by_several():
+    batches = [Batch(torch.zeros(2, 1), torch.zeros(2, 1))] * 16
+    train, held = kept_out(batches)
+    assert (len(train), len(held)) == (12, 4)
+    train, held = kept_out([Batch(torch.zeros(32, 1), torch.zeros(32, 1))] * 8)
+    assert (len(train), len(held)) == (7, 1)

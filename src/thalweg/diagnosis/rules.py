@@ -15,10 +15,12 @@ from thalweg.diagnosis.conditions import (
     LOWER_IS_NO_WORSE,
     NOT_ABOVE,
     NOT_BELOW,
+    NOT_BY_SCALE,
     NOT_FORETOLD,
     NOT_OUTDONE,
     NOT_RISEN,
     OUTDONE,
+    SEVERAL,
     STUCK,
     VANISHED,
 )
@@ -35,7 +37,7 @@ RULES: tuple[Rule, ...] = (
     # Divergence.
     _rule("wrong_loss", m.SUNK < -30, prior=0.95),
     _rule("saturated_units", m.INITIAL_SCALE > 4, m.SATURATED_UNITS_FIRST > 0.5, m.TO_CONSTANT > 0.3),
-    _rule("exploding_gradients", m.LOSS_FIRST_TO_ZERO > 8, m.TO_CONSTANT > 0.9, (m.TRIED_STANDARDIZED < 0.3).if_known),
+    _rule("exploding_gradients", m.LOSS_FIRST_TO_ZERO > 8, m.TO_CONSTANT > 0.9, NOT_BY_SCALE, SEVERAL),
     _rule("lr_too_large", m.NONFINITE_STEP > 0, m.TRIED_LOWER_RATE > 0.2, prior=0.9),
     _rule("gradients_not_averaged", m.SUMMED_PASSES > 0.4, m.TRIED_DIVIDED > 0.2, NOT_BELOW, prior=0.9),
     _rule(
@@ -47,7 +49,7 @@ RULES: tuple[Rule, ...] = (
         prior=0.9,
     ),
     _rule("diverged", m.NONFINITE_STEP > 0),
-    _rule("diverged", m.RISE > 20, prior=0.9),
+    _rule("diverged", m.RISE > 20, SEVERAL, prior=0.9),
     # Where the largest rate gains so much, neither a rate that is too large nor the inputs are the cause.
     _rule(
         "decayed_too_early",
@@ -97,7 +99,7 @@ RULES: tuple[Rule, ...] = (
         "ill_conditioned", m.SHARPNESS_RATIO > 0.6, m.GAIN_MORE < 0, m.FALLING < 0.05, m.LEFT > 0.1, m.LATE_NOISE < 0.02
     ),
     _rule("lr_too_large", LOWER_IS_NO_WORSE, m.WEIGHT_NORM_LEFT > 10, NOT_BELOW, STUCK),
-    _rule("lr_too_large", LOWER_IS_NO_WORSE, m.UPDATE_RATIO_FIRST > 0.25, m.FALLING < 0.02, m.LEFT > 0.2),
+    _rule("lr_too_large", LOWER_IS_NO_WORSE, m.UPDATE_RATIO_FIRST > 0.25, m.FALLING < 0.02, m.LEFT > 0.2, SEVERAL),
     _rule("lr_too_large", LOWER_IS_NO_WORSE, m.UPDATE_RATIO_FIRST > 0.25, m.TO_CONSTANT > 0.95),
     _rule(
         "lr_too_large",
@@ -108,8 +110,7 @@ RULES: tuple[Rule, ...] = (
         STUCK,
     ),
     _rule("lr_too_large", m.WEIGHT_NORM_LEFT > 10, m.DEAD_UNITS > 0.9, m.DEAD_UNITS_FIRST < 0.5, NOT_BELOW, STUCK),
-    _rule("lr_too_large", LOWER_IS_NO_WORSE, m.UPDATE_RATIO > 0.05, m.LATE_NOISE > 0.5, STUCK, m.LEFT > 0.2),
-    # Steps beyond the curvature's limit are no fault by themselves: a lower rate must gain more.
+    _rule("lr_too_large", LOWER_IS_NO_WORSE, m.UPDATE_RATIO > 0.05, m.LATE_NOISE > 0.5, STUCK, m.LEFT > 0.2, SEVERAL),
     _rule("lr_too_large", LOWER_IS_NO_WORSE, m.SHARPNESS_RATIO > 1.5, m.GAIN_LESS_THAN_SAME > 0.1, m.LEFT > 0.2),
     _rule(
         "lr_too_large",
@@ -117,6 +118,7 @@ RULES: tuple[Rule, ...] = (
         m.PEAK > 3,
         STUCK,
         m.LEFT > 0.2,
+        SEVERAL,
         (m.SATURATED_UNITS_FIRST < 0.5).if_known,
         (m.DEAD_UNITS_FIRST < 0.8).if_known,
     ),
@@ -130,7 +132,6 @@ RULES: tuple[Rule, ...] = (
         beside_learning=True,
     ),
     _rule("lr_too_large", LOWER_IS_NO_WORSE, m.ABOVE_LOWEST > 0.1, m.LEFT > 0.2, (m.VALID_RISE < 0.1).if_known),
-    # Running statistics.
     _rule("batchnorm_mismatch", m.NORM_GAP > 0.2, m.STEPS > 30),
     _rule("batchnorm_mismatch", m.RESTATED > 0.2, m.STEPS > 30),
     _rule("lr_too_large", m.TRIED_LOWER_RATE > 0.05, m.UPDATE_RATIO_FIRST > 0.05, NOT_BELOW, STUCK, prior=0.9),

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from thalweg.diagnosis.measures.head import Head
     from thalweg.probes.batches import Batch, LossFunction
+    from thalweg.probes.copies import Copy
 
 
 FAR, FAR_ALONE = 20.0, 200.0  # standard deviations of all others beyond them, of a number that repeats, and of another
@@ -321,6 +322,15 @@ def _of_labels(outputs_NC: Tensor, labels_N: Tensor, loss: float) -> dict[str, f
     found["probability_of_truth"] = float(true_N.median())
     found["probability_of_guess"] = float(outputs_NC.amax(dim=1).median())
     return found
+
+
+def constant_of(copied: Copy, samples: Batch) -> dict[str, float]:
+    """The measures of `constant_measures` for samples that a model takes."""
+    with own_randomness(0), torch.enable_grad():
+        outputs = samples.outputs(copied.model)
+    if not isinstance(outputs, torch.Tensor) or not isinstance(samples.targets, torch.Tensor):
+        return {}
+    return constant_measures(outputs.detach(), samples.targets, copied.loss_fn, head_of(outputs))
 
 
 def constant_measures(

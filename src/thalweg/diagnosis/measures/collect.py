@@ -14,7 +14,7 @@ from torch import nn
 
 from thalweg.diagnosis.measures.accumulation import accumulation_measures
 from thalweg.diagnosis.measures.affine import affine_measures
-from thalweg.diagnosis.measures.batch import of_batch
+from thalweg.diagnosis.measures.batch import constant_of, of_batch
 from thalweg.diagnosis.measures.blind import blind_measures
 from thalweg.diagnosis.measures.budget import A_PASS, Budget, Sizes, TooSlowError, timed_on
 from thalweg.diagnosis.measures.called import called_measures
@@ -72,6 +72,7 @@ if TYPE_CHECKING:
 MOST_BATCHES = 8
 ENOUGH_BATCHES, ENOUGH_SAMPLES = 4, 256  # of both, for trials that are judged on samples kept out
 MOST_SMALL_BATCHES = 16
+FEW_SAMPLES = 8  # of fewer, the best constant's loss is next to nothing
 ALIKE = 2.0  # times
 
 
@@ -130,8 +131,11 @@ def ask(
         a_step = its_step if batches[0].size == at_first.size else seconds_of(partial(_step, timed, batches[0]))
         whole = first if sizes.fewer else given[0]
         written = with_fewer(written, whole.size) if sizes.fewer else written
-        asked.attempt("batch", lambda: of_batch(copied.model, copied.loss_fn, sizes.seen))
         new = partial(Copy.of, model, optimizer, loss_fn)
+        asked.attempt("batch", lambda: of_batch(copied.model, copied.loss_fn, sizes.seen))
+        if whole.size < FEW_SAMPLES and "loss_constant" in found:
+            found["loss_constant"] = math.nan
+            asked.attempt("batch", lambda: {} if kept is None else constant_of(new(), kept))
         asked.attempt("blind", lambda: _of_blind(found, new, batches, a_step, seconds))
         scale = found["scale"] = scale_of(found.get("loss_constant", math.nan), known.get("loss_first", math.nan))
         questions: dict[str, Callable[[], dict[str, float]]] = {

@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn.functional import one_hot
 
-from thalweg.diagnosis.measures.batch import constant_measures
-from thalweg.diagnosis.measures.head import head_of
+from thalweg.diagnosis.measures.batch import constant_of
 from thalweg.diagnosis.measures.ridge import features_of, ridge
 from thalweg.diagnosis.measures.start import rewound
 from thalweg.probes.copies import Copy, own_randomness
@@ -175,10 +174,7 @@ def _basis_of(targets_KP: Tensor) -> Tensor | None:
 
 
 def _of_first_sight(gains: Gains, samples: Batch, known: Mapping[str, float]) -> dict[str, float]:
-    copied = gains.copied()
-    with own_randomness(0), torch.enable_grad():
-        outputs = samples.outputs(copied.model)
-    found = constant_measures(outputs.detach(), samples.targets, copied.loss_fn, head_of(outputs))
+    found = constant_of(gains.copied(), samples)
     constant, first = found.get("loss_constant", 0.0), known.get("loss_first_sight", math.nan)
     return {"first_sight": first / constant} if constant > 0 and math.isfinite(first) else {}
 
