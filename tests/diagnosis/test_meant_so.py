@@ -130,6 +130,21 @@ class Residual(nn.Module):
         return slope - u + at.sin()
 
 
+class WithConditions(Residual):
+    """Residuals of u'' + u = 0, u(0) = 0 and u'(0) = 1, beside one another: of a constant u, each is a constant."""
+
+    def forward(self, at):
+        with torch.enable_grad():
+            at, zero = at.detach().requires_grad_(), torch.zeros(1, 1, requires_grad=True)
+            u, u_at_zero = self.u(at), self.u(zero)
+            slope, slope_at_zero = (
+                torch.autograd.grad(of.sum(), by, create_graph=True)[0] for of, by in ((u, at), (u_at_zero, zero))
+            )
+            (bend,) = torch.autograd.grad(slope.sum(), at, create_graph=True)
+        one = torch.ones_like(u)
+        return torch.cat([bend + u, u_at_zero * one, (slope_at_zero - 1) * one], dim=1)
+
+
 def kinds(model, inputs, targets):
     return of_batch(model, functional.mse_loss, [Batch(inputs, targets)]).get("targets_kinds")
 
@@ -137,6 +152,7 @@ def kinds(model, inputs, targets):
 def test_an_equation_s_residual_is_to_be_zero_everywhere():
     at = torch.linspace(0, 1, 24)[:, None]
     assert kinds(Residual(), at, torch.zeros(24, 1)) is None
+    assert kinds(WithConditions(), at, torch.zeros(24, 3)) is None
     assert kinds(net(1, 8, 1), at, torch.zeros(24, 1)) == 1
     assert kinds(net(1, 8, 1), at, torch.full((24, 1), 3.0)) == 1
     assert kinds(Residual(), at, at) == 24

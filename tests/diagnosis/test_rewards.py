@@ -8,6 +8,7 @@ from torch.nn.functional import cross_entropy, mse_loss, one_hot
 
 import thalweg
 from thalweg.diagnosis.judging import judge
+from thalweg.diagnosis.measures.loss import of_loss
 from thalweg.diagnosis.measures.rewards import reward_measures
 from thalweg.probes.batches import Batch
 from thalweg.probes.copies import Copy
@@ -177,3 +178,21 @@ def test_it_holds_though_the_loss_falls():
     numbers = {"steps": 200.0, "loss_constant": 2.3, "loss_last": 0.1, "falling": 0.3, "left": 0.05}
     assert judge(numbers | {"rewarded_rarer": 1.0}).code == "wrong_loss"
     assert judge(numbers | {"rewarded_rarer": 0.0}).code == "healthy"
+    endless = {"steps": 300.0, "loss_floor": -6.3}
+    assert judge(endless).code == "wrong_loss"
+    assert judge(endless | {"rewarded_rarer": 0.0}).code == "unsure"
+
+
+def test_columns_of_actions_and_rewards_are_no_probabilities():
+    """A reward of 3 beside the index of an action is no target above 1 of a loss of probabilities."""
+    draw = torch.Generator().manual_seed(0)
+    outputs_N10 = torch.randn(32, 10, generator=draw)
+    pairs_N2 = torch.stack([torch.arange(32.0) % 10, torch.arange(32.0) % 4], dim=1)
+
+    def centred(outputs, pairs):
+        chosen = outputs.log_softmax(dim=1).gather(1, pairs[:, :1].long())[:, 0]
+        return -(chosen * (pairs[:, 1] - pairs[:, 1].mean())).mean()
+
+    measured = of_loss(outputs_N10, pairs_N2, centred, "none")
+    assert measured["loss_floor"] < -1
+    assert "targets_above_one" not in measured

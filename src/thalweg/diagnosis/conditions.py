@@ -13,6 +13,7 @@ STUCK = m.FALLING < 0.006  # from the second quarter of the steps to the last; a
 LOWER_IS_NO_WORSE = (m.TRIED_LOWER_RATE > -0.02).if_known  # trials at a tenth or a hundredth of the rate
 FULL_RATE_HELPS = (m.TRIED_FULL_RATE > 0).if_known  # on samples kept out
 FULL_RATE_HELPS_MUCH = (m.TRIED_FULL_RATE > 0.05).if_known
+UNCLIPPED_HELPS = (m.TRIED_UNCLIPPED > 0.02).if_known  # on samples kept out: short runs may learn a batch by heart
 AVERAGED_OUT = (  # flat between the constant predictor and what could be reached, with steps that undo one another
     m.COSINE < 0.3,
     (m.TO_CONSTANT > 0.5).if_known,

@@ -22,6 +22,7 @@ from thalweg.diagnosis.conditions import (
     OUTDONE,
     SEVERAL,
     STUCK,
+    UNCLIPPED_HELPS,
     VANISHED,
 )
 from thalweg.diagnosis.measures import table as m
@@ -146,20 +147,12 @@ RULES: tuple[Rule, ...] = (
     _rule(
         "saddle", m.NEGATIVE_CURVATURE > 0.5, m.NEGATIVE_SHARE > 0.02, m.DECREASE_POSSIBLE < 1e-3, STUCK, m.LEFT > 0.3
     ),
+    # What holds every step back. Where full steps learn, the small gradient of a long sequence is enough.
+    _rule("clipped_too_hard", m.TRIED_UNCLIPPED > 0.2, m.LEFT > 0.3, prior=0.9, beside_learning=True),
     _rule("vanishing_gradients", m.SEQUENCE_GRADIENT < 1e-4, m.LEFT > 0.7, prior=0.9),
-    # What holds every step back.
-    _rule(
-        "clipped_too_hard",
-        m.CLIPPED > 0.9,
-        m.GAIN_SAME > 0.02,
-        (m.TRIED_UNCLIPPED > 0.02).if_known,  # on samples kept out: short runs may learn one batch by heart
-        STUCK,
-        m.LEFT > 0.3,
-        prior=0.9,
-    ),
+    _rule("clipped_too_hard", m.CLIPPED > 0.9, m.GAIN_SAME > 0.02, UNCLIPPED_HELPS, STUCK, m.LEFT > 0.3, prior=0.9),
     _rule("clipped_too_hard", m.CLIPPED > 0.9, m.COSINE > 0.8, m.TO_CONSTANT > 1, m.STEPS > 150, prior=0.9),
     _rule("clipped_too_hard", m.CLIPPED_VALUES > 0.9, m.TRIED_UNCLIPPED > 0.1, STUCK, m.LEFT > 0.3, prior=0.9),
-    _rule("clipped_too_hard", m.TRIED_UNCLIPPED > 0.2, m.LEFT > 0.3, prior=0.9, beside_learning=True),
     # A rate that is too small, or too large for the curvature.
     _rule(
         "decayed_too_early",

@@ -8,12 +8,13 @@ from __future__ import annotations
 import copy
 import math
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 from torch.nn.functional import one_hot
 
+from thalweg.diagnosis.measures.alike import are_of_pairs, is_residual
 from thalweg.diagnosis.measures.graph import tensors_in
 from thalweg.diagnosis.measures.head import class_dim, head_of, normalized_over, of_log_sigmoid, reachable
 from thalweg.diagnosis.measures.loss import of_loss
@@ -21,7 +22,6 @@ from thalweg.diagnosis.measures.rare import rare_of
 from thalweg.diagnosis.measures.relabeled import IGNORED
 from thalweg.diagnosis.measures.running_statistics import gap_measures
 from thalweg.diagnosis.measures.signs import sign_measures
-from thalweg.diagnosis.measures.widening import calls_of
 from thalweg.diagnosis.preparing import BEYOND
 from thalweg.probes.batches import first_tensor
 from thalweg.probes.copies import own_randomness
@@ -41,7 +41,6 @@ FAR, FAR_ALONE = 20.0, 200.0  # standard deviations of all others beyond them, o
 FEWEST_FOR_REPEATS = 16  # samples that show that most of them have the same inputs
 MOST_COLUMNS = 100  # of a table whose columns are compared with one another
 _LAYERS = (nn.Embedding, nn.EmbeddingBag, nn.Linear, nn.modules.conv._ConvNd, nn.RNNBase)  # noqa: SLF001 - their base
-_VARIES = 1e-4  # of the largest output
 _ROUNDING = 1e-10  # of the largest eigenvalue
 FEWEST_A_CLASS = 10  # with fewer labels per class, a batch does not show how frequent each class is
 
@@ -71,8 +70,8 @@ def of_batch(model: nn.Module, loss_fn: LossFunction, batches: Sequence[Batch]) 
         head, of_each = head_of(outputs), of_log_sigmoid(outputs)
         outputs = outputs.detach()
         found |= _of_targets(outputs, targets)
-        of_pairs = found.get("targets_kinds") == 1 and _are_of_pairs(twin, outputs, targets)
-        if of_pairs or (found.get("targets_kinds") == 1 and _is_residual(twin, batches[0])):
+        of_pairs = found.get("targets_kinds") == 1 and are_of_pairs(twin, outputs, targets)
+        if of_pairs or (found.get("targets_kinds") == 1 and is_residual(twin, batches[0])):
             del found["targets_kinds"]
         loss = _loss_of(loss_fn, outputs, targets)
         if loss is None:
@@ -198,41 +197,6 @@ def _of_targets(outputs: Tensor, targets: Tensor) -> dict[str, float]:
     if dim is not None:
         found["targets_outside"] = float(((targets < 0) & (targets != IGNORED)).float().mean())
     return found
-
-
-def _are_of_pairs(twin: nn.Module, outputs: Tensor, targets: Tensor) -> bool:
-    """Whether the columns are scores of pairs, of which the same one belongs together in every sample.
-
-    Then they are no layer's: no weight has as many rows or columns as there are, and no constant answer gives each its
-    own.
-    """
-    columns = outputs.shape[1] if outputs.ndim == 2 else 1
-    alike = bool((targets == targets.flatten()[0]).all())
-    first = not targets.is_floating_point() and alike and int(targets.flatten()[0]) == 0  # the class of the first pair
-    if columns == 1 or (alike and not first):
-        return False
-    return not any(columns in weight.shape for weight in (*twin.parameters(), *twin.buffers()))
-
-
-def _is_residual(twin: nn.Module, batch: Batch) -> bool:
-    """Whether targets are numbers, and no last layer gives all samples the same output: residuals of an equation.
-
-    Then targets that are all one number, such as zero, say something of each sample.
-    """
-    if not batch.targets.is_floating_point():
-        return False
-    bare = copy.deepcopy(twin)
-    try:
-        calls = calls_of(bare, batch)
-        if not calls or calls[-1].module.weight is None:
-            return False
-        with torch.no_grad():
-            cast("Tensor", calls[-1].module.weight).zero_()
-        with torch.enable_grad():
-            outputs = batch.outputs(bare).detach()
-    except RuntimeError:  # outputs that are derivatives by the inputs, which need a graph
-        return True
-    return bool((outputs - outputs[:1]).abs().max() > _VARIES * outputs.abs().max())
 
 
 def _filled(outputs: Tensor, targets: Tensor) -> float:

@@ -84,6 +84,7 @@ def of_loss(outputs: Tensor, targets: Tensor, loss_fn: LossFunction, head: Head)
         found.get("loss_floor", 0.0) < -1
         and "targets_above_one" not in found
         and targets.is_floating_point()
+        and targets.numel() == outputs.numel()  # others may hold what an action was worth
         and bool((targets > 1).any())
     ):
         found |= _of_shares(loss_fn, outputs, targets, head, dim)
