@@ -193,3 +193,12 @@ def test_small_batches_are_judged_by_several():
     assert (len(train), len(held)) == (12, 4)
     train, held = kept_out([Batch(torch.zeros(32, 1), torch.zeros(32, 1))] * 8)
     assert (len(train), len(held)) == (7, 1)
+
+
+def test_a_noise_floor_is_neither_a_saddle_nor_a_rate_that_fell_too_early():
+    """What a few samples kept out gain at the full rate is their scatter, and another start comes no lower."""
+    floor = {"steps": 235.0, "left": 0.75, "falling": 0.0, "to_constant": 0.6, "cosine": 0.19, "lr_left": 4e-5}
+    decayed = {"gain_lr_most": 0.37, "gain_same": 1e-9}
+    assert judge(floor | decayed | {"tried_full_rate": 0.07, "cosine": 0.1}).code in SOUND
+    assert judge(floor | decayed | {"tried_full_rate": 0.31}).code == "decayed_too_early"
+    assert judge(floor | {"to_constant": 1.04, "tried_anew": 0.2}).code in SOUND

@@ -145,7 +145,12 @@ RULES: tuple[Rule, ...] = (
     _rule("vanishing_gradients", *VANISHED, m.TO_CONSTANT > 0.95, NOT_ABOVE, m.STEPS > 50),
     _rule("saddle", m.DECREASE_POSSIBLE < 1e-9, m.NEGATIVE_CURVATURE > 0.5, STUCK, m.LEFT > 0.3, prior=1.0),
     _rule(
-        "saddle", m.NEGATIVE_CURVATURE > 0.5, m.NEGATIVE_SHARE > 0.02, m.DECREASE_POSSIBLE < 1e-3, STUCK, m.LEFT > 0.3
+        "saddle",
+        m.NEGATIVE_CURVATURE > 0.5,
+        m.NEGATIVE_SHARE > 0.02,
+        m.DECREASE_POSSIBLE < 1e-3,
+        STUCK,
+        m.LEFT > 0.3,
     ),
     # What holds every step back. Where full steps learn, the small gradient of a long sequence is enough.
     _rule("clipped_too_hard", m.TRIED_UNCLIPPED > 0.2, m.LEFT > 0.3, prior=0.9, beside_learning=True),
@@ -177,7 +182,7 @@ RULES: tuple[Rule, ...] = (
     _rule(
         "decayed_too_early",
         m.LR_LEFT < 0.1,
-        FULL_RATE_HELPS,
+        (m.TRIED_FULL_RATE > 0.1).if_known,  # less is the scatter of samples kept out
         m.GAIN_LR_MOST_RATIO > 10,
         m.GAIN_LR_MOST > 0.1,
         m.LEFT > 0.3,
@@ -273,7 +278,7 @@ RULES: tuple[Rule, ...] = (
     _rule("dead_units", m.TRIED_ANEW > 0.15, m.DEAD_UNITS > 0.5, m.TO_CONSTANT > 0.5, prior=0.9),
     _rule("saturated_units", m.TRIED_ANEW > 0.15, m.SATURATED_UNITS > 0.3, m.TO_CONSTANT > 0.5, prior=0.9),
     _rule("symmetric_weights", m.TRIED_ANEW > 0.15, m.TWIN_UNITS > 0.5, m.TO_CONSTANT > 0.5, prior=0.9),
-    _rule("saddle", m.TRIED_ANEW > 0.2, NOT_BELOW, STUCK, prior=0.85),
+    _rule("saddle", m.TRIED_ANEW > 0.3, NOT_BELOW, STUCK, prior=0.85),
     _rule("lr_too_large", m.TRIED_LOWER_RATE > 0.2, m.TO_CONSTANT > 0.75, prior=0.9),
     # The steps brought the network where its first layers get no gradient any more; nothing else is known to.
     _rule(
