@@ -267,3 +267,32 @@ def test_a_log_sigmoid_is_named_as_what_it_is(within):
     assert verdict.code == "wrong_loss"
     assert "log-sigmoid of each class" in verdict.text
     assert [fix.code for fix in verdict.fixes] == ["log_softmax"]
+
+
+BINARY = torch.tensor([0.0, 1.0, 1.0, 0.0]).repeat(4)
+SIGNED = [
+    ("cosine", lambda o, y: functional.cosine_embedding_loss(o, o.roll(1, 0), y)),
+    ("distance", lambda o, y: nn.HingeEmbeddingLoss()((o - 1).norm(dim=1), y)),
+    ("ranking", lambda o, y: functional.margin_ranking_loss(o[:, 0], o[:, 1], y, margin=0.2)),
+    ("ranking of two networks", lambda o, y: nn.MarginRankingLoss(0.2)(target=y, input1=o[:, 0], input2=o[:, 1])),
+    ("soft margin", lambda o, y: nn.SoftMarginLoss()(o[:, 0], y)),
+]
+
+
+@pytest.mark.parametrize("loss_fn", [loss_fn for _, loss_fn in SIGNED], ids=[name for name, _ in SIGNED])
+def test_labels_of_zero_for_a_loss_that_takes_minus_one(loss_fn):
+    assert found(loss_fn, targets=BINARY) == {"targets_unread": 0.5}
+    assert found(loss_fn, targets=2 * BINARY - 1) == {}
+    assert found(lambda o, y: loss_fn(o, 2 * y - 1), targets=BINARY) == {}, "the loss itself makes −1 of 0"
+    assert found(loss_fn, targets=torch.ones(16)) == {}, "no label of 0 says that there is a second class"
+
+
+def test_zeros_and_ones_for_a_loss_that_takes_numbers_of_classes():
+    hot = (torch.rand(16, 3, generator=DRAW) > 0.5).long()
+    numbers = torch.tensor([[0, 2, -1], [1, -1, 0]]).repeat(8, 1)
+    margin = nn.MultiLabelMarginLoss()
+    assert found(margin, targets=hot) == {"targets_multi_hot": 1.0}
+    assert found(margin, targets=numbers) == {}
+    assert found(lambda o, y: functional.multilabel_soft_margin_loss(o, y.float()), targets=hot) == {}
+    verdict = judge({"steps": 200.0, "targets_multi_hot": 1.0})
+    assert (verdict.code, [fix.code for fix in verdict.fixes]) == ("wrong_loss", ["each_class"])

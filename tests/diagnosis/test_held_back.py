@@ -33,6 +33,34 @@ def test_what_helps_a_network_that_is_held_back_is_its_cause(measure, code):
     assert judge(STUCK | {measure: 0.05}).code != code
 
 
+GONE = {
+    "falling": 0.0,
+    "steps": 300.0,
+    "lr_gone": 0.8,
+    "lr_left": 1e-6,
+    "gain_same": 0.0,
+    "tried_full_rate": 0.006,
+    "cosine": 0.1,
+}
+
+
+def test_a_rate_that_was_gone_before_anything_was_learned():
+    found = GONE | {"loss_last": 2.3, "loss_constant": 2.3, "left": 1.0, "gain_lr_most": 0.013}
+    verdict = judge(found)
+    assert (verdict.code, verdict.fixes[0].code) == ("decayed_too_early", "raise_rate")
+    assert judge(found | {"lr_gone": 0.2}).code == "unsure", "a schedule may end with next to no rate"
+    assert judge(found | {"tried_full_rate": -0.1}).code == "unsure", "the largest rate does not help"
+    assert judge(found | {"gain_lr_most": 0.0}).code == "unsure"
+
+
+def test_a_rate_that_was_gone_while_the_loss_was_falling():
+    found = GONE | {"loss_last": 0.3, "loss_constant": 1.0, "left": 0.3, "gain_lr_most": 0.15, "fell_before": 0.5}
+    flat = {"decrease_possible": 0.006, "tried_full_rate": -0.01}
+    assert judge(found | flat).code == "decayed_too_early"
+    assert judge(found | flat | {"fell_before": 0.0}).code == "converged"
+    assert judge(found | flat | {"loss_last": 0.03, "left": 0.03}).code == "converged", "next to nothing is left"
+
+
 def test_noise_holds_back_no_network_that_a_plain_predictor_beats():
     flat = STUCK | {"cosine": 0.1, "learns": 0.0, "batch_size": 4.0}
     assert judge(flat).code == "unsure"

@@ -62,6 +62,14 @@ def test_samples_in_order_and_a_buffer_that_is_too_small(capacity):
     assert is_named(found)
 
 
+def test_fewer_deviations_decide_where_nothing_was_learned():
+    found = {"kinds_together": 0.41, "kinds_carried": 3.3, "loss_constant": 2.3, "loss_last": 2.4}
+    assert is_named(found)
+    assert not is_named(found | {"loss_last": 1.0})
+    assert not is_named(found | {"kinds_together": 0.9})
+    assert not is_named(found | {"kinds_carried": 1.0})
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_shuffled_samples_and_few_classes_drawn_anew(seed):
     for numbers in (shuffled(draw_of(seed)), few_classes(draw_of(seed), 2), few_classes(draw_of(seed), 4)):

@@ -1,4 +1,4 @@
-"""Labels that a loss leaves out, terms that drown one another, steps that are rounded away, samples that pass alone."""
+"""Terms that drown one another, steps that are rounded away, samples that pass alone."""
 
 import math
 
@@ -11,7 +11,6 @@ from thalweg.diagnosis.judging import judge
 from thalweg.diagnosis.measures.batch import of_batch
 from thalweg.diagnosis.measures.mixing import mixing_measures
 from thalweg.diagnosis.measures.rounding import rounding_measures
-from thalweg.diagnosis.measures.signs import sign_measures
 from thalweg.diagnosis.measures.terms import Term, terms_measures, terms_now
 from thalweg.probes.batches import Batch
 from thalweg.probes.copies import Copy
@@ -26,65 +25,6 @@ STUCK = {"steps": 200.0, "loss_constant": 1.0, "loss_last": 1.0, "falling": 0.0,
 
 def sgd(model, rate=0.1):
     return torch.optim.SGD(model.parameters(), lr=rate)
-
-
-def cosine(outputs, labels):
-    return functional.cosine_embedding_loss(outputs[:, 0], outputs[:, 1], labels)
-
-
-def ranking(outputs, labels):
-    return functional.margin_ranking_loss(outputs[:, 0], outputs[:, 1], labels, margin=0.5)
-
-
-def hinge(outputs, labels):
-    return (1 - labels * outputs[:, 0]).clamp(min=0).mean()
-
-
-def rewarded(outputs, labels):
-    return -(labels * outputs[:, 0].sigmoid().log()).mean()
-
-
-PAIRS = torch.randn(24, 2, 5, generator=DRAW)
-ROWS = torch.randn(24, 2, generator=DRAW)
-
-
-@pytest.mark.parametrize(("outputs", "loss"), [(PAIRS, cosine), (ROWS, ranking), (ROWS, hinge)])
-def test_a_loss_that_leaves_out_labels_of_zero(outputs, loss):
-    assert sign_measures(outputs, LABELS, loss)["targets_unread"] == 0.5
-    assert sign_measures(outputs, 2 * LABELS - 1, loss) == {}
-
-
-def test_a_hinge_is_known_by_outputs_beyond_its_margin_too(monkeypatch):
-    drawn = ROWS / ROWS.abs().max()  # within the margin of 1, a hinge is as straight as a weighted loss
-    monkeypatch.setattr(torch, "randn_like", lambda _: drawn)
-    assert sign_measures(ROWS, LABELS, hinge)["targets_unread"] == 0.5
-    assert sign_measures(ROWS, LABELS, rewarded)["targets_unread"] == 0
-
-
-@pytest.mark.parametrize(
-    ("loss", "outputs"),
-    [
-        (functional.cross_entropy, ROWS),
-        (lambda outputs, labels: functional.binary_cross_entropy_with_logits(outputs[:, 0], labels.float()), ROWS),
-        (lambda outputs, labels: functional.mse_loss(outputs[:, 0], labels.float()), ROWS),
-        (lambda outputs, labels: functional.cross_entropy(outputs, labels, ignore_index=0), ROWS),
-        (lambda outputs, labels: functional.nll_loss(outputs.log_softmax(1), labels), ROWS),
-        (rewarded, ROWS),
-    ],
-    ids=["classes", "binary", "squares", "an ignored class", "likelihood", "rewards"],
-)
-def test_a_loss_that_means_its_zeros(loss, outputs):
-    assert sign_measures(outputs, LABELS, loss)["targets_unread"] == 0.0
-
-
-def test_the_verdict_on_labels_that_are_left_out():
-    assert judge(LEARNING | {"targets_unread": 0.5}).code == "bad_targets"
-    assert judge(LEARNING | {"targets_unread": 0.5}).fixes[0].code == "minus_one"
-    others = judge({"steps": 200.0, "targets_outside": 0.5}).fixes
-    assert "minus_one" not in [fix.code for fix in others], "it is a fix of this finding alone"
-    assert judge(LEARNING | {"targets_unread": 0.0}).code == "healthy"
-    model = nn.Sequential(nn.Linear(6, 10), nn.Unflatten(1, (2, 5)))
-    assert of_batch(model, cosine, [Batch(INPUTS, LABELS)])["targets_unread"] == 0.5
 
 
 def in_two(pixels, *, in_place=False):

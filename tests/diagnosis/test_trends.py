@@ -40,6 +40,48 @@ def test_of_losses_of_both_signs_no_share_of_the_first_is_left():
     assert trends({"loss": np.linspace(3.0, -2.0, 200)})["left"] < 0
 
 
+SECOND = np.arange(400)
+SCATTER = np.random.default_rng(1).normal(0, 0.02, 400)
+
+
+def of_decay(rate_S, loss_S):
+    found = trends({"loss": loss_S + SCATTER, "lr": rate_S})
+    return found["lr_gone"], found.get("fell_before")
+
+
+def test_a_rate_that_fell_to_nothing_while_the_loss_was_falling():
+    """A plateau is looked for in the wrong direction, every twenty steps."""
+    gone, fell = of_decay(3e-3 * 0.1 ** (np.maximum(SECOND - 20, 0) // 20), np.exp(-np.minimum(SECOND, 40) / 20))
+    assert gone > 0.5
+    assert fell > 0.2
+
+
+def test_a_rate_that_fell_when_the_loss_was_flat():
+    gone, fell = of_decay(np.where(SECOND < 150, 1.0, 1e-4), 0.2 + np.exp(-SECOND / 15))
+    assert gone > 0.5
+    assert fell == 0
+
+
+@pytest.mark.parametrize(
+    "rate_S",
+    [
+        np.ones(400),
+        (1 + np.cos(np.pi * SECOND / 400)) / 2,
+        0.1 ** (SECOND // 100),
+        1e-4 ** (SECOND / 400),
+        np.where(SECOND < 250, 1e-6, 1.0),
+    ],
+    ids=["constant", "cosine", "steps", "exponential", "long warm-up"],
+)
+def test_schedules_that_keep_a_rate_for_most_of_their_steps(rate_S):
+    assert of_decay(rate_S, np.exp(-SECOND / 100))[0] < 0.3
+
+
+def test_a_rate_of_zero_throughout_has_not_fallen():
+    assert "lr_gone" not in trends({"loss": np.ones(50), "lr": np.zeros(50)})
+    assert "fell_before" not in trends({"loss": np.ones(50), "lr": np.r_[np.ones(5), np.zeros(45)]}), "too few to tell"
+
+
 @pytest.mark.parametrize("count", [20, 25, 40, 200])
 def test_scatter_of_a_short_training_is_no_rise(count):
     """Losses that fall and scatter, of two to twenty to a tenth."""

@@ -10,8 +10,6 @@ from __future__ import annotations
 from thalweg.diagnosis.conditions import (
     AVERAGED_OUT,
     DECAYS_MUCH,
-    FULL_RATE_HELPS,
-    FULL_RATE_HELPS_MUCH,
     LOWER_IS_NO_WORSE,
     NOT_ABOVE,
     NOT_BELOW,
@@ -25,6 +23,7 @@ from thalweg.diagnosis.conditions import (
     UNCLIPPED_HELPS,
     VANISHED,
 )
+from thalweg.diagnosis.decay_rules import DECAY_RULES
 from thalweg.diagnosis.measures import table as m
 from thalweg.diagnosis.measures.foretold import FORETELLS
 from thalweg.diagnosis.measures.trial_gains import RISEN, THROWN
@@ -158,47 +157,8 @@ RULES: tuple[Rule, ...] = (
     _rule("clipped_too_hard", m.CLIPPED > 0.9, m.GAIN_SAME > 0.02, UNCLIPPED_HELPS, STUCK, m.LEFT > 0.3, prior=0.9),
     _rule("clipped_too_hard", m.CLIPPED > 0.9, m.COSINE > 0.8, m.TO_CONSTANT > 1, m.STEPS > 150, prior=0.9),
     _rule("clipped_too_hard", m.CLIPPED_VALUES > 0.9, m.TRIED_UNCLIPPED > 0.1, STUCK, m.LEFT > 0.3, prior=0.9),
+    *DECAY_RULES,
     # A rate that is too small, or too large for the curvature.
-    _rule(
-        "decayed_too_early",
-        m.LR_LEFT < 0.1,
-        FULL_RATE_HELPS,
-        m.GAIN_LR_MOST_RATIO > 10,
-        m.GAIN_LR_MOST > 3e-3,
-        m.LEFT > 0.3,
-        (m.COSINE > 0.15).if_known,
-        (m.TO_CONSTANT > 0.5).if_known,
-        STUCK,
-    ),
-    _rule(
-        "decayed_too_early",
-        m.LR_LEFT < 0.1,
-        FULL_RATE_HELPS_MUCH,
-        m.GAIN_LR_MOST_RATIO > 10,
-        m.GAIN_LR_MOST > 0.02,
-        NOT_BELOW,
-        STUCK,
-    ),
-    _rule(
-        "decayed_too_early",
-        m.LR_LEFT < 0.1,
-        (m.TRIED_FULL_RATE > 0.1).if_known,  # less is the scatter of samples kept out
-        m.GAIN_LR_MOST_RATIO > 10,
-        m.GAIN_LR_MOST > 0.1,
-        m.LEFT > 0.3,
-        (m.TO_CONSTANT < 0.85).if_known,
-        m.FALLING < 0.05,
-    ),
-    _rule(
-        "decayed_too_early",
-        m.LR_LEFT < 0.1,
-        m.FULL_RATE_SHARE > 0.5,
-        m.TRIED_FULL_RATE > 0.02,
-        m.GAIN_LR_MOST_RATIO > 10,
-        STUCK,
-        prior=0.9,
-        beside_learning=True,
-    ),
     _rule(
         "lr_too_small",
         (m.UPDATE_RATIO < 2e-4).if_known,

@@ -22,6 +22,7 @@ from thalweg.diagnosis.measures.head import (
     normalized_over,
     of_log_sigmoid,
 )
+from thalweg.diagnosis.measures.signs import zeros_among
 from thalweg.probes.batches import Batch, mapped
 from thalweg.probes.copies import own_randomness
 
@@ -31,14 +32,23 @@ if TYPE_CHECKING:
     from thalweg.probes.copies import Copy
 
 _CTC = ("log_probs", "targets", "input_lengths", "target_lengths", "blank", "reduction", "zero_infinity")
+_SIGNED = {  # take labels of −1 and 1
+    "cosine_embedding_loss": ("input1", "input2", "target"),
+    "hinge_embedding_loss": ("input", "target"),
+    "margin_ranking_loss": ("input1", "input2", "target"),
+    "soft_margin_loss": ("input", "target"),
+}
 _TAKES = {  # name of a loss to the names of its arguments, in `torch.nn.functional` and in `torch`
     "binary_cross_entropy_with_logits": ("input", "target"),
     "cross_entropy": ("input", "target"),
     "ctc_loss": _CTC,
     "kl_div": ("input", "target"),
+    "multilabel_margin_loss": ("input", "target"),
     "multilabel_soft_margin_loss": ("input", "target"),
     "nll_loss": ("input", "target"),
+    **_SIGNED,
 }
+_FEWEST_LABELS = 8
 _SMALLEST, _LEAST = 1e-30, 1e-6  # of a probability whose logarithm, or whose logit, is taken
 _CLOSE = 1e-4  # of the largest number: outputs of the same sample in another place of the batch
 
@@ -80,12 +90,14 @@ def called_measures(copied: Copy, batch: Batch) -> dict[str, float]:
         What was found, 1 for each flag: `log_missing`, `log_of_each`, `squashed_twice` and `softmax_misplaced`, as
         `of_batch` finds them from outside; `samples_as_times`: CTC takes the samples of the batch for times;
         `blank_in_targets`: the share of CTC's labels that are the blank; `targets_too_long`: the share of its samples
-        without an alignment, because they have more labels than times. Nothing for a loss that cannot run, or that
-        calls none of these.
+        without an alignment, because they have more labels than times; `targets_unread`: the share of labels of 0 for
+        a loss that takes −1 and 1; `targets_multi_hot`: the share of samples with a 0 or 1 for each class, where
+        `multilabel_margin_loss` takes the numbers of their classes. Nothing for a loss that cannot run, or that calls
+        none of these.
     """
     found: dict[str, float] = {}
     for call in calls_of(copied, batch):
-        given = _of_ctc(call) if call.name == "ctc_loss" else {}
+        given = _of_labels(call)
         if (mismatch := _mismatch(call)) is not None:
             given[mismatch] = 1.0
         if mismatch == "log_of_each" and not _only_raises(copied, batch):
@@ -168,6 +180,8 @@ def _right(call: Call) -> Tensor | None:
             return None
         likely = normalized_over(values, call.class_dim)
         return first.clamp_min(_SMALLEST).log() if likely else first.log_softmax(call.class_dim)
+    if call.name not in _QUESTIONS:
+        return None
     if _QUESTIONS[call.name](call, values) is not None and call.name in ("kl_div", "cross_entropy"):
         return first.clamp_min(_SMALLEST).log()
     if call.name != "kl_div" and bool(((values >= 0) & (values <= 1)).all()):
@@ -178,7 +192,7 @@ def _right(call: Call) -> Tensor | None:
 def _mismatch(call: Call) -> str | None:
     """The flag of a first argument that the loss does not take."""
     first = call.first.detach().float()
-    if first.ndim == 0 or not first.numel() or bool(first.isnan().any()):
+    if call.name not in _QUESTIONS or first.ndim == 0 or not first.numel() or bool(first.isnan().any()):
         return None
     return _QUESTIONS[call.name](call, first)
 
@@ -232,6 +246,20 @@ def _only_raises(copied: Copy, batch: Batch) -> bool:
         leaf = outputs.detach().requires_grad_()
         (gradient,) = torch.autograd.grad(copied.loss_fn(leaf, batch.targets), leaf)
     return not bool((gradient > 0).any())
+
+
+def _of_labels(call: Call) -> dict[str, float]:
+    """What a loss cannot read of the labels that it is given."""
+    if call.name == "ctc_loss":
+        return _of_ctc(call)
+    targets = call.given.get("target")
+    if not isinstance(targets, Tensor) or targets.numel() < _FEWEST_LABELS:
+        return {}
+    if call.name in _SIGNED:
+        return {"targets_unread": zeros_among(targets)}
+    if call.name == "multilabel_margin_loss" and targets.ndim == 2 and targets.shape[1] > 2 and zeros_among(targets):
+        return {"targets_multi_hot": 1.0}  # of three labels of 0 and 1, two are one class
+    return {}
 
 
 def _of_ctc(call: Call) -> dict[str, float]:

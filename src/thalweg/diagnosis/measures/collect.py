@@ -19,6 +19,7 @@ from thalweg.diagnosis.measures.blind import blind_measures
 from thalweg.diagnosis.measures.budget import A_PASS, Budget, Sizes, TooSlowError, timed_on
 from thalweg.diagnosis.measures.called import called_measures
 from thalweg.diagnosis.measures.collapse import collapse_measures
+from thalweg.diagnosis.measures.crossed import crossed_measures
 from thalweg.diagnosis.measures.cut import cut_measures
 from thalweg.diagnosis.measures.dropout import dropout_left_on, dropout_measures
 from thalweg.diagnosis.measures.floor import floor_measures
@@ -47,11 +48,13 @@ from thalweg.diagnosis.measures.rewards import reward_measures
 from thalweg.diagnosis.measures.rounding import rounding_measures
 from thalweg.diagnosis.measures.running_statistics import restated_measures
 from thalweg.diagnosis.measures.sequence import sequence_measures
+from thalweg.diagnosis.measures.signs import joined_sign_measures
 from thalweg.diagnosis.measures.smoothing import smoothing_measures
 from thalweg.diagnosis.measures.start import start_measures
 from thalweg.diagnosis.measures.symmetry import symmetry_of
 from thalweg.diagnosis.measures.terms import terms_measures
 from thalweg.diagnosis.measures.trial_gains import TrialGains
+from thalweg.diagnosis.measures.unmoved import unmoved_measures
 from thalweg.errors import UsageError
 from thalweg.probes.batches import first_tensor
 from thalweg.probes.copies import Copy, fastest_threads, own_clock, own_randomness, seconds_of, untouching
@@ -147,13 +150,15 @@ def ask(
             "mixing": lambda: mixing_measures(new(), first, scale),
             "smoothing": lambda: smoothing_measures(new(), start or {}, first),
             "ignored": lambda: ignored_measures(new(), first),
-            "cut": lambda: cut_measures(new(), first),
+            "cut": lambda: cut_measures(new(), first) | unmoved_measures(new(), first),
             "collapse": lambda: collapse_measures(new(), start or {}, first),
             "layout": lambda: layout_measures(given[0]),
             "rare": lambda: rare_measures(new(), kept, found),
             "order": lambda: order_measures(copied.loss_fn, rows, first),
             "leakage": lambda: leakage_measures(copied.model, as_written, written, as_given),
-            "pairing": lambda: pairing_measures(new(), first),
+            "pairing": lambda: (
+                pairing_measures(new(), first) | joined_sign_measures(new(), first) | crossed_measures(new(), first)
+            ),
             "rewards": lambda: reward_measures(new(), first),
             "mirrored": lambda: mirrored_measures(copied, first),
             "symmetry": lambda: weights_of(copied.model, start or {}),

@@ -3,7 +3,7 @@
 `cosine_embedding_loss`, `margin_ranking_loss` and the hinge and soft-margin losses multiply by the label or compare it
 with −1. Given 0 for the second class, they leave its samples out, and learn one class only.
 
-Shape suffixes: N samples.
+Shape suffixes: N samples, L labels.
 """
 
 from __future__ import annotations
@@ -12,24 +12,31 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from thalweg.diagnosis.measures.graph import tensors_in
+from thalweg.probes.batches import mapped
+from thalweg.probes.copies import own_randomness
+
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from torch import Tensor
 
-    from thalweg.probes.batches import LossFunction
+    from thalweg.probes.batches import Batch, LossFunction
+    from thalweg.probes.copies import Copy
 
 FEWEST = 8
 _NOTHING = 1e-9  # of the largest gradient of a sample
 
 
 def sign_measures(outputs: Tensor, targets: Tensor, loss_fn: LossFunction) -> dict[str, float]:
-    """Measure the share of samples whose label the loss leaves out, and would not leave out at −1.
+    """Measure the share of labels that the loss leaves out, and would not leave out at −1.
 
     A loss that is linear in its targets, such as a policy gradient with rewards, means its zeros.
 
     Args:
         outputs: (N, ...).
-        targets: (N,) or (N, 1); the loss is asked only if they are zeros and ones.
+        targets: (N,) or (N, 1), or one for each output; the loss is asked only if they are zeros and ones.
         loss_fn: of (outputs, targets).
 
     Returns:
@@ -44,28 +51,73 @@ def sign_measures(outputs: Tensor, targets: Tensor, loss_fn: LossFunction) -> di
         {'targets_unread': 0.0}
     """
     row_each = targets.ndim > 0 and targets.numel() == len(targets) == len(outputs)
-    if not row_each or len(targets) < FEWEST or not outputs.is_floating_point():
+    if not (row_each or targets.shape == outputs.shape) or targets.numel() < FEWEST or not outputs.is_floating_point():
         return {}
-    zero_N = targets.reshape(-1) == 0
-    binary = bool((zero_N | (targets.reshape(-1) == 1)).all()) and 0 < int(zero_N.sum()) < len(targets)
-    if not binary:
+    share = zeros_among(targets)
+    if not share:
         return {}
     try:
-        unread = _only_at_minus_one(outputs, targets, zero_N, loss_fn)
+        unread = _only_at_minus_one(outputs, targets, loss_fn)
     except (RuntimeError, ValueError, IndexError):  # a loss that takes no such labels
         unread = False
-    return {"targets_unread": float(zero_N.float().mean()) if unread else 0.0}
+    return {"targets_unread": share if unread else 0.0}
 
 
-def _only_at_minus_one(outputs: Tensor, targets: Tensor, zero_N: Tensor, loss_fn: LossFunction) -> bool:
-    """Whether the loss has no gradient where labels are 0, for no outputs, and has one where they are −1."""
+def joined_sign_measures(copied: Copy, batch: Batch) -> dict[str, float]:
+    """The same for a network with several outputs, such as the scores of both sides of a pair.
+
+    Args:
+        copied: the model and its loss.
+        batch: with one label for each sample.
+    """
+    targets = batch.targets
+    with own_randomness(0), torch.enable_grad():
+        outputs = batch.outputs(copied.model)
+    if isinstance(outputs, torch.Tensor) or not isinstance(targets, torch.Tensor) or not targets.ndim:
+        return {}
+    made = [one for one in tensors_in(outputs) if one.is_floating_point()]
+    if not made or any(not one.ndim or len(one) != len(targets) or not one.numel() for one in made):
+        return {}
+    rows = [one.detach().float().reshape(len(targets), -1) for one in made]
+    widths = [row.shape[1] for row in rows]
+
+    def loss_fn(joined: Tensor, labels: Tensor) -> Any:
+        parts = zip(made, joined.split(widths, dim=1), strict=True)
+        given = {id(one): part.reshape(one.shape).to(one.dtype) for one, part in parts}
+        with own_randomness(0):
+            return copied.loss_fn(mapped(outputs, lambda one: given.get(id(one), one)), labels)
+
+    with own_randomness(0):
+        return sign_measures(torch.cat(rows, dim=1), targets, loss_fn)
+
+
+def zeros_among(targets: Tensor) -> float:
+    """The share of zeros among zeros and ones; 0 for other targets, or where one of the two is missing.
+
+    Example:
+        >>> zeros_among(torch.tensor([0, 1, 1, 1])), zeros_among(torch.tensor([-1, 0, 1]))
+        (0.25, 0.0)
+    """
+    binary = bool(((targets == 0) | (targets == 1)).all())
+    share = float((targets == 0).double().mean()) if binary and targets.numel() else 0.0
+    return share if share < 1 else 0.0
+
+
+def _only_at_minus_one(outputs: Tensor, targets: Tensor, loss_fn: LossFunction) -> bool:
+    """Whether the loss has no gradient where labels are 0, for no outputs, and has one where they are −1.
+
+    The outputs of a trained network may lie beyond the margin wherever labels are 1: others are asked for those.
+    """
     drawn = torch.randn_like(outputs)
+    zero = targets == 0
+    zero_L, of_ones = zero.reshape(-1), False
     for tried in (outputs, outputs.roll(1, 0), drawn):
-        pulled_N = _pulled(tried, targets, loss_fn)
-        if bool(pulled_N[zero_N].any()) or not bool(pulled_N[~zero_N].any()):
+        pulled_L = _pulled(tried, targets, loss_fn)
+        if bool(pulled_L[zero_L].any()):
             return False
-    other = targets.masked_fill(zero_N.view_as(targets), -1)
-    if not bool(_pulled(drawn, other, loss_fn)[zero_N].any()):
+        of_ones |= bool(pulled_L[~zero_L].any())
+    other = targets.masked_fill(zero, -1)
+    if not of_ones or not bool(_pulled(drawn, other, loss_fn)[zero_L].any()):
         return False
     labels = (targets, other, torch.ones_like(targets))
     return any(_is_bent(outputs, labels, loss_fn) for outputs in (drawn, 4 * drawn))  # a hinge bends beyond its margin
@@ -78,12 +130,12 @@ def _is_bent(outputs: Tensor, labels: tuple[Tensor, Tensor, Tensor], loss_fn: Lo
 
 
 def _pulled(outputs: Tensor, targets: Tensor, loss_fn: LossFunction) -> Tensor:
-    """Whether the loss has a gradient at the outputs of each sample, (N,)."""
+    """Whether the loss has a gradient at the outputs of each label: its own one, or all of its sample; (L,)."""
     with torch.enable_grad():
         given = outputs.detach().requires_grad_()
         loss = loss_fn(given, targets)
         (gradient,) = torch.autograd.grad(loss, given, allow_unused=True) if loss.requires_grad else (None,)
     if gradient is None:
-        return torch.zeros(len(outputs), dtype=torch.bool, device=outputs.device)
-    size_N = gradient.reshape(len(outputs), -1).abs().amax(dim=1)
-    return size_N > _NOTHING * size_N.max()
+        return torch.zeros(targets.numel(), dtype=torch.bool, device=outputs.device)
+    size_L = gradient.reshape(targets.numel(), -1).abs().amax(dim=1)
+    return size_L > _NOTHING * size_L.max()

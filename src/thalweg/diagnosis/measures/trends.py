@@ -25,6 +25,8 @@ CLIPPED = 1e-3  # clipped gradients have one norm: within this share of the larg
 NEARLY_EVERY = 0.9  # share of clipped steps from which copies are clipped as the training was
 FEW = 20  # fewer steps show no trend
 ONE_SIDED = 0.75  # share of the late losses with one sign; of others, no share of the first loss is "left"
+GONE, FULL = 1e-3, 0.5  # of the largest rate: next to none, and about all of it
+FEW_BEFORE = 12  # steps before a decay, of which quarters are compared
 FEWEST_MARKS = 10  # measured steps; in fewer, the same batch may come twice by chance
 LEARNS, FALLS = 0.6, 0.02  # a loss far below the best constant predictor's, and still falling
 
@@ -300,7 +302,7 @@ def _at_the_most(late_S: NDArray[np.float64]) -> float:
 
 
 def _of_rate(steps: Mapping[str, NDArray[np.float64]], loss_S: NDArray[np.float64]) -> dict[str, float]:
-    """The latest rate, the largest so far, and their ratio."""
+    """The latest rate, the largest so far, their ratio, and what a rate that fell says."""
     if "lr" not in steps:
         return {}
     lr_S = steps["lr"]
@@ -309,4 +311,24 @@ def _of_rate(steps: Mapping[str, NDArray[np.float64]], loss_S: NDArray[np.float6
     if not len(lr_S):
         return {}
     most = float(lr_S.max())
-    return {"lr_last": float(lr_S[-1]), "lr_most": most, "lr_left": float(lr_S[-1]) / most if most else np.nan}
+    found = {"lr_last": float(lr_S[-1]), "lr_most": most, "lr_left": float(lr_S[-1]) / most if most else np.nan}
+    return found | (_of_decay(lr_S / most, loss_S) if most else {})
+
+
+def _of_decay(share_S: NDArray[np.float64], loss_S: NDArray[np.float64]) -> dict[str, float]:
+    """How many of the steps had next to no rate, and how far the loss was falling when the rate was still large.
+
+    Args:
+        share_S: rates, relative to the largest.
+        loss_S: finite losses.
+    """
+    after_S = np.arange(len(share_S)) > int(np.argmax(share_S))  # a warm-up begins with next to no rate, too
+    found = {"lr_gone": float((after_S & (share_S < GONE)).mean())}
+    large_S = np.flatnonzero(share_S >= FULL)
+    before_S = loss_S[: int(large_S[-1]) + 1]
+    if len(before_S) == len(loss_S) or len(before_S) < FEW_BEFORE:
+        return found
+    _, _, third_S, fourth_S = np.array_split(before_S, 4)
+    fell = float(third_S.mean() - fourth_S.mean())
+    error = float(np.hypot(third_S.std() / np.sqrt(len(third_S)), fourth_S.std() / np.sqrt(len(fourth_S))))
+    return found | {"fell_before": fell / max(abs(float(fourth_S.mean())), 1e-12) if fell > SIGMAS * error else 0.0}
