@@ -25,7 +25,6 @@ STUCK = {"falling": 0.0, "to_constant": 0.7, "left": 0.7, "steps": 300.0, "avoid
         ("tried_standardized", "bad_inputs"),
         ("tried_no_dropout", "dropout_too_strong"),
         ("tried_no_decay", "weight_decay_too_strong"),
-        ("tried_lower_rate", "lr_too_large"),
     ],
 )
 def test_what_helps_a_network_that_is_held_back_is_its_cause(measure, code):

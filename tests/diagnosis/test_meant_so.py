@@ -61,6 +61,39 @@ def test_a_loss_with_weights_of_the_same_optimizer_is_no_rival():
     assert rival_measures(model, optimizer, loss_fn)["rival"] == 0
 
 
+def test_a_generator_is_known_by_its_loss_where_nobody_gives_a_batch():
+    """Its loss is computed with a critic that another optimizer trains, so that it may rise as long as that gains."""
+    maker, critic = net(6, 8, 6), net(6, 8, 1)
+    pairs = [(model, torch.optim.SGD(model.parameters(), lr=0.1)) for model in (maker, critic)]
+    with watch(*pairs[0]) as watching:
+        for _ in range(24):
+            for (_, optimizer), sign in zip(pairs, (-1, 1), strict=True):
+                optimizer.zero_grad()
+                loss = sign * critic(maker(INPUTS)).mean()
+                loss.backward()
+                optimizer.step()
+                if sign < 0:
+                    watching.step(loss)
+    found = watching.measures()
+    assert found["rival_seen"] == 1
+    risen = {"steps": 300.0, "above_lowest": 0.3, "left": 0.8, "falling": 0.1}
+    assert judge(risen | {"rival_seen": found["rival_seen"]}).code != "lr_too_large"
+
+
+def test_two_optimizers_of_one_model_are_no_rivals():
+    model = net(6, 8, 2)
+    first, last = (torch.optim.SGD(part.parameters(), lr=0.1) for part in (model[0], model[2]))
+    with watch(model, first) as watching:
+        for _ in range(24):
+            model.zero_grad()
+            loss = functional.cross_entropy(model(INPUTS), LABELS)
+            loss.backward()
+            first.step()
+            last.step()
+            watching.step(loss)
+    assert watching.measures()["rival_seen"] == 0
+
+
 @pytest.mark.parametrize("side", ["rival", "unused_passes"], ids=["generator", "discriminator"])
 def test_a_game_of_two_accuses_nobody_by_its_loss(side):
     beaten = STUCK | {"fit_left": 1.0, "tried_larger": 0.5}

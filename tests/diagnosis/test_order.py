@@ -106,7 +106,7 @@ def rows_of(labels_SN, loss_fn, outputs):
 
 def test_classes_are_read_from_the_gradient():
     labels_SN = torch.arange(4).repeat_interleave(24).reshape(12, 8)
-    found = order_measures(cross_entropy, rows_of(labels_SN, cross_entropy, (4,)), Batch(None, labels_SN[0]))
+    found = order_measures(cross_entropy, rows_of(labels_SN, cross_entropy, (4,)), Batch(None, labels_SN[:, 0]))
     counts_SC = nn.functional.one_hot(labels_SN, 4).sum(dim=1)
     assert found == spread_measures(counts_SC, torch.arange(1, 13))
     yes_SN = (labels_SN > 1).float()[:, :, None]
@@ -119,11 +119,13 @@ def test_numbers_few_steps_and_no_rows_tell_nothing():
     numbers_SN = torch.rand(12, 8, 1, generator=draw_of(0))
     assert order_measures(mse_loss, rows_of(numbers_SN, mse_loss, (1,)), Batch(None, numbers_SN[0])) == {}
     labels_SN = torch.arange(4).repeat_interleave(8).reshape(4, 8)
-    assert order_measures(cross_entropy, rows_of(labels_SN, cross_entropy, (4,)), Batch(None, labels_SN[0])) == {}
+    assert order_measures(cross_entropy, rows_of(labels_SN, cross_entropy, (4,)), Batch(None, labels_SN[:, 0])) == {}
     assert order_measures(cross_entropy, [], Batch(None, labels_SN[0])) == {}
     assert order_measures(cross_entropy, [], Batch(None, None)) == {}
     one = torch.zeros(12, 8, dtype=torch.long)
-    assert order_measures(cross_entropy, rows_of(one, cross_entropy, (4,)), Batch(None, one[0])) == {}
+    assert order_measures(cross_entropy, rows_of(one, cross_entropy, (4,)), Batch(None, one[0])) == {
+        "one_kind_seen": 1.0
+    }
 
 
 @pytest.mark.parametrize("in_order", [True, False])

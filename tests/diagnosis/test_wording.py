@@ -86,16 +86,14 @@ def test_each_way_to_a_verdict_has_a_sentence_of_its_own_or_shares_the_only_one(
         assert (sentence == t(f"diagnosis.verdict_{code}_text")) == (code not in BY) or code in SHARED
 
 
+STEEP = {"sharpness_ratio": 3.0, "left": 0.8, "falling": 0.2, "gain_same": 0.1}
+
+
 @pytest.mark.parametrize(
     ("code", "numbers", "says", "never"),
     [
-        ("lr_too_large", {"sharpness_ratio": 3.0, "left": 0.8, "falling": 0.2}, "curvature", "falling"),
-        (
-            "lr_too_large",
-            {"sharpness_ratio": 3.0, "left": 0.8, "falling": 0.2, "tried_lower_rate": 0.1},
-            "curvature",
-            "constant",
-        ),
+        ("lr_too_large", {**STEEP, "gain_tenth": 0.3}, "curvature", "falling"),
+        ("lr_too_large", {**STEEP, "gain_tenth": 0.3, "tried_lower_rate": 0.1}, "curvature", "constant"),
         ("too_few_steps", {"steps": 15.0, "tried_longer": 0.4, "to_constant": 0.9}, "still lower", "gradients"),
         ("lr_too_large", {"peak": 5.0, "left": 0.9, "falling": 0.0}, "not falling", "tenth"),
         ("diverged", {"nonfinite_step": 9.0}, "no longer a finite", "grown"),

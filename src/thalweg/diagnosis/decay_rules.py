@@ -32,7 +32,7 @@ DECAY_RULES: tuple[Rule, ...] = (
     _rule(
         "decayed_too_early",
         m.LR_LEFT < 0.1,
-        FULL_RATE_HELPS,
+        (m.TRIED_FULL_RATE > 0.1).if_known,  # less is the scatter of samples kept out
         m.GAIN_LR_MOST_RATIO > 10,
         m.GAIN_LR_MOST > 0.1,
         m.LEFT > 0.3,

@@ -156,7 +156,8 @@ def _in_a_game(measures: Mapping[str, float]) -> bool:
     they are the generator's. A loop whose optimizer seldom steps throws its own gradients away.
     """
     seldom = measures.get("stepped", 1.0) < SELDOM
-    return measures.get("rival", 0.0) > 0.5 or (measures.get("unused_passes", 0.0) > 0.5 and not seldom)
+    plays = any(measures.get(name, 0.0) > 0.5 for name in ("rival", "rival_seen"))
+    return plays or (measures.get("unused_passes", 0.0) > 0.5 and not seldom)
 
 
 def _is_ruled_out(rule: Rule, measures: Mapping[str, float]) -> bool:
@@ -195,6 +196,8 @@ def derived(measures: Mapping[str, float]) -> dict[str, float]:
     found["gain_less_than_same"] = known("gain_tenth") - known("gain_same")
     found["gain_no_decay_more"] = known("gain_no_decay") - known("gain_same_long")
     found["valid_left"] = known("valid_last") / known("loss_first") if known("loss_first") > 0 else math.nan
+    # (last - lowest) / first, from (last - lowest) / lowest
+    found["valid_lost"] = found["valid_left"] * known("valid_rise") / (1 + known("valid_rise"))
     found["loss_first_to_zero"] = known("loss_first") / known("loss_zero") if known("loss_zero") > 0 else math.nan
     found["sunk"] = known("loss_last") / max(abs(known("loss_first")), 1.0)
     if known("scale") > 0:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from thalweg.diagnosis.conditions import NOT_BELOW, SELDOM, SOME_GRADIENT, STUCK
+from thalweg.diagnosis.conditions import NOT_BELOW, NOT_BY_CHANCE, SELDOM, SOME_GRADIENT, STUCK
 from thalweg.diagnosis.measures import table as m
 from thalweg.diagnosis.measures.dropout import ENOUGH, MUCH
 from thalweg.diagnosis.rule import Rule
@@ -82,8 +82,8 @@ PROGRAM_RULES: tuple[Rule, ...] = (
     _rule("bad_inputs", m.INPUTS_REPEATED > 0.5, m.TO_CONSTANT > 0.9, m.FALLING < 0.05),
     _rule("bad_inputs", m.INPUTS_SCALE > 50),
     _rule("bad_inputs", m.INPUTS_SCALE > 1e-12, m.INPUTS_SPREAD < 0.02),
-    _rule("not_shuffled", m.TARGETS_KINDS < 1.5, m.TARGETS_COUNT > 7, m.LEFT > 0.3, prior=1.0),
-    _rule("not_shuffled", m.TARGETS_KINDS < 1.5, m.TARGETS_COUNT > 7, m.PEAK > 1.2, prior=1.0),
+    _rule("not_shuffled", m.TARGETS_KINDS < 1.5, m.TARGETS_COUNT > 7, NOT_BY_CHANCE, m.LEFT > 0.3, prior=1.0),
+    _rule("not_shuffled", m.TARGETS_KINDS < 1.5, m.TARGETS_COUNT > 7, NOT_BY_CHANCE, m.PEAK > 1.2, prior=1.0),
     _rule("not_shuffled", m.KINDS_TOGETHER < 0.7, m.KINDS_CARRIED > 4, m.LEFT > 0.3, prior=0.95, beside_learning=True),
     _rule("not_shuffled", m.KINDS_TOGETHER < 0.7, m.KINDS_CARRIED > 4, m.PEAK > 1.2, prior=0.95, beside_learning=True),
     # Few pairs of successive steps are kept: where nothing was learned, fewer deviations decide.
@@ -95,7 +95,9 @@ PROGRAM_RULES: tuple[Rule, ...] = (
     _rule("same_batch", m.BATCHES_SEEN < 1.5, m.OTHER_BATCH > 0.5, m.LOSS_OTHER > 0.3),
     _rule("same_batch", m.REDRAWN > 2, prior=0.9),
     _rule("replicas_see_same_data", m.DATA_SHARED > 0.3, prior=1.0),
-    _rule("bad_targets", m.TARGETS_KINDS < 1.5, (m.TARGETS_COUNT > 7).if_known),
+    _rule("bad_targets", m.TARGETS_KINDS < 1.5, m.TARGETS_COUNT > 7, (m.ONE_KIND_SEEN > 0.999).if_known),
+    # Numbers may be placeholders, for a loss that compares outputs; gradients tell where they are more.
+    _rule("bad_targets", m.TARGETS_KINDS < 1.5, m.ONE_KIND_SEEN > 0.999),
     _rule("bad_targets", m.TARGETS_SCALE > 300, prior=0.9),
     # The loss.
     _rule("wrong_loss", m.LOSS_BLIND > 0.5, prior=1.0),
@@ -224,6 +226,7 @@ PROGRAM_RULES: tuple[Rule, ...] = (
         m.LARGEST_CLASS > 0.9,
         m.RARE_FOUND < 0.1,
         (m.RARE_SAID < 0.5).if_known,
+        m.TO_CONSTANT > 0.7,  # else it learned more than how frequent the classes are, and finds some
         m.FALLING < 0.05,
         prior=0.9,
     ),

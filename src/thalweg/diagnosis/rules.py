@@ -13,14 +13,19 @@ from thalweg.diagnosis.conditions import (
     LOWER_IS_NO_WORSE,
     NOT_ABOVE,
     NOT_BELOW,
+    NOT_BY_SCALE,
+    NOT_FORETOLD,
     NOT_OUTDONE,
     NOT_RISEN,
     OUTDONE,
+    SEVERAL,
     STUCK,
+    UNCLIPPED_HELPS,
     VANISHED,
 )
 from thalweg.diagnosis.decay_rules import DECAY_RULES
 from thalweg.diagnosis.measures import table as m
+from thalweg.diagnosis.measures.foretold import FORETELLS
 from thalweg.diagnosis.measures.trial_gains import RISEN, THROWN
 from thalweg.diagnosis.program_rules import PROGRAM_RULES
 from thalweg.diagnosis.rule import Rule
@@ -32,7 +37,7 @@ RULES: tuple[Rule, ...] = (
     # Divergence.
     _rule("wrong_loss", m.SUNK < -30, prior=0.95),
     _rule("saturated_units", m.INITIAL_SCALE > 4, m.SATURATED_UNITS_FIRST > 0.5, m.TO_CONSTANT > 0.3),
-    _rule("exploding_gradients", m.LOSS_FIRST_TO_ZERO > 8, m.TO_CONSTANT > 0.9, (m.TRIED_STANDARDIZED < 0.3).if_known),
+    _rule("exploding_gradients", m.LOSS_FIRST_TO_ZERO > 8, m.TO_CONSTANT > 0.9, NOT_BY_SCALE, SEVERAL),
     _rule("lr_too_large", m.NONFINITE_STEP > 0, m.TRIED_LOWER_RATE > 0.2, prior=0.9),
     _rule("gradients_not_averaged", m.SUMMED_PASSES > 0.4, m.TRIED_DIVIDED > 0.2, NOT_BELOW, prior=0.9),
     _rule(
@@ -44,7 +49,7 @@ RULES: tuple[Rule, ...] = (
         prior=0.9,
     ),
     _rule("diverged", m.NONFINITE_STEP > 0),
-    _rule("diverged", m.RISE > 20, prior=0.9),
+    _rule("diverged", m.RISE > 20, SEVERAL, prior=0.9),
     # Where the largest rate gains so much, neither a rate that is too large nor the inputs are the cause.
     _rule(
         "decayed_too_early",
@@ -94,7 +99,7 @@ RULES: tuple[Rule, ...] = (
         "ill_conditioned", m.SHARPNESS_RATIO > 0.6, m.GAIN_MORE < 0, m.FALLING < 0.05, m.LEFT > 0.1, m.LATE_NOISE < 0.02
     ),
     _rule("lr_too_large", LOWER_IS_NO_WORSE, m.WEIGHT_NORM_LEFT > 10, NOT_BELOW, STUCK),
-    _rule("lr_too_large", LOWER_IS_NO_WORSE, m.UPDATE_RATIO_FIRST > 0.25, m.FALLING < 0.02, m.LEFT > 0.2),
+    _rule("lr_too_large", LOWER_IS_NO_WORSE, m.UPDATE_RATIO_FIRST > 0.25, m.FALLING < 0.02, m.LEFT > 0.2, SEVERAL),
     _rule("lr_too_large", LOWER_IS_NO_WORSE, m.UPDATE_RATIO_FIRST > 0.25, m.TO_CONSTANT > 0.95),
     _rule(
         "lr_too_large",
@@ -105,14 +110,15 @@ RULES: tuple[Rule, ...] = (
         STUCK,
     ),
     _rule("lr_too_large", m.WEIGHT_NORM_LEFT > 10, m.DEAD_UNITS > 0.9, m.DEAD_UNITS_FIRST < 0.5, NOT_BELOW, STUCK),
-    _rule("lr_too_large", LOWER_IS_NO_WORSE, m.UPDATE_RATIO > 0.05, m.LATE_NOISE > 0.5, STUCK, m.LEFT > 0.2),
-    _rule("lr_too_large", LOWER_IS_NO_WORSE, m.SHARPNESS_RATIO > 2.5, m.LEFT > 0.2),
+    _rule("lr_too_large", LOWER_IS_NO_WORSE, m.UPDATE_RATIO > 0.05, m.LATE_NOISE > 0.5, STUCK, m.LEFT > 0.2, SEVERAL),
+    _rule("lr_too_large", LOWER_IS_NO_WORSE, m.SHARPNESS_RATIO > 1.5, m.GAIN_LESS_THAN_SAME > 0.1, m.LEFT > 0.2),
     _rule(
         "lr_too_large",
         LOWER_IS_NO_WORSE,
         m.PEAK > 3,
         STUCK,
         m.LEFT > 0.2,
+        SEVERAL,
         (m.SATURATED_UNITS_FIRST < 0.5).if_known,
         (m.DEAD_UNITS_FIRST < 0.8).if_known,
     ),
@@ -126,7 +132,6 @@ RULES: tuple[Rule, ...] = (
         beside_learning=True,
     ),
     _rule("lr_too_large", LOWER_IS_NO_WORSE, m.ABOVE_LOWEST > 0.1, m.LEFT > 0.2, (m.VALID_RISE < 0.1).if_known),
-    # Running statistics.
     _rule("batchnorm_mismatch", m.NORM_GAP > 0.2, m.STEPS > 30),
     _rule("batchnorm_mismatch", m.RESTATED > 0.2, m.STEPS > 30),
     _rule("lr_too_large", m.TRIED_LOWER_RATE > 0.05, m.UPDATE_RATIO_FIRST > 0.05, NOT_BELOW, STUCK, prior=0.9),
@@ -139,12 +144,17 @@ RULES: tuple[Rule, ...] = (
     _rule("vanishing_gradients", *VANISHED, m.TO_CONSTANT > 0.95, NOT_ABOVE, m.STEPS > 50),
     _rule("saddle", m.DECREASE_POSSIBLE < 1e-9, m.NEGATIVE_CURVATURE > 0.5, STUCK, m.LEFT > 0.3, prior=1.0),
     _rule(
-        "saddle", m.NEGATIVE_CURVATURE > 0.5, m.NEGATIVE_SHARE > 0.02, m.DECREASE_POSSIBLE < 1e-3, STUCK, m.LEFT > 0.3
+        "saddle",
+        m.NEGATIVE_CURVATURE > 0.5,
+        m.NEGATIVE_SHARE > 0.02,
+        m.DECREASE_POSSIBLE < 1e-3,
+        STUCK,
+        m.LEFT > 0.3,
     ),
     # What holds every step back. Where full steps learn, the small gradient of a long sequence is enough.
     _rule("clipped_too_hard", m.TRIED_UNCLIPPED > 0.2, m.LEFT > 0.3, prior=0.9, beside_learning=True),
     _rule("vanishing_gradients", m.SEQUENCE_GRADIENT < 1e-4, m.LEFT > 0.7, prior=0.9),
-    _rule("clipped_too_hard", m.CLIPPED > 0.9, m.GAIN_SAME > 0.02, STUCK, m.LEFT > 0.3, prior=0.9),
+    _rule("clipped_too_hard", m.CLIPPED > 0.9, m.GAIN_SAME > 0.02, UNCLIPPED_HELPS, STUCK, m.LEFT > 0.3, prior=0.9),
     _rule("clipped_too_hard", m.CLIPPED > 0.9, m.COSINE > 0.8, m.TO_CONSTANT > 1, m.STEPS > 150, prior=0.9),
     _rule("clipped_too_hard", m.CLIPPED_VALUES > 0.9, m.TRIED_UNCLIPPED > 0.1, STUCK, m.LEFT > 0.3, prior=0.9),
     *DECAY_RULES,
@@ -175,7 +185,6 @@ RULES: tuple[Rule, ...] = (
         m.FIT_GAIN > 0.15,
         m.LATE_NOISE < 0.3,
     ),
-    _rule("lr_too_large", LOWER_IS_NO_WORSE, m.SHARPNESS_RATIO > 1.5, STUCK, m.LEFT > 0.2),
     _rule(
         "lr_too_large",
         LOWER_IS_NO_WORSE,
@@ -190,18 +199,8 @@ RULES: tuple[Rule, ...] = (
         "too_few_steps", m.STEPS > 5, m.STEPS < 20, m.TRIED_LONGER > 0.05, (m.TO_CONSTANT > 0.5).if_known, prior=0.85
     ),
     _rule("too_few_steps", m.STEPS > 5, m.STEPS < 20, m.GAIN_SAME > 0.1, (m.TO_CONSTANT > 0.5).if_known, prior=0.85),
-    _rule(
-        "too_few_steps",
-        m.STEPS < 100,
-        m.GAIN_SAME > 0.3,
-        m.TRIED_LONGER > 0.05,
-        m.TO_CONSTANT > 0.7,
-        STUCK,
-        prior=0.85,
-    ),
-    _rule("too_few_steps", m.STEPS < 100, m.TRIED_LONGER > 0.3, m.TO_CONSTANT > 0.7, prior=0.85),
     _rule("too_few_steps", m.STEPS < 100, m.TRIED_LONGER > 0.1, m.TO_CONSTANT > 0.9, m.FIT_LEFT < 0.3, prior=0.85),
-    _rule("too_few_steps", m.STEPS < 100, m.COSINE > 0.5, m.FIT_LEFT < 0.3, m.LEFT > 0.5, STUCK, prior=0.85),
+    _rule("too_few_steps", m.STEPS < 100, m.COSINE > 0.5, m.FIT_LEFT < 0.3, m.LEFT > 0.9, STUCK, prior=0.85),
     _rule(
         "too_few_steps",
         m.STEPS < 100,
@@ -239,7 +238,7 @@ RULES: tuple[Rule, ...] = (
     _rule("dead_units", m.TRIED_ANEW > 0.15, m.DEAD_UNITS > 0.5, m.TO_CONSTANT > 0.5, prior=0.9),
     _rule("saturated_units", m.TRIED_ANEW > 0.15, m.SATURATED_UNITS > 0.3, m.TO_CONSTANT > 0.5, prior=0.9),
     _rule("symmetric_weights", m.TRIED_ANEW > 0.15, m.TWIN_UNITS > 0.5, m.TO_CONSTANT > 0.5, prior=0.9),
-    _rule("saddle", m.TRIED_ANEW > 0.2, NOT_BELOW, STUCK, prior=0.85),
+    _rule("saddle", m.TRIED_ANEW > 0.3, NOT_BELOW, STUCK, prior=0.85),
     _rule("lr_too_large", m.TRIED_LOWER_RATE > 0.2, m.TO_CONSTANT > 0.75, prior=0.9),
     # The steps brought the network where its first layers get no gradient any more; nothing else is known to.
     _rule(
@@ -254,7 +253,7 @@ RULES: tuple[Rule, ...] = (
     ),
     # The data and the capacity of the network.
     _rule("model_too_small", m.TRIED_LARGER > 0.1, m.FIT_LEFT > 0.2, m.TO_CONSTANT > 0.4, prior=0.9),
-    _rule("overfitting", m.VALID_GAP > 0.5, m.VALID_RISE > 0.1),
+    _rule("overfitting", m.VALID_GAP > 0.5, m.VALID_RISE > 0.1, m.VALID_LOST > 0.1),
     _rule("overfitting", m.VALID_GAP > 0.7, m.VALID_LEFT > 0.3, m.LEFT < 0.2),
     _rule("overfitting", m.ACCURACY_GAP > 0.15, m.TRAIN_ACCURACY > 0.95),
     # What is lost among several processes, though each of them learns.
@@ -262,7 +261,7 @@ RULES: tuple[Rule, ...] = (
     _rule("straggler", m.WAITING > 0.2, m.SLOWEST_TIMES > 1.5, prior=1.0),
     _rule(
         "targets_unrelated",
-        m.FORETOLD < 3,
+        m.FORETOLD < FORETELLS,
         (m.FIRST_SIGHT > 0.96).if_known,
         m.FIT_LEFT < 0.6,
         m.STEPS > 50,
@@ -276,7 +275,6 @@ RULES: tuple[Rule, ...] = (
     _rule("bad_inputs", OUTDONE, m.TRIED_STANDARDIZED > 0.1, prior=0.9, beside_learning=True),
     _rule("dropout_too_strong", OUTDONE, m.TRIED_NO_DROPOUT > 0.1, prior=0.9, beside_learning=True),
     _rule("weight_decay_too_strong", OUTDONE, m.TRIED_NO_DECAY > 0.1, prior=0.9, beside_learning=True),
-    _rule("lr_too_large", OUTDONE, m.TRIED_LOWER_RATE > 0.1, prior=0.9, beside_learning=True),
     _rule("too_few_steps", m.AVOIDABLE > 0.5, m.TRIED_LONGER > 0.1, m.COSINE > 0.5, m.TO_CONSTANT > 0.5, prior=0.85),
     _rule(
         "lr_too_small",
@@ -300,8 +298,8 @@ RULES: tuple[Rule, ...] = (
     _rule("healthy", m.FALLING > 0.02, NOT_RISEN, (m.TO_CONSTANT < 0.95).if_known, m.TRIED_LONGER > 0.05, prior=0.9),
     _rule(
         "targets_unrelated",
-        (m.FORETOLD < 3).if_known,
-        m.TO_CONSTANT > 0.9,
+        NOT_FORETOLD,
+        m.TO_CONSTANT > 0.93,
         NOT_ABOVE,
         m.TRIED_BEST > 0.9,
         m.FIT_LEFT < 0.6,
@@ -311,7 +309,7 @@ RULES: tuple[Rule, ...] = (
     ),
     _rule(
         "targets_unrelated",
-        (m.FORETOLD < 3).if_known,
+        NOT_FORETOLD,
         m.TO_CONSTANT > 0.97,
         NOT_ABOVE,
         m.TRIED_BEST > 0.8,
@@ -333,7 +331,8 @@ RULES: tuple[Rule, ...] = (
     _rule("model_too_small", m.FIT_LEFT > 0.6, m.LEFT > 0.3, STUCK, (m.TRIED_LARGER > 0).if_known, prior=0.9),
     _rule(
         "targets_unrelated",
-        (m.FORETOLD < 3).if_known,
+        NOT_FORETOLD,
+        (m.TRIED_BEST > 0.8).if_known,  # else a short trial learned what holds on samples kept out
         m.TO_CONSTANT > 0.95,
         NOT_ABOVE,
         (m.COSINE < 0.3).if_known,

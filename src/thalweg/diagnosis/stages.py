@@ -28,6 +28,7 @@ STAGES = {
     "cut": 2,
     "collapse": 3,
     "layout": 1,
+    "rare": 1,
     "order": 1,
     "leakage": 5,
     "pairing": 3,

@@ -258,7 +258,7 @@ class Watch:
                 if self._probe.attached:
                     self._wiring = self._probe.reach.wiring()
             found |= {"gradless": self._probe.gradless, "dropped": self._probe.clearing.dropped}
-            found |= mode_measures(self.model)
+            found |= mode_measures(self.model) | {"rival_seen": self._probe.rival}
             found["batch_size"] = float(self._probe.batch_size)
             with self._keeping("repeated"):
                 found |= sight_measures(self._probe.kept.marks, steps["loss"])

@@ -11,6 +11,7 @@ from torch import nn
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
+LOADED = 9  # times that a parameter may have been written to before a training
 _DEEPEST = 3  # an attribute, a list in it, a list in that
 
 
@@ -87,3 +88,30 @@ def is_made_of_others(tensor: torch.Tensor, known: Collection[int]) -> bool:
             return False
         ends = True
     return ends
+
+
+def holds_others(loss: torch.Tensor, known: Collection[int]) -> bool:
+    """Whether a loss was computed with parameters that somebody else trains, as a generator's is with its critic's.
+
+    A network that was only loaded has been written to once or twice.
+
+    Args:
+        loss: its graph is only read; it may have been used by a backward pass.
+        known: the `id` of each parameter that does not count.
+
+    Example:
+        >>> critic = torch.nn.Linear(2, 1)
+        >>> holds_others(critic(torch.ones(1, 2)), ())
+        False
+        >>> for _ in range(12):
+        ...     _ = critic.weight.data.mul_(0.9)
+        >>> holds_others(critic(torch.ones(1, 2)), ())
+        False
+        >>> with torch.no_grad():
+        ...     for _ in range(12):
+        ...         _ = critic.weight.mul_(0.9)
+        >>> holds_others(critic(torch.ones(1, 2)), ()), holds_others(critic(torch.ones(1, 2)), {id(critic.weight)})
+        (True, False)
+    """
+    ends = (end for end in ends_of([loss]) if isinstance(end, nn.Parameter) and id(end) not in known)
+    return any(end._version > LOADED for end in ends)  # noqa: SLF001 - torch has no public name

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+ENOUGH_TO_JUDGE = 16  # samples
 FEWEST_TO_DIVIDE = 8  # samples
 
 
@@ -23,7 +24,8 @@ def kept_out(batches: Sequence[Batch]) -> tuple[Sequence[Batch], Sequence[Batch]
     """Divide batches into those to train on and those to judge by.
 
     Returns:
-        All but the last batch, and the last one. Of a single batch, three quarters of its samples and the last quarter;
+        All but the last batches, and so many of these that they hold 16 samples, at most a quarter of all and at
+        least one. Of a single batch, three quarters of its samples and the last quarter;
         where this has one kind of target and the others have several, as where the real ones come before the made-up
         ones, a quarter drawn at random. A batch with fewer than eight samples, or whose tensors do not have one row
         for each, is both.
@@ -34,7 +36,8 @@ def kept_out(batches: Sequence[Batch]) -> tuple[Sequence[Batch], Sequence[Batch]
         (6, 2)
     """
     if len(batches) > 1:
-        return batches[:-1], batches[-1:]
+        held = max(1, min(len(batches) // 4, -(-ENOUGH_TO_JUDGE // max(1, batches[-1].size))))
+        return batches[:-held], batches[-held:]
     batch = batches[0]
     count = batch.size
     cut = count - count // 4

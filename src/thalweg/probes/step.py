@@ -22,6 +22,7 @@ from torch.nn.parameter import is_lazy
 from thalweg.history import History
 from thalweg.probes import foreach
 from thalweg.probes.activations import ActivationProbe
+from thalweg.probes.attributes import holds_others
 from thalweg.probes.hooks import around_forward, is_compiled
 from thalweg.probes.kept import Kept
 from thalweg.probes.layers import DENSE, EVERY, Layers
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
     from torch.optim import Optimizer
 
+LOOK_AT = 16  # the step whose loss shows whose parameters it holds: a rival has been trained by then
+
 
 class StepProbe:
     """Measures training through hooks on its optimizer; `record` closes a step.
@@ -53,6 +56,7 @@ class StepProbe:
         kept: a few samples of the due steps.
         layers: a history of each layer's gradient norm, update ratio and weight norm at the due steps.
         reach: the parameters that training reaches.
+        rival: 1 if the loss holds parameters that another optimizer trains, 0 if not; NaN: nobody has looked yet.
         taken: number of recorded steps in which the optimizer stepped.
     """
 
@@ -62,6 +66,7 @@ class StepProbe:
         self.layers = History({"step": ""})
         self.reach = Reach(model, optimizer)
         self.step = self.taken = 0
+        self.rival = float("nan")
         self._parameters: list[Tensor] = []
         self.clearing = ClearingCheck([])
         self._ever: set[int] = set()  # ids of the tensors that ever had a gradient
@@ -143,6 +148,8 @@ class StepProbe:
             return misuse
         if self._table.is_due and self._activations is not None:
             self._close_pass(self._activations)
+        if self.step == LOOK_AT and isinstance(loss, torch.Tensor) and loss.requires_grad:
+            self.rival = float(holds_others(loss, self._own))
         self._owed = not self._stepped and (self._owed or self.due)
         self._table.close(loss, (self.step + 1, self._lr, self._stepped, self.model.training))
         self.step += 1

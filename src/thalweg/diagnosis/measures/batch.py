@@ -18,6 +18,7 @@ from thalweg.diagnosis.measures.alike import are_of_pairs, is_residual
 from thalweg.diagnosis.measures.graph import tensors_in
 from thalweg.diagnosis.measures.head import class_dim, head_of, normalized_over, of_log_sigmoid, reachable
 from thalweg.diagnosis.measures.loss import of_loss
+from thalweg.diagnosis.measures.rare import rare_of
 from thalweg.diagnosis.measures.relabeled import IGNORED
 from thalweg.diagnosis.measures.running_statistics import gap_measures
 from thalweg.diagnosis.measures.signs import sign_measures
@@ -33,11 +34,11 @@ if TYPE_CHECKING:
 
     from thalweg.diagnosis.measures.head import Head
     from thalweg.probes.batches import Batch, LossFunction
+    from thalweg.probes.copies import Copy
 
 
 FAR, FAR_ALONE = 20.0, 200.0  # standard deviations of all others beyond them, of a number that repeats, and of another
 FEWEST_FOR_REPEATS = 16  # samples that show that most of them have the same inputs
-FEWEST_FOR_SHARES = 32  # labels in a batch that show which classes are rare
 MOST_COLUMNS = 100  # of a table whose columns are compared with one another
 _LAYERS = (nn.Embedding, nn.EmbeddingBag, nn.Linear, nn.modules.conv._ConvNd, nn.RNNBase)  # noqa: SLF001 - their base
 _ROUNDING = 1e-10  # of the largest eigenvalue
@@ -87,7 +88,7 @@ def of_batch(model: nn.Module, loss_fn: LossFunction, batches: Sequence[Batch]) 
             found |= of_loss(outputs.float(), targets, loss_fn, head)
             if of_each and found.get("log_missing"):
                 found |= {"log_missing": 0.0, "log_of_each": 1.0, "loss_floor": 0.0}  # no output is above zero
-            found |= _of_outputs(outputs, targets, loss) | _of_rare(outputs, targets, head)
+            found |= _of_outputs(outputs, targets, loss) | rare_of(outputs, targets, head)
         found |= constant_measures(outputs, targets, loss_fn, head, by_column=not of_pairs)
         found |= gap_measures(twin, loss_fn, batches, found.get("loss_constant", math.nan))
     return found
@@ -259,34 +260,6 @@ def _pairs_matter(loss_fn: LossFunction, outputs: Tensor, targets: Tensor, loss:
     return any(abs(other - loss) > 1e-4 * max(abs(loss), 1e-12) for other in others)
 
 
-def _of_rare(outputs: Tensor, targets: Tensor, head: Head) -> dict[str, float]:
-    """The share of the most frequent label, and how many of the other labels are predicted.
-
-    Binary targets of several columns are separate questions and are left out.
-    """
-    dim = class_dim(outputs, targets)
-    if not targets.is_floating_point():
-        if dim is None:
-            return {}
-        known = targets != IGNORED
-        labels, predicted = targets[known], outputs.argmax(dim=dim)[known]
-    elif targets.shape == outputs.shape and (targets.ndim != 2 or targets.shape[1] == 1):
-        if not bool(((targets == 0) | (targets == 1)).all()):
-            return {}
-        labels, predicted = targets.long(), (outputs > (0.5 if head == "sigmoid" else 0.0)).long()
-    else:
-        return {}
-    kinds, counts = labels.unique(return_counts=True)
-    if labels.numel() < FEWEST_FOR_SHARES or len(kinds) < 2:  # one single class is another fault
-        return {}
-    rare = labels != kinds[counts.argmax()]
-    return {
-        "largest_class": float(counts.max() / counts.sum()),
-        "rare_found": float((predicted == labels)[rare].float().mean()),
-        "rare_said": float((predicted != kinds[counts.argmax()]).sum() / rare.sum()),
-    }
-
-
 def _of_outputs(outputs: Tensor, targets: Tensor, loss: float) -> dict[str, float]:
     """Compare a squared error over probabilities with the true classes."""
     outputs = outputs.detach().float()
@@ -313,6 +286,15 @@ def _of_labels(outputs_NC: Tensor, labels_N: Tensor, loss: float) -> dict[str, f
     found["probability_of_truth"] = float(true_N.median())
     found["probability_of_guess"] = float(outputs_NC.amax(dim=1).median())
     return found
+
+
+def constant_of(copied: Copy, samples: Batch) -> dict[str, float]:
+    """The measures of `constant_measures` for samples that a model takes."""
+    with own_randomness(0), torch.enable_grad():
+        outputs = samples.outputs(copied.model)
+    if not isinstance(outputs, torch.Tensor) or not isinstance(samples.targets, torch.Tensor):
+        return {}
+    return constant_measures(outputs.detach(), samples.targets, copied.loss_fn, head_of(outputs))
 
 
 def constant_measures(

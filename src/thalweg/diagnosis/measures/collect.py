@@ -14,7 +14,7 @@ from torch import nn
 
 from thalweg.diagnosis.measures.accumulation import accumulation_measures
 from thalweg.diagnosis.measures.affine import affine_measures
-from thalweg.diagnosis.measures.batch import of_batch
+from thalweg.diagnosis.measures.batch import constant_of, of_batch
 from thalweg.diagnosis.measures.blind import blind_measures
 from thalweg.diagnosis.measures.budget import A_PASS, Budget, Sizes, TooSlowError, timed_on
 from thalweg.diagnosis.measures.called import called_measures
@@ -40,6 +40,7 @@ from thalweg.diagnosis.measures.outdone import outdone_measures
 from thalweg.diagnosis.measures.padding import padding_measures
 from thalweg.diagnosis.measures.pairing import pairing_measures
 from thalweg.diagnosis.measures.penalty import penalty_measures
+from thalweg.diagnosis.measures.rare import rare_measures
 from thalweg.diagnosis.measures.recovered import recovered
 from thalweg.diagnosis.measures.relabeled import with_class_indices
 from thalweg.diagnosis.measures.repeated import other_batch, redrawn_measures
@@ -74,6 +75,7 @@ if TYPE_CHECKING:
 MOST_BATCHES = 8
 ENOUGH_BATCHES, ENOUGH_SAMPLES = 4, 256  # of both, for trials that are judged on samples kept out
 MOST_SMALL_BATCHES = 16
+FEW_SAMPLES = 8  # of fewer, the best constant's loss is next to nothing
 ALIKE = 2.0  # times
 
 
@@ -132,8 +134,11 @@ def ask(
         a_step = its_step if batches[0].size == at_first.size else seconds_of(partial(_step, timed, batches[0]))
         whole = first if sizes.fewer else given[0]
         written = with_fewer(written, whole.size) if sizes.fewer else written
-        asked.attempt("batch", lambda: of_batch(copied.model, copied.loss_fn, sizes.seen))
         new = partial(Copy.of, model, optimizer, loss_fn)
+        asked.attempt("batch", lambda: of_batch(copied.model, copied.loss_fn, sizes.seen))
+        if whole.size < FEW_SAMPLES and "loss_constant" in found:
+            found["loss_constant"] = math.nan
+            asked.attempt("batch", lambda: {} if kept is None else constant_of(new(), kept))
         asked.attempt("blind", lambda: _of_blind(found, new, batches, a_step, seconds))
         scale = found["scale"] = scale_of(found.get("loss_constant", math.nan), known.get("loss_first", math.nan))
         questions: dict[str, Callable[[], dict[str, float]]] = {
@@ -148,6 +153,7 @@ def ask(
             "cut": lambda: cut_measures(new(), first) | unmoved_measures(new(), first),
             "collapse": lambda: collapse_measures(new(), start or {}, first),
             "layout": lambda: layout_measures(given[0]),
+            "rare": lambda: rare_measures(new(), kept, found),
             "order": lambda: order_measures(copied.loss_fn, rows, first),
             "leakage": lambda: leakage_measures(copied.model, as_written, written, as_given),
             "pairing": lambda: (

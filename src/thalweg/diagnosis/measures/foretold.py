@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn.functional import one_hot
 
-from thalweg.diagnosis.measures.batch import constant_measures
-from thalweg.diagnosis.measures.head import head_of
+from thalweg.diagnosis.measures.batch import constant_of
 from thalweg.diagnosis.measures.ridge import features_of, ridge
 from thalweg.diagnosis.measures.start import rewound
 from thalweg.probes.copies import Copy, own_randomness
@@ -43,6 +42,7 @@ COMES_AGAIN = 0.03  # share of a step's samples, from which the second epoch has
 COVERED = 0.5  # share of the late samples that are among the kept ones, which are then the whole data set
 MOST_NUMBERS, MOST_CLASSES = 16, 100
 CLEARLY = 6.0  # standard errors from which no further predictor is asked
+FORETELLS = 3.0  # standard errors; no targets in another order reached them
 LEARNED = 0.6  # of the constant's loss: a network that leaves less has learned its samples
 NEARLY = 1.05  # of the loss that the training has come to
 _ROUNDING = 1e-10  # of the largest eigenvalue
@@ -99,7 +99,8 @@ def foretold_measures(
     Returns:
         `foretold`: the agreement in standard errors, the most of all predictors and of all moments of the training.
         Nothing if the samples are too few, nearly all of one class, of another form, or hardly a part of a data set
-        that is seen once; nothing either if the network does not learn the three quarters. `first_sight`: the loss
+        that is seen once, unless kernels find more than `FORETELLS`; nothing either if the network does not learn the
+        three quarters. `first_sight`: the loss
         while every sample was new, relative to the best constant's over the kept samples. `pictures_foretold`, in
         place of `foretold`: the same of targets with rows and columns, such as masks, of which the 16 directions
         count in which they vary most; the network counts, too, if it comes as low as the training did.
@@ -109,13 +110,17 @@ def foretold_measures(
     approach, for the permutation of one side.
     """
     whole = known.get("comes_again", 0.0) > COVERED
-    if samples.size < FEWEST or (not whole and "loss_first_sight" not in known):
+    seen_once = not whole and "loss_first_sight" not in known
+    if samples.size < FEWEST or (seen_once and _are_pictures(samples)):
         return {}
     if _are_pictures(samples):
         return _of_pictures(gains, samples, start, known)
     numbers_KD, features_KF = _numbers_of(samples), features_of(samples, MOST_ROWS)
     if numbers_KD is None or features_KF is None or _unlike(numbers_KD) < FEWEST_UNLIKE:
         return {}
+    if seen_once:  # what so few samples do not show, the others may
+        agreed = beyond_chance(features_KF, numbers_KD)
+        return {"foretold": agreed} if agreed > FORETELLS else {}
     question = _Question(gains, samples, start, _numbers_of, _said_of_classes, LEARNED * gains.scale)
     agreed = question.agreement(features_KF, numbers_KD)
     return _of_first_sight(gains, samples, known) | ({} if agreed is None else {"foretold": agreed})
@@ -169,10 +174,7 @@ def _basis_of(targets_KP: Tensor) -> Tensor | None:
 
 
 def _of_first_sight(gains: Gains, samples: Batch, known: Mapping[str, float]) -> dict[str, float]:
-    copied = gains.copied()
-    with own_randomness(0), torch.enable_grad():
-        outputs = samples.outputs(copied.model)
-    found = constant_measures(outputs.detach(), samples.targets, copied.loss_fn, head_of(outputs))
+    found = constant_of(gains.copied(), samples)
     constant, first = found.get("loss_constant", 0.0), known.get("loss_first_sight", math.nan)
     return {"first_sight": first / constant} if constant > 0 and math.isfinite(first) else {}
 

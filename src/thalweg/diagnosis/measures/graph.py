@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from thalweg.probes.attributes import ends_of, held_tensors
+from thalweg.probes.attributes import LOADED, ends_of, held_tensors
 from thalweg.probes.batches import unwrapped
 from thalweg.probes.copies import held_by
 
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 
     from thalweg.probes.batches import Batch, LossFunction
     from thalweg.probes.copies import Copy
-
-
-LOADED = 9  # times that a parameter may have been written to before a training
 
 
 def graph_measures(copied: Copy, batch: Batch, model: nn.Module, optimizer: Optimizer) -> dict[str, float]:

@@ -220,6 +220,8 @@ NORM_GAP = Measure("norm_gap", "batch", "share")
 NUMBERED_CLASSES = Measure("numbered_classes", "gains", "share")
 ODD_PROCESS = Measure("odd_process", "replicas")
 ONLY_CLASSIFIER = Measure("only_classifier", "wiring", "flag")
+ONE_KIND_BY_CHANCE = Measure("one_kind_by_chance", "batch", "share")
+ONE_KIND_SEEN = Measure("one_kind_seen", "batch", "share")
 OTHER_BATCH = Measure("other_batch", "batch", "flag")
 OUTPUTS_DEAD = Measure("outputs_dead", "batch", "flag")
 OUTPUTS_FIXED = Measure("outputs_fixed", "batch", "flag")
@@ -246,6 +248,7 @@ RESTATED = Measure("restated", "batch", "share")
 REWARDED_RARER = Measure("rewarded_rarer", "batch", "flag")
 RISE = Measure("rise", "history", "times")
 RIVAL = Measure("rival", "batch", "flag")
+RIVAL_SEEN = Measure("rival_seen", "history", "flag")
 ROUNDED_AWAY = Measure("rounded_away", "gradients", "share")
 SAMPLES_AS_TIMES = Measure("samples_as_times", "batch", "flag")
 SAMPLES_MIXED = Measure("samples_mixed", "batch", "share")
@@ -313,6 +316,7 @@ UPDATE_RATIO_FIRST = Measure("update_ratio_first", "history")
 VALID_GAP = Measure("valid_gap", "validation", "share")
 VALID_LAST = Measure("valid_last", "validation")
 VALID_LEFT = Measure("valid_left", "derived", "share")
+VALID_LOST = Measure("valid_lost", "derived", "share")
 VALID_RISE = Measure("valid_rise", "validation", "share")
 WAITING = Measure("waiting", "replicas", "share")
 WEIGHTS_DIFFER = Measure("weights_differ", "replicas", "share")
@@ -347,6 +351,7 @@ COMPARED = (
     LOSS_LAST,
     LOSS_ZERO,
     RIVAL,
+    RIVAL_SEEN,
     SCALE,
     STEPS,
     UNUSED_PASSES,

@@ -40,6 +40,7 @@ STEPS = 45
 LONGEST = 5  # times as many steps, where the momentum remembers more
 LOOKS = 3  # how often the loss is measured on the way; the lowest counts
 _STARTS = ("now", "start", "anew")
+FEWEST_HELD = 6  # samples kept out: the loss of fewer says nothing
 FEWEST = 15  # a network whose copies can afford fewer steps is not asked
 LARGE, UNEQUAL = 5.0, 30.0  # scales of inputs from which standardized ones are tried
 REPEATED = 1e4  # condition number of the columns' correlations from which uncorrelated ones are tried
@@ -73,7 +74,8 @@ class TrialGains:
             of the start, after as many steps. `tried_<name>`, for each fix of `_fixes`: how much lower than the best of
             those three; of a tenth and a hundredth of the rate, the better one, as of standardized inputs with this
             rate and with one that grows as the curvature falls. `tried_best`: the lowest loss of all trials. Nothing
-            where a step takes too long, and no fix that has not begun when the time is up.
+            where a step takes too long or too few samples are kept out, and no fix that has not begun when the time
+            is up.
         """
         fixes = dict(self._fixes())
         done, every = 0, len(_STARTS) * (len(fixes) + 1)
@@ -81,6 +83,8 @@ class TrialGains:
         if steps < FEWEST:
             return {}
         train, held = kept_out(self.gains.batches)
+        if sum(batch.size for batch in held) < FEWEST_HELD:
+            return {}
         found: dict[str, float] = {}
 
         def lowest(fix: _Change | None, start: str) -> float:
