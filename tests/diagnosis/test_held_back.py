@@ -238,8 +238,10 @@ def test_units_that_died_on_the_way_are_no_cause_of_their_own():
     died = judge(stuck | {"dead_units_first": 0.2})
     assert died.code == "unsure"
     assert died.alternatives[0][0] == "dead_units"
-    thrown = judge(stuck | {"dead_units_first": 0.2, "weight_norm": 150.0, "weight_norm_first": 6.0})
-    assert thrown.code == "lr_too_large"
+    weights = {"weight_norm": 150.0, "weight_norm_first": 6.0, "tried_lower_rate": -0.4}
+    thrown = stuck | weights | {"dead_units_first": 0.2}
+    assert judge(thrown | {"update_ratio_first": 0.07}).code == "lr_too_large"
+    assert judge(thrown | {"update_ratio_first": 0.03}).code == "unsure"
 
 
 def test_steps_that_clipping_holds_back_come_before_a_gradient_that_a_long_sequence_loses():

@@ -109,7 +109,15 @@ RULES: tuple[Rule, ...] = (
         m.DEAD_UNITS_FIRST < 0.7,
         STUCK,
     ),
-    _rule("lr_too_large", m.WEIGHT_NORM_LEFT > 10, m.DEAD_UNITS > 0.9, m.DEAD_UNITS_FIRST < 0.5, NOT_BELOW, STUCK),
+    _rule(
+        "lr_too_large",
+        m.WEIGHT_NORM_LEFT > 10,
+        m.UPDATE_RATIO_FIRST > 0.05,  # else one bad batch, or a loss that burst, may have done it
+        m.DEAD_UNITS > 0.9,
+        m.DEAD_UNITS_FIRST < 0.5,
+        NOT_BELOW,
+        STUCK,
+    ),
     _rule("lr_too_large", LOWER_IS_NO_WORSE, m.UPDATE_RATIO > 0.05, m.LATE_NOISE > 0.5, STUCK, m.LEFT > 0.2, SEVERAL),
     _rule("lr_too_large", LOWER_IS_NO_WORSE, m.SHARPNESS_RATIO > 1.5, m.GAIN_LESS_THAN_SAME > 0.1, m.LEFT > 0.2),
     _rule(
