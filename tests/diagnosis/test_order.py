@@ -9,8 +9,9 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy,
 
 import thalweg
 from thalweg.diagnosis.judging import judge
-from thalweg.diagnosis.measures.order import order_measures, spread_measures
+from thalweg.diagnosis.measures.order import forgotten_measures, order_measures, spread_measures
 from thalweg.probes.batches import Batch
+from thalweg.probes.copies import Copy
 from thalweg.probes.kept import Rows
 
 
@@ -149,3 +150,99 @@ def test_the_program_is_told_to_shuffle(in_order):
         assert verdict.measures["targets_kinds"] > 1
         assert verdict.fixes[0].code == "shuffle"
         assert "step before" in str(verdict)
+
+
+SORTED = torch.linspace(-2, 2, 12 * 16)[:, None]  # of a table that is sorted by its target
+EPOCHS = torch.arange(12).repeat(2)  # batches, each of which comes twice
+
+
+def rows_of_numbers(targets_K, batches, *, told=0.0):
+    """Rows of the batches of a table; `told`: by how much the target of a sample rises with each step."""
+    rows = []
+    for step, batch in enumerate(batches.tolist(), start=1):
+        places = torch.arange(16) + 16 * batch
+        given = torch.randn(16, *targets_K.shape[1:], generator=draw_of(step), requires_grad=True)
+        mse_loss(given, targets_K[places] + told * step).backward()
+        rows.append(Rows((places[:, None].float(),), given.detach(), 1.0, given.grad, step))
+    return rows
+
+
+def test_numbers_in_order_are_told_from_numbers_in_random_order():
+    batch = Batch(None, SORTED[::12])
+    found = order_measures(mse_loss, rows_of_numbers(SORTED, EPOCHS), batch)
+    assert found["quantiles_together"] < 0.3
+    assert found["quantiles_carried"] > 4
+    mixed = SORTED[torch.randperm(len(SORTED), generator=draw_of(1))]
+    found = order_measures(mse_loss, rows_of_numbers(mixed, EPOCHS), batch)
+    assert found["quantiles_together"] == pytest.approx(1, abs=0.1)
+    blocks = torch.cat([torch.randperm(12, generator=draw_of(seed)) for seed in (2, 3)])
+    found = order_measures(mse_loss, rows_of_numbers(SORTED, blocks), batch)
+    assert found["quantiles_together"] < 0.3
+    assert found["quantiles_carried"] < 2.5
+
+
+def test_numbers_of_a_narrow_batch_and_of_several_columns():
+    narrow = Batch(None, SORTED[-16:])
+    found = order_measures(mse_loss, rows_of_numbers(SORTED, EPOCHS), narrow)
+    assert found["quantiles_carried"] > 4
+    mixed = SORTED[torch.randperm(len(SORTED), generator=draw_of(1))]
+    columns = torch.cat([mixed, SORTED, torch.zeros_like(SORTED)], dim=1)
+    several = order_measures(mse_loss, rows_of_numbers(columns, EPOCHS), Batch(None, columns[::12]))
+    assert several == pytest.approx(found, rel=0.05)
+    flat = order_measures(mse_loss, rows_of_numbers(SORTED[:, 0], EPOCHS), Batch(None, SORTED[-16:, 0]))
+    assert flat == pytest.approx(found, rel=0.05)
+
+
+def test_targets_that_rise_with_the_steps_and_samples_that_come_once_are_not_asked():
+    assert order_measures(mse_loss, rows_of_numbers(SORTED, EPOCHS, told=0.1), Batch(None, SORTED[::12])) == {}
+    assert order_measures(mse_loss, rows_of_numbers(SORTED, EPOCHS[:12]), Batch(None, SORTED[::12])) == {}
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_what_is_forgotten_is_the_loss_above_that_of_the_last_steps(reduction):
+    model, kept = nn.Linear(1, 1), Batch(SORTED, SORTED)
+    nn.init.zeros_(model.weight)
+    nn.init.constant_(model.bias, 2.0)
+
+    def loss_fn(outputs, targets):
+        return mse_loss(outputs, targets, reduction=reduction)
+
+    copied = Copy.of(model, torch.optim.SGD(model.parameters(), lr=0.1), loss_fn)
+    variance = float(SORTED.var(correction=0))
+    last = 0.1 if reduction == "mean" else 0.1 * 16
+    found = forgotten_measures(copied, kept, last, 16)["forgotten"]
+    assert found == pytest.approx((variance + 4 - 0.1) / variance, rel=1e-3)
+    assert forgotten_measures(copied, kept, float("nan"), 16) == {}
+    assert forgotten_measures(copied, None, last, 16) == {}
+    assert forgotten_measures(copied, Batch(SORTED, torch.zeros(192, 20)), last, 16) == {}
+
+
+def test_numbers_in_order_that_are_still_known_are_no_fault():
+    found = {"quantiles_together": 0.2, "quantiles_carried": 3.7, "forgotten": 2.0}
+    assert is_named(found)
+    assert is_named(found | {"learns": 1.0})
+    for other in ({"forgotten": 0.1}, {"quantiles_carried": 1.5}, {"quantiles_together": 0.8}):
+        assert not is_named(found | other)
+
+
+@pytest.mark.parametrize("in_order", [True, False])
+def test_a_table_that_is_sorted_by_its_target(in_order):
+    torch.manual_seed(0)
+    inputs = torch.randn(640, 4)
+    targets = inputs.sum(dim=1, keepdim=True) + inputs[:, :1] * inputs[:, 1:2]
+    order = targets[:, 0].argsort()
+    inputs, targets = inputs[order], targets[order] / 2
+    model = nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Linear(16, 1))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.03, momentum=0.9)
+    epochs = [torch.arange(640) if in_order else torch.randperm(640) for _ in range(10)]
+    with thalweg.watch(model, optimizer) as watch:
+        for rows in torch.cat(epochs).split(16):
+            optimizer.zero_grad()
+            loss = mse_loss(model(inputs[rows]), targets[rows])
+            loss.backward()
+            optimizer.step()
+            watch.step(loss)
+    verdict = watch.diagnose(batch=(inputs[rows], targets[rows]), loss_fn=mse_loss, seconds=0.2)
+    assert (verdict.code == "not_shuffled") == in_order
+    if in_order:
+        assert "order of their targets" in " ".join(str(verdict).split())

@@ -88,6 +88,14 @@ PROGRAM_RULES: tuple[Rule, ...] = (
     _rule("not_shuffled", m.KINDS_TOGETHER < 0.7, m.KINDS_CARRIED > 4, m.PEAK > 1.2, prior=0.95, beside_learning=True),
     # Few pairs of successive steps are kept: where nothing was learned, fewer deviations decide.
     _rule("not_shuffled", m.KINDS_TOGETHER < 0.6, m.KINDS_CARRIED > 2.5, m.TO_CONSTANT > 0.9),
+    # Numbers in order may be a series that is learned in its order; one that is well knows what it saw.
+    _rule(
+        "not_shuffled",
+        m.QUANTILES_TOGETHER < 0.6,
+        m.QUANTILES_CARRIED > 2.5,
+        m.FORGOTTEN > 0.5,
+        beside_learning=True,
+    ),
     _rule("same_batch", m.BATCHES_SEEN < 1.5, m.REOPENED > 0.5, prior=1.0),
     _rule("same_batch", m.BATCHES_SEEN < 1.5, m.RESEEDED > 0.5, prior=1.0),
     _rule("same_batch", m.BATCHES_SEEN < 1.5, m.AMONG_OTHERS > 0.5, prior=1.0),

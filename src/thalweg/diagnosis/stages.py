@@ -30,6 +30,7 @@ STAGES = {
     "layout": 1,
     "rare": 1,
     "order": 1,
+    "forgotten": 1,
     "leakage": 5,
     "pairing": 3,
     "rewards": 2,

@@ -35,7 +35,7 @@ from thalweg.diagnosis.measures.leakage import leakage_measures
 from thalweg.diagnosis.measures.mirrored import mirrored_measures
 from thalweg.diagnosis.measures.mixing import mixing_measures
 from thalweg.diagnosis.measures.numbered import numbered_measures
-from thalweg.diagnosis.measures.order import order_measures
+from thalweg.diagnosis.measures.order import forgotten_measures, order_measures
 from thalweg.diagnosis.measures.outdone import outdone_measures
 from thalweg.diagnosis.measures.padding import padding_measures
 from thalweg.diagnosis.measures.pairing import pairing_measures
@@ -155,6 +155,11 @@ def ask(
             "layout": lambda: layout_measures(given[0]),
             "rare": lambda: rare_measures(new(), kept, found),
             "order": lambda: order_measures(copied.loss_fn, rows, first),
+            "forgotten": lambda: (
+                forgotten_measures(new(), kept, known.get("loss_last", math.nan), given[0].size)
+                if "quantiles_together" in found
+                else {}
+            ),
             "leakage": lambda: leakage_measures(copied.model, as_written, written, as_given),
             "pairing": lambda: (
                 pairing_measures(new(), first) | joined_sign_measures(new(), first) | crossed_measures(new(), first)

@@ -4,16 +4,22 @@ Samples that come sorted, or through a shuffle buffer that is far too small, do 
 anew for each step, as metric learning wants them, has few classes, but others than the step before. And a batch of one
 class is no fault where that class is so frequent that chance gives such batches.
 
-Shape suffixes: S steps, C classes.
+Numbers are asked the same: their quantiles are the classes, and quantiles that are close are partly the same. A series
+that is learned in its order has this, too, so a measure tells whether the network still knows what it saw.
+
+Shape suffixes: S steps, C classes, K kept samples, D columns of a target.
 """
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import torch
 
-from thalweg.diagnosis.measures.recovered import targets_of
+from thalweg.diagnosis.measures.batch import constant_of
+from thalweg.diagnosis.measures.recovered import is_mean, targets_of, told_alike
+from thalweg.probes.copies import own_randomness
 
 
 if TYPE_CHECKING:
@@ -21,13 +27,17 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from thalweg.diagnosis.measures.recovered import Read
     from thalweg.probes.batches import Batch, LossFunction
+    from thalweg.probes.copies import Copy
     from thalweg.probes.kept import Rows
 
 FEWEST_PAIRS = 6  # steps of which the step before was kept, too
 FEWEST_SEEN = 32  # samples that show how frequent a class is
 MOST_CLASSES, MOST_STEPS = 1024, 512
 ORDERS = 400  # of the steps, drawn at random
+QUANTILES, MOST_COLUMNS = 8, 8  # of numbers, and of a target that has several
+FEWEST_EACH = 4  # samples of each number, which is a class then
 _OFF = 1e-3  # within which a number that was read from a gradient is the same
 _ALIKE = 1e-6  # deviation of the share: every order of the steps is as good
 
@@ -46,27 +56,80 @@ def order_measures(loss_fn: LossFunction, rows: Sequence[Rows], batch: Batch) ->
         the same class, less that of steps in random order, in standard deviations of the latter; neither where fewer
         than six steps follow one that was kept. Of a batch of one class, `one_kind_seen`: the share of that class
         among the kept samples, and where these have others, `one_kind_by_chance`: the probability of such a batch.
-        Nothing for targets of another kind, or that the gradients do not tell.
+        Nothing for targets of another kind, or that the gradients do not tell. Numbers give `quantiles_together` and
+        `quantiles_carried`, of the column that is carried most, where samples came again with the same target: the
+        targets of an agent rise as it learns, in any order.
     """
     targets = batch.targets
     if not isinstance(targets, torch.Tensor) or not targets.ndim:
         return {}
-    has_one, single = bool((targets == targets[:1]).all()), targets[:1].numel() == 1
-    read = targets_of(rows, loss_fn, targets) if has_one or single else None
+    has_one, columns = bool((targets == targets[:1]).all()), targets[:1].numel()
+    read = targets_of(rows, loss_fn, targets) if has_one or columns <= MOST_COLUMNS else None
     if read is None:
         return {}
     found = one_kind_measures(read.targets[read.known_K], targets) if has_one else {}
-    if not single or not bool((read.targets == read.targets.round()).all()):
-        return found
     kinds, ranks_K = read.targets.reshape(-1).unique(return_inverse=True)
-    if not 1 < len(kinds) <= MOST_CLASSES:
+    whole = columns == 1 and bool((kinds == kinds.round()).all())
+    if targets.is_floating_point() and not (whole and FEWEST_EACH * len(kinds) <= len(ranks_K)):
+        return found | (_of_numbers(read) if columns <= MOST_COLUMNS and told_alike(read.rows, read.targets) else {})
+    if not whole or not 1 < len(kinds) <= MOST_CLASSES:
         return found
+    return found | _spread(read, ranks_K, len(kinds))
+
+
+def _of_numbers(read: Read) -> dict[str, float]:
+    """The measures of the column of the targets that is carried most."""
+    found: dict[str, float] = {}
+    for column_K in read.targets.reshape(len(read.targets), -1).float().cpu().unbind(dim=1):
+        edges = torch.quantile(column_K.unique(), torch.arange(1, QUANTILES) / QUANTILES)
+        ranks_K = torch.bucketize(column_K.contiguous(), edges)
+        one = _spread(read, ranks_K, QUANTILES, near_CC=_near(QUANTILES)) if len(ranks_K.unique()) > 2 else {}
+        if one.get("kinds_carried", -math.inf) > found.get("kinds_carried", -math.inf):
+            found = one
+    return {name.replace("kinds", "quantiles"): value for name, value in found.items()}
+
+
+def _near(count: int) -> Tensor:
+    """How much two quantiles are the same: 1, less their distance as a share of the largest."""
+    numbers = torch.arange(count).double()
+    return 1 - (numbers[:, None] - numbers).abs() / (count - 1)
+
+
+def _spread(read: Read, ranks_K: Tensor, kinds: int, near_CC: Tensor | None = None) -> dict[str, float]:
+    """The measures of `spread_measures`, from the number of each sample's class."""
     sizes = [len(one.outputs) for one in read.rows]
-    parts = zip(ranks_K.split(sizes), read.known_K.split(sizes), strict=True)
-    counts_SC = torch.stack([part[known].bincount(minlength=len(kinds)) for part, known in parts]).double().cpu()
+    parts = zip(ranks_K.split(sizes), read.known_K.to(ranks_K.device).split(sizes), strict=True)
+    counts_SC = torch.stack([part[known].bincount(minlength=kinds) for part, known in parts]).double().cpu()
     steps_S = torch.tensor([one.step for one in read.rows])
     some_S = counts_SC.sum(dim=1) > 0
-    return found | spread_measures(counts_SC[some_S][:MOST_STEPS], steps_S[some_S][:MOST_STEPS])
+    return spread_measures(counts_SC[some_S][:MOST_STEPS], steps_S[some_S][:MOST_STEPS], near_CC)
+
+
+def forgotten_measures(copied: Copy, kept: Batch | None, loss_last: float, size: int) -> dict[str, float]:
+    """Measure whether a network still knows the samples that it was trained on.
+
+    Args:
+        copied: its model runs.
+        kept: samples that the training took; None: none.
+        loss_last: the loss of the last steps; NaN: unknown.
+        size: of the training's batches, samples.
+
+    Returns:
+        `forgotten`: the loss of these samples now, less that of the last steps, relative to the loss of the best
+        constant for them. Nothing for targets other than a few numbers.
+    """
+    targets = None if kept is None else kept.targets
+    if kept is None or not isinstance(targets, torch.Tensor) or not targets.is_floating_point():
+        return {}
+    if not targets.ndim or targets[:1].numel() > MOST_COLUMNS:
+        return {}
+    constant = constant_of(copied, kept).get("loss_constant", math.nan)
+    with own_randomness(0), torch.no_grad():
+        outputs = kept.outputs(copied.model)
+        loss = float(copied.loss_fn(outputs, targets))
+        last = loss_last if is_mean(outputs, copied.loss_fn, targets) else loss_last * kept.size / size
+    found = (loss - last) / constant if constant > 0 else math.nan
+    return {"forgotten": found} if math.isfinite(found) else {}
 
 
 def one_kind_measures(seen_K: Tensor, batch_N: Tensor) -> dict[str, float]:
@@ -91,12 +154,13 @@ def one_kind_measures(seen_K: Tensor, batch_N: Tensor) -> dict[str, float]:
     return {"one_kind_seen": share} | ({"one_kind_by_chance": share ** len(batch_N)} if share < 1 else {})
 
 
-def spread_measures(counts_SC: Tensor, steps_S: Tensor) -> dict[str, float]:
+def spread_measures(counts_SC: Tensor, steps_S: Tensor, near_CC: Tensor | None = None) -> dict[str, float]:
     """The measures of `order_measures`, from the number of samples of each class in each step.
 
     Args:
         counts_SC: at least one sample in each step.
         steps_S: numbers of the steps, rising.
+        near_CC: how much two classes are the same, in [0, 1]; None: each is itself alone.
 
     Example:
         >>> counts_SC = torch.eye(4).repeat_interleave(3, dim=0) * 8
@@ -109,7 +173,7 @@ def spread_measures(counts_SC: Tensor, steps_S: Tensor) -> dict[str, float]:
     counts_SC = counts_SC.double()
     expected = sum(float(_kinds_drawn(counts_SC.sum(dim=0), size)) for size in counts_SC.sum(dim=1))
     shares_SC = counts_SC / counts_SC.sum(dim=1, keepdim=True)
-    same_SS = shares_SC @ shares_SC.T
+    same_SS = (shares_SC if near_CC is None else shares_SC @ near_CC) @ shares_SC.T
     draw = torch.Generator().manual_seed(0)
     orders = (torch.randperm(len(steps_S), generator=draw) for _ in range(ORDERS))
     drawn = torch.stack([same_SS[order[follows], order[follows + 1]].mean() for order in orders])

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 ALIKE = 0.99  # cosine of a sample's gradient with the one that was kept
 MOST_WRONG = 0.05  # share of samples whose target does not explain their gradient; the others are left out
 OFF = 1e-2  # of a target's spread
+FEWEST_AGAIN = 8  # samples that came again
 
 
 def recovered(rows: Sequence[Rows], loss_fn: LossFunction, like: Tensor) -> Batch | None:
@@ -102,7 +103,7 @@ def targets_of(rows: Sequence[Rows], loss_fn: LossFunction, like: Tensor) -> Rea
     one_each = outputs[:1].numel() == like[:1].numel()  # labels, too, may be the target of one output
     read = _numbers if one_each or like.is_floating_point() else _classes
     targets = read(outputs, gradients, loss_fn, like)
-    if targets is None:
+    if targets is None or not (_spreads_as(targets, like) or told_alike([one for one, _ in given], targets)):
         return None
     known_K = _agreeing(outputs, gradients, targets, loss_fn, _part(like))
     telling_K = (gradients != 0).reshape(len(gradients), -1).any(dim=1)  # else the sample has no more loss
@@ -152,14 +153,48 @@ def _numbers(outputs: Tensor, gradients: Tensor, loss_fn: LossFunction, like: Te
     if not bool((slope.abs() > 1e-12).all()):
         return None
     targets = ((gradients - zero) / slope).reshape(shape)
-    spread = float(like.float().std(correction=0))
     if bool((like == like.round()).all()):
         rounded = targets.round()
         return rounded.to(like.dtype) if float((targets - rounded).abs().median()) < OFF else None
-    own = float(targets.float().std(correction=0))
-    return (
-        targets.to(like.dtype) if spread / 2 < own < 2 * spread else None
-    )  # another share of the loss would give another spread
+    return targets.to(like.dtype)
+
+
+def _spreads_as(targets: Tensor, like: Tensor) -> bool:
+    """Whether the numbers spread as those of a batch do: another share of the loss would give another spread."""
+    if bool((like == like.round()).all()):
+        return True
+    own, spread = (float(one.float().std(correction=0)) for one in (targets, like))
+    return spread / 2 < own < 2 * spread
+
+
+def told_alike(rows: Sequence[Rows], targets: Tensor) -> bool:
+    """Whether samples that came several times had the same target each time, though the outputs had changed.
+
+    Then the targets have the right size, however narrow those of a batch are, and they do not drift.
+
+    Args:
+        rows: of some steps; those with inputs count.
+        targets: (K, ...), of all samples of these steps.
+
+    Example:
+        >>> from thalweg.probes.kept import Rows
+        >>> rows = [Rows((torch.eye(9),), torch.zeros(9, 1), 1.0) for _ in range(2)]
+        >>> numbers = torch.arange(9.0).repeat(2)[:, None]
+        >>> told_alike(rows, numbers), told_alike(rows, torch.arange(18.0)[:, None]), told_alike(rows[:1], numbers[:9])
+        (True, False, False)
+    """
+    parts = targets.split([len(one.outputs) for one in rows])
+    given = [(marks_of(one.inputs), part) for one, part in zip(rows, parts, strict=True) if one.inputs is not None]
+    if not given:
+        return False
+    marks_K, told_KF = torch.cat([marks for marks, _ in given]), torch.cat([part for _, part in given])
+    order = marks_K.argsort(stable=True)
+    again = (marks_K[order].diff() == 0).nonzero()[:, 0]
+    if len(again) < FEWEST_AGAIN:
+        return False
+    told_KF = told_KF.reshape(len(told_KF), -1)[order].float()
+    off = (told_KF[again + 1] - told_KF[again]).abs().amax(dim=1)
+    return float((off < OFF * told_KF.std(correction=0)).float().mean()) > 1 - MOST_WRONG
 
 
 def _agreeing(outputs: Tensor, gradients: Tensor, targets: Tensor, loss_fn: LossFunction, part: int) -> Tensor:
