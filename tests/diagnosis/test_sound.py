@@ -146,6 +146,33 @@ def test_of_a_rare_class_all_samples_that_the_training_took_are_asked():
     assert found["largest_class"] == pytest.approx(0.925)
     assert found["rare_found"] == pytest.approx(1 / 3, abs=0.04)
     assert rare_measures(copied, None, of_batch) == rare_measures(copied, batch, found) == {}
+    assert rare_measures(copied, kept, {"targets_kinds": 1.0}) == found  # a batch without the rare class
+    assert rare_measures(copied, kept, {"targets_kinds": 40.0}) == {}
+
+
+@pytest.mark.parametrize("weight", [1.0, 40.0])
+def test_a_rare_class_that_the_given_batch_lacks(weight):
+    torch.manual_seed(0)
+    draw = torch.Generator().manual_seed(0)
+    targets = (torch.rand(2400, 1, generator=draw) < 1 / 40).float()
+    inputs = torch.randn(2400, 6, generator=draw) + 0.4 * targets
+    model = nn.Linear(6, 1)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.03)
+
+    def loss_fn(outputs, targets):
+        return binary_cross_entropy_with_logits(outputs, targets, pos_weight=torch.tensor(weight))
+
+    with watch(model, optimizer) as watched:
+        for rows in torch.randint(2400, (200, 48), generator=draw):
+            optimizer.zero_grad()
+            loss = loss_fn(model(inputs[rows]), targets[rows])
+            loss.backward()
+            optimizer.step()
+            watched.step(loss)
+    common = (targets[:, 0] == 0).nonzero()[:48, 0]
+    verdict = watched.diagnose(batch=(inputs[common], targets[common]), loss_fn=loss_fn, seconds=0.2)
+    assert 0.3 < verdict.measures["to_constant"] < 2
+    assert (verdict.code == "class_imbalance") == (weight == 1)
 
 
 @pytest.mark.parametrize(

@@ -136,7 +136,7 @@ def ask(
         written = with_fewer(written, whole.size) if sizes.fewer else written
         new = partial(Copy.of, model, optimizer, loss_fn)
         asked.attempt("batch", lambda: of_batch(copied.model, copied.loss_fn, sizes.seen))
-        if whole.size < FEW_SAMPLES and "loss_constant" in found:
+        if "loss_constant" in found and (whole.size < FEW_SAMPLES or lacks_classes(whole, kept)):
             found["loss_constant"] = math.nan
             asked.attempt("batch", lambda: {} if kept is None else constant_of(new(), kept))
         asked.attempt("blind", lambda: _of_blind(found, new, batches, a_step, seconds))
@@ -314,6 +314,24 @@ def kept_samples(loss_fn: LossFunction, rows: Sequence[Rows], batch: Batch) -> B
         kept = recovered(rows, loss_fn, batch.targets) if isinstance(batch.targets, torch.Tensor) else None
         return kept if kept is not None and _kinds(kept.inputs) == _kinds(batch.inputs) else None
     return None
+
+
+def lacks_classes(batch: Batch, kept: Batch | None) -> bool:
+    """Whether a batch has one class, and the samples that a watch kept have others: its best constant has no loss.
+
+    Args:
+        batch: of any targets.
+        kept: samples that the training took; None: none.
+
+    Example:
+        >>> from thalweg.probes.batches import Batch
+        >>> kept = Batch(torch.zeros(4, 1), torch.tensor([0, 0, 1, 0]))
+        >>> lacks_classes(rows_of(kept, slice(2)), kept), lacks_classes(kept, kept)
+        (True, False)
+    """
+    if kept is None or not all(isinstance(one.targets, torch.Tensor) and one.targets.ndim for one in (batch, kept)):
+        return False
+    return bool((batch.targets == batch.targets[:1]).all()) and not bool((kept.targets == batch.targets[:1]).all())
 
 
 def _kinds(inputs: Any) -> list[tuple[int, torch.dtype]]:

@@ -32,7 +32,9 @@ def rare_measures(copied: Copy, kept: Batch | None, found: Mapping[str, float]) 
         kept: samples that the training took; None: none, so nothing is measured.
         found: the measures of a batch; nothing where it shows that rare labels are predicted.
     """
-    if kept is None or found.get("largest_class", 0.0) < OUTWEIGHS or found["rare_found"] > NEGLECTED:
+    of_one_class = found.get("targets_kinds") == 1  # a small batch lacks a rare class altogether
+    largest = found.get("largest_class", 1.0 if of_one_class else 0.0)
+    if kept is None or largest < OUTWEIGHS or found.get("rare_found", 0.0) > NEGLECTED:
         return {}
     with own_randomness(0), torch.enable_grad():  # the head is read from the graph
         outputs = kept.outputs(copied.model)
