@@ -320,3 +320,15 @@ def test_samples_that_come_again_on_purpose():
     assert redrawn(torch.eye(6), torch.arange(6) % 4) is None
     assert redrawn(inputs_NF[:4, :3], labels_N[:4]) is None  # as many samples as they have numbers, or more
     assert redrawn(inputs_NF[:4], labels_N[:4], noise=0.5) is None
+
+
+def test_one_batch_that_is_learned_by_heart_while_others_are_not():
+    found = {"steps": 250.0, "falling": 0.07, "left": 0.004, "batches_seen": 1.0, "batch_size": 64.0}
+    found |= {"valid_gap": 0.99, "valid_last": 1.8, "valid_rise": 0.38, "loss_first": 2.3}
+    verdict = judge(found)
+    assert verdict.code == "same_batch"
+    assert verdict.alternatives[0][0] == "overfitting"
+    assert "overfitting" in str(verdict)
+    assert judge(found | {"batch_size": 120.0}).code == "overfitting"  # all that there is
+    assert judge(found | {"batches_seen": 9.0}).code == "overfitting"
+    assert judge(found | {"valid_gap": 0.2}).code == "healthy"

@@ -32,6 +32,7 @@ _TELLS = {
     NO_STEP: ("gradient",),
     "short_runs_too_slow": ("short_runs",),
 }
+USUAL_SIZES = {8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0}  # of batches; all samples are seldom so many
 SURE = 0.5  # below this standing or this confidence the verdict is "unsure"
 
 
@@ -200,6 +201,8 @@ def derived(measures: Mapping[str, float]) -> dict[str, float]:
     found["valid_lost"] = found["valid_left"] * known("valid_rise") / (1 + known("valid_rise"))
     found["loss_first_to_zero"] = known("loss_first") / known("loss_zero") if known("loss_zero") > 0 else math.nan
     found["sunk"] = known("loss_last") / max(abs(known("loss_first")), 1.0)
+    if known("batch_size") >= 1:
+        found["usual_size"] = float(known("batch_size") in USUAL_SIZES)
     if known("scale") > 0:
         found["loss_other"] = (known("loss_batch") - known("loss_last")) / known("scale")
     constant = known("loss_constant")

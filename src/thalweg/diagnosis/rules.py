@@ -261,6 +261,8 @@ RULES: tuple[Rule, ...] = (
     ),
     # The data and the capacity of the network.
     _rule("model_too_small", m.TRIED_LARGER > 0.1, m.FIT_LEFT > 0.2, m.TO_CONSTANT > 0.4, prior=0.9),
+    # One batch that is learned by heart, where it is hardly all that there is.
+    _rule("same_batch", m.BATCHES_SEEN < 1.5, m.USUAL_SIZE > 0.5, m.VALID_GAP > 0.5, m.VALID_LEFT > 0.3, m.LEFT < 0.2),
     _rule("overfitting", m.VALID_GAP > 0.5, m.VALID_RISE > 0.1, m.VALID_LOST > 0.1),
     _rule("overfitting", m.VALID_GAP > 0.7, m.VALID_LEFT > 0.3, m.LEFT < 0.2),
     _rule("overfitting", m.ACCURACY_GAP > 0.15, m.TRAIN_ACCURACY > 0.95),

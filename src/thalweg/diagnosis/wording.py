@@ -82,7 +82,7 @@ BY: dict[str, tuple[str, ...]] = {
     "overfitting": ("valid_rise", "valid_gap", "accuracy_gap"),
     "replicas_see_same_data": ("data_shared", "draws_shared"),
     "saddle": ("matrix_gradient_first", "tried_anew", "matrix_gradient", "decrease_possible"),
-    "same_batch": ("reopened", "reseeded", "among_others", "at_hand", "other_batch", "redrawn"),
+    "same_batch": ("reopened", "reseeded", "among_others", "at_hand", "other_batch", "redrawn", "usual_size"),
     "samples_mixed": ("mixed_within", "batch_as_time", "loss_apart"),
     "saturated_units": ("initial_scale", "tried_other_start", "tried_anew"),
     "symmetric_weights": ("twin_units_first",),

@@ -316,6 +316,7 @@ UNREGISTERED = Measure("unregistered", "wiring", "share")
 UNUSED_PASSES = Measure("unused_passes", "history", "share")
 UPDATE_RATIO = Measure("update_ratio", "history")
 UPDATE_RATIO_FIRST = Measure("update_ratio_first", "history")
+USUAL_SIZE = Measure("usual_size", "derived", "flag")
 VALID_GAP = Measure("valid_gap", "validation", "share")
 VALID_LAST = Measure("valid_last", "validation")
 VALID_LEFT = Measure("valid_left", "derived", "share")
@@ -340,13 +341,7 @@ TOLD = (GUESSED_CLASSES, GUESSED_VARIANCE)
 COMPARED = (
     CONSTANT_FITTED,
     DRIVEN_PASSES,
-    GAIN_HUNDREDFOLD,
-    GAIN_NO_DECAY,
-    GAIN_SAME,
-    GAIN_SAME_LONG,
-    GAIN_TENFOLD,
-    GAIN_TENTH,
-    GAIN_THOUSANDFOLD,
+    *(GAIN_HUNDREDFOLD, GAIN_NO_DECAY, GAIN_SAME, GAIN_SAME_LONG, GAIN_TENFOLD, GAIN_TENTH, GAIN_THOUSANDFOLD),
     LEARNS,
     LOSS_BATCH,
     LOSS_CONSTANT,
