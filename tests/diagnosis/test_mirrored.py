@@ -43,6 +43,23 @@ def test_the_share_that_was_flipped(dims):
     assert found["mirrored"] == pytest.approx(0.5, abs=0.1)
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_flips_both_ways_that_let_next_to_nothing_be_learned(seed):
+    """Each mask is flipped in one of four ways; the network finds its square faintly."""
+    draw = torch.Generator().manual_seed(seed)
+    logits, masks = spots(32)
+    faint = logits / 4 - 3 + 0.1 * torch.randn(logits.shape, generator=draw)
+    ways = torch.randint(4, (len(masks),), generator=draw).tolist()
+    apart = torch.stack([mask.flip([(), (-1,), (-2,), (-2, -1)][way]) for mask, way in zip(masks, ways, strict=True)])
+    assert measured(faint, apart)["mirrored"] == pytest.approx(0.75, abs=0.25)
+    assert measured(faint, masks)["mirrored"] < 0.1
+    # An output that knows how bright a picture is, and not where.
+    bright = torch.rand(32, 1, 1, 1, generator=draw)
+    pictures = bright * (1 + torch.randn(32, 1, 12, 12, generator=draw))
+    flat = bright + 0.05 * torch.randn(32, 1, 12, 12, generator=draw)
+    assert measured(flat, pictures, functional.mse_loss) == {}
+
+
 def test_what_tells_nothing():
     logits, masks = spots()
     assert measured(torch.randn(logits.shape, generator=DRAW), masks) == {}  # nothing was learned

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 SMALLEST = 8  # rows and columns of a picture
 FEWEST = 6  # pictures with lopsided targets
 LOPSIDED = 0.5  # of the distance between two pictures' targets: that of a target from its mirror image
+FLIPS: tuple[tuple[int, ...], ...] = ((-1,), (-2,), (-2, -1))
+ENOUGH, KNOWN = 12, 0.85  # pictures, and the share whose outputs show where their target is, in one of its four places
 LEARNED = 0.75  # share of the pictures whose own target, or its mirror image, fits better than another picture's
 
 
@@ -38,7 +40,8 @@ def mirrored_measures(copied: Copy, batch: Batch) -> dict[str, float]:
         `mirrored`, in [0, 1]: of the pictures whose targets differ from their mirror image, the share where that
         fits better; the largest of left for right, top for bottom, and both. Nothing for batches of another form, if
         fewer than six pictures count, or if the outputs fit neither better than they fit another picture's targets:
-        then nothing was learned yet that a flip could spoil.
+        then nothing was learned yet that a flip could spoil. Where flips both ways let next to nothing be learned, it
+        is the share of the pictures that fit any mirror image better, if the outputs show where their targets are.
     """
     inputs, targets = batch.inputs, batch.targets
     if not isinstance(inputs, torch.Tensor) or not isinstance(targets, torch.Tensor):
@@ -51,9 +54,8 @@ def mirrored_measures(copied: Copy, batch: Batch) -> dict[str, float]:
         outputs = batch.outputs(evaluating(copied.model))
     if not isinstance(outputs, torch.Tensor) or outputs.shape[-2:] != targets.shape[-2:]:
         return {}
-    flips: tuple[tuple[int, ...], ...] = ((-1,), (-2,), (-2, -1))
-    shares = [_share(outputs, targets, copied.loss_fn, lambda one, dims=dims: one.flip(dims)) for dims in flips]
-    known = [share for share in shares if share is not None]
+    shares = [_share(outputs, targets, copied.loss_fn, lambda one, dims=dims: one.flip(dims)) for dims in FLIPS]
+    known = [share for share in shares if share is not None] or _share_of_any(outputs, targets, copied.loss_fn)
     return {"mirrored": max(known)} if known else {}
 
 
@@ -68,6 +70,29 @@ def _share(outputs: Tensor, targets: Tensor, loss_fn: LossFunction, flip: Callab
     if int(counted_N.sum()) < FEWEST or not float((best_N < best_of_other_N)[counted_N].double().mean()) > LEARNED:
         return None
     return float((mirror_N < own_N)[counted_N].double().mean())
+
+
+def _share_of_any(outputs: Tensor, targets: Tensor, loss_fn: LossFunction) -> list[float]:
+    """The share for all ways to mirror together, as the only item; none if that cannot be told."""
+    if len(targets) < ENOUGH:
+        return []
+    other, others_outputs = targets.roll(1, 0), outputs.roll(1, 0)
+    own_4N = _of_places(outputs, targets, loss_fn)
+    places = (own_4N, _of_places(others_outputs, other, loss_fn))
+    crossed = (_of_places(outputs, other, loss_fn), _of_places(others_outputs, targets, loss_fn))
+    # The best place against the mean one: sizes and brightness, of outputs and of targets, cancel.
+    shown = [one.mean(dim=0) - one.amin(dim=0) for one in (*places, *crossed)]
+    known_N = shown[0] + shown[1] > shown[2] + shown[3]
+    apart_N = torch.stack([_distance(targets, targets.flip(dims)) for dims in FLIPS]).amin(dim=0)
+    counted_N = apart_N > LOPSIDED * _distance(targets, other).mean()
+    if int(counted_N.sum()) < FEWEST or not float(known_N.double().mean()) > KNOWN:
+        return []
+    return [float((own_4N[1:].amin(dim=0) < own_4N[0])[counted_N].double().mean())]
+
+
+def _of_places(outputs: Tensor, targets: Tensor, loss_fn: LossFunction) -> Tensor:
+    """The loss of each picture with its targets as they are, and mirrored in three ways, (4, N)."""
+    return torch.stack([_losses(outputs, one, loss_fn) for one in (targets, *(targets.flip(d) for d in FLIPS))])
 
 
 def _distance(one: Tensor, other: Tensor) -> Tensor:
