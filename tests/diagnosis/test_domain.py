@@ -92,6 +92,13 @@ def test_a_loss_that_is_defined_is_not_accused(row, scale):
     assert found_of(*row[1:], scale=scale).get("loss_undefined", 0.0) == 0
 
 
+def test_small_outputs_of_new_weights_do_not_hide_where_the_loss_ends():
+    model = linear()
+    with torch.no_grad():
+        model[0].weight.mul_(0.01)
+    assert found_of(model, of_angles) == {"loss_undefined": 1.0}
+
+
 def test_weights_that_are_lost_are_those_of_the_start():
     model = linear()
     start = {name: value.clone() for name, value in model.state_dict().items()}

@@ -26,17 +26,19 @@ if TYPE_CHECKING:
     from thalweg.probes.copies import Copy
 
 TIMES = (2.0, 3.0, -1.0, -2.0, -3.0)  # the outputs: what a layer that gives them can give as well
-LARGEST = 10.0  # of moderate outputs: an exponential of three times as much is far from the largest number
+SMALLEST = 2.0  # a layer of new weights gives some tenths, and numbers beyond 1 soon
+LARGEST = 10.0  # of moderate outputs: their exponential is far from the largest number
 
 
 def domain_measures(copied: Copy, start: Mapping[str, Tensor], batch: Batch) -> dict[str, float]:
     """Measure whether moderate outputs have a loss of NaN.
 
-    They are the outputs of the present weights, or of the weights of the start where those are lost; behind a layer
-    with weights of its own, also two and three times as large ones, and with the other sign.
+    They are the outputs of the start, whose weights no rate has thrown far, or of the present weights where those are
+    unknown; behind a layer with weights of its own, also two and three times as large ones, with both signs, whose
+    largest lies between 2 and 10.
 
     Args:
-        copied: the model and its loss; it may get the weights of the start.
+        copied: the model and its loss; it gets the weights of the start.
         start: weights and buffers by name; empty: unknown.
         batch: of inputs and targets.
 
@@ -60,21 +62,25 @@ def domain_measures(copied: Copy, start: Mapping[str, Tensor], batch: Batch) -> 
     """
     if not _finite(batch.inputs) or not _finite(batch.targets):
         return {}
+    rewound(copied, start)
     outputs = _outputs(copied, batch)
-    if outputs is None and rewound(copied, start):
-        outputs = _outputs(copied, batch)
     if outputs is None:
         return {}
     free, given = from_weights(outputs), outputs.detach()
     largest = float(given.abs().max())
     tried = [given] if largest <= LARGEST else []
-    if free:
-        tried += [times * given * min(1.0, LARGEST / max(abs(times) * largest, 1e-30)) for times in TIMES]
+    if free and largest > 0:
+        tried += [times / abs(times) * given / largest * _size(abs(times) * largest) for times in TIMES]
     losses = [_loss(copied, one, batch) for one in tried]
     known = [*losses, *(_loss(copied, one, batch) for one in (given.abs(), torch.ones_like(given)))]
     if not tried or not any(loss is not None and math.isfinite(loss) for loss in known):
         return {}
     return {"loss_undefined": float(any(loss is not None and math.isnan(loss) for loss in losses))}
+
+
+def _size(size: float) -> float:
+    """The moderate size next to one."""
+    return min(max(size, SMALLEST), LARGEST)
 
 
 def _finite(part: object) -> bool:
