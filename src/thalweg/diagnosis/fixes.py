@@ -77,6 +77,8 @@ FIXES_OF: dict[str, tuple[str, ...]] = {
         "no_last_relu",
         "cross_entropy",
         "proper_loss",
+        "minus_score",
+        "within_domain",
         "smooth_loss",
         "smooth_units",
         "sign_of_loss",
@@ -254,6 +256,8 @@ _LOSS_FIXES = {
     "samples_as_times": ("times_first",),
     "out_of_reach": ("linear_output",),
     "improper": ("proper_loss",),
+    "wrong_is_best": ("minus_score",),
+    "loss_undefined": ("within_domain",),
     "loss_is_squared": ("cross_entropy",),
 }
 """What may be wrong with the loss, to the fixes that mend it."""

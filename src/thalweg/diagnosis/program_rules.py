@@ -132,6 +132,8 @@ PROGRAM_RULES: tuple[Rule, ...] = (
     # The loss of a policy gradient has no end either, and its sign was right.
     _rule("wrong_loss", m.LOSS_FLOOR < -1, (m.REWARDED_RARER > 0.5).if_known, prior=0.98),
     _rule("wrong_loss", m.IMPROPER > 0.5, prior=1.0),
+    _rule("wrong_loss", m.WRONG_IS_BEST > 0.5, prior=1.0),
+    _rule("wrong_loss", m.LOSS_UNDEFINED > 0.5, m.NONFINITE_STEP > 0, prior=1.0),
     _rule("wrong_loss", m.FLOOR_LEFT > 0.95, m.CEILING_LEFT < 1.1, (m.TO_CONSTANT > 0.95).if_known),
     _rule("dead_units", m.OUTPUTS_DEAD > 0.5, prior=1.0),
     _rule("wrong_loss", m.OUT_OF_REACH > 0.05, prior=1.0),

@@ -21,6 +21,7 @@ STAGES = {
     "blind": 1,
     "called": 2,
     "floor": 2,
+    "domain": 1,
     "graph": 4,
     "mixing": 4,
     "smoothing": 4,

@@ -134,6 +134,8 @@ BY: dict[str, tuple[str, ...]] = {
         "samples_as_times",
         "floor_left",
         "improper",
+        "wrong_is_best",
+        "loss_undefined",
         "loss_floor",
         "out_of_reach",
         "loss_is_squared",

@@ -21,6 +21,7 @@ from thalweg.diagnosis.measures.called import called_measures
 from thalweg.diagnosis.measures.collapse import collapse_measures
 from thalweg.diagnosis.measures.crossed import crossed_measures
 from thalweg.diagnosis.measures.cut import cut_measures
+from thalweg.diagnosis.measures.domain import domain_measures
 from thalweg.diagnosis.measures.dropout import dropout_left_on, dropout_measures
 from thalweg.diagnosis.measures.floor import floor_measures
 from thalweg.diagnosis.measures.foretold import foretold_measures
@@ -144,6 +145,9 @@ def ask(
         questions: dict[str, Callable[[], dict[str, float]]] = {
             "called": lambda: called_measures(new(), whole),
             "floor": lambda: floor_measures(new(), first, found.get("loss_constant", math.nan)),
+            "domain": lambda: (
+                domain_measures(new(), start or {}, first) if known.get("nonfinite_step", 0.0) > 0 else {}
+            ),
             "graph": lambda: (
                 graph_measures(copied, first, model, optimizer) | rival_measures(model, optimizer, loss_fn)
             ),

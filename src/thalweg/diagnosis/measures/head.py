@@ -27,8 +27,10 @@ _HEADS: dict[str, Head] = {
 _SHAPING = ("View", "Reshape", "UnsafeView", "Squeeze", "Unsqueeze", "Transpose", "Permute", "TBackward", "Clone")
 _SHAPING_TOO = ("Select", "Slice", "Alias", "Expand", "ToCopy", "Contiguous", "Unbind", "Split")
 # What layers and their usual activations end with.
-_LAYERS = ("Addmm", "Mm", "Bmm", "Baddbmm", "Convolution", "MkldnnConvolution", "CudnnConvolution", "NativeBatchNorm")
-_LAYERS += ("NativeLayerNorm", "NativeGroupNorm", "CudnnBatchNorm", "LeakyRelu", "Gelu", "Elu", "LogSigmoid")
+_LINEAR = ("Addmm", "Mm", "Bmm", "Baddbmm", "Convolution", "MkldnnConvolution", "CudnnConvolution")
+_LAYERS = (*_LINEAR, "NativeBatchNorm", "NativeLayerNorm", "NativeGroupNorm", "CudnnBatchNorm")
+_LAYERS += ("LeakyRelu", "Gelu", "Elu", "LogSigmoid")
+_LEAF = "torch::autograd::AccumulateGrad"
 _OPAQUE = ("Compiled", "Function", "Checkpoint", "Graph")  # custom functions hide what they compute
 # Where each head's values lie; a softmax moreover sums to 1.
 RANGES: dict[Head, tuple[float, float]] = {
@@ -74,13 +76,36 @@ def from_layer(outputs: Tensor) -> bool:
         >>> from_layer(logits), from_layer(logits.relu()), from_layer(logits - 1)
         (True, True, False)
     """
+    node = _layer_of(outputs)
+    return node is not None and (node.name() in _HEADS or node.name().startswith(_LAYERS))
+
+
+def from_weights(outputs: Tensor) -> bool:
+    """Whether outputs come straight from a layer with weights of its own, which can give any number.
+
+    Products of two normalized vectors cannot, and an activation or arithmetic behind a layer may cut its outputs.
+
+    Example:
+        >>> layer, x = torch.nn.Linear(3, 2), torch.ones(4, 3)
+        >>> from_weights(layer(x)), from_weights(layer(x).exp()), from_weights(layer(x) @ layer(x).T)
+        (True, False, False)
+    """
+    node = _layer_of(outputs)
+    if node is None or not node.name().startswith(_LINEAR):
+        return False
+    parts = [behind_views(one) for one, _ in node.next_functions]
+    return any(part is not None and part.name() == _LEAF for part in parts)
+
+
+def _layer_of(outputs: Tensor) -> Node | None:
+    """The function behind outputs; where that adds a bias to the product of a linear layer, the product."""
     node = behind_views(outputs.grad_fn)
     if node is not None and node.name() == "AddBackward0":  # how a linear layer of three dimensions adds its bias
         parts = [behind_views(one) for one, _ in node.next_functions]
         product, bias = parts if len(parts) == 2 else (None, None)
-        if product is not None and bias is not None and bias.name() == "torch::autograd::AccumulateGrad":
+        if product is not None and bias is not None and bias.name() == _LEAF:
             node = product
-    return node is not None and (node.name() in _HEADS or node.name().startswith(_LAYERS))
+    return node
 
 
 def of_log_sigmoid(outputs: Tensor) -> bool:

@@ -28,7 +28,7 @@ from thalweg.diagnosis.measures.head import (
     normalized_over,
     reachable,
 )
-from thalweg.diagnosis.measures.properness import improper
+from thalweg.diagnosis.measures.properness import improper, wrong_is_best
 
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def of_loss(outputs: Tensor, targets: Tensor, loss_fn: LossFunction, head: Head)
     ):
         found |= _of_shares(loss_fn, outputs, targets, head, dim)
     found["outputs_fixed"] = float(_fixed(outputs, head, dim))
-    found |= improper(value, outputs, targets, head)
+    found |= improper(value, outputs, targets, head) | wrong_is_best(value, outputs, targets, head)
     if dim is None:  # one number a sample, perhaps
         if head == "sigmoid" and targets.shape == outputs.shape:
             found["squashed_twice"] = float(_applies_sigmoid(value, outputs, targets))

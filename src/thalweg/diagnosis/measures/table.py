@@ -193,6 +193,7 @@ LOSS_FIRST = Measure("loss_first", "history")
 LOSS_FIRST_SIGHT = Measure("loss_first_sight", "history")
 LOSS_FIRST_TO_ZERO = Measure("loss_first_to_zero", "derived", "times")
 LOSS_FLOOR = Measure("loss_floor", "batch")
+LOSS_UNDEFINED = Measure("loss_undefined", "batch", "flag")
 LOSS_IN_STEPS = Measure("loss_in_steps", "batch", "flag")
 LOSS_IS_SQUARED = Measure("loss_is_squared", "batch", "flag")
 LOSS_LAST = Measure("loss_last", "history")
@@ -328,6 +329,7 @@ WEIGHT_NORM = Measure("weight_norm", "history")
 WEIGHT_NORM_FIRST = Measure("weight_norm_first", "history")
 WEIGHT_NORM_LEFT = Measure("weight_norm_left", "derived", "share")
 WRAPPED = Measure("wrapped", "replicas", "flag")
+WRONG_IS_BEST = Measure("wrong_is_best", "batch", "flag")
 
 MEASURES: dict[str, Measure] = {value.name: value for value in tuple(globals().values()) if isinstance(value, Measure)}
 """Name to measure."""
