@@ -22,16 +22,20 @@ SMALL = TrainingConfig(
 ENVIRONMENT = {"device": "cpu", "threads": 1, "precision": "fp32", "layout": "channels-last"}
 
 
-def train_watched(watch, model, optimizer, inputs, targets, loss_fn, *, steps, batch):
-    """Train on one slice of the samples after another, over and over, and record each step."""
-    slices = torch.arange(len(inputs)).split(batch)
-    for step in range(steps):
-        rows = slices[step % len(slices)]
+def train_watched(watch, model, optimizer, inputs, targets, loss_fn, rows_of_steps):
+    """Train, each step on the samples of these rows, and record each step."""
+    for rows in rows_of_steps:
         optimizer.zero_grad()
         loss = loss_fn(model(inputs[rows]), targets[rows])
         loss.backward()
         optimizer.step()
         watch.step(loss)
+
+
+def in_turn(count, *, steps, batch):
+    """The rows of each step: one slice of the samples after another, over and over."""
+    slices = torch.arange(count).split(batch)
+    return [slices[step % len(slices)] for step in range(steps)]
 
 
 def facts(classes, path="/photos", **others):

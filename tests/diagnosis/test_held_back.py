@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy, mse_loss
 
 import thalweg
-from made import train_watched
+from made import in_turn, train_watched
 from thalweg.diagnosis.fixes import fixes_of
 from thalweg.diagnosis.judging import judge
 from thalweg.diagnosis.measures.batch import of_batch
@@ -198,7 +198,7 @@ def test_ages_in_years(offset, code):
     model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 1))
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
     with thalweg.watch(model, optimizer) as watch:
-        train_watched(watch, model, optimizer, inputs, ages, mse_loss, steps=200, batch=32)
+        train_watched(watch, model, optimizer, inputs, ages, mse_loss, in_turn(len(inputs), steps=200, batch=32))
     verdict = watch.diagnose(batch=(inputs[:32], ages[:32]), loss_fn=mse_loss)
     assert (verdict.code == "lr_too_small") == (code is not None)
 
@@ -212,7 +212,9 @@ def verdict_after(steps, *, rate=2e-3, decay=0.0, classes=4):
     model = nn.Sequential(nn.Linear(16, 32), nn.ReLU(), nn.Linear(32, classes))
     optimizer = torch.optim.Adam(model.parameters(), lr=rate, weight_decay=decay)
     with thalweg.watch(model, optimizer) as watch:
-        train_watched(watch, model, optimizer, inputs_NF, labels_N, cross_entropy, steps=steps, batch=64)
+        train_watched(
+            watch, model, optimizer, inputs_NF, labels_N, cross_entropy, in_turn(len(inputs_NF), steps=steps, batch=64)
+        )
     batches = [(inputs_NF[rows], labels_N[rows]) for rows in torch.arange(256).split(64)]
     return watch.diagnose(batch=batches, loss_fn=cross_entropy)
 

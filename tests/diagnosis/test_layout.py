@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 import thalweg
-from made import train_watched
+from made import in_turn, train_watched
 from thalweg.diagnosis.fixes import fixes_of
 from thalweg.diagnosis.judging import judge
 from thalweg.diagnosis.measures.layout import layout_measures
@@ -101,7 +101,7 @@ def test_the_program_is_told_to_permute():
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
     with thalweg.watch(model, optimizer) as watch:
-        train_watched(watch, model, optimizer, inputs, labels, cross_entropy, steps=40, batch=32)
+        train_watched(watch, model, optimizer, inputs, labels, cross_entropy, in_turn(len(inputs), steps=40, batch=32))
     verdict = watch.diagnose(batch=(inputs[:32], labels[:32]), loss_fn=cross_entropy, seconds=1)
     assert verdict.code == "bad_inputs"
     assert verdict.fixes[0].code == "permute"

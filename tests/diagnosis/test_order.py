@@ -8,6 +8,7 @@ from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, mse_loss
 
 import thalweg
+from made import train_watched
 from thalweg.diagnosis.judging import judge
 from thalweg.diagnosis.measures.order import forgotten_measures, order_measures, spread_measures
 from thalweg.probes.batches import Batch
@@ -137,13 +138,10 @@ def test_the_program_is_told_to_shuffle(in_order):
     model = nn.Linear(4, 6)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.2)
     numbers = through_buffer(40, draw_of(0)) % len(labels) if in_order else torch.randint(len(labels), (3200,))
+    steps = numbers[:3200].split(32)
     with thalweg.watch(model, optimizer) as watch:
-        for rows in numbers[:3200].split(32):
-            optimizer.zero_grad()
-            loss = cross_entropy(model(inputs[rows]), labels[rows])
-            loss.backward()
-            optimizer.step()
-            watch.step(loss)
+        train_watched(watch, model, optimizer, inputs, labels, cross_entropy, steps)
+    rows = steps[-1]
     verdict = watch.diagnose(batch=(inputs[rows], labels[rows]), loss_fn=cross_entropy, seconds=0.2)
     assert (verdict.code == "not_shuffled") == in_order
     if in_order:
@@ -234,14 +232,10 @@ def test_a_table_that_is_sorted_by_its_target(in_order):
     inputs, targets = inputs[order], targets[order] / 2
     model = nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Linear(16, 1))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.03, momentum=0.9)
-    epochs = [torch.arange(640) if in_order else torch.randperm(640) for _ in range(10)]
+    steps = torch.cat([torch.arange(640) if in_order else torch.randperm(640) for _ in range(10)]).split(16)
     with thalweg.watch(model, optimizer) as watch:
-        for rows in torch.cat(epochs).split(16):
-            optimizer.zero_grad()
-            loss = mse_loss(model(inputs[rows]), targets[rows])
-            loss.backward()
-            optimizer.step()
-            watch.step(loss)
+        train_watched(watch, model, optimizer, inputs, targets, mse_loss, steps)
+    rows = steps[-1]
     verdict = watch.diagnose(batch=(inputs[rows], targets[rows]), loss_fn=mse_loss, seconds=0.2)
     assert (verdict.code == "not_shuffled") == in_order
     if in_order:

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits, mse_loss
 
+from made import train_watched
 from thalweg.diagnosis import watch
 from thalweg.diagnosis.judging import judge
 from thalweg.diagnosis.measures.foretold import foretold_measures
@@ -86,19 +87,15 @@ def test_a_small_batch_without_the_rare_class_is_no_fault(seen, by_chance, code)
 def test_a_training_with_rare_positives_is_judged_by_all_that_it_took():
     draw = torch.Generator().manual_seed(0)
     inputs = torch.randn(960, 4, generator=draw)
-    targets = (inputs[:, :1] > 1.5).float()
+    targets, loss_fn = (inputs[:, :1] > 1.5).float(), binary_cross_entropy_with_logits
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Linear(16, 1))
     optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
     with watch(model, optimizer) as watching:
-        for chosen in torch.randperm(960, generator=draw).split(16):
-            optimizer.zero_grad()
-            loss = binary_cross_entropy_with_logits(model(inputs[chosen]), targets[chosen])
-            loss.backward()
-            optimizer.step()
-            watching.step(loss)
+        rows = torch.randperm(960, generator=draw).split(16)
+        train_watched(watching, model, optimizer, inputs, targets, loss_fn, rows)
     negative = (targets[:, 0] == 0).nonzero()[:16, 0]
-    kept = order_measures(binary_cross_entropy_with_logits, watching._probe.kept.told, Batch(None, targets[negative]))
+    kept = order_measures(loss_fn, watching._probe.kept.told, Batch(None, targets[negative]))
     assert kept["one_kind_seen"] == pytest.approx(float((targets == 0).float().mean()), abs=0.05)
     assert kept["one_kind_by_chance"] > 0.1
 
@@ -163,12 +160,9 @@ def test_a_rare_class_that_the_given_batch_lacks(weight):
         return binary_cross_entropy_with_logits(outputs, targets, pos_weight=torch.tensor(weight))
 
     with watch(model, optimizer) as watched:
-        for rows in torch.randint(2400, (200, 48), generator=draw):
-            optimizer.zero_grad()
-            loss = loss_fn(model(inputs[rows]), targets[rows])
-            loss.backward()
-            optimizer.step()
-            watched.step(loss)
+        train_watched(
+            watched, model, optimizer, inputs, targets, loss_fn, torch.randint(2400, (200, 48), generator=draw)
+        )
     common = (targets[:, 0] == 0).nonzero()[:48, 0]
     verdict = watched.diagnose(batch=(inputs[common], targets[common]), loss_fn=loss_fn, seconds=0.2)
     assert 0.3 < verdict.measures["to_constant"] < 2
@@ -203,12 +197,9 @@ def test_the_constants_loss_is_not_that_of_one_sample(binary):
     model = nn.Linear(3, 1)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.02)
     with watch(model, optimizer) as watching:
-        for one in torch.randperm(200, generator=draw).split(1):
-            optimizer.zero_grad()
-            loss = loss_fn(model(inputs[one]), targets[one])
-            loss.backward()
-            optimizer.step()
-            watching.step(loss)
+        train_watched(
+            watching, model, optimizer, inputs, targets, loss_fn, torch.randperm(200, generator=draw).split(1)
+        )
     measures = watching.diagnose(batch=(inputs[:1], targets[:1]), loss_fn=loss_fn).measures
     assert measures["loss_constant"] == pytest.approx(0.69 if binary else math.nan, abs=0.1, nan_ok=True)
     assert "tried_lower_rate" not in measures  # the loss of one sample says nothing

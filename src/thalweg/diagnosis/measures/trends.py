@@ -199,7 +199,7 @@ def _of_loss(loss_S: NDArray[np.float64]) -> dict[str, float]:
         return found
     late_S = loss_S[int(count * (1 - LATE)) :]
     before_S, end_S = loss_S[count // 4 : count // 2], loss_S[-(count // 4) :]
-    error = float(np.hypot(before_S.std() / np.sqrt(len(before_S)), end_S.std() / np.sqrt(len(end_S))))
+    error = _error_between(before_S, end_S)
     fallen = float(before_S.mean() - end_S.mean())
     typical = float(np.median(late_S))
     sigmas = fallen / max(error, 1e-12)
@@ -210,6 +210,11 @@ def _of_loss(loss_S: NDArray[np.float64]) -> dict[str, float]:
         "late_noise": _noise(late_S) / max(abs(typical), 1e-12),
         "above_lowest": _above_lowest(loss_S) / scale,
     }
+
+
+def _error_between(one_S: NDArray[np.float64], other_S: NDArray[np.float64]) -> float:
+    """The standard error of the difference between the means of two parts of a loss."""
+    return float(np.hypot(one_S.std() / np.sqrt(len(one_S)), other_S.std() / np.sqrt(len(other_S))))
 
 
 def _noise(loss_S: NDArray[np.float64]) -> float:
@@ -330,5 +335,5 @@ def _of_decay(share_S: NDArray[np.float64], loss_S: NDArray[np.float64]) -> dict
         return found
     _, _, third_S, fourth_S = np.array_split(before_S, 4)
     fell = float(third_S.mean() - fourth_S.mean())
-    error = float(np.hypot(third_S.std() / np.sqrt(len(third_S)), fourth_S.std() / np.sqrt(len(fourth_S))))
-    return found | {"fell_before": fell / max(abs(float(fourth_S.mean())), 1e-12) if fell > SIGMAS * error else 0.0}
+    beyond = fell > SIGMAS * _error_between(third_S, fourth_S)
+    return found | {"fell_before": fell / max(abs(float(fourth_S.mean())), 1e-12) if beyond else 0.0}
