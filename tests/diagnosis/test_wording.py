@@ -186,3 +186,10 @@ def test_the_command_is_short_and_full_on_demand(tmp_path, command_runner):
     full = call(str(tmp_path / "log.txt"), "--full").stdout
     assert t("diagnosis.fix_other_rates") in full
     assert t("diagnosis.unchecked_short_runs") in full
+
+
+def test_no_fault_is_said_to_be_near_a_training_that_is_well():
+    well = judge({"steps": 300.0, "falling": 0.3, "to_constant": 0.6, "left": 0.6})
+    assert (well.code, well.others.split(":")[0]) == ("healthy", "If that is wrong")
+    assert judge({"steps": 3.0}).others.startswith("Next nearest")
+    assert judge({"steps": 100.0, "uncleared": 1.0}).others.startswith("Next nearest")

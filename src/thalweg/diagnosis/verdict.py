@@ -365,7 +365,9 @@ class Verdict:
     def others(self) -> str:
         """The next most likely causes, in a sentence; empty if there are none."""
         names = joined(_title(code) for code, _ in self.alternatives)
-        return t("diagnosis.alternatives_head", names=names) if names else ""
+        # nothing that was measured speaks for a fault beside a training that is well
+        head = "alternatives_head" if self.ill or self.code == UNSURE else "alternatives_head_well"
+        return t(f"diagnosis.{head}", names=names) if names else ""
 
 
 def unchecked_text(name: str) -> str:
