@@ -34,7 +34,6 @@ from thalweg.training.machine import ready_machine
 from thalweg.training.number_format import Format
 from thalweg.training.optimizers import build_optimizer
 from thalweg.training.progress import State
-from thalweg.training.sharing import update_of
 from thalweg.training.step import Gradients
 from thalweg.training.stepping import batch_step
 
@@ -79,10 +78,9 @@ def steps(options: argparse.Namespace, shards: int | None, threads: int) -> None
         seed=0,
     )
     gradients = Gradients(model, Objective("cross-entropy", 0.1), form)
-    lanes, take = batch_step(
+    _, take, update = batch_step(
         config, batches, gradients, optimizer, device=torch.device("cpu"), team=team, threads=threads
     )
-    update = update_of(optimizer, lanes)
     for step in count():
         if not all_go_on(team):
             return

@@ -38,7 +38,7 @@ def bits_of(given):
 @pytest.mark.parametrize("seed", range(0, 400, 100))
 @pytest.mark.parametrize("threads", [1, 2, 7])
 def test_a_sum_in_vectors_has_the_bits_of_one_as_it_is(model, shards, seed, threads):
-    flat = Flat(model, words=2, parts=4)
+    flat = Flat(model, words=2, owners=[[0, 3], [1], [], [2, 4]])
     lanes = Lanes(threads)
     plain, packed = Tree(lambda left, right: left.add(right, lanes)), Tree(lambda left, right: left.add_(right))
     for shard in range(shards):
@@ -48,7 +48,7 @@ def test_a_sum_in_vectors_has_the_bits_of_one_as_it_is(model, shards, seed, thre
 
 
 def test_gradients_get_the_memory_order_of_their_parameters(model):
-    flat = Flat(model, words=0, parts=1)
+    flat = Flat(model, words=0, owners=[range(5)])
     gradients = [torch.randn(parameter.shape) for parameter in flat.parameters]
     given = flat.given(gradients, flat.buffers, (torch.tensor(0.0), torch.tensor(0)), share=1.0, counts=True)
     flat.put(given)
@@ -59,7 +59,7 @@ def test_gradients_get_the_memory_order_of_their_parameters(model):
 
 
 def test_a_gradient_that_two_parameters_share_is_changed_for_neither(model):
-    flat = Flat(model, words=0, parts=1)
+    flat = Flat(model, words=0, owners=[range(5)])
     shared = torch.ones(8)
 
     def given():
@@ -81,7 +81,7 @@ def test_a_gradient_that_two_parameters_share_is_changed_for_neither(model):
 
 def test_gradients_that_a_replay_on_a_gpu_writes_again_are_copied(model, monkeypatch):
     monkeypatch.setattr(Flat, "on_host", property(lambda _: False))
-    flat = Flat(model, words=0, parts=1)
+    flat = Flat(model, words=0, owners=[range(5)])
     gradients = [torch.ones_like(parameter) for parameter in flat.parameters]
     given = flat.given(gradients, flat.buffers, (torch.tensor(0.0), torch.tensor(0)), share=1.0, counts=True)
     for gradient in gradients:

@@ -16,6 +16,7 @@ from thalweg.models import build, set_drop_path
 from thalweg.models.network import Network
 from thalweg.runs import TrainingConfig, checkpoint
 from thalweg.training import train
+from thalweg.training.flat import Flat
 from thalweg.training.lanes import Lanes
 from thalweg.training.losses import Objective, Targets
 from thalweg.training.muon import Muon, orthogonal
@@ -49,7 +50,14 @@ def step_of(shards, lanes=1, *, drop=0.0, mixing=None, augment="none", team=None
     options = {"size": 16, "batch_size": 11, "policy": augmentation(augment), "seed": 3}
     batches = Batches(augmenter, np.arange(11), LABELS, **options)
     gradients = Gradients(model, Objective("cross-entropy", 0.1), FORMAT)
-    return model, batches, ShardedBatch(batches, mixing, gradients, Lanes(lanes), team or Team(), shards=shards, seed=5)
+    return model, batches, sharded(gradients, batches, shards=shards, mixing=mixing, lanes=lanes, team=team)
+
+
+def sharded(gradients, batches, *, shards, mixing=None, lanes=1, team=None):
+    team = team or Team()
+    count = len([one for one in gradients.model.parameters() if one.requires_grad])
+    flat = Flat(gradients.model, len(team.message), dealt([1] * count, team.processes))
+    return ShardedBatch(batches, mixing, gradients, Lanes(lanes), team, flat=flat, shards=shards, seed=5)
 
 
 def bits_of(model):
@@ -142,7 +150,7 @@ def test_a_parameter_without_a_gradient_keeps_none_and_held_statistics_their_bit
     norm.train = lambda _mode=True: norm
     norm.training = False
     gradients = Gradients(model, Objective("cross-entropy", 0.1), FORMAT)
-    ShardedBatch(batches, None, gradients, Lanes(1), Team(), shards=4, seed=5)(State(), 16, mixes=False)
+    sharded(gradients, batches, shards=4)(State(), 16, mixes=False)
     assert model.unused.grad is None
     assert torch.equal(norm.running_mean, torch.full_like(norm.running_mean, 1 / 3))
 

@@ -72,7 +72,7 @@ class Group(Team):
         self._memory: SharedMemory | None = None
         self._memories = 0  # that were asked for
         self._has_no_memory = False
-        self._total_length = 0
+        self._room = range(0)  # for what is gathered, in that memory
         self._heard: Tensor | None = None
         self._arrived: torch.cuda.Event | None = None
         self.message = [0.0] * (_AGREED + processes)
@@ -175,11 +175,15 @@ class Group(Team):
         """As in `Team`: each process sums one part of the vector over all blocks, in the order of the one tree."""
         blocks = [blocks_of(of_process(shards, rank, self.processes)) for rank in range(self.processes)]
         counts = list(map(len, blocks))
-        own = [vectors.pack(block.value) for block in tree.blocks]
+        values = [block.value for block in tree.blocks]
         tree.blocks.clear()
         memory = self._memory_for((1 + sum(counts)) * vectors.length)
+        if memory is not None and vectors.only_own:
+            self._room = range(vectors.length)  # the sum lies behind
+            return memory.total_of_own(tree, values, blocks, vectors)
+        own = [vectors.pack(value) for value in values]
         if memory is not None:
-            self._total_length = vectors.length
+            self._room = range(vectors.length, memory.size)
             self._lent = memory.total(own, blocks, vectors)
             return vectors.parted(self._lent)
         part = vectors.length // self.processes
@@ -209,14 +213,26 @@ class Group(Team):
 
     def gather(self, own: Sequence[Tensor], lengths: Sequence[int]) -> list[Tensor]:
         """As in `Team`."""
-        numbers = self._total_length + sum(lengths)
         are_float = all(one.dtype == torch.float32 for one in own)
-        if self._memory is not None and self._memory.holds(numbers) and are_float:
-            return self._memory.gather(own, lengths, after=self._total_length)
+        if self._memory is not None and sum(lengths) <= len(self._room) and are_float:
+            return self._memory.gather(own, lengths, first=self._room.start)
         own_F = torch.cat(list(own)) if own else torch.empty(0, device=self.device)
         received = torch.empty(sum(lengths), dtype=own_F.dtype, device=own_F.device)
         self._swap(received, own_F.repeat(self.processes), list(lengths), [len(own_F)] * self.processes)
         return list(received.split(list(lengths)))
+
+    def wait(self) -> None:
+        """As in `Team`."""
+        self._wait_for_all()
+        if self._memory is not None:
+            self._memory.all_have_read()
+
+    def numbers(self, count: int) -> Tensor | None:
+        """As in `Team`."""
+        if self._has_no_memory or self.device.type != "cpu":
+            return None
+        memory = self._met_in_memory(count)
+        return None if memory is None else memory.numbers_M[:count]
 
     def spread(self, content: bytes | None) -> bytes:
         """As in `Team`; the others wait as long as the first process works and lives."""
@@ -248,7 +264,7 @@ class Group(Team):
         """Return memory of all processes with room for so many numbers; None: they have none."""
         if self._has_no_memory or self.device.type != "cpu":
             return None
-        if self._memory is None or not self._memory.holds(numbers):
+        if self._memory is None or numbers > self._memory.size:
             self._memory = self._met_in_memory(numbers)
             self._has_no_memory = self._memory is None
         return self._memory

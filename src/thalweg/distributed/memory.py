@@ -42,16 +42,20 @@ class SharedMemory:
         rank: number of this process.
         processes: how many there are.
         wait: waits until all processes have called it.
+
+    Attributes:
+        numbers_M: all of it.
     """
 
     def __init__(self, memory: mmap.mmap, rank: int, processes: int, wait: Callable[[], None]) -> None:
-        self._numbers_M = torch.frombuffer(memory, dtype=torch.float32, offset=_MARK)
-        self._rank, self._processes, self._wait = rank, processes, wait
-        self._may_be_read = False
+        self.numbers_M = torch.frombuffer(memory, dtype=torch.float32, offset=_MARK)
+        self._rank, self._processes, self._wait_for_all = rank, processes, wait
+        self._may_be_read: set[str] = set()  # what other processes may still read
 
-    def holds(self, numbers: int) -> bool:
-        """Whether there is room for so many numbers."""
-        return numbers <= len(self._numbers_M)
+    @property
+    def size(self) -> int:
+        """How many numbers there is room for."""
+        return len(self.numbers_M)
 
     def total(self, own: list[Tensor], blocks: Sequence[Sequence[tuple[int, int]]], vectors: Vectors[Any]) -> Tensor:
         """Return the sum over all blocks, of which each process adds up one part.
@@ -66,9 +70,10 @@ class SharedMemory:
         length, starts = vectors.length, [0, *accumulate(map(len, blocks))]
         part = length // self._processes
         mine = slice(self._rank * part, (self._rank + 1) * part)
-        total_F, *slots = self._numbers_M[: (1 + starts[-1]) * length].view(-1, length)
+        total_F, *slots = self.numbers_M[: (1 + starts[-1]) * length].view(-1, length)
         others = (slice(0, mine.start), slice(mine.stop, length))
-        self._begin_to_write()
+        if self._may_be_read:
+            self._wait()
         for slot_F, value_F in zip(slots[starts[self._rank] :], own, strict=False):
             for places in others:
                 slot_F[places].copy_(value_F[places])
@@ -88,26 +93,55 @@ class SharedMemory:
             whole_F[places].copy_(total_F[places])
         return whole_F
 
-    def gather(self, own: Sequence[Tensor], lengths: Sequence[int], *, after: int) -> list[Tensor]:
+    def total_of_own(
+        self, tree: Tree[Any], own: Sequence[Any], blocks: Sequence[Sequence[tuple[int, int]]], vectors: Vectors[Any]
+    ) -> Any:
+        """Return what this process needs of the sum over all blocks; it lies in this memory, behind its first vector.
+
+        Args:
+            tree: adds values up; it is empty.
+            own: the values of this process's blocks.
+            blocks: as in `total`.
+            vectors: of the values.
+        """
+        length, starts = vectors.length, [0, *accumulate(map(len, blocks))]
+        _, *slots = self.numbers_M[: (1 + starts[-1]) * length].view(-1, length)
+        if self._may_be_read:
+            self._wait()
+        for slot_F, value in zip(slots[starts[self._rank] :], own, strict=False):
+            vectors.write_for_others(value, slot_F, self._rank)
+        self._wait()
+        self._may_be_read.add("slots")
+        for rank, (start, places) in enumerate(zip(starts, blocks, strict=False)):
+            values = own if rank == self._rank else slots[start:]
+            for (first, size), value in zip(places, values, strict=False):
+                tree.push(Block(first, size, vectors.own_of(value, self._rank)))
+        return vectors.without_unused(tree.total())
+
+    def all_have_read(self) -> None:
+        """Take note that all processes have waited for one another since they last read."""
+        self._may_be_read.clear()
+
+    def gather(self, own: Sequence[Tensor], lengths: Sequence[int], *, first: int) -> list[Tensor]:
         """Return a vector of each process; they are valid until the next call of any method.
 
         Args:
             own: what this process's is joined of.
             lengths: of all.
-            after: numbers of the last total, which others may still read.
+            first: place of the first number; they overwrite what lies from there.
         """
-        self._begin_to_write()
-        _, *found = self._numbers_M[: after + sum(lengths)].split([after, *lengths])
+        if "gathered" in self._may_be_read:
+            self._wait()
+        _, *found = self.numbers_M[: first + sum(lengths)].split([first, *lengths])
         if own:
             torch.cat(list(own), out=found[self._rank])
         self._wait()
-        self._may_be_read = True
+        self._may_be_read.add("gathered")
         return found
 
-    def _begin_to_write(self) -> None:
-        if self._may_be_read:
-            self._wait()
-        self._may_be_read = False
+    def _wait(self) -> None:
+        self._wait_for_all()
+        self.all_have_read()
 
 
 def offered(numbers: int) -> tuple[mmap.mmap, int, str] | None:

@@ -39,9 +39,11 @@ class Vectors(Protocol[Value]):
 
     Attributes:
         length: numbers of each.
+        only_own: whether each process needs of a sum only what it owns; processes that share no memory get all of it.
     """
 
     length: int
+    only_own: bool
 
     def new(self) -> Tensor:
         """Return one with any content."""
@@ -57,6 +59,18 @@ class Vectors(Protocol[Value]):
 
     def parted(self, flat_F: Tensor) -> Value:
         """Return the value that a vector holds; it may be a view."""
+        ...
+
+    def write_for_others(self, given: Value, flat_F: Tensor, rank: int) -> None:
+        """Write into a vector what the other processes need of a value."""
+        ...
+
+    def own_of(self, source: Value | Tensor, rank: int) -> Value:
+        """Return what a process needs of a value, or of a vector with it, whose part it may change."""
+        ...
+
+    def without_unused(self, total: Value) -> Value:
+        """Return a sum of such values without what no process gave."""
         ...
 
 
@@ -132,6 +146,13 @@ class Team:
             lengths: of all of them.
         """
         return [torch.cat(list(own)) if own else torch.empty(0)]
+
+    def wait(self) -> None:
+        """Wait until all processes are here."""
+
+    def numbers(self, count: int) -> Tensor | None:  # noqa: ARG002 - the same
+        """Return so many numbers in memory that all processes see; None: they have none."""
+        return None
 
     def spread(self, content: bytes | None) -> bytes:
         """Return what the first process gives to all; on the others, wait until it does.

@@ -5,7 +5,7 @@ Shape suffixes: F numbers of the vector, R numbers beside the gradients.
 
 from __future__ import annotations
 
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING
 
 import torch
@@ -15,7 +15,7 @@ from thalweg.training.sharing import dealt
 
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from torch import Tensor, nn
 
@@ -41,9 +41,12 @@ class Given:
         """Add what other shards gave, as if an absent gradient were 0.
 
         Args:
-            other: from other shards.
+            other: from other shards; nobody may use it afterwards.
             lanes: threads; each adds some of the gradients.
         """
+        if other.is_own and not self.is_own:  # a + b is b + a, bit by bit: what may change takes the sum
+            self.gradients, other.gradients = other.gradients, self.gradients
+            self.is_own = True
         pairs = dict(enumerate(zip(self.gradients, other.gradients, strict=True)))
         both = {at: (left, right) for at, (left, right) in pairs.items() if left is not None and right is not None}
         places = list(both)
@@ -77,18 +80,24 @@ class Flat:
     Args:
         model: the network.
         words: numbers of the message that the processes send along.
-        parts: the length is a multiple of it.
+        owners: positions of the parameters that each process owns; the length is a multiple of their number.
+
+    Attributes:
+        owners: as given.
+        only_own: whether each process needs the gradients of its own parameters alone.
     """
 
-    def __init__(self, model: nn.Module, words: int, parts: int) -> None:
+    def __init__(self, model: nn.Module, words: int, owners: Sequence[Sequence[int]]) -> None:
         self.parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
         self.buffers = buffers_of(model)
+        self.owners, self.only_own = owners, False
         self._device = self.parameters[0].device
-        self._starts = [0, *accumulate(parameter.numel() for parameter in self.parameters)]
+        starts = [0, *accumulate(parameter.numel() for parameter in self.parameters)]
+        self._places = [slice(*ends) for ends in pairwise(starts)]
         self._sizes = [buffer.numel() for buffer in self.buffers]
         self._parts = [sum(self._sizes), _NUMBERS, len(self.parameters), words]
-        self._end = self._starts[-1] + sum(self._parts)
-        self.length = -(-self._end // parts) * parts
+        self._rest = slice(starts[-1], starts[-1] + sum(self._parts))
+        self.length = -(-self._rest.stop // len(owners)) * len(owners)
         self._spare: list[Tensor] = []
         self._have_gradient: list[bool] | None = None
 
@@ -143,25 +152,48 @@ class Flat:
     def pack(self, given: Given) -> Tensor:
         """Return a vector with what shards gave."""
         flat_F = self.new()
-        for at, (parameter, gradient) in enumerate(zip(self.parameters, given.gradients, strict=True)):
-            place = self._view(flat_F, at, parameter)
-            if gradient is None:
-                place.zero_()
-            else:
-                place.copy_(gradient)
-        flat_F[self._starts[-1] : self._end] = given.rest_R
+        self._write(given, flat_F, range(len(self.parameters)))
         return flat_F
 
     def parted(self, flat_F: Tensor) -> Given:
         """Return a sum over all shards that is in a vector, as views of it."""
-        rest_R = flat_F[self._starts[-1] : self._end]
+        rest_R = flat_F[self._rest]
         if self._have_gradient is None or self.on_host:  # a GPU is waited for once, at the first step
-            self._have_gradient = [flag > 0 for flag in rest_R.split(self._parts)[2].tolist()]
+            self._have_gradient = self._flags(rest_R)
         gradients = [
-            self._view(flat_F, at, parameter) if has else None
-            for at, (parameter, has) in enumerate(zip(self.parameters, self._have_gradient, strict=True))
+            self._view(flat_F, at) if has else None
+            for at, has in zip(range(len(self.parameters)), self._have_gradient, strict=True)
         ]
         return Given(gradients, rest_R, is_own=True)
+
+    @torch.no_grad()
+    def write_for_others(self, given: Given, flat_F: Tensor, rank: int) -> None:
+        """Write into a vector what the other processes need of what shards of this one gave."""
+        others = [at for owner, places in enumerate(self.owners) if owner != rank for at in places]
+        self._write(given, flat_F, others)
+
+    def own_of(self, source: Given | Tensor, rank: int) -> Given:
+        """Return what a process needs of what shards gave, or of a vector with it, whose part it may change."""
+        if isinstance(source, Given):
+            gradients, rest_R, is_own = source.gradients, source.rest_R, source.is_own
+        else:
+            gradients = {at: self._view(source, at) for at in self.owners[rank]}
+            rest_R, is_own = source[self._rest].clone(), True  # others read it as well
+        own: list[Tensor | None] = [None] * len(self.parameters)
+        for at in self.owners[rank]:
+            own[at] = gradients[at]
+        return Given(own, rest_R, is_own=is_own)
+
+    def without_unused(self, total: Given) -> Given:
+        """Return a sum over all shards without the gradients that no shard gave."""
+        flags = self._have_gradient = self._flags(total.rest_R)
+        used = [gradient if has else None for gradient, has in zip(total.gradients, flags, strict=True)]
+        return Given(used, total.rest_R, is_own=total.is_own)
+
+    @property
+    def used(self) -> list[int]:
+        """Positions of the parameters that have a gradient in the last sum from a vector."""
+        return [at for at, has in enumerate(self._have_gradient or ()) if has]
 
     def message(self, given: Given) -> Tensor:
         """Return the view of the message."""
@@ -183,10 +215,22 @@ class Flat:
         loss, right = numbers.clone()
         return loss, right
 
-    def _view(self, flat_F: Tensor, at: int, like: Tensor) -> Tensor:
-        return flat_F[self._starts[at] : self._starts[at + 1]].as_strided(
-            like.shape, like.stride(), self._starts[at] + flat_F.storage_offset()
-        )
+    def _write(self, given: Given, flat_F: Tensor, places: Iterable[int]) -> None:
+        for at in places:
+            gradient, place = given.gradients[at], self._view(flat_F, at)
+            if gradient is None:
+                place.zero_()
+            else:
+                place.copy_(gradient)
+        flat_F[self._rest] = given.rest_R
+
+    def _flags(self, rest_R: Tensor) -> list[bool]:
+        """Whether each parameter has a gradient."""
+        return [flag > 0 for flag in rest_R.split(self._parts)[2].tolist()]
+
+    def _view(self, flat_F: Tensor, at: int) -> Tensor:
+        place, like = self._places[at], self.parameters[at]
+        return flat_F[place].as_strided(like.shape, like.stride(), place.start + flat_F.storage_offset())
 
 
 def buffers_of(model: nn.Module) -> list[Tensor]:

@@ -27,7 +27,6 @@ from thalweg.training.number_format import Format
 from thalweg.training.optimizers import build_optimizer, set_rate
 from thalweg.training.progress import Clock, State
 from thalweg.training.record import Recorder, Witness
-from thalweg.training.sharing import update_of
 from thalweg.training.splits import Splits, augmenter_of
 from thalweg.training.start import begin_at_shares
 from thalweg.training.step import Gradients
@@ -108,8 +107,9 @@ class TrainingLoop:
         objective = Objective(config.loss, config.label_smoothing, weights_C)
         self.gradients = Gradients(self.model, objective, self.format, clip_grad_norm=config.clip_grad_norm)
         machine = {"device": self.device, "team": self.team, "threads": threads or run.environment["threads"]}
-        self.lanes, self._take = batch_step(config, self.batches, self.gradients, self.optimizer, **machine)
-        self._update = update_of(self.optimizer, self.lanes)
+        self.lanes, self._take, self._update = batch_step(
+            config, self.batches, self.gradients, self.optimizer, **machine
+        )
         self.average = Average(self.model, self._network(), config.ema, self.lanes) if config.ema else None
         self._splits = Splits(cache, self.augmenter, config, self.lanes, len(run.classes))
         self.state = State(seconds=seconds_before)

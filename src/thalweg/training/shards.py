@@ -22,7 +22,7 @@ from thalweg.i18n import joined
 from thalweg.models.network import drawing_from
 from thalweg.probes.replicas import bits_of
 from thalweg.training.batch import Taken
-from thalweg.training.flat import Flat, Given, buffers_of
+from thalweg.training.flat import buffers_of
 from thalweg.training.lanes import Lanes
 from thalweg.training.losses import Targets
 from thalweg.training.packed import PackedWeights
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from thalweg.data.augmenters import Augmenter
     from thalweg.data.batches import Batches
     from thalweg.distributed.team import Team
+    from thalweg.training.flat import Flat, Given
+    from thalweg.training.owning import OwnedUpdate
     from thalweg.training.progress import State
     from thalweg.training.step import Gradients
 
@@ -53,14 +55,18 @@ class _Lane:
     ) -> None:
         self.model = copy.deepcopy(gradients.model)
         packed.put_into(self.model)
-        for own, shared in zip(self.model.parameters(), gradients.model.parameters(), strict=True):
-            own.data, own.grad = shared.data, None
+        self.follow(gradients.model)
         self.buffers = buffers_of(self.model)
         self.augmenter = augmenter.another() if isinstance(augmenter, HostAugmenter) else augmenter
         self.mixing = mixing and Mixing(mixing.mixup, mixing.cutmix, mixing.seed)
         self._parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         self._objective, self._format = gradients.objective, gradients.format
         self._replay = Replay()
+
+    def follow(self, model: nn.Module) -> None:
+        """Use the weights of a network where they lie now."""
+        for own, shared in zip(self.model.parameters(), model.parameters(), strict=True):
+            own.data, own.grad = shared.data, None
 
     def __call__(
         self, images_NCHW: Tensor, targets: Targets, share: float
@@ -101,6 +107,8 @@ class ShardedBatch:
         gradients: of the network; its loss, format and clipping apply.
         lanes: threads; a network that draws from torch's own generator uses one.
         team: the processes.
+        flat: the layout of what is summed.
+        update: the optimizer's step of several processes; None: this one is alone.
         shards: per batch.
         seed: of what the network draws in a step.
     """
@@ -113,6 +121,8 @@ class ShardedBatch:
         lanes: Lanes,
         team: Team,
         *,
+        flat: Flat,
+        update: OwnedUpdate | None = None,
         shards: int,
         seed: int,
     ) -> None:
@@ -120,13 +130,17 @@ class ShardedBatch:
         self._threads, self._shards, self._seed = lanes, shards, seed
         self._packed = PackedWeights(gradients.model)
         self._lanes = [_Lane(gradients, batches.augmenter, mixing, self._packed) for _ in range(lanes.count)]
-        self._flat = Flat(gradients.model, len(team.message), team.processes)
+        self._flat, self._update = flat, update
+        if update is not None:
+            update.on_moved = self._follow
 
     def __call__(self, state: State, size: int, *, mixes: bool) -> Taken:
         """As in `BatchStep`."""
         batches, flat, rates = self._batches, self._flat, self._team.rates
         if state.step % AGREE_EVERY == 0:
             self._compare(state.step)
+        if self._update is not None:
+            self._update.begin(state.step)
         began = time.monotonic()  # the look waits for the slowest, which is no work
         batches.size = size
         photos = batches.count(state.batch)
@@ -161,7 +175,16 @@ class ShardedBatch:
         self._team.hear(flat.message(total))
         loss, right = flat.put(total)
         are_mixed = mixes and self._lanes[0].mixing is not None
-        return Taken(loss, self._gradients.clipped_norm(), right, photos, are_mixed, drawing, rates)
+        return Taken(loss, self._clipped_norm(), right, photos, are_mixed, drawing, rates)
+
+    def _clipped_norm(self) -> Tensor:
+        if self._update is not None and self._flat.only_own:
+            return self._update.clipped_norm(self._gradients.clip_grad_norm)
+        return self._gradients.clipped_norm()
+
+    def _follow(self) -> None:
+        for lane in self._lanes:
+            lane.follow(self._gradients.model)
 
     @torch.no_grad()
     def _compare(self, step: int) -> None:

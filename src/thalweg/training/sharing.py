@@ -1,4 +1,4 @@
-"""An optimizer's work, shared out: parameters among the threads of a process, muon's matrices also among processes."""
+"""An optimizer's work, shared out: parameters among the threads of a process, or among processes that share memory."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from thalweg.training.muon import ITERATIONS, orthogonal
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from torch import Tensor
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from thalweg.training.lanes import Lanes
 
 _PRODUCTS = 4 * ITERATIONS  # of R by R matrices
-_FUSED = (Adam, AdamW, SGD, Adagrad)  # torch updates each of their parameters by itself, in one kernel
+FUSED = (Adam, AdamW, SGD, Adagrad)  # torch updates each of their parameters by itself, in one kernel
 
 
 def update_of(optimizer: Optimizer, lanes: Lanes) -> Callable[[], Any]:
@@ -29,7 +29,7 @@ def update_of(optimizer: Optimizer, lanes: Lanes) -> Callable[[], Any]:
         optimizer: torch's fused ones go side by side; others know best how their parameters belong together.
         lanes: threads.
     """
-    if lanes.count == 1 or type(optimizer) not in _FUSED:
+    if lanes.count == 1 or type(optimizer) not in FUSED:
         return optimizer.step
     return StepInLanes(optimizer, lanes)
 
@@ -42,11 +42,15 @@ class StepInLanes:
     Args:
         optimizer: one of torch's that updates each parameter by itself.
         lanes: threads.
+        only: parameters to update; None: all.
     """
 
-    def __init__(self, optimizer: Optimizer, lanes: Lanes) -> None:
+    def __init__(self, optimizer: Optimizer, lanes: Lanes, only: Iterable[Tensor] | None = None) -> None:
         self._optimizer, self._lanes = optimizer, lanes
         members = [(at, parameter) for at, group in enumerate(optimizer.param_groups) for parameter in group["params"]]
+        if only is not None:
+            chosen = set(map(id, only))
+            members = [(at, parameter) for at, parameter in members if id(parameter) in chosen]
         self._twins: list[tuple[Optimizer, list[int]]] = []
         for places in dealt([parameter.numel() for _, parameter in members], lanes.count):
             own: dict[int, list[Tensor]] = {}

@@ -111,6 +111,7 @@ def estimate_norms(model: nn.Module, batches: Iterable[Tensor]) -> None:
             module.training = mode
 
 
+@torch.no_grad()
 def _move(pairs: Sequence[tuple[Tensor, Tensor]], share: float) -> None:
     """Move each average by a share of the way to its value."""
     averages, values = zip(*pairs, strict=True)
@@ -119,7 +120,7 @@ def _move(pairs: Sequence[tuple[Tensor, Tensor]], share: float) -> None:
 
 def _pairs(twin: nn.Module, model: nn.Module) -> tuple[list[tuple[Tensor, Tensor]], list[tuple[Tensor, Tensor]]]:
     """Return the averages with the values they follow, and the counters with the values they copy."""
-    theirs = model.state_dict()
+    theirs = model.state_dict(keep_vars=True)  # weights may move to other memory
     pairs = [(ours, theirs[name]) for name, ours in twin.state_dict().items()]
     return [pair for pair in pairs if pair[0].is_floating_point()], [
         pair for pair in pairs if not pair[0].is_floating_point()
