@@ -27,6 +27,16 @@ DENSE = 10  # the first steps, all of which are measured
 MEASURES = ("gradient_norm", "update_ratio", "weight_norm")
 
 
+def is_due(step: int, every: int = EVERY) -> bool:
+    """Whether a step is measured in full.
+
+    Args:
+        step: steps done before it.
+        every: steps between two such steps.
+    """
+    return step < DENSE or step % every == 0
+
+
 class Layers:
     """Parameters grouped by module, in the model's order.
 
@@ -91,7 +101,7 @@ class LayerProbe:
         Args:
             step: steps done so far.
         """
-        if step >= DENSE and step % self.every:
+        if not is_due(step, self.every):
             return
         gradients = [parameter.grad for parameter in self._parameters]
         present = [gradient for gradient in gradients if gradient is not None]

@@ -25,7 +25,7 @@ from thalweg.probes.activations import ActivationProbe
 from thalweg.probes.attributes import holds_others
 from thalweg.probes.hooks import around_forward, is_compiled
 from thalweg.probes.kept import Kept
-from thalweg.probes.layers import DENSE, EVERY, Layers
+from thalweg.probes.layers import EVERY, Layers, is_due
 from thalweg.probes.marks import Given, is_nonfinite
 from thalweg.probes.order import TWICE, CallOrder
 from thalweg.probes.rows import STEP_UNITS, widened
@@ -130,7 +130,7 @@ class StepProbe:
     @property
     def due(self) -> bool:
         """Whether the current step is measured in full."""
-        return self.step < DENSE or self.step % self.every == 0
+        return is_due(self.step, self.every)
 
     def record(self, loss: Tensor | float) -> str | None:
         """Close a step.

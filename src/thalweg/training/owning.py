@@ -15,7 +15,7 @@ import torch
 from torch.nn.utils import clip_grads_with_norm_
 
 from thalweg.distributed.team import Team
-from thalweg.probes.layers import DENSE, EVERY
+from thalweg.probes.layers import is_due
 from thalweg.training.muon import Muon
 from thalweg.training.sharing import FUSED, SharedMatrices, StepInLanes, dealt, update_of, work_of
 
@@ -83,7 +83,7 @@ class OwnedUpdate:
         Args:
             step: steps done so far. Where the layers are measured, all gradients are needed.
         """
-        self._flat.only_own = self._shares and step >= DENSE and step % EVERY != 0
+        self._flat.only_own = self._shares and not is_due(step)
 
     def clipped_norm(self, most: float | None) -> Tensor:
         """Clip the process's own gradients, and return the norm of all before.
