@@ -250,6 +250,70 @@ def test_a_network_that_calls_many_samples_rare_does_not_neglect_them():
     assert said == [0.0, 64.0]
 
 
+@pytest.mark.parametrize("columns", [1, 2])
+@pytest.mark.parametrize("seen", [True, False])
+def test_a_network_that_tells_rare_samples_from_others_could_find_them(columns, seen):
+    inputs = torch.randn(400, 3, generator=torch.Generator().manual_seed(0))
+    rare = inputs[:, 0] > 1.8
+    model = nn.Sequential(nn.Linear(3, columns))
+    with torch.no_grad():
+        model[0].weight.zero_()
+        model[0].weight[-1, 0 if seen else 1] = 0.1  # it never says that one is rare
+        model[0].bias[-1] = -9.0
+    targets, loss_fn = (
+        (rare.float()[:, None], binary_cross_entropy_with_logits) if columns == 1 else (rare.long(), cross_entropy)
+    )
+    found = of_batch(model, loss_fn, [Batch(inputs, targets)])
+    assert found["rare_found"] == found["rare_said"] == 0
+    assert (found["rare_ranked"] > 0.99) == seen
+    few = of_batch(model, loss_fn, [Batch(inputs[:60], targets[:60])])
+    assert few["largest_class"] > 0.9
+    assert "rare_ranked" not in few
+
+
+def test_a_network_that_could_find_the_rare_samples_and_does_not():
+    falling = {
+        "steps": 400.0,
+        "falling": 0.1,
+        "loss_first": 0.6,
+        "loss_last": 0.09,
+        "loss_constant": 0.14,
+        "left": 0.15,
+    }
+    rare = {"largest_class": 0.97, "rare_found": 0.05, "rare_said": 0.05}
+    assert judge(falling | rare | {"rare_ranked": 0.97}).code == "class_imbalance"
+    assert judge(falling | rare | {"rare_ranked": 0.6}).code == "healthy"
+    assert judge(falling | rare | {"rare_ranked": 0.97, "rare_found": 0.6}).code == "healthy"
+
+
+class Numbers(nn.Module):
+    """Multiplies whole numbers as they are, or looks them up."""
+
+    def __init__(self, *, looks_up):
+        super().__init__()
+        self.table = nn.Embedding(60, 2) if looks_up else None
+        self.layer = nn.Linear(16 if looks_up else 8, 2)
+
+    def forward(self, numbers):
+        return self.layer(self.table(numbers).flatten(1) if self.table else numbers.float())
+
+
+def test_whole_numbers_that_are_multiplied_as_they_are():
+    labels = torch.arange(64) % 2
+
+    def asked(model, numbers):
+        return of_batch(model, cross_entropy, [Batch(numbers, labels)]).get("ids_as_numbers")
+
+    words = torch.randint(60, (64, 8), generator=torch.Generator().manual_seed(0))
+    assert asked(Numbers(looks_up=False), words) == 1
+    assert asked(Numbers(looks_up=True), words) is None
+    assert asked(Numbers(looks_up=False), words.to(torch.uint8)) == 0
+    outdone = {"steps": 300.0, "falling": 0.0, "left": 0.98, "loss_last": 0.68, "loss_constant": 0.69, "fit_left": 0.02}
+    verdict = judge(outdone | {"ids_as_numbers": 1.0, "avoidable": 0.36})
+    assert (verdict.code, [fix.code for fix in verdict.fixes]) == ("bad_inputs", ["look_up"])
+    assert judge(outdone | {"ids_as_numbers": 1.0, "avoidable": 0.0}).code != "bad_inputs"
+
+
 def test_labels_that_the_loss_leaves_out_are_no_class():
     labels = torch.arange(64) % 3
     left_out = torch.where(torch.arange(64) < 24, 2, -100)

@@ -162,6 +162,13 @@ def test_targets_beyond_the_last_activation_are_counted(name, head, targets, sha
     assert found["out_of_reach"] == pytest.approx(share, abs=0.1), name
 
 
+@pytest.mark.parametrize(("name", "head", "targets", "share"), REACH, ids=lambda value: str(value)[:8])
+def test_a_head_of_one_number_a_sample_is_asked_what_it_reaches(name, head, targets, share):
+    column = measured(1, lambda outputs: head(outputs).squeeze(1), functional.l1_loss, targets.squeeze(1))
+    assert column["out_of_reach"] == pytest.approx(share, abs=0.1), name
+    assert "out_of_reach" not in measured(1, lambda outputs: outputs.squeeze(1), functional.l1_loss, targets.squeeze(1))
+
+
 @pytest.mark.parametrize("sign", [1, -1])
 def test_a_loss_that_falls_without_end_is_told_from_one_that_does_not(sign):
     found = measured(C, none, lambda outputs, labels: sign * functional.cross_entropy(outputs, labels), LABELS)

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 from torch import nn
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, mse_loss
 from torch.nn.utils import clip_grad_norm_
 
 from thalweg import watch
@@ -262,3 +262,49 @@ def test_a_training_that_learns_from_where_its_first_steps_threw_it():
     assert judge(measures).code == "lr_too_large"
     assert judge(measures | {"tried_lower_rate": 0.02}).code == "healthy"
     assert judge(measures | {"peak": 1.0}).code == "healthy"
+
+
+def prices(model, optimizer, *, level, loss_fn=mse_loss):
+    """What standardized targets gain where targets are a level and ten times a column."""
+    inputs = [blobs(64, seed)[0] for seed in (1, 2)]
+    batches = [Batch(one, level + 10 * one[:, :1]) for one in inputs]
+    constant = float(batches[0].targets.var(correction=0))
+    gains = Gains(model, optimizer, loss_fn, batches, constant, seconds=60.0)
+    known = {"targets_scale": float(batches[0].targets.abs().mean()), "loss_constant": constant}
+    return TrialGains(gains, known, {}).measures().get("tried_standardized_targets", 0.0)
+
+
+@pytest.mark.parametrize(("level", "rate", "far"), [(300.0, 3e-3, True), (300.0, 1e-6, False), (0.0, 3e-1, False)])
+def test_targets_that_the_steps_cannot_reach(level, rate, far):
+    """A rate that is too small learns nothing of standardized targets, either."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(20, 32), nn.ReLU(), nn.Linear(32, 1))
+    gain = prices(model, torch.optim.Adam(model.parameters(), lr=rate), level=level)
+    assert (gain > 0.1) == far
+    above = {"steps": 300.0, "falling": 0.1, "left": 0.6, "loss_last": 60.0, "loss_constant": 1.0, "cosine": 1.0}
+    more = {"avoidable": 1.0, "tried_longer": 2.0, "tried_standardized_targets": gain}
+    verdict = judge(above | more)
+    assert verdict.code == ("bad_targets" if far else "too_few_steps")
+    assert [fix.code for fix in verdict.fixes][:1] == (["scale_targets"] if far else ["train_longer"])
+
+
+def test_only_a_loss_that_is_least_at_the_targets_takes_standardized_ones():
+    model = nn.Sequential(nn.Linear(20, 1))
+
+    def counts(outputs, targets):
+        return (outputs.exp() - targets * outputs).mean()
+
+    assert prices(model, torch.optim.Adam(model.parameters(), lr=3e-3), level=300.0, loss_fn=counts) == 0.0
+
+
+def test_restarts_with_large_inputs_are_compared_with_restarts():
+    """What went on for long is ahead of any short restart, with standardized inputs, too."""
+    model = network()
+    known = {"inputs_scale": 100.0, "inputs_spread": 1.0}
+    large = gains_of(model, torch.optim.SGD(model.parameters(), lr=0.1), known=known, scale=100.0)
+    assert large["tried_standardized_anew"] > 0.3
+    learns = {"steps": 400.0, "falling": 0.06, "left": 0.16, "loss_last": 0.99, "loss_constant": 2.3, "loss_first": 6.0}
+    held_back = learns | {"avoidable": 0.21, "inputs_scale": 87.0, "tried_standardized_anew": 0.4}
+    assert judge(held_back).code == "bad_inputs"
+    assert judge(held_back | {"inputs_scale": 4.0}).code != "bad_inputs"
+    assert judge(held_back | {"avoidable": 0.0}).code == "healthy"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from thalweg.diagnosis.measures.outdone import MANY
 from thalweg.diagnosis.verdict import Fix
 
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 FIXES_OF: dict[str, tuple[str, ...]] = {
-    "bad_inputs": ("check_inputs", "normalize_inputs", "permute"),
+    "bad_inputs": ("check_inputs", "normalize_inputs", "permute", "look_up"),
     "bad_targets": (
         "check_targets",
         "match_shapes",
@@ -35,7 +36,7 @@ FIXES_OF: dict[str, tuple[str, ...]] = {
     "gradients_not_averaged": ("call_wrapper", "reduce_all", "divide_loss"),
     "healthy": (),
     "ill_conditioned": ("adaptive", "momentum", "normalize_inputs", "decorrelate_inputs"),
-    "inputs_ignored": ("follow_signal", "turn_mask", "mix_less", "stop_gradient"),
+    "inputs_ignored": ("follow_signal", "turn_mask", "mix_less", "stop_gradient", "each_column"),
     "lr_too_large": ("lower_rate", "warm_up", "clip", "divide_loss"),
     "lr_too_small": ("raise_rate", "find_rate", "scale_targets", "wider_weights"),
     "model_too_small": ("widen", "residual", "add_activation"),
@@ -147,9 +148,11 @@ def _instead(code: str, measures: Mapping[str, float]) -> tuple[str, ...]:
         return measures.get(name, otherwise)
 
     holds, fixes = {
+        "bad_inputs": (known("ids_as_numbers") > 0.5 and known("avoidable") > MANY, ("look_up",)),
         "bad_targets": (
-            known("drowned_term", 1) < 0.01 and known("drowning_targets") > 10,
-            ("scale_targets", "balance_terms"),
+            (known("drowned_term", 1) < 0.01 and known("drowning_targets") > 10)
+            or known("tried_standardized_targets") > 0.1,
+            ("scale_targets", "balance_terms") if known("drowning_targets") > 10 else ("scale_targets",),
         ),
         "class_imbalance": (known("tried_unpadded") > 0.1, ("ignore_padding",)),
         # fitted once: it has no steps to augment
@@ -164,8 +167,15 @@ def _instead(code: str, measures: Mapping[str, float]) -> tuple[str, ...]:
         "gradients_not_averaged": (not known("gradients_differ"), ("divide_loss",)),
         "inputs_ignored": (
             known("inputs_seen", 1) >= 1e-3
-            and min(known("own_to_others", 3) / 3, known("directions_apart", 1) / 0.2) < 1,
-            ("mix_less",) if known("own_to_others", 3) < 3 else ("stop_gradient",),
+            and min(
+                known("own_to_others", 3) / 3, known("directions_apart", 1) / 0.2, 5 / max(known("ignored_tells"), 1)
+            )
+            < 1,
+            ("mix_less",)
+            if known("own_to_others", 3) < 3
+            else ("each_column",)
+            if known("ignored_tells") > 5
+            else ("stop_gradient",),
         ),
         "targets_unrelated": (known("crossed") > 0.5, ("same_order",)),
         "too_few_steps": (known("stepped", 1) < 0.1, ("step_each_batch",)),
@@ -187,10 +197,12 @@ def _applies(name: str, measures: Mapping[str, float]) -> bool:
 
 _INSTEAD = {
     "balance_terms",
+    "each_column",
     "ignore_padding",
     "keep_gradient",
     "last_word",
     "less_penalty",
+    "look_up",
     "mix_less",
     "same_order",
     "scale_targets",

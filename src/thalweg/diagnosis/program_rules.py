@@ -196,6 +196,7 @@ PROGRAM_RULES: tuple[Rule, ...] = (
         (m.TRIED_LOWER_RATE < 0.1).if_known,  # else the rate is what keeps it from learning
         prior=1.0,
     ),
+    _rule("inputs_ignored", m.IGNORED_TELLS > 5, (m.TO_CONSTANT > 0.7).if_known, m.STEPS > 50, prior=1.0),
     _rule("inputs_ignored", m.DIRECTIONS_APART < 0.2, m.DIRECTIONS_LEFT < 0.5, m.STEPS > 50),
     _rule("symmetric_weights", m.TWIN_UNITS > 0.9, m.LEFT > 0.3, prior=1.0),
     _rule("symmetric_weights", m.TWIN_UNITS_FIRST > 0.9, m.LEFT > 0.1, prior=1.0),
@@ -246,6 +247,15 @@ PROGRAM_RULES: tuple[Rule, ...] = (
         m.RARE_FOUND < 0.1,
         (m.RARE_SAID < 0.5).if_known,
         m.TO_CONSTANT > 0.9,
+        prior=0.9,
+    ),
+    _rule(
+        "class_imbalance",
+        m.LARGEST_CLASS > 0.9,
+        m.RARE_FOUND < 0.1,
+        m.RARE_SAID < 0.5,
+        m.RARE_RANKED > 0.9,  # it could find most of them
+        m.STEPS > 150,
         prior=0.9,
     ),
     _rule("lr_too_large", m.GAIN_LOWER_RATE_MORE > ENOUGH, NOT_BELOW, STUCK, prior=0.9),

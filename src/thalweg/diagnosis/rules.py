@@ -61,6 +61,7 @@ RULES: tuple[Rule, ...] = (
         STUCK,
     ),
     _rule("bad_inputs", m.TRIED_STANDARDIZED > 0.5, NOT_BELOW, prior=0.9),
+    _rule("bad_targets", m.TRIED_STANDARDIZED_TARGETS > 0.1, m.TO_CONSTANT > 1.2, prior=0.9),
     _rule(
         "saturated_units",
         m.SATURATED_UNITS_FIRST > 0.5,
@@ -283,6 +284,8 @@ RULES: tuple[Rule, ...] = (
     _rule("model_too_small", OUTDONE, m.TRIED_LARGER > 0.05, prior=0.9, beside_learning=True),
     _rule("clipped_too_hard", OUTDONE, m.TRIED_UNCLIPPED > 0.1, prior=0.9, beside_learning=True),
     _rule("bad_inputs", OUTDONE, m.TRIED_STANDARDIZED > 0.1, prior=0.9, beside_learning=True),
+    _rule("bad_inputs", OUTDONE, m.INPUTS_SCALE > 50, m.TRIED_STANDARDIZED_ANEW > 0.1, prior=0.9, beside_learning=True),
+    _rule("bad_inputs", OUTDONE, m.IDS_AS_NUMBERS > 0.5, prior=0.9),
     _rule("dropout_too_strong", OUTDONE, m.TRIED_NO_DROPOUT > 0.1, prior=0.9, beside_learning=True),
     _rule("weight_decay_too_strong", OUTDONE, m.TRIED_NO_DECAY > 0.1, prior=0.9, beside_learning=True),
     _rule("too_few_steps", m.AVOIDABLE > 0.5, m.TRIED_LONGER > 0.1, m.COSINE > 0.5, m.TO_CONSTANT > 0.5, prior=0.85),

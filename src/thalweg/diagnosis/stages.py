@@ -29,6 +29,7 @@ STAGES = {
     "cut": 2,
     "collapse": 3,
     "layout": 1,
+    "columns": 2,
     "rare": 1,
     "order": 1,
     "forgotten": 1,

@@ -64,6 +64,7 @@ def of_batch(model: nn.Module, loss_fn: LossFunction, batches: Sequence[Batch]) 
             outputs = batches[0].outputs(twin)
         if "inputs_nonfinite" not in found and taken and taken[0].is_floating_point():  # whole numbers taken as sizes
             found["inputs_scale"] = float(taken[0].detach().double().square().mean().sqrt())
+            found["ids_as_numbers"] = float(_are_as_given(first_tensor(inputs), taken[0].detach()))
         found |= _of_passed(outputs)
         if not isinstance(outputs, torch.Tensor) or not isinstance(targets, torch.Tensor):
             return found
@@ -110,6 +111,13 @@ def _first_taken(model: nn.Module) -> Iterator[list[Tensor]]:
     finally:
         for hook in hooks:
             hook.remove()
+
+
+def _are_as_given(given: Tensor | None, taken: Tensor) -> bool:
+    """Whether a layer that multiplies takes whole numbers as they were given; bytes are a picture's."""
+    if given is None or given.dtype in (torch.uint8, torch.bool) or given.numel() != taken.numel():
+        return False
+    return bool((taken.double().flatten().sort().values == given.double().flatten().sort().values).all())
 
 
 def _of_inputs(inputs: Tensor | None) -> dict[str, float]:

@@ -19,6 +19,7 @@ from thalweg.diagnosis.measures.blind import blind_measures
 from thalweg.diagnosis.measures.budget import A_PASS, Budget, Sizes, TooSlowError, timed_on
 from thalweg.diagnosis.measures.called import called_measures
 from thalweg.diagnosis.measures.collapse import collapse_measures
+from thalweg.diagnosis.measures.columns import column_measures
 from thalweg.diagnosis.measures.crossed import crossed_measures
 from thalweg.diagnosis.measures.cut import cut_measures
 from thalweg.diagnosis.measures.domain import domain_measures
@@ -157,6 +158,7 @@ def ask(
             "cut": lambda: cut_measures(new(), first) | unmoved_measures(new(), first),
             "collapse": lambda: collapse_measures(new(), start or {}, first),
             "layout": lambda: layout_measures(given[0]),
+            "columns": lambda: column_measures(new(), kept),
             "rare": lambda: rare_measures(new(), kept, found),
             "order": lambda: order_measures(copied.loss_fn, rows, first),
             "forgotten": lambda: (

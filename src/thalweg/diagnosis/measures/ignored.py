@@ -80,7 +80,7 @@ def _measured(copied: Copy, batch: Batch, kind: torch.dtype) -> dict[str, float]
     for new in (False, True):
         if new:
             copied.restart()
-            _stir(model)
+            stir(model)
         share = _share_seen(model, batch)
         if share is None:
             return {}
@@ -240,7 +240,7 @@ def _same(taken: Any, leaf: Tensor) -> bool:
 
 
 @torch.no_grad()
-def _stir(model: nn.Module) -> None:
+def stir(model: nn.Module) -> None:
     """Add noise to every weight, also to those that begin at zero."""
     for parameter in model.parameters():
         fan = parameter[0].numel() if parameter.ndim > 1 else 1

@@ -68,7 +68,7 @@ def of_loss(outputs: Tensor, targets: Tensor, loss_fn: LossFunction, head: Head)
     """
     dim = class_dim(outputs, targets)
 
-    value = _value_of(loss_fn, targets)
+    value = value_of(loss_fn, targets)
     found = _of_blindness(value, outputs)
     if found.get("loss_blind"):
         return found
@@ -93,6 +93,8 @@ def of_loss(outputs: Tensor, targets: Tensor, loss_fn: LossFunction, head: Head)
     if dim is None:  # one number a sample, perhaps
         if head == "sigmoid" and targets.shape == outputs.shape:
             found["squashed_twice"] = float(_applies_sigmoid(value, outputs, targets))
+        if targets.is_floating_point() and targets.shape == outputs.shape and is_distance(value, targets):
+            found |= _of_reach(outputs, targets, head)
         return found
     if outputs.shape[dim] > 1 and _applies_softmax(value, outputs, dim):
         found |= _of_classes(outputs, targets, head, dim)
@@ -102,12 +104,12 @@ def of_loss(outputs: Tensor, targets: Tensor, loss_fn: LossFunction, head: Head)
     if outputs.shape[dim] > 1 and (distributions or not targets.is_floating_point()):
         found["log_missing"] = float(_is_linear(value, outputs) and not log_normalized_over(outputs, dim))
     exact = _exact(value, outputs, targets, dim)
-    if exact is not None and _is_distance(value, exact):
+    if exact is not None and is_distance(value, exact):
         return found | _of_reach(outputs, exact, head)
     return found | _of_truths(value, outputs, targets, head, dim)
 
 
-def _value_of(loss_fn: LossFunction, targets: Tensor) -> Value:
+def value_of(loss_fn: LossFunction, targets: Tensor) -> Value:
     """The loss as a function of the outputs; NaN outside its domain."""
 
     def value(outputs: Tensor) -> float:
@@ -183,14 +185,14 @@ def _of_faint(loss_fn: LossFunction, outputs: Tensor, targets: Tensor) -> dict[s
     if int((targets > 0).sum()) < FEWEST_FAINT or normalized_over(targets.reshape(len(targets), -1), 1):
         return {}
     ones = (targets > 0).to(targets.dtype)
-    return {"targets_largest": largest} if _applies_sigmoid(_value_of(loss_fn, ones), outputs, ones) else {}
+    return {"targets_largest": largest} if _applies_sigmoid(value_of(loss_fn, ones), outputs, ones) else {}
 
 
 def _of_shares(
     loss_fn: LossFunction, outputs: Tensor, targets: Tensor, head: Head, dim: int | None
 ) -> dict[str, float]:
     """Whether targets above 1 are why a loss falls without end: shares of their largest have one that ends."""
-    value = _value_of(loss_fn, (targets / targets.max()).clamp_min(0))
+    value = value_of(loss_fn, (targets / targets.max()).clamp_min(0))
     floor = _of_floor(value, outputs, head, dim).get("loss_floor", math.nan)
     return {"targets_above_one": float((targets > 1).float().mean())} if floor >= -1 else {}
 
@@ -304,7 +306,7 @@ def _exact(value: Value, outputs: Tensor, targets: Tensor, dim: int) -> Tensor |
     return None if _same(value(hot), value(2 * hot)) else hot
 
 
-def _is_distance(value: Value, targets: Tensor) -> bool:
+def is_distance(value: Value, targets: Tensor) -> bool:
     """Whether no outputs have a lower loss than the targets themselves."""
     exact = targets.float()
     spread = max(float(exact.std()) if exact.numel() > 1 else 0.0, 1e-6)

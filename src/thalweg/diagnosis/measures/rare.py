@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 OUTWEIGHS, NEGLECTED = 0.8, 0.2  # share of the most frequent label, and of the others that are predicted
 FEWEST_FOR_SHARES = 32  # labels that show which classes are rare
+FEWEST_RARE = (
+    8  # rare labels that show whether their samples are told apart: chance ranks eight by a half, with an error of 0.1
+)
 
 
 def rare_measures(copied: Copy, kept: Batch | None, found: Mapping[str, float]) -> dict[str, float]:
@@ -46,6 +49,9 @@ def rare_measures(copied: Copy, kept: Batch | None, found: Mapping[str, float]) 
 def rare_of(outputs: Tensor, targets: Tensor, head: Head) -> dict[str, float]:
     """The share of the most frequent label, and how many of the other labels are predicted.
 
+    `rare_ranked`: the share of pairs of a rare sample and a frequent one, of which the network holds the rare one to be
+    the less frequent; nothing for fewer than eight rare samples.
+
     Binary targets of several columns are separate questions and are left out.
     """
     dim = class_dim(outputs, targets)
@@ -54,18 +60,38 @@ def rare_of(outputs: Tensor, targets: Tensor, head: Head) -> dict[str, float]:
             return {}
         known = targets != IGNORED
         labels, predicted = targets[known], outputs.argmax(dim=dim)[known]
+        scores = outputs.float().log_softmax(dim).movedim(dim, -1)[known]
     elif targets.shape == outputs.shape and (targets.ndim != 2 or targets.shape[1] == 1):
         if not bool(((targets == 0) | (targets == 1)).all()):
             return {}
         labels, predicted = targets.long(), (outputs > (0.5 if head == "sigmoid" else 0.0)).long()
+        scores = torch.stack([-outputs, outputs], dim=-1).float()
     else:
         return {}
     kinds, counts = labels.unique(return_counts=True)
     if labels.numel() < FEWEST_FOR_SHARES or len(kinds) < 2:  # one single class is another fault
         return {}
-    rare = labels != kinds[counts.argmax()]
-    return {
+    frequent = kinds[counts.argmax()]
+    rare = labels != frequent
+    found = {
         "largest_class": float(counts.max() / counts.sum()),
         "rare_found": float((predicted == labels)[rare].float().mean()),
-        "rare_said": float((predicted != kinds[counts.argmax()]).sum() / rare.sum()),
+        "rare_said": float((predicted != frequent).sum() / rare.sum()),
     }
+    if int(rare.sum()) >= FEWEST_RARE and 0 <= int(frequent) < scores.shape[-1]:
+        found["rare_ranked"] = _ranked(-scores[..., int(frequent)], rare)
+    return found
+
+
+def _ranked(scores: Tensor, rare: Tensor) -> float:
+    """The share of pairs of a rare sample and another, of which the rare one has the higher score; half for equal ones.
+
+    Source: Mann and Whitney 1947, On a test of whether one of two random variables is stochastically larger.
+
+    Example:
+        >>> _ranked(torch.tensor([0.1, 0.3, 0.2, 0.3]), torch.tensor([False, True, False, False]))
+        0.8333333333333334
+    """
+    others = scores[~rare].sort().values
+    below, most = (torch.searchsorted(others, scores[rare].contiguous(), right=right) for right in (False, True))
+    return float((below + most).double().mean() / (2 * len(others)))

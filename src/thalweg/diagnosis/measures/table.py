@@ -163,6 +163,8 @@ GRADIENT_VALUE = Measure("gradient_value", "history")
 GRADLESS = Measure("gradless", "wiring", "share")
 GUESSED_CLASSES = Measure("guessed_classes", "history")
 GUESSED_VARIANCE = Measure("guessed_variance", "history")
+IDS_AS_NUMBERS = Measure("ids_as_numbers", "batch", "flag")
+IGNORED_TELLS = Measure("ignored_tells", "batch")
 IMPROPER = Measure("improper", "batch", "flag")
 INITIAL_SCALE = Measure("initial_scale", "wiring", "times")
 INPUTS_ALIKE = Measure("inputs_alike", "batch", "flag")
@@ -244,6 +246,7 @@ PROCESSES_LACKING = Measure("processes_lacking", "replicas")
 QUANTILES_CARRIED = Measure("quantiles_carried", "batch")
 QUANTILES_TOGETHER = Measure("quantiles_together", "batch", "share")
 RARE_FOUND = Measure("rare_found", "batch", "share")
+RARE_RANKED = Measure("rare_ranked", "batch", "share")
 RARE_SAID = Measure("rare_said", "batch", "times")
 REDRAWN = Measure("redrawn", "batch", "times")
 REOPENED = Measure("reopened", "wiring", "flag")
@@ -305,6 +308,8 @@ TRIED_NO_DECAY = Measure("tried_no_decay", "gains", "share")
 TRIED_NO_DROPOUT = Measure("tried_no_dropout", "gains", "share")
 TRIED_OTHER_START = Measure("tried_other_start", "gains", "share")
 TRIED_STANDARDIZED = Measure("tried_standardized", "gains", "share")
+TRIED_STANDARDIZED_ANEW = Measure("tried_standardized_anew", "gains", "share")
+TRIED_STANDARDIZED_TARGETS = Measure("tried_standardized_targets", "gains", "share")
 TRIED_UNCLIPPED = Measure("tried_unclipped", "gains", "share")
 TRIED_UNFROZEN = Measure("tried_unfrozen", "gains", "share")
 TRIED_UNPADDED = Measure("tried_unpadded", "gains", "share")
@@ -361,15 +366,8 @@ COMPARED = (
 """Measures from which `judging` derives others."""
 
 USED_BY_TRIALS = (
-    BATCH_SIZE,
-    COMES_AGAIN,
-    GRADIENT_FIRST,
-    GRADIENT_VALUE,
-    INPUTS_COLUMNS,
-    INPUTS_COLUMNS_LEAST,
-    INPUTS_CONDITION,
-    INPUTS_MARK,
-    LOSS_FIRST_SIGHT,
+    *(BATCH_SIZE, COMES_AGAIN, GRADIENT_FIRST, GRADIENT_VALUE, LOSS_FIRST_SIGHT),
+    *(INPUTS_COLUMNS, INPUTS_COLUMNS_LEAST, INPUTS_CONDITION, INPUTS_MARK),
 )
 """Measures that decide which trials and comparisons are made, and how."""
 

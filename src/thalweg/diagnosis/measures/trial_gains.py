@@ -8,8 +8,8 @@ a fix that helps only because every restart helps gains nothing.
 from __future__ import annotations
 
 import math
-from contextlib import nullcontext
-from dataclasses import dataclass, field
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -17,6 +17,7 @@ import torch
 from thalweg.diagnosis.attempts import Attempt, apply
 from thalweg.diagnosis.measures.dropout import strongest_dropout
 from thalweg.diagnosis.measures.gains import HARDLY_FITS, HOLDS_BACK
+from thalweg.diagnosis.measures.loss import is_distance, value_of
 from thalweg.diagnosis.measures.outdone import MANY
 from thalweg.diagnosis.measures.start import rewound
 from thalweg.diagnosis.measures.trends import clips, learns
@@ -40,6 +41,7 @@ STEPS = 45
 LONGEST = 5  # times as many steps, where the momentum remembers more
 LOOKS = 3  # how often the loss is measured on the way; the lowest counts
 _STARTS = ("now", "start", "anew")
+_INPUTS = ("standardized", "standardized_faster")  # trials with other inputs
 FEWEST_HELD = 6  # samples kept out: the loss of fewer says nothing
 FEWEST = 15  # a network whose copies can afford fewer steps is not asked
 LARGE, UNEQUAL = 5.0, 30.0  # scales of inputs from which standardized ones are tried
@@ -73,9 +75,11 @@ class TrialGains:
             how much lower a loss new weights reach than those of now or of the start; `tried_other_start`: than those
             of the start, after as many steps. `tried_<name>`, for each fix of `_fixes`: how much lower than the best of
             those three; of a tenth and a hundredth of the rate, the better one, as of standardized inputs with this
-            rate and with one that grows as the curvature falls. `tried_best`: the lowest loss of all trials. Nothing
-            where a step takes too long or too few samples are kept out, and no fix that has not begun when the time
-            is up.
+            rate and with one that grows as the curvature falls. `tried_standardized_anew`: how much lower restarts with
+            standardized inputs get than the constant's loss and restarts without; `tried_standardized_targets`: how
+            much lower standardized targets get than the constant's loss, all other trials and what they begin with.
+            `tried_best`: the lowest loss of all trials. Nothing where a step takes too long or too few samples are kept
+            out, and no fix that has not begun when the time is up.
         """
         fixes = dict(self._fixes())
         done, every = 0, len(_STARTS) * (len(fixes) + 1)
@@ -104,20 +108,34 @@ class TrialGains:
             found["tried_other_start"] = again - anew
         # what the rate for standardized inputs gains with the inputs as they are is no gain of theirs
         faster = fixes.pop("faster", None)
-        as_given = min([without, *(lowest(faster, start) for start in _STARTS if faster)])
+        reached = {"": (longer, again, anew)} | (
+            {"faster": tuple(lowest(faster, at) for at in _STARTS)} if faster else {}
+        )
+        as_given = min(map(min, reached.values()))
         for name, fix in fixes.items():
             if self.gains.left() <= 0:
                 break
-            with_fix = min(lowest(fix, start) for start in (("anew",) if fix.larger else _STARTS))
+            reached[name] = tuple(lowest(fix, start) for start in (("anew",) if fix.larger else _STARTS))
+            with_fix = min(reached[name])
             if fix.larger and not math.isfinite(with_fix):  # no layer is narrow
                 continue
             best = as_given if name.startswith("standardized") else without
             found[f"tried_{name}"] = best - with_fix if math.isfinite(with_fix) else -math.inf
+        unlearned = self._unlearned(fixes.get("standardized_targets"), train, held)
+        found |= _beyond_all(reached, (self._constant, *unlearned))
         for name, other in (("lower_rate", "lowest_rate"), ("standardized", "standardized_faster")):
             if f"tried_{other}" in found:
                 found[f"tried_{name}"] = max(found.get(f"tried_{name}", -math.inf), found.pop(f"tried_{other}"))
         self.progress(every, every)
         return {name: value for name, value in found.items() if not math.isnan(value)}
+
+    def _unlearned(self, fix: _Change | None, train: Sequence[Batch], held: Sequence[Batch]) -> tuple[float, ...]:
+        """The losses with which a fix begins, if there is one: new weights may answer well by luck."""
+        return (
+            ()
+            if fix is None
+            else tuple(self._lowest(fix, start, train, held, 0) / self.gains.scale for start in _STARTS)
+        )
 
     def _fixes(self) -> Iterator[tuple[str, _Change]]:
         """The fixes that would change this training; of one that learns as well as a plain predictor, few."""
@@ -129,6 +147,8 @@ class TrialGains:
         yield from self._other_rates()
         if self._oddly_scaled:
             yield "standardized", _Change(Fix("normalize_inputs", {}))
+        if self._far_targets:
+            yield "standardized_targets", _Change(None, targets=True)
         if any(group.get("weight_decay") for group in self.gains.optimizer.param_groups):
             yield "no_decay", _Change(Fix("less_decay", {}))
         if strongest_dropout(self.gains) > 0:
@@ -189,6 +209,21 @@ class TrialGains:
         return unequal or scale > LARGE or scale < 1 / LARGE or spread < 1 / LARGE
 
     @property
+    def _far_targets(self) -> bool:
+        """Whether targets are numbers far from the scale of about 1 that the outputs of initial weights have."""
+        targets, known = self.gains.batches[0].targets, math.isfinite(self._constant)
+        if not known or not self.known.get("targets_scale", 0.0) > LARGE or not isinstance(targets, torch.Tensor):
+            return False
+        with suppress(Exception):  # a loss that takes more than one tensor of outputs
+            return is_distance(value_of(self.gains.loss_fn, targets), targets)
+        return False
+
+    @property
+    def _constant(self) -> float:
+        """The best constant's loss, relative to the scale."""
+        return self.known.get("loss_constant", math.nan) / self.gains.scale
+
+    @property
     def _narrow(self) -> int:
         """Units of a layer that may be too narrow: if the targets may be the inputs, narrow layers are the purpose."""
         batch = self.gains.batches[0]
@@ -219,9 +254,12 @@ class TrialGains:
                 attempt = apply(attempt, Fix("raise_rate", {"to": change.rate}))
         if attempt is None:
             return math.inf
+        told = attempt
+        if change is not None and change.targets:
+            attempt, told = _on_standardized(attempt, train)
         way = WithoutDropout() if change is not None and change.without_dropout else nullcontext()
         with way:
-            return _trained(attempt, train, held, steps)
+            return _trained(attempt, train, held, steps, told)
 
 
 def _momentum_of(group: Mapping[str, Any]) -> float:
@@ -236,19 +274,55 @@ class _Change:
     fix: Fix | None
     without_dropout: bool = False
     larger: bool = False
+    targets: bool = False  # standardized
     rate: float | None = None  # None: it stays
 
 
-def _trained(attempt: Attempt, train: Sequence[Batch], held: Sequence[Batch], steps: int) -> float:
-    """Train a copy, and return its lowest loss on the samples kept out."""
-    lowest = math.inf
+def _beyond_all(reached: Mapping[str, tuple[float, ...]], unlearned: Sequence[float]) -> dict[str, float]:
+    """What standardized inputs gain among restarts, and standardized targets among all trials and without a step.
+
+    Copies that go on have a whole training behind them, from which a restart with other inputs is many steps away.
+    """
+    found: dict[str, float] = {}
+    constant = [loss for loss in unlearned[:1] if math.isfinite(loss)] or [1.0]
+    with_inputs = [value for name, part in reached.items() if name in _INPUTS for value in part[1:]]
+    others = [value for name in ("", "faster") for value in reached.get(name, ())[1:]]
+    if with_inputs and math.isfinite(min(with_inputs)):
+        found["tried_standardized_anew"] = min(*constant, *others) - min(with_inputs)
+    if "standardized_targets" in reached:
+        rest = [min(part) for name, part in reached.items() if name != "standardized_targets"]
+        found["tried_standardized_targets"] = min(*constant, *unlearned[1:], *rest) - min(
+            reached["standardized_targets"]
+        )
+    return found
+
+
+def _on_standardized(attempt: Attempt, train: Sequence[Batch]) -> tuple[Attempt, Attempt]:
+    """The attempt with standardized targets, and the same with the targets as they are, which judges it."""
+    targets = train[0].targets
+    dims = (0,) if targets.ndim == 2 and targets.shape[1] > 1 else tuple(range(targets.ndim))
+    std, mean = torch.std_mean(targets, dim=dims, correction=0)
+    std = torch.where(std > 0, std, 1.0)
+
+    def prepare(batch: Batch) -> Batch:
+        return replace(batch, targets=(batch.targets - mean) / std)
+
+    def loss_fn(outputs: Tensor, targets: Tensor) -> Tensor:
+        return attempt.loss_fn(outputs * std + mean, targets)
+
+    return replace(attempt, prepare=prepare), replace(attempt, loss_fn=loss_fn)
+
+
+def _trained(attempt: Attempt, train: Sequence[Batch], held: Sequence[Batch], steps: int, told: Attempt) -> float:
+    """Train a copy, and return its lowest loss on the samples kept out, as another attempt with it tells."""
+    lowest = math.inf if steps else _judged(told, held)
     with own_randomness(0), torch.enable_grad():
         for step in range(1, steps + 1):
             loss = attempt.step(attempt.prepare(train[step % len(train)]))
             if not loss.requires_grad or not math.isfinite(float(loss.detach())):
                 return lowest
             if step % max(1, steps // LOOKS) == 0:
-                lowest = min(lowest, _judged(attempt, held), key=lambda value: (math.isnan(value), value))
+                lowest = min(lowest, _judged(told, held), key=lambda value: (math.isnan(value), value))
     return lowest
 
 

@@ -1,0 +1,114 @@
+"""Whether a network ignores one of the numbers that name a sample, such as a film's beside a user's, and should not.
+
+Where a column of such numbers is exchanged between samples and no output changes, whatever the weights, the network
+does not see it. That does harm where the column foretells in which way the outputs are wrong.
+
+Shape suffixes: N samples, D outputs of a sample.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import torch
+
+from thalweg.diagnosis.measures.graph import tensors_in
+from thalweg.diagnosis.measures.ignored import stir
+from thalweg.probes.batches import mapped
+from thalweg.probes.copies import own_randomness
+
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from torch import Tensor, nn
+
+    from thalweg.probes.batches import Batch
+    from thalweg.probes.copies import Copy
+
+MOST_COLUMNS = 8  # of numbers that each have a meaning of their own; more are a text or a picture
+FEWEST = 64  # samples that show whether a column foretells anything
+
+
+def column_measures(copied: Copy, kept: Batch | None) -> dict[str, float]:
+    """Measure what a column that the network ignores tells about its errors.
+
+    Args:
+        copied: gets evaluation mode, and new weights.
+        kept: samples that the training took, each once; None: none, so nothing is measured.
+
+    Returns:
+        `ignored_tells`: by how many standard errors the gradients of the loss at the outputs agree with their mean over
+        the other half's samples that have the same number in that column, of the ignored column that tells most; 0 if
+        no column is ignored. Nothing for samples without two columns of whole numbers, or fewer than 64.
+    """
+    if kept is None or kept.size < FEWEST:
+        return {}
+    columns = list(_columns(kept))
+    if len(columns) < 2:
+        return {}
+    model = copied.model.eval()
+    with own_randomness(0):
+        ignored = [column for column in columns if not _matters(model, kept, *column)]
+        pulls_ND = _pulls(copied, kept) if ignored else None
+        if pulls_ND is not None:
+            copied.restart()
+            stir(model)
+            ignored = [column for column in ignored if not _matters(model, kept, *column)]
+    if not ignored:
+        return {"ignored_tells": 0.0}
+    return {} if pulls_ND is None else {"ignored_tells": max(_told(leaf[:, at], pulls_ND) for leaf, at in ignored)}
+
+
+def _columns(samples: Batch) -> Iterator[tuple[Tensor, int]]:
+    """Each tensor of whole numbers, as (N, columns), and the place of a column of it that differs between samples."""
+    for leaf in tensors_in(samples.inputs):
+        if leaf.is_floating_point() or leaf.dtype == torch.bool or not 1 <= leaf.ndim <= 2 or len(leaf) != samples.size:
+            continue
+        rows = leaf.reshape(len(leaf), -1)
+        if rows.shape[1] <= MOST_COLUMNS:
+            yield from ((rows, at) for at in range(rows.shape[1]) if bool((rows[:, at] != rows[0, at]).any()))
+
+
+@torch.no_grad()
+def _matters(model: nn.Module, samples: Batch, rows: Tensor, at: int) -> bool:
+    """Whether an output changes when samples exchange the numbers of a column."""
+    others = rows.clone()
+    others[:, at] = rows[torch.randperm(len(rows), device=rows.device), at]
+    given = mapped(samples.inputs, lambda leaf: others.view_as(leaf) if leaf.data_ptr() == rows.data_ptr() else leaf)
+    try:
+        before, after = (
+            list(tensors_in(replace(samples, inputs=inputs).outputs(model))) for inputs in (samples.inputs, given)
+        )
+    except (RuntimeError, ValueError, IndexError):  # numbers that belong to others, such as lengths in their order
+        return True
+    return any(not torch.equal(one, other) for one, other in zip(before, after, strict=True))
+
+
+def _pulls(copied: Copy, samples: Batch) -> Tensor | None:
+    """The gradient of the loss at each sample's outputs, (N, D); None if outputs have no row for each sample."""
+    with torch.enable_grad():
+        outputs = samples.outputs(copied.model)
+        if not isinstance(outputs, torch.Tensor) or not outputs.ndim or len(outputs) != samples.size:
+            return None
+        start = outputs.detach().requires_grad_()
+        (pulls,) = torch.autograd.grad(copied.loss_fn(start, samples.targets), start)
+    return pulls.reshape(len(pulls), -1).double()
+
+
+def _told(column_N: Tensor, pulls_ND: Tensor) -> float:
+    """Standard errors by which the mean pull of a number, in one half of the samples, foretells the other half's."""
+    kinds, number_N = column_N.unique(return_inverse=True)
+    first_N = torch.arange(len(number_N), device=number_N.device) % 2 == 0
+    agrees = []
+    for half_N in (first_N, ~first_N):
+        sums = torch.zeros(len(kinds), pulls_ND.shape[1], dtype=torch.double, device=pulls_ND.device)
+        centered_ND = pulls_ND - pulls_ND[half_N].mean(dim=0)
+        sums.index_add_(0, number_N[half_N], centered_ND[half_N])
+        counts = number_N[half_N].bincount(minlength=len(kinds)).clamp(min=1)
+        agrees.append((centered_ND * (sums / counts[:, None])[number_N])[~half_N].sum(dim=1))
+    agree_N = torch.cat(agrees)
+    error = float(agree_N.std()) / math.sqrt(len(agree_N))
+    return float(agree_N.mean()) / error if error > 0 else 0.0
