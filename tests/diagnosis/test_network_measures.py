@@ -215,6 +215,38 @@ def test_a_matrix_over_the_samples_is_meant_to_mix_them():
     assert mixing_of(Function(lambda x: x - x.mean(dim=0)), Batch(nodes, torch.zeros(12)))["samples_mixed"] == 1.0
 
 
+LINKS = torch.rand(12, 12, generator=torch.Generator().manual_seed(0)).softmax(dim=1)
+ENDS = torch.randint(12, (2, 40), generator=torch.Generator().manual_seed(0))
+GRAPHS = {
+    "a matrix": lambda x: LINKS @ x,
+    "a sparse matrix": lambda x: torch.sparse.mm(LINKS.to_sparse(), x),
+    "one of a list": lambda x: torch.einsum("nm,mf->nf", LINKS, x),
+    "edges": lambda x: torch.zeros_like(x).index_add(0, ENDS[0], x[ENDS[1]]),
+    "edges by name": lambda x: torch.zeros_like(x).index_add_(dim=0, index=ENDS[0], source=x[ENDS[1]]),
+    "scattered edges": lambda x: torch.zeros_like(x).scatter_add_(0, ENDS[:1].T.expand(40, 4), x[ENDS[1]]),
+}
+MISTAKES = {
+    "attention": lambda x: (x @ x.T).softmax(dim=1) @ x,
+    "a softmax": lambda x: x.softmax(dim=0),
+    "a view": lambda x: x.reshape(4, 12).T,
+    "steps as many as samples": lambda x: (LINKS @ x[:, None].expand(12, 12, 4).cumsum(0))[:, -1],
+    "sums of as many": lambda x: torch.zeros_like(x).index_add(0, torch.arange(12).flip(0), x),
+}
+
+
+@pytest.mark.parametrize("way", GRAPHS)
+def test_a_graph_from_anywhere_is_meant_to_mix(way):
+    """It depends on neither inputs nor weights, though no module holds it."""
+    model = Function(lambda x, linear: GRAPHS[way](linear(x)), nn.Linear(8, 4))
+    assert mixing_of(model, Batch(torch.randn(12, 8), torch.zeros(12))) == {}
+
+
+@pytest.mark.parametrize("way", MISTAKES)
+def test_what_needs_no_graph_is_not_meant_to_mix(way):
+    model = Function(lambda x, linear: MISTAKES[way](linear(x)), nn.Linear(8, 4))
+    assert mixing_of(model, Batch(torch.randn(12, 8), torch.zeros(12)))["samples_mixed"] > 0
+
+
 class Reader(nn.Module):
     """Reads words, 0 for padding, and answers from its last state, or from that at the last word."""
 

@@ -335,6 +335,7 @@ _WAYS: dict[str, Callable[[Edits, Mapping[str, Any]], Edit | None]] = {
     "adaptive": lambda edits, _: edits.written(name="Adam", lr=1e-3),
     "batch_first": _batch_first,
     "call_step": _call_step,
+    "clear_first": _zero_grad,
     "clip_less": _clip_less,
     "follow_signal": _erasing,
     "hand_all_over": _hand_all_over,

@@ -42,7 +42,7 @@ FIXES_OF: dict[str, tuple[str, ...]] = {
     "model_too_small": ("widen", "residual", "add_activation"),
     "noise_floor": ("decay_rate", "enlarge_batch"),
     "not_shuffled": ("shuffle",),
-    "optimizer_not_stepping": ("call_step", "step_each_batch"),
+    "optimizer_not_stepping": ("call_step", "clear_first", "step_each_batch"),
     "overfitting": ("stop_early", "augment", "more_data", "add_decay", "train_all_layers"),
     "rank_without_data": ("share_samples", "join"),
     "replicas_differ": ("equal_weights", "fail_together"),
@@ -57,7 +57,7 @@ FIXES_OF: dict[str, tuple[str, ...]] = {
     "targets_unrelated": ("check_pairs", "same_order"),
     "too_few_steps": ("train_longer", "raise_rate", "step_each_batch"),
     "unsure": ("fit_one_batch", "watch_loop", "other_rates"),
-    "untrained_parameters": ("hand_all_over", "unfreeze", "register_layers", "make_parameter"),
+    "untrained_parameters": ("hand_all_over", "unfreeze", "register_layers", "make_parameter", "clear_first"),
     "vanishing_gradients": (
         "scale_initial",
         "relu_units",
@@ -163,7 +163,14 @@ def _instead(code: str, measures: Mapping[str, float]) -> tuple[str, ...]:
         ),
         "weight_decay_too_strong": (known("penalty_to_gradient") > 0.1, ("less_penalty",)),
         "same_batch": (known("redrawn") > 2 and known("batches_seen", 2) > 1, ("weigh_samples",)),
-        "optimizer_not_stepping": (known("dropped") > 0.9 and known("stepped") > 0, ("step_each_batch",)),
+        "optimizer_not_stepping": (
+            known("cleared_early") > 0.5 or (known("dropped") > 0.9 and known("stepped") > 0),
+            ("clear_first",) if known("cleared_early") > 0.5 else ("step_each_batch",),
+        ),
+        "untrained_parameters": (
+            min(known("gradless"), known("cleared_early")) > 0.01 and not known("missing") > 0.01,
+            ("clear_first",),
+        ),
         "gradients_not_averaged": (not known("gradients_differ"), ("divide_loss",)),
         "inputs_ignored": (
             known("inputs_seen", 1) >= 1e-3
@@ -197,6 +204,7 @@ def _applies(name: str, measures: Mapping[str, float]) -> bool:
 
 _INSTEAD = {
     "balance_terms",
+    "clear_first",
     "each_column",
     "ignore_padding",
     "keep_gradient",

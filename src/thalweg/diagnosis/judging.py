@@ -97,10 +97,15 @@ def _ranked(measures: Mapping[str, float]) -> list[Rule]:
 
 
 def _nearest(ranked: Sequence[Rule], measures: Mapping[str, float]) -> tuple[tuple[str, None], ...]:
-    """The two next causes: what programs like this one suffered from, else the order of the rules."""
+    """The two next causes: those of exact rules that hold, what programs like this one suffered from, the rules' order.
+
+    An exact rule that holds says what is true of the training, whatever the first verdict is.
+    """
     likely = causes_of(measures)
     open_to = [rule.code for rule in ranked if not _is_ruled_out_by_all(rule.code, measures)]
-    return tuple((code, None) for code in sorted(open_to, key=lambda code: -likely.get(code, 0.0))[:2])
+    holding = {rule.code for rule in RULES if rule.prior == 1 and _standing(rule, measures)[0]}
+    by_rank = sorted(open_to, key=lambda code: (code not in holding, -likely.get(code, 0.0)))
+    return tuple((code, None) for code in by_rank[:2])
 
 
 def _is_ruled_out_by_all(code: str, measures: Mapping[str, float]) -> bool:

@@ -24,6 +24,7 @@ PROGRAM_RULES: tuple[Rule, ...] = (
     # The wiring, and inputs and targets that cannot be learned from.
     _rule("optimizer_not_stepping", m.STEPPED < 0.01, prior=1.0),
     _rule("optimizer_not_stepping", m.STEPPED < SELDOM, m.DROPPED > 0.9),
+    _rule("optimizer_not_stepping", m.CLEARED_EARLY > 0.5, prior=1.0),
     _rule("untrained_parameters", m.FOREIGN > 0.5, (m.MISSING > 0.01).if_known, prior=1.0),
     _rule("zero_grad_missing", m.UNCLEARED > 0.5, prior=1.0),
     _rule("rank_without_data", m.PROCESSES_LACKING > 0, prior=1.0),
@@ -38,6 +39,7 @@ PROGRAM_RULES: tuple[Rule, ...] = (
     _rule("untrained_parameters", m.PLAIN_TENSORS > 0.01, prior=1.0),
     _rule("untrained_parameters", m.STOPPED > 0.01, (m.LR_MOST < 1e-30).if_known, prior=1.0),
     _rule("untrained_parameters", m.STOPPED > 0.3, m.TO_CONSTANT > 0.5, prior=1.0),
+    _rule("untrained_parameters", m.GRADLESS > 0.01, m.CLEARED_EARLY > 0.01, prior=1.0),
     _rule("untrained_parameters", m.GRADLESS > 0.01, prior=1.0),
     _rule(
         "untrained_parameters",

@@ -29,6 +29,7 @@ STEP_UNITS = {
     "dead_units": "",
     "saturated_units": "",
     "uncleared": "",
+    "cleared_early": "",
     "unused_passes": "",
     "driven_passes": "",
     "passes": "",
@@ -39,6 +40,7 @@ STEP_UNITS = {
 }
 """Columns of a watched run; NaN for a number that was not due.
 
+`cleared_early` is the share of the values whose gradient of this step was cleared before the optimizer used it;
 `driven_passes` is 1 where another network, in training, made the inputs of some passes and not of others, as a GAN's
 generator does; `gradient_largest` is the largest of the root mean squares of the tensors' gradients; `passes` counts
 the backward passes since the last record; `inputs_mark` is that of `probes.marks`; `nonfinite_inputs` is 1 where the
@@ -50,7 +52,7 @@ UNKNOWN = -1.0
 
 TAIL = (
     *("cosine", "dead_units", "saturated_units"),
-    *("uncleared", "unused_passes", "driven_passes", "passes", "inputs_mark", "nonfinite_inputs"),
+    *("uncleared", "cleared_early", "unused_passes", "driven_passes", "passes", "inputs_mark", "nonfinite_inputs"),
 )
 """What is measured of a due step as a whole."""
 

@@ -23,6 +23,7 @@ from thalweg.history import History
 from thalweg.probes import foreach
 from thalweg.probes.activations import ActivationProbe
 from thalweg.probes.attributes import holds_others
+from thalweg.probes.early import EarlyClearing, zeroed
 from thalweg.probes.hooks import around_forward, is_compiled
 from thalweg.probes.kept import Kept
 from thalweg.probes.layers import EVERY, Layers, is_due
@@ -68,7 +69,7 @@ class StepProbe:
         self.step = self.taken = 0
         self.rival = float("nan")
         self._parameters: list[Tensor] = []
-        self.clearing = ClearingCheck([])
+        self.clearing, self._early = ClearingCheck([]), EarlyClearing()
         self._ever: set[int] = set()  # ids of the tensors that ever had a gradient
         self._table = Table(np.empty(0), torch.device("cpu"))
         self._fit()
@@ -99,6 +100,7 @@ class StepProbe:
         """Remove all hooks; the histories stay."""
         self._hooks.close()
         self.clearing.forget()
+        self._early.forget()
         self._silence()
         self._attached = False
         self._copies, self._compare = [], False
@@ -283,7 +285,11 @@ class StepProbe:
             self.reach.look()
         self._lr = max((rate_of(group) for group in self.optimizer.param_groups), default=float("nan"))
         present, sparse = self._gradients()
+        early = self._early.look(self._parameters) if due else None
         if not present:
+            if early:
+                self._table.begin_due()
+                self._table.note("cleared_early", early)
             return
         scale = getattr(self.optimizer, "grad_scale", None)  # a fused optimizer unscales within its step
         norms_P = self._put_norms(self._table.norms, present, scale)
@@ -302,6 +308,8 @@ class StepProbe:
             self._table.note("uncleared", self.clearing.verdict())
             self._table.note("unused_passes", self._unused())
             self._table.note("passes", float(self.clearing.passes) if self._listening else None)
+            arrived = self.clearing.arrived if self._listening else None
+            self._table.note("cleared_early", early or (early if arrived is None else zeroed(arrived, self._length)))
 
     def _unused(self) -> Callable[[], float] | None:
         """Whether a pass of other inputs was cleared unused; two of the same inputs are one method's, as SAM's."""
@@ -329,6 +337,7 @@ class StepProbe:
             self._order.passed()
             self.clearing.passes = 0
         self._order.stepped()
+        self._early.stepped()
         if self._stepped:
             return
         self._stepped = True

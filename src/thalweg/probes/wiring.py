@@ -144,6 +144,7 @@ class ClearingCheck:
         self._dropped: Tensor | None = None  # number of such gradients that were cleared, of so many looked at
         self._looks = 0
         self.passes = 0
+        self._arrival: tuple[Tensor, int] | None = None  # the gradient's norm after the last pass; the tensor's version
 
     @property
     def dropped(self) -> float:
@@ -164,7 +165,7 @@ class ClearingCheck:
         self.forget()
         self._incoming = self._before = self._waiting = None
         self._lengths = []
-        passed, self.passes = self.passes, 0
+        passed, self.passes, self._arrival = self.passes, 0, None
         if self._parameter is None or not _is_plain(self._parameter):
             self._parameter = min(filter(_is_plain, self._parameters), key=_dear, default=None)
         parameter: Any = self._parameter
@@ -186,6 +187,8 @@ class ClearingCheck:
 
     def _arrived(self, parameter: Tensor) -> None:
         self.passes += 1
+        if parameter.grad is not None and not parameter.grad.is_sparse:
+            self._arrival = torch.linalg.vector_norm(parameter.grad.detach()), parameter._version  # noqa: SLF001
         before, incoming, self._incoming = self._before, self._incoming, None
         waiting, self._waiting = self._waiting, None
         if waiting is not None and incoming is not None and parameter.grad is not None:
@@ -198,6 +201,14 @@ class ClearingCheck:
         compared = torch.stack([rest, before, incoming, rest - before]).flatten(start_dim=1)
         self._lengths.append(torch.linalg.vector_norm(compared, dim=1))
         self._before = now.clone()
+
+    @property
+    def arrived(self) -> Tensor | None:
+        """The norm of the tensor's gradient after the last pass; None: unknown, or the tensor was written to since."""
+        if self._arrival is None or self._parameter is None:
+            return None
+        length, version = self._arrival
+        return length if version == self._parameter._version else None  # noqa: SLF001 - torch has no public name
 
     def _drop(self, dropped: Tensor) -> None:
         """Count a look; no host sync waits for it."""

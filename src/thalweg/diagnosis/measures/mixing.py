@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from thalweg.diagnosis.measures.graph import tensors_in
+from thalweg.diagnosis.measures.related import relates_samples
 from thalweg.probes.batches import mapped
 from thalweg.probes.copies import own_randomness
 
@@ -59,8 +60,8 @@ def mixing_of(model: nn.Module, batch: Batch) -> dict[str, float]:
 
     Returns:
         `samples_mixed`, in [0, 1], of the outputs, or if these are not one tensor, of what the layers are given;
-        nothing for other inputs, or if all samples are alike, or if the model holds a square matrix over the samples,
-        such as a graph's: then they are meant to mix.
+        nothing for other inputs, or if all samples are alike, or if they are the nodes of a graph: then they are meant
+        to mix.
 
     Example:
         >>> from thalweg.probes.batches import Batch
@@ -71,7 +72,9 @@ def mixing_of(model: nn.Module, batch: Batch) -> dict[str, float]:
         {'samples_mixed': 1.0}
     """
     inputs = _read_first(batch)
-    if inputs is None or not inputs.ndim or len(inputs) < FEWEST or _relates_samples(model, len(inputs)):
+    if inputs is None or not inputs.ndim or len(inputs) < FEWEST:
+        return {}
+    if relates_samples(without_batch_statistics(model), batch, len(inputs)):
         return {}
 
     def outputs(given: torch.Tensor) -> torch.Tensor | None:
@@ -131,7 +134,7 @@ def mixed_within(model: nn.Module, batch: Batch) -> dict[str, float]:
         return {}
     place = len(inputs) // 2
     other = _another(inputs, place, alike=False)
-    if other is None or _relates_samples(model, len(inputs)):
+    if other is None or relates_samples(without_batch_statistics(model), batch, len(inputs)):
         return {}
     changed = inputs.clone()
     changed[place] = other
@@ -275,23 +278,6 @@ def _spread(outputs: torch.Tensor) -> float:
     """The deviation between samples; 0 where they are equal up to rounding."""
     spread = float((outputs - outputs.mean(dim=0)).square().mean().sqrt())
     return spread if spread > _ROUNDING * float(outputs.abs().max()) else 0.0
-
-
-def _relates_samples(model: nn.Module, count: int) -> bool:
-    """Whether a module holds a matrix of all samples by all samples that is not trained, or pairs of their numbers."""
-    held = [value for module in model.modules() for value in (*vars(module).values(), *module.buffers(recurse=False))]
-    return any(
-        isinstance(value, torch.Tensor)
-        and not value.requires_grad
-        and (value.shape == (count, count) or _are_edges(value, count))
-        for value in held
-    )
-
-
-def _are_edges(value: torch.Tensor, count: int) -> bool:
-    """Whether these are a graph's edges, (2, E), as pairs of numbers of nodes."""
-    whole = value.ndim == 2 and len(value) == 2 and not value.is_floating_point() and not value.is_complex()
-    return whole and value.numel() >= count and int(value.min()) >= 0 and int(value.max()) == count - 1
 
 
 def _outputs(twin: nn.Module, batch: Batch, inputs: torch.Tensor) -> torch.Tensor | None:

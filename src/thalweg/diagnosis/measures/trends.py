@@ -28,6 +28,7 @@ ONE_SIDED = 0.75  # share of the late losses with one sign; of others, no share 
 GONE, FULL = 1e-3, 0.5  # of the largest rate: next to none, and about all of it
 FEW_BEFORE = 12  # steps before a decay, of which quarters are compared
 FEWEST_MARKS = 10  # measured steps; in fewer, the same batch may come twice by chance
+ROUNDED = 2.0**-24  # half the distance of a single-precision number's neighbors, relative to it: less rounds away
 LEARNS, FALLS = 0.6, 0.02  # a loss far below the best constant predictor's, and still falling
 
 
@@ -252,8 +253,8 @@ def _of_numbers(steps: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:
             if name != "cosine":
                 found[f"{name}_first"] = float(np.median(values[:3])) if len(values) else np.nan
     if {"update_ratio", "lr"} <= set(steps):
-        found |= _of_standstill(steps["update_ratio"], steps["lr"])
-    for name in steps.keys() & {"uncleared", "unused_passes", "driven_passes", "nonfinite_inputs"}:
+        found |= _of_standstill(steps["update_ratio"], steps["lr"], steps.get("weight_norm"))
+    for name in steps.keys() & {"uncleared", "cleared_early", "unused_passes", "driven_passes", "nonfinite_inputs"}:
         values = steps[name][~np.isnan(steps[name])]
         found[name] = float(values.mean()) if len(values) else np.nan
     if "inputs_mark" in steps:
@@ -271,12 +272,25 @@ def _of_numbers(steps: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:
     return found
 
 
-def _of_standstill(update_S: NDArray[np.float64], lr_S: NDArray[np.float64]) -> dict[str, float]:
-    """The share of the measured steps, at the end, that moved no weight at all, where earlier ones did."""
-    moved_M = update_S[np.isfinite(update_S) & (lr_S > 0)] > 0
+def _of_standstill(
+    update_S: NDArray[np.float64], lr_S: NDArray[np.float64], weight_S: NDArray[np.float64] | None
+) -> dict[str, float]:
+    """The share of the measured steps, at the end, that moved no weight at all, where earlier ones did.
+
+    Weights that are infinite, or so large that they round away steps as long as the first ones, do not count: they do
+    not tell whether anything steps.
+    """
+    measured_S = np.isfinite(update_S) & (lr_S > 0)
+    moved_M = update_S[measured_S] > 0
     if not moved_M.any():
         return {}
-    return {"standstill": float(np.argmax(moved_M[::-1])) / len(moved_M)}
+    still = int(np.argmax(moved_M[::-1]))
+    if still and weight_S is not None:
+        weight_M = weight_S[measured_S]
+        first = float(np.median((update_S[measured_S] * weight_M)[moved_M][:3]))
+        if not float(weight_M[-still:].max()) * ROUNDED < first:
+            return {"standstill": 0.0}
+    return {"standstill": still / len(moved_M)}
 
 
 def _of_gradients(steps: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:
