@@ -1,5 +1,7 @@
 """Whether a loss fits a network's outputs: pairs of torch's own losses with heads, right and wrong."""
 
+import math
+
 import pytest
 import torch
 from torch import nn
@@ -214,12 +216,30 @@ def test_a_loss_without_a_row_of_targets_for_each_output_is_probed_within_its_he
 
 @pytest.mark.filterwarnings("ignore:Using a target size")
 @pytest.mark.parametrize("flattens", [True, False])
-def test_other_shapes_are_a_fault_only_if_they_change_the_loss(flattens):
+@pytest.mark.parametrize("weight", [1.0, 0.0, math.nan])
+@pytest.mark.parametrize("distance", [functional.mse_loss, functional.l1_loss])
+def test_other_shapes_are_a_fault_only_if_they_change_the_loss(flattens, weight, distance):
+    """Also where a network gives all samples the same output, or NaN, and any order of the targets has one loss."""
+
     def loss_fn(outputs, targets):
-        return functional.mse_loss(outputs.flatten() if flattens else outputs, targets)
+        return distance(outputs.flatten() if flattens else outputs, targets)
 
     batch = Batch(torch.randn(N, 3), torch.arange(N, dtype=torch.float32))
-    assert of_batch(nn.Linear(3, 1), loss_fn, [batch])["targets_broadcast"] == (0.0 if flattens else 1.0)
+    model = nn.Linear(3, 1)
+    with torch.no_grad():
+        model.weight.mul_(weight)
+    assert of_batch(model, loss_fn, [batch])["targets_broadcast"] == (0.0 if flattens else 1.0)
+
+
+@pytest.mark.parametrize("weight", [1.0, 0.0, math.nan])
+def test_scores_that_the_loss_squeezes_are_compared_each_with_its_own_label(weight):
+    def loss_fn(outputs, labels):
+        return functional.binary_cross_entropy_with_logits(outputs.squeeze(1), labels)
+
+    model = nn.Linear(3, 1)
+    nn.init.constant_(model.weight, weight)
+    batch = Batch(torch.randn(N, 3), (torch.arange(N) % 2).float())
+    assert of_batch(model, loss_fn, [batch])["targets_broadcast"] == 0
 
 
 class Computing(nn.Module):

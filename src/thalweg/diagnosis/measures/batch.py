@@ -18,6 +18,7 @@ from thalweg.diagnosis.measures.alike import are_of_pairs, is_residual
 from thalweg.diagnosis.measures.graph import tensors_in
 from thalweg.diagnosis.measures.head import class_dim, head_of, normalized_over, of_log_sigmoid, reachable
 from thalweg.diagnosis.measures.loss import of_loss
+from thalweg.diagnosis.measures.pairing import pairs_of
 from thalweg.diagnosis.measures.rare import rare_of
 from thalweg.diagnosis.measures.relabeled import IGNORED
 from thalweg.diagnosis.measures.running_statistics import gap_measures
@@ -78,8 +79,8 @@ def of_batch(model: nn.Module, loss_fn: LossFunction, batches: Sequence[Batch]) 
         if loss is None:
             return found | _of_labels_beyond(outputs, targets)
         found["loss_batch"] = loss
-        if found.get("targets_broadcast") and _pairs_matter(loss_fn, outputs, targets, loss):
-            found["targets_broadcast"] = 0.0
+        if found.get("targets_broadcast"):
+            found["targets_broadcast"] = float(pairs_of(loss_fn, outputs, targets, head) is False)
         if _heedless(
             loss_fn, outputs, targets, loss
         ):  # dummies, as for a triplet loss, or for a loss within the network
@@ -259,13 +260,6 @@ def _heedless(loss_fn: LossFunction, outputs: Tensor, targets: Tensor, loss: flo
         return heedless and _loss_of(loss_fn, 2 * outputs + 1, targets) != loss
     except (RuntimeError, ValueError):
         return False
-
-
-def _pairs_matter(loss_fn: LossFunction, outputs: Tensor, targets: Tensor, loss: float) -> bool:
-    """Whether the loss compares each output with its own target: then it changes with the order of the targets."""
-    with torch.no_grad():
-        others = [float(loss_fn(outputs, targets.roll(shift, dims=0))) for shift in (1, len(targets) // 2)]
-    return any(abs(other - loss) > 1e-4 * max(abs(loss), 1e-12) for other in others)
 
 
 def _of_outputs(outputs: Tensor, targets: Tensor, loss: float) -> dict[str, float]:

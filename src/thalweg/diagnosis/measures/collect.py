@@ -14,6 +14,7 @@ from torch import nn
 
 from thalweg.diagnosis.measures.accumulation import accumulation_measures
 from thalweg.diagnosis.measures.affine import affine_measures
+from thalweg.diagnosis.measures.aligned import with_targets_like_outputs
 from thalweg.diagnosis.measures.batch import constant_of, of_batch
 from thalweg.diagnosis.measures.blind import blind_measures
 from thalweg.diagnosis.measures.budget import A_PASS, Budget, Sizes, TooSlowError, timed_on
@@ -121,6 +122,7 @@ def ask(
         untouched = untouching(copied, loss_fn, batches[0])
         a_pass = clock() - began
         loss_fn, batches = with_class_indices(Copy.of(model, optimizer, untouched), untouched, batches)
+        loss_fn, batches = with_targets_like_outputs(Copy.of(model, optimizer, loss_fn), loss_fn, batches)
         copied, as_written = Copy.of(model, optimizer, loss_fn), Copy.of(model, optimizer, untouched).loss_fn
     except UsageError as error:
         return {}, [f"not_copied:{error.values['what']}"]

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from thalweg.diagnosis.measures.head import Head
     from thalweg.probes.batches import Batch, LossFunction
     from thalweg.probes.copies import Copy
 
@@ -60,18 +61,42 @@ def pairing_measures(copied: Copy, batch: Batch) -> dict[str, float]:
     if not targets.ndim or len(targets) != len(outputs) or len(targets) < FEWEST or not outputs.is_floating_point():
         return {}
     dim = class_dim(outputs, targets)
-    spread = float(outputs.detach().float().std())
+    drawn = _drawn(outputs.detach(), head_of(outputs), dim)
+    return _mispaired(copied.loss_fn, drawn, targets, dim) | _unpaired_or_unknown(copied.loss_fn, drawn, targets)
+
+
+def pairs_of(loss_fn: LossFunction, outputs: Tensor, targets: Tensor, head: Head) -> bool | None:
+    """Whether a loss compares each output with its own target, not with all of them; None if that cannot be told.
+
+    Args:
+        loss_fn: of (outputs, targets).
+        outputs: only their shape, spread and head count: a network that gives all samples one output hides the pairs.
+        targets: with one row for each sample.
+        head: of the outputs.
+    """
+    if not outputs.ndim or not targets.ndim or not FEWEST <= len(targets) == len(outputs):
+        return None
+    drawn = _drawn(outputs, head, class_dim(outputs, targets))
+    unpaired = _unpaired_or_unknown(loss_fn, drawn, targets).get("unpaired")
+    return None if unpaired is None else unpaired == 0
+
+
+def _drawn(outputs: Tensor, head: Head, dim: int | None) -> Tensor:
+    """Outputs drawn at random, about as far apart, that the head can give."""
+    spread = float(outputs.float().std())
     if not spread > _STILL:
         spread = 1.0  # all samples have one output, and every loss would seem to have no pairs
     with own_randomness(0):
-        drawn = spread * torch.randn_like(outputs.detach().float())
-    drawn = reachable(head_of(outputs), drawn, dim).to(outputs.dtype)
-    found = _mispaired(copied.loss_fn, drawn, targets, dim)
+        drawn = spread * torch.randn_like(outputs.float())
+    return reachable(head, drawn, dim).to(outputs.dtype)
+
+
+def _unpaired_or_unknown(loss_fn: LossFunction, drawn: Tensor, targets: Tensor) -> dict[str, float]:
     if bool((drawn == drawn[:1]).all()):
-        return found  # a softmax of one class: outputs that are all alike have no pairs
+        return {}  # a softmax of one class: outputs that are all alike have no pairs
     with suppress(Exception):  # the loss takes no float64
-        found |= _unpaired(copied.loss_fn, drawn.double(), targets.double() if targets.is_floating_point() else targets)
-    return found
+        return _unpaired(loss_fn, drawn.double(), targets.double() if targets.is_floating_point() else targets)
+    return {}
 
 
 def _unpaired(loss_fn: LossFunction, outputs: Tensor, targets: Tensor) -> dict[str, float]:
