@@ -93,11 +93,10 @@ def with_targets_like_outputs(
                 outputs = batches[0].outputs(copied.model)
             form = _form_of(copied.loss_fn, outputs, batches)
     except Exception:  # noqa: BLE001 - code of a user's; whoever needs the loss reports that it fails
-        form = None
+        return loss_fn, batches
     if form is None:
         return loss_fn, batches
-    dtype = outputs.dtype
-    aligned = [replace(one, targets=form.aligned(one.targets, dtype)) for one in batches]
+    aligned = [replace(one, targets=form.aligned(one.targets, outputs.dtype)) for one in batches]
     return partial(_written, loss_fn, form), aligned
 
 

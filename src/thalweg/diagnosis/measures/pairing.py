@@ -77,8 +77,19 @@ def pairs_of(loss_fn: LossFunction, outputs: Tensor, targets: Tensor, head: Head
     if not outputs.ndim or not targets.ndim or not FEWEST <= len(targets) == len(outputs):
         return None
     drawn = _drawn(outputs, head, class_dim(outputs, targets))
-    unpaired = _unpaired_or_unknown(loss_fn, drawn, targets).get("unpaired")
+    unpaired = _unpaired_or_unknown(loss_fn, drawn, _varied(targets)).get("unpaired")
     return None if unpaired is None else unpaired == 0
+
+
+def _varied(targets: Tensor) -> Tensor:
+    """The targets; or where all are alike, as in a small batch that lacks a rare class, others of their kind."""
+    if not bool((targets == targets[:1]).all()):
+        return targets
+    if bool(((targets == 0) | (targets == 1)).all()):
+        third_N = torch.arange(len(targets), device=targets.device) % 3 == 0
+        return third_N.to(targets.dtype).view(-1, *[1] * (targets.ndim - 1)).expand_as(targets)
+    with own_randomness(0):
+        return targets + torch.randn_like(targets) if targets.is_floating_point() else targets
 
 
 def _drawn(outputs: Tensor, head: Head, dim: int | None) -> Tensor:
