@@ -86,6 +86,8 @@ def with_targets_like_outputs(
         >>> bool(again.loss(model, loss_fn) == batch.loss(model, squeezed))
         True
     """
+    if not _may_differ(batches):
+        return loss_fn, batches
     try:
         with own_randomness(0), warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -104,19 +106,24 @@ def _written(loss_fn: LossFunction, form: _Form, outputs: Any, targets: Any) -> 
     return loss_fn(outputs, form.written(targets) if isinstance(targets, torch.Tensor) else targets)
 
 
+def _may_differ(batches: Sequence[Batch]) -> bool:
+    """Whether targets are numbers or truths: whole numbers beside 0 and 1 are those of classes, or counts."""
+    every = [batch.targets for batch in batches]
+    if not all(isinstance(targets, torch.Tensor) and targets.ndim for targets in every):
+        return False
+    return all(one.is_floating_point() or bool(((one == 0) | (one == 1)).all()) for one in every)
+
+
 def _form_of(loss_fn: LossFunction, outputs: Any, batches: Sequence[Batch]) -> _Form | None:
     """How the targets differ from the outputs; None if they do not, or in another way."""
     targets = batches[0].targets
-    if not isinstance(outputs, torch.Tensor) or not isinstance(targets, torch.Tensor) or not targets.ndim:
+    if not isinstance(outputs, torch.Tensor):
         return None
     added, dropped = _place_of_one(outputs.shape, targets.shape), _place_of_one(targets.shape, outputs.shape)
     if added is None and dropped is None and outputs.shape != targets.shape:
         return None
-    if targets.is_floating_point():
-        if outputs.shape == targets.shape:
-            return None
-    elif not all(bool(((one.targets == 0) | (one.targets == 1)).all()) for one in batches):
-        return None  # numbers of classes, or counts
+    if targets.is_floating_point() and outputs.shape == targets.shape:
+        return None
     if pairs_of(loss_fn, outputs.detach(), targets, head_of(outputs)) is not True:
         return None
     return _Form(added, dropped, targets.dtype)

@@ -74,8 +74,6 @@ def mixing_of(model: nn.Module, batch: Batch) -> dict[str, float]:
     inputs = _read_first(batch)
     if inputs is None or not inputs.ndim or len(inputs) < FEWEST:
         return {}
-    if relates_samples(without_batch_statistics(model), batch, len(inputs)):
-        return {}
 
     def outputs(given: torch.Tensor) -> torch.Tensor | None:
         every = mapped(batch.inputs, lambda one: given if one is inputs else one)
@@ -101,7 +99,9 @@ def mixing_of(model: nn.Module, batch: Batch) -> dict[str, float]:
         moved_N[place] = 0.0
         if yardstick > 0:
             shares.append(float((moved_N > _CHANGED * yardstick).sum()) / (len(inputs) - 1))
-    return {"samples_mixed": max(shares)} if shares else {}
+    if not shares or (max(shares) and relates_samples(without_batch_statistics(model), batch, len(inputs))):
+        return {}
+    return {"samples_mixed": max(shares)}
 
 
 def mixed_within(model: nn.Module, batch: Batch) -> dict[str, float]:
@@ -134,7 +134,7 @@ def mixed_within(model: nn.Module, batch: Batch) -> dict[str, float]:
         return {}
     place = len(inputs) // 2
     other = _another(inputs, place, alike=False)
-    if other is None or relates_samples(without_batch_statistics(model), batch, len(inputs)):
+    if other is None:
         return {}
     changed = inputs.clone()
     changed[place] = other
@@ -142,8 +142,10 @@ def mixed_within(model: nn.Module, batch: Batch) -> dict[str, float]:
     if before is None or after is None or len(before) != len(inputs) or not torch.equal(before, after):
         return {}
     calls = (_calls(model, batch, one) for one in (inputs, changed))
-    mixes = (_mixes(one, other, place) for one, other in zip(*calls, strict=False))
-    return {"mixed_within": float(any(mixes))}
+    mixes = any(_mixes(one, other, place) for one, other in zip(*calls, strict=False))
+    if mixes and relates_samples(without_batch_statistics(model), batch, len(inputs)):
+        return {}
+    return {"mixed_within": float(mixes)}
 
 
 _Call = tuple["torch.Tensor", "torch.Tensor"]
