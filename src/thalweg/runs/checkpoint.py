@@ -127,12 +127,14 @@ def optimizer_tensors(optimizer: Optimizer) -> tuple[dict[str, Tensor], dict[str
     """
     tensors: dict[str, Tensor] = {}
     rest: dict[str, Any] = {}
-    kept = {f"{at}": optimizer.state.get(parameter, {}) for at, parameter in enumerate(_parameters(optimizer))}
+    parameters = _parameters(optimizer)
+    kept = {f"{at}": optimizer.state.get(parameter, {}) for at, parameter in enumerate(parameters)}
     for at, group in enumerate(optimizer.param_groups):
         kept[f"group{at}"] = {key: value for key, value in group.items() if key not in _NOT_KEPT}
     for home, values in kept.items():
         for key, value in values.items():
-            if isinstance(value, torch.Tensor):
+            shape = parameters[int(home)].shape if home.isdecimal() else None  # such a tensor gets its parameter's order
+            if isinstance(value, torch.Tensor) and (value.shape == shape or not _order_of(value)):
                 tensors[f"optimizer.{home}.{key}"] = value
             else:
                 rest[f"{home}.{key}"] = _plain(value, f"optimizer.{home}.{key}", tensors)
@@ -246,7 +248,8 @@ def _plain(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
     """Convert a value to JSON; a tensor inside it moves to `tensors` under a new name, which replaces it."""
     if isinstance(value, torch.Tensor):
         tensors[name] = value
-        return {"tensor": name}
+        order = _order_of(value)
+        return {"tensor": name, "order": order} if order else {"tensor": name}
     if isinstance(value, list | tuple):
         return {type(value).__name__: [_plain(part, f"{name}.{at}", tensors) for at, part in enumerate(value)]}
     if isinstance(value, dict):
@@ -262,11 +265,27 @@ def _from_plain(value: Any, tensors: dict[str, Tensor], device: torch.device) ->
         return value
     (kind, content), *_ = value.items()
     if kind == "tensor":
-        return tensors[content].to(device)
+        return _in_order(tensors[content].to(device), value.get("order", []))
     if kind == "dict":
         return {key: _from_plain(part, tensors, device) for key, part in content}
     parts = [_from_plain(part, tensors, device) for part in content]
     return tuple(parts) if kind == "tuple" else parts
+
+
+def _order_of(tensor: Tensor) -> list[int]:
+    """The axes from the largest stride to the smallest, if a file would change that; else none.
+
+    Products of matrices have other last bits in another order.
+    """
+    order = sorted(range(tensor.ndim), key=lambda axis: -tensor.stride(axis))
+    return [] if tensor.is_contiguous() or not tensor.permute(order).is_contiguous() else order
+
+
+def _in_order(tensor: Tensor, order: list[int]) -> Tensor:
+    """Bring a tensor's memory into an order of `_order_of`."""
+    if not order:
+        return tensor
+    return tensor.permute(order).contiguous().permute(sorted(range(len(order)), key=order.__getitem__))
 
 
 def _names_within(value: Any) -> Iterator[str]:
