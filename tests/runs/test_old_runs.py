@@ -38,10 +38,10 @@ def test_its_options_have_todays_names(old):
 def test_its_training_done_again_gives_the_same_outputs(old):
     before = Run.open(str(old / "run"))
     after = train(old / "photos", before.config, old / "again")
-    # Another processor rounds in another way, and nine steps make up to 5e-4 of it; muon's matrices, whose columns are
-    # in another order now, 8e-3 (1e-15 in float64). Another training differs by a tenth.
+    # Another processor rounds in another way, and nine steps make up to 1.3e-3 of it; muon's matrices, whose columns
+    # are in another order now, 8e-3 (1e-15 in float64). Another training differs by a tenth.
     np.testing.assert_allclose(after.outputs()["logits"], before.outputs()["logits"], atol=2e-2)
-    np.testing.assert_allclose(after.steps()["loss"], before.steps()["loss"], rtol=1e-3)
+    np.testing.assert_allclose(after.steps()["loss"], before.steps()["loss"], rtol=5e-3)
 
 
 def test_its_photos_are_found_again(old):

@@ -133,7 +133,8 @@ def optimizer_tensors(optimizer: Optimizer) -> tuple[dict[str, Tensor], dict[str
         kept[f"group{at}"] = {key: value for key, value in group.items() if key not in _NOT_KEPT}
     for home, values in kept.items():
         for key, value in values.items():
-            shape = parameters[int(home)].shape if home.isdecimal() else None  # such a tensor gets its parameter's order
+            # a tensor of its parameter's shape gets the parameter's order
+            shape = parameters[int(home)].shape if home.isdecimal() else None
             if isinstance(value, torch.Tensor) and (value.shape == shape or not _order_of(value)):
                 tensors[f"optimizer.{home}.{key}"] = value
             else:
