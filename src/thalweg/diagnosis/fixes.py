@@ -148,7 +148,10 @@ def _instead(code: str, measures: Mapping[str, float]) -> tuple[str, ...]:
         return measures.get(name, otherwise)
 
     holds, fixes = {
-        "bad_inputs": (known("ids_as_numbers") > 0.5 and known("avoidable") > MANY, ("look_up",)),
+        "bad_inputs": (
+            (known("ids_as_numbers") > 0.5 and known("avoidable") > MANY) or known("names_tell") > 5,
+            ("look_up",),
+        ),
         "bad_targets": (
             (known("drowned_term", 1) < 0.01 and known("drowning_targets") > 10)
             or known("tried_standardized_targets") > 0.1,

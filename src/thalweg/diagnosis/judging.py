@@ -33,6 +33,7 @@ _TELLS = {
     "short_runs_too_slow": ("short_runs",),
 }
 USUAL_SIZES = {8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0}  # of batches; all samples are seldom so many
+WELL = {"healthy", "converged"}  # no causes: what is said beside a fault names others
 SURE = 0.5  # below this standing or this confidence the verdict is "unsure"
 
 
@@ -67,7 +68,7 @@ def judge(measures: Mapping[str, float], *, problems: Sequence[str] = ()) -> Ver
         confidence,
         tuple(_evidence(condition, measures) for condition in _known(rule, measures)),
         fixes_of(rule.code, measures),
-        _nearest(ranked[1:], measures),
+        _nearest([other for other in ranked[1:] if rule.code in WELL or other.code not in WELL], measures),
         tuple(unchecked),
         measures,
     )

@@ -30,6 +30,7 @@ BY: dict[str, tuple[str, ...]] = {
         "inputs_repeated",
         "misread",
         "ids_as_numbers",
+        "names_tell",
         "tried_standardized",
         "tried_standardized_anew",
         "inputs_spread",
