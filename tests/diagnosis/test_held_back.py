@@ -189,8 +189,9 @@ def test_outputs_that_are_far_from_their_targets():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("offset", "code"), [(50.0, "lr_too_small"), (0.0, None)])
+@pytest.mark.parametrize(("offset", "code"), [(50.0, "bad_targets"), (0.0, None)])
 def test_ages_in_years(offset, code):
+    """Outputs that start near 0 are far from them; standardized, they are learned in as many steps."""
     draw = torch.Generator().manual_seed(1)
     inputs = torch.randn(320, 8, generator=draw)
     ages = offset + (15 if offset else 1) * inputs[:, :3].sum(dim=1, keepdim=True).tanh()
@@ -200,7 +201,9 @@ def test_ages_in_years(offset, code):
     with thalweg.watch(model, optimizer) as watch:
         train_watched(watch, model, optimizer, inputs, ages, mse_loss, in_turn(len(inputs), steps=200, batch=32))
     verdict = watch.diagnose(batch=(inputs[:32], ages[:32]), loss_fn=mse_loss)
-    assert (verdict.code == "lr_too_small") == (code is not None)
+    assert (verdict.code in {"bad_targets", "lr_too_small"}) == (code is not None)
+    if code is not None:
+        assert (verdict.code, verdict.fixes[0].code) == (code, "scale_targets")
 
 
 def verdict_after(steps, *, rate=2e-3, decay=0.0, classes=4):
