@@ -6,6 +6,7 @@ from torch import nn
 from torch.nn import functional
 
 import thalweg
+from made import in_turn, train_watched
 from thalweg.diagnosis.measures.aligned import with_targets_like_outputs
 from thalweg.probes.batches import Batch
 from thalweg.probes.copies import Copy
@@ -80,13 +81,7 @@ def test_a_verdict_does_not_depend_on_how_a_loss_takes_its_targets(loss_fn, targ
     model = nn.Sequential(nn.Linear(6, 16), nn.ReLU(), nn.Linear(16, 1))
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
     with thalweg.watch(model, optimizer) as watch:
-        for step in range(200):
-            rows = torch.arange(40 * step, 40 * step + 40) % 400
-            optimizer.zero_grad()
-            loss = loss_fn(model(X[rows]), targets[rows])
-            loss.backward()
-            optimizer.step()
-            watch.step(loss)
+        train_watched(watch, model, optimizer, X, targets, loss_fn, in_turn(len(X), steps=200, batch=40))
     verdict = watch.diagnose(batch=(X, targets), loss_fn=loss_fn, seconds=1.0)
     assert verdict.code == "class_imbalance"
     assert verdict.measures["rare_found"] < 0.2

@@ -27,6 +27,8 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Final
 
+from thalweg.diagnosis.rule import WELL
+
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -80,7 +82,7 @@ def kind_of(rule: Rule) -> str:
     """The kind of a rule: `exact`, `quiet` (nothing is wrong), `tried` (it needs a trial), or `inferred`."""
     if rule.prior == 1.0:
         return "exact"
-    if rule.code in {"healthy", "converged"}:
+    if rule.code in WELL:
         return "quiet"
     needed = [condition.name for condition in rule.conditions if not condition.optional]
     return "tried" if any(name.startswith("tried_") for name in needed) else "inferred"

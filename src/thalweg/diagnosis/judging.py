@@ -11,6 +11,7 @@ from thalweg.diagnosis.fixes import fixes_of
 from thalweg.diagnosis.likeness import causes_of
 from thalweg.diagnosis.measures.table import CHECKED_BY
 from thalweg.diagnosis.measures.trends import FEW, learns
+from thalweg.diagnosis.rule import WELL
 from thalweg.diagnosis.rules import RULES
 from thalweg.diagnosis.verdict import UNSURE, Evidence, Verdict
 
@@ -33,7 +34,6 @@ _TELLS = {
     "short_runs_too_slow": ("short_runs",),
 }
 USUAL_SIZES = {8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0}  # of batches; all samples are seldom so many
-WELL = {"healthy", "converged"}  # no causes: what is said beside a fault names others
 SURE = 0.5  # below this standing or this confidence the verdict is "unsure"
 
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from thalweg.diagnosis.measures.table import Condition
 
+WELL = frozenset({"healthy", "converged"})  # verdicts that are no causes
+
 
 @dataclass(frozen=True, slots=True)
 class Rule:

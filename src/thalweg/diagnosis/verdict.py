@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from thalweg._notebook import shown_as
 from thalweg.diagnosis.measures.table import CHECKED_BY, MEASURES, SHOWN
+from thalweg.diagnosis.rule import WELL
 from thalweg.diagnosis.wording import COMMON, Brief, fitting, text_of, wrapped
 from thalweg.i18n import joined, t
 
@@ -276,7 +277,7 @@ class Verdict:
     @property
     def ill(self) -> bool:
         """Whether a fault was found: the code is not `healthy`, `converged` or `unsure`."""
-        return self.code not in {"healthy", "converged", UNSURE}
+        return self.code not in WELL | {UNSURE}
 
     @property
     def text(self) -> str:

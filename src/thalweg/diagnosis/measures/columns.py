@@ -1,8 +1,8 @@
 """Whether a network misses what a column of numbers that are names tells, such as those of films, users or shops.
 
 Where the numbers are exchanged between samples and no output changes, whatever the weights, the network does not see
-them. Where it takes them as sizes, it finds what the first ten have in common, and not what one name means. Both do
-harm where the column foretells in which way the outputs are wrong.
+them. Where it takes them as sizes, it learns what neighboring numbers have in common, and not what each name means.
+Both do harm where the column foretells in which way the outputs are wrong.
 
 Shape suffixes: N samples, D outputs of a sample.
 """

@@ -22,9 +22,7 @@ if TYPE_CHECKING:
 
 OUTWEIGHS, NEGLECTED = 0.8, 0.2  # share of the most frequent label, and of the others that are predicted
 FEWEST_FOR_SHARES = 32  # labels that show which classes are rare
-FEWEST_RARE = (
-    8  # rare labels that show whether their samples are told apart: chance ranks eight by a half, with an error of 0.1
-)
+FEWEST_RARE = 8  # rare labels that show whether their samples are told apart: by chance a half, with an error of 0.1
 
 
 def rare_measures(copied: Copy, kept: Batch | None, found: Mapping[str, float]) -> dict[str, float]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.nn.utils import clip_grad_norm_
 
+from thalweg.diagnosis.rule import WELL
 from thalweg.diagnosis.watching import watch
 from thalweg.diagnosis.zoo.families.program import load_families
 from thalweg.diagnosis.zoo.mutations import HARMED, MUTATIONS
@@ -174,7 +175,7 @@ def confusion(outcomes: Sequence[Outcome]) -> dict[str, dict[str, int]]:
     """Count how often each cause got each code: truth to code to count."""
     counts: dict[str, dict[str, int]] = {}
     for outcome in outcomes:
-        truth = "healthy" if set(outcome.truth) & {"healthy", "converged"} else outcome.truth[0]
+        truth = "healthy" if set(outcome.truth) & WELL else outcome.truth[0]
         said = "healthy" if truth == "healthy" and outcome.right else outcome.code
         row = counts.setdefault(truth, {})
         row[said] = row.get(said, 0) + 1
@@ -183,9 +184,9 @@ def confusion(outcomes: Sequence[Outcome]) -> dict[str, dict[str, int]]:
 
 def shares(outcomes: Sequence[Outcome]) -> dict[str, float]:
     """The zoo's figures: how often the cause comes first or second, and false alarms on healthy trainings."""
-    ill = [outcome for outcome in outcomes if not set(outcome.truth) & {"healthy", "converged"}]
-    well = [outcome for outcome in outcomes if set(outcome.truth) & {"healthy", "converged"}]
-    alarms = [outcome for outcome in well if outcome.code not in {"healthy", "converged", "unsure"}]
+    ill = [outcome for outcome in outcomes if not set(outcome.truth) & WELL]
+    well = [outcome for outcome in outcomes if set(outcome.truth) & WELL]
+    alarms = [outcome for outcome in well if outcome.code not in WELL | {"unsure"}]
     return {
         "ill": float(len(ill)),
         "first": sum(outcome.right for outcome in ill) / len(ill) if ill else math.nan,

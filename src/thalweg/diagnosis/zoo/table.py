@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.nn.functional import cross_entropy
 
+from thalweg.diagnosis.rule import WELL
 from thalweg.diagnosis.zoo.data import Samples, digits
 from thalweg.diagnosis.zoo.networks import NETWORKS
 
@@ -114,7 +115,7 @@ class Case:
     @property
     def ill(self) -> bool:
         """Whether the training is faulty."""
-        return not {"healthy", "converged"} & set(self.truth)
+        return not WELL & set(self.truth)
 
     def settings(self, seeds: Iterable[int]) -> list[Setting]:
         """All settings of the case, for the given seeds."""
