@@ -254,3 +254,53 @@ def test_steps_that_clipping_holds_back_come_before_a_gradient_that_a_long_seque
     measured = {"steps": 300.0, "left": 1.1, "to_constant": 0.95, "falling": 0.0, "sequence_gradient": 5e-5}
     assert judge(measured).code == "vanishing_gradients"
     assert judge(measured | {"clipped": 1.0, "tried_unclipped": 0.7}).code == "clipped_too_hard"
+
+
+LOST = {"steps": 300.0, "nonfinite_step": 150.0, "batch_size": 32.0}
+
+
+def test_why_a_loss_was_lost():
+    assert judge(LOST | {"gradient_burst": 60.0}).code == "exploding_gradients"
+    assert judge(LOST | {"gradient_burst": 8.0}).code == "diverged"
+    first = LOST | {"nonfinite_step": 2.0, "update_ratio_first": 0.99}
+    assert judge(first | {"tried_lower_rate": -0.2}).code == "exploding_gradients"
+    assert judge(first | {"tried_lower_rate": 0.5}).code == "lr_too_large"
+    assert judge(first).code == "diverged"  # no trial says that the rate is not the cause
+
+
+LEARNING = {"steps": 300.0, "falling": 0.1, "to_constant": 0.45, "left": 0.45, "learns": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("beyond", "within", "code"),
+    [
+        ({"inputs_scale": 90.0, "tried_standardized_anew": 0.2}, {"tried_standardized_anew": 0.05}, "bad_inputs"),
+        ({"inputs_scale": 90.0, "tried_standardized_anew": 0.2}, {"inputs_scale": 20.0}, "bad_inputs"),
+        ({"inputs_scale": 90.0, "tried_standardized_anew": 0.2}, {"to_constant": 0.1}, "bad_inputs"),
+        (
+            {"initial_scale": 30.0, "saturated_units_first": 0.9, "saturated_units": 0.9, "tried_other_start": 0.15},
+            {"initial_scale": 2.0},
+            "saturated_units",
+        ),
+        (
+            {"decay_to_gradient": 0.8, "weight_norm": 2.0, "weight_norm_first": 7.0, "tried_no_decay": 0.15},
+            {"weight_norm": 5.0},
+            "weight_decay_too_strong",
+        ),
+    ],
+)
+def test_what_a_trial_shows_of_a_training_that_learns(beyond, within, code):
+    assert judge(LEARNING | beyond).code == code
+    assert judge(LEARNING | beyond | within).code != code
+
+
+def test_a_rate_that_was_lowered_has_no_floor_any_more():
+    hovering = {"steps": 300.0, "falling": 0.0, "to_constant": 0.7, "left": 0.7, "cosine": 0.0, "batch_size": 2.0}
+    assert judge(hovering | {"lr_left": 1.0}).code == "noise_floor"
+    assert judge(hovering | {"lr_left": 0.01}).code == "unsure"
+
+
+def test_a_loss_that_is_flat_where_a_lower_rate_goes_on():
+    flat = {"steps": 300.0, "falling": 0.0, "to_constant": 0.7, "left": 0.6, "update_ratio_first": 0.1}
+    assert judge(flat | {"tried_lower_rate": 0.15}).code == "lr_too_large"
+    assert judge(flat | {"tried_lower_rate": 0.07}).code != "lr_too_large"

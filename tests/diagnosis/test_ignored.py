@@ -193,3 +193,50 @@ def test_a_training_with_the_mask_either_way_round(mask):
             watch.step(loss)
     verdict = watch.diagnose(batch=(PADDED, labels), loss_fn=nn.functional.cross_entropy, seconds=0.1)
     assert (verdict.code == "inputs_ignored") == (mask is words)
+
+
+class Tagger(nn.Module):
+    """A recurrent network of which one output is read."""
+
+    def __init__(self, read):
+        super().__init__()
+        self.table, self.layer, self.out = nn.Embedding(20, 8), nn.GRU(8, 8, batch_first=True), nn.Linear(8, 3)
+        self.read = read
+
+    def forward(self, tokens):
+        return self.out(self.layer(self.table(tokens))[0][:, self.read])
+
+
+def test_the_first_output_of_a_recurrent_layer_has_seen_one_word():
+    torch.manual_seed(0)
+    assert measured(Tagger(0), TOKENS)["inputs_seen"] == pytest.approx(1 / 9)
+    assert measured(Tagger(-1), TOKENS)["inputs_seen"] == 1
+
+
+def test_a_network_that_sees_few_of_its_inputs_while_all_of_them_tell_more():
+    numbers = {"steps": 200.0, "falling": 0.2, "to_constant": 0.5, "left": 0.5, "learns": 1.0}
+    few = numbers | {"inputs_seen": 0.1, "avoidable": 0.3}
+    verdict = judge(few)
+    assert verdict.code == "inputs_ignored"
+    assert [fix.code for fix in verdict.fixes] == ["see_all"]
+    assert "small part" in verdict.text
+    assert judge(few | {"avoidable": 0.1}).code == "healthy"
+    assert judge(few | {"inputs_seen": 0.7}).code != "inputs_ignored"
+
+
+def test_units_that_died_hide_inputs_from_the_weights_of_now_alone():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 2))
+    with torch.no_grad():
+        model[0].bias.fill_(-50)
+        model[0].bias[0] = 50
+        model[0].weight[0, 1:] = 0  # the one that lives looks at one column
+    assert measured(model, ROWS)["inputs_seen"] == 1
+
+
+def test_layers_that_get_no_gradient_because_nothing_of_the_inputs_passes():
+    cut = {"steps": 200.0, "falling": 0.0, "to_constant": 1.0, "left": 1.0, "gradless": 0.9}
+    verdict = judge(cut | {"inputs_seen": 0.0})
+    assert verdict.code == "inputs_ignored"
+    assert verdict.alternatives[0][0] == "untrained_parameters"
+    assert judge(cut | {"inputs_seen": 1.0}).code == "untrained_parameters"

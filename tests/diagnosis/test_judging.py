@@ -116,7 +116,9 @@ def test_a_training_that_learned_until_it_diverged_has_diverged():
 
 def test_what_is_exact_and_was_measured_otherwise_is_not_near():
     verdict = judge(
-        LEARNING | {"evaluating": 0.0, "mode_matters": 1.0, "targets_kinds": 10.0, "targets_count": 48.0, "left": 0.4}
+        LEARNING
+        | {"evaluating": 0.0, "mode_matters": 1.0, "validated_in_training": 0.0}
+        | {"targets_kinds": 10.0, "targets_count": 48.0, "left": 0.4}
     )
     assert verdict.code == "healthy"
     assert not {"wrong_mode", "not_shuffled"} & {code for code, _ in verdict.alternatives}

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from thalweg.diagnosis.judging import judge
 from thalweg.diagnosis.measures.batch import of_batch
 from thalweg.diagnosis.measures.head import class_dim, head_of
 from thalweg.diagnosis.measures.loss import of_loss
@@ -360,3 +361,14 @@ def test_of_thousands_of_classes_cross_entropy_is_not_linear():
     outputs, labels = torch.randn(64, 5000, generator=torch.Generator().manual_seed(1)), torch.arange(64)
     assert of_loss(outputs, labels, functional.cross_entropy, "none")["log_missing"] == 0
     assert of_loss(outputs, labels, functional.nll_loss, "none")["log_missing"] == 1
+
+
+def test_a_relu_that_ends_a_network_is_the_next_cause_of_what_it_cuts():
+    learning = {"steps": 300.0, "left": 0.7, "to_constant": 0.7, "falling": 0.0}
+    for found in ({"scores_cut": 0.2}, {"out_of_reach": 0.5, "outputs_dead": 0.0}):
+        verdict = judge(learning | found)
+        assert verdict.code == "wrong_loss"
+        assert verdict.alternatives[0][0] == "dead_units"
+    sigmoid = judge(learning | {"out_of_reach": 0.5})
+    assert sigmoid.code == "wrong_loss"
+    assert sigmoid.alternatives[0][0] != "dead_units"

@@ -332,3 +332,9 @@ def test_one_batch_that_is_learned_by_heart_while_others_are_not():
     assert judge(found | {"batch_size": 120.0}).code == "overfitting"  # all that there is
     assert judge(found | {"batches_seen": 9.0}).code == "overfitting"
     assert judge(found | {"valid_gap": 0.2}).code == "healthy"
+    alone = {name: value for name, value in found.items() if not name.startswith("valid")}
+    verdict = judge(alone)
+    assert verdict.code == "same_batch"
+    assert "by heart" in verdict.text
+    assert judge(alone | {"left": 0.05}).code == "healthy"
+    assert judge(alone | {"batch_size": 120.0}).code == "healthy"

@@ -94,3 +94,21 @@ def test_scatter_of_a_short_training_is_no_rise(count):
 def test_a_rise_of_a_short_training_is_seen():
     fall_and_rise = np.r_[np.linspace(1, 0.2, 12), np.linspace(0.2, 0.9, 13)]
     assert trends({"loss": fall_and_rise})["above_lowest"] > 0.5
+
+
+def burst(norm_S, loss_S):
+    return trends({"loss": np.asarray(loss_S), "gradient_norm": np.asarray(norm_S)}).get("gradient_burst")
+
+
+def test_a_gradient_that_bursts_before_the_loss_does():
+    norm_S, loss_S = np.full(50, 2.0), np.r_[np.ones(40), np.full(10, np.nan)]
+    norm_S[39] = 120.0
+    assert burst(norm_S, loss_S) == 60
+    norm_S[39] = np.inf
+    assert burst(norm_S, loss_S) == np.inf
+    risen_S = loss_S.copy()
+    risen_S[39] = 3.0
+    assert burst(norm_S, risen_S) == 1, "the loss rose first, as at a rate that is too large"
+    norm_S[39], norm_S[45] = 2.0, 1e9
+    assert burst(norm_S, loss_S) == 1, "after the loss was lost, no gradient tells anything"
+    assert burst(norm_S[:10], loss_S[:10]) is None

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from thalweg.probes.copies import Copy
 
 ADAM_RATE = 1e-3
+_OF_BATCHES = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +215,18 @@ def _norm_momentum(attempt: Attempt, _values: Mapping[str, Any]) -> Attempt:
     return attempt
 
 
+def _group_norm(attempt: Attempt, _values: Mapping[str, Any]) -> Attempt | None:
+    """Norm each sample by itself, over all of its channels, with the weights of the batch norm."""
+    model = attempt.copy.model
+    found = {name: norm for name, norm in model.named_modules() if isinstance(norm, _OF_BATCHES) and name}
+    for name, norm in found.items():
+        other = nn.GroupNorm(1, norm.num_features, eps=norm.eps, affine=norm.affine).train(norm.training)
+        if norm.affine:
+            other.weight, other.bias = norm.weight, norm.bias  # the optimizer holds them
+        model.set_submodule(name, other)
+    return attempt if found else None
+
+
 FIXES: dict[str, _Way] = {
     "adaptive": _adaptive,
     "clip": _clip,
@@ -221,6 +234,7 @@ FIXES: dict[str, _Way] = {
     "cross_entropy": _of_probabilities,
     "decay_rate": _rate,
     "decorrelate_inputs": _decorrelate,
+    "group_norm": _group_norm,
     "hand_all_over": _hand_over,
     "initialize_at_random": _reinitialize,
     "less_decay": _less_decay,

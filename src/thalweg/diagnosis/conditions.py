@@ -27,6 +27,7 @@ SOME_GRADIENT = (m.MATRIX_GRADIENT_FIRST > 1e-6).if_known  # of the matrices tha
 SELDOM = 0.25  # of the records saw a step of the optimizer
 NOT_FORETOLD = (m.FORETOLD < FORETELLS).if_known  # targets by inputs, on samples kept out
 NOT_BY_SCALE = (m.TRIED_STANDARDIZED < 0.3).if_known  # of the inputs
+NOT_DECAYED = (m.LR_LEFT > 0.1).if_known  # else the rate has been lowered already
 NOT_BY_CHANCE = (m.ONE_KIND_BY_CHANCE < 1e-3).if_known  # a batch of one class
 NOT_ABOVE = m.TO_CONSTANT < 1.2  # above it, the network has not even learned the best constant answer
 NOT_BELOW = m.TO_CONSTANT > 0.85  # the loss is hardly lower than the best constant predictor's

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from thalweg.diagnosis.measures.ignored import MOST
 from thalweg.diagnosis.measures.outdone import MANY
 from thalweg.diagnosis.verdict import Fix
 
@@ -24,7 +25,7 @@ FIXES_OF: dict[str, tuple[str, ...]] = {
         "scale_targets",
         "balance_terms",
     ),
-    "batchnorm_mismatch": ("norm_momentum", "shuffle_batches", "group_norm"),
+    "batchnorm_mismatch": ("norm_momentum", "shuffle_batches", "group_norm", "enlarge_batch"),
     "class_imbalance": ("weigh_classes", "balance_batches", "ignore_padding"),
     "clipped_too_hard": ("clip_less", "raise_rate"),
     "converged": ("stop", "more_capacity"),
@@ -36,7 +37,7 @@ FIXES_OF: dict[str, tuple[str, ...]] = {
     "gradients_not_averaged": ("call_wrapper", "reduce_all", "divide_loss"),
     "healthy": (),
     "ill_conditioned": ("adaptive", "momentum", "normalize_inputs", "decorrelate_inputs"),
-    "inputs_ignored": ("follow_signal", "turn_mask", "mix_less", "stop_gradient", "each_column"),
+    "inputs_ignored": ("follow_signal", "turn_mask", "mix_less", "stop_gradient", "each_column", "see_all"),
     "lr_too_large": ("lower_rate", "warm_up", "clip", "divide_loss"),
     "lr_too_small": ("raise_rate", "find_rate", "scale_targets", "wider_weights"),
     "model_too_small": ("widen", "residual", "add_activation"),
@@ -89,7 +90,7 @@ FIXES_OF: dict[str, tuple[str, ...]] = {
         "balance_terms",
         "permute",
     ),
-    "wrong_mode": ("train_mode", "follow_mode"),
+    "wrong_mode": ("train_mode", "follow_mode", "eval_mode"),
     "zero_grad_missing": ("zero_grad",),
 }
 """Code of a verdict to the codes of its fixes, the first to try first."""
@@ -124,7 +125,6 @@ def _order(code: str, measures: Mapping[str, float]) -> tuple[str, ...]:
         "lr_too_large": "divide_loss" if "divide_loss" in names else "lower_rate",
         "model_too_small": "add_activation" if measures.get("affine", 0) > 0.5 else "widen",
         "replicas_see_same_data": "distributed_sampler" if measures.get("data_shared", 0) > 0.3 else "seed_by_rank",
-        "wrong_mode": "follow_mode" if measures.get("dropout_left_on", 0) > 0.05 else "train_mode",
         "bad_inputs": "permute"
         if "permute" in names
         else "normalize_inputs"
@@ -157,6 +157,11 @@ def _instead(code: str, measures: Mapping[str, float]) -> tuple[str, ...]:
             or known("tried_standardized_targets") > 0.1,
             ("scale_targets", "balance_terms") if known("drowning_targets") > 10 else ("scale_targets",),
         ),
+        "batchnorm_mismatch": (
+            (known("norm_values", 3) < 3 or known("norm_noise") > 0.25 or known("tried_group_norm") > 0.1)
+            and max(known("norm_gap"), known("restated")) <= 0.2,
+            ("group_norm", "enlarge_batch"),
+        ),
         "class_imbalance": (known("tried_unpadded") > 0.1, ("ignore_padding",)),
         # fitted once: it has no steps to augment
         "overfitting": (known("only_classifier") > 0.5, ("train_all_layers", "more_data")),
@@ -165,6 +170,10 @@ def _instead(code: str, measures: Mapping[str, float]) -> tuple[str, ...]:
             ("wider_weights",) if known("rounded_away") > 0.5 else ("raise_rate", "find_rate", "scale_targets"),
         ),
         "weight_decay_too_strong": (known("penalty_to_gradient") > 0.1, ("less_penalty",)),
+        "wrong_mode": (
+            not known("evaluating") > 0.5,
+            ("follow_mode",) if known("dropout_left_on") > 0.05 else ("eval_mode",),
+        ),
         "same_batch": (known("redrawn") > 2 and known("batches_seen", 2) > 1, ("weigh_samples",)),
         "optimizer_not_stepping": (
             known("cleared_early") > 0.5 or (known("dropped") > 0.9 and known("stepped") > 0),
@@ -175,18 +184,7 @@ def _instead(code: str, measures: Mapping[str, float]) -> tuple[str, ...]:
             ("clear_first",),
         ),
         "gradients_not_averaged": (not known("gradients_differ"), ("divide_loss",)),
-        "inputs_ignored": (
-            known("inputs_seen", 1) >= 1e-3
-            and min(
-                known("own_to_others", 3) / 3, known("directions_apart", 1) / 0.2, 5 / max(known("ignored_tells"), 1)
-            )
-            < 1,
-            ("mix_less",)
-            if known("own_to_others", 3) < 3
-            else ("each_column",)
-            if known("ignored_tells") > 5
-            else ("stop_gradient",),
-        ),
+        "inputs_ignored": (known("inputs_seen", 1) >= 1e-3, _for_ignored(measures)),
         "targets_unrelated": (known("crossed") > 0.5, ("same_order",)),
         "too_few_steps": (known("stepped", 1) < 0.1, ("step_each_batch",)),
         "vanishing_gradients": (
@@ -195,6 +193,17 @@ def _instead(code: str, measures: Mapping[str, float]) -> tuple[str, ...]:
         ),
     }.get(code, (False, ()))
     return fixes if holds else ()
+
+
+def _for_ignored(measures: Mapping[str, float]) -> tuple[str, ...]:
+    """The fix where the inputs reach the outputs, and tell too little; empty if nothing says why."""
+    if measures.get("own_to_others", math.inf) < 3:
+        return ("mix_less",)
+    if measures.get("ignored_tells", 0) > 5:
+        return ("each_column",)
+    if measures.get("directions_apart", math.inf) < 0.2:
+        return ("stop_gradient",)
+    return ("see_all",) if measures.get("inputs_seen", 1) < MOST else ()
 
 
 def _applies(name: str, measures: Mapping[str, float]) -> bool:
@@ -209,6 +218,7 @@ _INSTEAD = {
     "balance_terms",
     "clear_first",
     "each_column",
+    "eval_mode",
     "ignore_padding",
     "keep_gradient",
     "last_word",
@@ -216,6 +226,7 @@ _INSTEAD = {
     "look_up",
     "mix_less",
     "same_order",
+    "see_all",
     "scale_targets",
     "step_each_batch",
     "stop_gradient",

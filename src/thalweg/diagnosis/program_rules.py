@@ -34,11 +34,14 @@ PROGRAM_RULES: tuple[Rule, ...] = (
     _rule("replicas_differ", m.WEIGHTS_DIFFER > 0, prior=0.8),
     _rule("wrong_mode", m.EVALUATING > 0.5, m.MODE_MATTERS > 0.5, prior=1.0),
     _rule("wrong_mode", m.DROPOUT_LEFT_ON > 0.05, prior=1.0),
+    _rule("wrong_mode", m.VALIDATED_IN_TRAINING > 0.5, m.MODE_MATTERS > 0.5, prior=1.0),
     _rule("untrained_parameters", m.MISSING > 0.01, prior=1.0),
     _rule("untrained_parameters", m.UNREGISTERED > 0.01, prior=1.0),
     _rule("untrained_parameters", m.PLAIN_TENSORS > 0.01, prior=1.0),
     _rule("untrained_parameters", m.STOPPED > 0.01, (m.LR_MOST < 1e-30).if_known, prior=1.0),
     _rule("untrained_parameters", m.STOPPED > 0.3, m.TO_CONSTANT > 0.5, prior=1.0),
+    # Where no input reaches the outputs, what lies between gets no gradient for that reason.
+    _rule("inputs_ignored", m.GRADLESS > 0.01, m.INPUTS_SEEN < 1e-3, (m.TO_CONSTANT > 0.7).if_known, prior=1.0),
     _rule("untrained_parameters", m.GRADLESS > 0.01, m.CLEARED_EARLY > 0.01, prior=1.0),
     _rule("untrained_parameters", m.GRADLESS > 0.01, prior=1.0),
     _rule(
@@ -139,6 +142,9 @@ PROGRAM_RULES: tuple[Rule, ...] = (
     _rule("wrong_loss", m.FLOOR_LEFT > 0.95, m.CEILING_LEFT < 1.1, (m.TO_CONSTANT > 0.95).if_known),
     _rule("dead_units", m.OUTPUTS_DEAD > 0.5, prior=1.0),
     _rule("wrong_loss", m.OUT_OF_REACH > 0.05, prior=1.0),
+    # Next after the loss: the same ReLU, whose outputs at zero get no gradient.
+    _rule("dead_units", m.SCORES_CUT > 0.05, m.LEFT > 0.05, prior=1.0),
+    _rule("dead_units", m.OUTPUTS_DEAD < 0.5, m.OUT_OF_REACH > 0.05, prior=1.0),
     _rule(
         "optimizer_not_stepping",
         m.STANDSTILL > 0.25,

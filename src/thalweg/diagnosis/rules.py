@@ -14,10 +14,10 @@ from thalweg.diagnosis.conditions import (
     NOT_ABOVE,
     NOT_BELOW,
     NOT_BY_SCALE,
+    NOT_DECAYED,
     NOT_FORETOLD,
     NOT_OUTDONE,
     NOT_RISEN,
-    OUTDONE,
     SEVERAL,
     STUCK,
     UNCLIPPED_HELPS,
@@ -27,6 +27,7 @@ from thalweg.diagnosis.decay_rules import DECAY_RULES
 from thalweg.diagnosis.measures import table as m
 from thalweg.diagnosis.measures.foretold import FORETELLS
 from thalweg.diagnosis.measures.trial_gains import RISEN, THROWN
+from thalweg.diagnosis.outdone_rules import OUTDONE_RULES
 from thalweg.diagnosis.program_rules import PROGRAM_RULES
 from thalweg.diagnosis.rule import Rule
 from thalweg.diagnosis.rule import rule_of as _rule
@@ -48,6 +49,16 @@ RULES: tuple[Rule, ...] = (
         NOT_BELOW,
         prior=0.9,
     ),
+    # Where the gradient bursts before the loss does, or one step replaces all weights and none is short enough.
+    _rule("exploding_gradients", m.NONFINITE_STEP > 0, m.GRADIENT_BURST > 30, prior=0.9),
+    _rule(
+        "exploding_gradients",
+        m.NONFINITE_STEP > 0,
+        m.UPDATE_RATIO_FIRST > 0.9,
+        m.TRIED_LOWER_RATE < 0.05,
+        SEVERAL,
+        prior=0.85,
+    ),
     _rule("diverged", m.NONFINITE_STEP > 0),
     _rule("diverged", m.RISE > 20, SEVERAL, prior=0.9),
     # Where the largest rate gains so much, neither a rate that is too large nor the inputs are the cause.
@@ -67,6 +78,15 @@ RULES: tuple[Rule, ...] = (
         m.SATURATED_UNITS_FIRST > 0.5,
         m.SATURATED_UNITS > 0.5,
         m.TRIED_OTHER_START > 0.3,
+        prior=0.9,
+        beside_learning=True,
+    ),
+    _rule(
+        "saturated_units",
+        m.INITIAL_SCALE > 4,
+        m.SATURATED_UNITS_FIRST > 0.5,
+        m.SATURATED_UNITS > 0.5,
+        m.TRIED_OTHER_START > 0.1,
         prior=0.9,
         beside_learning=True,
     ),
@@ -143,7 +163,11 @@ RULES: tuple[Rule, ...] = (
     _rule("lr_too_large", LOWER_IS_NO_WORSE, m.ABOVE_LOWEST > 0.1, m.LEFT > 0.2, (m.VALID_RISE < 0.1).if_known),
     _rule("batchnorm_mismatch", m.NORM_GAP > 0.2, m.STEPS > 30),
     _rule("batchnorm_mismatch", m.RESTATED > 0.2, m.STEPS > 30),
+    _rule("batchnorm_mismatch", m.NORM_NOISE > 0.25, m.STEPS > 30),
+    _rule("batchnorm_mismatch", m.TRIED_GROUP_NORM > 0.1, m.TO_CONSTANT > 0.4, m.STEPS > 30, prior=0.9),
+    _rule("batchnorm_mismatch", m.NORM_VALUES < 3, m.STEPS > 30, prior=0.95, beside_learning=True),
     _rule("lr_too_large", m.TRIED_LOWER_RATE > 0.05, m.UPDATE_RATIO_FIRST > 0.05, NOT_BELOW, STUCK, prior=0.9),
+    _rule("lr_too_large", m.TRIED_LOWER_RATE > 0.1, m.UPDATE_RATIO_FIRST > 0.05, m.TO_CONSTANT > 0.5, STUCK, prior=0.9),
     _rule("model_too_small", m.AFFINE > 0.5, m.FIT_LEFT > 0.3, m.LEFT > 0.3, prior=1.0),
     # Units and layers that pass no gradient.
     _rule("dead_units", m.DEAD_UNITS > 0.9, m.DEAD_UNITS_FIRST > 0.5, STUCK, m.LEFT > 0.3),
@@ -240,6 +264,15 @@ RULES: tuple[Rule, ...] = (
         prior=0.9,
         beside_learning=True,
     ),
+    _rule(
+        "weight_decay_too_strong",
+        m.TRIED_NO_DECAY > 0.1,
+        DECAYS_MUCH,
+        m.WEIGHT_NORM_LEFT < 0.5,
+        m.LEFT > 0.1,
+        prior=0.9,
+        beside_learning=True,
+    ),
     _rule("dropout_too_strong", m.TRIED_NO_DROPOUT > 0.2, NOT_BELOW, prior=0.9),
     _rule("exploding_gradients", m.INITIAL_SCALE > 4, m.TRIED_ANEW > 0.1, m.TO_CONSTANT > 0.3, prior=0.9),
     _rule("exploding_gradients", m.INITIAL_SCALE > 4, m.TRIED_OTHER_START > 0.2, m.TO_CONSTANT > 0.3, prior=0.9),
@@ -264,6 +297,14 @@ RULES: tuple[Rule, ...] = (
     _rule("model_too_small", m.TRIED_LARGER > 0.1, m.FIT_LEFT > 0.2, m.TO_CONSTANT > 0.4, prior=0.9),
     # One batch that is learned by heart, where it is hardly all that there is.
     _rule("same_batch", m.BATCHES_SEEN < 1.5, m.USUAL_SIZE > 0.5, m.VALID_GAP > 0.5, m.VALID_LEFT > 0.3, m.LEFT < 0.2),
+    _rule(
+        "same_batch",
+        m.BATCHES_SEEN < 1.5,
+        m.USUAL_SIZE > 0.5,
+        m.LEFT < 0.01,
+        (m.VALID_GAP > 0.5).if_known,
+        prior=0.85,
+    ),
     _rule("overfitting", m.VALID_GAP > 0.5, m.VALID_RISE > 0.1, m.VALID_LOST > 0.1),
     _rule("overfitting", m.VALID_GAP > 0.7, m.VALID_LEFT > 0.3, m.LEFT < 0.2),
     _rule("overfitting", m.ACCURACY_GAP > 0.15, m.TRAIN_ACCURACY > 0.95),
@@ -279,33 +320,7 @@ RULES: tuple[Rule, ...] = (
         prior=0.9,
         beside_learning=True,
     ),
-    # A plain predictor avoids many errors: the network learned, and something holds it back.
-    _rule("vanishing_gradients", OUTDONE, *VANISHED, m.STEPS > 50, prior=0.9, beside_learning=True),
-    _rule("model_too_small", OUTDONE, m.TRIED_LARGER > 0.05, prior=0.9, beside_learning=True),
-    _rule("clipped_too_hard", OUTDONE, m.TRIED_UNCLIPPED > 0.1, prior=0.9, beside_learning=True),
-    _rule("bad_inputs", OUTDONE, m.TRIED_STANDARDIZED > 0.1, prior=0.9, beside_learning=True),
-    _rule("bad_inputs", OUTDONE, m.INPUTS_SCALE > 50, m.TRIED_STANDARDIZED_ANEW > 0.1, prior=0.9, beside_learning=True),
-    _rule("bad_inputs", OUTDONE, m.IDS_AS_NUMBERS > 0.5, prior=0.9),
-    _rule(
-        "bad_inputs",
-        m.NAMES_TELL > 5,
-        (m.TO_CONSTANT > 0.3).if_known,
-        m.STEPS > 50,
-        prior=0.9,
-        beside_learning=True,
-    ),
-    _rule("dropout_too_strong", OUTDONE, m.TRIED_NO_DROPOUT > 0.1, prior=0.9, beside_learning=True),
-    _rule("weight_decay_too_strong", OUTDONE, m.TRIED_NO_DECAY > 0.1, prior=0.9, beside_learning=True),
-    _rule("too_few_steps", m.AVOIDABLE > 0.5, m.TRIED_LONGER > 0.1, m.COSINE > 0.5, m.TO_CONSTANT > 0.5, prior=0.85),
-    _rule(
-        "lr_too_small",
-        OUTDONE,
-        m.TRIED_HIGHER_RATE > 0.1,
-        m.TRIED_LONGER < 0.1,  # else the steps are long enough, and too few
-        m.COSINE > 0.2,
-        NOT_BELOW,
-        prior=0.85,
-    ),
+    *OUTDONE_RULES,
     _rule("healthy", m.FALLING > 0.006, NOT_RISEN, (m.TO_CONSTANT < 0.95).if_known, NOT_OUTDONE, prior=0.9),
     _rule(
         "healthy",
@@ -362,8 +377,8 @@ RULES: tuple[Rule, ...] = (
         STUCK,
         prior=0.85,
     ),
-    _rule("noise_floor", m.BATCH_SIZE < 9, *AVERAGED_OUT, NOT_OUTDONE, prior=0.85),
-    _rule("noise_floor", (m.TRIED_LOWER_RATE > 0.02).if_known, *AVERAGED_OUT, NOT_OUTDONE, prior=0.85),
+    _rule("noise_floor", m.BATCH_SIZE < 9, *AVERAGED_OUT, NOT_DECAYED, NOT_OUTDONE, prior=0.85),
+    _rule("noise_floor", (m.TRIED_LOWER_RATE > 0.02).if_known, *AVERAGED_OUT, NOT_DECAYED, NOT_OUTDONE, prior=0.85),
     _rule(
         "converged",
         m.DECREASE_POSSIBLE < 2e-2,

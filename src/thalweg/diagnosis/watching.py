@@ -164,7 +164,7 @@ class Watch:
             accuracy: in [0, 1].
         """
         with self._keeping("watching"):
-            step = self._probe.step if self._probe is not None else len(self.validation)
+            step = self._probe.validated() if self._probe is not None else len(self.validation)
             self.validation.append(step=step, loss=float(loss), accuracy=float(accuracy))
 
     def note(self, misuse: str) -> None:
@@ -258,7 +258,7 @@ class Watch:
                 if self._probe.attached:
                     self._wiring = self._probe.reach.wiring()
             found |= {"gradless": self._probe.gradless, "dropped": self._probe.clearing.dropped}
-            found |= mode_measures(self.model) | {"rival_seen": self._probe.rival}
+            found |= mode_measures(self.model, self._probe.validating) | {"rival_seen": self._probe.rival}
             found["batch_size"] = float(self._probe.batch_size)
             with self._keeping("repeated"):
                 found |= sight_measures(self._probe.kept.marks, steps["loss"])

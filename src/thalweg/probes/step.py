@@ -31,6 +31,7 @@ from thalweg.probes.marks import Given, is_nonfinite
 from thalweg.probes.order import TWICE, CallOrder
 from thalweg.probes.rows import STEP_UNITS, widened
 from thalweg.probes.table import Table
+from thalweg.probes.validating import ValidationMode
 from thalweg.probes.wiring import ClearingCheck, Reach, rate_of
 
 
@@ -85,6 +86,7 @@ class StepProbe:
         self._activations: ActivationProbe | None = None
         self._inside = 0  # forward passes under way, which the activations are measured in
         self._given, self.kept = Given(), Kept()
+        self.validating = ValidationMode(model)
 
     def attach(self) -> None:
         """Hook into the optimizer's step; a second call changes nothing."""
@@ -102,6 +104,7 @@ class StepProbe:
         self.clearing.forget()
         self._early.forget()
         self._silence()
+        self.validating.close()
         self._attached = False
         self._copies, self._compare = [], False
 
@@ -156,6 +159,7 @@ class StepProbe:
         self._table.close(loss, (self.step + 1, self._lr, self._stepped, self.model.training))
         self.step += 1
         self.kept.close(self.step)
+        self.validating.stepped()
         self.taken += self._stepped
         self._lr = float("nan")
         if self._table.is_full:
@@ -163,6 +167,11 @@ class StepProbe:
         self._prepare()
         self._stepped = False
         return misuse
+
+    def validated(self) -> int:
+        """Close a validation, and return the number of recorded steps."""
+        self.validating.validated()
+        return self.step
 
     def read(self) -> None:
         """Move the numbers gathered on the device to the histories; those of a step that is still open stay."""

@@ -49,7 +49,7 @@ from thalweg.diagnosis.measures.relabeled import with_class_indices
 from thalweg.diagnosis.measures.repeated import other_batch, redrawn_measures
 from thalweg.diagnosis.measures.rewards import reward_measures
 from thalweg.diagnosis.measures.rounding import rounding_measures
-from thalweg.diagnosis.measures.running_statistics import restated_measures
+from thalweg.diagnosis.measures.running_statistics import restated_measures, values_measures
 from thalweg.diagnosis.measures.sequence import sequence_measures
 from thalweg.diagnosis.measures.signs import joined_sign_measures
 from thalweg.diagnosis.measures.smoothing import smoothing_measures
@@ -74,6 +74,7 @@ if TYPE_CHECKING:
     from thalweg.probes import Wiring
     from thalweg.probes.batches import Batch, LossFunction
     from thalweg.probes.kept import Rows
+    from thalweg.probes.validating import ValidationMode
 
 MOST_BATCHES = 8
 ENOUGH_BATCHES, ENOUGH_SAMPLES = 4, 256  # of both, for trials that are judged on samples kept out
@@ -182,7 +183,10 @@ def ask(
             "penalty": lambda: penalty_measures(new(), first),
             "terms": lambda: terms_measures(new(), start or {}, first),
             "rounding": lambda: rounding_measures(new(), new(), first),
-            "statistics": lambda: restated_measures(new(), kept, first, given[0].size, scale),
+            "statistics": lambda: (
+                values_measures(new().model, first, given[0].size)
+                | restated_measures(new(), kept, first, given[0].size, scale)
+            ),
             "sequence": lambda: sequence_measures(copied.model, copied.loss_fn, first),
             "noise": lambda: noise_of(copied.model, copied.loss_fn, batches),
             "curvature": lambda: curvature_of(
@@ -362,11 +366,11 @@ def weights_of(model: nn.Module, start: Mapping[str, Tensor]) -> dict[str, float
     return symmetry_of(model) | frozen_measures(model) | initial_measures(model, start)
 
 
-def mode_measures(model: nn.Module) -> dict[str, float]:
-    """Whether the model computes something else in evaluation mode: it has dropout or running statistics."""
+def mode_measures(model: nn.Module, validating: ValidationMode) -> dict[str, float]:
+    """Whether the model computes something else in evaluation mode, and whether it was validated in training mode."""
     dropping = any(module.p > 0 for module in model.modules() if isinstance(module, nn.modules.dropout._DropoutNd))  # noqa: SLF001
     running = any(getattr(module, "track_running_stats", False) for module in model.modules())
-    return {"mode_matters": float(dropping or running)}
+    return {"mode_matters": float(dropping or running), "validated_in_training": validating.in_training}
 
 
 def decay_measures(optimizer: Optimizer, found: dict[str, float]) -> dict[str, float]:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from thalweg.probes.batches import Batch
     from thalweg.probes.copies import Copy
 
+MOST = 0.5  # of the positions: a network that sees fewer is asked again with new weights
 _NOTHING = 1e-12  # of the outputs or weights, in double precision: an influence below it is none
 _NOISE = 0.1  # of a layer's usual scale: new weights that begin at zero, such as gates, get this much
 
@@ -85,7 +86,7 @@ def _measured(copied: Copy, batch: Batch, kind: torch.dtype) -> dict[str, float]
         if share is None:
             return {}
         shares.append(share)
-        if share > 0:
+        if share > MOST:
             break
     return {"inputs_seen": max(shares)} | ({} if max(shares) else _erasing(model, batch))
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import torch
+from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm  # what the three kinds have in common
 
 from thalweg.probes.batches import mean_loss
@@ -14,8 +16,6 @@ from thalweg.probes.holdout import rows_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from torch import nn
 
     from thalweg.probes.batches import Batch, LossFunction
     from thalweg.probes.copies import Copy
@@ -63,9 +63,11 @@ def restated_measures(copied: Copy, kept: Batch | None, latest: Batch, size: int
         scale: the best constant predictor's loss.
 
     Returns:
-        `restated`: the loss of half of the kept samples in evaluation, less that with the mean statistics of the other
-        half, in batches of this size, relative to the scale. Nothing without running statistics or enough samples, nor
-        if the new ones lose half as much on the latest batch: inputs that drift have other statistics by then.
+        Shares of the scale. `restated`: the loss of half of the kept samples in evaluation, less that with the mean
+        statistics of the other half, in batches of this size; not if the new ones lose half as much on the latest
+        batch: inputs that drift have other statistics by then. `norm_noise`: the loss of these samples with the
+        statistics of each batch of this size, less the lower one of the two; what statistics of few samples cost.
+        Nothing without running statistics or enough samples.
 
     Source: Ioffe and Szegedy 2015, Batch Normalization, https://arxiv.org/abs/1502.03167, Algorithm 2.
     """
@@ -74,9 +76,8 @@ def restated_measures(copied: Copy, kept: Batch | None, latest: Batch, size: int
     if not norms or kept is None or kept.size < max(FEWEST, 4 * size) or size < 2 or not scale > 0:
         return {}
     half = kept.size // 2
-    parts = [rows_of(kept, slice(at, at + size)) for at in range(0, half - size + 1, size)]
-    others = rows_of(kept, slice(half, None))
-    given = [part for part in parts if part is not None]
+    seen, others = rows_of(kept, slice(half)), rows_of(kept, slice(half, None))
+    given = [] if seen is None else _in_batches(seen, size)
     if others is None or not given:
         return {}
     twin.eval()
@@ -88,10 +89,57 @@ def restated_measures(copied: Copy, kept: Batch | None, latest: Batch, size: int
             norm.train()
         mean_loss(twin, loss_fn, given)
         twin.eval()
-        gain, loss_of_drift = now - mean_loss(twin, loss_fn, [others]), mean_loss(twin, loss_fn, [latest]) - at_end
-    if not math.isfinite(gain) or loss_of_drift > max(WORSE * scale, gain / 2):
-        return {}
-    return {"restated": gain / scale}
+        anew, loss_of_drift = mean_loss(twin, loss_fn, [others]), mean_loss(twin, loss_fn, [latest]) - at_end
+        for norm in norms:
+            norm.train()
+        noisy = mean_loss(twin, loss_fn, _in_batches(others, size))
+    gain, found = now - anew, {}
+    if math.isfinite(gain) and loss_of_drift <= max(WORSE * scale, gain / 2):
+        found["restated"] = gain / scale
+    if math.isfinite(noisy - min(now, anew)):
+        found["norm_noise"] = (noisy - min(now, anew)) / scale
+    return found
+
+
+def values_measures(model: nn.Module, batch: Batch, size: int) -> dict[str, float]:
+    """Count the values that batch norm makes its statistics of.
+
+    The norm of two values is 1 and -1, or -1 and 1, whatever they are: only their order is left.
+
+    Args:
+        model: is left in evaluation mode.
+        batch: for one pass.
+        size: samples in a batch of the training.
+
+    Returns:
+        `norm_values`: of one channel in a batch, in the norm with the fewest; nothing without a norm in training mode.
+
+    Example:
+        >>> from thalweg.probes.batches import Batch
+        >>> model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4))
+        >>> values_measures(model, Batch(torch.ones(5, 3), torch.ones(5)), size=2)
+        {'norm_values': 2.0}
+    """
+    norms = [norm for norm in norms_of(model) if norm.training or not model.training]
+    counts: list[float] = []
+
+    def count(_norm: nn.Module, given: tuple[Any, ...]) -> None:
+        values_NC = given[0]
+        counts.append(size * values_NC.numel() / max(1, values_NC.shape[0] * values_NC.shape[1]))
+
+    hooks = [norm.register_forward_pre_hook(count) for norm in norms]
+    if hooks:
+        with torch.no_grad(), own_randomness(0):
+            batch.outputs(model.eval())
+    for hook in hooks:
+        hook.remove()
+    return {"norm_values": min(counts)} if counts else {}
+
+
+def _in_batches(samples: Batch, size: int) -> list[Batch]:
+    """Whole batches of samples."""
+    parts = (rows_of(samples, slice(at, at + size)) for at in range(0, samples.size - size + 1, size))
+    return [part for part in parts if part is not None]
 
 
 def norms_of(model: nn.Module) -> list[_BatchNorm]:

@@ -156,6 +156,7 @@ GAIN_TENFOLD = Measure("gain_tenfold", "gains")
 GAIN_TENTH = Measure("gain_tenth", "gains")
 GAIN_THOUSANDFOLD = Measure("gain_thousandfold", "gains")
 GRADIENTS_DIFFER = Measure("gradients_differ", "replicas", "share")
+GRADIENT_BURST = Measure("gradient_burst", "history", "times")
 GRADIENT_FIRST = Measure("gradient_first", "history")
 GRADIENT_FIRST_TO_LAST = Measure("gradient_first_to_last", "layers", "share")
 GRADIENT_FIRST_TO_LAST_START = Measure("gradient_first_to_last_start", "layers", "share")
@@ -222,6 +223,8 @@ NOISE_SCALE = Measure("noise_scale", "gradients")
 NONFINITE_INPUTS = Measure("nonfinite_inputs", "history", "share")
 NONFINITE_STEP = Measure("nonfinite_step", "history")
 NORM_GAP = Measure("norm_gap", "batch", "share")
+NORM_NOISE = Measure("norm_noise", "batch", "share")
+NORM_VALUES = Measure("norm_values", "batch")
 NAMES_TELL = Measure("names_tell", "batch")
 NUMBERED_CLASSES = Measure("numbered_classes", "gains", "share")
 ODD_PROCESS = Measure("odd_process", "replicas")
@@ -302,6 +305,7 @@ TRIED_BEST = Measure("tried_best", "gains", "share")
 TRIED_DECORRELATED = Measure("tried_decorrelated", "gains", "share")
 TRIED_DIVIDED = Measure("tried_divided", "gains", "share")
 TRIED_FULL_RATE = Measure("tried_full_rate", "gains", "share")
+TRIED_GROUP_NORM = Measure("tried_group_norm", "gains", "share")
 TRIED_HIGHER_RATE = Measure("tried_higher_rate", "gains", "share")
 TRIED_LARGER = Measure("tried_larger", "gains", "share")
 TRIED_LONGER = Measure("tried_longer", "gains", "share")
@@ -330,6 +334,7 @@ VALID_LAST = Measure("valid_last", "validation")
 VALID_LEFT = Measure("valid_left", "derived", "share")
 VALID_LOST = Measure("valid_lost", "derived", "share")
 VALID_RISE = Measure("valid_rise", "validation", "share")
+VALIDATED_IN_TRAINING = Measure("validated_in_training", "validation", "share")
 WAITING = Measure("waiting", "replicas", "share")
 WEIGHTS_DIFFER = Measure("weights_differ", "replicas", "share")
 WEIGHT_NORM = Measure("weight_norm", "history")
@@ -352,11 +357,7 @@ COMPARED = (
     DRIVEN_PASSES,
     *(GAIN_HUNDREDFOLD, GAIN_NO_DECAY, GAIN_SAME, GAIN_SAME_LONG, GAIN_TENFOLD, GAIN_TENTH, GAIN_THOUSANDFOLD),
     LEARNS,
-    LOSS_BATCH,
-    LOSS_CONSTANT,
-    LOSS_FIRST,
-    LOSS_LAST,
-    LOSS_ZERO,
+    *(LOSS_BATCH, LOSS_CONSTANT, LOSS_FIRST, LOSS_LAST, LOSS_ZERO),
     RIVAL,
     RIVAL_SEEN,
     SCALE,

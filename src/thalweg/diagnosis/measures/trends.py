@@ -29,6 +29,7 @@ GONE, FULL = 1e-3, 0.5  # of the largest rate: next to none, and about all of it
 FEW_BEFORE = 12  # steps before a decay, of which quarters are compared
 FEWEST_MARKS = 10  # measured steps; in fewer, the same batch may come twice by chance
 ROUNDED = 2.0**-24  # half the distance of a single-precision number's neighbors, relative to it: less rounds away
+RISES = 2.0  # of the median loss: less is no rise
 LEARNS, FALLS = 0.6, 0.02  # a loss far below the best constant predictor's, and still falling
 
 
@@ -304,6 +305,7 @@ def _of_gradients(steps: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:
     late_S = finite_S[int(len(finite_S) * (1 - LATE)) :]
     found = {"gradient_last": float(np.median(late_S)), "clipped": _at_the_most(late_S)}
     found["gradient_first"] = float(finite_S[0])
+    found |= _of_bursts(norm_S, np.asarray(steps["loss"], dtype=np.float64))
     if "gradient_largest" in steps:
         rms_S = steps["gradient_largest"]
         rms_S = rms_S[np.isfinite(rms_S)]
@@ -312,6 +314,24 @@ def _of_gradients(steps: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:
         found["clipped_values"] = _at_the_most(late_S)
         found["gradient_value"] = float(np.median(late_S)) if len(late_S) else np.nan
     return found
+
+
+def _of_bursts(norm_S: NDArray[np.float64], loss_S: NDArray[np.float64]) -> dict[str, float]:
+    """The longest gradient of a step whose loss had not risen yet, relative to the median.
+
+    A rate that is too large raises the loss first, and gradients with it; a cliff shows in the gradient alone.
+
+    Source: Pascanu, Mikolov and Bengio 2013, On the difficulty of training recurrent neural networks,
+    https://arxiv.org/abs/1211.5063, section 2.3.
+    """
+    bad_S = ~np.isfinite(loss_S)
+    count = int(np.argmax(bad_S)) if bad_S.any() else len(loss_S)
+    norm_S, loss_S = norm_S[:count], loss_S[:count]
+    if count < FEW:
+        return {}
+    calm_S = ~np.isnan(norm_S) & (loss_S <= RISES * np.median(loss_S))
+    usual = float(np.nanmedian(norm_S))
+    return {"gradient_burst": float(norm_S[calm_S].max() / usual)} if calm_S.any() and usual > 0 else {}
 
 
 def _at_the_most(late_S: NDArray[np.float64]) -> float:

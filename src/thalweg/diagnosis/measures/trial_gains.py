@@ -19,6 +19,7 @@ from thalweg.diagnosis.measures.dropout import strongest_dropout
 from thalweg.diagnosis.measures.gains import HARDLY_FITS, HOLDS_BACK
 from thalweg.diagnosis.measures.loss import is_distance, value_of
 from thalweg.diagnosis.measures.outdone import MANY
+from thalweg.diagnosis.measures.running_statistics import norms_of
 from thalweg.diagnosis.measures.start import rewound
 from thalweg.diagnosis.measures.trends import clips, learns
 from thalweg.diagnosis.measures.widening import NARROW, enlarge
@@ -45,6 +46,8 @@ _INPUTS = ("standardized", "standardized_faster")  # trials with other inputs
 FEWEST_HELD = 6  # samples kept out: the loss of fewer says nothing
 FEWEST = 15  # a network whose copies can afford fewer steps is not asked
 LARGE, UNEQUAL = 5.0, 30.0  # scales of inputs from which standardized ones are tried
+SMALL = 9  # samples of a batch: for fewer, each normed by itself is tried
+HUGE = 50.0  # the same for a training that learns
 REPEATED = 1e4  # condition number of the columns' correlations from which uncorrelated ones are tried
 DECAYED = 0.1  # of the largest rate: below it, that rate is tried again
 THROWN, RISEN = 0.25, 1.5  # update-to-weight ratio of the first steps, and a peak of the loss in first losses
@@ -151,6 +154,8 @@ class TrialGains:
             yield "standardized_targets", _Change(None, targets=True)
         if any(group.get("weight_decay") for group in self.gains.optimizer.param_groups):
             yield "no_decay", _Change(Fix("less_decay", {}))
+        if self.known.get("batch_size", math.inf) < SMALL and norms_of(self.gains.model):
+            yield "group_norm", _Change(Fix("group_norm", {}))
         if strongest_dropout(self.gains) > 0:
             yield "no_dropout", _Change(None, without_dropout=True)
         if any(not parameter.requires_grad for parameter in self.gains.model.parameters()):
@@ -162,6 +167,8 @@ class TrialGains:
             yield "larger", _Change(None, larger=True)
         if self.known.get("inputs_condition", 0.0) > REPEATED:
             yield "decorrelated", _Change(Fix("decorrelate_inputs", {}))
+        if self.known.get("inputs_scale", 0.0) > HUGE and learns(self.known):
+            yield "standardized", _Change(Fix("normalize_inputs", {}))
         if any(limit is not None for limit in clips(self.known)):
             yield "unclipped", _Change(Fix("clip_less", {}))
         if self.known.get("decay_to_gradient", 0.0) > HOLDS_BACK:
