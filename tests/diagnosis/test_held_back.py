@@ -266,6 +266,7 @@ def test_why_a_loss_was_lost():
     assert judge(first | {"tried_lower_rate": -0.2}).code == "exploding_gradients"
     assert judge(first | {"tried_lower_rate": 0.5}).code == "lr_too_large"
     assert judge(first).code == "diverged"  # no trial says that the rate is not the cause
+    assert judge(first | {"tried_lower_rate": -0.2, "nonfinite_step": 50.0}).code == "diverged"
 
 
 LEARNING = {"steps": 300.0, "falling": 0.1, "to_constant": 0.45, "left": 0.45, "learns": 1.0}
@@ -304,3 +305,42 @@ def test_a_loss_that_is_flat_where_a_lower_rate_goes_on():
     flat = {"steps": 300.0, "falling": 0.0, "to_constant": 0.7, "left": 0.6, "update_ratio_first": 0.1}
     assert judge(flat | {"tried_lower_rate": 0.15}).code == "lr_too_large"
     assert judge(flat | {"tried_lower_rate": 0.07}).code != "lr_too_large"
+
+
+def test_a_loss_that_a_burst_threw_up_and_that_stays_there():
+    wreck = {"steps": 300.0, "falling": -0.2, "to_constant": 1.1, "above_lowest": 0.6, "left": 1.0, "batch_size": 32.0}
+    assert judge(wreck | {"gradient_burst": 900.0, "tried_lower_rate": -0.3}).code == "lr_too_large"
+    assert judge(wreck | {"gradient_burst": 4.0, "tried_lower_rate": -0.3}).code != "lr_too_large"
+
+
+def test_dark_pictures_that_killed_units_on_the_way():
+    dead = {
+        "steps": 300.0,
+        "falling": 0.0,
+        "to_constant": 1.0,
+        "left": 1.0,
+        "dead_units": 0.94,
+        "dead_units_first": 0.5,
+    }
+    assert judge(dead | {"tried_standardized": 0.45, "tried_standardized_anew": 0.4}).code == "bad_inputs"
+    assert judge(dead | {"tried_standardized": 0.2, "tried_standardized_anew": 0.4}).code != "bad_inputs"
+
+
+def test_a_network_that_cannot_learn_one_batch_and_gains_a_little_by_width():
+    narrow = {"steps": 600.0, "falling": 0.07, "to_constant": 0.54, "left": 0.47, "fit_left": 0.34, "learns": 1.0}
+    assert judge(narrow | {"tried_larger": 0.04}).code == "model_too_small"
+    assert judge(narrow | {"tried_larger": 0.0}).code == "healthy"
+    assert judge(narrow | {"tried_larger": 0.04, "fit_left": 0.25}).code == "healthy"
+
+
+def test_few_steps_that_agree_where_a_plain_predictor_is_ahead():
+    begun = {"steps": 60.0, "falling": 0.33, "to_constant": 0.51, "left": 0.59, "cosine": 0.65, "learns": 1.0}
+    assert judge(begun | {"avoidable": 0.32}).code == "too_few_steps"
+    assert judge(begun | {"avoidable": 0.1}).code == "healthy"
+    assert judge(begun | {"avoidable": 0.32, "steps": 400.0}).code != "too_few_steps"
+
+
+def test_a_step_after_the_loop_learns_a_little_all_the_same():
+    learning = {"steps": 480.0, "falling": 0.15, "to_constant": 0.55, "left": 0.53, "learns": 1.0, "stepped": 0.04}
+    assert judge(learning | {"dropped": 1.0}).code == "optimizer_not_stepping"
+    assert judge(learning | {"dropped": 0.0}).code != "optimizer_not_stepping"

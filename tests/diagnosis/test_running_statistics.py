@@ -10,7 +10,7 @@ from torch.nn.functional import cross_entropy, mse_loss
 import thalweg
 from made import in_turn, train_watched
 from thalweg.diagnosis.judging import judge
-from thalweg.diagnosis.measures.running_statistics import norms_of, restated_measures, values_measures
+from thalweg.diagnosis.measures.running_statistics import norm_measures, norms_of, restated_measures
 from thalweg.probes.batches import Batch
 from thalweg.probes.copies import Copy
 
@@ -92,7 +92,7 @@ def frozen(norm):
 )
 def test_the_values_of_a_channel_in_a_batch_of_two(model, inputs, values):
     before = copy.deepcopy(model.state_dict())
-    assert values_measures(model, Batch(inputs, torch.ones(6)), size=2).get("norm_values") == values
+    assert norm_measures(model, Batch(inputs, torch.ones(6)), size=2).get("norm_values") == values
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
 
 
@@ -149,3 +149,14 @@ def test_batches_that_are_too_small(measure, beyond, within):
     assert [fix.code for fix in verdict.fixes] == ["group_norm", "enlarge_batch"]
     assert judge(stuck | {measure: within}).code != "batchnorm_mismatch"
     assert judge(stuck | {measure: beyond, "restated": 0.4}).fixes[0].code == "norm_momentum"
+
+
+def test_a_momentum_near_one_needs_less_harm():
+    learning = {"steps": 200.0, "loss_constant": 1.0, "loss_last": 0.4, "falling": 0.3, "left": 0.4, "restated": 0.14}
+    verdict = judge(learning | {"norm_momentum": 0.99})
+    assert verdict.code == "batchnorm_mismatch"
+    assert "0.1 is usual" in verdict.text
+    assert judge(learning | {"norm_momentum": 0.1}).code == "healthy"
+    assert judge(learning | {"norm_momentum": 0.99, "restated": 0.01}).code == "healthy"
+    norms = nn.Sequential(nn.BatchNorm1d(2, momentum=0.99), nn.BatchNorm1d(2), nn.BatchNorm1d(2, momentum=None))
+    assert norm_measures(norms, Batch(torch.ones(4, 2), torch.ones(4)), size=4)["norm_momentum"] == 0.99

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from thalweg.diagnosis.conditions import NOT_BELOW, OUTDONE, VANISHED
 from thalweg.diagnosis.measures import table as m
-from thalweg.diagnosis.measures.ignored import MOST
 from thalweg.diagnosis.measures.trial_gains import HUGE
 from thalweg.diagnosis.rule import Rule
 from thalweg.diagnosis.rule import rule_of as _rule
@@ -24,7 +23,6 @@ OUTDONE_RULES: tuple[Rule, ...] = (
         prior=0.9,
         beside_learning=True,
     ),
-    _rule("inputs_ignored", OUTDONE, m.INPUTS_SEEN < MOST, prior=0.95, beside_learning=True),
     _rule("bad_inputs", OUTDONE, m.IDS_AS_NUMBERS > 0.5, prior=0.9),
     _rule(
         "bad_inputs",
@@ -36,6 +34,16 @@ OUTDONE_RULES: tuple[Rule, ...] = (
     ),
     _rule("dropout_too_strong", OUTDONE, m.TRIED_NO_DROPOUT > 0.1, prior=0.9, beside_learning=True),
     _rule("weight_decay_too_strong", OUTDONE, m.TRIED_NO_DECAY > 0.1, prior=0.9, beside_learning=True),
+    _rule(
+        "too_few_steps",
+        OUTDONE,
+        m.STEPS < 100,
+        m.FALLING > 0.1,
+        m.COSINE > 0.5,
+        m.LEFT > 0.3,
+        prior=0.85,
+        beside_learning=True,
+    ),
     _rule("too_few_steps", m.AVOIDABLE > 0.5, m.TRIED_LONGER > 0.1, m.COSINE > 0.5, m.TO_CONSTANT > 0.5, prior=0.85),
     _rule(
         "lr_too_small",

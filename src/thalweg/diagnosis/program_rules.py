@@ -23,7 +23,7 @@ PROGRAM_RULES: tuple[Rule, ...] = (
     _rule("bad_targets", m.TARGETS_TOO_LONG > 0.1),
     # The wiring, and inputs and targets that cannot be learned from.
     _rule("optimizer_not_stepping", m.STEPPED < 0.01, prior=1.0),
-    _rule("optimizer_not_stepping", m.STEPPED < SELDOM, m.DROPPED > 0.9),
+    _rule("optimizer_not_stepping", m.STEPPED < SELDOM, m.DROPPED > 0.9, beside_learning=True),
     _rule("optimizer_not_stepping", m.CLEARED_EARLY > 0.5, prior=1.0),
     _rule("untrained_parameters", m.FOREIGN > 0.5, (m.MISSING > 0.01).if_known, prior=1.0),
     _rule("zero_grad_missing", m.UNCLEARED > 0.5, prior=1.0),

@@ -18,14 +18,17 @@ from thalweg.diagnosis.conditions import (
     NOT_FORETOLD,
     NOT_OUTDONE,
     NOT_RISEN,
+    OUTDONE,
     SEVERAL,
     STUCK,
     UNCLIPPED_HELPS,
     VANISHED,
 )
 from thalweg.diagnosis.decay_rules import DECAY_RULES
+from thalweg.diagnosis.length_rules import LENGTH_RULES
 from thalweg.diagnosis.measures import table as m
 from thalweg.diagnosis.measures.foretold import FORETELLS
+from thalweg.diagnosis.measures.ignored import MOST
 from thalweg.diagnosis.measures.trial_gains import RISEN, THROWN
 from thalweg.diagnosis.outdone_rules import OUTDONE_RULES
 from thalweg.diagnosis.program_rules import PROGRAM_RULES
@@ -49,13 +52,14 @@ RULES: tuple[Rule, ...] = (
         NOT_BELOW,
         prior=0.9,
     ),
-    # Where the gradient bursts before the loss does, or one step replaces all weights and none is short enough.
+    # Where the gradient bursts before the loss does, or the first steps replace the weights and none is short enough.
     _rule("exploding_gradients", m.NONFINITE_STEP > 0, m.GRADIENT_BURST > 30, prior=0.9),
     _rule(
         "exploding_gradients",
         m.NONFINITE_STEP > 0,
-        m.UPDATE_RATIO_FIRST > 0.9,
-        m.TRIED_LOWER_RATE < 0.05,
+        m.NONFINITE_STEP < 10,
+        m.UPDATE_RATIO_FIRST > 0.5,
+        m.TRIED_LOWER_RATE < 0,
         SEVERAL,
         prior=0.85,
     ),
@@ -72,6 +76,7 @@ RULES: tuple[Rule, ...] = (
         STUCK,
     ),
     _rule("bad_inputs", m.TRIED_STANDARDIZED > 0.5, NOT_BELOW, prior=0.9),
+    _rule("bad_inputs", m.TRIED_STANDARDIZED > 0.3, m.TRIED_STANDARDIZED_ANEW > 0.3, NOT_BELOW, prior=0.9),
     _rule("bad_targets", m.TRIED_STANDARDIZED_TARGETS > 0.1, m.TO_CONSTANT > 1.2, prior=0.9),
     _rule(
         "saturated_units",
@@ -160,9 +165,14 @@ RULES: tuple[Rule, ...] = (
         prior=0.9,
         beside_learning=True,
     ),
+    # It had come down, a burst threw it up, and there it stays; trials from now on a wreck show little.
+    _rule(
+        "lr_too_large", m.ABOVE_LOWEST > 0.3, m.GRADIENT_BURST > 30, m.TO_CONSTANT > 0.95, STUCK, SEVERAL, prior=0.85
+    ),
     _rule("lr_too_large", LOWER_IS_NO_WORSE, m.ABOVE_LOWEST > 0.1, m.LEFT > 0.2, (m.VALID_RISE < 0.1).if_known),
     _rule("batchnorm_mismatch", m.NORM_GAP > 0.2, m.STEPS > 30),
     _rule("batchnorm_mismatch", m.RESTATED > 0.2, m.STEPS > 30),
+    _rule("batchnorm_mismatch", m.NORM_MOMENTUM > 0.5, m.RESTATED > 0.05, m.STEPS > 30),
     _rule("batchnorm_mismatch", m.NORM_NOISE > 0.25, m.STEPS > 30),
     _rule("batchnorm_mismatch", m.TRIED_GROUP_NORM > 0.1, m.TO_CONSTANT > 0.4, m.STEPS > 30, prior=0.9),
     _rule("batchnorm_mismatch", m.NORM_VALUES < 3, m.STEPS > 30, prior=0.95, beside_learning=True),
@@ -186,6 +196,7 @@ RULES: tuple[Rule, ...] = (
     ),
     # What holds every step back. Where full steps learn, the small gradient of a long sequence is enough.
     _rule("clipped_too_hard", m.TRIED_UNCLIPPED > 0.2, m.LEFT > 0.3, prior=0.9, beside_learning=True),
+    _rule("inputs_ignored", OUTDONE, m.INPUTS_SEEN < MOST, prior=0.95, beside_learning=True),
     _rule("vanishing_gradients", m.SEQUENCE_GRADIENT < 1e-4, m.LEFT > 0.7, prior=0.9),
     _rule("clipped_too_hard", m.CLIPPED > 0.9, m.GAIN_SAME > 0.02, UNCLIPPED_HELPS, STUCK, m.LEFT > 0.3, prior=0.9),
     _rule("clipped_too_hard", m.CLIPPED > 0.9, m.COSINE > 0.8, m.TO_CONSTANT > 1, m.STEPS > 150, prior=0.9),
@@ -227,23 +238,7 @@ RULES: tuple[Rule, ...] = (
         STUCK,
         m.LEFT > 0.2,
     ),
-    _rule("too_few_steps", m.STEPPED < 0.1, m.TRIED_LONGER > 0.1, NOT_BELOW, prior=0.9),
-    _rule(
-        "too_few_steps", m.STEPS > 5, m.STEPS < 20, m.TRIED_LONGER > 0.05, (m.TO_CONSTANT > 0.5).if_known, prior=0.85
-    ),
-    _rule("too_few_steps", m.STEPS > 5, m.STEPS < 20, m.GAIN_SAME > 0.1, (m.TO_CONSTANT > 0.5).if_known, prior=0.85),
-    _rule("too_few_steps", m.STEPS < 100, m.TRIED_LONGER > 0.1, m.TO_CONSTANT > 0.9, m.FIT_LEFT < 0.3, prior=0.85),
-    _rule("too_few_steps", m.STEPS < 100, m.COSINE > 0.5, m.FIT_LEFT < 0.3, m.LEFT > 0.9, STUCK, prior=0.85),
-    _rule(
-        "too_few_steps",
-        m.STEPS < 100,
-        m.COSINE > 0.5,
-        m.FIT_LEFT < 0.3,
-        m.FALLING > 0.006,
-        m.TO_CONSTANT > 0.95,
-        m.UPDATE_RATIO > 1e-3,
-        prior=0.85,
-    ),
+    *LENGTH_RULES,
     # A cause is named because its fix works: on samples kept out, beyond every restart without it.
     _rule("bad_inputs", m.TRIED_STANDARDIZED > 0.1, prior=0.9),
     _rule("clipped_too_hard", m.TRIED_UNCLIPPED > 0.2, NOT_BELOW, prior=0.9),
@@ -295,6 +290,7 @@ RULES: tuple[Rule, ...] = (
     ),
     # The data and the capacity of the network.
     _rule("model_too_small", m.TRIED_LARGER > 0.1, m.FIT_LEFT > 0.2, m.TO_CONSTANT > 0.4, prior=0.9),
+    _rule("model_too_small", m.TRIED_LARGER > 0.03, m.FIT_LEFT > 0.3, m.TO_CONSTANT > 0.4, m.LEFT > 0.3, prior=0.85),
     # One batch that is learned by heart, where it is hardly all that there is.
     _rule("same_batch", m.BATCHES_SEEN < 1.5, m.USUAL_SIZE > 0.5, m.VALID_GAP > 0.5, m.VALID_LEFT > 0.3, m.LEFT < 0.2),
     _rule(

@@ -54,7 +54,7 @@ BY: dict[str, tuple[str, ...]] = {
         "tried_standardized_targets",
         "targets_scale",
     ),
-    "batchnorm_mismatch": ("norm_values", "restated", "norm_noise", "tried_group_norm"),
+    "batchnorm_mismatch": ("norm_momentum", "norm_values", "restated", "norm_noise", "tried_group_norm"),
     "class_imbalance": ("padding_counted", "rare_ranked"),
     "clipped_too_hard": ("clipped_values", "cosine", "tried_unclipped"),
     "converged": ("left", "decrease_possible"),

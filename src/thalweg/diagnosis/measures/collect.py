@@ -49,7 +49,7 @@ from thalweg.diagnosis.measures.relabeled import with_class_indices
 from thalweg.diagnosis.measures.repeated import other_batch, redrawn_measures
 from thalweg.diagnosis.measures.rewards import reward_measures
 from thalweg.diagnosis.measures.rounding import rounding_measures
-from thalweg.diagnosis.measures.running_statistics import restated_measures, values_measures
+from thalweg.diagnosis.measures.running_statistics import norm_measures, restated_measures
 from thalweg.diagnosis.measures.sequence import sequence_measures
 from thalweg.diagnosis.measures.signs import joined_sign_measures
 from thalweg.diagnosis.measures.smoothing import smoothing_measures
@@ -184,7 +184,7 @@ def ask(
             "terms": lambda: terms_measures(new(), start or {}, first),
             "rounding": lambda: rounding_measures(new(), new(), first),
             "statistics": lambda: (
-                values_measures(new().model, first, given[0].size)
+                norm_measures(new().model, first, given[0].size)
                 | restated_measures(new(), kept, first, given[0].size, scale)
             ),
             "sequence": lambda: sequence_measures(copied.model, copied.loss_fn, first),

@@ -101,10 +101,11 @@ def restated_measures(copied: Copy, kept: Batch | None, latest: Batch, size: int
     return found
 
 
-def values_measures(model: nn.Module, batch: Batch, size: int) -> dict[str, float]:
-    """Count the values that batch norm makes its statistics of.
+def norm_measures(model: nn.Module, batch: Batch, size: int) -> dict[str, float]:
+    """Look at the values that batch norm makes its statistics of, and at how it follows them.
 
-    The norm of two values is 1 and -1, or -1 and 1, whatever they are: only their order is left.
+    The norm of two values is 1 and -1, or -1 and 1, whatever they are: only their order is left. Other libraries give
+    the share that running statistics keep, as 0.99, for what is a momentum of 0.01 here.
 
     Args:
         model: is left in evaluation mode.
@@ -112,13 +113,14 @@ def values_measures(model: nn.Module, batch: Batch, size: int) -> dict[str, floa
         size: samples in a batch of the training.
 
     Returns:
-        `norm_values`: of one channel in a batch, in the norm with the fewest; nothing without a norm in training mode.
+        `norm_values`: of one channel in a batch, in the norm with the fewest; `norm_momentum`: the largest, of those
+        with one. Nothing without a norm in training mode.
 
     Example:
         >>> from thalweg.probes.batches import Batch
         >>> model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4))
-        >>> values_measures(model, Batch(torch.ones(5, 3), torch.ones(5)), size=2)
-        {'norm_values': 2.0}
+        >>> norm_measures(model, Batch(torch.ones(5, 3), torch.ones(5)), size=2)
+        {'norm_values': 2.0, 'norm_momentum': 0.1}
     """
     norms = [norm for norm in norms_of(model) if norm.training or not model.training]
     counts: list[float] = []
@@ -133,7 +135,8 @@ def values_measures(model: nn.Module, batch: Batch, size: int) -> dict[str, floa
             batch.outputs(model.eval())
     for hook in hooks:
         hook.remove()
-    return {"norm_values": min(counts)} if counts else {}
+    momenta = [norm.momentum for norm in norms if norm.momentum is not None]
+    return ({"norm_values": min(counts)} if counts else {}) | ({"norm_momentum": max(momenta)} if momenta else {})
 
 
 def _in_batches(samples: Batch, size: int) -> list[Batch]:
