@@ -3,6 +3,7 @@
 Writes `src/thalweg/diagnosis/calibration.json` and, with `--others`, `src/thalweg/diagnosis/known.json`.
 
     python tools/calibrate.py [--processes 2] [--seeds 1] [--healthy 5] [--measures FILE] [--others FILE]
+    python tools/calibrate.py --more FILE
 
 Runs every program of the zoo's families, healthy and with each of its faults, and the healthy ones with more seeds;
 that takes more than half an hour on two cores.
@@ -12,6 +13,8 @@ changed is then counted anew in a second. Run it after each change of a rule.
 should be of a first run, and hold its verdict as `code`: rules that were changed with a program in view are too good on
 it. If something else is said now, the verdict counts for a rule of its code that is not exact: one that still holds, or
 else the one that speaks most often.
+`--more` takes lines of further sets of others, runs nothing, and adds them to what is there: the counts of rules that
+were changed since go to the rules that say the same and ask for most of the same measures.
 """  # noqa: INP001 - a script
 
 from __future__ import annotations
@@ -29,8 +32,9 @@ from thalweg.diagnosis.rules import RULES
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
+    from thalweg.diagnosis.measures.table import Condition
     from thalweg.diagnosis.rule import Rule
 
 
@@ -47,7 +51,13 @@ def main() -> None:
     parser.add_argument("--healthy", type=int, default=5, help="seeds of healthy programs")
     parser.add_argument("--measures", type=Path)
     parser.add_argument("--others", type=Path, help="measures of programs of others, to be counted anew")
+    parser.add_argument(
+        "--more", type=Path, help="measures of further programs of others, to be counted beside the rest"
+    )
     options = parser.parse_args()
+    if options.more:
+        add(_lines_of(options.more))
+        return
     if options.measures and options.measures.exists():
         programs = _lines_of(options.measures)
     else:
@@ -74,24 +84,55 @@ def main() -> None:
             print(f"{name}, each left out, the next cause where the first is wrong: {next_causes(networks, known)}")
 
 
+def add(programs: list[dict]) -> None:
+    """Add sets of others to what is counted and to what is known."""
+    counted = [replace(said, rule=present(said)) for said in calibration.shipped()]
+    sets = {said.family for said in counted if said.is_of_others}
+    verdicts = counted + of_others(programs, counted, first=1 + len(sets))
+    FILE.write_text(calibration.to_json(verdicts), encoding="utf-8")
+    print(f"expected calibration error, each family left out: {calibration.calibration_error(verdicts):.3f}")
+    before = likeness.shipped()
+    known = [known_of(program, before.questions) for program in programs if not is_healthy(program)]
+    KNOWN.write_text(
+        likeness.to_json(before.questions, [*before.programs, *(program for _, _, program in known)]), encoding="utf-8"
+    )
+    networks = dict.fromkeys(name for name, _, _ in known)
+    kept = [("", None, program) for program in before.programs]
+    told = next_causes(networks, kept + known, before.questions)
+    print(f"the next cause where the first is wrong, each of these sets left out: {told}")
+
+
+def present(said: calibration.Said) -> str:
+    """The rule that a verdict counts for: its own, or the one of its code and kind that asks for most of the same."""
+    same = [
+        calibration.key_of(rule) for rule in RULES if (rule.code, calibration.kind_of(rule)) == (said.code, said.kind)
+    ]
+    asked = set(said.rule.split()[1:])
+    return said.rule if said.rule in same else max(same, key=lambda key: len(asked & set(key.split()[1:])))
+
+
 def _lines_of(path: Path) -> list[dict]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def known_of(program: dict) -> tuple[str, str | None, likeness.Program]:
+def known_of(program: dict, questions: Sequence[Condition] = QUESTIONS) -> tuple[str, str | None, likeness.Program]:
     """A faulty program's family, its first verdict, and what it answers."""
     measures = {**program["measures"], **derived(program["measures"])}
     rule = deciding_rule(measures)
     code = program.get("code", rule.code if rule else None)
-    answers = likeness.answers_of(QUESTIONS, measures)
+    answers = likeness.answers_of(questions, measures)
     return program["network"], code, likeness.Program(tuple(program["truth"]), code not in program["truth"], answers)
 
 
-def next_causes(networks: Iterable[str], known: list[tuple[str, str | None, likeness.Program]]) -> str:
+def next_causes(
+    networks: Iterable[str],
+    known: list[tuple[str, str | None, likeness.Program]],
+    questions: Sequence[Condition] = QUESTIONS,
+) -> str:
     """For how many misread programs the likeliest other cause is right, by the programs of all other families."""
     right = count = 0
     for network in networks:
-        rest = likeness.Likeness(QUESTIONS, [program for name, _, program in known if name != network])
+        rest = likeness.Likeness(questions, [program for name, _, program in known if name != network])
         for _, code, program in (one for one in known if one[0] == network and one[2].misread):
             found = rest.likely(program.answers)
             count += 1
@@ -99,8 +140,8 @@ def next_causes(networks: Iterable[str], known: list[tuple[str, str | None, like
     return f"{right} of {count} right"
 
 
-def of_others(programs: list[dict], counted: list[calibration.Said]) -> list[calibration.Said]:
-    """The verdicts on programs of others, each set a family."""
+def of_others(programs: list[dict], counted: list[calibration.Said], first: int = 1) -> list[calibration.Said]:
+    """The verdicts on programs of others, each set a family; `first` is the number of the first."""
     rules = [deciding_rule(program["measures"]) for program in programs]
     same = [
         rule if rule and rule.code == program["code"] else None for program, rule in zip(programs, rules, strict=True)
@@ -115,7 +156,7 @@ def of_others(programs: list[dict], counted: list[calibration.Said]) -> list[cal
             program, rule or max(holding or others, key=lambda one: often[calibration.key_of(one)], default=None)
         )
         if said is not None:
-            found.append(replace(said, family=f"{calibration.OTHERS} {1 + sets.index(program['network'])}"))
+            found.append(replace(said, family=f"{calibration.OTHERS} {first + sets.index(program['network'])}"))
     return found
 
 

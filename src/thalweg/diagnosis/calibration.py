@@ -62,6 +62,11 @@ class Said:
     right: bool
 
     @property
+    def code(self) -> str:
+        """What was said."""
+        return self.rule.partition(":")[0]
+
+    @property
     def is_of_others(self) -> bool:
         """Whether it is of one of the sets of programs of others; each set is a family."""
         return self.family.startswith(OTHERS)

@@ -65,7 +65,7 @@ class Likeness:
     """
 
     def __init__(self, questions: Sequence[Condition], programs: Sequence[Program]) -> None:
-        self._questions = tuple(questions)
+        self.questions, self.programs = tuple(questions), tuple(programs)
         self._answers_PQ = np.array([list(program.answers) for program in programs])
         self._weights_P = np.array([MISREAD if program.misread else 1.0 for program in programs])
         self._faults = [program.faults for program in programs]
@@ -76,7 +76,7 @@ class Likeness:
         Args:
             measures: as `judging.judge` takes them, with those that are derived.
         """
-        answers = answers_of(self._questions, measures)
+        answers = answers_of(self.questions, measures)
         if 1 - answers.count(".") / len(answers) < KNOWN:
             return {}
         return self.likely(answers)
@@ -122,11 +122,12 @@ def from_json(text: str) -> Likeness:
 
 def causes_of(measures: Mapping[str, float]) -> dict[str, float]:
     """The probability of each cause, by the programs that come with the package; see `Likeness.causes`."""
-    return _shipped().causes(measures)
+    return shipped().causes(measures)
 
 
 @cache
-def _shipped() -> Likeness:
+def shipped() -> Likeness:
+    """The programs that come with the package."""
     return from_json(files("thalweg.diagnosis").joinpath(FILE).read_text(encoding="utf-8"))
 
 

@@ -29,9 +29,9 @@ from thalweg.diagnosis.length_rules import LENGTH_RULES
 from thalweg.diagnosis.measures import table as m
 from thalweg.diagnosis.measures.foretold import FORETELLS
 from thalweg.diagnosis.measures.ignored import MOST
-from thalweg.diagnosis.measures.trial_gains import RISEN, THROWN
 from thalweg.diagnosis.outdone_rules import OUTDONE_RULES
 from thalweg.diagnosis.program_rules import PROGRAM_RULES
+from thalweg.diagnosis.rate_rules import RATE_RULES
 from thalweg.diagnosis.rule import Rule
 from thalweg.diagnosis.rule import rule_of as _rule
 
@@ -124,52 +124,7 @@ RULES: tuple[Rule, ...] = (
     _rule(
         "ill_conditioned", m.SHARPNESS_RATIO > 0.6, m.GAIN_MORE < 0, m.FALLING < 0.05, m.LEFT > 0.1, m.LATE_NOISE < 0.02
     ),
-    _rule("lr_too_large", LOWER_IS_NO_WORSE, m.WEIGHT_NORM_LEFT > 10, NOT_BELOW, STUCK),
-    _rule("lr_too_large", LOWER_IS_NO_WORSE, m.UPDATE_RATIO_FIRST > 0.25, m.FALLING < 0.02, m.LEFT > 0.2, SEVERAL),
-    _rule("lr_too_large", LOWER_IS_NO_WORSE, m.UPDATE_RATIO_FIRST > 0.25, m.TO_CONSTANT > 0.95),
-    _rule(
-        "lr_too_large",
-        LOWER_IS_NO_WORSE,
-        m.UPDATE_RATIO_FIRST > 0.08,
-        m.DEAD_UNITS > 0.8,
-        m.DEAD_UNITS_FIRST < 0.7,
-        STUCK,
-    ),
-    _rule(
-        "lr_too_large",
-        m.WEIGHT_NORM_LEFT > 10,
-        m.UPDATE_RATIO_FIRST > 0.05,  # else one bad batch, or a loss that burst, may have done it
-        m.DEAD_UNITS > 0.9,
-        m.DEAD_UNITS_FIRST < 0.5,
-        NOT_BELOW,
-        STUCK,
-    ),
-    _rule("lr_too_large", LOWER_IS_NO_WORSE, m.UPDATE_RATIO > 0.05, m.LATE_NOISE > 0.5, STUCK, m.LEFT > 0.2, SEVERAL),
-    _rule("lr_too_large", LOWER_IS_NO_WORSE, m.SHARPNESS_RATIO > 1.5, m.GAIN_LESS_THAN_SAME > 0.1, m.LEFT > 0.2),
-    _rule(
-        "lr_too_large",
-        LOWER_IS_NO_WORSE,
-        m.PEAK > 3,
-        STUCK,
-        m.LEFT > 0.2,
-        SEVERAL,
-        (m.SATURATED_UNITS_FIRST < 0.5).if_known,
-        (m.DEAD_UNITS_FIRST < 0.8).if_known,
-    ),
-    # It learns from where its first steps threw it; a lower rate leads it lower.
-    _rule(
-        "lr_too_large",
-        m.UPDATE_RATIO_FIRST > THROWN,
-        m.PEAK > RISEN,
-        m.TRIED_LOWER_RATE > 0.05,
-        prior=0.9,
-        beside_learning=True,
-    ),
-    # It had come down, a burst threw it up, and there it stays; trials from now on a wreck show little.
-    _rule(
-        "lr_too_large", m.ABOVE_LOWEST > 0.3, m.GRADIENT_BURST > 30, m.TO_CONSTANT > 0.95, STUCK, SEVERAL, prior=0.85
-    ),
-    _rule("lr_too_large", LOWER_IS_NO_WORSE, m.ABOVE_LOWEST > 0.1, m.LEFT > 0.2, (m.VALID_RISE < 0.1).if_known),
+    *RATE_RULES,
     _rule("batchnorm_mismatch", m.NORM_GAP > 0.2, m.STEPS > 30),
     _rule("batchnorm_mismatch", m.RESTATED > 0.2, m.STEPS > 30),
     _rule("batchnorm_mismatch", m.NORM_MOMENTUM > 0.5, m.RESTATED > 0.05, m.STEPS > 30),
@@ -180,7 +135,14 @@ RULES: tuple[Rule, ...] = (
     _rule("lr_too_large", m.TRIED_LOWER_RATE > 0.1, m.UPDATE_RATIO_FIRST > 0.05, m.TO_CONSTANT > 0.5, STUCK, prior=0.9),
     _rule("model_too_small", m.AFFINE > 0.5, m.FIT_LEFT > 0.3, m.LEFT > 0.3, prior=1.0),
     # Units and layers that pass no gradient.
-    _rule("dead_units", m.DEAD_UNITS > 0.9, m.DEAD_UNITS_FIRST > 0.5, STUCK, m.LEFT > 0.3),
+    _rule(
+        "dead_units",
+        m.DEAD_UNITS > 0.9,
+        m.DEAD_UNITS_FIRST > 0.5,
+        (m.WEIGHT_NORM_LEFT < 3).if_known,
+        STUCK,
+        m.LEFT > 0.3,
+    ),
     _rule("dead_units", m.DEAD_UNITS > 0.9, STUCK, m.LEFT > 0.3),  # what a rate or another fault has killed
     _rule("saturated_units", m.SATURATED_UNITS > 0.5, STUCK, m.LEFT > 0.3),
     _rule("vanishing_gradients", *VANISHED, m.LEFT > 0.5, STUCK),
