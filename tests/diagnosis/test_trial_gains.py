@@ -284,8 +284,8 @@ def test_targets_that_the_steps_cannot_reach(level, rate, far):
     above = {"steps": 300.0, "falling": 0.1, "left": 0.6, "loss_last": 60.0, "loss_constant": 1.0, "cosine": 1.0}
     more = {"avoidable": 1.0, "tried_longer": 2.0, "tried_standardized_targets": gain}
     verdict = judge(above | more)
-    assert verdict.code == ("bad_targets" if far else "too_few_steps")
-    assert [fix.code for fix in verdict.fixes][:1] == (["scale_targets"] if far else ["train_longer"])
+    assert (verdict.code == "bad_targets") == far
+    assert ("scale_targets" in [fix.code for fix in verdict.fixes]) == far
 
 
 def test_only_a_loss_that_is_least_at_the_targets_takes_standardized_ones():
@@ -307,4 +307,5 @@ def test_restarts_with_large_inputs_are_compared_with_restarts():
     held_back = learns | {"avoidable": 0.21, "inputs_scale": 87.0, "tried_standardized_anew": 0.4}
     assert judge(held_back).code == "bad_inputs"
     assert judge(held_back | {"inputs_scale": 4.0}).code != "bad_inputs"
-    assert judge(held_back | {"avoidable": 0.0}).code == "healthy"
+    assert judge(held_back | {"avoidable": 0.0}).code == "bad_inputs", "it has not come far, and could"
+    assert judge(held_back | {"avoidable": 0.0, "loss_last": 0.5}).code == "healthy"
