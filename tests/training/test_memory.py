@@ -40,6 +40,36 @@ def steps(*, kept, **environment):
     return said == "True", int(faults)
 
 
+# Memory that nobody touches, so that the test needs none.
+MUCH = """
+import ctypes
+from thalweg.training.machine import keep_freed
+
+def heap():
+    with open("/proc/self/maps") as maps:
+        begin, end = next(line for line in maps if line.rstrip().endswith("[heap]")).split()[0].split("-")
+    return int(end, 16) - int(begin, 16)
+
+keep_freed()
+library = ctypes.CDLL(None)
+library.malloc.restype, library.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
+library.free.argtypes = [ctypes.c_void_p]
+block = library.malloc(3 * 2**30)
+library.free(block)
+print(block is not None, heap() > 3 * 2**30)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc is told")
+def test_more_than_two_gigabytes_are_kept_as_well():
+    clean = {name: value for name, value in os.environ.items() if name not in ("GLIBC_TUNABLES", "MALLOC_ARENA_MAX")}
+    done = subprocess.run([sys.executable, "-c", MUCH], capture_output=True, text=True, check=True, env=clean)
+    got, kept = done.stdout.split()
+    if got == "False":
+        pytest.skip("the system grants no 3 GB")
+    assert kept == "True"
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc is told")
 def test_pages_are_touched_once():

@@ -33,7 +33,7 @@ _STOPS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBREAK") if
 
 # mallopt's parameters, from malloc.h
 _TRIM_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -4, -8
-_NEVER = 2**31 - 1
+_NEVER = -1  # as mallopt(3) says; a number has at most 31 bits, and more memory than that may be free
 
 
 def fits_memory(cache: Cache) -> bool:
