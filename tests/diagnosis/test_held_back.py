@@ -347,3 +347,10 @@ def test_a_step_after_the_loop_learns_a_little_all_the_same():
     learning = {"steps": 480.0, "falling": 0.15, "to_constant": 0.55, "left": 0.53, "learns": 1.0, "stepped": 0.04}
     assert judge(learning | {"dropped": 1.0}).code == "optimizer_not_stepping"
     assert judge(learning | {"dropped": 0.0}).code != "optimizer_not_stepping"
+
+
+def test_classes_that_come_one_after_the_other_and_are_learned_each_time():
+    sorted_by_class = {"steps": 480.0, "falling": 0.3, "to_constant": 0.23, "left": 0.1, "peak": 0.94, "learns": 1.0}
+    sorted_by_class |= {"targets_kinds": 1.0, "targets_count": 24.0, "one_kind_by_chance": 1e-20}
+    assert judge(sorted_by_class | {"avoidable": 0.8}).code == "not_shuffled"
+    assert judge(sorted_by_class | {"avoidable": 0.0}).code == "healthy"

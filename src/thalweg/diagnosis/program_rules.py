@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from thalweg.diagnosis.conditions import NOT_BELOW, NOT_BY_CHANCE, SELDOM, SOME_GRADIENT, STUCK
+from thalweg.diagnosis.conditions import NOT_BELOW, NOT_BY_CHANCE, OUTDONE, SELDOM, SOME_GRADIENT, STUCK
 from thalweg.diagnosis.measures import table as m
 from thalweg.diagnosis.measures.dropout import ENOUGH, MUCH
 from thalweg.diagnosis.rule import Rule
@@ -89,6 +89,7 @@ PROGRAM_RULES: tuple[Rule, ...] = (
     _rule("bad_inputs", m.INPUTS_SCALE > 1e-12, m.INPUTS_SPREAD < 0.02),
     _rule("not_shuffled", m.TARGETS_KINDS < 1.5, m.TARGETS_COUNT > 7, NOT_BY_CHANCE, m.LEFT > 0.3, prior=1.0),
     _rule("not_shuffled", m.TARGETS_KINDS < 1.5, m.TARGETS_COUNT > 7, NOT_BY_CHANCE, m.PEAK > 1.2, prior=1.0),
+    _rule("not_shuffled", m.TARGETS_KINDS < 1.5, m.TARGETS_COUNT > 7, NOT_BY_CHANCE, OUTDONE, prior=1.0),
     _rule("not_shuffled", m.KINDS_TOGETHER < 0.7, m.KINDS_CARRIED > 4, m.LEFT > 0.3, prior=0.95, beside_learning=True),
     _rule("not_shuffled", m.KINDS_TOGETHER < 0.7, m.KINDS_CARRIED > 4, m.PEAK > 1.2, prior=0.95, beside_learning=True),
     # Few pairs of successive steps are kept: where nothing was learned, fewer deviations decide.
@@ -262,7 +263,7 @@ PROGRAM_RULES: tuple[Rule, ...] = (
         m.LARGEST_CLASS > 0.9,
         m.RARE_FOUND < 0.1,
         m.RARE_SAID < 0.5,
-        m.RARE_RANKED > 0.9,  # it could find most of them
+        m.RARE_RANKED > 0.85,  # it could find most of them
         m.STEPS > 150,
         prior=0.9,
     ),

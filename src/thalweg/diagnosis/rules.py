@@ -82,7 +82,7 @@ RULES: tuple[Rule, ...] = (
         "saturated_units",
         m.SATURATED_UNITS_FIRST > 0.5,
         m.SATURATED_UNITS > 0.5,
-        m.TRIED_OTHER_START > 0.3,
+        m.TRIED_OTHER_START > 0.2,
         prior=0.9,
         beside_learning=True,
     ),
