@@ -327,6 +327,21 @@ def test_dark_pictures_that_killed_units_on_the_way():
     }
     assert judge(dead | {"tried_standardized": 0.45, "tried_standardized_anew": 0.4}).code == "bad_inputs"
     assert judge(dead | {"tried_standardized": 0.2, "tried_standardized_anew": 0.4}).code != "bad_inputs"
+    rate = {"tried_lower_rate": 0.4, "update_ratio_first": 0.5}
+    assert judge(dead | rate | {"tried_standardized": 0.35, "tried_standardized_anew": 0.34}).code == "lr_too_large"
+
+
+def test_large_inputs_that_a_norm_takes_do_no_harm():
+    large = {"steps": 400.0, "falling": 0.0, "left": 0.05, "inputs_scale": 55.0}
+    assert judge(large | {"to_constant": 0.08}).code != "bad_inputs"
+    assert judge(large | {"to_constant": 0.9, "left": 0.9}).code == "bad_inputs"
+
+
+def test_the_loss_of_one_sample_is_no_measure_of_a_decay():
+    decayed = {"steps": 1500.0, "falling": 0.0, "left": 4.8, "lr_left": 1e-6, "gain_lr_most_ratio": 1e9}
+    decayed |= {"gain_lr_most": 10.0, "fell_before": 0.0}
+    assert judge(decayed | {"batch_size": 32.0}).code == "decayed_too_early"
+    assert judge(decayed | {"batch_size": 1.0}).code != "decayed_too_early"
 
 
 def test_a_network_that_cannot_learn_one_batch_and_gains_a_little_by_width():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from thalweg.diagnosis.conditions import FULL_RATE_HELPS, FULL_RATE_HELPS_MUCH, NOT_BELOW, STUCK
+from thalweg.diagnosis.conditions import FULL_RATE_HELPS, FULL_RATE_HELPS_MUCH, NOT_BELOW, SEVERAL, STUCK
 from thalweg.diagnosis.measures import table as m
 from thalweg.diagnosis.rule import Rule
 from thalweg.diagnosis.rule import rule_of as _rule
@@ -38,6 +38,7 @@ DECAY_RULES: tuple[Rule, ...] = (
         m.LEFT > 0.3,
         (m.TO_CONSTANT < 0.85).if_known,
         m.FALLING < 0.05,
+        SEVERAL,
     ),
     _rule(
         "decayed_too_early",

@@ -85,7 +85,7 @@ PROGRAM_RULES: tuple[Rule, ...] = (
     _rule("bad_inputs", m.INPUTS_ALIKE > 0.5, prior=1.0),
     _rule("bad_inputs", m.MISREAD > 2, prior=0.95, beside_learning=True),
     _rule("bad_inputs", m.INPUTS_REPEATED > 0.5, m.TO_CONSTANT > 0.9, m.FALLING < 0.05),
-    _rule("bad_inputs", m.INPUTS_SCALE > 50),
+    _rule("bad_inputs", m.INPUTS_SCALE > 50, (m.TO_CONSTANT > 0.2).if_known),  # a norm may take the scale away
     _rule("bad_inputs", m.INPUTS_SCALE > 1e-12, m.INPUTS_SPREAD < 0.02),
     _rule("not_shuffled", m.TARGETS_KINDS < 1.5, m.TARGETS_COUNT > 7, NOT_BY_CHANCE, m.LEFT > 0.3, prior=1.0),
     _rule("not_shuffled", m.TARGETS_KINDS < 1.5, m.TARGETS_COUNT > 7, NOT_BY_CHANCE, m.PEAK > 1.2, prior=1.0),

@@ -76,7 +76,14 @@ RULES: tuple[Rule, ...] = (
         STUCK,
     ),
     _rule("bad_inputs", m.TRIED_STANDARDIZED > 0.5, NOT_BELOW, prior=0.9),
-    _rule("bad_inputs", m.TRIED_STANDARDIZED > 0.3, m.TRIED_STANDARDIZED_ANEW > 0.3, NOT_BELOW, prior=0.9),
+    _rule(
+        "bad_inputs",
+        m.TRIED_STANDARDIZED > 0.3,
+        m.TRIED_STANDARDIZED_ANEW > 0.3,
+        (m.TRIED_LOWER_RATE < 0.1).if_known,  # else the rate may be the cause
+        NOT_BELOW,
+        prior=0.9,
+    ),
     _rule("bad_targets", m.TRIED_STANDARDIZED_TARGETS > 0.1, m.TO_CONSTANT > 1.2, prior=0.9),
     _rule(
         "saturated_units",
