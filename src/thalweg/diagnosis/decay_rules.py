@@ -19,6 +19,7 @@ DECAY_RULES: tuple[Rule, ...] = (
         (m.COSINE > 0.15).if_known,
         (m.TO_CONSTANT > 0.5).if_known,
         STUCK,
+        SEVERAL,
     ),
     _rule(
         "decayed_too_early",

@@ -81,7 +81,7 @@ BY: dict[str, tuple[str, ...]] = {
     ),
     "lr_too_small": ("rounded_away", "tried_higher_rate", "cosine"),
     "model_too_small": ("affine", "tried_larger"),
-    "not_shuffled": ("quantiles_carried", "kinds_carried", "peak", "left"),
+    "not_shuffled": ("quantiles_carried", "kinds_carried", "peak", "left", "avoidable"),
     "optimizer_not_stepping": ("cleared_early", "dropped", "standstill"),
     "overfitting": ("valid_rise", "valid_gap", "accuracy_gap"),
     "replicas_see_same_data": ("data_shared", "draws_shared"),
