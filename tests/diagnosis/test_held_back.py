@@ -263,7 +263,10 @@ LOST = {"steps": 300.0, "nonfinite_step": 150.0, "batch_size": 32.0}
 
 
 def test_why_a_loss_was_lost():
-    assert judge(LOST | {"gradient_burst": 60.0}).code == "exploding_gradients"
+    burst = judge(LOST | {"gradient_burst": 60.0})
+    assert burst.code == "exploding_gradients"
+    assert burst.fixes[0].code == "clip"
+    assert judge(LOST | {"gradient_burst": 60.0, "initial_scale": 9.0}).fixes[0].code == "scale_initial"
     assert judge(LOST | {"gradient_burst": 8.0}).code == "diverged"
     first = LOST | {"nonfinite_step": 2.0, "update_ratio_first": 0.99}
     assert judge(first | {"tried_lower_rate": -0.2}).code == "exploding_gradients"

@@ -122,6 +122,11 @@ def _order(code: str, measures: Mapping[str, float]) -> tuple[str, ...]:
             (name for name in ("minus_one", "zero_to_one", "own_blank", "longer_outputs") if name in names),
             "check_targets",
         ),
+        # where the weights were not too large at first, the gradient of a few steps was
+        "exploding_gradients": "clip"
+        if max(measures.get("gradient_burst", 0) / 30, measures.get("update_ratio_first", 0) / 0.5) > 1
+        and not measures.get("initial_scale", 0) > 4
+        else "scale_initial",
         "lr_too_large": "divide_loss" if "divide_loss" in names else "lower_rate",
         "model_too_small": "add_activation" if measures.get("affine", 0) > 0.5 else "widen",
         "replicas_see_same_data": "distributed_sampler" if measures.get("data_shared", 0) > 0.3 else "seed_by_rank",

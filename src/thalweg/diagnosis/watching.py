@@ -157,7 +157,7 @@ class Watch:
             self._fail("watching", self._probe.failure)
 
     def validate(self, loss: float, accuracy: float = math.nan) -> None:
-        """Record a loss on validation data; without it, overfitting stays unseen.
+        """Record a loss right after its passes on validation data; without it, overfitting stays unseen.
 
         Args:
             loss: a scalar.
