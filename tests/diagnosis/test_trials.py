@@ -9,10 +9,11 @@ from torch.nn.functional import cross_entropy
 
 import thalweg
 from thalweg.diagnosis import judge, try_fix
-from thalweg.diagnosis.attempts import FIXES, can_be_tried
+from thalweg.diagnosis.attempts import FIXES, Attempt, apply, can_be_tried
 from thalweg.diagnosis.fixes import FIXES_OF
 from thalweg.diagnosis.verdict import Fix, Verdict
 from thalweg.i18n import set_language
+from thalweg.probes.copies import Copy
 
 
 def training(lr=0.1):
@@ -159,3 +160,21 @@ def test_a_fix_that_changes_nothing_is_not_reported_as_tried():
     assert "not made" in str(trial)
     model[2].requires_grad_(False)
     assert try_fix(verdict_with(("unfreeze", {})), model, optimizer, cross_entropy, [batch], steps=3).fix is not None
+
+
+def test_group_norm_norms_each_sample_with_the_weights_of_the_batch_norm():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.BatchNorm1d(36, affine=False))
+    nn.init.normal_(model[1].weight)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    copied = Copy.of(model, optimizer, nn.MSELoss())
+    attempt = apply(Attempt(copied, copied.loss_fn), Fix("group_norm", {}))
+    assert attempt is not None
+    images_NCHW = torch.randn(3, 1, 5, 5)
+    maps_NCHW = nn.functional.group_norm(copied.model[0](images_NCHW), 1, copied.model[1].weight, copied.model[1].bias)
+    expected_NF = nn.functional.group_norm(maps_NCHW.flatten(1), 1)
+    assert torch.allclose(copied.model(images_NCHW), expected_NF, atol=1e-6)
+    held = {id(parameter) for group in copied.optimizer.param_groups for parameter in group["params"]}
+    assert {id(parameter) for parameter in copied.model.parameters()} == held
+    assert isinstance(model[1], nn.BatchNorm2d)
+    assert apply(Attempt(copied, copied.loss_fn), Fix("group_norm", {})) is None, "there is no batch norm any more"

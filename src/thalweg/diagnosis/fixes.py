@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from thalweg.diagnosis.measures.ignored import MOST
 from thalweg.diagnosis.measures.outdone import MANY
+from thalweg.diagnosis.measures.running_statistics import GAINS, NOISY, PAIR
+from thalweg.diagnosis.measures.trends import BURSTS
 from thalweg.diagnosis.verdict import Fix
 
 
@@ -124,7 +126,7 @@ def _order(code: str, measures: Mapping[str, float]) -> tuple[str, ...]:
         ),
         # where the weights were not too large at first, the gradient of a few steps was
         "exploding_gradients": "clip"
-        if max(measures.get("gradient_burst", 0) / 30, measures.get("update_ratio_first", 0) / 0.5) > 1
+        if max(measures.get("gradient_burst", 0) / BURSTS, measures.get("update_ratio_first", 0) / 0.5) > 1
         and not measures.get("initial_scale", 0) > 4
         else "scale_initial",
         "lr_too_large": "divide_loss" if "divide_loss" in names else "lower_rate",
@@ -163,7 +165,7 @@ def _instead(code: str, measures: Mapping[str, float]) -> tuple[str, ...]:
             ("scale_targets", "balance_terms") if known("drowning_targets") > 10 else ("scale_targets",),
         ),
         "batchnorm_mismatch": (
-            (known("norm_values", 3) < 3 or known("norm_noise") > 0.25 or known("tried_group_norm") > 0.1)
+            (known("norm_values", PAIR) < PAIR or known("norm_noise") > NOISY or known("tried_group_norm") > GAINS)
             and max(known("norm_gap"), known("restated")) <= 0.2,
             ("group_norm", "enlarge_batch"),
         ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from thalweg.diagnosis.conditions import LOWER_IS_NO_WORSE, NOT_BELOW, SEVERAL, STUCK
 from thalweg.diagnosis.measures import table as m
+from thalweg.diagnosis.measures.trends import BURSTS
 from thalweg.diagnosis.measures.trial_gains import RISEN, THROWN
 from thalweg.diagnosis.rule import Rule
 from thalweg.diagnosis.rule import rule_of as _rule
@@ -69,7 +70,13 @@ RATE_RULES: tuple[Rule, ...] = (
     ),
     # It had come down, a burst threw it up, and there it stays; trials from now on a wreck show little.
     _rule(
-        "lr_too_large", m.ABOVE_LOWEST > 0.3, m.GRADIENT_BURST > 30, m.TO_CONSTANT > 0.95, STUCK, SEVERAL, prior=0.85
+        "lr_too_large",
+        m.ABOVE_LOWEST > 0.3,
+        m.GRADIENT_BURST > BURSTS,
+        m.TO_CONSTANT > 0.95,
+        STUCK,
+        SEVERAL,
+        prior=0.85,
     ),
     _rule("lr_too_large", LOWER_IS_NO_WORSE, m.ABOVE_LOWEST > 0.1, m.LEFT > 0.2, (m.VALID_RISE < 0.1).if_known),
 )

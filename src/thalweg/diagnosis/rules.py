@@ -29,6 +29,8 @@ from thalweg.diagnosis.length_rules import LENGTH_RULES
 from thalweg.diagnosis.measures import table as m
 from thalweg.diagnosis.measures.foretold import FORETELLS
 from thalweg.diagnosis.measures.ignored import MOST
+from thalweg.diagnosis.measures.running_statistics import GAINS, NOISY, PAIR
+from thalweg.diagnosis.measures.trends import BURSTS
 from thalweg.diagnosis.outdone_rules import OUTDONE_RULES
 from thalweg.diagnosis.program_rules import PROGRAM_RULES
 from thalweg.diagnosis.rate_rules import RATE_RULES
@@ -53,7 +55,7 @@ RULES: tuple[Rule, ...] = (
         prior=0.9,
     ),
     # Where the gradient bursts before the loss does, or the first steps replace the weights and none is short enough.
-    _rule("exploding_gradients", m.NONFINITE_STEP > 0, m.GRADIENT_BURST > 30, prior=0.9),
+    _rule("exploding_gradients", m.NONFINITE_STEP > 0, m.GRADIENT_BURST > BURSTS, prior=0.9),
     _rule(
         "exploding_gradients",
         m.NONFINITE_STEP > 0,
@@ -135,9 +137,9 @@ RULES: tuple[Rule, ...] = (
     _rule("batchnorm_mismatch", m.NORM_GAP > 0.2, m.STEPS > 30),
     _rule("batchnorm_mismatch", m.RESTATED > 0.2, m.STEPS > 30),
     _rule("batchnorm_mismatch", m.NORM_MOMENTUM > 0.5, m.RESTATED > 0.05, m.STEPS > 30),
-    _rule("batchnorm_mismatch", m.NORM_NOISE > 0.25, m.STEPS > 30),
-    _rule("batchnorm_mismatch", m.TRIED_GROUP_NORM > 0.1, m.TO_CONSTANT > 0.4, m.STEPS > 30, prior=0.9),
-    _rule("batchnorm_mismatch", m.NORM_VALUES < 3, m.STEPS > 30, prior=0.95, beside_learning=True),
+    _rule("batchnorm_mismatch", m.NORM_NOISE > NOISY, m.STEPS > 30),
+    _rule("batchnorm_mismatch", m.TRIED_GROUP_NORM > GAINS, m.TO_CONSTANT > 0.4, m.STEPS > 30, prior=0.9),
+    _rule("batchnorm_mismatch", m.NORM_VALUES < PAIR, m.STEPS > 30, prior=0.95, beside_learning=True),
     _rule("lr_too_large", m.TRIED_LOWER_RATE > 0.05, m.UPDATE_RATIO_FIRST > 0.05, NOT_BELOW, STUCK, prior=0.9),
     _rule("lr_too_large", m.TRIED_LOWER_RATE > 0.1, m.UPDATE_RATIO_FIRST > 0.05, m.TO_CONSTANT > 0.5, STUCK, prior=0.9),
     _rule("model_too_small", m.AFFINE > 0.5, m.FIT_LEFT > 0.3, m.LEFT > 0.3, prior=1.0),

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from thalweg.probes.copies import Copy
 
 FEWEST = 64  # kept samples, half of which give the statistics
+PAIR = 3  # values: of fewer, the norm leaves the order alone
+NOISY = 0.25  # of the scale: what the statistics of few samples cost, where it needs no trial
+GAINS = 0.1  # of the scale: by a trial that norms each sample by itself
 WORSE = 0.1  # of the scale: if new statistics raise the loss of the latest batch by less, that is chance
 
 

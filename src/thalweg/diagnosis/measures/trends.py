@@ -29,6 +29,7 @@ GONE, FULL = 1e-3, 0.5  # of the largest rate: next to none, and about all of it
 FEW_BEFORE = 12  # steps before a decay, of which quarters are compared
 FEWEST_MARKS = 10  # measured steps; in fewer, the same batch may come twice by chance
 ROUNDED = 2.0**-24  # half the distance of a single-precision number's neighbors, relative to it: less rounds away
+BURSTS = 30.0  # times the median gradient
 RISES = 2.0  # of the median loss: less is no rise
 LEARNS, FALLS = 0.6, 0.02  # a loss far below the best constant predictor's, and still falling
 
