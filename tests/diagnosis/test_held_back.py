@@ -268,9 +268,10 @@ def test_why_a_loss_was_lost():
     assert burst.fixes[0].code == "clip"
     assert judge(LOST | {"gradient_burst": 60.0, "initial_scale": 9.0}).fixes[0].code == "scale_initial"
     assert judge(LOST | {"gradient_burst": 8.0}).code == "diverged"
-    first = LOST | {"nonfinite_step": 2.0, "update_ratio_first": 0.99}
+    first = LOST | {"nonfinite_step": 2.0, "update_ratio_first": 0.99, "gradient_first": 3000.0}
     assert judge(first | {"tried_lower_rate": -0.2}).code == "exploding_gradients"
     assert judge(first | {"tried_lower_rate": 0.5}).code == "lr_too_large"
+    assert judge(first | {"tried_lower_rate": -0.2, "gradient_first": 1.0}).code == "diverged", "a rate far too large"
     assert judge(first).code == "diverged"  # no trial says that the rate is not the cause
     assert judge(first | {"tried_lower_rate": -0.2, "nonfinite_step": 50.0}).code == "diverged"
 

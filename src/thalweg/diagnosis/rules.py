@@ -60,6 +60,7 @@ RULES: tuple[Rule, ...] = (
         "exploding_gradients",
         m.NONFINITE_STEP > 0,
         m.NONFINITE_STEP < 10,
+        m.GRADIENT_FIRST > 10,  # else the rate is what is long
         m.UPDATE_RATIO_FIRST > 0.5,
         m.TRIED_LOWER_RATE < 0,
         SEVERAL,
