@@ -1,4 +1,4 @@
-"""Rules on a network that learned, and that something holds back: where a plain predictor avoids many of its errors."""
+"""Rules on a network that learned and is held back: a plain predictor avoids many of its errors, or a trial tells."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ OUTDONE_RULES: tuple[Rule, ...] = (
     _rule("model_too_small", OUTDONE, m.TRIED_LARGER > 0.05, prior=0.9, beside_learning=True),
     _rule("clipped_too_hard", OUTDONE, m.TRIED_UNCLIPPED > 0.1, prior=0.9, beside_learning=True),
     _rule("bad_inputs", OUTDONE, m.TRIED_STANDARDIZED > 0.1, prior=0.9, beside_learning=True),
-    _rule("bad_inputs", OUTDONE, m.INPUTS_SCALE > 50, m.TRIED_STANDARDIZED_ANEW > 0.1, prior=0.9, beside_learning=True),
+    _rule(
+        "bad_inputs", OUTDONE, m.INPUTS_SCALE > HUGE, m.TRIED_STANDARDIZED_ANEW > 0.1, prior=0.9, beside_learning=True
+    ),
     _rule(
         "bad_inputs",
         m.INPUTS_SCALE > HUGE,

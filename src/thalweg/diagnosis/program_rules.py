@@ -5,6 +5,7 @@ from __future__ import annotations
 from thalweg.diagnosis.conditions import NOT_BELOW, NOT_BY_CHANCE, OUTDONE, SELDOM, SOME_GRADIENT, STUCK
 from thalweg.diagnosis.measures import table as m
 from thalweg.diagnosis.measures.dropout import ENOUGH, MUCH
+from thalweg.diagnosis.measures.trial_gains import HUGE
 from thalweg.diagnosis.rule import Rule
 from thalweg.diagnosis.rule import rule_of as _rule
 
@@ -85,7 +86,7 @@ PROGRAM_RULES: tuple[Rule, ...] = (
     _rule("bad_inputs", m.INPUTS_ALIKE > 0.5, prior=1.0),
     _rule("bad_inputs", m.MISREAD > 2, prior=0.95, beside_learning=True),
     _rule("bad_inputs", m.INPUTS_REPEATED > 0.5, m.TO_CONSTANT > 0.9, m.FALLING < 0.05),
-    _rule("bad_inputs", m.INPUTS_SCALE > 50, (m.TO_CONSTANT > 0.2).if_known),  # a norm may take the scale away
+    _rule("bad_inputs", m.INPUTS_SCALE > HUGE, (m.TO_CONSTANT > 0.2).if_known),  # a norm may take the scale away
     _rule("bad_inputs", m.INPUTS_SCALE > 1e-12, m.INPUTS_SPREAD < 0.02),
     _rule("not_shuffled", m.TARGETS_KINDS < 1.5, m.TARGETS_COUNT > 7, NOT_BY_CHANCE, m.LEFT > 0.3, prior=1.0),
     _rule("not_shuffled", m.TARGETS_KINDS < 1.5, m.TARGETS_COUNT > 7, NOT_BY_CHANCE, m.PEAK > 1.2, prior=1.0),
