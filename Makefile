@@ -2,8 +2,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# One process a core. The tests of a file stay together, because they share fixtures that take long to make.
-PARALLEL := --numprocesses auto --dist loadfile
+# One process a core. The tests of a file stay together, because they share fixtures that take long to make. The order
+# is that of the files: by the number of tests, the few that take long would come last, and one core would wait.
+PARALLEL := --numprocesses auto --dist loadfile --no-loadscope-reorder
 READY := $(VENV)/.ready
 DOCS := .venv-docs
 

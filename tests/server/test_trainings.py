@@ -153,9 +153,12 @@ def test_it_starts_stops_and_goes_on(folder, striped):
     assert summary["steps"] > stopped_at
 
 
-def test_two_runs_of_one_name_are_not_both_started(service, monkeypatch, run_async):
+def test_two_runs_of_one_name_are_not_both_started(service, monkeypatch, run_async, tmp_path):
     """The folder is made seconds after the start; the second visitor comes before."""
-    monkeypatch.setattr("thalweg.server.processes.sys.executable", "/bin/true")
+    waiting = tmp_path / "waiting"  # a training that is still at work when the second visitor comes
+    waiting.write_text("#!/bin/sh\nexec sleep 600\n")
+    waiting.chmod(0o755)
+    monkeypatch.setattr("thalweg.server.processes.sys.executable", str(waiting))
     start = next(entry.handler for entry in ROUTES if entry.path == "trainings")
 
     async def both():
