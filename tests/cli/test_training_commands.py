@@ -140,6 +140,7 @@ def test_errors_are_json_when_asked_and_chinese_when_asked(thalweg, tmp_path):
     assert "照片" in error
 
 
+@pytest.mark.slow
 def test_ctrl_c_saves_and_says_how_to_resume(striped, tmp_path):
     out = tmp_path / "run"
     process = subprocess.Popen(

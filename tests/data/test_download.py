@@ -305,6 +305,7 @@ def test_a_checksum_that_the_server_lists_is_held_to(server, tmp_path):
     assert caught.value.key == "data.get_checksum"
 
 
+@pytest.mark.slow
 def test_a_set_of_loose_photos_is_fetched_folder_by_folder_and_page_by_page(server, tmp_path):
     server.content = CONTENT[:5000]
     photos = [entry(f"hw3_data/train/{n % 11}_{n}.jpg", server.content) for n in range(230)]

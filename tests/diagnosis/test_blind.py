@@ -115,6 +115,7 @@ def constant(model, loss_fn, batch):
     return blind_measures(new, [batch]).get("loss_constant", math.nan)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "loss_fn", "batch", "expected"),
     [

@@ -101,6 +101,7 @@ def accused(found):
     return found.get("floor_left", 0) > 0.95 and found.get("ceiling_left", math.inf) < 1.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "case",
     [

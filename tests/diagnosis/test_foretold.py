@@ -130,6 +130,7 @@ def test_agreement_is_in_standard_errors_of_all_orders():
     assert agreement(torch.ones(40, 3), two) == 0
 
 
+@pytest.mark.slow
 def test_what_kernels_reach_by_chance_is_measured():
     words = torch.randint(60, (200, 12), generator=torch.Generator().manual_seed(0))
     features_KF = features_of(Batch(words, words[:, 0]))
@@ -140,8 +141,7 @@ def test_what_kernels_reach_by_chance_is_measured():
         raw.append(max(agreement(one_KD, numbers_KD) for one_KD in ridge(features_KF, numbers_KD)))
         beyond.append(beyond_chance(features_KF, numbers_KD))
     assert max(raw) > 3 > max(beyond)
-    own = functional.one_hot((words < 20).sum(dim=1) // 4).double()
-    assert beyond_chance(features_KF, own) > 4
+    assert beyond_chance(features_KF, functional.one_hot((words < 20).sum(dim=1) // 4).double()) > 4
 
 
 def test_the_loss_while_every_sample_was_new():
@@ -227,6 +227,7 @@ def convolutions(outputs=1, size=3):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("belong", [True, False])
 @pytest.mark.parametrize("classes", [True, False])
 def test_masks_of_other_pictures(belong, classes):

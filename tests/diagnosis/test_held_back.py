@@ -223,6 +223,7 @@ def verdict_after(steps, *, rate=2e-3, decay=0.0, classes=4):
     return watch.diagnose(batch=batches, loss_fn=cross_entropy)
 
 
+@pytest.mark.slow
 def test_a_decay_that_halves_what_a_network_learns():
     held_back = verdict_after(150, decay=0.3)
     assert held_back.code == "weight_decay_too_strong"
@@ -230,6 +231,7 @@ def test_a_decay_that_halves_what_a_network_learns():
     assert verdict_after(150, decay=1e-2).code == "healthy"
 
 
+@pytest.mark.slow
 def test_a_training_that_stops_at_its_beginning():
     verdict = verdict_after(30, rate=4e-4)
     assert verdict.code == "too_few_steps"

@@ -61,6 +61,7 @@ def verdict_of(loss_fn, labels_N):
     return watch.diagnose(batch=(INPUTS_NF[:32], labels_N[:32].clone()), loss_fn=loss_fn, seconds=0.2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("loss_fn", "labels_N", "same_as"),
     [

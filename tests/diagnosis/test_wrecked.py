@@ -135,6 +135,7 @@ def test_a_rate_that_wrecked_the_weights_is_named_since_copies_from_the_start_le
         assert verdict.code in {"healthy", "converged"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("handed_over", [False, True])
 def test_a_new_head_that_the_optimizer_does_not_have_is_named_however_small_it_is_beside_what_is_frozen(handed_over):
     torch.manual_seed(0)
@@ -165,6 +166,7 @@ class MeanWord(nn.Module):
         return self.head(self.words(words_NT).mean(1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("of_topics", [False, True])
 def test_frozen_vectors_that_nothing_can_be_learned_from_are_told_from_those_that_are_meant_to_be_frozen(of_topics):
     torch.manual_seed(0)
@@ -192,6 +194,7 @@ def test_what_is_frozen_is_not_accused_where_copies_that_train_it_learn_no_more(
     assert judge(numbers | {"to_constant": 0.7}).code != "untrained_parameters"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", [1.0, 1 / 255])
 def test_pixels_that_were_divided_by_255_twice_are_named_by_what_larger_ones_would_do(scale):
     """Most pixels lie at the border, where the first batch shows next to nothing."""

@@ -101,6 +101,7 @@ def test_any_number_of_classes_with_any_names(drawn, tmp_path, language, count):
     assert len(axes.get_legend().get_texts()) == (25 if count > 50 else count)
 
 
+@pytest.mark.slow
 def test_of_many_classes_the_most_confused_have_a_color_and_the_others_are_gray(drawn, tmp_path):
     features, labels = blobs(240, 60)
     predicted = labels.copy()

@@ -153,6 +153,7 @@ def test_a_tensor_of_bfloat16_is_a_picture(kept_run):
     np.testing.assert_array_equal(held.probability_NC, predict(kept_run, image.float()).probability_NC)
 
 
+@pytest.mark.slow
 def test_loading_imports_no_training(kept_run, files):
     code = f"""
 import sys, thalweg

@@ -38,6 +38,7 @@ def exported(run, tmp_path_factory):
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tta", [1, 4])
 def test_the_file_predicts_as_the_run_does(run, exported, striped, tta):
     expected, found = predict(run.path, striped, tta=tta), predict_onnx([exported], striped, tta=tta)

@@ -65,6 +65,7 @@ def test_photos_are_not_sorted_into_one_folder(predicted, tmp_path):
         sort_photos(predicted, None, tmp_path / "sorted")
 
 
+@pytest.mark.slow
 def test_an_exported_file_gives_the_same_labels(several_run, predicted, tiled, tmp_path):
     onnx = pytest.importorskip("onnx", reason='the extra "export" is not installed')
     pytest.importorskip("onnxruntime", reason='the extra "export" is not installed')

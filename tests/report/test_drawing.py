@@ -60,6 +60,7 @@ def run(made, photos, tmp_path, monkeypatch):
     return run
 
 
+@pytest.mark.slow
 def test_all_pictures_are_drawn_and_put_into_the_report(run):
     report = draw_run(run.path)
     assert {path.name for path in run.path.glob("*.png")} == PICTURES

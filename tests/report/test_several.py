@@ -13,6 +13,7 @@ from thalweg.report.several import label_scores, rarest_labels, wrong_labels
 from thalweg.runs import Run, files
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_picture_is_drawn_and_the_report_shows_it(several_run, tmp_path, language):
     path = tmp_path / "run"

@@ -56,6 +56,7 @@ def test_scores_are_those_of_scikit_learn():
     np.testing.assert_allclose(f1_of(decided_NC, true_NC), f1_score(true_NC, decided_NC, average=None))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
 def test_no_other_threshold_has_a_better_f1(seed):
     scores_NC, true_NC = drawn(seed, ties=seed % 2 == 0)

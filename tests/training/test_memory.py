@@ -60,6 +60,7 @@ print(block is not None, heap() > 3 * 2**30)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc is told")
 def test_more_than_two_gigabytes_are_kept_as_well():
     clean = {name: value for name, value in os.environ.items() if name not in ("GLIBC_TUNABLES", "MALLOC_ARENA_MAX")}

@@ -164,6 +164,7 @@ def test_only_one_of_many_takes_a_folder(tmp_path, monkeypatch):
     assert len(refused) == 7
 
 
+@pytest.mark.slow
 def test_a_folder_whose_claim_was_killed_can_be_taken(tmp_path):
     code = (
         "import os, sys; from thalweg.training.session import claimed\n"

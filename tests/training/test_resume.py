@@ -281,6 +281,7 @@ class Notes(Listener):
         self.keys.append(key)
 
 
+@pytest.mark.slow
 def test_a_finished_run_goes_on_to_more_epochs_as_if_started_so(striped, tmp_path):
     """Without a schedule that depends on the length, two epochs and two more are the four of another run."""
     config = replace(CONFIG, size=16, batch_size=32, augment="none", schedule="constant", checkpoint_every=120.0)

@@ -193,6 +193,7 @@ def test_who_lets_go_of_a_training_step_lets_go_of_its_weights():
         gc.enable()
 
 
+@pytest.mark.slow
 def test_memory_for_not_even_one_photo_is_an_error():
     gradients = Gradients(Exhausted(0), Objective("cross-entropy", 0.0), Format("fp32", "channels-last"))
     with pytest.raises(TrainingError, match="even one photo"):

@@ -21,6 +21,7 @@ def test_the_zoo_is_as_large_as_it_says():
     assert all(case.make.__doc__ for case in CASES.values())
 
 
+@pytest.mark.slow
 def test_a_training_is_a_pure_function_of_its_setting():
     case = CASES["rate_a_thousandth"]
     first, second = (run_case(case, Setting("perceptron", "sgd", 3)) for _ in range(2))
@@ -45,6 +46,7 @@ def test_the_cause_is_named(code):
     assert outcome.right, (outcome.code, outcome.second)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["digits_short", "digits_cosine", "line_converged", "digits_with_norm"])
 def test_what_is_well_is_called_well(name):
     case = CASES[name]

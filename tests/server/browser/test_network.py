@@ -25,6 +25,7 @@ def numbers(page):
     return page.locator("#network-numbers tbody td").all_inner_texts()
 
 
+@pytest.mark.slow
 def test_one_click_leads_to_a_network_that_trains_and_goes_back_to_its_very_start(open_page, until):
     page = open_page("")
     page.click("#tabs [data-to=network]")

@@ -276,6 +276,7 @@ def test_losses_run_together(open_page):
     assert steep > 0.99
 
 
+@pytest.mark.slow
 def test_a_photo_is_classified(open_page, striped, tmp_path):
     page = open_page("tab=classify")
     page.wait_for_selector("#classify-run option", state="attached")
