@@ -189,3 +189,18 @@ def test_kept_samples_need_every_input(named):
     batch = Batch({"table": TABLE[:60], "mask": mask[:60]}, CLASSES[:60])
     kept = kept_samples(nn.functional.cross_entropy, watching._probe.kept.rows, batch)
     assert (kept is None) == named
+
+
+def test_layers_that_are_affine_together_need_a_smaller_lead_of_a_plain_predictor():
+    learning = {"falling": 0.03, "to_constant": 0.46, "left": 0.45, "steps": 400.0, "learns": 1.0, "avoidable": 0.15}
+    assert judge(learning | {"affine": 1.0}).code == "model_too_small"
+    assert judge(learning | {"affine": 1.0, "avoidable": 0.05}).code == "healthy"
+    assert judge(learning | {"affine": 0.0}).code == "healthy"
+
+
+def test_a_training_that_stops_while_it_learns_fast():
+    fast = {"falling": 0.27, "to_constant": 0.6, "left": 0.6, "steps": 62.0, "learns": 1.0, "avoidable": 0.15}
+    assert judge(fast | {"tried_longer": 0.16}).code == "too_few_steps"
+    assert judge(fast | {"tried_longer": 0.02}).code == "healthy"
+    assert judge(fast | {"tried_longer": 0.16, "avoidable": 0.0}).code == "healthy"
+    assert judge(fast | {"tried_longer": 0.16, "steps": 250.0}).code == "healthy"

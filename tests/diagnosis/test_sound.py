@@ -145,6 +145,9 @@ def test_of_a_rare_class_all_samples_that_the_training_took_are_asked():
     assert rare_measures(copied, None, of_batch) == rare_measures(copied, batch, found) == {}
     assert rare_measures(copied, kept, {"targets_kinds": 1.0}) == found  # a batch without the rare class
     assert rare_measures(copied, kept, {"targets_kinds": 40.0}) == {}
+    some = {"largest_class": 0.9, "rare_found": 0.5}  # of three rare labels among thirty, or thirty among three hundred
+    assert rare_measures(copied, kept, some | {"targets_count": 30.0}) == found
+    assert rare_measures(copied, kept, some | {"targets_count": 300.0}) == {}
 
 
 @pytest.mark.parametrize("weight", [1.0, 40.0])
@@ -220,3 +223,11 @@ def test_a_noise_floor_is_neither_a_saddle_nor_a_rate_that_fell_too_early():
     assert judge(floor | decayed | {"tried_full_rate": 0.07, "cosine": 0.1}).code in SOUND
     assert judge(floor | decayed | {"tried_full_rate": 0.31}).code == "decayed_too_early"
     assert judge(floor | {"to_constant": 1.04, "tried_anew": 0.2}).code in SOUND
+
+
+def test_what_is_known_by_heart_while_a_fifth_of_the_validation_loss_is_left():
+    by_heart = {"falling": 0.0, "to_constant": 1e-6, "left": 1e-6, "steps": 300.0, "valid_gap": 1.0, "valid_rise": 0.0}
+    by_heart |= {"decrease_possible": 1e-9, "valid_lost": 0.0}
+    assert judge(by_heart | {"valid_left": 0.29}).code == "overfitting"
+    assert judge(by_heart | {"valid_left": 0.14}).code == "converged"
+    assert judge(by_heart | {"valid_left": 0.29, "left": 0.02}).code == "converged"

@@ -62,3 +62,10 @@ def test_an_unknown_start():
     copied = Copy.of(model, torch.optim.SGD(model.parameters(), lr=0.1), cross_entropy)
     assert start_measures(copied, {}, BATCH) == {}
     assert start_measures(copied, {"0.weight": torch.zeros(2, 2)}, BATCH) == {}
+
+
+def test_factors_that_start_at_zero_are_a_saddle_however_large_the_first_loss():
+    stuck = {"falling": 0.0, "to_constant": 0.7, "left": 0.07, "steps": 500.0, "matrix_gradient_first": 0.0}
+    assert judge(stuck).code == "saddle"
+    assert judge(stuck | {"matrix_gradient_first": 0.5}).code != "saddle"
+    assert judge(stuck | {"to_constant": 0.1}).code != "saddle"

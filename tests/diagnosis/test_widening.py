@@ -3,9 +3,11 @@
 import pytest
 import torch
 from torch import nn
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, mse_loss
 
 from thalweg import watch
+from thalweg.diagnosis.measures.gains import Gains
+from thalweg.diagnosis.measures.trial_gains import TrialGains
 from thalweg.diagnosis.measures.widening import WIDE, enlarge
 from thalweg.probes.batches import Batch
 from thalweg.probes.copies import Copy
@@ -100,3 +102,52 @@ def test_a_watched_network_of_one_unit_is_called_too_small(units, small):
     verdict = watching.diagnose(batch=(points, labels), loss_fn=cross_entropy, seconds=60)
     assert (verdict.code == "model_too_small") == small, verdict.explain()
     assert verdict.ill == small
+
+
+class Reader(nn.Module):
+    """A recurrent layer that reads numbers, and a line from its last state."""
+
+    def __init__(self, kind, units, **named):
+        super().__init__()
+        self.rnn = kind(3, units, batch_first=True, **named)
+        self.out = nn.Linear(units * (2 if named.get("bidirectional") else 1), 2)
+
+    def forward(self, x):
+        return self.out(self.rnn(x)[0][:, -1])
+
+
+@pytest.mark.parametrize("kind", [nn.RNN, nn.GRU, nn.LSTM])
+@pytest.mark.parametrize("layers", [1, 2])
+def test_a_recurrent_layer_becomes_wide_and_stays_of_its_kind(kind, layers):
+    named = {"num_layers": layers} | ({"nonlinearity": "relu"} if kind is nn.RNN else {})
+    done, larger = enlarged(Reader(kind, 2, **named), Batch(torch.randn(4, 5, 3), torch.zeros(4, dtype=torch.long)))
+    assert done
+    assert (type(larger.rnn), larger.rnn.hidden_size, larger.rnn.num_layers) == (kind, WIDE, layers)
+    assert larger.rnn.batch_first
+    assert larger.out.in_features == WIDE
+    assert kind is not nn.RNN or larger.rnn.nonlinearity == "relu"
+
+
+@pytest.mark.parametrize("named", [{"bidirectional": True}, {}])
+def test_a_recurrent_layer_of_two_directions_or_enough_units_is_left(named):
+    model = Reader(nn.GRU, 2 if named else 8, **named)
+    assert not enlarged(model, Batch(torch.randn(4, 5, 3), torch.zeros(4, dtype=torch.long)))[0]
+
+
+def test_a_wider_network_gets_as_many_steps_as_the_training_had():
+    """It begins anew: what it could gain shows late."""
+    torch.manual_seed(0)
+    pictures = torch.randn(256, 8) @ torch.randn(8, 24)
+    model = nn.Sequential(nn.Linear(24, 1), nn.Linear(1, 24))
+    optimizer = torch.optim.Adam(model.parameters(), lr=5e-4)
+    for _ in range(600):
+        optimizer.zero_grad()
+        mse_loss(model(pictures), pictures).backward()
+        optimizer.step()
+    batches = [Batch(pictures[at : at + 64], pictures[at : at + 64]) for at in range(0, 256, 64)]
+    gains = Gains(model, optimizer, mse_loss, batches, float(pictures.var()), a_step=1e-3, seconds=60.0)
+
+    def larger(steps):
+        return TrialGains(gains, {"fit_left": 0.5, "steps": steps}).measures()["tried_larger"]
+
+    assert larger(600.0) > larger(45.0) + 0.3

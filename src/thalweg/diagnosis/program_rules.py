@@ -228,6 +228,14 @@ PROGRAM_RULES: tuple[Rule, ...] = (
         prior=1.0,
     ),
     _rule(
+        "saddle",
+        m.MATRIX_GRADIENT_FIRST < 1e-6,
+        m.TO_CONSTANT > 0.5,  # the first loss of targets far from zero may be any number of times the constant's
+        (m.DEAD_UNITS_FIRST < 0.9).if_known,
+        (m.SATURATED_UNITS_FIRST < 0.9).if_known,
+        prior=1.0,
+    ),
+    _rule(
         "targets_unrelated",
         m.PICTURES_FORETOLD < 3,
         m.FIT_LEFT < 0.95,  # else the network says nothing of what could be foretold
@@ -239,7 +247,7 @@ PROGRAM_RULES: tuple[Rule, ...] = (
         m.LARGEST_CLASS > 0.85,
         m.RARE_FOUND < 0.02,
         m.RARE_SAID < 0.1,
-        m.STEPS > 150,
+        m.STEPS > 100,
         prior=0.9,
     ),
     _rule(

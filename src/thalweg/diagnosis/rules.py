@@ -275,6 +275,7 @@ RULES: tuple[Rule, ...] = (
     ),
     _rule("overfitting", m.VALID_GAP > 0.5, m.VALID_RISE > 0.1, m.VALID_LOST > 0.1),
     _rule("overfitting", m.VALID_GAP > 0.7, m.VALID_LEFT > 0.3, m.LEFT < 0.2),
+    _rule("overfitting", m.VALID_GAP > 0.98, m.VALID_LEFT > 0.2, m.LEFT < 0.01),
     _rule("overfitting", m.ACCURACY_GAP > 0.15, m.TRAIN_ACCURACY > 0.95),
     # What is lost among several processes, though each of them learns.
     _rule("replicas_see_same_data", m.DRAWS_SHARED > 0.9, prior=1.0),
@@ -346,6 +347,16 @@ RULES: tuple[Rule, ...] = (
         prior=0.85,
     ),
     _rule("noise_floor", m.BATCH_SIZE < 9, *AVERAGED_OUT, NOT_DECAYED, NOT_OUTDONE, prior=0.85),
+    _rule(
+        "noise_floor",
+        m.NOISE_SHARE > 0.25,
+        m.COSINE < 0.1,  # steps that go somewhere are not at the floor
+        (m.TRIED_LONGER < 0.01).if_known,
+        STUCK,
+        NOT_DECAYED,
+        NOT_OUTDONE,
+        prior=0.85,
+    ),
     _rule("noise_floor", (m.TRIED_LOWER_RATE > 0.02).if_known, *AVERAGED_OUT, NOT_DECAYED, NOT_OUTDONE, prior=0.85),
     _rule(
         "converged",

@@ -48,6 +48,7 @@ STAGES = {
     "statistics": 1,
     "sequence": 4,
     "noise": 4,
+    "hovering": 8,
     "curvature": 200,
     "short_runs": 250,
     "numbered": 1,

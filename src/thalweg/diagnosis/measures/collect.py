@@ -31,6 +31,7 @@ from thalweg.diagnosis.measures.frozen import frozen_measures
 from thalweg.diagnosis.measures.gains import Gains, scale_of
 from thalweg.diagnosis.measures.gradients import curvature_of, noise_of
 from thalweg.diagnosis.measures.graph import graph_measures, rival_measures
+from thalweg.diagnosis.measures.hovering import hovering_measures
 from thalweg.diagnosis.measures.ignored import ignored_measures
 from thalweg.diagnosis.measures.initial import initial_measures
 from thalweg.diagnosis.measures.layout import layout_measures
@@ -81,6 +82,7 @@ ENOUGH_BATCHES, ENOUGH_SAMPLES = 4, 256  # of both, for trials that are judged o
 MOST_SMALL_BATCHES = 16
 FEW_SAMPLES = 8  # of fewer, the best constant's loss is next to nothing
 ALIKE = 2.0  # times
+FLAT, A_TWENTIETH = 0.006, 0.05  # of a loss, and of the seconds
 
 
 def ask(
@@ -189,6 +191,7 @@ def ask(
             ),
             "sequence": lambda: sequence_measures(copied.model, copied.loss_fn, first),
             "noise": lambda: noise_of(copied.model, copied.loss_fn, batches),
+            "hovering": lambda: _of_hovering(new, kept, known, int(A_TWENTIETH * seconds / a_step)),
             "curvature": lambda: curvature_of(
                 new(), sizes.curved, scale=scale, a_step=a_step, seconds=budget.left(), clock=clock
             ),
@@ -272,6 +275,15 @@ def _of_blind(
     if "loss_constant" in found:
         return {}
     return blind_measures(new, batches[:ENOUGH_BATCHES], a_step=a_step, seconds=seconds)
+
+
+def _of_hovering(
+    new: Callable[[], Copy], kept: Batch | None, known: Mapping[str, float], most: int
+) -> dict[str, float]:
+    """What the noise of the steps adds to a loss that does not fall."""
+    if not known.get("falling", 1.0) < FLAT:
+        return {}
+    return hovering_measures(new(), kept, int(known.get("batch_size", 0)), most=most)
 
 
 def _passes(model: nn.Module, batch: Batch) -> bool:

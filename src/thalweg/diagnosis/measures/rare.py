@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import torch
@@ -31,11 +32,12 @@ def rare_measures(copied: Copy, kept: Batch | None, found: Mapping[str, float]) 
     Args:
         copied: its model runs.
         kept: samples that the training took; None: none, so nothing is measured.
-        found: the measures of a batch; nothing where it shows that rare labels are predicted.
+        found: the measures of a batch; nothing where enough rare labels of it show that they are predicted.
     """
     of_one_class = found.get("targets_kinds") == 1  # a small batch lacks a rare class altogether
     largest = found.get("largest_class", 1.0 if of_one_class else 0.0)
-    if kept is None or largest < OUTWEIGHS or found.get("rare_found", 0.0) > NEGLECTED:
+    enough = (1 - largest) * found.get("targets_count", math.inf) >= FEWEST_RARE
+    if kept is None or largest < OUTWEIGHS or (enough and found.get("rare_found", 0.0) > NEGLECTED):
         return {}
     with own_randomness(0), torch.enable_grad():  # the head is read from the graph
         outputs = kept.outputs(copied.model)

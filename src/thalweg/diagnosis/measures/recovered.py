@@ -30,6 +30,7 @@ ALIKE = 0.99  # cosine of a sample's gradient with the one that was kept
 MOST_WRONG = 0.05  # share of samples whose target does not explain their gradient; the others are left out
 OFF = 1e-2  # of a target's spread
 FEWEST_AGAIN = 8  # samples that came again
+FEWEST_TO_SPREAD = 8  # samples: the spread of two is under a twentieth of the whole's one time in eighteen
 
 
 def recovered(rows: Sequence[Rows], loss_fn: LossFunction, like: Tensor) -> Batch | None:
@@ -164,7 +165,7 @@ def _spreads_as(targets: Tensor, like: Tensor) -> bool:
     if bool((like == like.round()).all()):
         return True
     own, spread = (float(one.float().std(correction=0)) for one in (targets, like))
-    return spread / 2 < own < 2 * spread
+    return spread / 2 < own < (2 if len(like) >= FEWEST_TO_SPREAD else 20) * spread
 
 
 def told_alike(rows: Sequence[Rows], targets: Tensor) -> bool:

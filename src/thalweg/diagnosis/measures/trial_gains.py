@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 STEPS = 45
 LONGEST = 5  # times as many steps, where the momentum remembers more
+LARGER = 0.2  # of the seconds: a larger network begins anew, so it gets up to as many steps as the training had
 LOOKS = 3  # how often the loss is measured on the way; the lowest counts
 _STARTS = ("now", "start", "anew")
 _INPUTS = ("standardized", "standardized_faster")  # trials with other inputs
@@ -97,7 +98,8 @@ class TrialGains:
         def lowest(fix: _Change | None, start: str) -> float:
             nonlocal done
             done += 1
-            reached = self._lowest(fix, start, train, held, steps) / self.gains.scale
+            enough = self._as_trained(steps) if fix is not None and fix.larger else steps
+            reached = self._lowest(fix, start, train, held, enough) / self.gains.scale
             found["tried_best"] = min(found.get("tried_best", math.inf), reached)
             self.progress(done, every)
             return reached
@@ -187,6 +189,11 @@ class TrialGains:
         memory = 1 / max(1 - max(map(_momentum_of, self.gains.optimizer.param_groups), default=0.0), 1e-9)
         return round(min(max(STEPS, 2 * memory), LONGEST * STEPS))
 
+    def _as_trained(self, fewest: int) -> int:
+        """As many steps as the training had, as far as there is time for them."""
+        affordable = LARGER * self.gains.seconds / max(self.gains.a_step, 1e-9)
+        return int(max(fewest, min(self.known.get("steps", 0.0), affordable)))
+
     @property
     def _rate(self) -> float:
         return max((float(group["lr"]) for group in self.gains.optimizer.param_groups), default=0.0)
@@ -232,13 +239,13 @@ class TrialGains:
 
     @property
     def _narrow(self) -> int:
-        """Units of a layer that may be too narrow: if the targets may be the inputs, narrow layers are the purpose."""
+        """Units of a layer that may be too narrow: if numbers are to be given back, narrow layers are the purpose."""
         batch = self.gains.batches[0]
         inputs, targets = first_tensor(batch.inputs), batch.targets
         if not isinstance(targets, torch.Tensor) or inputs is None:
             return NARROW
         same = len(targets) == len(inputs) and inputs.numel() == targets.numel() > len(targets)
-        return 1 if same else NARROW
+        return 1 if same and targets.is_floating_point() else NARROW
 
     def _lowest(
         self, change: _Change | None, start: str, train: Sequence[Batch], held: Sequence[Batch], steps: int

@@ -6,7 +6,7 @@ A network is too small if a larger one learns what it cannot; steps that fail do
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import nn
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 NARROW = 4  # units; a hidden layer with more is not asked
 WIDE = 64
-_LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d)
+_LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.RNNBase)
 
 
 class Call(NamedTuple):
@@ -80,13 +80,15 @@ def enlarge(copied: Copy, batch: Batch, *, narrow: int = NARROW) -> bool:
 
 
 def calls_of(model: nn.Module, batch: Batch) -> list[Call]:
-    """The linear layers, convolutions and batch norms of one pass, in order."""
+    """The linear and recurrent layers, convolutions and batch norms of one pass, in order."""
     calls: list[Call] = []
 
     def note(name: str, module: nn.Module) -> None:
-        def hook(_module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-            at = -1 if isinstance(module, nn.Linear) else 1
-            calls.append(Call(name, module, inputs[0].shape[at], output.shape[at]))
+        def hook(_module: nn.Module, inputs: tuple[Tensor, ...], outputs: Any) -> None:
+            output = outputs[0] if isinstance(outputs, tuple) else outputs  # a recurrent layer gives its states, too
+            if isinstance(output, torch.Tensor):  # none of a packed sequence
+                at = -1 if isinstance(module, nn.Linear | nn.RNNBase) else 1
+                calls.append(Call(name, module, inputs[0].shape[at], output.shape[at]))
 
         handles.append(module.register_forward_hook(hook))
 
@@ -111,15 +113,27 @@ def _narrowest(calls: list[Call], narrow: int) -> tuple[Call, list[Call], Call] 
     for at, following in pairwise(layers):
         first, second, norms = calls[at], calls[following], calls[at + 1 : following]
         fits = first.gives == second.takes and {first.name, second.name} <= once
-        plain = all(getattr(call.module, "groups", 1) == 1 for call in (first, second))
+        plain = _is_plain(first.module) and _is_plain(second.module)
         holds_back = first.gives <= narrow
         if fits and plain and holds_back and (found is None or first.gives < found[0].gives):
             found = first, norms, second
     return found
 
 
+def _is_plain(module: nn.Module) -> bool:
+    """Whether a layer's width is one number: no groups of channels, no two directions, no projection."""
+    if isinstance(module, nn.RNNBase):
+        return not module.bidirectional and not module.proj_size
+    return getattr(module, "groups", 1) == 1
+
+
 def _resized(module: nn.Module, takes: int, gives: int) -> nn.Module:
     """A layer of the same kind with new weights and other widths."""
+    if isinstance(module, nn.RNNBase):
+        names = ("num_layers", "bias", "batch_first", "dropout")
+        names += ("nonlinearity",) if isinstance(module, nn.RNN) else ()
+        kind: Any = type(module)  # one of three, which do not take what their base takes
+        return kind(takes, gives, **{name: getattr(module, name) for name in names})
     bias = module.bias is not None
     if isinstance(module, nn.Linear):
         return nn.Linear(takes, gives, bias=bias)
