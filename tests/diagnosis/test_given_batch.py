@@ -284,6 +284,9 @@ def test_a_network_that_could_find_the_rare_samples_and_does_not():
     assert judge(falling | rare | {"rare_ranked": 0.97}).code == "class_imbalance"
     assert judge(falling | rare | {"rare_ranked": 0.6}).code == "healthy"
     assert judge(falling | rare | {"rare_ranked": 0.97, "rare_found": 0.6}).code == "healthy"
+    half = falling | {"largest_class": 0.95, "rare_ranked": 0.98, "learns": 1.0}
+    assert judge(half | {"rare_found": 0.5, "rare_said": 0.53}).code == "class_imbalance"
+    assert judge(half | {"rare_found": 0.5, "rare_said": 0.9}).code == "healthy"
 
 
 class Numbers(nn.Module):

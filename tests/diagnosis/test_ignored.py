@@ -7,6 +7,7 @@ from torch import nn
 import thalweg
 from thalweg.diagnosis.judging import judge
 from thalweg.diagnosis.measures.ignored import ignored_measures
+from thalweg.i18n import LANGUAGES, speaking
 from thalweg.probes.batches import Batch
 from thalweg.probes.copies import Copy
 
@@ -240,3 +241,17 @@ def test_layers_that_get_no_gradient_because_nothing_of_the_inputs_passes():
     assert verdict.code == "inputs_ignored"
     assert verdict.alternatives[0][0] == "untrained_parameters"
     assert judge(cut | {"inputs_seen": 1.0}).code == "untrained_parameters"
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_branch_that_is_never_joined(language):
+    """What takes some columns of a table never gets a gradient, as it is computed and left."""
+    unjoined = {"steps": 300.0, "falling": 0.0, "to_constant": 0.8, "left": 0.8, "gradless": 0.3, "inputs_seen": 0.6}
+    with speaking(language):
+        verdict = judge(unjoined | {"inputs_columns": 1.3})
+        assert verdict.code == "inputs_ignored"
+        assert [fix.code for fix in verdict.fixes] == ["each_column"]
+        assert "cat([a, a])" in str(verdict)
+    assert judge(unjoined).code == "untrained_parameters"  # of pictures, whose border nothing may read
+    assert judge(unjoined | {"inputs_columns": 1.3, "missing": 0.3}).code == "untrained_parameters"
+    assert judge(unjoined | {"inputs_columns": 1.3, "inputs_seen": 1.0}).code == "untrained_parameters"

@@ -96,6 +96,12 @@ def test_a_column_that_one_class_alone_has(targets):
     assert "every sample of one class" in str(verdict)
 
 
+@pytest.mark.parametrize(("apart", "told"), [(30.0, 1.0), (6.0, 0.0)])
+def test_a_column_in_which_the_classes_lie_far_apart(apart, told):
+    """Thirty standard deviations between two bell curves are no feature of theirs; six leave no gap that is so wide."""
+    assert class_in_column(with_column(RARE * apart + torch.randn(64, generator=DRAW)), RARE) == told
+
+
 def one_differs(column):
     changed = column.clone()
     changed[1] = 3
@@ -284,6 +290,30 @@ def test_labels_that_the_loss_shifts_and_padding_that_it_ignores():
 
     assert leakage_measures(model, shifting_loss, [Batch(WORDS, WORDS)]) == {"own_seen": 0.0}
     assert leakage_measures(model, ignoring, [Batch(padded, padded)]) == {"own_seen": 1.0}
+
+
+WAVES = torch.sin(torch.arange(24.0) * 0.4 + 6 * torch.rand(16, 1, generator=DRAW))[..., None]
+
+
+class Follower(nn.Module):
+    """Numbers at each position, from those up to there, from all, or from the position's own alone."""
+
+    def __init__(self, kind, features=1):
+        super().__init__()
+        self.rnn = nn.GRU(features, 4, batch_first=True, bidirectional=kind == "all") if kind != "own" else None
+        self.out = nn.Linear(features if kind == "own" else 8 if kind == "all" else 4, features)
+
+    def forward(self, x):
+        return self.out(x if self.rnn is None else self.rnn(x)[0])
+
+
+@pytest.mark.parametrize(("kind", "found"), [("before", {"own_seen": 1.0}), ("all", {"own_seen": 0.0}), ("own", {})])
+def test_a_forecast_whose_targets_are_not_shifted(kind, found):
+    """A network that reads everything, or each position by itself, may be an autoencoder."""
+    torch.manual_seed(0)
+    assert leakage_measures(Follower(kind), mse_loss, [Batch(WAVES, WAVES.clone())]) == found
+    noise = torch.randn(16, 24, 1, generator=DRAW)  # of which nobody can tell the next
+    assert leakage_measures(Follower("before"), mse_loss, [Batch(noise, noise.clone())]) == {}
 
 
 def test_a_decoder_whose_targets_are_its_inputs():

@@ -6,7 +6,7 @@ from torch import nn
 
 from thalweg.diagnosis import watch
 from thalweg.diagnosis.judging import judge
-from thalweg.diagnosis.measures.collect import kept_samples, with_kept
+from thalweg.diagnosis.measures.beside import kept_samples, with_kept
 from thalweg.diagnosis.measures.outdone import outdone_measures
 from thalweg.diagnosis.wording import text_of
 from thalweg.i18n import LANGUAGES, speaking
@@ -204,3 +204,18 @@ def test_a_training_that_stops_while_it_learns_fast():
     assert judge(fast | {"tried_longer": 0.02}).code == "healthy"
     assert judge(fast | {"tried_longer": 0.16, "avoidable": 0.0}).code == "healthy"
     assert judge(fast | {"tried_longer": 0.16, "steps": 250.0}).code == "healthy"
+
+
+def test_a_training_that_ends_while_its_rate_still_rises():
+    rising = {"falling": 0.16, "to_constant": 0.75, "left": 0.75, "steps": 240.0, "tried_longer": 0.3, "lr_rising": 0.5}
+    verdict = judge(rising)
+    assert verdict.code == "too_few_steps"
+    assert "warm-up" in str(verdict)
+    assert judge(rising | {"lr_rising": 0.0}).code == "healthy"
+    assert judge(rising | {"tried_longer": 0.0}).code == "healthy"
+
+
+def test_sixty_steps_after_which_going_on_learns_much():
+    begun = {"falling": 0.12, "to_constant": 0.82, "left": 0.82, "steps": 60.0, "avoidable": 0.0}
+    assert judge(begun | {"tried_longer": 0.35}).code == "too_few_steps"
+    assert judge(begun | {"tried_longer": 0.1}).code == "healthy"

@@ -146,8 +146,8 @@ def test_of_a_rare_class_all_samples_that_the_training_took_are_asked():
     assert rare_measures(copied, kept, {"targets_kinds": 1.0}) == found  # a batch without the rare class
     assert rare_measures(copied, kept, {"targets_kinds": 40.0}) == {}
     some = {"largest_class": 0.9, "rare_found": 0.5}  # of three rare labels among thirty, or thirty among three hundred
-    assert rare_measures(copied, kept, some | {"targets_count": 30.0}) == found
-    assert rare_measures(copied, kept, some | {"targets_count": 300.0}) == {}
+    assert rare_measures(copied, kept, some) == found
+    assert rare_measures(copied, kept, some | {"rare_ranked": 0.9}) == {}
 
 
 @pytest.mark.parametrize("weight", [1.0, 40.0])

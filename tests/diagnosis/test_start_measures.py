@@ -69,3 +69,11 @@ def test_factors_that_start_at_zero_are_a_saddle_however_large_the_first_loss():
     assert judge(stuck).code == "saddle"
     assert judge(stuck | {"matrix_gradient_first": 0.5}).code != "saddle"
     assert judge(stuck | {"to_constant": 0.1}).code != "saddle"
+
+
+def test_what_a_decay_holds_at_a_saddle_is_no_saddle_of_its_own():
+    held = {"falling": 0.0, "to_constant": 1.0, "left": 1.0, "steps": 300.0, "negative_curvature": 1.0}
+    held |= {"matrix_gradient": 1e-6}
+    assert judge(held).code == "saddle"
+    assert judge(held | {"tried_no_decay": 0.0}).code == "saddle"
+    assert judge(held | {"tried_no_decay": 0.47}).code == "weight_decay_too_strong"

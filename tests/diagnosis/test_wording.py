@@ -27,6 +27,7 @@ SHARED = (
     "inputs_ignored",
     "lr_too_small",
     "model_too_small",
+    "noise_floor",
     "optimizer_not_stepping",
     "samples_mixed",
     "saturated_units",

@@ -206,7 +206,8 @@ def _for_ignored(measures: Mapping[str, float]) -> tuple[str, ...]:
     """The fix where the inputs reach the outputs, and tell too little; empty if nothing says why."""
     if measures.get("own_to_others", math.inf) < 3:
         return ("mix_less",)
-    if measures.get("ignored_tells", 0) > 5:
+    unjoined = measures.get("gradless", 0) > 0.01 and measures.get("inputs_seen", 1) < 0.95
+    if measures.get("ignored_tells", 0) > 5 or unjoined:
         return ("each_column",)
     if measures.get("directions_apart", math.inf) < 0.2:
         return ("stop_gradient",)

@@ -44,6 +44,14 @@ PROGRAM_RULES: tuple[Rule, ...] = (
     # Where no input reaches the outputs, what lies between gets no gradient for that reason.
     _rule("inputs_ignored", m.GRADLESS > 0.01, m.INPUTS_SEEN < 1e-3, (m.TO_CONSTANT > 0.7).if_known, prior=1.0),
     _rule("untrained_parameters", m.GRADLESS > 0.01, m.CLEARED_EARLY > 0.01, prior=1.0),
+    _rule(  # a branch without a gradient, and columns of a table that nothing reads: convolutions may leave a border
+        "inputs_ignored",
+        m.GRADLESS > 0.01,
+        m.INPUTS_SEEN < 0.95,
+        m.INPUTS_COLUMNS > 0,
+        (m.MISSING < 0.01).if_known,
+        prior=1.0,
+    ),
     _rule("untrained_parameters", m.GRADLESS > 0.01, prior=1.0),
     _rule(
         "untrained_parameters",
@@ -275,6 +283,16 @@ PROGRAM_RULES: tuple[Rule, ...] = (
         m.RARE_RANKED > 0.85,  # it could find most of them
         m.STEPS > 150,
         prior=0.9,
+    ),
+    _rule(
+        "class_imbalance",
+        m.LARGEST_CLASS > 0.85,
+        m.RARE_FOUND < 0.6,
+        m.RARE_SAID < 0.6,
+        m.RARE_RANKED > 0.85,
+        m.STEPS > 150,
+        prior=0.85,
+        beside_learning=True,
     ),
     _rule("lr_too_large", m.GAIN_LOWER_RATE_MORE > ENOUGH, NOT_BELOW, STUCK, prior=0.9),
     _rule(

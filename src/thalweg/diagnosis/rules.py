@@ -130,7 +130,14 @@ RULES: tuple[Rule, ...] = (
     _rule("weight_decay_too_strong", DECAYS_MUCH, m.GAIN_NO_DECAY_MORE > 0.02, STUCK, m.LEFT > 0.3),
     _rule("weight_decay_too_strong", m.DECAY_TO_GRADIENT > 0.03, m.WEIGHT_NORM_LEFT < 0.5, STUCK, m.LEFT > 0.5),
     # A rate that is too large. It can kill units, so it comes before the rules about units.
-    _rule("saddle", m.NEGATIVE_CURVATURE > 0.5, m.MATRIX_GRADIENT < 1e-3, STUCK, m.LEFT > 0.5),
+    _rule(
+        "saddle",
+        m.NEGATIVE_CURVATURE > 0.5,
+        m.MATRIX_GRADIENT < 1e-3,
+        STUCK,
+        m.LEFT > 0.5,
+        (m.TRIED_NO_DECAY < 0.1).if_known,  # else the decay holds it there
+    ),
     _rule(
         "ill_conditioned", m.SHARPNESS_RATIO > 0.6, m.GAIN_MORE < 0, m.FALLING < 0.05, m.LEFT > 0.1, m.LATE_NOISE < 0.02
     ),
@@ -142,7 +149,7 @@ RULES: tuple[Rule, ...] = (
     _rule("batchnorm_mismatch", m.TRIED_GROUP_NORM > GAINS, m.TO_CONSTANT > 0.4, m.STEPS > 30, prior=0.9),
     _rule("batchnorm_mismatch", m.NORM_VALUES < PAIR, m.STEPS > 30, prior=0.95, beside_learning=True),
     _rule("lr_too_large", m.TRIED_LOWER_RATE > 0.05, m.UPDATE_RATIO_FIRST > 0.05, NOT_BELOW, STUCK, prior=0.9),
-    _rule("lr_too_large", m.TRIED_LOWER_RATE > 0.1, m.UPDATE_RATIO_FIRST > 0.05, m.TO_CONSTANT > 0.5, STUCK, prior=0.9),
+    _rule("lr_too_large", m.TRIED_LOWER_RATE > 0.1, m.UPDATE_RATIO_FIRST > 0.03, m.TO_CONSTANT > 0.5, STUCK, prior=0.9),
     _rule("model_too_small", m.AFFINE > 0.5, m.FIT_LEFT > 0.3, m.LEFT > 0.3, prior=1.0),
     # Units and layers that pass no gradient.
     _rule(
@@ -349,7 +356,7 @@ RULES: tuple[Rule, ...] = (
     _rule("noise_floor", m.BATCH_SIZE < 9, *AVERAGED_OUT, NOT_DECAYED, NOT_OUTDONE, prior=0.85),
     _rule(
         "noise_floor",
-        m.NOISE_SHARE > 0.25,
+        m.NOISE_SHARE > 0.4,
         m.COSINE < 0.1,  # steps that go somewhere are not at the floor
         (m.TRIED_LONGER < 0.01).if_known,
         STUCK,

@@ -64,7 +64,7 @@ BY: dict[str, tuple[str, ...]] = {
     "exploding_gradients": ("initial_scale", "gradient_burst", "update_ratio_first"),
     "gradients_not_averaged": ("summed_passes",),
     "ill_conditioned": ("tried_decorrelated", "gain_more", "cosine"),
-    "inputs_ignored": ("avoidable", "ignored_tells", "own_to_others", "directions_apart"),
+    "inputs_ignored": ("inputs_columns", "avoidable", "ignored_tells", "own_to_others", "directions_apart"),
     "lr_too_large": (
         "gain_lower_rate_more",
         "nonfinite_step",
@@ -82,6 +82,7 @@ BY: dict[str, tuple[str, ...]] = {
     "lr_too_small": ("rounded_away", "tried_higher_rate", "cosine"),
     "model_too_small": ("affine", "tried_larger"),
     "not_shuffled": ("quantiles_carried", "kinds_carried", "peak", "left", "avoidable"),
+    "noise_floor": ("noise_share",),
     "optimizer_not_stepping": ("cleared_early", "dropped", "standstill"),
     "overfitting": ("valid_rise", "valid_gap", "accuracy_gap"),
     "replicas_see_same_data": ("data_shared", "draws_shared"),
@@ -101,7 +102,7 @@ BY: dict[str, tuple[str, ...]] = {
     "symmetric_weights": ("twin_units_first",),
     "target_leakage": ("targets_in_column", "class_in_column", "targets_at_end", "next_seen", "own_seen"),
     "targets_unrelated": ("crossed", "foretold", "pictures_foretold", "tried_best", "to_constant"),
-    "too_few_steps": ("stepped", "avoidable", "tried_longer", "gain_same"),
+    "too_few_steps": ("stepped", "lr_rising", "avoidable", "tried_longer", "gain_same"),
     "untrained_parameters": (
         "foreign",
         "missing",

@@ -7,7 +7,7 @@ import warnings
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
@@ -16,6 +16,7 @@ from thalweg.diagnosis.measures.accumulation import accumulation_measures
 from thalweg.diagnosis.measures.affine import affine_measures
 from thalweg.diagnosis.measures.aligned import with_targets_like_outputs
 from thalweg.diagnosis.measures.batch import constant_of, of_batch
+from thalweg.diagnosis.measures.beside import ENOUGH_BATCHES, kept_samples, lacks_classes, same_numbers, with_kept
 from thalweg.diagnosis.measures.blind import blind_measures
 from thalweg.diagnosis.measures.budget import A_PASS, Budget, Sizes, TooSlowError, timed_on
 from thalweg.diagnosis.measures.called import called_measures
@@ -45,7 +46,6 @@ from thalweg.diagnosis.measures.padding import padding_measures
 from thalweg.diagnosis.measures.pairing import pairing_measures
 from thalweg.diagnosis.measures.penalty import penalty_measures
 from thalweg.diagnosis.measures.rare import rare_measures
-from thalweg.diagnosis.measures.recovered import recovered
 from thalweg.diagnosis.measures.relabeled import with_class_indices
 from thalweg.diagnosis.measures.repeated import other_batch, redrawn_measures
 from thalweg.diagnosis.measures.rewards import reward_measures
@@ -60,10 +60,8 @@ from thalweg.diagnosis.measures.terms import terms_measures
 from thalweg.diagnosis.measures.trial_gains import TrialGains
 from thalweg.diagnosis.measures.unmoved import unmoved_measures
 from thalweg.errors import UsageError
-from thalweg.probes.batches import first_tensor
 from thalweg.probes.copies import Copy, fastest_threads, own_clock, own_randomness, seconds_of, untouching
-from thalweg.probes.holdout import rows_of, with_fewer
-from thalweg.probes.kept import leaves
+from thalweg.probes.holdout import with_fewer
 
 
 if TYPE_CHECKING:
@@ -78,10 +76,7 @@ if TYPE_CHECKING:
     from thalweg.probes.validating import ValidationMode
 
 MOST_BATCHES = 8
-ENOUGH_BATCHES, ENOUGH_SAMPLES = 4, 256  # of both, for trials that are judged on samples kept out
-MOST_SMALL_BATCHES = 16
 FEW_SAMPLES = 8  # of fewer, the best constant's loss is next to nothing
-ALIKE = 2.0  # times
 FLAT, A_TWENTIETH = 0.006, 0.05  # of a loss, and of the seconds
 
 
@@ -133,7 +128,7 @@ def ask(
     asked = _Asked(found, failed, progress)
     timed, at_first = Copy.of(model, optimizer, loss_fn), timed_on(batches[0], a_pass)
     given, kept = batches, kept_samples(copied.loss_fn, rows, batches[0])
-    as_given = kept if given is written else None  # its labels are as the program writes them
+    as_given = kept if same_numbers(given[0], written[0]) else None  # its labels are as the program writes them
     with fastest_threads(partial(_step, timed, at_first)) as its_step:
         whole_step = its_step * given[0].size / at_first.size
         sizes = Sizes.of(given, whole_step, seconds, divides=partial(_passes, timed.model))
@@ -295,72 +290,9 @@ def _passes(model: nn.Module, batch: Batch) -> bool:
     return False
 
 
-def alike(one: Batch, other: Batch) -> bool:
-    """Whether the inputs of two batches have one scale, within a factor of two: those of a program may drift."""
-    scales = [
-        float(first.double().std()) for first in map(first_tensor, (one.inputs, other.inputs)) if first is not None
-    ]
-    return len(scales) == 2 and max(scales) <= ALIKE * min(scales)
-
-
-def with_kept(batches: Sequence[Batch], kept: Batch | None) -> Sequence[Batch]:
-    """The given batches, and where they are few, batches of kept samples of the same size.
-
-    Args:
-        batches: at least one.
-        kept: samples that the training took; None: none.
-    """
-    size, found = batches[0].size, list(batches)
-    if kept is not None and not alike(batches[0], kept):
-        return batches
-    enough = min(max(ENOUGH_BATCHES, -(-ENOUGH_SAMPLES // size)), MOST_SMALL_BATCHES)
-    while kept is not None and len(found) < enough:
-        at = (len(found) - len(batches)) * size
-        more = rows_of(kept, slice(at, at + size)) if at + size <= kept.size else None
-        if more is None:
-            break
-        found.append(more)
-    return found
-
-
 def _of_many(gains: Gains, kept: Batch | None) -> Gains:
     """The same with kept samples: what is judged on samples kept out needs many."""
     return replace(gains, batches=with_kept(gains.batches, kept))
-
-
-def kept_samples(loss_fn: LossFunction, rows: Sequence[Rows], batch: Batch) -> Batch | None:
-    """The samples that a watch kept, with targets as a batch has them.
-
-    None if they cannot be read, or lack an input that the batch has: what a loop passes by keyword is not seen.
-    """
-    with suppress(Exception), warnings.catch_warnings(), own_randomness(0):
-        warnings.simplefilter("ignore")
-        kept = recovered(rows, loss_fn, batch.targets) if isinstance(batch.targets, torch.Tensor) else None
-        return kept if kept is not None and _kinds(kept.inputs) == _kinds(batch.inputs) else None
-    return None
-
-
-def lacks_classes(batch: Batch, kept: Batch | None) -> bool:
-    """Whether a batch has one class, and the samples that a watch kept have others: its best constant has no loss.
-
-    Args:
-        batch: of any targets.
-        kept: samples that the training took; None: none.
-
-    Example:
-        >>> from thalweg.probes.batches import Batch
-        >>> kept = Batch(torch.zeros(4, 1), torch.tensor([0, 0, 1, 0]))
-        >>> lacks_classes(rows_of(kept, slice(2)), kept), lacks_classes(kept, kept)
-        (True, False)
-    """
-    if kept is None or not all(isinstance(one.targets, torch.Tensor) and one.targets.ndim for one in (batch, kept)):
-        return False
-    return bool((batch.targets == batch.targets[:1]).all()) and not bool((kept.targets == batch.targets[:1]).all())
-
-
-def _kinds(inputs: Any) -> list[tuple[int, torch.dtype]]:
-    """The number of dimensions and the type of each tensor."""
-    return [(one.ndim, one.dtype) for one in leaves(inputs)]
 
 
 def wiring_measures(wiring: Wiring) -> dict[str, float]:

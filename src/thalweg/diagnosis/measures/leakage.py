@@ -32,6 +32,7 @@ FEWEST_A_CLASS = 8  # of two classes; with more classes, a column that names all
 SHORTEST = 4  # sequences
 _SMOOTH = 0.5  # of the variance: half the mean square of successive differences; 1 in an order that says nothing
 _NEARLY = 0.8  # of the samples
+_FAR = 4.0  # standard deviations within a class: a gap so wide between all samples of two
 _OFF = 1e-6  # of the variance: targets that were standardized, or written with fewer digits
 _CHANGED = 1e-4  # of the outputs' spread
 _MOSTLY = 0.9  # of the change of the loss's gradient
@@ -55,7 +56,8 @@ def leakage_measures(
         falling function of the targets, or a column names each class by a number of its own. No leak are columns that
         are all functions of one variable, such as its powers, nor several that tell a number, such as the last values
         of a series that rises. `class_in_column`, 0 or 1: whether one column of several holds one value in all samples
-        of one class of two, at least 32, and never in the other's, at least 8, where it has several; no other column
+        of one class of two, at least 32, and never in the other's, at least 8, where it has several, or has a gap
+        between the two classes of more than four standard deviations within them; no other column
         may tell the classes apart by a threshold in more than four cases of five, each class counting the same, as
         pixels do. `targets_at_end`, 0 or 1: whether all numbers of each sample's target are values at the last position
         of its inputs, (N, T, F), in the same places in all samples. `next_seen`, in [0, 1]: the share of the positions
@@ -141,9 +143,17 @@ def _holds_class(columns_FN: Tensor, own_N: Tensor) -> bool:
     value_F1, others_FN = columns_FN[:, own_N][:, :1], columns_FN[:, ~own_N]
     same_F = (columns_FN[:, own_N] == value_F1).all(dim=1)
     holds_F = same_F & (others_FN != value_F1).all(dim=1) & (others_FN != others_FN[:, :1]).any(dim=1)
+    holds_F |= _far_apart(columns_FN[:, own_N], others_FN)
     if int(holds_F.sum()) != 1:
         return False
     return all(_told_by_threshold(column_N, own_N) <= _NEARLY for column_N in columns_FN[~holds_F])
+
+
+def _far_apart(own_FN: Tensor, others_FN: Tensor) -> Tensor:
+    """Whether the values of two classes lie so far apart in a column as no two bell curves do, (F,)."""
+    gaps_F = torch.maximum(own_FN.amin(dim=1) - others_FN.amax(dim=1), others_FN.amin(dim=1) - own_FN.amax(dim=1))
+    within_F = torch.maximum(own_FN.std(dim=1), others_FN.std(dim=1))
+    return (within_F > 0) & (gaps_F > _FAR * within_F)
 
 
 def _told_by_threshold(column_N: Tensor, own_N: Tensor) -> float:
@@ -206,13 +216,14 @@ def _of_sequence(
         if time is not None:
             share = _next_seen(model, batch, leaf, time)
             found |= {"next_seen": min(share, found.get("next_seen", 1.0))} if share is not None else {}
-        elif not leaf.is_floating_point() and bool((leaf == wanted).all()):
+        elif bool((leaf == wanted).all()) and (not leaf.is_floating_point() or _is_series(model, batch, leaf, long)):
             later = [_next_seen(model, batch, leaf, one) for one in long]
-            own = [_own_seen(model, loss_fn, batch, leaf, one) for one in long if leaf.ndim == 2]
+            own = [_own_seen(model, loss_fn, batch, leaf, one) for one in long if leaf.ndim == 2 or one == 1]
             # what reads a whole sequence may have to give it back, as an autoencoder has
             known = [share for share in own if share is not None] if 0 in later and not any(later) else []
             sources = [one for one in tensors_in(batch.inputs) if one is not leaf and one.ndim > 1]
-            if any(known) and not sources and not any(_follows_on([leaf, *others], one) for one in long):
+            of_tokens = leaf.ndim == 2 and not leaf.is_floating_point()
+            if of_tokens and any(known) and not sources and not any(_follows_on([leaf, *others], one) for one in long):
                 known = []  # what comes next is chance: an echo is all that can be asked for
             found["own_seen"] = min(known, default=0.0)  # over samples and positions: a loss shifts along one of them
     return found
@@ -222,6 +233,24 @@ def _is_shifted(leaf: Tensor, targets: Tensor, time: int) -> bool:
     """Whether the target at each position is the input at the next."""
     length = leaf.shape[time] - 1
     return bool((targets.narrow(time, 0, length) == leaf.narrow(time, 1, length)).all())
+
+
+def _is_series(model: nn.Module, batch: Batch, leaf: Tensor, long: Sequence[int]) -> bool:
+    """Whether numbers, (N, T, F), tell something about the next ones, and the outputs depend on earlier inputs.
+
+    A network that looks at each position by itself may be an autoencoder of what stands there.
+    """
+    if leaf.ndim != 3 or 1 not in long:
+        return False
+    if not float(leaf.diff(dim=1).square().mean()) < 2 * _SMOOTH * float(leaf.var(dim=1).mean()):
+        return False
+    last = leaf.shape[1] - 1
+    earlier = torch.cat([leaf[:, :last].roll(1, 0), leaf[:, last:]], dim=1)
+    before, after = (
+        _by_position(without_batch_statistics(model), batch, _with(batch.inputs, leaf, one), leaf, 1)
+        for one in (leaf, earlier)
+    )
+    return before is not None and after is not None and not torch.equal(before[last], after[last])
 
 
 def _next_seen(model: nn.Module, batch: Batch, leaf: Tensor, time: int) -> float | None:

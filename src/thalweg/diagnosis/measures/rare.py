@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 import torch
@@ -36,7 +35,7 @@ def rare_measures(copied: Copy, kept: Batch | None, found: Mapping[str, float]) 
     """
     of_one_class = found.get("targets_kinds") == 1  # a small batch lacks a rare class altogether
     largest = found.get("largest_class", 1.0 if of_one_class else 0.0)
-    enough = (1 - largest) * found.get("targets_count", math.inf) >= FEWEST_RARE
+    enough = "rare_ranked" in found  # rare labels in the batch
     if kept is None or largest < OUTWEIGHS or (enough and found.get("rare_found", 0.0) > NEGLECTED):
         return {}
     with own_randomness(0), torch.enable_grad():  # the head is read from the graph

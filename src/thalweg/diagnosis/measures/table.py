@@ -144,6 +144,7 @@ GAIN_HUNDREDFOLD = Measure("gain_hundredfold", "gains")
 GAIN_LESS_THAN_SAME = Measure("gain_less_than_same", "derived", "share")
 GAIN_LOWER_RATE_MORE = Measure("gain_lower_rate_more", "gains", "share")
 GAIN_LR_MOST = Measure("gain_lr_most", "gains", "share")
+LR_RISING = Measure("lr_rising", "history", "share")
 GAIN_LR_MOST_RATIO = Measure("gain_lr_most_ratio", "derived", "times")
 GAIN_MORE = Measure("gain_more", "derived", "share")
 GAIN_NO_DECAY = Measure("gain_no_decay", "gains")
@@ -355,8 +356,7 @@ TOLD = (GUESSED_CLASSES, GUESSED_VARIANCE)
 """Measures that choose the sentence of an undecided verdict."""
 
 COMPARED = (
-    CONSTANT_FITTED,
-    DRIVEN_PASSES,
+    *(CONSTANT_FITTED, DRIVEN_PASSES),
     *(GAIN_HUNDREDFOLD, GAIN_NO_DECAY, GAIN_SAME, GAIN_SAME_LONG, GAIN_TENFOLD, GAIN_TENTH, GAIN_THOUSANDFOLD),
     LEARNS,
     *(LOSS_BATCH, LOSS_CONSTANT, LOSS_FIRST, LOSS_LAST, LOSS_ZERO),

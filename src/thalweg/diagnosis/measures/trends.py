@@ -352,7 +352,21 @@ def _of_rate(steps: Mapping[str, NDArray[np.float64]], loss_S: NDArray[np.float6
         return {}
     most = float(lr_S.max())
     found = {"lr_last": float(lr_S[-1]), "lr_most": most, "lr_left": float(lr_S[-1]) / most if most else np.nan}
-    return found | (_of_decay(lr_S / most, loss_S) if most else {})
+    return found | (_of_decay(lr_S / most, loss_S) | {"lr_rising": _rising(lr_S / most)} if most else {})
+
+
+def _rising(share_S: NDArray[np.float64]) -> float:
+    """How much of the last rate the second half of the steps brought, where no step lowered it; else 0.
+
+    Args:
+        share_S: rates, relative to the largest.
+
+    Example:
+        >>> _rising(np.linspace(0.1, 1.0, 10)), _rising(np.array([0.5, 1.0, 1.0, 1.0])), _rising(np.array([1.0, 0.9]))
+        (0.5, 0.0, 0.0)
+    """
+    rises = len(share_S) > 1 and bool((np.diff(share_S) >= 0).all())
+    return float(1 - share_S[(len(share_S) - 1) // 2] / share_S[-1]) if rises else 0.0
 
 
 def _of_decay(share_S: NDArray[np.float64], loss_S: NDArray[np.float64]) -> dict[str, float]:
