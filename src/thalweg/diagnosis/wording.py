@@ -158,7 +158,7 @@ BY: dict[str, tuple[str, ...]] = {
 }
 """Code to the measures that have a sentence of their own, the one that says most first."""
 
-COMMON = frozenset({"falling", "late_noise", "left", "lr_left", "steps", "valid_rise"})
+COMMON = frozenset({"falling", "inputs_columns", "late_noise", "left", "lr_left", "steps", "valid_rise"})
 """Measures that many rules ask for beside their own: they come last among the evidence that is shown."""
 
 
