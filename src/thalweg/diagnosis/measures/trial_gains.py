@@ -191,7 +191,7 @@ class TrialGains:
 
     def _as_trained(self, fewest: int) -> int:
         """As many steps as the training had, as far as there is time for them."""
-        affordable = LARGER * self.gains.seconds / max(self.gains.a_step, 1e-9)
+        affordable = min(LARGER * self.gains.seconds, self.gains.left()) / max(self.gains.a_step, 1e-9)
         return int(max(fewest, min(self.known.get("steps", 0.0), affordable)))
 
     @property
