@@ -64,3 +64,6 @@ def test_a_floor_is_named_only_where_steps_go_nowhere():
     assert judge(flat | {"cosine": 0.2}).code == "converged"
     assert judge(flat | {"noise_share": 0.1}).code == "converged"
     assert judge(flat | {"lr_left": 0.01}).code == "converged"
+    few = flat | {"noise_share": 0.27, "cosine": 0.13}  # of batches of two, the cosine itself is noise
+    assert judge(few | {"batch_size": 2.0}).code == "noise_floor"
+    assert judge(few | {"batch_size": 32.0}).code == "converged"

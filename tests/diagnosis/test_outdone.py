@@ -219,3 +219,12 @@ def test_sixty_steps_after_which_going_on_learns_much():
     begun = {"falling": 0.12, "to_constant": 0.82, "left": 0.82, "steps": 60.0, "avoidable": 0.0}
     assert judge(begun | {"tried_longer": 0.35}).code == "too_few_steps"
     assert judge(begun | {"tried_longer": 0.1}).code == "healthy"
+
+
+def test_what_is_frozen_and_lets_through_far_less_than_the_inputs_hold():
+    frozen = {"falling": 0.1, "to_constant": 0.79, "left": 0.72, "steps": 220.0, "frozen": 0.99, "avoidable": 0.51}
+    assert judge(frozen | {"tried_unfrozen": 0.63}).code == "untrained_parameters"
+    assert judge(frozen | {"tried_unfrozen": 0.3}).code == "unsure"
+    assert (
+        judge(frozen | {"tried_unfrozen": 0.63, "to_constant": 0.54, "left": 0.3, "avoidable": 0.24}).code == "unsure"
+    )

@@ -51,7 +51,7 @@ OUTDONE_RULES: tuple[Rule, ...] = (
         "too_few_steps",
         m.AVOIDABLE > 0.1,
         m.STEPS < 100,
-        m.FALLING > 0.1,
+        m.FALLING > 0.03,
         m.TRIED_LONGER > 0.1,
         m.LEFT > 0.3,
         prior=0.85,

@@ -62,6 +62,14 @@ PROGRAM_RULES: tuple[Rule, ...] = (
         prior=0.9,
     ),
     _rule(
+        "untrained_parameters",
+        m.FROZEN > 0.5,
+        m.TRIED_UNFROZEN > 0.5,
+        m.AVOIDABLE > 0.4,
+        m.TO_CONSTANT > 0.6,
+        prior=0.9,
+    ),
+    _rule(
         "untrained_parameters", m.FROZEN_AT_RANDOM > 0.3, m.TRIED_UNFROZEN > 0.1, NOT_BELOW, SOME_GRADIENT, prior=0.9
     ),
     # What is trained cannot learn even one batch: the frozen part, whatever drew it, holds it back.
@@ -173,7 +181,7 @@ PROGRAM_RULES: tuple[Rule, ...] = (
         prior=0.9,
     ),
     _rule("class_imbalance", m.PADDING_COUNTED > 0.5, m.TRIED_UNPADDED > 0.1, prior=0.9),
-    _rule("wrong_loss", m.NUMBERED_CLASSES > 0.15, prior=0.9, beside_learning=True),
+    _rule("wrong_loss", m.NUMBERED_CLASSES > 0.1, prior=0.9, beside_learning=True),
     _rule("bad_targets", m.DROWNED_TERM < 0.01, m.DROWNING_TARGETS > 10, m.STEPS > 100, prior=1.0),
     _rule("wrong_loss", m.DROWNED_TERM < 0.01, m.STEPS > 100, prior=1.0),
     _rule("bad_targets", m.MIRRORED > 0.25, prior=0.9, beside_learning=True),

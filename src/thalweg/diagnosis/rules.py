@@ -356,6 +356,17 @@ RULES: tuple[Rule, ...] = (
     _rule("noise_floor", m.BATCH_SIZE < 9, *AVERAGED_OUT, NOT_DECAYED, NOT_OUTDONE, prior=0.85),
     _rule(
         "noise_floor",
+        m.NOISE_SHARE > 0.2,
+        m.BATCH_SIZE < 9,
+        m.COSINE < 0.3,
+        (m.TRIED_LONGER < 0.01).if_known,
+        STUCK,
+        NOT_DECAYED,
+        NOT_OUTDONE,
+        prior=0.85,
+    ),
+    _rule(
+        "noise_floor",
         m.NOISE_SHARE > 0.4,
         m.COSINE < 0.1,  # steps that go somewhere are not at the floor
         (m.TRIED_LONGER < 0.01).if_known,
