@@ -6,10 +6,11 @@ from thalweg.diagnosis.measures import table as m
 from thalweg.diagnosis.measures.foretold import FORETELLS
 from thalweg.diagnosis.measures.gains import HOLDS_BACK
 from thalweg.diagnosis.measures.outdone import MANY
+from thalweg.diagnosis.measures.trends import FLAT
 
 
 SEVERAL = (m.BATCH_SIZE > 8).if_known  # the first loss of a few samples may be anything, so nothing is relative to it
-STUCK = m.FALLING < 0.006  # from the second quarter of the steps to the last; a change within 3.5 standard errors is 0
+STUCK = m.FALLING < FLAT  # from the second quarter of the steps to the last; a change within 3.5 standard errors is 0
 LOWER_IS_NO_WORSE = (m.TRIED_LOWER_RATE > -0.02).if_known  # trials at a tenth or a hundredth of the rate
 FULL_RATE_HELPS = (m.TRIED_FULL_RATE > 0).if_known  # on samples kept out
 FULL_RATE_HELPS_MUCH = (m.TRIED_FULL_RATE > 0.05).if_known
@@ -35,3 +36,9 @@ NOT_BELOW = m.TO_CONSTANT > 0.85  # the loss is hardly lower than the best const
 NOT_RISEN = (m.LEFT < 1).if_known
 # Where the first layers had a gradient, the steps, the decay or the data brought the network where none passes.
 VANISHED = (m.GRADIENT_FIRST_TO_LAST < 1e-3, (m.GRADIENT_FIRST_TO_LAST_START < 0.01).if_known)
+BEGUN_AT_A_SADDLE = (  # no weight matrix had a gradient at the first weights, and no unit was dead or saturated
+    m.MATRIX_GRADIENT_FIRST < 1e-6,
+    (m.DEAD_UNITS_FIRST < 0.9).if_known,
+    (m.SATURATED_UNITS_FIRST < 0.9).if_known,
+)
+HOVERS = ((m.TRIED_LONGER < 0.01).if_known, STUCK, NOT_DECAYED, NOT_OUTDONE)  # going on gains nothing

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from thalweg.diagnosis.measures.ignored import MOST
+from thalweg.diagnosis.measures.ignored import MOST, NEARLY_ALL
 from thalweg.diagnosis.measures.outdone import MANY
 from thalweg.diagnosis.measures.running_statistics import GAINS, NOISY, PAIR
 from thalweg.diagnosis.measures.trends import BURSTS
@@ -206,7 +206,7 @@ def _for_ignored(measures: Mapping[str, float]) -> tuple[str, ...]:
     """The fix where the inputs reach the outputs, and tell too little; empty if nothing says why."""
     if measures.get("own_to_others", math.inf) < 3:
         return ("mix_less",)
-    unjoined = measures.get("gradless", 0) > 0.01 and measures.get("inputs_seen", 1) < 0.95
+    unjoined = measures.get("gradless", 0) > 0.01 and measures.get("inputs_seen", 1) < NEARLY_ALL
     if measures.get("ignored_tells", 0) > 5 or unjoined:
         return ("each_column",)
     if measures.get("directions_apart", math.inf) < 0.2:

@@ -21,7 +21,7 @@ LENGTH_RULES: tuple[Rule, ...] = (
         m.STEPS < 100,
         m.TRIED_LONGER > 0.25,
         m.TO_CONSTANT > 0.7,
-        m.FALLING > 0.03,
+        m.FALLING > 0.1,
         prior=0.85,
         beside_learning=True,
     ),

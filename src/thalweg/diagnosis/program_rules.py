@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from thalweg.diagnosis.conditions import NOT_BELOW, NOT_BY_CHANCE, OUTDONE, SELDOM, SOME_GRADIENT, STUCK
+from thalweg.diagnosis.conditions import (
+    BEGUN_AT_A_SADDLE,
+    NOT_BELOW,
+    NOT_BY_CHANCE,
+    OUTDONE,
+    SELDOM,
+    SOME_GRADIENT,
+    STUCK,
+)
 from thalweg.diagnosis.measures import table as m
 from thalweg.diagnosis.measures.dropout import ENOUGH, MUCH
+from thalweg.diagnosis.measures.ignored import NEARLY_ALL
 from thalweg.diagnosis.measures.trial_gains import HUGE
 from thalweg.diagnosis.rule import Rule
 from thalweg.diagnosis.rule import rule_of as _rule
@@ -47,7 +56,7 @@ PROGRAM_RULES: tuple[Rule, ...] = (
     _rule(  # a branch without a gradient, and columns of a table that nothing reads: convolutions may leave a border
         "inputs_ignored",
         m.GRADLESS > 0.01,
-        m.INPUTS_SEEN < 0.95,
+        m.INPUTS_SEEN < NEARLY_ALL,
         m.INPUTS_COLUMNS > 0,
         (m.MISSING < 0.01).if_known,
         prior=1.0,
@@ -235,22 +244,9 @@ PROGRAM_RULES: tuple[Rule, ...] = (
         m.TO_CONSTANT > 0.95,
         STUCK,
     ),
-    _rule(
-        "saddle",
-        m.MATRIX_GRADIENT_FIRST < 1e-6,
-        m.LEFT > 0.1,
-        (m.DEAD_UNITS_FIRST < 0.9).if_known,
-        (m.SATURATED_UNITS_FIRST < 0.9).if_known,
-        prior=1.0,
-    ),
-    _rule(
-        "saddle",
-        m.MATRIX_GRADIENT_FIRST < 1e-6,
-        m.TO_CONSTANT > 0.5,  # the first loss of targets far from zero may be any number of times the constant's
-        (m.DEAD_UNITS_FIRST < 0.9).if_known,
-        (m.SATURATED_UNITS_FIRST < 0.9).if_known,
-        prior=1.0,
-    ),
+    _rule("saddle", *BEGUN_AT_A_SADDLE, m.LEFT > 0.1, prior=1.0),
+    # The first loss of targets far from zero may be any number of times the constant's.
+    _rule("saddle", *BEGUN_AT_A_SADDLE, m.TO_CONSTANT > 0.5, prior=1.0),
     _rule(
         "targets_unrelated",
         m.PICTURES_FORETOLD < 3,

@@ -10,6 +10,7 @@ from __future__ import annotations
 from thalweg.diagnosis.conditions import (
     AVERAGED_OUT,
     DECAYS_MUCH,
+    HOVERS,
     LOWER_IS_NO_WORSE,
     NOT_ABOVE,
     NOT_BELOW,
@@ -354,27 +355,9 @@ RULES: tuple[Rule, ...] = (
         prior=0.85,
     ),
     _rule("noise_floor", m.BATCH_SIZE < 9, *AVERAGED_OUT, NOT_DECAYED, NOT_OUTDONE, prior=0.85),
-    _rule(
-        "noise_floor",
-        m.NOISE_SHARE > 0.2,
-        m.BATCH_SIZE < 9,
-        m.COSINE < 0.3,
-        (m.TRIED_LONGER < 0.01).if_known,
-        STUCK,
-        NOT_DECAYED,
-        NOT_OUTDONE,
-        prior=0.85,
-    ),
-    _rule(
-        "noise_floor",
-        m.NOISE_SHARE > 0.4,
-        m.COSINE < 0.1,  # steps that go somewhere are not at the floor
-        (m.TRIED_LONGER < 0.01).if_known,
-        STUCK,
-        NOT_DECAYED,
-        NOT_OUTDONE,
-        prior=0.85,
-    ),
+    _rule("noise_floor", m.NOISE_SHARE > 0.2, m.BATCH_SIZE < 9, m.COSINE < 0.3, *HOVERS, prior=0.85),
+    # Steps of larger batches that go somewhere are not at the floor.
+    _rule("noise_floor", m.NOISE_SHARE > 0.4, m.COSINE < 0.1, *HOVERS, prior=0.85),
     _rule("noise_floor", (m.TRIED_LOWER_RATE > 0.02).if_known, *AVERAGED_OUT, NOT_DECAYED, NOT_OUTDONE, prior=0.85),
     _rule(
         "converged",

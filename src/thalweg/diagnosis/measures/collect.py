@@ -57,6 +57,7 @@ from thalweg.diagnosis.measures.smoothing import smoothing_measures
 from thalweg.diagnosis.measures.start import start_measures
 from thalweg.diagnosis.measures.symmetry import symmetry_of
 from thalweg.diagnosis.measures.terms import terms_measures
+from thalweg.diagnosis.measures.trends import FLAT
 from thalweg.diagnosis.measures.trial_gains import TrialGains
 from thalweg.diagnosis.measures.unmoved import unmoved_measures
 from thalweg.errors import UsageError
@@ -77,7 +78,7 @@ if TYPE_CHECKING:
 
 MOST_BATCHES = 8
 FEW_SAMPLES = 8  # of fewer, the best constant's loss is next to nothing
-FLAT, A_TWENTIETH = 0.006, 0.05  # of a loss, and of the seconds
+A_TWENTIETH = 0.05  # of the seconds
 
 
 def ask(

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from thalweg.probes.copies import Copy
 
 MOST = 0.5  # of the positions: a network that sees fewer is asked again with new weights
+NEARLY_ALL = 0.95  # of a table: where less reaches the outputs, and a branch has no gradient, it is not joined
 _NOTHING = 1e-12  # of the outputs or weights, in double precision: an influence below it is none
 _NOISE = 0.1  # of a layer's usual scale: new weights that begin at zero, such as gates, get this much
 

@@ -31,6 +31,7 @@ FEWEST_MARKS = 10  # measured steps; in fewer, the same batch may come twice by 
 ROUNDED = 2.0**-24  # half the distance of a single-precision number's neighbors, relative to it: less rounds away
 BURSTS = 30.0  # times the median gradient
 RISES = 2.0  # of the median loss: less is no rise
+FLAT = 0.006  # of the loss: what falls less, from the second quarter of the steps to the last, does not fall
 LEARNS, FALLS = 0.6, 0.02  # a loss far below the best constant predictor's, and still falling
 
 

@@ -86,7 +86,7 @@ def calls_of(model: nn.Module, batch: Batch) -> list[Call]:
     def note(name: str, module: nn.Module) -> None:
         def hook(_module: nn.Module, inputs: tuple[Tensor, ...], outputs: Any) -> None:
             output = outputs[0] if isinstance(outputs, tuple) else outputs  # a recurrent layer gives its states, too
-            if isinstance(output, torch.Tensor):  # none of a packed sequence
+            if isinstance(output, torch.Tensor) and inputs:  # none of a packed sequence, or given by keyword
                 at = -1 if isinstance(module, nn.Linear | nn.RNNBase) else 1
                 calls.append(Call(name, module, inputs[0].shape[at], output.shape[at]))
 
