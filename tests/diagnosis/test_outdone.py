@@ -228,3 +228,14 @@ def test_what_is_frozen_and_lets_through_far_less_than_the_inputs_hold():
     assert (
         judge(frozen | {"tried_unfrozen": 0.63, "to_constant": 0.54, "left": 0.3, "avoidable": 0.24}).code == "unsure"
     )
+
+
+def test_rates_that_a_plain_predictor_and_a_trial_speak_against():
+    learning = {"falling": 0.1, "to_constant": 0.25, "left": 0.25, "steps": 300.0, "learns": 1.0, "avoidable": 0.26}
+    thrown = learning | {"update_ratio_first": 0.45}
+    assert judge(thrown | {"tried_lower_rate": 0.29}).code == "lr_too_large"
+    assert judge(thrown | {"tried_lower_rate": 0.1}).code == "unsure"
+    assert judge(learning | {"tried_lower_rate": 0.29, "update_ratio_first": 0.02}).code == "unsure"
+    begun = {"falling": 0.025, "to_constant": 0.97, "left": 0.97, "steps": 300.0, "avoidable": 0.6, "cosine": 0.16}
+    assert judge(begun | {"tried_higher_rate": 0.17, "lr_rising": 0.5}).code == "lr_too_small"
+    assert judge(begun | {"tried_higher_rate": 0.17, "lr_rising": 0.0}).code == "unsure"

@@ -59,6 +59,15 @@ OUTDONE_RULES: tuple[Rule, ...] = (
     ),
     _rule("too_few_steps", m.AVOIDABLE > 0.5, m.TRIED_LONGER > 0.1, m.COSINE > 0.5, m.TO_CONSTANT > 0.5, prior=0.85),
     _rule(
+        "lr_too_large",
+        OUTDONE,
+        m.TRIED_LOWER_RATE > 0.2,
+        m.UPDATE_RATIO_FIRST > 0.25,
+        prior=0.9,
+        beside_learning=True,
+    ),
+    _rule("lr_too_small", OUTDONE, m.LR_RISING > 0.2, m.TRIED_HIGHER_RATE > 0.1, NOT_BELOW, prior=0.85),
+    _rule(
         "lr_too_small",
         OUTDONE,
         m.TRIED_HIGHER_RATE > 0.1,
