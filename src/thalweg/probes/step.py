@@ -330,13 +330,18 @@ class StepProbe:
 
     def _gradients(self) -> tuple[list[Any], bool]:
         """Return the gradients that are there, as real dense tensors, and whether one of them is sparse."""
-        gradients = [parameter.grad for parameter in self._parameters]
-        seen = [at for at, gradient in enumerate(gradients) if gradient is not None]
+        seen: list[int] = []
+        present: list[Any] = []
+        sparse = False
+        for at, parameter in enumerate(self._parameters):
+            gradient = parameter.grad
+            if gradient is not None:
+                seen.append(at)
+                present.append(gradient)
+                sparse = sparse or gradient.is_sparse
         if seen != self._seen:
             self._ever.update(id(self._parameters[at]) for at in seen)
             self._seen, self._copies, self._compare = seen, [], False
-        present: list[Any] = [gradients[at] for at in seen]
-        sparse = any(gradient.is_sparse for gradient in present)
         if sparse or self._complex:
             present = [_plain(gradient) for gradient in present]
         return present, sparse
