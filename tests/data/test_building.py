@@ -77,6 +77,7 @@ def segment(request, monkeypatch):
     return request.param
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 2, 3, 40])
 def test_the_files_are_those_of_one_process(images, tmp_path, count):
     """Of 24 photos, 40 processes have one or none."""

@@ -67,6 +67,7 @@ def test_what_stays_as_it_is(outputs, loss_fn, targets):
     assert found[0].dtype == targets.dtype
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("loss_fn", "targets"),
     [

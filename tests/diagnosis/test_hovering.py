@@ -33,7 +33,12 @@ def hovering(optimizer_of, size, steps=4000):
 
 
 @pytest.mark.parametrize(
-    ("rate", "momentum", "size"), [(0.05, 0.0, 2), (0.01, 0.0, 2), (0.02, 0.5, 4), (0.005, 0.9, 4), (0.05, 0.0, 32)]
+    ("rate", "momentum", "size"),
+    [
+        (0.05, 0.0, 2),
+        (0.005, 0.9, 4),
+        *(pytest.param(*one, marks=pytest.mark.slow) for one in ((0.01, 0.0, 2), (0.02, 0.5, 4), (0.05, 0.0, 32))),
+    ],
 )
 def test_the_share_is_what_the_loss_exceeds_least_squares_by(rate, momentum, size):
     model, optimizer, loss = hovering(lambda p: torch.optim.SGD(p, lr=rate, momentum=momentum), size)

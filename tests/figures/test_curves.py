@@ -121,6 +121,7 @@ def test_legends_cover_no_data(drawn, tmp_path):
         assert box.x0 > axes._left_title.get_window_extent().x1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("language", "sizes"),
     [

@@ -115,6 +115,7 @@ def test_the_scratch_is_large_enough_and_cleared(case: Case, monkeypatch: pytest
         assert error(found, exact) < 2e-6
 
 
+@pytest.mark.slow
 def test_under_autocast_only_maps_are_rounded(case: Case) -> None:
     """Against float64 with the rounded maps, weights and gradient: the sums are float32."""
     with torch.autocast("cpu", dtype=torch.bfloat16):

@@ -14,6 +14,7 @@ from thalweg.paths.maps import DIVERGED, ELSEWHERE, NEAR
 HIMMELBLAU = PROBLEMS["himmelblau"].surface
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", optimizers.names())
 def test_many_paths_are_one_path_many_times_to_the_last_bit(name):
     lr = lr_for(PROBLEMS["himmelblau"], name)

@@ -43,6 +43,7 @@ def shown(run, cache, crop):
         return (run.load_network().double()(pixels_NCHW) / run.temperature).softmax(1).numpy()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tta", [1, 2, 12])
 def test_probabilities_are_the_weighted_mean_over_the_views(run, striped, tta):
     found = predict(run.path, striped, tta=tta)

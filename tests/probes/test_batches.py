@@ -71,6 +71,7 @@ def watched():
     return watch, watch.diagnose(batch=(x, y), loss_fn=cross_entropy)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "form",
     [form if form in {"list", "loader"} else pytest.param(form, marks=pytest.mark.slow) for form in forms(*data())],

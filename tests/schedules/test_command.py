@@ -76,6 +76,7 @@ def test_wrong_use_is_refused(run):
     assert run("cosine", "--lr", "-1").exit_code == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("spec", ["warmup(10%) > constant over 60% > cosine", "step(30%)", "constant", "plateau"])
 def test_the_picture_is_drawn(run, tmp_path, language, spec):

@@ -119,6 +119,7 @@ def trained_together(kind, most, processes, lanes, *, absent=None):
         return list(pool.map(one_of_them, range(processes)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", OPTIMIZERS)
 @pytest.mark.parametrize(("processes", "lanes", "most"), [(2, 1, 1e9), (3, 2, 0.5), (7, 1, 2.0)])
 def test_the_bits_are_those_of_one_process(kind, processes, lanes, most):

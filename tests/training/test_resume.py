@@ -344,6 +344,7 @@ class Killer(Listener):
 ONLY_HEAD = {"fit_head": True, "freeze": "all", "epochs": 20, "augment": "none", "save_every_epoch": True}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", ["features", "fit", "history"])
 @pytest.mark.parametrize(
     "changes",

@@ -57,6 +57,7 @@ def _state(program):
     return [repr(program.model(inputs)), repr(inputs), repr(targets), repr(others), groups, trained, flags, loop]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(MUTATIONS))
 def test_a_mutation_changes_its_program(name):
     mutation = MUTATIONS[name]

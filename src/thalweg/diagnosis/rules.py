@@ -177,7 +177,13 @@ RULES: tuple[Rule, ...] = (
     # What holds every step back. Where full steps learn, the small gradient of a long sequence is enough.
     _rule("clipped_too_hard", m.TRIED_UNCLIPPED > 0.2, m.LEFT > 0.3, prior=0.9, beside_learning=True),
     _rule("inputs_ignored", OUTDONE, m.INPUTS_SEEN < MOST, prior=0.95, beside_learning=True),
-    _rule("vanishing_gradients", m.SEQUENCE_GRADIENT < 1e-4, m.LEFT > 0.7, prior=0.9),
+    _rule(
+        "vanishing_gradients",
+        m.SEQUENCE_GRADIENT < 1e-4,
+        m.LEFT > 0.7,
+        (m.UPDATE_RATIO > 1e-5).if_known,  # else the rate moves nothing at all
+        prior=0.9,
+    ),
     _rule("clipped_too_hard", m.CLIPPED > 0.9, m.GAIN_SAME > 0.02, UNCLIPPED_HELPS, STUCK, m.LEFT > 0.3, prior=0.9),
     _rule("clipped_too_hard", m.CLIPPED > 0.9, m.COSINE > 0.8, m.TO_CONSTANT > 1, m.STEPS > 150, prior=0.9),
     _rule("clipped_too_hard", m.CLIPPED_VALUES > 0.9, m.TRIED_UNCLIPPED > 0.1, STUCK, m.LEFT > 0.3, prior=0.9),

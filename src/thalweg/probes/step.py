@@ -330,9 +330,8 @@ class StepProbe:
 
     def _gradients(self) -> tuple[list[Any], bool]:
         """Return the gradients that are there, as real dense tensors, and whether one of them is sparse."""
-        seen: list[int] = []
+        seen, sparse = list[int](), False
         present: list[Any] = []
-        sparse = False
         for at, parameter in enumerate(self._parameters):
             gradient = parameter.grad
             if gradient is not None:

@@ -154,6 +154,7 @@ class TestLab:
         schedule.press("Enter")
         until(page, f"document.querySelector('#lab-title').textContent !== {json.dumps(title)}")
 
+    @pytest.mark.slow
     def test_three_clicks_from_the_first_screen_to_decay_calms(self, open_page):
         page = open_page("")
         page.click("#tour-first [data-lesson=adagrad-arrives-and-bursts]")  # one
