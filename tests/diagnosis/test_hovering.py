@@ -61,6 +61,27 @@ def test_of_other_optimizers_and_few_samples_nothing_is_said():
     assert hovering_measures(plain, samples, 0) == {}
 
 
+def test_sparse_gradients_scatter_as_dense_ones_do():
+    words, targets = torch.randint(30, (400, 3), generator=DRAW), torch.randn(400, 4, generator=DRAW)
+    shares = []
+    for sparse in (False, True):
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.EmbeddingBag(30, 4, sparse=sparse))
+        copied = Copy.of(model, torch.optim.SGD(model.parameters(), lr=0.5), mse_loss)
+        shares.append(hovering_measures(copied, Batch(words, targets), 8)["noise_share"])
+    assert shares[0] == pytest.approx(shares[1])
+    gradients_KP = []
+    for at in range(0, 256, 8):
+        (one,) = torch.autograd.grad(
+            mse_loss(model(words[at : at + 8]), targets[at : at + 8]), list(model.parameters())
+        )
+        gradients_KP.append(one.to_dense().reshape(-1))
+    with torch.no_grad():
+        losses = [float(mse_loss(model(words[at : at + 8]), targets[at : at + 8])) for at in range(0, 256, 8)]
+    spread = float(torch.stack(gradients_KP).var(dim=0).sum())
+    assert shares[0] == pytest.approx(0.5 * spread / 4 / (sum(losses) / len(losses)), rel=1e-4)
+
+
 def test_a_floor_is_named_only_where_steps_go_nowhere():
     flat = {"falling": 0.0, "to_constant": 0.14, "left": 0.08, "steps": 800.0, "decrease_possible": 0.005}
     flat |= {"noise_share": 0.5, "cosine": -0.1}

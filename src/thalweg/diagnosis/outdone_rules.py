@@ -37,6 +37,7 @@ OUTDONE_RULES: tuple[Rule, ...] = (
     ),
     _rule("dropout_too_strong", OUTDONE, m.TRIED_NO_DROPOUT > 0.1, prior=0.9, beside_learning=True),
     _rule("weight_decay_too_strong", OUTDONE, m.TRIED_NO_DECAY > 0.1, prior=0.9, beside_learning=True),
+    # That going on learns is told by gradients that agree, or by a trial.
     _rule(
         "too_few_steps",
         OUTDONE,

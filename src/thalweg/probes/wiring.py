@@ -268,6 +268,13 @@ def rate_of(group: dict[str, Any]) -> float:
     return float(rate)
 
 
+def momentum_of(group: dict[str, Any]) -> float:
+    """The share of its last steps that an optimizer keeps: SGD's `momentum`, or Adam's first beta."""
+    betas = group.get("betas")
+    kept = betas[0] if isinstance(betas, tuple | list) and betas else group.get("momentum")
+    return float(kept) if isinstance(kept, int | float | torch.Tensor) else 0.0
+
+
 def _mark(parameter: Tensor) -> tuple[int, float]:
     """A number that changes with the values, whichever way they are written."""
     return parameter._version, float(parameter.detach().double().abs().sum())  # noqa: SLF001 - torch has no public name

@@ -187,7 +187,7 @@ def ask(
             ),
             "sequence": lambda: sequence_measures(copied.model, copied.loss_fn, first),
             "noise": lambda: noise_of(copied.model, copied.loss_fn, batches),
-            "hovering": lambda: _of_hovering(new, kept, known, int(A_TWENTIETH * seconds / a_step)),
+            "hovering": lambda: _of_hovering(new, kept, known, A_TWENTIETH * seconds / max(a_step, 1e-9)),
             "curvature": lambda: curvature_of(
                 new(), sizes.curved, scale=scale, a_step=a_step, seconds=budget.left(), clock=clock
             ),
@@ -274,7 +274,7 @@ def _of_blind(
 
 
 def _of_hovering(
-    new: Callable[[], Copy], kept: Batch | None, known: Mapping[str, float], most: int
+    new: Callable[[], Copy], kept: Batch | None, known: Mapping[str, float], most: float
 ) -> dict[str, float]:
     """What the noise of the steps adds to a loss that does not fall."""
     if not known.get("falling", 1.0) < FLAT:

@@ -8,6 +8,7 @@ import torch
 
 from thalweg.probes.copies import own_randomness
 from thalweg.probes.holdout import rows_of
+from thalweg.probes.wiring import momentum_of
 
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 FEWEST, MOST = 8, 32  # batches, whose gradients show how far they scatter
 
 
-def hovering_measures(copied: Copy, kept: Batch | None, size: int, *, most: int = MOST) -> dict[str, float]:
+def hovering_measures(copied: Copy, kept: Batch | None, size: int, *, most: float = MOST) -> dict[str, float]:
     """Measure what the noise of SGD's gradients adds to the loss, as a share of it.
 
     At a rate η and a momentum β, SGD does not settle in a minimum. It scatters around it, and its loss exceeds the
@@ -40,31 +41,35 @@ def hovering_measures(copied: Copy, kept: Batch | None, size: int, *, most: int 
     """
     if not isinstance(copied.optimizer, torch.optim.SGD) or kept is None or size < 1:
         return {}
-    starts = range(0, kept.size - size + 1, size)[: min(most, MOST)]
+    starts = range(0, kept.size - size + 1, size)[: int(min(most, MOST))]
     if len(starts) < FEWEST:
         return {}
-    batches = [rows_of(kept, slice(at, at + size)) for at in starts]
     rates = _rates(copied)
-    scaled: list[Tensor] = []
-    losses: list[float] = []
+    parameters, sums = [parameter for parameter, _ in rates], [torch.zeros_like(parameter) for parameter, _ in rates]
+    squares, losses = 0.0, 0.0
     with own_randomness(0), torch.enable_grad():
-        for batch in batches:
+        for at in starts:
+            batch = rows_of(kept, slice(at, at + size))
             if batch is None:
                 return {}
             loss = batch.loss(copied.model, copied.loss_fn)
-            made = torch.autograd.grad(loss, [parameter for parameter, _ in rates], allow_unused=True)
-            parts = [g.reshape(-1) * rate**0.5 for g, (_, rate) in zip(made, rates, strict=True) if g is not None]
-            scaled.append(torch.cat(parts).float())
-            losses.append(float(loss.detach()))
-    loss, stacked_KP = sum(losses) / len(losses), torch.stack(scaled)
-    excess = float(stacked_KP.var(dim=0).sum()) / 4
-    return {"noise_share": min(excess / loss, 1.0)} if loss > 0 else {}
+            for one, (_, rate), total in zip(
+                torch.autograd.grad(loss, parameters, allow_unused=True), rates, sums, strict=True
+            ):
+                if one is not None:
+                    dense = one.to_dense() if one.is_sparse else one
+                    squares += rate * float(dense.norm()) ** 2
+                    total.add_(dense)
+            losses += float(loss.detach())
+    of_mean = sum(rate * float(total.norm()) ** 2 for (_, rate), total in zip(rates, sums, strict=True)) / len(starts)
+    excess = (squares - of_mean) / (len(starts) - 1) / 4
+    return {"noise_share": min(excess * len(starts) / losses, 1.0)} if losses > 0 else {}
 
 
 def _rates(copied: Copy) -> list[tuple[Tensor, float]]:
     """The trained parameters, and how far a steady gradient moves each in the end, per unit."""
     return [
-        (parameter, float(group["lr"]) / max(1 - float(group.get("momentum") or 0.0), 1e-3))
+        (parameter, float(group["lr"]) / max(1 - momentum_of(group), 1e-3))
         for group in copied.optimizer.param_groups
         for parameter in group["params"]
         if parameter.requires_grad

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -28,6 +28,7 @@ from thalweg.probes.batches import first_tensor, mean_loss
 from thalweg.probes.copies import own_randomness
 from thalweg.probes.dropout import WithoutDropout
 from thalweg.probes.holdout import kept_out
+from thalweg.probes.wiring import momentum_of
 
 
 if TYPE_CHECKING:
@@ -186,7 +187,7 @@ class TrialGains:
     @property
     def _enough(self) -> int:
         """Steps that show what a rate does: with a momentum of β, they get their length after 1 / (1 - β)."""
-        memory = 1 / max(1 - max(map(_momentum_of, self.gains.optimizer.param_groups), default=0.0), 1e-9)
+        memory = 1 / max(1 - max(map(momentum_of, self.gains.optimizer.param_groups), default=0.0), 1e-9)
         return round(min(max(STEPS, 2 * memory), LONGEST * STEPS))
 
     def _as_trained(self, fewest: int) -> int:
@@ -274,13 +275,6 @@ class TrialGains:
         way = WithoutDropout() if change is not None and change.without_dropout else nullcontext()
         with way:
             return _trained(attempt, train, held, steps, told)
-
-
-def _momentum_of(group: Mapping[str, Any]) -> float:
-    """The share of its last steps that an optimizer keeps: SGD's `momentum`, or Adam's first beta."""
-    betas = group.get("betas")
-    kept = betas[0] if isinstance(betas, tuple | list) and betas else group.get("momentum")
-    return float(kept) if isinstance(kept, int | float | torch.Tensor) else 0.0
 
 
 @dataclass(frozen=True, slots=True)
