@@ -60,7 +60,10 @@ FIXES_OF: dict[str, tuple[str, ...]] = {
     "targets_unrelated": ("check_pairs", "same_order"),
     "too_few_steps": ("train_longer", "raise_rate", "step_each_batch"),
     "unsure": ("fit_one_batch", "watch_loop", "other_rates"),
-    "untrained_parameters": ("hand_all_over", "unfreeze", "register_layers", "make_parameter", "clear_first"),
+    "untrained_parameters": (
+        *("hand_all_over", "unfreeze", "register_layers", "make_parameter"),
+        *("add_terms", "clear_first"),
+    ),
     "vanishing_gradients": (
         "scale_initial",
         "relu_units",
@@ -187,8 +190,9 @@ def _instead(code: str, measures: Mapping[str, float]) -> tuple[str, ...]:
             ("clear_first",) if known("cleared_early") > 0.5 else ("step_each_batch",),
         ),
         "untrained_parameters": (
-            min(known("gradless"), known("cleared_early")) > 0.01 and not known("missing") > 0.01,
-            ("clear_first",),
+            known("part_unread") > 0.5
+            or (min(known("gradless"), known("cleared_early")) > 0.01 and not known("missing") > 0.01),
+            ("clear_first",) if known("cleared_early") > 0.01 else ("add_terms",),
         ),
         "gradients_not_averaged": (not known("gradients_differ"), ("divide_loss",)),
         "inputs_ignored": (known("inputs_seen", 1) >= 1e-3, _for_ignored(measures)),
@@ -223,6 +227,7 @@ def _applies(name: str, measures: Mapping[str, float]) -> bool:
 
 
 _INSTEAD = {
+    "add_terms",
     "balance_terms",
     "clear_first",
     "each_column",

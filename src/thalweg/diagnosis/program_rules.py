@@ -62,6 +62,7 @@ PROGRAM_RULES: tuple[Rule, ...] = (
         prior=1.0,
     ),
     _rule("untrained_parameters", m.GRADLESS > 0.01, prior=1.0),
+    _rule("untrained_parameters", m.PART_UNREAD > 0.5, prior=1.0),
     _rule(
         "untrained_parameters",
         m.FROZEN_AT_RANDOM > 0.3,

@@ -37,6 +37,7 @@ STAGES = {
     "pairing": 3,
     "rewards": 2,
     "mirrored": 1,
+    "unread": 2,
     "symmetry": 1,
     "start": 2,
     "repeated": 1,

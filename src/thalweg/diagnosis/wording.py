@@ -112,6 +112,7 @@ BY: dict[str, tuple[str, ...]] = {
         "stopped",
         "cleared_early",
         "gradless",
+        "part_unread",
         "frozen_at_random",
         "tried_unfrozen",
         "frozen",

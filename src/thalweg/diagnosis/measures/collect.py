@@ -60,6 +60,7 @@ from thalweg.diagnosis.measures.terms import terms_measures
 from thalweg.diagnosis.measures.trends import FLAT
 from thalweg.diagnosis.measures.trial_gains import TrialGains
 from thalweg.diagnosis.measures.unmoved import unmoved_measures
+from thalweg.diagnosis.measures.unread import unread_measures
 from thalweg.errors import UsageError
 from thalweg.probes.copies import Copy, fastest_threads, own_clock, own_randomness, seconds_of, untouching
 from thalweg.probes.holdout import with_fewer
@@ -173,6 +174,7 @@ def ask(
             ),
             "rewards": lambda: reward_measures(new(), first),
             "mirrored": lambda: mirrored_measures(copied, first),
+            "unread": lambda: unread_measures(new(), [first], rows),
             "symmetry": lambda: weights_of(copied.model, start or {}),
             "start": lambda: start_measures(new(), start or {}, first),
             "repeated": lambda: other_batch(given, known) | redrawn_measures(given[0], rows),

@@ -243,6 +243,7 @@ OUT_OF_REACH = Measure("out_of_reach", "batch", "share")
 OWN_SEEN = Measure("own_seen", "batch", "share")
 OWN_TO_OTHERS = Measure("own_to_others", "batch", "times")
 PADDING_COUNTED = Measure("padding_counted", "batch", "share")
+PART_UNREAD = Measure("part_unread", "batch", "flag")
 PASSES = Measure("passes", "history")
 PEAK = Measure("peak", "history", "times")
 PENALTY_TO_GRADIENT = Measure("penalty_to_gradient", "gradients", "times")
@@ -360,8 +361,7 @@ COMPARED = (
     *(GAIN_HUNDREDFOLD, GAIN_NO_DECAY, GAIN_SAME, GAIN_SAME_LONG, GAIN_TENFOLD, GAIN_TENTH, GAIN_THOUSANDFOLD),
     LEARNS,
     *(LOSS_BATCH, LOSS_CONSTANT, LOSS_FIRST, LOSS_LAST, LOSS_ZERO),
-    RIVAL,
-    RIVAL_SEEN,
+    *(RIVAL, RIVAL_SEEN),
     SCALE,
     STEPS,
     UNUSED_PASSES,
