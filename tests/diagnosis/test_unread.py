@@ -79,7 +79,9 @@ def test_what_is_unread_for_a_good_reason():
     pairs = Batch(x, (colour, torch.arange(len(x))))
     assert measured(featured, lambda o, t: cross_entropy(o[0], t[0]), pairs) == {"part_unread": 0.0}
     # A part that counts only where a mask says so, which is nowhere in this batch.
-    masked = [Batch(given, torch.cat([TABLE, torch.full((32, 1), mask)], dim=1)) for given, mask in ((x, 0.0), (x, 1.0))]
+    masked = [
+        Batch(given, torch.cat([TABLE, torch.full((32, 1), mask)], dim=1)) for given, mask in ((x, 0.0), (x, 1.0))
+    ]
 
     def where_known(outputs, targets):
         return first(outputs, targets) + (targets[:, 2] * (outputs[:, 3] - targets[:, 1]).square()).mean()
