@@ -92,7 +92,15 @@ def test_what_is_unread_for_a_good_reason():
     assert measured(Twofold(both), where_known, masked[0], rows=[seen]) == {"part_unread": 0.0}
 
 
+class Answer(dict):
+    """As libraries return it: items that are attributes, too."""
+
+    __getattr__ = dict.__getitem__
+
+
 def test_outputs_of_one_part_and_losses_that_vary():
+    answering = Twofold(lambda c, p, _: Answer(scores=c, price=p))
+    assert measured(answering, lambda o, t: cross_entropy(o.scores, t), Batch(x, colour)) == {}
     assert measured(nn.Linear(6, 1), mse_loss, Batch(x, price[:, None])) == {}
     model = Twofold(FORMS["columns"][0])
     assert measured(model, lambda o, _: o[:, 0].mean() + float(next(COUNTS)), Batch(x, TABLE)) == {}

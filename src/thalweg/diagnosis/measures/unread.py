@@ -41,8 +41,8 @@ def unread_measures(copied: Copy, batches: Sequence[Batch], rows: Sequence[Rows]
         rows: samples that the training was seen to take; so is one that had a gradient there.
 
     Returns:
-        `part_unread`, 0 or 1: whether there are both. Nothing for outputs without parts, and for a loss that differs
-        when it is asked again.
+        `part_unread`, 0 or 1: whether there are both. Nothing for outputs without parts, for those of a class of
+        their own, and for a loss that differs when it is asked again.
 
     Example:
         >>> from thalweg.probes.batches import Batch
@@ -60,9 +60,10 @@ def unread_measures(copied: Copy, batches: Sequence[Batch], rows: Sequence[Rows]
         with own_randomness(0), torch.enable_grad():
             outputs = batch.outputs(model)
         loss_of = _loss_of(copied, outputs)
-        if not _parts(_asked(outputs)) or not math.isfinite(loss_of(batch.targets)):
+        if not (_is_plain(outputs) and _is_plain(batch.targets)) or not _parts(_asked(outputs)):
             return {}
-        if loss_of(batch.targets) != loss_of(batch.targets):
+        before = loss_of(batch.targets)
+        if not math.isfinite(before) or loss_of(batch.targets) != before:
             return {}
         unread.append((_unread_outputs(copied, batch, outputs), _unread_targets(loss_of, batch.targets)))
     ours, theirs = (set.intersection(*side) for side in zip(*unread, strict=True))
@@ -72,6 +73,11 @@ def unread_measures(copied: Copy, batches: Sequence[Batch], rows: Sequence[Rows]
 
 _Places = set[tuple[int, int]]
 """Parts: the number of a tensor, and of its column; -1 for all of it."""
+
+
+def _is_plain(part: Any) -> bool:
+    """Whether a structure stays what it is with other tensors; a class of a library may be more than its items."""
+    return isinstance(part, torch.Tensor | tuple | list) or type(part) is dict
 
 
 def _loss_of(copied: Copy, outputs: Any) -> Callable[[Any], float]:
