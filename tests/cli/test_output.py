@@ -123,6 +123,7 @@ def test_numbers_are_no_formulas():
     assert not submission_notes(predictions_of(["-1.jpg", "+2.5.jpg", "0001.jpg"], ["-1", "1e-3"]), endings=False)
 
 
+@pytest.mark.slow
 def test_a_resumed_run_has_no_parts_of_a_killed_process(striped, tmp_path):
     from thalweg.training import resume
 

@@ -220,6 +220,7 @@ def trained(loss_fn, model, inputs, targets, *, try_fix=False):
     return watch.diagnose(batch=(inputs, targets), loss_fn=loss_fn, seconds=0.5, try_fix=try_fix)
 
 
+@pytest.mark.slow
 def test_a_softmax_within_the_loss_is_named_and_its_trial_mends_it():
     torch.manual_seed(0)
     inputs = torch.randn(64, 5, generator=DRAW)

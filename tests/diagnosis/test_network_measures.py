@@ -177,6 +177,7 @@ def test_without_a_sequence_nothing_is_said_of_it():
     assert sequence_measures(nn.Linear(4, 3), cross_entropy, Batch(torch.randn(8, 4), torch.arange(8) % 3)) == {}
 
 
+@pytest.mark.slow
 def test_a_training_in_evaluation_mode_is_named_only_where_the_mode_matters():
     for p, code in ((0.5, "wrong_mode"), (0.0, "healthy")):
         model = network(p=p).eval()

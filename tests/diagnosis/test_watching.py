@@ -75,6 +75,7 @@ def test_a_diagnosis_with_proof_in_the_middle_of_a_training_changes_nothing():
     assert len(watch.steps) == 45
 
 
+@pytest.mark.slow
 def test_a_model_that_draws_from_python_and_numpy_is_asked_without_moving_them():
     class Drawing(nn.Sequential):
         def forward(self, inputs):
@@ -211,6 +212,7 @@ def test_a_loss_function_that_fails_costs_its_questions_only():
     assert {"batch_fails", "curvature", "short_runs"} <= set(verdict.unchecked)
 
 
+@pytest.mark.slow
 def test_models_that_take_keywords_and_several_arguments():
     class Two(nn.Module):
         def __init__(self):

@@ -339,6 +339,7 @@ def test_kernels_and_paddings_that_are_not_covered_are_torchs(
     assert torch.allclose(first, second, rtol=1e-4, atol=1e-3)
 
 
+@pytest.mark.slow
 @needs_ours
 def test_a_network_is_compiled_before_its_first_step(monkeypatch: pytest.MonkeyPatch) -> None:
     model = models.build("efficientnet-lite0", classes=2, size=64)

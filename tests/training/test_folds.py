@@ -117,6 +117,7 @@ class Interrupter(Listener):
             os.kill(os.getpid(), signal.SIGINT)
 
 
+@pytest.mark.slow
 def test_interrupted_folds_go_on_and_end_the_same(folds, striped, tmp_path):
     out = tmp_path / "run"
     assert len(train_folds(striped, CONFIG, out, listener=Interrupter())) == 2

@@ -313,6 +313,7 @@ def test_seldom_evaluated_has_a_row_of_the_last_epoch(striped, tmp_path):
     np.testing.assert_allclose(epochs["train_loss"][0], losses[:12].mean(), rtol=1e-5)  # over both epochs
 
 
+@pytest.mark.slow
 def test_muon_says_what_it_updates(striped, tmp_path):
     notebook = Notebook()
     run = train(striped, replace(CONFIG, epochs=3, optimizer="muon", lr=0.01), tmp_path / "run", listener=notebook)
