@@ -18,15 +18,17 @@ export async function mountEmbeddings(page) {
   let shown = null;
   let front = 0; // the photo in front
 
+  const chosen = () => known[Number(scrub.value)] ?? "best";
   const load = newestOnly(async () => {
     const asked = run;
-    const at = known[Number(scrub.value)] ?? "best";
+    const at = chosen();
     home.dataset.state = "working";
     if (!scatters) home.replaceChildren(note(t("embeddings_working")));
     try {
       const found = await getFrame("embedding", { run: asked, at });
       if (asked !== run) return;
-      show(found);
+      const isLate = at !== chosen(); // the slider was moved meanwhile, and stays where it is
+      show(found, isLate ? chosen() : found.header.at);
       home.dataset.state = "done";
     } catch (error) {
       scatters = null;
@@ -35,10 +37,10 @@ export async function mountEmbeddings(page) {
     }
   });
 
-  function show({ header, arrays }) {
+  function show({ header, arrays }, standing) {
     known = header.known;
     scrub.max = String(known.length - 1);
-    scrub.value = String(known.indexOf(header.at));
+    scrub.value = String(known.indexOf(standing));
     scrub.setAttribute("aria-valuetext", nameOf(header.at));
     byId("embeddings-scrub-label").hidden = known.length < 2;
     byId("embeddings-at").textContent = nameOf(header.at);

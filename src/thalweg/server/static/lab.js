@@ -22,17 +22,21 @@ export async function mountLab(page) {
 
   const draw = newestOnly(async () => {
     const began = performance.now();
+    const drawnFor = shownFor;
     const asked = { ...form.read(), formula: player ? player.store.get().formula : cursorOf(readFields()).formula };
     try {
       const [next, traces] = await Promise.all([backgroundFrom(asked), postFrame("lab/traces", asked)]);
       background = next;
       byId("lab-title").textContent = background.title;
       byId("lab-formula-shown").textContent = background.formula;
-      form.showRates(traces.header.rates);
       byId("lab-note").textContent = traces.header.note;
       byId("lab-error").textContent = "";
       show({ ...background.scene, ...tracesOf(traces.header, traces.arrays) });
-      handle.place(asked.start ?? background.start);
+      if (drawnFor === shownFor) {
+        // The form as it was asked: a late answer would throw back a ring that was moved meanwhile.
+        form.showRates(traces.header.rates);
+        handle.place(asked.start ?? background.start);
+      }
       byId("player").dataset.drawn = String(Math.round(performance.now() - began));
     } catch (error) {
       byId("lab-error").textContent = error.message;
