@@ -109,8 +109,11 @@ def test_a_game_of_two_accuses_nobody_by_its_loss(side):
 def test_a_critic_at_the_balance_is_not_accused_by_it_and_is_by_its_steps():
     at_balance = STUCK | {"fit_left": 0.4, "tried_best": 0.95, "update_ratio": 0.01}
     assert judge(at_balance).code == "targets_unrelated"
-    driven = {"driven_passes": 1.0}
+    driven = {"driven_passes": 0.05}  # it steps several times for each step of the generator
     assert judge(at_balance | driven).code == "unsure"
+    held = STUCK | {"penalty_to_gradient": 0.7, "to_constant": 1.0}
+    assert judge(held).code == "weight_decay_too_strong"
+    assert judge(held | driven).code == "unsure"
     tiny = {"update_ratio": 1e-5, "gain_tenfold": 0.5, "gain_same": 0.01, "lr_left": 1.0}
     assert judge(at_balance | driven | tiny).code == "lr_too_small"
 

@@ -60,6 +60,24 @@ def measured_terms(loss_fn, targets, steps=0):
     return terms_measures(Copy.of(model, optimizer, loss_fn), start, Batch(INPUTS, targets))
 
 
+def test_a_penalty_drowns_no_term():
+    """Without its factor its gradient is a thousand times as large; a critic at the balance has learned nothing."""
+
+    def loss_fn(outputs, labels):
+        loss = functional.cross_entropy(outputs, labels)
+        return loss + 1e-3 * sum(1e3 * weights.square().sum() for weights in model.parameters())
+
+    torch.manual_seed(1)
+    model = nn.Linear(6, 2)
+    start = {name: value.clone() for name, value in model.state_dict().items()}
+    model.weight.data *= 1e-3
+    copied, batch = Copy.of(model, sgd(model), loss_fn), Batch(INPUTS, LABELS)
+    fitted, *penalties = terms_now(copied, batch)
+    assert fitted.is_idle(1.0)
+    assert penalties
+    assert "drowned_term" not in terms_measures(copied, start, batch)
+
+
 @pytest.mark.parametrize("in_place", [False, True])
 def test_a_term_that_another_drowns(in_place):
     assert drowned(in_two(1e4, in_place=in_place), steps=0) < 0.01

@@ -153,7 +153,11 @@ _AT_THE_BALANCE = {
     "noise_floor",
     "saddle",
     "targets_unrelated",
+    "weight_decay_too_strong",
 }
+# Of the steps measured in full: one proves a generator. A critic that steps several times for each of its steps shows
+# it at few, or at the first ten alone.
+_DRIVEN = 0.0
 
 
 def _in_a_game(measures: Mapping[str, float]) -> bool:
@@ -173,7 +177,7 @@ def _is_ruled_out(rule: Rule, measures: Mapping[str, float]) -> bool:
     A generator leads its critic there; a constant that a blind network found is too low where it knows a few samples by
     their places, which is too little to accuse the targets of.
     """
-    driven = measures.get("driven_passes", 0.0) > 0.5 and rule.code in _AT_THE_BALANCE
+    driven = measures.get("driven_passes", 0.0) > _DRIVEN and rule.code in _AT_THE_BALANCE
     fitted = measures.get("constant_fitted", 0.0) > 0.5 and rule.code == "targets_unrelated"
     return rule.prior != 1 and (driven or fitted)
 

@@ -20,6 +20,7 @@ from thalweg.diagnosis.measures.batch import constant_measures
 from thalweg.diagnosis.measures.start import rewound
 from thalweg.probes.batches import mapped
 from thalweg.probes.copies import own_randomness
+from thalweg.probes.kept import leaves
 
 
 if TYPE_CHECKING:
@@ -50,15 +51,16 @@ def terms_measures(copied: Copy, start: Mapping[str, Tensor], batch: Batch) -> d
 
     Returns:
         `drowned_term`: the norm of that term's gradient relative to another term's, over the weights that both
-        reach; the smallest of all such pairs. Factors before whole terms do not count. `drowning_targets`: the root
-        mean square of the targets of that other term, if they are numbers. Nothing for a loss of one term, if every
-        term has learned, or if the terms share no weight.
+        reach; the smallest of all such pairs. Factors before whole terms do not count, so a term that reaches weights
+        without passing the outputs, a penalty, drowns nothing: `measures.penalty` weighs it with its factor.
+        `drowning_targets`: the root mean square of the targets of that other term, if they are numbers. Nothing for a
+        loss of one term, if every term has learned, or if the terms share no weight.
     """
     terms = terms_now(copied, batch)
     if len(terms) < 2:
         return {}
     rewound(copied, start)
-    own = _terms(copied, batch, batch.targets)
+    outputs, own = _pass(copied, batch, batch.targets)
     if len(own) != len(terms):
         return {}
     idle = [at for at, term in enumerate(terms) if term.is_idle(abs(float(own[at].detach())))]
@@ -66,7 +68,8 @@ def terms_measures(copied: Copy, start: Mapping[str, Tensor], batch: Batch) -> d
         return {}
     parameters = [parameter for parameter in copied.model.parameters() if parameter.requires_grad]
     gradients = [torch.autograd.grad(term, parameters, retain_graph=True, allow_unused=True) for term in own]
-    pairs = [(_share(gradients[at], gradients[by]), by) for at in idle for by in range(len(own)) if by != at]
+    others = [by for by, term in enumerate(own) if _passes(term, outputs)]
+    pairs = [(_share(gradients[at], gradients[by]), by) for at in idle for by in others if by != at]
     shares = [pair for pair in pairs if math.isfinite(pair[0])]
     if not shares:
         return {}
@@ -143,9 +146,23 @@ def _targets_of(copied: Copy, batch: Batch, at: int) -> dict[str, float]:
 
 def _terms(copied: Copy, batch: Batch, targets: Any) -> list[Tensor]:
     """The terms of the loss, in the order in which they are added, without the factors before them."""
+    return _pass(copied, batch, targets)[1]
+
+
+def _pass(copied: Copy, batch: Batch, targets: Any) -> tuple[list[Tensor], list[Tensor]]:
+    """The tensors of the outputs, and the terms of the loss."""
     with own_randomness(0), torch.enable_grad(), _Sums() as sums:
-        loss = copied.loss_fn(batch.outputs(copied.model), targets)
-    return sums.parts_of(loss)
+        outputs = batch.outputs(copied.model)
+        loss = copied.loss_fn(outputs, targets)
+    return [one for one in leaves(outputs) if one.requires_grad], sums.parts_of(loss)
+
+
+def _passes(term: Tensor, outputs: Sequence[Tensor]) -> bool:
+    """Whether a term depends on the outputs; if their tensors are unknown, it may."""
+    if not outputs:
+        return True
+    found = torch.autograd.grad(term, outputs, retain_graph=True, allow_unused=True)
+    return any(one is not None for one in found)
 
 
 class _Sums(TorchFunctionMode):
