@@ -1,11 +1,13 @@
-"""The cost of watching: the same steps with and without, in turns, best of n.
+"""The cost of watching: the same steps with and without, in turns.
 
-    python benchmarks/watching.py --rounds 9
+    python benchmarks/watching.py
     OMP_NUM_THREADS=1 python benchmarks/watching.py --cpu --batch 128     # processor time, beside other work
     OMP_NUM_THREADS=1 torchrun --standalone --nproc-per-node 2 benchmarks/watching.py --cpu --batch 128  # two replicas
 
-Two perceptrons have steps of about 2 and more than 10 milliseconds. A round is 100 steps of each side, after 20
-uncounted ones (the first ten of a watched run are measured in full); rounds of both sides alternate.
+Two perceptrons have steps of about 2 and more than 10 milliseconds. Of each there are two, and each step of the one is
+followed by one of the other, which is watched. A period is 20 steps of both, one of which is measured in full; two
+uncounted periods come first, because a watched run begins with ten full steps. What is printed is the median period:
+machines change their speed, which hits both of its sides alike.
 """
 
 from __future__ import annotations
@@ -14,7 +16,8 @@ import argparse
 import os
 import platform
 import time
-from itertools import pairwise
+from itertools import islice, pairwise
+from statistics import median, quantiles
 from typing import TYPE_CHECKING
 
 import torch
@@ -26,9 +29,9 @@ import thalweg
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
-STEPS, WARM_UP, BATCH = 100, 20, 256
+PERIOD, BEGINNING, BATCH = 20, 2, 256  # steps, periods, samples
 SIDES = {"a step of about 2 ms": (784, 256, 128, 10), "a step of more than 10 ms": (784, 1024, 1024, 10)}
 
 
@@ -43,45 +46,46 @@ def training(widths: tuple[int, ...]) -> tuple[nn.Module, torch.optim.Optimizer]
     return model, torch.optim.Adam(model.parameters(), fused=True)
 
 
-def seconds_a_step(
-    widths: tuple[int, ...], size: int, *, watched: bool, clock: Callable[[], float] = time.perf_counter
-) -> float:
-    model, optimizer = training(widths)
+def periods_of(
+    widths: tuple[int, ...], size: int, clock: Callable[[], float] = time.perf_counter
+) -> Iterator[tuple[float, float]]:
+    """The seconds of each period without and with a watch, without end."""
+    sides = [training(widths), training(widths)]
     inputs, labels = torch.randn(size, widths[0]), torch.arange(size) % 10
-    watching = thalweg.watch(model, optimizer) if watched else None
-    if watching is not None:
-        watching.__enter__()
-    began = 0.0
-    for step in range(WARM_UP + STEPS):
-        if step == WARM_UP:
-            began = clock()
-        optimizer.zero_grad()
-        loss = cross_entropy(model(inputs), labels)
-        loss.backward()
-        optimizer.step()
-        if watching is not None:
-            watching.step(loss)
-    return (clock() - began) / STEPS
+    with thalweg.watch(*sides[1]) as watching:
+        while True:
+            spent = [0.0, 0.0]
+            for _ in range(PERIOD):
+                for side, (model, optimizer) in enumerate(sides):
+                    began = clock()
+                    optimizer.zero_grad()
+                    loss = cross_entropy(model(inputs), labels)
+                    loss.backward()
+                    optimizer.step()
+                    if side:
+                        watching.step(loss)
+                    spent[side] += clock() - began
+            yield spent[0], spent[1]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=9)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--periods", type=int, default=50)
     parser.add_argument("--batch", type=int, default=BATCH)
     parser.add_argument("--cpu", action="store_true", help="count the processor time of all threads, not the clock's")
     chosen = parser.parse_args()
     if "RANK" in os.environ:
         distributed.init_process_group("gloo")
-    clock, rounds = time.process_time if chosen.cpu else time.perf_counter, chosen.rounds
+    clock = time.process_time if chosen.cpu else time.perf_counter
     print(f"python {platform.python_version()}, torch {torch.__version__}, {torch.get_num_threads()} threads", end=", ")
     print(f"{'processor time' if chosen.cpu else 'by the clock'}, load {os.getloadavg()[0]:.1f}")
     for name, widths in SIDES.items():
-        best = {False: float("inf"), True: float("inf")}
-        for _ in range(rounds):
-            for watched in (False, True):
-                best[watched] = min(best[watched], seconds_a_step(widths, chosen.batch, watched=watched, clock=clock))
-        plain, watched = best[False] * 1e3, best[True] * 1e3
-        print(f"{name}: {plain:.2f} ms, watched {watched:.2f} ms, {100 * (watched / plain - 1):+.1f} %")
+        periods = islice(periods_of(widths, chosen.batch, clock), BEGINNING, BEGINNING + chosen.periods)
+        plain, watched = zip(*periods, strict=True)
+        more = [100 * (one / other - 1) for one, other in zip(watched, plain, strict=True)]
+        low, middle, high = quantiles(more, n=4)
+        step = median(plain) / PERIOD * 1e3
+        print(f"{name}: {step:.2f} ms, watched {middle:+.1f} %, quartiles {low:+.1f} to {high:+.1f} %")
 
 
 if __name__ == "__main__":

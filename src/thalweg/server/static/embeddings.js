@@ -27,8 +27,7 @@ export async function mountEmbeddings(page) {
     try {
       const found = await getFrame("embedding", { run: asked, at });
       if (asked !== run) return;
-      const isLate = at !== chosen(); // the slider was moved meanwhile, and stays where it is
-      show(found, isLate ? chosen() : found.header.at);
+      show(found, at === chosen() ? found.header.at : chosen()); // a slider moved meanwhile stays
       home.dataset.state = "done";
     } catch (error) {
       scatters = null;

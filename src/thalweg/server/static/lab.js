@@ -10,8 +10,6 @@ import { makeForm } from "./labform.js";
 import { mountPlayer } from "../player/player.js";
 import { backgroundOf, tracesOf } from "../player/scene.js";
 
-const PART = (name) => byId(name);
-
 export async function mountLab(page) {
   const form = makeForm(await getJson("lab"), changed, (number) => player?.forget(number));
   let player = null;
@@ -33,7 +31,7 @@ export async function mountLab(page) {
       byId("lab-error").textContent = "";
       show({ ...background.scene, ...tracesOf(traces.header, traces.arrays) });
       if (drawnFor === shownFor) {
-        // The form as it was asked: a late answer would throw back a ring that was moved meanwhile.
+        // A late answer would throw back a ring that was moved.
         form.showRates(traces.header.rates);
         handle.place(asked.start ?? background.start);
       }
@@ -63,7 +61,7 @@ export async function mountLab(page) {
       changed();
     });
     player = mountPlayer({
-      part: PART,
+      part: byId,
       scene,
       asked: cursorOf(readFields()),
       rested: keep,
