@@ -60,6 +60,19 @@ def test_flips_both_ways_that_let_next_to_nothing_be_learned(seed):
     assert measured(flat, pictures, functional.mse_loss) == {}
 
 
+@pytest.mark.parametrize("strength", [-0.6, 0.0, 0.2], ids=["bright taken for dark", "unseen", "hardly seen"])
+def test_chance_is_no_flip(strength):
+    """A few bright points in noise: of three ways to mirror, one nearly always fits better by chance."""
+    draw = torch.Generator().manual_seed(1)
+    found = []
+    for _ in range(60):
+        masks = torch.zeros(16, 1, 16, 16)
+        for mask, at in zip(masks, torch.randint(14, (16, 2), generator=draw).tolist(), strict=True):
+            mask[0, at[0] : at[0] + 2, at[1] : at[1] + 2] = 1.0
+        found.append(measured(0.7 * torch.randn(masks.shape, generator=draw) + strength * masks - 3, masks))
+    assert sum(one.get("mirrored", 0.0) > 0.25 for one in found) <= 1
+
+
 def test_what_tells_nothing():
     logits, masks = spots()
     assert measured(torch.randn(logits.shape, generator=DRAW), masks) == {}  # nothing was learned

@@ -27,6 +27,8 @@ LOPSIDED = 0.5  # of the distance between two pictures' targets: that of a targe
 FLIPS: tuple[tuple[int, ...], ...] = ((-1,), (-2,), (-2, -1))
 ENOUGH, KNOWN = 12, 0.85  # pictures, and the share whose outputs show where their target is, in one of its four places
 LEARNED = 0.75  # share of the pictures whose own target, or its mirror image, fits better than another picture's
+SURELY = 4.0  # standard errors of the mean by which it does
+CLEARLY = 2.0  # how far it is from its mirror image, relative to another's target from its own: else chance decides
 
 
 def mirrored_measures(copied: Copy, batch: Batch) -> dict[str, float]:
@@ -39,9 +41,10 @@ def mirrored_measures(copied: Copy, batch: Batch) -> dict[str, float]:
     Returns:
         `mirrored`, in [0, 1]: of the pictures whose targets differ from their mirror image, the share where that
         fits better; the largest of left for right, top for bottom, and both. Nothing for batches of another form, if
-        fewer than six pictures count, or if the outputs fit neither better than they fit another picture's targets:
-        then nothing was learned yet that a flip could spoil. Where flips both ways let next to nothing be learned, it
-        is the share of the pictures that fit any mirror image better, if the outputs show where their targets are.
+        fewer than six pictures count, or if the outputs fit neither clearly better than another picture's targets, or
+        tell the two hardly further apart: then nothing was learned yet that a flip could spoil. Where flips both ways
+        let next to nothing be learned, it is the share of the pictures that fit any mirror image better, if the
+        outputs show where their targets are.
     """
     inputs, targets = batch.inputs, batch.targets
     if not isinstance(inputs, torch.Tensor) or not isinstance(targets, torch.Tensor):
@@ -67,7 +70,13 @@ def _share(outputs: Tensor, targets: Tensor, loss_fn: LossFunction, flip: Callab
     )
     best_N, best_of_other_N = own_N.minimum(mirror_N), other_N.minimum(mirror_of_other_N)
     counted_N = _distance(targets, flip(targets)) > LOPSIDED * _distance(targets, other).mean()
-    if int(counted_N.sum()) < FEWEST or not float((best_N < best_of_other_N)[counted_N].double().mean()) > LEARNED:
+    better_N = (best_of_other_N - best_N)[counted_N]
+    if len(better_N) < FEWEST or not float((better_N > 0).double().mean()) > LEARNED:
+        return None
+    if not float(better_N.mean()) > SURELY * float(better_N.std()) / len(better_N) ** 0.5:
+        return None
+    apart_N, by_chance_N = (own_N - mirror_N).abs()[counted_N], (other_N - mirror_of_other_N).abs()[counted_N]
+    if not float(apart_N.median()) > CLEARLY * float(by_chance_N.median()):
         return None
     return float((mirror_N < own_N)[counted_N].double().mean())
 
@@ -80,8 +89,9 @@ def _share_of_any(outputs: Tensor, targets: Tensor, loss_fn: LossFunction) -> li
     own_4N = _of_places(outputs, targets, loss_fn)
     places = (own_4N, _of_places(others_outputs, other, loss_fn))
     crossed = (_of_places(outputs, other, loss_fn), _of_places(others_outputs, targets, loss_fn))
-    # The best place against the mean one: sizes and brightness, of outputs and of targets, cancel.
-    shown = [one.mean(dim=0) - one.amin(dim=0) for one in (*places, *crossed)]
+    # The best place against the next: sizes and brightness, of outputs and of targets, cancel. A place that fits worse
+    # than all others shows nothing: a network that has just begun may take bright for dark.
+    shown = [torch.diff(one.sort(dim=0).values[:2], dim=0)[0] for one in (*places, *crossed)]
     known_N = shown[0] + shown[1] > shown[2] + shown[3]
     apart_N = torch.stack([_distance(targets, targets.flip(dims)) for dims in FLIPS]).amin(dim=0)
     counted_N = apart_N > LOPSIDED * _distance(targets, other).mean()
