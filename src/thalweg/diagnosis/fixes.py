@@ -39,7 +39,15 @@ FIXES_OF: dict[str, tuple[str, ...]] = {
     "gradients_not_averaged": ("call_wrapper", "reduce_all", "divide_loss"),
     "healthy": (),
     "ill_conditioned": ("adaptive", "momentum", "normalize_inputs", "decorrelate_inputs"),
-    "inputs_ignored": ("follow_signal", "turn_mask", "mix_less", "stop_gradient", "each_column", "see_all"),
+    "inputs_ignored": (
+        "follow_signal",
+        "turn_mask",
+        "mix_less",
+        "stop_gradient",
+        "each_column",
+        "see_all",
+        "add_positions",
+    ),
     "lr_too_large": ("lower_rate", "warm_up", "clip", "divide_loss"),
     "lr_too_small": ("raise_rate", "find_rate", "scale_targets", "wider_weights"),
     "model_too_small": ("widen", "residual", "add_activation"),
@@ -210,6 +218,8 @@ def _for_ignored(measures: Mapping[str, float]) -> tuple[str, ...]:
     """The fix where the inputs reach the outputs, and tell too little; empty if nothing says why."""
     if measures.get("own_to_others", math.inf) < 3:
         return ("mix_less",)
+    if measures.get("order_tells", 0) > 0.1:
+        return ("add_positions",)
     unjoined = measures.get("gradless", 0) > 0.01 and measures.get("inputs_seen", 1) < NEARLY_ALL
     if measures.get("ignored_tells", 0) > 5 or unjoined:
         return ("each_column",)
@@ -227,6 +237,7 @@ def _applies(name: str, measures: Mapping[str, float]) -> bool:
 
 
 _INSTEAD = {
+    "add_positions",
     "add_terms",
     "balance_terms",
     "clear_first",

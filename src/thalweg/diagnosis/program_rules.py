@@ -233,6 +233,7 @@ PROGRAM_RULES: tuple[Rule, ...] = (
         prior=1.0,
     ),
     _rule("inputs_ignored", m.IGNORED_TELLS > 5, (m.TO_CONSTANT > 0.7).if_known, m.STEPS > 50, prior=1.0),
+    _rule("inputs_ignored", m.ORDER_TELLS > 0.1, m.STEPS > 50, prior=1.0),
     _rule("inputs_ignored", m.DIRECTIONS_APART < 0.2, m.DIRECTIONS_LEFT < 0.5, m.STEPS > 50),
     _rule("symmetric_weights", m.TWIN_UNITS > 0.9, m.LEFT > 0.3, prior=1.0),
     _rule("symmetric_weights", m.TWIN_UNITS_FIRST > 0.9, m.LEFT > 0.1, prior=1.0),

@@ -58,6 +58,7 @@ STAGES = {
     "foretold": 1,
     "dropout": 240,
     "outdone": 1,
+    "unordered": 1,
     "trial_gains": 250,
     "trial": 80,
 }

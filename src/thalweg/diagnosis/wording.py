@@ -64,7 +64,14 @@ BY: dict[str, tuple[str, ...]] = {
     "exploding_gradients": ("initial_scale", "gradient_burst", "update_ratio_first"),
     "gradients_not_averaged": ("summed_passes",),
     "ill_conditioned": ("tried_decorrelated", "gain_more", "cosine"),
-    "inputs_ignored": ("inputs_columns", "avoidable", "ignored_tells", "own_to_others", "directions_apart"),
+    "inputs_ignored": (
+        "inputs_columns",
+        "avoidable",
+        "ignored_tells",
+        "own_to_others",
+        "order_tells",
+        "directions_apart",
+    ),
     "lr_too_large": (
         "gain_lower_rate_more",
         "nonfinite_step",

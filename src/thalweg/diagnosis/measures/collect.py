@@ -60,6 +60,7 @@ from thalweg.diagnosis.measures.terms import terms_measures
 from thalweg.diagnosis.measures.trends import FLAT
 from thalweg.diagnosis.measures.trial_gains import TrialGains
 from thalweg.diagnosis.measures.unmoved import unmoved_measures
+from thalweg.diagnosis.measures.unordered import unordered_measures
 from thalweg.diagnosis.measures.unread import unread_measures
 from thalweg.errors import UsageError
 from thalweg.probes.copies import Copy, fastest_threads, own_clock, own_randomness, seconds_of, untouching
@@ -256,6 +257,7 @@ def _ask_runs(
     attempt("foretold", foretold, count)
     attempt("dropout", dropout_measures)
     attempt("outdone", lambda gains: {} if alone is None else outdone_measures(gains.copied(), alone), count)
+    attempt("unordered", lambda gains: {} if alone is None else unordered_measures(gains.copied(), alone), count)
     attempt("trial_gains", trials)
 
 

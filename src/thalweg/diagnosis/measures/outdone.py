@@ -59,7 +59,7 @@ def outdone_measures(copied: Copy, samples: Batch) -> dict[str, float]:
         return {}
     with own_randomness(0), torch.no_grad():
         outputs = few.outputs(evaluating(copied.model))
-    task = _task_of(outputs, few.targets)
+    task = task_of(outputs, few.targets)
     if task is None:
         return {}
     found = [0.0]
@@ -71,9 +71,9 @@ def outdone_measures(copied: Copy, samples: Batch) -> dict[str, float]:
     return {"avoidable": min(max(found), 1.0)}
 
 
-def _avoided(task: _Task, features_KF: Tensor, loss: Callable[[Tensor], float]) -> Iterator[Tensor]:
+def _avoided(task: Task, features_KF: Tensor, loss: Callable[[Tensor], float]) -> Iterator[Tensor]:
     """The errors that each kernel avoids, (K, D); none of one that avoids no loss of numbers."""
-    own_KD = min((task.errors(task.outputs_KD, halfway) for halfway in HALFWAY), key=lambda one: float(one.mean()))
+    own_KD = task.own_errors()
     for plain_KD in ridge(features_KF, task.targets_KD):
         predicted_KD = plain_KD + task.targets_KD.mean(dim=0)
         if task.kind != "numbers" or loss(predicted_KD) < loss(task.outputs_KD):
@@ -86,7 +86,7 @@ def _loss(loss_fn: LossFunction, outputs: Tensor, targets: Tensor, given_KD: Ten
         return float(loss_fn(given_KD.reshape(outputs.shape).to(outputs.dtype), targets))
 
 
-class _Task(NamedTuple):
+class Task(NamedTuple):
     """What a network's outputs should be."""
 
     outputs_KD: Tensor
@@ -102,6 +102,16 @@ class _Task(NamedTuple):
         variance = (self.targets_KD - self.targets_KD.mean(dim=0)).square().mean().clamp(min=1e-12)
         return (given_KD - self.targets_KD).square() / variance
 
+    def own_errors(self) -> Tensor:
+        """The network's errors, (K, D) or (K, 1)."""
+        return min((self.errors(self.outputs_KD, halfway) for halfway in HALFWAY), key=lambda one: float(one.mean()))
+
+    def plain_errors(self, features_KF: Tensor) -> Tensor:
+        """The errors of the best kernel of these features on samples kept from it, (K, D) or (K, 1)."""
+        mean_D = self.targets_KD.mean(dim=0)
+        found = [self.errors(plain_KD + mean_D, 0.5) for plain_KD in ridge(features_KF, self.targets_KD)]
+        return min(found, key=lambda one: float(one.mean()))
+
     def weights(self) -> Tensor:
         """Weights of the errors with which every class counts the same, of mean 1, (K, D) or (K, 1)."""
         if self.kind == "numbers":
@@ -112,26 +122,26 @@ class _Task(NamedTuple):
         return 0.5 / torch.where(self.targets_KD > 0.5, yes_D, 1 - yes_D)
 
 
-def _task_of(outputs: object, targets: object) -> _Task | None:
+def task_of(outputs: object, targets: object) -> Task | None:
     """What is asked of the outputs; None for another form."""
     if not isinstance(outputs, torch.Tensor) or not isinstance(targets, torch.Tensor):
         return None
     return _of_numbers(outputs, targets) if targets.is_floating_point() else _of_classes(outputs, targets)
 
 
-def _of_classes(outputs: Tensor, targets: Tensor) -> _Task | None:
+def _of_classes(outputs: Tensor, targets: Tensor) -> Task | None:
     has_columns = targets.ndim == 1 and outputs.ndim == 2 and 1 < outputs.shape[1] <= MOST_CLASSES
     if not has_columns or not bool(((targets >= 0) & (targets < outputs.shape[1])).all()):
         return None
-    return _Task(outputs.double(), one_hot(targets.long(), outputs.shape[1]).double(), "one_class")
+    return Task(outputs.double(), one_hot(targets.long(), outputs.shape[1]).double(), "one_class")
 
 
-def _of_numbers(outputs: Tensor, targets: Tensor) -> _Task | None:
+def _of_numbers(outputs: Tensor, targets: Tensor) -> Task | None:
     if outputs.numel() != targets.numel() or not 0 < targets[0].numel() <= MOST_NUMBERS:
         return None
     own_KD, targets_KD = (one.reshape(len(targets), -1).double() for one in (outputs, targets))
     if not bool(((targets_KD == 0) | (targets_KD == 1)).all()):
-        return _Task(own_KD, targets_KD, "numbers")
+        return Task(own_KD, targets_KD, "numbers")
     if targets_KD.shape[1] > 1 and bool((targets_KD.sum(dim=1) == 1).all()):
-        return _Task(own_KD, targets_KD, "one_class")
-    return _Task(own_KD, targets_KD, "yes_or_no")
+        return Task(own_KD, targets_KD, "one_class")
+    return Task(own_KD, targets_KD, "yes_or_no")

@@ -46,9 +46,14 @@ def features_of(samples: Batch, most: int = MOST) -> Tensor | None:
             return None
         counts = torch.zeros(len(words), len(kinds), dtype=torch.long, device=flat.device)
         flat = counts.scatter_add_(1, words, torch.ones_like(words))
-    flat = flat.double()
-    spread_F = flat.std(dim=0)
-    varied_KF = flat[:, spread_F > 0]
+    return standardized(flat)
+
+
+def standardized(columns_KF: Tensor) -> Tensor:
+    """The columns that vary, with mean 0 and standard deviation 1, in double precision."""
+    columns_KF = columns_KF.double()
+    spread_F = columns_KF.std(dim=0)
+    varied_KF = columns_KF[:, spread_F > 0]
     return (varied_KF - varied_KF.mean(dim=0)) / spread_F[spread_F > 0]
 
 

@@ -232,6 +232,7 @@ NAMES_TELL = Measure("names_tell", "batch")
 NUMBERED_CLASSES = Measure("numbered_classes", "gains", "share")
 ODD_PROCESS = Measure("odd_process", "replicas")
 ONLY_CLASSIFIER = Measure("only_classifier", "wiring", "flag")
+ORDER_TELLS = Measure("order_tells", "batch", "share")
 ONE_KIND_BY_CHANCE = Measure("one_kind_by_chance", "batch", "share")
 ONE_KIND_SEEN = Measure("one_kind_seen", "batch", "share")
 OTHER_BATCH = Measure("other_batch", "batch", "flag")
@@ -362,8 +363,7 @@ COMPARED = (
     LEARNS,
     *(LOSS_BATCH, LOSS_CONSTANT, LOSS_FIRST, LOSS_LAST, LOSS_ZERO),
     *(RIVAL, RIVAL_SEEN),
-    SCALE,
-    STEPS,
+    *(SCALE, STEPS),
     UNUSED_PASSES,
     WEIGHT_NORM,
     WEIGHT_NORM_FIRST,
