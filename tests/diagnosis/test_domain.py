@@ -92,6 +92,48 @@ def test_a_loss_that_is_defined_is_not_accused(row, scale):
     assert found_of(*row[1:], scale=scale).get("loss_undefined", 0.0) == 0
 
 
+def by_hand(outputs, answers, least=0.0):
+    return -(answers * (outputs + least).log() + (1 - answers) * (1 - outputs + least).log()).mean()
+
+
+ANSWERS = (INPUTS[:, :1] > 0).float()
+AT_ENDS = [
+    ("by hand", linear(nn.Sigmoid()), by_hand, 1.0),
+    ("by hand, of logits", linear(), lambda o, y: by_hand(o.sigmoid(), y), 1.0),
+    ("by hand, with a little added", linear(nn.Sigmoid()), lambda o, y: by_hand(o, y, 1e-6), 0.0),
+    ("torch's", linear(nn.Sigmoid()), functional.binary_cross_entropy, 0.0),
+    ("torch's, of logits", linear(), functional.binary_cross_entropy_with_logits, 0.0),
+    ("log sigmoid", linear(), lambda o, y: -functional.logsigmoid((2 * y - 1) * o).mean(), 0.0),
+    ("squared error", linear(nn.Sigmoid()), functional.mse_loss, 0.0),
+]
+
+
+@pytest.mark.parametrize("row", AT_ENDS, ids=lambda row: row[0])
+def test_a_sure_answer_whose_loss_is_not_finite(row):
+    _, model, loss_fn, expected = row
+    copied = Copy.of(model, torch.optim.SGD(model.parameters(), lr=0.1), loss_fn)
+    assert domain_measures(copied, {}, Batch(INPUTS, ANSWERS))["loss_at_ends"] == expected
+    assert "loss_at_ends" not in domain_measures(copied, {}, Batch(INPUTS, PRICES))
+
+
+@pytest.mark.parametrize(("rate", "code"), [(0.3, "wrong_loss"), (1e4, "diverged")])
+def test_a_training_that_became_sure(rate, code):
+    """A rate that throws the weights away at once makes all answers sure: then it is the rate."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(3, 16), nn.Tanh(), nn.Linear(16, 1), nn.Sigmoid())
+    optimizer = torch.optim.Adam(model.parameters(), lr=rate)
+    with watch(model, optimizer) as watching:
+        for _ in range(60):
+            optimizer.zero_grad()
+            loss = by_hand(model(INPUTS), ANSWERS)
+            loss.backward()
+            optimizer.step()
+            watching.step(loss)
+    verdict = watching.diagnose(batch=(INPUTS, ANSWERS), loss_fn=by_hand, seconds=2.0)
+    assert verdict.code == code
+    assert ("stable_loss" in [fix.code for fix in verdict.fixes]) == (code == "wrong_loss")
+
+
 def test_small_outputs_of_new_weights_do_not_hide_where_the_loss_ends():
     model = linear()
     with torch.no_grad():

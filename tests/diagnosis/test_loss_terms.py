@@ -103,6 +103,13 @@ def test_numbers_of_classes_are_better_learned_one_by_one_and_quantities_are_not
     assert counted["numbered_classes"] < 0.1
 
 
+def test_probabilities_are_no_numbers_of_classes():
+    """Their loss refuses what is above 1; that fails no question."""
+    model = nn.Sequential(nn.Linear(6, 1), nn.Sigmoid())
+    batches = [Batch(drawn(80, 6, seed=at), torch.arange(80)[:, None] % 2.0) for at in range(4)]
+    assert numbered_measures(gains(model, batches, nn.functional.binary_cross_entropy)) == {}
+
+
 def test_logarithms_of_rates_are_no_numbers_of_classes():
     inputs = drawn(320, 6, seed=5)
     counts = torch.poisson((inputs[:, :1] - 1.5).exp(), generator=torch.Generator().manual_seed(6)).clamp(max=3)

@@ -115,7 +115,7 @@ def test_batch_norm_without_running_statistics_takes_those_of_the_samples():
         model[1].bias.fill_(1.0)
     copied = Copy.of(model, torch.optim.SGD(model.parameters(), lr=0.1), nn.functional.mse_loss)
     targets = 3 * (TABLE[:, :1] - TABLE[:, :1].mean()) / TABLE[:, :1].std() + 1
-    assert outdone_measures(copied, Batch(TABLE * 20 + 50, targets)) == {"avoidable": 0.0}
+    assert outdone_measures(copied, Batch(TABLE * 20 + 50, targets))["avoidable"] == 0
 
 
 def test_too_few_samples_tell_nothing():
@@ -189,6 +189,24 @@ def test_kept_samples_need_every_input(named):
     batch = Batch({"table": TABLE[:60], "mask": mask[:60]}, CLASSES[:60])
     kept = kept_samples(nn.functional.cross_entropy, watching._probe.kept.rows, batch)
     assert (kept is None) == named
+
+
+def bends(targets):
+    copied = Copy.of(nn.Linear(4, 1), torch.optim.SGD([torch.zeros(1, requires_grad=True)]), nn.functional.mse_loss)
+    return outdone_measures(copied, Batch(TABLE, targets))["bends"]
+
+
+def test_what_no_single_layer_learns():
+    """A curved predictor must beat the linear one: a layer that has not learned yet is beaten by both."""
+    assert bends(TABLE[:, :1] ** 2) > 0.3
+    assert bends(TABLE @ torch.tensor([[1.0], [-2.0], [0.5], [0.0]])) == 0
+    assert bends(torch.randn(240, 1, generator=torch.Generator().manual_seed(3))) == 0
+    learning = {"steps": 200.0, "loss_constant": 1.0, "loss_last": 0.5, "falling": 0.1, "left": 0.5}
+    curved = learning | {"one_layer": 1.0, "bends": 0.4, "avoidable": 0.15}
+    assert judge(curved).code == "model_too_small"
+    assert [fix.code for fix in judge(curved).fixes] == ["hidden_layer"]
+    assert judge(curved | {"bends": 0.0}).code == "healthy"
+    assert judge(curved | {"avoidable": 0.0}).code == "healthy"
 
 
 def test_layers_that_are_affine_together_need_a_smaller_lead_of_a_plain_predictor():

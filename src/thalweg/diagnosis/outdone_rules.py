@@ -13,6 +13,15 @@ OUTDONE_RULES: tuple[Rule, ...] = (
     _rule("vanishing_gradients", OUTDONE, *VANISHED, m.STEPS > 50, prior=0.9, beside_learning=True),
     _rule("model_too_small", OUTDONE, m.TRIED_LARGER > 0.05, prior=0.9, beside_learning=True),
     _rule("model_too_small", m.AFFINE > 0.5, m.AVOIDABLE > 0.1, m.LEFT > 0.1, prior=0.95, beside_learning=True),
+    _rule(
+        "model_too_small",
+        m.ONE_LAYER > 0.5,
+        m.BENDS > 0.1,
+        m.AVOIDABLE > 0.1,
+        m.LEFT > 0.1,
+        prior=0.95,
+        beside_learning=True,
+    ),
     _rule("clipped_too_hard", OUTDONE, m.TRIED_UNCLIPPED > 0.1, prior=0.9, beside_learning=True),
     _rule("bad_inputs", OUTDONE, m.TRIED_STANDARDIZED > 0.1, prior=0.9, beside_learning=True),
     _rule(

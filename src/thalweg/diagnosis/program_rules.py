@@ -167,6 +167,8 @@ PROGRAM_RULES: tuple[Rule, ...] = (
     _rule("wrong_loss", m.IMPROPER > 0.5, prior=1.0),
     _rule("wrong_loss", m.WRONG_IS_BEST > 0.5, prior=1.0),
     _rule("wrong_loss", m.LOSS_UNDEFINED > 0.5, m.NONFINITE_STEP > 0, prior=1.0),
+    # It learned before: a rate that throws the weights away makes answers sure, too.
+    _rule("wrong_loss", m.LOSS_AT_ENDS > 0.5, m.NONFINITE_STEP > 0, m.TO_CONSTANT < 0.9, prior=1.0),
     _rule("wrong_loss", m.FLOOR_LEFT > 0.95, m.CEILING_LEFT < 1.1, (m.TO_CONSTANT > 0.95).if_known),
     _rule("dead_units", m.OUTPUTS_DEAD > 0.5, prior=1.0),
     _rule("wrong_loss", m.OUT_OF_REACH > 0.05, prior=1.0),

@@ -1,4 +1,4 @@
-"""Whether a network is affine in its inputs: layers without an activation between them compute what one layer can.
+"""Whether a network is affine in its inputs: one layer, or several without an activation, which compute what one can.
 
 Shape suffixes: N samples.
 """
@@ -24,7 +24,7 @@ _CLOSE = 1e-3  # of the outputs' spread
 
 
 def affine_measures(copied: Copy, batch: Batch) -> dict[str, float]:
-    """Measure whether several layers together are affine: `f(a) + f(b) = f(a + b) + f(0)`.
+    """Measure whether all layers together are affine: `f(a) + f(b) = f(a + b) + f(0)`.
 
     Args:
         copied: gets new weights, for trained ones may have died or shrunk until nothing bends, and evaluation mode. A
@@ -32,7 +32,7 @@ def affine_measures(copied: Copy, batch: Batch) -> dict[str, float]:
         batch: whose inputs are one tensor of real numbers; else nothing is measured.
 
     Returns:
-        `affine`, 0 or 1; nothing for a network with fewer than two linear layers or convolutions.
+        `affine`, 0 or 1, of two linear layers or convolutions or more; of a single one, `one_layer`; of none, nothing.
 
     Example:
         >>> from thalweg.probes.batches import Batch
@@ -46,7 +46,7 @@ def affine_measures(copied: Copy, batch: Batch) -> dict[str, float]:
     """
     model, inputs = copied.model, batch.inputs
     layers = [module for module in model.modules() if isinstance(module, _LAYERS)]
-    if len(layers) < 2 or not isinstance(inputs, torch.Tensor) or not inputs.is_floating_point():
+    if not layers or not isinstance(inputs, torch.Tensor) or not inputs.is_floating_point():
         return {}
     copied.restart()
     model.eval()
@@ -56,7 +56,8 @@ def affine_measures(copied: Copy, batch: Batch) -> dict[str, float]:
         return {}
     spread = float((whole - none).abs().max())
     off = float((whole + other - both - none).abs().max())
-    return {"affine": float(spread > 0 and off < _CLOSE * spread)} if spread == spread else {}  # noqa: PLR0124 - NaN
+    name = "affine" if len(layers) > 1 else "one_layer"
+    return {name: float(spread > 0 and off < _CLOSE * spread)} if spread == spread else {}  # noqa: PLR0124 - NaN
 
 
 def _before_head(model: nn.Module, inputs: Tensor) -> Tensor | None:

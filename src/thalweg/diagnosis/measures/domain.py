@@ -1,7 +1,7 @@
 """Whether the loss is defined for what the network can output: a logarithm or a root of a negative number is NaN.
 
 A linear layer gives any number, whatever its outputs have been so far. The first one below −1 makes `log1p` NaN, and
-its gradient all weights.
+its gradient all weights. A sigmoid gives exactly 1 for numbers above 17, and zero times the logarithm of zero is NaN.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from thalweg.diagnosis.measures.graph import tensors_in
-from thalweg.diagnosis.measures.head import from_weights
+from thalweg.diagnosis.measures.head import from_weights, head_of
 from thalweg.diagnosis.measures.start import rewound
 from thalweg.probes.copies import own_randomness
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 TIMES = (2.0, 3.0, -1.0, -2.0, -3.0)  # the outputs: what a layer that gives them can give as well
 SMALLEST = 2.0  # a layer of new weights gives some tenths, and numbers beyond 1 soon
+NEAR, SURE = 5.0, 20.0  # logits: of an answer that is nearly sure, and of one whose probability is 1
 LARGEST = 10.0  # of moderate outputs: their exponential is far from the largest number
 
 
@@ -44,7 +45,8 @@ def domain_measures(copied: Copy, start: Mapping[str, Tensor], batch: Batch) -> 
 
     Returns:
         `loss_undefined`, 0 or 1; nothing if outputs, inputs or targets are not finite, or if no outputs have a finite
-        loss with these targets.
+        loss with these targets. `loss_at_ends`, 0 or 1, for targets of 0 and 1, one for each logit or each probability
+        of a sigmoid: whether sure answers, right or wrong, have no finite loss, and nearly sure ones have one.
 
     Example:
         >>> from torch.nn.functional import mse_loss
@@ -71,11 +73,30 @@ def domain_measures(copied: Copy, start: Mapping[str, Tensor], batch: Batch) -> 
     tried = [given] if largest <= LARGEST else []
     if free and largest > 0:
         tried += [times / abs(times) * given / largest * _size(abs(times) * largest) for times in TIMES]
-    losses = [_loss(copied, one, batch) for one in tried]
-    known = [*losses, *(_loss(copied, one, batch) for one in (given.abs(), torch.ones_like(given)))]
+    losses = [loss_or_none(copied, one, batch) for one in tried]
+    known = [*losses, *(loss_or_none(copied, one, batch) for one in (given.abs(), torch.ones_like(given)))]
     if not tried or not any(loss is not None and math.isfinite(loss) for loss in known):
         return {}
-    return {"loss_undefined": float(any(loss is not None and math.isnan(loss) for loss in losses))}
+    found = {"loss_undefined": float(any(loss is not None and math.isnan(loss) for loss in losses))}
+    return found | _at_ends(copied, outputs, batch)
+
+
+def _at_ends(copied: Copy, outputs: Tensor, batch: Batch) -> dict[str, float]:
+    """`loss_at_ends`."""
+    targets, squashed = batch.targets, head_of(outputs) == "sigmoid"
+    if not isinstance(targets, torch.Tensor) or targets.shape != outputs.shape:
+        return {}
+    if not squashed and not from_weights(outputs):
+        return {}
+    if not targets.is_floating_point() or not bool(((targets == 0) | (targets == 1)).all()):
+        return {}
+
+    def are_finite(size: float) -> bool:
+        logits = [sign * size * (2 * targets - 1) for sign in (1, -1)]
+        losses = [loss_or_none(copied, one.sigmoid() if squashed else one, batch) for one in logits]
+        return all(loss is not None and math.isfinite(loss) for loss in losses)
+
+    return {"loss_at_ends": float(not are_finite(SURE))} if are_finite(NEAR) else {}
 
 
 def _size(size: float) -> float:
@@ -96,7 +117,7 @@ def _outputs(copied: Copy, batch: Batch) -> Tensor | None:
     return outputs if bool(outputs.isfinite().all()) else None
 
 
-def _loss(copied: Copy, outputs: Tensor, batch: Batch) -> float | None:
+def loss_or_none(copied: Copy, outputs: Tensor, batch: Batch) -> float | None:
     """The loss of other outputs; None if it refuses them."""
     try:
         with own_randomness(0), torch.no_grad():

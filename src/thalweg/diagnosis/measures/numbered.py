@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy, one_hot
 
+from thalweg.diagnosis.measures.domain import loss_or_none
 from thalweg.diagnosis.measures.gains import STEPS as RUN_STEPS
 from thalweg.diagnosis.measures.ridge import features_of, ridge
 from thalweg.diagnosis.measures.widening import calls_of, put
@@ -97,7 +98,9 @@ def _are_quantities(gains: Gains, batch: Batch) -> bool:
         if outputs.numel() != batch.targets.numel():
             return False
         exact = batch.targets.reshape(outputs.shape).to(outputs.dtype)
-        at, above, below = (float(copied.loss_fn(exact + off, batch.targets)) for off in (0.0, OFF, -OFF))
+    at, above, below = (loss_or_none(copied, exact + off, batch) for off in (0.0, OFF, -OFF))
+    if at is None or above is None or below is None:  # probabilities, of which there are none above 1
+        return False
     return at < min(above, below)
 
 

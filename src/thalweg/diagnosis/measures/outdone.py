@@ -22,8 +22,6 @@ from thalweg.probes.holdout import rows_of
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from torch import Tensor
 
     from thalweg.probes.batches import Batch, LossFunction
@@ -47,7 +45,8 @@ def outdone_measures(copied: Copy, samples: Batch) -> dict[str, float]:
     Returns:
         `avoidable`, in [0, 1]: the errors of the network less those of the best kernel. Of classes, they are the wrong
         ones as a share of the samples, and no more than if every class counted the same; of numbers, the squared
-        differences as a share of the targets' variance. 0 if they are not clearly more, by four standard errors of the
+        differences as a share of the targets' variance. `bends`: the errors of the best linear kernel less those of
+        the best Gaussian one, likewise. Both are 0 if they are not clearly more, by four standard errors of the
         mean difference, and for numbers if the kernel's loss is not lower: outputs may be logarithms of a rate, or
         medians. Nothing for fewer than 64 samples, or targets and outputs that are neither classes nor few numbers: a
         line copies an input, which a network with a bottleneck must not.
@@ -62,22 +61,22 @@ def outdone_measures(copied: Copy, samples: Batch) -> dict[str, float]:
     task = task_of(outputs, few.targets)
     if task is None:
         return {}
-    found = [0.0]
-    for fewer_KD in _avoided(task, features_KF, partial(_loss, copied.loss_fn, outputs, few.targets)):
-        fewer_K = fewer_KD.mean(dim=1)
-        error = float(fewer_K.std()) / math.sqrt(len(fewer_K))
-        least = min(float(fewer_K.mean()), float((fewer_KD * task.weights()).mean()))
-        found += [least] if least > CLEARLY * error else []
-    return {"avoidable": min(max(found), 1.0)}
-
-
-def _avoided(task: Task, features_KF: Tensor, loss: Callable[[Tensor], float]) -> Iterator[Tensor]:
-    """The errors that each kernel avoids, (K, D); none of one that avoids no loss of numbers."""
+    plain_KD = [one + task.targets_KD.mean(dim=0) for one in ridge(features_KF, task.targets_KD)]
+    errors_KD = [task.errors(one, 0.5) for one in plain_KD]
+    loss = partial(_loss, copied.loss_fn, outputs, few.targets)
+    lower = [task.kind != "numbers" or loss(one) < loss(task.outputs_KD) for one in plain_KD]
     own_KD = task.own_errors()
-    for plain_KD in ridge(features_KF, task.targets_KD):
-        predicted_KD = plain_KD + task.targets_KD.mean(dim=0)
-        if task.kind != "numbers" or loss(predicted_KD) < loss(task.outputs_KD):
-            yield own_KD - task.errors(predicted_KD, 0.5)
+    avoided = [_fewer(own_KD - error_KD, task) for error_KD, is_lower in zip(errors_KD, lower, strict=True) if is_lower]
+    linear_KD, bent_KD = (min(errors_KD[at : at + 2], key=lambda one: float(one.mean())) for at in (0, 2))
+    return {"avoidable": max(avoided, default=0.0), "bends": _fewer(linear_KD - bent_KD, task)}
+
+
+def _fewer(fewer_KD: Tensor, task: Task) -> float:
+    """The mean of differences of errors; 0 if it is not clearly above it."""
+    fewer_K = fewer_KD.mean(dim=1)
+    error = float(fewer_K.std()) / math.sqrt(len(fewer_K))
+    least = min(float(fewer_K.mean()), float((fewer_KD * task.weights()).mean()))
+    return min(least, 1.0) if least > CLEARLY * error else 0.0
 
 
 def _loss(loss_fn: LossFunction, outputs: Tensor, targets: Tensor, given_KD: Tensor) -> float:

@@ -101,6 +101,7 @@ AVOIDABLE = Measure("avoidable", "gains", "share")
 BATCHES_SEEN = Measure("batches_seen", "history")
 BATCH_AS_TIME = Measure("batch_as_time", "batch", "flag")
 BATCH_SIZE = Measure("batch_size", "history")
+BENDS = Measure("bends", "batch", "share")
 BLANK_IN_TARGETS = Measure("blank_in_targets", "batch", "share")
 CEILING_LEFT = Measure("ceiling_left", "batch", "share")
 CLASS_IN_COLUMN = Measure("class_in_column", "batch", "flag")
@@ -191,6 +192,7 @@ LEFT = Measure("left", "history", "share")
 LOG_MISSING = Measure("log_missing", "batch", "flag")
 LOG_OF_EACH = Measure("log_of_each", "batch", "flag")
 LOSS_APART = Measure("loss_apart", "batch", "share")
+LOSS_AT_ENDS = Measure("loss_at_ends", "batch", "flag")
 LOSS_BATCH = Measure("loss_batch", "batch")
 LOSS_BLIND = Measure("loss_blind", "batch", "flag")
 LOSS_CONSTANT = Measure("loss_constant", "batch")
@@ -235,6 +237,7 @@ ONLY_CLASSIFIER = Measure("only_classifier", "wiring", "flag")
 ORDER_TELLS = Measure("order_tells", "batch", "share")
 ONE_KIND_BY_CHANCE = Measure("one_kind_by_chance", "batch", "share")
 ONE_KIND_SEEN = Measure("one_kind_seen", "batch", "share")
+ONE_LAYER = Measure("one_layer", "batch", "flag")
 OTHER_BATCH = Measure("other_batch", "batch", "flag")
 OUTPUTS_DEAD = Measure("outputs_dead", "batch", "flag")
 OUTPUTS_FIXED = Measure("outputs_fixed", "batch", "flag")
@@ -360,13 +363,10 @@ TOLD = (GUESSED_CLASSES, GUESSED_VARIANCE)
 COMPARED = (
     *(CONSTANT_FITTED, DRIVEN_PASSES),
     *(GAIN_HUNDREDFOLD, GAIN_NO_DECAY, GAIN_SAME, GAIN_SAME_LONG, GAIN_TENFOLD, GAIN_TENTH, GAIN_THOUSANDFOLD),
-    LEARNS,
-    *(LOSS_BATCH, LOSS_CONSTANT, LOSS_FIRST, LOSS_LAST, LOSS_ZERO),
+    *(LEARNS, LOSS_BATCH, LOSS_CONSTANT, LOSS_FIRST, LOSS_LAST, LOSS_ZERO),
     *(RIVAL, RIVAL_SEEN),
-    *(SCALE, STEPS),
-    UNUSED_PASSES,
-    WEIGHT_NORM,
-    WEIGHT_NORM_FIRST,
+    *(SCALE, STEPS, UNUSED_PASSES),
+    *(WEIGHT_NORM, WEIGHT_NORM_FIRST),
 )
 """Measures from which `judging` derives others."""
 
