@@ -118,6 +118,42 @@ def test_a_critic_at_the_balance_is_not_accused_by_it_and_is_by_its_steps():
     assert judge(at_balance | driven | tiny).code == "lr_too_small"
 
 
+class Better(nn.Module):
+    """By how much the score of the first of two is above that of the second."""
+
+    def __init__(self, *, sign=-1.0):
+        super().__init__()
+        self.score, self.sign = net(3, 8, 1), sign
+
+    def forward(self, pair):
+        return self.score(pair[:, 0]) + self.sign * self.score(pair[:, 1])
+
+
+@pytest.mark.parametrize(("sign", "meant"), [(-1.0, True), (0.5, False)])
+def test_the_first_of_two_may_always_be_the_better_one(sign, meant):
+    """Targets of one kind are bad where a constant answer is right for all; a difference of scores has none."""
+    points = torch.randn(2, 256, 3, generator=torch.Generator().manual_seed(4))
+    first_is_better = (points[0].sum(dim=1) > points[1].sum(dim=1))[:, None]
+    pairs = torch.stack(
+        [torch.where(first_is_better, points[0], points[1]), torch.where(first_is_better, *points.flip(0))], 1
+    )
+    torch.manual_seed(0)
+    model = Better(sign=sign)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+    ones = torch.ones(64, 1)
+    with watch(model, optimizer) as watching:
+        for step in range(120):
+            batch = pairs[64 * (step % 4) : 64 * (step % 4) + 64]
+            optimizer.zero_grad()
+            loss = functional.binary_cross_entropy_with_logits(model(batch), ones)
+            loss.backward()
+            optimizer.step()
+            watching.step(loss)
+    verdict = watching.diagnose((batch, ones), functional.binary_cross_entropy_with_logits, seconds=3.0)
+    assert (verdict.code in {"healthy", "converged"}) == meant
+    assert (verdict.code == "bad_targets") == (not meant)
+
+
 class Residual(nn.Module):
     """u' - u, which is to be zero."""
 

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from torch.nn.functional import mse_loss
+from torch.nn.functional import huber_loss, l1_loss, mse_loss, smooth_l1_loss
 
 from thalweg.diagnosis.measures.recovered import recovered
 from thalweg.probes.kept import Rows
@@ -33,3 +33,24 @@ def test_of_a_whole_batch_the_spread_must_fit():
     """A loss that the loop divides by eight gives numbers of another spread."""
     assert recovered(rows_of(1.0), mse_loss, NUMBERS_N1[:32]) is not None
     assert recovered(rows_of(8.0), mse_loss, NUMBERS_N1[:32]) is None
+
+
+@pytest.mark.parametrize("loss_fn", [huber_loss, smooth_l1_loss, lambda one, other: 3 * smooth_l1_loss(one, other)])
+def test_numbers_near_the_outputs_are_read_where_those_far_away_pull_all_alike(loss_fn):
+    numbers = torch.randn(200, 2, generator=DRAW)
+    outputs = torch.zeros(200, 2, requires_grad=True)
+    loss_fn(outputs, numbers).backward()
+    found = recovered(
+        [Rows((torch.arange(200.0)[:, None],), outputs.detach(), 1.0, outputs.grad)], loss_fn, numbers[:32]
+    )
+    near = (numbers.abs() < 0.98).all(dim=1)
+    assert len(found.targets) == pytest.approx(int(near.sum()), abs=5)
+    assert torch.allclose(found.targets, numbers[found.inputs[:, 0].long()], atol=1e-3)
+
+
+def test_absolute_errors_tell_no_number():
+    numbers = torch.randn(60, 1, generator=DRAW)
+    outputs = torch.zeros(60, 1, requires_grad=True)
+    l1_loss(outputs, numbers).backward()
+    rows = [Rows((torch.arange(60.0)[:, None],), outputs.detach(), 1.0, outputs.grad)]
+    assert recovered(rows, l1_loss, numbers[:32]) is None

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, cast
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
 from thalweg.diagnosis.measures.widening import calls_of
+from thalweg.probes.copies import own_randomness
 
 
 if TYPE_CHECKING:
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
     from thalweg.probes.batches import Batch
 
 _VARIES = 1e-4  # of the largest output
+_ROUNDING = 1e-5  # of the largest output
 
 
 def are_of_pairs(twin: nn.Module, outputs: Tensor, targets: Tensor) -> bool:
@@ -30,6 +34,32 @@ def are_of_pairs(twin: nn.Module, outputs: Tensor, targets: Tensor) -> bool:
     if columns == 1 or (alike and not first):
         return False
     return not any(columns in weight.shape for weight in (*twin.parameters(), *twin.buffers()))
+
+
+def is_difference(twin: nn.Module, batch: Batch) -> bool:
+    """Whether outputs are differences of the scores of two things, which change their sign if the two change places.
+
+    Then no constant answer is right for all samples, though the first of the two is always the better one.
+    """
+    other = replace(batch, inputs=_exchanged(batch.inputs))
+    if other.inputs is None:
+        return False
+    with suppress(Exception), own_randomness(0), torch.no_grad():  # two inputs of other kinds cannot change places
+        before, after = (one.outputs(copy.deepcopy(twin)) for one in (batch, other))
+        return bool((before + after).abs().max() <= _ROUNDING * before.abs().max()) and bool(before.any())
+    return False
+
+
+def _exchanged(inputs: Any) -> Any:
+    """Two inputs in the other order, side by side or in one tensor; None for other forms."""
+    if isinstance(inputs, torch.Tensor):
+        return inputs.flip(1) if inputs.ndim > 1 and inputs.shape[1] == 2 else None
+    if not isinstance(inputs, list | tuple) or len(inputs) != 2:
+        return None
+    first, second = inputs
+    if not isinstance(first, torch.Tensor) or not isinstance(second, torch.Tensor) or first.shape != second.shape:
+        return None
+    return type(inputs)((second, first)) if type(inputs) in (list, tuple) else None
 
 
 def is_residual(twin: nn.Module, batch: Batch) -> bool:

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.nn.functional import one_hot
 
-from thalweg.diagnosis.measures.alike import are_of_pairs, is_residual
+from thalweg.diagnosis.measures.alike import are_of_pairs, is_difference, is_residual
 from thalweg.diagnosis.measures.graph import tensors_in
 from thalweg.diagnosis.measures.head import class_dim, head_of, normalized_over, of_log_sigmoid, reachable
 from thalweg.diagnosis.measures.loss import of_loss
@@ -72,8 +72,10 @@ def of_batch(model: nn.Module, loss_fn: LossFunction, batches: Sequence[Batch]) 
         head, of_each = head_of(outputs), of_log_sigmoid(outputs)
         outputs = outputs.detach()
         found |= _of_targets(outputs, targets)
-        of_pairs = found.get("targets_kinds") == 1 and are_of_pairs(twin, outputs, targets)
-        if of_pairs or (found.get("targets_kinds") == 1 and is_residual(twin, batches[0])):
+        of_one_kind = found.get("targets_kinds") == 1
+        of_pairs = of_one_kind and are_of_pairs(twin, outputs, targets)
+        is_of_two = of_one_kind and not of_pairs and is_difference(twin, batches[0])
+        if of_pairs or is_of_two or (of_one_kind and is_residual(twin, batches[0])):
             del found["targets_kinds"]
         loss = _loss_of(loss_fn, outputs, targets)
         if loss is None:
@@ -91,7 +93,8 @@ def of_batch(model: nn.Module, loss_fn: LossFunction, batches: Sequence[Batch]) 
             if of_each and found.get("log_missing"):
                 found |= {"log_missing": 0.0, "log_of_each": 1.0, "loss_floor": 0.0}  # no output is above zero
             found |= _of_outputs(outputs, targets, loss) | rare_of(outputs, targets, head)
-        found |= constant_measures(outputs, targets, loss_fn, head, by_column=not of_pairs)
+        if not is_of_two:  # no constant but zero is within its reach
+            found |= constant_measures(outputs, targets, loss_fn, head, by_column=not of_pairs)
         found |= gap_measures(twin, loss_fn, batches, found.get("loss_constant", math.nan))
     return found
 

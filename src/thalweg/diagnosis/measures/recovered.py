@@ -1,14 +1,16 @@
 """Targets of samples that a watch kept, read from the gradient of the loss at their outputs.
 
 For a class, a loss falls where the score of the true one rises, so the gradient is lowest there. For a number, the
-gradient of squared errors and of cross-entropies is a line in the target, so two guesses give it. Whatever is read is
-checked: the loss of it must have the gradient that was kept. A loss of another kind gives nothing.
+gradient of squared errors and of cross-entropies is a line in the target, so two guesses give it. That of Huber's loss
+is a line for targets near the output alone: the others stay unknown. Whatever is read is checked: the loss of it must
+have the gradient that was kept. A loss of another kind gives nothing.
 
 Shape suffixes: K kept samples.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -30,6 +32,7 @@ ALIKE = 0.99  # cosine of a sample's gradient with the one that was kept
 MOST_WRONG = 0.05  # share of samples whose target does not explain their gradient; the others are left out
 OFF = 1e-2  # of a target's spread
 FEWEST_AGAIN = 8  # samples that came again
+NEAR = 1e-2  # of a target's spread: guesses so far from an output show the line there
 FEWEST_TO_SPREAD = 8  # samples: the spread of two is under a twentieth of the whole's one time in eighteen
 
 
@@ -53,7 +56,7 @@ def recovered(rows: Sequence[Rows], loss_fn: LossFunction, like: Tensor) -> Batc
         >>> recovered([rows], cross_entropy, labels).targets.tolist()
         [2, 0, 1, 2]
     """
-    read = targets_of([one for one in rows if one.inputs is not None], loss_fn, like)
+    read = targets_of([one for one in rows if one.inputs is not None], loss_fn, like, near=True)
     inputs = None if read is None else _joined([one.inputs for one in read.rows if one.inputs is not None])
     if read is None or inputs is None:
         return None
@@ -77,13 +80,14 @@ class Read(NamedTuple):
     known_K: Tensor
 
 
-def targets_of(rows: Sequence[Rows], loss_fn: LossFunction, like: Tensor) -> Read | None:
+def targets_of(rows: Sequence[Rows], loss_fn: LossFunction, like: Tensor, *, near: bool = False) -> Read | None:
     """Return the targets of kept samples, with or without inputs; None if the gradients do not tell them.
 
     Args:
         rows: as `recovered` takes them.
         loss_fn: likewise.
         like: likewise.
+        near: whether targets that lie near their outputs count where the others cannot be read.
 
     Example:
         >>> from torch.nn.functional import cross_entropy
@@ -104,10 +108,14 @@ def targets_of(rows: Sequence[Rows], loss_fn: LossFunction, like: Tensor) -> Rea
     one_each = outputs[:1].numel() == like[:1].numel()  # labels, too, may be the target of one output
     read = _numbers if one_each or like.is_floating_point() else _classes
     targets = read(outputs, gradients, loss_fn, like)
+    read_K = torch.ones(len(outputs), dtype=torch.bool, device=outputs.device)
+    if targets is None and near and read is _numbers and like.is_floating_point():
+        targets, read_K = _near_numbers(outputs, gradients, loss_fn, like)
     if targets is None or not (_spreads_as(targets, like) or told_alike([one for one, _ in given], targets)):
         return None
-    known_K = _agreeing(outputs, gradients, targets, loss_fn, _part(like))
-    telling_K = (gradients != 0).reshape(len(gradients), -1).any(dim=1)  # else the sample has no more loss
+    known_K = read_K & _agreeing(outputs, gradients, targets, loss_fn, _part(like))
+    # A sample without a gradient has no more loss.
+    telling_K = read_K & (gradients != 0).reshape(len(gradients), -1).any(dim=1)
     if not float(known_K[telling_K].float().mean()) > 1 - MOST_WRONG:
         return None
     return Read([one for one, _ in given], targets, known_K)
@@ -153,11 +161,38 @@ def _numbers(outputs: Tensor, gradients: Tensor, loss_fn: LossFunction, like: Te
     slope = one - zero
     if not bool((slope.abs() > 1e-12).all()):
         return None
+    with suppress(RuntimeError):  # a loss of probabilities refuses a target of 2, and is a line
+        beyond = _gradient(outputs, like.new_full(shape, 2.0), loss_fn, _part(like)) - one
+        if not bool(((beyond - slope).abs() < OFF * slope.abs()).all()):
+            return None
     targets = ((gradients - zero) / slope).reshape(shape)
     if bool((like == like.round()).all()):
         rounded = targets.round()
         return rounded.to(like.dtype) if float((targets - rounded).abs().median()) < OFF else None
     return targets.to(like.dtype)
+
+
+def _near_numbers(
+    outputs: Tensor, gradients: Tensor, loss_fn: LossFunction, like: Tensor
+) -> tuple[Tensor | None, Tensor]:
+    """Numbers, and which samples have all of theirs where the gradient is a line; None if there is no line."""
+    shape, part = (len(outputs), *like.shape[1:]), _part(like)
+    none_K = torch.zeros(len(outputs), dtype=torch.bool, device=outputs.device)
+    if outputs.numel() != like[:1].numel() * len(outputs) or len(like) < 2:
+        return None, none_K
+    middle, pulls = outputs.reshape(shape).to(like.dtype), gradients.reshape(shape)
+    off = NEAR * like.float().std(dim=0).expand(shape)
+    below, above = (
+        _gradient(outputs, (middle + sign * off).to(like.dtype), loss_fn, part).reshape(shape) for sign in (-1, 1)
+    )
+    slope = (above - below) / (2 * off)
+    if not bool((slope.abs() > 1e-12).all()) or not bool(((above + below).abs() < OFF * (above - below).abs()).all()):
+        return None, none_K
+    far = pulls / slope
+    # Where the line has ended, a little further the gradient is the same.
+    further = _gradient(outputs, (middle + 1.05 * far).to(like.dtype), loss_fn, part).reshape(shape)
+    on_line = (further.abs() > 1.02 * pulls.abs()) | (pulls == 0)
+    return (middle + far).to(like.dtype), on_line.reshape(len(outputs), -1).all(dim=1)
 
 
 def _spreads_as(targets: Tensor, like: Tensor) -> bool:
