@@ -11,6 +11,28 @@ from thalweg.diagnosis.rule import rule_of as _rule
 
 OUTDONE_RULES: tuple[Rule, ...] = (
     _rule("vanishing_gradients", OUTDONE, *VANISHED, m.STEPS > 50, prior=0.9, beside_learning=True),
+    # Next to no gradient from the start, and little ever after.
+    _rule(
+        "vanishing_gradients",
+        OUTDONE,
+        m.GRADIENT_FIRST_TO_LAST_START < 1e-3,
+        m.GRADIENT_FIRST_TO_LAST < 0.1,
+        (m.DEAD_UNITS_FIRST < 0.9).if_known,
+        (m.SATURATED_UNITS_FIRST < 0.5).if_known,
+        m.STEPS > 50,
+        prior=0.9,
+        beside_learning=True,
+    ),
+    _rule("vanishing_gradients", OUTDONE, m.SEQUENCE_GRADIENT < 1e-4, m.LEFT > 0.3, prior=0.9, beside_learning=True),
+    _rule(
+        "saturated_units",
+        OUTDONE,
+        m.INITIAL_SCALE > 4,
+        m.SATURATED_UNITS_FIRST > 0.5,
+        m.SATURATED_UNITS > 0.5,
+        prior=0.9,
+        beside_learning=True,
+    ),
     _rule("model_too_small", OUTDONE, m.TRIED_LARGER > 0.05, prior=0.9, beside_learning=True),
     _rule("model_too_small", m.AFFINE > 0.5, m.AVOIDABLE > 0.1, m.LEFT > 0.1, prior=0.95, beside_learning=True),
     _rule(

@@ -176,6 +176,10 @@ RULES: tuple[Rule, ...] = (
     ),
     # What holds every step back. Where full steps learn, the small gradient of a long sequence is enough.
     _rule("clipped_too_hard", m.TRIED_UNCLIPPED > 0.2, m.LEFT > 0.3, prior=0.9, beside_learning=True),
+    # Every step is cut to a length that moves nothing.
+    _rule(
+        "clipped_too_hard", m.CLIPPED > 0.9, m.GRADIENT_FIRST < 0.05, m.UPDATE_RATIO < 2e-4, NOT_BELOW, STUCK, prior=0.9
+    ),
     _rule("inputs_ignored", OUTDONE, m.INPUTS_SEEN < MOST, prior=0.95, beside_learning=True),
     _rule(
         "vanishing_gradients",
@@ -205,6 +209,16 @@ RULES: tuple[Rule, ...] = (
         m.GAIN_RATIO > 20,
         m.FALLING < 0.05,
         m.STEPS > 100,
+        (m.LR_LEFT > 0.1).if_known,
+    ),
+    # After many short steps all gradients still point one way, and a constant answer would be better.
+    _rule(
+        "lr_too_small",
+        m.COSINE > 0.95,
+        m.TO_CONSTANT > 1.2,
+        m.GAIN_RATIO > 5,
+        m.UPDATE_RATIO < 5e-4,
+        m.STEPS > 150,
         (m.LR_LEFT > 0.1).if_known,
     ),
     _rule(
