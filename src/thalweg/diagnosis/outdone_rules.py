@@ -23,7 +23,6 @@ OUTDONE_RULES: tuple[Rule, ...] = (
         prior=0.9,
         beside_learning=True,
     ),
-    _rule("vanishing_gradients", OUTDONE, m.SEQUENCE_GRADIENT < 1e-4, m.LEFT > 0.3, prior=0.9, beside_learning=True),
     _rule(
         "saturated_units",
         OUTDONE,

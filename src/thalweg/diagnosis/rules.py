@@ -181,6 +181,7 @@ RULES: tuple[Rule, ...] = (
         "clipped_too_hard", m.CLIPPED > 0.9, m.GRADIENT_FIRST < 0.05, m.UPDATE_RATIO < 2e-4, NOT_BELOW, STUCK, prior=0.9
     ),
     _rule("inputs_ignored", OUTDONE, m.INPUTS_SEEN < MOST, prior=0.95, beside_learning=True),
+    _rule("vanishing_gradients", OUTDONE, m.SEQUENCE_GRADIENT < 1e-4, m.LEFT > 0.3, prior=0.9, beside_learning=True),
     _rule(
         "vanishing_gradients",
         m.SEQUENCE_GRADIENT < 1e-4,
