@@ -55,7 +55,7 @@ def domain_measures(copied: Copy, start: Mapping[str, Tensor], batch: Batch) -> 
         >>> def of_logarithms(outputs, prices):
         ...     return mse_loss(torch.log1p(outputs), torch.log1p(prices))
         >>> model, x = torch.nn.Linear(3, 1), torch.linspace(-1, 1, 24).view(8, 3)
-        >>> batch, optimizer = Batch(x, torch.ones(8, 1)), torch.optim.SGD(model.parameters())
+        >>> batch, optimizer = Batch(x, torch.full((8, 1), 2.0)), torch.optim.SGD(model.parameters())
         >>> _ = torch.nn.init.constant_(model.weight, 0.5)
         >>> domain_measures(Copy.of(model, optimizer, of_logarithms), {}, batch)
         {'loss_undefined': 1.0}
